@@ -1,0 +1,47 @@
+# Everything runs in ./.venv, made on first use from any Python >= 3.11.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test check format proto bench clean
+
+demo: $(VENV)/.demo
+	@$(BIN)/covey demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+proto: $(VENV)/.dev
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. featurestore/view.proto federation/plan.proto
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.shares
+	$(BIN)/python -m benchmarks.core
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "covey needs Python >= 3.11: make PYTHON=python3.11 …" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp file for each set of extras: remade when pyproject.toml changes.
+$(VENV)/.%: $(BIN)/python pyproject.toml
+	$(PIP) install --quiet --editable '.[$(EXTRAS_$*)]'
+	@touch $@
+
+EXTRAS_demo := demo
+EXTRAS_dev := dev,demo
+EXTRAS_bench := dev,bench

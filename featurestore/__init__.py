@@ -1,0 +1,1 @@
+"""Definitions of federated features, and the store that serves their releases."""

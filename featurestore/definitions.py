@@ -1,0 +1,328 @@
+"""Feature views: the unit that is registered, collected, released and served. A view is immutable data."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Final
+
+from .entities import Entity
+from .errors import DefinitionError, ExpressionError
+from .expressions import Compare, parse
+from .features import ClientCount, Count, Feature, Histogram, Mean, Rate, problem
+from .times import DAY_US, PANES, parse_duration
+
+RESERVED_COLUMNS: Final = frozenset(
+    {"pane_start", "pane_end", "released_at", "published_at", "clock", "view_version", "release_id", "seq", "slots"}
+)
+"""Columns of every row of the store; no feature and no join key may be called so, nor `coverage_…`."""
+
+MAX_MICRO_RHO: Final = 1_000 * 10**6
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What one client may add in one UTC day, the privacy unit: cells (join key, pane), and events in each of them."""
+
+    max_cells: int
+    max_events_per_cell: int = 1
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """The price and the protection of a view.
+
+    Args:
+        rho: zCDP cost of a whole client-day, whatever the pane; held as whole micro-ρ, rounded down.
+        delta: the δ at which ε is told to people.
+        min_clients: k, the fewest reports of a pane that is opened.
+        suppress_below: pane features of a key are withheld where its noised ClientCount is below this.
+    """
+
+    rho: float | Fraction
+    delta: float = 1e-6
+    min_clients: int = 50
+    suppress_below: int | None = None
+
+    @property
+    def micro_rho(self) -> int:
+        """ρ in millionths, rounded down: the integer that parties compare and ledgers charge."""
+        exact = self.rho if isinstance(self.rho, Fraction) else Fraction(repr(self.rho))
+        return math.floor(exact * 10**6)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A trailing window: as spelled (`7d`, it becomes the suffix) and its width in panes."""
+
+    name: str
+    panes: int
+
+
+@dataclass(frozen=True)
+class FeatureView:
+    """Features of one entity that are collected, released and served together.
+
+    Args:
+        name: `[a-z][a-z0-9_]*` without `__`.
+        entity: what the features describe.
+        features: at least one of Count, ClientCount, Mean, Histogram, Rate.
+        pane: `1m 5m 15m 1h 1d`: the disjoint intervals that are each opened once.
+        bounds: what one client may add in one UTC day.
+        privacy: cost, k and δ.
+        windows: trailing windows, multiples of the pane; each serves every feature but ClientCount, as
+            `<feature>_<window>`.
+        time: the events' time column; default: the source's.
+        release_delay: from a pane's end to the moment its release is available to joins (replay).
+        grace: how long after a pane's end its late events are still taken; at most `release_delay`.
+        ttl: a row older than this is not served.
+        min_coverage: a window with a smaller share of opened panes is null.
+        owner, tags, description: texts for people.
+
+    Raises:
+        DefinitionError: names the view, the feature and the mend.
+    """
+
+    name: str
+    entity: Entity
+    features: tuple[Feature, ...]
+    pane: str
+    bounds: Bounds
+    privacy: Privacy
+    windows: tuple[str, ...] = ()
+    time: str | None = None
+    release_delay: str = "5m"
+    grace: str = "0s"
+    ttl: str | None = None
+    min_coverage: float = 0.8
+    owner: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        entity: Entity,
+        features: Iterable[Feature],
+        pane: str,
+        bounds: Bounds,
+        privacy: Privacy,
+        windows: Iterable[str] = (),
+        time: str | None = None,
+        release_delay: str = "5m",
+        grace: str = "0s",
+        ttl: str | None = None,
+        min_coverage: float = 0.8,
+        owner: str = "",
+        tags: Mapping[str, str] | None = None,
+        description: str = "",
+    ) -> None:
+        given = {
+            "name": name,
+            "entity": entity,
+            "features": tuple(features),
+            "pane": pane,
+            "bounds": bounds,
+            "privacy": privacy,
+            "windows": (windows,) if isinstance(windows, str) else tuple(windows),
+            "time": time,
+            "release_delay": release_delay,
+            "grace": grace,
+            "ttl": ttl,
+            "min_coverage": min_coverage,
+            "owner": owner,
+            "tags": dict(sorted((tags or {}).items())),
+            "description": description,
+        }
+        for attribute, value in given.items():
+            object.__setattr__(self, attribute, value)
+        _check(self)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.entity, self.features, self.pane))
+
+    @property
+    def pane_us(self) -> int:
+        """Width of a pane in microseconds."""
+        return parse_duration(self.pane)
+
+    @property
+    def panes_per_day(self) -> int:
+        """Number of panes in a UTC day."""
+        return DAY_US // self.pane_us
+
+    @property
+    def trailing(self) -> tuple[Window, ...]:
+        """The windows, with their widths in panes."""
+        return tuple(Window(name, parse_duration(name) // self.pane_us) for name in self.windows)
+
+    @property
+    def release_delay_us(self) -> int:
+        """`release_delay` in microseconds."""
+        return parse_duration(self.release_delay)
+
+    @property
+    def grace_us(self) -> int:
+        """`grace` in microseconds."""
+        return parse_duration(self.grace)
+
+    @property
+    def ttl_us(self) -> int | None:
+        """`ttl` in microseconds, or None."""
+        return None if self.ttl is None else parse_duration(self.ttl)
+
+    def source_of(self, feature: Feature) -> Histogram | None:
+        """The histogram that a derived feature is read off; None if the feature is not derived."""
+        return derivation(self, feature) if feature.derive else None
+
+
+def derivation(view: FeatureView, feature: Feature) -> Histogram | None:
+    """The first histogram of the view that a feature could be read off, whether or not `derive=True` asks for it."""
+    histograms = [f for f in view.features if isinstance(f, Histogram)]
+    if isinstance(feature, Count):
+        return next((h for h in histograms if h.nulls), None)
+    if isinstance(feature, Rate):
+        match parse(feature.where).root:
+            case Compare(op=">=" | "<", left=column, right=float(edge)):
+                return next((h for h in histograms if h.column == column.name and edge in map(float, h.edges)), None)
+    return None
+
+
+def _check(view: FeatureView) -> None:
+    _check_name(view)
+    _check_types(view)
+    _check_time(view)
+    _check_privacy(view)
+    for feature in view.features:
+        trouble = problem(feature)
+        if trouble:
+            raise DefinitionError(view.name, trouble, feature.name or feature.kind)
+    _check_names(view)
+    for feature in view.features:
+        _check_use(view, feature)
+
+
+def _check_name(view: FeatureView) -> None:
+    if not isinstance(view.name, str) or not _is_name(view.name):
+        raise DefinitionError(str(view.name), "a view's name is [a-z][a-z0-9_]*, without __")
+
+
+def _check_types(view: FeatureView) -> None:
+    for attribute, kind in (("entity", Entity), ("bounds", Bounds), ("privacy", Privacy)):
+        if not isinstance(getattr(view, attribute), kind):
+            raise DefinitionError(view.name, f"`{attribute}` must be {kind.__name__}(…)")
+    if not view.features:
+        raise DefinitionError(view.name, "a view needs at least one feature")
+    for feature in view.features:
+        if not isinstance(feature, Feature):
+            raise DefinitionError(
+                view.name, f"{feature!r} is no feature; use Count, ClientCount, Mean, Histogram or Rate"
+            )
+    for attribute in ("max_cells", "max_events_per_cell"):
+        bound = getattr(view.bounds, attribute)
+        if type(bound) is not int or not 1 <= bound <= 1_000_000:
+            raise DefinitionError(view.name, f"`{attribute}` must be a whole number from 1 to 1,000,000, got {bound!r}")
+    for text in (view.owner, view.description, *view.tags.keys(), *view.tags.values()):
+        if not isinstance(text, str):
+            raise DefinitionError(view.name, f"owner, tags and description are texts, got {text!r}")
+    if view.time is not None and (not isinstance(view.time, str) or not view.time):
+        raise DefinitionError(view.name, "`time` must name a column")
+
+
+def _check_time(view: FeatureView) -> None:
+    if view.pane not in PANES:
+        raise DefinitionError(view.name, f"`pane` must be one of {' '.join(PANES)}, got {view.pane!r}")
+    try:
+        delay, grace = view.release_delay_us, view.grace_us
+        if view.ttl_us == 0:
+            raise ValueError("`ttl` must be above 0")
+        widths = [parse_duration(window) for window in view.windows]
+    except ValueError as error:
+        raise DefinitionError(view.name, str(error)) from None
+    if grace > delay:
+        raise DefinitionError(view.name, f"`grace` {view.grace} is longer than `release_delay` {view.release_delay}")
+    for window, width in zip(view.windows, widths, strict=True):
+        if width == view.pane_us:
+            raise DefinitionError(view.name, f"window {window!r} equals the pane, which is always served; leave it out")
+        if width == 0 or width % view.pane_us:
+            raise DefinitionError(view.name, f"window {window!r} is not a multiple of the pane {view.pane!r}")
+    if len(set(widths)) != len(widths):
+        raise DefinitionError(view.name, f"`windows` spell one length twice: {', '.join(view.windows)}")
+    if not (isinstance(view.min_coverage, int | float) and 0 <= view.min_coverage <= 1):
+        raise DefinitionError(view.name, f"`min_coverage` must be from 0 to 1, got {view.min_coverage!r}")
+
+
+def _check_privacy(view: FeatureView) -> None:
+    privacy = view.privacy
+    rho_ok = isinstance(privacy.rho, int | float | Fraction) and not isinstance(privacy.rho, bool)
+    if not rho_ok or not math.isfinite(privacy.rho) or not 1 <= privacy.micro_rho <= MAX_MICRO_RHO:
+        raise DefinitionError(view.name, f"`rho` must be from 0.000001 to 1000, got {privacy.rho!r}")
+    if not (isinstance(privacy.delta, float) and 0 < privacy.delta < 1):
+        raise DefinitionError(view.name, f"`delta` must be above 0 and below 1, such as 1e-6, got {privacy.delta!r}")
+    if type(privacy.min_clients) is not int or not 2 <= privacy.min_clients < 2**32:
+        raise DefinitionError(
+            view.name, f"`min_clients` must be a whole number of at least 2, got {privacy.min_clients!r}"
+        )
+    if privacy.suppress_below is not None:
+        if type(privacy.suppress_below) is not int or privacy.suppress_below < 1:
+            raise DefinitionError(
+                view.name, f"`suppress_below` must be a whole number above 0, got {privacy.suppress_below!r}"
+            )
+        if not any(isinstance(feature, ClientCount) for feature in view.features):
+            raise DefinitionError(view.name, "`suppress_below` needs a ClientCount: add ClientCount('clients')")
+
+
+def _check_names(view: FeatureView) -> None:
+    for key in view.entity.keys:
+        if key in RESERVED_COLUMNS or key.startswith("coverage_") or "__" in key:
+            raise DefinitionError(
+                view.name, f"the join key {key!r} is a reserved name; choose another and give column="
+            )
+    taken = dict.fromkeys(view.entity.keys, "a join key")
+    for feature in view.features:
+        name = feature.name
+        if not _is_name(name):
+            raise DefinitionError(
+                view.name, "a feature's name is [a-z][a-z0-9_]*, without __; give one with `name=`", name
+            )
+        if name in RESERVED_COLUMNS or name.startswith("coverage_"):
+            raise DefinitionError(view.name, "the name is reserved; give another with `name=`", name)
+        served = [name] if isinstance(feature, ClientCount) else [name, *(f"{name}_{w}" for w in view.windows)]
+        for column in served:
+            if column in taken:
+                raise DefinitionError(
+                    view.name,
+                    f"{column!r} is already {taken[column]}; give another name, such as name={name + '_2'!r}",
+                    name,
+                )
+        taken |= dict.fromkeys(served, f"served by feature {name!r}")
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and len(name) <= 200 and _NAME.fullmatch(name) is not None and "__" not in name
+
+
+def _check_use(view: FeatureView, feature: Feature) -> None:
+    if isinstance(feature, Rate):
+        try:
+            parse(feature.where)
+        except ExpressionError as error:
+            raise DefinitionError(view.name, str(error), feature.name) from None
+    if isinstance(feature, Mean) and feature.q_max * view.bounds.max_events_per_cell >= 2**32:
+        raise DefinitionError(
+            view.name, "max_events_per_cell × steps of the clip range reaches 2**32: coarsen `resolution`", feature.name
+        )
+    if feature.derive and derivation(view, feature) is None:
+        missing = (
+            "a Histogram with nulls=True, which counts every event"
+            if isinstance(feature, Count)
+            else "a Histogram of the same column with that edge; `where` is exactly `column >= edge` or `column < edge`"
+        )
+        raise DefinitionError(
+            view.name, f"`derive=True` finds nothing to derive from; it needs {missing}", feature.name
+        )

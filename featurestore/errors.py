@@ -1,0 +1,83 @@
+"""The errors of the feature store, in one tree. Each message is one line that names the mend."""
+
+from __future__ import annotations
+
+
+class FeatureStoreError(Exception):
+    """Anything that this package refuses or cannot do."""
+
+
+class DefinitionError(FeatureStoreError):
+    """A feature view that cannot be collected as written; names the view, the feature and the mend."""
+
+    def __init__(self, view: str, message: str, feature: str | None = None) -> None:
+        self.view = view
+        self.feature = feature
+        where = f"view {view!r}" + (f", feature {feature!r}" if feature else "")
+        super().__init__(f"{where}: {message}")
+
+
+class ExpressionError(FeatureStoreError):
+    """A `where` outside the closed grammar (see `featurestore.expressions`)."""
+
+    def __init__(self, where: str, message: str) -> None:
+        self.where = where
+        super().__init__(f"where={where if len(where) <= 80 else where[:77] + '...'!r}: {message}")
+
+
+class NotFoundError(FeatureStoreError):
+    """Something was asked for that the store does not have."""
+
+
+class UnknownView(NotFoundError):
+    """The store holds no view of this name."""
+
+    def __init__(self, view: str, known: list[str]) -> None:
+        self.view = view
+        super().__init__(f"no view {view!r} in this store; it has: {', '.join(known) or 'none yet'}")
+
+
+class UnknownFeature(NotFoundError):
+    """The view serves no feature of this name."""
+
+    def __init__(self, view: str, feature: str, known: list[str]) -> None:
+        self.view = view
+        self.feature = feature
+        super().__init__(f"view {view!r} serves no feature {feature!r}; it has: {', '.join(known)}")
+
+
+class StoreNotFound(NotFoundError):
+    """There is no store at this path."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"no store at {path}; `covey run VIEWS.py --events FILE --store {path}` makes one")
+
+
+class BadReference(FeatureStoreError):
+    """A feature reference or an entity key that cannot be read."""
+
+
+class StoreInUse(FeatureStoreError):
+    """Another process is writing into this store; a store has one writer."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"the store {path} is in use by another writer; wait for it to end, or use another --store")
+
+
+class StoreCorrupt(FeatureStoreError):
+    """The store's files do not fit together, or were written by another version."""
+
+
+class ViewChanged(FeatureStoreError):
+    """A view of this name with another definition is registered already."""
+
+    def __init__(self, view: str) -> None:
+        self.view = view
+        super().__init__(
+            f"view {view!r} has another definition in this store; a registered view is immutable: "
+            "give the changed view a new name, or use another --store"
+        )
+
+
+class ReleaseRefused(FeatureStoreError):
+    """A release that does not fit its view, or a pane that was opened before with other bytes."""

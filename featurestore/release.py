@@ -1,0 +1,105 @@
+"""What is published: a release (the noised sums of one pane) or a void (a pane that was not opened); nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Clock = Literal["replay", "live"]
+"""`live`: released when published. `replay`: old events, released (virtually) at the pane's end + `release_delay`."""
+
+
+@dataclass(frozen=True)
+class GroupNoise:
+    """What one noise group cost and how much noise it got: integers, so that parties can compare them."""
+
+    feature: str
+    kind: str
+    delta2_sq: int
+    micro_rho: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Under which terms the panes of one plan were opened. Shared by all of its releases.
+
+    Attributes:
+        noise: `discrete-gaussian`, or `none` in tests and labs.
+        noise_source: who sampled: `opendp`, or `seeded` in simulations.
+        noisers: how many independent noises of the full scale are in each sum (2; 0 with noise off).
+        outside_claim: what others see beyond the differential privacy claim.
+        trust: what has to hold for the claim; `in-process`: one process saw everything.
+    """
+
+    view: str
+    view_version: int
+    definition_hash: str
+    plan_hash: str
+    protection: str
+    validity: str
+    noise: str
+    noise_source: str
+    noisers: int
+    groups: tuple[GroupNoise, ...]
+    micro_rho: int
+    delta: float
+    min_clients: int
+    participation: str
+    outside_claim: tuple[str, ...]
+    trust: str
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, no spaces."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """The inverse of `to_json`."""
+        data: dict[str, Any] = json.loads(text)
+        data["groups"] = tuple(GroupNoise(**group) for group in data["groups"])
+        data["outside_claim"] = tuple(data["outside_claim"])
+        return cls(**data)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pane:
+    manifest: Manifest
+    pane_start: int
+    pane_end: int
+    released_at: int
+    published_at: int
+    clock: Clock
+
+    @property
+    def release_id(self) -> bytes:
+        """First 16 bytes of SHA-256(definition hash ‖ pane_start as i64 BE): one id for one (view version, pane)."""
+        return release_id(bytes.fromhex(self.manifest.definition_hash), self.pane_start)
+
+
+@dataclass(frozen=True, eq=False)
+class Release(_Pane):
+    """The opened sums of one pane.
+
+    Attributes:
+        pane_start, pane_end, released_at, published_at: µs since the epoch, UTC.
+        slots: int64[keys, slots_per_key], after the noise basis, centred (may be negative).
+    """
+
+    slots: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Void(_Pane):
+    """A pane that was not opened, and why: a reason code such as BATCH_TOO_SMALL, and no value."""
+
+    reason: str
+
+
+def release_id(definition_hash: bytes, pane_start: int) -> bytes:
+    """The 16-byte id of the release or void of one pane of one view version."""
+    return hashlib.sha256(definition_hash + pane_start.to_bytes(8, "big", signed=True)).digest()[:16]

@@ -1,0 +1,41 @@
+"""Durations, panes and UTC days. All times in Covey are int64 microseconds since 1970-01-01 UTC, negative before."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+SECOND_US: Final = 1_000_000
+DAY_US: Final = 86_400 * SECOND_US
+_UNITS: Final = {"s": SECOND_US, "m": 60 * SECOND_US, "h": 3_600 * SECOND_US, "d": DAY_US}
+_DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])")
+
+PANES: Final = ("1m", "5m", "15m", "1h", "1d")
+"""The widths a pane can have: disjoint, and dividers of the UTC day."""
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_duration(text: str) -> int:
+    """Microseconds of a duration such as `30s`, `5m`, `24h` or `7d`; ValueError otherwise."""
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f"not a duration: {text!r}; write a whole number and s, m, h or d, such as '30m' or '7d'")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def to_us(moment: datetime) -> int:
+    """Microseconds since the epoch of a datetime; a naive one is UTC."""
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return (aware - EPOCH) // timedelta(microseconds=1)
+
+
+def from_us(moment_us: int) -> datetime:
+    """The UTC datetime of microseconds since the epoch."""
+    return EPOCH + timedelta(microseconds=int(moment_us))
+
+
+def day_of(moment_us: int) -> int:
+    """The UTC day (days since the epoch, rounded down) that holds this moment."""
+    return moment_us // DAY_US
