@@ -1,0 +1,182 @@
+"""`covey get`, `covey history` and `covey join`."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from featurestore.store import Store
+
+_StoreOption = Annotated[Path, typer.Option("--store", help="The store's directory.")]
+_OutOption = Annotated[Path, typer.Option("--out", help="Where to write: a .parquet or .csv file.")]
+_DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
+
+
+def get(
+    refs_and_keys: Annotated[
+        list[str],
+        typer.Argument(metavar="REF… k=v[,k=v]…", help="Features as view:feature, then one k=v (or k=v,k=v) a row."),
+    ],
+    store: _StoreOption,
+    clamp: Annotated[bool, typer.Option("--clamp", help="Hold counts at 0 and rates in [0, 1].")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")] = False,
+) -> None:
+    """Read the latest values with their standard errors: covey get dest_delay:arr_delay_mean dest=JFK dest=LAX."""
+    from featurestore.store import Store
+
+    refs = [word for word in refs_and_keys if "=" not in word]
+    with Store.open(store) as opened:
+        keys = _keys(opened, refs, [word for word in refs_and_keys if "=" in word])
+        table = opened.get(refs, keys, clamp=clamp)
+    if as_json:
+        typer.echo(json.dumps(table.to_pylist(), default=_json_value))
+    else:
+        _print(table)
+
+
+def history(
+    view: Annotated[str, typer.Argument(metavar="VIEW", help="The view's name.")],
+    store: _StoreOption,
+    out: _OutOption,
+    start: Annotated[datetime | None, typer.Option("--from", formats=_DATES, help="First pane start (UTC).")] = None,
+    end: Annotated[datetime | None, typer.Option("--to", formats=_DATES, help="Pane starts before this (UTC).")] = None,
+) -> None:
+    """Write every row of a view: one for each join key and closed pane."""
+    from featurestore.store import Store
+
+    with Store.open(store) as opened:
+        table = opened.history(view, start, end)
+    rows = _write([table], table.schema, out)
+    Console(stderr=True, highlight=False).print(f"{rows:,} rows written to {out}", markup=False)
+
+
+def join(
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="A .parquet or .csv file with join keys and times.")],
+    features: Annotated[list[str], typer.Option("-f", "--feature", metavar="REF", help="A feature; may be repeated.")],
+    time: Annotated[str, typer.Option("--time", help="The labels' time column.")],
+    store: _StoreOption,
+    out: _OutOption,
+    full_names: Annotated[bool, typer.Option("--full-names", help="Name the columns view__feature.")] = False,
+) -> None:
+    """Point-in-time join: to every label the values that were released at its time, and nothing later."""
+    from featurestore.store import Store
+
+    with Store.open(store) as opened:
+        reader = opened.join(labels, features, time, full_names=full_names)
+        rows = _write(reader, reader.schema, out)
+    Console(stderr=True, highlight=False).print(f"{rows:,} rows written to {out}", markup=False)
+
+
+def _keys(store: Store, refs: list[str], words: list[str]) -> dict[str, list[Any]]:
+    """Columns of join keys from `k=v[,k=v]` words, typed as the views' entities say."""
+    from featurestore.errors import BadReference
+
+    types = store.key_types(refs)
+    if not types and words:
+        raise BadReference("these features have a constant entity: they need no key")
+    cut = re.compile(",(?=(?:" + "|".join(map(re.escape, types)) + ")=)")
+    columns: dict[str, list[Any]] = {name: [] for name in types}
+    for word in words:
+        parts = dict(part.partition("=")[::2] for part in cut.split(word))
+        if set(parts) != set(types):
+            raise BadReference(f"{word!r} must give {', '.join(types)}, as {','.join(f'{name}=…' for name in types)}")
+        for name, text in parts.items():
+            columns[name].append(_typed(name, text, types[name]))
+    if types and not words:
+        raise BadReference(f"which rows? add {','.join(f'{name}=…' for name in types)} for each")
+    return columns
+
+
+def _typed(name: str, text: str, kind: str) -> str | int | bool:
+    from featurestore.errors import BadReference
+
+    if kind == "int64":
+        try:
+            return int(text)
+        except ValueError:
+            raise BadReference(f"{name} is a whole number, got {text!r}") from None
+    if kind == "bool":
+        if text.lower() not in ("true", "false"):
+            raise BadReference(f"{name} is true or false, got {text!r}")
+        return text.lower() == "true"
+    return text
+
+
+def _print(table: pa.Table) -> None:
+    from rich.table import Table
+
+    shown = Table(*table.column_names)
+    for row in table.to_pylist():
+        shown.add_row(*("–" if value is None else _cell(value) for value in row.values()))
+    Console().print(shown)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value.strftime("%Y-%m-%d %H:%M") if isinstance(value, datetime) else str(value)
+
+
+def _json_value(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def _write(batches: Any, schema: pa.Schema, out: Path) -> int:
+    """Write tables or record batches to a new file that appears only when it is whole; returns the number of rows."""
+    import pyarrow.csv as csv
+    import pyarrow.parquet as pq
+
+    from covey.errors import UsageError
+
+    if out.suffix not in (".parquet", ".csv"):
+        raise UsageError(f"--out writes .parquet or .csv, not {out.suffix or out.name!r}")
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"--out: no directory {out.absolute().parent}")
+    partial = out.with_name(f".{out.name}.partial")
+    rows = 0
+    try:
+        flat = schema if out.suffix == ".parquet" else _flat_schema(schema)
+        writer = pq.ParquetWriter(partial, flat) if out.suffix == ".parquet" else csv.CSVWriter(partial, flat)
+        with writer:
+            for batch in batches:
+                rows += batch.num_rows
+                writer.write(batch if flat is schema else _flat(batch, flat))
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    return rows
+
+
+def _flat_schema(schema: pa.Schema) -> pa.Schema:
+    """CSV has no lists: they become JSON text."""
+    import pyarrow as pa
+
+    return pa.schema([pa.field(f.name, pa.string() if pa.types.is_nested(f.type) else _plain(f.type)) for f in schema])
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _flat(batch: Any, schema: pa.Schema) -> Any:
+    import pyarrow as pa
+
+    columns = [
+        pa.array([None if v is None else json.dumps(v) for v in column.to_pylist()], pa.string())
+        if pa.types.is_nested(column.type)
+        else column.cast(field.type)
+        for column, field in zip(batch.columns, schema, strict=True)
+    ]
+    return type(batch).from_arrays(columns, schema=schema)

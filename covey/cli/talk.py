@@ -1,0 +1,65 @@
+"""What commands say on stderr: progress bars, and ranges of days and panes for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from simulations.in_process import Progress
+
+_VERBS = {"compute": "computing on the sites", "protect": "sharing and adding", "publish": "noised and published"}
+_MANY = 6
+
+
+@contextmanager
+def progress_bars(console: Console) -> Iterator[Progress]:
+    """One bar for each step of each view, on stderr; a terminal is redrawn, a file gets the finished bars."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description:44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=console) as bars:
+        tasks: dict[tuple[str, str], TaskID] = {}
+
+        def progress(view: str, step: str, done: int, total: int) -> None:
+            if (view, step) not in tasks:
+                tasks[view, step] = bars.add_task(f"{view}: {_VERBS.get(step, step)}", total=total)
+            bars.update(tasks[view, step], completed=done, total=total)
+
+        yield progress
+
+
+def day_ranges(days: Sequence[int]) -> str:
+    """`2013-01-01 … 2013-02-03, 2013-03-01` of sorted days since the epoch."""
+    return _ranges([day * 86_400 * 10**6 for day in days], 86_400 * 10**6, "%Y-%m-%d")
+
+
+def pane_ranges(pane_starts: Sequence[int]) -> str:
+    """As `day_ranges`, of sorted pane starts in µs; to the minute where they are not midnights."""
+    if len(pane_starts) < 2:
+        return _ranges(pane_starts, 1, "%Y-%m-%dT%H:%MZ")
+    step = min(b - a for a, b in pairwise(pane_starts))
+    midnights = all(pane % (86_400 * 10**6) == 0 for pane in pane_starts)
+    return _ranges(pane_starts, step, "%Y-%m-%d" if midnights else "%Y-%m-%dT%H:%MZ")
+
+
+def _ranges(starts: Sequence[int], step: int, style: str) -> str:
+    from featurestore.times import from_us
+
+    runs: list[list[int]] = []
+    for start in starts:
+        if runs and start - runs[-1][1] == step:
+            runs[-1][1] = start
+        else:
+            runs.append([start, start])
+    texts = [
+        from_us(a).strftime(style) if a == b else f"{from_us(a).strftime(style)} … {from_us(b).strftime(style)}"
+        for a, b in runs
+    ]
+    more = f" and {len(texts) - _MANY} more" if len(texts) > _MANY else ""
+    return ", ".join(texts[:_MANY]) + more

@@ -1,0 +1,86 @@
+"""The main job on real flights, end to end in one process: what `make demo` shows."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow as pa
+from aggregator.opendp_noise import OpenDPNoise
+from featurestore.store import Store
+from rich.console import Console
+
+from covey.cli.talk import progress_bars
+from covey.running import wall_clock
+from edge_client.events import make_events
+from featurestore.definitions import FeatureView
+from featurestore.layout import layout_of
+from federation.accountant import epsilon
+from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
+from simulations.in_process import NoisePair, ViewReport, run_in_process
+
+from .model import compare_models
+from .picture import draw
+from .tables import print_models, print_privacy, print_values
+
+
+def run_demo(picture: Path, keep: Path | None = None) -> None:
+    """Run the demo and write its picture.
+
+    Args:
+        picture: where the PNG goes.
+        keep: a directory in which the private store stays; by default it is temporary.
+    """
+    started = time.monotonic()
+    out, talk = Console(highlight=False), Console(stderr=True, highlight=False)
+    flights = load_flights()
+    views = flight_views(flights)
+    talk.print(
+        f"{flights.num_rows:,} departures of 2013: airlines are the sites, their planes the clients. "
+        "Everything runs in this process, every step real."
+    )
+    with tempfile.TemporaryDirectory(prefix="covey-demo-") as scratch:
+        private_dir, exact_dir = keep or Path(scratch, "private"), Path(scratch, "exact")
+        reports = _collect(flights, views, private_dir, noisy=True, talk=talk)
+        talk.print("once more without noise: the truth, which only a demo can know")
+        _collect(flights, views, exact_dir, noisy=False, talk=talk)
+        with Store.open(private_dir) as private, Store.open(exact_dir) as exact:
+            print_values(out, flights, private, exact)
+            draw(picture, private, exact)
+            out.print(f"picture: {picture}")
+            talk.print("training three models: schedule only, exact aggregates, private aggregates")
+            print_models(out, compare_models(flights, private, exact))
+    print_privacy(out, [(view.name, layout_of(view).micro_rho) for view in views], views[0].privacy.delta, epsilon)
+    total = sum(report.reports for report in reports)
+    out.print(f"{total:,} reports went through the protocol; {time.monotonic() - started:.0f} s in all.")
+    out.print(_next_steps(keep))
+
+
+def _collect(
+    flights: pa.Table, views: tuple[FeatureView, ...], directory: Path, *, noisy: bool, talk: Console
+) -> tuple[ViewReport, ...]:
+    with progress_bars(talk) as progress:
+        return run_in_process(
+            views,
+            make_events(flights, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN),
+            directory,
+            noise=NoisePair(OpenDPNoise(), OpenDPNoise()) if noisy else None,
+            randomness=os.urandom,
+            clock=wall_clock,
+            progress=progress,
+        )
+
+
+def _next_steps(kept: Path | None) -> str:
+    store = kept or Path("flights-store")
+    lines = [
+        "Try next:",
+        *([] if kept else [f"  covey demo --store {store}    # keeps the store"]),
+        f"  covey get dest_delay:arr_delay_mean_28d dest=ATL dest=LAX --store {store}",
+        f"  covey history area_delay --store {store} --out area_delay.parquet",
+        "  covey explain examples/taxi_views.py    # what views of your own would cost, before anything is collected",
+        "  covey run VIEWS.py --events FILE.parquet --client-column C --time-column T --store DIR --in-process",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,48 @@
+"""What people asked for that cannot be done, and the exit code that each layer's error tree maps to."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DONE: Final = 0
+FAILURE: Final = 1
+USAGE: Final = 2
+NOTHING_RELEASED: Final = 3
+REFUSED: Final = 4
+NOT_FOUND: Final = 5
+INTERRUPTED: Final = 130
+
+
+class CoveyError(Exception):
+    """Anything that the commands and the public functions refuse."""
+
+
+class UsageError(CoveyError):
+    """Options that do not fit together, or something that does not exist yet; names the mend."""
+
+
+class ViewsFileError(CoveyError):
+    """A VIEWS.py that cannot be read: a syntax error, an error inside it, or no FeatureView at module level."""
+
+
+def exit_code(error: BaseException) -> int | None:
+    """The exit code of an expected error; None for a defect."""
+    from aggregator.errors import AggregatorError
+    from crypto.errors import CryptoError
+    from edge_client.errors import EdgeError
+    from featurestore import errors as store
+    from federation.errors import FederationError, NoiseRefused
+    from simulations.errors import DataMissing, SimulationError
+
+    match error:
+        case store.NotFoundError() | DataMissing():
+            return NOT_FOUND
+        case store.ViewChanged() | store.ReleaseRefused() | NoiseRefused():
+            return REFUSED
+        case store.DefinitionError() | store.ExpressionError() | store.BadReference():
+            return USAGE
+        case CoveyError() | EdgeError() | SimulationError():
+            return USAGE
+        case store.FeatureStoreError() | FederationError() | AggregatorError() | CryptoError() | OSError():
+            return FAILURE
+    return None

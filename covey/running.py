@@ -1,0 +1,128 @@
+"""`covey.run`: collect feature views over events, and publish the releases into a store."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from featurestore.definitions import FeatureView
+from featurestore.times import DAY_US, to_us
+
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from simulations.in_process import Progress, ViewReport
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run did, view by view."""
+
+    store: Path
+    noise: Literal["discrete-gaussian", "none"]
+    views: tuple[ViewReport, ...]
+
+    @property
+    def opened(self) -> int:
+        """Number of panes that were opened."""
+        return sum(view.opened for view in self.views)
+
+    @property
+    def already_open(self) -> int:
+        """Number of panes that an earlier run had published."""
+        return sum(len(view.already_open) for view in self.views)
+
+
+def run(
+    views: FeatureView | Sequence[FeatureView],
+    events: str | Path | pa.Table,
+    *,
+    store: str | Path,
+    client_column: str,
+    time_column: str,
+    site_column: str | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    noise: Literal["on", "off"] = "on",
+    min_clients: int | None = None,
+    in_process: bool = False,
+    progress: Progress = lambda *_: None,
+) -> RunReport:
+    """Collect every pane that is not open yet, of whole UTC days that are over, and publish it.
+
+    Args:
+        events: a `.parquet` or `.csv` file, or an Arrow table.
+        store: the store's directory; made if it does not exist.
+        client_column: who an event belongs to; with `site_column`, the identity is (site, client).
+        start, end: UTC midnights, [start, end); default: the days that hold events.
+        noise: "off" is for tests and labs: releases are marked, and the exact sums are published.
+        min_clients: k instead of the views' own; may only tighten, except with noise off.
+        in_process: run all roles in this process; needed until the wire exists.
+
+    Raises:
+        UsageError: options that do not fit together. EventsError: events that cannot be used.
+        ViewChanged, StoreInUse: of the store.
+    """
+    from aggregator.opendp_noise import OpenDPNoise
+
+    from edge_client.events import make_events, read_events
+    from simulations.in_process import NoisePair, run_in_process
+
+    if not in_process:
+        raise UsageError("runs over real processes do not exist yet; add --in-process (in_process=True)")
+    if noise not in ("on", "off"):
+        raise UsageError(f"noise is 'on' or 'off', got {noise!r}")
+    if min_clients is not None and min_clients < 1:
+        raise UsageError(f"--min-clients must be at least 1, got {min_clients}")
+    chosen = (views,) if isinstance(views, FeatureView) else tuple(views)
+    if not chosen:
+        raise UsageError("no feature view to run")
+    days = _days(start, end)
+    table = (
+        read_events(Path(events), chosen, client_column, time_column, site_column)
+        if isinstance(events, str | Path)
+        else events
+    )
+    reports = run_in_process(
+        chosen,
+        make_events(table, client_column, time_column, site_column),
+        Path(store),
+        noise=NoisePair(OpenDPNoise(), OpenDPNoise()) if noise == "on" else None,
+        randomness=os.urandom,
+        clock=wall_clock,
+        days=days,
+        min_clients=min_clients,
+        progress=progress,
+    )
+    return RunReport(Path(store), "discrete-gaussian" if noise == "on" else "none", reports)
+
+
+def wall_clock() -> int:
+    """Now, in µs since the epoch."""
+    return time.time_ns() // 1_000
+
+
+def _days(start: date | None, end: date | None) -> tuple[int, int] | None:
+    """[from, to) in UTC days, or None for the days that hold events."""
+    if start is None and end is None:
+        return None
+    if start is None or end is None:
+        raise UsageError("--from and --to go together: UTC midnights, the first day and the day after the last")
+    first, last = (_midnight(moment, name) for moment, name in ((start, "--from"), (end, "--to")))
+    if first >= last:
+        raise UsageError("--from must be before --to")
+    return first, last
+
+
+def _midnight(moment: date, option: str) -> int:
+    us = to_us(moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day))
+    if us % DAY_US:
+        raise UsageError(f"{option} must be a UTC midnight: a pane belongs to one UTC day, and runs take whole days")
+    return us // DAY_US

@@ -1,0 +1,151 @@
+"""The discrete Gaussian of Canonne, Kamath and Steinke (2020), Algorithms 1-3, in exact integer arithmetic: numba kernels.
+
+Random 64-bit words come in as an array and are taken from the front, so the kernels are pure: the same words, the same
+samples. No float is involved: every coin is `uniform integer below a bound`, drawn by masks and rejection.
+
+Exactness. With σ² = n/m and t = floor(σ) + 1, a proposal Y of the discrete Laplace with scale t is accepted by a coin of
+exp(-γ), γ = (|Y| - σ²/t)² / 2σ² = A²/D where A = | |Y| t m - n | and D = 2 n m t². A must stay below 2^63 and D below
+2^127, as pairs of words. `ROOM` bounds n and t² m by 2^56, and proposals beyond 64 t are refused: they would be accepted
+with probability below exp(-1500). That is the only departure from the paper.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, types
+
+ROOM = 2**56
+
+_LOW = np.uint64(2**32 - 1)
+_32 = np.uint64(32)
+_ONE = np.uint64(1)
+_ZERO = np.uint64(0)
+_FARTHEST = 64  # proposals beyond so many times t are refused
+
+_WORDS_IN = types.Array(types.uint64, 1, "C", readonly=True)
+_SAMPLES = types.Array(types.int64, 1, "C")
+_CURSOR = types.Array(types.int64, 1, "C")
+
+
+@njit([types.UniTuple(types.uint64, 2)(types.uint64, types.uint64)], cache=True)
+def _product(a, b):  # type: ignore[no-untyped-def]
+    """128-bit product as (high, low)."""
+    a0, a1, b0, b1 = a & _LOW, a >> _32, b & _LOW, b >> _32
+    low = a0 * b0
+    cross = a1 * b0 + (low >> _32)
+    middle = a0 * b1 + (cross & _LOW)
+    return a1 * b1 + (cross >> _32) + (middle >> _32), (low & _LOW) | (middle << _32)
+
+
+@njit([types.uint64(_WORDS_IN, _CURSOR)], cache=True)
+def _word(words, cursor):  # type: ignore[no-untyped-def]
+    """The next random word; once they have run out, zeros: the caller sees the cursor and throws the sample away."""
+    at = cursor[0]
+    cursor[0] = at + 1
+    return words[at] if at < words.size else _ZERO
+
+
+@njit([types.uint64(types.uint64)], cache=True)
+def _mask(bound):  # type: ignore[no-untyped-def]
+    """The smallest 2^k - 1 that is at least `bound`."""
+    mask = bound
+    for shift in (1, 2, 4, 8, 16, 32):
+        mask |= mask >> np.uint64(shift)
+    return mask
+
+
+@njit([types.uint64(types.uint64, _WORDS_IN, _CURSOR)], cache=True)
+def _below(bound, words, cursor):  # type: ignore[no-untyped-def]
+    """A uniform integer in [0, bound); no word is used for a bound of 1."""
+    if bound <= _ONE:
+        return _ZERO
+    mask = _mask(bound - _ONE)
+    draw = _word(words, cursor) & mask
+    while draw >= bound:
+        draw = _word(words, cursor) & mask
+    return draw
+
+
+@njit([types.boolean(types.uint64, types.uint64, types.uint64, types.uint64, _WORDS_IN, _CURSOR)], cache=True)
+def _ratio(a_high, a_low, b_high, b_low, words, cursor):  # type: ignore[no-untyped-def]
+    """A coin of a/b <= 1 for 128-bit a and b: a uniform 128-bit integer below b, compared with a."""
+    if b_high == _ZERO:
+        return _below(b_low, words, cursor) < a_low
+    mask = _mask(b_high)
+    while True:
+        high = _word(words, cursor) & mask
+        if high > b_high:
+            continue
+        if high < b_high and high != a_high:
+            return high < a_high  # the low words cannot matter
+        low = _word(words, cursor)
+        if high < b_high or low < b_low:
+            return high < a_high or (high == a_high and low < a_low)
+        if cursor[0] > words.size:
+            return False
+
+
+@njit([types.boolean(types.uint64, types.uint64, types.uint64, types.uint64, _WORDS_IN, _CURSOR)], cache=True)
+def _exp_small(a_high, a_low, b_high, b_low, words, cursor):  # type: ignore[no-untyped-def]
+    """Algorithm 1, first case: a coin of exp(-a/b) for a/b in [0, 1]."""
+    k = _ONE
+    while _below(k, words, cursor) == _ZERO and _ratio(a_high, a_low, b_high, b_low, words, cursor):
+        k += _ONE  # each turn succeeds with probability (a/b)/k
+    return k & _ONE == _ONE
+
+
+@njit([types.boolean(types.uint64, types.uint64, types.uint64, types.uint64, _WORDS_IN, _CURSOR)], cache=True)
+def _exp(a_high, a_low, b_high, b_low, words, cursor):  # type: ignore[no-untyped-def]
+    """Algorithm 1, both cases: a coin of exp(-a/b). Each whole unit of a/b is a coin of exp(-1)."""
+    while a_high > b_high or (a_high == b_high and a_low > b_low):
+        if not _exp_small(_ZERO, _ONE, _ZERO, _ONE, words, cursor):
+            return False
+        a_high = a_high - b_high - (_ONE if a_low < b_low else _ZERO)
+        a_low -= b_low
+    return _exp_small(a_high, a_low, b_high, b_low, words, cursor)
+
+
+@njit([types.int64(types.uint64, _WORDS_IN, _CURSOR)], cache=True)
+def _laplace(t, words, cursor):  # type: ignore[no-untyped-def]
+    """Algorithm 2 with s = 1: P[Y = y] proportional to exp(-|y|/t). Beyond 64 t it gives up: 64 t + 1."""
+    while True:
+        remainder = _below(t, words, cursor)
+        if not _exp_small(_ZERO, remainder, _ZERO, t, words, cursor):
+            continue
+        whole = _ZERO
+        while whole < np.uint64(_FARTHEST) and _exp_small(_ZERO, _ONE, _ZERO, _ONE, words, cursor):
+            whole += _ONE
+        size = np.int64(remainder + whole * t)
+        negative = _word(words, cursor) & _ONE == _ONE
+        if not (negative and size == 0):
+            return -size if negative else size
+
+
+@njit(
+    [types.UniTuple(types.int64, 2)(_WORDS_IN, _SAMPLES, types.int64, types.uint64, types.uint64, types.uint64)],
+    nogil=True,
+    cache=True,
+)
+def discrete_gaussian(words, samples, done, n, m, t):  # type: ignore[no-untyped-def]
+    """Algorithm 3: fill `samples[done:]` with σ² = n/m and t = floor(σ) + 1, as far as the words reach.
+
+    Returns (samples that are done, words that they used); a sample that ran out of words used none.
+    """
+    cursor = np.zeros(1, np.int64)
+    d_high, d_low = _product(_ONE * n * np.uint64(2), m * t * t)
+    while done < samples.size:
+        start = cursor[0]
+        while True:
+            y = _laplace(t, words, cursor)
+            scaled = np.uint64(abs(y)) * t * m
+            a = scaled - n if scaled >= n else n - scaled
+            a_high, a_low = _product(a, a)
+            if np.uint64(abs(y)) <= np.uint64(_FARTHEST) * t and _exp(a_high, a_low, d_high, d_low, words, cursor):
+                break
+            if cursor[0] > words.size:
+                break
+        if cursor[0] > words.size:
+            return done, start
+        samples[done] = y
+        done += 1
+    return done, cursor[0]

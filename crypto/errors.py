@@ -1,0 +1,77 @@
+"""The errors of `crypto`: one tree, each error with the numbers that it is about.
+
+No error carries a value that may be a client's: an index says where to look, and logs stay clean.
+"""
+
+from __future__ import annotations
+
+
+class CryptoError(Exception):
+    """Base of all errors of this package."""
+
+
+class FieldElementOutOfRange(CryptoError):
+    """Eight bytes that are no element of Field64, because they encode p or more.
+
+    `index` counts elements from the start of what was parsed.
+    """
+
+    def __init__(self, index: int) -> None:
+        super().__init__(f"element {index} is not below p = 2^64 - 2^32 + 1")
+        self.index = index
+
+
+class ValueOutOfRange(CryptoError):
+    """An integer that its encoding cannot hold. `index` is its place; the value itself is not told."""
+
+    def __init__(self, what: str, index: int, low: int, high: int) -> None:
+        super().__init__(f"{what} {index} is outside [{low}, {high}]")
+        self.what, self.index, self.low, self.high = what, index, low, high
+
+
+class IndexOutOfRange(CryptoError):
+    """A row, a column or a place that does not exist: it must be in [0, bound)."""
+
+    def __init__(self, what: str, index: int, bound: int) -> None:
+        super().__init__(f"{what}: {index} is outside [0, {bound})")
+        self.what, self.index, self.bound = what, index, bound
+
+
+class WrongLength(CryptoError):
+    """So many bytes, rows or words where another number was due."""
+
+    def __init__(self, what: str, have: int, need: int) -> None:
+        super().__init__(f"{what}: have {have}, need {need}")
+        self.what, self.have, self.need = what, have, need
+
+
+class NotAMultiple(CryptoError):
+    """A length in bytes that does not divide into whole elements."""
+
+    def __init__(self, what: str, have: int, unit: int) -> None:
+        super().__init__(f"{what}: {have} bytes are no multiple of {unit}")
+        self.what, self.have, self.unit = what, have, unit
+
+
+class TooLong(CryptoError):
+    """More bytes than a format has room for."""
+
+    def __init__(self, what: str, have: int, most: int) -> None:
+        super().__init__(f"{what}: {have} bytes, room for {most}")
+        self.what, self.have, self.most = what, have, most
+
+
+class WrongArray(CryptoError):
+    """An array of another dtype or number of axes than the interface takes (a defect of the caller)."""
+
+    def __init__(self, what: str, have: str, need: str) -> None:
+        super().__init__(f"{what}: have {have}, need {need}")
+        self.what, self.have, self.need = what, have, need
+
+
+class ScaleOutOfRange(CryptoError):
+    """A noise scale σ² that is not positive, or whose fraction is too long for the sampler's exact arithmetic."""
+
+    def __init__(self, numerator: int, denominator: int, why: str) -> None:
+        super().__init__(f"sigma^2 = {numerator}/{denominator}: {why}")
+        self.numerator, self.denominator, self.why = numerator, denominator, why

@@ -1,0 +1,247 @@
+"""From events to slots: one DuckDB query per view for all clients of a site, with the bounds of DESIGN §3 applied.
+
+The privacy unit is one client and one UTC day, so the bounds are counted there: of each (client, day) at most
+`max_cells` cells (join key, pane), of each cell at most `max_events_per_cell` events, first come first kept in order of
+event time (ties in input order). `compute` takes how many cells of each client-day are already used and returns the
+new counts, so that a day computed pane by pane gives exactly what the day computed at once gives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from crypto.sharing import SparseRows
+from featurestore.keys import domain_index
+
+from featurestore.definitions import FeatureView
+from featurestore.expressions import parse
+from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.layout import layout_of
+from featurestore.times import DAY_US
+
+from .events import Events, EventTimes, column_types, event_times, require_column, typed_column
+from .sandbox import locked_duckdb
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Events that were not counted, by reason. For the site's own eyes: these numbers never leave it."""
+
+    null_client: int = 0
+    null_time: int = 0
+    null_key: int = 0
+    unknown_key: int = 0
+    over_bounds: int = 0
+
+    def __add__(self, other: Dropped) -> Dropped:
+        return Dropped(*(a + b for a, b in zip(self.__dict__.values(), other.__dict__.values(), strict=True)))
+
+
+@dataclass(frozen=True, eq=False)
+class UsedCells:
+    """How many cells of each client-day are used: parallel arrays, one entry a client-day. Privacy-sensitive."""
+
+    client: npt.NDArray[np.int32]
+    day: npt.NDArray[np.int64]
+    cells: npt.NDArray[np.int64]
+
+    def __repr__(self) -> str:
+        return f"UsedCells({len(self.client)} client-days: redacted)"
+
+    @classmethod
+    def none(cls) -> UsedCells:
+        """Nothing used yet: the start of a day."""
+        return cls(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Contributions:
+    """What the clients of a site add to each pane: one report a (pane, client), sorted by pane, then client. Secret.
+
+    Attributes:
+        pane_start: int64[R], µs since the epoch.
+        client: int32[R], index of the identity.
+        slots: the R sparse report vectors.
+        used: the client-days' used cells after these panes, the given ones included.
+        dropped: events of these panes that were not counted.
+    """
+
+    pane_start: npt.NDArray[np.int64]
+    client: npt.NDArray[np.int32]
+    slots: SparseRows
+    used: UsedCells
+    dropped: Dropped
+
+    def __repr__(self) -> str:
+        return f"Contributions({len(self.client)} reports: redacted)"
+
+
+EVERYTHING: Final = (-(2**63), 2**63 - 1)
+"""The interval of all panes."""
+
+
+def compute(
+    view: FeatureView, events: Events, used: UsedCells | None = None, interval: tuple[int, int] = EVERYTHING
+) -> Contributions:
+    """Compute every report of the panes that start in `interval` = [from, to), µs since the epoch.
+
+    Panes must be asked for in order of time within a day: `used` holds what earlier ones took, and what is left is
+    taken in order of event time. Events outside the interval are passed over.
+
+    Raises:
+        EventsError: a needed column is missing. EventColumnError: it has a type that its use does not allow.
+    """
+    used = used or UsedCells.none()
+    times = event_times(events.table, view.time or events.time_column)
+    keep, key, dropped = _eligible(view, events, times, interval)
+    source = _source_table(view, events, times, keep, key)
+    with locked_duckdb() as db:
+        db.register("events", source)
+        db.register("used", pa.table({"client": used.client, "day": used.day, "cells": used.cells}))
+        cells = db.sql(_query(view)).to_arrow_table()
+    counted = int(cells.column("events").to_numpy().sum()) if cells.num_rows else 0
+    return _contributions(view, cells, used, dropped + Dropped(over_bounds=source.num_rows - counted))
+
+
+def days_with_events(view: FeatureView, events: Events) -> npt.NDArray[np.int64]:
+    """The distinct UTC days (since the epoch) that hold an event with a time."""
+    times = event_times(events.table, view.time or events.time_column)
+    return np.unique(times.us[times.valid] // DAY_US)
+
+
+def _eligible(
+    view: FeatureView, events: Events, times: EventTimes, interval: tuple[int, int]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], Dropped]:
+    """bool[N] of the events that may count, int64[N] index of their join key, and why the others were dropped."""
+    table = events.table
+    inside = ~times.valid | ((times.us >= interval[0]) & (times.us < interval[1]))
+    has_client = events.client >= 0
+    if view.entity.constant:
+        key = np.zeros(table.num_rows, dtype=np.int64)
+        has_key = np.ones(table.num_rows, dtype=bool)
+    else:
+        for column in view.entity.columns:
+            require_column(table, column)
+        columns = [table.column(column) for column in view.entity.columns]
+        key = domain_index(view.entity, columns)
+        has_key = np.logical_and.reduce([c.is_valid().to_numpy() for c in columns])
+    known = key >= 0
+    timed = has_client & times.valid
+    dropped = Dropped(
+        null_client=int(np.count_nonzero(inside & ~has_client)),
+        null_time=int(np.count_nonzero(has_client & ~times.valid)),
+        null_key=int(np.count_nonzero(inside & timed & ~has_key)),
+        unknown_key=int(np.count_nonzero(inside & timed & has_key & ~known)),
+    )
+    return inside & timed & known, key, dropped
+
+
+def _source_table(
+    view: FeatureView,
+    events: Events,
+    times: EventTimes,
+    keep: npt.NDArray[np.bool_],
+    key: npt.NDArray[np.int64],
+) -> pa.Table:
+    """The kept events as the query reads them: client, key, pane, day, ord, and v0, v1, … by `_value_names`."""
+    pane = times.us[keep] // view.pane_us
+    columns = {
+        "client": pa.array(events.client[keep]),
+        "key": pa.array(key[keep].astype(np.int32)),
+        "pane": pa.array(pane),
+        "day": pa.array(pane // view.panes_per_day),
+        "ord": pa.array(times.order[keep]),
+    }
+    mask = pa.array(keep)
+    types = column_types(view)
+    for column, name in _value_names(view).items():
+        columns[name] = typed_column(events.table, column, types[column]).filter(mask)
+    return pa.table(columns)
+
+
+def _value_names(view: FeatureView) -> dict[str, str]:
+    """Our own name for each value column: no name from outside reaches the SQL."""
+    return {column: f"v{i}" for i, column in enumerate(sorted(column_types(view)))}
+
+
+def _query(view: FeatureView) -> str:
+    """Cells (client, pane, key) in report order, with the number of events and every raw slot of each."""
+    names = _value_names(view)
+    slots = [sql for feature in view.features if not feature.derive for sql in _slot_sql(feature, names)]
+    selected = ", ".join(f"CAST({sql} AS BIGINT) AS s{i}" for i, sql in enumerate(slots))
+    return f"""
+        WITH kept AS (
+            SELECT * FROM events
+            QUALIFY row_number() OVER (PARTITION BY client, pane, key ORDER BY ord) <= {view.bounds.max_events_per_cell}
+        ), cell AS (
+            SELECT client, day, pane, key, min(ord) AS first, count(*) AS events, {selected}
+            FROM kept GROUP BY client, day, pane, key
+        )
+        SELECT cell.* EXCLUDE (first)
+        FROM cell LEFT JOIN used USING (client, day)
+        QUALIFY row_number() OVER (PARTITION BY client, day ORDER BY first)
+            <= {view.bounds.max_cells} - coalesce(used.cells, 0)
+        ORDER BY pane, client, key"""
+
+
+def _slot_sql(feature: Feature, names: dict[str, str]) -> list[str]:
+    """The SQL aggregate of each raw slot of a collected feature, in the layout's order."""
+    match feature:
+        case Count():
+            return ["count(*)"]
+        case ClientCount():
+            return ["1"]
+        case Mean():
+            (low, high), value = feature.bounds, names[feature.column]
+            clipped = f"least(greatest({value}, {_double(low)}), {_double(high)})"
+            q = f"CAST(floor(({clipped} - {_double(low)}) / {_double(feature.step)} + 0.5) AS BIGINT)"
+            # greatest and least skip NULL, so a null value would become `low`: FILTER keeps it out
+            return [f"coalesce(sum({q}) FILTER (WHERE {value} IS NOT NULL), 0)", f"count({value})"]
+        case Histogram():
+            value, edges = names[feature.column], [_double(edge) for edge in feature.edges]
+            inner = [f"{value} >= {a} AND {value} < {b}" for a, b in pairwise(edges)]
+            cells = [f"{value} < {edges[0]}", *inner, f"{value} >= {edges[-1]}"]
+            cells += [f"{value} IS NULL"] if feature.nulls else []
+            return [f"count(*) FILTER (WHERE {cell})" for cell in cells]
+        case Rate():
+            holds = parse(feature.where).sql(names)
+            return [f"count(*) FILTER (WHERE {holds})", f"count(*) FILTER (WHERE NOT {holds})"]
+
+
+def _double(value: float) -> str:
+    return f"CAST('{float(value)!r}' AS DOUBLE)"
+
+
+def _contributions(view: FeatureView, cells: pa.Table, used: UsedCells, dropped: Dropped) -> Contributions:
+    """Pack the query's cells into sparse report vectors and count the used cells."""
+    layout = layout_of(view)
+    client = cells.column("client").to_numpy().astype(np.int32)
+    pane = cells.column("pane").to_numpy().astype(np.int64)
+    key = cells.column("key").to_numpy().astype(np.int64)
+    values = np.column_stack([cells.column(f"s{i}").to_numpy() for i in range(layout.slots_per_key)])
+    is_first = np.ones(len(client), dtype=bool)
+    is_first[1:] = (pane[1:] != pane[:-1]) | (client[1:] != client[:-1])
+    starts = np.flatnonzero(is_first)
+    filled = values != 0
+    columns = key[:, None] * layout.slots_per_key + np.arange(layout.slots_per_key)
+    before = np.concatenate(([0], np.cumsum(np.count_nonzero(filled, axis=1))))
+    indptr = np.append(before[starts], before[-1]).astype(np.int64)
+    slots = SparseRows(indptr, columns[filled].astype(np.int32), values[filled].astype(np.int64), layout.length)
+    return Contributions(
+        pane[starts] * view.pane_us, client[starts], slots, _add_used(used, client, pane // view.panes_per_day), dropped
+    )
+
+
+def _add_used(used: UsedCells, client: npt.NDArray[np.int32], day: npt.NDArray[np.int64]) -> UsedCells:
+    """The used cells after one more cell for each (client, day) pair given."""
+    all_client = np.concatenate((used.client, client))
+    all_day = np.concatenate((used.day, day))
+    added = np.concatenate((used.cells, np.ones(len(client), dtype=np.int64)))
+    pairs, inverse = np.unique(np.column_stack((all_client, all_day)), axis=0, return_inverse=True)
+    total = np.bincount(inverse.reshape(-1), weights=added, minlength=len(pairs)).astype(np.int64)
+    return UsedCells(pairs[:, 0].astype(np.int32), pairs[:, 1].astype(np.int64), total)

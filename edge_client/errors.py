@@ -1,0 +1,19 @@
+"""The errors of a site, in one tree. None of them depends on what single events hold, only on schema and files."""
+
+from __future__ import annotations
+
+
+class EdgeError(Exception):
+    """Anything that a site refuses or cannot do."""
+
+
+class EventsError(EdgeError):
+    """The event file cannot be used: missing, empty, unreadable, or without a column that is needed."""
+
+
+class EventColumnError(EventsError):
+    """A column of the events has a type that its use does not allow, or times that cannot be parsed."""
+
+    def __init__(self, column: str, message: str) -> None:
+        self.column = column
+        super().__init__(f"column {column!r}: {message}")

@@ -1,0 +1,25 @@
+"""DuckDB behind locked doors: no files, no network, no extensions, no settings. What it computes on is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+
+@contextmanager
+def locked_duckdb(threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An in-memory DuckDB that cannot reach anything but the Arrow tables registered on it (DESIGN §2.2)."""
+    connection = duckdb.connect(":memory:")
+    try:
+        if threads is not None:
+            connection.execute(f"SET threads = {int(threads)}")
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET autoinstall_known_extensions = false")
+        connection.execute("SET autoload_known_extensions = false")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection
+    finally:
+        connection.close()

@@ -1,0 +1,139 @@
+"""Plans: the (view, pane) pairs that are collected together, numbered, and the terms that every party checks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import DecodeError
+
+from featurestore.definitions import FeatureView
+from featurestore.layout import Layout, layout_of
+from featurestore.wire import view_from_bytes, view_to_bytes
+
+from . import plan_pb2 as pb
+from .errors import PlanInvalid
+
+Noise = Literal["discrete-gaussian", "none"]
+
+MAX_COLLECTIONS: Final = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedView:
+    """One view of a plan.
+
+    Attributes:
+        pane_starts: int64[C], µs since the epoch, strictly increasing, aligned to the view's pane.
+        min_clients: k of these panes; at least the view's own, except with noise off.
+    """
+
+    view: FeatureView
+    pane_starts: npt.NDArray[np.int64]
+    min_clients: int
+
+    @property
+    def layout(self) -> Layout:
+        """The layout that follows from the view."""
+        return layout_of(self.view)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is collected. Collection indices (u32) number the panes of the first view, then of the second, and so on.
+
+    Attributes:
+        plan_id: 16 random bytes: two plans for the same panes never share a hash.
+    """
+
+    plan_id: bytes
+    views: tuple[PlannedView, ...]
+    noise: Noise
+    protection: Literal["shares"] = "shares"
+    validity: Literal["none"] = "none"
+    participation: Literal["active"] = "active"
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @cached_property
+    def hash(self) -> bytes:
+        """SHA-256 of the canonical bytes: 32 bytes that bind every share to this plan."""
+        return hashlib.sha256(plan_to_bytes(self)).digest()
+
+    @cached_property
+    def offsets(self) -> tuple[int, ...]:
+        """The first collection index of each view, and the number of collections last."""
+        sizes = [len(planned.pane_starts) for planned in self.views]
+        return tuple(int(end) for end in np.concatenate(([0], np.cumsum(sizes))))
+
+
+def plan_to_bytes(plan: Plan) -> bytes:
+    """The canonical encoding of a plan."""
+    message = pb.Plan(
+        id=plan.plan_id,
+        views=[
+            pb.PlannedView(
+                view=view_to_bytes(planned.view),
+                pane_starts=planned.pane_starts.tolist(),
+                min_clients=planned.min_clients,
+            )
+            for planned in plan.views
+        ],
+        protection=plan.protection,
+        validity=plan.validity,
+        participation=plan.participation,
+        noise=plan.noise,
+    )
+    return message.SerializeToString(deterministic=True)
+
+
+def plan_from_bytes(data: bytes) -> Plan:
+    """The plan that these canonical bytes encode.
+
+    Raises:
+        PlanInvalid: not protobuf, not canonical, or terms that do not exist.
+        DefinitionError: a view in it that is not valid.
+    """
+    try:
+        message = pb.Plan.FromString(data)
+    except DecodeError:
+        raise PlanInvalid("the bytes of a plan are not protobuf") from None
+    views = tuple(
+        PlannedView(view_from_bytes(planned.view), np.array(planned.pane_starts, dtype=np.int64), planned.min_clients)
+        for planned in message.views
+    )
+    terms = (message.protection, message.validity, message.participation)
+    if terms != ("shares", "none", "active"):
+        raise PlanInvalid(f"unknown terms {terms}; known are protection shares, validity none, participation active")
+    if message.noise == "discrete-gaussian":
+        plan = Plan(message.id, views, "discrete-gaussian")
+    elif message.noise == "none":
+        plan = Plan(message.id, views, "none")
+    else:
+        raise PlanInvalid(f"unknown noise {message.noise!r}; known are discrete-gaussian and none")
+    if plan_to_bytes(plan) != data:
+        raise PlanInvalid("the bytes of a plan are not canonical")
+    return plan
+
+
+def _check(plan: Plan) -> None:
+    if len(plan.plan_id) != 16:
+        raise PlanInvalid(f"a plan's id has 16 bytes, got {len(plan.plan_id)}")
+    names: Sequence[str] = [planned.view.name for planned in plan.views]
+    if not names or len(set(names)) != len(names):
+        raise PlanInvalid(f"a plan has one or more views, each once; got {', '.join(names) or 'none'}")
+    for planned in plan.views:
+        panes, name = planned.pane_starts, planned.view.name
+        if len(panes) == 0 or (np.diff(panes) <= 0).any() or (panes % planned.view.pane_us).any():
+            raise PlanInvalid(f"view {name!r}: the panes must be aligned and strictly increasing, one at least")
+        least = 1 if plan.noise == "none" else planned.view.privacy.min_clients
+        if planned.min_clients < least:
+            raise PlanInvalid(f"view {name!r}: min_clients {planned.min_clients} is below {least}")
+    if plan.offsets[-1] > MAX_COLLECTIONS:
+        raise PlanInvalid(f"{plan.offsets[-1]:,} collections in one plan; at most {MAX_COLLECTIONS:,}")

@@ -1,0 +1,328 @@
+"""A whole collection in memory: shard → add → close → noise → open. `run_collections` is the specification.
+
+Each party's state is one frozen type, and a transition consumes a state and returns the next. Randomness and noise are
+arguments. The wire carries the same states between processes; here they are passed by hand, so one process sees
+everything, and a release says so.
+
+    site     Reports ──shard──► LeaderHalf, HelperHalf
+    leader   Aggregating ──add*──► Aggregating ──close──► Closed ──noise──► NoisedShares ┐
+    helper   Aggregating ──add*──► Aggregating ──close──► Closed ──noise──► NoisedShares ┴─ open_shares ──► OpenedView
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from crypto.noise import NoiseSource
+from crypto.sharing import Accumulator, HelperSeeds, LeaderShares, SparseRows, shard_rows
+
+from crypto import field as field64
+from featurestore.layout import Layout
+
+from .basis import to_noise_basis
+from .errors import DuplicateReport, NoiseRefused, ReportRefused
+from .plan import Plan, PlannedView
+
+Randomness = Callable[[int], bytes]
+"""n → n random bytes: `os.urandom`, or a seeded stream in simulations."""
+
+REPORT_ID_BYTES: Final = 16
+SEED_BYTES: Final = 32
+BATCH_ELEMENTS: Final = 2**21
+"""Slots of one batch of reports in memory: 16 MiB of shares."""
+NOISE_TAIL: Final = 16
+"""Standard deviations of noise that must fit beside the largest sum: beyond them lies less than 2⁻¹⁸⁰."""
+
+
+class Outcome(IntEnum):
+    """What became of a collection."""
+
+    OPENED = 0
+    BATCH_TOO_SMALL = 1
+    BATCH_MISMATCH = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Reports:
+    """Reports of one view before they are protected. Secret: this is what never leaves the site.
+
+    Attributes:
+        view: index of the view in the plan.
+        collection: uint32[R], collection indices of the plan.
+        slots: the R report vectors.
+    """
+
+    view: int
+    collection: npt.NDArray[np.uint32]
+    slots: SparseRows
+
+    def __repr__(self) -> str:
+        return f"Reports(view={self.view}, {len(self.collection)} reports: redacted)"
+
+    def batches(self) -> Iterator[Reports]:
+        """The same reports in batches whose shares fit `BATCH_ELEMENTS`."""
+        rows = max(1, BATCH_ELEMENTS // self.slots.length)
+        for first in range(0, len(self.collection), rows):
+            last = first + rows
+            yield Reports(self.view, self.collection[first:last], self.slots[first:last])
+
+
+@dataclass(frozen=True, eq=False)
+class Half:
+    """What one aggregator receives of a batch of reports: no value, only which reports they are.
+
+    Attributes:
+        report_ids: uint8[R, 16], from the CSPRNG.
+    """
+
+    view: int
+    collection: npt.NDArray[np.uint32]
+    report_ids: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class LeaderHalf(Half):
+    """The leader's half: one random-looking vector a report."""
+
+    shares: LeaderShares
+
+
+@dataclass(frozen=True, eq=False)
+class HelperHalf(Half):
+    """The helper's half: one 32-byte seed a report."""
+
+    seeds: HelperSeeds
+
+
+@dataclass(frozen=True)
+class Commitment:
+    """What an aggregator tells the other one before anything is opened.
+
+    Attributes:
+        counts: number of reports of each collection.
+        digests: SHA-256 over the sorted report ids of each collection.
+    """
+
+    counts: tuple[int, ...]
+    digests: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Aggregating:
+    """An aggregator that takes reports. Its accumulators are moved on by `add`: use the returned state only."""
+
+    role: Literal["leader", "helper"]
+    plan: Plan
+    sums: tuple[Accumulator, ...]
+    taken: tuple[tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]], ...] = field(default=(), repr=False)
+
+    @classmethod
+    def start(cls, role: Literal["leader", "helper"], plan: Plan) -> Aggregating:
+        """Nothing taken yet."""
+        return cls(role, plan, tuple(Accumulator(len(v.pane_starts), v.layout.length) for v in plan.views))
+
+    def add(self, half: LeaderHalf | HelperHalf) -> Aggregating:
+        """Take one batch, whole or not at all.
+
+        Raises:
+            ReportRefused: not of this plan. CryptoError: a share that is not a vector of field elements.
+        """
+        rows = _rows_of(self.plan, half)
+        match half:
+            case LeaderHalf():
+                self.sums[half.view].add_leader(half.shares, rows)
+            case HelperHalf():
+                self.sums[half.view].add_helper(half.seeds, half.collection, rows, self.plan.hash)
+        return replace(self, taken=(*self.taken, (half.collection, half.report_ids)))
+
+    def close(self) -> Closed:
+        """Take no more; commit to the set of reports of each collection.
+
+        Raises:
+            DuplicateReport: an id was taken twice; nothing of the plan may be opened.
+        """
+        return Closed(self.role, self.plan, self.sums, _commit(self.plan, self.taken))
+
+
+@dataclass(frozen=True, eq=False)
+class Closed:
+    """An aggregator that has all its reports and waits for the other one's commitment."""
+
+    role: Literal["leader", "helper"]
+    plan: Plan
+    sums: tuple[Accumulator, ...]
+    commitment: Commitment
+
+    def noise(self, other: Commitment, source: NoiseSource | None) -> NoisedShares:
+        """Decide, on its own, which collections may be opened, and add noise of the full scale to those shares.
+
+        Args:
+            source: None only where the plan says noise off (and the caller's settings allow it).
+
+        Raises:
+            NoiseRefused: the plan asks for noise and there is no source, or the other way round.
+        """
+        if (source is None) != (self.plan.noise == "none"):
+            raise NoiseRefused(f"the plan says noise {self.plan.noise!r}, the {self.role} was told otherwise")
+        outcomes: list[npt.NDArray[np.uint8]] = []
+        shares: list[npt.NDArray[np.uint64]] = []
+        for index, planned in enumerate(self.plan.views):
+            span = slice(self.plan.offsets[index], self.plan.offsets[index + 1])
+            outcome = _decide(planned, _part(self.commitment, span), _part(other, span))
+            opened = outcome == Outcome.OPENED
+            _require_range(planned.layout, max(self.commitment.counts[span]))
+            mapped = to_noise_basis(planned.layout, self.sums[index].values[opened])
+            outcomes.append(outcome)
+            shares.append(mapped if source is None else _add_noise(planned.layout, mapped, source))
+        return NoisedShares(self.role, tuple(outcomes), tuple(shares))
+
+
+@dataclass(frozen=True, eq=False)
+class NoisedShares:
+    """One aggregator's noised shares, for the collector.
+
+    Attributes:
+        outcomes: for each view, uint8[C] of `Outcome`.
+        shares: for each view, uint64[opened, K·S] in the noise basis.
+    """
+
+    role: Literal["leader", "helper"]
+    outcomes: tuple[npt.NDArray[np.uint8], ...]
+    shares: tuple[npt.NDArray[np.uint64], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedView:
+    """The noised sums of one view: the first thing in a collection that anybody may see.
+
+    Attributes:
+        outcomes: uint8[C] of `Outcome`, for each pane of the planned view.
+        sums: int64[opened, K, S], centred, in the noise basis, panes in order.
+    """
+
+    planned: PlannedView
+    outcomes: npt.NDArray[np.uint8]
+    sums: npt.NDArray[np.int64]
+
+
+def run_collections(
+    plan: Plan,
+    batches: Iterable[Reports],
+    randomness: Randomness,
+    leader_noise: NoiseSource | None,
+    helper_noise: NoiseSource | None,
+) -> tuple[OpenedView, ...]:
+    """Run every collection of a plan: the protocol from top to bottom."""
+    leader = Aggregating.start("leader", plan)
+    helper = Aggregating.start("helper", plan)
+
+    for reports in batches:
+        to_leader, to_helper = shard(plan, reports, randomness)  # on the site; the reports go no further
+        leader = leader.add(to_leader)
+        helper = helper.add(to_helper)
+
+    leader_closed, helper_closed = leader.close(), helper.close()
+    from_leader = leader_closed.noise(helper_closed.commitment, leader_noise)
+    from_helper = helper_closed.noise(leader_closed.commitment, helper_noise)
+
+    return open_shares(plan, from_leader, from_helper)  # by the collector
+
+
+def shard(plan: Plan, reports: Reports, randomness: Randomness) -> tuple[LeaderHalf, HelperHalf]:
+    """Run by the site: split every report into a share for each aggregator, with a fresh seed and report id.
+
+    Raises:
+        ReportRefused: a collection that is not the view's, or a vector of another length.
+    """
+    count = len(reports.collection)
+    if reports.slots.length != plan.views[reports.view].layout.length or len(reports.slots) != count:
+        raise ReportRefused(f"{len(reports.slots)} vectors of {reports.slots.length} slots for {count} reports")
+    drawn = np.frombuffer(randomness(count * (REPORT_ID_BYTES + SEED_BYTES)), dtype=np.uint8)
+    ids = drawn[: count * REPORT_ID_BYTES].reshape(count, REPORT_ID_BYTES)
+    seeds = HelperSeeds(drawn[count * REPORT_ID_BYTES :].reshape(count, SEED_BYTES))
+    shares = shard_rows(reports.slots, seeds, reports.collection, plan.hash)
+    return (
+        LeaderHalf(reports.view, reports.collection, ids, shares),
+        HelperHalf(reports.view, reports.collection, ids, seeds),
+    )
+
+
+def open_shares(plan: Plan, leader: NoisedShares, helper: NoisedShares) -> tuple[OpenedView, ...]:
+    """Run by the collector: add the two noised shares and read them as centred integers."""
+    opened = []
+    for index, planned in enumerate(plan.views):
+        outcome = leader.outcomes[index]
+        if not np.array_equal(outcome, helper.outcomes[index]):
+            raise ReportRefused(f"view {planned.view.name!r}: leader and helper opened different panes")
+        total = field64.add(leader.shares[index], helper.shares[index])
+        shape = (len(total), planned.layout.keys, planned.layout.slots_per_key)
+        opened.append(OpenedView(planned, outcome, field64.decode_centred(total).reshape(shape)))
+    return tuple(opened)
+
+
+def _rows_of(plan: Plan, half: Half) -> npt.NDArray[np.int64]:
+    """int64[R]: the accumulator row of each report; ReportRefused if a collection is not the view's."""
+    if not 0 <= half.view < len(plan.views):
+        raise ReportRefused(f"the plan has {len(plan.views)} view(s), not number {half.view}")
+    rows = half.collection.astype(np.int64) - plan.offsets[half.view]
+    if len(rows) and not (rows.min() >= 0 and rows.max() < len(plan.views[half.view].pane_starts)):
+        raise ReportRefused(f"a collection index is not of view {plan.views[half.view].view.name!r}")
+    if half.report_ids.shape != (len(rows), REPORT_ID_BYTES):
+        raise ReportRefused(f"{half.report_ids.shape} report ids for {len(rows)} reports")
+    return rows
+
+
+def _commit(plan: Plan, taken: tuple[tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]], ...]) -> Commitment:
+    """Counts and digests of every collection, from the ids in order of arrival."""
+    collection = np.concatenate([c for c, _ in taken]) if taken else np.empty(0, np.uint32)
+    ids = np.concatenate([i for _, i in taken]) if taken else np.empty((0, REPORT_ID_BYTES), np.uint8)
+    words = np.ascontiguousarray(ids).view(">u8")
+    by_id = np.lexsort((words[:, 1], words[:, 0]))
+    duplicates = int(np.count_nonzero((words[by_id][1:] == words[by_id][:-1]).all(axis=1)))
+    if duplicates:
+        raise DuplicateReport(duplicates)
+    order = by_id[np.argsort(collection[by_id], kind="stable")]
+    data = memoryview(ids[order].tobytes())
+    counts = np.bincount(collection, minlength=plan.offsets[-1])
+    ends = np.cumsum(counts) * REPORT_ID_BYTES
+    starts = ends - counts * REPORT_ID_BYTES
+    digests = tuple(hashlib.sha256(data[a:b]).digest() for a, b in zip(starts.tolist(), ends.tolist(), strict=True))
+    return Commitment(tuple(counts.tolist()), digests)
+
+
+def _part(commitment: Commitment, span: slice) -> Commitment:
+    return Commitment(commitment.counts[span], commitment.digests[span])
+
+
+def _decide(planned: PlannedView, mine: Commitment, other: Commitment) -> npt.NDArray[np.uint8]:
+    """uint8[C] of `Outcome`: the same set at both aggregators, and at least k reports of it."""
+    same = np.array(mine.digests) == np.array(other.digests)
+    same &= np.array(mine.counts) == np.array(other.counts)
+    outcome = np.where(np.array(mine.counts) < planned.min_clients, Outcome.BATCH_TOO_SMALL, Outcome.OPENED)
+    return np.where(same, outcome, Outcome.BATCH_MISMATCH).astype(np.uint8)
+
+
+def _require_range(layout: Layout, clients: int) -> None:
+    """No opened sum may reach p/2, where it would wrap into another integer."""
+    sums = np.array([slot.max_value for slot in layout.slots], dtype=object)
+    largest = int(max(np.abs(layout.basis.astype(object)) @ sums)) * clients * layout.view.bounds.max_cells
+    noise = max(group.opened_sigma_sq for group in layout.groups)
+    if largest + NOISE_TAIL * (int(noise) + 1) ** 0.5 >= field64.HALF:
+        raise ReportRefused(f"view {layout.view.name!r}: a sum over {clients:,} clients could pass half the field")
+
+
+def _add_noise(layout: Layout, shares: npt.NDArray[np.uint64], source: NoiseSource) -> npt.NDArray[np.uint64]:
+    """Add noise of each group's own full scale, one draw for all panes and keys of a group."""
+    noised = shares.reshape(len(shares), layout.keys, layout.slots_per_key).copy()
+    for group in layout.groups:
+        shape = (*noised.shape[:2], len(group.slots))
+        noise = source.discrete_gaussian(group.sigma_sq, shape[0] * shape[1] * shape[2]).reshape(shape)
+        slots = list(group.slots)
+        noised[:, :, slots] = field64.add(noised[:, :, slots], field64.encode(noise))
+    return noised.reshape(shares.shape)

@@ -1,0 +1,194 @@
+"""A whole run in one process: events → reports → protocol → releases → store, every step real.
+
+One process sees everything here, so nothing is hidden from it; releases say `trust="in-process"`. What is published is
+the same as over the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from featurestore.publish import Publisher
+
+from aggregator.collector import releases_of
+from crypto.noise import NoiseSource
+from edge_client.compute import Contributions, Dropped, compute, days_with_events
+from edge_client.events import Events
+from featurestore.definitions import FeatureView
+from featurestore.layout import layout_of
+from featurestore.times import DAY_US
+from federation.plan import Plan, PlannedView
+from federation.protocol import Randomness, Reports, run_collections
+
+from .errors import RunRefused
+
+CHUNK_ELEMENTS: Final = 2**23
+"""Accumulated slots of one plan: 64 MiB at each aggregator. A plan covers whole days."""
+
+Step = Literal["compute", "protect", "publish"]
+Progress = Callable[[str, Step, int, int], None]
+"""(view, step, done, total): called often, cheap."""
+
+
+@dataclass(frozen=True)
+class NoisePair:
+    """The noise sources of the two aggregators; `None` is noise off."""
+
+    leader: NoiseSource
+    helper: NoiseSource
+
+
+@dataclass(frozen=True)
+class ViewReport:
+    """What became of one view in a run. Pane lists are pane starts in µs since the epoch.
+
+    Attributes:
+        reports: number of reports that went through the protocol (known in one process only).
+        already_open: panes that an earlier run had published; they were skipped.
+        days_not_over: UTC days (since the epoch) that have not ended, or whose releases are not due yet.
+        dropped: events that were not counted.
+    """
+
+    view: str
+    reports: int
+    opened: int
+    void: int
+    already_open: tuple[int, ...]
+    days_not_over: tuple[int, ...]
+    dropped: Dropped
+
+
+def run_in_process(
+    views: Sequence[FeatureView],
+    events: Events,
+    directory: Path,
+    *,
+    noise: NoisePair | None,
+    randomness: Randomness,
+    clock: Callable[[], int],
+    days: tuple[int, int] | None = None,
+    min_clients: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> tuple[ViewReport, ...]:
+    """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
+
+    Args:
+        noise: the aggregators' noise sources; None is noise off, and marks the releases.
+        clock: the wall clock, µs since the epoch.
+        days: [from, to) in UTC days since the epoch; default: the days that hold events.
+        min_clients: k instead of the views' own; may only tighten, except with noise off.
+
+    Raises:
+        RunRefused: min_clients would loosen a view's k. ViewChanged, StoreInUse: of the store.
+    """
+    if noise is not None and min_clients is not None:
+        for view in views:
+            if min_clients < view.privacy.min_clients:
+                raise RunRefused(
+                    f"--min-clients {min_clients} is below view {view.name!r}'s own {view.privacy.min_clients}; "
+                    "it may only tighten (anything goes with --noise off)"
+                )
+    with Publisher(directory, clock) as publisher:
+        for view in views:
+            publisher.register(view)
+        return tuple(
+            _run_view(view, events, publisher, noise, randomness, clock, days, min_clients, progress) for view in views
+        )
+
+
+def _run_view(
+    view: FeatureView,
+    events: Events,
+    publisher: Publisher,
+    noise: NoisePair | None,
+    randomness: Randomness,
+    clock: Callable[[], int],
+    days: tuple[int, int] | None,
+    min_clients: int | None,
+    progress: Progress,
+) -> ViewReport:
+    progress(view.name, "compute", 0, 1)
+    asked = np.arange(*days) if days is not None else days_with_events(view, events)
+    is_over = (asked + 1) * DAY_US + view.release_delay_us <= clock()
+    panes = (asked[is_over, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us).reshape(-1)
+    is_open = np.isin(panes, publisher.opened(view))
+    contributions = compute(view, events, interval=_interval(asked[is_over]))
+    progress(view.name, "compute", 1, 1)
+    todo = panes[~is_open]
+    reports = opened = void = done = 0
+    for chunk in _chunks(view, todo):
+        plan = Plan(
+            randomness(16),
+            (PlannedView(view, chunk, min_clients or view.privacy.min_clients),),
+            "none" if noise is None else "discrete-gaussian",
+        )
+        chosen = _reports(contributions, chunk)
+        reports += len(chosen.collection)
+        batches = _counted(chosen, view.name, progress)
+        sources = (None, None) if noise is None else (noise.leader, noise.helper)
+        (result,) = run_collections(plan, batches, randomness, *sources)
+        items = list(
+            releases_of(
+                plan,
+                result,
+                now=clock(),
+                clock="replay",
+                noise_source="none" if noise is None else noise.leader.name,
+                trust="in-process",
+            )
+        )
+        publisher.publish(items)
+        opened += len(result.sums)
+        void += len(items) - len(result.sums)
+        done += len(chunk)
+        progress(view.name, "publish", done, len(todo))
+    return ViewReport(
+        view.name,
+        reports,
+        opened,
+        void,
+        tuple(panes[is_open].tolist()),
+        tuple(asked[~is_over].tolist()),
+        contributions.dropped,
+    )
+
+
+def _interval(days: npt.NDArray[np.int64]) -> tuple[int, int]:
+    if len(days) == 0:
+        return (0, 0)
+    return int(days[0]) * DAY_US, (int(days[-1]) + 1) * DAY_US
+
+
+def _chunks(view: FeatureView, panes: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    """The panes in runs of whole days whose accumulators fit `CHUNK_ELEMENTS`."""
+    days = panes // DAY_US
+    starts = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))
+    per_chunk = max(1, CHUNK_ELEMENTS // (layout_of(view).length * view.panes_per_day))
+    for first in range(0, len(starts), per_chunk):
+        last = first + per_chunk
+        yield panes[starts[first] : starts[last] if last < len(starts) else len(panes)]
+
+
+def _reports(contributions: Contributions, panes: npt.NDArray[np.int64]) -> Reports:
+    """The contributions to these panes, numbered by the plan that asks for exactly them."""
+    first, last = np.searchsorted(contributions.pane_start, (panes[0], panes[-1] + 1))
+    pane_start = contributions.pane_start[first:last]
+    collection = np.searchsorted(panes, pane_start)
+    wanted = panes[collection] == pane_start
+    slots = contributions.slots[first:last]
+    if not wanted.all():  # days in between that are not asked for, or panes that are open already
+        slots, collection = slots.select(np.flatnonzero(wanted)), collection[wanted]
+    return Reports(0, collection.astype(np.uint32), slots)
+
+
+def _counted(reports: Reports, view: str, progress: Progress) -> Iterator[Reports]:
+    total, done = len(reports.collection), 0
+    for batch in reports.batches():
+        yield batch
+        done += len(batch.collection)
+        progress(view, "protect", done, total)
