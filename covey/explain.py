@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from crypto.xof import SEED_BYTES
 from featurestore.definitions import FeatureView, derivation
 from featurestore.features import Count, Feature, Rate
 from featurestore.layout import NOISERS, Layout, layout_of
 from featurestore.values import Status, decode
 from federation.accountant import epsilon
-from federation.protocol import REPORT_ID_BYTES, SEED_BYTES
+from federation.protocol import REPORT_ID_BYTES
 
 CLIENTS: Final = (50, 1_000, 10_000)
 """How many clients are imagined behind one join key, each with one event, where errors are foretold."""

@@ -1,0 +1,1 @@
+"""Field, XOF, shares and noise: pure functions over arrays. No I/O, no clock; randomness is passed in."""

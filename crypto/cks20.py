@@ -1,12 +1,12 @@
-"""The discrete Gaussian of Canonne, Kamath and Steinke (2020), Algorithms 1-3, in exact integer arithmetic: numba kernels.
+"""The discrete Gaussian of Canonne, Kamath and Steinke (2020), Algorithms 1-3, in exact integers: numba kernels.
 
 Random 64-bit words come in as an array and are taken from the front, so the kernels are pure: the same words, the same
 samples. No float is involved: every coin is `uniform integer below a bound`, drawn by masks and rejection.
 
-Exactness. With σ² = n/m and t = floor(σ) + 1, a proposal Y of the discrete Laplace with scale t is accepted by a coin of
-exp(-γ), γ = (|Y| - σ²/t)² / 2σ² = A²/D where A = | |Y| t m - n | and D = 2 n m t². A must stay below 2^63 and D below
-2^127, as pairs of words. `ROOM` bounds n and t² m by 2^56, and proposals beyond 64 t are refused: they would be accepted
-with probability below exp(-1500). That is the only departure from the paper.
+Exactness. With σ² = n/m and t = floor(σ) + 1, a proposal Y of the discrete Laplace with scale t is accepted by a coin
+of exp(-γ), γ = (|Y| - σ²/t)² / 2σ² = A²/D where A = | |Y| t m - n | and D = 2 n m t². A must fit a word, D two words.
+`ROOM` bounds n and t² m by 2^56 (so A < 2^63, D < 2^113), and proposals of 64 t or more are refused: the coin would
+accept them with probability below exp(-1900). That is the only departure from the paper.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LOW = np.uint64(2**32 - 1)
 _32 = np.uint64(32)
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
-_FARTHEST = 64  # proposals beyond so many times t are refused
+_FARTHEST = 64  # proposals of so many times t or more are refused
 
 _WORDS_IN = types.Array(types.uint64, 1, "C", readonly=True)
 _SAMPLES = types.Array(types.int64, 1, "C")
@@ -39,7 +39,7 @@ def _product(a, b):  # type: ignore[no-untyped-def]
 
 @njit([types.uint64(_WORDS_IN, _CURSOR)], cache=True)
 def _word(words, cursor):  # type: ignore[no-untyped-def]
-    """The next random word; once they have run out, zeros: the caller sees the cursor and throws the sample away."""
+    """The next random word, or 0 once they have run out: then loops end by the cursor and the sample is thrown away."""
     at = cursor[0]
     cursor[0] = at + 1
     return words[at] if at < words.size else _ZERO
@@ -81,8 +81,6 @@ def _ratio(a_high, a_low, b_high, b_low, words, cursor):  # type: ignore[no-unty
         low = _word(words, cursor)
         if high < b_high or low < b_low:
             return high < a_high or (high == a_high and low < a_low)
-        if cursor[0] > words.size:
-            return False
 
 
 @njit([types.boolean(types.uint64, types.uint64, types.uint64, types.uint64, _WORDS_IN, _CURSOR)], cache=True)
@@ -91,6 +89,8 @@ def _exp_small(a_high, a_low, b_high, b_low, words, cursor):  # type: ignore[no-
     k = _ONE
     while _below(k, words, cursor) == _ZERO and _ratio(a_high, a_low, b_high, b_low, words, cursor):
         k += _ONE  # each turn succeeds with probability (a/b)/k
+        if cursor[0] > words.size:
+            break
     return k & _ONE == _ONE
 
 
@@ -107,8 +107,8 @@ def _exp(a_high, a_low, b_high, b_low, words, cursor):  # type: ignore[no-untype
 
 @njit([types.int64(types.uint64, _WORDS_IN, _CURSOR)], cache=True)
 def _laplace(t, words, cursor):  # type: ignore[no-untyped-def]
-    """Algorithm 2 with s = 1: P[Y = y] proportional to exp(-|y|/t). Beyond 64 t it gives up: 64 t + 1."""
-    while True:
+    """Algorithm 2 with s = 1: P[Y = y] proportional to exp(-|y|/t), but all beyond 64 t counts as below 65 t."""
+    while cursor[0] <= words.size:
         remainder = _below(t, words, cursor)
         if not _exp_small(_ZERO, remainder, _ZERO, t, words, cursor):
             continue
@@ -119,6 +119,7 @@ def _laplace(t, words, cursor):  # type: ignore[no-untyped-def]
         negative = _word(words, cursor) & _ONE == _ONE
         if not (negative and size == 0):
             return -size if negative else size
+    return 0
 
 
 @njit(
@@ -132,17 +133,16 @@ def discrete_gaussian(words, samples, done, n, m, t):  # type: ignore[no-untyped
     Returns (samples that are done, words that they used); a sample that ran out of words used none.
     """
     cursor = np.zeros(1, np.int64)
-    d_high, d_low = _product(_ONE * n * np.uint64(2), m * t * t)
+    d_high, d_low = _product(np.uint64(2) * n, m * t * t)
     while done < samples.size:
         start = cursor[0]
-        while True:
+        y = 0
+        while cursor[0] <= words.size:
             y = _laplace(t, words, cursor)
             scaled = np.uint64(abs(y)) * t * m
             a = scaled - n if scaled >= n else n - scaled
             a_high, a_low = _product(a, a)
-            if np.uint64(abs(y)) <= np.uint64(_FARTHEST) * t and _exp(a_high, a_low, d_high, d_low, words, cursor):
-                break
-            if cursor[0] > words.size:
+            if np.uint64(abs(y)) < np.uint64(_FARTHEST) * t and _exp(a_high, a_low, d_high, d_low, words, cursor):
                 break
         if cursor[0] > words.size:
             return done, start

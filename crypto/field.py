@@ -67,23 +67,24 @@ def multiply(a: Elements, b: Elements) -> Elements:
 
 
 def scale(elements: Elements, k: int) -> Elements:
-    """k times each element mod p, for any Python integer k (the layout's public linear map has small and negative k)."""
+    """k times each element mod p, for any Python integer k: the layout's public linear map has small, negative ones."""
     return _binary(multiply_elements, elements, np.array(k % P, np.uint64))
 
 
 def _binary(kernel: Callable[[Elements, Elements, Elements], None], a: Elements, b: Elements) -> Elements:
-    a, b = np.broadcast_arrays(a, b)
-    out = np.empty(a.shape, np.uint64)
-    kernel(np.ascontiguousarray(a).reshape(-1), np.ascontiguousarray(b).reshape(-1), out.reshape(-1))
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    out = np.empty(shape, np.uint64)
+    left, right = (np.ascontiguousarray(np.broadcast_to(part, shape)).reshape(-1) for part in (a, b))
+    kernel(left, right, out.reshape(-1))
     return out
 
 
 def sum_rows(matrix: Elements) -> Elements:
     """Sum mod p over the rows of uint64[B, d]: uint64[d]. Raises FieldElementOutOfRange."""
-    totals = np.zeros((1, matrix.shape[1]), np.uint64)
+    totals: Elements = np.zeros((1, matrix.shape[1]), np.uint64)
     if add_rows(np.zeros(len(matrix), np.int64), np.ascontiguousarray(matrix), totals) < len(matrix):
         require_canonical(matrix)
-    return totals[0]
+    return totals.reshape(-1)
 
 
 def require_canonical(elements: Elements) -> None:

@@ -1,7 +1,7 @@
 """Field64 in machine words: the numba kernels below `crypto.field` and the leader's accumulator.
 
-p = 2^64 - 2^32 + 1 (draft-irtf-cfrg-vdaf, section 6.1: Field64). Elements are canonical uint64, below p. Two facts carry
-everything here:
+p = 2^64 - 2^32 + 1 (draft-irtf-cfrg-vdaf, section 6.1: Field64). Elements are canonical uint64, below p. Two facts
+carry everything here:
 
 * 2^64 = 2^32 - 1 and 2^96 = -1 (mod p), so a 128-bit product folds with shifts and one 32 by 32 bit product;
 * with x' = p - x, a sum a + x is the difference a - x', which borrows exactly when a < x'. One subtraction, one
@@ -89,8 +89,8 @@ def multiply_elements(a, b, out):  # type: ignore[no-untyped-def]
 def add_rows(rows, elements, totals):  # type: ignore[no-untyped-def]
     """Add elements[b] to totals[rows[b]], group by group, each group range-checked before it is added.
 
-    `rows: int64[B]` < C (checked by the caller), `elements: uint64[B, d]` as received, `totals: uint64[C, d]` canonical.
-    Returns how many leading rows were added: B, or less where the group that follows holds an element >= p.
+    `rows: int64[B]` < C (checked by the caller), `elements: uint64[B, d]` as received, `totals: uint64[C, d]`
+    canonical. Returns how many leading rows were added: B, or less where the group that follows holds an element >= p.
     """
     count, width = elements.shape
     group = max(4, _GROUP_ELEMENTS // max(width, 1))
@@ -122,7 +122,7 @@ def add_rows(rows, elements, totals):  # type: ignore[no-untyped-def]
 
 @njit([types.void(_INT64S_IN, _INT32S_IN, _INT64S_IN, _MATRIX)], nogil=True, cache=True)
 def add_sparse(indptr, columns, values, elements):  # type: ignore[no-untyped-def]
-    """Add the sparse rows (indptr: int64[B+1], columns: int32[n], values: int64[n] >= 0) to `elements: uint64[B, d]`."""
+    """Add sparse rows (indptr: int64[B+1], columns: int32[n], values: int64[n] >= 0) to `elements: uint64[B, d]`."""
     for b in range(elements.shape[0]):
         for k in range(indptr[b], indptr[b + 1]):
             j = columns[k]

@@ -1,7 +1,7 @@
 """The noise of a release, behind one interface: integers from the discrete Gaussian N_Z(0, σ²).
 
-P[X = x] is proportional to exp(-x²/2σ²) (Canonne, Kamath, Steinke 2020, "The Discrete Gaussian for Differential Privacy":
-CKS20). A sum of sensitivity Δ costs ρ = Δ²/2σ² of zCDP. σ² travels as a fraction, because parties compare fractions,
+P[X = x] is proportional to exp(-x²/2σ²) (CKS20: Canonne, Kamath, Steinke 2020, "The Discrete Gaussian for Differential
+Privacy"). A sum of sensitivity Δ costs ρ = Δ²/2σ² of zCDP. σ² travels as a fraction, because parties compare fractions,
 never floats. `aggregator.opendp_noise` is the source for releases; `SeededNoise` here is for tests and simulations.
 """
 

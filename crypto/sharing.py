@@ -1,4 +1,4 @@
-"""Additive shares in Field64: a report's vector is the sum of the leader's share and the helper's (VDAF's Prio3 sharing).
+"""Additive shares in Field64, as VDAF's Prio3 makes them: a report's vector is the leader's share plus the helper's.
 
     client   leader share = vector - expand(seed)       8 bytes a slot
              helper share = seed                       32 bytes a report, whatever its length
@@ -6,8 +6,8 @@
     helper   expands the seeds of a collection and adds
     both     total(leader) + total(helper) = sum of the vectors, mod p
 
-`expand` is XofTurboShake128 bound to the plan, the collection and the helper's aggregator id, so that a seed means nothing
-elsewhere. Two vectors under one (seed, plan, collection) give their difference to the leader: seeds are always fresh.
+`expand` is XofTurboShake128 bound to the plan, the collection and the helper's aggregator id, so that a seed means
+nothing elsewhere. Two vectors under one (seed, plan, collection) give their difference to the leader: seeds are always fresh.
 
 Everything works on whole batches, is pure (randomness comes in) and releases the GIL in its kernels.
 """
@@ -38,7 +38,7 @@ _SORT_FROM = 64
 
 
 def share_xof(plan_hash: bytes, algorithm: int = ALGORITHM_PLAIN) -> BatchXof:
-    """The helper's stream for a plan: tag 12 00, algorithm (u32 BE), usage 00 01, `covey-1`, plan hash, index (u32 BE)."""
+    """The helper's stream. Tag: 12 00, algorithm (u32 BE), usage 00 01, `covey-1`, plan hash, collection index (u32 BE)."""
     if len(plan_hash) != PLAN_HASH_BYTES:
         raise WrongLength("bytes of a plan hash", len(plan_hash), PLAN_HASH_BYTES)
     head = bytes([VERSION, CLASS_VDAF]) + algorithm.to_bytes(4, "big") + USAGE_SHARE.to_bytes(2, "big")
@@ -81,10 +81,24 @@ class SparseRows:
     def __len__(self) -> int:
         return len(self.indptr) - 1
 
+    def __getitem__(self, rows: slice) -> Self:
+        """The reports of a slice without a step, as views."""
+        first, last, _ = rows.indices(len(self))
+        a, b = self.indptr[first], self.indptr[max(first, last)]
+        indptr = self.indptr[first : max(first, last) + 1] - a
+        return type(self)(indptr, self.columns[a:b], self.values[a:b], self.length)
+
+    def take(self, rows: Rows) -> Self:
+        """The reports at these indices (int64[n]), copied."""
+        counts = self.indptr[rows + 1] - self.indptr[rows]
+        indptr = np.concatenate(([0], np.cumsum(counts)))
+        at = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], counts)
+        return type(self)(indptr, self.columns[at], self.values[at], self.length)
+
 
 @dataclass(frozen=True, eq=False)
 class HelperSeeds:
-    """The helper's shares of a batch: uint8[B, 32], fresh from a CSPRNG. **Secret**: with the leader's share it is the vector."""
+    """The helper's shares of a batch: uint8[B, 32], fresh from a CSPRNG. **Secret**: with the leader's they open it."""
 
     seeds: Seeds = field(repr=False)
 
@@ -136,7 +150,7 @@ class LeaderShares:
 
 
 def shard(slots: SparseRows, seeds: HelperSeeds, collections: Indices, plan_hash: bytes) -> LeaderShares:
-    """Run by the client's site: split each report's vector. `collections: uint32[B]` are the plan's collection indices."""
+    """Run by the client's site: split each report's vector. `collections: uint32[B]` are indices in the plan."""
     if len(seeds) != len(slots):
         raise WrongLength("seeds", len(seeds), len(slots))
     elements = share_xof(plan_hash).expand(seeds.seeds, collections, slots.length, negated=True)
@@ -190,7 +204,7 @@ class Accumulator:
     def add_helper(self, seeds: HelperSeeds, collections: Indices, rows: Rows, plan_hash: bytes) -> None:
         """Run by the helper: expand seed b for the collection index `collections[b]` (uint32[B]) and add to `rows[b]`.
 
-        Expanded shares are summed in registers and never stored. Raises WrongLength and IndexOutOfRange, adding nothing.
+        Expanded shares are summed in registers, never stored. Raises WrongLength and IndexOutOfRange, adding nothing.
         """
         xof = share_xof(plan_hash)
         check_rows(rows, len(seeds), len(self._totals))

@@ -82,8 +82,8 @@ class BatchXof:
         length = totals.shape[1]
         if len(words) <= _FEW:
             for b in range(len(words)):
-                row = self.one(seeds[b].tobytes(), int(indices[b])).next_vec(length)
-                totals[rows[b]] = field.add(totals[rows[b]], row)
+                stream = self.one(seeds[b].tobytes(), int(indices[b])).next_vec(length)
+                totals[rows[b]] = field.add(totals[rows[b]], stream)
             return
         suspect = np.empty(len(words), np.uint8)
         xof_lanes.accumulate(
@@ -117,7 +117,7 @@ def _seed_words(seeds: Seeds, indices: Indices) -> Elements:
         raise WrongArray("indices", f"{indices.dtype}, {indices.ndim} axes", "uint32[B]")
     if len(indices) != len(seeds):
         raise WrongLength("indices", len(indices), len(seeds))
-    words = np.require(seeds, requirements="CA").view("<u8").astype(np.uint64, copy=False)
+    words = np.require(seeds, requirements=["C", "A"]).view("<u8").astype(np.uint64, copy=False)
     return np.require(words, requirements="A")
 
 

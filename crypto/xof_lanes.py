@@ -62,7 +62,7 @@ def _rotl(x, n):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _round(a, b, constant):  # type: ignore[no-untyped-def]
-    """One round of Keccak-p from `a` to `b`: theta (c, d), rho and pi (r), chi and iota. Generated text, never edited."""
+    """One round of Keccak-p from `a` to `b`: theta (c, d), rho and pi (r), chi and iota."""
     for i in range(LANES):
         a0 = a[0 * LANES + i]
         a1 = a[1 * LANES + i]
@@ -160,7 +160,7 @@ def _permute(state, other):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _patch(state, lane, at, value, size):  # type: ignore[no-untyped-def]
-    """Add `size` <= 8 little-endian bytes of `value` to a lane's block, from byte `at` on; they may straddle two words."""
+    """Add `size` <= 8 little-endian bytes of `value` to a lane's block from byte `at` on; they may straddle words."""
     word = at // 8 * LANES + lane
     shift = np.uint64(at % 8 * 8)
     state[word] ^= value << shift
@@ -229,11 +229,7 @@ def expand(  # type: ignore[no-untyped-def]
 
 
 @njit(
-    [
-        types.void(
-            _WORDS_IN, types.int64, types.int64, _SEEDS_IN, _INDICES_IN, _ROWS_IN, types.uint64, _MATRIX, _FLAGS
-        )
-    ],
+    [types.void(_WORDS_IN, types.int64, types.int64, _SEEDS_IN, _INDICES_IN, _ROWS_IN, types.uint64, _MATRIX, _FLAGS)],
     nogil=True,
     cache=True,
 )

@@ -19,10 +19,12 @@ from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-from crypto.noise import NoiseSource
-from crypto.sharing import Accumulator, HelperSeeds, LeaderShares, SparseRows, shard_rows
 
 from crypto import field as field64
+from crypto import sharing
+from crypto.noise import NoiseSource
+from crypto.sharing import Accumulator, HelperSeeds, LeaderShares, SparseRows
+from crypto.xof import SEED_BYTES
 from featurestore.layout import Layout
 
 from .basis import to_noise_basis
@@ -33,7 +35,6 @@ Randomness = Callable[[int], bytes]
 """n → n random bytes: `os.urandom`, or a seeded stream in simulations."""
 
 REPORT_ID_BYTES: Final = 16
-SEED_BYTES: Final = 32
 BATCH_ELEMENTS: Final = 2**21
 """Slots of one batch of reports in memory: 16 MiB of shares."""
 NOISE_TAIL: Final = 16
@@ -118,7 +119,7 @@ class Aggregating:
     """An aggregator that takes reports. Its accumulators are moved on by `add`: use the returned state only."""
 
     role: Literal["leader", "helper"]
-    plan: Plan
+    plan: Plan = field(repr=False)
     sums: tuple[Accumulator, ...]
     taken: tuple[tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]], ...] = field(default=(), repr=False)
 
@@ -243,10 +244,9 @@ def shard(plan: Plan, reports: Reports, randomness: Randomness) -> tuple[LeaderH
     count = len(reports.collection)
     if reports.slots.length != plan.views[reports.view].layout.length or len(reports.slots) != count:
         raise ReportRefused(f"{len(reports.slots)} vectors of {reports.slots.length} slots for {count} reports")
-    drawn = np.frombuffer(randomness(count * (REPORT_ID_BYTES + SEED_BYTES)), dtype=np.uint8)
-    ids = drawn[: count * REPORT_ID_BYTES].reshape(count, REPORT_ID_BYTES)
-    seeds = HelperSeeds(drawn[count * REPORT_ID_BYTES :].reshape(count, SEED_BYTES))
-    shares = shard_rows(reports.slots, seeds, reports.collection, plan.hash)
+    ids = np.frombuffer(randomness(count * REPORT_ID_BYTES), np.uint8).reshape(count, REPORT_ID_BYTES)
+    seeds = HelperSeeds.from_bytes(randomness(count * SEED_BYTES), count)
+    shares = sharing.shard(reports.slots, seeds, reports.collection, plan.hash)
     return (
         LeaderHalf(reports.view, reports.collection, ids, shares),
         HelperHalf(reports.view, reports.collection, ids, seeds),

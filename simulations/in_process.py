@@ -182,7 +182,7 @@ def _reports(contributions: Contributions, panes: npt.NDArray[np.int64]) -> Repo
     wanted = panes[collection] == pane_start
     slots = contributions.slots[first:last]
     if not wanted.all():  # days in between that are not asked for, or panes that are open already
-        slots, collection = slots.select(np.flatnonzero(wanted)), collection[wanted]
+        slots, collection = slots.take(np.flatnonzero(wanted)), collection[wanted]
     return Reports(0, collection.astype(np.uint32), slots)
 
 

@@ -1,0 +1,142 @@
+"""A year of flights through the core in one process: seconds for each step, reports a second, peak memory.
+
+`reports_per_second` counts the reports of the two small views (area_delay, carrier_delay) over everything between the
+events in memory and the published rows: computing, sharing, adding, noise, opening, Parquet and RocksDB.
+
+    python -m benchmarks.core
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from featurestore.publish import Publisher
+from featurestore.store import Store
+from rich.console import Console
+from rich.table import Table
+
+from aggregator.collector import releases_of
+from aggregator.opendp_noise import OpenDPNoise
+from edge_client.compute import compute, days_with_events
+from edge_client.events import Events, make_events
+from featurestore.definitions import FeatureView
+from featurestore.times import DAY_US
+from federation.plan import Plan, PlannedView
+from federation.protocol import Aggregating, Reports, open_shares, shard
+from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
+
+
+def main() -> None:
+    """Print a table of seconds per step and view, and one JSON line."""
+    _warm_up()
+    flights = load_flights()
+    events = make_events(flights, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN)
+    seconds: dict[str, dict[str, float]] = {}
+    reports: dict[str, int] = {}
+    with tempfile.TemporaryDirectory(prefix="covey-bench-") as scratch:
+        for view in flight_views(flights):
+            seconds[view.name] = {}
+            reports[view.name] = _collect(view, events, Path(scratch), seconds[view.name])
+        join_seconds = _join(flights, Path(scratch))
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    _print(seconds, reports)
+    small = ("area_delay", "carrier_delay")
+    total = sum(sum(seconds[name].values()) for name in small)
+    figures = {
+        "events": flights.num_rows,
+        "seconds": {name: {step: round(s, 3) for step, s in steps.items()} for name, steps in seconds.items()},
+        "reports": {**reports, "small_views": sum(reports[name] for name in small)},
+        "reports_per_second": round(sum(reports[name] for name in small) / total),
+        "join_labels": flights.num_rows,
+        "join_seconds": round(join_seconds, 3),
+        "peak_rss_mb": round(peak_mb),
+    }
+    print(json.dumps(figures))
+
+
+def _collect(view: FeatureView, events: Events, store: Path, seconds: dict[str, float]) -> int:
+    """Run one view over all of its days, timing each step; returns the number of reports."""
+
+    def step(name: str) -> _Step:
+        return _Step(seconds, name)
+
+    with step("compute"):
+        made = compute(view, events)
+    days = days_with_events(view, events)
+    panes = (days[:, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us).reshape(-1)
+    plan = Plan(os.urandom(16), (PlannedView(view, panes, view.privacy.min_clients),), "discrete-gaussian")
+    leader, helper = Aggregating.start("leader", plan), Aggregating.start("helper", plan)
+    collection = np.searchsorted(panes, made.pane_start).astype(np.uint32)
+    for batch in Reports(0, collection, made.slots).batches():
+        with step("share (site)"):
+            to_leader, to_helper = shard(plan, batch, os.urandom)
+        with step("add (leader)"):
+            leader = leader.add(to_leader)
+        with step("expand, add (helper)"):
+            helper = helper.add(to_helper)
+    with step("close (both)"):
+        leader_closed, helper_closed = leader.close(), helper.close()
+    with step("noise (both)"):
+        from_leader = leader_closed.noise(helper_closed.commitment, OpenDPNoise())
+        from_helper = helper_closed.noise(leader_closed.commitment, OpenDPNoise())
+    with step("open"):
+        (opened,) = open_shares(plan, from_leader, from_helper)
+    now = time.time_ns() // 1_000
+    with Publisher(store, lambda: now) as publisher, step("publish"):
+        publisher.register(view)
+        publisher.publish(
+            list(releases_of(plan, opened, now=now, clock="replay", noise_source="opendp", trust="in-process"))
+        )
+    return len(collection)
+
+
+def _join(flights: pa.Table, store: Path) -> float:
+    refs = ["area_delay:late_24h", "carrier_delay:late_28d", "dest_delay:arr_delay_mean_28d"]
+    labels = flights.select(["carrier", "dest", "sched_dep"])
+    started = time.perf_counter()
+    with Store.open(store) as opened:
+        opened.join(labels, refs, "sched_dep").read_all()
+    return time.perf_counter() - started
+
+
+def _warm_up() -> None:
+    """Compile (or load from the cache) every kernel, so that the first view is not charged for it."""
+    table = pa.table({"c": ["a"], "t": pa.array([0], pa.timestamp("us", "UTC")), "dest": ["x"], "arr_delay": [1.0]})
+    from simulations.flights import dest_delay
+
+    with tempfile.TemporaryDirectory(prefix="covey-bench-") as scratch:
+        _collect(dest_delay(["x"]), make_events(table, "c", "t"), Path(scratch), {})
+
+
+class _Step:
+    """Adds the time inside a `with` to one step."""
+
+    def __init__(self, seconds: dict[str, float], name: str) -> None:
+        self.seconds, self.name = seconds, name
+
+    def __enter__(self) -> None:
+        self.started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds[self.name] = self.seconds.get(self.name, 0.0) + time.perf_counter() - self.started
+
+
+def _print(seconds: dict[str, dict[str, float]], reports: dict[str, int]) -> None:
+    table = Table("seconds", *seconds, title="A year of flights in one process")
+    for step in next(iter(seconds.values())):
+        table.add_row(step, *(f"{steps[step]:.2f}" for steps in seconds.values()))
+    table.add_section()
+    table.add_row("all", *(f"{sum(steps.values()):.2f}" for steps in seconds.values()))
+    table.add_row("reports", *(f"{reports[name]:,}" for name in seconds))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

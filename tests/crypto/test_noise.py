@@ -1,0 +1,127 @@
+"""The seeded sampler against the exact probabilities, and the rounding of its scale. All seeds are fixed."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from crypto.cks20 import ROOM
+from crypto.errors import ScaleOutOfRange
+from crypto.noise import NoiseSource, SeededNoise, scale_of
+
+# A fraction so long that the coins' bound D = 2 n m t² has 90 bits: both words of the 128-bit integers are used.
+LONG = Fraction(17 * 2**40 + 1, 2**40)
+
+PINNED = [-1, 0, -1, -3, 0, 3, -1, 1, -2, 2, 0, -3]
+
+
+def chi_square_p(samples: np.ndarray, sigma_sq: Fraction) -> float:  # type: ignore[type-arg]
+    """p-value of the samples against the exact pmf; cells with fewer than 10 expected samples are pooled."""
+    reach = max(3, math.ceil(12 * math.sqrt(sigma_sq)))
+    support = np.arange(-reach, reach + 1)
+    pmf = np.exp(-(support.astype(float) ** 2) / (2 * float(sigma_sq)))
+    expected = len(samples) * pmf / pmf.sum()
+    assert abs(samples).max() <= reach
+    observed = np.bincount(samples + reach, minlength=len(support))
+    kept = expected >= 10
+    observed = np.append(observed[kept], observed[~kept].sum())
+    expected = np.append(expected[kept], expected[~kept].sum())
+    if expected[-1] < 1:
+        observed, expected = observed[:-1], expected[:-1] * observed[:-1].sum() / expected[:-1].sum()
+    return float(stats.chisquare(observed, expected).pvalue)
+
+
+@pytest.mark.parametrize(
+    "sigma_sq",
+    [Fraction(9, 100), Fraction(1, 3), Fraction(1), Fraction(35, 4), LONG, Fraction(10**6, 488), Fraction(90_001, 7)],
+)
+def test_samples_have_the_exact_probabilities(sigma_sq: Fraction):
+    samples = SeededNoise(20_261, "pmf").discrete_gaussian(sigma_sq, 400_000)
+    assert chi_square_p(samples, sigma_sq) > 1e-4
+
+
+def test_the_chi_square_test_would_see_a_scale_that_is_two_percent_off():
+    samples = SeededNoise(20_261, "pmf").discrete_gaussian(Fraction(35, 4), 400_000)
+    assert chi_square_p(samples, Fraction(35, 4) * Fraction(102, 100) ** 2) < 1e-6
+
+
+@pytest.mark.parametrize("sigma_sq", [Fraction(10**12), Fraction(3 * 10**6 * 500**2, 2 * 24_400), Fraction(2**55 + 1)])
+def test_mean_variance_and_kurtosis_of_wide_noise(sigma_sq: Fraction):
+    n = 200_000
+    scaled = SeededNoise(7, "wide").discrete_gaussian(sigma_sq, n) / math.sqrt(sigma_sq)
+    # Each figure within 5 standard errors of a normal sample's.
+    assert abs(scaled.mean()) < 5 / math.sqrt(n)
+    assert abs(scaled.var() - 1) < 5 * math.sqrt(2 / n)
+    assert abs((scaled**4).mean() - 3) < 5 * math.sqrt(96 / n)
+    assert stats.kstest(scaled, "norm").pvalue > 1e-4
+
+
+def test_a_scale_far_below_one_third_is_sampled_exactly_and_is_nearly_no_noise():
+    sigma_sq = Fraction(1, 25)
+    samples = SeededNoise(5, "small").discrete_gaussian(sigma_sq, 2_000_000)
+    assert set(np.unique(samples)) == {-1, 0, 1}
+    expected = 2_000_000 * 2 * math.exp(-12.5)  # 14.9 samples
+    assert abs(np.count_nonzero(samples) - expected) < 5 * math.sqrt(expected)
+
+
+@given(st.lists(st.integers(0, 60), max_size=6))
+def test_calls_continue_the_stream(sizes: list[int]):
+    whole = SeededNoise(3, "a").discrete_gaussian(Fraction(20), sum(sizes))
+    source = SeededNoise(3, "a")
+    parts = [source.discrete_gaussian(Fraction(20), n) for n in sizes]
+    assert np.concatenate([np.empty(0, np.int64), *parts]).tolist() == whole.tolist()
+
+
+def test_equal_seed_and_stream_draw_equal_noise_and_other_streams_independent_noise():
+    leader, again, helper, other = (
+        SeededNoise(seed, stream).discrete_gaussian(Fraction(100), 50_000)
+        for seed, stream in [(1, "leader"), (1, "leader"), (1, "helper"), (2, "leader")]
+    )
+    assert (leader == again).all()
+    for independent in (helper, other):
+        correlation = np.corrcoef(leader, independent)[0, 1]
+        assert abs(correlation) < 5 / math.sqrt(50_000)
+
+
+def test_the_first_samples_of_a_seed_never_change():
+    """A simulation that is repeated under another version must draw what it drew."""
+    assert SeededNoise(1, "leader").discrete_gaussian(Fraction(35, 4), 12).tolist() == PINNED
+
+
+@pytest.mark.parametrize(
+    "sigma_sq", [Fraction(0), Fraction(-1), Fraction(ROOM), Fraction(1, ROOM), Fraction(ROOM - 3, 2)]
+)
+def test_scales_that_the_exact_arithmetic_cannot_hold_are_refused(sigma_sq: Fraction):
+    with pytest.raises(ScaleOutOfRange) as refused:
+        SeededNoise(1, "x").discrete_gaussian(sigma_sq, 1)
+    assert (refused.value.numerator, refused.value.denominator) == (sigma_sq.numerator, sigma_sq.denominator)
+
+
+def test_no_samples_are_an_empty_array():
+    assert SeededNoise(1, "x").discrete_gaussian(Fraction(1), 0).tolist() == []
+
+
+@given(st.fractions(min_value=Fraction(1, 10**12), max_value=10**18))
+def test_the_scale_is_the_smallest_float_that_is_not_below_the_root(sigma_sq: Fraction):
+    if sigma_sq == 0:
+        return
+    scale = scale_of(sigma_sq)
+    assert Fraction(scale) ** 2 >= sigma_sq
+    assert Fraction(math.nextafter(scale, 0)) ** 2 < sigma_sq
+
+
+def test_exact_roots_are_kept_and_other_roots_go_up():
+    assert scale_of(Fraction(9, 4)) == 1.5
+    assert Fraction(scale_of(Fraction(2))) ** 2 > 2
+    with pytest.raises(ScaleOutOfRange):
+        scale_of(Fraction(0))
+
+
+def test_the_seeded_source_says_that_it_is_seeded():
+    source: NoiseSource = SeededNoise(1, "x")
+    assert source.seeded
+    assert source.name == "cks20-seeded"

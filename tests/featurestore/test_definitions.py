@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.errors import DefinitionError
+from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.layout import layout_of
+from featurestore.values import served_features
+
+
+def view(*features: Feature, **changes: Any) -> FeatureView:
+    settings: dict[str, Any] = {
+        "entity": Entity("dest", domain=["JFK", "LAX"]),
+        "pane": "1d",
+        "bounds": Bounds(max_cells=3),
+        "privacy": Privacy(rho=0.1),
+    }
+    return FeatureView(changes.pop("name", "v"), features=features or (Count("n"),), **settings | changes)
+
+
+def error(*features: Feature, **changes: Any) -> str:
+    with pytest.raises(DefinitionError) as caught:
+        layout_of(view(*features, **changes))
+    assert repr(changes.get("name", "v")) in str(caught.value)  # every message names its view
+    return str(caught.value)
+
+
+class TestNames:
+    def test_default_names_follow_the_column(self) -> None:
+        made = view(Count("flights"), Mean("arr_delay", clip=(0, 1)), Histogram("arr_delay", edges=[0]))
+        assert [feature.name for feature in made.features] == ["flights", "arr_delay_mean", "arr_delay_hist"]
+
+    def test_served_names_are_the_pane_without_suffix_and_each_window_as_spelled(self) -> None:
+        made = view(ClientCount("planes"), Rate("late", where="x > 1"), windows=["7d", "48h"])
+        assert [served.name for served in served_features(made)] == ["planes", "late", "late_7d", "late_48h"]
+
+    @pytest.mark.parametrize("name", ["Flights", "a__b", "1a", "", "pane_end", "coverage_7d", "dest", "x" * 300, "n\n"])
+    def test_a_bad_or_reserved_feature_name_is_refused(self, name: str) -> None:
+        error(Count(name))
+
+    @pytest.mark.parametrize("name", ["V", "a__b", "", "a-b", "é"])
+    def test_a_bad_view_name_is_refused(self, name: str) -> None:
+        error(name=name)
+
+    def test_a_collision_proposes_another_name(self) -> None:
+        message = error(Count("a"), Mean("x", clip=(0, 1), name="a"))
+        assert "'a'" in message
+        assert "name='a_2'" in message
+
+    def test_a_feature_that_collides_with_anothers_window_is_refused(self) -> None:
+        assert "'n_7d'" in error(Count("n"), Count("n_7d"), windows=["7d"])
+
+    def test_a_column_without_a_usable_name_needs_name(self) -> None:
+        assert "name=" in error(Mean("Arr Delay", clip=(0, 1)))
+        view(Mean("Arr Delay", clip=(0, 1), name="arr"))
+
+    @pytest.mark.parametrize("key", ["pane_start", "coverage_x", "a__b"])
+    def test_a_reserved_join_key_is_refused(self, key: str) -> None:
+        error(entity=Entity(key, domain=["a"]))
+
+
+class TestFeatures:
+    @pytest.mark.parametrize(
+        ("clip", "says"),
+        [
+            (None, "`clip` is required"),
+            ((180, -60), "`clip` must be low < high, got (180, -60)"),
+            ((1, 1), "low < high"),
+            ((0, float("nan")), "finite"),
+            ((0, float("inf")), "finite"),
+            ((0, 1, 2), "two finite"),
+            ((-1.7e308, 1.7e308), "too wide"),
+        ],
+    )
+    def test_a_bad_clip_is_refused_with_the_mend(self, clip: Any, says: str) -> None:
+        message = error(Mean("x", clip=clip))
+        assert says in message
+        assert "'x_mean'" in message
+
+    @pytest.mark.parametrize("resolution", [0, -1, 3, float("nan"), 1e-9])
+    def test_a_bad_resolution_is_refused(self, resolution: float) -> None:
+        assert "resolution" in error(Mean("x", clip=(0, 2), resolution=resolution))
+
+    @pytest.mark.parametrize(
+        ("clip", "step", "q_max"), [((0, 1000), 1.0, 1000), ((-60, 180), 0.125, 1920), ((0, 1), 2.0**-10, 1024)]
+    )
+    def test_the_default_resolution_is_the_largest_power_of_two_in_a_thousandth(
+        self, clip: tuple[float, float], step: float, q_max: int
+    ) -> None:
+        mean = Mean("x", clip=clip)
+        assert (mean.step, mean.q_max) == (step, q_max)
+
+    @pytest.mark.parametrize("edges", [[], [1, 1], [2, 1], [0, float("nan")], [0, float("inf")], list(range(2000))])
+    def test_bad_edges_are_refused(self, edges: list[float]) -> None:
+        assert "edges" in error(Histogram("x", edges=edges))
+
+    @pytest.mark.parametrize("weight", [0, -1, float("nan"), float("inf"), True, "1"])
+    def test_a_weight_that_is_no_positive_number_is_refused(self, weight: Any) -> None:
+        assert "`weight`" in error(Count("n", weight=weight))
+
+    def test_a_bad_where_names_view_and_feature(self) -> None:
+        message = error(Rate("late", where="read_csv('x') = 1"))
+        assert "'late'" in message
+
+    def test_too_many_steps_times_events_are_refused(self) -> None:
+        features = [Mean("x", clip=(0, 2**24), resolution=1)]
+        assert "coarsen" in error(*features, bounds=Bounds(1, max_events_per_cell=256))
+
+
+class TestDerive:
+    hist = Histogram("x", edges=[0, 15], nulls=True)
+
+    @pytest.mark.parametrize("where", ["x >= 15", "x < 0", "x>=15.0"])
+    def test_a_rate_is_derived_at_an_edge(self, where: str) -> None:
+        made = view(self.hist, Rate("r", where=where, derive=True))
+        assert layout_of(made).slots_per_key == self.hist.cells
+
+    @pytest.mark.parametrize("where", ["x > 15", "x >= 14", "y >= 15", "x <= 0", "x >= 15 AND x < 20", "NOT x < 0"])
+    def test_any_other_rate_under_derive_says_what_is_missing(self, where: str) -> None:
+        assert "exactly `column >= edge` or `column < edge`" in error(self.hist, Rate("r", where=where, derive=True))
+
+    def test_a_count_is_derived_from_a_histogram_with_nulls(self) -> None:
+        assert layout_of(view(self.hist, Count("n", derive=True))).slots_per_key == 4
+        without = Histogram("x", edges=[0, 15])
+        assert "nulls=True" in error(without, Count("n", derive=True))
+
+
+class TestTime:
+    @pytest.mark.parametrize("pane", ["2h", "1w", "", "24h", "1D"])
+    def test_another_pane_is_refused(self, pane: str) -> None:
+        assert "1m 5m 15m 1h 1d" in error(pane=pane)
+
+    @pytest.mark.parametrize(
+        ("pane", "windows", "says"),
+        [
+            ("1d", ["1d"], "equals the pane"),
+            ("1d", ["24h"], "equals the pane"),
+            ("1h", ["24h", "1d"], "twice"),
+            ("1d", ["36h"], "multiple"),
+            ("1d", ["0d"], "multiple"),
+            ("1d", ["week"], "duration"),
+        ],
+    )
+    def test_bad_windows_are_refused(self, pane: str, windows: list[str], says: str) -> None:
+        assert says in error(pane=pane, windows=windows)
+
+    def test_grace_may_not_outlast_the_release_delay(self) -> None:
+        assert "grace" in error(grace="10m", release_delay="5m")
+
+    @pytest.mark.parametrize("ttl", ["0s", "soon", "-1d"])
+    def test_a_bad_ttl_is_refused(self, ttl: str) -> None:
+        error(ttl=ttl)
+
+    @pytest.mark.parametrize("coverage", [-0.1, 1.1, float("nan"), "all"])
+    def test_a_coverage_outside_0_and_1_is_refused(self, coverage: Any) -> None:
+        assert "min_coverage" in error(min_coverage=coverage)
+
+
+class TestPrivacy:
+    @pytest.mark.parametrize("rho", [0, -1, float("nan"), float("inf"), 1e-9, 1e9, "1", True])
+    def test_a_bad_rho_is_refused(self, rho: Any) -> None:
+        assert "`rho`" in error(privacy=Privacy(rho=rho))
+
+    def test_rho_is_held_as_whole_micro_rho_of_its_decimal_text(self) -> None:
+        assert Privacy(rho=0.29).micro_rho == 290_000
+        assert Privacy(rho=Fraction(1, 3)).micro_rho == 333_333
+
+    def test_a_rho_that_leaves_nothing_for_a_group_is_refused(self) -> None:
+        assert "too small" in error(Rate("a", where="x > 1"), privacy=Privacy(rho=0.000002))
+
+    def test_a_rho_that_leaves_hardly_any_noise_is_refused(self) -> None:
+        assert "too large" in error(Count("a"), privacy=Privacy(rho=100), bounds=Bounds(1))
+
+    @pytest.mark.parametrize("delta", [0, 1, -0.1, 1.0, 0.0, 2.0])
+    def test_a_bad_delta_is_refused(self, delta: Any) -> None:
+        assert "`delta`" in error(privacy=Privacy(rho=0.1, delta=delta))
+
+    @pytest.mark.parametrize("k", [0, 1, -5, 2.5, True])
+    def test_a_k_below_two_is_refused(self, k: Any) -> None:
+        assert "`min_clients`" in error(privacy=Privacy(rho=0.1, min_clients=k))
+
+    def test_suppress_below_needs_a_client_count(self) -> None:
+        assert "ClientCount" in error(privacy=Privacy(rho=0.1, suppress_below=10))
+        view(ClientCount("c"), privacy=Privacy(rho=0.1, suppress_below=10))
+
+    @pytest.mark.parametrize("bounds", [Bounds(0), Bounds(1, 0), Bounds(-1), Bounds(1.5)])  # type: ignore[arg-type]
+    def test_bounds_below_one_are_refused(self, bounds: Bounds) -> None:
+        assert "whole number" in error(bounds=bounds)
+
+
+class TestEntities:
+    def test_the_order_of_the_domain_does_not_matter(self) -> None:
+        assert Entity("a", domain={"x", "y", "z"}) == Entity("a", domain=["z", "y", "x"])
+
+    def test_types_follow_from_the_domain(self) -> None:
+        entity = Entity(["a", "b", "c"], domain=itertools.product(["x"], [1, 2], [True, False]))
+        assert entity.types == ("string", "int64", "bool")
+        assert entity.domain[0] == ("x", 1, False)
+
+    @pytest.mark.parametrize(
+        ("domain", "says"),
+        [
+            ([], "empty"),
+            (["a", 1], "mixes"),
+            ([1, True], "mixes"),
+            (["a", "a"], "twice"),
+            ([1.5], "float"),
+            ([None], "NoneType"),
+            ([2**63], "int64"),
+            (["\ud800"], "Unicode"),
+            (["x" * 2000], "characters"),
+            ([("a", "b")], "part"),
+            (7, "values or a file"),
+        ],
+    )
+    def test_a_bad_domain_is_refused(self, domain: Any, says: str) -> None:
+        with pytest.raises(ValueError, match=says):
+            Entity("a", domain=domain)
+
+    def test_a_domain_can_be_a_file(self, tmp_path: Any) -> None:
+        (tmp_path / "d.txt").write_text("JFK\nLAX\n")
+        (tmp_path / "d.csv").write_text("a,b\nx,1\ny,2\n")
+        assert Entity("dest", domain=tmp_path / "d.txt").domain == (("JFK",), ("LAX",))
+        assert Entity(["a", "b"], domain=str(tmp_path / "d.csv")).domain == (("x", 1), ("y", 2))
+        with pytest.raises(ValueError, match="no domain file"):
+            Entity("dest", domain=tmp_path / "none.txt")
+        with pytest.raises(ValueError, match="no column"):
+            Entity("c", domain=tmp_path / "d.csv")
+
+    def test_a_constant_entity_reads_no_column(self) -> None:
+        entity = Entity("area", value="NYC")
+        assert entity.constant
+        assert entity.domain == (("NYC",),)
+        for wrong in ({"value": "a", "domain": ["a"]}, {}, {"value": "a", "column": "b"}):
+            with pytest.raises(ValueError, match="entity"):
+                Entity("area", **wrong)  # type: ignore[arg-type]

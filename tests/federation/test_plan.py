@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.features import Count
+from federation.errors import PlanInvalid
+from federation.plan import Plan, PlannedView, plan_from_bytes, plan_to_bytes
+
+HOUR = 3_600 * 10**6
+
+
+def planned(name: str = "v", panes: list[int] | None = None, k: int = 5) -> PlannedView:
+    view = FeatureView(
+        name,
+        entity=Entity("k", domain=["a"]),
+        features=[Count("n")],
+        pane="1h",
+        bounds=Bounds(1),
+        privacy=Privacy(rho=0.1, min_clients=5),
+    )
+    return PlannedView(view, np.array([0, HOUR] if panes is None else panes, dtype=np.int64), k)
+
+
+def test_a_plan_survives_its_bytes_and_so_does_its_hash() -> None:
+    plan = Plan(bytes(range(16)), (planned("a"), planned("b", [-HOUR, 0, 7 * HOUR])), "discrete-gaussian")
+    again = plan_from_bytes(plan_to_bytes(plan))
+    assert again.hash == plan.hash
+    assert again.offsets == plan.offsets == (0, 2, 5)
+    assert again.views[1].pane_starts.tolist() == [-HOUR, 0, 7 * HOUR]
+
+
+def test_two_plans_for_the_same_panes_never_share_a_hash() -> None:
+    assert Plan(bytes(16), (planned(),), "none").hash != Plan(bytes(15) + b"\1", (planned(),), "none").hash
+
+
+@pytest.mark.parametrize("views", [(), (planned("a"), planned("a"))])
+def test_views_are_named_once_and_there_is_one(views: tuple[PlannedView, ...]) -> None:
+    with pytest.raises(PlanInvalid):
+        Plan(bytes(16), views, "none")
+
+
+@pytest.mark.parametrize("panes", [[], [HOUR, 0], [0, 0], [1], [HOUR, HOUR + 1]])
+def test_panes_are_aligned_and_increasing(panes: list[int]) -> None:
+    with pytest.raises(PlanInvalid, match="panes"):
+        Plan(bytes(16), (planned(panes=panes),), "none")
+
+
+def test_k_may_not_be_loosened_unless_noise_is_off() -> None:
+    with pytest.raises(PlanInvalid, match="min_clients 4 is below 5"):
+        Plan(bytes(16), (planned(k=4),), "discrete-gaussian")
+    Plan(bytes(16), (planned(k=6),), "discrete-gaussian")
+    Plan(bytes(16), (planned(k=1),), "none")
+    with pytest.raises(PlanInvalid):
+        Plan(bytes(16), (planned(k=0),), "none")
+
+
+def test_only_canonical_bytes_are_read() -> None:
+    plan = Plan(bytes(16), (planned(),), "none")
+    data = plan_to_bytes(plan)
+    for wrong in (
+        b"\xff\xff",
+        data + b"\x52\x00",
+        b"",
+        data.replace(b"shares", b"spoons"),
+        data.replace(b"none", b"nine"),
+    ):
+        with pytest.raises(PlanInvalid):
+            plan_from_bytes(wrong)
+    with pytest.raises(PlanInvalid, match="16 bytes"):
+        dataclasses.replace(plan, plan_id=b"short")
