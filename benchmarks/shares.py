@@ -4,12 +4,12 @@
 
 One thread. Every figure is a median; what is compared is timed in turns, so that a slow spell of the machine hits both.
 
-* `leader_over_npadd`: numpy's `m.sum(axis=0)` over the bytes of a batch, against parsing, range-checking and adding them.
-  The same both times at 400 reports (30 MB: memory) and at 50 (4 MB, one wire batch: cache); the worse one is reported.
+* `leader_over_npadd`: numpy's `m.sum(axis=0)` over the bytes of a batch, against parsing, range-checking and adding
+  them; for 400 reports (32 MB: memory) and for 50 (4 MB, a wire batch: cache). The worse of the two is reported.
 * `helper_over_xof`: pycryptodome squeezing the same streams, against expanding and adding them.
-* `client_us_per_value`: `shard` of a site's 64 reports. `secaggplus_client_us_per_value`: Flower's masking of a vector of
-  the same length, by its own functions in its client's order: the private mask, one mask for each of NEIGHBOURS
-  neighbours, the final mod. Its quantisation and its key agreements are left out (they would make it slower).
+* `client_us_per_value`: `shard` of a site's 64 reports. `secaggplus_client_us_per_value`: Flower's masking of a vector
+  of the same length, by its own functions in its client's order: the private mask, one mask for each neighbour, the
+  final mod (2^32). Its quantisation and its key agreements are left out: they would only make it slower.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from crypto.sharing import Accumulator, HelperSeeds, LeaderShares, SparseRows, s
 
 SLOTS = 10_000
 SITE_REPORTS = 64
-NEIGHBOURS = 10  # SecAgg+ grows with log n: Bell et al. 2020 need more than this for 1,000 clients
+NEIGHBOURS = 10  # few, which favours SecAgg+: its time is linear in them
 FLOWER_MODULUS = 2**32  # Flower's default `modulus_range`
 PLAN = bytes(range(32))
 TURNS = 9

@@ -7,7 +7,8 @@
     both     total(leader) + total(helper) = sum of the vectors, mod p
 
 `expand` is XofTurboShake128 bound to the plan, the collection and the helper's aggregator id, so that a seed means
-nothing elsewhere. Two vectors under one (seed, plan, collection) give their difference to the leader: seeds are always fresh.
+nothing elsewhere. Two vectors under one (seed, plan, collection) give their difference to the leader: seeds are always
+fresh.
 
 Everything works on whole batches, is pure (randomness comes in) and releases the GIL in its kernels.
 """
@@ -38,7 +39,7 @@ _SORT_FROM = 64
 
 
 def share_xof(plan_hash: bytes, algorithm: int = ALGORITHM_PLAIN) -> BatchXof:
-    """The helper's stream. Tag: 12 00, algorithm (u32 BE), usage 00 01, `covey-1`, plan hash, collection index (u32 BE)."""
+    """The helper's stream. Tag: 12 00, algorithm (u32 BE), usage 00 01, `covey-1`, plan hash, index (u32 BE)."""
     if len(plan_hash) != PLAN_HASH_BYTES:
         raise WrongLength("bytes of a plan hash", len(plan_hash), PLAN_HASH_BYTES)
     head = bytes([VERSION, CLASS_VDAF]) + algorithm.to_bytes(4, "big") + USAGE_SHARE.to_bytes(2, "big")

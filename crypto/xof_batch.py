@@ -66,7 +66,7 @@ class BatchXof:
             xof_lanes.expand(
                 self._template, *self._at, words, _swapped(indices), negated, np.uint64(SUSPECT_FROM), out, suspect
             )
-        for b in np.flatnonzero(suspect):
+        for b in np.flatnonzero(suspect).tolist():
             row = self.one(seeds[b].tobytes(), int(indices[b])).next_vec(length)
             out[b] = field.negate(row) if negated else row
         return out
@@ -89,7 +89,7 @@ class BatchXof:
         xof_lanes.accumulate(
             self._template, *self._at, words, _swapped(indices), rows, np.uint64(SUSPECT_FROM), totals, suspect
         )
-        for b in np.flatnonzero(suspect):
+        for b in np.flatnonzero(suspect).tolist():
             seed, index = seeds[b].tobytes(), int(indices[b])
             added = field.view_words(self.one(seed, index).next(length * ELEMENT_BYTES)) % np.uint64(P)
             right = self.one(seed, index).next_vec(length)

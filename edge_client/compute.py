@@ -227,11 +227,10 @@ def _contributions(view: FeatureView, cells: pa.Table, used: UsedCells, dropped:
     is_first = np.ones(len(client), dtype=bool)
     is_first[1:] = (pane[1:] != pane[:-1]) | (client[1:] != client[:-1])
     starts = np.flatnonzero(is_first)
-    filled = values != 0
-    columns = key[:, None] * layout.slots_per_key + np.arange(layout.slots_per_key)
-    before = np.concatenate(([0], np.cumsum(np.count_nonzero(filled, axis=1))))
-    indptr = np.append(before[starts], before[-1]).astype(np.int64)
-    slots = SparseRows(indptr, columns[filled].astype(np.int32), values[filled].astype(np.int64), layout.length)
+    row, slot = np.nonzero(values)
+    indptr = np.searchsorted(row, np.append(starts, len(client)))
+    columns = key[row] * layout.slots_per_key + slot
+    slots = SparseRows(indptr, columns.astype(np.int32), values[row, slot], layout.length)
     return Contributions(
         pane[starts] * view.pane_us, client[starts], slots, _add_used(used, client, pane // view.panes_per_day), dropped
     )
@@ -242,6 +241,7 @@ def _add_used(used: UsedCells, client: npt.NDArray[np.int32], day: npt.NDArray[n
     all_client = np.concatenate((used.client, client))
     all_day = np.concatenate((used.day, day))
     added = np.concatenate((used.cells, np.ones(len(client), dtype=np.int64)))
-    pairs, inverse = np.unique(np.column_stack((all_client, all_day)), axis=0, return_inverse=True)
-    total = np.bincount(inverse.reshape(-1), weights=added, minlength=len(pairs)).astype(np.int64)
-    return UsedCells(pairs[:, 0].astype(np.int32), pairs[:, 1].astype(np.int64), total)
+    clients = int(all_client.max(initial=0)) + 1
+    pairs, inverse = np.unique(all_day * clients + all_client, return_inverse=True)  # one int64 a client-day
+    total = np.bincount(inverse, weights=added, minlength=len(pairs)).astype(np.int64)
+    return UsedCells((pairs % clients).astype(np.int32), pairs // clients, total)

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from edge_client.errors import EventColumnError, EventsError
+from edge_client.events import column_types, event_times, make_events, read_events, typed_column
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.features import Count, Feature, Mean, Rate
+
+MOMENT = datetime(2013, 1, 1, 10, 0, tzinfo=UTC)
+US = int(MOMENT.timestamp()) * 10**6
+
+
+def view(*features: Feature, **changes: Any) -> FeatureView:
+    settings: dict[str, Any] = {"entity": Entity("k", domain=["a", "b"]), "pane": "1d"} | changes
+    return FeatureView("v", features=features or (Count("n"),), bounds=Bounds(1), privacy=Privacy(rho=0.1), **settings)
+
+
+def read(path: Path, *features: Feature, site: str | None = None) -> pa.Table:
+    return read_events(path, [view(*features)], "c", "t", site)
+
+
+class TestFiles:
+    def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(EventsError, match=r"no event file .*none\.parquet"):
+            read(tmp_path / "none.parquet")
+
+    @pytest.mark.parametrize("name", ["e.json", "e", "e.parquet.gz"])
+    def test_another_format_is_refused(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / name).write_text("x")
+        with pytest.raises(EventsError, match="parquet or .csv"):
+            read(tmp_path / name)
+
+    @pytest.mark.parametrize("name", ["e.parquet", "e.csv"])
+    def test_bytes_that_are_no_such_file_are_refused(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / name).write_bytes(b"\xff\xfe\x00garbage\n\x80")
+        with pytest.raises(EventsError):
+            read(tmp_path / name)
+
+    def test_an_empty_file_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "e.csv").write_text("")
+        (tmp_path / "h.csv").write_text("c,t,k\n")
+        pq.write_table(pa.table({"c": pa.array([], pa.string()), "t": [], "k": []}), tmp_path / "e.parquet")
+        for name in ("e.csv", "h.csv", "e.parquet"):
+            with pytest.raises(EventsError, match="no events"):
+                read(tmp_path / name)
+
+    @pytest.mark.parametrize("suffix", ["parquet", "csv"])
+    def test_a_missing_column_is_named_with_those_that_exist(self, tmp_path: Path, suffix: str) -> None:
+        path = tmp_path / f"e.{suffix}"
+        if suffix == "csv":
+            path.write_text("c,t,k\na,2013-01-01,b\n")
+        else:
+            pq.write_table(pa.table({"c": ["a"], "t": ["2013-01-01"], "k": ["b"]}), path)
+        with pytest.raises(EventsError, match="no column 'x'; it has: c, t, k"):
+            read(path, Mean("x", clip=(0, 1)))
+
+    def test_a_column_named_twice_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "e.csv").write_text("c,t,k,k\na,2013-01-01,b,b\n")
+        with pytest.raises(EventsError, match="several columns named 'k'"):
+            read(tmp_path / "e.csv")
+
+    def test_csv_ids_stay_text_and_empty_fields_are_null(self, tmp_path: Path) -> None:
+        (tmp_path / "e.csv").write_text("c,t,k,x\n007,2013-01-01,a,1\n7,2013-01-01,,\n,2013-01-01,NA,2.5\n")
+        table = read(tmp_path / "e.csv", Mean("x", clip=(0, 1)))
+        assert table["c"].to_pylist() == ["007", "7", None]
+        assert table["k"].to_pylist() == ["a", None, "NA"]
+        assert table["x"].to_pylist() == [1.0, None, 2.5]
+
+    def test_csv_with_text_where_a_number_is_needed_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "e.csv").write_text("c,t,k,x\na,2013-01-01,a,much\n")
+        with pytest.raises(EventsError, match="much"):
+            read(tmp_path / "e.csv", Mean("x", clip=(0, 1)))
+
+    def test_only_the_needed_columns_are_read(self, tmp_path: Path) -> None:
+        pq.write_table(pa.table({"c": ["a"], "t": ["2013-01-01"], "k": ["b"], "secret": ["s"]}), tmp_path / "e.parquet")
+        assert read(tmp_path / "e.parquet").column_names == ["c", "k", "t"]
+
+
+class TestIdentities:
+    def test_identity_is_site_and_client(self) -> None:
+        table = pa.table({"s": ["x", "x", "y", None, "y"], "c": ["1", "2", "1", "1", None], "t": [MOMENT] * 5})
+        events = make_events(table, "c", "t", "s")
+        assert events.clients == 3
+        assert (events.client >= 0).tolist() == [True, True, True, False, False]
+        assert len(set(events.client[:3].tolist())) == 3
+
+    def test_odd_client_ids_are_kept_apart(self) -> None:
+        ids = ["é", "e\u0301", "a\nb", "a", "x" * 300, "x" * 299, " a", "", "A", "ａ", "0", "00"]
+        events = make_events(pa.table({"c": ids, "t": [MOMENT] * len(ids)}), "c", "t")
+        assert events.clients == len(ids)
+
+    @pytest.mark.parametrize(
+        "ids", [pa.array([1, 2, 1]), pa.array(["a", "b", "a"]).dictionary_encode(), pa.array([b"a", b"b", b"a"])]
+    )
+    def test_ids_may_be_text_whole_numbers_bytes_or_dictionaries(self, ids: pa.Array) -> None:
+        assert make_events(pa.table({"c": ids, "t": [MOMENT] * 3}), "c", "t").client.tolist() == [0, 1, 0]
+
+    @pytest.mark.parametrize("ids", [pa.array([1.5]), pa.array([True]), pa.array([[1]])])
+    def test_other_ids_are_refused_by_type(self, ids: pa.Array) -> None:
+        with pytest.raises(EventColumnError, match="ids must be text or whole numbers"):
+            make_events(pa.table({"c": ids, "t": [MOMENT]}), "c", "t")
+
+    def test_a_column_of_nothing_but_nulls_has_no_clients(self) -> None:
+        assert make_events(pa.table({"c": pa.nulls(2), "t": [MOMENT] * 2}), "c", "t").clients == 0
+
+    def test_repr_tells_no_event(self) -> None:
+        assert "secret" not in repr(make_events(pa.table({"c": ["secret"], "t": [MOMENT]}), "c", "t"))
+
+
+class TestTimes:
+    @pytest.mark.parametrize(
+        "values",
+        [
+            pa.array([MOMENT], pa.timestamp("s", "UTC")),
+            pa.array([MOMENT], pa.timestamp("ns", "America/New_York")),
+            pa.array([MOMENT.replace(tzinfo=None)], pa.timestamp("ms")),
+            pa.array(["2013-01-01T10:00:00Z"]),
+            pa.array(["2013-01-01 10:00:00"]),
+            pa.array(["2013-01-01T05:00:00-05:00"]),
+        ],
+    )
+    def test_every_way_to_write_a_moment_is_the_same_moment(self, values: pa.Array) -> None:
+        assert event_times(pa.table({"t": values}), "t").us.tolist() == [US]
+
+    def test_dates_are_utc_midnights_and_times_before_1970_are_valid(self) -> None:
+        table = pa.table({"t": pa.array([date(1969, 12, 31), None])})
+        times = event_times(table, "t")
+        assert times.us.tolist()[0] == -86_400 * 10**6
+        assert times.valid.tolist() == [True, False]
+
+    def test_nanoseconds_are_rounded_down_but_order_events(self) -> None:
+        times = event_times(pa.table({"t": pa.array([1_999, 1_001, -1], pa.timestamp("ns"))}), "t")
+        assert times.us.tolist() == [1, 1, -1]
+        assert times.order.tolist() == [2, 1, 0]
+
+    def test_ties_keep_the_order_of_the_input(self) -> None:
+        assert event_times(pa.table({"t": pa.array([5, 5, 1, 5], pa.timestamp("us"))}), "t").order.tolist() == [
+            1,
+            2,
+            0,
+            3,
+        ]
+
+    def test_text_that_is_no_time_is_named_with_its_row(self) -> None:
+        with pytest.raises(EventColumnError, match="2 value.*'soon' in row 2"):
+            event_times(pa.table({"t": ["2013-01-01", "soon", None, "later"]}), "t")
+
+    @pytest.mark.parametrize("values", [pa.array([1]), pa.array([1.5]), pa.array([True])])
+    def test_numbers_are_no_times(self, values: pa.Array) -> None:
+        with pytest.raises(EventColumnError, match="times must be"):
+            event_times(pa.table({"t": values}), "t")
+
+    def test_a_time_that_does_not_fit_is_refused(self) -> None:
+        with pytest.raises(EventColumnError, match="too far"):
+            event_times(pa.table({"t": pa.array([2**62], pa.timestamp("s"))}), "t")
+
+
+class TestTypes:
+    def test_nan_becomes_null(self) -> None:
+        column = typed_column(pa.table({"x": [1.0, float("nan"), None, float("inf")]}), "x", "number")
+        assert column.to_pylist() == [1.0, None, None, float("inf")]
+
+    def test_nan_is_null_for_is_null_too(self) -> None:
+        assert typed_column(pa.table({"x": [1.0, float("nan"), None]}), "x", "any").to_pylist() == [True, None, None]
+
+    @pytest.mark.parametrize(
+        ("values", "used_as"),
+        [
+            (pa.array(["1"]), "number"),
+            (pa.array([True]), "number"),
+            (pa.array([1]), "text"),
+            (pa.array([1]), "boolean"),
+            (pa.array([MOMENT]), "number"),
+        ],
+    )
+    def test_a_column_of_the_wrong_type_is_refused_by_schema(self, values: pa.Array, used_as: Any) -> None:
+        with pytest.raises(EventColumnError, match=f"use it as {used_as}"):
+            typed_column(pa.table({"x": values}), "x", used_as)
+
+    def test_a_column_without_any_value_fits_every_use(self) -> None:
+        for used_as in ("number", "text", "boolean", "any"):
+            assert typed_column(pa.table({"x": pa.nulls(2)}), "x", used_as).null_count == 2  # type: ignore[arg-type]
+
+    def test_two_features_that_use_one_column_as_two_types_are_refused(self) -> None:
+        with pytest.raises(EventColumnError, match="both as"):
+            column_types(view(Mean("x", clip=(0, 1)), Rate("r", where="x = 'a'")))
+
+    def test_decimals_and_small_integers_are_numbers(self) -> None:
+        table = pa.table({"x": pa.array([1, 2], pa.int8()), "d": pa.array([1, 2]).cast(pa.decimal128(30, 2))})
+        for name in ("x", "d"):
+            assert np.array_equal(typed_column(table, name, "number").to_numpy(), [1.0, 2.0])
