@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 SECOND_US: Final = 1_000_000
 DAY_US: Final = 86_400 * SECOND_US
@@ -36,6 +39,9 @@ def from_us(moment_us: int) -> datetime:
     return EPOCH + timedelta(microseconds=int(moment_us))
 
 
-def day_of(moment_us: int) -> int:
+Moment = TypeVar("Moment", int, npt.NDArray[np.int64])
+
+
+def day_of(moment_us: Moment) -> Moment:
     """The UTC day (days since the epoch, rounded down) that holds this moment."""
     return moment_us // DAY_US

@@ -1,0 +1,236 @@
+"""The registry: views, publications, panes, manifests and the list of Parquet files, in one SQLite file.
+
+Its commit is the moment at which a publication counts. Readers take the list of files from here and never search folders.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from .definitions import FeatureView
+from .errors import StoreCorrupt, UnknownView, ViewChanged
+from .release import Clock, Manifest
+from .wire import definition_hash, view_from_bytes, view_to_bytes
+
+SCHEMA_VERSION: Final = 1
+_APPLICATION_ID: Final = 0x434F5659  # "COVY"
+
+_SCHEMA: Final = """
+CREATE TABLE views (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
+    definition BLOB NOT NULL, definition_hash BLOB NOT NULL);
+CREATE TABLE publications (seq INTEGER PRIMARY KEY, published_at INTEGER NOT NULL);
+CREATE TABLE manifests (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, json TEXT NOT NULL);
+CREATE TABLE panes (
+    view_id INTEGER NOT NULL REFERENCES views, pane_start INTEGER NOT NULL, release_id BLOB NOT NULL UNIQUE,
+    opened INTEGER NOT NULL, reason TEXT, content BLOB NOT NULL, released_at INTEGER NOT NULL,
+    published_at INTEGER NOT NULL, clock TEXT NOT NULL, seq INTEGER NOT NULL REFERENCES publications,
+    manifest_id INTEGER NOT NULL REFERENCES manifests, PRIMARY KEY (view_id, pane_start)) WITHOUT ROWID;
+CREATE TABLE files (
+    path TEXT PRIMARY KEY, view_id INTEGER NOT NULL REFERENCES views, day INTEGER NOT NULL,
+    rows INTEGER NOT NULL, bytes INTEGER NOT NULL, seq INTEGER NOT NULL REFERENCES publications);
+CREATE INDEX files_by_day ON files (view_id, day);
+"""
+
+
+@dataclass(frozen=True)
+class RegisteredView:
+    """A view as registered; `view_id` is its number in RocksDB."""
+
+    view_id: int
+    version: int
+    view: FeatureView
+
+
+@dataclass(frozen=True)
+class PaneRecord:
+    """One published pane; `content` is a hash of its slots or reason."""
+
+    pane_start: int
+    release_id: bytes
+    opened: bool
+    reason: str | None
+    content: bytes
+    released_at: int
+    published_at: int
+    clock: Clock
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One Parquet file of one view and UTC day; `path` is relative to the offline folder."""
+
+    path: str
+    day: int
+    rows: int
+    bytes: int
+
+
+class Registry:
+    """Reads and writes the registry file. A reader opens it read-only and sees whole publications."""
+
+    def __init__(self, path: Path, *, read_only: bool) -> None:
+        self.path = path
+        uri = f"file:{_quoted(path)}?mode={'ro' if read_only else 'rwc'}"
+        try:
+            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0)
+            if not read_only:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("PRAGMA foreign_keys = ON")
+            self._check(create=not read_only)
+        except sqlite3.DatabaseError as error:
+            raise StoreCorrupt(f"{path} is no registry of this version of covey ({error})") from None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def _check(self, *, create: bool) -> None:
+        (application,) = self._db.execute("PRAGMA application_id").fetchone()
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if create and tables == 0:
+            with self.transaction():
+                for statement in _SCHEMA.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif application != _APPLICATION_ID:
+            raise StoreCorrupt(f"{self.path} is not a registry of covey")
+        elif version != SCHEMA_VERSION:
+            raise StoreCorrupt(
+                f"{self.path} has schema {version}, this version of covey reads {SCHEMA_VERSION}; "
+                "use the version that wrote it, or another --store"
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def register(self, view: FeatureView) -> RegisteredView:
+        """Register a view, or find it registered; ViewChanged if its name has another definition."""
+        row = self._db.execute("SELECT definition_hash FROM views WHERE name = ?", (view.name,)).fetchone()
+        if row is None:
+            self._db.execute(
+                "INSERT INTO views (name, version, definition, definition_hash) VALUES (?, 1, ?, ?)",
+                (view.name, view_to_bytes(view), definition_hash(view)),
+            )
+        elif row[0] != definition_hash(view):
+            raise ViewChanged(view.name)
+        return self.view(view.name)
+
+    def view(self, name: str) -> RegisteredView:
+        """A registered view; UnknownView names those that there are."""
+        row = self._db.execute("SELECT id, version, definition FROM views WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            raise UnknownView(name, [known.view.name for known in self.views()])
+        return RegisteredView(row[0], row[1], view_from_bytes(row[2]))
+
+    def views(self) -> list[RegisteredView]:
+        """All views, by name."""
+        rows = self._db.execute("SELECT id, version, definition FROM views ORDER BY name").fetchall()
+        return [RegisteredView(view_id, version, view_from_bytes(data)) for view_id, version, data in rows]
+
+    def next_seq(self) -> int:
+        """The number that the next publication gets."""
+        (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM publications").fetchone()
+        return int(last) + 1
+
+    def last_seq(self, view_id: int) -> int:
+        """The last publication that wrote rows of a view; 0 if none did."""
+        (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM files WHERE view_id = ?", (view_id,)).fetchone()
+        return int(last)
+
+    def pane_starts(self, view_id: int) -> npt.NDArray[np.int64]:
+        """int64[P], the published panes of a view, increasing."""
+        rows = self._db.execute("SELECT pane_start FROM panes WHERE view_id = ? ORDER BY pane_start", (view_id,))
+        return np.fromiter((row[0] for row in rows), dtype=np.int64)
+
+    def panes(self, view_id: int, start: int | None = None, end: int | None = None) -> list[PaneRecord]:
+        """The published panes of a view with start ≤ pane_start < end, in order."""
+        manifests: dict[int, Manifest] = {
+            number: Manifest.from_json(text) for number, text in self._db.execute("SELECT id, json FROM manifests")
+        }
+        rows = self._db.execute(
+            "SELECT pane_start, release_id, opened, reason, content, released_at, published_at, clock, manifest_id "
+            "FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ? ORDER BY pane_start",
+            (view_id, -(2**63) if start is None else start, 2**63 - 1 if end is None else end),
+        )
+        return [
+            PaneRecord(start, ident, bool(opened), reason, content, released, published, clock, manifests[manifest_id])
+            for start, ident, opened, reason, content, released, published, clock, manifest_id in rows
+        ]
+
+    def files(self, view_id: int, first_day: int | None = None, last_day: int | None = None) -> list[FileRecord]:
+        """The Parquet files of a view for the days first_day … last_day, by day, then publication."""
+        rows = self._db.execute(
+            "SELECT path, day, rows, bytes FROM files WHERE view_id = ? AND day >= ? AND day <= ? ORDER BY day, seq",
+            (view_id, -(2**63) if first_day is None else first_day, 2**63 - 1 if last_day is None else last_day),
+        )
+        return [FileRecord(*row) for row in rows]
+
+    def all_paths(self) -> set[str]:
+        """Every file that counts."""
+        return {path for (path,) in self._db.execute("SELECT path FROM files")}
+
+    def record(
+        self,
+        seq: int,
+        published_at: int,
+        panes: Sequence[tuple[int, PaneRecord]],
+        files: Sequence[tuple[int, FileRecord]],
+        replaced: Sequence[str],
+    ) -> None:
+        """Write one publication: its panes and files (each with its view's id), and the files that it replaces.
+
+        A file that replaces others must not keep the publication of a view unnoticed, so `seq` is on every new file.
+        """
+        self._db.execute("INSERT INTO publications (seq, published_at) VALUES (?, ?)", (seq, published_at))
+        ids: dict[int, int] = {}
+        for _, pane in panes:
+            if id(pane.manifest) not in ids:
+                ids[id(pane.manifest)] = self._manifest_id(pane.manifest)
+        self._db.executemany(
+            "INSERT INTO panes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (view_id, p.pane_start, p.release_id, p.opened, p.reason, p.content, p.released_at, p.published_at,
+                 p.clock, seq, ids[id(p.manifest)])
+                for view_id, p in panes
+            ),
+        )  # fmt: skip
+        self._db.executemany("DELETE FROM files WHERE path = ?", ((path,) for path in replaced))
+        self._db.executemany(
+            "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)",
+            ((f.path, view_id, f.day, f.rows, f.bytes, seq) for view_id, f in files),
+        )
+
+    def _manifest_id(self, manifest: Manifest) -> int:
+        text = manifest.to_json()
+        digest = hashlib.sha256(text.encode()).digest()
+        self._db.execute("INSERT OR IGNORE INTO manifests (hash, json) VALUES (?, ?)", (digest, text))
+        row: tuple[Any, ...] = self._db.execute("SELECT id FROM manifests WHERE hash = ?", (digest,)).fetchone()
+        return int(row[0])
+
+
+def _quoted(path: Path) -> str:
+    from urllib.parse import quote
+
+    return quote(str(path.absolute()))

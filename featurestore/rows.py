@@ -1,0 +1,160 @@
+"""From panes to rows: pane features, trailing windows, coverage, and the *issues* of each row.
+
+A row of pane end E is issued anew whenever a pane inside its largest window is released after it. Its issue times are the
+distinct values of max(released_at(E), released_at(P)) over the known panes P ≤ E of that window; the issue of time r sums,
+for each window, the opened panes with released_at(P) ≤ r. So at any time t the latest issue with r ≤ t tells exactly what
+had been released by t, whatever the order in which panes were published. In order, every pane end has one issue, and all
+windows come from one cumulative sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .definitions import FeatureView
+from .features import ClientCount
+from .layout import layout_of
+from .values import Bytes, Decoded, Floats, Ints, Status, decode, served_features
+
+Bools = npt.NDArray[np.bool_]
+Sums = TypeVar("Sums", Ints, Floats)
+
+
+@dataclass(frozen=True, eq=False)
+class Panes:
+    """Known panes of one view, by increasing start.
+
+    Attributes:
+        start: int64[P], µs.
+        opened: bool[P]; the others are void.
+        slots: int64[P, K, S], zero where void.
+        noise_units: float64[P], noises of the full scale in each opened pane (2, or 0 with noise off).
+        released_at: int64[P], µs.
+    """
+
+    start: Ints
+    opened: Bools
+    slots: Ints
+    noise_units: Floats
+    released_at: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Issues:
+    """Rows to be written: I issues of K keys each; arrays of I·K entries are issue-major.
+
+    Attributes:
+        pane: int64[I], index of the row's own pane in `Panes`.
+        released_at: int64[I], µs.
+        features: for each served feature, its values over I·K rows.
+        coverage: for each window's name, float64[I].
+    """
+
+    pane: Ints
+    released_at: Ints
+    features: tuple[Decoded, ...]
+    coverage: dict[str, Floats]
+
+
+def issue_times(view: FeatureView, panes: Panes, ends: Ints, since: Ints) -> tuple[Ints, Ints]:
+    """The issues (pane index, released_at) of some pane ends, in order.
+
+    Args:
+        ends: int64[N], indices of the panes whose rows are wanted.
+        since: int64[N], only issues at or after this time.
+    """
+    if (np.diff(panes.released_at) >= 0).all():  # in order: one issue each
+        wanted = panes.released_at[ends] >= since
+        return ends[wanted], panes.released_at[ends][wanted]
+    first = _first_of_window(view, panes, _largest_window(view))
+    at: list[Ints] = []
+    times: list[Ints] = []
+    for end, after in zip(ends.tolist(), since.tolist(), strict=True):
+        inside = panes.released_at[first[end] : end + 1]
+        distinct = np.unique(np.maximum(inside, panes.released_at[end]))
+        distinct = distinct[distinct >= after]
+        at.append(np.full(len(distinct), end, dtype=np.int64))
+        times.append(distinct)
+    return np.concatenate(at), np.concatenate(times)
+
+
+def make_issues(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) -> Issues:
+    """Decode the rows of the given issues (as `issue_times` returns them)."""
+    layout = layout_of(view)
+    keys = layout.keys
+    base = np.where(panes.opened[pane], np.uint8(Status.OK), np.uint8(Status.VOID)).repeat(keys)
+    base = _suppressed(view, panes.slots[pane].reshape(-1, layout.slots_per_key), base)
+    sums = {"": panes.slots[pane]}
+    units = {"": np.where(panes.opened[pane], panes.noise_units[pane], 0.0)}
+    status = {"": base}
+    coverage: dict[str, Floats] = {}
+    for window in view.trailing:
+        total, unit, opened = _window_sums(view, panes, window.panes, pane, released_at)
+        coverage[window.name] = opened / window.panes
+        enough = coverage[window.name] >= view.min_coverage
+        sums[window.name], units[window.name] = total, unit
+        status[window.name] = np.where(enough, np.uint8(Status.OK), np.uint8(Status.LOW_COVERAGE)).repeat(keys)
+    features = []
+    for served in served_features(view):
+        name = "" if served.window is None else served.window.name
+        rows = sums[name].reshape(-1, layout.slots_per_key)
+        features.append(decode(layout, served.feature, rows, units[name].repeat(keys), status[name]))
+    return Issues(pane, released_at, tuple(features), coverage)
+
+
+def _window_sums(
+    view: FeatureView, panes: Panes, width: int, pane: Ints, released_at: Ints
+) -> tuple[Ints, Floats, Ints]:
+    """Slots int64[I, K, S], noise units float64[I] and number of opened panes int64[I] of one window."""
+    opened = panes.opened
+    shape = (len(opened), -1)
+    slots = np.where(opened[:, None], panes.slots.reshape(shape), 0)
+    first = _first_of_window(view, panes, width)[pane]
+    total = _range_sums(slots, first, pane)
+    units = _range_sums(np.where(opened, panes.noise_units, 0.0), first, pane)
+    count = _range_sums(opened.astype(np.int64), first, pane)
+    if not (np.diff(panes.released_at) >= 0).all():
+        for i, (low, high, moment) in enumerate(zip(first.tolist(), pane.tolist(), released_at.tolist(), strict=True)):
+            inside = slice(low, high + 1)
+            known = opened[inside] & (panes.released_at[inside] <= moment)
+            if not np.array_equal(known, opened[inside]):  # an issue from before a late pane came
+                total[i] = slots[inside][known].sum(axis=0)
+                units[i] = panes.noise_units[inside][known].sum()
+                count[i] = np.count_nonzero(known)
+    return total.reshape(len(pane), *panes.slots.shape[1:]), units, count
+
+
+def _range_sums(values: Sums, first: Ints, last: Ints) -> Sums:
+    """Sums of values[first : last + 1] along axis 0, by one cumulative sum."""
+    cumulative = np.concatenate((np.zeros_like(values[:1]), np.cumsum(values, axis=0)))
+    sums: Sums = cumulative[last + 1] - cumulative[first]
+    return sums
+
+
+def _first_of_window(view: FeatureView, panes: Panes, width: int) -> Ints:
+    """int64[P]: index of the first known pane of the window of `width` panes that ends with each pane."""
+    return np.searchsorted(panes.start, panes.start - (width - 1) * view.pane_us)
+
+
+def _largest_window(view: FeatureView) -> int:
+    return max((window.panes for window in view.trailing), default=1)
+
+
+def reach_us(view: FeatureView) -> int:
+    """How far a pane reaches into later rows (and a row into earlier panes): largest window − one pane, in µs."""
+    return (_largest_window(view) - 1) * view.pane_us
+
+
+def _suppressed(view: FeatureView, rows: Ints, base: Bytes) -> Bytes:
+    """Mark the rows of keys whose noised ClientCount is below `suppress_below`."""
+    limit = view.privacy.suppress_below
+    if limit is None:
+        return base
+    layout = layout_of(view)
+    counts = [group.slots[0] for f in view.features if isinstance(f, ClientCount) for group in layout.groups_of(f)]
+    small = rows[:, counts].min(axis=1) < limit
+    return np.where((base == Status.OK) & small, np.uint8(Status.SUPPRESSED), base)

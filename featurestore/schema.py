@@ -1,0 +1,80 @@
+"""The columns of a view's rows: in Parquet, in `history`, in joins and in `get`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .definitions import FeatureView
+from .keys import arrow_type
+from .layout import layout_of
+from .values import Bytes, Decoded, ServedFeature, Status, served_features
+
+TIMESTAMP = pa.timestamp("us", "UTC")
+STATUS = pa.dictionary(pa.int8(), pa.string())
+_STATUS_NAMES = pa.array([status.name for status in Status])
+
+
+def value_type(served: ServedFeature) -> pa.DataType:
+    """int64 for a count, float64 for a ratio, a fixed-size list of int64 for a histogram."""
+    if served.shape == "list":
+        return pa.list_(pa.int64(), served.width)
+    return pa.float64() if served.shape == "ratio" else pa.int64()
+
+
+def feature_fields(served: ServedFeature) -> list[pa.Field]:
+    """The value and its companions `__se`, `__n` (ratios), `__status`."""
+    fields = [pa.field(served.name, value_type(served)), pa.field(f"{served.name}__se", pa.float64())]
+    if served.has_n:
+        fields.append(pa.field(f"{served.name}__n", pa.int64()))
+    return [*fields, pa.field(f"{served.name}__status", STATUS)]
+
+
+def history_schema(view: FeatureView) -> pa.Schema:
+    """Columns of `history`: join keys, pane, features with companions, coverage, and where the row comes from."""
+    entity = view.entity
+    fields = [pa.field(key, arrow_type(kind)) for key, kind in zip(entity.keys, entity.types, strict=True)]
+    fields += [pa.field("pane_start", TIMESTAMP), pa.field("pane_end", TIMESTAMP)]
+    for served in served_features(view):
+        fields += feature_fields(served)
+    fields += [pa.field(f"coverage_{window.name}", pa.float64()) for window in view.trailing]
+    fields += [
+        pa.field("released_at", TIMESTAMP),
+        pa.field("published_at", TIMESTAMP),
+        pa.field("clock", pa.dictionary(pa.int8(), pa.string())),
+        pa.field("view_version", pa.int32()),
+        pa.field("release_id", pa.string()),
+    ]
+    return pa.schema(fields)
+
+
+def offline_schema(view: FeatureView) -> pa.Schema:
+    """Columns of the Parquet files: those of `history`, the publication's number, and the pane's int64 slots."""
+    slots = pa.list_(pa.int64(), layout_of(view).slots_per_key)
+    return history_schema(view).append(pa.field("seq", pa.int64())).append(pa.field("slots", slots))
+
+
+def feature_arrays(served: ServedFeature, decoded: Decoded) -> list[pa.Array]:
+    """The arrays of `feature_fields`; null wherever the status says that there is no value."""
+    hidden = decoded.status != Status.OK
+    if served.shape == "list":
+        flat = pa.array(np.ascontiguousarray(decoded.value).reshape(-1))
+        value = pa.FixedSizeListArray.from_arrays(flat, served.width, mask=pa.array(hidden))
+    else:
+        value = pa.array(decoded.value, mask=hidden)
+    arrays = [value, pa.array(decoded.se, mask=hidden)]
+    if decoded.n is not None:
+        arrays.append(pa.array(decoded.n, mask=hidden & (decoded.status != Status.DROWNED)))
+    return [*arrays, status_array(decoded.status)]
+
+
+def status_codes(column: pa.ChunkedArray) -> Bytes:
+    """uint8[N] of `Status`; a file's own dictionary may have any order."""
+    codes: Bytes = np.asarray(pc.index_in(column.cast(pa.string()), value_set=_STATUS_NAMES)).astype(np.uint8)
+    return codes
+
+
+def status_array(status: Bytes) -> pa.Array:
+    """Status codes as a dictionary of their names."""
+    return pa.DictionaryArray.from_arrays(pa.array(status.astype(np.int8)), _STATUS_NAMES)
