@@ -2,7 +2,9 @@
 
     python -m benchmarks.shares
 
-One thread. Every figure is a median; what is compared is timed in turns, so that a slow spell of the machine hits both.
+One thread, in CPU time of that thread: on a busy machine wall time counts the waiting for a core as well, and it did so
+unevenly (it made the helper's ratio 5.9 where an idle machine gives 3.7). Every figure is a median; what is compared is
+timed in turns. Other load still takes memory bandwidth and cache: `load_average` says how busy the machine was.
 
 * `leader_over_npadd`: numpy's `m.sum(axis=0)` over the bytes of a batch, against parsing, range-checking and adding
   them; for 400 reports (32 MB: memory) and for 50 (4 MB, a wire batch: cache). The worse of the two is reported.
@@ -41,14 +43,14 @@ TURNS = 9
 
 
 def medians(*work: Callable[[], object]) -> list[float]:
-    """Seconds of each piece of work: the median of TURNS turns, after one that does not count."""
+    """CPU seconds of each piece of work: the median of TURNS turns, after one that does not count."""
     taken: list[list[float]] = [[] for _ in work]
     for turn in range(TURNS + 1):
         for piece, seconds in zip(work, taken, strict=True):
-            start = time.perf_counter()
+            start = time.thread_time()
             piece()
             if turn:
-                seconds.append(time.perf_counter() - start)
+                seconds.append(time.thread_time() - start)
     return [statistics.median(seconds) for seconds in taken]
 
 
@@ -168,6 +170,7 @@ def main() -> None:
                 "secaggplus_client_us_per_value": round(flower * 1e6, 5),
                 "secaggplus_neighbours": NEIGHBOURS,
                 "secaggplus_over_client": round(flower / site, 1),
+                "load_average": round(os.getloadavg()[0], 1),
             }
         )
     )

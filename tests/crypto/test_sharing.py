@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 from Crypto.Hash import TurboSHAKE128
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto import field, sharing
@@ -40,7 +40,6 @@ def batches(draw: st.DrawFn) -> tuple[list[dict[int, int]], int, list[int]]:
 
 
 @given(batches(), st.integers(0, 2**32))
-@settings(deadline=None)
 def test_the_two_totals_add_up_to_the_sum_of_the_vectors(batch: tuple[list[dict[int, int]], int, list[int]], seed: int):
     reports, length, collection = batch
     seeds, rows = seeds_of(len(reports), seed), np.array(collection, np.int64)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto import field, xof_batch, xof_lanes
@@ -36,7 +36,6 @@ def sums_by_row(streams: field.Elements, rows: list[int], start: field.Elements)
 
 
 @given(st.integers(0, 40), st.integers(0, 90), st.booleans(), st.integers(0, 2**32))
-@settings(deadline=None)
 def test_expand_equals_the_reference_for_any_batch_and_any_length(count: int, length: int, negated: bool, seed: int):
     seeds, indices = batch(count, seed)
     xof = share_xof(PLAN)
@@ -45,7 +44,6 @@ def test_expand_equals_the_reference_for_any_batch_and_any_length(count: int, le
 
 
 @given(st.integers(0, 70), st.integers(0, 50), st.integers(1, 4), st.booleans(), st.integers(0, 2**32))
-@settings(deadline=None)
 def test_add_to_equals_the_sums_of_the_reference(count: int, length: int, bound: int, in_order: bool, seed: int):
     seeds, indices = batch(count, seed)
     rng = np.random.default_rng(seed)
@@ -59,7 +57,6 @@ def test_add_to_equals_the_sums_of_the_reference(count: int, length: int, bound:
 
 
 @given(st.integers(0, 117), st.integers(0, 60), st.integers(0, 14), st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_seed_and_index_may_stand_at_any_byte_of_the_block(before: int, after: int, binder: int, index: int):
     if 35 + before + 4 + after + binder >= xof_batch.RATE_BYTES:
         before = after = 0

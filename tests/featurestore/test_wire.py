@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-from hypothesis import given
+from collections.abc import Mapping
 
 import pytest
+from hypothesis import given
 
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.errors import StoreCorrupt
 from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.wire import definition_hash, view_from_bytes, view_to_bytes
-from tests.strategies import views
+from tests.strategies import Truth, views
 
 
 def _view(**changes: object) -> FeatureView:
@@ -40,7 +41,8 @@ def test_a_view_survives_its_bytes() -> None:
 
 
 @given(views())
-def test_every_view_survives_its_bytes(view: FeatureView) -> None:
+def test_every_view_survives_its_bytes(drawn: tuple[FeatureView, Mapping[str, Truth]]) -> None:
+    view, _ = drawn
     data = view_to_bytes(view)
     assert view_to_bytes(view_from_bytes(data)) == data
 

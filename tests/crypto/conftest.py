@@ -1,0 +1,6 @@
+"""No deadline for property tests: a slow machine is no failure."""
+
+from hypothesis import settings
+
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")

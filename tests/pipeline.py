@@ -1,0 +1,59 @@
+"""Runs the whole pipeline in one process, for tests: seeded, on a virtual clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from crypto.noise import SeededNoise
+from edge_client.events import make_events
+from featurestore.definitions import FeatureView
+from featurestore.times import DAY_US
+from simulations.in_process import NoisePair, ViewReport, run_in_process
+
+LATER = 4_000 * 365 * DAY_US
+"""A wall clock after every event of a test."""
+
+
+def run_views(
+    views: Sequence[FeatureView],
+    table: pa.Table,
+    directory: Path,
+    *,
+    client: str,
+    time: str,
+    site: str | None = None,
+    noise_seed: int | None = None,
+    seed: int = 0,
+    **settings: Any,
+) -> tuple[ViewReport, ...]:
+    """Run these views over a table of events; noise off unless a seed is given."""
+    noise = (
+        None if noise_seed is None else NoisePair(SeededNoise(noise_seed, "leader"), SeededNoise(noise_seed, "helper"))
+    )
+    return run_in_process(
+        views,
+        make_events(table, client, time, site),
+        directory,
+        noise=noise,
+        randomness=np.random.default_rng(seed).bytes,
+        clock=settings.pop("clock", lambda: LATER),
+        **settings,
+    )
+
+
+def assert_equal_to_oracle(mine: pa.Table, theirs: pa.Table, keys: Sequence[str]) -> None:
+    """Every column of the oracle's table, value for value, to the last bit; rows matched by key and pane."""
+    order = [("pane_start", "ascending"), *((key, "ascending") for key in keys)]
+    mine, theirs = mine.sort_by(order), theirs.sort_by(order)
+    assert mine.num_rows == theirs.num_rows
+    for name in theirs.column_names:
+        got, expected = mine.column(name).to_pylist(), theirs.column(name).to_pylist()
+        if got != expected:
+            row = next(i for i, (a, b) in enumerate(zip(got, expected, strict=True)) if a != b)
+            where = {column: mine.column(column)[row].as_py() for column in ("pane_start", *keys)}
+            raise AssertionError(f"{name} at {where}: pipeline {got[row]!r}, oracle {expected[row]!r}")

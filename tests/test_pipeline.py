@@ -1,0 +1,87 @@
+"""The first test of everything: with noise off, the pipeline equals the oracle, exactly."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from edge_client.compute import UsedCells, compute, days_with_events
+from edge_client.events import make_events
+from featurestore.store import Store
+from featurestore.times import DAY_US
+from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
+from tests.oracle import oracle
+from tests.pipeline import assert_equal_to_oracle, run_views
+from tests.strategies import Case, cases
+
+pytest.importorskip("numba")
+
+
+@pytest.mark.parametrize("index", [0, 1, 2], ids=["area_delay", "carrier_delay", "dest_delay"])
+def test_a_year_of_flights_equals_the_oracle(tmp_path: Path, index: int) -> None:
+    flights = load_flights()
+    view = flight_views(flights)[index]
+    run_views([view], flights, tmp_path, client=CLIENT_COLUMN, time=TIME_COLUMN, site=SITE_COLUMN)
+    days = days_with_events(view, make_events(flights, CLIENT_COLUMN, TIME_COLUMN)).tolist()
+    expected = oracle(
+        view,
+        flights,
+        client_column=CLIENT_COLUMN,
+        time_column=TIME_COLUMN,
+        site_column=SITE_COLUMN,
+        days=days,
+        min_clients=view.privacy.min_clients,
+    )
+    with Store.open(tmp_path) as store:
+        assert_equal_to_oracle(store.history(view.name), expected, view.entity.keys)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(case=cases())
+def test_random_events_equal_the_oracle(case: Case) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        run_views(
+            [case.view],
+            case.events,
+            Path(directory),
+            client=case.client_column,
+            time=case.time_column,
+            site=case.site_column,
+            days=(min(case.days), max(case.days) + 1),
+            min_clients=case.min_clients,
+        )
+        with Store.open(directory) as store:
+            mine = store.history(case.view.name)
+    expected = oracle(
+        case.view,
+        case.events,
+        client_column=case.client_column,
+        time_column=case.time_column,
+        site_column=case.site_column,
+        days=case.days,
+        min_clients=case.min_clients,
+    )
+    assert_equal_to_oracle(mine, expected, case.view.entity.keys)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(case=cases())
+def test_a_day_computed_pane_by_pane_is_the_day_computed_at_once(case: Case) -> None:
+    events = make_events(case.events, case.client_column, case.time_column, case.site_column)
+    start, end = min(case.days) * DAY_US, (max(case.days) + 1) * DAY_US
+    whole = compute(case.view, events, interval=(start, end))
+    used = UsedCells.none()
+    parts = []
+    for pane in range(start, end, case.view.pane_us):
+        part = compute(case.view, events, used, (pane, pane + case.view.pane_us))
+        used = part.used
+        parts.append(part)
+    assert np.array_equal(np.concatenate([p.pane_start for p in parts]), whole.pane_start)
+    assert np.array_equal(np.concatenate([p.client for p in parts]), whole.client)
+    assert np.array_equal(np.concatenate([p.slots.columns for p in parts]), whole.slots.columns)
+    assert np.array_equal(np.concatenate([p.slots.values for p in parts]), whole.slots.values)
+    assert np.array_equal(used.cells, whole.used.cells)
