@@ -17,8 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from featurestore.publish import Publisher
-from featurestore.store import Store
 from rich.console import Console
 from rich.table import Table
 
@@ -27,6 +25,8 @@ from aggregator.opendp_noise import OpenDPNoise
 from edge_client.compute import compute, days_with_events
 from edge_client.events import Events, make_events
 from featurestore.definitions import FeatureView
+from featurestore.publish import Publisher
+from featurestore.store import Store
 from featurestore.times import DAY_US
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, Reports, open_shares, shard
@@ -108,11 +108,13 @@ def _join(flights: pa.Table, store: Path) -> float:
 
 def _warm_up() -> None:
     """Compile (or load from the cache) every kernel, so that the first view is not charged for it."""
-    table = pa.table({"c": ["a"], "t": pa.array([0], pa.timestamp("us", "UTC")), "dest": ["x"], "arr_delay": [1.0]})
+    table = pa.table(
+        {"c": ["a"], "arrived_at": pa.array([0], pa.timestamp("us", "UTC")), "dest": ["x"], "arr_delay": [1.0]}
+    )
     from simulations.flights import dest_delay
 
     with tempfile.TemporaryDirectory(prefix="covey-bench-") as scratch:
-        _collect(dest_delay(["x"]), make_events(table, "c", "t"), Path(scratch), {})
+        _collect(dest_delay(["x"]), make_events(table, "c", "arrived_at"), Path(scratch), {})
 
 
 class _Step:

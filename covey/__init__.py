@@ -6,12 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from featurestore.store import Store
-
     from covey.running import RunReport, run
     from featurestore.definitions import Bounds, FeatureView, Privacy
     from featurestore.entities import Entity
     from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
+    from featurestore.store import Store
 
 __version__ = "0.1.0"
 

@@ -71,7 +71,6 @@ def run(
         ViewChanged, StoreInUse: of the store.
     """
     from aggregator.opendp_noise import OpenDPNoise
-
     from edge_client.events import make_events, read_events
     from simulations.in_process import NoisePair, run_in_process
 

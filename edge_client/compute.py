@@ -15,12 +15,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from crypto.sharing import SparseRows
-from featurestore.keys import domain_index
 
+from crypto.sharing import SparseRows
 from featurestore.definitions import FeatureView
 from featurestore.expressions import parse
 from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.keys import domain_index
 from featurestore.layout import layout_of
 from featurestore.times import DAY_US
 

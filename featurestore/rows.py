@@ -115,7 +115,8 @@ def _window_sums(
     slots = np.where(opened[:, None], panes.slots.reshape(shape), 0)
     first = _first_of_window(view, panes, width)[pane]
     total = _range_sums(slots, first, pane)
-    units = _range_sums(np.where(opened, panes.noise_units, 0.0), first, pane)
+    units_of_pane: Floats = panes.noise_units * opened
+    units = _range_sums(units_of_pane, first, pane)
     count = _range_sums(opened.astype(np.int64), first, pane)
     if not (np.diff(panes.released_at) >= 0).all():
         for i, (low, high, moment) in enumerate(zip(first.tolist(), pane.tolist(), released_at.tolist(), strict=True)):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Final, Literal
@@ -229,10 +230,11 @@ def run_collections(
         helper = helper.add(to_helper)
 
     leader_closed, helper_closed = leader.close(), helper.close()
-    from_leader = leader_closed.noise(helper_closed.commitment, leader_noise)
-    from_helper = helper_closed.noise(leader_closed.commitment, helper_noise)
+    with ThreadPoolExecutor(2) as parties:  # each decides and draws on its own, at the same time
+        from_leader = parties.submit(leader_closed.noise, helper_closed.commitment, leader_noise)
+        from_helper = parties.submit(helper_closed.noise, leader_closed.commitment, helper_noise)
 
-    return open_shares(plan, from_leader, from_helper)  # by the collector
+    return open_shares(plan, from_leader.result(), from_helper.result())  # by the collector
 
 
 def shard(plan: Plan, reports: Reports, randomness: Randomness) -> tuple[LeaderHalf, HelperHalf]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-from featurestore.publish import Publisher
 
 from aggregator.collector import releases_of
 from crypto.noise import NoiseSource
@@ -21,6 +21,7 @@ from edge_client.compute import Contributions, Dropped, compute, days_with_event
 from edge_client.events import Events
 from featurestore.definitions import FeatureView
 from featurestore.layout import layout_of
+from featurestore.publish import Publisher
 from featurestore.times import DAY_US
 from federation.plan import Plan, PlannedView
 from federation.protocol import Randomness, Reports, run_collections
@@ -30,7 +31,10 @@ from .errors import RunRefused
 CHUNK_ELEMENTS: Final = 2**23
 """Accumulated slots of one plan: 64 MiB at each aggregator. A plan covers whole days."""
 
-Step = Literal["compute", "protect", "publish"]
+NOISE_CHUNK: Final = 2**15
+"""Samples that are drawn between two steps of the progress bar."""
+
+Step = Literal["compute", "protect", "noise", "publish"]
 Progress = Callable[[str, Step, int, int], None]
 """(view, step, done, total): called often, cheap."""
 
@@ -130,8 +134,10 @@ def _run_view(
         chosen = _reports(contributions, chunk)
         reports += len(chosen.collection)
         batches = _counted(chosen, view.name, progress)
-        sources = (None, None) if noise is None else (noise.leader, noise.helper)
+        draws = _Draws(view.name, 2 * len(chunk) * layout_of(view).length, progress)
+        sources = (None, None) if noise is None else (draws.of(noise.leader), draws.of(noise.helper))
         (result,) = run_collections(plan, batches, randomness, *sources)
+        draws.finish()
         items = list(
             releases_of(
                 plan,
@@ -156,6 +162,41 @@ def _run_view(
         tuple(asked[~is_over].tolist()),
         contributions.dropped,
     )
+
+
+class _Draws:
+    """Counts what both aggregators draw, for the progress bar. `total` holds if every pane opens."""
+
+    def __init__(self, view: str, total: int, progress: Progress) -> None:
+        self._view, self._total, self._progress, self._done = view, total, progress, 0
+
+    def of(self, source: NoiseSource) -> NoiseSource:
+        """The same source, drawn in chunks that are counted."""
+        return _Counted(source, self)
+
+    def add(self, samples: int) -> None:
+        self._done += samples
+        self._progress(self._view, "noise", self._done, self._total)
+
+    def finish(self) -> None:
+        if self._done:
+            self._progress(self._view, "noise", self._done, self._done)
+
+
+class _Counted:
+    """A noise source that tells how far it is."""
+
+    def __init__(self, source: NoiseSource, draws: _Draws) -> None:
+        self._source, self._draws = source, draws
+        self.name, self.seeded = source.name, source.seeded
+
+    def discrete_gaussian(self, sigma_sq: Fraction, size: int) -> npt.NDArray[np.int64]:
+        samples = np.empty(size, dtype=np.int64)
+        for first in range(0, size, NOISE_CHUNK):
+            last = min(first + NOISE_CHUNK, size)
+            samples[first:last] = self._source.discrete_gaussian(sigma_sq, last - first)
+            self._draws.add(last - first)
+        return samples
 
 
 def _interval(days: npt.NDArray[np.int64]) -> tuple[int, int]:

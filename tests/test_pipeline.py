@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from edge_client.compute import UsedCells, compute, days_with_events
 from edge_client.events import make_events
@@ -17,8 +18,6 @@ from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle, run_views
 from tests.strategies import Case, cases
-
-pytest.importorskip("numba")
 
 
 @pytest.mark.parametrize("index", [0, 1, 2], ids=["area_delay", "carrier_delay", "dest_delay"])
@@ -68,16 +67,17 @@ def test_random_events_equal_the_oracle(case: Case) -> None:
     assert_equal_to_oracle(mine, expected, case.view.entity.keys)
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(case=cases())
-def test_a_day_computed_pane_by_pane_is_the_day_computed_at_once(case: Case) -> None:
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(case=cases(panes=("1h", "1d", "15m")), step_panes=st.integers(1, 9))
+def test_a_day_computed_pane_by_pane_is_the_day_computed_at_once(case: Case, step_panes: int) -> None:
     events = make_events(case.events, case.client_column, case.time_column, case.site_column)
     start, end = min(case.days) * DAY_US, (max(case.days) + 1) * DAY_US
     whole = compute(case.view, events, interval=(start, end))
     used = UsedCells.none()
     parts = []
-    for pane in range(start, end, case.view.pane_us):
-        part = compute(case.view, events, used, (pane, pane + case.view.pane_us))
+    step = step_panes * case.view.pane_us * (8 if case.view.pane == "15m" else 1)
+    for first in range(start, end, step):
+        part = compute(case.view, events, used, (first, min(first + step, end)))
         used = part.used
         parts.append(part)
     assert np.array_equal(np.concatenate([p.pane_start for p in parts]), whole.pane_start)

@@ -13,6 +13,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
     from featurestore.store import Store
 
 _StoreOption = Annotated[Path, typer.Option("--store", help="The store's directory.")]

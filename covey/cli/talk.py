@@ -12,7 +12,12 @@ from rich.console import Console
 if TYPE_CHECKING:
     from simulations.in_process import Progress
 
-_VERBS = {"compute": "computing on the sites", "protect": "sharing and adding", "publish": "noised and published"}
+_VERBS = {
+    "compute": "computing on the sites",
+    "protect": "sharing and adding",
+    "noise": "drawing noise (leader and helper)",
+    "publish": "opened and published",
+}
 _MANY = 6
 
 

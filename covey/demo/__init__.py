@@ -8,15 +8,15 @@ import time
 from pathlib import Path
 
 import pyarrow as pa
-from aggregator.opendp_noise import OpenDPNoise
-from featurestore.store import Store
 from rich.console import Console
 
+from aggregator.opendp_noise import OpenDPNoise
 from covey.cli.talk import progress_bars
 from covey.running import wall_clock
 from edge_client.events import make_events
 from featurestore.definitions import FeatureView
 from featurestore.layout import layout_of
+from featurestore.store import Store
 from federation.accountant import epsilon
 from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 from simulations.in_process import NoisePair, ViewReport, run_in_process
@@ -34,7 +34,7 @@ def run_demo(picture: Path, keep: Path | None = None) -> None:
         keep: a directory in which the private store stays; by default it is temporary.
     """
     started = time.monotonic()
-    out, talk = Console(highlight=False), Console(stderr=True, highlight=False)
+    out, talk = Console(highlight=False, soft_wrap=False), Console(stderr=True, highlight=False)
     flights = load_flights()
     views = flight_views(flights)
     talk.print(
@@ -55,7 +55,7 @@ def run_demo(picture: Path, keep: Path | None = None) -> None:
     print_privacy(out, [(view.name, layout_of(view).micro_rho) for view in views], views[0].privacy.delta, epsilon)
     total = sum(report.reports for report in reports)
     out.print(f"{total:,} reports went through the protocol; {time.monotonic() - started:.0f} s in all.")
-    out.print(_next_steps(keep))
+    out.print(_next_steps(keep), soft_wrap=True)
 
 
 def _collect(

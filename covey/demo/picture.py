@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from featurestore.store import Store
 
 _WEEKS: Final = (datetime(2013, 6, 1, tzinfo=UTC), datetime(2013, 7, 20, tzinfo=UTC))

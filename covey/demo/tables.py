@@ -3,47 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from featurestore.store import Store
 from rich.console import Console
 from rich.table import Table
+
+from featurestore.store import Store
 
 from .model import Models
 
 _LARGEST = 10
 _SOME = 4
+_MOMENT = datetime(2014, 1, 1, tzinfo=UTC)
+_WIDE: Final = {" min": 10.0, " %": 10.0}
+"""A standard error above this drowns what one would look at: delays and rates differ by about that much."""
 
 
 def print_values(out: Console, flights: pa.Table, private: Store, exact: Store) -> None:
-    """The latest windows: the area, the largest airlines, and the ten largest destinations."""
-    table = Table("feature", "key", "private ± standard error", "truth", "off by", title="What the store serves now")
-    rows: list[tuple[str, dict[str, list[Any]], float, str]] = [("area_delay:late_24h", {}, 100, " %")]
-    rows.append(("carrier_delay:late_28d", {"carrier": _largest(flights, "carrier", _SOME)}, 100, " %"))
-    destinations = {"dest": _largest(flights, "dest", _LARGEST)}
-    rows.append(("dest_delay:arr_delay_mean_28d", destinations, 1, " min"))
-    rows.append(("dest_delay:late_28d", destinations, 100, " %"))
-    for ref, keys, factor, unit in rows:
-        name = ref.partition(":")[2]
-        noisy, true = private.get([ref], keys).to_pylist(), exact.get([ref], keys).to_pylist()
-        for mine, truth in zip(noisy, true, strict=True):
-            key = next((mine[column] for column in keys), "NYC")
-            table.add_row(ref, key, *_cells(mine, truth[name], name, factor, unit))
+    """The windows that ended with 2013: of the area, of the largest airlines, and of the ten largest destinations."""
+    table = Table("feature", "key", "private ± standard error", "truth", "off by")
+    table.title = "What the store served at the end of 2013 (UTC)"
+    destinations = _largest(flights, "dest", _LARGEST)
+    rows = [
+        ("area_delay", "late_24h", "area", ["NYC"], 100.0, " %"),
+        ("carrier_delay", "late_28d", "carrier", _largest(flights, "carrier", _SOME), 100.0, " %"),
+        ("dest_delay", "arr_delay_mean_28d", "dest", destinations, 1.0, " min"),
+        ("dest_delay", "late_28d", "dest", destinations, 100.0, " %"),
+    ]
+    for view, feature, column, keys, factor, unit in rows:
+        noisy, true = _rows(private, view, column), _rows(exact, view, column)
+        for key in keys:
+            table.add_row(f"{view}:{feature}", key, *_cells(noisy[key], true[key][feature], feature, factor, unit))
         table.add_section()
+    table.caption = "yellow: drowned, the standard error is above 10 minutes or 10 %"
     out.print(table)
+
+
+def _rows(store: Store, view: str, column: str) -> dict[str, dict[str, Any]]:
+    """The rows of the pane that ended at the moment shown, by key."""
+    (pane,) = {known.pane_us for known in store.views() if known.name == view}
+    rows = store.history(view, _MOMENT - timedelta(microseconds=pane), _MOMENT)
+    return {row[column]: row for row in rows.to_pylist()}
 
 
 def _cells(row: dict[str, Any], truth: float | None, name: str, factor: float, unit: str) -> tuple[str, str, str]:
     true_text = "–" if truth is None else f"{factor * truth:.1f}{unit}"
     value, se = row[name], row[f"{name}__se"]
     if value is None:
-        return f"[dim]– ({row[f'{name}__status'].lower().replace('_', ' ')})[/dim]", true_text, ""
+        return f"– ({row[f'{name}__status'].lower().replace('_', ' ')})", true_text, ""
     off = "" if truth is None else f"{(value - truth) / se:+.1f} se"
     text = f"{factor * value:.1f} ± {factor * se:.1f}{unit}"
-    drowned = se * 2 > abs(value)  # the noise is as large as what it is added to
-    return f"[yellow]{text}  drowned[/yellow]" if drowned else text, true_text, off
+    return f"[yellow]{text} drowned[/yellow]" if factor * se > _WIDE[unit] else text, true_text, off
 
 
 def _largest(flights: pa.Table, column: str, count: int) -> list[str]:

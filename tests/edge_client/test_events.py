@@ -36,7 +36,7 @@ class TestFiles:
     @pytest.mark.parametrize("name", ["e.json", "e", "e.parquet.gz"])
     def test_another_format_is_refused(self, tmp_path: Path, name: str) -> None:
         (tmp_path / name).write_text("x")
-        with pytest.raises(EventsError, match="parquet or .csv"):
+        with pytest.raises(EventsError, match=r"parquet or \.csv"):
             read(tmp_path / name)
 
     @pytest.mark.parametrize("name", ["e.parquet", "e.csv"])
@@ -151,7 +151,7 @@ class TestTimes:
         ]
 
     def test_text_that_is_no_time_is_named_with_its_row(self) -> None:
-        with pytest.raises(EventColumnError, match="2 value.*'soon' in row 2"):
+        with pytest.raises(EventColumnError, match=r"2 value.*'soon' in row 2"):
             event_times(pa.table({"t": ["2013-01-01", "soon", None, "later"]}), "t")
 
     @pytest.mark.parametrize("values", [pa.array([1]), pa.array([1.5]), pa.array([True])])

@@ -207,11 +207,11 @@ def test_the_collector_refuses_aggregators_that_opened_different_panes() -> None
 
 
 def test_each_noise_group_is_drawn_at_its_own_scale_by_each_aggregator() -> None:
-    asked: list[tuple[str, Fraction]] = []
+    asked: dict[str, list[Fraction]] = {"leader": [], "helper": []}
 
     class Recording(SeededNoise):
         def discrete_gaussian(self, sigma_sq: Fraction, size: int) -> np.ndarray:
-            asked.append((self.role, sigma_sq))
+            asked[self.role].append(sigma_sq)
             return super().discrete_gaussian(sigma_sq, size)
 
         def __init__(self, role: str) -> None:
@@ -222,7 +222,7 @@ def test_each_noise_group_is_drawn_at_its_own_scale_by_each_aggregator() -> None
     batch, _ = reports(the_plan, 0, np.random.default_rng(1), 30)
     run_collections(the_plan, [batch], random_bytes(1), Recording("leader"), Recording("helper"))
     scales = [group.sigma_sq for group in the_plan.views[0].layout.groups]
-    assert asked == [("leader", s) for s in scales] + [("helper", s) for s in scales]
+    assert asked == {"leader": scales, "helper": scales}
 
 
 def test_secrets_are_redacted_in_repr() -> None:
