@@ -149,7 +149,7 @@ def as_us(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 def _write_synced(table: pa.Table, path: Path) -> int:
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        pq.write_table(table, file, compression="zstd")
+        pq.write_table(table, file, compression="zstd", write_statistics=False)
         file.flush()
         os.fsync(file.fileno())
         size = file.tell()

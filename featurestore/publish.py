@@ -145,34 +145,39 @@ class Publisher:
                 [path for part in prepared for path in part.replaced],
             )
 
-    def _fresh(self, registered: RegisteredView, items: list[Release | Void]) -> list[Release | Void]:
-        """The panes that are not published yet; ReleaseRefused if any does not fit."""
-        known = {p.pane_start: p for p in self._registry.panes(registered.view_id)}
-        digest = definition_hash(registered.view).hex()
-        fresh: list[Release | Void] = []
+    def _fresh(
+        self, registered: RegisteredView, items: list[Release | Void]
+    ) -> list[tuple[Release | Void, PaneRecord]]:
+        """The panes that are not published yet, with their records; ReleaseRefused if any does not fit."""
+        view, digest = registered.view, definition_hash(registered.view).hex()
+        shape = (layout_of(view).keys, layout_of(view).slots_per_key)
+        contents = {pane.pane_start: pane.content for pane in self._registry.panes(registered.view_id)}
+        fresh: list[tuple[Release | Void, PaneRecord]] = []
         for item in items:
-            _require_fit(registered.view, digest, item)
-            before = known.get(item.pane_start) or next(
-                (p for p in map(_as_record, fresh[-1:]) if p.pane_start == item.pane_start), None
-            )
+            _require_fit(view, digest, shape, item)
+            record = _as_record(item)
+            before = contents.get(item.pane_start)
             if before is None:
-                fresh.append(item)
-            elif before.content != _content(item):
+                contents[item.pane_start] = record.content
+                fresh.append((item, record))
+            elif before != record.content:
                 raise ReleaseRefused(
-                    f"view {registered.view.name!r}: release {item.release_id.hex()} is published already with other content"
+                    f"view {view.name!r}: release {item.release_id.hex()} is published already with other content"
                 )
         return fresh
 
-    def _prepare(self, registered: RegisteredView, fresh: list[Release | Void], seq: int, now: int) -> _Prepared:
+    def _prepare(
+        self, registered: RegisteredView, fresh: list[tuple[Release | Void, PaneRecord]], seq: int, now: int
+    ) -> _Prepared:
         """Compute the rows of the new panes, and of the later panes whose windows they change; write them."""
         view = registered.view
         reach = reach_us(view)
-        records = [_as_record(item) for item in fresh]
+        records = [record for _, record in fresh]
         first, last = records[0].pane_start, records[-1].pane_start
         neighbours = self._registry.panes(registered.view_id, first - reach, last + reach + 1)
         # a row that is issued again sums its whole window: up to `reach` before the first one
         earlier_files = self._registry.files(registered.view_id, day_of(first - reach), day_of(last + reach))
-        panes, clock = self._panes(registered, fresh, records, neighbours, earlier_files)
+        panes, clock = self._panes(registered, fresh, neighbours, earlier_files)
         is_new = np.isin(panes.start, [record.pane_start for record in records])
         changed, since = _changed(view, panes, is_new)
         pane, released_at = issue_times(view, panes, changed, since)
@@ -184,18 +189,17 @@ class Publisher:
     def _panes(
         self,
         registered: RegisteredView,
-        fresh: list[Release | Void],
-        records: list[PaneRecord],
+        fresh: list[tuple[Release | Void, PaneRecord]],
         neighbours: list[PaneRecord],
         files: list[FileRecord],
     ) -> tuple[Panes, npt.NDArray[np.int8]]:
         """The new panes and their published neighbours, in order, and their clocks."""
         layout = layout_of(registered.view)
         shape = (layout.keys, layout.slots_per_key)
-        both = sorted([*neighbours, *records], key=lambda record: record.pane_start)
+        both = sorted([*neighbours, *(record for _, record in fresh)], key=lambda record: record.pane_start)
         place = {record.pane_start: i for i, record in enumerate(both)}
         slots = np.zeros((len(both), *shape), dtype=np.int64)
-        for item in fresh:
+        for item, _ in fresh:
             if isinstance(item, Release):
                 slots[place[item.pane_start]] = item.slots
         if neighbours:
@@ -272,8 +276,7 @@ def _lock(root: Path) -> int:
     return descriptor
 
 
-def _require_fit(view: FeatureView, digest: str, item: Release | Void) -> None:
-    layout = layout_of(view)
+def _require_fit(view: FeatureView, digest: str, shape: tuple[int, int], item: Release | Void) -> None:
     where = f"view {view.name!r}, pane {item.pane_start}"
     if item.manifest.definition_hash != digest:
         raise ReleaseRefused(f"{where}: the release is of another definition than the registered one")
@@ -281,9 +284,7 @@ def _require_fit(view: FeatureView, digest: str, item: Release | Void) -> None:
         raise ReleaseRefused(f"{where}: not a pane of {view.pane}")
     if item.clock not in CLOCKS:
         raise ReleaseRefused(f"{where}: unknown clock {item.clock!r}")
-    if isinstance(item, Release) and (
-        item.slots.dtype != np.int64 or item.slots.shape != (layout.keys, layout.slots_per_key)
-    ):
+    if isinstance(item, Release) and (item.slots.dtype != np.int64 or item.slots.shape != shape):
         raise ReleaseRefused(f"{where}: slots {item.slots.dtype}{item.slots.shape} do not fit the layout")
 
 

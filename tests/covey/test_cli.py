@@ -1,0 +1,428 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+import pytest
+
+from featurestore.publish import Publisher
+from featurestore.store import Store
+
+Covey = Callable[..., tuple[int, str, str]]
+
+
+class TestRun:
+    def test_it_publishes_tells_what_was_dropped_and_a_second_run_skips(
+        self, covey: Covey, run_arguments: list[str]
+    ) -> None:
+        code, out, err = covey(*run_arguments)
+        assert code == 0
+        assert "visits" in out
+        assert "with a join key outside the domain" in err
+        assert "without a client or site" in err
+        code, out, err = covey(*run_arguments)
+        assert code == 0
+        assert "visits: already open, skipped: 2020-05-01 … 2020-05-03" in err
+        assert "everywhere: already open, skipped: 2020-05-01T00:00Z … 2020-05-03T23:00Z" in err
+
+    def test_json_holds_the_same(self, covey: Covey, run_arguments: list[str]) -> None:
+        code, out, _ = covey(*run_arguments, "--json")
+        report = json.loads(out)
+        assert code == 0
+        assert report["noise"] == "discrete-gaussian"
+        visits, everywhere = report["views"]
+        assert visits["opened"] + visits["void"] == 3
+        assert everywhere["opened"] + everywhere["void"] == 72
+        assert visits["dropped"]["unknown_key"] > 0
+
+    def test_from_and_to_choose_whole_days(self, covey: Covey, run_arguments: list[str]) -> None:
+        code, out, _ = covey(*run_arguments, "--from", "2020-05-02", "--to", "2020-05-03", "--json")
+        assert code == 0
+        assert json.loads(out)["views"][1]["opened"] + json.loads(out)["views"][1]["void"] == 24
+        for wrong in (["--from", "2020-05-02"], ["--from", "2020-05-03", "--to", "2020-05-02"]):
+            assert covey(*run_arguments, *wrong)[0] == 2
+        code, _, err = covey(*run_arguments, "--from", "2020-05-02T01:00:00", "--to", "2020-05-03")
+        assert code == 2
+        assert "UTC midnight" in err
+
+    def test_days_that_are_not_over_are_skipped_and_listed(
+        self, covey: Covey, run_arguments: list[str], project: Path
+    ) -> None:
+        now = time.time_ns() // 1000
+        table = pa.table(
+            {
+                "who": ["p"],
+                "site": ["x"],
+                "at": pa.array([now], pa.timestamp("us", "UTC")),
+                "shop": ["a"],
+                "spent": [1.0],
+            }
+        )
+        pq.write_table(table, project / "events.parquet")
+        code, _, err = covey(*run_arguments)
+        assert code == 3
+        assert "not over yet, skipped" in err
+
+    def test_all_below_k_is_exit_3_and_leaves_voids(
+        self, covey: Covey, run_arguments: list[str], project: Path
+    ) -> None:
+        code, _, err = covey(*run_arguments, "--min-clients", "1000")
+        assert code == 3
+        assert "nothing was released" in err
+        with Store.open(project / "store") as store:
+            assert set(store.releases("visits")["reason"].to_pylist()) == {"BATCH_TOO_SMALL"}
+            assert store.history("visits")["people"].null_count == 9
+
+    def test_min_clients_may_only_tighten_unless_noise_is_off(self, covey: Covey, run_arguments: list[str]) -> None:
+        code, _, err = covey(*run_arguments, "--min-clients", "2")
+        assert code == 2
+        assert "may only tighten" in err
+        assert covey(*run_arguments, "--min-clients", "1", "--noise", "off")[0] == 0
+        assert covey(*run_arguments, "--min-clients", "0", "--noise", "off")[0] == 2
+
+    def test_noise_off_warns_and_marks_every_release(
+        self, covey: Covey, run_arguments: list[str], project: Path
+    ) -> None:
+        code, _, err = covey(*run_arguments, "--noise", "off")
+        assert code == 0
+        assert "warning: noise is off" in err
+        with Store.open(project / "store") as store:
+            assert set(store.releases("visits")["noise"].to_pylist()) == {"none"}
+        assert covey(*run_arguments, "--noise", "some")[0] == 2
+
+    def test_without_in_process_it_says_that_the_wire_does_not_exist_yet(
+        self, covey: Covey, run_arguments: list[str]
+    ) -> None:
+        code, _, err = covey(*run_arguments[:-1])
+        assert code == 2
+        assert "--in-process" in err
+
+    def test_a_changed_view_under_an_old_name_is_refused(
+        self, covey: Covey, run_arguments: list[str], project: Path
+    ) -> None:
+        covey(*run_arguments)
+        views = project / "views.py"
+        views.write_text(views.read_text().replace("max_cells=2", "max_cells=3"))
+        code, _, err = covey(*run_arguments)
+        assert code == 4
+        assert "'visits' has another definition" in err
+
+    def test_a_store_in_use_is_named(self, covey: Covey, run_arguments: list[str], project: Path) -> None:
+        with Publisher(project / "store", lambda: 0):
+            code, _, err = covey(*run_arguments)
+        assert code == 1
+        assert "in use" in err
+
+    @pytest.mark.parametrize("content", [b"no database", b""])
+    def test_a_store_of_something_else_is_named(
+        self, covey: Covey, run_arguments: list[str], project: Path, content: bytes
+    ) -> None:
+        registry = project / "store" / "store" / "registry.db"
+        registry.parent.mkdir(parents=True)
+        registry.write_bytes(content or b"SQLite format 3\0" + bytes(84))
+        code, _, err = covey(*run_arguments)
+        assert code == 1
+        assert "registry" in err
+        assert "Traceback" not in err
+
+    def test_a_store_of_another_schema_is_named(self, covey: Covey, run_arguments: list[str], project: Path) -> None:
+        import sqlite3
+
+        covey(*run_arguments)
+        db = sqlite3.connect(project / "store" / "store" / "registry.db")
+        db.execute("PRAGMA user_version = 99")
+        db.close()
+        for command in (run_arguments, ["get", "visits:visits", "shop=a", "--store", str(project / "store")]):
+            code, _, err = covey(*command)
+            assert code == 1
+            assert "schema 99" in err
+
+    def test_an_interrupted_run_is_continued_by_the_same_command(
+        self, project: Path, run_arguments: list[str], covey: Covey
+    ) -> None:
+        """Killed at the first sign of progress, at any step: whole days are there or not, and the rerun completes."""
+        command = [sys.executable, "-c", "import sys; from covey.cli import main; main()", *run_arguments]
+        for wait in (0.5, 1.5, 2.5, 3.5):
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            time.sleep(wait)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+            assert process.returncode in (0, 130, -signal.SIGINT), err
+            assert "defect" not in err
+        code, _, _ = covey(*run_arguments)
+        assert code == 0
+        with Store.open(project / "store") as store:
+            assert store.history("visits").num_rows == 9
+            assert store.history("everywhere").num_rows == 72
+            assert store.releases("everywhere")["pane_start"].to_pylist() == sorted(
+                set(store.releases("everywhere")["pane_start"].to_pylist())
+            )
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("views", "says"),
+        [
+            ("x = (", "line 1"),
+            ("import covey\n1/0", "line 2: ZeroDivisionError"),
+            ("import nothing_like_this", "ModuleNotFoundError"),
+            ("x = 1", "defines no FeatureView"),
+            ("from covey import *\nv = FeatureView('v', entity=Entity('a', domain=[]), features=[], pane='1d', bounds=Bounds(1), privacy=Privacy(0.1))", "the domain is empty"),
+            ("from covey import *\nv = FeatureView('v', entity=Entity('a', domain=['x']), features=[Mean('m', clip=(180, -60))], pane='1d', bounds=Bounds(1), privacy=Privacy(0.1))", "`clip` must be low < high, got (180, -60)"),
+            ("from covey import *\ndef f(): return FeatureView('v', entity=Entity('a', domain=['x']), features=[Count('n')], pane='1d', bounds=Bounds(1), privacy=Privacy(0.1))\na, b = f(), f()", "two views named v"),
+        ],
+    )  # fmt: skip
+    def test_a_views_file_that_cannot_be_used_is_one_line(
+        self, covey: Covey, project: Path, run_arguments: list[str], views: str, says: str
+    ) -> None:
+        (project / "views.py").write_text(views)
+        for command in (run_arguments, ["explain", run_arguments[1]]):
+            code, out, err = covey(*command)
+            assert code == 2
+            assert says in err
+            assert len(err.strip().splitlines()) == 1
+            assert out == ""
+
+    def test_a_missing_views_file_or_event_file_is_one_line(
+        self, covey: Covey, project: Path, run_arguments: list[str]
+    ) -> None:
+        (project / "events.parquet").unlink()
+        code, _, err = covey(*run_arguments)
+        assert code == 2
+        assert "no event file" in err
+        assert covey("explain", project / "none.py")[0] == 2
+
+    @pytest.mark.parametrize(
+        ("column", "values", "says"),
+        [
+            ("spent", ["much"] * 600, "column 'spent': the views use it as number, the events hold string"),
+            ("shop", list(range(600)), "join key 'shop' is string"),
+            ("at", ["soon"] * 600, "600 value(s) are no time; the first is 'soon' in row 1"),
+            ("who", [1.5] * 600, "column 'who': ids must be text or whole numbers"),
+            ("spent", None, "no column 'spent'"),
+        ],
+    )
+    def test_a_column_of_the_wrong_type_is_one_line(
+        self, covey: Covey, project: Path, run_arguments: list[str], column: str, values: Any, says: str
+    ) -> None:
+        table = pq.read_table(project / "events.parquet")
+        index = table.column_names.index(column)
+        table = table.remove_column(index) if values is None else table.set_column(index, column, pa.array(values))
+        pq.write_table(table, project / "events.parquet")
+        code, _, err = covey(*run_arguments)
+        assert code == 2
+        assert says in err
+        assert "Traceback" not in err
+
+    def test_csv_and_parquet_give_the_same_values(self, covey: Covey, project: Path, run_arguments: list[str]) -> None:
+        csv.write_csv(pq.read_table(project / "events.parquet"), project / "events.csv")
+        assert covey(*run_arguments, "--noise", "off")[0] == 0
+        from_csv = [word.replace("events.parquet", "events.csv") for word in run_arguments]
+        from_csv[from_csv.index("--store") + 1] = str(project / "other")
+        assert covey(*from_csv, "--noise", "off")[0] == 0
+        with Store.open(project / "store") as one, Store.open(project / "other") as two:
+            for view in ("visits", "everywhere"):
+                hidden = ["published_at"]
+                assert one.history(view).drop(hidden).to_pylist() == two.history(view).drop(hidden).to_pylist()
+
+    @pytest.mark.parametrize("where", ["read_csv('/etc/passwd') = 1", "x > (SELECT 1)", "1 = 1; DROP TABLE events"])
+    def test_a_hostile_where_never_runs(
+        self, covey: Covey, project: Path, run_arguments: list[str], where: str
+    ) -> None:
+        views = project / "views.py"
+        views.write_text(views.read_text().replace("spent >= 50", where))
+        code, _, err = covey(*run_arguments)
+        assert code == 2
+        assert "view 'visits', feature 'big': where=" in err
+
+
+class TestReads:
+    @pytest.fixture
+    def store(self, covey: Covey, run_arguments: list[str], project: Path) -> Path:
+        covey(*run_arguments, "--noise", "off")
+        return project / "store"
+
+    def test_get_prints_a_table_or_json(self, covey: Covey, store: Path) -> None:
+        code, out, _ = covey("get", "visits:spent_mean", "shop=a", "shop=b", "--store", store)
+        assert code == 0
+        assert "spent_mean__se" in out
+        code, out, _ = covey(
+            "get",
+            "visits:spent_mean_2d",
+            "visits:spent_hist",
+            "everywhere:all",
+            "shop=a",
+            "shop=c,d=e",
+            "--store",
+            store,
+            "--json",
+        )
+        rows = json.loads(out)
+        assert [row["shop"] for row in rows] == ["a", "c,d=e"]
+        assert rows[0]["spent_mean_2d__status"] == "OK"
+        assert len(rows[0]["spent_hist"]) == 3
+        assert rows[0]["visits__pane_end"] == "2020-05-04T00:00:00+00:00"
+
+    def test_a_constant_entity_needs_no_key(self, covey: Covey, store: Path) -> None:
+        code, out, _ = covey("get", "everywhere:all", "--store", store, "--json")
+        assert code == 0
+        assert len(json.loads(out)) == 1
+        assert covey("get", "everywhere:all", "city=X", "--store", store)[0] == 2
+
+    @pytest.mark.parametrize(
+        ("words", "code", "says"),
+        [
+            (["visits:nothing", "shop=a"], 5, "serves no feature 'nothing'; it has: people, visits"),
+            (["none:visits", "shop=a"], 5, "no view 'none' in this store; it has: everywhere, visits"),
+            (["visits@v2:visits", "shop=a"], 5, "visits@v2"),
+            (["visits", "shop=a"], 2, "write view:feature"),
+            (["shop=a"], 2, "no feature"),
+            (["visits:visits"], 2, "add shop=…"),
+            (["visits:visits", "where=a"], 2, "must give shop"),
+            (["visits:visits", "visits:visits", "shop=a"], 2, "twice"),
+        ],
+    )
+    def test_what_cannot_be_read_is_one_line(
+        self, covey: Covey, store: Path, words: list[str], code: int, says: str
+    ) -> None:
+        got, out, err = covey("get", *words, "--store", store)
+        assert (got, out) == (code, "")
+        assert says in err
+
+    def test_an_unknown_key_is_not_found(self, covey: Covey, store: Path) -> None:
+        _, out, _ = covey("get", "visits:visits", "shop=nowhere", "--store", store, "--json")
+        assert json.loads(out)[0]["visits__status"] == "NOT_FOUND"
+        assert json.loads(out)[0]["visits"] is None
+
+    def test_a_store_that_does_not_exist_is_exit_5(self, covey: Covey, project: Path) -> None:
+        for command in (
+            ["get", "v:f"],
+            ["history", "v", "--out", project / "h.csv"],
+            ["join", project / "l.csv", "-f", "v:f", "--time", "t", "--out", project / "o.csv"],
+        ):
+            code, _, err = covey(*command, "--store", project / "nowhere")
+            assert code == 5
+            assert "covey run" in err
+
+    def test_history_writes_parquet_and_csv_and_nothing_half(self, covey: Covey, store: Path, project: Path) -> None:
+        assert covey("history", "visits", "--store", store, "--out", project / "h.parquet")[0] == 0
+        table = pq.read_table(project / "h.parquet")
+        assert table.num_rows == 9
+        assert {
+            "shop",
+            "pane_start",
+            "pane_end",
+            "spent_mean",
+            "spent_mean__se",
+            "spent_mean__n",
+            "coverage_2d",
+            "released_at",
+            "published_at",
+            "clock",
+            "view_version",
+            "release_id",
+        } <= set(table.column_names)
+        assert covey("history", "visits", "--store", store, "--out", project / "h.csv")[0] == 0
+        assert csv.read_csv(project / "h.csv").num_rows == 9
+        assert covey("history", "visits", "--store", store, "--out", project / "h.txt")[0] == 2
+        assert covey("history", "visits", "--store", store, "--out", project / "no" / "h.csv")[0] == 2
+        assert not list(project.glob(".h*"))
+
+    def test_join_adds_what_was_released_at_each_label(self, covey: Covey, store: Path, project: Path) -> None:
+        labels = pa.table(
+            {
+                "shop": ["a", "a", "a", None],
+                "t": pa.array(["2020-05-02T00:29:59Z", "2020-05-02T00:30:00Z", "2020-05-09T00:00:00Z", None]).cast(
+                    pa.timestamp("s", "UTC")
+                ),
+                "y": [1, 2, 3, 4],
+            }
+        )
+        pq.write_table(labels, project / "l.parquet")
+        code, _, _ = covey(
+            "join",
+            project / "l.parquet",
+            "-f",
+            "visits:visits",
+            "-f",
+            "everywhere:all",
+            "--time",
+            "t",
+            "--store",
+            store,
+            "--out",
+            project / "o.parquet",
+        )
+        assert code == 0
+        joined = pq.read_table(project / "o.parquet").to_pylist()
+        assert [row["visits__status"] for row in joined] == ["NOT_FOUND", "OK", "OK", "NOT_FOUND"]
+        assert [row["y"] for row in joined] == [1, 2, 3, 4]
+        code, _, err = covey(
+            "join",
+            project / "l.parquet",
+            "-f",
+            "visits:visits",
+            "--time",
+            "when",
+            "--store",
+            store,
+            "--out",
+            project / "o.parquet",
+        )
+        assert code == 2
+        assert "no column 'when'" in err
+
+
+class TestExplain:
+    def test_it_shows_cost_and_error_before_anything_is_collected(self, covey: Covey, project: Path) -> None:
+        code, out, _ = covey("explain", project / "views.py")
+        assert code == 0
+        for text in (
+            "visits",
+            "bytes to the leader",
+            "ε =",
+            "centred sum",
+            "outside this claim: activity",
+            "± at n = 10,000",
+        ):
+            assert text in out
+        assert not (project / "store").exists()
+
+    def test_json_has_every_group(self, covey: Covey, project: Path) -> None:
+        _, out, _ = covey("explain", project / "views.py", "--json")
+        visits = json.loads(out)[0]
+        assert [group["group"] for group in visits["groups"]] == [
+            "client_count", "count", "centred_sum", "non_null_count", "centred_sum", "non_null_count", "histogram",
+        ]  # fmt: skip
+        assert visits["report_bytes_leader"] == 8 * visits["slots"] + 16
+        assert sum(group["micro_rho"] for group in visits["groups"]) <= 500_000
+
+
+def test_help_names_every_command_and_waits_for_nothing_heavy() -> None:
+    code = "import sys; from covey.cli import call; call(['--help']); print(sorted({'duckdb','pyarrow','numba','opendp','numpy','rocksdict','sqlglot'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert all(re.search(rf"\b{name}\b", done.stdout) for name in ("demo", "run", "explain", "get", "history", "join"))
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_get_waits_for_no_kernel_and_no_model(project: Path, run_arguments: list[str], covey: Covey) -> None:
+    covey(*run_arguments)
+    code = f"import sys; from covey.cli import call; call(['get','visits:visits','shop=a','--store',{str(project / 'store')!r}]); print(sorted({{'duckdb','numba','opendp','torch','sklearn','dp_accounting'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
+    assert done.stdout.strip().endswith("[]"), done.stdout
+
+
+def test_debug_shows_the_traceback(covey: Covey, project: Path) -> None:
+    _, _, err = covey("--debug", "get", "v:f", "--store", project / "nowhere")
+    assert "Traceback" in err
