@@ -112,18 +112,34 @@ def _typed(name: str, text: str, kind: str) -> str | int | bool:
 
 
 def _print(table: pa.Table) -> None:
+    """A table for people: each feature with its standard error in one cell, its n and, if it is not OK, its status."""
     from rich.table import Table
 
-    shown = Table(*table.column_names)
+    companions = [name for name in table.column_names if name.endswith(("__se", "__n", "__status"))]
+    names = [name for name in table.column_names if name not in companions]
+    shown = Table(*names)
     for row in table.to_pylist():
-        shown.add_row(*("–" if value is None else _cell(value) for value in row.values()))
+        shown.add_row(*(_feature_cell(row, name) if f"{name}__status" in row else _cell(row[name]) for name in names))
     Console().print(shown)
 
 
+def _feature_cell(row: dict[str, Any], name: str) -> str:
+    value, se, n, status = (row.get(column) for column in (name, f"{name}__se", f"{name}__n", f"{name}__status"))
+    count = "" if n is None else f"  (n = {n:,})"
+    return f"– {status}{count}" if value is None else f"{_cell(value)} ± {_cell(se)}{count}"
+
+
 def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return value.strftime("%Y-%m-%d %H:%M") if isinstance(value, datetime) else str(value)
+    match value:
+        case None:
+            return "–"
+        case float():
+            return f"{value:.4g}"
+        case list():
+            return " ".join(map(str, value))
+        case datetime():
+            return value.strftime("%Y-%m-%d %H:%M")
+    return str(value)
 
 
 def _json_value(value: object) -> str:

@@ -256,7 +256,8 @@ class TestReads:
     def test_get_prints_a_table_or_json(self, covey: Covey, store: Path) -> None:
         code, out, _ = covey("get", "visits:spent_mean", "shop=a", "shop=b", "--store", store)
         assert code == 0
-        assert "spent_mean__se" in out
+        assert " ± " in out
+        assert "(n = " in out
         code, out, _ = covey(
             "get",
             "visits:spent_mean_2d",

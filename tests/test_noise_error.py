@@ -1,0 +1,108 @@
+"""With noise on, the error over many releases matches the standard error that is served beside the value."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.store import Store
+from tests.pipeline import run_views
+
+DAYS, KEYS, CLIENTS = 60, 60, 40
+LINEAR = ("n", "c", "x_hist", "n_3d", "x_hist_3d", "n_all", "n_all_3d")
+RATIOS = ("x_mean", "late", "late_x", "x_mean_3d", "late_3d", "late_x_3d")
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, pa.Table]:
+    """(private, exact) history of one view over 60 days × 60 keys."""
+    view = FeatureView(
+        "v",
+        entity=Entity("k", domain=range(KEYS)),
+        features=[
+            Count("n"),
+            ClientCount("c"),
+            Mean("x", clip=(0, 100), resolution=1),
+            Rate("late", where="x >= 40"),
+            Histogram("x", edges=[20, 60], nulls=True),
+            Rate("late_x", where="x >= 60", derive=True),
+            Count("n_all", derive=True),
+        ],
+        pane="1d",
+        windows=["3d"],
+        bounds=Bounds(max_cells=KEYS, max_events_per_cell=1),
+        privacy=Privacy(rho=50.0, min_clients=2),
+    )
+    private, exact = (tmp_path_factory.mktemp(name) for name in ("private", "exact"))
+    events = _events()
+    run_views([view], events, private, client="who", time="t", noise_seed=11)
+    run_views([view], events, exact, client="who", time="t")
+    with Store.open(private) as one, Store.open(exact) as two:
+        return one.history("v"), two.history("v")
+
+
+def _events() -> pa.Table:
+    """Every client has one event of every key on every day: n = 40, far from drowned."""
+    rng = np.random.default_rng(3)
+    start = int(datetime(2021, 3, 1, tzinfo=UTC).timestamp()) * 10**6
+    day, key, who = (a.reshape(-1) for a in np.meshgrid(np.arange(DAYS), np.arange(KEYS), np.arange(CLIENTS)))
+    t = start + day * 86_400 * 10**6 + rng.integers(0, 86_400 * 10**6, len(day))
+    return pa.table(
+        {
+            "who": who,
+            "k": key,
+            "t": pa.array(t, pa.timestamp("us")),
+            "x": pa.array(rng.uniform(0, 100, len(day)), mask=rng.random(len(day)) < 0.1),
+        }
+    )
+
+
+def _z(tables: tuple[pa.Table, pa.Table], name: str) -> np.ndarray:
+    """(private − exact) ÷ served standard error, of every value that is there."""
+    private, exact = tables
+    value, true, se = _matrix(private, name), _matrix(exact, name), _matrix(private, f"{name}__se")
+    z = ((value - true) / se).reshape(-1)
+    return z[~np.isnan(z)]
+
+
+def _matrix(table: pa.Table, column: str) -> np.ndarray:
+    """float64[N, cells] of a column; one cell where it is no list."""
+    values = table[column].combine_chunks()
+    if not pa.types.is_fixed_size_list(values.type):
+        return np.array(values.to_pylist(), dtype=float)[:, None]
+    nothing = [math.nan] * values.type.list_size
+    return np.array([nothing if row is None else row for row in values.to_pylist()], dtype=float)
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_linear_features_err_by_their_standard_error_within_5_percent(
+    tables: tuple[pa.Table, pa.Table], name: str
+) -> None:
+    z = _z(tables, name)
+    # windows overlap: of 3-day sums a third is independent
+    assert len(z) >= 3_000
+    assert np.sqrt((z**2).mean()) == pytest.approx(1.0, abs=0.05)
+    assert abs(z.mean()) < 0.1
+
+
+@pytest.mark.parametrize("name", RATIOS)
+def test_ratios_err_by_their_standard_error_where_they_are_well_known(
+    tables: tuple[pa.Table, pa.Table], name: str
+) -> None:
+    z = _z(tables, name)
+    assert len(z) >= 3_000
+    assert np.sqrt((z**2).mean()) == pytest.approx(1.0, abs=0.08)
+
+
+def test_statuses_are_ok_where_values_are(tables: tuple[pa.Table, pa.Table]) -> None:
+    private, _ = tables
+    for name in LINEAR[:3] + RATIOS[:3]:
+        has_value = np.asarray(private[name].is_valid())
+        assert (np.array(private[f"{name}__status"].to_pylist()) == "OK").tolist() == has_value.tolist()
