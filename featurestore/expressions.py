@@ -183,9 +183,10 @@ class _Builder:
                 return Between(self.column(node.this), low, high)
             case sql.Like():
                 pattern = self.literal(node.expression)
-                if set(_given(node)) - {"this", "expression"} or not isinstance(pattern, str):
+                if set(_given(node)) - {"this", "expression", "negate"} or not isinstance(pattern, str):
                     raise self.refuse(node, "LIKE takes a text")
-                return Like(self.column(node.this), pattern)
+                like = Like(self.column(node.this), pattern)
+                return Not(like) if node.args.get("negate") else like  # NOT LIKE, by the version of sqlglot
             case sql.Column():
                 return Truth(self.column(node))
         if type(node) in _COMPARISONS:

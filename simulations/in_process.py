@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -34,9 +34,8 @@ CHUNK_ELEMENTS: Final = 2**23
 NOISE_CHUNK: Final = 2**15
 """Samples that are drawn between two steps of the progress bar."""
 
-Step = Literal["compute", "protect", "noise", "publish"]
-Progress = Callable[[str, Step, int, int], None]
-"""(view, step, done, total): called often, cheap."""
+Progress = Callable[[str, str, int, int], None]
+"""(view, step, done, total), called often; the steps are `compute`, `protect`, `noise`, `publish`."""
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def entities(draw: st.DrawFn) -> Entity:
         case "bool":
             return Entity("night", domain=draw(booleans))
     keys = draw(st.lists(st.sampled_from(["to", "gate", "night"]), min_size=2, max_size=3, unique=True))
-    domains = {"to": draw(texts)[:2], "gate": draw(numbers)[:2], "night": draw(booleans)}
+    domains: dict[str, list[Any]] = {"to": draw(texts)[:2], "gate": draw(numbers)[:2], "night": draw(booleans)}
     domain = list(product(*(domains[key] for key in keys)))
     some = draw(st.lists(st.sampled_from(domain), min_size=1, max_size=len(domain), unique=True))
     return Entity([f"by_{key}" for key in keys], domain=some, column=keys)
@@ -331,7 +331,7 @@ def _atoms(draw: st.DrawFn) -> _Node:
     pattern = draw(st.sampled_from(["A%", "%", "_a", "a_", "%'%", "50%", "A__"]))
     shape = re.compile("".join({"%": ".*", "_": "."}.get(c, re.escape(c)) for c in pattern), re.DOTALL)
     like = _strict(lambda x: (shape.fullmatch(x) is not None) != no, "carrier")
-    text = f"{'NOT ' * no}carrier LIKE {_text(pattern)}"  # `carrier NOT LIKE …` once the parser takes it
+    text = f"carrier {'NOT ' * no}LIKE {_text(pattern)}"
     if draw(st.booleans()):
         return text, _NOT, like
     return f'{text} AND "carrier" {op} tail', _AND, _both(like, _strict(_OPS[op], "carrier", "tail"))

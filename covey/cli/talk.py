@@ -17,6 +17,7 @@ _VERBS = {
     "protect": "sharing and adding",
     "noise": "drawing noise (leader and helper)",
     "publish": "opened and published",
+    "train": "joined and trained",
 }
 _MANY = 6
 

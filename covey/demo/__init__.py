@@ -50,8 +50,11 @@ def run_demo(picture: Path, keep: Path | None = None) -> None:
             print_values(out, flights, private, exact)
             draw(picture, private, exact)
             out.print(f"picture: {picture}")
-            talk.print("training three models: schedule only, exact aggregates, private aggregates")
-            print_models(out, compare_models(flights, private, exact))
+            with progress_bars(talk) as progress:
+                models = compare_models(
+                    flights, private, exact, lambda done, total: progress("late-arrival model", "train", done, total)
+                )
+            print_models(out, models)
     print_privacy(out, [(view.name, layout_of(view).micro_rho) for view in views], views[0].privacy.delta, epsilon)
     total = sum(report.reports for report in reports)
     out.print(f"{total:,} reports went through the protocol; {time.monotonic() - started:.0f} s in all.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -42,24 +43,24 @@ class Models:
         return (self.private - self.schedule) / (self.exact - self.schedule)
 
 
-def compare_models(flights: pa.Table, private: Store, exact: Store) -> Models:
-    """Train and test the three models. Labels are joined at the scheduled departure: nothing later is seen."""
+def compare_models(flights: pa.Table, private: Store, exact: Store, progress: Callable[[int, int], None]) -> Models:
+    """Train and test the three models. Labels are joined at the scheduled departure: nothing later is seen.
+
+    Args:
+        progress: told (models done, models in all).
+    """
+    progress(0, 3)
     labels = flights.filter(pc.is_valid(flights["arr_delay"]))
     late = pc.greater(labels["arr_delay"], LATE_MINUTES).to_numpy()
     is_test = pc.greater_equal(labels["sched_dep"], pa.scalar(TEST_FROM, pa.timestamp("us", "UTC"))).to_numpy()
     schedule = _schedule(labels)
 
-    def auc(extra: npt.NDArray[np.float32] | None) -> float:
-        x = schedule if extra is None else np.column_stack((schedule, extra))
-        return _auc(x, late, is_test)
-
-    return Models(
-        int((~is_test).sum()),
-        int(is_test.sum()),
-        auc(None),
-        auc(_joined(labels, exact)),
-        auc(_joined(labels, private)),
-    )
+    aucs = []
+    for store in (None, exact, private):
+        x = schedule if store is None else np.column_stack((schedule, _joined(labels, store)))
+        aucs.append(_auc(x, late, is_test))
+        progress(len(aucs), 3)
+    return Models(int((~is_test).sum()), int(is_test.sum()), *aucs)
 
 
 def _schedule(labels: pa.Table) -> npt.NDArray[np.float32]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -24,7 +25,7 @@ _WIDE: Final = {" min": 10.0, " %": 10.0}
 
 def print_values(out: Console, flights: pa.Table, private: Store, exact: Store) -> None:
     """The windows that ended with 2013: of the area, of the largest airlines, and of the ten largest destinations."""
-    table = Table("feature", "key", "private ± standard error", "truth", "off by")
+    table = Table("feature", "key", "private ± se", "truth", "off by", box=SIMPLE_HEAD)
     table.title = "What the store served at the end of 2013 (UTC)"
     destinations = _largest(flights, "dest", _LARGEST)
     rows = [
@@ -38,7 +39,7 @@ def print_values(out: Console, flights: pa.Table, private: Store, exact: Store) 
         for key in keys:
             table.add_row(f"{view}:{feature}", key, *_cells(noisy[key], true[key][feature], feature, factor, unit))
         table.add_section()
-    table.caption = "yellow: drowned, the standard error is above 10 minutes or 10 %"
+    table.caption = "se: standard error due to noise; drowned: se above 10 minutes or 10 %, or no value at all"
     out.print(table)
 
 
@@ -53,10 +54,10 @@ def _cells(row: dict[str, Any], truth: float | None, name: str, factor: float, u
     true_text = "–" if truth is None else f"{factor * truth:.1f}{unit}"
     value, se = row[name], row[f"{name}__se"]
     if value is None:
-        return f"– ({row[f'{name}__status'].lower().replace('_', ' ')})", true_text, ""
+        return "–", true_text, f"[yellow]{row[f'{name}__status'].lower().replace('_', ' ')}[/yellow]"
     off = "" if truth is None else f"{(value - truth) / se:+.1f} se"
     text = f"{factor * value:.1f} ± {factor * se:.1f}{unit}"
-    return f"[yellow]{text} drowned[/yellow]" if factor * se > _WIDE[unit] else text, true_text, off
+    return text, true_text, "[yellow]drowned[/yellow]" if factor * se > _WIDE[unit] else off
 
 
 def _largest(flights: pa.Table, column: str, count: int) -> list[str]:

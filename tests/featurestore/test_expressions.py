@@ -91,7 +91,21 @@ def test_a_mirrored_comparison_is_the_same_predicate() -> None:
 
 @given(
     st.recursive(
-        st.sampled_from(["x > 1", "x IS NULL", "y LIKE 'a%'", "x IN (1, 2)", "b", "x BETWEEN 0 AND 2", "y = 'it''s'"]),
+        st.sampled_from(
+            [
+                "x > 1",
+                "x IS NULL",
+                "y LIKE 'a%'",
+                "y NOT LIKE 'a%'",
+                "x NOT IN (1)",
+                "x NOT BETWEEN 1 AND 2",
+                "x IS NOT NULL",
+                "x IN (1, 2)",
+                "b",
+                "x BETWEEN 0 AND 2",
+                "y = 'it''s'",
+            ]
+        ),
         lambda part: st.one_of(
             st.tuples(part, st.sampled_from(["AND", "OR"]), part).map(lambda t: f"({t[0]}) {t[1]} ({t[2]})"),
             part.map(lambda p: f"NOT ({p})"),

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def _start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "covey", "demo", "--out", str(tmp_path / "demo.png"), *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_demo_shows_values_models_and_price_and_leaves_only_its_picture(tmp_path: Path) -> None:
+    process = _start(tmp_path)
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    for text in (
+        "dest_delay:arr_delay_mean_28d",
+        "drowned",
+        "schedule only",
+        "of the gain kept",
+        "all three views",
+        "3.13",
+        "23.09",
+        "Try next",
+    ):
+        assert text in out
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo.png", "scratch"]
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize(("seconds", "number"), [(3.0, signal.SIGINT), (9.0, signal.SIGINT), (6.0, signal.SIGTERM)])
+def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, seconds: float, number: int) -> None:
+    process = _start(tmp_path)
+    time.sleep(seconds)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert list((tmp_path / "scratch").iterdir()) == []
+    assert not (tmp_path / "demo.png").exists()

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from edge_client.compute import UsedCells, compute, days_with_events
+from edge_client.errors import EventsError
+from edge_client.events import make_events
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.errors import BadReference
+from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+
+HOUR, DAY = 3_600 * 10**6, 86_400 * 10**6
+
+
+def view(*features: Feature, cells: int = 2, events: int = 1, **changes: Any) -> FeatureView:
+    settings: dict[str, Any] = {"entity": Entity("k", domain=["a", "b", "c"]), "pane": "1h"} | changes
+    return FeatureView(
+        "v", features=features or (Count("n"),), bounds=Bounds(cells, events), privacy=Privacy(rho=0.1), **settings
+    )
+
+
+def events(*rows: tuple[Any, ...], columns: str = "who t k x") -> Any:
+    names = columns.split()
+    table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
+    return make_events(table.set_column(1, "t", table["t"].cast(pa.timestamp("us"))), "who", "t")
+
+
+def dense(made: Any) -> list[tuple[int, int, list[int]]]:
+    """(hour, client, slots) of each report."""
+    out = []
+    for i in range(len(made.client)):
+        row = np.zeros(made.slots.length, dtype=int)
+        a, b = made.slots.indptr[i : i + 2]
+        row[made.slots.columns[a:b]] = made.slots.values[a:b]
+        out.append((int(made.pane_start[i] // HOUR), int(made.client[i]), row.tolist()))
+    return out
+
+
+def test_the_first_cells_of_the_day_are_kept_in_order_of_time_not_of_input() -> None:
+    made = compute(view(), events(("p", 5 * HOUR, "a", 1.0), ("p", 1 * HOUR, "b", 1.0), ("p", 3 * HOUR, "c", 1.0)))
+    assert dense(made) == [(1, 0, [0, 1, 0]), (3, 0, [0, 0, 1])]
+    assert made.dropped.over_bounds == 1
+
+
+def test_ties_keep_the_order_of_the_input() -> None:
+    made = compute(view(cells=1), events(("p", 7, "b", 1.0), ("p", 7, "a", 1.0)))
+    assert dense(made) == [(0, 0, [0, 1, 0])]
+
+
+def test_of_each_cell_the_first_events_are_kept_and_a_null_value_takes_its_place() -> None:
+    made = compute(
+        view(Count("n"), Mean("x", clip=(0, 10), resolution=1), events=2),
+        events(("p", 1, "a", None), ("p", 2, "a", 4.0), ("p", 3, "a", 9.0)),
+    )
+    assert dense(made) == [(0, 0, [2, 4, 1, 0, 0, 0, 0, 0, 0])]
+    assert made.dropped.over_bounds == 1
+
+
+def test_a_day_is_a_utc_day_and_each_has_its_own_bounds() -> None:
+    made = compute(view(cells=1), events(("p", DAY - 1, "a", 1.0), ("p", DAY, "a", 1.0), ("p", -1, "a", 1.0)))
+    assert [hour for hour, _, _ in dense(made)] == [-1, 23, 24]
+    assert sorted(zip(made.used.day.tolist(), made.used.cells.tolist(), strict=True)) == [(-1, 1), (0, 1), (1, 1)]
+
+
+def test_what_earlier_panes_of_the_day_used_is_not_there_again() -> None:
+    first = compute(view(), events(("p", 0, "a", 1.0)), interval=(0, HOUR))
+    late = events(("p", 1, "b", 1.0), ("p", HOUR, "b", 1.0), ("p", 2 * HOUR, "c", 1.0))
+    second = compute(view(), late, first.used, (HOUR, DAY))
+    assert dense(second) == [(1, 0, [0, 1, 0])]  # one cell was used, one was left; the event of hour 0 came too late
+    assert second.used.cells.tolist() == [2]
+    assert dense(compute(view(), late, UsedCells.none(), (HOUR, DAY))) == [(1, 0, [0, 1, 0]), (2, 0, [0, 0, 1])]
+
+
+def test_every_kind_of_slot() -> None:
+    features = [
+        ClientCount("c"),
+        Histogram("x", edges=[0, 10], nulls=True),
+        Rate("r", where="x >= 10"),
+        Mean("x", clip=(-1, 1), resolution=0.5),
+    ]
+    rows = [
+        ("p", i, "a", x) for i, x in enumerate([-0.1, 0.0, 9.9, 10.0, float("nan"), None, float("inf"), float("-inf")])
+    ]
+    made = compute(view(*features, events=10, entity=Entity("area", value="x")), events(*rows))
+    #                            c  <0 <10 >=10 null  true false   Σq: 2+2+4+4+4+0, n
+    assert dense(made)[0][2] == [1, 2, 2, 2, 2, 2, 4, 2 + 2 + 4 + 4 + 4 + 0, 6]
+
+
+def test_rounding_is_half_up_on_the_grid() -> None:
+    rows = [("p", 0, "a", 0.5), ("p", HOUR, "a", 1.5), ("p", 2 * HOUR, "a", 0.4999999)]
+    made = compute(view(Mean("x", clip=(0, 3), resolution=1), cells=9), events(*rows))
+    assert [slots[0] for _, _, slots in dense(made)] == [1, 2, 0]
+
+
+def test_dropped_events_are_counted_by_reason() -> None:
+    made = compute(
+        view(),
+        events(
+            (None, 0, "a", 1.0), ("p", None, "a", 1.0), ("p", 0, None, 1.0), ("p", 0, "zz", 1.0), ("p", 0, "a", 1.0)
+        ),
+    )
+    assert (made.dropped.null_client, made.dropped.null_time, made.dropped.null_key, made.dropped.unknown_key) == (
+        1,
+        1,
+        1,
+        1,
+    )
+    assert made.dropped.over_bounds == 0
+
+
+def test_the_views_own_time_column_goes_first() -> None:
+    table = pa.table(
+        {"who": ["p"], "t": pa.array([0], pa.timestamp("us")), "k": ["a"], "seen": pa.array([DAY], pa.timestamp("us"))}
+    )
+    made = make_events(table, "who", "t")
+    assert days_with_events(view(time="seen"), made).tolist() == [1]
+    assert compute(view(time="seen"), made).pane_start.tolist() == [DAY]
+
+
+def test_columns_are_required_and_typed_by_schema() -> None:
+    with pytest.raises(EventsError, match="no column 'x'"):
+        compute(view(Mean("x", clip=(0, 1))), events(("p", 0, "a"), columns="who t k"))
+    with pytest.raises(BadReference, match="join key 'k' is string"):
+        compute(view(), events(("p", 0, 1), columns="who t k"))
+
+
+def test_no_events_give_no_reports() -> None:
+    made = compute(view(), events(("p", 0, "a", 1.0)), interval=(DAY, 2 * DAY))
+    assert dense(made) == []
+    assert len(made.slots) == 0
+
+
+def test_odd_column_names_reach_no_sql() -> None:
+    table = pa.table(
+        {"who": ["p"], "t": pa.array([0], pa.timestamp("us")), "k": ["a"], 'x"; DROP': [5.0], "rowid": [1.0]}
+    )
+    made = compute(
+        view(Mean('x"; DROP', clip=(0, 9), resolution=1, name="m"), Rate("r", where="rowid = 1")),
+        make_events(table, "who", "t"),
+    )
+    assert dense(made)[0][2][:4] == [5, 1, 1, 0]
+
+
+def test_repr_tells_no_value() -> None:
+    made = compute(view(), events(("secret", 0, "a", 1.0)))
+    assert "secret" not in repr(made)
+    assert "array" not in repr(made)
+    assert "array" not in repr(made.used)

@@ -1,0 +1,83 @@
+"""What the README and docs/ tell people to type works as it is written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from featurestore.values import Status
+from simulations.flights import load_flights
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+
+
+@pytest.fixture(scope="module")
+def flights() -> pa.Table:
+    table = load_flights()
+    return table.filter(pc.less(table["sched_dep"].cast(pa.int64()), 1_359_676_800 * 10**6))  # January
+
+
+def test_the_readme_opens_with_two_commands_that_the_makefile_has() -> None:
+    assert re.findall(r"^make (\w+)", blocks("sh")[0], flags=re.M) == ["demo", "test"]
+    makefile = (ROOT / "Makefile").read_text()
+    for page in ("README.md", "CONTRIBUTING.md"):
+        for target in re.findall(r"\bmake (\w+)(?= |`|\n)", (ROOT / page).read_text(encoding="utf-8")):
+            assert re.search(rf"^{target}:", makefile, flags=re.M), target
+
+
+def test_the_readmes_commands_and_python_work_as_written(tmp_path: Path, flights: pa.Table) -> None:
+    definitions, reading = blocks("python")
+    (tmp_path / "views.py").write_text(definitions)
+    pq.write_table(flights, tmp_path / "flights.parquet")
+    pq.write_table(flights.select(["dest", "sched_dep"]), tmp_path / "labels.parquet")
+    commands = [shlex.split(line) for line in blocks("sh")[1].splitlines() if line]
+    assert [command[:2] for command in commands] == [
+        ["covey", name] for name in ("explain", "run", "get", "history", "join")
+    ]
+    for command in commands:
+        _run(["-m", *command], tmp_path)
+    assert pq.read_table(tmp_path / "training.parquet").num_rows == flights.num_rows
+    script = definitions + reading.replace('store="store"', 'store="fresh"').replace('open("store")', 'open("fresh")')
+    (tmp_path / "script.py").write_text(script + "\nassert report.opened == 31\nassert training.num_rows > 20_000\n")
+    _run(["script.py"], tmp_path)
+
+
+def test_the_readmes_picture_and_pages_exist() -> None:
+    for page in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
+    ]:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            if not target.startswith("http"):
+                assert ((ROOT / page).parent / target).exists(), (page, target)
+
+
+def test_the_examples_can_be_explained(tmp_path: Path) -> None:
+    for example in (ROOT / "examples").glob("*.py"):
+        _run(["-m", "covey", "explain", str(example)], tmp_path)
+
+
+def test_docs_name_every_status() -> None:
+    page = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([A-Z_]+)`", page, flags=re.M) == [status.name for status in Status]
+
+
+def _run(arguments: list[str], directory: Path) -> None:
+    done = subprocess.run([sys.executable, *arguments], cwd=directory, capture_output=True, text=True)
+    assert done.returncode == 0, (arguments, done.stdout, done.stderr)
