@@ -21,5 +21,9 @@ def locked_duckdb(threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnect
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield connection
+    except (RuntimeError, duckdb.InterruptException) as error:
+        if "interrupt" in str(error).lower():  # DuckDB's way to pass on Ctrl-C and SIGTERM
+            raise KeyboardInterrupt from None
+        raise
     finally:
         connection.close()

@@ -64,6 +64,10 @@ class StoreInUse(FeatureStoreError):
         super().__init__(f"the store {path} is in use by another writer; wait for it to end, or use another --store")
 
 
+class ViewMalformed(FeatureStoreError):
+    """Bytes that are not the canonical encoding of a valid feature view."""
+
+
 class StoreCorrupt(FeatureStoreError):
     """The store's files do not fit together, or were written by another version."""
 

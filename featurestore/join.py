@@ -8,6 +8,7 @@ which are few; each label is then a binary search and a gather (docs/adr/0003-jo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,12 @@ from .keys import domain_index
 from .latest import issue_columns, last_of_each, rows_of
 from .references import Reference
 from .schema import STATUS, feature_fields, status_array, status_codes, value_type
-from .values import ServedFeature, Status
+from .values import Bytes, ServedFeature, Status
 
 Ints = npt.NDArray[np.int64]
+
+MAX_LABEL_US: Final = 2**61
+"""Label times are held within ± this, 73,000 years: differences with a pane's end then fit int64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +36,7 @@ class JoinSide:
     Attributes:
         pane_end, released_at: int64[I], µs; both increase.
         rows: I·K rows with the columns of the asked features.
+        status: for each reference, uint8[I·K] of `Status`.
     """
 
     view: FeatureView
@@ -39,6 +44,7 @@ class JoinSide:
     pane_end: Ints
     released_at: Ints
     rows: pa.Table
+    status: tuple[Bytes, ...]
 
 
 def make_side(view: FeatureView, references: tuple[Reference, ...], rows: pa.Table) -> JoinSide:
@@ -48,7 +54,8 @@ def make_side(view: FeatureView, references: tuple[Reference, ...], rows: pa.Tab
     pane_start, released_at, _ = issue_columns(rows, keys)
     columns = [name for reference in references for name in column_names(reference.served)]
     taken = rows.select(columns).combine_chunks().take(pa.array(rows_of(chosen, keys)))
-    return JoinSide(view, references, pane_start[chosen] + view.pane_us, released_at[chosen], taken)
+    status = tuple(status_codes(taken.column(column_names(reference.served)[-1])) for reference in references)
+    return JoinSide(view, references, pane_start[chosen] + view.pane_us, released_at[chosen], taken, status)
 
 
 def visible_issues(pane: Ints, released_at: Ints, seq: Ints) -> Ints:
@@ -75,7 +82,8 @@ def column_names(served: ServedFeature) -> list[str]:
 def label_times(column: pa.ChunkedArray | pa.Array, name: str) -> tuple[Ints, npt.NDArray[np.bool_]]:
     """(int64[N] µs, bool[N] known) of a labels' time column: timestamps of any unit and zone (naive is UTC), or dates.
 
-    A time below a microsecond is rounded down: what was released in that microsecond is not yet seen, never the reverse.
+    A time below a microsecond is rounded down: a moment in whole µs is at or before it exactly when it is at or before the
+    rounded time. Times beyond the range of int64 µs are held at its ends, which lie beyond every release.
     """
     if pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("ms"))
@@ -83,8 +91,10 @@ def label_times(column: pa.ChunkedArray | pa.Array, name: str) -> tuple[Ints, np
         raise BadReference(f"the labels' time column {name!r} must hold timestamps or dates, not {column.type}")
     known = np.asarray(column.is_valid())
     raw = np.asarray(pc.fill_null(column.cast(pa.int64()), 0))
-    factor = {"s": 10**6, "ms": 10**3, "us": 1}.get(column.type.unit)
-    return (raw // 1_000 if factor is None else raw * factor), known
+    if column.type.unit == "ns":
+        return raw // 1_000, known
+    factor = {"s": 10**6, "ms": 10**3, "us": 1}[column.type.unit]
+    return np.clip(raw, -(MAX_LABEL_US // factor), MAX_LABEL_US // factor) * factor, known
 
 
 def joined_columns(
@@ -105,12 +115,11 @@ def joined_columns(
         expired = found & (times - side.pane_end[np.maximum(issue, 0)] > view.ttl_us)
     at = pa.array(np.where(found & ~expired, row, 0), mask=~found | expired)
     arrays: list[pa.Array] = []
-    for reference in side.references:
-        *values, status_name = column_names(reference.served)
+    for reference, status in zip(side.references, side.status, strict=True):
+        *values, _ = column_names(reference.served)
         arrays += [_take(side.rows.column(name), at) for name in values]
         codes = np.full(count, Status.NOT_FOUND, dtype=np.uint8)
-        if side.rows.num_rows:
-            codes[found] = status_codes(side.rows.column(status_name))[row[found]]
+        codes[found] = status[row[found]]
         codes[expired] = Status.OUTSIDE_MAX_AGE
         arrays.append(status_array(codes))
     return arrays

@@ -15,6 +15,7 @@ from .errors import BadReference
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
 
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _ARROW = {"string": pa.string(), "int64": pa.int64(), "bool": pa.bool_()}
 
 
@@ -69,16 +70,16 @@ def _place(pairs: npt.NDArray[np.int64], codes: npt.NDArray[np.int64]) -> npt.ND
 def _typed(name: str, kind: KeyType, values: Column) -> Column:
     given = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     fits = {
-        "string": pa.types.is_string(given) or pa.types.is_large_string(given),
+        "string": any(is_text(given) for is_text in _TEXTS),
         "int64": pa.types.is_integer(given),
         "bool": pa.types.is_boolean(given),
     }[kind]
     if not fits and not pa.types.is_null(given):
         raise BadReference(f"join key {name!r} is {kind}, but the given column holds {given}; cast it to {kind}")
-    try:
-        return values.cast(arrow_type(kind))
-    except pa.ArrowInvalid:
-        raise BadReference(f"join key {name!r}: a value of the given {given} column does not fit into int64") from None
+    if pa.types.is_uint64(given):  # what does not fit into int64 is outside every domain
+        values = values.cast(pa.uint64())
+        values = pc.if_else(pc.less_equal(values, pa.scalar(2**63 - 1, pa.uint64())), values, None)
+    return values.cast(arrow_type(kind))
 
 
 def encode_key(key: Key) -> bytes:

@@ -93,7 +93,10 @@ class Offline:
         days = day_of(starts)
         edges = [*np.flatnonzero(np.diff(days, prepend=days[:1] - 1)).tolist(), len(days)]
         folder = self.root / registered.view.name / f"v{registered.version}"
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            for parent in (self.root.parent, self.root, folder.parent):  # a rename is durable only with its folder
+                _sync_folder(parent)
 
         def write(first: int, last: int) -> FileRecord:
             day = int(days[first])
@@ -119,7 +122,8 @@ class Offline:
     def _read_one(self, file: FileRecord, wanted: pa.Schema) -> pa.Table:
         path = self.root / file.path
         try:
-            table = pq.read_table(path, columns=wanted.names, partitioning=None)
+            with pq.ParquetFile(path) as file_:  # half the time of pq.read_table, which opens a data set
+                table = file_.read(columns=wanted.names, use_threads=False)
         except FileNotFoundError:
             raise
         except (pa.ArrowException, OSError) as error:

@@ -12,11 +12,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from .definitions import FeatureView
 from .errors import ReleaseRefused, StoreInUse
 from .keys import encode_key
 from .latest import latest_issues
-from .layout import layout_of
+from .layout import NOISERS, layout_of
 from .offline import CLOCKS, Offline, Stamps, as_us, issue_table
 from .online import OnlineMarker, OnlineStore, RocksOnline
 from .packing import pack
@@ -34,8 +35,13 @@ from .registry import FileRecord, PaneRecord, RegisteredView, Registry
 from .release import Release, Void
 from .rows import Panes, issue_times, make_issues, reach_us
 from .schema import offline_schema
-from .times import day_of
+from .times import DAY_US, day_of
 from .wire import definition_hash
+
+MAX_FILES: Final = 16
+"""Files of one view and day that are merged before the day is complete: a day of minutes would be 1,440."""
+_DATES: Final = (-62_135_596_800_000_000, 253_402_300_800_000_000)
+"""Years 1 to 9999, what a date can name: µs since the epoch."""
 
 
 def store_path(directory: Path) -> Path:
@@ -120,14 +126,15 @@ class Publisher:
         for item in items:
             by_view.setdefault(item.manifest.view, []).append(item)
         seq, now = self._registry.next_seq(), self._clock()
-        prepared: list[_Prepared] = []
+        checked: list[tuple[RegisteredView, list[tuple[Release | Void, PaneRecord]]]] = []
         repeated = 0
         for name, of_view in by_view.items():
             registered = self._registry.view(name)
             fresh = self._fresh(registered, sorted(of_view, key=lambda item: item.pane_start))
             repeated += len(of_view) - len(fresh)
             if fresh:
-                prepared.append(self._prepare(registered, fresh, seq, now))
+                checked.append((registered, fresh))
+        prepared = [self._prepare(registered, fresh, seq, now) for registered, fresh in checked]
         if prepared:
             self._commit(seq, now, prepared)
             self._offline.remove([path for part in prepared for path in part.replaced])
@@ -151,7 +158,8 @@ class Publisher:
         """The panes that are not published yet, with their records; ReleaseRefused if any does not fit."""
         view, digest = registered.view, definition_hash(registered.view).hex()
         shape = (layout_of(view).keys, layout_of(view).slots_per_key)
-        contents = {pane.pane_start: pane.content for pane in self._registry.panes(registered.view_id)}
+        span = items[0].pane_start, items[-1].pane_start + 1
+        contents = {pane.pane_start: pane.content for pane in self._registry.panes(registered.view_id, *span)}
         fresh: list[tuple[Release | Void, PaneRecord]] = []
         for item in items:
             _require_fit(view, digest, shape, item)
@@ -222,17 +230,18 @@ class Publisher:
         return panes, np.array([CLOCKS.index(r.clock) for r in both], dtype=np.int8)
 
     def _merge(self, registered: RegisteredView, table: pa.Table, new_panes: set[int]) -> tuple[pa.Table, list[str]]:
-        """Add the rows already stored of each complete day that this publication touches, so that it becomes one file."""
+        """Add the stored rows of each touched day that is complete or lies in many files, so that it becomes one file."""
         view = registered.view
         touched = np.unique(day_of(as_us(table.column("pane_start")))).tolist()
         stored = [f for f in self._registry.files(registered.view_id, touched[0], touched[-1]) if f.day in set(touched)]
         if not stored:
             return table, []
-        known = self._registry.pane_starts(registered.view_id)
+        known = self._registry.pane_starts(registered.view_id, touched[0] * DAY_US, (touched[-1] + 1) * DAY_US)
         every = np.union1d(known, np.fromiter(new_panes, dtype=np.int64))
         days, counts = np.unique(day_of(every), return_counts=True)
-        complete = set(days[counts == view.panes_per_day].tolist())
-        old = [file for file in stored if file.day in complete]
+        due = set(days[counts == view.panes_per_day].tolist())
+        due |= {day for day, files in Counter(file.day for file in stored).items() if files >= MAX_FILES}
+        old = [file for file in stored if file.day in due]
         if not old:
             return table, []
         schema = offline_schema(view)
@@ -245,7 +254,7 @@ class Publisher:
     def _put_latest(self, registered: RegisteredView, seq: int) -> None:
         """Bring the online rows of a view up to a publication: the rows of its latest pane end, in their latest issue."""
         view = registered.view
-        last = int(self._registry.pane_starts(registered.view_id)[-1])
+        last = self._registry.last_pane(registered.view_id)
         files = self._registry.files(registered.view_id, day_of(last), day_of(last))
         schema = offline_schema(view)
         rows = self._offline.read(files, schema, schema.names)
@@ -278,10 +287,18 @@ def _lock(root: Path) -> int:
 
 def _require_fit(view: FeatureView, digest: str, shape: tuple[int, int], item: Release | Void) -> None:
     where = f"view {view.name!r}, pane {item.pane_start}"
-    if item.manifest.definition_hash != digest:
-        raise ReleaseRefused(f"{where}: the release is of another definition than the registered one")
+    manifest = item.manifest
+    if manifest.definition_hash != digest or manifest.view_version != 1:
+        raise ReleaseRefused(f"{where}: the release is of another definition or version than the registered one")
+    if manifest.noisers != (0 if manifest.noise == "none" else NOISERS):
+        raise ReleaseRefused(f"{where}: noise {manifest.noise!r} does not go with {manifest.noisers} noisers")
     if item.pane_start % view.pane_us or item.pane_end != item.pane_start + view.pane_us:
         raise ReleaseRefused(f"{where}: not a pane of {view.pane}")
+    moments = (item.pane_start, item.pane_end, item.released_at, item.published_at)
+    if not all(_DATES[0] <= moment < _DATES[1] for moment in moments):
+        raise ReleaseRefused(f"{where}: a time outside the years 1 to 9999")
+    if item.released_at < item.pane_end:
+        raise ReleaseRefused(f"{where}: released before the pane ends; joins would see the future")
     if item.clock not in CLOCKS:
         raise ReleaseRefused(f"{where}: unknown clock {item.clock!r}")
     if isinstance(item, Release) and (item.slots.dtype != np.int64 or item.slots.shape != shape):

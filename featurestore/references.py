@@ -32,6 +32,8 @@ def resolve(refs: Sequence[str], find: Callable[[str], RegisteredView], *, full_
     Raises:
         BadReference: not a reference, or two that become one column. UnknownView, UnknownFeature.
     """
+    if isinstance(refs, str):
+        raise BadReference(f"references are a list; write [{refs!r}]")
     if not refs:
         raise BadReference("no feature asked for; name one as view:feature")
     found: list[Reference] = []

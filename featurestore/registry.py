@@ -83,7 +83,8 @@ class Registry:
         self.path = path
         uri = f"file:{_quoted(path)}?mode={'ro' if read_only else 'rwc'}"
         try:
-            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0)
+            # SQLite itself serialises calls from several threads; a server reads from more than one.
+            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0, check_same_thread=False)
             if not read_only:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
@@ -159,20 +160,34 @@ class Registry:
         (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM files WHERE view_id = ?", (view_id,)).fetchone()
         return int(last)
 
-    def pane_starts(self, view_id: int) -> npt.NDArray[np.int64]:
-        """int64[P], the published panes of a view, increasing."""
-        rows = self._db.execute("SELECT pane_start FROM panes WHERE view_id = ? ORDER BY pane_start", (view_id,))
+    def pane_starts(self, view_id: int, start: int | None = None, end: int | None = None) -> npt.NDArray[np.int64]:
+        """int64[P], the published panes of a view with start ≤ pane_start < end, increasing."""
+        rows = self._db.execute(
+            "SELECT pane_start FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ? ORDER BY pane_start",
+            (view_id, *_bounds(start, end)),
+        )
         return np.fromiter((row[0] for row in rows), dtype=np.int64)
+
+    def last_pane(self, view_id: int) -> int:
+        """The latest published pane of a view that has one."""
+        (last,) = self._db.execute("SELECT max(pane_start) FROM panes WHERE view_id = ?", (view_id,)).fetchone()
+        return int(last)
 
     def panes(self, view_id: int, start: int | None = None, end: int | None = None) -> list[PaneRecord]:
         """The published panes of a view with start ≤ pane_start < end, in order."""
+        chosen = (view_id, *_bounds(start, end))
         manifests: dict[int, Manifest] = {
-            number: Manifest.from_json(text) for number, text in self._db.execute("SELECT id, json FROM manifests")
+            number: Manifest.from_json(text)
+            for number, text in self._db.execute(
+                "SELECT id, json FROM manifests WHERE id IN "
+                "(SELECT manifest_id FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ?)",
+                chosen,
+            )
         }
         rows = self._db.execute(
             "SELECT pane_start, release_id, opened, reason, content, released_at, published_at, clock, manifest_id "
             "FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ? ORDER BY pane_start",
-            (view_id, -(2**63) if start is None else start, 2**63 - 1 if end is None else end),
+            chosen,
         )
         return [
             PaneRecord(start, ident, bool(opened), reason, content, released, published, clock, manifests[manifest_id])
@@ -228,6 +243,10 @@ class Registry:
         self._db.execute("INSERT OR IGNORE INTO manifests (hash, json) VALUES (?, ?)", (digest, text))
         row: tuple[Any, ...] = self._db.execute("SELECT id FROM manifests WHERE hash = ?", (digest,)).fetchone()
         return int(row[0])
+
+
+def _bounds(start: int | None, end: int | None) -> tuple[int, int]:
+    return -(2**63) if start is None else start, 2**63 - 1 if end is None else end
 
 
 def _quoted(path: Path) -> str:

@@ -169,7 +169,7 @@ class Store:
             BadReference: a missing or wrongly typed column, or names that clash. UnknownView, UnknownFeature.
         """
         references = resolve(features, self._registry.view, full_names=full_names)
-        batches, schema = _label_batches(labels)
+        batches, schema = _label_batches(labels, self.key_types(features))
         needed = [
             time,
             *(k for r in references if not r.registered.view.entity.constant for k in r.registered.view.entity.keys),
@@ -265,6 +265,9 @@ class Store:
                 raise BadReference(f"the join key {name!r} is missing; given: {', '.join(names) or 'none'}")
         if isinstance(given, pa.Table):
             return given
+        for name, values in given.items():
+            if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+                raise BadReference(f"the join key {name!r} takes a list of values; write {{{name!r}: [{values!r}]}}")
         try:
             columns = {
                 name: pa.array(values, arrow_type(types[name]) if name in types else None)
@@ -306,6 +309,7 @@ def _answer(reference: Reference, rows: Packed, *, clamp: bool) -> dict[str, pa.
         feature = served.feature
         bounds = (0, 1) if isinstance(feature, Rate) else feature.bounds if isinstance(feature, Mean) else (0, np.inf)
         value = np.clip(value, *bounds)
+        n = None if n is None else np.maximum(n, 0)
     hidden = status != Status.OK
     shown = np.where(hidden[:, None] if value.ndim == 2 else hidden, 0, value)
     if served.shape == "list":
@@ -328,7 +332,10 @@ def _refuse_clash(references: Sequence[Reference], given: Sequence[str]) -> None
                 raise BadReference(f"the column {field.name!r} is there already; ask for full names (view__feature)")
 
 
-def _label_batches(labels: pa.Table | pa.RecordBatchReader | str | Path) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
+def _label_batches(
+    labels: pa.Table | pa.RecordBatchReader | str | Path, types: Mapping[str, KeyType]
+) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
+    """The labels in batches, and their schema. In a CSV file the join keys have the types of the domain ("007" is text)."""
     if isinstance(labels, pa.Table):
         return iter(labels.to_batches(max_chunksize=JOIN_BATCH)), labels.schema
     if isinstance(labels, pa.RecordBatchReader):
@@ -343,7 +350,8 @@ def _label_batches(labels: pa.Table | pa.RecordBatchReader | str | Path) -> tupl
         if path.suffix.lower() == ".csv":
             import pyarrow.csv as csv
 
-            table = csv.read_csv(path)
+            kinds = {name: arrow_type(kind) for name, kind in types.items()}
+            table = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=kinds))
             return iter(table.to_batches(max_chunksize=JOIN_BATCH)), table.schema
     except (pa.ArrowInvalid, OSError) as error:
         raise BadReference(f"{path} cannot be read: {str(error).splitlines()[0]}") from None

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from . import view_pb2 as pb
 from .definitions import Bounds, FeatureView, Privacy
 from .entities import Entity, KeyValue
-from .errors import StoreCorrupt
+from .errors import FeatureStoreError, ViewMalformed
 from .features import ClientCount, Count, Feature, Histogram, Mean, Rate
 
 
@@ -44,14 +44,28 @@ def view_from_bytes(data: bytes) -> FeatureView:
     """The view that these canonical bytes encode.
 
     Raises:
-        StoreCorrupt: not protobuf, or not canonical.
-        DefinitionError, ValueError: the bytes encode a view that is not valid.
+        ViewMalformed: not protobuf, not canonical, or not a valid view.
     """
     try:
         message = pb.FeatureView.FromString(data)
     except DecodeError:
-        raise StoreCorrupt("the bytes of a feature view are not protobuf") from None
-    view = FeatureView(
+        raise ViewMalformed("the bytes of a feature view are not protobuf") from None
+    try:
+        view = _view_from_pb(message)
+    except (ValueError, ZeroDivisionError, FeatureStoreError) as error:
+        raise ViewMalformed(f"the bytes are no valid feature view: {error}") from None
+    if view_to_bytes(view) != data:
+        raise ViewMalformed(f"the bytes of feature view {view.name!r} are not canonical")
+    return view
+
+
+def definition_hash(view: FeatureView) -> bytes:
+    """SHA-256 of the canonical bytes: 32 bytes that change with anything in the definition."""
+    return hashlib.sha256(view_to_bytes(view)).digest()
+
+
+def _view_from_pb(message: pb.FeatureView) -> FeatureView:
+    return FeatureView(
         message.name,
         entity=_entity_from_pb(message.entity),
         features=[_feature_from_pb(feature) for feature in message.features],
@@ -73,14 +87,6 @@ def view_from_bytes(data: bytes) -> FeatureView:
         tags={tag.key: tag.value for tag in message.tags},
         description=message.description,
     )
-    if view_to_bytes(view) != data:
-        raise StoreCorrupt(f"the bytes of feature view {view.name!r} are not canonical")
-    return view
-
-
-def definition_hash(view: FeatureView) -> bytes:
-    """SHA-256 of the canonical bytes: 32 bytes that change with anything in the definition."""
-    return hashlib.sha256(view_to_bytes(view)).digest()
 
 
 def _entity_to_pb(entity: Entity) -> pb.Entity:
@@ -98,7 +104,7 @@ def _entity_from_pb(message: pb.Entity) -> Entity:
     domain = [tuple(_part_from_pb(part) for part in key.parts) for key in message.domain]
     if not message.columns:
         if len(domain) != 1:
-            raise StoreCorrupt("a constant entity has one key")
+            raise ViewMalformed("a constant entity has one key")
         return Entity(list(message.keys), value=domain[0])
     return Entity(list(message.keys), domain=domain, column=list(message.columns))
 
@@ -111,7 +117,7 @@ def _part_from_pb(part: pb.KeyPart) -> KeyValue:
             return part.number
         case "flag":
             return part.flag
-    raise StoreCorrupt("a join key without a value")
+    raise ViewMalformed("a join key without a value")
 
 
 def _feature_to_pb(feature: Feature) -> pb.Feature:
@@ -157,4 +163,4 @@ def _feature_from_pb(message: pb.Feature) -> Feature:
         case "rate":
             rate = message.rate
             return Rate(name, where=rate.where, derive=rate.derive, weight=weight, description=text)
-    raise StoreCorrupt(f"feature {name!r} has no kind")
+    raise ViewMalformed(f"feature {name!r} has no kind")

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
-from featurestore.errors import StoreCorrupt
+from featurestore.errors import ViewMalformed
 from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.wire import definition_hash, view_from_bytes, view_to_bytes
 from tests.strategies import Truth, views
@@ -70,5 +70,5 @@ def test_the_order_of_domain_and_tags_does_not_change_the_hash() -> None:
 def test_bytes_that_are_not_canonical_are_refused() -> None:
     data = view_to_bytes(_view())
     for wrong in (b"\xff", data + b"\x9a\x01\x00", data + data):
-        with pytest.raises(StoreCorrupt):
+        with pytest.raises(ViewMalformed):
             view_from_bytes(wrong)

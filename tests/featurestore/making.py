@@ -1,0 +1,82 @@
+"""Small views and releases, made by hand: the store knows nothing of how sums are collected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.features import Count, Rate
+from featurestore.layout import layout_of
+from featurestore.publish import Publisher
+from featurestore.release import GroupNoise, Manifest, Release, Void
+from featurestore.wire import definition_hash
+
+MINUTE = 60_000_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+def a_view(name: str = "delays", **given: Any) -> FeatureView:
+    """Two destinations, hourly, with a window of three hours."""
+    usual: dict[str, Any] = {
+        "entity": Entity("dest", domain=["ATL", "LAX"]),
+        "features": [Count("flights"), Rate("late", where="delay >= 15")],
+        "pane": "1h",
+        "windows": ["3h"],
+        "bounds": Bounds(max_cells=1),
+        "privacy": Privacy(rho=0.5, min_clients=2),
+        "release_delay": "30m",
+    }
+    return FeatureView(name, **(usual | given))
+
+
+def manifest_of(view: FeatureView, noise: str = "none", **given: Any) -> Manifest:
+    """Terms that fit the view."""
+    layout = layout_of(view)
+    usual: dict[str, Any] = {
+        "view": view.name,
+        "view_version": 1,
+        "definition_hash": definition_hash(view).hex(),
+        "plan_hash": "00" * 32,
+        "protection": "shares",
+        "validity": "none",
+        "noise": noise,
+        "noise_source": "none" if noise == "none" else "seeded",
+        "noisers": 0 if noise == "none" else 2,
+        "groups": tuple(GroupNoise(g.feature, g.kind, g.delta2_sq, g.micro_rho) for g in layout.groups),
+        "micro_rho": layout.micro_rho,
+        "delta": view.privacy.delta,
+        "min_clients": view.privacy.min_clients,
+        "participation": "active",
+        "outside_claim": ("activity",),
+        "trust": "in-process",
+    }
+    return Manifest(**(usual | given))
+
+
+def a_release(
+    view: FeatureView, start: int, value: int = 10, *, released_at: int | None = None, **given: Any
+) -> Release:
+    """A pane whose slots all hold one value; replayed unless `released_at` is given."""
+    layout, end = layout_of(view), start + view.pane_us
+    slots = np.full((layout.keys, layout.slots_per_key), value, dtype=np.int64)
+    released = end + view.release_delay_us if released_at is None else released_at
+    clock = "replay" if released_at is None else "live"
+    return Release(manifest_of(view, **given), start, end, released, end + DAY, clock, slots)
+
+
+def a_void(view: FeatureView, start: int, reason: str = "BATCH_TOO_SMALL") -> Void:
+    """A replayed pane that was not opened."""
+    end = start + view.pane_us
+    return Void(manifest_of(view), start, end, end + view.release_delay_us, end + DAY, "replay", reason)
+
+
+def fill(directory: Path, view: FeatureView, panes: int, clock: int = 100 * DAY) -> None:
+    """Publish the first panes since the epoch, pane i holding i + 1 everywhere."""
+    with Publisher(directory, lambda: clock) as publisher:
+        publisher.register(view)
+        publisher.publish([a_release(view, i * view.pane_us, i + 1) for i in range(panes)])

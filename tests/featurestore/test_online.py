@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featurestore.errors import StoreCorrupt
+from featurestore.online import OnlineMarker, RocksOnline
+from featurestore.packing import missing_rows, row_dtype, unpack
+
+from .making import a_view
+
+VIEW = a_view()
+
+
+def test_rows_and_marker_come_back_while_the_writer_is_open(tmp_path: Path) -> None:
+    rows = missing_rows(VIEW, 2)
+    rows["values"] = np.arange(rows["values"].size).reshape(rows["values"].shape)
+    writer = RocksOnline.open_writer(tmp_path / "online")
+    marker = OnlineMarker(seq=3, pane_end=-5, released_at=2**60)
+    writer.put(7, [b"a", b"b\x00"], rows, marker)
+    reader = RocksOnline.open_reader(tmp_path / "online")
+    found = reader.get(7, [b"b\x00", b"zz", b"a"])
+    assert found[1] is None
+    assert reader.marker(7) == marker
+    assert reader.marker(8) is None
+    assert reader.get(8, [b"a"]) == [None]
+    back = unpack(VIEW, [row for row in found if row is not None])
+    assert back["values"].tolist() == rows["values"][::-1].tolist()
+    reader.close()
+    writer.close()
+
+
+def test_a_row_has_one_fixed_length_without_padding() -> None:
+    served, ratios, windows = 4, 2, 1
+    assert row_dtype(VIEW).itemsize == 8 * (served + ratios + windows) + 8 * served + served + 3 * 8
+
+
+def test_a_row_of_another_length_is_corrupt() -> None:
+    with pytest.raises(StoreCorrupt, match="delays"):
+        unpack(VIEW, [bytes(row_dtype(VIEW).itemsize - 1)])

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from featurestore.errors import StoreCorrupt, StoreNotFound, UnknownView, ViewChanged
+from featurestore.publish import Publisher
+from featurestore.store import Store
+
+from .making import a_view, fill
+
+
+def test_a_view_comes_back_as_it_was_registered(tmp_path: Path) -> None:
+    view = a_view(ttl="2h", tags={"team": "ops"})
+    with Publisher(tmp_path, lambda: 0) as publisher:
+        assert publisher.register(view) == publisher.register(view)
+    with Store.open(tmp_path) as store:
+        assert store.views() == [view]
+
+
+def test_another_definition_under_an_old_name_is_refused(tmp_path: Path) -> None:
+    with Publisher(tmp_path, lambda: 0) as publisher:
+        publisher.register(a_view())
+        with pytest.raises(ViewChanged, match="new name"):
+            publisher.register(a_view(ttl="2h"))
+
+
+def test_an_unknown_view_is_answered_with_those_that_there_are(tmp_path: Path) -> None:
+    fill(tmp_path, a_view(), 1)
+    with Store.open(tmp_path) as store, pytest.raises(UnknownView, match="delays"):
+        store.history("delay")
+
+
+def test_there_is_no_store_in_an_empty_folder_and_none_is_made(tmp_path: Path) -> None:
+    with pytest.raises(StoreNotFound):
+        Store.open(tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "store" / "registry.db"
+    path.parent.mkdir()
+    path.write_text("not a database" * 100)
+    with pytest.raises(StoreCorrupt, match=r"registry\.db"):
+        Store.open(tmp_path)
+    with pytest.raises(StoreCorrupt, match=r"registry\.db"):
+        Publisher(tmp_path, lambda: 0)
+    path.unlink()
+    Publisher(tmp_path, lambda: 0).close()  # the lock was let go of
+
+
+def test_a_database_of_somebody_else_and_one_of_a_later_version_are_refused(tmp_path: Path) -> None:
+    fill(tmp_path, a_view(), 1)
+    for pragma, message in (("user_version = 99", "schema 99"), ("application_id = 7", "not a registry")):
+        database = sqlite3.connect(tmp_path / "store" / "registry.db")
+        database.execute(f"PRAGMA {pragma}")
+        database.close()
+        with pytest.raises(StoreCorrupt, match=message):
+            Store.open(tmp_path)
