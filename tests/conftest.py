@@ -1,0 +1,18 @@
+"""`--seeds N`: how many seeds each seeded simulation runs (a test with a `seed` argument); few by default."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("covey", deadline=None, derandomize=False, print_blob=True)
+settings.load_profile("covey")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seeds", type=int, default=2, metavar="N", help="seeds of each seeded simulation (default 2)")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(metafunc.config.getoption("--seeds")))
