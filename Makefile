@@ -23,7 +23,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 proto: $(VENV)/.dev
-	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. featurestore/view.proto federation/plan.proto
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. featurestore/view.proto federation/plan.proto federation/batch.proto
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.shares

@@ -75,3 +75,29 @@ class ScaleOutOfRange(CryptoError):
     def __init__(self, numerator: int, denominator: int, why: str) -> None:
         super().__init__(f"sigma^2 = {numerator}/{denominator}: {why}")
         self.numerator, self.denominator, self.why = numerator, denominator, why
+
+
+class KeyInvalid(CryptoError):
+    """Bytes of the right length that are no key of this kind."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"not a valid {what}")
+        self.what = what
+
+
+class SignatureInvalid(CryptoError):
+    """A signature that this key did not make over these bytes, in this domain."""
+
+    def __init__(self, domain: bytes, key_id: bytes) -> None:
+        super().__init__(f"no signature of key {key_id.hex()} in the domain {domain.decode('ascii')!r}")
+        self.domain, self.key_id = domain, key_id
+
+
+class SealBroken(CryptoError):
+    """A sealed message that does not open: damaged, for another key, or under another `info`. HPKE cannot say which."""
+
+    def __init__(self, size: int, key_id: bytes) -> None:
+        super().__init__(
+            f"{size} sealed bytes do not open with key {key_id.hex()}: damaged, or bound to something else"
+        )
+        self.size, self.key_id = size, key_id

@@ -38,14 +38,19 @@ class Events:
     Attributes:
         table: the event columns.
         client: int32[N], dense index of the identity (site, client id); −1 where either is null.
-        clients: number of distinct identities.
+        identities: the distinct identities, by index: client ids, or {site, client} with a site column.
         time_column: the default time column; a view may name another.
     """
 
     table: pa.Table
     client: npt.NDArray[np.int32]
-    clients: int
+    identities: pa.Array
     time_column: str
+
+    @property
+    def clients(self) -> int:
+        """Number of distinct identities."""
+        return len(self.identities)
 
     def __repr__(self) -> str:
         return f"Events({self.table.num_rows} events, {self.clients} clients: redacted)"
@@ -121,14 +126,19 @@ def make_events(table: pa.Table, client_column: str, time_column: str, site_colu
     """
     for column in (client_column, time_column, *([site_column] if site_column else [])):
         require_column(table, column)
-    client, clients = _dense(table, client_column)
+    client, identities = _dense(table, client_column)
     if site_column is not None:
-        site, _ = _dense(table, site_column)
-        both = np.where((client < 0) | (site < 0), -1, site * max(clients, 1) + client)
+        site, sites = _dense(table, site_column)
+        both = np.where((client < 0) | (site < 0), -1, site * max(len(identities), 1) + client)
         distinct, inverse = np.unique(both, return_inverse=True)
         has_null = len(distinct) > 0 and distinct[0] < 0
-        client, clients = inverse - has_null, len(distinct) - has_null
-    return Events(table, client.astype(np.int32), int(clients), time_column)
+        client, distinct = inverse - has_null, distinct[int(has_null) :]
+        parts = [
+            sites.take(pa.array(distinct // len(identities))),
+            identities.take(pa.array(distinct % len(identities))),
+        ]
+        identities = pa.StructArray.from_arrays(parts, ["site", "client"])
+    return Events(table, client.astype(np.int32), identities, time_column)
 
 
 def event_times(table: pa.Table, column: str) -> EventTimes:
@@ -262,8 +272,8 @@ def _plain(column: pa.ChunkedArray) -> pa.Array:
     return combined if isinstance(combined, pa.Array) else combined.chunk(0)
 
 
-def _dense(table: pa.Table, column: str) -> tuple[npt.NDArray[np.int64], int]:
-    """Dense index of a column of ids, −1 for null, and how many distinct ids there are."""
+def _dense(table: pa.Table, column: str) -> tuple[npt.NDArray[np.int64], pa.Array]:
+    """Dense index of a column of ids, −1 for null, and the distinct ids."""
     values = _plain(table.column(column))
     kind = values.type
     if not (
@@ -274,9 +284,9 @@ def _dense(table: pa.Table, column: str) -> tuple[npt.NDArray[np.int64], int]:
     ):
         if not pa.types.is_null(kind):
             raise EventColumnError(column, f"ids must be text or whole numbers, not {kind}")
-        return np.full(len(values), -1, dtype=np.int64), 0
+        return np.full(len(values), -1, dtype=np.int64), values.slice(0, 0)
     encoded = values.dictionary_encode()
-    return pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy(), len(encoded.dictionary)
+    return pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy(), encoded.dictionary
 
 
 def _parse_times(values: pa.Array, column: str) -> pa.Array:

@@ -12,12 +12,16 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
+from crypto.errors import CryptoError
+from crypto.seal import SealPublicKey
+from crypto.signing import VerifyKey
 from featurestore.definitions import FeatureView
 from featurestore.layout import Layout, layout_of
 from featurestore.wire import view_from_bytes, view_to_bytes
 
 from . import plan_pb2 as pb
 from .errors import PlanInvalid
+from .parties import PublicKeys, Role
 
 Noise = Literal["discrete-gaussian", "none"]
 
@@ -43,12 +47,43 @@ class PlannedView:
         return layout_of(self.view)
 
 
+@dataclass(frozen=True)
+class WireTerms:
+    """What a plan says beyond its views when its parties are processes of their own.
+
+    Attributes:
+        deadline_us: µs since the epoch, wall clock; the aggregators refuse reports from then on.
+    """
+
+    leader: PublicKeys
+    helper: PublicKeys
+    collector: PublicKeys
+    deadline_us: int
+
+    def __post_init__(self) -> None:
+        if self.leader.sign == self.helper.sign or self.leader.seal == self.helper.seal:
+            raise PlanInvalid("leader and helper have the same key: one operator would open every report")
+        if not -(2**63) <= self.deadline_us < 2**63:
+            raise PlanInvalid(f"the deadline {self.deadline_us} does not fit into 64 bits")
+
+    def keys_of(self, role: Role) -> PublicKeys:
+        """The keys of a role."""
+        match role:
+            case "leader":
+                return self.leader
+            case "helper":
+                return self.helper
+            case "collector":
+                return self.collector
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """What is collected. Collection indices (u32) number the panes of the first view, then of the second, and so on.
 
     Attributes:
         plan_id: 16 random bytes: two plans for the same panes never share a hash.
+        wire: keys and deadline; None where all parties are one process. In the hash: no share fits other keys.
     """
 
     plan_id: bytes
@@ -57,6 +92,7 @@ class Plan:
     protection: Literal["shares"] = "shares"
     validity: Literal["none"] = "none"
     participation: Literal["active"] = "active"
+    wire: WireTerms | None = None
 
     def __post_init__(self) -> None:
         _check(self)
@@ -89,6 +125,7 @@ def plan_to_bytes(plan: Plan) -> bytes:
         validity=plan.validity,
         participation=plan.participation,
         noise=plan.noise,
+        wire=None if plan.wire is None else _wire_to_pb(plan.wire),
     )
     return message.SerializeToString(deterministic=True)
 
@@ -111,15 +148,34 @@ def plan_from_bytes(data: bytes) -> Plan:
     terms = (message.protection, message.validity, message.participation)
     if terms != ("shares", "none", "active"):
         raise PlanInvalid(f"unknown terms {terms}; known are protection shares, validity none, participation active")
+    wire = _wire_from_pb(message.wire) if message.HasField("wire") else None
     if message.noise == "discrete-gaussian":
-        plan = Plan(message.id, views, "discrete-gaussian")
+        plan = Plan(message.id, views, "discrete-gaussian", wire=wire)
     elif message.noise == "none":
-        plan = Plan(message.id, views, "none")
+        plan = Plan(message.id, views, "none", wire=wire)
     else:
         raise PlanInvalid(f"unknown noise {message.noise!r}; known are discrete-gaussian and none")
     if plan_to_bytes(plan) != data:
         raise PlanInvalid("the bytes of a plan are not canonical")
     return plan
+
+
+def _wire_to_pb(wire: WireTerms) -> pb.WireTerms:
+    leader, helper, collector = (
+        pb.PartyKeys(sign=keys.sign.data, seal=keys.seal.data) for keys in (wire.leader, wire.helper, wire.collector)
+    )
+    return pb.WireTerms(leader=leader, helper=helper, collector=collector, deadline_us=wire.deadline_us)
+
+
+def _wire_from_pb(message: pb.WireTerms) -> WireTerms:
+    try:
+        leader, helper, collector = (
+            PublicKeys(VerifyKey(keys.sign), SealPublicKey(keys.seal))
+            for keys in (message.leader, message.helper, message.collector)
+        )
+    except CryptoError as error:
+        raise PlanInvalid(f"a party's keys: {error}") from None
+    return WireTerms(leader, helper, collector, message.deadline_us)
 
 
 def _check(plan: Plan) -> None:

@@ -16,18 +16,48 @@ class PlannedView(_message.Message):
     min_clients: int
     def __init__(self, view: _Optional[bytes] = ..., pane_starts: _Optional[_Iterable[int]] = ..., min_clients: _Optional[int] = ...) -> None: ...
 
+class PartyKeys(_message.Message):
+    __slots__ = ("sign", "seal")
+    SIGN_FIELD_NUMBER: _ClassVar[int]
+    SEAL_FIELD_NUMBER: _ClassVar[int]
+    sign: bytes
+    seal: bytes
+    def __init__(self, sign: _Optional[bytes] = ..., seal: _Optional[bytes] = ...) -> None: ...
+
+class WireTerms(_message.Message):
+    __slots__ = ("leader", "helper", "collector", "deadline_us")
+    LEADER_FIELD_NUMBER: _ClassVar[int]
+    HELPER_FIELD_NUMBER: _ClassVar[int]
+    COLLECTOR_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_US_FIELD_NUMBER: _ClassVar[int]
+    leader: PartyKeys
+    helper: PartyKeys
+    collector: PartyKeys
+    deadline_us: int
+    def __init__(self, leader: _Optional[_Union[PartyKeys, _Mapping]] = ..., helper: _Optional[_Union[PartyKeys, _Mapping]] = ..., collector: _Optional[_Union[PartyKeys, _Mapping]] = ..., deadline_us: _Optional[int] = ...) -> None: ...
+
 class Plan(_message.Message):
-    __slots__ = ("id", "views", "protection", "validity", "participation", "noise")
+    __slots__ = ("id", "views", "protection", "validity", "participation", "noise", "wire")
     ID_FIELD_NUMBER: _ClassVar[int]
     VIEWS_FIELD_NUMBER: _ClassVar[int]
     PROTECTION_FIELD_NUMBER: _ClassVar[int]
     VALIDITY_FIELD_NUMBER: _ClassVar[int]
     PARTICIPATION_FIELD_NUMBER: _ClassVar[int]
     NOISE_FIELD_NUMBER: _ClassVar[int]
+    WIRE_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     views: _containers.RepeatedCompositeFieldContainer[PlannedView]
     protection: str
     validity: str
     participation: str
     noise: str
-    def __init__(self, id: _Optional[bytes] = ..., views: _Optional[_Iterable[_Union[PlannedView, _Mapping]]] = ..., protection: _Optional[str] = ..., validity: _Optional[str] = ..., participation: _Optional[str] = ..., noise: _Optional[str] = ...) -> None: ...
+    wire: WireTerms
+    def __init__(self, id: _Optional[bytes] = ..., views: _Optional[_Iterable[_Union[PlannedView, _Mapping]]] = ..., protection: _Optional[str] = ..., validity: _Optional[str] = ..., participation: _Optional[str] = ..., noise: _Optional[str] = ..., wire: _Optional[_Union[WireTerms, _Mapping]] = ...) -> None: ...
+
+class SignedPlan(_message.Message):
+    __slots__ = ("plan", "signature")
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    plan: bytes
+    signature: bytes
+    def __init__(self, plan: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...

@@ -237,8 +237,13 @@ def run_collections(
     return open_shares(plan, from_leader.result(), from_helper.result())  # by the collector
 
 
-def shard(plan: Plan, reports: Reports, randomness: Randomness) -> tuple[LeaderHalf, HelperHalf]:
-    """Run by the site: split every report into a share for each aggregator, with a fresh seed and report id.
+def shard(
+    plan: Plan, reports: Reports, randomness: Randomness, *, report_ids: npt.NDArray[np.uint8] | None = None
+) -> tuple[LeaderHalf, HelperHalf]:
+    """Run by the site: split every report into a share for each aggregator, with a fresh seed.
+
+    Args:
+        report_ids: uint8[R, 16], of an earlier attempt; a retry keeps the ids. None: fresh ones.
 
     Raises:
         ReportRefused: a collection that is not the view's, or a vector of another length.
@@ -246,7 +251,9 @@ def shard(plan: Plan, reports: Reports, randomness: Randomness) -> tuple[LeaderH
     count = len(reports.collection)
     if reports.slots.length != plan.views[reports.view].layout.length or len(reports.slots) != count:
         raise ReportRefused(f"{len(reports.slots)} vectors of {reports.slots.length} slots for {count} reports")
-    ids = np.frombuffer(randomness(count * REPORT_ID_BYTES), np.uint8).reshape(count, REPORT_ID_BYTES)
+    ids = report_ids
+    if ids is None:
+        ids = np.frombuffer(randomness(count * REPORT_ID_BYTES), np.uint8).reshape(count, REPORT_ID_BYTES)
     seeds = HelperSeeds.from_bytes(randomness(count * SEED_BYTES), count)
     shares = sharing.shard(reports.slots, seeds, reports.collection, plan.hash)
     return (

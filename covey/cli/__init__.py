@@ -12,7 +12,7 @@ from rich.console import Console
 
 from covey.errors import FAILURE, INTERRUPTED, exit_code
 
-from . import demo, explain, reads, run
+from . import demo, explain, keys, reads, run, serve
 
 app = typer.Typer(
     name="covey",
@@ -40,6 +40,8 @@ app.command("explain")(explain.explain)
 app.command("get")(reads.get)
 app.command("history")(reads.history)
 app.command("join")(reads.join)
+app.command("serve")(serve.serve)
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

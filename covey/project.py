@@ -1,0 +1,151 @@
+"""`covey.toml`: the public side of a project. Who its parties are, and which sites its aggregators know.
+
+Each operator keeps a copy of its own: an aggregator's roster is what stands in *its* file. No secret stands here.
+Sections that this module does not know belong to others and are left alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from crypto.errors import CryptoError
+from crypto.seal import SealPublicKey
+from crypto.signing import VerifyKey
+from federation.errors import PartyInvalid
+from federation.parties import PublicKeys, Roster, RosterEntry
+
+from .errors import UsageError
+
+FILE: Final = "covey.toml"
+KEYS: Final = "keys"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Project:
+    """The parties of a project, by their public keys."""
+
+    name: str
+    coordinator: VerifyKey
+    collector: PublicKeys
+    leader: PublicKeys
+    helper: PublicKeys
+    roster: Roster
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise UsageError(f"project name {self.name[:80]!r}: use 1 to 64 letters, digits, '.', '_', '-'")
+
+    @classmethod
+    def load(cls, folder: Path) -> Project:
+        """Read `folder/covey.toml`.
+
+        Raises:
+            UsageError: missing, not TOML, or a key or an entry that is not valid; names the section.
+        """
+        path = folder / FILE
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UsageError(f"no {path}; `covey keys init --project {folder}` makes one") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} is not TOML: {error}") from None
+        read = _Reader(str(path), content)
+        try:
+            roster = Roster(
+                RosterEntry(
+                    read.text(site, "id", where), read.verify_key(site, where), read.whole(site, "max_clients", where)
+                )
+                for site, where in read.tables("site")
+            )
+        except PartyInvalid as error:
+            raise UsageError(f"{path}: {error}") from None
+        return cls(
+            name=read.text(read.table("project"), "name", "project"),
+            coordinator=read.verify_key(read.table("coordinator"), "coordinator"),
+            collector=read.public_keys("collector"),
+            leader=read.public_keys("leader"),
+            helper=read.public_keys("helper"),
+            roster=roster,
+        )
+
+    def to_toml(self) -> str:
+        """What `load` reads."""
+        lines = [
+            "# Made by `covey keys init`. Public: the secrets are in keys/.",
+            "",
+            "[project]",
+            f'name = "{self.name}"',
+        ]
+        lines += ["", "[coordinator]  # signs plans: every other party pins this key", _sign(self.coordinator)]
+        for role in ("collector", "leader", "helper"):
+            keys: PublicKeys = getattr(self, role)
+            lines += ["", f"[{role}]", _sign(keys.sign), f'seal = "{_base64(keys.seal.data)}"']
+        for site in self.roster.entries:
+            lines += ["", "[[site]]  # an aggregator takes batches from these sites only", f'id = "{site.site}"']
+            lines += [_sign(site.key), f"max_clients = {site.max_clients}"]
+        return "\n".join(lines) + "\n"
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _sign(key: VerifyKey) -> str:
+    return f'sign = "{_base64(key.data)}"'
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads values of the types that are due; an error names the file and the section."""
+
+    path: str
+    content: dict[str, Any]
+
+    def table(self, name: str) -> dict[str, Any]:
+        found = self.content.get(name)
+        if not isinstance(found, dict):
+            raise UsageError(f"{self.path}: no section [{name}]")
+        return found
+
+    def tables(self, name: str) -> list[tuple[dict[str, Any], str]]:
+        found = self.content.get(name, [])
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise UsageError(f"{self.path}: write each site as a section [[{name}]]")
+        return [(each, f"[{name}] {number}") for number, each in enumerate(found, 1)]
+
+    def text(self, table: dict[str, Any], key: str, where: str) -> str:
+        found = table.get(key)
+        if not isinstance(found, str):
+            raise UsageError(f'{self.path}, {where}: `{key} = "…"` is missing')
+        return found
+
+    def whole(self, table: dict[str, Any], key: str, where: str) -> int:
+        found = table.get(key)
+        if not isinstance(found, int) or isinstance(found, bool):
+            raise UsageError(f"{self.path}, {where}: `{key} = N` is missing")
+        return found
+
+    def verify_key(self, table: dict[str, Any], where: str) -> VerifyKey:
+        try:
+            return VerifyKey(self._bytes(table, "sign", where))
+        except CryptoError as error:
+            raise UsageError(f"{self.path}, {where}: {error}") from None
+
+    def public_keys(self, name: str) -> PublicKeys:
+        table = self.table(name)
+        try:
+            return PublicKeys(self.verify_key(table, name), SealPublicKey(self._bytes(table, "seal", name)))
+        except CryptoError as error:
+            raise UsageError(f"{self.path}, {name}: {error}") from None
+
+    def _bytes(self, table: dict[str, Any], key: str, where: str) -> bytes:
+        try:
+            return base64.b64decode(self.text(table, key, where), validate=True)
+        except ValueError:
+            raise UsageError(f"{self.path}, {where}: {key} is not base64") from None

@@ -1,0 +1,350 @@
+"""Sealed batches: how reports go from a site to the two aggregators (DESIGN §2.3).
+
+    site         LeaderHalf, HelperHalf ──seal_batch──► SealedBatch
+    coordinator  carries the bytes
+    leader       SealedBatch.from_bytes ──half("leader")──► open_half ──► LeaderHalf
+                                        └─half("helper")──► the helper
+    helper       SealedHalf.from_bytes ──► open_half ──► HelperHalf
+
+A report costs 8 bytes a slot to the leader, 32 to the helper and 20 in the header; a batch costs up to 2,581 more, of
+which 2,272 are the two HPKE encapsulations. Parsing and checking work on whole columns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final, Literal, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import DecodeError, Message
+
+from crypto.field import ELEMENT_BYTES, require_canonical
+from crypto.seal import SEAL_OVERHEAD, SealKey, open_sealed, seal
+from crypto.sharing import PLAN_HASH_BYTES, HelperSeeds, LeaderShares
+from crypto.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
+from crypto.xof import SEED_BYTES
+from featurestore.layout import Layout
+
+from . import batch_pb2 as pb
+from .errors import (
+    BatchMalformed,
+    BatchOfAnotherPlan,
+    BatchTooLarge,
+    DigestMismatch,
+    DuplicateReport,
+    PartyInvalid,
+    PlanInvalid,
+    ReportRefused,
+    ReportTooLong,
+)
+from .parties import Aggregator, Roster, require_site_id
+from .plan import Plan
+from .protocol import REPORT_ID_BYTES, HelperHalf, LeaderHalf
+
+DOMAIN: Final = b"covey-1 batch"
+"""Of the site's signature, and the first bytes of HPKE's `info`."""
+MAX_BATCH_BYTES: Final = 4 * 2**20
+"""Of a SealedBatch, and so of a SealedHalf. A gRPC message around it needs a little more."""
+BATCH_ID_BYTES: Final = 16
+INDEX_BYTES: Final = 4
+DIGEST_BYTES: Final = 32
+HEADER_REPORT_BYTES: Final = INDEX_BYTES + REPORT_ID_BYTES
+BATCH_OVERHEAD: Final = 4_096
+"""Room kept for what a batch costs besides its reports: 2,581 bytes at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class BatchHeader:
+    """Which reports a batch holds, and from whom. Not secret; under `participation="active"` it tells who was active.
+
+    Attributes:
+        site: a site id.
+        batch_id: 16 random bytes, new at each attempt: a retry draws fresh share randomness, so it is another batch.
+        collection: uint32[R], collection indices of the plan, R at least 1.
+        report_ids: uint8[R, 16].
+    """
+
+    plan_hash: bytes
+    site: str
+    batch_id: bytes
+    collection: npt.NDArray[np.uint32]
+    report_ids: npt.NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        require_site_id(self.site)
+        _require_bytes("plan hash", self.plan_hash, PLAN_HASH_BYTES)
+        _require_bytes("batch id", self.batch_id, BATCH_ID_BYTES)
+        count = len(self.collection)
+        if count == 0 or self.report_ids.shape != (count, REPORT_ID_BYTES):
+            raise BatchMalformed(f"{self.report_ids.shape} report ids for {count} reports, one at least")
+
+    def __len__(self) -> int:
+        return len(self.collection)
+
+    def to_bytes(self) -> bytes:
+        """The canonical encoding."""
+        return _encode(
+            pb.BatchHeader(
+                plan_hash=self.plan_hash,
+                site=self.site,
+                batch_id=self.batch_id,
+                collections=self.collection.astype(">u4").tobytes(),
+                report_ids=self.report_ids.tobytes(),
+            )
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> BatchHeader:
+        """Parse. Raises BatchTooLarge and BatchMalformed."""
+        message = _decode(pb.BatchHeader, data)
+        collections, ids = message.collections, message.report_ids
+        count = len(collections) // INDEX_BYTES
+        _require_bytes("collections", collections, count * INDEX_BYTES)
+        _require_bytes("report ids", ids, count * REPORT_ID_BYTES)
+        columns = np.frombuffer(collections, ">u4").astype(np.uint32), np.frombuffer(ids, np.uint8)
+        try:
+            header = cls(
+                message.plan_hash, message.site, message.batch_id, columns[0], columns[1].reshape(-1, REPORT_ID_BYTES)
+            )
+        except PartyInvalid as error:
+            raise BatchMalformed(str(error)) from None
+        _require_canonical("header", header.to_bytes(), data)
+        return header
+
+
+@dataclass(frozen=True)
+class SignedHeader:
+    """A header and both ciphertexts' digests, signed by the site. Parsed is not verified: see `verify`."""
+
+    header_bytes: bytes = field(repr=False)
+    leader_digest: bytes = field(repr=False)
+    helper_digest: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _require_bytes("leader digest", self.leader_digest, DIGEST_BYTES)
+        _require_bytes("helper digest", self.helper_digest, DIGEST_BYTES)
+        _require_bytes("signature", self.signature, SIGNATURE_BYTES)
+
+    @cached_property
+    def header(self) -> BatchHeader:
+        """The header, parsed. Raises as `BatchHeader.from_bytes`."""
+        return BatchHeader.from_bytes(self.header_bytes)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 that names this batch, both halves of it: what an aggregation job is bound to."""
+        return hashlib.sha256(self.header_bytes + self.leader_digest + self.helper_digest).digest()
+
+    def digest_of(self, role: Aggregator) -> bytes:
+        """The signed SHA-256 of a role's ciphertext."""
+        return self.leader_digest if role == "leader" else self.helper_digest
+
+    def verify(self, key: VerifyKey) -> None:
+        """Return if the site signed this. Raises SignatureInvalid."""
+        key.verify(DOMAIN, self.header_bytes + self.leader_digest + self.helper_digest, self.signature)
+
+
+@dataclass(frozen=True)
+class SealedHalf:
+    """One aggregator's half of a batch: it opens without the other half."""
+
+    signed: SignedHeader
+    ciphertext: bytes = field(repr=False)
+
+    def to_bytes(self) -> bytes:
+        """The canonical encoding, at most MAX_BATCH_BYTES."""
+        return _encode(pb.SealedHalf(signed=_signed_to_pb(self.signed), ciphertext=self.ciphertext))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> SealedHalf:
+        """Parse. Raises BatchTooLarge and BatchMalformed."""
+        message = _decode(pb.SealedHalf, data)
+        half = cls(_signed_from_pb(message.signed), message.ciphertext)
+        _require_canonical("half", half.to_bytes(), data)
+        return half
+
+
+@dataclass(frozen=True)
+class SealedBatch:
+    """A batch as its site sends it. The ciphertexts are those that it signed (raises DigestMismatch)."""
+
+    signed: SignedHeader
+    leader: bytes = field(repr=False)
+    helper: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _require_digest(self.signed, "leader", self.leader)
+        _require_digest(self.signed, "helper", self.helper)
+
+    def half(self, role: Aggregator) -> SealedHalf:
+        """What a role needs: the leader opens its own and passes the helper's on."""
+        return SealedHalf(self.signed, self.leader if role == "leader" else self.helper)
+
+    def to_bytes(self) -> bytes:
+        """The canonical encoding, at most MAX_BATCH_BYTES."""
+        return _encode(pb.SealedBatch(signed=_signed_to_pb(self.signed), leader=self.leader, helper=self.helper))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> SealedBatch:
+        """Parse. Raises BatchTooLarge, BatchMalformed and DigestMismatch."""
+        message = _decode(pb.SealedBatch, data)
+        batch = cls(_signed_from_pb(message.signed), message.leader, message.helper)
+        _require_canonical("sealed batch", batch.to_bytes(), data)
+        return batch
+
+
+def max_reports(layout: Layout) -> int:
+    """How many reports of a view fit into a batch, at least 1.
+
+    Raises:
+        ReportTooLong: not even one (from 523,770 slots on): such a view cannot go over the wire and must be split.
+    """
+    room = MAX_BATCH_BYTES - BATCH_OVERHEAD
+    fixed = HEADER_REPORT_BYTES + SEED_BYTES
+    reports = room // (fixed + layout.length * ELEMENT_BYTES)
+    if reports < 1:
+        raise ReportTooLong(layout.view.name, layout.length, (room - fixed) // ELEMENT_BYTES)
+    return reports
+
+
+def seal_batch(
+    plan: Plan, site: str, batch_id: bytes, leader_half: LeaderHalf, helper_half: HelperHalf, key: SigningKey
+) -> SealedBatch:
+    """Run by the site: seal both halves of one batch to the plan's aggregators, and sign what belongs together.
+
+    Args:
+        batch_id: 16 random bytes, never used before.
+        key: the site's.
+
+    Raises:
+        PlanInvalid: the plan has no keys of aggregators. ReportRefused: halves that are not of one batch.
+        BatchTooLarge: over MAX_BATCH_BYTES; see `max_reports`. KeyInvalid: a plan's key that nothing can be sealed to.
+    """
+    if plan.wire is None:
+        raise PlanInvalid("a plan without its parties' keys stays in one process; nothing can be sealed to them")
+    same = leader_half.view == helper_half.view and np.array_equal(leader_half.collection, helper_half.collection)
+    if not (same and np.array_equal(leader_half.report_ids, helper_half.report_ids)):
+        raise ReportRefused("the two halves are not of one batch")
+    size = leader_half.shares.elements.nbytes + len(helper_half.seeds) * SEED_BYTES
+    if size > MAX_BATCH_BYTES:
+        raise BatchTooLarge(size, MAX_BATCH_BYTES)
+    header = BatchHeader(plan.hash, site, batch_id, leader_half.collection, leader_half.report_ids).to_bytes()
+    to_leader, to_helper = plan.wire.leader.seal, plan.wire.helper.seal
+    leader = seal(to_leader, leader_half.shares.to_bytes(), _info("leader", to_leader.id, header))
+    helper = seal(to_helper, helper_half.seeds.to_bytes(), _info("helper", to_helper.id, header))
+    digests = hashlib.sha256(leader).digest(), hashlib.sha256(helper).digest()
+    batch = SealedBatch(SignedHeader(header, *digests, key.sign(DOMAIN, header + b"".join(digests))), leader, helper)
+    if (size := len(batch.to_bytes())) > MAX_BATCH_BYTES:
+        raise BatchTooLarge(size, MAX_BATCH_BYTES)
+    return batch
+
+
+@overload
+def open_half(role: Literal["leader"], plan: Plan, key: SealKey, roster: Roster, half: SealedHalf) -> LeaderHalf: ...
+@overload
+def open_half(role: Literal["helper"], plan: Plan, key: SealKey, roster: Roster, half: SealedHalf) -> HelperHalf: ...
+def open_half(role: Aggregator, plan: Plan, key: SealKey, roster: Roster, half: SealedHalf) -> LeaderHalf | HelperHalf:
+    """Run by an aggregator: check all that can be checked of one batch, then open it. All of it is good, or none.
+
+    What needs a memory or a clock is the caller's: ids and batch ids taken before, the site's earlier reports
+    (`RosterEntry.count`), the deadline, collections that are closed.
+
+    Args:
+        key: this aggregator's own, and `roster` its own list of sites.
+
+    Raises:
+        BatchMalformed, BatchOfAnotherPlan, UnknownSite, SignatureInvalid, DigestMismatch: of the batch.
+        ReportRefused, RosterExceeded, DuplicateReport: of its reports.
+        SealBroken, FieldElementOutOfRange: of its content.
+    """
+    signed, header = half.signed, half.signed.header
+    if header.plan_hash != plan.hash:
+        raise BatchOfAnotherPlan(header.plan_hash, plan.hash)
+    entry = roster[header.site]
+    signed.verify(entry.key)
+    _require_digest(signed, role, half.ciphertext)
+
+    view = _view_of(plan, header.collection)
+    _require_distinct(header.report_ids)
+    entry.count(np.zeros(plan.offsets[-1], np.int64), header.collection)
+    count, length = len(header), plan.views[view].layout.length
+    size = count * (length * ELEMENT_BYTES if role == "leader" else SEED_BYTES)
+    _require_bytes(f"{role}'s ciphertext", half.ciphertext, size + SEAL_OVERHEAD)
+
+    content = open_sealed(key, half.ciphertext, _info(role, key.public.id, signed.header_bytes))
+    if role == "helper":
+        return HelperHalf(view, header.collection, header.report_ids, HelperSeeds.from_bytes(content, count))
+    shares = LeaderShares.from_bytes(content, count, length)
+    require_canonical(shares.elements)
+    return LeaderHalf(view, header.collection, header.report_ids, shares)
+
+
+def _info(role: Aggregator, key_id: bytes, header: bytes) -> bytes:
+    """HPKE's `info`: every part has a fixed length (both roles have six letters), so no two inputs give the same."""
+    return DOMAIN + role.encode("ascii") + key_id + hashlib.sha256(header).digest()
+
+
+def _view_of(plan: Plan, collection: npt.NDArray[np.uint32]) -> int:
+    """The view that all these collections are of. Raises ReportRefused."""
+    view = int(np.searchsorted(plan.offsets, int(collection[0]), side="right")) - 1
+    if view >= len(plan.views):
+        raise ReportRefused(f"collection {int(collection[0])} is not of this plan, which has {plan.offsets[-1]}")
+    if collection.min() < plan.offsets[view] or collection.max() >= plan.offsets[view + 1]:
+        raise ReportRefused(f"a batch is of one view; this one is not only of {plan.views[view].view.name!r}")
+    return view
+
+
+def _require_distinct(report_ids: npt.NDArray[np.uint8]) -> None:
+    words = np.ascontiguousarray(report_ids).view(">u8")
+    ordered = words[np.lexsort((words[:, 1], words[:, 0]))]
+    if duplicates := int(np.count_nonzero((ordered[1:] == ordered[:-1]).all(axis=1))):
+        raise DuplicateReport(duplicates)
+
+
+def _require_digest(signed: SignedHeader, role: Aggregator, ciphertext: bytes) -> None:
+    if hashlib.sha256(ciphertext).digest() != signed.digest_of(role):
+        raise DigestMismatch(role)
+
+
+def _require_bytes(what: str, data: bytes, need: int) -> None:
+    if len(data) != need:
+        raise BatchMalformed(f"{what}: {len(data):,} bytes, need {need:,}")
+
+
+def _require_canonical(what: str, ours: bytes, data: bytes) -> None:
+    if ours != data:
+        raise BatchMalformed(f"the bytes of a {what} are not canonical")
+
+
+_M = TypeVar("_M", bound=Message)
+
+
+def _decode(kind: type[_M], data: bytes) -> _M:
+    """Parse once the size is known to be bounded."""
+    if len(data) > MAX_BATCH_BYTES:
+        raise BatchTooLarge(len(data), MAX_BATCH_BYTES)
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        raise BatchMalformed("the bytes of a batch are not protobuf") from None
+
+
+def _encode(message: Message) -> bytes:
+    return message.SerializeToString(deterministic=True)
+
+
+def _signed_to_pb(signed: SignedHeader) -> pb.SignedHeader:
+    return pb.SignedHeader(
+        header=signed.header_bytes,
+        leader_digest=signed.leader_digest,
+        helper_digest=signed.helper_digest,
+        signature=signed.signature,
+    )
+
+
+def _signed_from_pb(message: pb.SignedHeader) -> SignedHeader:
+    return SignedHeader(message.header, message.leader_digest, message.helper_digest, message.signature)

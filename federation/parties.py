@@ -1,0 +1,107 @@
+"""Who takes part: roles, public keys, and the sites that an aggregator knows."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from crypto.seal import SealPublicKey
+from crypto.signing import VerifyKey
+
+from .errors import PartyInvalid, RosterExceeded, UnknownSite
+
+Aggregator: TypeAlias = Literal["leader", "helper"]
+Role: TypeAlias = Literal["leader", "helper", "collector"]
+
+MAX_SITE_ID: Final = 64
+MAX_CLIENTS: Final = 2**31 - 1
+_SITE_ID: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_SITE_ID - 1}}}", re.ASCII)
+
+
+def require_site_id(site: str) -> str:
+    """The same text, if it is a site id: 1 to 64 letters, digits, `.`, `_`, `-`, the first a letter or digit.
+
+    Raises PartyInvalid.
+    """
+    if not _SITE_ID.fullmatch(site):
+        shown = repr(site) if len(site) <= MAX_SITE_ID else f"of {len(site)} characters"
+        raise PartyInvalid(f"site id {shown}: use 1 to {MAX_SITE_ID} letters, digits, '.', '_', '-', no sign first")
+    return site
+
+
+@dataclass(frozen=True)
+class PublicKeys:
+    """A party's public keys: what it signs with, and what is sealed to it."""
+
+    sign: VerifyKey
+    seal: SealPublicKey
+
+
+@dataclass(frozen=True)
+class RosterEntry:
+    """A site that an aggregator takes reports from.
+
+    Attributes:
+        max_clients: the most reports that count in one collection. A site can invent clients up to here.
+    """
+
+    site: str
+    key: VerifyKey
+    max_clients: int
+
+    def __post_init__(self) -> None:
+        require_site_id(self.site)
+        if not 1 <= self.max_clients <= MAX_CLIENTS:
+            raise PartyInvalid(f"site {self.site!r}: max_clients {self.max_clients} is outside [1, {MAX_CLIENTS:,}]")
+
+    def count(
+        self, before: npt.NDArray[np.int64], collection: npt.NDArray[np.uint32]
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+        """Which collections a batch touches (uint32[T], increasing), and this site's reports in each with it (int64[T]).
+
+        Run by each aggregator in the transaction that takes the batch: `before[touched] = counts` afterwards.
+
+        Args:
+            before: int64[collections of the plan], this site's reports that were taken already; not changed.
+            collection: uint32[R], the batch's collection indices, all below `len(before)`.
+
+        Raises:
+            RosterExceeded: the batch takes a collection beyond `max_clients`.
+        """
+        touched, reports = np.unique(collection, return_counts=True)
+        counts = before[touched] + reports
+        if len(counts) and counts.max() > self.max_clients:
+            worst = int(np.argmax(counts))
+            raise RosterExceeded(self.site, int(touched[worst]), int(counts[worst]), self.max_clients)
+        return touched, counts
+
+
+class Roster:
+    """An aggregator's own list of sites. Raises PartyInvalid where a site or a key is listed twice."""
+
+    def __init__(self, entries: Iterable[RosterEntry]) -> None:
+        self.entries = tuple(entries)
+        for what, values in (
+            ("site", [entry.site for entry in self.entries]),
+            ("key", [entry.key.id.hex() for entry in self.entries]),
+        ):
+            twice = [value for value, times in Counter(values).items() if times > 1]
+            if twice:
+                raise PartyInvalid(f"{what} {twice[0]} is on the roster twice")
+        self._by_site = {entry.site: entry for entry in self.entries}
+
+    def __repr__(self) -> str:
+        return f"Roster({len(self.entries)} sites)"
+
+    def __getitem__(self, site: str) -> RosterEntry:
+        """The entry of a site. Raises UnknownSite."""
+        try:
+            return self._by_site[site]
+        except KeyError:
+            raise UnknownSite(site) from None

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from crypto.errors import SignatureInvalid
+from crypto.signing import SigningKey
+from federation import plan_pb2 as pb
+from federation.errors import PlanInvalid, ReportTooLong
+from federation.plan import Plan, PlannedView, plan_from_bytes, plan_to_bytes
+from federation.signed_plan import DOMAIN, MAX_PLAN_BYTES, require_own_keys, sign_plan, verify_plan
+
+from .wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER, PLAN, TERMS, plan, view
+
+PINNED = COORDINATOR.sign.public
+SIGNED = sign_plan(PLAN, COORDINATOR.sign)
+
+
+def test_a_signed_plan_is_read_by_who_pinned_the_coordinator() -> None:
+    again = verify_plan(SIGNED, PINNED)
+    assert again.hash == PLAN.hash
+    assert again.wire == TERMS
+    for role, keys in (("leader", LEADER), ("helper", HELPER), ("collector", COLLECTOR)):
+        require_own_keys(again, role, keys.public)  # type: ignore[arg-type]
+    with pytest.raises(PlanInvalid, match="the plan's leader has the signing key"):
+        require_own_keys(again, "leader", HELPER.public)
+
+
+def test_another_coordinator_and_an_edited_plan_are_refused() -> None:
+    with pytest.raises(SignatureInvalid):
+        verify_plan(SIGNED, HELPER.sign.public)
+    looser = dataclasses.replace(PLAN, views=(dataclasses.replace(PLAN.views[0], min_clients=3), PLAN.views[1]))
+    later = dataclasses.replace(PLAN, wire=dataclasses.replace(TERMS, deadline_us=TERMS.deadline_us + 1))
+    signature = pb.SignedPlan.FromString(SIGNED).signature
+    for edited in (looser, later):
+        message = pb.SignedPlan(plan=plan_to_bytes(edited), signature=signature)
+        with pytest.raises(SignatureInvalid):
+            verify_plan(message.SerializeToString(), PINNED)
+
+
+def test_keys_and_deadline_are_in_the_hash_that_binds_every_share() -> None:
+    hashes = {
+        plan(terms=None).hash,
+        PLAN.hash,
+        plan(terms=dataclasses.replace(TERMS, deadline_us=0)).hash,
+        plan(terms=dataclasses.replace(TERMS, leader=HELPER.public, helper=LEADER.public)).hash,
+        plan(terms=dataclasses.replace(TERMS, collector=LEADER.public)).hash,
+    }
+    assert len(hashes) == 5
+    for the_plan in (PLAN, plan(terms=None), plan(terms=dataclasses.replace(TERMS, deadline_us=0))):
+        assert plan_from_bytes(plan_to_bytes(the_plan)).wire == the_plan.wire
+
+
+def signed(data: bytes, key: SigningKey = COORDINATOR.sign) -> bytes:
+    return pb.SignedPlan(plan=data, signature=key.sign(DOMAIN, data)).SerializeToString(deterministic=True)
+
+
+def test_bytes_that_are_no_canonical_signed_plan_are_refused() -> None:
+    for wrong in (b"", b"\xff", SIGNED[:-1], SIGNED + b"\x1a\x00", bytes(MAX_PLAN_BYTES + 1)):
+        with pytest.raises(PlanInvalid):
+            verify_plan(wrong, PINNED)
+
+
+def test_what_the_coordinator_signed_is_still_checked() -> None:
+    for wrong in (b"", b"\xff", plan_to_bytes(PLAN) + b"\x52\x00", plan_to_bytes(plan(terms=None))):
+        with pytest.raises(PlanInvalid):
+            verify_plan(signed(wrong), PINNED)
+    message = pb.Plan.FromString(plan_to_bytes(PLAN))
+    message.wire.leader.sign = bytes(31)
+    with pytest.raises(PlanInvalid, match="have 31, need 32"):
+        verify_plan(signed(message.SerializeToString(deterministic=True)), PINNED)
+    message = pb.Plan.FromString(plan_to_bytes(PLAN))
+    message.views[0].view = b"\x0a\x01v"
+    with pytest.raises(PlanInvalid, match="view"):
+        verify_plan(signed(message.SerializeToString(deterministic=True)), PINNED)
+
+
+def test_one_operator_is_not_both_aggregators() -> None:
+    half = dataclasses.replace(HELPER.public, seal=LEADER.public.seal)
+    for helper in (LEADER.public, half):
+        with pytest.raises(PlanInvalid, match="one operator"):
+            dataclasses.replace(TERMS, helper=helper)
+    with pytest.raises(PlanInvalid, match="64 bits"):
+        dataclasses.replace(TERMS, deadline_us=2**63)
+
+
+def test_a_plan_that_cannot_travel_is_not_signed() -> None:
+    with pytest.raises(PlanInvalid, match="keys and its deadline"):
+        sign_plan(plan(terms=None), COORDINATOR.sign)
+    long = dataclasses.replace(PLAN, views=(PlannedView(view("v", 2), np.arange(700_000) * DAY, 2),))
+    with pytest.raises(PlanInvalid, match="make several plans"):
+        sign_plan(long, COORDINATOR.sign)
+    wide = Plan(bytes(16), (PlannedView(view("w", 523_770), np.zeros(1, np.int64), 2),), "none", wire=TERMS)
+    with pytest.raises(ReportTooLong):
+        sign_plan(wide, COORDINATOR.sign)

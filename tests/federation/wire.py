@@ -1,0 +1,62 @@
+"""A small project for tests of the wire: keys, a plan of two views and three panes each, and sharded batches."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from crypto.sharing import SparseRows
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.features import Count
+from federation.keys import RoleKeys
+from federation.parties import Roster, RosterEntry
+from federation.plan import Plan, PlannedView, WireTerms
+from federation.protocol import HelperHalf, LeaderHalf, Reports, shard
+
+DAY = 86_400 * 10**6
+
+
+def role_keys(role: str, number: int) -> RoleKeys:
+    return RoleKeys.generate(role, np.random.default_rng(number).bytes)
+
+
+COORDINATOR, COLLECTOR, LEADER, HELPER, SITE, OTHER_SITE = (
+    role_keys(role, number)
+    for number, role in enumerate(("coordinator", "collector", "leader", "helper", "site-a", "site-b"))
+)
+TERMS = WireTerms(LEADER.public, HELPER.public, COLLECTOR.public, deadline_us=10 * DAY)
+ROSTER = Roster([RosterEntry("a", SITE.public.sign, 4), RosterEntry("b", OTHER_SITE.public.sign, 4)])
+
+
+def view(name: str, keys: int) -> FeatureView:
+    return FeatureView(
+        name,
+        entity=Entity("k", domain=range(keys)),
+        features=[Count("n")],
+        pane="1d",
+        bounds=Bounds(2, 3),
+        privacy=Privacy(rho=0.5, min_clients=2),
+    )
+
+
+def plan(number: int = 0, terms: WireTerms | None = TERMS) -> Plan:
+    views = (PlannedView(view(f"v{i}", i + 2), np.arange(3, dtype=np.int64) * DAY, 2) for i in range(2))
+    return Plan(bytes([number]) * 16, tuple(views), "discrete-gaussian", wire=terms)
+
+
+PLAN = plan()
+
+
+def halves(
+    collections: list[int], view_index: int = 1, seed: int = 0, of: Plan = PLAN
+) -> tuple[LeaderHalf, HelperHalf]:
+    """Reports of one view, each with value b + 1 in slot 0."""
+    count = len(collections)
+    slots = SparseRows(
+        np.arange(count + 1, dtype=np.int64),
+        np.zeros(count, np.int32),
+        np.arange(1, count + 1, dtype=np.int64),
+        of.views[view_index].layout.length,
+    )
+    reports = Reports(view_index, np.array(collections, np.uint32), slots)
+    return shard(of, reports, np.random.default_rng(seed).bytes)
