@@ -24,6 +24,7 @@ format: $(VENV)/.dev
 
 proto: $(VENV)/.dev
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. featurestore/view.proto federation/plan.proto federation/batch.proto
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. aggregator/aggregator.proto
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.shares

@@ -1,7 +1,123 @@
-"""The errors of leader, helper, key holder and collector, in one tree."""
+"""The errors of leader, helper, key holder and collector, in one tree. An expected refusal carries its numbers."""
 
 from __future__ import annotations
 
 
 class AggregatorError(Exception):
     """Anything that an aggregator or the collector refuses."""
+
+
+class MessageMalformed(AggregatorError):
+    """Bytes between aggregators or from the collector that are not what they should be."""
+
+
+class PlanUnknown(AggregatorError):
+    """A plan that was not opened here."""
+
+    def __init__(self, plan_hash: bytes) -> None:
+        self.plan_hash = plan_hash
+        super().__init__(f"plan {plan_hash.hex()[:16]}… was not opened here")
+
+
+class PlanTooLarge(AggregatorError):
+    """A plan with more collections than the aggregators can compare in one message."""
+
+    def __init__(self, have: int, most: int) -> None:
+        self.have, self.most = have, most
+        super().__init__(f"a plan of {have:,} collections; at most {most:,}: make several plans")
+
+
+class AlreadyCollected(AggregatorError):
+    """Reports of a plan that is closed: the collector has asked for its sums."""
+
+    def __init__(self, plan_hash: bytes) -> None:
+        self.plan_hash = plan_hash
+        super().__init__(f"plan {plan_hash.hex()[:16]}… takes no more reports: it was collected")
+
+
+class AfterDeadline(AggregatorError):
+    """A plan or reports that came after the plan's deadline."""
+
+    def __init__(self, deadline_us: int) -> None:
+        self.deadline_us = deadline_us
+        super().__init__(f"the plan's deadline, {deadline_us} µs since the epoch, has passed")
+
+
+class PaneCollected(AggregatorError):
+    """A pane that was opened, or refused, in another plan. It is opened once (DESIGN §4)."""
+
+    def __init__(self, view: str, pane_start: int) -> None:
+        self.view, self.pane_start = view, pane_start
+        super().__init__(f"view {view!r}: the pane of {pane_start} µs since the epoch was collected before")
+
+
+class BudgetExceeded(AggregatorError):
+    """The project's budget of a client-day does not cover this plan."""
+
+    def __init__(self, view: str, day: int, have: int, need: int) -> None:
+        self.view, self.day, self.have, self.need = view, day, have, need
+        super().__init__(f"view {view!r}: day {day} since 1970 has {have} µρ left, the view needs {need}")
+
+
+class JobConflict(AggregatorError):
+    """Other bytes under the id of a job or batch that is known."""
+
+    def __init__(self, job_id: bytes) -> None:
+        self.job_id = job_id
+        super().__init__(f"job {job_id.hex()} was given with other bytes before")
+
+
+class CommitmentConflict(AggregatorError):
+    """The leader commits to another set of reports than it did before."""
+
+
+class NotCommitted(AggregatorError):
+    """A collect from the helper before the leader has closed the plan with it."""
+
+    def __init__(self, plan_hash: bytes) -> None:
+        self.plan_hash = plan_hash
+        super().__init__(f"plan {plan_hash.hex()[:16]}… is still open: collect from the leader first")
+
+
+class HelperUnavailable(AggregatorError):
+    """The helper does not answer. What it has not answered is kept."""
+
+    def __init__(self, pending: int) -> None:
+        self.pending = pending
+        super().__init__(f"the helper does not answer; {pending} batch(es) of the plan wait for it")
+
+
+class HelperRefused(AggregatorError):
+    """The helper refuses what the leader asks, by its own reason."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        self.reason, self.text = reason, text
+        super().__init__(f"the helper refuses ({reason}): {text}")
+
+
+class StorageUnusable(AggregatorError):
+    """A file that cannot be opened, or is not the storage of this role."""
+
+
+class AddressUnusable(AggregatorError):
+    """A host and port that a service cannot listen on."""
+
+    def __init__(self, address: str, why: str) -> None:
+        self.address, self.why = address, why
+        super().__init__(f"cannot listen on {address}: {why}")
+
+
+class Refused(AggregatorError):
+    """What the other side answered: a refusal by its stable reason, with its numbers."""
+
+    def __init__(self, role: str, reason: str, text: str, numbers: dict[str, int]) -> None:
+        self.role, self.reason, self.text, self.numbers = role, reason, text, numbers
+        super().__init__(f"{role}: {text} ({reason})")
+
+
+class Unreachable(AggregatorError):
+    """An aggregator that did not answer in time."""
+
+    def __init__(self, role: str, address: str) -> None:
+        self.role, self.address = role, address
+        super().__init__(f"the {role} at {address} does not answer")

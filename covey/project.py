@@ -23,12 +23,18 @@ from .errors import UsageError
 
 FILE: Final = "covey.toml"
 KEYS: Final = "keys"
+DEFAULT_BUDGET_MICRO_RHO: Final = 100_000
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Project:
-    """The parties of a project, by their public keys."""
+    """The parties of a project, by their public keys, and what its aggregators allow.
+
+    Attributes:
+        budget_micro_rho: what all views together may cost a client-day, in millionths of ρ.
+        allow_noise_off: for tests and labs only: plans without noise are run.
+    """
 
     name: str
     coordinator: VerifyKey
@@ -36,6 +42,8 @@ class Project:
     leader: PublicKeys
     helper: PublicKeys
     roster: Roster
+    budget_micro_rho: int = DEFAULT_BUDGET_MICRO_RHO
+    allow_noise_off: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -72,6 +80,8 @@ class Project:
             leader=read.public_keys("leader"),
             helper=read.public_keys("helper"),
             roster=roster,
+            budget_micro_rho=read.whole(read.table("privacy"), "budget_micro_rho", "privacy"),
+            allow_noise_off=read.flag(read.table("privacy"), "allow_noise_off", "privacy"),
         )
 
     def to_toml(self) -> str:
@@ -81,6 +91,10 @@ class Project:
             "",
             "[project]",
             f'name = "{self.name}"',
+            "",
+            "[privacy]  # of this operator's aggregator: no plan can change it",
+            f"budget_micro_rho = {self.budget_micro_rho}  # what a client-day may cost, in millionths of rho",
+            f"allow_noise_off = {str(self.allow_noise_off).lower()}",
         ]
         lines += ["", "[coordinator]  # signs plans: every other party pins this key", _sign(self.coordinator)]
         for role in ("collector", "leader", "helper"):
@@ -129,6 +143,12 @@ class _Reader:
         found = table.get(key)
         if not isinstance(found, int) or isinstance(found, bool):
             raise UsageError(f"{self.path}, {where}: `{key} = N` is missing")
+        return found
+
+    def flag(self, table: dict[str, Any], key: str, where: str) -> bool:
+        found = table.get(key)
+        if not isinstance(found, bool):
+            raise UsageError(f"{self.path}, {where}: `{key} = true|false` is missing")
         return found
 
     def verify_key(self, table: dict[str, Any], where: str) -> VerifyKey:

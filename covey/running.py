@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,11 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a run did, view by view."""
+    """What a run did, view by view.
+
+    Attributes:
+        answers: over the wire, the code that each site answered with.
+    """
 
     store: Path
     noise: Literal["discrete-gaussian", "none"]
     views: tuple[ViewReport, ...]
+    answers: dict[str, str] = field(default_factory=dict)
 
     @property
     def opened(self) -> int:
@@ -53,6 +58,7 @@ def run(
     noise: Literal["on", "off"] = "on",
     min_clients: int | None = None,
     in_process: bool = False,
+    sites: int = 1,
     progress: Progress = lambda *_: None,
 ) -> RunReport:
     """Collect every pane that is not open yet, of whole UTC days that are over, and publish it.
@@ -64,7 +70,8 @@ def run(
         start, end: UTC midnights, [start, end); default: the days that hold events.
         noise: "off" is for tests and labs: releases are marked, and the exact sums are published.
         min_clients: k instead of the views' own; may only tighten, except with noise off.
-        in_process: run all roles in this process; needed until the wire exists.
+        in_process: run all roles in this process, instead of one process for each.
+        sites: over the wire and without `site_column`, hash the clients to so many sites.
 
     Raises:
         UsageError: options that do not fit together. EventsError: events that cannot be used.
@@ -74,8 +81,6 @@ def run(
     from edge_client.events import make_events, read_events
     from simulations.in_process import NoisePair, run_in_process
 
-    if not in_process:
-        raise UsageError("runs over real processes do not exist yet; add --in-process (in_process=True)")
     if noise not in ("on", "off"):
         raise UsageError(f"noise is 'on' or 'off', got {noise!r}")
     if min_clients is not None and min_clients < 1:
@@ -89,6 +94,24 @@ def run(
         if isinstance(events, str | Path)
         else events
     )
+    if not in_process:
+        from .wire import run_over_wire
+
+        over_wire, answers = run_over_wire(
+            chosen,
+            table,
+            Path(store),
+            client_column=client_column,
+            time_column=time_column,
+            site_column=site_column,
+            sites=sites,
+            noise="none" if noise == "off" else "discrete-gaussian",
+            min_clients=min_clients,
+            days=days,
+            clock=wall_clock,
+            progress=progress,
+        )
+        return RunReport(Path(store), "discrete-gaussian" if noise == "on" else "none", over_wire, answers)
     reports = run_in_process(
         chosen,
         make_events(table, client_column, time_column, site_column),

@@ -85,3 +85,30 @@ class ViewChanged(FeatureStoreError):
 
 class ReleaseRefused(FeatureStoreError):
     """A release that does not fit its view, or a pane that was opened before with other bytes."""
+
+
+class BadRequest(FeatureStoreError):
+    """A request to the feature server that cannot be read; names the field."""
+
+
+class RequestTooLarge(BadRequest):
+    """A request of more bytes, rows or numbers than the feature server answers at once."""
+
+
+class NameCollision(BadReference):
+    """Two columns of one answer would have the same name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"two columns of the answer would be called {name!r}; ask for full names (view__feature)")
+
+
+class UnknownFeatureService(NotFoundError):
+    """A feature service was asked for; this store has none."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no feature service {name!r}: this store has none; send `features` as view:feature")
+
+
+class AddressUnavailable(FeatureStoreError):
+    """The feature server cannot listen where it was told to."""

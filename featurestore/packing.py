@@ -48,7 +48,7 @@ def pack(view: FeatureView, rows: pa.Table) -> Packed:
     for i, served in enumerate(served_features(view)):
         values = rows.column(served.name)
         if served.shape == "list":
-            flat = pc.fill_null(pc.list_flatten(_filled(values, served.width)).cast(pa.float64()), np.nan)
+            flat = pc.fill_null(pc.list_flatten(_filled(values, served.width)).cast(pa.float64(), safe=False), np.nan)
             packed["values"][:, value_at : value_at + served.width] = flat.to_numpy().reshape(-1, served.width)
         else:
             packed["values"][:, value_at] = _floats(values)
@@ -96,7 +96,8 @@ def missing_rows(view: FeatureView, count: int) -> Packed:
 
 
 def _floats(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    values: npt.NDArray[np.float64] = pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy()
+    # unsafe: a count beyond 2**53 (an unproven report can make one) is rounded, and must not stop the publication
+    values: npt.NDArray[np.float64] = pc.fill_null(column.cast(pa.float64(), safe=False), np.nan).to_numpy()
     return values
 
 

@@ -3,6 +3,7 @@
     1. Parquet files are written beside the old ones          a crash leaves strays, removed at the next start
     2. the registry commits panes and list of files           from here on the publication counts
     3. RocksDB gets the latest row of every key, and a marker a crash is healed at the next start: marker < registry
+    4. each view's block is written, CURRENT.json renamed     likewise: block of another publication than the registry's
 
 Publishing the same release again changes nothing; other content under its id is refused.
 """
@@ -23,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from .block_writer import BlockWriter, Latest
 from .definitions import FeatureView
 from .errors import ReleaseRefused, StoreInUse
 from .keys import encode_key
@@ -87,6 +89,7 @@ class Publisher:
             self._registry = Registry(root / "registry.db", read_only=False)
             self._offline = Offline(root / "offline")
             self._online: OnlineStore = RocksOnline.open_writer(root / "online")
+            self._blocks = BlockWriter(root / "blocks")
             self._heal()
         except BaseException:
             os.close(self._lock)
@@ -109,7 +112,10 @@ class Publisher:
     def register(self, view: FeatureView) -> RegisteredView:
         """Make a view known; ViewChanged if another definition has its name."""
         layout_of(view)
-        return self._registry.register(view)
+        registered = self._registry.register(view)
+        if self._blocks.seq(registered) is None:
+            self._blocks.publish([Latest(registered)])
+        return registered
 
     def opened(self, view: FeatureView) -> npt.NDArray[np.int64]:
         """int64[P], the pane starts of a view that are published already (opened or void), increasing."""
@@ -138,8 +144,7 @@ class Publisher:
         if prepared:
             self._commit(seq, now, prepared)
             self._offline.remove([path for part in prepared for path in part.replaced])
-            for part in prepared:
-                self._put_latest(part.registered, seq)
+            self._blocks.publish([self._put_latest(part.registered, seq) for part in prepared])
         return PublishReport(sum(len(part.panes) for part in prepared), repeated)
 
     def _commit(self, seq: int, now: int, prepared: Sequence[_Prepared]) -> None:
@@ -251,7 +256,7 @@ class Publisher:
         keep = latest_issues(together, layout_of(view).keys)
         return together.take(pa.array(keep)), [file.path for file in old]
 
-    def _put_latest(self, registered: RegisteredView, seq: int) -> None:
+    def _put_latest(self, registered: RegisteredView, seq: int) -> Latest:
         """Bring the online rows of a view up to a publication: the rows of its latest pane end, in their latest issue."""
         view = registered.view
         last = self._registry.last_pane(registered.view_id)
@@ -263,16 +268,20 @@ class Publisher:
         issued = np.lexsort((rows.column("seq").to_numpy()[::keys], as_us(rows.column("released_at"))[::keys]))[-1]
         rows = rows.slice(int(issued) * keys, keys)
         marker = OnlineMarker(seq, last + view.pane_us, int(as_us(rows.column("released_at"))[0]))
-        self._online.put(registered.view_id, [encode_key(key) for key in view.entity.domain], pack(view, rows), marker)
+        packed = pack(view, rows)
+        self._online.put(registered.view_id, [encode_key(key) for key in view.entity.domain], packed, marker)
+        return Latest(registered, packed, marker)
 
     def _heal(self) -> None:
         """Remove strays of a crash, and bring online rows up to the registry."""
         self._offline.remove(list(self._offline.strays(self._registry.all_paths())))
+        latest: list[Latest] = []
         for registered in self._registry.views():
             seq = self._registry.last_seq(registered.view_id)
             marker = self._online.marker(registered.view_id)
-            if seq > (0 if marker is None else marker.seq):
-                self._put_latest(registered, seq)
+            if seq > (0 if marker is None else marker.seq) or self._blocks.seq(registered) != seq:
+                latest.append(self._put_latest(registered, seq) if seq else Latest(registered))
+        self._blocks.publish(latest)
 
 
 def _lock(root: Path) -> int:

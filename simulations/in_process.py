@@ -51,14 +51,14 @@ class ViewReport:
     """What became of one view in a run. Pane lists are pane starts in µs since the epoch.
 
     Attributes:
-        reports: number of reports that went through the protocol (known in one process only).
+        reports: number of reports that went through the protocol; None over the wire, where nobody may know it.
         already_open: panes that an earlier run had published; they were skipped.
         days_not_over: UTC days (since the epoch) that have not ended, or whose releases are not due yet.
         dropped: events that were not counted.
     """
 
     view: str
-    reports: int
+    reports: int | None
     opened: int
     void: int
     already_open: tuple[int, ...]
@@ -116,13 +116,10 @@ def _run_view(
     progress: Progress,
 ) -> ViewReport:
     progress(view.name, "compute", 0, 1)
-    asked = np.arange(*days) if days is not None else days_with_events(view, events)
-    is_over = (asked + 1) * DAY_US + view.release_delay_us <= clock()
-    panes = (asked[is_over, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us).reshape(-1)
-    is_open = np.isin(panes, publisher.opened(view))
-    contributions = compute(view, events, interval=_interval(asked[is_over]))
+    choice = choose_panes(view, events, publisher.opened(view), days, clock())
+    todo = choice.todo
+    contributions = compute(view, events, interval=choice.interval)
     progress(view.name, "compute", 1, 1)
-    todo = panes[~is_open]
     reports = opened = void = done = 0
     for chunk in _chunks(view, todo):
         plan = Plan(
@@ -157,8 +154,8 @@ def _run_view(
         reports,
         opened,
         void,
-        tuple(panes[is_open].tolist()),
-        tuple(asked[~is_over].tolist()),
+        tuple(choice.already_open.tolist()),
+        tuple(choice.days_not_over.tolist()),
         contributions.dropped,
     )
 
@@ -198,10 +195,31 @@ class _Counted:
         return samples
 
 
-def _interval(days: npt.NDArray[np.int64]) -> tuple[int, int]:
-    if len(days) == 0:
-        return (0, 0)
-    return int(days[0]) * DAY_US, (int(days[-1]) + 1) * DAY_US
+@dataclass(frozen=True, eq=False)
+class PaneChoice:
+    """Which panes of a view a run collects: int64 arrays of pane starts (µs), and of UTC days.
+
+    Attributes:
+        interval: [from, to) in µs around all chosen days, those that are open already included.
+    """
+
+    todo: npt.NDArray[np.int64]
+    already_open: npt.NDArray[np.int64]
+    days_not_over: npt.NDArray[np.int64]
+    interval: tuple[int, int]
+
+
+def choose_panes(
+    view: FeatureView, events: Events, opened: npt.NDArray[np.int64], days: tuple[int, int] | None, now: int
+) -> PaneChoice:
+    """The panes of whole days that are over and not open yet; `days` defaults to those that hold events."""
+    asked = np.arange(*days) if days is not None else days_with_events(view, events)
+    is_over = (asked + 1) * DAY_US + view.release_delay_us <= now
+    panes = (asked[is_over, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us).reshape(-1)
+    is_open = np.isin(panes, opened)
+    over = asked[is_over]
+    interval = (int(over[0]) * DAY_US, (int(over[-1]) + 1) * DAY_US) if len(over) else (0, 0)
+    return PaneChoice(panes[~is_open], panes[is_open], asked[~is_over], interval)
 
 
 def _chunks(view: FeatureView, panes: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:

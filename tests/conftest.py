@@ -1,4 +1,4 @@
-"""`--seeds N`: how many seeds each seeded simulation runs (a test with a `seed` argument); few by default."""
+"""`--seeds N`: how many seeds each seeded simulation runs (a test with a `simulation_seed` argument); few by default."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "seed" in metafunc.fixturenames:
-        metafunc.parametrize("seed", range(metafunc.config.getoption("--seeds")))
+    if "simulation_seed" in metafunc.fixturenames:
+        metafunc.parametrize("simulation_seed", range(metafunc.config.getoption("--seeds")))

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from covey.errors import FAILURE, INTERRUPTED, exit_code
 
-from . import demo, explain, keys, reads, run, serve
+from . import demo, explain, keys, reads, run, serve, start
 
 app = typer.Typer(
     name="covey",
@@ -42,6 +42,7 @@ app.command("history")(reads.history)
 app.command("join")(reads.join)
 app.command("serve")(serve.serve)
 app.add_typer(keys.app, name="keys")
+app.add_typer(start.app, name="start")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,11 +27,12 @@ def run(
     time_column: Annotated[str, typer.Option(help="When it happened; a view may name another column.")],
     store: Annotated[Path, typer.Option(help="The store's directory; made if it does not exist.")],
     in_process: Annotated[
-        bool, typer.Option("--in-process", help="Run all roles in this process (the only way so far).")
+        bool, typer.Option("--in-process", help="Run all roles in this process, instead of one process for each.")
     ] = False,
     site_column: Annotated[
         str | None, typer.Option(help="Which site holds it; an identity is (site, client). Default: one site.")
     ] = None,
+    sites: Annotated[int, typer.Option(min=1, help="Without --site-column: hash the clients to so many sites.")] = 1,
     start: Annotated[
         datetime | None, typer.Option("--from", formats=_DATES, help="First UTC day. Default: the days with events.")
     ] = None,
@@ -72,6 +74,7 @@ def run(
             noise="off" if noise == "off" else "on",
             min_clients=min_clients,
             in_process=in_process,
+            sites=sites,
             progress=progress,
         )
     if as_json:
@@ -87,8 +90,12 @@ def _print(report: RunReport, talk: Console) -> None:
     table = Table("view", "reports", "opened", "void", "already open", title=f"{report.store}")
     for view in report.views:
         counts = (view.reports, view.opened, view.void, len(view.already_open))
-        table.add_row(view.view, *(f"{count:,}" for count in counts))
+        table.add_row(view.view, *("–" if count is None else f"{count:,}" for count in counts))
     Console().print(table)
+    codes = Counter(code for code in report.answers.values() if code != "OK")
+    for code, count in codes.most_common():
+        who = ", ".join(sorted(site for site, answer in report.answers.items() if answer == code)[:5])
+        talk.print(f"{count} site(s) answered {code}: {who}{' …' if count > 5 else ''}", markup=False)
     for view in report.views:
         for line in _remarks(view):
             talk.print(f"{view.view}: {line}", markup=False)
@@ -125,6 +132,7 @@ def _as_dict(report: RunReport) -> dict[str, object]:
     return {
         "store": str(report.store),
         "noise": report.noise,
+        "answers": report.answers,
         "views": [
             {
                 "view": view.view,

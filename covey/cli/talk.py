@@ -18,6 +18,7 @@ _VERBS = {
     "noise": "drawing noise (leader and helper)",
     "publish": "opened and published",
     "train": "joined and trained",
+    "sites": "sites answered",
 }
 _MANY = 6
 

@@ -56,7 +56,7 @@ def run_demo(picture: Path, keep: Path | None = None) -> None:
                 )
             print_models(out, models)
     print_privacy(out, [(view.name, layout_of(view).micro_rho) for view in views], views[0].privacy.delta, epsilon)
-    total = sum(report.reports for report in reports)
+    total = sum(report.reports or 0 for report in reports)
     out.print(f"{total:,} reports went through the protocol; {time.monotonic() - started:.0f} s in all.")
     out.print(_next_steps(keep), soft_wrap=True)
 

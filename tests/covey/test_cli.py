@@ -101,13 +101,6 @@ class TestRun:
             assert set(store.releases("visits")["noise"].to_pylist()) == {"none"}
         assert covey(*run_arguments, "--noise", "some")[0] == 2
 
-    def test_without_in_process_it_says_that_the_wire_does_not_exist_yet(
-        self, covey: Covey, run_arguments: list[str]
-    ) -> None:
-        code, _, err = covey(*run_arguments[:-1])
-        assert code == 2
-        assert "--in-process" in err
-
     def test_a_changed_view_under_an_old_name_is_refused(
         self, covey: Covey, run_arguments: list[str], project: Path
     ) -> None:

@@ -52,7 +52,5 @@ def test_run_takes_one_view_and_a_table(project: Path) -> None:
     table = pq.read_table(project / "events.parquet")
     settings = {"store": project / "s", "client_column": "who", "time_column": "at"}
     assert run(view, table, **settings, in_process=True).opened == 3
-    with pytest.raises(UsageError, match="--in-process"):
-        run(view, table, **settings)
     with pytest.raises(UsageError, match="no feature view"):
         run([], table, **settings, in_process=True)

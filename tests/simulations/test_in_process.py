@@ -37,11 +37,11 @@ def published(directory: Path, view: str) -> list[dict[str, Any]]:
 
 
 def test_an_interrupted_run_that_is_repeated_ends_as_one_that_was_not(
-    views: Sequence[FeatureView], tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+    views: Sequence[FeatureView], tmp_path: Path, simulation_seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C at random steps, many times; days are small chunks, so that there is something in the middle."""
     monkeypatch.setattr(in_process, "CHUNK_ELEMENTS", 1)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(simulation_seed)
     for _ in range(6):
         left = int(rng.integers(1, 30))
 
@@ -52,7 +52,7 @@ def test_an_interrupted_run_that_is_repeated_ends_as_one_that_was_not(
                 raise KeyboardInterrupt
 
         try:
-            run(views, tmp_path / "cut", progress=stop, seed=seed)
+            run(views, tmp_path / "cut", progress=stop, seed=simulation_seed)
         except KeyboardInterrupt:
             continue
     run(views, tmp_path / "cut")

@@ -1,0 +1,137 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Signed(_message.Message):
+    __slots__ = ("body", "signature")
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    body: bytes
+    signature: bytes
+    def __init__(self, body: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class Refusal(_message.Message):
+    __slots__ = ("reason", "text", "numbers")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    text: str
+    numbers: _containers.RepeatedCompositeFieldContainer[Number]
+    def __init__(self, reason: _Optional[str] = ..., text: _Optional[str] = ..., numbers: _Optional[_Iterable[_Union[Number, _Mapping]]] = ...) -> None: ...
+
+class Number(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: int
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+
+class Job(_message.Message):
+    __slots__ = ("plan_hash", "job_id", "half", "verdicts")
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    HALF_FIELD_NUMBER: _ClassVar[int]
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    plan_hash: bytes
+    job_id: bytes
+    half: bytes
+    verdicts: bytes
+    def __init__(self, plan_hash: _Optional[bytes] = ..., job_id: _Optional[bytes] = ..., half: _Optional[bytes] = ..., verdicts: _Optional[bytes] = ...) -> None: ...
+
+class JobAnswer(_message.Message):
+    __slots__ = ("plan_hash", "job_id", "job_digest", "verdicts", "refusal")
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    JOB_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    plan_hash: bytes
+    job_id: bytes
+    job_digest: bytes
+    verdicts: bytes
+    refusal: Refusal
+    def __init__(self, plan_hash: _Optional[bytes] = ..., job_id: _Optional[bytes] = ..., job_digest: _Optional[bytes] = ..., verdicts: _Optional[bytes] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
+
+class Commitment(_message.Message):
+    __slots__ = ("plan_hash", "counts", "digests")
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    plan_hash: bytes
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    digests: bytes
+    def __init__(self, plan_hash: _Optional[bytes] = ..., counts: _Optional[_Iterable[int]] = ..., digests: _Optional[bytes] = ...) -> None: ...
+
+class CollectRequest(_message.Message):
+    __slots__ = ("plan_hash",)
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    plan_hash: bytes
+    def __init__(self, plan_hash: _Optional[bytes] = ...) -> None: ...
+
+class SharePart(_message.Message):
+    __slots__ = ("view", "signature", "sealed")
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    view: int
+    signature: bytes
+    sealed: bytes
+    def __init__(self, view: _Optional[int] = ..., signature: _Optional[bytes] = ..., sealed: _Optional[bytes] = ...) -> None: ...
+
+class OpenPlanRequest(_message.Message):
+    __slots__ = ("signed_plan",)
+    SIGNED_PLAN_FIELD_NUMBER: _ClassVar[int]
+    signed_plan: bytes
+    def __init__(self, signed_plan: _Optional[bytes] = ...) -> None: ...
+
+class OpenPlanReply(_message.Message):
+    __slots__ = ("plan_hash",)
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    plan_hash: bytes
+    def __init__(self, plan_hash: _Optional[bytes] = ...) -> None: ...
+
+class SubmitRequest(_message.Message):
+    __slots__ = ("batch",)
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    batch: bytes
+    def __init__(self, batch: _Optional[bytes] = ...) -> None: ...
+
+class SubmitReply(_message.Message):
+    __slots__ = ("pending", "verdicts")
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    pending: bool
+    verdicts: bytes
+    def __init__(self, pending: bool = ..., verdicts: _Optional[bytes] = ...) -> None: ...
+
+class StatusRequest(_message.Message):
+    __slots__ = ("plan_hash",)
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    plan_hash: bytes
+    def __init__(self, plan_hash: _Optional[bytes] = ...) -> None: ...
+
+class StatusReply(_message.Message):
+    __slots__ = ("role", "plans")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    PLANS_FIELD_NUMBER: _ClassVar[int]
+    role: str
+    plans: _containers.RepeatedCompositeFieldContainer[PlanStatus]
+    def __init__(self, role: _Optional[str] = ..., plans: _Optional[_Iterable[_Union[PlanStatus, _Mapping]]] = ...) -> None: ...
+
+class PlanStatus(_message.Message):
+    __slots__ = ("plan_hash", "state", "deadline_us", "pending")
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_US_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    plan_hash: bytes
+    state: str
+    deadline_us: int
+    pending: int
+    def __init__(self, plan_hash: _Optional[bytes] = ..., state: _Optional[str] = ..., deadline_us: _Optional[int] = ..., pending: _Optional[int] = ...) -> None: ...

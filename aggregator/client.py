@@ -1,0 +1,170 @@
+"""Leader and helper from outside, over gRPC: for the coordinator, the collector, and the leader's way to the helper.
+
+Every call may be repeated (the aggregators answer a repeat with the same bytes), so what does not answer is asked again
+until `patience_s` is over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import grpc
+
+from federation.keys import RoleKeys
+from federation.parties import Aggregator
+from federation.plan import Plan
+from federation.protocol import NoisedShares
+
+from . import aggregator_pb2 as pb
+from . import aggregator_pb2_grpc as pb_grpc
+from .errors import PlanUnknown, Refused, Unreachable
+from .leader import Submitted
+from .messages import collect_request, shares_from_parts
+from .rpc import CHANNEL_OPTIONS, error_of
+
+CALL_S: Final = 60.0
+"""The longest that one call for a batch may take."""
+COLLECT_S: Final = 600.0
+"""The longest that one collect may take: noise is drawn in it, some 20 µs a value."""
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 1.0
+_HELPER_UNAVAILABLE: Final = "HELPER_UNAVAILABLE"
+
+_T = TypeVar("_T")
+
+
+class HelperLink:
+    """The leader's connection to the helper: a `leader.HelperLink`. Asked once; the leader keeps what is not answered."""
+
+    def __init__(self, address: str, *, call_s: float = CALL_S) -> None:
+        self._address, self._call_s = address, call_s
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._stub = pb_grpc.HelperStub(self._channel)  # type: ignore[no-untyped-call]
+
+    def open_plan(self, signed: bytes) -> None:
+        """Pass a signed plan on. Raises Refused and Unreachable."""
+        request = pb.OpenPlanRequest(signed_plan=signed)
+        self._call(lambda: self._stub.OpenPlan(request, timeout=self._call_s))
+
+    def aggregate(self, job: bytes) -> bytes:
+        """A signed job → the signed answer. Raises Refused and Unreachable."""
+        return self._signed(self._stub.Aggregate, job)
+
+    def commit(self, commitment: bytes) -> bytes:
+        """The leader's signed commitment → the helper's. Raises Refused and Unreachable."""
+        return self._signed(self._stub.Commit, commitment)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def _signed(self, call: Callable[..., pb.Signed], data: bytes) -> bytes:
+        request = pb.Signed.FromString(data)
+        reply = self._call(lambda: call(request, timeout=self._call_s))
+        return reply.SerializeToString(deterministic=True)
+
+    def _call(self, call: Callable[[], _T]) -> _T:
+        try:
+            return call()
+        except grpc.RpcError as failure:
+            raise error_of(failure, "helper", self._address) from None
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a plan is at one aggregator."""
+
+    plan_hash: bytes
+    state: str
+    deadline_us: int
+    pending: int
+
+
+class Aggregators:
+    """Both aggregators, as the coordinator and the collector reach them.
+
+    Args:
+        patience_s: how long to go on asking where nobody answers.
+    """
+
+    def __init__(self, leader: str, helper: str, *, patience_s: float = 30.0) -> None:
+        self._addresses: dict[Aggregator, str] = {"leader": leader, "helper": helper}
+        self._patience_s = patience_s
+        self._channels = {
+            role: grpc.insecure_channel(address, options=CHANNEL_OPTIONS) for role, address in self._addresses.items()
+        }
+        self._leader = pb_grpc.LeaderStub(self._channels["leader"])  # type: ignore[no-untyped-call]
+        self._helper = pb_grpc.HelperStub(self._channels["helper"])  # type: ignore[no-untyped-call]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        for channel in self._channels.values():
+            channel.close()
+
+    def open_plan(self, signed: bytes) -> bytes:
+        """Run by the coordinator: open a plan at both. Returns its hash. Raises Refused and Unreachable."""
+        request = pb.OpenPlanRequest(signed_plan=signed)
+        self._ask("helper", lambda: self._helper.OpenPlan(request, timeout=CALL_S))
+        reply = self._ask("leader", lambda: self._leader.OpenPlan(request, timeout=CALL_S))
+        return bytes(reply.plan_hash)
+
+    def submit(self, batch: bytes) -> Submitted:
+        """Run by the coordinator: pass a sealed batch on. Raises Refused and Unreachable.
+
+        A batch that is `pending` is kept by the leader: it may be submitted again for its verdicts, and need not be.
+        """
+        request = pb.SubmitRequest(batch=batch)
+        reply = self._ask("leader", lambda: self._leader.Submit(request, timeout=CALL_S))
+        return Submitted(reply.pending, reply.verdicts)
+
+    def collect(self, plan: Plan, keys: RoleKeys) -> tuple[NoisedShares, NoisedShares]:
+        """Run by the collector: close the plan and fetch both noised shares, for `federation.protocol.open_shares`.
+
+        Raises:
+            Refused: by name, also HELPER_UNAVAILABLE. Unreachable. And as `SealedShare.open`: an aggregator's share
+            that is not what its signature and the plan say.
+        """
+        request = pb.Signed.FromString(collect_request(plan, keys.sign))
+        return self._shares(plan, keys, "leader", request), self._shares(plan, keys, "helper", request)
+
+    def status(self, role: Aggregator, plan_hash: bytes = b"") -> list[Status]:
+        """The state of one plan, or of all, at one aggregator. Raises Refused and Unreachable."""
+        stub = self._leader if role == "leader" else self._helper
+        reply = self._ask(role, lambda: stub.Status(pb.StatusRequest(plan_hash=plan_hash), timeout=CALL_S))
+        return [Status(plan.plan_hash, plan.state, plan.deadline_us, plan.pending) for plan in reply.plans]
+
+    def _shares(self, plan: Plan, keys: RoleKeys, role: Aggregator, request: pb.Signed) -> NoisedShares:
+        if plan.wire is None:
+            raise PlanUnknown(plan.hash)
+        stub = self._leader if role == "leader" else self._helper
+        sealed = self._ask(role, lambda: shares_from_parts(plan, stub.Collect(request, timeout=COLLECT_S)))
+        key = plan.wire.keys_of(role).sign
+        opened = [share.open(plan, view, role, keys.seal, key) for view, share in enumerate(sealed)]
+        return NoisedShares(role, tuple(outcomes for outcomes, _ in opened), tuple(shares for _, shares in opened))
+
+    def _ask(self, role: Aggregator, call: Callable[[], _T]) -> _T:
+        """Call, and again while nobody answers and patience lasts."""
+        wait_s, until = _FIRST_WAIT_S, time.monotonic() + self._patience_s
+        while True:
+            try:
+                return call()
+            except grpc.RpcError as failure:
+                error = error_of(failure, role, self._addresses[role])
+            away = isinstance(error, Unreachable) or (
+                isinstance(error, Refused) and error.reason == _HELPER_UNAVAILABLE
+            )
+            if not away or time.monotonic() + wait_s > until:
+                raise error
+            time.sleep(wait_s)
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)

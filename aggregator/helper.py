@@ -1,0 +1,144 @@
+"""The helper: answers the leader's jobs, commits with it, and gives the collector its noised share.
+
+Aggregate   job ──► check, open ──► {sums, ids, answer} in one transaction ──► answer; a repeat gives the same answer
+Commit      leader's counts and digests ──► {closed, both commitments} in one transaction ──► its own
+Collect     {charge, noised share} in one transaction ──► the same bytes, always
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from crypto.errors import CryptoError
+from crypto.signing import VerifyKey
+from federation.batch import SealedHalf, open_half
+from federation.errors import FederationError
+from federation.plan import Plan
+
+from .errors import AggregatorError, AlreadyCollected, CommitmentConflict, JobConflict, PlanUnknown
+from .messages import (
+    ANSWER_DOMAIN,
+    COMMITMENT_DOMAIN,
+    JOB_DOMAIN,
+    Answer,
+    Job,
+    SealedShare,
+    Signed,
+    Verdict,
+    commitment_from_bytes,
+    commitment_to_bytes,
+    job_digest,
+    plan_of,
+    sign,
+    verdicts_from,
+)
+from .party import Party, take_of
+from .refusals import INTERNAL, refusal_of
+from .storage import StoredPlan
+
+GRACE_US: Final = 86_400 * 10**6
+"""How long after the deadline the helper takes what the leader received before it: a helper may have been down."""
+
+
+class Helper(Party):
+    """The aggregator that holds seeds."""
+
+    role = "helper"
+
+    def aggregate(self, data: bytes) -> bytes:
+        """Take one batch of the leader's, whole but for duplicate ids, or refuse it: recorded, signed, for good.
+
+        Raises:
+            MessageMalformed, PlanUnknown, SignatureInvalid: not a job of this plan's leader.
+            JobConflict, AlreadyCollected: it changes nothing.
+        """
+        signed = Signed.from_bytes(data)
+        stored, plan = self._opened(plan_of(signed))
+        body = signed.verify(JOB_DOMAIN, _leader_of(plan))
+        job, digest = Job.from_bytes(body), job_digest(body)
+        answer = self._recorded(stored.number, job, digest) or self._answer(stored, plan, job, digest)
+        return sign(ANSWER_DOMAIN, answer, self.keys.sign)
+
+    def commit(self, data: bytes) -> bytes:
+        """Take no more reports; remember the leader's commitment, and answer with the helper's own.
+
+        Raises:
+            MessageMalformed, PlanUnknown, SignatureInvalid. CommitmentConflict: another one than before.
+        """
+        signed = Signed.from_bytes(data)
+        stored, plan = self._opened(plan_of(signed))
+        other = signed.verify(COMMITMENT_DOMAIN["leader"], _leader_of(plan))
+        commitment_from_bytes(plan, other)
+        with self.storage.transaction():
+            stored, _ = self._opened(plan.hash)
+            if stored.own is None:
+                own = commitment_to_bytes(plan, self._commitment(stored.number, plan))
+                self.storage.close_plan(stored.number, own, other)
+            elif stored.other != other:
+                raise CommitmentConflict("the leader committed to another set of reports before")
+            else:
+                own = stored.own
+        return sign(COMMITMENT_DOMAIN["helper"], own, self.keys.sign)
+
+    def collect(self, data: bytes) -> list[SealedShare]:
+        """The helper's noised shares, for the collector. Raises as `Party._noised`."""
+        return self._noised(self._asked_by_collector(data)[1])
+
+    def _recorded(self, number: int, job: Job, digest: bytes) -> bytes | None:
+        found = self.storage.job(number, job.job_id)
+        if found is None:
+            return None
+        if found[0] != digest:
+            raise JobConflict(job.job_id)
+        return found[1]
+
+    def _answer(self, stored: StoredPlan, plan: Plan, job: Job, digest: bytes) -> bytes:
+        """Decide on a new job and record what was decided. A refusal is recorded too: the leader takes none then."""
+        try:
+            return self._take(stored, plan, job, digest)
+        except (AlreadyCollected, JobConflict):
+            raise
+        except (AggregatorError, FederationError, CryptoError) as error:
+            refusal = refusal_of(error)
+            if refusal.reason == INTERNAL:  # nothing that may pass is recorded
+                raise
+            answer = Answer(plan.hash, job.job_id, digest, b"", refusal).to_bytes()
+        with self.storage.transaction():
+            if (before := self._recorded(stored.number, job, digest)) is not None:
+                return before
+            if (now := self.storage.plan(plan.hash)) is None or now.state != "open":
+                raise AlreadyCollected(plan.hash)
+            self.storage.record(stored.number, job.job_id, digest, answer)
+        return answer
+
+    def _take(self, stored: StoredPlan, plan: Plan, job: Job, digest: bytes) -> bytes:
+        until_us = stored.deadline_us + GRACE_US
+        self._require_open(plan.hash, until_us)
+        sealed = SealedHalf.from_bytes(job.half)
+        half = open_half("helper", plan, self.keys.seal, self.settings.roster, sealed)
+        header = sealed.signed.header
+        verdicts = verdicts_from(job.verdicts, len(header)).copy()
+        with self.storage.transaction():
+            if (before := self._recorded(stored.number, job, digest)) is not None:
+                return before
+            self._require_open(plan.hash, until_us)
+            verdicts[self.storage.known(stored.number, header.report_ids)] = Verdict.DUPLICATE
+            taken = verdicts == Verdict.TAKEN
+            if taken.any():
+                mine = take_of(half, taken)
+                before_counts = self.storage.site_counts(stored.number, header.site, plan.offsets[-1])
+                touched, counts = self.settings.roster[header.site].count(before_counts, mine.collection)
+                self.storage.set_site_counts(stored.number, header.site, touched, counts)
+                self.storage.add_reports(stored.number, mine.collection, mine.report_ids)
+                self._add(stored.number, plan, mine)
+            answer = Answer(plan.hash, job.job_id, digest, verdicts.astype(np.uint8).tobytes()).to_bytes()
+            self.storage.record(stored.number, job.job_id, digest, answer)
+        return answer
+
+
+def _leader_of(plan: Plan) -> VerifyKey:
+    if plan.wire is None:
+        raise PlanUnknown(plan.hash)
+    return plan.wire.leader.sign

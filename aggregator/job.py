@@ -1,0 +1,77 @@
+"""What a coordinator is asked to do, as a file: written by `covey run`, read by the ServerApp. Paths only, no secret."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import AggregatorError
+
+
+class JobMalformed(AggregatorError):
+    """A job file that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One collection to run.
+
+    Attributes:
+        plan: canonical bytes of the plan, with its parties.
+        keys: the folder with the coordinator's and the collector's keys.
+        leader, helper: `host:port` of the services.
+        store: the project directory whose store gets the releases.
+        sites: how many nodes are waited for, `seconds` how long the sites have.
+        result: the file that appears when, and only when, all is published.
+        progress: a file that gets one JSON line a site's answer.
+    """
+
+    plan: bytes
+    keys: Path
+    leader: str
+    helper: str
+    store: Path
+    sites: int
+    seconds: float
+    result: Path
+    progress: Path
+
+    def save(self, path: Path) -> None:
+        """Write the job file."""
+        data = {
+            "plan": base64.b64encode(self.plan).decode("ascii"),
+            "leader": self.leader,
+            "helper": self.helper,
+            "sites": self.sites,
+            "seconds": self.seconds,
+            **{name: str(getattr(self, name).absolute()) for name in ("keys", "store", "result", "progress")},
+        }
+        path.write_text(json.dumps(data), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Job:
+        """Read a job file. Raises JobMalformed."""
+        try:
+            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return cls(
+                base64.b64decode(data["plan"], validate=True),
+                Path(data["keys"]),
+                str(data["leader"]),
+                str(data["helper"]),
+                Path(data["store"]),
+                int(data["sites"]),
+                float(data["seconds"]),
+                Path(data["result"]),
+                Path(data["progress"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise JobMalformed(f"{path} is no job of a coordinator: {error}") from None
+
+    def finish(self, result: dict[str, object]) -> None:
+        """Rename the result into place: the collection is published."""
+        partial = self.result.with_suffix(".partial")
+        partial.write_text(json.dumps(result), encoding="utf-8")
+        partial.replace(self.result)

@@ -1,0 +1,80 @@
+"""Refusals as data: a stable reason, a text and numbers. What is expected crosses the wire so; all else is `INTERNAL`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from crypto import errors as crypto
+from crypto.errors import CryptoError
+from federation import errors as federation
+from federation.errors import FederationError
+
+from . import aggregator_pb2 as pb
+from . import errors as own
+from .errors import AggregatorError
+
+REASONS: Final[dict[type[Exception], str]] = {
+    # of a plan
+    federation.PlanInvalid: "PLAN_INVALID",
+    federation.ReportTooLong: "REPORT_TOO_LONG",
+    federation.NoiseRefused: "NOISE_REFUSED",
+    own.PlanUnknown: "PLAN_UNKNOWN",
+    own.PlanTooLarge: "PLAN_TOO_LARGE",
+    own.PaneCollected: "PANE_COLLECTED",
+    own.BudgetExceeded: "BUDGET_EXCEEDED",
+    # of a batch
+    federation.BatchMalformed: "BATCH_MALFORMED",
+    federation.BatchTooLarge: "BATCH_TOO_LARGE",
+    federation.BatchOfAnotherPlan: "BATCH_OF_ANOTHER_PLAN",
+    federation.DigestMismatch: "DIGEST_MISMATCH",
+    federation.PartyInvalid: "PARTY_INVALID",
+    federation.UnknownSite: "UNKNOWN_SITE",
+    federation.RosterExceeded: "ROSTER_EXCEEDED",
+    federation.ReportRefused: "REPORT_REFUSED",
+    federation.DuplicateReport: "DUPLICATE_REPORT",
+    crypto.SealBroken: "SEAL_BROKEN",
+    crypto.FieldElementOutOfRange: "FIELD_ELEMENT_OUT_OF_RANGE",
+    own.AfterDeadline: "AFTER_DEADLINE",
+    own.AlreadyCollected: "COLLECTED",
+    # of any message
+    crypto.SignatureInvalid: "SIGNATURE_INVALID",
+    own.MessageMalformed: "MESSAGE_MALFORMED",
+    own.JobConflict: "JOB_CONFLICT",
+    own.CommitmentConflict: "COMMITMENT_CONFLICT",
+    own.NotCommitted: "NOT_COMMITTED",
+    own.HelperUnavailable: "HELPER_UNAVAILABLE",
+    own.HelperRefused: "HELPER_REFUSED",
+}
+INTERNAL: Final = "INTERNAL"
+
+Expected = (AggregatorError, FederationError, CryptoError)
+"""What may be refused by name; no text or number of these trees is a client's."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why something was not done."""
+
+    reason: str
+    text: str
+    numbers: dict[str, int]
+
+    def to_message(self) -> pb.Refusal:
+        """As protobuf."""
+        numbers = [pb.Number(name=name, value=value) for name, value in sorted(self.numbers.items())]
+        return pb.Refusal(reason=self.reason, text=self.text, numbers=numbers)
+
+    @classmethod
+    def from_message(cls, message: pb.Refusal) -> Refusal:
+        """From protobuf."""
+        return cls(message.reason, message.text, {number.name: number.value for number in message.numbers})
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """The refusal that an error stands for. An unexpected one tells nothing about itself."""
+    for kind in type(error).__mro__:
+        if kind in REASONS:
+            numbers = {name: value for name, value in vars(error).items() if type(value) is int}
+            return Refusal(REASONS[kind], str(error), numbers)
+    return Refusal(INTERNAL, "an internal error; the log of the service has it", {})

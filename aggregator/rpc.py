@@ -1,0 +1,74 @@
+"""What both ends of a gRPC connection agree on: sizes, and how a refusal crosses the wire.
+
+A refusal is a status code, and in the trailing metadata a `Refusal` with its stable reason and numbers. An error that
+nobody expected is INTERNAL and says nothing; its traceback is in the log of the service.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from . import aggregator_pb2 as pb
+from .errors import AggregatorError, Refused, Unreachable
+from .refusals import INTERNAL, Refusal
+
+MAX_MESSAGE_BYTES: Final = 8 * 2**20
+"""A batch has 4 MiB and a commitment 5 at most."""
+PART_BYTES: Final = 2**20
+REFUSAL_KEY: Final = "covey-refusal-bin"
+
+OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+)
+CHANNEL_OPTIONS: Final = (
+    *OPTIONS,
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # its own backoff: another client's failures do not slow this one
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
+SERVER_OPTIONS: Final = (*OPTIONS, ("grpc.so_reuseport", 0))  # a port in use is an error, not a second listener
+
+_AWAY: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+_CODES: Final = {
+    INTERNAL: grpc.StatusCode.INTERNAL,
+    "HELPER_UNAVAILABLE": grpc.StatusCode.UNAVAILABLE,
+    "PLAN_UNKNOWN": grpc.StatusCode.NOT_FOUND,
+    "JOB_CONFLICT": grpc.StatusCode.ALREADY_EXISTS,
+    "PANE_COLLECTED": grpc.StatusCode.ALREADY_EXISTS,
+    "UNKNOWN_SITE": grpc.StatusCode.PERMISSION_DENIED,
+    "SIGNATURE_INVALID": grpc.StatusCode.PERMISSION_DENIED,
+    "BUDGET_EXCEEDED": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "ROSTER_EXCEEDED": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "COLLECTED": grpc.StatusCode.FAILED_PRECONDITION,
+    "AFTER_DEADLINE": grpc.StatusCode.FAILED_PRECONDITION,
+    "NOT_COMMITTED": grpc.StatusCode.FAILED_PRECONDITION,
+    "NOISE_REFUSED": grpc.StatusCode.FAILED_PRECONDITION,
+    "HELPER_REFUSED": grpc.StatusCode.FAILED_PRECONDITION,
+}
+
+
+def code_of(reason: str) -> grpc.StatusCode:
+    """The status code of a refusal; whatever is not listed is a wrong argument."""
+    return _CODES.get(reason, grpc.StatusCode.INVALID_ARGUMENT)
+
+
+def error_of(failure: grpc.RpcError, role: str, address: str) -> AggregatorError:
+    """The named error of a call that failed: Refused, or Unreachable where no answer came."""
+    if not isinstance(failure, grpc.Call):
+        return Unreachable(role, address)
+    for key, value in failure.trailing_metadata() or ():
+        if key == REFUSAL_KEY and isinstance(value, bytes):
+            try:
+                refusal = Refusal.from_message(pb.Refusal.FromString(value))
+            except DecodeError:
+                break
+            return Refused(role, refusal.reason, refusal.text, refusal.numbers)
+    if failure.code() in _AWAY:
+        return Unreachable(role, address)
+    return Refused(role, failure.code().name, failure.details() or "", {})

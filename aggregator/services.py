@@ -1,0 +1,161 @@
+"""Leader and helper as gRPC services: this module translates and does nothing else.
+
+Until mutual TLS comes the services listen on the loopback only; what they say to each other is signed all the same.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+import grpc
+
+from federation.errors import NoiseRefused
+
+from . import aggregator_pb2 as pb
+from . import aggregator_pb2_grpc as pb_grpc
+from .errors import AddressUnusable
+from .helper import Helper
+from .leader import Leader
+from .messages import SealedShare, shares_to_parts
+from .party import Party
+from .refusals import INTERNAL, Expected, refusal_of
+from .rpc import PART_BYTES, REFUSAL_KEY, SERVER_OPTIONS, code_of
+
+log = logging.getLogger(__name__)
+
+THREADS: Final = 4
+"""Calls at once: one speaks to the helper while others check and open. Each holds a batch, so this bounds memory too."""
+STOP_S: Final = 5.0
+
+_T = TypeVar("_T")
+
+
+class _Servicer:
+    """The calls that both roles have."""
+
+    def __init__(self, party: Leader | Helper) -> None:
+        self._party = party
+
+    def OpenPlan(self, request: pb.OpenPlanRequest, context: grpc.ServicerContext) -> pb.OpenPlanReply:
+        return _answer(context, lambda: pb.OpenPlanReply(plan_hash=self._party.open_plan(request.signed_plan)))
+
+    def Collect(self, request: pb.Signed, context: grpc.ServicerContext) -> Iterator[pb.SharePart]:
+        shares: list[SealedShare] = _answer(context, lambda: self._party.collect(_bytes_of(request)))
+        yield from shares_to_parts(shares, PART_BYTES)
+
+    def Status(self, request: pb.StatusRequest, context: grpc.ServicerContext) -> pb.StatusReply:
+        plans = _answer(context, lambda: self._party.status(request.plan_hash))
+        return pb.StatusReply(
+            role=self._party.role,
+            plans=[
+                pb.PlanStatus(
+                    plan_hash=plan.plan_hash, state=plan.state, deadline_us=plan.deadline_us, pending=plan.pending
+                )
+                for plan in plans
+            ],
+        )
+
+
+class LeaderServicer(_Servicer, pb_grpc.LeaderServicer):
+    """The leader's calls."""
+
+    def __init__(self, leader: Leader) -> None:
+        super().__init__(leader)
+        self._leader = leader
+
+    def Submit(self, request: pb.SubmitRequest, context: grpc.ServicerContext) -> pb.SubmitReply:
+        submitted = _answer(context, lambda: self._leader.submit(request.batch))
+        return pb.SubmitReply(pending=submitted.pending, verdicts=submitted.verdicts)
+
+
+class HelperServicer(_Servicer, pb_grpc.HelperServicer):
+    """The helper's calls."""
+
+    def __init__(self, helper: Helper) -> None:
+        super().__init__(helper)
+        self._helper = helper
+
+    def Aggregate(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
+        return _answer(context, lambda: pb.Signed.FromString(self._helper.aggregate(_bytes_of(request))))
+
+    def Commit(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
+        return _answer(context, lambda: pb.Signed.FromString(self._helper.commit(_bytes_of(request))))
+
+
+class Service:
+    """One role, listening. Made by `serve`."""
+
+    def __init__(self, party: Party, server: grpc.Server, address: str) -> None:
+        self.party, self.address = party, address
+        self._server = server
+
+    def stop(self, grace_s: float = STOP_S) -> None:
+        """Take no more calls, end those that run, close the storage. What was committed stays."""
+        self._server.stop(grace_s).wait()
+        self.party.storage.close()
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; for the main thread of a process."""
+        stopped = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopped.set())
+        stopped.wait()
+        self.stop()
+
+
+def serve(party: Leader | Helper, host: str, port: int) -> Service:
+    """Listen on a loopback address; port 0 takes a free one, told by `address`.
+
+    Raises:
+        NoiseRefused: the noise source is seeded. AddressUnusable: no loopback address, or the port is taken.
+    """
+    if party.noise.seeded:
+        raise NoiseRefused(f"the {party.role} has the seeded noise source {party.noise.name!r}; it protects nobody")
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if not _is_loopback(host):
+        raise AddressUnusable(address, "without TLS only a loopback address is served")
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix=party.role)
+    server = grpc.server(pool, options=SERVER_OPTIONS, maximum_concurrent_rpcs=None)
+    if isinstance(party, Leader):
+        pb_grpc.add_LeaderServicer_to_server(LeaderServicer(party), server)  # type: ignore[no-untyped-call]
+    else:
+        pb_grpc.add_HelperServicer_to_server(HelperServicer(party), server)  # type: ignore[no-untyped-call]
+    try:
+        bound = server.add_insecure_port(address)
+    except RuntimeError:
+        raise AddressUnusable(address, "is the port in use?") from None
+    server.start()
+    return Service(party, server, f"{address.rpartition(':')[0]}:{bound}")
+
+
+def _answer(context: grpc.ServicerContext, call: Callable[[], _T]) -> _T:
+    """Call, and turn an error into a status, a reason and numbers."""
+    try:
+        return call()
+    except Expected as error:
+        refusal = refusal_of(error)
+        if refusal.reason == INTERNAL:
+            log.exception("an error without a reason")
+    except Exception as error:  # the edge: nothing of it may cross
+        log.exception("a call failed")
+        refusal = refusal_of(error)
+    context.set_trailing_metadata(((REFUSAL_KEY, refusal.to_message().SerializeToString(deterministic=True)),))
+    context.abort(code_of(refusal.reason), refusal.text)
+    raise AssertionError  # abort has raised
+
+
+def _bytes_of(request: pb.Signed) -> bytes:
+    return request.SerializeToString(deterministic=True)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,395 @@
+"""What one aggregator keeps: a single SQLite file that is right after a kill −9 at any point.
+
+WAL with synchronous=FULL: a transaction that has returned is on disk. Callers put what belongs together into one
+`transaction()`; leader.py and helper.py say what that is. Sums are one row a collection, and only the rows that a batch
+touches are read and written, so memory is bounded by a batch and a view, never by the reports.
+
+    plans     what was opened, its state, and both aggregators' commitments once it is closed
+    pending   leader only: batches that the helper has not answered; their reports are in `reports` and `sites` already
+    jobs      job id → digest of its bytes → the recorded answer
+    reports   report ids; each counts once
+    sites     reports of a site in a collection, against its roster maximum
+    sums      this aggregator's share of the sum of a collection. Secret; deleted when its noised share is stored
+    noised    the noised shares, sealed to the collector: the only bytes that a collect sends, now or later
+    panes     (definition, pane) that were collected in any plan: never again
+    charges   the privacy ledger of this aggregator: (view, definition, σ, day) once
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from crypto import field as field64
+from federation.parties import Aggregator
+from federation.protocol import REPORT_ID_BYTES
+
+from .errors import StorageUnusable
+from .messages import SealedShare
+
+PlanState = Literal["open", "closed", "collected"]
+
+_VERSION: Final = 1
+_APPLICATION: Final = 0x436F7665  # "Cove"
+_BUSY_S: Final = 30.0
+_IDS_A_QUERY: Final = 1_000
+_SCHEMA: Final = """
+CREATE TABLE role (name TEXT NOT NULL);
+CREATE TABLE plans (
+    plan INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, signed BLOB NOT NULL, deadline_us INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'collected')), own BLOB, other BLOB
+);
+CREATE TABLE pending (
+    place INTEGER PRIMARY KEY AUTOINCREMENT, plan INTEGER NOT NULL REFERENCES plans, job BLOB NOT NULL,
+    digest BLOB NOT NULL, site_key BLOB NOT NULL, verdicts BLOB NOT NULL, batch BLOB NOT NULL, UNIQUE (plan, job)
+);
+CREATE TABLE jobs (
+    plan INTEGER NOT NULL REFERENCES plans, job BLOB NOT NULL, digest BLOB NOT NULL, answer BLOB NOT NULL,
+    PRIMARY KEY (plan, job)
+) WITHOUT ROWID;
+CREATE TABLE reports (
+    plan INTEGER NOT NULL REFERENCES plans, report BLOB NOT NULL, collection INTEGER NOT NULL,
+    PRIMARY KEY (plan, report)
+) WITHOUT ROWID;
+CREATE TABLE sites (
+    plan INTEGER NOT NULL REFERENCES plans, site TEXT NOT NULL, collection INTEGER NOT NULL, reports INTEGER NOT NULL,
+    PRIMARY KEY (plan, site, collection)
+) WITHOUT ROWID;
+CREATE TABLE sums (
+    row INTEGER PRIMARY KEY, plan INTEGER NOT NULL REFERENCES plans, collection INTEGER NOT NULL, total BLOB NOT NULL,
+    UNIQUE (plan, collection)
+);
+CREATE TABLE noised (
+    plan INTEGER NOT NULL REFERENCES plans, view INTEGER NOT NULL, sealed BLOB NOT NULL, signature BLOB NOT NULL,
+    PRIMARY KEY (plan, view)
+);
+CREATE TABLE panes (
+    definition BLOB NOT NULL, pane_start INTEGER NOT NULL, plan INTEGER NOT NULL REFERENCES plans,
+    PRIMARY KEY (definition, pane_start)
+) WITHOUT ROWID;
+CREATE TABLE charges (
+    view TEXT NOT NULL, definition BLOB NOT NULL, sigma TEXT NOT NULL, day INTEGER NOT NULL, micro_rho INTEGER NOT NULL,
+    charged_us INTEGER NOT NULL, PRIMARY KEY (day, view, definition, sigma)
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class StoredPlan:
+    """A plan as it is stored. `own` and `other` are the bytes of commitments."""
+
+    number: int
+    hash: bytes
+    signed: bytes = field(repr=False)
+    deadline_us: int
+    state: PlanState
+    own: bytes | None = field(repr=False)
+    other: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A batch that the leader has checked and counted, and the helper has not answered.
+
+    Attributes:
+        site_key: the key that signed it, as the roster had it then: a later roster does not undo what was taken.
+    """
+
+    plan: int
+    job: bytes
+    digest: bytes
+    site_key: bytes
+    verdicts: bytes = field(repr=False)
+    batch: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What a view costs on one day, in one scale of noise."""
+
+    view: str
+    definition: bytes
+    sigma: str
+    day: int
+    micro_rho: int
+
+
+class Storage:
+    """One aggregator's file. Threads may share it: statements and transactions take a lock.
+
+    Raises:
+        StorageUnusable: the file is something else, or the other role's.
+    """
+
+    synchronous: ClassVar[Literal["FULL", "OFF"]] = "FULL"
+    """OFF is for tests that crash the process and not the machine."""
+
+    def __init__(self, path: Path, role: Aggregator) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        try:
+            self._connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        except sqlite3.OperationalError as error:
+            raise StorageUnusable(f"{path} cannot be opened: {error}") from None
+        try:
+            self._open(role)
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise StorageUnusable(f"{path} cannot be read as the storage of an aggregator: {error}") from None
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _open(self, role: Aggregator) -> None:
+        empty = not self.one("SELECT 1 FROM sqlite_master")
+        if not empty and self.one("PRAGMA application_id") != (_APPLICATION,):
+            raise StorageUnusable(f"{self.path} is no storage of an aggregator")
+        for pragma in ("journal_mode=WAL", f"synchronous={self.synchronous}", "foreign_keys=ON", "wal_autocheckpoint=4000"):
+            self._connection.execute(f"PRAGMA {pragma}")
+        with self.transaction():
+            if empty and not self.one("SELECT 1 FROM sqlite_master"):
+                for statement in _SCHEMA.split(";"):
+                    self.run(statement)
+                self.run("INSERT INTO role VALUES (?)", role)
+                self.run(f"PRAGMA application_id={_APPLICATION}")
+                self.run(f"PRAGMA user_version={_VERSION}")
+            elif self.one("PRAGMA user_version") != (_VERSION,):
+                raise StorageUnusable(f"{self.path} was written by another version")
+        if (found := self.one("SELECT name FROM role")) != (role,):
+            raise StorageUnusable(f"{self.path} belongs to the {found[0] if found else 'nobody'}, not to the {role}")
+
+    def close(self) -> None:
+        """Close the file; what was committed stays."""
+        with self._lock:
+            self._connection.close()
+
+    # statements: everything goes through these three, which is where tests kill the process
+
+    def run(self, sql: str, *values: Any) -> int:
+        """One statement; the number of rows that it changed."""
+        with self._lock:
+            return self._connection.execute(sql, values).rowcount
+
+    def run_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """One statement for each of the rows."""
+        with self._lock:
+            self._connection.executemany(sql, rows)
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
+    def one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
+        """The first row of a query."""
+        found = self.rows(sql, *values)
+        return found[0] if found else None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of it on disk, or nothing. Not nested."""
+        with self._lock:
+            self.run("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.run("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.rollback()
+                raise
+
+    # plans
+
+    def add_plan(self, plan_hash: bytes, signed: bytes, deadline_us: int) -> None:
+        """Open a plan; a repeat changes nothing."""
+        self.run(
+            "INSERT INTO plans (hash, signed, deadline_us, state) VALUES (?, ?, ?, 'open') ON CONFLICT DO NOTHING",
+            *(plan_hash, signed, deadline_us),
+        )
+
+    def plan(self, plan_hash: bytes) -> StoredPlan | None:
+        """A plan, if it was opened here."""
+        found = self.one(f"SELECT {_PLAN} FROM plans WHERE hash = ?", plan_hash)
+        return StoredPlan(*found) if found else None
+
+    def hash_of(self, plan: int) -> bytes:
+        """The hash of a plan that is stored under this number."""
+        ((plan_hash,),) = self.rows("SELECT hash FROM plans WHERE plan = ?", plan)
+        return bytes(plan_hash)
+
+    def plans(self) -> list[StoredPlan]:
+        """All plans, in the order in which they were opened."""
+        return [StoredPlan(*found) for found in self.rows(f"SELECT {_PLAN} FROM plans ORDER BY plan")]
+
+    def close_plan(self, plan: int, own: bytes, other: bytes | None) -> None:
+        """Take no more reports; remember what this aggregator commits to."""
+        self.run("UPDATE plans SET state = 'closed', own = ?, other = ? WHERE plan = ?", own, other, plan)
+
+    def set_other(self, plan: int, other: bytes) -> None:
+        """Remember what the other aggregator commits to."""
+        self.run("UPDATE plans SET other = ? WHERE plan = ?", other, plan)
+
+    # jobs
+
+    def job(self, plan: int, job: bytes) -> tuple[bytes, bytes] | None:
+        """(digest of its bytes, recorded answer) of an answered job."""
+        found = self.one("SELECT digest, answer FROM jobs WHERE plan = ? AND job = ?", plan, job)
+        return (found[0], found[1]) if found else None
+
+    def record(self, plan: int, job: bytes, digest: bytes, answer: bytes) -> None:
+        """Record the answer of a job, for good."""
+        self.run("INSERT INTO jobs VALUES (?, ?, ?, ?)", plan, job, digest, answer)
+
+    def keep(self, pending: Pending) -> None:
+        """Keep a batch until the helper answers."""
+        self.run(
+            "INSERT INTO pending (plan, job, digest, site_key, verdicts, batch) VALUES (?, ?, ?, ?, ?, ?)",
+            *(pending.plan, pending.job, pending.digest, pending.site_key, pending.verdicts, pending.batch),
+        )
+
+    def pending_jobs(self, plan: int | None = None) -> list[tuple[int, bytes]]:
+        """(plan, job) of all batches that wait, oldest first."""
+        where, values = ("", ()) if plan is None else ("WHERE plan = ?", (plan,))
+        return [
+            (number, job) for number, job in self.rows(f"SELECT plan, job FROM pending {where} ORDER BY place", *values)
+        ]
+
+    def pending(self, plan: int, job: bytes) -> Pending | None:
+        """A batch that waits."""
+        sql = "SELECT plan, job, digest, site_key, verdicts, batch FROM pending WHERE plan = ? AND job = ?"
+        found = self.one(sql, plan, job)
+        return Pending(*found) if found else None
+
+    def pending_digest(self, plan: int, job: bytes) -> bytes | None:
+        """The digest of a batch that waits."""
+        found = self.one("SELECT digest FROM pending WHERE plan = ? AND job = ?", plan, job)
+        return found[0] if found else None
+
+    def drop_pending(self, plan: int, job: bytes) -> bool:
+        """Forget a batch that was answered; False if another thread did so before."""
+        return self.run("DELETE FROM pending WHERE plan = ? AND job = ?", plan, job) == 1
+
+    # reports and sites
+
+    def known(self, plan: int, report_ids: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+        """bool[R]: which of these ids (uint8[R, 16]) were taken before, in any collection of the plan."""
+        ids = _split(report_ids)
+        found: set[bytes] = set()
+        for at in range(0, len(ids), _IDS_A_QUERY):
+            some = ids[at : at + _IDS_A_QUERY]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT report FROM reports WHERE plan = ? AND report IN ({marks})"
+            found.update(report for (report,) in self.rows(query, plan, *some))
+        return np.fromiter((one in found for one in ids), np.bool_, len(ids))
+
+    def add_reports(self, plan: int, collection: npt.NDArray[np.uint32], report_ids: npt.NDArray[np.uint8]) -> None:
+        """Take these ids."""
+        ordered = sorted(zip(_split(report_ids), collection.tolist(), strict=True))  # kinder to the B-tree
+        self.run_many("INSERT INTO reports VALUES (?, ?, ?)", ((plan, one, of) for one, of in ordered))
+
+    def drop_reports(self, plan: int, report_ids: npt.NDArray[np.uint8]) -> None:
+        """Give these ids back: the other aggregator did not take them."""
+        self.run_many("DELETE FROM reports WHERE plan = ? AND report = ?", ((plan, one) for one in _split(report_ids)))
+
+    def reports(self, plan: int) -> Iterator[tuple[int, bytes]]:
+        """(collection, report id) of all reports, sorted by both; in order of the sorted ids of each collection."""
+        with self._lock:
+            query = "SELECT collection, report FROM reports WHERE plan = ? ORDER BY collection, report"
+            yield from self._connection.execute(query, (plan,))
+
+    def site_counts(self, plan: int, site: str, collections: int) -> npt.NDArray[np.int64]:
+        """int64[collections]: reports of a site in each."""
+        counts = np.zeros(collections, np.int64)
+        found = self.rows("SELECT collection, reports FROM sites WHERE plan = ? AND site = ?", plan, site)
+        if found:
+            table = np.array(found, np.int64)
+            counts[table[:, 0]] = table[:, 1]
+        return counts
+
+    def set_site_counts(
+        self, plan: int, site: str, collections: npt.NDArray[np.uint32], counts: npt.NDArray[np.int64]
+    ) -> None:
+        """Write a site's reports of some collections."""
+        self.run_many(
+            "INSERT INTO sites VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (plan, site, collection) DO UPDATE SET reports = excluded.reports",
+            ((plan, site, of, count) for of, count in zip(collections.tolist(), counts.tolist(), strict=True)),
+        )
+
+    # sums
+
+    def sums(self, plan: int, collections: npt.NDArray[np.uint32], length: int) -> npt.NDArray[np.uint64]:
+        """uint64[T, length]: the totals of some collections (increasing), zero where there is none yet."""
+        totals = np.zeros((len(collections), length), np.uint64)
+        query = "SELECT collection, total FROM sums WHERE plan = ? AND collection IN (SELECT value FROM json_each(?))"
+        found = self.rows(query, plan, json.dumps(collections.tolist()))
+        at = np.searchsorted(collections, np.array([of for of, _ in found], np.uint32))
+        for row, (_, total) in zip(at.tolist(), found, strict=True):
+            totals[row] = field64.from_bytes(total)
+        return totals
+
+    def set_sums(self, plan: int, collections: npt.NDArray[np.uint32], totals: npt.NDArray[np.uint64]) -> None:
+        """Write the totals of some collections."""
+        self.run_many(
+            "INSERT INTO sums (plan, collection, total) VALUES (?, ?, ?) "
+            "ON CONFLICT (plan, collection) DO UPDATE SET total = excluded.total",
+            ((plan, of, field64.to_bytes(total)) for of, total in zip(collections.tolist(), totals, strict=True)),
+        )
+
+    # what is opened
+
+    def collected_pane(self, definition: bytes, pane_starts: npt.NDArray[np.int64]) -> int | None:
+        """The first of these panes that was collected in any plan."""
+        query = (
+            "SELECT min(pane_start) FROM panes WHERE definition = ? AND pane_start IN (SELECT value FROM json_each(?))"
+        )
+        found = self.one(query, definition, json.dumps(pane_starts.tolist()))
+        return found[0] if found else None
+
+    def charged(self, days: npt.NDArray[np.int64]) -> list[Charge]:
+        """What was charged on these days."""
+        query = (
+            "SELECT view, definition, sigma, day, micro_rho FROM charges WHERE day IN (SELECT value FROM json_each(?))"
+        )
+        return [Charge(*found) for found in self.rows(query, json.dumps(days.tolist()))]
+
+    def add_charges(self, charges: Sequence[Charge], now_us: int) -> None:
+        """Charge; they must be new."""
+        rows = ((c.view, c.definition, c.sigma, c.day, c.micro_rho, now_us) for c in charges)
+        self.run_many("INSERT INTO charges VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def noised(self, plan: int) -> list[SealedShare]:
+        """The noised shares of a plan's views, in order; none before it is collected."""
+        found = self.rows("SELECT sealed, signature FROM noised WHERE plan = ? ORDER BY view", plan)
+        return [SealedShare(*row) for row in found]
+
+    def add_noised(self, plan: int, shares: Sequence[SealedShare], panes: Iterable[tuple[bytes, int]]) -> None:
+        """Store what will be sent, close its panes for good, and forget the shares without noise."""
+        rows = ((plan, view, share.sealed, share.signature) for view, share in enumerate(shares))
+        self.run_many("INSERT INTO noised VALUES (?, ?, ?, ?)", rows)
+        self.run_many("INSERT INTO panes VALUES (?, ?, ?)", ((definition, pane, plan) for definition, pane in panes))
+        self.run("DELETE FROM sums WHERE plan = ?", plan)
+        self.run("UPDATE plans SET state = 'collected' WHERE plan = ?", plan)
+
+    def forget_reports(self, before_us: int) -> None:
+        """Drop the ids of collected plans whose deadline was before: no report of theirs can come any more."""
+        plans = "SELECT plan FROM plans WHERE state = 'collected' AND deadline_us < ?"
+        for table in ("reports", "sites"):
+            self.run(f"DELETE FROM {table} WHERE plan IN ({plans})", before_us)
+
+
+_PLAN: Final = "plan, hash, signed, deadline_us, state, own, other"
+
+
+def _split(report_ids: npt.NDArray[np.uint8]) -> list[bytes]:
+    data = report_ids.tobytes()
+    return [data[at : at + REPORT_ID_BYTES] for at in range(0, len(data), REPORT_ID_BYTES)]

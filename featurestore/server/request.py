@@ -1,0 +1,101 @@
+"""The body of `/get-online-features`, parsed once into a type that holds for the rest of the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any, Final
+
+import orjson
+
+from featurestore.errors import BadReference, BadRequest, RequestTooLarge, UnknownFeatureService
+
+MAX_BODY: Final = 8 * 2**20
+"""Bytes of a request: 10,000 rows with long composite keys fit."""
+MAX_ROWS: Final = 10_000
+"""Rows of an answer; it is made on the event loop, in some 20 ms for ten features. More belongs into a join."""
+MAX_FEATURES: Final = 1_000
+
+_SCALARS: Final = {str, int, float, bool, NoneType}
+_SHOWN: Final = 80
+
+
+@dataclass(frozen=True)
+class OnlineRequest:
+    """What is asked.
+
+    Attributes:
+        features: `view:feature` or `view@v1:feature`, in the order of the answer.
+        entities: columns of join keys, each `rows` long, as given.
+        rows: 1 where no entities are given (constant entities).
+        versions: whether the answer names the versions of its views.
+    """
+
+    features: tuple[str, ...]
+    entities: Mapping[str, list[Any]]
+    rows: int
+    full_names: bool
+    versions: bool
+
+
+def parse_request(body: bytes) -> OnlineRequest:
+    """Parse a body; fields that are not known are accepted, as newer clients send more.
+
+    Raises:
+        BadRequest: not JSON, or a field of a wrong type. RequestTooLarge. UnknownFeatureService. BadReference: no feature.
+    """
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise BadRequest("the body must be a JSON object with `features` and `entities`")
+    features = _features(data)
+    entities, rows = _entities(data.get("entities", {}))
+    return OnlineRequest(
+        features,
+        entities,
+        rows,
+        _flag(data, "full_feature_names"),
+        _flag(data, "include_feature_view_version_metadata"),
+    )
+
+
+def _features(data: dict[str, Any]) -> tuple[str, ...]:
+    service = data.get("feature_service")
+    if service is not None:
+        raise UnknownFeatureService(str(service)[:_SHOWN])
+    features = data.get("features")
+    if not isinstance(features, list) or set(map(type, features)) - {str}:
+        raise BadRequest("`features` must be a list of strings, each view:feature")
+    if not features:
+        raise BadReference("no feature asked for; name one as view:feature")
+    if len(features) > MAX_FEATURES:
+        raise RequestTooLarge(f"{len(features):,} features; at most {MAX_FEATURES:,} in one request")
+    return tuple(features)
+
+
+def _entities(entities: Any) -> tuple[Mapping[str, list[Any]], int]:
+    if not isinstance(entities, dict) or set(map(type, entities.values())) - {list}:
+        raise BadRequest("`entities` must be an object of lists, a list of values for each join key")
+    if not entities:
+        return {}, 1
+    lengths = set(map(len, entities.values()))
+    if len(lengths) != 1:
+        raise BadRequest(f"the lists of `entities` must have one length, got {sorted(lengths)[:10]}")
+    (rows,) = lengths
+    if rows > MAX_ROWS:
+        raise RequestTooLarge(f"{rows:,} rows; at most {MAX_ROWS:,} in one request (a join reads millions)")
+    for name, values in entities.items():
+        odd = set(map(type, values)) - _SCALARS
+        if odd:
+            raise BadRequest(f"`entities`: {name[:_SHOWN]!r} holds {', '.join(sorted(t.__name__ for t in odd))}")
+    return entities, rows
+
+
+def _flag(data: dict[str, Any], name: str) -> bool:
+    value = data.get(name, False)
+    if not isinstance(value, bool):
+        raise BadRequest(f"`{name}` must be true or false")
+    return value

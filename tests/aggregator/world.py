@@ -1,0 +1,208 @@
+"""Two aggregators for tests: keys, plans, batches of random reports with their plain sums, a clock, and links."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aggregator.client import Aggregators, HelperLink
+from aggregator.errors import Refused, Unreachable
+from aggregator.helper import Helper
+from aggregator.leader import Leader
+from aggregator.opendp_noise import OpenDPNoise
+from aggregator.party import Settings
+from aggregator.refusals import refusal_of
+from aggregator.services import Service, serve
+from aggregator.storage import Storage
+from crypto.sharing import SparseRows
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.features import Count, Rate
+from federation.batch import SealedBatch, seal_batch
+from federation.keys import RoleKeys
+from federation.parties import Roster, RosterEntry
+from federation.plan import Noise, Plan, PlannedView, WireTerms
+from federation.protocol import OpenedView, Reports, open_shares, shard
+from federation.signed_plan import sign_plan
+from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER, OTHER_SITE, SITE
+
+KEYS: dict[str, RoleKeys] = {"a": SITE, "b": OTHER_SITE}
+NOW = 100 * DAY
+DEADLINE = 101 * DAY
+RHO = 500_000  # µρ of one view and day
+
+
+def roster(max_clients: int = 100) -> Roster:
+    return Roster([RosterEntry(site, keys.sign.public, max_clients) for site, keys in KEYS.items()])
+
+
+SETTINGS = Settings(COORDINATOR.sign.public, roster(), budget_micro_rho=10 * RHO, allow_no_noise=True)
+
+
+def view(name: str = "v", keys: int = 3, **more: Any) -> FeatureView:
+    return FeatureView(
+        name,
+        entity=Entity("k", domain=range(keys)),
+        features=[Count("n"), Rate("r", where="x > 1")],
+        pane="1d",
+        bounds=Bounds(2, 1),
+        privacy=Privacy(rho=0.5, min_clients=2),
+        **more,
+    )
+
+
+def make_plan(
+    *views: FeatureView, panes: int = 2, noise: Noise = "none", number: int = 0, k: int = 2, first: int = 0
+) -> Plan:
+    planned = (PlannedView(v, np.arange(first, first + panes, dtype=np.int64) * DAY, k) for v in views or (view(),))
+    terms = WireTerms(LEADER.public, HELPER.public, COLLECTOR.public, DEADLINE)
+    return Plan(number.to_bytes(16, "big"), tuple(planned), noise, wire=terms)
+
+
+def signed(plan: Plan) -> bytes:
+    return sign_plan(plan, COORDINATOR.sign)
+
+
+@dataclass
+class Site:
+    """Seals random reports, and remembers the plain sums of what it sealed."""
+
+    plan: Plan
+    name: str = "a"
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(1))
+    sums: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def batch(self, collections: list[int], *, counted: bool = True, ids_of: SealedBatch | None = None) -> SealedBatch:
+        """One batch; `counted=False` leaves it out of the sums, `ids_of` reports under another batch's ids."""
+        index = int(np.searchsorted(self.plan.offsets, collections[0], side="right")) - 1
+        length = self.plan.views[index].layout.length
+        dense = self.rng.integers(0, 9, (len(collections), length)) * (
+            self.rng.random((len(collections), length)) < 0.5
+        )
+        if counted:
+            for collection, row in zip(collections, dense, strict=True):
+                self.sums[collection] = self.sums.get(collection, 0) + row
+        indptr = np.concatenate(([0], np.cumsum((dense != 0).sum(axis=1)))).astype(np.int64)
+        slots = SparseRows(indptr, np.nonzero(dense)[1].astype(np.int32), dense[dense != 0].astype(np.int64), length)
+        reports = Reports(index, np.array(collections, np.uint32), slots)
+        leader, helper = shard(self.plan, reports, self.rng.bytes)
+        if ids_of is not None:
+            ids = ids_of.signed.header.report_ids
+            leader, helper = replace(leader, report_ids=ids), replace(helper, report_ids=ids)
+        return seal_batch(self.plan, self.name, self.rng.bytes(16), leader, helper, KEYS[self.name].sign)
+
+
+def add_sums(*sites: Site) -> dict[int, np.ndarray]:
+    total: dict[int, np.ndarray] = {}
+    for collection, row in itertools.chain.from_iterable(site.sums.items() for site in sites):
+        total[collection] = total.get(collection, 0) + row
+    return total
+
+
+def require_exact(plan: Plan, opened: tuple[OpenedView, ...], sums: dict[int, np.ndarray]) -> None:
+    """Every opened pane is the mapped plain sum, and at least one is open."""
+    found = 0
+    for index, result in enumerate(opened):
+        layout = result.planned.layout
+        rows = iter(result.sums)
+        for pane, outcome in enumerate(result.outcomes.tolist()):
+            if outcome == 0:
+                plain = sums[plan.offsets[index] + pane].reshape(layout.keys, layout.slots_per_key)
+                np.testing.assert_array_equal(next(rows), plain @ layout.basis.T)
+                found += 1
+    assert found
+
+
+@dataclass
+class Clock:
+    now: int = NOW
+
+    def __call__(self) -> int:
+        return self.now
+
+
+class LocalLink:
+    """The helper without a network: errors cross as they do on the wire. `down` makes it unreachable."""
+
+    def __init__(self, helper: Helper) -> None:
+        self.helper, self.down, self.calls = helper, False, 0
+
+    def open_plan(self, data: bytes) -> None:
+        self._call(self.helper.open_plan, data)
+
+    def aggregate(self, data: bytes) -> bytes:
+        return self._call(self.helper.aggregate, data)
+
+    def commit(self, data: bytes) -> bytes:
+        return self._call(self.helper.commit, data)
+
+    def _call(self, call: Any, data: bytes) -> Any:
+        self.calls += 1
+        if self.down:
+            raise Unreachable("helper", "local")
+        try:
+            return call(data)
+        except Exception as error:
+            refusal = refusal_of(error)
+            raise Refused("helper", refusal.reason, refusal.text, refusal.numbers) from None
+
+
+def make_helper(
+    path: Path, settings: Settings = SETTINGS, clock: Clock | None = None, storage: Any = Storage
+) -> Helper:
+    return Helper(HELPER, settings, storage(path / "helper.db", "helper"), clock or Clock(), OpenDPNoise())
+
+
+def make_leader(
+    path: Path, link: Any, settings: Settings = SETTINGS, clock: Clock | None = None, storage: Any = Storage
+) -> Leader:
+    return Leader(LEADER, settings, storage(path / "leader.db", "leader"), clock or Clock(), OpenDPNoise(), link)
+
+
+@dataclass
+class World:
+    """Both services on free loopback ports, and a client. Each can be stopped and started on the same file and port."""
+
+    path: Path
+    leader_settings: Settings = SETTINGS
+    helper_settings: Settings = SETTINGS
+    clock: Clock = field(default_factory=Clock)
+    patience_s: float = 0.0
+    helper: Service = field(init=False)
+    leader: Service = field(init=False)
+    link: HelperLink = field(init=False)
+    client: Aggregators = field(init=False)
+
+    def start_helper(self, port: int = 0) -> None:
+        self.helper = serve(make_helper(self.path, self.helper_settings, self.clock), "127.0.0.1", port)
+
+    def start_leader(self, port: int = 0) -> None:
+        self.link = HelperLink(self.helper.address)
+        self.leader = serve(make_leader(self.path, self.link, self.leader_settings, self.clock), "127.0.0.1", port)
+
+    def restart_helper(self) -> None:
+        self.start_helper(int(self.helper.address.rpartition(":")[2]))
+
+    def collect(self, plan: Plan) -> tuple[OpenedView, ...]:
+        return open_shares(plan, *self.client.collect(plan, COLLECTOR))
+
+
+@contextmanager
+def running(path: Path, **settings: Any) -> Iterator[World]:
+    world = World(path, **settings)
+    world.start_helper()
+    world.start_leader()
+    world.client = Aggregators(world.leader.address, world.helper.address, patience_s=world.patience_s)
+    try:
+        yield world
+    finally:
+        world.client.close()
+        world.leader.stop(0)
+        world.link.close()
+        world.helper.stop(0)

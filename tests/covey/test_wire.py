@@ -1,0 +1,102 @@
+"""Runs through real processes: SuperLink and Ray, leader and helper, the coordinator; one fleet a test."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from covey.processes import MARK
+from edge_client.compute import days_with_events
+from edge_client.events import make_events
+from featurestore.store import Store
+from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
+from tests.oracle import oracle
+from tests.pipeline import assert_equal_to_oracle
+
+pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
+
+
+def start(arguments: list[str], directory: Path) -> subprocess.Popen[str]:
+    scratch = directory / "scratch"
+    scratch.mkdir(exist_ok=True)
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    command = [sys.executable, "-m", "covey", *arguments]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def marked() -> set[int]:
+    found = set()
+    for process in psutil.process_iter():
+        try:
+            if MARK in process.environ():
+                found.add(process.pid)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def test_a_month_of_flights_through_real_processes_equals_the_oracle(tmp_path: Path) -> None:
+    flights = load_flights()
+    area, carrier, _ = flight_views(flights)
+    start_us = 1_370_044_800 * 10**6  # June 2013
+    inside = pc.and_(
+        pc.greater_equal(flights["sched_dep"].cast("int64"), start_us),
+        pc.less(flights["sched_dep"].cast("int64"), start_us + 30 * 86_400 * 10**6),
+    )
+    table = flights.filter(inside)
+    pq.write_table(table, tmp_path / "june.parquet")
+    (tmp_path / "views.py").write_text(
+        "from simulations.flights import area_delay, carrier_delay\n"
+        f"area, carrier = area_delay(), carrier_delay({[key[0] for key in carrier.entity.domain]!r})\n"
+    )
+    process = start(
+        ["run", str(tmp_path / "views.py"), "--events", str(tmp_path / "june.parquet"), "--client-column", CLIENT_COLUMN,
+         "--time-column", TIME_COLUMN, "--site-column", SITE_COLUMN, "--store", str(tmp_path / "store"), "--noise", "off", "--json"],
+        tmp_path,
+    )  # fmt: skip
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0, err
+    report = json.loads(out)
+    assert set(report["answers"].values()) == {"OK"}
+    assert all(view["reports"] is None for view in report["views"])  # nobody knows how many clients were active
+    with Store.open(tmp_path / "store") as store:
+        for view in (area, carrier):
+            expected = oracle(
+                view,
+                table,
+                client_column=CLIENT_COLUMN,
+                time_column=TIME_COLUMN,
+                site_column=SITE_COLUMN,
+                days=days_with_events(view, make_events(table, CLIENT_COLUMN, TIME_COLUMN)).tolist(),
+                min_clients=view.privacy.min_clients,
+            )
+            assert_equal_to_oracle(store.history(view.name), expected, view.entity.keys)
+            assert set(store.releases(view.name)["trust"].to_pylist()) == {"one-honest-noiser"}
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize(("seconds", "number"), [(4.0, signal.SIGINT), (12.0, signal.SIGTERM)])
+def test_an_interrupted_run_leaves_no_process_no_file_and_a_store_that_opens(
+    project: Path, run_arguments: list[str], seconds: float, number: int
+) -> None:
+    before = marked()
+    arguments = [word for word in run_arguments if word not in ("--in-process", "--site-column", "site")]
+    process = start([*arguments, "--sites", "3"], project)
+    time.sleep(seconds)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert marked() - before == set()
+    assert list((project / "scratch").iterdir()) == []
+    with Store.open(project / "store") as store:
+        assert {view.name for view in store.views()} == {"visits", "everywhere"}
