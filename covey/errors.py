@@ -25,6 +25,18 @@ class ViewsFileError(CoveyError):
     """A VIEWS.py that cannot be read: a syntax error, an error inside it, or no FeatureView at module level."""
 
 
+class RunFailed(CoveyError):
+    """A run over real processes did not come to its end."""
+
+
+class ProcessFailed(RunFailed):
+    """A process of the run ended early or did not come up; names its log."""
+
+
+class CollectionFailed(RunFailed):
+    """The collection ended without a result; names the log that says why."""
+
+
 def exit_code(error: BaseException) -> int | None:
     """The exit code of an expected error; None for a defect."""
     from aggregator.errors import AggregatorError
@@ -41,6 +53,8 @@ def exit_code(error: BaseException) -> int | None:
             return REFUSED
         case store.DefinitionError() | store.ExpressionError() | store.BadReference():
             return USAGE
+        case RunFailed():
+            return FAILURE
         case CoveyError() | EdgeError() | SimulationError():
             return USAGE
         case store.FeatureStoreError() | FederationError() | AggregatorError() | CryptoError() | OSError():

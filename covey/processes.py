@@ -19,14 +19,10 @@ from typing import Final, Self
 
 import psutil
 
-from .errors import CoveyError
+from .errors import ProcessFailed
 
 MARK: Final = "COVEY_RUN"
 GRACE_SECONDS: Final = 3.0
-
-
-class ProcessFailed(CoveyError):
-    """A process of the run ended early or did not come up; names its log."""
 
 
 class Processes:

@@ -39,13 +39,14 @@ from federation.parties import PublicKeys, Roster, RosterEntry
 from federation.plan import Plan, PlannedView, WireTerms, plan_to_bytes
 from simulations.in_process import PaneChoice, Progress, ViewReport, choose_panes
 
-from .errors import CoveyError, UsageError
-from .processes import Processes, ProcessFailed, free_port, script
+from .errors import CollectionFailed, ProcessFailed, UsageError
+from .processes import Processes, free_port, script
 from .project import FILE, KEYS, Project
 
 SITE_SECONDS: Final = 900.0
 """How long the sites of a simulated fleet have to answer."""
 START_SECONDS: Final = 60.0
+MAX_RAY_PARENT: Final = 20
 _QUIET: Final = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -54,10 +55,6 @@ _QUIET: Final = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "PYTHONUNBUFFERED": "1",
 }
-
-
-class CollectionFailed(CoveyError):
-    """The collection ended without a result; names the log that says why. What aggregators accepted is kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,8 +234,9 @@ def _flower_environment(project: Path) -> dict[str, str]:
 
 
 def _ray_folder(project: Path) -> Path:
-    """Beside the project: Ray's sockets need a short path, at most 107 bytes."""
-    return project.parent / f"r{project.name[-8:]}"
+    """Ray's sockets need a short path, 107 bytes at most with some 75 of its own: beside the project, or in /tmp."""
+    parent = project.parent if len(str(project.parent)) <= MAX_RAY_PARENT else Path("/tmp")  # noqa: S108 - a fresh name
+    return parent / f"r{project.name[-8:]}"
 
 
 def _wait(processes: Processes, job: Job, sites: int, progress: Progress) -> dict[str, Any]:

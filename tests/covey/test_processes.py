@@ -7,7 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from covey.processes import Processes, ProcessFailed, free_port
+from covey.errors import ProcessFailed
+from covey.processes import Processes, free_port
 
 _FAMILY = """
 import subprocess, sys, time
