@@ -52,7 +52,7 @@ def _publish(job: Job, collected: Collected) -> None:
     with Publisher(job.store, lambda: time.time_ns() // 1_000) as publisher:
         for opened in collected.opened:
             publisher.register(opened.planned.view)
-            items = releases_of(plan, opened, now=now, clock="replay", noise_source="opendp", trust="one-honest-noiser")
+            items = releases_of(plan, opened, now=now, clock="replay", noise_source="opendp, opendp", trust="one-honest-noiser")
             publisher.publish(list(items))
     job.finish(
         {

@@ -9,7 +9,10 @@ from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
-import opendp.prelude as dp
+from opendp.domains import atom_domain, vector_domain
+from opendp.measurements import make_gaussian
+from opendp.metrics import l2_distance
+from opendp.mod import enable_features
 
 from crypto.errors import ScaleOutOfRange
 from crypto.noise import scale_of
@@ -17,7 +20,7 @@ from crypto.noise import scale_of
 # OpenDP saturates at int64 instead of wrapping. Up to here a sample of 100 sigma is still far inside.
 _LARGEST_SCALE = 2.0**55
 
-dp.enable_features("contrib")  # where OpenDP keeps every measurement that is proven but not yet vetted by two people
+enable_features("contrib")  # where OpenDP keeps every measurement that is proven but not yet vetted by two people
 
 
 class OpenDPNoise:
@@ -36,5 +39,5 @@ class OpenDPNoise:
         scale = scale_of(sigma_sq)
         if scale > _LARGEST_SCALE:
             raise ScaleOutOfRange(sigma_sq.numerator, sigma_sq.denominator, "so large that int64 could saturate")
-        space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="i64")
-        return np.array(dp.m.make_gaussian(*space, scale=scale)([0] * size), dtype=np.int64)
+        space = vector_domain(atom_domain(T="i64")), l2_distance(T="i64")
+        return np.array(make_gaussian(*space, scale=scale)([0] * size), dtype=np.int64)

@@ -30,7 +30,7 @@ class Manifest:
 
     Attributes:
         noise: `discrete-gaussian`, or `none` in tests and labs.
-        noise_source: who sampled: `opendp`, or `seeded` in simulations.
+        noise_source: who sampled, leader then helper: `opendp`; `cks20-seeded` in simulations.
         noisers: how many independent noises of the full scale are in each sum (2; 0 with noise off).
         outside_claim: what others see beyond the differential privacy claim.
         trust: what has to hold for the claim; `in-process`: one process saw everything.

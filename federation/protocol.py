@@ -230,11 +230,15 @@ def run_collections(
         helper = helper.add(to_helper)
 
     leader_closed, helper_closed = leader.close(), helper.close()
-    with ThreadPoolExecutor(2) as parties:  # each decides and draws on its own, at the same time
+    parties = ThreadPoolExecutor(2)  # each decides and draws on its own, at the same time
+    try:
         from_leader = parties.submit(leader_closed.noise, helper_closed.commitment, leader_noise)
         from_helper = parties.submit(helper_closed.noise, leader_closed.commitment, helper_noise)
+        shares = from_leader.result(), from_helper.result()
+    finally:
+        parties.shutdown(wait=False)  # an interrupted run does not wait for noise that nobody will use
 
-    return open_shares(plan, from_leader.result(), from_helper.result())  # by the collector
+    return open_shares(plan, *shares)  # by the collector
 
 
 def shard(
@@ -320,7 +324,7 @@ def _decide(planned: PlannedView, mine: Commitment, other: Commitment) -> npt.ND
 def _require_range(layout: Layout, clients: int) -> None:
     """No opened sum may reach p/2, where it would wrap into another integer."""
     sums = np.array([slot.max_value for slot in layout.slots], dtype=object)
-    largest = int(max(np.abs(layout.basis.astype(object)) @ sums)) * clients * layout.view.bounds.max_cells
+    largest = int(max(np.abs(layout.basis.astype(object)) @ sums)) * clients  # a client has one cell of a key and pane
     noise = max(group.opened_sigma_sq for group in layout.groups)
     if largest + NOISE_TAIL * (int(noise) + 1) ** 0.5 >= field64.HALF:
         raise ReportRefused(f"view {layout.view.name!r}: a sum over {clients:,} clients could pass half the field")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -132,7 +133,11 @@ def _run_view(
         batches = _counted(chosen, view.name, progress)
         draws = _Draws(view.name, 2 * len(chunk) * layout_of(view).length, progress)
         sources = (None, None) if noise is None else (draws.of(noise.leader), draws.of(noise.helper))
-        (result,) = run_collections(plan, batches, randomness, *sources)
+        try:
+            (result,) = run_collections(plan, batches, randomness, *sources)
+        except BaseException:
+            draws.stop()
+            raise
         draws.finish()
         items = list(
             releases_of(
@@ -140,7 +145,7 @@ def _run_view(
                 result,
                 now=clock(),
                 clock="replay",
-                noise_source="none" if noise is None else noise.leader.name,
+                noise_source="none" if noise is None else f"{noise.leader.name}, {noise.helper.name}",
                 trust="in-process",
             )
         )
@@ -164,15 +169,24 @@ class _Draws:
     """Counts what both aggregators draw, for the progress bar. `total` holds if every pane opens."""
 
     def __init__(self, view: str, total: int, progress: Progress) -> None:
-        self._view, self._total, self._progress, self._done = view, total, progress, 0
+        self._view, self._total, self._progress = view, total, progress
+        self._done, self._stopped = 0, False
+        self._lock = Lock()
 
     def of(self, source: NoiseSource) -> NoiseSource:
         """The same source, drawn in chunks that are counted."""
         return _Counted(source, self)
 
     def add(self, samples: int) -> None:
-        self._done += samples
-        self._progress(self._view, "noise", self._done, self._total)
+        """Count samples; RunRefused once the run was stopped, because a thread cannot be interrupted."""
+        with self._lock:
+            if self._stopped:
+                raise RunRefused("the run was stopped")
+            self._done += samples
+            self._progress(self._view, "noise", self._done, self._total)
+
+    def stop(self) -> None:
+        self._stopped = True
 
     def finish(self) -> None:
         if self._done:
