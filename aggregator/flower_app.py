@@ -14,13 +14,17 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from crypto.errors import CryptoError
+from featurestore.errors import FeatureStoreError
 from featurestore.publish import Publisher
+from federation.errors import FederationError
 from federation.keys import load_keys
 from federation.plan import plan_from_bytes
 
 from .client import Aggregators
 from .collector import releases_of
 from .coordinator import Collected, collect
+from .errors import AggregatorError
 from .job import Job
 from .sites import SiteAnswer, ask_sites
 
@@ -41,9 +45,13 @@ def main(grid: Grid, context: Context) -> None:
     def progress(answer: SiteAnswer) -> None:
         _append(job.progress, {"site": answer.site, "code": answer.code, "batches": len(answer.batches)})
 
-    with Aggregators(job.leader, job.helper) as aggregators:
-        collected = collect(plan, coordinator.sign, collector, ask, aggregators, progress)
-    _publish(job, collected)
+    try:
+        with Aggregators(job.leader, job.helper) as aggregators:
+            collected = collect(plan, coordinator.sign, collector, ask, aggregators, progress)
+        _publish(job, collected)
+    except (AggregatorError, FederationError, CryptoError, FeatureStoreError) as error:
+        _log.exception("the collection failed")
+        job.fail(str(error))
 
 
 def _publish(job: Job, collected: Collected) -> None:
@@ -52,7 +60,9 @@ def _publish(job: Job, collected: Collected) -> None:
     with Publisher(job.store, lambda: time.time_ns() // 1_000) as publisher:
         for opened in collected.opened:
             publisher.register(opened.planned.view)
-            items = releases_of(plan, opened, now=now, clock="replay", noise_source="opendp, opendp", trust="one-honest-noiser")
+            items = releases_of(
+                plan, opened, now=now, clock="replay", noise_source="opendp, opendp", trust="one-honest-noiser"
+            )
             publisher.publish(list(items))
     job.finish(
         {

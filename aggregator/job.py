@@ -70,6 +70,17 @@ class Job:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise JobMalformed(f"{path} is no job of a coordinator: {error}") from None
 
+    @property
+    def failure(self) -> Path:
+        """The file that says why the coordinator gave up."""
+        return self.result.with_suffix(".failed")
+
+    def fail(self, why: str) -> None:
+        """Give up by name; trying again at once would not help."""
+        partial = self.result.with_suffix(".partial")
+        partial.write_text(why, encoding="utf-8")
+        partial.replace(self.failure)
+
     def finish(self, result: dict[str, object]) -> None:
         """Rename the result into place: the collection is published."""
         partial = self.result.with_suffix(".partial")

@@ -4,7 +4,8 @@
                └─ SuperLink ─┬─ ServerApp  the coordinator: announces, carries batches, opens, publishes
                              └─ ClientApps one site each, over its own events only
 
-The run's project (keys, rosters, each site's events) is temporary; what stays is the store.
+The run's project (keys, rosters, each site's events) lies in `<store>/unfinished` while it runs. It goes when the run is
+done or interrupted, and stays when it failed: `resume` continues it, and nothing that was accepted counts twice.
 """
 
 from __future__ import annotations
@@ -15,38 +16,37 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from aggregator.job import Job
 from edge_client.compute import Dropped
 from edge_client.events import make_events
 from edge_client.flower_app import SITES_VARIABLE
 from featurestore.definitions import FeatureView
-from featurestore.layout import layout_of
 from featurestore.publish import Publisher
-from federation.keys import RoleKeys, create_folder, public_line, site_role
-from federation.parties import PublicKeys, Roster, RosterEntry
-from federation.plan import Plan, PlannedView, WireTerms, plan_to_bytes
-from simulations.in_process import PaneChoice, Progress, ViewReport, choose_panes
+from federation.plan import Noise, PlannedView
+from simulations.in_process import PaneChoice, Progress, ViewReport, choose_panes, require_tighter
 
 from .errors import CollectionFailed, ProcessFailed, UsageError
+from .fleet import SITES, make_project, split_sites
 from .processes import Processes, free_port, script
-from .project import FILE, KEYS, Project
 
 SITE_SECONDS: Final = 900.0
 """How long the sites of a simulated fleet have to answer."""
+DEADLINE_SECONDS: Final = 86_400.0
+"""Until when the aggregators take reports: a failed run can be resumed for a day."""
 START_SECONDS: Final = 60.0
+ATTEMPTS: Final = 3
+"""How often a process that died is started again. Every step may be repeated, so a crash costs time and nothing else."""
 MAX_RAY_PARENT: Final = 20
+_SERVICES: Final = ("helper", "leader", "superlink")
 _QUIET: Final = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -57,37 +57,9 @@ _QUIET: Final = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class SiteEvents:
-    """The events of one simulated site, and how many clients it has."""
-
-    site: str
-    table: pa.Table
-    clients: int
-
-
-def split_sites(table: pa.Table, client_column: str, site_column: str | None, sites: int) -> list[SiteEvents]:
-    """Events by site: by the site column, or clients hashed to `sites` sites. Events without a site are nobody's.
-
-    A site's id is its value in the column where that is a valid id, else `site-<number>`.
-    """
-    if site_column is not None:
-        encoded = pc.dictionary_encode(table[site_column].combine_chunks())
-        encoded = encoded if isinstance(encoded, pa.DictionaryArray) else encoded.chunk(0)
-        index = pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy()
-        names = [_site_id(str(value), i) for i, value in enumerate(encoded.dictionary.to_pylist())]
-    else:
-        clients = pc.dictionary_encode(table[client_column].combine_chunks())
-        clients = clients if isinstance(clients, pa.DictionaryArray) else clients.chunk(0)
-        codes = pc.fill_null(clients.indices.cast(pa.int64()), -1).to_numpy()
-        index = np.where(codes < 0, 0, codes % sites)
-        names = [f"site-{i:04d}" for i in range(sites)]
-    found = []
-    for number, name in enumerate(names):
-        own = table.filter(pa.array(index == number))
-        if own.num_rows:
-            found.append(SiteEvents(name, own, max(1, pc.count_distinct(own[client_column]).as_py())))
-    return found
+def unfinished(directory: Path) -> Path:
+    """Where the project of a run over the wire lies until it is done."""
+    return directory / "unfinished"
 
 
 def run_over_wire(
@@ -99,7 +71,7 @@ def run_over_wire(
     time_column: str,
     site_column: str | None,
     sites: int,
-    noise: Literal["discrete-gaussian", "none"],
+    noise: Noise,
     min_clients: int | None,
     days: tuple[int, int] | None,
     clock: Callable[[], int],
@@ -111,178 +83,171 @@ def run_over_wire(
         A report a view, and the code of each site's answer.
 
     Raises:
-        CollectionFailed, ProcessFailed: with the log that says why; the logs are kept then.
+        CollectionFailed, ProcessFailed: with the log that says why; `resume` continues.
     """
+    require_tighter(views, min_clients, noise_off=noise == "none")
+    project = unfinished(directory)
+    if project.exists():
+        raise UsageError(
+            f"an unfinished collection is in {project}: `covey run --resume --store {directory}` continues it"
+        )
     events = make_events(table, client_column, time_column, site_column)
     with Publisher(directory, clock) as publisher:
         for view in views:
             publisher.register(view)
         choices = {view.name: choose_panes(view, events, publisher.opened(view), days, clock()) for view in views}
-    asked = [view for view in views if len(choices[view.name].todo)]
-    if not asked:
+    planned = [
+        PlannedView(view, choices[view.name].todo, min_clients or view.privacy.min_clients)
+        for view in views
+        if len(choices[view.name].todo)
+    ]
+    if not planned:
         return tuple(_report(view, choices[view.name], {}) for view in views), {}
     fleet = split_sites(table, client_column, site_column, sites)
     if not fleet:
         raise UsageError("no event has a site; nothing can be collected")
-    project = Path(tempfile.mkdtemp(prefix="covey-run-"))
     try:
-        result = _run(
-            project, asked, choices, fleet, directory, client_column, time_column, noise, min_clients, clock, progress
+        project.mkdir()
+        job = make_project(
+            project,
+            planned,
+            fleet,
+            directory,
+            client_column=client_column,
+            time_column=time_column,
+            noise=noise,
+            deadline_us=clock() + int(DEADLINE_SECONDS * 1e6),
+            site_seconds=SITE_SECONDS,
         )
+        result = _collect(project, job, progress)
     except (CollectionFailed, ProcessFailed):
         raise
     except BaseException:
         shutil.rmtree(project, ignore_errors=True)
         raise
-    finally:
-        shutil.rmtree(_ray_folder(project), ignore_errors=True)
-    shutil.rmtree(project, ignore_errors=True)
+    shutil.rmtree(project)
     reports = tuple(_report(view, choices[view.name], result["views"].get(view.name, {})) for view in views)
     return reports, result["answers"]
 
 
-def _run(
-    project: Path,
-    views: Sequence[FeatureView],
-    choices: dict[str, PaneChoice],
-    fleet: Sequence[SiteEvents],
-    store: Path,
-    client_column: str,
-    time_column: str,
-    noise: Literal["discrete-gaussian", "none"],
-    min_clients: int | None,
-    clock: Callable[[], int],
-    progress: Progress,
-) -> dict[str, Any]:
-    keys = {role: RoleKeys.generate(role, os.urandom) for role in ("coordinator", "collector", "leader", "helper")}
-    site_keys = {one.site: RoleKeys.generate(site_role(one.site), os.urandom) for one in fleet}
-    create_folder(project / KEYS, [*keys.values(), *site_keys.values()])
-    public = {role: pair.public for role, pair in keys.items()}
-    budget = sum(layout_of(view).micro_rho for view in views)
-    roster = Roster(RosterEntry(one.site, site_keys[one.site].public.sign, one.clients) for one in fleet)
-    settings = Project(
-        "run", public["coordinator"].sign, public["collector"], public["leader"], public["helper"], roster,
-        budget_micro_rho=budget, allow_noise_off=noise == "none",
-    )  # fmt: skip
-    (project / FILE).write_text(settings.to_toml(), encoding="utf-8")
-    _write_sites(project, fleet, public, client_column, time_column, noise == "none")
-    plan = Plan(
-        os.urandom(16),
-        tuple(PlannedView(v, choices[v.name].todo, min_clients or v.privacy.min_clients) for v in views),
-        noise,
-        wire=WireTerms(
-            public["leader"], public["helper"], public["collector"], clock() + int((SITE_SECONDS + START_SECONDS) * 1e6)
-        ),
+def resume(directory: Path, progress: Progress) -> tuple[tuple[ViewReport, ...], dict[str, str]]:
+    """Continue the run that failed in this store; what its aggregators accepted is kept and counts once.
+
+    Raises:
+        UsageError: there is none. CollectionFailed, ProcessFailed: it failed again.
+    """
+    project = unfinished(directory)
+    if not (project / "job.json").is_file():
+        raise UsageError(f"no unfinished collection in {directory}")
+    result = _collect(project, Job.load(project / "job.json"), progress)
+    shutil.rmtree(project)
+    reports = tuple(
+        ViewReport(name, None, counts["opened"], counts["void"], (), (), Dropped())
+        for name, counts in result["views"].items()
     )
-    ports = {name: free_port() for name in ("leader", "helper", "superlink")}
-    job = Job(
-        plan_to_bytes(plan), project / KEYS, f"127.0.0.1:{ports['leader']}", f"127.0.0.1:{ports['helper']}", store,
-        len(fleet), SITE_SECONDS, project / "result.json", project / "progress.jsonl",
-    )  # fmt: skip
+    return reports, result["answers"]
+
+
+def _collect(project: Path, job: Job, progress: Progress) -> dict[str, Any]:
+    """Start every process, wait for the result, end every process."""
+    ports = {name: free_port() for name in _SERVICES}
+    job = replace(job, leader=f"127.0.0.1:{ports['leader']}", helper=f"127.0.0.1:{ports['helper']}")
     job.save(project / "job.json")
-    with ExitStack() as stack:
-        processes = stack.enter_context(Processes(project / "logs"))
-        _start(processes, project, ports)
-        progress("all views", "sites", 0, len(fleet))
-        _start_flower(processes, project, ports["superlink"], len(fleet))
-        return _wait(processes, job, len(fleet), progress)
+    ray = _ray_folder()
+    try:
+        with Processes(project / "logs") as processes:
+            fleet = _Fleet(processes, project, ports, ray, job)
+            fleet.start()
+            return fleet.wait(progress)
+    finally:
+        shutil.rmtree(ray, ignore_errors=True)
+        shutil.rmtree(project / "flower", ignore_errors=True)
 
 
-def _start(processes: Processes, project: Path, ports: dict[str, int]) -> None:
-    covey = script("covey")
-    at = ["--project", str(project)]
-    processes.start("helper", [covey, "start", "helper", *at, "--port", str(ports["helper"])])
-    peer = ["--helper", f"127.0.0.1:{ports['helper']}"]
-    processes.start("leader", [covey, "start", "leader", *at, "--port", str(ports["leader"]), *peer])
-    home = project / "flower"
-    home.mkdir()
-    address = f"127.0.0.1:{ports['superlink']}"
-    (home / "config.toml").write_text(
-        f'[superlink]\ndefault = "local"\n\n[superlink.local]\naddress = "{address}"\ninsecure = true\n'
-    )
-    command = [
-        script("flower-superlink"), "--insecure", "--simulation", "--disable-runtime-dependency-installation",
-        "--port", str(ports["superlink"]),
-    ]  # fmt: skip
-    processes.start("superlink", command, _flower_environment(project))
-    for name in ("helper", "leader", "superlink"):
-        processes.wait_for_port(name, ports[name], START_SECONDS)
+class _Fleet:
+    """The processes of one run, each started again if it dies."""
 
-
-def _start_flower(processes: Processes, project: Path, port: int, sites: int) -> None:
-    app = project / "app"
-    shutil.copytree(str(files("covey") / "flower_app"), app)
-    (project / "run.toml").write_text(f'job = "{project / "job.json"}"\n')
-    command = [
-        script("flwr"), "run", str(app), "local", "--stream", "--run-config", str(project / "run.toml"),
-        "--federation-config", f"num-supernodes={sites} client-resources-num-cpus=1",
-    ]  # fmt: skip
-    processes.start("coordinator", command, _flower_environment(project))
-
-
-def _flower_environment(project: Path) -> dict[str, str]:
-    ray = _ray_folder(project)
-    ray.mkdir(exist_ok=True)
-    beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-    return {
-        **_QUIET,
-        "PATH": beside,  # Flower starts its own commands by name
-        "FLWR_HOME": str(project / "flower"),
-        "RAY_TMPDIR": str(ray),
-        SITES_VARIABLE: str(project / "sites"),
-    }
-
-
-def _ray_folder(project: Path) -> Path:
-    """Ray's sockets need a short path, 107 bytes at most with some 75 of its own: beside the project, or in /tmp."""
-    parent = project.parent if len(str(project.parent)) <= MAX_RAY_PARENT else Path("/tmp")  # noqa: S108 - a fresh name
-    return parent / f"r{project.name[-8:]}"
-
-
-def _wait(processes: Processes, job: Job, sites: int, progress: Progress) -> dict[str, Any]:
-    """Until the result file is there; CollectionFailed if the run ends without one."""
-    answered = 0
-    while not job.result.is_file():
-        for name in ("leader", "helper", "superlink"):
-            processes.require_running(name)
-        if processes.exit_status("coordinator") is not None and not job.result.is_file():
-            log = processes.log("coordinator")
-            raise CollectionFailed(f"the coordinator ended without a result; its log is {log}")
-        if job.progress.is_file():
-            lines = job.progress.read_text(encoding="utf-8").splitlines()
-            if len(lines) > answered:
-                answered = len(lines)
-                progress("all views", "sites", answered, max(sites, answered))
-        time.sleep(0.1)
-    result: dict[str, Any] = json.loads(job.result.read_text(encoding="utf-8"))
-    return result
-
-
-def _write_sites(
-    project: Path,
-    fleet: Sequence[SiteEvents],
-    public: dict[str, PublicKeys],
-    client_column: str,
-    time_column: str,
-    allow_noise_off: bool,
-) -> None:
-    """Each site's events and configuration, in files of its own."""
-    folder = project / "sites"
-    folder.mkdir()
-    for one in fleet:
-        pq.write_table(one.table, folder / f"{one.site}.parquet")
-        entries: dict[str, object] = {
-            "site": one.site,
-            "events": f"{one.site}.parquet",
-            "client_column": client_column,
-            "time_column": time_column,
-            "keys": f"../{KEYS}",
-            "report_ids": f"{one.site}.report_ids.db",
-            **{role: public_line(role, public[role]).strip() for role in ("coordinator", "leader", "helper")},
-            "allow_noise_off": allow_noise_off,
+    def __init__(self, processes: Processes, project: Path, ports: dict[str, int], ray: Path, job: Job) -> None:
+        self._processes, self._project, self._ports, self._job = processes, project, ports, job
+        self._starts: Counter[str] = Counter()
+        beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+        self._flower = {
+            **_QUIET,
+            "PATH": beside,  # Flower starts its own commands by name
+            "FLWR_HOME": str(project / "flower"),
+            "RAY_TMPDIR": str(ray),
+            SITES_VARIABLE: str(project / SITES),
         }
-        text = "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in entries.items())
-        (folder / f"{one.site}.toml").write_text(text, encoding="utf-8")
+
+    def start(self) -> None:
+        """Everything but the coordinator, until all of it listens; then the coordinator."""
+        address = f"127.0.0.1:{self._ports['superlink']}"
+        home = self._project / "flower"
+        home.mkdir()
+        Path(self._flower["RAY_TMPDIR"]).mkdir(exist_ok=True)
+        (home / "config.toml").write_text(
+            f'[superlink]\ndefault = "local"\n\n[superlink.local]\naddress = "{address}"\ninsecure = true\n'
+        )
+        app = self._project / "app"
+        shutil.rmtree(app, ignore_errors=True)
+        shutil.copytree(str(files("covey") / "flower_app"), app)
+        (self._project / "run.toml").write_text(f'job = "{self._project.absolute() / "job.json"}"\n')
+        for name in _SERVICES:
+            self._launch(name)
+        for name in _SERVICES:
+            self._processes.wait_for_port(name, self._ports[name], START_SECONDS)
+        self._launch("coordinator")
+
+    def wait(self, progress: Progress) -> dict[str, Any]:
+        """Until the result is there. A process that died is started again, `ATTEMPTS` times in all.
+
+        Raises:
+            CollectionFailed: the coordinator says why it gave up. ProcessFailed: a process keeps dying.
+        """
+        sites, answered = self._job.sites, 0
+        progress("all views", "sites", 0, sites)
+        while not self._job.result.is_file():
+            if self._job.failure.is_file():
+                raise CollectionFailed(f"{self._job.failure.read_text(encoding='utf-8')}; --resume continues")
+            for name in (*_SERVICES, "coordinator"):
+                if self._processes.exit_status(name) is not None and not self._job.result.is_file():
+                    if self._starts[name] == ATTEMPTS:
+                        self._processes.require_running(name)
+                    self._launch(name)
+            lines = self._job.progress.read_text(encoding="utf-8").splitlines() if self._job.progress.is_file() else []
+            if len(lines) != answered:
+                answered = len(lines)
+                progress("all views", "sites", min(answered, sites), sites)
+            time.sleep(0.1)
+        result: dict[str, Any] = json.loads(self._job.result.read_text(encoding="utf-8"))
+        return result
+
+    def _launch(self, name: str) -> None:
+        self._starts[name] += 1
+        if name == "coordinator":
+            self._job.failure.unlink(missing_ok=True)
+            self._job.progress.unlink(missing_ok=True)
+        self._processes.start(name, self._command(name), {} if name in ("leader", "helper") else self._flower)
+
+    def _command(self, name: str) -> list[str]:
+        at = ["--project", str(self._project), "--port", str(self._ports.get(name, 0))]
+        match name:
+            case "helper":
+                return [sys.executable, "-m", "covey", "start", "helper", *at]
+            case "leader":
+                return [sys.executable, "-m", "covey", "start", "leader", *at, "--helper", self._job.helper]
+            case "superlink":
+                options = ["--insecure", "--simulation", "--disable-runtime-dependency-installation"]
+                return [script("flower-superlink"), *options, "--port", str(self._ports[name])]
+        run = ["run", str(self._project / "app"), "local", "--stream", "--run-config", str(self._project / "run.toml")]
+        nodes = f"num-supernodes={self._job.sites} client-resources-num-cpus=1"
+        return [script("flwr"), *run, "--federation-config", nodes]
+
+
+def _ray_folder() -> Path:
+    """Ray's sockets need a short path, 107 bytes at most with some 75 of its own."""
+    parent = tempfile.gettempdir() if len(tempfile.gettempdir()) <= MAX_RAY_PARENT else "/tmp"  # noqa: S108
+    return Path(tempfile.mkdtemp(prefix="r", dir=parent))
 
 
 def _report(view: FeatureView, choice: PaneChoice, result: dict[str, int]) -> ViewReport:
@@ -295,13 +260,3 @@ def _report(view: FeatureView, choice: PaneChoice, result: dict[str, int]) -> Vi
         tuple(choice.days_not_over.tolist()),
         Dropped(),
     )
-
-
-def _site_id(value: str, number: int) -> str:
-    from federation.errors import PartyInvalid
-    from federation.parties import require_site_id
-
-    try:
-        return require_site_id(value)
-    except PartyInvalid:
-        return f"site-{number:04d}"

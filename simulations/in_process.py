@@ -90,19 +90,23 @@ def run_in_process(
     Raises:
         RunRefused: min_clients would loosen a view's k. ViewChanged, StoreInUse: of the store.
     """
-    if noise is not None and min_clients is not None:
-        for view in views:
-            if min_clients < view.privacy.min_clients:
-                raise RunRefused(
-                    f"--min-clients {min_clients} is below view {view.name!r}'s own {view.privacy.min_clients}; "
-                    "it may only tighten (anything goes with --noise off)"
-                )
+    require_tighter(views, min_clients, noise_off=noise is None)
     with Publisher(directory, clock) as publisher:
         for view in views:
             publisher.register(view)
         return tuple(
             _run_view(view, events, publisher, noise, randomness, clock, days, min_clients, progress) for view in views
         )
+
+
+def require_tighter(views: Sequence[FeatureView], min_clients: int | None, *, noise_off: bool) -> None:
+    """RunRefused if another k than the views' own would loosen one of them; with noise off, anything goes."""
+    for view in views:
+        if min_clients is not None and not noise_off and min_clients < view.privacy.min_clients:
+            raise RunRefused(
+                f"--min-clients {min_clients} is below view {view.name!r}'s own {view.privacy.min_clients}; "
+                "it may only tighten (anything goes with --noise off)"
+            )
 
 
 def _run_view(

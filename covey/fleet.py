@@ -1,0 +1,141 @@
+"""A simulated fleet as a project on disk: keys, rosters, each site's own events, the plan, and the coordinator's job."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from aggregator.job import Job
+from featurestore.layout import layout_of
+from federation.errors import PartyInvalid
+from federation.keys import RoleKeys, create_folder, public_line, site_role
+from federation.parties import PublicKeys, Roster, RosterEntry, require_site_id
+from federation.plan import Noise, Plan, PlannedView, WireTerms, plan_to_bytes
+
+from .project import FILE, KEYS, Project
+
+SITES = "sites"
+
+
+@dataclass(frozen=True, eq=False)
+class SiteEvents:
+    """The events of one simulated site, and how many clients it has."""
+
+    site: str
+    table: pa.Table
+    clients: int
+
+
+def split_sites(table: pa.Table, client_column: str, site_column: str | None, sites: int) -> list[SiteEvents]:
+    """Events by site: by the site column, or clients hashed to `sites` sites. Events without a site are nobody's.
+
+    A site's id is its value in the column where that is a valid id, else `site-<number>`.
+    """
+    if site_column is not None:
+        encoded = pc.dictionary_encode(table[site_column].combine_chunks())
+        encoded = encoded if isinstance(encoded, pa.DictionaryArray) else encoded.chunk(0)
+        index = pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy()
+        names = [_site_id(str(value), i) for i, value in enumerate(encoded.dictionary.to_pylist())]
+    else:
+        clients = pc.dictionary_encode(table[client_column].combine_chunks())
+        clients = clients if isinstance(clients, pa.DictionaryArray) else clients.chunk(0)
+        codes = pc.fill_null(clients.indices.cast(pa.int64()), -1).to_numpy()
+        index = np.where(codes < 0, 0, codes % sites)
+        names = [f"site-{i:04d}" for i in range(sites)]
+    found = []
+    for number, name in enumerate(names):
+        own = table.filter(pa.array(index == number))
+        if own.num_rows:
+            found.append(SiteEvents(name, own, max(1, pc.count_distinct(own[client_column]).as_py())))
+    return found
+
+
+def make_project(
+    project: Path,
+    planned: Sequence[PlannedView],
+    fleet: Sequence[SiteEvents],
+    store: Path,
+    *,
+    client_column: str,
+    time_column: str,
+    noise: Noise,
+    deadline_us: int,
+    site_seconds: float,
+) -> Job:
+    """Make fresh keys for every role, the roster, each site's files and the plan; returns the coordinator's job.
+
+    Args:
+        deadline_us: µs since the epoch; the aggregators refuse reports from then on.
+        site_seconds: how long the coordinator waits for the sites.
+    """
+    keys = {role: RoleKeys.generate(role, os.urandom) for role in ("coordinator", "collector", "leader", "helper")}
+    site_keys = {one.site: RoleKeys.generate(site_role(one.site), os.urandom) for one in fleet}
+    create_folder(project / KEYS, [*keys.values(), *site_keys.values()])
+    public = {role: pair.public for role, pair in keys.items()}
+    settings = Project(
+        "run",
+        public["coordinator"].sign,
+        public["collector"],
+        public["leader"],
+        public["helper"],
+        Roster(RosterEntry(one.site, site_keys[one.site].public.sign, one.clients) for one in fleet),
+        budget_micro_rho=sum(layout_of(one.view).micro_rho for one in planned),
+        allow_noise_off=noise == "none",
+    )
+    (project / FILE).write_text(settings.to_toml(), encoding="utf-8")
+    _write_sites(project, fleet, public, client_column, time_column, noise == "none")
+    wire = WireTerms(public["leader"], public["helper"], public["collector"], deadline_us)
+    plan = Plan(os.urandom(16), tuple(planned), noise, wire=wire)
+    return Job(
+        plan_to_bytes(plan),
+        project / KEYS,
+        "",
+        "",
+        store,
+        len(fleet),
+        site_seconds,
+        project / "result.json",
+        project / "progress.jsonl",
+    )
+
+
+def _write_sites(
+    project: Path,
+    fleet: Sequence[SiteEvents],
+    public: dict[str, PublicKeys],
+    client_column: str,
+    time_column: str,
+    allow_noise_off: bool,
+) -> None:
+    """Each site's events and configuration, in files of its own."""
+    folder = project / SITES
+    folder.mkdir()
+    for one in fleet:
+        pq.write_table(one.table, folder / f"{one.site}.parquet")
+        entries: dict[str, object] = {
+            "site": one.site,
+            "events": f"{one.site}.parquet",
+            "client_column": client_column,
+            "time_column": time_column,
+            "keys": f"../{KEYS}",
+            "report_ids": f"{one.site}.report_ids.db",
+            **{role: public_line(role, public[role]).strip() for role in ("coordinator", "leader", "helper")},
+            "allow_noise_off": allow_noise_off,
+        }
+        text = "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in entries.items())
+        (folder / f"{one.site}.toml").write_text(text, encoding="utf-8")
+
+
+def _site_id(value: str, number: int) -> str:
+    try:
+        return require_site_id(value)
+    except PartyInvalid:
+        return f"site-{number:04d}"
