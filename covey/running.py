@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -74,7 +75,7 @@ def run(
         sites: over the wire and without `site_column`, hash the clients to so many sites.
 
     Raises:
-        UsageError: options that do not fit together. EventsError: events that cannot be used.
+        UsageError: arguments of another type, or that do not fit together. EventsError: events that cannot be used.
         ViewChanged, StoreInUse: of the store.
     """
     from aggregator.opendp_noise import OpenDPNoise
@@ -83,11 +84,10 @@ def run(
 
     if noise not in ("on", "off"):
         raise UsageError(f"noise is 'on' or 'off', got {noise!r}")
-    if min_clients is not None and min_clients < 1:
-        raise UsageError(f"--min-clients must be at least 1, got {min_clients}")
-    chosen = (views,) if isinstance(views, FeatureView) else tuple(views)
-    if not chosen:
-        raise UsageError("no feature view to run")
+    if min_clients is not None and (type(min_clients) is not int or min_clients < 1):
+        raise UsageError(f"--min-clients must be a whole number of at least 1, got {min_clients!r}")
+    chosen = _views(views)
+    _check_types(events, store, client_column=client_column, time_column=time_column, site_column=site_column)
     days = _days(start, end)
     table = (
         read_events(Path(events), chosen, client_column, time_column, site_column)
@@ -131,12 +131,45 @@ def wall_clock() -> int:
     return time.time_ns() // 1_000
 
 
+def _views(views: object) -> tuple[FeatureView, ...]:
+    """The views to run, each once."""
+    chosen = (views,) if isinstance(views, FeatureView) else tuple(views) if isinstance(views, Iterable) else (views,)
+    if not chosen:
+        raise UsageError("no feature view to run")
+    for view in chosen:
+        if not isinstance(view, FeatureView):
+            raise UsageError(f"`views` takes a FeatureView or a list of them, got {view!r}")
+    twice = sorted(name for name, count in Counter(view.name for view in chosen).items() if count > 1)
+    if twice:
+        raise UsageError(f"`views` holds {', '.join(twice)} twice; give each view once, and each its own name")
+    return chosen
+
+
+def _check_types(events: object, store: object, **columns: object) -> None:
+    import pyarrow as pa
+
+    if not isinstance(events, str | Path | pa.Table):
+        kind = f"{type(events).__module__}.{type(events).__qualname__}"
+        raise UsageError(
+            f"`events` takes a .parquet or .csv file or a pyarrow.Table, got {kind}; of a pandas frame: "
+            "pyarrow.Table.from_pandas(frame)"
+        )
+    if not isinstance(store, str | Path):
+        raise UsageError(f"`store` takes the path of a directory, got {store!r}")
+    for name, column in columns.items():
+        if not isinstance(column, str) and (name != "site_column" or column is not None):
+            raise UsageError(f"`{name}` takes the name of a column, got {column!r}")
+
+
 def _days(start: date | None, end: date | None) -> tuple[int, int] | None:
     """[from, to) in UTC days, or None for the days that hold events."""
     if start is None and end is None:
         return None
     if start is None or end is None:
         raise UsageError("--from and --to go together: UTC midnights, the first day and the day after the last")
+    for name, moment in (("start", start), ("end", end)):
+        if not isinstance(moment, date):
+            raise UsageError(f"`{name}` takes a date or a datetime, such as date(2020, 5, 1), got {moment!r}")
     first, last = (_midnight(moment, name) for moment, name in ((start, "--from"), (end, "--to")))
     if first >= last:
         raise UsageError("--from must be before --to")

@@ -10,7 +10,8 @@ import click
 import typer
 from rich.console import Console
 
-from covey.errors import FAILURE, INTERRUPTED, exit_code
+from covey import __version__
+from covey.errors import DONE, FAILURE, INTERRUPTED, exit_code
 
 from . import demo, explain, keys, reads, run, serve, start
 
@@ -26,9 +27,16 @@ app = typer.Typer(
 _DEBUG = False
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"covey {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     debug: bool = typer.Option(False, "--debug", envvar="COVEY_DEBUG", help="Show the traceback of an error."),
+    _version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version."),
 ) -> None:
     global _DEBUG
     _DEBUG = debug
@@ -58,22 +66,31 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 def call(arguments: list[str]) -> int:
     """Run one command line; returns its exit code."""
-    talk = Console(stderr=True, highlight=False, soft_wrap=True)
+    talk = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
     try:
         result = app(args=arguments, prog_name="covey", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        code = result if isinstance(result, int) else DONE
+        if code == INTERRUPTED:  # typer ≥ 0.20 makes the exit code of a KeyboardInterrupt
+            talk.print(_interrupted(arguments), style="yellow")
+        return code
     except (KeyboardInterrupt, click.exceptions.Abort):
-        talk.print("interrupted; nothing published is lost, and the same command continues", style="yellow")
+        talk.print(_interrupted(arguments), style="yellow")
         return INTERRUPTED
     except click.exceptions.ClickException as error:
         error.show()
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last handler: expected errors become one line, defects say so
-        code = exit_code(error)
-        if _DEBUG or code is None:
+        expected = exit_code(error)
+        if _DEBUG or expected is None:
             traceback.print_exc()
-        if code is None:
+        if expected is None:
             talk.print("this is a defect of covey; please report the lines above", style="bold red")
             return FAILURE
-        talk.print(f"error: {error}", style="red", markup=False)
-        return code
+        talk.print(f"error: {error}", style="red")
+        return expected
+
+
+def _interrupted(arguments: list[str]) -> str:
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    continues = "; nothing published is lost, and the same command continues"
+    return "interrupted" + (continues if command == "run" else "")

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from covey.explain import ExpectedError, ViewExplained
 
 
@@ -24,17 +24,23 @@ def explain(
     from covey.explain import explain as explain_view
     from covey.views_file import load_views
 
+    from .talk import data_console
+
     explained = [explain_view(view) for view in load_views(views_file)]
     if as_json:
         typer.echo(json.dumps([view.to_dict() for view in explained]))
         return
-    out = Console(highlight=False)
+    out = data_console()
     for view in explained:
         _print(view, out)
 
 
 def _print(view: ViewExplained, out: Console) -> None:
-    out.rule(f"[bold]{view.view}")
+    from rich.text import Text
+
+    from .talk import folding_table
+
+    out.rule(Text(view.view, style="bold"))
     windows = f", windows {' '.join(view.windows)}" if view.windows else ""
     out.print(f"entity {' × '.join(view.entity)} ({view.keys:,} keys), pane {view.pane}{windows}")
     out.print(
@@ -50,7 +56,7 @@ def _print(view: ViewExplained, out: Console) -> None:
         f"of daily participation, at δ = {view.delta:g}"
     )
     out.print(f"outside this claim: {', '.join(view.outside_claim)} (how many clients of a site were active in a pane)")
-    groups = Table("group", "slots a key", "bits", "sensitivity Δ₂", "ρ", "σ of one aggregator", "σ opened")
+    groups = folding_table("group", "slots a key", "bits", "sensitivity Δ₂", "ρ", "σ of one aggregator", "σ opened")
     for group in view.groups:
         groups.add_row(
             f"{group.feature}: {group.group.replace('_', ' ')}",
@@ -63,7 +69,7 @@ def _print(view: ViewExplained, out: Console) -> None:
         )
     out.print(groups)
     clients = [error.clients for error in view.features[0].expected]
-    errors = Table("feature", "read off", *(f"± at n = {n:,}" for n in clients), "the other way")
+    errors = folding_table("feature", "read off", *(f"± at n = {n:,}" for n in clients), "the other way")
     for feature in view.features:
         other = "" if feature.other_way is None else " / ".join(_error(error) for error in feature.other_way)
         where = feature.derived_from or "own slots"

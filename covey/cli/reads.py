@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
 _StoreOption = Annotated[Path, typer.Option("--store", help="The store's directory.")]
 _OutOption = Annotated[Path, typer.Option("--out", help="Where to write: a .parquet or .csv file.")]
+_JsonOption = Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")]
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 
 
@@ -49,14 +49,15 @@ def history(
     out: _OutOption,
     start: Annotated[datetime | None, typer.Option("--from", formats=_DATES, help="First pane start (UTC).")] = None,
     end: Annotated[datetime | None, typer.Option("--to", formats=_DATES, help="Pane starts before this (UTC).")] = None,
+    as_json: _JsonOption = False,
 ) -> None:
     """Write every row of a view: one for each join key and closed pane."""
     from featurestore.store import Store
 
+    _check_out(out)
     with Store.open(store) as opened:
         table = opened.history(view, start, end)
-    rows = _write([table], table.schema, out)
-    Console(stderr=True, highlight=False).print(f"{rows:,} rows written to {out}", markup=False)
+    _tell(_write([table], table.schema, out), out, as_json=as_json)
 
 
 def join(
@@ -66,14 +67,16 @@ def join(
     store: _StoreOption,
     out: _OutOption,
     full_names: Annotated[bool, typer.Option("--full-names", help="Name the columns view__feature.")] = False,
+    as_json: _JsonOption = False,
 ) -> None:
     """Point-in-time join: to every label the values that were released at its time, and nothing later."""
     from featurestore.store import Store
 
+    _check_out(out)
     with Store.open(store) as opened:
         reader = opened.join(labels, features, time, full_names=full_names)
         rows = _write(reader, reader.schema, out)
-    Console(stderr=True, highlight=False).print(f"{rows:,} rows written to {out}", markup=False)
+    _tell(rows, out, as_json=as_json)
 
 
 def _keys(store: Store, refs: list[str], words: list[str]) -> dict[str, list[Any]]:
@@ -113,14 +116,14 @@ def _typed(name: str, text: str, kind: str) -> str | int | bool:
 
 def _print(table: pa.Table) -> None:
     """A table for people: each feature with its standard error in one cell, its n and, if it is not OK, its status."""
-    from rich.table import Table
+    from .talk import data_console, folding_table
 
     companions = [name for name in table.column_names if name.endswith(("__se", "__n", "__status"))]
     names = [name for name in table.column_names if name not in companions]
-    shown = Table(*names)
+    shown = folding_table(*names)
     for row in table.to_pylist():
         shown.add_row(*(_feature_cell(row, name) if f"{name}__status" in row else _cell(row[name]) for name in names))
-    Console().print(shown)
+    data_console().print(shown)
 
 
 def _feature_cell(row: dict[str, Any], name: str) -> str:
@@ -148,22 +151,39 @@ def _json_value(value: object) -> str:
     raise TypeError(f"{type(value).__name__} is no JSON")
 
 
+def _tell(rows: int, out: Path, *, as_json: bool) -> None:
+    """Say what was written: on stderr, or as JSON on stdout."""
+    from .talk import talk_console
+
+    if as_json:
+        typer.echo(json.dumps({"rows": rows, "path": str(out)}))
+    else:
+        talk_console().print(f"{rows:,} rows written to {out}", soft_wrap=True)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a file that cannot be written, before anything is read."""
+    from covey.errors import UsageError
+
+    if out.suffix.lower() not in (".parquet", ".csv"):
+        raise UsageError(f"--out writes .parquet or .csv, not {out.suffix or out.name!r}")
+    if out.is_dir():
+        raise UsageError(f"--out: {out} is a directory; name a file in it")
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"--out: no directory {out.absolute().parent}")
+
+
 def _write(batches: Any, schema: pa.Schema, out: Path) -> int:
     """Write tables or record batches to a new file that appears only when it is whole; returns the number of rows."""
     import pyarrow.csv as csv
     import pyarrow.parquet as pq
 
-    from covey.errors import UsageError
-
-    if out.suffix not in (".parquet", ".csv"):
-        raise UsageError(f"--out writes .parquet or .csv, not {out.suffix or out.name!r}")
-    if not out.absolute().parent.is_dir():
-        raise UsageError(f"--out: no directory {out.absolute().parent}")
+    is_parquet = out.suffix.lower() == ".parquet"
     partial = out.with_name(f".{out.name}.partial")
     rows = 0
     try:
-        flat = schema if out.suffix == ".parquet" else _flat_schema(schema)
-        writer = pq.ParquetWriter(partial, flat) if out.suffix == ".parquet" else csv.CSVWriter(partial, flat)
+        flat = schema if is_parquet else _flat_schema(schema)
+        writer = pq.ParquetWriter(partial, flat) if is_parquet else csv.CSVWriter(partial, flat)
         with writer:
             for batch in batches:
                 rows += batch.num_rows

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from covey.running import RunReport
     from simulations.in_process import ViewReport
 
@@ -53,9 +54,9 @@ def run(
     from covey.running import run as run_views
     from covey.views_file import load_views
 
-    from .talk import progress_bars
+    from .talk import progress_bars, talk_console
 
-    talk = Console(stderr=True, highlight=False)
+    talk = talk_console()
     if noise not in ("on", "off"):
         raise UsageError(f"--noise is on or off, got {noise!r}")
     if noise == "off":
@@ -77,38 +78,66 @@ def run(
             sites=sites,
             progress=progress,
         )
+    voids = _published_voids(report)
     if as_json:
-        typer.echo(json.dumps(_as_dict(report)))
+        typer.echo(json.dumps(_as_dict(report, voids)))
     else:
-        _print(report, talk)
+        _print(report, voids, talk)
     return DONE if report.opened or report.already_open else NOTHING_RELEASED
 
 
-def _print(report: RunReport, talk: Console) -> None:
-    from rich.table import Table
+def _published_voids(report: RunReport) -> dict[str, int]:
+    """How many of the panes that an earlier run had published, and that this one skipped, are void; by view."""
+    from featurestore.publish import store_path
+    from featurestore.registry import Registry
 
-    table = Table("view", "reports", "opened", "void", "already open", title=f"{report.store}")
+    voids = {view.view: 0 for view in report.views}
+    skipped = [view for view in report.views if view.already_open]
+    if skipped:
+        registry = Registry(store_path(report.store) / "registry.db", read_only=True)
+        for view in skipped:
+            starts = set(view.already_open)
+            panes = registry.panes(registry.view(view.view).view_id, min(starts), max(starts) + 1)
+            voids[view.view] = sum(not pane.opened and pane.pane_start in starts for pane in panes)
+        registry.close()
+    return voids
+
+
+def _print(report: RunReport, voids: dict[str, int], talk: Console) -> None:
+    from .talk import data_console, folding_table
+
+    table = folding_table("view", "reports", "opened", "void", "already published", title=str(report.store))
     for view in report.views:
         counts = (view.reports, view.opened, view.void, len(view.already_open))
         table.add_row(view.view, *("–" if count is None else f"{count:,}" for count in counts))
-    Console().print(table)
+    data_console().print(table)
     codes = Counter(code for code in report.answers.values() if code != "OK")
     for code, count in codes.most_common():
         who = ", ".join(sorted(site for site, answer in report.answers.items() if answer == code)[:5])
-        talk.print(f"{count} site(s) answered {code}: {who}{' …' if count > 5 else ''}", markup=False)
+        talk.print(f"{count} site(s) answered {code}: {who}{' …' if count > 5 else ''}")
     for view in report.views:
-        for line in _remarks(view):
-            talk.print(f"{view.view}: {line}", markup=False)
+        for line in _remarks(view, voids[view.view]):
+            talk.print(f"{view.view}: {line}")
     if not report.opened and not report.already_open:
-        talk.print("nothing was released: no pane had enough clients (see min_clients in the views)", style="yellow")
+        talk.print(f"nothing was released: {_why_nothing(report)}", style="yellow")
 
 
-def _remarks(view: ViewReport) -> list[str]:
+def _why_nothing(report: RunReport) -> str:
+    if any(view.void for view in report.views):
+        return "no pane had enough clients (see min_clients in the views)"
+    if any(view.days_not_over for view in report.views):
+        return "the days are not over yet, or their releases not due (release_delay); run it again then"
+    return "there is no day to collect: no event has a time"
+
+
+def _remarks(view: ViewReport, published_void: int) -> list[str]:
     from .talk import day_ranges, pane_ranges
 
     lines = []
     if view.already_open:
-        lines.append(f"already open, skipped: {pane_ranges(view.already_open)}")
+        opened = len(view.already_open) - published_void
+        states = f"{opened:,} opened, {published_void:,} void"
+        lines.append(f"already published: {states}; skipped: {pane_ranges(view.already_open)}")
     if view.days_not_over:
         lines.append(f"not over yet, skipped: {day_ranges(view.days_not_over)}")
     if view.void:
@@ -126,7 +155,7 @@ def _remarks(view: ViewReport) -> list[str]:
     return lines
 
 
-def _as_dict(report: RunReport) -> dict[str, object]:
+def _as_dict(report: RunReport, voids: dict[str, int]) -> dict[str, object]:
     from .talk import day_ranges, pane_ranges
 
     return {
@@ -140,6 +169,7 @@ def _as_dict(report: RunReport) -> dict[str, object]:
                 "opened": view.opened,
                 "void": view.void,
                 "already_open": len(view.already_open),
+                "already_open_void": voids[view.view],
                 "already_open_panes": pane_ranges(view.already_open),
                 "days_not_over": day_ranges(view.days_not_over),
                 "dropped": vars(view.dropped),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from simulations.in_process import Progress
 
 _VERBS = {
@@ -23,13 +25,35 @@ _VERBS = {
 _MANY = 6
 
 
+def data_console() -> Console:
+    """stdout, printing texts as they are: join keys, paths and column names may look like rich's markup."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def talk_console() -> Console:
+    """stderr, printing texts as they are."""
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def folding_table(*headers: str, title: str | None = None) -> Table:
+    """A table whose cells are broken where they do not fit, never cut."""
+    from rich.table import Column, Table
+
+    return Table(*(Column(header, overflow="fold") for header in headers), title=title)
+
+
 @contextmanager
 def progress_bars(console: Console) -> Iterator[Progress]:
     """One bar for each step of each view, on stderr; a terminal is redrawn, a file gets the finished bars."""
     from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description:44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:44}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Bars(*columns, console=console) as bars:
         tasks: dict[tuple[str, str], TaskID] = {}
 

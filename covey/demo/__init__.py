@@ -1,4 +1,4 @@
-"""The main job on real flights, end to end in one process: what `make demo` shows."""
+"""The main job on real flights, end to end: what `make demo` shows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 from rich.console import Console
@@ -13,17 +14,20 @@ from rich.console import Console
 from aggregator.opendp_noise import OpenDPNoise
 from covey.cli.talk import progress_bars
 from covey.running import wall_clock
+from covey.wire import run_over_wire
 from edge_client.events import make_events
 from featurestore.definitions import FeatureView
 from featurestore.layout import layout_of
 from featurestore.store import Store
 from federation.accountant import epsilon
 from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
-from simulations.in_process import NoisePair, ViewReport, run_in_process
+from simulations.in_process import NoisePair, run_in_process
 
 from .model import compare_models
 from .picture import draw
 from .tables import print_models, print_privacy, print_values
+
+SITES: Final = 16
 
 
 def run_demo(picture: Path, keep: Path | None = None) -> None:
@@ -39,12 +43,18 @@ def run_demo(picture: Path, keep: Path | None = None) -> None:
     views = flight_views(flights)
     talk.print(
         f"{flights.num_rows:,} departures of 2013: airlines are the sites, their planes the clients. "
-        "Everything runs in this process, every step real."
+        "Every step is real."
     )
     with tempfile.TemporaryDirectory(prefix="covey-demo-") as scratch:
         private_dir, exact_dir = keep or Path(scratch, "private"), Path(scratch, "exact")
-        reports = _collect(flights, views, private_dir, noisy=True, talk=talk)
-        talk.print("once more without noise: the truth, which only a demo can know")
+        talk.print(
+            f"{views[0].name} and {views[1].name} go over the wire: {SITES} sites behind Flower, leader, helper and "
+            "coordinator, each a process with its own keys"
+        )
+        _collect_over_wire(flights, views[:2], private_dir, talk)
+        talk.print(f"{views[2].name} is back-filled in this process (2 GB of shares), its releases say so")
+        _collect(flights, views[2:], private_dir, noisy=True, talk=talk)
+        talk.print("once more without noise, in this process: the truth, which only a demo can know")
         _collect(flights, views, exact_dir, noisy=False, talk=talk)
         with Store.open(private_dir) as private, Store.open(exact_dir) as exact:
             print_values(out, flights, private, exact)
@@ -56,16 +66,34 @@ def run_demo(picture: Path, keep: Path | None = None) -> None:
                 )
             print_models(out, models)
     print_privacy(out, [(view.name, layout_of(view).micro_rho) for view in views], views[0].privacy.delta, epsilon)
-    total = sum(report.reports or 0 for report in reports)
-    out.print(f"{total:,} reports went through the protocol; {time.monotonic() - started:.0f} s in all.")
+    out.print(f"{time.monotonic() - started:.0f} s in all.")
     out.print(_next_steps(keep), soft_wrap=True)
 
 
-def _collect(
-    flights: pa.Table, views: tuple[FeatureView, ...], directory: Path, *, noisy: bool, talk: Console
-) -> tuple[ViewReport, ...]:
+def _collect_over_wire(flights: pa.Table, views: tuple[FeatureView, ...], directory: Path, talk: Console) -> None:
+    """The real thing on one machine: one SuperNode a site, two aggregators, the coordinator."""
     with progress_bars(talk) as progress:
-        return run_in_process(
+        reports, answers = run_over_wire(
+            views,
+            flights,
+            directory,
+            client_column=CLIENT_COLUMN,
+            time_column=TIME_COLUMN,
+            site_column=SITE_COLUMN,
+            sites=1,
+            noise="discrete-gaussian",
+            min_clients=None,
+            days=None,
+            clock=wall_clock,
+            progress=progress,
+        )
+    opened, void = sum(report.opened for report in reports), sum(report.void for report in reports)
+    talk.print(f"{len(answers)} sites answered; {opened:,} panes opened, {void:,} void (too few planes)")
+
+
+def _collect(flights: pa.Table, views: tuple[FeatureView, ...], directory: Path, *, noisy: bool, talk: Console) -> None:
+    with progress_bars(talk) as progress:
+        run_in_process(
             views,
             make_events(flights, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN),
             directory,
@@ -84,6 +112,6 @@ def _next_steps(kept: Path | None) -> str:
         f"  covey get dest_delay:arr_delay_mean_28d dest=ATL dest=LAX --store {store}",
         f"  covey history area_delay --store {store} --out area_delay.parquet",
         "  covey explain examples/taxi_views.py    # what views of your own would cost, before anything is collected",
-        "  covey run VIEWS.py --events FILE.parquet --client-column C --time-column T --store DIR --in-process",
+        "  covey run VIEWS.py --events FILE.parquet --client-column C --time-column T --store DIR",
     ]
     return "\n".join(lines)

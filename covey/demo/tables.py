@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from featurestore.store import Store
 
@@ -37,7 +38,9 @@ def print_values(out: Console, flights: pa.Table, private: Store, exact: Store) 
     for view, feature, column, keys, factor, unit in rows:
         noisy, true = _rows(private, view, column), _rows(exact, view, column)
         for key in keys:
-            table.add_row(f"{view}:{feature}", key, *_cells(noisy[key], true[key][feature], feature, factor, unit))
+            table.add_row(
+                f"{view}:{feature}", Text(key), *_cells(noisy[key], true[key][feature], feature, factor, unit)
+            )
         table.add_section()
     table.caption = "se: standard error due to noise; drowned: se above 10 minutes or 10 %, or no value at all"
     out.print(table)
@@ -50,14 +53,16 @@ def _rows(store: Store, view: str, column: str) -> dict[str, dict[str, Any]]:
     return {row[column]: row for row in rows.to_pylist()}
 
 
-def _cells(row: dict[str, Any], truth: float | None, name: str, factor: float, unit: str) -> tuple[str, str, str]:
+def _cells(
+    row: dict[str, Any], truth: float | None, name: str, factor: float, unit: str
+) -> tuple[str, str, str | Text]:
     true_text = "–" if truth is None else f"{factor * truth:.1f}{unit}"
     value, se = row[name], row[f"{name}__se"]
     if value is None:
-        return "–", true_text, f"[yellow]{row[f'{name}__status'].lower().replace('_', ' ')}[/yellow]"
+        return "–", true_text, Text(row[f"{name}__status"].lower().replace("_", " "), "yellow")
     off = "" if truth is None else f"{(value - truth) / se:+.1f} se"
     text = f"{factor * value:.1f} ± {factor * se:.1f}{unit}"
-    return text, true_text, "[yellow]drowned[/yellow]" if factor * se > _WIDE[unit] else off
+    return text, true_text, Text("drowned", "yellow") if factor * se > _WIDE[unit] else off
 
 
 def _largest(flights: pa.Table, column: str, count: int) -> list[str]:
