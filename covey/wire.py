@@ -195,7 +195,7 @@ class _Fleet:
         for name in _SERVICES:
             self._launch(name)
         for name in _SERVICES:
-            self._processes.wait_for_port(name, self._ports[name], START_SECONDS)
+            self._listening(name)
         self._launch("coordinator")
 
     def wait(self, progress: Progress) -> dict[str, Any]:
@@ -221,6 +221,16 @@ class _Fleet:
             time.sleep(0.1)
         result: dict[str, Any] = json.loads(self._job.result.read_text(encoding="utf-8"))
         return result
+
+    def _listening(self, name: str) -> None:
+        """Until a service listens; started again if it dies before."""
+        while True:
+            try:
+                return self._processes.wait_for_port(name, self._ports[name], START_SECONDS)
+            except ProcessFailed:
+                if self._starts[name] == ATTEMPTS or self._processes.exit_status(name) is None:
+                    raise
+                self._launch(name)
 
     def _launch(self, name: str) -> None:
         self._starts[name] += 1

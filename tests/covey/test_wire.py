@@ -100,3 +100,46 @@ def test_an_interrupted_run_leaves_no_process_no_file_and_a_store_that_opens(
     assert list((project / "scratch").iterdir()) == []
     with Store.open(project / "store") as store:
         assert {view.name for view in store.views()} == {"visits", "everywhere"}
+
+
+def test_a_killed_leader_helper_and_coordinator_cost_time_and_nothing_else(
+    project: Path, run_arguments: list[str]
+) -> None:
+    """kill −9 of each role once, at different moments of one collection; what is published is exact all the same."""
+    arguments = [word for word in run_arguments if word != "--in-process"]
+    process = start([*arguments, "--noise", "off", "--min-clients", "2"], project)
+    killed: list[str] = []
+    end = time.monotonic() + 200
+    for name, words, delay in (
+        ("helper", ("start", "helper"), 0.0),
+        ("leader", ("start", "leader"), 3.0),
+        ("coordinator", ("flwr-simulation",), 2.0),
+    ):
+        while time.monotonic() < end and process.poll() is None:
+            found = [p for p in _processes() if all(word in " ".join(p.info["cmdline"]) for word in words)]
+            if found:
+                time.sleep(delay)
+                for victim in found:
+                    victim.kill()
+                killed.append(name)
+                break
+            time.sleep(0.05)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert killed == ["helper", "leader", "coordinator"]
+    in_process = [word.replace(str(project / "store"), str(project / "other")) for word in run_arguments]
+    reference = start([*in_process, "--noise", "off", "--min-clients", "2"], project)
+    reference.communicate(timeout=100)
+    assert reference.returncode == 0
+    with Store.open(project / "store") as one, Store.open(project / "other") as two:
+        for view in ("visits", "everywhere"):
+            assert (
+                one.history(view).drop(["published_at"]).to_pylist()
+                == two.history(view).drop(["published_at"]).to_pylist()
+            )
+
+
+def _processes() -> list[psutil.Process]:
+    """Processes of a run, with their command lines."""
+    mine = marked()
+    return [p for p in psutil.process_iter(["pid", "cmdline"]) if p.pid in mine and p.info["cmdline"]]

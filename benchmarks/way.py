@@ -1,0 +1,143 @@
+"""The way over the wire: 60 days of flights through real processes; what a report costs, and what Flower adds.
+
+`reports_per_second` counts the reports of the two small views over everything between the events on the sites and the
+published rows, Flower's start and stop not included; `flower_overhead_s` is what those take.
+
+    python -m benchmarks.way
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+import pyarrow.compute as pc
+from rich.console import Console
+from rich.table import Table
+
+from covey import wire
+from covey.processes import MARK
+from crypto.xof import SEED_BYTES
+from edge_client.compute import compute
+from edge_client.events import make_events
+from featurestore.layout import layout_of
+from federation.batch import HEADER_REPORT_BYTES
+from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
+
+DAYS = 60
+FIRST_US = 1_357_344_000 * 10**6  # 2013-01-05
+
+
+class Watcher(threading.Thread):
+    """Peak resident memory (MB) of each process of the run, by what it does."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak: dict[str, float] = {}
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        """Look four times a second, until stopped."""
+        while not self.stopped.wait(0.25):
+            for process in psutil.process_iter():
+                try:
+                    if MARK in process.environ():
+                        role = _role(" ".join(process.cmdline()))
+                        self.peak[role] = max(self.peak.get(role, 0.0), process.memory_info().rss / 2**20)
+                except (psutil.Error, OSError):
+                    continue
+
+
+def _role(command: str) -> str:
+    for words, role in (
+        ("start leader", "leader"),
+        ("start helper", "helper"),
+        ("flwr-serverapp", "coordinator"),
+        ("ClientAppActor", "sites (each actor)"),
+        ("superlink", "superlink"),
+        ("flwr-simulation", "simulation"),
+        ("raylet", "ray"),
+    ):
+        if words in command:
+            return role
+    return "other of Flower and Ray"
+
+
+def main() -> None:
+    """Print seconds for each step, and one JSON line."""
+    flights = load_flights()
+    inside = pc.and_(
+        pc.greater_equal(flights["departed_at"].cast("int64"), FIRST_US),
+        pc.less(flights["departed_at"].cast("int64"), FIRST_US + DAYS * 86_400 * 10**6),
+    )
+    table = flights.filter(inside)
+    views = flight_views(flights)[:2]
+    events = make_events(table, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN)
+    reports = {view.name: len(compute(view, events).client) for view in views}
+    bytes_per_report = {view.name: 8 * layout_of(view).length + SEED_BYTES + HEADER_REPORT_BYTES for view in views}
+    marks: list[tuple[str, float]] = [("start", time.perf_counter())]
+
+    def progress(_view: str, _step: str, done: int, total: int) -> None:
+        name = "services up" if done == 0 else "first site answered" if done == 1 else "all sites answered"
+        if marks[-1][0] != name:
+            marks.append((name, time.perf_counter()))
+        elif done == total:
+            marks[-1] = (name, time.perf_counter())
+
+    watcher = Watcher()
+    watcher.start()
+    with tempfile.TemporaryDirectory(prefix="covey-way-") as scratch:
+        collected, answers = wire.run_over_wire(
+            views,
+            table,
+            Path(scratch),
+            client_column=CLIENT_COLUMN,
+            time_column=TIME_COLUMN,
+            site_column=SITE_COLUMN,
+            sites=1,
+            noise="discrete-gaussian",
+            min_clients=None,
+            days=(FIRST_US // 86_400_000_000, FIRST_US // 86_400_000_000 + DAYS),
+            clock=lambda: time.time_ns() // 1_000,
+            progress=progress,
+        )
+        marks.append(("opened, published, stopped", time.perf_counter()))
+    watcher.stopped.set()
+    steps = {name: at - before for (_, before), (name, at) in pairwise(marks)}
+    total = marks[-1][1] - marks[0][1]
+    working = steps.get("all sites answered", 0.0) + steps["opened, published, stopped"]
+    shown = Table("step", "seconds", title=f"{DAYS} days of flights, {len(answers)} sites, real processes")
+    for name, seconds in steps.items():
+        shown.add_row(name, f"{seconds:.2f}")
+    shown.add_section()
+    shown.add_row("all", f"{total:.2f}")
+    for role, peak in sorted(watcher.peak.items()):
+        shown.add_row(f"peak memory of {role}", f"{peak:,.0f} MB")
+    Console().print(shown)
+    count = sum(reports.values())
+    print(
+        json.dumps(
+            {
+                "days": DAYS,
+                "sites": len(answers),
+                "reports": count,
+                "opened": sum(one.opened for one in collected),
+                "seconds": {name: round(seconds, 2) for name, seconds in steps.items()},
+                "seconds_all": round(total, 2),
+                "reports_per_second": round(count / working),
+                "reports_per_second_all": round(count / total),
+                "bytes_per_report": bytes_per_report,
+                "flower_overhead_s": round(total - working, 2),
+                "peak_rss_mb": {role: round(peak) for role, peak in sorted(watcher.peak.items())},
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
