@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Sequence
@@ -127,7 +128,8 @@ def _write_sites(
             "time_column": time_column,
             "keys": f"../{KEYS}",
             "report_ids": f"{one.site}.report_ids.db",
-            **{role: public_line(role, public[role]).strip() for role in ("coordinator", "leader", "helper")},
+            "coordinator": base64.b64encode(public["coordinator"].sign.data).decode("ascii"),
+            **{role: public_line(role, public[role]).strip() for role in ("leader", "helper")},
             "allow_noise_off": allow_noise_off,
         }
         text = "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in entries.items())

@@ -88,7 +88,7 @@ def run(
         raise UsageError(f"--min-clients must be a whole number of at least 1, got {min_clients!r}")
     chosen = _views(views)
     _check_types(events, store, client_column=client_column, time_column=time_column, site_column=site_column)
-    days = _days(start, end)
+    days = utc_days(start, end)
     table = (
         read_events(Path(events), chosen, client_column, time_column, site_column)
         if isinstance(events, str | Path)
@@ -161,7 +161,7 @@ def _check_types(events: object, store: object, **columns: object) -> None:
             raise UsageError(f"`{name}` takes the name of a column, got {column!r}")
 
 
-def _days(start: date | None, end: date | None) -> tuple[int, int] | None:
+def utc_days(start: date | None, end: date | None) -> tuple[int, int] | None:
     """[from, to) in UTC days, or None for the days that hold events."""
     if start is None and end is None:
         return None

@@ -47,14 +47,19 @@ ATTEMPTS: Final = 3
 """How often a process that died is started again. Every step may be repeated, so a crash costs time and nothing else."""
 MAX_RAY_PARENT: Final = 20
 _SERVICES: Final = ("helper", "leader", "superlink")
-_QUIET: Final = {
-    "FLWR_TELEMETRY_ENABLED": "0",
-    "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "PYTHONUNBUFFERED": "1",
-}
+
+
+def flower_environment() -> dict[str, str]:
+    """For every process of Flower's: nothing reaches out, and its own commands, started by name, are found."""
+    return {
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_DEDUP_LOGS": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def unfinished(directory: Path) -> Path:
@@ -170,10 +175,8 @@ class _Fleet:
     def __init__(self, processes: Processes, project: Path, ports: dict[str, int], ray: Path, job: Job) -> None:
         self._processes, self._project, self._ports, self._job = processes, project, ports, job
         self._starts: Counter[str] = Counter()
-        beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
         self._flower = {
-            **_QUIET,
-            "PATH": beside,  # Flower starts its own commands by name
+            **flower_environment(),
             "FLWR_HOME": str(project / "flower"),
             "RAY_TMPDIR": str(ray),
             SITES_VARIABLE: str(project / SITES),

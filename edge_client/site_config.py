@@ -6,7 +6,7 @@ client_column = "tailnum"
 time_column = "arrived_at"
 keys = "../keys"                   # the folder with site-UA.key
 report_ids = "../roles/site-UA/report_ids.db"
-coordinator = "covey-public-1 coordinator …"
+coordinator = "…"                  # base64 of its Ed25519 key, as in covey.toml
 leader = "covey-public-1 leader …"
 helper = "covey-public-1 helper …"
 allow_noise_off = false
@@ -14,12 +14,15 @@ allow_noise_off = false
 
 from __future__ import annotations
 
+import base64
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from crypto.errors import CryptoError
+from crypto.signing import VerifyKey
 from federation.errors import FederationError
 from federation.keys import load_keys, public_from_line, site_role
 
@@ -89,16 +92,17 @@ def load_config(path: Path) -> SiteConfig:
     try:
         keys = load_keys(here / data["keys"], site_role(data["site"]))
         pinned = {}
-        for role in ("coordinator", "leader", "helper"):
+        coordinator = VerifyKey(base64.b64decode(data["coordinator"], validate=True))
+        for role in ("leader", "helper"):
             found, pinned[role] = public_from_line(data[role] + "\n", f"{path}: {role}")
             if found != role:
                 raise SiteConfigError(f"{path}: {role!r} holds the keys of {found}")
-    except FederationError as error:
-        raise SiteConfigError(str(error)) from None
+    except (FederationError, CryptoError, ValueError) as error:
+        raise SiteConfigError(f"{path}: {error}") from None
     settings = SiteSettings(
         data["site"],
         keys.sign,
-        pinned["coordinator"].sign,
+        coordinator,
         pinned["leader"],
         pinned["helper"],
         here / data["report_ids"],
