@@ -4,62 +4,65 @@
 # source: aggregator/aggregator.proto
 # Protobuf Python Version: 6.31.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 6, 31, 1, "", "aggregator/aggregator.proto"
+    _runtime_version.Domain.PUBLIC,
+    6,
+    31,
+    1,
+    '',
+    'aggregator/aggregator.proto'
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x1b\x61ggregator/aggregator.proto\x12\x08\x63ovey.v1")\n\x06Signed\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c"J\n\x07Refusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12!\n\x07numbers\x18\x03 \x03(\x0b\x32\x10.covey.v1.Number"%\n\x06Number\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x12"H\n\x03Job\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06job_id\x18\x02 \x01(\x0c\x12\x0c\n\x04half\x18\x03 \x01(\x0c\x12\x10\n\x08verdicts\x18\x04 \x01(\x0c"x\n\tJobAnswer\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06job_id\x18\x02 \x01(\x0c\x12\x12\n\njob_digest\x18\x03 \x01(\x0c\x12\x10\n\x08verdicts\x18\x04 \x01(\x0c\x12"\n\x07refusal\x18\x05 \x01(\x0b\x32\x11.covey.v1.Refusal"@\n\nCommitment\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63ounts\x18\x02 \x03(\r\x12\x0f\n\x07\x64igests\x18\x03 \x01(\x0c"#\n\x0e\x43ollectRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c"<\n\tSharePart\x12\x0c\n\x04view\x18\x01 \x01(\r\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0e\n\x06sealed\x18\x03 \x01(\x0c"&\n\x0fOpenPlanRequest\x12\x13\n\x0bsigned_plan\x18\x01 \x01(\x0c""\n\rOpenPlanReply\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c"\x1e\n\rSubmitRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c"0\n\x0bSubmitReply\x12\x0f\n\x07pending\x18\x01 \x01(\x08\x12\x10\n\x08verdicts\x18\x02 \x01(\x0c""\n\rStatusRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c"@\n\x0bStatusReply\x12\x0c\n\x04role\x18\x01 \x01(\t\x12#\n\x05plans\x18\x02 \x03(\x0b\x32\x14.covey.v1.PlanStatus"T\n\nPlanStatus\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\r\n\x05state\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x03 \x01(\x12\x12\x0f\n\x07pending\x18\x04 \x01(\r2\xf0\x01\n\x06Leader\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12\x38\n\x06Submit\x12\x17.covey.v1.SubmitRequest\x1a\x15.covey.v1.SubmitReply\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2\x95\x02\n\x06Helper\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12/\n\tAggregate\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12,\n\x06\x43ommit\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReplyb\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61ggregator/aggregator.proto\x12\x08\x63ovey.v1\")\n\x06Signed\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"J\n\x07Refusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12!\n\x07numbers\x18\x03 \x03(\x0b\x32\x10.covey.v1.Number\"%\n\x06Number\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x12\"H\n\x03Job\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06job_id\x18\x02 \x01(\x0c\x12\x0c\n\x04half\x18\x03 \x01(\x0c\x12\x10\n\x08verdicts\x18\x04 \x01(\x0c\"x\n\tJobAnswer\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06job_id\x18\x02 \x01(\x0c\x12\x12\n\njob_digest\x18\x03 \x01(\x0c\x12\x10\n\x08verdicts\x18\x04 \x01(\x0c\x12\"\n\x07refusal\x18\x05 \x01(\x0b\x32\x11.covey.v1.Refusal\"@\n\nCommitment\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63ounts\x18\x02 \x03(\r\x12\x0f\n\x07\x64igests\x18\x03 \x01(\x0c\"#\n\x0e\x43ollectRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"<\n\tSharePart\x12\x0c\n\x04view\x18\x01 \x01(\r\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0e\n\x06sealed\x18\x03 \x01(\x0c\"&\n\x0fOpenPlanRequest\x12\x13\n\x0bsigned_plan\x18\x01 \x01(\x0c\"\"\n\rOpenPlanReply\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"\x1e\n\rSubmitRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"0\n\x0bSubmitReply\x12\x0f\n\x07pending\x18\x01 \x01(\x08\x12\x10\n\x08verdicts\x18\x02 \x01(\x0c\"\"\n\rStatusRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"@\n\x0bStatusReply\x12\x0c\n\x04role\x18\x01 \x01(\t\x12#\n\x05plans\x18\x02 \x03(\x0b\x32\x14.covey.v1.PlanStatus\"T\n\nPlanStatus\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\r\n\x05state\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x03 \x01(\x12\x12\x0f\n\x07pending\x18\x04 \x01(\r2\xf0\x01\n\x06Leader\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12\x38\n\x06Submit\x12\x17.covey.v1.SubmitRequest\x1a\x15.covey.v1.SubmitReply\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2\x95\x02\n\x06Helper\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12/\n\tAggregate\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12,\n\x06\x43ommit\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "aggregator.aggregator_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aggregator.aggregator_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_SIGNED"]._serialized_start = 41
-    _globals["_SIGNED"]._serialized_end = 82
-    _globals["_REFUSAL"]._serialized_start = 84
-    _globals["_REFUSAL"]._serialized_end = 158
-    _globals["_NUMBER"]._serialized_start = 160
-    _globals["_NUMBER"]._serialized_end = 197
-    _globals["_JOB"]._serialized_start = 199
-    _globals["_JOB"]._serialized_end = 271
-    _globals["_JOBANSWER"]._serialized_start = 273
-    _globals["_JOBANSWER"]._serialized_end = 393
-    _globals["_COMMITMENT"]._serialized_start = 395
-    _globals["_COMMITMENT"]._serialized_end = 459
-    _globals["_COLLECTREQUEST"]._serialized_start = 461
-    _globals["_COLLECTREQUEST"]._serialized_end = 496
-    _globals["_SHAREPART"]._serialized_start = 498
-    _globals["_SHAREPART"]._serialized_end = 558
-    _globals["_OPENPLANREQUEST"]._serialized_start = 560
-    _globals["_OPENPLANREQUEST"]._serialized_end = 598
-    _globals["_OPENPLANREPLY"]._serialized_start = 600
-    _globals["_OPENPLANREPLY"]._serialized_end = 634
-    _globals["_SUBMITREQUEST"]._serialized_start = 636
-    _globals["_SUBMITREQUEST"]._serialized_end = 666
-    _globals["_SUBMITREPLY"]._serialized_start = 668
-    _globals["_SUBMITREPLY"]._serialized_end = 716
-    _globals["_STATUSREQUEST"]._serialized_start = 718
-    _globals["_STATUSREQUEST"]._serialized_end = 752
-    _globals["_STATUSREPLY"]._serialized_start = 754
-    _globals["_STATUSREPLY"]._serialized_end = 818
-    _globals["_PLANSTATUS"]._serialized_start = 820
-    _globals["_PLANSTATUS"]._serialized_end = 904
-    _globals["_LEADER"]._serialized_start = 907
-    _globals["_LEADER"]._serialized_end = 1147
-    _globals["_HELPER"]._serialized_start = 1150
-    _globals["_HELPER"]._serialized_end = 1427
+  DESCRIPTOR._loaded_options = None
+  _globals['_SIGNED']._serialized_start=41
+  _globals['_SIGNED']._serialized_end=82
+  _globals['_REFUSAL']._serialized_start=84
+  _globals['_REFUSAL']._serialized_end=158
+  _globals['_NUMBER']._serialized_start=160
+  _globals['_NUMBER']._serialized_end=197
+  _globals['_JOB']._serialized_start=199
+  _globals['_JOB']._serialized_end=271
+  _globals['_JOBANSWER']._serialized_start=273
+  _globals['_JOBANSWER']._serialized_end=393
+  _globals['_COMMITMENT']._serialized_start=395
+  _globals['_COMMITMENT']._serialized_end=459
+  _globals['_COLLECTREQUEST']._serialized_start=461
+  _globals['_COLLECTREQUEST']._serialized_end=496
+  _globals['_SHAREPART']._serialized_start=498
+  _globals['_SHAREPART']._serialized_end=558
+  _globals['_OPENPLANREQUEST']._serialized_start=560
+  _globals['_OPENPLANREQUEST']._serialized_end=598
+  _globals['_OPENPLANREPLY']._serialized_start=600
+  _globals['_OPENPLANREPLY']._serialized_end=634
+  _globals['_SUBMITREQUEST']._serialized_start=636
+  _globals['_SUBMITREQUEST']._serialized_end=666
+  _globals['_SUBMITREPLY']._serialized_start=668
+  _globals['_SUBMITREPLY']._serialized_end=716
+  _globals['_STATUSREQUEST']._serialized_start=718
+  _globals['_STATUSREQUEST']._serialized_end=752
+  _globals['_STATUSREPLY']._serialized_start=754
+  _globals['_STATUSREPLY']._serialized_end=818
+  _globals['_PLANSTATUS']._serialized_start=820
+  _globals['_PLANSTATUS']._serialized_end=904
+  _globals['_LEADER']._serialized_start=907
+  _globals['_LEADER']._serialized_end=1147
+  _globals['_HELPER']._serialized_start=1150
+  _globals['_HELPER']._serialized_end=1427
 # @@protoc_insertion_point(module_scope)

@@ -95,6 +95,10 @@ class HelperRefused(AggregatorError):
         super().__init__(f"the helper refuses ({reason}): {text}")
 
 
+class Stopping(AggregatorError):
+    """An aggregator that was told to stop while it drew noise. Nothing was charged; ask again when it is back."""
+
+
 class StorageUnusable(AggregatorError):
     """A file that cannot be opened, or is not the storage of this role."""
 

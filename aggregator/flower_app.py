@@ -18,8 +18,9 @@ from crypto.errors import CryptoError
 from featurestore.errors import FeatureStoreError
 from featurestore.publish import Publisher
 from federation.errors import FederationError
-from federation.keys import load_keys
+from federation.keys import RoleKeys, load_keys
 from federation.plan import plan_from_bytes
+from federation.release_signing import sign_release
 
 from .client import Aggregators
 from .collector import releases_of
@@ -48,13 +49,13 @@ def main(grid: Grid, context: Context) -> None:
     try:
         with Aggregators(job.leader, job.helper) as aggregators:
             collected = collect(plan, coordinator.sign, collector, ask, aggregators, progress)
-        _publish(job, collected)
+        _publish(job, collected, collector)
     except (AggregatorError, FederationError, CryptoError, FeatureStoreError) as error:
         _log.exception("the collection failed")
         job.fail(str(error))
 
 
-def _publish(job: Job, collected: Collected) -> None:
+def _publish(job: Job, collected: Collected, collector: RoleKeys) -> None:
     plan = plan_from_bytes(job.plan)
     now = time.time_ns() // 1_000
     with Publisher(job.store, lambda: time.time_ns() // 1_000) as publisher:
@@ -63,7 +64,7 @@ def _publish(job: Job, collected: Collected) -> None:
             items = releases_of(
                 plan, opened, now=now, clock="replay", noise_source="opendp, opendp", trust="one-honest-noiser"
             )
-            publisher.publish(list(items))
+            publisher.publish([sign_release(item, collector.sign) for item in items])
     job.finish(
         {
             "views": {

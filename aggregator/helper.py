@@ -128,8 +128,9 @@ class Helper(Party):
             taken = verdicts == Verdict.TAKEN
             if taken.any():
                 mine = take_of(half, taken)
-                before_counts = self.storage.site_counts(stored.number, header.site, plan.offsets[-1])
-                touched, counts = self.settings.roster[header.site].count(before_counts, mine.collection)
+                entry, collections = self.settings.roster[header.site], plan.offsets[-1]
+                counted = self.storage.site_counts(stored.number, header.site, mine.collection, collections)
+                touched, counts = entry.count(counted, mine.collection)
                 self.storage.set_site_counts(stored.number, header.site, touched, counts)
                 self.storage.add_reports(stored.number, mine.collection, mine.report_ids)
                 self._add(stored.number, plan, mine)

@@ -100,7 +100,7 @@ class Leader(Party):
         super().__init__(keys, settings, storage, clock, noise)
         self._helper = helper
         self._line = threading.Lock()
-        self._halves: dict[tuple[int, bytes], LeaderHalf] = {}  # of submits that are under way, so not to open twice
+        self._fresh: dict[bytes, tuple[SealedBatch, LeaderHalf]] = {}  # by digest, while under way: opened once only
 
     def submit(self, data: bytes) -> Submitted:
         """Take one batch of a site's, whole but for duplicate ids. A repeat gives the same answer.
@@ -112,13 +112,15 @@ class Leader(Party):
         batch = SealedBatch.from_bytes(data)
         header = batch.signed.header
         stored, plan = self._opened(header.plan_hash)
-        job = job_id_of(header.site, header.batch_id)
+        job, digest = job_id_of(header.site, header.batch_id), batch.signed.digest
         try:
-            if self._known_job(stored.number, job, batch.signed.digest) is None:
+            if (
+                self._known_digest(stored.number, job) != digest
+            ):  # new; or a conflict, which is told once it is verified
                 self._require_open(plan.hash)
                 roster = self.settings.roster
                 half = open_half("leader", plan, self.keys.seal, roster, batch.half("leader"))
-                self._halves[stored.number, job] = half
+                self._fresh[digest] = batch, half
                 self._keep(plan, job, batch, data)
             if self.storage.pending_digest(stored.number, job) is not None:
                 with self._line:
@@ -126,7 +128,7 @@ class Leader(Party):
         except (HelperUnavailable, HelperRefused) as error:
             log.warning("batches are kept: %s", error)
         finally:
-            self._halves.pop((stored.number, job), None)
+            self._fresh.pop(digest, None)
         return self._submitted(stored.number, job)
 
     def collect(self, data: bytes) -> list[SealedShare]:
@@ -143,20 +145,19 @@ class Leader(Party):
 
     # a batch
 
-    def _known_job(self, number: int, job: bytes, digest: bytes) -> bytes | None:
-        """The digest of a batch that is kept or answered. Raises JobConflict."""
+    def _known_digest(self, number: int, job: bytes) -> bytes | None:
+        """The digest of a batch that is kept or answered."""
         answered = self.storage.job(number, job)
-        known = answered[0] if answered else self.storage.pending_digest(number, job)
-        if known is not None and known != digest:
-            raise JobConflict(job)
-        return known
+        return answered[0] if answered else self.storage.pending_digest(number, job)
 
     def _keep(self, plan: Plan, job: bytes, batch: SealedBatch, data: bytes) -> None:
         """Take the batch's new ids and keep it, on disk, until the helper answers."""
         header, digest = batch.signed.header, batch.signed.digest
         with self.storage.transaction():
             number = self._require_open(plan.hash).number
-            if self._known_job(number, job, digest) is not None:
+            if (known := self._known_digest(number, job)) is not None:
+                if known != digest:
+                    raise JobConflict(job)
                 return
             verdicts = np.where(self.storage.known(number, header.report_ids), Verdict.DUPLICATE, Verdict.TAKEN)
             taken = verdicts == Verdict.TAKEN
@@ -164,11 +165,12 @@ class Leader(Party):
             if not taken.any():  # nothing to ask the helper
                 self.storage.record(number, job, digest, Answer(plan.hash, job, digest, encoded).to_bytes())
                 return
-            before = self.storage.site_counts(number, header.site, plan.offsets[-1])
+            collection = header.collection[taken]
+            before = self.storage.site_counts(number, header.site, collection, plan.offsets[-1])
             entry = self.settings.roster[header.site]
-            touched, counts = entry.count(before, header.collection[taken])
+            touched, counts = entry.count(before, collection)
             self.storage.set_site_counts(number, header.site, touched, counts)
-            self.storage.add_reports(number, header.collection[taken], header.report_ids[taken])
+            self.storage.add_reports(number, collection, header.report_ids[taken])
             self.storage.keep(Pending(number, job, digest, entry.key.data, encoded, data))
 
     def _submitted(self, number: int, job: bytes) -> Submitted:
@@ -204,7 +206,7 @@ class Leader(Party):
     def _ask(self, pending: Pending) -> None:
         """Ask about one batch and commit what the helper says."""
         stored, plan = self._opened(self.storage.hash_of(pending.plan))
-        batch = SealedBatch.from_bytes(pending.batch)
+        batch, half = self._fresh.get(pending.digest) or self._reopen(plan, pending)
         header = batch.signed.header
         body = Job(plan.hash, pending.job, batch.half("helper").to_bytes(), pending.verdicts).to_bytes()
         offered = verdicts_from(pending.verdicts, len(header)) == Verdict.TAKEN
@@ -220,11 +222,13 @@ class Leader(Party):
             if (taken & ~offered).any():
                 raise MessageMalformed("the helper took a report that was not offered")
 
-        half = self._halves.get((pending.plan, pending.job))
-        if half is None:
-            roster = Roster([RosterEntry(header.site, VerifyKey(pending.site_key), MAX_CLIENTS)])
-            half = open_half("leader", plan, self.keys.seal, roster, batch.half("leader"))
         self._settle(plan, pending, header.site, half, offered, taken, answer)
+
+    def _reopen(self, plan: Plan, pending: Pending) -> tuple[SealedBatch, LeaderHalf]:
+        """A kept batch, opened again. It was checked against the roster of its time."""
+        batch = SealedBatch.from_bytes(pending.batch)
+        roster = Roster([RosterEntry(batch.signed.header.site, VerifyKey(pending.site_key), MAX_CLIENTS)])
+        return batch, open_half("leader", plan, self.keys.seal, roster, batch.half("leader"))
 
     def _settle(
         self,
@@ -247,7 +251,7 @@ class Leader(Party):
             if lost.any():
                 self.storage.drop_reports(number, half.report_ids[lost])
                 touched, reports = np.unique(half.collection[lost], return_counts=True)
-                before = self.storage.site_counts(number, site, plan.offsets[-1])
+                before = self.storage.site_counts(number, site, touched, plan.offsets[-1])
                 self.storage.set_site_counts(number, site, touched, before[touched] - reports)
             self.storage.record(number, pending.job, pending.digest, answer.to_bytes())
 

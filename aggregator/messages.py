@@ -273,6 +273,7 @@ def _decode(kind: type[_M], data: bytes) -> _M:
         message = kind.FromString(data)
     except DecodeError:
         raise MessageMalformed(f"the bytes of a {kind.DESCRIPTOR.name} are not protobuf") from None
+    message.DiscardUnknownFields()
     if _encode(message) != data:
         raise MessageMalformed(f"the bytes of a {kind.DESCRIPTOR.name} are not canonical")
     return message

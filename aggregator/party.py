@@ -10,13 +10,14 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import groupby
 from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from crypto.noise import NoiseSource
+from crypto.noise import Noise, NoiseSource
 from crypto.sharing import Accumulator, HelperSeeds, LeaderShares
 from crypto.signing import VerifyKey
 from featurestore.times import DAY_US
@@ -36,6 +37,7 @@ from .errors import (
     PaneCollected,
     PlanTooLarge,
     PlanUnknown,
+    Stopping,
 )
 from .messages import COLLECT_DOMAIN, SealedShare, Signed, commitment_from_bytes, plan_of
 from .storage import Charge, PlanState, Storage, StoredPlan
@@ -45,6 +47,10 @@ Clock: TypeAlias = Callable[[], int]
 
 MAX_WIRE_COLLECTIONS: Final = 2**17
 """Collections of one plan on the wire: a commitment to so many has 5 MiB."""
+
+
+NOISE_PART: Final = 2**14
+"""Samples that are drawn in one go: a third of a second."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,7 @@ class Party:
         self._clock = clock
         self._plans: dict[bytes, Plan] = {}
         self._noising = threading.Lock()
+        self._stopped = threading.Event()
 
     def open_plan(self, signed: bytes) -> bytes:
         """Take part in a plan from now on; a repeat changes nothing. Returns the plan's hash.
@@ -107,8 +114,13 @@ class Party:
             self._require_new_panes(plan)
             self._unpaid(plan)
             self.storage.add_plan(plan.hash, signed, deadline_us)
+            self.storage.forget_reports(self._clock())
         self._plans[plan.hash] = plan
         return plan.hash
+
+    def stop(self) -> None:
+        """Draw no more noise: what is under way ends with Stopping, with nothing charged."""
+        self._stopped.set()
 
     def status(self, plan_hash: bytes = b"") -> list[PlanStatus]:
         """The state of one plan, or of all. Raises PlanUnknown."""
@@ -186,7 +198,7 @@ class Party:
         """Decide what may be opened, charge it, add noise and store the result: once. A repeat gives the same bytes.
 
         Raises:
-            NotCommitted, NoiseRefused, PaneCollected, BudgetExceeded; ReportRefused: a sum could pass half the field.
+            NotCommitted, NoiseRefused, PaneCollected, BudgetExceeded, Stopping; ReportRefused: a sum could pass half the field.
         """
         with self._noising:
             stored, _ = self._opened(plan.hash)
@@ -202,7 +214,7 @@ class Party:
                 for planned, collections in zip(plan.views, _collections(plan), strict=True)
             )
             closed = Closed(self.role, plan, sums, commitment_from_bytes(plan, stored.own))
-            source = None if plan.noise == "none" else self.noise
+            source = None if plan.noise == "none" else _Stoppable(self.noise, self._stopped)
             shares = closed.noise(commitment_from_bytes(plan, stored.other), source)
             sealed = [
                 SealedShare.make(plan, view, shares, plan.wire.collector.seal, self.keys.sign)
@@ -238,6 +250,23 @@ class Party:
             left[charge.day] = have - charge.micro_rho
             unpaid.append(charge)
         return unpaid
+
+
+class _Stoppable:
+    """A noise source drawn in parts: a thread cannot be interrupted, and a year of noise takes many seconds."""
+
+    def __init__(self, source: NoiseSource, stopped: threading.Event) -> None:
+        self.name, self.seeded = source.name, source.seeded
+        self._source, self._stopped = source, stopped
+
+    def discrete_gaussian(self, sigma_sq: Fraction, size: int) -> Noise:
+        """Draw int64[size]. Raises Stopping, and as the source."""
+        parts = [np.empty(0, np.int64)]
+        for at in range(0, size, NOISE_PART):
+            if self._stopped.is_set():
+                raise Stopping("this aggregator is stopping; nothing was charged: ask again when it is back")
+            parts.append(self._source.discrete_gaussian(sigma_sq, min(NOISE_PART, size - at)))
+        return np.concatenate(parts)
 
 
 def take_of(half: LeaderHalf | HelperHalf, taken: npt.NDArray[np.bool_]) -> LeaderHalf | HelperHalf:

@@ -45,6 +45,7 @@ REASONS: Final[dict[type[Exception], str]] = {
     own.NotCommitted: "NOT_COMMITTED",
     own.HelperUnavailable: "HELPER_UNAVAILABLE",
     own.HelperRefused: "HELPER_REFUSED",
+    own.Stopping: "STOPPING",
 }
 INTERNAL: Final = "INTERNAL"
 
@@ -73,6 +74,8 @@ class Refusal:
 
 def refusal_of(error: Exception) -> Refusal:
     """The refusal that an error stands for. An unexpected one tells nothing about itself."""
+    if isinstance(error, own.Refused):  # the other aggregator's, passed on
+        return Refusal(error.reason, f"the {error.role} refuses: {error.text}", error.numbers)
     for kind in type(error).__mro__:
         if kind in REASONS:
             numbers = {name: value for name, value in vars(error).items() if type(value) is int}

@@ -12,8 +12,8 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from . import aggregator_pb2 as pb
-from .errors import AggregatorError, Refused, Unreachable
-from .refusals import INTERNAL, Refusal
+from .errors import AggregatorError, Refused, Stopping, Unreachable
+from .refusals import INTERNAL, REASONS, Refusal
 
 MAX_MESSAGE_BYTES: Final = 8 * 2**20
 """A batch has 4 MiB and a commitment 5 at most."""
@@ -38,6 +38,7 @@ _AWAY: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, 
 _CODES: Final = {
     INTERNAL: grpc.StatusCode.INTERNAL,
     "HELPER_UNAVAILABLE": grpc.StatusCode.UNAVAILABLE,
+    "STOPPING": grpc.StatusCode.UNAVAILABLE,
     "PLAN_UNKNOWN": grpc.StatusCode.NOT_FOUND,
     "JOB_CONFLICT": grpc.StatusCode.ALREADY_EXISTS,
     "PANE_COLLECTED": grpc.StatusCode.ALREADY_EXISTS,
@@ -68,6 +69,8 @@ def error_of(failure: grpc.RpcError, role: str, address: str) -> AggregatorError
                 refusal = Refusal.from_message(pb.Refusal.FromString(value))
             except DecodeError:
                 break
+            if refusal.reason == REASONS[Stopping]:
+                return Unreachable(role, address)
             return Refused(role, refusal.reason, refusal.text, refusal.numbers)
     if failure.code() in _AWAY:
         return Unreachable(role, address)

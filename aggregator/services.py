@@ -97,6 +97,7 @@ class Service:
 
     def stop(self, grace_s: float = STOP_S) -> None:
         """Take no more calls, end those that run, close the storage. What was committed stays."""
+        self.party.stop()
         self._server.stop(grace_s).wait()
         self.party.storage.close()
 

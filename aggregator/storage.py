@@ -137,8 +137,9 @@ class Storage:
         self.path = path
         self._lock = threading.RLock()
         try:
+            path.touch(mode=0o600)  # it holds shares; SQLite gives its other files the same mode
             self._connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-        except sqlite3.OperationalError as error:
+        except (OSError, sqlite3.OperationalError) as error:
             raise StorageUnusable(f"{path} cannot be opened: {error}") from None
         try:
             self._open(role)
@@ -153,7 +154,12 @@ class Storage:
         empty = not self.one("SELECT 1 FROM sqlite_master")
         if not empty and self.one("PRAGMA application_id") != (_APPLICATION,):
             raise StorageUnusable(f"{self.path} is no storage of an aggregator")
-        for pragma in ("journal_mode=WAL", f"synchronous={self.synchronous}", "foreign_keys=ON", "wal_autocheckpoint=4000"):
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={self.synchronous}",
+            "foreign_keys=ON",
+            "wal_autocheckpoint=4000",
+        ):
             self._connection.execute(f"PRAGMA {pragma}")
         with self.transaction():
             if empty and not self.one("SELECT 1 FROM sqlite_master"):
@@ -306,10 +312,16 @@ class Storage:
             query = "SELECT collection, report FROM reports WHERE plan = ? ORDER BY collection, report"
             yield from self._connection.execute(query, (plan,))
 
-    def site_counts(self, plan: int, site: str, collections: int) -> npt.NDArray[np.int64]:
-        """int64[collections]: reports of a site in each."""
+    def site_counts(
+        self, plan: int, site: str, touched: npt.NDArray[np.uint32], collections: int
+    ) -> npt.NDArray[np.int64]:
+        """int64[collections]: reports of a site in each of those that are touched, and zero elsewhere."""
         counts = np.zeros(collections, np.int64)
-        found = self.rows("SELECT collection, reports FROM sites WHERE plan = ? AND site = ?", plan, site)
+        query = (
+            "SELECT collection, reports FROM sites "
+            "WHERE plan = ? AND site = ? AND collection IN (SELECT value FROM json_each(?))"
+        )
+        found = self.rows(query, plan, site, json.dumps(np.unique(touched).tolist()))
         if found:
             table = np.array(found, np.int64)
             counts[table[:, 0]] = table[:, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from crypto.xof import SEED_BYTES
 from featurestore.definitions import FeatureView, derivation
+from featurestore.errors import DefinitionError
 from featurestore.features import Count, Feature, Rate
 from featurestore.layout import NOISERS, Layout, layout_of
 from featurestore.values import Status, decode
@@ -126,8 +128,8 @@ def _feature(layout: Layout, feature: Feature) -> FeatureExplained:
     source = derivation(layout.view, feature)
     other = None
     if source is not None and isinstance(feature, Count | Rate):
-        other_layout, other_feature = _other_way(layout.view, feature)
-        other = _expected(other_layout, other_feature)
+        with suppress(DefinitionError):  # the other way may not fit: too many slots, or too small a part of ρ
+            other = _expected(*_other_way(layout.view, feature))
     return FeatureExplained(
         feature.name,
         feature.kind,

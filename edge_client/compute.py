@@ -8,13 +8,13 @@ new counts, so that a day computed pane by pane gives exactly what the day compu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from crypto.sharing import SparseRows
 from featurestore.definitions import FeatureView
@@ -24,7 +24,7 @@ from featurestore.keys import domain_index
 from featurestore.layout import layout_of
 from featurestore.times import DAY_US
 
-from .events import Events, EventTimes, column_types, event_times, require_column, typed_column
+from .events import Events, EventTimes, column_types, key_columns, typed_column
 from .sandbox import locked_duckdb
 
 
@@ -37,9 +37,6 @@ class Dropped:
     null_key: int = 0
     unknown_key: int = 0
     over_bounds: int = 0
-
-    def __add__(self, other: Dropped) -> Dropped:
-        return Dropped(*(a + b for a, b in zip(self.__dict__.values(), other.__dict__.values(), strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,50 +83,56 @@ EVERYTHING: Final = (-(2**63), 2**63 - 1)
 
 
 def compute(
-    view: FeatureView, events: Events, used: UsedCells | None = None, interval: tuple[int, int] = EVERYTHING
+    view: FeatureView,
+    events: Events,
+    used: UsedCells | None = None,
+    interval: tuple[int, int] = EVERYTHING,
+    days: npt.NDArray[np.int64] | None = None,
 ) -> Contributions:
     """Compute every report of the panes that start in `interval` = [from, to), µs since the epoch.
 
     Panes must be asked for in order of time within a day: `used` holds what earlier ones took, and what is left is
     taken in order of event time. Events outside the interval are passed over.
 
+    Args:
+        days: only these UTC days (since the epoch) of the interval; events of others are passed over, too.
+
     Raises:
         EventsError: a needed column is missing. EventColumnError: it has a type that its use does not allow.
     """
     used = used or UsedCells.none()
-    times = event_times(events.table, view.time or events.time_column)
-    keep, key, dropped = _eligible(view, events, times, interval)
+    times = events.times(view)
+    inside = ~times.valid | ((times.us >= interval[0]) & (times.us < interval[1]))
+    if days is not None:
+        inside &= ~times.valid | np.isin(times.us // DAY_US, days)
+    keep, key, dropped = _eligible(view, events, times, inside)
     source = _source_table(view, events, times, keep, key)
     with locked_duckdb() as db:
         db.register("events", source)
         db.register("used", pa.table({"client": used.client, "day": used.day, "cells": used.cells}))
         cells = db.sql(_query(view)).to_arrow_table()
     counted = int(cells.column("events").to_numpy().sum()) if cells.num_rows else 0
-    return _contributions(view, cells, used, dropped + Dropped(over_bounds=source.num_rows - counted))
+    return _contributions(view, cells, used, replace(dropped, over_bounds=source.num_rows - counted))
 
 
 def days_with_events(view: FeatureView, events: Events) -> npt.NDArray[np.int64]:
     """The distinct UTC days (since the epoch) that hold an event with a time."""
-    times = event_times(events.table, view.time or events.time_column)
+    times = events.times(view)
     return np.unique(times.us[times.valid] // DAY_US)
 
 
 def _eligible(
-    view: FeatureView, events: Events, times: EventTimes, interval: tuple[int, int]
+    view: FeatureView, events: Events, times: EventTimes, inside: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], Dropped]:
     """bool[N] of the events that may count, int64[N] index of their join key, and why the others were dropped."""
     table = events.table
-    inside = ~times.valid | ((times.us >= interval[0]) & (times.us < interval[1]))
     has_client = events.client >= 0
     if view.entity.constant:
         key = np.zeros(table.num_rows, dtype=np.int64)
         has_key = np.ones(table.num_rows, dtype=bool)
     else:
-        for column in view.entity.columns:
-            require_column(table, column)
-        columns = [table.column(column) for column in view.entity.columns]
-        key = domain_index(view.entity, columns)
-        has_key = np.logical_and.reduce([c.is_valid().to_numpy() for c in columns])
+        key = domain_index(view.entity, key_columns(view, table))
+        has_key = np.logical_and.reduce([table.column(c).is_valid().to_numpy() for c in view.entity.columns])
     known = key >= 0
     timed = has_client & times.valid
     dropped = Dropped(
@@ -148,7 +151,9 @@ def _source_table(
     keep: npt.NDArray[np.bool_],
     key: npt.NDArray[np.int64],
 ) -> pa.Table:
-    """The kept events as the query reads them: client, key, pane, day, ord, and v0, v1, … by `_value_names`."""
+    """The kept events as the query reads them: client, key, pane, day, ord, the values v0, v1, … by `_value_names`, and
+    the cell of the histogram that starts at slot i, h<i>: a column a cell in SQL would cost time and memory for each.
+    """
     pane = times.us[keep] // view.pane_us
     columns = {
         "client": pa.array(events.client[keep]),
@@ -159,9 +164,22 @@ def _source_table(
     }
     mask = pa.array(keep)
     types = column_types(view)
-    for column, name in _value_names(view).items():
-        columns[name] = typed_column(events.table, column, types[column]).filter(mask)
+    values = {column: typed_column(events.table, column, types[column]).filter(mask) for column in types}
+    columns |= {name: values[column] for column, name in _value_names(view).items()}
+    for first, feature in _collected(view).items():
+        if isinstance(feature, Histogram):
+            columns[f"h{first}"] = _histogram_cells(feature, values[feature.column])
     return pa.table(columns)
+
+
+def _histogram_cells(feature: Histogram, values: pa.Array) -> pa.Array:
+    """int32[N], the cell (−∞, e0), [e0, e1), …, [en, ∞) of each value; of a null the last one, or null."""
+    numbers = values.fill_null(0.0).to_numpy()
+    is_null = ~values.is_valid().to_numpy(zero_copy_only=False)
+    cells = np.searchsorted(np.asarray(feature.edges, dtype=np.float64), numbers, side="right").astype(np.int32)
+    if not feature.nulls:
+        return pa.array(cells, mask=is_null)
+    return pa.array(np.where(is_null, np.int32(len(feature.edges) + 1), cells))
 
 
 def _value_names(view: FeatureView) -> dict[str, str]:
@@ -169,17 +187,32 @@ def _value_names(view: FeatureView) -> dict[str, str]:
     return {column: f"v{i}" for i, column in enumerate(sorted(column_types(view)))}
 
 
+def _collected(view: FeatureView) -> dict[int, Feature]:
+    """The features that take slots of a join key, by the first of their slots."""
+    first: dict[str, int] = {}
+    for i, slot in enumerate(layout_of(view).slots):
+        first.setdefault(slot.feature, i)
+    return {first[feature.name]: feature for feature in view.features if not feature.derive}
+
+
 def _query(view: FeatureView) -> str:
-    """Cells (client, pane, key) in report order, with the number of events and every raw slot of each."""
+    """Cells (client, pane, key) in report order, with the number of events, and of each the raw slots: s<i> is slot i,
+    h<i> a list of histogram cells, counted from slot i, one an event.
+    """
     names = _value_names(view)
-    slots = [sql for feature in view.features if not feature.derive for sql in _slot_sql(feature, names)]
-    selected = ", ".join(f"CAST({sql} AS BIGINT) AS s{i}" for i, sql in enumerate(slots))
+    selected = []
+    for first, feature in _collected(view).items():
+        if isinstance(feature, Histogram):
+            selected.append(f"list(h{first}) FILTER (WHERE h{first} IS NOT NULL) AS h{first}")
+        else:
+            slots = enumerate(_slot_sql(feature, names), first)
+            selected += [f"CAST({sql} AS BIGINT) AS s{slot}" for slot, sql in slots]
     return f"""
         WITH kept AS (
             SELECT * FROM events
             QUALIFY row_number() OVER (PARTITION BY client, pane, key ORDER BY ord) <= {view.bounds.max_events_per_cell}
         ), cell AS (
-            SELECT client, day, pane, key, min(ord) AS first, count(*) AS events, {selected}
+            SELECT client, day, pane, key, min(ord) AS first, count(*) AS events, {", ".join(selected)}
             FROM kept GROUP BY client, day, pane, key
         )
         SELECT cell.* EXCLUDE (first)
@@ -189,7 +222,7 @@ def _query(view: FeatureView) -> str:
         ORDER BY pane, client, key"""
 
 
-def _slot_sql(feature: Feature, names: dict[str, str]) -> list[str]:
+def _slot_sql(feature: Count | ClientCount | Mean | Rate, names: dict[str, str]) -> list[str]:
     """The SQL aggregate of each raw slot of a collected feature, in the layout's order."""
     match feature:
         case Count():
@@ -202,12 +235,6 @@ def _slot_sql(feature: Feature, names: dict[str, str]) -> list[str]:
             q = f"CAST(floor(({clipped} - {_double(low)}) / {_double(feature.step)} + 0.5) AS BIGINT)"
             # greatest and least skip NULL, so a null value would become `low`: FILTER keeps it out
             return [f"coalesce(sum({q}) FILTER (WHERE {value} IS NOT NULL), 0)", f"count({value})"]
-        case Histogram():
-            value, edges = names[feature.column], [_double(edge) for edge in feature.edges]
-            inner = [f"{value} >= {a} AND {value} < {b}" for a, b in pairwise(edges)]
-            cells = [f"{value} < {edges[0]}", *inner, f"{value} >= {edges[-1]}"]
-            cells += [f"{value} IS NULL"] if feature.nulls else []
-            return [f"count(*) FILTER (WHERE {cell})" for cell in cells]
         case Rate():
             holds = parse(feature.where).sql(names)
             return [f"count(*) FILTER (WHERE {holds})", f"count(*) FILTER (WHERE NOT {holds})"]
@@ -223,17 +250,40 @@ def _contributions(view: FeatureView, cells: pa.Table, used: UsedCells, dropped:
     client = cells.column("client").to_numpy().astype(np.int32)
     pane = cells.column("pane").to_numpy().astype(np.int64)
     key = cells.column("key").to_numpy().astype(np.int64)
-    values = np.column_stack([cells.column(f"s{i}").to_numpy() for i in range(layout.slots_per_key)])
+    row, slot, value = _nonzero(cells, layout.slots_per_key)
     is_first = np.ones(len(client), dtype=bool)
     is_first[1:] = (pane[1:] != pane[:-1]) | (client[1:] != client[:-1])
     starts = np.flatnonzero(is_first)
-    row, slot = np.nonzero(values)
     indptr = np.searchsorted(row, np.append(starts, len(client)))
     columns = key[row] * layout.slots_per_key + slot
-    slots = SparseRows(indptr, columns.astype(np.int32), values[row, slot], layout.length)
+    slots = SparseRows(indptr, columns.astype(np.int32), value, layout.length)
     return Contributions(
         pane[starts] * view.pane_us, client[starts], slots, _add_used(used, client, pane // view.panes_per_day), dropped
     )
+
+
+def _nonzero(cells: pa.Table, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(row, slot, value) of every slot of the query's answer that is not zero, by row, then slot. Wide histograms are
+    nearly empty, so no row is ever held densely.
+    """
+    places, values = [], []  # place: row · width + slot, the order of both
+    for name in cells.column_names:
+        column = cells.column(name).combine_chunks()
+        if name.startswith("s"):
+            dense = column.to_numpy()
+            row = np.flatnonzero(dense)
+            places.append(row * width + int(name[1:]))
+            values.append(dense[row])
+        elif name.startswith("h"):
+            row = np.repeat(np.arange(len(column)), pc.fill_null(pc.list_value_length(column), 0).to_numpy())
+            slot = column.flatten().to_numpy().astype(np.int64) + int(name[1:])
+            at, count = np.unique(row * width + slot, return_counts=True)
+            places.append(at)
+            values.append(count)
+    place = np.concatenate(places)
+    order = np.argsort(place, kind="stable")
+    row, slot = np.divmod(place[order], width)
+    return row, slot, np.concatenate(values)[order]
 
 
 def _add_used(used: UsedCells, client: npt.NDArray[np.int32], day: npt.NDArray[np.int64]) -> UsedCells:

@@ -1,14 +1,17 @@
 """The events of a site: read from a file, checked against what the views need, once, before anything is computed.
 
-Types are refused by schema, never by a row: one odd event must not fail a site. Text is never turned into numbers, and
-client ids are never changed: "007" and "7", or two Unicode spellings of one name, stay different clients.
+Types are refused by schema, never by a row: one odd event must not fail a site. Text is never turned into numbers (but
+for a CSV file's, which has no types), and client ids are never changed: "007" and "7", or two Unicode spellings of one
+name, stay different clients.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,17 +21,25 @@ import pyarrow.compute as pc
 from featurestore.definitions import FeatureView
 from featurestore.expressions import ColumnType, parse
 from featurestore.features import Histogram, Mean, Rate
+from featurestore.keys import domain_index
+from featurestore.times import DAY_US
 
 from .errors import EventColumnError, EventsError
 from .sandbox import locked_duckdb
 
-_CSV_TYPES = {
+_CSV_TYPES: Final = {
     "number": pa.float64(),
     "text": pa.string(),
+    "string": pa.string(),
     "boolean": pa.bool_(),
     "int64": pa.int64(),
     "bool": pa.bool_(),
 }
+_UNTYPED: Final = {b"covey.untyped": b"csv"}
+"""Field metadata of CSV text: whole numbers and booleans are written as text there, so keys may be read from it."""
+_TRUTHS: Final = (["true", "True", "TRUE", "1"], ["false", "False", "FALSE", "0"])
+_YEAR_1, _YEAR_10000 = -62_135_596_800 * 10**6, 253_402_300_800 * 10**6
+"""µs since the epoch. Years 0001 to 9999 are what a date can name; all else is an unset or broken clock."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +57,14 @@ class Events:
     client: npt.NDArray[np.int32]
     identities: pa.Array
     time_column: str
+    _times: dict[str, EventTimes] = field(default_factory=dict, init=False, repr=False)
+
+    def times(self, view: FeatureView) -> EventTimes:
+        """The times that a view goes by; each time column is read once. Raises as `event_times`."""
+        column = view.time or self.time_column
+        if column not in self._times:
+            self._times[column] = event_times(self.table, column)
+        return self._times[column]
 
     @property
     def clients(self) -> int:
@@ -61,8 +80,8 @@ class EventTimes:
     """Times of one time column.
 
     Attributes:
-        us: int64[N] µs since the epoch, rounded down; 0 where null.
-        valid: bool[N].
+        us: int64[N] µs since the epoch, rounded down; 0 where not valid.
+        valid: bool[N]; false where null, and outside the years 0001 to 9999.
         order: int64[N], rank in order of time (to the source's full precision), ties in input order.
     """
 
@@ -141,6 +160,23 @@ def make_events(table: pa.Table, client_column: str, time_column: str, site_colu
     return Events(table, client.astype(np.int32), identities, time_column)
 
 
+def check_schema(view: FeatureView, events: Events) -> None:
+    """Refuse events that a view cannot be computed from, by their columns' names and types; looks at no row.
+
+    Raises:
+        EventsError: a column is missing. EventColumnError: a time or value column of another type, or a column that
+            the view uses as two types. BadReference: a join key of another type.
+    """
+    no_rows = events.table.slice(0, 0)
+    time_column = view.time or events.time_column
+    require_column(no_rows, time_column)
+    _require_time_type(time_column, _plain(no_rows.column(time_column)).type)
+    if not view.entity.constant:
+        domain_index(view.entity, key_columns(view, no_rows))
+    for column, used_as in column_types(view).items():
+        typed_column(no_rows, column, used_as)
+
+
 def event_times(table: pa.Table, column: str) -> EventTimes:
     """The times of a column: timestamps of any unit and zone (naive is UTC), dates, or ISO 8601 text.
 
@@ -149,20 +185,21 @@ def event_times(table: pa.Table, column: str) -> EventTimes:
     """
     require_column(table, column)
     values = _plain(table.column(column))
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+    _require_time_type(column, values.type)
+    if pa.types.is_large_string(values.type):
         values = _parse_times(values, column)
-    if pa.types.is_date(values.type):
-        values = values.cast(pa.timestamp("ms")).cast(pa.timestamp("us"))
-    if not pa.types.is_timestamp(values.type):
-        raise EventColumnError(column, f"times must be timestamps, dates or ISO 8601 text, not {values.type}")
+    kind = values.type
+    unit = kind.unit if pa.types.is_timestamp(kind) else "day" if pa.types.is_date32(kind) else "ms"
+    ticks = values.cast(pa.int32()).cast(pa.int64()) if unit == "day" else values.cast(pa.int64())
+    raw = pc.fill_null(ticks, 0).to_numpy()
+    us = {"day": DAY_US, "s": 1_000_000, "ms": 1_000, "us": 1}.get(unit)  # of one tick
     valid = values.is_valid().to_numpy(zero_copy_only=False)
-    raw = pc.fill_null(values.cast(pa.int64()), 0).to_numpy()
+    if us is not None:  # 64 bits of nanoseconds end in 2262
+        valid = valid & (raw >= _YEAR_1 // us) & (raw < _YEAR_10000 // us)
+    raw = np.where(valid, raw, 0)
     order = np.empty(len(raw), dtype=np.int64)
     order[np.argsort(raw, kind="stable")] = np.arange(len(raw))
-    factor = {"s": 1_000_000, "ms": 1_000, "us": 1}.get(values.type.unit)
-    if factor is not None and len(raw) and np.abs(raw).max() > (2**63 - 1) // factor:
-        raise EventColumnError(column, "a time is too far away for microseconds in 64 bits")
-    return EventTimes(raw // 1_000 if factor is None else raw * factor, valid, order)
+    return EventTimes(raw // 1_000 if us is None else raw * us, valid, order)
 
 
 def require_column(table: pa.Table, column: str) -> None:
@@ -183,10 +220,10 @@ def typed_column(table: pa.Table, column: str, used_as: ColumnType) -> pa.Array:
     values = _plain(table.column(column))
     kind = values.type
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    is_text = pa.types.is_large_string(kind)
     fits = {"number": is_number, "text": is_text, "boolean": pa.types.is_boolean(kind), "any": True}[used_as]
     if pa.types.is_null(kind):
-        return pa.nulls(len(values), {"number": pa.float64(), "text": pa.string()}.get(used_as, pa.bool_()))
+        return pa.nulls(len(values), {"number": pa.float64(), "text": pa.large_string()}.get(used_as, pa.bool_()))
     if not fits:
         raise EventColumnError(column, f"the views use it as {used_as}, the events hold {kind}")
     if used_as == "any":
@@ -198,28 +235,51 @@ def typed_column(table: pa.Table, column: str, used_as: ColumnType) -> pa.Array:
     if used_as == "number":
         numbers = values.cast(pa.float64(), safe=False)
         return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
-    return values.cast(pa.string()) if used_as == "text" else values
+    return values
+
+
+def key_columns(view: FeatureView, table: pa.Table) -> list[pa.Array | pa.ChunkedArray]:
+    """The columns of a view's join key. Text of a CSV file is read as the key's type, as null where it is none.
+
+    Raises:
+        EventsError: a column is missing. (`featurestore.keys.domain_index` checks the types.)
+    """
+    columns = []
+    for column, key_type in zip(view.entity.columns, view.entity.types, strict=True):
+        require_column(table, column)
+        values = table.column(column)
+        is_untyped = _UNTYPED.items() <= (table.schema.field(column).metadata or {}).items()
+        if is_untyped and key_type == "int64":
+            values = _whole_numbers(_plain(values))
+        elif is_untyped and key_type == "bool":
+            is_true, is_false = (pc.is_in(values, pa.array(spelled, values.type)) for spelled in _TRUTHS)
+            values = pc.if_else(pc.or_(is_true, is_false), is_true, pa.scalar(None, pa.bool_()))
+        columns.append(values)
+    return columns
 
 
 def _needed(
     views: Iterable[FeatureView], client_column: str, time_column: str, site_column: str | None
-) -> dict[str, pa.DataType | None]:
-    """Every column to read, with the type that a CSV reader is told (None: let it infer)."""
-    needed: dict[str, pa.DataType | None] = {client_column: pa.string()}
+) -> dict[str, pa.DataType]:
+    """Every column to read, with the type that a CSV reader is told: text where its uses ask for several types."""
+    uses: dict[str, set[pa.DataType]] = {client_column: {pa.string()}}
     if site_column is not None:
-        needed[site_column] = pa.string()
+        uses.setdefault(site_column, set()).add(pa.string())
     for view in views:
-        wanted: dict[str, pa.DataType] = {}
         if not view.entity.constant:
             for column, key_type in zip(view.entity.columns, view.entity.types, strict=True):
-                wanted[column] = _CSV_TYPES.get(key_type, pa.string())
+                uses.setdefault(column, set()).add(_CSV_TYPES[key_type])
         for column, used_as in column_types(view).items():
-            wanted.setdefault(column, _CSV_TYPES.get(used_as, pa.string()))
-        wanted[view.time or time_column] = pa.string()
-        for column, kind in wanted.items():
-            needed[column] = kind if needed.get(column, kind) == kind else pa.string()
-    needed.setdefault(time_column, pa.string())
-    return needed
+            uses.setdefault(column, set()).update([_CSV_TYPES[used_as]] if used_as != "any" else [])
+        uses.setdefault(view.time or time_column, set()).add(pa.string())
+    uses.setdefault(time_column, set()).add(pa.string())
+    return {column: _csv_type(kinds) for column, kinds in uses.items()}
+
+
+def _csv_type(uses: set[pa.DataType]) -> pa.DataType:
+    if uses == {pa.int64(), pa.float64()}:
+        return pa.int64()
+    return next(iter(uses)) if len(uses) == 1 else pa.string()
 
 
 def _read_parquet(path: Path, columns: list[str]) -> pa.Table:
@@ -234,7 +294,7 @@ def _read_parquet(path: Path, columns: list[str]) -> pa.Table:
         raise EventsError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
 
 
-def _read_csv(path: Path, needed: dict[str, pa.DataType | None]) -> pa.Table:
+def _read_csv(path: Path, needed: dict[str, pa.DataType]) -> pa.Table:
     import pyarrow.csv as csv
 
     if path.stat().st_size == 0:
@@ -242,18 +302,15 @@ def _read_csv(path: Path, needed: dict[str, pa.DataType | None]) -> pa.Table:
     try:
         with csv.open_csv(path, read_options=csv.ReadOptions(block_size=1 << 20)) as reader:
             _require_columns(path, list(needed), reader.schema.names)
-        convert = csv.ConvertOptions(
-            include_columns=list(needed), column_types={name: kind for name, kind in needed.items() if kind is not None}
-        )
+        convert = csv.ConvertOptions(include_columns=list(needed), column_types=needed)
         table = csv.read_csv(path, convert_options=convert, parse_options=csv.ParseOptions(newlines_in_values=True))
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
         raise EventsError(f"{path} cannot be read as CSV: {str(error).splitlines()[0]}") from None
     for index, name in enumerate(table.column_names):  # an empty CSV field is missing, not an empty text
         if pa.types.is_string(table.schema.field(name).type):
             column = table.column(name)
-            table = table.set_column(
-                index, name, pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
-            )
+            column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+            table = table.set_column(index, pa.field(name, pa.string(), metadata=_UNTYPED), column)
     return table
 
 
@@ -265,45 +322,67 @@ def _require_columns(path: Path, wanted: list[str], names: list[str]) -> None:
 
 
 def _plain(column: pa.ChunkedArray) -> pa.Array:
-    """One contiguous array, dictionaries decoded."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    combined = column.combine_chunks()
-    return combined if isinstance(combined, pa.Array) else combined.chunk(0)
+    """One contiguous array: dictionaries decoded, text and bytes of every kind with 64-bit offsets."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_string(kind) or pa.types.is_string_view(kind):
+        kind = pa.large_string()
+    elif pa.types.is_binary(kind) or pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):
+        kind = pa.large_binary()
+    if pa.types.is_dictionary(column.type):  # decoded by hand: Arrow cannot decode views
+        chunks = [chunk.dictionary.cast(kind).take(chunk.indices) for chunk in column.chunks]
+    else:
+        chunks = column.cast(kind).chunks
+    if not chunks:
+        return pa.array([], kind)
+    return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
 
 
 def _dense(table: pa.Table, column: str) -> tuple[npt.NDArray[np.int64], pa.Array]:
     """Dense index of a column of ids, −1 for null, and the distinct ids."""
     values = _plain(table.column(column))
     kind = values.type
-    if not (
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_binary(kind)
-    ):
+    if not (pa.types.is_large_string(kind) or pa.types.is_large_binary(kind) or pa.types.is_integer(kind)):
         if not pa.types.is_null(kind):
-            raise EventColumnError(column, f"ids must be text or whole numbers, not {kind}")
+            mend = "; cast to int64" if pa.types.is_floating(kind) or pa.types.is_decimal(kind) else ""
+            raise EventColumnError(column, f"ids must be text or whole numbers, not {kind}{mend}")
         return np.full(len(values), -1, dtype=np.int64), values.slice(0, 0)
     encoded = values.dictionary_encode()
     return pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy(), encoded.dictionary
 
 
+def _whole_numbers(texts: pa.Array) -> pa.Array:
+    """Text as int64; null where it is no whole number of 64 bits."""
+    texts = pc.utf8_trim_whitespace(texts)
+    digits = pc.match_substring_regex(texts, "^-?[0-9]{1,38}$")
+    numbers = pc.if_else(digits, texts, pa.scalar(None, texts.type)).cast(pa.decimal128(38, 0))
+    low, high = (pa.scalar(Decimal(bound), numbers.type) for bound in (-(2**63), 2**63 - 1))
+    fits = pc.and_(pc.greater_equal(numbers, low), pc.less_equal(numbers, high))
+    return pc.if_else(fits, numbers, pa.scalar(None, numbers.type)).cast(pa.int64())
+
+
+def _require_time_type(column: str, kind: pa.DataType) -> None:
+    if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_large_string(kind)):
+        raise EventColumnError(column, f"times must be timestamps, dates or ISO 8601 text, not {kind}")
+
+
 def _parse_times(values: pa.Array, column: str) -> pa.Array:
-    """ISO 8601 text to UTC timestamps; a zone in the text is honoured, none means UTC."""
+    """ISO 8601 text to UTC timestamps; a zone in the text is honoured, none means UTC; empty text is null, and infinity
+    comes out far beyond every year.
+    """
     with locked_duckdb() as db:
-        db.register("texts", pa.table({"text": values, "row": pa.array(np.arange(len(values)))}))
-        parsed = db.sql(
-            "SELECT text, row, epoch_us(TRY_CAST(text AS TIMESTAMPTZ)) AS us FROM texts ORDER BY row"
-        ).to_arrow_table()
-        bad = db.sql(
-            "SELECT text, row, count(*) OVER () AS bad FROM texts "
-            "WHERE text IS NOT NULL AND TRY_CAST(text AS TIMESTAMPTZ) IS NULL ORDER BY row LIMIT 1"
-        ).to_arrow_table()
-    if bad.num_rows:
-        first = bad.to_pylist()[0]
+        db.register("texts", pa.table({"text": values, "row": np.arange(len(values))}))
+        parsed = db.sql("""
+            WITH trimmed AS (SELECT row, nullif(trim(text, E' \\t\\r\\n'), '') AS text FROM texts),
+                 tried AS (SELECT row, text, TRY_CAST(text AS TIMESTAMPTZ) AS time FROM trimmed)
+            SELECT row, text IS NOT NULL AND time IS NULL AS bad, epoch_us(time) AS us
+            FROM tried""").to_arrow_table()
+    row = parsed.column("row").to_numpy()
+    bad = np.sort(row[parsed.column("bad").to_numpy()])
+    if len(bad):
+        first = int(bad[0])
         raise EventColumnError(
             column,
-            f"{first['bad']:,} value(s) are no time; the first is {first['text'][:60]!r} in row {first['row'] + 1:,}",
+            f"{len(bad):,} value(s) are no time; the first is {values[first].as_py()[:60]!r} in row {first + 1:,}",
         )
-    return _plain(parsed.column("us")).cast(pa.timestamp("us", "UTC"))
+    in_order = parsed.column("us").combine_chunks().take(pa.array(np.argsort(row, kind="stable")))
+    return in_order.cast(pa.timestamp("us", "UTC"))

@@ -9,12 +9,10 @@ import duckdb
 
 
 @contextmanager
-def locked_duckdb(threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def locked_duckdb() -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory DuckDB that cannot reach anything but the Arrow tables registered on it (DESIGN §2.2)."""
     connection = duckdb.connect(":memory:")
     try:
-        if threads is not None:
-            connection.execute(f"SET threads = {int(threads)}")
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET autoinstall_known_extensions = false")
         connection.execute("SET autoload_known_extensions = false")

@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from .entities import Entity
 from .errors import DefinitionError, ExpressionError
 from .expressions import Compare, parse
 from .features import ClientCount, Count, Feature, Histogram, Mean, Rate, problem
+from .plain import is_text, make_plain, plain, plain_tuple
 from .times import DAY_US, PANES, parse_duration
 
 RESERVED_COLUMNS: Final = frozenset(
@@ -31,28 +33,43 @@ class Bounds:
     max_cells: int
     max_events_per_cell: int = 1
 
+    def __post_init__(self) -> None:
+        make_plain(self, "max_cells", "max_events_per_cell")
+
 
 @dataclass(frozen=True)
 class Privacy:
-    """The price and the protection of a view.
+    """The price and the protection of a view. Two are equal if they hold the same micro-ρ, however `rho` was written.
 
     Args:
         rho: zCDP cost of a whole client-day, whatever the pane; held as whole micro-ρ, rounded down.
         delta: the δ at which ε is told to people.
         min_clients: k, the fewest reports of a pane that is opened.
         suppress_below: pane features of a key are withheld where its noised ClientCount is below this.
+
+    Attributes:
+        micro_rho: ρ in millionths, rounded down: the integer that parties compare and ledgers charge. 0 if `rho` is no
+            number that a view takes.
     """
 
-    rho: float | Fraction
+    rho: float | Fraction = field(compare=False)
     delta: float = 1e-6
     min_clients: int = 50
     suppress_below: int | None = None
+    micro_rho: int = field(init=False, repr=False)
 
-    @property
-    def micro_rho(self) -> int:
-        """ρ in millionths, rounded down: the integer that parties compare and ledgers charge."""
-        exact = self.rho if isinstance(self.rho, Fraction) else Fraction(repr(self.rho))
-        return math.floor(exact * 10**6)
+    def __post_init__(self) -> None:
+        make_plain(self, "rho", "delta", "min_clients", "suppress_below")
+        object.__setattr__(self, "micro_rho", _micro(self.rho))
+
+
+def _micro(rho: object) -> int:
+    """Whole millionths of a number, a float taken as its decimal text (0.29 is 290,000); 0 if it is no finite number."""
+    if isinstance(rho, bool) or not isinstance(rho, int | float | Fraction):
+        return 0
+    if isinstance(rho, float):
+        return math.floor(Fraction(repr(rho)) * 10**6) if math.isfinite(rho) else 0
+    return math.floor(rho * 10**6)
 
 
 @dataclass(frozen=True)
@@ -122,29 +139,36 @@ class FeatureView:
         tags: Mapping[str, str] | None = None,
         description: str = "",
     ) -> None:
-        given = {
+        given: dict[str, Any] = {
             "name": name,
             "entity": entity,
-            "features": tuple(features),
+            "features": plain_tuple(features),
             "pane": pane,
             "bounds": bounds,
             "privacy": privacy,
-            "windows": (windows,) if isinstance(windows, str) else tuple(windows),
+            "windows": plain_tuple([windows] if isinstance(windows, str) else windows),
             "time": time,
             "release_delay": release_delay,
             "grace": grace,
             "ttl": ttl,
             "min_coverage": min_coverage,
             "owner": owner,
-            "tags": dict(sorted((tags or {}).items())),
+            "tags": _tags(tags),
             "description": description,
         }
         for attribute, value in given.items():
-            object.__setattr__(self, attribute, value)
+            object.__setattr__(self, attribute, plain(value))
         _check(self)
 
     def __hash__(self) -> int:
-        return hash((self.name, self.entity, self.features, self.pane))
+        # Equal views have equal parts, so some of them do; a domain may hold a million keys.
+        return hash((self.name, self.entity.keys, len(self.entity.domain), self.features, self.pane))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"tags": dict(self.tags)}  # a read-only mapping cannot be pickled or copied
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"tags": _tags(state["tags"])})
 
     @property
     def pane_us(self) -> int:
@@ -193,6 +217,15 @@ def derivation(view: FeatureView, feature: Feature) -> Histogram | None:
     return None
 
 
+def _tags(tags: object) -> object:
+    """Read-only, by key: a view is immutable. What is no mapping of texts is left for `_check_types` to refuse."""
+    if tags is None:
+        return MappingProxyType({})
+    if isinstance(tags, Mapping) and all(is_text(key) for key in tags):
+        return MappingProxyType({key: plain(tags[key]) for key in sorted(tags)})
+    return tags
+
+
 def _check(view: FeatureView) -> None:
     _check_name(view)
     _check_types(view)
@@ -216,6 +249,10 @@ def _check_types(view: FeatureView) -> None:
     for attribute, kind in (("entity", Entity), ("bounds", Bounds), ("privacy", Privacy)):
         if not isinstance(getattr(view, attribute), kind):
             raise DefinitionError(view.name, f"`{attribute}` must be {kind.__name__}(…)")
+    if not isinstance(view.features, tuple):
+        raise DefinitionError(view.name, f"`features` must be a list, such as [Count('n')], got {view.features!r}")
+    if not isinstance(view.windows, tuple):
+        raise DefinitionError(view.name, f"`windows` must be a list, such as ['7d'], got {view.windows!r}")
     if not view.features:
         raise DefinitionError(view.name, "a view needs at least one feature")
     for feature in view.features:
@@ -227,11 +264,15 @@ def _check_types(view: FeatureView) -> None:
         bound = getattr(view.bounds, attribute)
         if type(bound) is not int or not 1 <= bound <= 1_000_000:
             raise DefinitionError(view.name, f"`{attribute}` must be a whole number from 1 to 1,000,000, got {bound!r}")
-    for text in (view.owner, view.description, *view.tags.keys(), *view.tags.values()):
-        if not isinstance(text, str):
-            raise DefinitionError(view.name, f"owner, tags and description are texts, got {text!r}")
-    if view.time is not None and (not isinstance(view.time, str) or not view.time):
-        raise DefinitionError(view.name, "`time` must name a column")
+    for attribute in ("owner", "description"):
+        if not is_text(getattr(view, attribute)):
+            got = repr(getattr(view, attribute))
+            raise DefinitionError(view.name, f"`{attribute}` must be a text of valid Unicode, got {got}")
+    if not isinstance(view.tags, Mapping) or not all(is_text(text) for tag in view.tags.items() for text in tag):
+        got = repr(dict(view.tags) if isinstance(view.tags, Mapping) else view.tags)
+        raise DefinitionError(view.name, f"`tags` must map texts to texts, such as {{'team': 'ops'}}, got {got}")
+    if view.time is not None and not (is_text(view.time) and view.time):
+        raise DefinitionError(view.name, f"`time` must name a column, in valid Unicode, got {view.time!r}")
 
 
 def _check_time(view: FeatureView) -> None:
@@ -259,8 +300,7 @@ def _check_time(view: FeatureView) -> None:
 
 def _check_privacy(view: FeatureView) -> None:
     privacy = view.privacy
-    rho_ok = isinstance(privacy.rho, int | float | Fraction) and not isinstance(privacy.rho, bool)
-    if not rho_ok or not math.isfinite(privacy.rho) or not 1 <= privacy.micro_rho <= MAX_MICRO_RHO:
+    if not 1 <= privacy.micro_rho <= MAX_MICRO_RHO:
         raise DefinitionError(view.name, f"`rho` must be from 0.000001 to 1000, got {privacy.rho!r}")
     if not (isinstance(privacy.delta, float) and 0 < privacy.delta < 1):
         raise DefinitionError(view.name, f"`delta` must be above 0 and below 1, such as 1e-6, got {privacy.delta!r}")
@@ -269,9 +309,9 @@ def _check_privacy(view: FeatureView) -> None:
             view.name, f"`min_clients` must be a whole number of at least 2, got {privacy.min_clients!r}"
         )
     if privacy.suppress_below is not None:
-        if type(privacy.suppress_below) is not int or privacy.suppress_below < 1:
+        if type(privacy.suppress_below) is not int or not 1 <= privacy.suppress_below < 2**32:
             raise DefinitionError(
-                view.name, f"`suppress_below` must be a whole number above 0, got {privacy.suppress_below!r}"
+                view.name, f"`suppress_below` must be a whole number from 1 to 2**32, got {privacy.suppress_below!r}"
             )
         if not any(isinstance(feature, ClientCount) for feature in view.features):
             raise DefinitionError(view.name, "`suppress_below` needs a ClientCount: add ClientCount('clients')")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, cast
+
+import numpy as np
+
+from .plain import is_text, plain, plain_tuple
 
 KeyType = Literal["string", "int64", "bool"]
 KeyValue = str | int | bool
@@ -27,7 +30,8 @@ class Entity:
         keys: name(s) of the join keys, as reads spell them.
         domain: every join key there can be: values (tuples for a composite entity), or the path of a `.parquet` or
             `.csv` file with the key columns, or of a text file with one string a line. It is public. Its order does
-            not matter: it is kept sorted.
+            not matter: it is kept sorted. A relative path is one from the working directory; beside a VIEWS.py,
+            write `Path(__file__).with_name("dests.csv")`.
         column: name(s) of the source columns; default: the keys' own names.
         value: the key of a constant entity.
     """
@@ -45,17 +49,19 @@ class Entity:
         column: str | Sequence[str] | None = None,
         value: KeyValue | tuple[KeyValue, ...] | None = None,
     ) -> None:
-        names = (keys,) if isinstance(keys, str) else tuple(keys)
-        if not names or any(not isinstance(name, str) or not name for name in names) or len(set(names)) != len(names):
-            raise ValueError(f"an entity needs one or more distinct key names, got {keys!r}")
+        names = _names(keys)
+        if not names or len(set(names)) != len(names):
+            raise ValueError(f"an entity needs one or more distinct key names, in valid Unicode, got {keys!r}")
         constant = value is not None
         if constant == (domain is not None):
             raise ValueError(f"entity {names}: give either domain= or value=")
         if constant and column is not None:
             raise ValueError(f"entity {names}: a constant entity reads no column; leave out column=")
-        columns = names if column is None else (column,) if isinstance(column, str) else tuple(column)
-        if len(columns) != len(names) or any(not isinstance(name, str) or not name for name in columns):
-            raise ValueError(f"entity {names}: column= must name {len(names)} source column(s), got {column!r}")
+        columns = names if column is None else _names(column)
+        if len(columns) != len(names):
+            raise ValueError(
+                f"entity {names}: column= must name {len(names)} source column(s), in valid Unicode, got {column!r}"
+            )
         raw: Iterable[object] = [value] if constant else _read_domain(domain, columns, names)
         rows = tuple(_as_key(item, names) for item in raw)
         if not rows:
@@ -75,6 +81,14 @@ class Entity:
             ("constant", constant),
         ):
             object.__setattr__(self, name, given)
+
+
+def _names(given: object) -> tuple[str, ...]:
+    """One name or several; () if something else is among them."""
+    names = (plain(given),) if isinstance(given, str) else plain_tuple(given)
+    if isinstance(names, tuple) and all(is_text(name) and name for name in names):
+        return names
+    return ()
 
 
 def _read_domain(domain: object, columns: tuple[str, ...], names: tuple[str, ...]) -> Iterable[object]:
@@ -101,14 +115,14 @@ def _read_domain_file(path: Path, columns: tuple[str, ...], names: tuple[str, ..
 
 
 def _as_key(item: object, names: tuple[str, ...]) -> Key:
-    row = item if isinstance(item, tuple) else tuple(item) if isinstance(item, list) else (item,)
+    row = cast("Key", plain_tuple(item) if isinstance(item, tuple | list | np.ndarray) else (plain(item),))
     if len(row) != len(names):
         raise ValueError(f"entity {names}: {item!r} in the domain has {len(row)} part(s), the entity {len(names)}")
     for part in row:
         if type(part) not in (str, int, bool):
             raise ValueError(f"entity {names}: {part!r} in the domain is {type(part).__name__}; use str, int or bool")
         if isinstance(part, str):
-            if len(part) > MAX_KEY_CHARACTERS or any(unicodedata.category(c) == "Cs" for c in part):
+            if len(part) > MAX_KEY_CHARACTERS or not is_text(part):
                 raise ValueError(f"entity {names}: a key of over {MAX_KEY_CHARACTERS} characters, or not valid Unicode")
         elif not -(2**63) <= part < 2**63:
             raise ValueError(f"entity {names}: {part} does not fit into int64")

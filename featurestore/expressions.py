@@ -11,7 +11,11 @@ they are numbers. A column used only under IS NULL may have any type.
 
 from __future__ import annotations
 
+import logging
 import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -20,6 +24,7 @@ from sqlglot import expressions as sql
 from sqlglot.errors import SqlglotError
 
 from .errors import ExpressionError
+from .plain import is_text
 
 ColumnType = Literal["number", "text", "boolean", "any"]
 
@@ -131,14 +136,33 @@ def parse(text: str) -> Predicate:
         raise ExpressionError(str(text), "empty; write a condition such as 'arr_delay >= 15'")
     if len(text) > MAX_CHARACTERS or "\0" in text:
         raise ExpressionError(text, f"over {MAX_CHARACTERS} characters, or with a NUL character")
+    if not is_text(text):
+        raise ExpressionError(text, "not valid Unicode")
     try:
-        statements = sqlglot.parse(text, read="duckdb")
+        with _quiet():
+            statements = sqlglot.parse(text, read="duckdb")
     except (SqlglotError, RecursionError, ValueError) as error:
         raise ExpressionError(text, f"cannot be parsed ({str(error).splitlines()[0]})") from None
     if len(statements) != 1 or statements[0] is None:
         raise ExpressionError(text, "must be one condition")
     root = _Builder(text).build(statements[0], 0)
     return Predicate(text, root, _infer(text, root))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """sqlglot logs the commands that it does not know; here they are refused, in one line. Other threads keep theirs."""
+    here = threading.get_ident()
+    logger = logging.getLogger("sqlglot")
+
+    def elsewhere(record: logging.LogRecord) -> bool:
+        return record.thread != here
+
+    logger.addFilter(elsewhere)
+    try:
+        yield
+    finally:
+        logger.removeFilter(elsewhere)
 
 
 class _Builder:
@@ -171,8 +195,8 @@ class _Builder:
                     raise self.refuse(node, "IS takes NULL only")
                 return IsNull(self.column(node.this))
             case sql.In():
-                if set(_given(node)) - {"this", "expressions"} or len(node.expressions) > MAX_NODES:
-                    raise self.refuse(node, "IN takes a list of literals")
+                if set(_given(node)) - {"this", "expressions"} or not 1 <= len(node.expressions) <= MAX_NODES:
+                    raise self.refuse(node, "IN takes a list of literals, at least one")
                 return In(self.column(node.this), tuple(self.literal(value) for value in node.expressions))
             case sql.Between():
                 if set(_given(node)) - {"this", "low", "high"}:

@@ -13,11 +13,17 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import ClassVar, Final
 
+from .plain import is_text, make_plain, plain_tuple
+
 Weight = int | float | Fraction
 
 MAX_Q: Final = 2**24
 """The finest encoding of one clipped value, in steps: sums of 2**30 clients then stay far below half the field."""
 MAX_EDGES: Final = 1_000
+MIN_CLIP_WIDTH: Final = 1e-300
+"""A thousandth of it is still a normal float64."""
+MAX_WEIGHT_DIGITS: Final = 1_000
+"""Decimal digits of a weight's numerator and denominator: those of any float64 fit."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,9 @@ class Count:
     weight: Weight = field(default=1, kw_only=True)
     description: str = field(default="", kw_only=True)
 
+    def __post_init__(self) -> None:
+        make_plain(self, "name", "derive", "weight", "description")
+
 
 @dataclass(frozen=True)
 class ClientCount:
@@ -40,6 +49,9 @@ class ClientCount:
     name: str
     weight: Weight = field(default=1, kw_only=True)
     description: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        make_plain(self, "name", "weight", "description")
 
 
 @dataclass(frozen=True)
@@ -63,9 +75,9 @@ class Mean:
     description: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
+        make_plain(self, "column", "resolution", "name", "weight", "description")
+        object.__setattr__(self, "clip", plain_tuple(self.clip))
         _default_name(self, "mean")
-        if self.clip is not None:
-            object.__setattr__(self, "clip", tuple(self.clip))
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -113,8 +125,9 @@ class Histogram:
     description: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
+        make_plain(self, "column", "nulls", "name", "weight", "description")
+        object.__setattr__(self, "edges", plain_tuple(self.edges))
         _default_name(self, "hist")
-        object.__setattr__(self, "edges", tuple(self.edges))
 
     @property
     def cells(self) -> int:
@@ -137,16 +150,28 @@ class Rate:
     weight: Weight = field(default=1, kw_only=True)
     description: str = field(default="", kw_only=True)
 
+    def __post_init__(self) -> None:
+        make_plain(self, "name", "where", "derive", "weight", "description")
+
 
 Feature = Count | ClientCount | Mean | Histogram | Rate
 
 
 def problem(feature: Feature) -> str | None:
     """What is wrong with a feature taken alone, with the mend; None if nothing is."""
+    if isinstance(feature, Mean | Histogram) and not (is_text(feature.column) and feature.column):
+        return f"`column` must be the name of a column, in valid Unicode, got {feature.column!r}"
+    if not is_text(feature.description):
+        return f"`description` must be a text of valid Unicode, got {feature.description!r}"
+    for flag in ("derive", "nulls"):
+        if type(getattr(feature, flag, False)) is not bool:
+            return f"`{flag}` must be True or False, got {getattr(feature, flag)!r}"
     if isinstance(feature.weight, bool) or not isinstance(feature.weight, int | float | Fraction):
         return f"`weight` must be a number, got {feature.weight!r}"
-    if not math.isfinite(feature.weight) or feature.weight <= 0:
-        return f"`weight` must be above 0, got {feature.weight}"
+    if not feature.weight > 0 or (isinstance(feature.weight, float) and not math.isfinite(feature.weight)):
+        return f"`weight` must be above 0 and finite, got {feature.weight}"
+    if max(Fraction(feature.weight).as_integer_ratio()) >= 10**MAX_WEIGHT_DIGITS:
+        return f"`weight` has over {MAX_WEIGHT_DIGITS:,} digits; only the weights' proportions count: divide them all"
     if not feature.name and isinstance(feature, Mean | Histogram):
         return f"no name follows from the column {feature.column!r}; give one with `name=`"
     if isinstance(feature, Mean):
@@ -157,24 +182,30 @@ def problem(feature: Feature) -> str | None:
 
 
 def _mean_problem(mean: Mean) -> str | None:
-    if mean.clip is None:
+    clip = mean.clip
+    if clip is None:
         return "`clip` is required: it bounds what one client can add; write clip=(low, high)"
-    if len(mean.clip) != 2 or not all(_is_finite(x) for x in mean.clip):
-        return f"`clip` must be two finite numbers, got {mean.clip}"
-    low, high = mean.clip
+    if not isinstance(clip, tuple) or len(clip) != 2 or not all(_is_finite(x) for x in clip):
+        return f"`clip` must be two finite numbers, (low, high), got {clip!r}"
+    (low, high), got = mean.bounds, f"got ({clip[0]}, {clip[1]})"
     if not low < high:
-        return f"`clip` must be low < high, got ({low}, {high})"
-    if not math.isfinite(float(high) - float(low)):
-        return f"`clip` is too wide, got ({low}, {high})"
+        return f"`clip` must be low < high, {got}"
+    if not math.isfinite(high - low):
+        return f"`clip` is too wide, {got}"
+    if high - low < MIN_CLIP_WIDTH:
+        return f"`clip` is too narrow, {got}: express the column in another unit"
     if mean.resolution is not None and not (_is_finite(mean.resolution) and 0 < mean.resolution <= high - low):
-        return f"`resolution` must be above 0 and at most high − low = {high - low}, got {mean.resolution}"
-    if not 1 <= mean.q_max <= MAX_Q:
-        return f"`resolution` {mean.step} makes {mean.q_max:,} steps of the clip range; at most {MAX_Q:,}: coarsen it"
+        return f"`resolution` must be above 0 and at most high − low = {high - low}, got {mean.resolution!r}"
+    if (high - low) / mean.step > 2 * MAX_Q or not 1 <= mean.q_max <= MAX_Q:
+        steps = (high - low) / mean.step
+        return f"`resolution` {mean.step} makes {steps:,.0f} steps of the clip range; at most {MAX_Q:,}: coarsen it"
     return None
 
 
 def _edges_problem(histogram: Histogram) -> str | None:
     edges = histogram.edges
+    if not isinstance(edges, tuple):
+        return f"`edges` must be a list of numbers, such as [0, 10, 20], got {edges!r}"
     if not 1 <= len(edges) <= MAX_EDGES:
         return f"`edges` must hold 1 to {MAX_EDGES:,} numbers, got {len(edges)}"
     if not all(_is_finite(edge) for edge in edges):
@@ -185,7 +216,11 @@ def _edges_problem(histogram: Histogram) -> str | None:
 
 
 def _is_finite(x: object) -> bool:
-    return isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
+    """Whether this is a number that float64 can hold."""
+    try:
+        return isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
+    except OverflowError:
+        return False
 
 
 def _default_name(feature: Mean | Histogram, suffix: str) -> None:

@@ -11,7 +11,6 @@ Publishing the same release again changes nothing; other content under its id is
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -314,21 +313,17 @@ def _require_fit(view: FeatureView, digest: str, shape: tuple[int, int], item: R
         raise ReleaseRefused(f"{where}: slots {item.slots.dtype}{item.slots.shape} do not fit the layout")
 
 
-def _content(item: Release | Void) -> bytes:
-    data = np.ascontiguousarray(item.slots).tobytes() if isinstance(item, Release) else item.reason.encode()
-    return hashlib.sha256(type(item).__name__.encode() + data).digest()
-
-
 def _as_record(item: Release | Void) -> PaneRecord:
     return PaneRecord(
         item.pane_start,
         item.release_id,
         isinstance(item, Release),
         item.reason if isinstance(item, Void) else None,
-        _content(item),
+        item.content_hash,
         item.released_at,
         item.published_at,
         item.clock,
+        item.signature,
         item.manifest,
     )
 

@@ -33,7 +33,7 @@ CREATE TABLE manifests (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, json 
 CREATE TABLE panes (
     view_id INTEGER NOT NULL REFERENCES views, pane_start INTEGER NOT NULL, release_id BLOB NOT NULL UNIQUE,
     opened INTEGER NOT NULL, reason TEXT, content BLOB NOT NULL, released_at INTEGER NOT NULL,
-    published_at INTEGER NOT NULL, clock TEXT NOT NULL, seq INTEGER NOT NULL REFERENCES publications,
+    published_at INTEGER NOT NULL, clock TEXT NOT NULL, signature BLOB NOT NULL, seq INTEGER NOT NULL REFERENCES publications,
     manifest_id INTEGER NOT NULL REFERENCES manifests, PRIMARY KEY (view_id, pane_start)) WITHOUT ROWID;
 CREATE TABLE files (
     path TEXT PRIMARY KEY, view_id INTEGER NOT NULL REFERENCES views, day INTEGER NOT NULL,
@@ -63,6 +63,7 @@ class PaneRecord:
     released_at: int
     published_at: int
     clock: Clock
+    signature: bytes
     manifest: Manifest
 
 
@@ -185,13 +186,13 @@ class Registry:
             )
         }
         rows = self._db.execute(
-            "SELECT pane_start, release_id, opened, reason, content, released_at, published_at, clock, manifest_id "
+            "SELECT pane_start, release_id, opened, reason, content, released_at, published_at, clock, signature, manifest_id "
             "FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ? ORDER BY pane_start",
             chosen,
         )
         return [
-            PaneRecord(start, ident, bool(opened), reason, content, released, published, clock, manifests[manifest_id])
-            for start, ident, opened, reason, content, released, published, clock, manifest_id in rows
+            PaneRecord(row[0], row[1], bool(row[2]), row[3], row[4], row[5], row[6], row[7], row[8], manifests[row[9]])
+            for row in rows
         ]
 
     def files(self, view_id: int, first_day: int | None = None, last_day: int | None = None) -> list[FileRecord]:
@@ -224,10 +225,10 @@ class Registry:
             if id(pane.manifest) not in ids:
                 ids[id(pane.manifest)] = self._manifest_id(pane.manifest)
         self._db.executemany(
-            "INSERT INTO panes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO panes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (view_id, p.pane_start, p.release_id, p.opened, p.reason, p.content, p.released_at, p.published_at,
-                 p.clock, seq, ids[id(p.manifest)])
+                 p.clock, p.signature, seq, ids[id(p.manifest)])
                 for view_id, p in panes
             ),
         )  # fmt: skip

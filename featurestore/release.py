@@ -80,6 +80,28 @@ class _Pane:
         """First 16 bytes of SHA-256(definition hash ‖ pane_start as i64 BE): one id for one (view version, pane)."""
         return release_id(bytes.fromhex(self.manifest.definition_hash), self.pane_start)
 
+    @property
+    def signed_bytes(self) -> bytes:
+        """What the collector signs: SHA-256 of the manifest ‖ release id ‖ four times (i64 BE) ‖ clock ‖ content hash.
+
+        The manifest names plan and definition by their hashes, so a signature fits one pane of one view under one plan.
+        """
+        times = (self.pane_start, self.pane_end, self.released_at, self.published_at)
+        return b"".join(
+            (
+                hashlib.sha256(self.manifest.to_json().encode()).digest(),
+                self.release_id,
+                *(moment.to_bytes(8, "big", signed=True) for moment in times),
+                b"\x01" if self.clock == "live" else b"\x00",
+                self.content_hash,
+            )
+        )
+
+    @property
+    def content_hash(self) -> bytes:
+        """SHA-256 of what was published: 32 bytes."""
+        raise TypeError("a pane is a Release or a Void")
+
 
 @dataclass(frozen=True, eq=False)
 class Release(_Pane):
@@ -88,9 +110,16 @@ class Release(_Pane):
     Attributes:
         pane_start, pane_end, released_at, published_at: µs since the epoch, UTC.
         slots: int64[keys, slots_per_key], after the noise basis, centred (may be negative).
+        signature: the collector's, over `signed_bytes`; none from a run in one process.
     """
 
     slots: npt.NDArray[np.int64]
+    signature: bytes = b""
+
+    @property
+    def content_hash(self) -> bytes:
+        """SHA-256 of `release ‖ slots`, slots as little-endian int64."""
+        return hashlib.sha256(b"release" + np.ascontiguousarray(self.slots).astype("<i8").tobytes()).digest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +127,12 @@ class Void(_Pane):
     """A pane that was not opened, and why: a reason code such as BATCH_TOO_SMALL, and no value."""
 
     reason: str
+    signature: bytes = b""
+
+    @property
+    def content_hash(self) -> bytes:
+        """SHA-256 of `void ‖ reason`."""
+        return hashlib.sha256(b"void" + self.reason.encode()).digest()
 
 
 def release_id(definition_hash: bytes, pane_start: int) -> bytes:

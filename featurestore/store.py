@@ -223,6 +223,7 @@ class Store:
                 "min_clients": [pane.manifest.min_clients for pane in panes],
                 "micro_rho": [pane.manifest.micro_rho for pane in panes],
                 "trust": [pane.manifest.trust for pane in panes],
+                "signature": [pane.signature.hex() for pane in panes],
                 "manifest": [pane.manifest.to_json() for pane in panes],
             }
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from fractions import Fraction
+from functools import lru_cache
 
 from google.protobuf.message import DecodeError
 
@@ -14,6 +15,7 @@ from .errors import FeatureStoreError, ViewMalformed
 from .features import ClientCount, Count, Feature, Histogram, Mean, Rate
 
 
+@lru_cache(maxsize=256)
 def view_to_bytes(view: FeatureView) -> bytes:
     """The canonical encoding of a view: equal views give equal bytes, on every machine."""
     message = pb.FeatureView(
@@ -59,6 +61,7 @@ def view_from_bytes(data: bytes) -> FeatureView:
     return view
 
 
+@lru_cache(maxsize=256)
 def definition_hash(view: FeatureView) -> bytes:
     """SHA-256 of the canonical bytes: 32 bytes that change with anything in the definition."""
     return hashlib.sha256(view_to_bytes(view)).digest()

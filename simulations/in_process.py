@@ -19,7 +19,7 @@ import numpy.typing as npt
 from aggregator.collector import releases_of
 from crypto.noise import NoiseSource
 from edge_client.compute import Contributions, Dropped, compute, days_with_events
-from edge_client.events import Events
+from edge_client.events import Events, check_schema
 from featurestore.definitions import FeatureView
 from featurestore.layout import layout_of
 from featurestore.publish import Publisher
@@ -55,7 +55,7 @@ class ViewReport:
         reports: number of reports that went through the protocol; None over the wire, where nobody may know it.
         already_open: panes that an earlier run had published; they were skipped.
         days_not_over: UTC days (since the epoch) that have not ended, or whose releases are not due yet.
-        dropped: events that were not counted.
+        dropped: events of the days that were run that were not counted.
     """
 
     view: str
@@ -88,9 +88,13 @@ def run_in_process(
         min_clients: k instead of the views' own; may only tighten, except with noise off.
 
     Raises:
-        RunRefused: min_clients would loosen a view's k. ViewChanged, StoreInUse: of the store.
+        RunRefused: min_clients would loosen a view's k, or a day is open in part. EventsError, BadReference: the events
+            do not fit a view; nothing is made or registered then. ViewChanged, StoreInUse: of the store.
     """
     require_tighter(views, min_clients, noise_off=noise is None)
+    for view in views:
+        check_schema(view, events)
+        events.times(view)  # text that is no time is refused here
     with Publisher(directory, clock) as publisher:
         for view in views:
             publisher.register(view)
@@ -123,7 +127,12 @@ def _run_view(
     progress(view.name, "compute", 0, 1)
     choice = choose_panes(view, events, publisher.opened(view), days, clock())
     todo = choice.todo
-    contributions = compute(view, events, interval=choice.interval)
+    if not len(todo):
+        progress(view.name, "compute", 1, 1)
+        return ViewReport(
+            view.name, 0, 0, 0, tuple(choice.already_open.tolist()), tuple(choice.days_not_over.tolist()), Dropped()
+        )
+    contributions = compute(view, events, days=np.unique(todo // DAY_US))
     progress(view.name, "compute", 1, 1)
     reports = opened = void = done = 0
     for chunk in _chunks(view, todo):
@@ -215,29 +224,35 @@ class _Counted:
 
 @dataclass(frozen=True, eq=False)
 class PaneChoice:
-    """Which panes of a view a run collects: int64 arrays of pane starts (µs), and of UTC days.
-
-    Attributes:
-        interval: [from, to) in µs around all chosen days, those that are open already included.
-    """
+    """Which panes of a view a run collects: int64 arrays of pane starts (µs), of whole days, and of UTC days."""
 
     todo: npt.NDArray[np.int64]
     already_open: npt.NDArray[np.int64]
     days_not_over: npt.NDArray[np.int64]
-    interval: tuple[int, int]
 
 
 def choose_panes(
     view: FeatureView, events: Events, opened: npt.NDArray[np.int64], days: tuple[int, int] | None, now: int
 ) -> PaneChoice:
-    """The panes of whole days that are over and not open yet; `days` defaults to those that hold events."""
+    """The panes of whole days that are over and not open yet; `days` defaults to those that hold events.
+
+    Raises:
+        RunRefused: some panes of a day are open and some are not. What a client used up of that day's bounds is not
+            known here, so the rest of it could let it use them again.
+    """
     asked = np.arange(*days) if days is not None else days_with_events(view, events)
     is_over = (asked + 1) * DAY_US + view.release_delay_us <= now
-    panes = (asked[is_over, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us).reshape(-1)
+    panes = asked[is_over, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us
     is_open = np.isin(panes, opened)
-    over = asked[is_over]
-    interval = (int(over[0]) * DAY_US, (int(over[-1]) + 1) * DAY_US) if len(over) else (0, 0)
-    return PaneChoice(panes[~is_open], panes[is_open], asked[~is_over], interval)
+    partly = asked[is_over][is_open.any(axis=1) & ~is_open.all(axis=1)]
+    if len(partly):
+        named = ", ".join(str(np.datetime64(int(day), "D")) for day in partly[:3])
+        more = f" and {len(partly) - 3} more" if len(partly) > 3 else ""
+        raise RunRefused(
+            f"view {view.name!r}: only some panes of {named}{more} are open, and a run takes whole days: a client's "
+            "bounds hold for the whole day; leave these days out with --from and --to"
+        )
+    return PaneChoice(panes[~is_open], panes[is_open], asked[~is_over])
 
 
 def _chunks(view: FeatureView, panes: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
@@ -253,13 +268,8 @@ def _chunks(view: FeatureView, panes: npt.NDArray[np.int64]) -> Iterator[npt.NDA
 def _reports(contributions: Contributions, panes: npt.NDArray[np.int64]) -> Reports:
     """The contributions to these panes, numbered by the plan that asks for exactly them."""
     first, last = np.searchsorted(contributions.pane_start, (panes[0], panes[-1] + 1))
-    pane_start = contributions.pane_start[first:last]
-    collection = np.searchsorted(panes, pane_start)
-    wanted = panes[collection] == pane_start
-    slots = contributions.slots[first:last]
-    if not wanted.all():  # days in between that are not asked for, or panes that are open already
-        slots, collection = slots.take(np.flatnonzero(wanted)), collection[wanted]
-    return Reports(0, collection.astype(np.uint32), slots)
+    collection = np.searchsorted(panes, contributions.pane_start[first:last])
+    return Reports(0, collection.astype(np.uint32), contributions.slots[first:last])
 
 
 def _counted(reports: Reports, view: str, progress: Progress) -> Iterator[Reports]:

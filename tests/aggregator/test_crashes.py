@@ -13,7 +13,7 @@ import pytest
 
 from aggregator.helper import Helper
 from aggregator.leader import Leader
-from aggregator.messages import SealedShare, collect_request
+from aggregator.messages import Answer, SealedShare, collect_request
 from aggregator.storage import Storage
 from federation.plan import Plan
 from federation.protocol import NoisedShares, open_shares
@@ -40,7 +40,7 @@ BATCHES = [
     for batch in (
         _first,
         B.batch([1, 0]),
-        A.batch([0, 0, 1], counted=False, ids_of=_first),
+        A.batch([0, 0, 1], counted=False, ids=_first.signed.header.report_ids),
         A.batch([2, 3, 2]),
         B.batch([3]),
     )
@@ -82,6 +82,17 @@ class MortalLink(LocalLink):
         return answer
 
 
+def require_consistent(storage: Storage) -> None:
+    """What a file says at any moment: as many ids as taken verdicts, and charges, panes and shares together."""
+    verdicts = b"".join(Answer.from_bytes(answer).verdicts for (answer,) in storage.rows("SELECT answer FROM jobs"))
+    waiting = b"".join(kept for (kept,) in storage.rows("SELECT verdicts FROM pending"))
+    assert storage.one("SELECT count(*) FROM reports") == ((verdicts + waiting).count(0),)
+    assert storage.one("SELECT coalesce(sum(reports), 0) FROM sites") == ((verdicts + waiting).count(0),)
+    opened = {len(storage.rows(f"SELECT 1 FROM {table} LIMIT 1")) for table in ("charges", "panes", "noised")}
+    assert len(opened) == 1
+    assert not (opened == {1} and storage.rows("SELECT 1 FROM sums"))
+
+
 class Pair:
     """Leader and helper on their files; a party that was killed is started again."""
 
@@ -102,6 +113,8 @@ class Pair:
         link = type("ArmedLink", (MortalLink,), {"strike": lambda _: strikes["link"]() if self.armed else None})
         self.helper: Helper = make_helper(self.path, storage=storage("helper"), clock=Clock())
         self.leader: Leader = make_leader(self.path, link(self.helper), storage=storage("leader"), clock=Clock())
+        for party in (self.leader, self.helper):
+            require_consistent(party.storage)
         self.armed = True
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -75,25 +75,30 @@ class Site:
 
     plan: Plan
     name: str = "a"
-    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(1))
+    rng: np.random.Generator = field(init=False)
     sums: dict[int, np.ndarray] = field(default_factory=dict)
 
-    def batch(self, collections: list[int], *, counted: bool = True, ids_of: SealedBatch | None = None) -> SealedBatch:
-        """One batch; `counted=False` leaves it out of the sums, `ids_of` reports under another batch's ids."""
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng([ord(self.name), *self.plan.plan_id])
+
+    def batch(
+        self, collections: list[int], *, counted: bool | Sequence[bool] = True, ids: np.ndarray | None = None
+    ) -> SealedBatch:
+        """One batch; `counted` says which reports will be in the sums, `ids` reports under these (uint8[R, 16])."""
         index = int(np.searchsorted(self.plan.offsets, collections[0], side="right")) - 1
         length = self.plan.views[index].layout.length
         dense = self.rng.integers(0, 9, (len(collections), length)) * (
             self.rng.random((len(collections), length)) < 0.5
         )
-        if counted:
-            for collection, row in zip(collections, dense, strict=True):
+        which = [counted] * len(collections) if isinstance(counted, bool) else counted
+        for collection, row, in_sums in zip(collections, dense, which, strict=True):
+            if in_sums:
                 self.sums[collection] = self.sums.get(collection, 0) + row
         indptr = np.concatenate(([0], np.cumsum((dense != 0).sum(axis=1)))).astype(np.int64)
         slots = SparseRows(indptr, np.nonzero(dense)[1].astype(np.int32), dense[dense != 0].astype(np.int64), length)
         reports = Reports(index, np.array(collections, np.uint32), slots)
         leader, helper = shard(self.plan, reports, self.rng.bytes)
-        if ids_of is not None:
-            ids = ids_of.signed.header.report_ids
+        if ids is not None:
             leader, helper = replace(leader, report_ids=ids), replace(helper, report_ids=ids)
         return seal_batch(self.plan, self.name, self.rng.bytes(16), leader, helper, KEYS[self.name].sign)
 
@@ -148,7 +153,7 @@ class LocalLink:
             raise Unreachable("helper", "local")
         try:
             return call(data)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             refusal = refusal_of(error)
             raise Refused("helper", refusal.reason, refusal.text, refusal.numbers) from None
 

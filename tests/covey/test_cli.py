@@ -33,8 +33,10 @@ class TestRun:
         assert "without a client or site" in err
         code, out, err = covey(*run_arguments)
         assert code == 0
-        assert "visits: already open, skipped: 2020-05-01 … 2020-05-03" in err
-        assert "everywhere: already open, skipped: 2020-05-01T00:00Z … 2020-05-03T23:00Z" in err
+        assert "visits: already published: 3 opened, 0 void; skipped: 2020-05-01 … 2020-05-03" in err
+        assert re.search(
+            r"everywhere: already published: \d+ opened, \d+ void; skipped: 2020-05-01T00:00Z … 2020-05-03T23:00Z", err
+        )
 
     def test_json_holds_the_same(self, covey: Covey, run_arguments: list[str]) -> None:
         code, out, _ = covey(*run_arguments, "--json")
@@ -73,6 +75,16 @@ class TestRun:
         code, _, err = covey(*run_arguments)
         assert code == 3
         assert "not over yet, skipped" in err
+        assert "nothing was released: the days are not over yet" in err
+        assert "enough clients" not in err
+
+    def test_events_without_a_day_say_so(self, covey: Covey, run_arguments: list[str], project: Path) -> None:
+        table = pq.read_table(project / "events.parquet")
+        timeless = pa.nulls(table.num_rows, pa.timestamp("us", "UTC"))
+        pq.write_table(table.set_column(table.column_names.index("at"), "at", timeless), project / "events.parquet")
+        code, _, err = covey(*run_arguments)
+        assert code == 3
+        assert "nothing was released: there is no day to collect" in err
 
     def test_all_below_k_is_exit_3_and_leaves_voids(
         self, covey: Covey, run_arguments: list[str], project: Path
@@ -83,6 +95,14 @@ class TestRun:
         with Store.open(project / "store") as store:
             assert set(store.releases("visits")["reason"].to_pylist()) == {"BATCH_TOO_SMALL"}
             assert store.history("visits")["people"].null_count == 9
+        code, out, err = covey(*run_arguments, "--min-clients", "1000")
+        assert code == 0
+        assert "visits: already published: 0 opened, 3 void; skipped: 2020-05-01 … 2020-05-03" in err
+        code, out, _ = covey(*run_arguments, "--json")
+        assert [(view["already_open"], view["already_open_void"]) for view in json.loads(out)["views"]] == [
+            (3, 3),
+            (72, 72),
+        ]
 
     def test_min_clients_may_only_tighten_unless_noise_is_off(self, covey: Covey, run_arguments: list[str]) -> None:
         code, _, err = covey(*run_arguments, "--min-clients", "2")
@@ -152,6 +172,7 @@ class TestRun:
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=60)
             assert process.returncode in (0, 130, -signal.SIGINT), err
+            assert ("the same command continues" in err) == (process.returncode == 130)
             assert "defect" not in err
         code, _, _ = covey(*run_arguments)
         assert code == 0
@@ -161,6 +182,73 @@ class TestRun:
             assert store.releases("everywhere")["pane_start"].to_pylist() == sorted(
                 set(store.releases("everywhere")["pane_start"].to_pylist())
             )
+
+
+class TestInterrupted:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize(
+        ("command", "says"),
+        [
+            ("run", "interrupted; nothing published is lost, and the same command continues\n"),
+            ("explain", "interrupted\n"),
+        ],
+    )
+    def test_a_signal_is_told_in_one_line(
+        self, project: Path, run_arguments: list[str], number: signal.Signals, command: str, says: str
+    ) -> None:
+        (project / "views.py").write_text(f"import os, time\nos.kill(os.getpid(), {int(number)})\ntime.sleep(30)")
+        arguments = run_arguments if command == "run" else [command, str(project / "views.py")]
+        done = subprocess.run(
+            [sys.executable, "-c", "from covey.cli import main; main()", *arguments], capture_output=True, text=True
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", says)
+
+    @pytest.mark.parametrize("command", [["--debug", "get", "v:f", "--store", "nowhere"], ["explain", "run"]])
+    def test_only_run_says_that_it_continues(
+        self, covey: Covey, monkeypatch: pytest.MonkeyPatch, command: list[str]
+    ) -> None:
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Store, "open", interrupt)
+        monkeypatch.setattr("covey.views_file.load_views", interrupt)
+        assert covey(*command) == (130, "", "interrupted\n")
+
+
+class TestViewsFile:
+    def test_it_imports_from_its_folder_while_it_is_loaded(self, covey: Covey, project: Path) -> None:
+        views = project / "views.py"
+        (project / "our_shops_of_this_test.py").write_text("SHOPS = ['a', 'b', 'c']")
+        views.write_text(
+            "from our_shops_of_this_test import SHOPS\n" + views.read_text().replace('["a", "b", "c,d=e"]', "SHOPS")
+        )
+        before = list(sys.path)
+        code, out, _ = covey("explain", views, "--json")
+        assert code == 0
+        assert json.loads(out)[0]["keys"] == 3
+        assert sys.path == before
+
+    def test_a_syntax_error_of_a_neighbour_names_the_neighbour(self, covey: Covey, project: Path) -> None:
+        (project / "odd_of_this_test.py").write_text("\nx = (")
+        (project / "views.py").write_text("import odd_of_this_test")
+        code, _, err = covey("explain", project / "views.py")
+        assert code == 2
+        assert "odd_of_this_test.py, line 2" in err
+
+    def test_what_it_prints_is_no_data(self, covey: Covey, project: Path) -> None:
+        views = project / "views.py"
+        views.write_text("print('hello')\n" + views.read_text())
+        code, out, err = covey("explain", views, "--json")
+        assert code == 0
+        assert len(json.loads(out)) == 2
+        assert err == "hello\n"
+
+    @pytest.mark.parametrize("ends", ["sys.exit(0)", "sys.exit()", "sys.exit('no')", "raise SystemExit"])
+    def test_an_exit_inside_is_an_error(self, covey: Covey, project: Path, ends: str) -> None:
+        (project / "views.py").write_text(f"import sys\n{ends}")
+        code, out, err = covey("explain", project / "views.py")
+        assert (code, out) == (2, "")
+        assert "views.py, line 2: it exits with" in err
 
 
 class TestBadInput:
@@ -199,7 +287,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("column", "values", "says"),
         [
-            ("spent", ["much"] * 600, "column 'spent': the views use it as number, the events hold string"),
+            ("spent", ["much"] * 600, "column 'spent': the views use it as number, the events hold"),
             ("shop", list(range(600)), "join key 'shop' is string"),
             ("at", ["soon"] * 600, "600 value(s) are no time; the first is 'soon' in row 1"),
             ("who", [1.5] * 600, "column 'who': ids must be text or whole numbers"),
@@ -268,6 +356,44 @@ class TestReads:
         assert len(rows[0]["spent_hist"]) == 3
         assert rows[0]["visits__pane_end"] == "2020-05-04T00:00:00+00:00"
 
+    @pytest.fixture
+    def odd(self, covey: Covey, run_arguments: list[str], project: Path) -> Path:
+        """A store whose path and join keys look like rich's markup and emoji codes."""
+        views, events = project / "views.py", project / "events.parquet"
+        views.write_text(views.read_text().replace('"a", "b"', '"[/red]", ":smile:"'))
+        table = pq.read_table(events)
+        names = {"a": "[/red]", "b": ":smile:"}
+        shops = pa.array([names.get(shop, shop) for shop in table["shop"].to_pylist()])
+        pq.write_table(table.set_column(table.column_names.index("shop"), "shop", shops), events)
+        run_arguments[run_arguments.index("--store") + 1] = str(project / "st[bold] :smile:")
+        code, out, err = covey(*run_arguments, "--noise", "off")
+        assert code == 0
+        assert "st[bold] :smile:" in out
+        assert "Traceback" not in err
+        return project / "st[bold] :smile:"
+
+    def test_data_that_looks_like_markup_is_printed_as_it_is(self, covey: Covey, odd: Path, project: Path) -> None:
+        code, out, _ = covey("get", "visits:visits", "shop=[/red]", "shop=:smile:", "shop=[red]", "--store", odd)
+        assert code == 0
+        for text in ("[/red]", ":smile:", "[red]"):
+            assert f" {text} " in out
+        code, _, err = covey("history", "visits", "--store", odd, "--out", project / "[bold].csv")
+        assert code == 0
+        assert "[bold].csv" in err
+        code, _, err = covey("get", "visits:[/x]", "shop=a", "--store", odd)
+        assert code == 2
+        assert "[/x]" in err
+
+    @pytest.mark.parametrize("command", [["get", "visits:spent_mean_2d", "shop=c,d=e"], ["explain"]])
+    def test_a_narrow_terminal_cuts_nothing(
+        self, covey: Covey, store: Path, project: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "50")
+        rest = ["--store", store] if command[0] == "get" else [project / "views.py"]
+        code, out, _ = covey(*command, *rest)
+        assert code == 0
+        assert "…" not in out
+
     def test_a_constant_entity_needs_no_key(self, covey: Covey, store: Path) -> None:
         code, out, _ = covey("get", "everywhere:all", "--store", store, "--json")
         assert code == 0
@@ -332,6 +458,31 @@ class TestReads:
         assert covey("history", "visits", "--store", store, "--out", project / "h.txt")[0] == 2
         assert covey("history", "visits", "--store", store, "--out", project / "no" / "h.csv")[0] == 2
         assert not list(project.glob(".h*"))
+
+    def test_history_and_join_tell_what_they_wrote(self, covey: Covey, store: Path, project: Path) -> None:
+        labels = pa.table({"shop": ["a"], "t": pa.array([2_000_000_000], pa.timestamp("s"))})
+        pq.write_table(labels, project / "l.parquet")
+        join = ["join", project / "l.parquet", "-f", "visits:visits", "--time", "t"]
+        for command, rows in ((["history", "visits"], 9), (join, 1)):
+            out_file = project / "OUT.CSV"
+            code, out, err = covey(*command, "--store", store, "--out", out_file, "--json")
+            assert (code, err) == (0, "")
+            assert json.loads(out) == {"rows": rows, "path": str(out_file)}
+            assert csv.read_csv(out_file).num_rows == rows
+        covey("history", "visits", "--store", store, "--out", project / "O.Parquet")
+        assert pq.read_table(project / "O.Parquet").num_rows == 9
+
+    def test_out_is_checked_before_anything_is_read(self, covey: Covey, project: Path) -> None:
+        (project / "folder.csv").mkdir()
+        for out, says in (
+            ("o.txt", ".parquet or .csv"),
+            ("no/o.csv", "no directory"),
+            ("folder.csv", "is a directory"),
+        ):
+            for command in (["history", "v"], ["join", project / "l.csv", "-f", "v:f", "--time", "t"]):
+                code, _, err = covey(*command, "--store", project / "nowhere", "--out", project / out)
+                assert code == 2
+                assert says in err
 
     def test_join_adds_what_was_released_at_each_label(self, covey: Covey, store: Path, project: Path) -> None:
         labels = pa.table(
@@ -401,6 +552,22 @@ class TestExplain:
         ]  # fmt: skip
         assert visits["report_bytes_leader"] == 8 * visits["slots"] + 16
         assert sum(group["micro_rho"] for group in visits["groups"]) <= 500_000
+
+    def test_a_view_whose_other_way_does_not_fit_is_explained_without_it(self, covey: Covey, project: Path) -> None:
+        (project / "views.py").write_text(
+            "from covey import *\n"
+            "v = FeatureView('v', entity=Entity('a', domain=['x']), pane='1d', bounds=Bounds(1), privacy=Privacy(1e-6),"
+            " features=[Histogram('x', edges=[1]), Rate('r', where='x >= 1', derive=True)])"
+        )
+        code, out, _ = covey("explain", project / "views.py", "--json")
+        assert code == 0
+        assert json.loads(out)[0]["features"][1]["other_way"] is None
+
+
+def test_the_version_is_printed(covey: Covey) -> None:
+    import covey as package
+
+    assert covey("--version") == (0, f"covey {package.__version__}\n", "")
 
 
 def test_help_names_every_command_and_waits_for_nothing_heavy() -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -10,6 +13,7 @@ import covey
 from covey import Store, run
 from covey.errors import UsageError
 from covey.views_file import load_views
+from tests.covey.conftest import make_events
 
 
 def test_the_public_names_are_these() -> None:
@@ -54,3 +58,59 @@ def test_run_takes_one_view_and_a_table(project: Path) -> None:
     assert run(view, table, **settings, in_process=True).opened == 3
     with pytest.raises(UsageError, match="no feature view"):
         run([], table, **settings, in_process=True)
+
+
+class TestArguments:
+    """What `run` is given is refused by name, before anything is read."""
+
+    @pytest.fixture
+    def run_with(self, project: Path) -> Callable[..., str]:
+        view = load_views(project / "views.py")[0]
+        settings: dict[str, Any] = {
+            "views": view,
+            "events": make_events(),
+            "store": project / "s",
+            "client_column": "who",
+            "time_column": "at",
+            "in_process": True,
+        }
+
+        def refused(**changes: Any) -> str:
+            with pytest.raises(UsageError) as caught:
+                run(**(settings | changes))
+            assert not (project / "s").exists()
+            return str(caught.value)
+
+        return refused
+
+    @pytest.mark.parametrize("views", [5, None, "views.py", ["v"], [None]])
+    def test_views_are_feature_views(self, run_with: Callable[..., str], views: Any) -> None:
+        assert "`views` takes a FeatureView or a list of them" in run_with(views=views)
+
+    def test_a_view_is_given_once(self, run_with: Callable[..., str], project: Path) -> None:
+        assert "`views` holds visits twice" in run_with(views=[load_views(project / "views.py")[0]] * 2)
+
+    @pytest.mark.parametrize("events", [5, None, [], {"who": []}, make_events().to_batches()[0]])
+    def test_events_are_a_file_or_a_table(self, run_with: Callable[..., str], events: Any) -> None:
+        assert "`events` takes a .parquet or .csv file or a pyarrow.Table, got" in run_with(events=events)
+
+    def test_days_are_dates(self, run_with: Callable[..., str]) -> None:
+        assert "`start` takes a date" in run_with(start="2020-05-01", end=date(2020, 5, 2))
+        assert "`end` takes a date" in run_with(start=date(2020, 5, 1), end="2020-05-02")
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"client_column": 5},
+            {"time_column": None},
+            {"site_column": 5},
+            {"store": 5},
+            {"min_clients": "5"},
+            {"noise": 1},
+        ],
+    )
+    def test_anything_else_of_another_type_is_named(
+        self, run_with: Callable[..., str], changes: dict[str, Any]
+    ) -> None:
+        (name,) = changes
+        assert name.replace("_", "-") in run_with(**changes).replace("_", "-")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 
 from edge_client.compute import UsedCells, compute, days_with_events
 from edge_client.errors import EventsError
-from edge_client.events import make_events
+from edge_client.events import make_events, read_events
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.errors import BadReference
@@ -127,6 +129,75 @@ def test_columns_are_required_and_typed_by_schema() -> None:
         compute(view(Mean("x", clip=(0, 1))), events(("p", 0, "a"), columns="who t k"))
     with pytest.raises(BadReference, match="join key 'k' is string"):
         compute(view(), events(("p", 0, 1), columns="who t k"))
+
+
+def test_only_the_days_asked_for_are_computed_and_accounted_for() -> None:
+    made = compute(
+        view(),
+        events(
+            *((who, day * DAY, key, 1.0) for day in range(3) for who, key in (("p", "a"), (None, "a"), ("p", "zz")))
+        ),
+        days=np.array([0, 2]),
+    )
+    assert [hour for hour, _, _ in dense(made)] == [0, 48]
+    assert (made.dropped.null_client, made.dropped.unknown_key) == (2, 2)
+
+
+def test_text_of_a_csv_file_that_is_no_key_is_an_unknown_key(tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_text("k,t\n7,1970-01-01\nx,1970-01-01\n,1970-01-01\n")
+    numbered = view(entity=Entity("k", domain=[7, 8]))
+    made = compute(numbered, make_events(read_events(tmp_path / "e.csv", [numbered], "k", "t", None), "k", "t"))
+    assert dense(made) == [(0, 0, [1, 0])]
+    assert (made.dropped.unknown_key, made.dropped.null_client) == (1, 1)
+
+
+def test_a_time_far_out_is_a_null_time() -> None:
+    made = compute(view(), events(("p", 0, "a", 1.0), ("p", 2**62, "a", 1.0), ("p", -(2**63), "a", 1.0)))
+    assert dense(made) == [(0, 0, [1, 0, 0])]
+    assert made.dropped.null_time == 2
+
+
+@pytest.mark.parametrize("nulls", [False, True])
+def test_a_wide_histogram_counts_as_a_naive_one_does(nulls: bool) -> None:
+    rng = np.random.default_rng(5)
+    edges = [-1.5, -0.0, 0.1, *range(1, 200)]
+    values = [*rng.uniform(-3, 220, 300), *edges, *(np.nextafter(e, -9) for e in edges), None, float("nan")]
+    values += [float("inf"), float("-inf"), 0.0, 1.0, 1.0, 1.0]
+    histogram = Histogram("x", edges=edges, nulls=nulls)
+    made = compute(
+        view(Count("n"), histogram, Count("m"), events=10**4, entity=Entity("area", value="x")),
+        events(*(("p", i, "a", x) for i, x in enumerate(values))),
+    )
+    expected = [0] * (len(edges) + 1 + nulls)
+    for x in values:
+        if x is None or x != x:
+            expected[-1] += nulls
+        else:
+            expected[sum(x >= edge for edge in edges)] += 1
+    assert dense(made)[0][2] == [len(values), *expected, len(values)]
+    assert (made.slots.values > 0).all()
+    assert (np.diff(made.slots.columns) > 0).all()
+
+
+def test_a_histogram_of_a_thousand_cells_costs_no_more_than_its_events() -> None:
+    """`test_repro`: one SQL aggregate and one dense column a cell took 3 GB and 20 s for 300 cells, 400,000 events."""
+    count = 20_000
+    table = pa.table(
+        {
+            "who": np.arange(count),
+            "t": pa.array(np.zeros(count, np.int64), pa.timestamp("us")),
+            "k": pa.array(["a"] * count),
+            "x": np.arange(count) % 1000 + 0.5,
+        }
+    )
+    wide = view(Histogram("x", edges=list(range(1, 1000))))
+    made_events = make_events(table, "who", "t")
+    tracemalloc.start()
+    made = compute(wide, made_events)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(made.slots.values) == count
+    assert peak < 40 * 2**20  # a dense int64[20,000, 1,000] alone is 153 MiB
 
 
 def test_no_events_give_no_reports() -> None:

@@ -9,10 +9,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from edge_client import events as events_module
 from edge_client.errors import EventColumnError, EventsError
-from edge_client.events import column_types, event_times, make_events, read_events, typed_column
+from edge_client.events import (
+    check_schema,
+    column_types,
+    event_times,
+    key_columns,
+    make_events,
+    read_events,
+    typed_column,
+)
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
+from featurestore.errors import BadReference
 from featurestore.features import Count, Feature, Mean, Rate
 
 MOMENT = datetime(2013, 1, 1, 10, 0, tzinfo=UTC)
@@ -80,6 +90,44 @@ class TestFiles:
         with pytest.raises(EventsError, match="much"):
             read(tmp_path / "e.csv", Mean("x", clip=(0, 1)))
 
+    def test_a_csv_column_of_whole_numbers_may_be_key_and_value(self, tmp_path: Path) -> None:
+        (tmp_path / "e.csv").write_text("c,t,k\na,2013-01-01,7\nb,2013-01-01,\n")
+        numbered = view(Mean("k", clip=(0, 9)), entity=Entity("k", domain=[7, 8]))
+        table = read_events(tmp_path / "e.csv", [numbered], "c", "t", None)
+        assert table["k"].type == pa.int64()
+        assert typed_column(table, "k", "number").to_pylist() == [7.0, None]
+
+    def test_a_csv_column_that_one_view_only_asks_for_null_has_the_other_views_type(self, tmp_path: Path) -> None:
+        (tmp_path / "e.csv").write_text("c,t,k,x\na,2013-01-01,a,1.5\n")
+        views = [view(Rate("r", where="x IS NULL")), view(Mean("x", clip=(0, 9)))]
+        assert read_events(tmp_path / "e.csv", views, "c", "t", None)["x"].to_pylist() == [1.5]
+
+    @pytest.mark.parametrize("role", ["client", "site"])
+    def test_a_csv_column_of_ids_may_be_a_whole_number_key(self, tmp_path: Path, role: str) -> None:
+        texts = ["7", "007", " 8", "8.5", "x", str(2**63), str(-(2**63)), "1e3", "0x7", ""]
+        (tmp_path / "e.csv").write_text("k,o,t\n" + "".join(f"{text},o,2013-01-01\n" for text in texts))
+        numbered = view(entity=Entity("k", domain=[7, 8]))
+        client, site = ("k", None) if role == "client" else ("o", "k")
+        table = read_events(tmp_path / "e.csv", [numbered], client, "t", site)
+        assert table["k"].to_pylist() == [*texts[:-1], None]  # the ids, untouched
+        (keys,) = key_columns(numbered, table)
+        assert keys.to_pylist() == [7, 7, 8, None, None, None, -(2**63), None, None, None]
+        check_schema(numbered, make_events(table, client, "t", site))
+        pq.write_table(table.slice(1), tmp_path / "site.parquet")  # as a site of a simulated fleet gets them
+        again = read_events(tmp_path / "site.parquet", [numbered], "k", "t", None)
+        assert key_columns(numbered, again)[0].to_pylist() == keys.to_pylist()[1:]
+
+    def test_a_csv_column_of_ids_may_be_a_boolean_key(self, tmp_path: Path) -> None:
+        (tmp_path / "e.csv").write_text("k,t\ntrue,2013-01-01\n0,2013-01-01\nyes,2013-01-01\n,2013-01-01\n")
+        truths = view(entity=Entity("k", domain=[False, True]))
+        table = read_events(tmp_path / "e.csv", [truths], "k", "t", None)
+        assert key_columns(truths, table)[0].to_pylist() == [True, False, None, None]
+
+    def test_text_of_a_typed_file_is_no_whole_number_key(self) -> None:
+        table = pa.table({"c": ["a"], "t": [MOMENT], "k": ["7"]})
+        with pytest.raises(BadReference, match="is int64"):
+            check_schema(view(entity=Entity("k", domain=[7, 8])), make_events(table, "c", "t"))
+
     def test_only_the_needed_columns_are_read(self, tmp_path: Path) -> None:
         pq.write_table(pa.table({"c": ["a"], "t": ["2013-01-01"], "k": ["b"], "secret": ["s"]}), tmp_path / "e.parquet")
         assert read(tmp_path / "e.parquet").column_names == ["c", "k", "t"]
@@ -99,10 +147,33 @@ class TestIdentities:
         assert events.clients == len(ids)
 
     @pytest.mark.parametrize(
-        "ids", [pa.array([1, 2, 1]), pa.array(["a", "b", "a"]).dictionary_encode(), pa.array([b"a", b"b", b"a"])]
+        "ids",
+        [
+            pa.array([1, 2, 1]),
+            pa.array([b"a", b"b", b"a"]),
+            *(pa.array(["a", "b", "a"], kind) for kind in (pa.large_string(), pa.string_view())),
+            *(pa.array([b"a", b"b", b"a"], kind) for kind in (pa.large_binary(), pa.binary_view(), pa.binary(1))),
+            pa.array(["a", "b", "a"]).dictionary_encode(),
+            pa.array([b"a", b"b", b"a"], pa.binary(1)).dictionary_encode(),
+            pa.DictionaryArray.from_arrays(pa.array([0, 1, 0], pa.int8()), pa.array(["a", "b"], pa.string_view())),
+        ],
+        ids=lambda ids: str(ids.type),
     )
     def test_ids_may_be_text_whole_numbers_bytes_or_dictionaries(self, ids: pa.Array) -> None:
-        assert make_events(pa.table({"c": ids, "t": [MOMENT] * 3}), "c", "t").client.tolist() == [0, 1, 0]
+        in_parts = pa.chunked_array([ids.slice(0, 2), ids.slice(2)])
+        events = make_events(pa.table({"c": in_parts, "t": [MOMENT] * 3}), "c", "t")
+        assert events.client.tolist() == [0, 1, 0]
+        assert events.identities.to_pylist() == ids.to_pylist()[:2]
+
+    def test_text_is_held_with_64_bit_offsets(self) -> None:
+        """Two chunks of 1.2 GB would not fit 32-bit offsets: they raised, or the second one was dropped."""
+        column = pa.chunked_array([["a"], ["b"]], pa.string())
+        assert events_module._plain(column).type == pa.large_string()
+        assert events_module._plain(column.cast(pa.binary())).type == pa.large_binary()
+
+    def test_ids_that_are_decimal_numbers_name_the_mend(self) -> None:
+        with pytest.raises(EventColumnError, match="cast to int64"):
+            make_events(pa.table({"c": [7.0, None], "t": [MOMENT] * 2}), "c", "t")
 
     @pytest.mark.parametrize("ids", [pa.array([1.5]), pa.array([True]), pa.array([[1]])])
     def test_other_ids_are_refused_by_type(self, ids: pa.Array) -> None:
@@ -159,9 +230,85 @@ class TestTimes:
         with pytest.raises(EventColumnError, match="times must be"):
             event_times(pa.table({"t": values}), "t")
 
-    def test_a_time_that_does_not_fit_is_refused(self) -> None:
-        with pytest.raises(EventColumnError, match="too far"):
-            event_times(pa.table({"t": pa.array([2**62], pa.timestamp("s"))}), "t")
+    @pytest.mark.parametrize("unit", ["s", "ms", "us"])
+    @pytest.mark.parametrize("zone", [None, "UTC"])
+    def test_times_outside_the_years_1_to_9999_are_no_times(self, unit: str, zone: str | None) -> None:
+        ticks = {"s": 1, "ms": 10**3, "us": 10**6}[unit]
+        first, after = -62_135_596_800 * ticks, 253_402_300_800 * ticks
+        odd = [first - 1, first, after - 1, after, 2**62, -(2**62), 2**63 - 1, -(2**63), None, 0]
+        times = event_times(pa.table({"t": pa.array(odd, pa.timestamp(unit, zone))}), "t")
+        assert times.valid.tolist() == [False, True, True, False, False, False, False, False, False, True]
+        assert times.us[[1, 2]].tolist() == [first * 10**6 // ticks, (after - 1) * 10**6 // ticks]
+        assert not times.us[~times.valid].any()
+
+    def test_dates_outside_the_years_1_to_9999_are_no_times(self) -> None:
+        days = [-719_163, -719_162, 2_932_896, 2_932_897, 2**31 - 1, -(2**31)]
+        valid = [False, True, True, False, False, False]
+        assert event_times(pa.table({"t": pa.array(days, pa.int32()).cast(pa.date32())}), "t").valid.tolist() == valid
+        ms = pa.array([day * 86_400_000 for day in days]).cast(pa.date64())
+        assert event_times(pa.table({"t": ms}), "t").valid.tolist() == valid
+
+    def test_every_nanosecond_is_a_time(self) -> None:
+        times = event_times(pa.table({"t": pa.array([2**63 - 1, -(2**63)], pa.timestamp("ns"))}), "t")
+        assert times.valid.all()
+
+    def test_text_without_a_time_is_null_but_text_that_is_none_is_named(self) -> None:
+        texts = ["2013-01-01T10:00:00Z", "", " \t\r\n", "infinity", "-infinity", "12013-01-01", "0044-03-15 (BC)", None]
+        times = event_times(pa.table({"t": texts}), "t")
+        assert times.valid.tolist() == [True] + [False] * 7
+        assert event_times(pa.table({"t": [" 2013-01-01T10:00:00Z\n"]}), "t").us.tolist() == [US]
+        with pytest.raises(EventColumnError, match=r"1 value.*'never' in row 3"):
+            event_times(pa.table({"t": ["", "infinity", "never"]}), "t")
+
+    @pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view()])
+    def test_text_of_every_kind_is_parsed(self, kind: pa.DataType) -> None:
+        table = pa.table({"t": pa.array(["2013-01-01T10:00:00Z", None], kind)})
+        assert event_times(table, "t").us.tolist() == [US, 0]
+        assert event_times(
+            table.set_column(0, "t", pa.array(["2013-01-01T10:00:00Z"] * 2).dictionary_encode()), "t"
+        ).us.tolist() == [US, US]
+
+    def test_a_time_column_is_read_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        made = make_events(pa.table({"c": ["a"], "t": ["2013-01-01"], "u": ["2014-01-01"]}), "c", "t")
+        calls = []
+        real = events_module.locked_duckdb
+        monkeypatch.setattr(events_module, "locked_duckdb", lambda: calls.append(1) or real())
+        assert made.times(view()) is made.times(view())
+        assert made.times(view(time="u")).us[0] > made.times(view()).us[0]
+        assert len(calls) == 2
+
+
+class TestSchema:
+    @pytest.mark.parametrize(
+        ("columns", "error"),
+        [
+            ({"k": [1]}, BadReference),
+            ({"k": None}, EventsError),
+            ({"x": ["1"]}, EventColumnError),
+            ({"x": None}, EventsError),
+            ({"t": [1.5]}, EventColumnError),
+            ({"seen": [1]}, EventColumnError),
+            ({"seen": None}, EventsError),
+        ],
+    )
+    def test_a_column_that_does_not_fit_is_refused_without_a_row(
+        self, columns: dict[str, Any], error: type[Exception]
+    ) -> None:
+        every: dict[str, Any] = {"c": ["p"], "t": ["soon"], "k": ["a"], "x": [1.0], "seen": [MOMENT]} | columns
+        events = make_events(pa.table({name: values for name, values in every.items() if values}), "c", "t")
+        views = [view(Mean("x", clip=(0, 1))), view(time="seen")]
+        with pytest.raises(error):
+            [check_schema(one, events) for one in views]
+
+    def test_what_fits_is_not_looked_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(events_module, "locked_duckdb", lambda: pytest.fail("a query"))
+        events = make_events(pa.table({"c": ["p"], "t": ["soon"], "k": ["a"], "x": [1.0]}), "c", "t")
+        check_schema(view(Mean("x", clip=(0, 1))), events)
+
+    def test_two_uses_of_one_column_are_refused(self) -> None:
+        events = make_events(pa.table({"c": ["p"], "t": [MOMENT], "k": ["a"], "x": pa.nulls(1)}), "c", "t")
+        with pytest.raises(EventColumnError, match="both as"):
+            check_schema(view(Mean("x", clip=(0, 1)), Rate("r", where="x = 'a'")), events)
 
 
 class TestTypes:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import copy
 import itertools
+import pickle
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 
 from featurestore.definitions import Bounds, FeatureView, Privacy
@@ -12,6 +15,7 @@ from featurestore.errors import DefinitionError
 from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
 from featurestore.layout import layout_of
 from featurestore.values import served_features
+from featurestore.wire import view_to_bytes
 
 
 def view(*features: Feature, **changes: Any) -> FeatureView:
@@ -76,6 +80,11 @@ class TestFeatures:
             ((0, float("inf")), "finite"),
             ((0, 1, 2), "two finite"),
             ((-1.7e308, 1.7e308), "too wide"),
+            ((0, 5e-324), "too narrow"),
+            ((2**60, 2**60 + 1), "low < high"),
+            ((0, 10**400), "two finite"),
+            (5, "two finite numbers, (low, high), got 5"),
+            ("ab", "two finite"),
         ],
     )
     def test_a_bad_clip_is_refused_with_the_mend(self, clip: Any, says: str) -> None:
@@ -83,8 +92,8 @@ class TestFeatures:
         assert says in message
         assert "'x_mean'" in message
 
-    @pytest.mark.parametrize("resolution", [0, -1, 3, float("nan"), 1e-9])
-    def test_a_bad_resolution_is_refused(self, resolution: float) -> None:
+    @pytest.mark.parametrize("resolution", [0, -1, 3, float("nan"), 1e-9, 5e-324, "fine"])
+    def test_a_bad_resolution_is_refused(self, resolution: Any) -> None:
         assert "resolution" in error(Mean("x", clip=(0, 2), resolution=resolution))
 
     @pytest.mark.parametrize(
@@ -96,13 +105,33 @@ class TestFeatures:
         mean = Mean("x", clip=clip)
         assert (mean.step, mean.q_max) == (step, q_max)
 
-    @pytest.mark.parametrize("edges", [[], [1, 1], [2, 1], [0, float("nan")], [0, float("inf")], list(range(2000))])
-    def test_bad_edges_are_refused(self, edges: list[float]) -> None:
+    @pytest.mark.parametrize(
+        "edges", [[], [1, 1], [2, 1], [0, float("nan")], [0, float("inf")], list(range(2000)), 5, "012", [[0]], None]
+    )
+    def test_bad_edges_are_refused(self, edges: Any) -> None:
         assert "edges" in error(Histogram("x", edges=edges))
 
-    @pytest.mark.parametrize("weight", [0, -1, float("nan"), float("inf"), True, "1"])
+    @pytest.mark.parametrize("weight", [0, -1, float("nan"), float("inf"), True, "1", 10**1001, Fraction(1, 10**1001)])
     def test_a_weight_that_is_no_positive_number_is_refused(self, weight: Any) -> None:
         assert "`weight`" in error(Count("n", weight=weight))
+
+    @pytest.mark.parametrize(
+        ("feature", "says"),
+        [
+            (Count("n", description=5), "feature 'n': `description` must be a text of valid Unicode, got 5"),  # type: ignore[arg-type]
+            (Count("n", description="\ud800"), "`description`"),
+            (Count(5), "a feature's name"),  # type: ignore[arg-type]
+            (Count("n", derive=1), "`derive` must be True or False, got 1"),  # type: ignore[arg-type]
+            (Mean(5, name="m", clip=(0, 1)), "feature 'm': `column` must be the name of a column"),  # type: ignore[arg-type]
+            (Mean("\udfff", name="m", clip=(0, 1)), "`column`"),
+            (Mean("", name="m", clip=(0, 1)), "`column`"),
+            (Histogram("x", edges=[0], nulls=2), "`nulls` must be True or False"),  # type: ignore[arg-type]
+            (Rate("r", where="x = '\ud800'"), "not valid Unicode"),
+            (Rate("r", where=5), "write a condition"),  # type: ignore[arg-type]
+        ],
+    )
+    def test_what_no_encoding_holds_is_refused_with_the_mend(self, feature: Feature, says: str) -> None:
+        assert says in error(feature)
 
     def test_a_bad_where_names_view_and_feature(self) -> None:
         message = error(Rate("late", where="read_csv('x') = 1"))
@@ -111,6 +140,70 @@ class TestFeatures:
     def test_too_many_steps_times_events_are_refused(self) -> None:
         features = [Mean("x", clip=(0, 2**24), resolution=1)]
         assert "coarsen" in error(*features, bounds=Bounds(1, max_events_per_cell=256))
+
+
+class TestTexts:
+    @pytest.mark.parametrize("attribute", ["owner", "description", "time"])
+    @pytest.mark.parametrize("text", [5, "\ud800", b"x"])
+    def test_a_text_that_no_encoding_holds_is_refused(self, attribute: str, text: Any) -> None:
+        assert f"`{attribute}`" in error(**{attribute: text})
+
+    @pytest.mark.parametrize("tags", [["a"], "a", 5, {"a": 5}, {5: "a"}, {"a": "\ud800"}, {"\ud800": "a"}])
+    def test_tags_map_texts_to_texts(self, tags: Any) -> None:
+        assert "`tags` must map texts to texts" in error(tags=tags)
+
+    @pytest.mark.parametrize("features", [Count("n"), "n", 5, None])
+    def test_features_are_a_list(self, features: Any) -> None:
+        with pytest.raises(DefinitionError, match="view 'v': `features` must be a list"):
+            FeatureView(
+                "v", entity=Entity("a", value="b"), features=features, pane="1d", bounds=Bounds(1), privacy=Privacy(0.1)
+            )
+
+    def test_windows_are_a_list(self) -> None:
+        assert "`windows` must be a list" in error(windows=7)
+        assert view(windows="7d").windows == ("7d",)
+
+
+class TestPlainValues:
+    def test_numpys_values_make_the_same_view(self) -> None:
+        given = view(
+            Mean(np.str_("x"), clip=np.array([0, 10]), resolution=np.float32(0.5)),
+            Histogram("x", edges=np.linspace(0, 10, 3), nulls=np.bool_(True)),  # type: ignore[arg-type]
+            Count("n", weight=np.int64(2)),  # type: ignore[arg-type]
+            bounds=Bounds(np.int64(3), np.int32(2)),  # type: ignore[arg-type]
+            privacy=Privacy(np.float64(0.1), np.float64(1e-6), np.int64(50)),  # type: ignore[arg-type]
+            min_coverage=np.float32(0.5),
+            windows=np.array(["7d"]),
+            tags={"a": np.str_("b")},
+        )
+        plainly = view(
+            Mean("x", clip=(0, 10), resolution=0.5),
+            Histogram("x", edges=[0, 5, 10], nulls=True),
+            Count("n", weight=2),
+            bounds=Bounds(3, 2),
+            min_coverage=0.5,
+            windows=["7d"],
+            tags={"a": "b"},
+        )
+        assert given == plainly
+        assert hash(given) == hash(plainly)
+        assert view_to_bytes.__wrapped__(given) == view_to_bytes.__wrapped__(plainly)
+
+    def test_a_domain_may_be_an_array(self) -> None:
+        assert Entity("a", domain=np.arange(3)) == Entity("a", domain=[0, 1, 2])
+        assert Entity("a", domain=np.array(["x", "y"])) == Entity("a", domain=["x", "y"])
+        assert Entity(["a", "b"], domain=np.array([[1, 2], [3, 4]])) == Entity(["a", "b"], domain=[(1, 2), (3, 4)])
+        assert Entity("a", value=np.str_("x")).types == ("string",)
+        with pytest.raises(ValueError, match="float"):
+            Entity("a", domain=np.array([1.5]))
+
+    def test_a_view_is_read_only_and_can_be_copied(self) -> None:
+        made = view(tags={"a": "1"})
+        with pytest.raises(TypeError):
+            made.tags["a"] = "2"  # type: ignore[index]
+        for again in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+            assert again == made
+            assert view_to_bytes.__wrapped__(again) == view_to_bytes.__wrapped__(made)
 
 
 class TestDerive:
@@ -163,13 +256,23 @@ class TestTime:
 
 
 class TestPrivacy:
-    @pytest.mark.parametrize("rho", [0, -1, float("nan"), float("inf"), 1e-9, 1e9, "1", True])
+    @pytest.mark.parametrize(
+        "rho", [0, -1, float("nan"), float("inf"), 1e-9, 1e9, "1", True, None, 10**400, Fraction(10**400)]
+    )
     def test_a_bad_rho_is_refused(self, rho: Any) -> None:
         assert "`rho`" in error(privacy=Privacy(rho=rho))
 
     def test_rho_is_held_as_whole_micro_rho_of_its_decimal_text(self) -> None:
         assert Privacy(rho=0.29).micro_rho == 290_000
         assert Privacy(rho=Fraction(1, 3)).micro_rho == 333_333
+        assert Privacy(rho=np.float64(0.29)).micro_rho == 290_000
+
+    def test_two_prices_are_equal_if_their_micro_rho_is(self) -> None:
+        assert Fraction(0.29) == 0.29
+        assert Privacy(rho=Fraction(0.29)).micro_rho == 289_999
+        assert Privacy(rho=Fraction(0.29)) != Privacy(rho=0.29)
+        assert Privacy(rho=Fraction(29, 100)) == Privacy(rho=0.29)
+        assert hash(Privacy(rho=Fraction(29, 100))) == hash(Privacy(rho=0.29))
 
     def test_a_rho_that_leaves_nothing_for_a_group_is_refused(self) -> None:
         assert "too small" in error(Rate("a", where="x > 1"), privacy=Privacy(rho=0.000002))
@@ -184,6 +287,10 @@ class TestPrivacy:
     @pytest.mark.parametrize("k", [0, 1, -5, 2.5, True])
     def test_a_k_below_two_is_refused(self, k: Any) -> None:
         assert "`min_clients`" in error(privacy=Privacy(rho=0.1, min_clients=k))
+
+    @pytest.mark.parametrize("below", [0, -1, 1.5, True, 2**32])
+    def test_a_suppress_below_that_is_no_small_number_is_refused(self, below: Any) -> None:
+        assert "`suppress_below`" in error(ClientCount("c"), privacy=Privacy(rho=0.1, suppress_below=below))
 
     def test_suppress_below_needs_a_client_count(self) -> None:
         assert "ClientCount" in error(privacy=Privacy(rho=0.1, suppress_below=10))
@@ -222,6 +329,13 @@ class TestEntities:
     def test_a_bad_domain_is_refused(self, domain: Any, says: str) -> None:
         with pytest.raises(ValueError, match=says):
             Entity("a", domain=domain)
+
+    @pytest.mark.parametrize("names", ["\ud800", 5, ["a", 5], "", []])
+    def test_names_are_texts_of_valid_unicode(self, names: Any) -> None:
+        with pytest.raises(ValueError, match="valid Unicode"):
+            Entity(names, domain=["x"])
+        with pytest.raises(ValueError, match="valid Unicode"):
+            Entity("a", domain=["x"], column=names)
 
     def test_a_domain_can_be_a_file(self, tmp_path: Any) -> None:
         (tmp_path / "d.txt").write_text("JFK\nLAX\n")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import logging
+
 import duckdb
 import pytest
 from hypothesis import given
@@ -12,6 +14,10 @@ HOSTILE = [
     "read_csv('/etc/passwd') = 1",
     "x > (SELECT 1)",
     "x IN (SELECT a FROM t)",
+    "x IN ()",
+    "x NOT IN ()",
+    "CALL f()",
+    "x = '\ud800'",
     "EXISTS (SELECT 1)",
     "x = (SELECT content FROM read_text('/etc/passwd'))",
     "x > 1; DROP TABLE events",
@@ -53,9 +59,13 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("where", HOSTILE)
-def test_whatever_is_outside_the_grammar_is_refused_by_name(where: str) -> None:
+def test_whatever_is_outside_the_grammar_is_refused_by_name_and_nothing_is_logged(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(ExpressionError):
         parse(where)
+    assert not caplog.records
+    assert not logging.getLogger("sqlglot").filters
 
 
 @pytest.mark.parametrize(

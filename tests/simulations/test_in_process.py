@@ -9,13 +9,16 @@ import pyarrow as pa
 import pytest
 
 from covey.views_file import load_views
+from edge_client.errors import EventsError
+from edge_client.events import make_events as edge_events
 from featurestore.definitions import FeatureView
+from featurestore.errors import BadReference
 from featurestore.store import Store
 from featurestore.times import DAY_US
 from simulations import in_process
 from simulations.errors import RunRefused
 from tests.covey.conftest import VIEWS, make_events
-from tests.pipeline import run_views
+from tests.pipeline import LATER, run_views
 
 
 @pytest.fixture
@@ -110,6 +113,93 @@ def test_a_loosened_k_is_refused_before_anything_is_made(views: Sequence[Feature
     with pytest.raises(RunRefused, match="may only tighten"):
         run(views, tmp_path / "s", min_clients=2, noise_seed=1)
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("spent", pa.array(["1"] * 600), "use it as number"),
+        ("shop", pa.array([1] * 600), "join key 'shop'"),
+        ("at", pa.array([1] * 600), "times must be"),
+        ("at", pa.array(["2020-05-01"] * 599 + ["soon"]), "'soon' in row 600"),
+    ],
+)
+def test_events_that_do_not_fit_leave_no_store(
+    views: Sequence[FeatureView], tmp_path: Path, column: str, values: pa.Array, message: str
+) -> None:
+    table = make_events()
+    table = table.set_column(table.column_names.index(column), column, values)
+    with pytest.raises((EventsError, BadReference), match=message):
+        run(views, tmp_path / "s", table)
+    assert not (tmp_path / "s").exists()
+
+
+def test_the_last_views_missing_column_leaves_no_store(views: Sequence[FeatureView], tmp_path: Path) -> None:
+    with pytest.raises(EventsError, match="no column 'spent'"):
+        run(list(views)[::-1], tmp_path / "s", make_events().drop(["spent"]))
+    assert not (tmp_path / "s").exists()
+
+
+def test_odd_times_do_not_fail_a_run(views: Sequence[FeatureView], tmp_path: Path) -> None:
+    table = make_events()
+    at = table["at"].cast(pa.int64()).to_pylist()
+    at[:3] = [2**62, -(2**63), -62_135_596_800 * 10**6]  # the last one is 0001-01-01, the zero of many a clock
+    table = table.set_column(2, "at", pa.array(at).cast(pa.timestamp("us", "UTC")))
+    visits, everywhere = run(views, tmp_path, table)
+    assert (visits.dropped.null_time, everywhere.dropped.null_time) == (1, 1)  # event 0 has no client
+    assert visits.opened > 0
+
+
+def test_plans_hold_whole_days(views: Sequence[FeatureView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds hold for a client and a day; a plan of half a day would let a client use them twice."""
+    monkeypatch.setattr(in_process, "CHUNK_ELEMENTS", 1)
+    starts: dict[str, list[int]] = {}
+    real = in_process.run_collections
+
+    def watch(plan: Any, *rest: Any) -> Any:
+        (planned,) = plan.views
+        day, panes = np.unique(planned.pane_starts // DAY_US, return_counts=True)
+        assert set(panes.tolist()) == {planned.view.panes_per_day}
+        starts.setdefault(planned.view.name, []).extend(day.tolist())
+        return real(plan, *rest)
+
+    monkeypatch.setattr(in_process, "run_collections", watch)
+    run(views, tmp_path)
+    assert {name: len(days) for name, days in starts.items()} == {"visits": 3, "everywhere": 3}
+
+
+def test_a_day_of_which_some_panes_are_open_is_refused_by_name(views: Sequence[FeatureView]) -> None:
+    """`test_repro`: its other panes were collected as if no client had used a cell of that day yet."""
+    everywhere = next(view for view in views if view.name == "everywhere")
+    events = edge_events(make_events(), "who", "at", "site")
+    days = in_process.days_with_events(everywhere, events)
+    first, second, third = (day * DAY_US + np.arange(24) * everywhere.pane_us for day in days)
+    opened = np.concatenate((first, second[:5]))
+    with pytest.raises(RunRefused, match=r"view 'everywhere'.* 2020-05-02 are open"):
+        in_process.choose_panes(everywhere, events, opened, None, LATER)
+    only_third = in_process.choose_panes(everywhere, events, opened, (int(days[2]), int(days[2]) + 1), LATER)
+    assert np.array_equal(only_third.todo, third)
+    chosen = in_process.choose_panes(everywhere, events, np.concatenate((first, third)), None, LATER)
+    assert np.array_equal(chosen.todo, second)
+    assert np.array_equal(chosen.already_open, np.concatenate((first, third)))
+
+
+def test_a_rerun_computes_only_what_is_to_do(
+    views: Sequence[FeatureView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = make_events()
+    whole = run(views, tmp_path / "whole")
+    first = int(table["at"].cast(pa.int64()).to_numpy().min()) // DAY_US
+    middle = run(views, tmp_path / "cut", days=(first + 1, first + 2))
+    rest = run(views, tmp_path / "cut")
+    for every, one, two in zip(whole, middle, rest, strict=True):
+        assert every.reports == one.reports + two.reports
+        assert vars(every.dropped) == {k: v + vars(two.dropped)[k] for k, v in vars(one.dropped).items()}
+    for view in ("visits", "everywhere"):
+        assert published(tmp_path / "cut", view) == published(tmp_path / "whole", view)
+    monkeypatch.setattr(in_process, "compute", lambda *_, **__: pytest.fail("computed again"))
+    again = run(views, tmp_path / "cut")
+    assert {(one.reports, one.opened, one.void, sum(vars(one.dropped).values())) for one in again} == {(0, 0, 0, 0)}
 
 
 def test_a_manifest_tells_the_terms(views: Sequence[FeatureView], tmp_path: Path) -> None:

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aggregator.errors import StorageUnusable
+from aggregator.messages import SealedShare
+from aggregator.storage import Charge, Pending, Storage
+from crypto.errors import FieldElementOutOfRange
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[Storage]:
+    made = Storage(tmp_path / "leader.db", "leader")
+    made.add_plan(b"h" * 32, b"signed", 7)
+    yield made
+    made.close()
+
+
+def ids(*numbers: int) -> np.ndarray:
+    return np.array([list(number.to_bytes(16, "big")) for number in numbers], np.uint8)
+
+
+def u32(*numbers: int) -> np.ndarray:
+    return np.array(numbers, np.uint32)
+
+
+def test_the_file_is_written_ahead_and_synced_in_full(storage: Storage) -> None:
+    assert storage.one("PRAGMA journal_mode") == ("wal",)
+    assert storage.one("PRAGMA synchronous") == (2,)
+    assert storage.one("PRAGMA integrity_check") == ("ok",)
+
+
+def test_only_the_owner_reads_the_files(storage: Storage) -> None:
+    modes = {path.name: path.stat().st_mode & 0o777 for path in storage.path.parent.iterdir()}
+    assert modes == {"leader.db": 0o600, "leader.db-wal": 0o600, "leader.db-shm": 0o600}
+
+
+def test_what_was_committed_is_there_again(storage: Storage, tmp_path: Path) -> None:
+    with storage.transaction():
+        storage.add_reports(1, u32(0, 5), ids(1, 2))
+        storage.set_sums(1, u32(0, 5), np.array([[1, 2], [3, 2**64 - 2**32]], np.uint64))
+        storage.record(1, b"j" * 16, b"d" * 32, b"answer")
+    storage.close()
+    again = Storage(tmp_path / "leader.db", "leader")
+    try:
+        plan = again.plan(b"h" * 32)
+        assert plan is not None
+        assert (plan.number, plan.state, plan.deadline_us, again.hash_of(1)) == (1, "open", 7, b"h" * 32)
+        assert again.known(1, ids(2, 3, 1)).tolist() == [True, False, True]
+        assert again.sums(1, u32(0, 3, 5), 2).tolist() == [[1, 2], [0, 0], [3, 2**64 - 2**32]]
+        assert again.job(1, b"j" * 16) == (b"d" * 32, b"answer")
+    finally:
+        again.close()
+
+
+def test_a_transaction_that_fails_leaves_nothing(storage: Storage) -> None:
+    def failing() -> None:
+        with storage.transaction():
+            storage.add_reports(1, u32(0), ids(1))
+            storage.set_sums(1, u32(0), np.ones((1, 2), np.uint64))
+            storage.keep(Pending(1, b"j" * 16, b"d" * 32, b"k" * 32, b"\0", b"batch"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        failing()
+    for table in ("reports", "sums", "pending"):
+        assert storage.one(f"SELECT count(*) FROM {table}") == (0,)
+
+
+def test_an_id_a_job_and_a_pane_are_stored_once(storage: Storage) -> None:
+    storage.add_reports(1, u32(0), ids(1))
+    with pytest.raises(sqlite3.IntegrityError):
+        storage.add_reports(1, u32(1), ids(1))
+    storage.record(1, b"j" * 16, b"d" * 32, b"answer")
+    with pytest.raises(sqlite3.IntegrityError):
+        storage.record(1, b"j" * 16, b"e" * 32, b"another")
+    storage.add_noised(1, [], [(b"definition", 3)])
+    with pytest.raises(sqlite3.IntegrityError):
+        storage.add_noised(1, [], [(b"definition", 3)])
+    charge = Charge("v", b"definition", "1/2", 0, 5)
+    storage.add_charges([charge], 0)
+    with pytest.raises(sqlite3.IntegrityError):
+        storage.add_charges([charge], 0)
+
+
+def test_many_ids_are_looked_up_in_parts(storage: Storage) -> None:
+    storage.add_reports(1, np.zeros(2_500, np.uint32), ids(*range(0, 5_000, 2)))
+    known = storage.known(1, ids(*range(5_000)))
+    assert known.tolist() == [number % 2 == 0 for number in range(5_000)]
+    assert not storage.known(2, ids(*range(10))).any()
+
+
+def test_reports_come_sorted_by_collection_and_id(storage: Storage) -> None:
+    storage.add_reports(1, u32(2, 0, 2, 0), ids(9, 8, 1, 300))
+    assert [(of, int.from_bytes(one, "big")) for of, one in storage.reports(1)] == [(0, 8), (0, 300), (2, 1), (2, 9)]
+    storage.drop_reports(1, ids(8, 9))
+    assert [int.from_bytes(one, "big") for _, one in storage.reports(1)] == [300, 1]
+
+
+def test_a_sum_that_is_no_field_element_is_not_read(storage: Storage) -> None:
+    storage.run("INSERT INTO sums (plan, collection, total) VALUES (1, 0, ?)", b"\xff" * 16)
+    with pytest.raises(FieldElementOutOfRange):
+        storage.sums(1, u32(0), 2)
+
+
+def test_storing_a_noised_share_closes_its_panes_and_forgets_the_sums(storage: Storage) -> None:
+    storage.set_sums(1, u32(0), np.ones((1, 2), np.uint64))
+    with storage.transaction():
+        storage.add_noised(1, [SealedShare(b"sealed", b"signature")], [(b"definition", 3), (b"definition", 4)])
+    assert storage.noised(1) == [SealedShare(b"sealed", b"signature")]
+    assert storage.one("SELECT count(*) FROM sums") == (0,)
+    assert storage.collected_pane(b"definition", np.array([4, 3, 5])) == 3
+    assert storage.collected_pane(b"definition", np.array([5])) is None
+    assert storage.collected_pane(b"another", np.array([3])) is None
+    assert [plan.state for plan in storage.plans()] == ["collected"]
+
+
+def test_ids_are_kept_until_the_deadline_of_a_collected_plan(storage: Storage) -> None:
+    storage.add_plan(b"o" * 32, b"signed", 7)
+    for plan in (1, 2):
+        storage.add_reports(plan, u32(0), ids(1))
+        storage.set_site_counts(plan, "a", u32(0), np.array([1]))
+    storage.add_noised(1, [], [])
+    storage.forget_reports(7)
+    assert storage.known(1, ids(1)).all()
+    storage.forget_reports(8)
+    assert not storage.known(1, ids(1)).any()
+    assert storage.known(2, ids(1)).all()  # not collected yet
+    assert storage.site_counts(2, "a", u32(0, 2), 3).tolist() == [1, 0, 0]
+
+
+def test_a_file_of_another_role_program_or_version_is_refused(storage: Storage, tmp_path: Path) -> None:
+    with pytest.raises(StorageUnusable, match="belongs to the leader"):
+        Storage(tmp_path / "leader.db", "helper")
+    other = sqlite3.connect(tmp_path / "other.db")
+    other.execute("CREATE TABLE mine (x)")
+    other.close()
+    with pytest.raises(StorageUnusable, match="no storage of an aggregator"):
+        Storage(tmp_path / "other.db", "leader")
+    (tmp_path / "noise.db").write_bytes(b"no database" * 500)
+    with pytest.raises(StorageUnusable):
+        Storage(tmp_path / "noise.db", "leader")
+    with pytest.raises(StorageUnusable):
+        Storage(tmp_path / "missing" / "leader.db", "leader")
+    storage.run("PRAGMA user_version=99")
+    with pytest.raises(StorageUnusable, match="another version"):
+        Storage(tmp_path / "leader.db", "leader")
