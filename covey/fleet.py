@@ -40,17 +40,13 @@ def split_sites(table: pa.Table, client_column: str, site_column: str | None, si
 
     A site's id is its value in the column where that is a valid id, else `site-<number>`.
     """
+    column = table[client_column if site_column is None else site_column]
+    distinct = pc.unique(column.drop_null())
+    index = np.asarray(pc.fill_null(pc.index_in(column, value_set=distinct), -1)).astype(np.int64)
     if site_column is not None:
-        encoded = pc.dictionary_encode(table[site_column].combine_chunks())
-        encoded = encoded if isinstance(encoded, pa.DictionaryArray) else encoded.chunk(0)
-        index = pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy()
-        names = [_site_id(str(value), i) for i, value in enumerate(encoded.dictionary.to_pylist())]
+        names = [_site_id(str(value), i) for i, value in enumerate(distinct.to_pylist())]
     else:
-        clients = pc.dictionary_encode(table[client_column].combine_chunks())
-        clients = clients if isinstance(clients, pa.DictionaryArray) else clients.chunk(0)
-        codes = pc.fill_null(clients.indices.cast(pa.int64()), -1).to_numpy()
-        index = np.where(codes < 0, 0, codes % sites)
-        names = [f"site-{i:04d}" for i in range(sites)]
+        index, names = np.where(index < 0, -1, index % sites), [f"site-{i:04d}" for i in range(sites)]
     found = []
     for number, name in enumerate(names):
         own = table.filter(pa.array(index == number))

@@ -27,11 +27,12 @@ class RunReport:
     """What a run did, view by view.
 
     Attributes:
+        noise: None for a run that was resumed: its plan says it.
         answers: over the wire, the code that each site answered with.
     """
 
     store: Path
-    noise: Literal["discrete-gaussian", "none"]
+    noise: Literal["discrete-gaussian", "none"] | None
     views: tuple[ViewReport, ...]
     answers: dict[str, str] = field(default_factory=dict)
 
@@ -124,6 +125,18 @@ def run(
         progress=progress,
     )
     return RunReport(Path(store), "discrete-gaussian" if noise == "on" else "none", reports)
+
+
+def resume(store: str | Path, progress: Progress = lambda *_: None) -> RunReport:
+    """Continue a run over real processes that failed in this store; what was accepted is kept and counts once.
+
+    Raises:
+        UsageError: there is none. RunFailed: it failed again, by name.
+    """
+    from .wire import resume as resume_wire
+
+    views, answers = resume_wire(Path(store), progress)
+    return RunReport(Path(store), None, views, answers)
 
 
 def wall_clock() -> int:

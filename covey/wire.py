@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from aggregator.job import Job
 from edge_client.compute import Dropped
-from edge_client.events import make_events
+from edge_client.events import check_schema, make_events
 from edge_client.flower_app import SITES_VARIABLE
 from featurestore.definitions import FeatureView
 from featurestore.publish import Publisher
@@ -97,6 +97,8 @@ def run_over_wire(
             f"an unfinished collection is in {project}: `covey run --resume --store {directory}` continues it"
         )
     events = make_events(table, client_column, time_column, site_column)
+    for view in views:
+        check_schema(view, events)
     with Publisher(directory, clock) as publisher:
         for view in views:
             publisher.register(view)

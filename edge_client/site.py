@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from crypto.errors import CryptoError, SignatureInvalid
 from crypto.signing import SigningKey, VerifyKey
+from featurestore.times import DAY_US
 from federation.batch import BATCH_ID_BYTES, SealedBatch, max_reports, seal_batch
 from federation.errors import FederationError
 from federation.parties import PublicKeys
@@ -108,8 +109,7 @@ def answer(plan: Plan, events: Events, settings: SiteSettings, randomness: Rando
     """
     names = [hashlib.sha256(repr(identity).encode()).digest() for identity in events.identities.to_pylist()]
     for index, planned in enumerate(plan.views):
-        first, last = int(planned.pane_starts[0]), int(planned.pane_starts[-1])
-        made = compute(planned.view, events, interval=(first, last + planned.view.pane_us))
+        made = compute(planned.view, events, days=np.unique(planned.pane_starts // DAY_US))  # bounds are a whole day's
         at = np.minimum(np.searchsorted(planned.pane_starts, made.pane_start), len(planned.pane_starts) - 1)
         asked = np.flatnonzero(planned.pane_starts[at] == made.pane_start)
         collection = (at[asked] + plan.offsets[index]).astype(np.uint32)

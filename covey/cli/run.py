@@ -20,13 +20,16 @@ _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 
 
 def run(
-    views_file: Annotated[
-        Path, typer.Argument(metavar="VIEWS.py", help="A Python file with FeatureView objects at module level.")
-    ],
-    events: Annotated[Path, typer.Option(help="The events: a .parquet or .csv file.")],
-    client_column: Annotated[str, typer.Option(help="Whose event it is.")],
-    time_column: Annotated[str, typer.Option(help="When it happened; a view may name another column.")],
     store: Annotated[Path, typer.Option(help="The store's directory; made if it does not exist.")],
+    views_file: Annotated[
+        Path | None, typer.Argument(metavar="VIEWS.py", help="A Python file with FeatureView objects at module level.")
+    ] = None,
+    events: Annotated[Path | None, typer.Option(help="The events: a .parquet or .csv file.")] = None,
+    client_column: Annotated[str | None, typer.Option(help="Whose event it is.")] = None,
+    time_column: Annotated[str | None, typer.Option(help="When it happened; a view may name another column.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue a run over real processes that failed in this store.")
+    ] = False,
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Run all roles in this process, instead of one process for each.")
     ] = False,
@@ -51,6 +54,7 @@ def run(
     Panes that an earlier run opened are skipped and listed; the same command continues a run that was interrupted.
     """
     from covey.errors import DONE, NOTHING_RELEASED, UsageError
+    from covey.running import resume as resume_run
     from covey.running import run as run_views
     from covey.views_file import load_views
 
@@ -61,23 +65,36 @@ def run(
         raise UsageError(f"--noise is on or off, got {noise!r}")
     if noise == "off":
         talk.print("warning: noise is off. The exact sums are published, without any privacy.", style="bold yellow")
-    views = load_views(views_file)
-    with progress_bars(talk) as progress:
-        report = run_views(
-            views,
-            events,
-            store=store,
-            client_column=client_column,
-            time_column=time_column,
-            site_column=site_column,
-            start=start,
-            end=end,
-            noise="off" if noise == "off" else "on",
-            min_clients=min_clients,
-            in_process=in_process,
-            sites=sites,
-            progress=progress,
-        )
+    if resume:
+        with progress_bars(talk) as progress:
+            report = resume_run(store, progress)
+    else:
+        needed = {
+            "VIEWS.py": views_file,
+            "--events": events,
+            "--client-column": client_column,
+            "--time-column": time_column,
+        }
+        if views_file is None or events is None or client_column is None or time_column is None:
+            missing = ", ".join(name for name, value in needed.items() if value is None)
+            raise UsageError(f"missing {missing}; see `covey run --help`")
+        views = load_views(views_file)
+        with progress_bars(talk) as progress:
+            report = run_views(
+                views,
+                events,
+                store=store,
+                client_column=client_column,
+                time_column=time_column,
+                site_column=site_column,
+                start=start,
+                end=end,
+                noise="off" if noise == "off" else "on",
+                min_clients=min_clients,
+                in_process=in_process,
+                sites=sites,
+                progress=progress,
+            )
     voids = _published_voids(report)
     if as_json:
         typer.echo(json.dumps(_as_dict(report, voids)))

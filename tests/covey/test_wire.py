@@ -143,3 +143,51 @@ def _processes() -> list[psutil.Process]:
     """Processes of a run, with their command lines."""
     mine = marked()
     return [p for p in psutil.process_iter(["pid", "cmdline"]) if p.pid in mine and p.info["cmdline"]]
+
+
+def test_a_run_that_failed_keeps_what_was_accepted_and_resume_goes_on(
+    project: Path, run_arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The helper never comes up, so the collection fails by name; with the helper back, --resume completes it."""
+    from covey import wire
+    from covey.errors import RunFailed
+    from covey.running import resume, run
+    from covey.views_file import load_views
+
+    real = wire._Fleet._command
+
+    def no_helper(fleet: wire._Fleet, name: str) -> list[str]:
+        return [sys.executable, "-c", "raise SystemExit('no helper today')"] if name == "helper" else real(fleet, name)
+
+    settings = {"store": project / "store", "client_column": "who", "time_column": "at", "site_column": "site"}
+    views = load_views(project / "views.py")
+    with monkeypatch.context() as patched:
+        patched.setattr(wire._Fleet, "_command", no_helper)
+        with pytest.raises(RunFailed, match="no helper today"):
+            run(views, project / "events.parquet", **settings, noise="off", min_clients=2)  # type: ignore[arg-type]
+    with pytest.raises(Exception, match="--resume"):
+        run(views, project / "events.parquet", **settings, noise="off", min_clients=2)  # type: ignore[arg-type]
+    report = resume(project / "store")
+    assert set(report.answers.values()) == {"OK"}
+    assert report.opened > 3
+    assert not wire.unfinished(project / "store").exists()
+    run(
+        views,
+        project / "events.parquet",
+        **{**settings, "store": project / "other"},
+        noise="off",
+        min_clients=2,
+        in_process=True,
+    )  # type: ignore[arg-type]
+    with Store.open(project / "store") as one, Store.open(project / "other") as two:
+        assert (
+            one.history("visits").drop(["published_at"]).to_pylist()
+            == two.history("visits").drop(["published_at"]).to_pylist()
+        )
+
+
+def test_resume_without_an_unfinished_collection_is_one_line(project: Path) -> None:
+    done = start(["run", "--resume", "--store", str(project / "store")], project)
+    _, err = done.communicate(timeout=60)
+    assert done.returncode == 2
+    assert "no unfinished collection" in err
