@@ -29,6 +29,7 @@ proto: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.shares
 	$(BIN)/python -m benchmarks.core
+	$(BIN)/python -m benchmarks.way
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

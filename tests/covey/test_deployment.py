@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +78,17 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(project: Path) 
     with Store.open(project) as store:
         assert set(store.releases("visits")["trust"].to_pylist()) == {"one-honest-noiser"}
         assert store.history("visits").num_rows == 9
+
+
+def test_the_readme_names_options_that_exist() -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [\w ]+ \| `(covey start [^`]+)` \|$", readme, flags=re.M)
+    assert len(rows) == 5
+    for row in [*rows, "covey start coordinator views.py --project p --from 2013-01-01 --to 2013-01-08"]:
+        assert row.split("--project")[0].strip() in readme
+        words = shlex.split(row)
+        done = subprocess.run(
+            covey(*words[1:3], "--help"), capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
+        )
+        for option in (word for word in words if word.startswith("--")):
+            assert option in done.stdout, (row, option)
