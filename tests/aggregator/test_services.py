@@ -372,7 +372,7 @@ def test_a_pane_that_only_one_aggregator_can_account_for_is_a_mismatch(world: Wo
     require_exact(plan, opened, site.sums)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff", b"\x0a\x05", os.urandom(64), bytes(100)])
+@pytest.mark.parametrize("data", [b"", b"\xff", b"\x0a\x05", bytes(range(40, 104)), bytes(100)])
 def test_nonsense_is_refused_by_every_call(world: World, data: bytes) -> None:
     calls: list[Callable[[], object]] = [
         lambda: world.client.open_plan(data),
