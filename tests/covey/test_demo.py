@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
+
 
 def _start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
     scratch = tmp_path / "scratch"

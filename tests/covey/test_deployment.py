@@ -21,6 +21,7 @@ from featurestore.store import Store
 from tests.covey.conftest import make_events
 
 pytest.importorskip("flwr")
+pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
 
 
 def covey(*words: str) -> list[str]:

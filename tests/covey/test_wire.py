@@ -24,6 +24,7 @@ from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle
 
 pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
+pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
 
 
 def start(arguments: list[str], directory: Path) -> subprocess.Popen[str]:
