@@ -43,7 +43,9 @@ def test_the_readmes_commands_and_python_work_as_written(tmp_path: Path, flights
     (tmp_path / "views.py").write_text(definitions)
     pq.write_table(flights, tmp_path / "flights.parquet")
     pq.write_table(flights.select(["dest", "sched_dep"]), tmp_path / "labels.parquet")
-    commands = [shlex.split(line) for line in blocks("sh")[1].splitlines() if line]  # the third block is test_deployment's
+    commands = [
+        shlex.split(line) for line in blocks("sh")[1].splitlines() if line
+    ]  # the third block is test_deployment's
     assert [command[:2] for command in commands] == [
         ["covey", name] for name in ("explain", "run", "get", "history", "join")
     ]
