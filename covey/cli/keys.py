@@ -44,8 +44,8 @@ def init(
     for path in (toml, folder):
         if os.path.lexists(path):
             raise UsageError(f"{path} exists; keys are never overwritten (move it away if you mean it)")
-    if not project.is_dir():
-        raise UsageError(f"no directory {project}")
+    if not project.absolute().parent.is_dir():
+        raise UsageError(f"no directory {project.absolute().parent}")
     try:
         made = {role: RoleKeys.generate(role, os.urandom) for role in (*ROLES, *map(site_role, ids))}
         roster = Roster(RosterEntry(each, made[site_role(each)].public.sign, max_clients) for each in ids)
@@ -60,6 +60,7 @@ def init(
         public["helper"],
         roster,
     ).to_toml()
+    project.mkdir(exist_ok=True)
     create_folder(folder, made.values())
     with toml.open("x", encoding="utf-8") as file:
         file.write(text)

@@ -82,7 +82,9 @@ def test_a_month_of_flights_through_real_processes_equals_the_oracle(tmp_path: P
                 min_clients=view.privacy.min_clients,
             )
             assert_equal_to_oracle(store.history(view.name), expected, view.entity.keys)
-            assert set(store.releases(view.name)["trust"].to_pylist()) == {"one-honest-noiser"}
+            releases = store.releases(view.name)
+            assert set(releases["trust"].to_pylist()) == {"one-honest-noiser"}
+            assert all(len(signature) == 128 for signature in releases["signature"].to_pylist())  # voids too
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
