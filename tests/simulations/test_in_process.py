@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +13,10 @@ import pyarrow as pa
 import pytest
 
 from covey.views_file import load_views
+from crypto.noise import SeededNoise
 from edge_client.errors import EventsError
 from edge_client.events import make_events as edge_events
+from edge_client.events import make_events as make_edge_events
 from featurestore.definitions import FeatureView
 from featurestore.errors import BadReference
 from featurestore.store import Store
@@ -215,3 +221,36 @@ def test_a_manifest_tells_the_terms(views: Sequence[FeatureView], tmp_path: Path
     assert '"outside_claim":["activity"]' in row["manifest"]
     assert '"noisers":2' in row["manifest"]
     assert (row["released_at"] - row["pane_end"]).total_seconds() == 1800
+
+
+def test_ctrl_c_while_noise_is_drawn_does_not_wait_for_the_rest(
+    views: Sequence[FeatureView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_process, "NOISE_CHUNK", 1)
+    calls = 0
+
+    class Slow(SeededNoise):
+        def discrete_gaussian(self, sigma_sq: Fraction, size: int) -> np.ndarray:
+            nonlocal calls
+            calls += 1
+            if calls == 20:
+                os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.02)
+            return super().discrete_gaussian(sigma_sq, size)
+
+    pair = in_process.NoisePair(Slow(1, "leader"), Slow(1, "helper"))
+    with pytest.raises(KeyboardInterrupt):
+        in_process.run_in_process(
+            views[:1],
+            make_edge_events(make_events(), "who", "at", "site"),
+            tmp_path,
+            noise=pair,
+            randomness=os.urandom,
+            clock=lambda: LATER,
+        )
+    drawn = calls
+    time.sleep(0.2)
+    assert calls <= drawn + 2  # the threads end at their next chunk
+    assert calls < 60  # of 162: 2 aggregators × 3 panes × 3 keys × 9 slots
+    with Store.open(tmp_path) as store:
+        assert store.releases("visits").num_rows == 0
