@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -76,6 +77,8 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(project: Path) 
             url = f"http://127.0.0.1:{ports['server']}/get-online-features"
             answers.append(httpx.post(url, json=body).json())
             os.kill(pid, signal.SIGKILL)
+            while processes.exit_status(attempt) is None:
+                time.sleep(0.05)
         assert answers[0]["results"][1]["statuses"] == ["PRESENT"]
         assert answers[0] == answers[1]  # killed and started again: nothing lost
         again = subprocess.run(collect, capture_output=True, text=True, timeout=100)
