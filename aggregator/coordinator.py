@@ -57,7 +57,8 @@ def collect(
     refused: Counter[str] = Counter()
     carried = pending = 0
     for answer in ask(signed):
-        answers[answer.site or f"node {answer.node}"] = answer.code
+        name = answer.site if answer.site and answer.site not in answers else f"node {answer.node}"
+        answers[name] = answer.code  # the name is the node's word: it hides no other's answer
         for batch in answer.batches:
             carried += 1
             try:

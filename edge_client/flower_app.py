@@ -37,7 +37,7 @@ def collect(message: Message, context: Context) -> Message:
     try:
         config = load_site(Path(os.environ[SITES_VARIABLE]), context.node_config)
         site = config.settings.site
-        result = _answer(bytes(message.content["plan"]["signed"]), config)
+        result = _answer(_plan_of(message), config)
         code, batches = ("OK", result) if isinstance(result, list) else (str(result.code), [])
     except Exception:  # noqa: BLE001 - nothing may travel to the server but a code; the site's own log has the rest
         _log.exception("the site could not answer")
@@ -45,6 +45,12 @@ def collect(message: Message, context: Context) -> Message:
     records = {f"{i:06d}": Array(np.frombuffer(batch, np.uint8)) for i, batch in enumerate(batches)}
     content = RecordDict({"answer": ConfigRecord({"code": str(code), "site": site}), "batches": ArrayRecord(records)})
     return Message(content, reply_to=message)
+
+
+def _plan_of(message: Message) -> bytes:
+    """The signed plan in a message; no bytes, which no coordinator has signed, where there is none."""
+    signed = message.content.get("plan", {}).get("signed")
+    return signed if isinstance(signed, bytes) else b""
 
 
 def _answer(signed_plan: bytes, config: SiteConfig) -> list[bytes] | Refusal:

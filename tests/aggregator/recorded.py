@@ -1,0 +1,115 @@
+"""Both aggregators in this process behind the coordinator's interface, with every byte that each role receives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aggregator import aggregator_pb2 as pb
+from aggregator.errors import Refused
+from aggregator.leader import Submitted
+from aggregator.messages import collect_request, shares_from_parts, shares_to_parts
+from aggregator.refusals import refusal_of
+from federation.keys import RoleKeys
+from federation.parties import Aggregator
+from federation.plan import Plan
+from federation.protocol import NoisedShares
+from tests.aggregator.world import SETTINGS, Clock, LocalLink, make_helper, make_leader
+
+_T = TypeVar("_T")
+
+
+class RecordingLink(LocalLink):
+    """The leader's way to the helper, both directions recorded."""
+
+    def __init__(self, helper: Any, received: dict[str, list[bytes]]) -> None:
+        super().__init__(helper)
+        self.received = received
+
+    def _call(self, call: Any, data: bytes) -> Any:
+        self.received["helper"].append(data)
+        try:
+            reply = super()._call(call, data)
+        except Refused as refused:
+            self.received["leader"].append(_refusal(refused))
+            raise
+        if isinstance(reply, bytes):
+            self.received["leader"].append(reply)
+        return reply
+
+
+class Recorded:
+    """An `aggregator.client.Aggregators` without a network. `received` holds the messages of each role, in order."""
+
+    def __init__(self, path: Path, settings: Any = SETTINGS) -> None:
+        self.received: dict[str, list[bytes]] = {"coordinator": [], "leader": [], "helper": []}
+        self.batches: list[bytes] = []
+        self.told: list[bytes] = []  # to the coordinator, but for batches and sealed shares
+        self.sealed: dict[str, Any] = {}
+        self.clock = Clock()
+        self.helper = make_helper(path, settings, self.clock)
+        self.link = RecordingLink(self.helper, self.received)
+        self.leader = make_leader(path, self.link, settings, self.clock)
+        self.before_collect: Callable[[], None] = lambda: None
+
+    def close(self) -> None:
+        self.leader.storage.close()
+        self.helper.storage.close()
+
+    def open_plan(self, signed: bytes) -> bytes:
+        for role in ("helper", "leader"):
+            reply = self._ask(role, lambda party: party.open_plan(signed), signed)
+            self._tell(pb.OpenPlanReply(plan_hash=reply))
+        return reply
+
+    def submit(self, batch: bytes) -> Submitted:
+        self.batches.append(batch)
+        self.received["coordinator"].append(batch)  # from the site
+        reply = self._ask("leader", lambda party: party.submit(batch), batch)
+        message = pb.SubmitReply(pending=reply.pending, verdicts=reply.verdicts)
+        self._tell(message)
+        return reply
+
+    def collect(self, plan: Plan, keys: RoleKeys) -> tuple[NoisedShares, NoisedShares]:
+        self.before_collect()
+        request = collect_request(plan, keys.sign)
+        return self._shares(plan, keys, "leader", request), self._shares(plan, keys, "helper", request)
+
+    def status(self, role: Aggregator, plan_hash: bytes = b"") -> Any:
+        statuses = self._ask(role, lambda party: party.status(plan_hash), plan_hash)
+        plans = [
+            pb.PlanStatus(plan_hash=one.plan_hash, state=one.state, deadline_us=one.deadline_us, pending=one.pending)
+            for one in statuses
+        ]
+        self._tell(pb.StatusReply(role=role, plans=plans))
+        return statuses
+
+    def _shares(self, plan: Plan, keys: RoleKeys, role: Aggregator, request: bytes) -> NoisedShares:
+        assert plan.wire is not None
+        parts = list(shares_to_parts(self._ask(role, lambda party: party.collect(request), request), 2**20))
+        self.received["coordinator"] += [part.SerializeToString() for part in parts]
+        sealed = self.sealed[role] = shares_from_parts(plan, parts)
+        key = plan.wire.keys_of(role).sign
+        opened = [share.open(plan, view, role, keys.seal, key) for view, share in enumerate(sealed)]
+        return NoisedShares(role, tuple(one for one, _ in opened), tuple(one for _, one in opened))
+
+    def _ask(self, role: str, call: Callable[[Any], _T], data: bytes) -> _T:
+        self.received[role].append(data)
+        try:
+            return call(self.leader if role == "leader" else self.helper)
+        except Exception as error:  # noqa: BLE001 - as the service: a refusal crosses, nothing else
+            refusal = refusal_of(error)
+            refused = Refused(role, refusal.reason, refusal.text, refusal.numbers)
+            self.told.append(_refusal(refused))
+            self.received["coordinator"].append(_refusal(refused))
+            raise refused from None
+
+    def _tell(self, message: Any) -> None:
+        self.told.append(message.SerializeToString(deterministic=True))
+        self.received["coordinator"].append(self.told[-1])
+
+
+def _refusal(refused: Refused) -> bytes:
+    numbers = [pb.Number(name=name, value=value) for name, value in sorted(refused.numbers.items())]
+    return pb.Refusal(reason=refused.reason, text=refused.text, numbers=numbers).SerializeToString(deterministic=True)

@@ -1,0 +1,483 @@
+"""Every byte that each role receives in a collection, and what it can make of it (DESIGN §1, issue 3).
+
+Sites compute real events, seal real batches, and the real leader, helper and coordinator run in this process: what a
+role gets, and what it opens with its own keys, is its transcript. Each check is also run on a collection that does
+leak, where it must fail.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+
+from aggregator.collector import releases_of
+from aggregator.coordinator import collect
+from aggregator.errors import Refused
+from aggregator.messages import Job, Signed
+from aggregator.sites import SiteAnswer
+from crypto import field as field64
+from crypto.errors import SealBroken
+from crypto.seal import open_sealed
+from crypto.sharing import HelperSeeds
+from edge_client.compute import compute
+from edge_client.events import Events, make_events
+from edge_client.site import SiteSettings, answer, check_plan
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.features import Count, Mean, Rate
+from federation.basis import to_noise_basis
+from federation.batch import SealedBatch, SealedHalf, _info, open_half
+from federation.parties import Roster, RosterEntry
+from federation.plan import Noise, Plan
+from federation.protocol import LeaderHalf, OpenedView, Outcome, Reports, shard
+from federation.release_signing import sign_release
+from tests.aggregator.recorded import Recorded
+from tests.aggregator.world import KEYS, NOW, SETTINGS, make_plan
+from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER
+
+VIEW = FeatureView(
+    "v",
+    entity=Entity("k", domain=["x", "y", "z"]),
+    features=[Count("n"), Rate("r", where="amount > 5e8"), Mean("amount", clip=(0, 10**9), resolution=100)],
+    pane="1d",
+    bounds=Bounds(2, 2),
+    privacy=Privacy(rho=0.5, min_clients=5),
+)
+ROSTER = Roster([RosterEntry(site, keys.sign.public, 1_000) for site, keys in KEYS.items()])
+CLIENT_OF = {"a": "client-Ω-{:05d}-of-a", "b": "client-Ω-{:05d}-of-b"}
+VALUE_OF = {"a": 123_456_789, "b": 987_654_321}
+TIME = 37_123_456_789
+"""µs of a day at which events happen."""
+
+
+def site_events(site: str, clients: list[int]) -> Events:
+    """`clients[p]` clients with events in pane p. The sites' clients differ in every slot: keys, counts, values."""
+    rows = [
+        (CLIENT_OF[site].format(client), pane * DAY + TIME + client, key, VALUE_OF[site] + client)
+        for pane, count in enumerate(clients)
+        for client in range(count)
+        for key in (["x"] if site == "a" else ["y", "y", "z", "z"])
+    ]
+    names, times, keys, values = zip(*rows, strict=True)
+    columns = {"who": names, "t": pa.array(times, pa.timestamp("us")), "k": keys, "amount": values}
+    return make_events(pa.table(columns), "who", "t")
+
+
+@dataclass
+class Run:
+    plan: Plan
+    events: dict[str, Events]
+    recorded: Recorded
+    opened: tuple[OpenedView, ...]
+    released: list[Any]
+    exact: dict[str, npt.NDArray[np.uint64]]  # each aggregator's shares of the sums, before noise
+
+    def batches(self, site: str) -> list[SealedBatch]:
+        """What the leader received, of one site."""
+        all_of = (SealedBatch.from_bytes(data) for data in self.recorded.batches)
+        return [batch for batch in all_of if batch.signed.header.site == site]
+
+    def helper_halves(self) -> list[SealedHalf]:
+        """What the helper received."""
+        halves = []
+        for data in self.recorded.received["helper"]:
+            try:
+                halves.append(SealedHalf.from_bytes(Job.from_bytes(Signed.from_bytes(data).body).half))
+            except Exception:  # noqa: BLE001 - not a job
+                continue
+        return halves
+
+    def leader_opens(self, site: str) -> list[LeaderHalf]:
+        return [open_half("leader", self.plan, LEADER.seal, ROSTER, one.half("leader")) for one in self.batches(site)]
+
+    def seeds(self, site: str) -> npt.NDArray[np.uint8]:
+        halves = [one for one in self.helper_halves() if one.signed.header.site == site]
+        return np.concatenate([open_half("helper", self.plan, HELPER.seal, ROSTER, one).seeds.seeds for one in halves])
+
+    def shares(self, site: str) -> npt.NDArray[np.uint64]:
+        return np.concatenate([half.shares.elements for half in self.leader_opens(site)])
+
+    def transcript(self, role: str) -> bytes:
+        """All that the role received, and all that it opens."""
+        parts = list(self.recorded.received[role])
+        for site in self.events:
+            if role == "leader":
+                parts.append(field64.to_bytes(self.shares(site)))
+            elif role == "helper":
+                parts.append(self.seeds(site).tobytes())
+        if role == "coordinator":
+            for side, shares in self.recorded.sealed.items():
+                keys = LEADER if side == "leader" else HELPER
+                for view, share in enumerate(shares):
+                    _, elements = share.open(self.plan, view, side, COLLECTOR.seal, keys.sign.public)
+                    parts.append(field64.to_bytes(elements))
+            for one in self.opened:
+                parts += [one.sums.tobytes(), field64.to_bytes(field64.encode(one.sums))]
+            parts += [item.signed_bytes + item.signature for item in self.released]
+        return b"\0--\0".join(parts)
+
+
+def run(
+    path: Path, clients: dict[str, list[int]], noise: Noise = "discrete-gaussian", k: int = 5, panes: int = 2
+) -> Run:
+    path.mkdir(exist_ok=True)
+    plan = make_plan(VIEW, panes=panes, noise=noise, k=k)
+    settings = replace(SETTINGS, roster=ROSTER)
+    recorded = Recorded(path, settings)
+    events = {site: site_events(site, counts) for site, counts in clients.items()}
+
+    def ask(signed: bytes) -> Iterator[SiteAnswer]:
+        for node, (site, own) in enumerate(events.items()):
+            rng = np.random.default_rng([node, 7])  # the statistics below are of fixed bits
+            site_settings = SiteSettings(
+                site, KEYS[site].sign, COORDINATOR.sign.public, LEADER.public, HELPER.public, path / f"{site}.db", True
+            )
+            asked = check_plan(signed, site_settings, NOW)
+            assert isinstance(asked, Plan)
+            batches = tuple(batch.to_bytes() for batch in answer(asked, own, site_settings, rng.bytes))
+            yield SiteAnswer(node, site, "OK", batches)
+
+    exact = {}
+
+    def look() -> None:
+        for role, party in (("leader", recorded.leader), ("helper", recorded.helper)):
+            number = party.storage.plan(plan.hash).number
+            exact[role] = party.storage.sums(number, np.arange(panes, dtype=np.uint32), plan.views[0].layout.length)
+
+    recorded.before_collect = look
+    try:
+        collected = collect(plan, COORDINATOR.sign, COLLECTOR, ask, recorded)  # type: ignore[arg-type]
+        for role in ("leader", "helper"):
+            recorded.status(role, plan.hash)  # type: ignore[arg-type]
+        with pytest.raises(Refused):
+            recorded.submit(recorded.batches[0][:-1])
+        recorded.batches.pop()
+    finally:
+        recorded.close()
+    released = [
+        sign_release(item, COLLECTOR.sign)
+        for one in collected.opened
+        for item in releases_of(plan, one, now=NOW, clock="replay", noise_source="opendp, opendp", trust="t")
+    ]
+    return Run(plan, events, recorded, collected.opened, released, exact)
+
+
+@pytest.fixture(scope="module")
+def noised(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run(tmp_path_factory.mktemp("noised"), {"a": [211, 187], "b": [211, 187]})
+
+
+@pytest.fixture(scope="module")
+def exact_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run(tmp_path_factory.mktemp("exact"), {"a": [31, 17], "b": [13, 29]}, "none")
+
+
+# secrets
+
+
+def spelled(value: int) -> set[bytes]:
+    """A number as anybody may write it."""
+    return {
+        str(value).encode(),
+        struct.pack("<q", value),
+        struct.pack(">q", value),
+        struct.pack("<d", value),
+        struct.pack(">d", value),
+        field64.to_bytes(field64.encode(np.array([value], np.int64))),
+    }
+
+
+def key_bytes(seed: bytes) -> set[bytes]:
+    """A key's seed, also as text."""
+    return {seed, seed.hex().encode(), base64.b64encode(seed).rstrip(b"=")}
+
+
+PRIVATE = {
+    keys.role: key_bytes(keys.sign.secret_bytes()) | key_bytes(keys.seal.secret_bytes())
+    for keys in (COORDINATOR, COLLECTOR, LEADER, HELPER, *KEYS.values())
+}
+OWN = {"coordinator": ("coordinator", "collector"), "leader": ("leader",), "helper": ("helper",)}
+
+
+def forbidden(run: Run, role: str) -> set[bytes]:
+    """What the role must never get: others' private keys, the other's shares, clients and what they did."""
+    secrets = set().union(*(found for of, found in PRIVATE.items() if of not in OWN[role]))
+    if role != "helper":
+        secrets |= {seed.tobytes() for site in run.events for seed in run.seeds(site)}
+    if role != "leader":
+        secrets |= {
+            row[at : at + 2].tobytes() for site in run.events for row in run.shares(site) for at in range(len(row) - 1)
+        }
+    for site, events in run.events.items():
+        for who in events.identities.to_pylist():
+            secrets |= {who.encode(), who.encode("utf-16-le"), who.split("-")[2].encode() + b"-of-" + site.encode()}
+        for value in set(events.table["amount"].to_pylist()):
+            secrets |= spelled(value)
+        for time in set(events.table["t"].cast(pa.int64()).to_pylist()):
+            secrets |= spelled(time)
+        for value in compute(VIEW, events).slots.values.tolist():
+            if value > 2**16:  # smaller numbers are in every plan
+                secrets |= spelled(value)
+    return secrets
+
+
+def found_in(data: bytes, secrets: set[bytes]) -> list[bytes]:
+    """Which of these byte strings are in it; those of one length are looked up by all windows at once."""
+    found = []
+    for length in sorted({len(one) for one in secrets}):
+        of_length = {one for one in secrets if len(one) == length}
+        if len(of_length) < 16:
+            found += [one for one in of_length if one in data]
+        else:
+            found += list(of_length.intersection(data[at : at + length] for at in range(len(data) - length + 1)))
+    return found
+
+
+@pytest.mark.parametrize("role", ["coordinator", "leader", "helper"])
+def test_no_key_no_client_and_no_value_reaches_a_role(exact_run: Run, role: str) -> None:
+    data = exact_run.transcript(role)
+    assert len(data) > 5_000
+    assert found_in(data, forbidden(exact_run, role)) == []
+
+
+def test_the_search_finds_what_does_leak(exact_run: Run) -> None:
+    for role in ("coordinator", "leader", "helper"):
+        secrets = forbidden(exact_run, role)
+        assert len(secrets) > 500
+        for one in list(secrets)[:: len(secrets) // 40]:
+            assert one in found_in(exact_run.recorded.received[role][0] + one + b"..", secrets)
+    plain = exact_run.events["a"].table["amount"].to_numpy().astype(np.int64)
+    assert found_in(plain.tobytes(), forbidden(exact_run, "leader"))
+    assert found_in(exact_run.transcript("leader"), {row[:2].tobytes() for row in exact_run.shares("a")})
+    assert found_in(exact_run.transcript("helper"), {seed.tobytes() for seed in exact_run.seeds("a")})
+
+
+# ciphertexts
+
+
+def test_nobody_opens_what_is_sealed_to_another(exact_run: Run) -> None:
+    plan = exact_run.plan
+    assert plan.wire is not None
+    sealed = [batch for site in exact_run.events for batch in exact_run.batches(site)]
+    assert sealed
+    for batch in sealed:
+        header = batch.signed.header_bytes
+        for role, ciphertext in (("leader", batch.leader), ("helper", batch.helper)):
+            owner = plan.wire.keys_of(role).seal  # type: ignore[arg-type]
+            for keys in (COORDINATOR, COLLECTOR, LEADER, HELPER, *KEYS.values()):
+                infos = [_info(as_role, key, header) for as_role in ("leader", "helper") for key in (owner.id, keys.seal.public.id)]  # type: ignore[arg-type]  # fmt: skip
+                if keys.seal.public == owner:
+                    assert open_sealed(keys.seal, ciphertext, _info(role, owner.id, header))  # type: ignore[arg-type]
+                    continue
+                for info in infos:
+                    with pytest.raises(SealBroken):
+                        open_sealed(keys.seal, ciphertext, info)
+                with pytest.raises(SealBroken):
+                    open_half(role, plan, keys.seal, ROSTER, batch.half(role))  # type: ignore[call-overload]
+
+
+def test_an_aggregator_does_not_open_the_others_noised_share(noised: Run) -> None:
+    for role, keys, other in (("leader", LEADER, HELPER), ("helper", HELPER, LEADER)):
+        share = noised.recorded.sealed[role][0]
+        share.open(noised.plan, 0, role, COLLECTOR.seal, keys.sign.public)
+        for wrong in (other, COORDINATOR):
+            with pytest.raises(SealBroken):
+                share.open(noised.plan, 0, role, wrong.seal, keys.sign.public)
+
+
+# shares
+
+
+def bits_of(data: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """float64[reports, bits]."""
+    rows = np.ascontiguousarray(data).view(np.uint8).reshape(len(data), -1)
+    return np.unpackbits(rows, axis=1).astype(np.float64)
+
+
+def unfairness(data: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:
+    """The largest |z| of: all bits against ½, each bit position against ½, two sets of reports against each other, and
+    each bit against the next one's (dependence in a report) and against the next report's."""
+    found = []
+    for bits in (bits_of(data), bits_of(other)):
+        reports, width = bits.shape
+        found.append(abs(bits.mean() - 0.5) * 2 * np.sqrt(reports * width))
+        found.append(np.abs(bits.mean(axis=0) - 0.5).max() * 2 * np.sqrt(reports))
+        for axis in (0, 1):
+            same = np.diff(bits, axis=axis) == 0
+            found.append(abs(same.mean() - 0.5) * 2 * np.sqrt(same.size))
+    first, second = bits_of(data), bits_of(other)
+    scale = np.sqrt(0.25 / len(first) + 0.25 / len(second))
+    found.append(np.abs(first.mean(axis=0) - second.mean(axis=0)).max() / scale)
+    return float(max(found))
+
+
+LIMIT = 6.0
+"""Standard deviations: of some 3,000 positions one passes it once in 10⁵ runs, and the bits here are fixed."""
+
+
+def test_shares_of_very_different_vectors_are_alike(noised: Run) -> None:
+    plain = {site: vectors(noised, site) for site in noised.events}
+    assert (plain["a"].mean(axis=0) != plain["b"].mean(axis=0)).sum() > 10  # the vectors are not alike
+    assert len(noised.shares("a")) == len(noised.shares("b")) == 398
+    assert unfairness(noised.shares("a"), noised.shares("b")) < LIMIT
+    assert unfairness(noised.seeds("a"), noised.seeds("b")) < LIMIT
+
+
+def vectors(run: Run, site: str) -> npt.NDArray[np.uint64]:
+    """uint64[R, d]: the plain reports as field elements, what a leader without protection would get."""
+    slots = compute(VIEW, run.events[site]).slots
+    dense = np.zeros((len(slots), slots.length), np.int64)
+    rows = np.repeat(np.arange(len(slots)), np.diff(slots.indptr))
+    np.add.at(dense, (rows, slots.columns), slots.values)
+    return field64.encode(dense)
+
+
+def test_the_statistic_sees_plaintext_and_broken_sharing(noised: Run) -> None:
+    plain = {site: vectors(noised, site) for site in noised.events}
+    good = noised.shares("a")
+    # no protection; one pad for all reports; a pad that repeats in a report; the mask of one site's reports off by it
+    assert unfairness(plain["a"], plain["b"]) > 10 * LIMIT
+    pad = good[0]
+    assert unfairness(field64.add(plain["a"], pad), field64.add(plain["b"], pad)) > LIMIT
+    assert unfairness(plain["a"], good) > LIMIT
+    assert unfairness(good & np.uint64(2**63 - 1), noised.shares("b")) > LIMIT  # one bit of 64 is fixed
+    assert unfairness(good % np.uint64(2**62), noised.shares("b")) > LIMIT
+    # seeds that are a counter, that are plaintext, or one seed for all
+    seeds = noised.seeds("a")
+    counter = np.zeros_like(seeds)
+    counter[:, :8] = np.arange(len(seeds), dtype=np.uint64).view(np.uint8).reshape(-1, 8)
+    plain_seeds = np.ascontiguousarray(plain["a"][:, :4]).view(np.uint8)
+    for wrong in (counter, plain_seeds, np.repeat(seeds[:1], len(seeds), axis=0)):
+        assert unfairness(wrong, noised.seeds("b")) > LIMIT
+
+
+def test_one_seed_for_all_reports_is_seen_in_the_leaders_shares(noised: Run) -> None:
+    """The real `shard`, with randomness that repeats: the statistic must see it in what the leader gets."""
+    slots = compute(VIEW, noised.events["a"]).slots
+    reports = Reports(0, np.zeros(len(slots), np.uint32), slots)
+    half, _ = shard(noised.plan, reports, lambda size: (b"\x5a" * 32 * (size // 32 + 1))[:size])
+    assert unfairness(half.shares.elements, noised.shares("b")) > LIMIT
+    fresh, seeds = shard(noised.plan, reports, np.random.default_rng(3).bytes)
+    assert unfairness(fresh.shares.elements, noised.shares("b")) < LIMIT
+    assert isinstance(seeds.seeds, HelperSeeds)
+
+
+# counts
+
+
+def numbers(value: Any) -> Iterator[int]:
+    """Every whole number in a release, but for its sums and signature."""
+    if is_dataclass(value) and not isinstance(value, type):
+        for one in fields(value):
+            if one.name not in ("slots", "signature"):
+                yield from numbers(getattr(value, one.name))
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from numbers(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from numbers(one)
+    elif isinstance(value, int):
+        yield value
+    elif isinstance(value, str) and not re.fullmatch(r"[0-9a-f]{32,}", value):  # hashes apart
+        yield from map(int, re.findall(r"\d+", value))
+
+
+def test_no_count_of_reports_reaches_what_the_coordinator_publishes_or_is_told(tmp_path: Path) -> None:
+    """Two runs of one plan that differ only in how many clients report: all that is told is the same, byte for byte."""
+    clients = ({"a": [23, 3, 41], "b": [19, 1, 37]}, {"a": [29, 2, 47], "b": [31, 4, 43]})
+    runs = [run(tmp_path / str(i), some, k=40, panes=3) for i, some in enumerate(clients)]
+    for one, some in zip(runs, clients, strict=True):
+        counts = {*some["a"], *some["b"], *(a + b for a, b in zip(some["a"], some["b"], strict=True))}
+        assert [Outcome(of).name for of in one.opened[0].outcomes] == ["OPENED", "BATCH_TOO_SMALL", "OPENED"]
+        assert {type(item).__name__ for item in one.released} == {"Release", "Void"}
+        of_protocol = {0, 1, 2, 3, 4}  # versions, panes, noisers: equal in both runs, as the next lines see
+        for item in one.released:
+            assert not (counts - of_protocol) & set(numbers(item))
+    first, second = runs
+    assert [public(item) for item in first.released] == [public(item) for item in second.released]
+    told = [[message for message in one.recorded.told if not is_submit_reply(message, one)] for one in runs]
+    assert told[0] == told[1]
+    assert len(told[0]) >= 5
+    for role in ("leader", "helper"):  # sealed shares are as long as their panes, not as their reports
+        assert [len(one.sealed) for one in first.recorded.sealed[role]] == [
+            len(one.sealed) for one in second.recorded.sealed[role]
+        ]
+
+
+def is_submit_reply(message: bytes, of: Run) -> bool:
+    """A verdict a report of the batch: as long as the batch that the coordinator just carried, and all of it zero."""
+    return any(
+        message.endswith(bytes(len(SealedBatch.from_bytes(batch).signed.header)))
+        and len(message) < len(SealedBatch.from_bytes(batch).signed.header) + 8
+        for batch in of.recorded.batches
+    )
+
+
+def public(item: Any) -> Any:
+    """A release or void without its sums and its signature over them."""
+    return {one.name: getattr(item, one.name) for one in fields(item) if one.name not in ("slots", "signature")}
+
+
+def test_the_search_for_counts_finds_one(noised: Run) -> None:
+    item = noised.released[0]
+    assert 422 not in set(numbers(item))
+    assert 422 in set(numbers(replace(item, manifest=replace(item.manifest, trust="of 422 reports"))))
+    assert 422 in set(numbers(replace(item, manifest=replace(item.manifest, noisers=422))))
+
+
+# sums
+
+
+def collector_opens(run: Run, role: str) -> npt.NDArray[np.uint64]:
+    keys = LEADER if role == "leader" else HELPER
+    share = run.recorded.sealed[role][0]
+    return share.open(run.plan, 0, role, COLLECTOR.seal, keys.sign.public)[1]
+
+
+@pytest.mark.parametrize("role", ["leader", "helper"])
+def test_no_sum_without_noise_leaves_an_aggregator(noised: Run, exact_run: Run, role: str) -> None:
+    layout = noised.plan.views[0].layout
+    noise = field64.decode_centred(
+        field64.subtract(collector_opens(noised, role), to_noise_basis(layout, noised.exact[role]))
+    ).reshape(-1, layout.keys, layout.slots_per_key)
+    for group in layout.groups:  # each aggregator alone adds noise of the full scale
+        of_group = noise[:, :, list(group.slots)].ravel().astype(float)
+        sigma = float(group.sigma_sq) ** 0.5
+        assert np.abs(of_group).max() < 10 * sigma
+        assert (of_group != 0).any()
+        assert 0.3 * sigma < of_group.std() < 2.5 * sigma
+    # the same comparison with noise off: the exact shares, so it compares the right things
+    np.testing.assert_array_equal(collector_opens(exact_run, role), to_noise_basis(layout, exact_run.exact[role]))
+
+
+def test_the_noises_of_leader_and_helper_are_not_the_same(noised: Run) -> None:
+    layout = noised.plan.views[0].layout
+    leader, helper = (
+        field64.subtract(collector_opens(noised, role), to_noise_basis(layout, noised.exact[role]))
+        for role in ("leader", "helper")
+    )
+    assert not np.array_equal(leader, helper)
+    assert (field64.add(leader, helper) != 0).mean() > 0.5
+
+
+def test_with_noise_off_the_opened_sums_are_the_plain_ones(exact_run: Run) -> None:
+    """The transcript is one of a collection that works."""
+    layout = exact_run.plan.views[0].layout
+    total = np.zeros((2, layout.length), np.int64)
+    for site, events in exact_run.events.items():
+        made = compute(VIEW, events)
+        plain = field64.decode_centred(vectors(exact_run, site))
+        np.add.at(total, made.pane_start // DAY, plain)
+    expected = total.reshape(2, layout.keys, layout.slots_per_key) @ layout.basis.T
+    np.testing.assert_array_equal(exact_run.opened[0].sums, expected)
