@@ -51,19 +51,21 @@ class Events:
         client: int32[N], dense index of the identity (site, client id); −1 where either is null.
         identities: the distinct identities, by index: client ids, or {site, client} with a site column.
         time_column: the default time column; a view may name another.
+        strict_times: see `make_events`.
     """
 
     table: pa.Table
     client: npt.NDArray[np.int32]
     identities: pa.Array
     time_column: str
+    strict_times: bool = True
     _times: dict[str, EventTimes] = field(default_factory=dict, init=False, repr=False)
 
     def times(self, view: FeatureView) -> EventTimes:
         """The times that a view goes by; each time column is read once. Raises as `event_times`."""
         column = view.time or self.time_column
         if column not in self._times:
-            self._times[column] = event_times(self.table, column)
+            self._times[column] = event_times(self.table, column, strict=self.strict_times)
         return self._times[column]
 
     @property
@@ -114,9 +116,18 @@ def column_types(view: FeatureView) -> dict[str, ColumnType]:
 
 
 def read_events(
-    path: Path, views: Iterable[FeatureView], client_column: str, time_column: str, site_column: str | None
+    path: Path,
+    views: Iterable[FeatureView],
+    client_column: str,
+    time_column: str,
+    site_column: str | None,
+    *,
+    allow_empty: bool = False,
 ) -> pa.Table:
     """Read the columns that the views need from a `.parquet` or `.csv` file.
+
+    Args:
+        allow_empty: a site without events answers as others do; a person who runs views over an empty file is told.
 
     Raises:
         EventsError: no such file, another format, unreadable, empty, or without a needed column.
@@ -132,13 +143,19 @@ def read_events(
         raise EventsError(
             f"{path}: events are read from .parquet or .csv, not {path.suffix or 'a file without suffix'!r}"
         )
-    if table.num_rows == 0:
+    if table.num_rows == 0 and not allow_empty:
         raise EventsError(f"{path} holds no events")
     return table
 
 
-def make_events(table: pa.Table, client_column: str, time_column: str, site_column: str | None = None) -> Events:
+def make_events(
+    table: pa.Table, client_column: str, time_column: str, site_column: str | None = None, *, strict_times: bool = True
+) -> Events:
     """Number the client identities of a table of events.
+
+    Args:
+        strict_times: text that is no time is an error that names its row; false on a site, where one odd event must
+            neither fail the site nor show in its answer: there it counts as a missing time.
 
     Raises:
         EventsError: the table lacks a column. EventColumnError: ids that are neither text nor whole numbers.
@@ -157,7 +174,7 @@ def make_events(table: pa.Table, client_column: str, time_column: str, site_colu
             identities.take(pa.array(distinct % len(identities))),
         ]
         identities = pa.StructArray.from_arrays(parts, ["site", "client"])
-    return Events(table, client.astype(np.int32), identities, time_column)
+    return Events(table, client.astype(np.int32), identities, time_column, strict_times)
 
 
 def check_schema(view: FeatureView, events: Events) -> None:
@@ -177,17 +194,17 @@ def check_schema(view: FeatureView, events: Events) -> None:
         typed_column(no_rows, column, used_as)
 
 
-def event_times(table: pa.Table, column: str) -> EventTimes:
+def event_times(table: pa.Table, column: str, *, strict: bool = True) -> EventTimes:
     """The times of a column: timestamps of any unit and zone (naive is UTC), dates, or ISO 8601 text.
 
     Raises:
-        EventColumnError: another type, or text that is no time (names the first).
+        EventColumnError: another type; if `strict`, text that is no time (names the first), else it is not valid.
     """
     require_column(table, column)
     values = _plain(table.column(column))
     _require_time_type(column, values.type)
     if pa.types.is_large_string(values.type):
-        values = _parse_times(values, column)
+        values = _parse_times(values, column, strict=strict)
     kind = values.type
     unit = kind.unit if pa.types.is_timestamp(kind) else "day" if pa.types.is_date32(kind) else "ms"
     ticks = values.cast(pa.int32()).cast(pa.int64()) if unit == "day" else values.cast(pa.int64())
@@ -365,7 +382,7 @@ def _require_time_type(column: str, kind: pa.DataType) -> None:
         raise EventColumnError(column, f"times must be timestamps, dates or ISO 8601 text, not {kind}")
 
 
-def _parse_times(values: pa.Array, column: str) -> pa.Array:
+def _parse_times(values: pa.Array, column: str, *, strict: bool) -> pa.Array:
     """ISO 8601 text to UTC timestamps; a zone in the text is honoured, none means UTC; empty text is null, and infinity
     comes out far beyond every year.
     """
@@ -378,7 +395,7 @@ def _parse_times(values: pa.Array, column: str) -> pa.Array:
             FROM tried""").to_arrow_table()
     row = parsed.column("row").to_numpy()
     bad = np.sort(row[parsed.column("bad").to_numpy()])
-    if len(bad):
+    if strict and len(bad):
         first = int(bad[0])
         raise EventColumnError(
             column,

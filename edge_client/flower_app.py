@@ -59,8 +59,9 @@ def _answer(signed_plan: bytes, config: SiteConfig) -> list[bytes] | Refusal:
         return plan
     try:
         views = [planned.view for planned in plan.views]
-        table = read_events(config.events, views, config.client_column, config.time_column, None)
-        events = make_events(table, config.client_column, config.time_column)
+        columns = config.client_column, config.time_column
+        table = read_events(config.events, views, *columns, None, allow_empty=True)
+        events = make_events(table, *columns, strict_times=False)
         return [batch.to_bytes() for batch in answer(plan, events, config.settings, os.urandom)]
     except (EdgeError, FeatureStoreError):
         _log.exception("the events do not fit the plan")

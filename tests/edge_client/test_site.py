@@ -430,7 +430,6 @@ def test_times_may_be_text(node: Node) -> None:
     assert node.ask()[0] == "OK"
 
 
-@pytest.mark.xfail(reason="edge_client/events.py refuses files without rows, and text that is no time", strict=True)
 @pytest.mark.parametrize("rows", [EMPTY, ODD_TIME], ids=["no events", "one odd time"])
 def test_a_site_does_not_tell_by_its_code_that_it_has_no_events_or_an_odd_one(node: Node, rows: pa.Table) -> None:
     node.write_events(rows)
