@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -123,7 +124,8 @@ def test_a_killed_leader_helper_and_coordinator_cost_time_and_nothing_else(
             if found:
                 time.sleep(delay)
                 for victim in found:
-                    victim.kill()
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        victim.kill()
                 killed.append(name)
                 break
             time.sleep(0.05)
