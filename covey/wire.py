@@ -43,7 +43,7 @@ SITE_SECONDS: Final = 900.0
 DEADLINE_SECONDS: Final = 86_400.0
 """Until when the aggregators take reports: a failed run can be resumed for a day."""
 START_SECONDS: Final = 60.0
-ATTEMPTS: Final = 3
+ATTEMPTS: Final = 4
 """How often a process that died is started again. Every step may be repeated, so a crash costs time and nothing else."""
 MAX_RAY_PARENT: Final = 20
 _SERVICES: Final = ("helper", "leader", "superlink")
