@@ -25,6 +25,7 @@ from simulations.in_process import NoisePair, run_in_process
 
 from .model import compare_models
 from .picture import draw
+from .reading import read_over_http
 from .tables import print_models, print_privacy, print_values
 
 SITES: Final = 16
@@ -58,6 +59,7 @@ def run_demo(picture: Path, keep: Path | None = None) -> None:
         _collect(flights, views, exact_dir, noisy=False, talk=talk)
         with Store.open(private_dir) as private, Store.open(exact_dir) as exact:
             print_values(out, flights, private, exact)
+            out.print(read_over_http(private_dir, Path(scratch, "logs")), markup=False)
             draw(picture, private, exact)
             out.print(f"picture: {picture}")
             with progress_bars(talk) as progress:

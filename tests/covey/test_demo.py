@@ -32,6 +32,7 @@ def test_the_demo_shows_values_models_and_price_and_leaves_only_its_picture(tmp_
     for text in (
         "dest_delay:arr_delay_mean_28d",
         "drowned",
+        "over HTTP: UA 0.",
         "schedule only",
         "of the gain kept",
         "all three views",

@@ -1,0 +1,35 @@
+"""The demo's read: a real feature server over the demo's store, asked over HTTP as a Feast client would."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any, Final
+
+from covey.processes import Processes, free_port
+
+START_SECONDS: Final = 30.0
+REQUEST: Final[dict[str, Any]] = {"features": ["carrier_delay:late_28d"], "entities": {"carrier": ["UA", "DL", "B6"]}}
+
+
+def read_over_http(store: Path, logs: Path) -> str:
+    """Start `covey serve`, ask it once, stop it; returns one line that shows question and answer."""
+    port = free_port()
+    with Processes(logs) as processes:
+        command = [sys.executable, "-m", "covey", "serve", "--store", str(store), "--port", str(port)]
+        processes.start("server", command)
+        processes.wait_for_port("server", port, START_SECONDS)
+        url = f"http://127.0.0.1:{port}/get-online-features"
+        request = urllib.request.Request(url, json.dumps(REQUEST).encode())
+        with urllib.request.urlopen(request, timeout=START_SECONDS) as reply:  # noqa: S310
+            answer: dict[str, Any] = json.load(reply)
+    names = answer["metadata"]["feature_names"]
+    columns = {name: result["values"] for name, result in zip(names, answer["results"], strict=True)}
+    values = ", ".join(
+        f"{carrier} {rate:.3f}"
+        for carrier, rate in zip(columns["carrier"], columns["late_28d"], strict=True)
+        if rate is not None
+    )
+    return f"the feature server answers {REQUEST['features'][0]} over HTTP: {values}"
