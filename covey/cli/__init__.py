@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+from importlib.abc import MetaPathFinder
 
 import click
 import typer
@@ -25,6 +26,8 @@ app = typer.Typer(
 )
 
 _DEBUG = False
+_READS = ("get", "history", "join")
+"""Commands that run no code of the user's, and use no pandas."""
 
 
 def _print_version(asked: bool) -> None:
@@ -53,9 +56,20 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(start.app, name="start")
 
 
+class _WithoutPandas(MetaPathFinder):
+    """pyarrow imports pandas, where it is installed, to find that a list is no Series: most of a second, for nothing."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        """Say that there is no pandas; anything else is left to the other finders."""
+        if name == "pandas":
+            raise ModuleNotFoundError("pandas is not needed here", name=name)
+
+
 def main() -> None:
     """Entry point: run the command, turn expected errors into one line and an exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    if sys.argv[1:2] and sys.argv[1] in _READS:
+        sys.meta_path.insert(0, _WithoutPandas())
     sys.exit(call(sys.argv[1:]))
 
 

@@ -587,3 +587,23 @@ def test_get_waits_for_no_kernel_and_no_model(project: Path, run_arguments: list
 def test_debug_shows_the_traceback(covey: Covey, project: Path) -> None:
     _, _, err = covey("--debug", "get", "v:f", "--store", project / "nowhere")
     assert "Traceback" in err
+
+
+def test_get_waits_for_no_pandas(project: Path, run_arguments: list[str], covey: Covey) -> None:
+    covey(*run_arguments)
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        "-m",
+        "covey",
+        "get",
+        "visits:visits",
+        "shop=a",
+        "--store",
+        str(project / "store"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "visits" in done.stdout
+    assert not re.search(r"\| +pandas\.core", done.stderr)
