@@ -27,20 +27,24 @@ from tests.pipeline import assert_equal_to_oracle
 pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
 pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
 
+OWN = "COVEY_TEST_PID"  # tells this worker's processes from those of another
+
 
 def start(arguments: list[str], directory: Path) -> subprocess.Popen[str]:
     scratch = directory / "scratch"
     scratch.mkdir(exist_ok=True)
-    environment = {**os.environ, "TMPDIR": str(scratch)}
+    environment = {**os.environ, "TMPDIR": str(scratch), OWN: str(os.getpid())}
     command = [sys.executable, "-m", "covey", *arguments]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def marked() -> set[int]:
+    """Living processes of a run that this test process has started: they inherit its own mark as well."""
     found = set()
     for process in psutil.process_iter():
         try:
-            if MARK in process.environ():
+            environment = process.environ()
+            if MARK in environment and environment.get(OWN) == str(os.getpid()):
                 found.add(process.pid)
         except (psutil.Error, OSError):
             continue
