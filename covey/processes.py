@@ -6,6 +6,7 @@ run carries `COVEY_RUN=<id>`, inherited by all of its children, and `stop` ends 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import socket
@@ -23,6 +24,7 @@ from .errors import ProcessFailed
 
 MARK: Final = "COVEY_RUN"
 GRACE_SECONDS: Final = 3.0
+QUIET_LOOKS: Final = 3
 
 
 class Processes:
@@ -93,14 +95,16 @@ class Processes:
         for child in self._children.values():
             if child.poll() is None:
                 child.terminate()
-        _, alive = psutil.wait_procs(self.marked(), timeout=GRACE_SECONDS)
-        while alive or (alive := self.marked()):
+        psutil.wait_procs(self.marked(), timeout=GRACE_SECONDS)
+        quiet = 0
+        while quiet < QUIET_LOOKS:  # a process in the middle of its exec shows no environment for a moment
+            alive = self.marked()
             for process in alive:
-                try:
+                with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
-                except psutil.NoSuchProcess:
-                    continue
-            _, alive = psutil.wait_procs(alive, timeout=GRACE_SECONDS)
+            psutil.wait_procs(alive, timeout=GRACE_SECONDS)
+            quiet = 0 if alive else quiet + 1
+            time.sleep(0.1)
         for child in self._children.values():
             child.wait()
 
