@@ -16,6 +16,7 @@ import pyarrow as pa
 from .blocks import CURRENT, FORMAT, HEADER, BlockEntry, BlockHeader, parse_current
 from .errors import StoreCorrupt
 from .keys import arrow_type, domain_columns
+from .offline import sync_folder
 from .online import OnlineMarker
 from .packing import Packed, missing_rows
 from .registry import RegisteredView
@@ -41,7 +42,7 @@ class BlockWriter:
         self._folder = folder
         if not folder.is_dir():
             folder.mkdir(parents=True)
-            _sync_folder(folder.parent)
+            sync_folder(folder.parent)
         self._epoch = 0
         self._entries: dict[tuple[str, int], BlockEntry] = {}
         with contextlib.suppress(FileNotFoundError, StoreCorrupt):  # then every block counts as missing
@@ -119,12 +120,4 @@ def _write_renamed(path: Path, data: bytes | pa.Buffer) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)

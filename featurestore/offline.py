@@ -96,7 +96,7 @@ class Offline:
         if not folder.is_dir():
             folder.mkdir(parents=True)
             for parent in (self.root.parent, self.root, folder.parent):  # a rename is durable only with its folder
-                _sync_folder(parent)
+                sync_folder(parent)
 
         def write(first: int, last: int) -> FileRecord:
             day = int(days[first])
@@ -106,7 +106,7 @@ class Offline:
 
         with ThreadPoolExecutor(4) as pool:  # the time goes into fsync
             files = list(pool.map(write, edges[:-1], edges[1:]))
-        _sync_folder(folder)
+        sync_folder(folder)
         return files
 
     def read(self, files: Sequence[FileRecord], schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
@@ -161,7 +161,8 @@ def _write_synced(table: pa.Table, path: Path) -> int:
     return size
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable: a renamed file is only there after a crash if its folder was synced."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
