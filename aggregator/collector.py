@@ -52,6 +52,6 @@ def _manifest(plan: Plan, planned: PlannedView, noise_source: str, trust: str) -
         delta=planned.view.privacy.delta,
         min_clients=planned.min_clients,
         participation=plan.participation,
-        outside_claim=("activity",),
+        outside_claim=("activity",) if plan.participation == "active" else (),
         trust=trust,
     )

@@ -71,7 +71,7 @@ def _collect(view: FeatureView, events: Events, store: Path, seconds: dict[str, 
         made = compute(view, events)
     days = days_with_events(view, events)
     panes = (days[:, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us).reshape(-1)
-    plan = Plan(os.urandom(16), (PlannedView(view, panes, view.privacy.min_clients),), "discrete-gaussian")
+    plan = Plan(os.urandom(16), (PlannedView(view, panes, view.privacy.min_clients),), "full")
     leader, helper = Aggregating.start("leader", plan), Aggregating.start("helper", plan)
     collection = np.searchsorted(panes, made.pane_start).astype(np.uint32)
     for batch in Reports(0, collection, made.slots).batches():

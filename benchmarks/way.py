@@ -100,7 +100,7 @@ def main() -> None:
             time_column=TIME_COLUMN,
             site_column=SITE_COLUMN,
             sites=1,
-            noise="discrete-gaussian",
+            noise="full",
             min_clients=None,
             days=(FIRST_US // 86_400_000_000, FIRST_US // 86_400_000_000 + DAYS),
             clock=lambda: time.time_ns() // 1_000,

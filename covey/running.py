@@ -19,6 +19,7 @@ from .errors import UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from federation.plan import Noise
     from simulations.in_process import Progress, ViewReport
 
 
@@ -32,7 +33,7 @@ class RunReport:
     """
 
     store: Path
-    noise: Literal["discrete-gaussian", "none"] | None
+    noise: Noise | None
     views: tuple[ViewReport, ...]
     answers: dict[str, str] = field(default_factory=dict)
 
@@ -106,13 +107,13 @@ def run(
             time_column=time_column,
             site_column=site_column,
             sites=sites,
-            noise="none" if noise == "off" else "discrete-gaussian",
+            noise="none" if noise == "off" else "full",
             min_clients=min_clients,
             days=days,
             clock=wall_clock,
             progress=progress,
         )
-        return RunReport(Path(store), "discrete-gaussian" if noise == "on" else "none", over_wire, answers)
+        return RunReport(Path(store), "full" if noise == "on" else "none", over_wire, answers)
     reports = run_in_process(
         chosen,
         make_events(table, client_column, time_column, site_column),
@@ -124,7 +125,7 @@ def run(
         min_clients=min_clients,
         progress=progress,
     )
-    return RunReport(Path(store), "discrete-gaussian" if noise == "on" else "none", reports)
+    return RunReport(Path(store), "full" if noise == "on" else "none", reports)
 
 
 def resume(store: str | Path, progress: Progress = lambda *_: None) -> RunReport:

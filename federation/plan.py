@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +23,17 @@ from . import plan_pb2 as pb
 from .errors import PlanInvalid
 from .parties import PublicKeys, Role
 
-Noise = Literal["discrete-gaussian", "none"]
+Noise = Literal["full", "none"]
+"""`full`: each aggregator adds noise of the full scale, by the mechanism of each view. `none`: tests and labs only."""
 
+Participation = Literal["active", "all"]
+"""`active`: clients with a kept event of the pane report. `all`: every enrolled client reports, zeros too (DESIGN §4)."""
+
+NOISES: Final[tuple[Noise, ...]] = get_args(Noise)
+PARTICIPATIONS: Final[tuple[Participation, ...]] = get_args(Participation)
 MAX_COLLECTIONS: Final = 2**24
+
+_T = TypeVar("_T", bound=str)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +99,7 @@ class Plan:
     noise: Noise
     protection: Literal["shares"] = "shares"
     validity: Literal["none"] = "none"
-    participation: Literal["active"] = "active"
+    participation: Participation = "active"
     wire: WireTerms | None = None
 
     def __post_init__(self) -> None:
@@ -145,19 +153,26 @@ def plan_from_bytes(data: bytes) -> Plan:
         PlannedView(view_from_bytes(planned.view), np.array(planned.pane_starts, dtype=np.int64), planned.min_clients)
         for planned in message.views
     )
-    terms = (message.protection, message.validity, message.participation)
-    if terms != ("shares", "none", "active"):
-        raise PlanInvalid(f"unknown terms {terms}; known are protection shares, validity none, participation active")
-    wire = _wire_from_pb(message.wire) if message.HasField("wire") else None
-    if message.noise == "discrete-gaussian":
-        plan = Plan(message.id, views, "discrete-gaussian", wire=wire)
-    elif message.noise == "none":
-        plan = Plan(message.id, views, "none", wire=wire)
-    else:
-        raise PlanInvalid(f"unknown noise {message.noise!r}; known are discrete-gaussian and none")
+    if (message.protection, message.validity) != ("shares", "none"):
+        terms = f"protection {message.protection!r}, validity {message.validity!r}"
+        raise PlanInvalid(f"unknown terms: {terms}; known are protection shares and validity none")
+    plan = Plan(
+        message.id,
+        views,
+        _one_of("noise", message.noise, NOISES),
+        participation=_one_of("participation", message.participation, PARTICIPATIONS),
+        wire=_wire_from_pb(message.wire) if message.HasField("wire") else None,
+    )
     if plan_to_bytes(plan) != data:
         raise PlanInvalid("the bytes of a plan are not canonical")
     return plan
+
+
+def _one_of(what: str, text: str, known: tuple[_T, ...]) -> _T:
+    for value in known:
+        if text == value:
+            return value
+    raise PlanInvalid(f"unknown {what} {text!r}; known are {' and '.join(known)}")
 
 
 def _wire_to_pb(wire: WireTerms) -> pb.WireTerms:

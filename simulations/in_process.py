@@ -139,7 +139,7 @@ def _run_view(
         plan = Plan(
             randomness(16),
             (PlannedView(view, chunk, min_clients or view.privacy.min_clients),),
-            "none" if noise is None else "discrete-gaussian",
+            "none" if noise is None else "full",
         )
         chosen = _reports(contributions, chunk)
         reports += len(chosen.collection)

@@ -127,9 +127,7 @@ class Run:
         return b"\0--\0".join(parts)
 
 
-def run(
-    path: Path, clients: dict[str, list[int]], noise: Noise = "discrete-gaussian", k: int = 5, panes: int = 2
-) -> Run:
+def run(path: Path, clients: dict[str, list[int]], noise: Noise = "full", k: int = 5, panes: int = 2) -> Run:
     path.mkdir(exist_ok=True)
     plan = make_plan(VIEW, panes=panes, noise=noise, k=k)
     settings = replace(SETTINGS, roster=ROSTER)

@@ -87,7 +87,7 @@ def coordinator(
         superlink=superlink,
         leader=leader,
         helper=helper,
-        noise="none" if noise == "off" else "discrete-gaussian",
+        noise="none" if noise == "off" else "full",
         seconds=seconds,
         clock=wall_clock,
     )

@@ -83,7 +83,7 @@ def _collect_over_wire(flights: pa.Table, views: tuple[FeatureView, ...], direct
             time_column=TIME_COLUMN,
             site_column=SITE_COLUMN,
             sites=1,
-            noise="discrete-gaussian",
+            noise="full",
             min_clients=None,
             days=None,
             clock=wall_clock,

@@ -168,7 +168,7 @@ def test_a_batch_that_comes_while_the_plan_closes_is_asked_about_first(
 
 
 def test_simultaneous_collects_give_the_same_bytes(two: Two) -> None:
-    plan = make_plan(noise="discrete-gaussian")
+    plan = make_plan(noise="full")
     two.open(plan)
     two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
     request = collect_request(plan, COLLECTOR.sign)
@@ -323,7 +323,7 @@ def test_a_plan_with_more_collections_than_one_message_compares_is_refused(two: 
 
 
 def test_a_charge_names_view_definition_sigma_and_day(two: Two) -> None:
-    plan = make_plan(noise="discrete-gaussian", first=3)
+    plan = make_plan(noise="full", first=3)
     two.open(plan)
     two.leader.submit(Site(plan).batch([0, 0]).to_bytes())
     two.collect(plan)

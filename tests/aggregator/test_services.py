@@ -119,7 +119,7 @@ def test_two_services_open_the_exact_sums_without_noise(world: World) -> None:
 
 
 def test_a_repeated_submit_and_collect_answer_the_same_bytes(world: World) -> None:
-    plan = make_plan(noise="discrete-gaussian")
+    plan = make_plan(noise="full")
     site = Site(plan)
     batch = site.batch([0, 0, 1, 1]).to_bytes()
     world.client.open_plan(signed(plan))
@@ -133,7 +133,7 @@ def test_a_repeated_submit_and_collect_answer_the_same_bytes(world: World) -> No
 
 
 def test_noise_of_both_aggregators_is_in_what_is_opened(world: World) -> None:
-    plan = make_plan(view("v", 400), noise="discrete-gaussian", panes=1)
+    plan = make_plan(view("v", 400), noise="full", panes=1)
     site = Site(plan)
     world.client.open_plan(signed(plan))
     world.client.submit(site.batch([0, 0]).to_bytes())
@@ -408,10 +408,10 @@ def test_an_error_that_nobody_expected_tells_nothing(world: World, monkeypatch: 
 
 
 def test_plans_of_another_coordinator_and_plans_with_an_edited_sigma_are_refused(world: World) -> None:
-    plan = make_plan(noise="discrete-gaussian")
+    plan = make_plan(noise="full")
     assert refused(lambda: world.client.open_plan(sign_plan(plan, COLLECTOR.sign))).reason == "SIGNATURE_INVALID"
     louder = replace(view(), privacy=Privacy(rho=0.9, min_clients=2))
-    cheaper = make_plan(louder, noise="discrete-gaussian")  # the same plan with less noise
+    cheaper = make_plan(louder, noise="full")  # the same plan with less noise
     message = plan_pb2.SignedPlan.FromString(signed(plan))
     message.plan = plan_to_bytes(cheaper)
     assert refused(lambda: world.client.open_plan(message.SerializeToString())).reason == "SIGNATURE_INVALID"
@@ -551,7 +551,7 @@ def test_a_service_that_stops_while_it_draws_noise_ends_soon_and_has_charged_not
             time.sleep(0.05)
             return super().discrete_gaussian(sigma_sq, size) if size < 100 else np.zeros(size, np.int64)
 
-    plan = make_plan(view("v", 40_000), panes=40, noise="discrete-gaussian")
+    plan = make_plan(view("v", 40_000), panes=40, noise="full")
     world.client.open_plan(signed(plan))
     world.leader.party.noise = slow = Slow()
     with ThreadPoolExecutor(1) as pool:

@@ -42,7 +42,7 @@ class TestRun:
         code, out, _ = covey(*run_arguments, "--json")
         report = json.loads(out)
         assert code == 0
-        assert report["noise"] == "discrete-gaussian"
+        assert report["noise"] == "full"
         visits, everywhere = report["views"]
         assert visits["opened"] + visits["void"] == 3
         assert everywhere["opened"] + everywhere["void"] == 72

@@ -49,7 +49,7 @@ def settings(tmp_path: Path) -> SiteSettings:
     return SiteSettings("a", SITE.sign, COORDINATOR.sign.public, LEADER.public, HELPER.public, tmp_path / "ids.db")
 
 
-def plan_with(noise: Any = "discrete-gaussian", **terms: Any) -> Plan:
+def plan_with(noise: Any = "full", **terms: Any) -> Plan:
     plan = make_plan(VIEW, noise=noise)
     assert plan.wire is not None
     return replace(plan, wire=replace(plan.wire, **terms)) if terms else plan
@@ -173,7 +173,7 @@ def test_events_added_or_in_another_order_keep_the_ids_of_each_client(settings: 
 
 def test_another_plan_gets_other_ids_and_a_new_file_too(settings: SiteSettings, tmp_path: Path) -> None:
     own = events(("p", 0, "x"), ("q", 0, "y"))
-    plans = [make_plan(VIEW, noise="discrete-gaussian", number=i) for i in range(2)]
+    plans = [make_plan(VIEW, noise="full", number=i) for i in range(2)]
     found = [ids_of(answered(plan, own, settings, i)) for i, plan in enumerate(plans)]
     found.append(ids_of(answered(plans[0], own, replace(settings, ids=tmp_path / "fresh.db"), 9)))
     assert len({report for ids in found for _, report in ids}) == 6
@@ -190,7 +190,7 @@ def test_the_ids_are_on_disk_before_a_batch_leaves(settings: SiteSettings) -> No
 
 
 def test_the_same_client_id_at_two_views_has_its_own_ids(settings: SiteSettings) -> None:
-    two = make_plan(VIEW, replace(VIEW, name="w"), noise="discrete-gaussian")
+    two = make_plan(VIEW, replace(VIEW, name="w"), noise="full")
     found = ids_of(answered(two, events(("p", 0, "x"), ("p", 1, "x")), settings, 0))
     assert [of for of, _ in found] == [0, 1, 2, 3]
     assert len({report for _, report in found}) == 4
@@ -212,7 +212,7 @@ def test_more_reports_than_a_batch_holds_are_split(settings: SiteSettings, monke
 
 def test_a_batch_of_the_largest_size_is_within_the_limit(settings: SiteSettings) -> None:
     long = replace(VIEW, entity=Entity("k", domain=[f"k{i:05d}" for i in range(20_000)]))
-    plan = make_plan(long, noise="discrete-gaussian")
+    plan = make_plan(long, noise="full")
     most = batches_module.max_reports(plan.views[0].layout)
     own = events(*((f"c{i:03d}", 0, "k00001") for i in range(most + 1)))
     sizes = [len(batch.to_bytes()) for batch in answered(plan, own, settings, 0)]

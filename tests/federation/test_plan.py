@@ -27,7 +27,7 @@ def planned(name: str = "v", panes: list[int] | None = None, k: int = 5) -> Plan
 
 
 def test_a_plan_survives_its_bytes_and_so_does_its_hash() -> None:
-    plan = Plan(bytes(range(16)), (planned("a"), planned("b", [-HOUR, 0, 7 * HOUR])), "discrete-gaussian")
+    plan = Plan(bytes(range(16)), (planned("a"), planned("b", [-HOUR, 0, 7 * HOUR])), "full")
     again = plan_from_bytes(plan_to_bytes(plan))
     assert again.hash == plan.hash
     assert again.offsets == plan.offsets == (0, 2, 5)
@@ -52,8 +52,8 @@ def test_panes_are_aligned_and_increasing(panes: list[int]) -> None:
 
 def test_k_may_not_be_loosened_unless_noise_is_off() -> None:
     with pytest.raises(PlanInvalid, match="min_clients 4 is below 5"):
-        Plan(bytes(16), (planned(k=4),), "discrete-gaussian")
-    Plan(bytes(16), (planned(k=6),), "discrete-gaussian")
+        Plan(bytes(16), (planned(k=4),), "full")
+    Plan(bytes(16), (planned(k=6),), "full")
     Plan(bytes(16), (planned(k=1),), "none")
     with pytest.raises(PlanInvalid):
         Plan(bytes(16), (planned(k=0),), "none")

@@ -88,7 +88,7 @@ def test_how_reports_are_batched_and_ordered_does_not_matter() -> None:
 
 
 def test_noise_has_twice_the_variance_of_one_aggregator_in_every_group() -> None:
-    the_plan = plan(view(keys=400), panes=60, noise="discrete-gaussian")
+    the_plan = plan(view(keys=400), panes=60, noise="full")
     rng = np.random.default_rng(5)
     batch, sums = reports(the_plan, 0, rng, 600)
     sources = SeededNoise(7, "leader"), SeededNoise(7, "helper")
@@ -189,7 +189,7 @@ def test_noise_and_plan_must_agree() -> None:
     closed = Aggregating.start("leader", plan()).close()
     with pytest.raises(NoiseRefused):
         closed.noise(closed.commitment, SeededNoise(1, "x"))
-    noisy = Aggregating.start("leader", plan(noise="discrete-gaussian")).close()
+    noisy = Aggregating.start("leader", plan(noise="full")).close()
     with pytest.raises(NoiseRefused):
         noisy.noise(noisy.commitment, None)
 
@@ -218,7 +218,7 @@ def test_each_noise_group_is_drawn_at_its_own_scale_by_each_aggregator() -> None
             super().__init__(1, role)
             self.role = role
 
-    the_plan = plan(noise="discrete-gaussian")
+    the_plan = plan(noise="full")
     batch, _ = reports(the_plan, 0, np.random.default_rng(1), 30)
     run_collections(the_plan, [batch], random_bytes(1), Recording("leader"), Recording("helper"))
     scales = [group.sigma_sq for group in the_plan.views[0].layout.groups]

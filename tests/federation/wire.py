@@ -41,7 +41,7 @@ def view(name: str, keys: int) -> FeatureView:
 
 def plan(number: int = 0, terms: WireTerms | None = TERMS) -> Plan:
     views = (PlannedView(view(f"v{i}", i + 2), np.arange(3, dtype=np.int64) * DAY, 2) for i in range(2))
-    return Plan(bytes([number]) * 16, tuple(views), "discrete-gaussian", wire=terms)
+    return Plan(bytes([number]) * 16, tuple(views), "full", wire=terms)
 
 
 PLAN = plan()
