@@ -1,0 +1,370 @@
+"""The privacy ledger: its rules, its chain, and what is noticed from outside."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featurestore.definitions import FeatureView, Privacy
+from federation.errors import (
+    AlreadyDone,
+    ClockWentBack,
+    DayBudgetSpent,
+    LedgerBehind,
+    LedgerBroken,
+    PaneTaken,
+    ViewOverlap,
+)
+from federation.ledger import CLOCK_SLACK_US, Ledger
+from federation.ledger_entries import Done, Head, Intended, Refused, ViewIntent, entry_from_line, entry_to_line, genesis
+from federation.ledger_state import Budget
+from federation.plan import Plan, PlannedView
+
+from .wire import DAY, TERMS, view
+
+HALF = Budget(500_000)
+ONE = Budget(1_000_000)
+
+
+def plan_of(number: int, *views: FeatureView, days: tuple[int, ...] = (0, 1)) -> Plan:
+    panes = np.array(days, dtype=np.int64) * DAY
+    return Plan(bytes([number]) * 16, tuple(PlannedView(one, panes, 2) for one in views), "full", wire=TERMS)
+
+
+A, B = view("a", 2), view("b", 2)  # 0.5 ρ each
+A_CHANGED = view("a", 3)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100 * DAY
+
+    def __call__(self) -> int:
+        self.now += 1
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "leader.db", "leader", clock) as opened:
+        yield opened
+
+
+def again(ledger: Ledger, clock: Clock | None = None) -> Ledger:
+    """The same file, opened by a new process."""
+    ledger.close()
+    return Ledger(ledger.path, ledger.owner, clock or Clock())
+
+
+def test_a_day_is_charged_once_and_its_panes_are_taken(ledger: Ledger) -> None:
+    first = plan_of(1, A)
+    ledger.intend(first, HALF)
+    ledger.intend(first, HALF)
+    assert ledger.state.spent == {0: 500_000, 1: 500_000}
+    assert ledger.head.seq == 1
+    with pytest.raises(PaneTaken) as refused:
+        ledger.intend(plan_of(2, A, days=(1, 2)), ONE)
+    assert refused.value.pane_start == DAY
+    assert "13.5" in str(refused.value)  # why: the differencing attack
+
+
+def test_a_later_pane_of_a_day_that_was_paid_costs_nothing(ledger: Ledger) -> None:
+    hourly = replace_pane(A, "1h")
+    morning = Plan(bytes(16), (PlannedView(hourly, np.array([0, 3_600_000_000]), 2),), "full", wire=TERMS)
+    noon = Plan(bytes([1]) * 16, (PlannedView(hourly, np.array([43_200_000_000]), 2),), "full", wire=TERMS)
+    ledger.intend(morning, HALF)
+    ledger.intend(noon, HALF)
+    assert ledger.state.spent == {0: 500_000}
+    assert ledger.state.panes_of_day(definition(hourly), 0).tolist() == [0, 3_600_000_000, 43_200_000_000]
+
+
+def test_a_day_never_costs_more_than_its_budget(ledger: Ledger) -> None:
+    ledger.intend(plan_of(1, A), HALF)
+    with pytest.raises(DayBudgetSpent) as refused:
+        ledger.intend(plan_of(2, B, days=(1, 2)), HALF)
+    assert (refused.value.view, refused.value.day, refused.value.have, refused.value.need) == ("b", 1, 0, 500_000)
+    assert 2 not in ledger.state.spent  # all of a plan, or nothing
+    assert [(one.code, one.view, one.day) for one in ledger.state.refused] == [("DAY_BUDGET_SPENT", "b", 1)]
+    with pytest.raises(DayBudgetSpent):
+        ledger.intend(plan_of(2, B, days=(1, 2)), HALF)
+    assert len(ledger.state.refused) == 1  # a repeat is told once
+    with pytest.raises(DayBudgetSpent):  # the views of one plan add up
+        ledger.intend(plan_of(3, A, B, days=(7,)), replace(ONE, micro_rho=999_999))
+    ledger.intend(plan_of(2, B, days=(1, 2)), ONE)
+    assert ledger.state.spent == {0: 500_000, 1: 1_000_000, 2: 500_000}
+
+
+def test_a_quota_binds_one_view_only(ledger: Ledger) -> None:
+    tight = Budget(1_000_000, {"a": 400_000})
+    with pytest.raises(DayBudgetSpent) as refused:
+        ledger.check(plan_of(1, A), tight)
+    assert refused.value.have == 400_000
+    ledger.intend(plan_of(2, B), tight)
+
+
+def test_another_definition_of_a_view_is_refused_on_a_day_of_the_first(ledger: Ledger) -> None:
+    ledger.intend(plan_of(1, A), ONE)
+    with pytest.raises(ViewOverlap, match="another definition was collected on 1970-01-02"):
+        ledger.intend(plan_of(2, A_CHANGED, days=(1,)), ONE)
+    ledger.intend(plan_of(2, A_CHANGED, days=(2,)), ONE)
+
+
+def test_a_check_writes_nothing(ledger: Ledger) -> None:
+    ledger.check(plan_of(1, A), HALF)
+    with pytest.raises(DayBudgetSpent):
+        ledger.check(plan_of(1, A), Budget(1))
+    assert ledger.head == genesis("leader")
+
+
+def test_a_plan_comes_to_one_end(ledger: Ledger) -> None:
+    plan = plan_of(1, A)
+    ledger.intend(plan, ONE)
+    ledger.done(plan.hash, bytes(32))
+    ledger.done(plan.hash, bytes(32))
+    assert ledger.head.seq == 2
+    with pytest.raises(AlreadyDone):
+        ledger.done(plan.hash, bytes([1]) * 32)
+
+
+def test_everything_is_there_again_after_a_restart(ledger: Ledger) -> None:
+    ledger.intend(plan_of(1, A), HALF)
+    ledger.done(plan_of(1, A).hash, bytes(32))
+    with pytest.raises(DayBudgetSpent):
+        ledger.intend(plan_of(2, B), HALF)
+    with again(ledger) as found:
+        assert (found.head, found.state.spent, found.state.done) == (ledger.head, ledger.state.spent, ledger.state.done)
+        assert [type(entry) for entry in found.entries()] == [Intended, Done, Refused]
+        with pytest.raises(PaneTaken):
+            found.intend(plan_of(3, A), ONE)
+
+
+def test_two_processes_on_one_file_see_what_the_other_spent(ledger: Ledger, clock: Clock) -> None:
+    with Ledger(ledger.path, "leader", clock) as other:
+        other.intend(plan_of(1, A), HALF)
+        with pytest.raises(DayBudgetSpent):
+            ledger.intend(plan_of(2, B), HALF)
+
+
+def test_a_failed_transaction_leaves_neither_file_nor_memory_changed(ledger: Ledger) -> None:
+    ledger.intend(plan_of(1, A), HALF)
+    before = ledger.head
+
+    def fails() -> None:
+        with ledger.transaction():
+            ledger.done_within(plan_of(1, A).hash, bytes(32))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails()
+    assert (ledger.head, ledger.state.done) == (before, {})
+    assert ledger.state.spent == {0: 500_000, 1: 500_000}
+
+
+def test_a_clock_that_went_back_is_refused(ledger: Ledger, clock: Clock) -> None:
+    ledger.intend(plan_of(1, A), ONE)
+    clock.now -= CLOCK_SLACK_US // 2
+    ledger.intend(plan_of(2, A, days=(5,)), ONE)  # clocks are corrected by seconds
+    clock.now -= 2 * CLOCK_SLACK_US
+    with pytest.raises(ClockWentBack, match="behind the ledger's last entry"):
+        ledger.intend(plan_of(3, A, days=(7,)), ONE)
+
+
+# what is noticed
+
+
+def two_entries(ledger: Ledger) -> None:
+    ledger.intend(plan_of(1, A), ONE)
+    ledger.done(plan_of(1, A).hash, bytes(32))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE entries SET line = replace(line, '500000', '400000') WHERE seq = 1",
+        "UPDATE entries SET head = zeroblob(32) WHERE seq = 1",
+        "DELETE FROM entries WHERE seq = 1",
+        "DELETE FROM entries WHERE seq = 2",
+        "DELETE FROM entries",
+        "UPDATE ledger SET owner = 'helper'",
+        "DROP TABLE entries",
+    ],
+)
+def test_an_edit_or_a_cut_is_noticed(ledger: Ledger, sql: str) -> None:
+    two_entries(ledger)
+    ledger.close()
+    with sqlite3.connect(ledger.path) as db:
+        db.execute(sql)
+    db.close()
+    with pytest.raises(LedgerBroken) as broken:
+        again(ledger)
+    assert "Put the newest copies" in str(broken.value)  # how to recover
+
+
+def test_an_edit_with_a_new_chain_is_noticed_by_the_second_file(ledger: Ledger) -> None:
+    two_entries(ledger)
+    ledger.close()
+    with sqlite3.connect(ledger.path) as db:
+        head = genesis("leader")
+        for seq, line in db.execute("SELECT seq, line FROM entries ORDER BY seq").fetchall():
+            line = line.replace("500000", "400000")
+            head = head.next(line)
+            db.execute("UPDATE entries SET line = ?, head = ? WHERE seq = ?", (line, head.digest, seq))
+    db.close()
+    with pytest.raises(LedgerBroken, match="another entry 2"):
+        again(ledger)
+
+
+def test_an_older_copy_is_noticed(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.intend(plan_of(1, A), ONE)
+    ledger.close()
+    shutil.copy(ledger.path, tmp_path / "copy.db")
+    with again(ledger) as later:
+        later.done(plan_of(1, A).hash, bytes(32))
+    shutil.copy(tmp_path / "copy.db", ledger.path)
+    with pytest.raises(LedgerBehind, match="it has 1 entries; its head file knows 2"):
+        again(ledger)
+
+
+def test_a_file_that_is_gone_is_noticed(ledger: Ledger) -> None:
+    two_entries(ledger)
+    ledger.close()
+    ledger.path.unlink()
+    with pytest.raises(LedgerBehind):
+        again(ledger)
+
+
+def test_a_head_file_that_is_gone_or_nonsense_is_noticed(ledger: Ledger) -> None:
+    two_entries(ledger)
+    ledger.close()
+    outside = ledger.path.with_name("leader.db.head")
+    assert json.loads(outside.read_text())["seq"] == 2
+    outside.write_text("{}")
+    with pytest.raises(LedgerBroken, match="head file cannot be read"):
+        again(ledger)
+    outside.unlink()
+    with pytest.raises(LedgerBroken, match="head file is gone"):
+        again(ledger)
+
+
+def test_a_crash_between_commit_and_second_file_is_no_damage(ledger: Ledger) -> None:
+    ledger.intend(plan_of(1, A), ONE)
+    outside = ledger.path.with_name("leader.db.head")
+    old = outside.read_bytes()
+    ledger.done(plan_of(1, A).hash, bytes(32))
+    outside.write_bytes(old)
+    with again(ledger) as found:
+        assert found.head.seq == 2
+
+
+def test_no_ledger_passes_for_another_ones(ledger: Ledger, clock: Clock) -> None:
+    two_entries(ledger)
+    ledger.close()
+    with pytest.raises(LedgerBroken, match="not of 'helper'"):
+        Ledger(ledger.path, "helper", clock)
+    ledger.path.write_bytes(b"no database at all, but long enough to be read as one")
+    with pytest.raises(LedgerBroken, match="no ledger"):
+        Ledger(ledger.path, "leader", clock)
+
+
+def test_the_other_party_remembers(ledger: Ledger) -> None:
+    two_entries(ledger)
+    first = genesis("leader").next(entry_to_line(next(ledger.entries())))
+    ledger.require_known(None)
+    ledger.require_known(first)
+    ledger.require_known(ledger.head)
+    for remembered in (Head(3, bytes(32)), Head(2, bytes(32)), Head(0, bytes(32))):
+        with pytest.raises(LedgerBehind, match="another party remembers"):
+            ledger.require_known(remembered)
+
+
+def test_a_peer_that_goes_back_is_noticed(ledger: Ledger) -> None:
+    seen = Head(5, bytes([1]) * 32)
+    ledger.see_peer("helper", seen)
+    ledger.see_peer("helper", seen)
+    with again(ledger) as found:
+        assert found.peer("helper") == seen
+        for behind in (Head(4, bytes([1]) * 32), Head(5, bytes([2]) * 32)):
+            with pytest.raises(LedgerBehind, match="the helper's ledger"):
+                found.see_peer("helper", behind)
+        found.see_peer("helper", Head(6, bytes(32)))
+
+
+# the lines
+
+hashes = st.binary(min_size=32, max_size=32)
+times = st.integers(-(2**62), 2**62)
+increasing = st.lists(st.integers(-(2**40), 2**40), unique=True, max_size=30).map(
+    lambda values: np.array(sorted(values), dtype=np.int64)
+)
+intents = st.builds(
+    ViewIntent, st.text(max_size=5), hashes, st.text(max_size=9), st.integers(0, 2**40), increasing, increasing
+)
+entries = st.one_of(
+    st.builds(Intended, times, hashes, st.lists(intents, max_size=3).map(tuple)),
+    st.builds(Done, times, hashes, hashes),
+    st.builds(Refused, times, hashes, st.text("ABC_", max_size=9), st.none() | st.text(max_size=3), st.none() | times),
+)
+
+
+@given(entries)
+def test_an_entry_is_one_line_and_comes_back(entry: Intended | Done | Refused) -> None:
+    line = entry_to_line(entry)
+    assert "\n" not in line
+    found = entry_from_line(line)
+    assert entry_to_line(found) == line
+    if isinstance(entry, Intended) and isinstance(found, Intended):
+        for one, other in zip(entry.views, found.views, strict=True):
+            assert (one.view, one.definition, one.scales, one.micro_rho) == (
+                other.view, other.definition, other.scales, other.micro_rho,
+            )  # fmt: skip
+            assert np.array_equal(one.panes, other.panes)
+            assert np.array_equal(one.days, other.days)
+    else:
+        assert found == entry
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"at":1,"kind":"spent","plan":"' + "00" * 32 + '"}',
+        '{"at":1,"digest":"00","kind":"done","plan":"' + "00" * 32 + '"}',
+        '{"at":1, "digest":"' + "00" * 32 + '","kind":"done","plan":"' + "00" * 32 + '"}',
+    ],
+)
+def test_a_line_that_is_no_entry_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        entry_from_line(line)
+
+
+def replace_pane(of: FeatureView, pane: str) -> FeatureView:
+    return FeatureView(
+        of.name,
+        entity=of.entity,
+        features=of.features,
+        pane=pane,
+        bounds=of.bounds,
+        privacy=Privacy(0.5, min_clients=2),
+    )
+
+
+def definition(of: FeatureView) -> bytes:
+    from featurestore.wire import definition_hash
+
+    return definition_hash(of)
