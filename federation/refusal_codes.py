@@ -11,42 +11,43 @@ from .errors import AlreadyDone, ClockWentBack, DayBudgetSpent, LedgerRefusal, P
 class RefusalCode(StrEnum):
     """Why a site, or a ledger, does not take part in a plan. None of them depends on events."""
 
-    PLAN_UNSIGNED = "PLAN_UNSIGNED"
-    """Not signed by the pinned coordinator, or changed on the way."""
-    PLAN_INVALID = "PLAN_INVALID"
-    """Signed, and nothing that this version can run."""
-    PLAN_EXPIRED = "PLAN_EXPIRED"
-    """Its deadline is over."""
-    KEY_NOT_PINNED = "KEY_NOT_PINNED"
-    """It names other aggregators than the pinned ones."""
-    VIEW_NOT_ALLOWED = "VIEW_NOT_ALLOWED"
-    """The policy does not allow a view of this name."""
-    EXPRESSION_NOT_ALLOWED = "EXPRESSION_NOT_ALLOWED"
-    """A `where` outside the closed grammar."""
-    RHO_TOO_HIGH = "RHO_TOO_HIGH"
-    """By itself it costs a client-day more than the policy allows."""
-    DAY_BUDGET_SPENT = "DAY_BUDGET_SPENT"
-    """With what was charged before it costs a client-day more than allowed."""
-    K_TOO_LOW = "K_TOO_LOW"
-    """It opens panes of fewer clients than the policy demands."""
-    NOISE_OFF = "NOISE_OFF"
-    """It asks for exact sums."""
-    ACTIVITY_VISIBLE = "ACTIVITY_VISIBLE"
-    """Under `active`, how many clients had events is seen by others; the policy does not allow that."""
-    PARTICIPATION_NOT_ALLOWED = "PARTICIPATION_NOT_ALLOWED"
-    """The policy takes part in plans of the other kind of participation only."""
-    PANE_ALREADY_REPORTED = "PANE_ALREADY_REPORTED"
-    """A pane of it was reported, or collected, under another plan."""
-    VIEW_OVERLAP = "VIEW_OVERLAP"
-    """Another definition of a view was collected on one of its days."""
-    CLOCK_SKEW = "CLOCK_SKEW"
-    """By this clock a pane has not ended yet, or the clock went back."""
-    SCHEMA = "SCHEMA"
-    """The site's events lack a column that a view needs, or hold another type."""
-    LEDGER_BROKEN = "LEDGER_BROKEN"
-    """The ledger was edited, cut or rolled back: nothing is answered until it is mended."""
-    SITE_FAILED = "SITE_FAILED"
-    """The site itself is broken (its files, its configuration); its own log says how."""
+    sentence: str
+    """The code in words, for people."""
+
+    def __new__(cls, code: str, sentence: str) -> RefusalCode:
+        """A member: its code is its value."""
+        self = str.__new__(cls, code)
+        self._value_ = code
+        self.sentence = sentence
+        return self
+
+    PLAN_UNSIGNED = "PLAN_UNSIGNED", "Not signed by the pinned coordinator, or changed on the way."
+    PLAN_INVALID = "PLAN_INVALID", "Signed, and nothing that this version can run."
+    PLAN_EXPIRED = "PLAN_EXPIRED", "Its deadline is over."
+    KEY_NOT_PINNED = "KEY_NOT_PINNED", "It names other aggregators than the pinned ones."
+    VIEW_NOT_ALLOWED = "VIEW_NOT_ALLOWED", "The policy does not allow a view of this name."
+    EXPRESSION_NOT_ALLOWED = "EXPRESSION_NOT_ALLOWED", "A `where` outside the closed grammar."
+    RHO_TOO_HIGH = "RHO_TOO_HIGH", "By itself it costs a client-day more than the policy allows."
+    DAY_BUDGET_SPENT = "DAY_BUDGET_SPENT", "With what was charged before it costs a client-day more than allowed."
+    K_TOO_LOW = "K_TOO_LOW", "It opens panes of fewer clients than the policy demands."
+    NOISE_OFF = "NOISE_OFF", "It asks for exact sums."
+    ACTIVITY_VISIBLE = (
+        "ACTIVITY_VISIBLE",
+        "Under `active`, how many clients had events is seen by others; the policy does not allow that.",
+    )
+    PARTICIPATION_NOT_ALLOWED = (
+        "PARTICIPATION_NOT_ALLOWED",
+        "The policy takes part in plans of the other kind of participation only.",
+    )
+    PANE_ALREADY_REPORTED = "PANE_ALREADY_REPORTED", "A pane of it was reported, or collected, under another plan."
+    VIEW_OVERLAP = "VIEW_OVERLAP", "Another definition of a view was collected on one of its days."
+    CLOCK_SKEW = "CLOCK_SKEW", "By this clock a pane has not ended yet, or the clock went back."
+    SCHEMA = "SCHEMA", "The site's events lack a column that a view needs, or hold another type."
+    LEDGER_BROKEN = (
+        "LEDGER_BROKEN",
+        "The ledger was edited, cut or rolled back: nothing is answered until it is mended.",
+    )
+    SITE_FAILED = "SITE_FAILED", "The site itself is broken (its files, its configuration); its own log says how."
 
 
 _CODES: Final = {

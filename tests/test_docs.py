@@ -14,9 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from featurestore.values import Status
+from federation.accountant import epsilon
+from federation.refusal_codes import RefusalCode
 from simulations.flights import load_flights
 
 ROOT = Path(__file__).resolve().parents[1]
+PRIVACY = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -78,6 +81,20 @@ def test_the_examples_can_be_explained(tmp_path: Path) -> None:
 def test_docs_name_every_status() -> None:
     page = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `([A-Z_]+)`", page, flags=re.M) == [status.name for status in Status]
+
+
+def test_the_privacy_page_names_every_refusal_code_in_its_words() -> None:
+    assert re.findall(r"^\| `([A-Z_]+)` \| (.+) \|$", PRIVACY, flags=re.M) == [
+        (code, code.sentence) for code in RefusalCode
+    ]
+
+
+def test_the_privacy_pages_epsilons_are_the_accountants() -> None:
+    rows = re.findall(r"^\| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", PRIVACY, flags=re.M)
+    assert len(rows) == 5
+    for rho, *told in rows:
+        expected = [epsilon(round(float(rho) * 1e6), 1e-6, days) for days in (1, 7, 30)]
+        assert [f"{value:.2f}" for value in expected] == told, rho
 
 
 def _run(arguments: list[str], directory: Path) -> None:
