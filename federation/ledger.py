@@ -280,6 +280,8 @@ class Ledger:
             raise LedgerBehind(str(self.path), f"it has {self.head.seq} entries; its head file knows {outside.seq}")
         elif self._head_at(outside.seq) != outside:
             raise LedgerBroken(str(self.path), f"its head file knows another entry {outside.seq}")
+        elif outside != self.head:  # the process ended between a commit and this file
+            self._write_outside()
 
     def _write_outside(self) -> None:
         text = json.dumps({"owner": self.owner, "seq": self.head.seq, "head": self.head.digest.hex()})

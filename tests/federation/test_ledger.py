@@ -268,6 +268,7 @@ def test_a_crash_between_commit_and_second_file_is_no_damage(ledger: Ledger) -> 
     outside.write_bytes(old)
     with again(ledger) as found:
         assert found.head.seq == 2
+    assert json.loads(outside.read_text())["seq"] == 2  # or a later cut would not be noticed
 
 
 def test_no_ledger_passes_for_another_ones(ledger: Ledger, clock: Clock) -> None:
