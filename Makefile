@@ -30,6 +30,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.shares
 	$(BIN)/python -m benchmarks.core
 	$(BIN)/python -m benchmarks.way
+	$(BIN)/python -m benchmarks.privacy_error
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,14 +15,16 @@ class Signed(_message.Message):
     def __init__(self, body: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class Refusal(_message.Message):
-    __slots__ = ("reason", "text", "numbers")
+    __slots__ = ("reason", "text", "numbers", "view")
     REASON_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
     reason: str
     text: str
     numbers: _containers.RepeatedCompositeFieldContainer[Number]
-    def __init__(self, reason: _Optional[str] = ..., text: _Optional[str] = ..., numbers: _Optional[_Iterable[_Union[Number, _Mapping]]] = ...) -> None: ...
+    view: str
+    def __init__(self, reason: _Optional[str] = ..., text: _Optional[str] = ..., numbers: _Optional[_Iterable[_Union[Number, _Mapping]]] = ..., view: _Optional[str] = ...) -> None: ...
 
 class Number(_message.Message):
     __slots__ = ("name", "value")
@@ -68,6 +70,28 @@ class Commitment(_message.Message):
     digests: bytes
     def __init__(self, plan_hash: _Optional[bytes] = ..., counts: _Optional[_Iterable[int]] = ..., digests: _Optional[bytes] = ...) -> None: ...
 
+class LedgerHead(_message.Message):
+    __slots__ = ("seq", "digest")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    digest: bytes
+    def __init__(self, seq: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...
+
+class Witness(_message.Message):
+    __slots__ = ("plan_hash", "committed", "head", "remembered", "confirmed")
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    COMMITTED_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    REMEMBERED_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMED_FIELD_NUMBER: _ClassVar[int]
+    plan_hash: bytes
+    committed: bool
+    head: LedgerHead
+    remembered: LedgerHead
+    confirmed: LedgerHead
+    def __init__(self, plan_hash: _Optional[bytes] = ..., committed: bool = ..., head: _Optional[_Union[LedgerHead, _Mapping]] = ..., remembered: _Optional[_Union[LedgerHead, _Mapping]] = ..., confirmed: _Optional[_Union[LedgerHead, _Mapping]] = ...) -> None: ...
+
 class CollectRequest(_message.Message):
     __slots__ = ("plan_hash",)
     PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
@@ -75,14 +99,14 @@ class CollectRequest(_message.Message):
     def __init__(self, plan_hash: _Optional[bytes] = ...) -> None: ...
 
 class SharePart(_message.Message):
-    __slots__ = ("view", "signature", "sealed")
+    __slots__ = ("view", "statement", "sealed")
     VIEW_FIELD_NUMBER: _ClassVar[int]
-    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
     view: int
-    signature: bytes
+    statement: bytes
     sealed: bytes
-    def __init__(self, view: _Optional[int] = ..., signature: _Optional[bytes] = ..., sealed: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, view: _Optional[int] = ..., statement: _Optional[bytes] = ..., sealed: _Optional[bytes] = ...) -> None: ...
 
 class OpenPlanRequest(_message.Message):
     __slots__ = ("signed_plan",)

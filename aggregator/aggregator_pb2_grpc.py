@@ -251,6 +251,11 @@ class HelperStub(object):
                 request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
                 response_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
                 _registered_method=True)
+        self.Witness = channel.unary_unary(
+                '/covey.v1.Helper/Witness',
+                request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+                response_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
+                _registered_method=True)
         self.Collect = channel.unary_stream(
                 '/covey.v1.Helper/Collect',
                 request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
@@ -286,6 +291,13 @@ class HelperServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Witness(self, request, context):
+        """Witness of the leader → Witness of the helper
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Collect(self, request, context):
         """CollectRequest, signed by the collector
         """
@@ -314,6 +326,11 @@ def add_HelperServicer_to_server(servicer, server):
             ),
             'Commit': grpc.unary_unary_rpc_method_handler(
                     servicer.Commit,
+                    request_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
+                    response_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+            ),
+            'Witness': grpc.unary_unary_rpc_method_handler(
+                    servicer.Witness,
                     request_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
                     response_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
             ),
@@ -407,6 +424,33 @@ class Helper(object):
             request,
             target,
             '/covey.v1.Helper/Commit',
+            aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+            aggregator_dot_aggregator__pb2.Signed.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Witness(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/covey.v1.Helper/Witness',
             aggregator_dot_aggregator__pb2.Signed.SerializeToString,
             aggregator_dot_aggregator__pb2.Signed.FromString,
             options,

@@ -17,19 +17,21 @@ import grpc
 from federation.keys import RoleKeys
 from federation.parties import Aggregator
 from federation.plan import Plan
-from federation.protocol import NoisedShares
 
 from . import aggregator_pb2 as pb
 from . import aggregator_pb2_grpc as pb_grpc
-from .errors import PlanUnknown, Refused, Unreachable
-from .leader import Submitted
-from .messages import collect_request, shares_from_parts
+from .errors import Refused, Unreachable
+from .intake import Submitted
+from .messages import collect_request
 from .rpc import CHANNEL_OPTIONS, error_of
+from .sealed_share import Fetched, SealedShare, shares_from_parts
 
 CALL_S: Final = 60.0
 """The longest that one call for a batch may take."""
 COLLECT_S: Final = 600.0
-"""The longest that one collect may take: noise is drawn in it, some 20 µs a value."""
+"""The longest that one collect, or one witness, may take: noise is drawn in it, some 20 µs a value."""
+ROLES: Final[tuple[Aggregator, ...]] = ("leader", "helper")
+"""In the order of a collect: the leader opens with the helper."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 1.0
 _HELPER_UNAVAILABLE: Final = "HELPER_UNAVAILABLE"
 
@@ -57,13 +59,17 @@ class HelperLink:
         """The leader's signed commitment → the helper's. Raises Refused and Unreachable."""
         return self._signed(self._stub.Commit, commitment)
 
+    def witness(self, told: bytes) -> bytes:
+        """The leader's signed `Witness` → the helper's. Raises Refused and Unreachable."""
+        return self._signed(self._stub.Witness, told, COLLECT_S)
+
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()
 
-    def _signed(self, call: Callable[..., pb.Signed], data: bytes) -> bytes:
+    def _signed(self, call: Callable[..., pb.Signed], data: bytes, timeout_s: float | None = None) -> bytes:
         request = pb.Signed.FromString(data)
-        reply = self._call(lambda: call(request, timeout=self._call_s))
+        reply = self._call(lambda: call(request, timeout=timeout_s or self._call_s))
         return reply.SerializeToString(deterministic=True)
 
     def _call(self, call: Callable[[], _T]) -> _T:
@@ -128,15 +134,16 @@ class Aggregators:
         reply = self._ask("leader", lambda: self._leader.Submit(request, timeout=CALL_S))
         return Submitted(reply.pending, reply.verdicts)
 
-    def collect(self, plan: Plan, keys: RoleKeys) -> tuple[NoisedShares, NoisedShares]:
-        """Run by the collector: close the plan and fetch both noised shares, for `federation.protocol.open_shares`.
+    def collect(self, plan: Plan, keys: RoleKeys) -> Fetched:
+        """Run by the collector: have the plan opened, and fetch both noised shares with their statements.
 
         Raises:
-            Refused: by name, also HELPER_UNAVAILABLE. Unreachable. And as `SealedShare.open`: an aggregator's share
-            that is not what its signature and the plan say.
+            Refused: by name, also HELPER_UNAVAILABLE. Unreachable. And as `Fetched.of`: an aggregator's share that is
+            not what its statement and the plan say, or two statements that do not fit.
         """
         request = pb.Signed.FromString(collect_request(plan, keys.sign))
-        return self._shares(plan, keys, "leader", request), self._shares(plan, keys, "helper", request)
+        leader, helper = (self._shares(plan, role, request) for role in ROLES)
+        return Fetched.of(plan, leader, helper, keys.seal)
 
     def status(self, role: Aggregator, plan_hash: bytes = b"") -> list[Status]:
         """The state of one plan, or of all, at one aggregator. Raises Refused and Unreachable."""
@@ -144,14 +151,9 @@ class Aggregators:
         reply = self._ask(role, lambda: stub.Status(pb.StatusRequest(plan_hash=plan_hash), timeout=CALL_S))
         return [Status(plan.plan_hash, plan.state, plan.deadline_us, plan.pending) for plan in reply.plans]
 
-    def _shares(self, plan: Plan, keys: RoleKeys, role: Aggregator, request: pb.Signed) -> NoisedShares:
-        if plan.wire is None:
-            raise PlanUnknown(plan.hash)
+    def _shares(self, plan: Plan, role: Aggregator, request: pb.Signed) -> list[SealedShare]:
         stub = self._leader if role == "leader" else self._helper
-        sealed = self._ask(role, lambda: shares_from_parts(plan, stub.Collect(request, timeout=COLLECT_S)))
-        key = plan.wire.keys_of(role).sign
-        opened = [share.open(plan, view, role, keys.seal, key) for view, share in enumerate(sealed)]
-        return NoisedShares(role, tuple(outcomes for outcomes, _ in opened), tuple(shares for _, shares in opened))
+        return self._ask(role, lambda: shares_from_parts(plan, stub.Collect(request, timeout=COLLECT_S)))
 
     def _ask(self, role: Aggregator, call: Callable[[], _T]) -> _T:
         """Call, and again while nobody answers and patience lasts."""

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from featurestore.release import Clock, GroupNoise, Manifest, Release, Void
-from featurestore.wire import definition_hash
+from featurestore.release import Clock, Release, Void
+from federation.manifest import manifest_of
 from federation.plan import Plan, PlannedView
 from federation.protocol import OpenedView, Outcome
 
 
 def releases_of(
-    plan: Plan, opened: OpenedView, *, now: int, clock: Clock, noise_source: str, trust: str
+    plan: Plan,
+    opened: OpenedView,
+    *,
+    now: int,
+    clock: Clock,
+    noise_source: str,
+    trust: str,
+    commitments: tuple[str, str] = ("", ""),
 ) -> Iterator[Release | Void]:
     """One release or void for each pane of a planned view, in order.
 
@@ -20,10 +27,11 @@ def releases_of(
         clock: `replay` dates a release to its pane's end + `release_delay`, `live` to now.
         noise_source: the name of the sampler.
         trust: what has to hold for the privacy claim.
+        commitments: hex SHA-256 of the signed opening statements of leader and helper; empty in one process.
     """
     planned = opened.planned
     view = planned.view
-    manifest = _manifest(plan, planned, noise_source, trust)
+    manifest = manifest_of(plan, planned, noise_source=noise_source, trust=trust, commitments=commitments)
     sums = iter(opened.sums)
     for pane_start, outcome in zip(planned.pane_starts.tolist(), opened.outcomes.tolist(), strict=True):
         pane_end = pane_start + view.pane_us
@@ -34,24 +42,17 @@ def releases_of(
             yield Void(manifest, pane_start, pane_end, released_at, now, clock, Outcome(outcome).name)
 
 
-def _manifest(plan: Plan, planned: PlannedView, noise_source: str, trust: str) -> Manifest:
-    layout = planned.layout
-    without_noise = plan.noise == "none"
-    return Manifest(
-        view=planned.view.name,
-        view_version=1,
-        definition_hash=definition_hash(planned.view).hex(),
-        plan_hash=plan.hash.hex(),
-        protection=plan.protection,
-        validity=plan.validity,
-        noise=plan.noise,
-        noise_source="none" if without_noise else noise_source,
-        noisers=0 if without_noise else 2,
-        groups=tuple(GroupNoise(g.feature, g.kind, g.delta2_sq, g.micro_rho) for g in layout.groups),
-        micro_rho=layout.micro_rho,
-        delta=planned.view.privacy.delta,
-        min_clients=planned.min_clients,
-        participation=plan.participation,
-        outside_claim=("activity",) if plan.participation == "active" else (),
-        trust=trust,
-    )
+def voids_of(
+    plan: Plan, planned: PlannedView, reason: str, *, now: int, clock: Clock, noise_source: str, trust: str
+) -> Iterator[Void]:
+    """One void for each pane of a planned view of which nothing was opened, such as BUDGET_SPENT.
+
+    Args:
+        plan: the one that asked for these panes. Else as `releases_of`.
+    """
+    view = planned.view
+    manifest = manifest_of(plan, planned, noise_source=noise_source, trust=trust, commitments=("", ""))
+    for pane_start in planned.pane_starts.tolist():
+        pane_end = pane_start + view.pane_us
+        released_at = now if clock == "live" else pane_end + view.release_delay_us
+        yield Void(manifest, pane_start, pane_end, released_at, now, clock, reason)

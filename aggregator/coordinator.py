@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from crypto.signing import SigningKey
 from federation.keys import RoleKeys
-from federation.plan import Plan
-from federation.protocol import OpenedView, open_shares
-from federation.signed_plan import sign_plan
+from federation.protocol import OpenedView
 
+from .announcement import Announcement, LeftOut
 from .client import Aggregators
 from .errors import Refused
 from .sites import SiteAnswer
@@ -26,21 +24,25 @@ class Collected:
     """What a collection gave.
 
     Attributes:
+        opened: the views of the announced plan; none if nothing was left of it.
+        statements: the signed opening statements of leader and helper, for each of these views.
         answers: the code of each node's answer, by site (or `node N` where it told none).
         batches: how many sealed batches were carried, and how many of them wait for the helper.
         refused: batches that the leader did not take, by reason.
+        budget_spent: panes that were left out, because no budget covered them.
     """
 
-    opened: tuple[OpenedView, ...]
-    answers: dict[str, str]
-    batches: int
-    pending: int
-    refused: dict[str, int]
+    opened: tuple[OpenedView, ...] = ()
+    statements: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
+    answers: dict[str, str] = field(default_factory=dict)
+    batches: int = 0
+    pending: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    budget_spent: tuple[LeftOut, ...] = ()
 
 
 def collect(
-    plan: Plan,
-    coordinator: SigningKey,
+    announced: Announcement,
     collector: RoleKeys,
     ask: Callable[[bytes], Iterable[SiteAnswer]],
     aggregators: Aggregators,
@@ -49,14 +51,16 @@ def collect(
     """Run one plan from its announcement to the opened sums.
 
     Args:
+        announced: the plan, open at both aggregators (`announcement.announce`).
         ask: the sites' answers to a signed plan, as they arrive.
     """
-    signed = sign_plan(plan, coordinator)
-    aggregators.open_plan(signed)
+    plan = announced.plan
+    if plan is None:
+        return Collected(budget_spent=announced.left_out)
     answers: dict[str, str] = {}
     refused: Counter[str] = Counter()
     carried = pending = 0
-    for answer in ask(signed):
+    for answer in ask(announced.signed):
         name = answer.site if answer.site and answer.site not in answers else f"node {answer.node}"
         answers[name] = answer.code  # the name is the node's word: it hides no other's answer
         for batch in answer.batches:
@@ -66,5 +70,7 @@ def collect(
             except Refused as error:  # one batch must not stop the others
                 refused[error.reason] += 1
         progress(answer)
-    shares = aggregators.collect(plan, collector)
-    return Collected(open_shares(plan, *shares), answers, carried, pending, dict(refused))
+    fetched = aggregators.collect(plan, collector)
+    return Collected(
+        fetched.open(plan), fetched.statements, answers, carried, pending, dict(refused), announced.left_out
+    )

@@ -43,20 +43,15 @@ class AfterDeadline(AggregatorError):
         super().__init__(f"the plan's deadline, {deadline_us} µs since the epoch, has passed")
 
 
-class PaneCollected(AggregatorError):
-    """A pane that was opened, or refused, in another plan. It is opened once (DESIGN §4)."""
+class StateBehindLedger(AggregatorError):
+    """An aggregator whose working state is older than its ledger: it would draw fresh noise for what it has opened."""
 
-    def __init__(self, view: str, pane_start: int) -> None:
-        self.view, self.pane_start = view, pane_start
-        super().__init__(f"view {view!r}: the pane of {pane_start} µs since the epoch was collected before")
-
-
-class BudgetExceeded(AggregatorError):
-    """The project's budget of a client-day does not cover this plan."""
-
-    def __init__(self, view: str, day: int, have: int, need: int) -> None:
-        self.view, self.day, self.have, self.need = view, day, have, need
-        super().__init__(f"view {view!r}: day {day} since 1970 has {have} µρ left, the view needs {need}")
+    def __init__(self, path: str, plan_hash: bytes) -> None:
+        self.path, self.plan_hash = path, plan_hash
+        super().__init__(
+            f"{path} is older than the ledger, which says that plan {plan_hash.hex()[:16]}… was opened. Put the newest copy "
+            "of the file back; without it this plan is not opened again"
+        )
 
 
 class JobConflict(AggregatorError):
@@ -72,11 +67,11 @@ class CommitmentConflict(AggregatorError):
 
 
 class NotCommitted(AggregatorError):
-    """A collect from the helper before the leader has closed the plan with it."""
+    """A collect from the helper before the leader has closed the plan with it, and knows of its opening."""
 
     def __init__(self, plan_hash: bytes) -> None:
         self.plan_hash = plan_hash
-        super().__init__(f"plan {plan_hash.hex()[:16]}… is still open: collect from the leader first")
+        super().__init__(f"plan {plan_hash.hex()[:16]}… is not closed with the leader: collect from the leader first")
 
 
 class HelperUnavailable(AggregatorError):
@@ -88,15 +83,15 @@ class HelperUnavailable(AggregatorError):
 
 
 class HelperRefused(AggregatorError):
-    """The helper refuses what the leader asks, by its own reason."""
+    """The helper refuses what the leader asks, by its own reason, which is passed on."""
 
-    def __init__(self, reason: str, text: str) -> None:
-        self.reason, self.text = reason, text
-        super().__init__(f"the helper refuses ({reason}): {text}")
+    def __init__(self, refused: Refused) -> None:
+        self.refused = refused
+        super().__init__(f"the helper refuses ({refused.reason}): {refused.text}")
 
 
 class Stopping(AggregatorError):
-    """An aggregator that was told to stop while it drew noise. Nothing was charged; ask again when it is back."""
+    """An aggregator that was told to stop while it drew noise. Nothing was opened; ask again when it is back."""
 
 
 class StorageUnusable(AggregatorError):
@@ -114,8 +109,8 @@ class AddressUnusable(AggregatorError):
 class Refused(AggregatorError):
     """What the other side answered: a refusal by its stable reason, with its numbers."""
 
-    def __init__(self, role: str, reason: str, text: str, numbers: dict[str, int]) -> None:
-        self.role, self.reason, self.text, self.numbers = role, reason, text, numbers
+    def __init__(self, role: str, reason: str, text: str, numbers: dict[str, int], view: str = "") -> None:
+        self.role, self.reason, self.text, self.numbers, self.view = role, reason, text, numbers, view
         super().__init__(f"{role}: {text} ({reason})")
 
 

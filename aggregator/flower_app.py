@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,13 +21,13 @@ from featurestore.publish import Publisher
 from federation.errors import FederationError
 from federation.keys import RoleKeys, load_keys
 from federation.plan import plan_from_bytes
-from federation.release_signing import sign_release
 
+from .announcement import Announcement, announce
 from .client import Aggregators
-from .collector import releases_of
 from .coordinator import Collected, collect
 from .errors import AggregatorError
 from .job import Job
+from .publication import evidence_of, items_of, summary_of
 from .sites import SiteAnswer, ask_sites
 
 app = ServerApp()
@@ -37,7 +38,6 @@ _log = logging.getLogger("covey.coordinator")
 def main(grid: Grid, context: Context) -> None:
     """Run the job that the run's configuration names."""
     job = Job.load(Path(str(context.run_config["job"])))
-    plan = plan_from_bytes(job.plan)
     coordinator, collector = load_keys(job.keys, "coordinator"), load_keys(job.keys, "collector")
 
     def ask(signed: bytes) -> Iterable[SiteAnswer]:
@@ -48,34 +48,37 @@ def main(grid: Grid, context: Context) -> None:
 
     try:
         with Aggregators(job.leader, job.helper) as aggregators:
-            collected = collect(plan, coordinator.sign, collector, ask, aggregators, progress)
-        _publish(job, collected, collector)
+            announced = _announce(job, coordinator, aggregators)
+            collected = collect(announced, collector, ask, aggregators, progress)
+        _publish(job, announced, collected, collector)
     except (AggregatorError, FederationError, CryptoError, FeatureStoreError) as error:
         _log.exception("the collection failed")
         job.fail(str(error))
 
 
-def _publish(job: Job, collected: Collected, collector: RoleKeys) -> None:
-    plan = plan_from_bytes(job.plan)
-    now = time.time_ns() // 1_000
-    with Publisher(job.store, lambda: time.time_ns() // 1_000) as publisher:
-        for opened in collected.opened:
-            publisher.register(opened.planned.view)
-            items = releases_of(
-                plan, opened, now=now, clock="replay", noise_source="opendp, opendp", trust="one-honest-noiser"
-            )
-            publisher.publish([sign_release(item, collector.sign) for item in items])
-    job.finish(
-        {
-            "views": {
-                opened.planned.view.name: {"opened": len(opened.sums), "void": len(opened.outcomes) - len(opened.sums)}
-                for opened in collected.opened
-            },
-            "answers": collected.answers,
-            "batches": collected.batches,
-            "refused": collected.refused,
-        }
-    )
+def _announce(job: Job, coordinator: RoleKeys, aggregators: Aggregators) -> Announcement:
+    """The job's plan, or what an earlier attempt has left of it, open at both aggregators and kept on disk."""
+    earlier = Announcement(plan_from_bytes(job.plan), b"")
+    if job.announced.is_file():
+        earlier = Announcement.load(job.announced, coordinator.sign.public)
+    if earlier.plan is None:
+        return earlier
+    announced = announce(earlier.plan, coordinator.sign, aggregators.open_plan, os.urandom, earlier.left_out)
+    announced.save(job.announced)
+    return announced
+
+
+def _publish(job: Job, announced: Announcement, collected: Collected, collector: RoleKeys) -> None:
+    items = list(items_of(announced, collected, collector.sign, now=_now(), clock="replay"))
+    with Publisher(job.store, _now) as publisher:
+        for planned in (*(one.planned for one in collected.opened), *(left.planned for left in collected.budget_spent)):
+            publisher.register(planned.view)
+        publisher.publish(items, evidence_of(announced, collected))
+    job.finish(summary_of(collected, items))
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000
 
 
 def _append(path: Path, line: dict[str, object]) -> None:

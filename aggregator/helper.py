@@ -1,8 +1,10 @@
-"""The helper: answers the leader's jobs, commits with it, and gives the collector its noised share.
+"""The helper: answers the leader's jobs, commits and opens with it, and gives the collector its noised share.
 
 Aggregate   job ──► check, open ──► {sums, ids, answer} in one transaction ──► answer; a repeat gives the same answer
-Commit      leader's counts and digests ──► {closed, both commitments} in one transaction ──► its own
-Collect     {charge, noised share} in one transaction ──► the same bytes, always
+Commit      leader's counts and digests ──► charge in the ledger ──► {closed, both commitments} ──► its own
+Witness     heads of both ledgers, checked ──► {noised share}, `done` in the ledger ──► its own head
+            ──► {witnessed} where the leader knows of that `done`
+Collect     of a plan that is witnessed: the same bytes, always
 """
 
 from __future__ import annotations
@@ -22,11 +24,12 @@ from .messages import (
     ANSWER_DOMAIN,
     COMMITMENT_DOMAIN,
     JOB_DOMAIN,
+    WITNESS_DOMAIN,
     Answer,
     Job,
-    SealedShare,
     Signed,
     Verdict,
+    Witness,
     commitment_from_bytes,
     commitment_to_bytes,
     job_digest,
@@ -34,18 +37,21 @@ from .messages import (
     sign,
     verdicts_from,
 )
-from .party import Party, take_of
+from .opening import Opener
+from .party import take_of
 from .refusals import INTERNAL, refusal_of
+from .sealed_share import SealedShare
 from .storage import StoredPlan
 
 GRACE_US: Final = 86_400 * 10**6
 """How long after the deadline the helper takes what the leader received before it: a helper may have been down."""
 
 
-class Helper(Party):
+class Helper(Opener):
     """The aggregator that holds seeds."""
 
     role = "helper"
+    peer = "leader"
 
     def aggregate(self, data: bytes) -> bytes:
         """Take one batch of the leader's, whole but for duplicate ids, or refuse it: recorded, signed, for good.
@@ -66,11 +72,13 @@ class Helper(Party):
 
         Raises:
             MessageMalformed, PlanUnknown, SignatureInvalid. CommitmentConflict: another one than before.
+            LedgerRefusal, StateBehindLedger: nothing was closed.
         """
         signed = Signed.from_bytes(data)
         stored, plan = self._opened(plan_of(signed))
         other = signed.verify(COMMITMENT_DOMAIN["leader"], _leader_of(plan))
         commitment_from_bytes(plan, other)
+        self._charge(plan)
         with self.storage.transaction():
             stored, _ = self._opened(plan.hash)
             if stored.own is None:
@@ -82,9 +90,30 @@ class Helper(Party):
                 own = stored.own
         return sign(COMMITMENT_DOMAIN["helper"], own, self.keys.sign)
 
+    def witness(self, data: bytes) -> bytes:
+        """Check where both ledgers stand by the leader's word, draw the noise once both have committed, say the same of here.
+
+        Raises:
+            MessageMalformed, PlanUnknown, SignatureInvalid. LedgerBehind: one of the two ledgers was rolled back.
+            NotCommitted, and as `Opener._noise`.
+        """
+        signed = Signed.from_bytes(data)
+        _, plan = self._opened(plan_of(signed))
+        told = Witness.from_bytes(signed.verify(WITNESS_DOMAIN["leader"], _leader_of(plan)))
+        self._hear(plan, told)
+        if told.committed:
+            self._noise(plan)
+            self._witnessed_by(plan, told)
+        reply = self._witness(plan, committed=told.committed, confirmed=told.remembered)
+        return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.keys.sign)
+
     def collect(self, data: bytes) -> list[SealedShare]:
-        """The helper's noised shares, for the collector. Raises as `Party._noised`."""
-        return self._noised(self._asked_by_collector(data)[1])
+        """The helper's noised shares, for the collector.
+
+        Raises:
+            NotCommitted: the leader has not opened the plan with the helper. LedgerBehind.
+        """
+        return self._shares(self._asked_by_collector(data)[1])
 
     def _recorded(self, number: int, job: Job, digest: bytes) -> bytes | None:
         found = self.storage.job(number, job.job_id)

@@ -75,6 +75,11 @@ class Job:
         """The file that says why the coordinator gave up."""
         return self.result.with_suffix(".failed")
 
+    @property
+    def announced(self) -> Path:
+        """The file that holds the plan as it was opened; a coordinator that starts again goes on with it."""
+        return self.result.with_name("announced.json")
+
     def fail(self, why: str) -> None:
         """Give up by name; trying again at once would not help."""
         partial = self.result.with_suffix(".partial")

@@ -7,7 +7,6 @@ caller gives the key that the plan names, so the plan's hash is peeked at first,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, TypeVar
@@ -16,13 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError, Message
 
-from crypto import field as field64
-from crypto.seal import SEAL_OVERHEAD, SealKey, SealPublicKey, open_sealed, seal
 from crypto.sharing import PLAN_HASH_BYTES
 from crypto.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
+from federation.ledger_entries import Head
 from federation.parties import Aggregator
 from federation.plan import Plan
-from federation.protocol import Commitment, NoisedShares, Outcome
+from federation.protocol import Commitment
 
 from . import aggregator_pb2 as pb
 from .errors import MessageMalformed
@@ -35,7 +33,10 @@ COMMITMENT_DOMAIN: Final[dict[Aggregator, bytes]] = {
     "helper": b"covey-1 commitment helper",
 }
 COLLECT_DOMAIN: Final = b"covey-1 collect"
-SHARE_DOMAIN: Final = b"covey-1 share"
+WITNESS_DOMAIN: Final[dict[Aggregator, bytes]] = {
+    "leader": b"covey-1 witness leader",
+    "helper": b"covey-1 witness helper",
+}
 
 JOB_ID_BYTES: Final = 16
 DIGEST_BYTES: Final = 32
@@ -68,7 +69,7 @@ class Signed:
     @classmethod
     def from_bytes(cls, data: bytes) -> Signed:
         """Parse. Raises MessageMalformed."""
-        message = _decode(pb.Signed, data)
+        message = decode(pb.Signed, data)
         if len(message.signature) != SIGNATURE_BYTES:
             raise MessageMalformed(f"a signature of {len(message.signature)} bytes, need {SIGNATURE_BYTES}")
         return cls(message.body, message.signature)
@@ -85,7 +86,7 @@ def plan_of(signed: Signed) -> bytes:
         plan_hash = pb.CollectRequest.FromString(signed.body).plan_hash
     except DecodeError:
         raise MessageMalformed("the bytes of a message are not protobuf") from None
-    return _require("plan hash", plan_hash, PLAN_HASH_BYTES)
+    return require_length("plan hash", plan_hash, PLAN_HASH_BYTES)
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,13 @@ class Job:
 
     def to_bytes(self) -> bytes:
         """The canonical encoding."""
-        return _encode(pb.Job(plan_hash=self.plan_hash, job_id=self.job_id, half=self.half, verdicts=self.verdicts))
+        return encode(pb.Job(plan_hash=self.plan_hash, job_id=self.job_id, half=self.half, verdicts=self.verdicts))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Job:
         """Parse. Raises MessageMalformed."""
-        message = _decode(pb.Job, data)
-        _require("job id", message.job_id, JOB_ID_BYTES)
+        message = decode(pb.Job, data)
+        require_length("job id", message.job_id, JOB_ID_BYTES)
         return cls(message.plan_hash, message.job_id, message.half, message.verdicts)
 
 
@@ -131,7 +132,7 @@ class Answer:
 
     def to_bytes(self) -> bytes:
         """The canonical encoding."""
-        return _encode(
+        return encode(
             pb.JobAnswer(
                 plan_hash=self.plan_hash,
                 job_id=self.job_id,
@@ -144,14 +145,14 @@ class Answer:
     @classmethod
     def from_bytes(cls, data: bytes) -> Answer:
         """Parse. Raises MessageMalformed."""
-        message = _decode(pb.JobAnswer, data)
+        message = decode(pb.JobAnswer, data)
         refusal = Refusal.from_message(message.refusal) if message.HasField("refusal") else None
         return cls(message.plan_hash, message.job_id, message.job_digest, message.verdicts, refusal)
 
 
 def verdicts_from(data: bytes, reports: int) -> Verdicts:
     """uint8[reports] of `Verdict`. Raises MessageMalformed."""
-    found = np.frombuffer(_require("verdicts", data, reports), np.uint8)
+    found = np.frombuffer(require_length("verdicts", data, reports), np.uint8)
     if found.size and found.max() > max(Verdict):
         raise MessageMalformed(f"a verdict of {int(found.max())} does not exist")
     return found
@@ -159,89 +160,63 @@ def verdicts_from(data: bytes, reports: int) -> Verdicts:
 
 def commitment_to_bytes(plan: Plan, commitment: Commitment) -> bytes:
     """The canonical encoding."""
-    return _encode(pb.Commitment(plan_hash=plan.hash, counts=commitment.counts, digests=b"".join(commitment.digests)))
+    return encode(pb.Commitment(plan_hash=plan.hash, counts=commitment.counts, digests=b"".join(commitment.digests)))
 
 
 def commitment_from_bytes(plan: Plan, data: bytes) -> Commitment:
     """Parse. Raises MessageMalformed."""
-    message = _decode(pb.Commitment, data)
+    message = decode(pb.Commitment, data)
     collections = plan.offsets[-1]
     if message.plan_hash != plan.hash or len(message.counts) != collections:
         raise MessageMalformed("a commitment to another plan")
-    digests = _require("digests", message.digests, collections * DIGEST_BYTES)
+    digests = require_length("digests", message.digests, collections * DIGEST_BYTES)
     parts = [digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES)]
     return Commitment(tuple(message.counts), tuple(parts))
 
 
-def collect_request(plan: Plan, collector: SigningKey) -> bytes:
-    """Run by the collector: the request that closes a plan and asks for its noised shares."""
-    return sign(COLLECT_DOMAIN, _encode(pb.CollectRequest(plan_hash=plan.hash)), collector)
-
-
 @dataclass(frozen=True)
-class SealedShare:
-    """One aggregator's noised share of one view, sealed to the collector and signed: what is stored and sent."""
+class Witness:
+    """What one aggregator tells the other about both ledgers (federation/ledger.py).
 
-    sealed: bytes = field(repr=False)
-    signature: bytes = field(repr=False)
+    Attributes:
+        committed: both have committed, so noise may be drawn.
+        head: of the sender's ledger.
+        remembered: of the receiver's ledger, as the sender remembers it.
+        confirmed: of the sender's ledger, as the receiver remembers it: the sender has found it there.
+    """
+
+    plan_hash: bytes
+    committed: bool
+    head: Head
+    remembered: Head | None
+    confirmed: Head | None
+
+    def to_bytes(self) -> bytes:
+        """The canonical encoding."""
+        return encode(
+            pb.Witness(
+                plan_hash=self.plan_hash,
+                committed=self.committed,
+                head=_head_to_pb(self.head),
+                remembered=_head_to_pb(self.remembered),
+                confirmed=_head_to_pb(self.confirmed),
+            )
+        )
 
     @classmethod
-    def make(
-        cls,
-        plan: Plan,
-        view: int,
-        shares: NoisedShares,
-        collector: SealPublicKey,
-        key: SigningKey,
-    ) -> SealedShare:
-        """Run by an aggregator. Plaintext: one byte of `Outcome` a pane, then the elements of the opened panes."""
-        plaintext = shares.outcomes[view].tobytes() + field64.to_bytes(shares.shares[view])
-        sealed = seal(collector, plaintext, _share_info(plan, shares.role, view, collector))
-        return cls(sealed, key.sign(SHARE_DOMAIN, _share_signed(plan, view, sealed)))
-
-    def open(
-        self, plan: Plan, view: int, role: Aggregator, collector: SealKey, key: VerifyKey
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint64]]:
-        """Run by the collector: uint8[C] of `Outcome` and uint64[opened, K·S].
-
-        Raises:
-            SignatureInvalid, SealBroken, MessageMalformed, FieldElementOutOfRange.
-        """
-        key.verify(SHARE_DOMAIN, _share_signed(plan, view, self.sealed), self.signature)
-        plaintext = open_sealed(collector, self.sealed, _share_info(plan, role, view, collector.public))
-        planned = plan.views[view]
-        panes, length = len(planned.pane_starts), planned.layout.length
-        outcomes = np.frombuffer(plaintext[:panes], np.uint8)
-        if len(outcomes) != panes or outcomes.max() > max(Outcome):
-            raise MessageMalformed(f"view {view}: no outcome of each pane")
-        opened = int(np.count_nonzero(outcomes == Outcome.OPENED))
-        elements = _require(f"share of view {view}", plaintext[panes:], opened * length * field64.ELEMENT_BYTES)
-        return outcomes, field64.from_bytes(elements).reshape(opened, length)
+    def from_bytes(cls, data: bytes) -> Witness:
+        """Parse. Raises MessageMalformed."""
+        message = decode(pb.Witness, data)
+        remembered, confirmed = (
+            _head_from_pb(getattr(message, name)) if message.HasField(name) else None
+            for name in ("remembered", "confirmed")
+        )
+        return cls(message.plan_hash, message.committed, _head_from_pb(message.head), remembered, confirmed)
 
 
-def shares_to_parts(shares: list[SealedShare], size: int) -> Iterator[pb.SharePart]:
-    """The stored shares in pieces of at most `size` bytes."""
-    for view, share in enumerate(shares):
-        for at in range(0, len(share.sealed), size):
-            yield pb.SharePart(view=view, signature=b"" if at else share.signature, sealed=share.sealed[at : at + size])
-
-
-def shares_from_parts(plan: Plan, parts: Iterable[pb.SharePart]) -> list[SealedShare]:
-    """The shares of all views of a plan; memory is bounded by the plan. Raises MessageMalformed."""
-    found: list[tuple[bytes, bytearray]] = []
-    for part in parts:
-        if part.signature:
-            found.append((part.signature, bytearray()))
-        if part.view != len(found) - 1 or len(found) > len(plan.views):
-            raise MessageMalformed("pieces of shares out of order")
-        found[-1][1].extend(part.sealed)
-        planned = plan.views[part.view]
-        most = len(planned.pane_starts) * (1 + planned.layout.length * field64.ELEMENT_BYTES) + SEAL_OVERHEAD
-        if len(found[-1][1]) > most:
-            raise MessageMalformed(f"a share of view {part.view} is longer than its panes")
-    if len(found) != len(plan.views):
-        raise MessageMalformed(f"shares of {len(found)} views, the plan has {len(plan.views)}")
-    return [SealedShare(bytes(sealed), signature) for signature, sealed in found]
+def collect_request(plan: Plan, collector: SigningKey) -> bytes:
+    """Run by the collector: the request that closes a plan and asks for its noised shares."""
+    return sign(COLLECT_DOMAIN, encode(pb.CollectRequest(plan_hash=plan.hash)), collector)
 
 
 def job_digest(body: bytes) -> bytes:
@@ -249,31 +224,35 @@ def job_digest(body: bytes) -> bytes:
     return hashlib.sha256(body).digest()
 
 
-def _share_info(plan: Plan, role: Aggregator, view: int, collector: SealPublicKey) -> bytes:
-    """HPKE's `info`, in the form of a batch's; both roles are six letters."""
-    return SHARE_DOMAIN + role.encode("ascii") + collector.id + plan.hash + view.to_bytes(4, "big")
+def _head_to_pb(head: Head | None) -> pb.LedgerHead | None:
+    return None if head is None else pb.LedgerHead(seq=head.seq, digest=head.digest)
 
 
-def _share_signed(plan: Plan, view: int, sealed: bytes) -> bytes:
-    return plan.hash + view.to_bytes(4, "big") + sealed
+def _head_from_pb(message: pb.LedgerHead) -> Head:
+    if message.seq >= 2**63:  # SQLite's integers end there
+        raise MessageMalformed(f"a ledger of {message.seq} entries")
+    return Head(message.seq, require_length("head of a ledger", message.digest, DIGEST_BYTES))
 
 
-def _require(what: str, data: bytes, need: int) -> bytes:
+def require_length(what: str, data: bytes, need: int) -> bytes:
+    """The same bytes, if there are so many. Raises MessageMalformed."""
     if len(data) != need:
         raise MessageMalformed(f"{what}: {len(data):,} bytes, need {need:,}")
     return data
 
 
-def _encode(message: Message) -> bytes:
+def encode(message: Message) -> bytes:
+    """The canonical encoding."""
     return message.SerializeToString(deterministic=True)
 
 
-def _decode(kind: type[_M], data: bytes) -> _M:
+def decode(kind: type[_M], data: bytes) -> _M:
+    """Parse what is canonical. Raises MessageMalformed."""
     try:
         message = kind.FromString(data)
     except DecodeError:
         raise MessageMalformed(f"the bytes of a {kind.DESCRIPTOR.name} are not protobuf") from None
     message.DiscardUnknownFields()
-    if _encode(message) != data:
+    if encode(message) != data:
         raise MessageMalformed(f"the bytes of a {kind.DESCRIPTOR.name} are not canonical")
     return message

@@ -1,14 +1,14 @@
-"""What leader and helper have in common: plans, sums, commitments, budget and noise, over one storage.
+"""What leader and helper have in common: plans, sums and commitments, over one storage and one ledger.
 
 No network and no clock of its own. An aggregator believes nothing that it can derive: Δ, σ and the basis follow from the
-view in the plan, the number of reports from the ids that it took itself.
+view in the plan, the number of reports from the ids that it took itself. How a plan is charged and opened: opening.py.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
@@ -20,35 +20,23 @@ import numpy.typing as npt
 from crypto.noise import Noise, NoiseSource
 from crypto.sharing import Accumulator, HelperSeeds, LeaderShares
 from crypto.signing import VerifyKey
-from featurestore.times import DAY_US
-from featurestore.wire import definition_hash
-from federation.errors import NoiseRefused, PlanInvalid
+from federation.errors import LedgerRefusal, NoiseRefused, PlanInvalid
 from federation.keys import RoleKeys
+from federation.ledger import Ledger
+from federation.ledger_state import Budget
 from federation.parties import Aggregator, PublicKeys, Roster
 from federation.plan import Plan
-from federation.protocol import Closed, Commitment, HelperHalf, LeaderHalf
+from federation.protocol import Commitment, HelperHalf, LeaderHalf
 from federation.signed_plan import require_own_keys, verify_plan
 
-from .errors import (
-    AfterDeadline,
-    AlreadyCollected,
-    BudgetExceeded,
-    NotCommitted,
-    PaneCollected,
-    PlanTooLarge,
-    PlanUnknown,
-    Stopping,
-)
-from .messages import COLLECT_DOMAIN, SealedShare, Signed, commitment_from_bytes, plan_of
-from .storage import Charge, PlanState, Storage, StoredPlan
+from .errors import AfterDeadline, AlreadyCollected, PlanTooLarge, PlanUnknown, StateBehindLedger, Stopping
+from .storage import PlanState, Storage, StoredPlan
 
 Clock: TypeAlias = Callable[[], int]
 """The wall clock: µs since the epoch."""
 
 MAX_WIRE_COLLECTIONS: Final = 2**17
 """Collections of one plan on the wire: a commitment to so many has 5 MiB."""
-
-
 NOISE_PART: Final = 2**14
 """Samples that are drawn in one go: a third of a second."""
 
@@ -60,14 +48,14 @@ class Settings:
     Attributes:
         coordinator: whose plans this aggregator runs.
         roster: its own list of sites, with the most clients of each.
-        budget_micro_rho: what all views together may cost a client-day, in millionths of ρ.
+        budget: what a client-day may cost, over all views and of single ones.
         allow_no_noise: for tests and labs only.
         peer: the other aggregator's keys, if they are pinned here too.
     """
 
     coordinator: VerifyKey
     roster: Roster
-    budget_micro_rho: int
+    budget: Budget
     allow_no_noise: bool = False
     peer: PublicKeys | None = None
 
@@ -86,13 +74,18 @@ class Party:
     """An aggregator of either role.
 
     Args:
+        ledger: what this role has charged and opened, in a file that outlives the storage.
         noise: where its noise comes from; it is not asked for plans without noise.
     """
 
     role: Aggregator
+    peer: Aggregator
+    """The other role."""
 
-    def __init__(self, keys: RoleKeys, settings: Settings, storage: Storage, clock: Clock, noise: NoiseSource) -> None:
-        self.keys, self.settings, self.storage, self.noise = keys, settings, storage, noise
+    def __init__(
+        self, keys: RoleKeys, settings: Settings, storage: Storage, ledger: Ledger, clock: Clock, noise: NoiseSource
+    ) -> None:
+        self.keys, self.settings, self.storage, self.ledger, self.noise = keys, settings, storage, ledger, noise
         self._clock = clock
         self._plans: dict[bytes, Plan] = {}
         self._noising = threading.Lock()
@@ -102,8 +95,8 @@ class Party:
         """Take part in a plan from now on; a repeat changes nothing. Returns the plan's hash.
 
         Raises:
-            PlanInvalid, ReportTooLong, SignatureInvalid, PlanTooLarge, NoiseRefused, AfterDeadline, PaneCollected,
-            BudgetExceeded.
+            PlanInvalid, ReportTooLong, SignatureInvalid, PlanTooLarge, NoiseRefused, AfterDeadline, StateBehindLedger.
+            LedgerRefusal: by what was charged until now; the charge itself comes when the plan is closed.
         """
         plan = verify_plan(signed, self.settings.coordinator)
         self._require_terms(plan)
@@ -111,16 +104,21 @@ class Party:
             deadline_us = _deadline_of(plan)
             if self._clock() >= deadline_us:
                 raise AfterDeadline(deadline_us)
-            self._require_new_panes(plan)
-            self._unpaid(plan)
+            self._require_never_opened(plan)
+            self._require_affordable(plan)
             self.storage.add_plan(plan.hash, signed, deadline_us)
             self.storage.forget_reports(self._clock())
         self._plans[plan.hash] = plan
         return plan.hash
 
     def stop(self) -> None:
-        """Draw no more noise: what is under way ends with Stopping, with nothing charged."""
+        """Draw no more noise: what is under way ends with Stopping, with nothing opened."""
         self._stopped.set()
+
+    def close(self) -> None:
+        """Let go of the files; what was committed stays."""
+        self.storage.close()
+        self.ledger.close()
 
     def status(self, plan_hash: bytes = b"") -> list[PlanStatus]:
         """The state of one plan, or of all. Raises PlanUnknown."""
@@ -134,11 +132,24 @@ class Party:
         """This aggregator is in the plan, with its own keys, and may run it on its settings."""
         require_own_keys(plan, self.role, self.keys.public)
         if self.settings.peer is not None:
-            require_own_keys(plan, "helper" if self.role == "leader" else "leader", self.settings.peer)
+            require_own_keys(plan, self.peer, self.settings.peer)
         if plan.noise == "none" and not self.settings.allow_no_noise:
             raise NoiseRefused(f"the plan says noise off; the {self.role}'s own setting does not allow it")
         if plan.offsets[-1] > MAX_WIRE_COLLECTIONS:
             raise PlanTooLarge(plan.offsets[-1], MAX_WIRE_COLLECTIONS)
+
+    def _require_affordable(self, plan: Plan) -> None:
+        """The ledger allows the plan, so far. A refusal is recorded; nothing is charged."""
+        try:
+            self.ledger.check(plan, self.settings.budget)
+        except LedgerRefusal as refusal:
+            self.ledger.refuse(plan, refusal)
+            raise
+
+    def _require_never_opened(self, plan: Plan) -> None:
+        """The ledger knows of no opening of a plan that the storage has not opened. Raises StateBehindLedger."""
+        if plan.hash in self.ledger.state.done:
+            raise StateBehindLedger(str(self.storage.path), plan.hash)
 
     def _opened(self, plan_hash: bytes) -> tuple[StoredPlan, Plan]:
         """A plan that was opened here, as stored and as parsed. Raises PlanUnknown."""
@@ -185,71 +196,9 @@ class Party:
             digests[collection] = digest.digest()
         return Commitment(tuple(counts), tuple(digests))
 
-    def _asked_by_collector(self, data: bytes) -> tuple[StoredPlan, Plan]:
-        """The plan that a request to collect is about, signed by its collector."""
-        signed = Signed.from_bytes(data)
-        stored, plan = self._opened(plan_of(signed))
-        if plan.wire is None:  # not of a plan that was opened here
-            raise PlanUnknown(plan.hash)
-        signed.verify(COLLECT_DOMAIN, plan.wire.collector.sign)
-        return stored, plan
-
-    def _noised(self, plan: Plan) -> list[SealedShare]:
-        """Decide what may be opened, charge it, add noise and store the result: once. A repeat gives the same bytes.
-
-        Raises:
-            NotCommitted, NoiseRefused, PaneCollected, BudgetExceeded, Stopping; ReportRefused: a sum could pass half the field.
-        """
-        with self._noising:
-            stored, _ = self._opened(plan.hash)
-            if stored.state == "collected":
-                return self.storage.noised(stored.number)
-            if stored.own is None or stored.other is None or plan.wire is None:
-                raise NotCommitted(plan.hash)
-            self._require_terms(plan)
-            self._require_new_panes(plan)  # here and in the transaction: no noise is drawn in vain
-            self._unpaid(plan)
-            sums = tuple(
-                Accumulator.from_values(self.storage.sums(stored.number, collections, planned.layout.length))
-                for planned, collections in zip(plan.views, _collections(plan), strict=True)
-            )
-            closed = Closed(self.role, plan, sums, commitment_from_bytes(plan, stored.own))
-            source = None if plan.noise == "none" else _Stoppable(self.noise, self._stopped)
-            shares = closed.noise(commitment_from_bytes(plan, stored.other), source)
-            sealed = [
-                SealedShare.make(plan, view, shares, plan.wire.collector.seal, self.keys.sign)
-                for view in range(len(plan.views))
-            ]
-            with self.storage.transaction():
-                self._require_new_panes(plan)
-                self.storage.add_charges(self._unpaid(plan), self._clock())
-                self.storage.add_noised(stored.number, sealed, _panes(plan))
-            return sealed
-
-    def _require_new_panes(self, plan: Plan) -> None:
-        for planned in plan.views:
-            pane = self.storage.collected_pane(definition_hash(planned.view), planned.pane_starts)
-            if pane is not None:
-                raise PaneCollected(planned.view.name, pane)
-
-    def _unpaid(self, plan: Plan) -> list[Charge]:
-        """What this plan costs beyond what was charged, if the budget of every day covers it. Raises BudgetExceeded."""
-        wanted = _charges(plan)
-        before = self.storage.charged(np.unique([charge.day for charge in wanted]))
-        paid = {(charge.view, charge.definition, charge.sigma, charge.day) for charge in before}
-        left: dict[int, int] = {}
-        for charge in before:
-            left[charge.day] = left.get(charge.day, self.settings.budget_micro_rho) - charge.micro_rho
-        unpaid = []
-        for charge in wanted:
-            if (charge.view, charge.definition, charge.sigma, charge.day) in paid:
-                continue
-            have = left.get(charge.day, self.settings.budget_micro_rho)
-            if charge.micro_rho > have:
-                raise BudgetExceeded(charge.view, charge.day, have, charge.micro_rho)
-            left[charge.day] = have - charge.micro_rho
-            unpaid.append(charge)
-        return unpaid
+    def _noise_source(self, plan: Plan) -> NoiseSource | None:
+        """Where this plan's noise comes from: none where it says noise off, which `_require_terms` has allowed."""
+        return None if plan.noise == "none" else _Stoppable(self.noise, self._stopped)
 
 
 class _Stoppable:
@@ -261,11 +210,18 @@ class _Stoppable:
 
     def discrete_gaussian(self, sigma_sq: Fraction, size: int) -> Noise:
         """Draw int64[size]. Raises Stopping, and as the source."""
+        return self._drawn(lambda part: self._source.discrete_gaussian(sigma_sq, part), size)
+
+    def discrete_laplace(self, scale: Fraction, size: int) -> Noise:
+        """Draw int64[size]. Raises Stopping, and as the source."""
+        return self._drawn(lambda part: self._source.discrete_laplace(scale, part), size)
+
+    def _drawn(self, draw: Callable[[int], Noise], size: int) -> Noise:
         parts = [np.empty(0, np.int64)]
         for at in range(0, size, NOISE_PART):
             if self._stopped.is_set():
-                raise Stopping("this aggregator is stopping; nothing was charged: ask again when it is back")
-            parts.append(self._source.discrete_gaussian(sigma_sq, min(NOISE_PART, size - at)))
+                raise Stopping("this aggregator is stopping; nothing was opened: ask again when it is back")
+            parts.append(draw(min(NOISE_PART, size - at)))
         return np.concatenate(parts)
 
 
@@ -285,28 +241,3 @@ def _deadline_of(plan: Plan) -> int:
     if plan.wire is None:
         raise PlanInvalid("a plan on the wire names its deadline")
     return plan.wire.deadline_us
-
-
-def _collections(plan: Plan) -> Iterator[npt.NDArray[np.uint32]]:
-    """The collection indices of each view."""
-    for first, last in zip(plan.offsets, plan.offsets[1:], strict=False):
-        yield np.arange(first, last, dtype=np.uint32)
-
-
-def _panes(plan: Plan) -> Iterator[tuple[bytes, int]]:
-    for planned in plan.views:
-        definition = definition_hash(planned.view)
-        for pane in planned.pane_starts.tolist():
-            yield definition, pane
-
-
-def _charges(plan: Plan) -> list[Charge]:
-    """What the plan costs: every view once a day, whether or not there are events (DESIGN §4)."""
-    charges: list[Charge] = []
-    for planned in plan.views:
-        name, layout, definition = planned.view.name, planned.layout, definition_hash(planned.view)
-        scales = ";".join(f"{group.delta2_sq}/{group.micro_rho}" for group in layout.groups)
-        sigma = "none" if plan.noise == "none" else scales
-        days = np.unique(planned.pane_starts // DAY_US).tolist()
-        charges += [Charge(name, definition, sigma, day, layout.micro_rho) for day in days]
-    return charges

@@ -9,6 +9,7 @@ from crypto import errors as crypto
 from crypto.errors import CryptoError
 from federation import errors as federation
 from federation.errors import FederationError
+from federation.refusal_codes import RefusalCode
 
 from . import aggregator_pb2 as pb
 from . import errors as own
@@ -21,8 +22,14 @@ REASONS: Final[dict[type[Exception], str]] = {
     federation.NoiseRefused: "NOISE_REFUSED",
     own.PlanUnknown: "PLAN_UNKNOWN",
     own.PlanTooLarge: "PLAN_TOO_LARGE",
-    own.PaneCollected: "PANE_COLLECTED",
-    own.BudgetExceeded: "BUDGET_EXCEEDED",
+    # of a ledger, in its own words
+    federation.PaneTaken: RefusalCode.PANE_ALREADY_REPORTED.value,
+    federation.AlreadyDone: RefusalCode.PANE_ALREADY_REPORTED.value,
+    federation.ViewOverlap: RefusalCode.VIEW_OVERLAP.value,
+    federation.DayBudgetSpent: RefusalCode.DAY_BUDGET_SPENT.value,
+    federation.ClockWentBack: RefusalCode.CLOCK_SKEW.value,
+    federation.LedgerBroken: RefusalCode.LEDGER_BROKEN.value,
+    own.StateBehindLedger: RefusalCode.LEDGER_BROKEN.value,
     # of a batch
     federation.BatchMalformed: "BATCH_MALFORMED",
     federation.BatchTooLarge: "BATCH_TOO_LARGE",
@@ -44,7 +51,6 @@ REASONS: Final[dict[type[Exception], str]] = {
     own.CommitmentConflict: "COMMITMENT_CONFLICT",
     own.NotCommitted: "NOT_COMMITTED",
     own.HelperUnavailable: "HELPER_UNAVAILABLE",
-    own.HelperRefused: "HELPER_REFUSED",
     own.Stopping: "STOPPING",
 }
 INTERNAL: Final = "INTERNAL"
@@ -55,29 +61,37 @@ Expected = (AggregatorError, FederationError, CryptoError)
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why something was not done."""
+    """Why something was not done.
+
+    Attributes:
+        view: the name of a view, where the reason is that view's.
+    """
 
     reason: str
     text: str
     numbers: dict[str, int]
+    view: str = ""
 
     def to_message(self) -> pb.Refusal:
         """As protobuf."""
         numbers = [pb.Number(name=name, value=value) for name, value in sorted(self.numbers.items())]
-        return pb.Refusal(reason=self.reason, text=self.text, numbers=numbers)
+        return pb.Refusal(reason=self.reason, text=self.text, numbers=numbers, view=self.view)
 
     @classmethod
     def from_message(cls, message: pb.Refusal) -> Refusal:
         """From protobuf."""
-        return cls(message.reason, message.text, {number.name: number.value for number in message.numbers})
+        numbers = {number.name: number.value for number in message.numbers}
+        return cls(message.reason, message.text, numbers, message.view)
 
 
 def refusal_of(error: Exception) -> Refusal:
     """The refusal that an error stands for. An unexpected one tells nothing about itself."""
+    if isinstance(error, own.HelperRefused):
+        error = error.refused
     if isinstance(error, own.Refused):  # the other aggregator's, passed on
-        return Refusal(error.reason, f"the {error.role} refuses: {error.text}", error.numbers)
+        return Refusal(error.reason, f"the {error.role} refuses: {error.text}", error.numbers, error.view)
     for kind in type(error).__mro__:
         if kind in REASONS:
             numbers = {name: value for name, value in vars(error).items() if type(value) is int}
-            return Refusal(REASONS[kind], str(error), numbers)
+            return Refusal(REASONS[kind], str(error), numbers, getattr(error, "view", ""))
     return Refusal(INTERNAL, "an internal error; the log of the service has it", {})

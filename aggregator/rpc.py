@@ -41,16 +41,18 @@ _CODES: Final = {
     "STOPPING": grpc.StatusCode.UNAVAILABLE,
     "PLAN_UNKNOWN": grpc.StatusCode.NOT_FOUND,
     "JOB_CONFLICT": grpc.StatusCode.ALREADY_EXISTS,
-    "PANE_COLLECTED": grpc.StatusCode.ALREADY_EXISTS,
+    "PANE_ALREADY_REPORTED": grpc.StatusCode.ALREADY_EXISTS,
+    "VIEW_OVERLAP": grpc.StatusCode.ALREADY_EXISTS,
     "UNKNOWN_SITE": grpc.StatusCode.PERMISSION_DENIED,
     "SIGNATURE_INVALID": grpc.StatusCode.PERMISSION_DENIED,
-    "BUDGET_EXCEEDED": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "DAY_BUDGET_SPENT": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "ROSTER_EXCEEDED": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "COLLECTED": grpc.StatusCode.FAILED_PRECONDITION,
     "AFTER_DEADLINE": grpc.StatusCode.FAILED_PRECONDITION,
     "NOT_COMMITTED": grpc.StatusCode.FAILED_PRECONDITION,
     "NOISE_REFUSED": grpc.StatusCode.FAILED_PRECONDITION,
-    "HELPER_REFUSED": grpc.StatusCode.FAILED_PRECONDITION,
+    "CLOCK_SKEW": grpc.StatusCode.FAILED_PRECONDITION,
+    "LEDGER_BROKEN": grpc.StatusCode.DATA_LOSS,
 }
 
 
@@ -71,7 +73,7 @@ def error_of(failure: grpc.RpcError, role: str, address: str) -> AggregatorError
                 break
             if refusal.reason == REASONS[Stopping]:
                 return Unreachable(role, address)
-            return Refused(role, refusal.reason, refusal.text, refusal.numbers)
+            return Refused(role, refusal.reason, refusal.text, refusal.numbers, refusal.view)
     if failure.code() in _AWAY:
         return Unreachable(role, address)
     return Refused(role, failure.code().name, failure.details() or "", {})

@@ -22,10 +22,10 @@ from . import aggregator_pb2_grpc as pb_grpc
 from .errors import AddressUnusable
 from .helper import Helper
 from .leader import Leader
-from .messages import SealedShare, shares_to_parts
 from .party import Party
 from .refusals import INTERNAL, Expected, refusal_of
 from .rpc import PART_BYTES, REFUSAL_KEY, SERVER_OPTIONS, code_of
+from .sealed_share import SealedShare, shares_to_parts
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +87,9 @@ class HelperServicer(_Servicer, pb_grpc.HelperServicer):
     def Commit(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
         return _answer(context, lambda: pb.Signed.FromString(self._helper.commit(_bytes_of(request))))
 
+    def Witness(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
+        return _answer(context, lambda: pb.Signed.FromString(self._helper.witness(_bytes_of(request))))
+
 
 class Service:
     """One role, listening. Made by `serve`."""
@@ -96,10 +99,10 @@ class Service:
         self._server = server
 
     def stop(self, grace_s: float = STOP_S) -> None:
-        """Take no more calls, end those that run, close the storage. What was committed stays."""
+        """Take no more calls, end those that run, close the files. What was committed stays."""
         self.party.stop()
         self._server.stop(grace_s).wait()
-        self.party.storage.close()
+        self.party.close()
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; for the main thread of a process."""

@@ -10,43 +10,38 @@ touches are read and written, so memory is bounded by a batch and a view, never 
     reports   report ids; each counts once
     sites     reports of a site in a collection, against its roster maximum
     sums      this aggregator's share of the sum of a collection. Secret; deleted when its noised share is stored
-    noised    the noised shares, sealed to the collector: the only bytes that a collect sends, now or later
-    panes     (definition, pane) that were collected in any plan: never again
-    charges   the privacy ledger of this aggregator: (view, definition, σ, day) once
+    noised    the noised shares, sealed to the collector, with their statements: all that a collect sends, now or later
+
+What a plan costs, and which panes were taken, is not kept here: the ledger (federation/ledger.py) is a file of its own,
+which outlives this one and notices if it is rolled back.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from crypto import field as field64
-from federation.parties import Aggregator
 from federation.protocol import REPORT_ID_BYTES
 
-from .errors import StorageUnusable
-from .messages import SealedShare
+from .role_file import RoleFile
+from .sealed_share import SealedShare
 
-PlanState = Literal["open", "closed", "collected"]
+PlanState = Literal["open", "closed", "noised", "witnessed"]
+"""`open` takes reports; `closed` is charged and committed; `noised` has its shares stored; `witnessed` may send them."""
 
-_VERSION: Final = 1
-_APPLICATION: Final = 0x436F7665  # "Cove"
-_BUSY_S: Final = 30.0
+_VERSION: Final = 2
 _IDS_A_QUERY: Final = 1_000
 _SCHEMA: Final = """
 CREATE TABLE role (name TEXT NOT NULL);
 CREATE TABLE plans (
     plan INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, signed BLOB NOT NULL, deadline_us INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'collected')), own BLOB, other BLOB
+    state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'noised', 'witnessed')), own BLOB, other BLOB
 );
 CREATE TABLE pending (
     place INTEGER PRIMARY KEY AUTOINCREMENT, plan INTEGER NOT NULL REFERENCES plans, job BLOB NOT NULL,
@@ -69,17 +64,9 @@ CREATE TABLE sums (
     UNIQUE (plan, collection)
 );
 CREATE TABLE noised (
-    plan INTEGER NOT NULL REFERENCES plans, view INTEGER NOT NULL, sealed BLOB NOT NULL, signature BLOB NOT NULL,
+    plan INTEGER NOT NULL REFERENCES plans, view INTEGER NOT NULL, sealed BLOB NOT NULL, statement BLOB NOT NULL,
     PRIMARY KEY (plan, view)
 );
-CREATE TABLE panes (
-    definition BLOB NOT NULL, pane_start INTEGER NOT NULL, plan INTEGER NOT NULL REFERENCES plans,
-    PRIMARY KEY (definition, pane_start)
-) WITHOUT ROWID;
-CREATE TABLE charges (
-    view TEXT NOT NULL, definition BLOB NOT NULL, sigma TEXT NOT NULL, day INTEGER NOT NULL, micro_rho INTEGER NOT NULL,
-    charged_us INTEGER NOT NULL, PRIMARY KEY (day, view, definition, sigma)
-) WITHOUT ROWID;
 """
 
 
@@ -112,106 +99,15 @@ class Pending:
     batch: bytes = field(repr=False)
 
 
-@dataclass(frozen=True)
-class Charge:
-    """What a view costs on one day, in one scale of noise."""
-
-    view: str
-    definition: bytes
-    sigma: str
-    day: int
-    micro_rho: int
-
-
-class Storage:
-    """One aggregator's file. Threads may share it: statements and transactions take a lock.
+class Storage(RoleFile):
+    """One aggregator's file. Threads may share it.
 
     Raises:
         StorageUnusable: the file is something else, or the other role's.
     """
 
-    synchronous: ClassVar[Literal["FULL", "OFF"]] = "FULL"
-    """OFF is for tests that crash the process and not the machine."""
-
-    def __init__(self, path: Path, role: Aggregator) -> None:
-        self.path = path
-        self._lock = threading.RLock()
-        try:
-            path.touch(mode=0o600)  # it holds shares; SQLite gives its other files the same mode
-            self._connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-        except (OSError, sqlite3.OperationalError) as error:
-            raise StorageUnusable(f"{path} cannot be opened: {error}") from None
-        try:
-            self._open(role)
-        except sqlite3.DatabaseError as error:
-            self._connection.close()
-            raise StorageUnusable(f"{path} cannot be read as the storage of an aggregator: {error}") from None
-        except BaseException:
-            self._connection.close()
-            raise
-
-    def _open(self, role: Aggregator) -> None:
-        empty = not self.one("SELECT 1 FROM sqlite_master")
-        if not empty and self.one("PRAGMA application_id") != (_APPLICATION,):
-            raise StorageUnusable(f"{self.path} is no storage of an aggregator")
-        for pragma in (
-            "journal_mode=WAL",
-            f"synchronous={self.synchronous}",
-            "foreign_keys=ON",
-            "wal_autocheckpoint=4000",
-        ):
-            self._connection.execute(f"PRAGMA {pragma}")
-        with self.transaction():
-            if empty and not self.one("SELECT 1 FROM sqlite_master"):
-                for statement in _SCHEMA.split(";"):
-                    self.run(statement)
-                self.run("INSERT INTO role VALUES (?)", role)
-                self.run(f"PRAGMA application_id={_APPLICATION}")
-                self.run(f"PRAGMA user_version={_VERSION}")
-            elif self.one("PRAGMA user_version") != (_VERSION,):
-                raise StorageUnusable(f"{self.path} was written by another version")
-        if (found := self.one("SELECT name FROM role")) != (role,):
-            raise StorageUnusable(f"{self.path} belongs to the {found[0] if found else 'nobody'}, not to the {role}")
-
-    def close(self) -> None:
-        """Close the file; what was committed stays."""
-        with self._lock:
-            self._connection.close()
-
-    # statements: everything goes through these three, which is where tests kill the process
-
-    def run(self, sql: str, *values: Any) -> int:
-        """One statement; the number of rows that it changed."""
-        with self._lock:
-            return self._connection.execute(sql, values).rowcount
-
-    def run_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """One statement for each of the rows."""
-        with self._lock:
-            self._connection.executemany(sql, rows)
-
-    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
-        with self._lock:
-            return self._connection.execute(sql, values).fetchall()
-
-    def one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
-        """The first row of a query."""
-        found = self.rows(sql, *values)
-        return found[0] if found else None
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All of it on disk, or nothing. Not nested."""
-        with self._lock:
-            self.run("BEGIN IMMEDIATE")
-            try:
-                yield
-                self.run("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.rollback()
-                raise
+    schema = _SCHEMA
+    version = _VERSION
 
     # plans
 
@@ -359,42 +255,25 @@ class Storage:
 
     # what is opened
 
-    def collected_pane(self, definition: bytes, pane_starts: npt.NDArray[np.int64]) -> int | None:
-        """The first of these panes that was collected in any plan."""
-        query = (
-            "SELECT min(pane_start) FROM panes WHERE definition = ? AND pane_start IN (SELECT value FROM json_each(?))"
-        )
-        found = self.one(query, definition, json.dumps(pane_starts.tolist()))
-        return found[0] if found else None
-
-    def charged(self, days: npt.NDArray[np.int64]) -> list[Charge]:
-        """What was charged on these days."""
-        query = (
-            "SELECT view, definition, sigma, day, micro_rho FROM charges WHERE day IN (SELECT value FROM json_each(?))"
-        )
-        return [Charge(*found) for found in self.rows(query, json.dumps(days.tolist()))]
-
-    def add_charges(self, charges: Sequence[Charge], now_us: int) -> None:
-        """Charge; they must be new."""
-        rows = ((c.view, c.definition, c.sigma, c.day, c.micro_rho, now_us) for c in charges)
-        self.run_many("INSERT INTO charges VALUES (?, ?, ?, ?, ?, ?)", rows)
-
     def noised(self, plan: int) -> list[SealedShare]:
-        """The noised shares of a plan's views, in order; none before it is collected."""
-        found = self.rows("SELECT sealed, signature FROM noised WHERE plan = ? ORDER BY view", plan)
+        """The noised shares of a plan's views, in order; none before there is noise."""
+        found = self.rows("SELECT sealed, statement FROM noised WHERE plan = ? ORDER BY view", plan)
         return [SealedShare(*row) for row in found]
 
-    def add_noised(self, plan: int, shares: Sequence[SealedShare], panes: Iterable[tuple[bytes, int]]) -> None:
-        """Store what will be sent, close its panes for good, and forget the shares without noise."""
-        rows = ((plan, view, share.sealed, share.signature) for view, share in enumerate(shares))
+    def add_noised(self, plan: int, shares: Sequence[SealedShare]) -> None:
+        """Store what will be sent, for good, and forget the shares without noise."""
+        rows = ((plan, view, share.sealed, share.statement) for view, share in enumerate(shares))
         self.run_many("INSERT INTO noised VALUES (?, ?, ?, ?)", rows)
-        self.run_many("INSERT INTO panes VALUES (?, ?, ?)", ((definition, pane, plan) for definition, pane in panes))
         self.run("DELETE FROM sums WHERE plan = ?", plan)
-        self.run("UPDATE plans SET state = 'collected' WHERE plan = ?", plan)
+        self.run("UPDATE plans SET state = 'noised' WHERE plan = ?", plan)
+
+    def set_witnessed(self, plan: int) -> None:
+        """The other aggregator knows of this opening: its shares may be sent."""
+        self.run("UPDATE plans SET state = 'witnessed' WHERE plan = ? AND state = 'noised'", plan)
 
     def forget_reports(self, before_us: int) -> None:
-        """Drop the ids of collected plans whose deadline was before: no report of theirs can come any more."""
-        plans = "SELECT plan FROM plans WHERE state = 'collected' AND deadline_us < ?"
+        """Drop the ids of plans with noise whose deadline was before: no report of theirs can come any more."""
+        plans = "SELECT plan FROM plans WHERE state IN ('noised', 'witnessed') AND deadline_us < ?"
         for table in ("reports", "sites"):
             self.run(f"DELETE FROM {table} WHERE plan IN ({plans})", before_us)
 

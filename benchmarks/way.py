@@ -27,6 +27,7 @@ from edge_client.compute import compute
 from edge_client.events import make_events
 from featurestore.layout import layout_of
 from federation.batch import HEADER_REPORT_BYTES
+from federation.ledger_state import Budget
 from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 
 DAYS = 60
@@ -102,6 +103,8 @@ def main() -> None:
             sites=1,
             noise="full",
             min_clients=None,
+            participation=None,
+            budget=Budget(100_000),
             days=(FIRST_US // 86_400_000_000, FIRST_US // 86_400_000_000 + DAYS),
             clock=lambda: time.time_ns() // 1_000,
             progress=progress,

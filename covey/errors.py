@@ -21,8 +21,28 @@ class UsageError(CoveyError):
     """Options that do not fit together, or something that does not exist yet; names the mend."""
 
 
+class NotThere(CoveyError):
+    """A file, a ledger or a release that was asked for and does not exist."""
+
+
+class ProjectMissing(NotThere):
+    """No covey.toml where a project should be."""
+
+    def __init__(self, path: str, folder: str) -> None:
+        self.path = path
+        super().__init__(f"no {path}; `covey init {folder}` makes a project")
+
+
 class ViewsFileError(CoveyError):
     """A VIEWS.py that cannot be read: a syntax error, an error inside it, or no FeatureView at module level."""
+
+
+class OverBudget(CoveyError):
+    """A run that would cost a client-day more than the store's budget leaves; nothing was computed. Names the mend."""
+
+
+class VerificationUnsuccessful(CoveyError):
+    """At least one release did not pass; names how many, and the first."""
 
 
 class RunFailed(CoveyError):
@@ -43,17 +63,17 @@ def exit_code(error: BaseException) -> int | None:
     from crypto.errors import CryptoError
     from edge_client.errors import EdgeError
     from featurestore import errors as store
-    from federation.errors import FederationError, NoiseRefused
+    from federation.errors import FederationError, KeyFileExists, KeyFileMissing, LedgerRefusal, NoiseRefused
     from simulations.errors import DataMissing, SimulationError
 
     match error:
-        case store.NotFoundError() | DataMissing():
+        case store.NotFoundError() | DataMissing() | KeyFileMissing() | NotThere():
             return NOT_FOUND
-        case store.ViewChanged() | store.ReleaseRefused() | NoiseRefused():
+        case store.ViewChanged() | store.ReleaseRefused() | NoiseRefused() | LedgerRefusal() | OverBudget():
             return REFUSED
-        case store.DefinitionError() | store.ExpressionError() | store.BadReference():
+        case store.DefinitionError() | store.ExpressionError() | store.BadReference() | KeyFileExists():
             return USAGE
-        case RunFailed():
+        case RunFailed() | VerificationUnsuccessful():
             return FAILURE
         case CoveyError() | EdgeError() | SimulationError():
             return USAGE

@@ -1,64 +1,119 @@
-"""`covey explain`: what a view costs and how well it will be known, before anything is collected."""
+"""`covey explain`, the privacy label: what views cost and how well they will be known, before anything is collected."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from crypto.xof import SEED_BYTES
-from featurestore.definitions import FeatureView, derivation
+from featurestore.definitions import FeatureView, Mechanism, derivation
 from featurestore.errors import DefinitionError
-from featurestore.features import Count, Feature, Rate
-from featurestore.layout import NOISERS, Layout, layout_of
-from featurestore.values import Status, decode
-from federation.accountant import epsilon
+from featurestore.features import Count, Feature, Histogram, Mean, Rate
+from featurestore.layout import NOISERS, Group, Layout, layout_of
+from featurestore.values import Decoded, decode, value_is_there
+from federation.accountant import Cost, cost_of_day
 from federation.protocol import REPORT_ID_BYTES
+
+from .project import DEFAULT_BUDGET
 
 CLIENTS: Final = (50, 1_000, 10_000)
 """How many clients are imagined behind one join key, each with one event, where errors are foretold."""
+ENOUGH: Final = np.array([round(a * 10**k / 10) for k in range(9) for a in range(10, 100)], dtype=np.int64)
+"""Numbers of clients of two digits, 1 to 990 million, among which the least that is enough is looked for."""
+DAYS: Final = 30
 ELEMENT_BYTES: Final = 8
+UNIT: Final = "one client in one UTC day"
+NEIGHBOURS: Final = "all events of that client-day, set against none; who is enrolled is public"
+OUTSIDE_CLAIM: Final = {"active": ("activity",), "all": ()}
+"""What others see beyond the claim, by the plan's participation."""
 
 
 @dataclass(frozen=True)
 class ExpectedError:
-    """Standard error due to noise of one feature of one pane, with n clients; None where the noise would drown it."""
+    """What noise does to one feature of one pane with n clients.
+
+    Attributes:
+        se: standard error due to noise; None where the value would be null.
+        drowned: the value would be null, or is a count below three times its standard error.
+    """
 
     clients: int
     se: float | None
+    drowned: bool
 
 
 @dataclass(frozen=True)
 class FeatureExplained:
-    """One feature: what it occupies, and its expected errors. `derived_from` names the histogram it is read off."""
+    """One feature: what it occupies, and its expected errors.
+
+    Attributes:
+        derived_from: the histogram that it is read off.
+        enough_clients: about the least number of clients of a key and pane that noise does not drown; None: too many.
+        other_way: the errors with slots of its own instead, or the other way round, where there are both ways.
+    """
 
     feature: str
     kind: str
     slots_per_key: int
     derived_from: str | None
     expected: tuple[ExpectedError, ...]
+    enough_clients: int | None
     other_way: tuple[ExpectedError, ...] | None
 
 
 @dataclass(frozen=True)
 class GroupExplained:
-    """One noise group; sigma is one aggregator's, opened_sigma both aggregators'."""
+    """One noise group.
+
+    Attributes:
+        sensitivity: Δ₂ (Gaussian) or Δ₁ (Laplace) of a client-day.
+        scale: σ or b of one aggregator's noise.
+        opened_se: standard error of an opened sum, of both.
+    """
 
     feature: str
     group: str
     slots_per_key: int
     bits: int
     sensitivity: float
+    delta1: int
+    delta2_sq: int
+    micro_epsilon: int
     micro_rho: int
-    sigma: float
-    opened_sigma: float
+    scale: float
+    opened_se: float
+
+
+@dataclass(frozen=True)
+class CostExplained:
+    """What a client-day costs, and 30 of them: as a ledger holds it, and as ε at δ.
+
+    Attributes:
+        pure_epsilon_day, pure_epsilon_30_days: without δ, where all noise is Laplace; else None.
+    """
+
+    micro_rho: int
+    delta: float
+    epsilon_day: float
+    epsilon_30_days: float
+    pure_epsilon_day: float | None
+    pure_epsilon_30_days: float | None
 
 
 @dataclass(frozen=True)
 class ViewExplained:
-    """Everything about a view that follows from its definition."""
+    """Everything about a view that follows from its definition.
+
+    Attributes:
+        asked_rho, asked_epsilon: the price as it was written; one of them is None.
+        held_millionths: that price in whole millionths of ρ (Gaussian) or ε (Laplace).
+        lost_millionths: how much of it the split over the groups left over.
+    """
 
     view: str
     entity: tuple[str, ...]
@@ -71,24 +126,55 @@ class ViewExplained:
     max_cells: int
     max_events_per_cell: int
     min_clients: int
-    rho: float
-    delta: float
-    epsilon_day: float
-    epsilon_30_days: float
     unit: str
-    outside_claim: tuple[str, ...]
+    neighbours: str
+    mechanism: Mechanism
+    noisers: int
+    noise_factor: float
+    asked_rho: float | None
+    asked_epsilon: float | None
+    held_millionths: int
+    lost_millionths: int
+    cost: CostExplained
+    outside_claim: dict[str, tuple[str, ...]]
     groups: tuple[GroupExplained, ...]
     features: tuple[FeatureExplained, ...]
 
+
+@dataclass(frozen=True)
+class Label:
+    """The privacy label of all views of a file: each, and what they cost a client together.
+
+    Attributes:
+        total: of all views, at the smallest δ of them.
+        budget_micro_rho: what a new project allows a client-day.
+    """
+
+    views: tuple[ViewExplained, ...]
+    total: CostExplained
+    budget_micro_rho: int
+
+    @property
+    def over_budget(self) -> int:
+        """Micro-ρ by which the views exceed the budget together; 0 if they do not."""
+        return max(0, self.total.micro_rho - self.budget_micro_rho)
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return asdict(self)
+        return asdict(self) | {"over_budget_micro_rho": self.over_budget}
+
+
+def label_of(views: Sequence[FeatureView]) -> Label:
+    """The privacy label of one or more views."""
+    total = _cost(cost_of_day(map(layout_of, views)), min(view.privacy.delta for view in views))
+    return Label(tuple(explain(view) for view in views), total, DEFAULT_BUDGET.micro_rho)
 
 
 def explain(view: FeatureView) -> ViewExplained:
-    """Slots, bytes, sensitivities, σ, ρ and ε of a view, and the errors to expect."""
-    layout = layout_of(view)
-    micro_rho, delta = layout.micro_rho, view.privacy.delta
+    """Slots, bytes, sensitivities, scales, cost of a view, and the errors to expect."""
+    layout, privacy = layout_of(view), view.privacy
+    pure = layout.micro_epsilon
+    held, charged = (privacy.micro_rho, layout.micro_rho) if pure is None else (privacy.micro_epsilon, pure)
     return ViewExplained(
         view=view.name,
         entity=view.entity.keys,
@@ -100,27 +186,49 @@ def explain(view: FeatureView) -> ViewExplained:
         report_bytes_helper=SEED_BYTES + REPORT_ID_BYTES,
         max_cells=view.bounds.max_cells,
         max_events_per_cell=view.bounds.max_events_per_cell,
-        min_clients=view.privacy.min_clients,
-        rho=micro_rho / 1e6,
-        delta=delta,
-        epsilon_day=epsilon(micro_rho, delta),
-        epsilon_30_days=epsilon(micro_rho, delta, days=30),
-        unit="one client in one UTC day, set against none",
-        outside_claim=("activity",),
-        groups=tuple(
-            GroupExplained(
-                group.feature,
-                group.kind,
-                len(group.slots),
-                max(layout.slots[slot].bits for slot in group.slots),
-                group.delta2_sq**0.5,
-                group.micro_rho,
-                float(group.sigma_sq) ** 0.5,
-                float(group.opened_sigma_sq) ** 0.5,
-            )
-            for group in layout.groups
-        ),
+        min_clients=privacy.min_clients,
+        unit=UNIT,
+        neighbours=NEIGHBOURS,
+        mechanism=privacy.mechanism,
+        noisers=NOISERS,
+        noise_factor=NOISERS**0.5,
+        asked_rho=None if privacy.rho is None else float(privacy.rho),
+        asked_epsilon=None if privacy.epsilon is None else float(privacy.epsilon),
+        held_millionths=held,
+        lost_millionths=held - charged,
+        cost=_cost(cost_of_day([layout]), privacy.delta),
+        outside_claim=dict(OUTSIDE_CLAIM),
+        groups=tuple(_group(layout, group) for group in layout.groups),
         features=tuple(_feature(layout, feature) for feature in view.features),
+    )
+
+
+def _cost(day: Cost, delta: float) -> CostExplained:
+    month = day.over(DAYS)
+    return CostExplained(
+        day.micro_rho,
+        delta,
+        day.epsilon(delta),
+        month.epsilon(delta),
+        None if day.micro_epsilon is None else day.micro_epsilon / 1e6,
+        None if month.micro_epsilon is None else month.micro_epsilon / 1e6,
+    )
+
+
+def _group(layout: Layout, group: Group) -> GroupExplained:
+    gaussian = group.mechanism == "gaussian"
+    return GroupExplained(
+        group.feature,
+        group.kind,
+        len(group.slots),
+        max(layout.slots[slot].bits for slot in group.slots),
+        group.delta2_sq**0.5 if gaussian else group.delta1,
+        group.delta1,
+        group.delta2_sq,
+        group.micro_epsilon,
+        group.micro_rho,
+        float(group.sigma_sq) ** 0.5 if gaussian else float(group.scale),
+        group.opened_variance**0.5,
     )
 
 
@@ -128,14 +236,16 @@ def _feature(layout: Layout, feature: Feature) -> FeatureExplained:
     source = derivation(layout.view, feature)
     other = None
     if source is not None and isinstance(feature, Count | Rate):
-        with suppress(DefinitionError):  # the other way may not fit: too many slots, or too small a part of ρ
+        with suppress(DefinitionError):  # the other way may not fit: too many slots, or too small a part of the price
             other = _expected(*_other_way(layout.view, feature))
+    fine = ENOUGH[~_drowned(feature, *_imagined(layout, feature, ENOUGH))]
     return FeatureExplained(
         feature.name,
         feature.kind,
         0 if feature.derive else sum(len(group.slots) for group in layout.groups_of(feature)),
         source.name if source is not None and feature.derive else None,
         _expected(layout, feature),
+        int(fine[0]) if len(fine) else None,
         other,
     )
 
@@ -155,15 +265,30 @@ def _other_way(view: FeatureView, feature: Count | Rate) -> tuple[Layout, Featur
 
 
 def _expected(layout: Layout, feature: Feature) -> tuple[ExpectedError, ...]:
+    clients, decoded = _imagined(layout, feature, np.array(CLIENTS, dtype=np.int64))
+    there = value_is_there(decoded.status)
+    return tuple(
+        ExpectedError(int(n), float(se) if is_there else None, bool(drowned))
+        for n, se, is_there, drowned in zip(
+            clients, decoded.se, there, _drowned(feature, clients, decoded), strict=True
+        )
+    )
+
+
+def _imagined(
+    layout: Layout, feature: Feature, clients: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], Decoded]:
     """Decode imagined sums: n events of n clients, evenly over a histogram's cells, a Mean mid-range, a Rate of ½."""
-    n = np.array(CLIENTS, dtype=np.int64)
-    sums = np.zeros((len(n), layout.slots_per_key), dtype=np.int64)
+    sums = np.zeros((len(clients), layout.slots_per_key), dtype=np.int64)
     for group in layout.groups:
         if group.kind != "centred_sum":
-            sums[:, list(group.slots)] = n[:, None] // (len(group.slots) if group.kind == "histogram" else 1)
-    base = np.zeros(len(n), dtype=np.uint8)
-    decoded = decode(layout, feature, sums, np.full(len(n), float(NOISERS)), base)
-    return tuple(
-        ExpectedError(int(clients), float(se) if status == Status.OK else None)
-        for clients, se, status in zip(n, decoded.se, decoded.status, strict=True)
-    )
+            sums[:, list(group.slots)] = clients[:, None] // (len(group.slots) if group.kind == "histogram" else 1)
+    base = np.zeros(len(clients), dtype=np.uint8)
+    return clients, decode(layout, feature, sums, np.full(len(clients), float(NOISERS)), base)
+
+
+def _drowned(feature: Feature, clients: npt.NDArray[np.int64], decoded: Decoded) -> npt.NDArray[np.bool_]:
+    """bool[N]: see `ExpectedError.drowned`. Of a histogram, each cell."""
+    if isinstance(feature, Mean | Rate):
+        return ~value_is_there(decoded.status)
+    return np.asarray(clients / (feature.cells if isinstance(feature, Histogram) else 1) < 3 * decoded.se)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +13,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from aggregator.job import Job
+from edge_client.policy import Policy
+from edge_client.policy_file import policy_to_toml
+from edge_client.site_config import config_to_toml
 from featurestore.layout import layout_of
 from federation.errors import PartyInvalid
-from federation.keys import RoleKeys, create_folder, public_line, site_role
-from federation.parties import PublicKeys, Roster, RosterEntry, require_site_id
+from federation.keys import RoleKeys, create_folder, site_role
+from federation.ledger_state import Budget
+from federation.parties import Participation, Roster, RosterEntry, default_participation, require_site_id
 from federation.plan import Noise, Plan, PlannedView, WireTerms, plan_to_bytes
+from simulations.run_ledger import LEDGERS
 
+from .init import POLICY
 from .project import FILE, KEYS, Project
 
 SITES = "sites"
@@ -64,12 +68,16 @@ def make_project(
     client_column: str,
     time_column: str,
     noise: Noise,
+    participation: Participation | None,
+    budget: Budget,
     deadline_us: int,
     site_seconds: float,
 ) -> Job:
     """Make fresh keys for every role, the roster, each site's files and the plan; returns the coordinator's job.
 
     Args:
+        participation: who reports; default: see `default_participation`.
+        budget: of the aggregators. The simulated sites allow what this plan needs, and nothing beyond.
         deadline_us: µs since the epoch; the aggregators refuse reports from then on.
         site_seconds: how long the coordinator waits for the sites.
     """
@@ -84,13 +92,30 @@ def make_project(
         public["leader"],
         public["helper"],
         Roster(RosterEntry(one.site, site_keys[one.site].public.sign, one.clients) for one in fleet),
-        budget_micro_rho=sum(layout_of(one.view).micro_rho for one in planned),
+        budget=budget,
         allow_noise_off=noise == "none",
     )
     (project / FILE).write_text(settings.to_toml(), encoding="utf-8")
-    _write_sites(project, fleet, public, client_column, time_column, noise == "none")
     wire = WireTerms(public["leader"], public["helper"], public["collector"], deadline_us)
-    plan = Plan(os.urandom(16), tuple(planned), noise, wire=wire)
+    plan = Plan(
+        os.urandom(16),
+        tuple(planned),
+        noise,
+        participation=participation or default_participation([one.clients for one in fleet]),
+        wire=wire,
+    )
+    policy = Policy(
+        public["coordinator"].sign,
+        public["leader"],
+        public["helper"],
+        max_micro_rho=sum(layout_of(one.view).micro_rho for one in planned),
+        min_k=min(one.min_clients for one in planned),
+        allow_noise_off=noise == "none",
+        allow_activity_visible=plan.participation == "active",
+    )
+    (project / POLICY).write_text(policy_to_toml(policy), encoding="utf-8")
+    (project / LEDGERS).mkdir(mode=0o700)
+    _write_sites(project, fleet, client_column, time_column)
     return Job(
         plan_to_bytes(plan),
         project / KEYS,
@@ -104,31 +129,24 @@ def make_project(
     )
 
 
-def _write_sites(
-    project: Path,
-    fleet: Sequence[SiteEvents],
-    public: dict[str, PublicKeys],
-    client_column: str,
-    time_column: str,
-    allow_noise_off: bool,
-) -> None:
+def _write_sites(project: Path, fleet: Sequence[SiteEvents], client_column: str, time_column: str) -> None:
     """Each site's events and configuration, in files of its own."""
     folder = project / SITES
     folder.mkdir()
     for one in fleet:
         pq.write_table(one.table, folder / f"{one.site}.parquet")
-        entries: dict[str, object] = {
-            "site": one.site,
-            "events": f"{one.site}.parquet",
-            "client_column": client_column,
-            "time_column": time_column,
-            "keys": f"../{KEYS}",
-            "report_ids": f"{one.site}.report_ids.db",
-            "coordinator": base64.b64encode(public["coordinator"].sign.data).decode("ascii"),
-            **{role: public_line(role, public[role]).strip() for role in ("leader", "helper")},
-            "allow_noise_off": allow_noise_off,
-        }
-        text = "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in entries.items())
+        text = config_to_toml(
+            {
+                "site": one.site,
+                "clients": one.clients,
+                "events": f"{one.site}.parquet",
+                "client_column": client_column,
+                "time_column": time_column,
+                "keys": f"../{KEYS}",
+                "ledger": f"../{LEDGERS}/{site_role(one.site)}.db",
+                "policy": f"../{POLICY}",
+            }
+        )
         (folder / f"{one.site}.toml").write_text(text, encoding="utf-8")
 
 

@@ -1,15 +1,17 @@
-"""`covey.toml`: the public side of a project. Who its parties are, and which sites its aggregators know.
+"""`covey.toml`: the public side of a project. Its parties, the sites that its aggregators know, what a client-day may cost.
 
-Each operator keeps a copy of its own: an aggregator's roster is what stands in *its* file. No secret stands here.
-Sections that this module does not know belong to others and are left alone.
+Each operator keeps a copy of its own: an aggregator's roster and budget are what stands in *its* file. No secret stands
+here. Sections that this module does not know belong to others and are left alone.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import re
 import tomllib
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +19,15 @@ from crypto.errors import CryptoError
 from crypto.seal import SealPublicKey
 from crypto.signing import VerifyKey
 from federation.errors import PartyInvalid
+from federation.ledger_state import Budget
 from federation.parties import PublicKeys, Roster, RosterEntry
+from federation.rho import micro_rho_of, rho_text
 
-from .errors import UsageError
+from .errors import ProjectMissing, UsageError
 
 FILE: Final = "covey.toml"
 KEYS: Final = "keys"
-DEFAULT_BUDGET_MICRO_RHO: Final = 100_000
+DEFAULT_BUDGET: Final = Budget(100_000)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -32,7 +36,7 @@ class Project:
     """The parties of a project, by their public keys, and what its aggregators allow.
 
     Attributes:
-        budget_micro_rho: what all views together may cost a client-day, in millionths of ρ.
+        budget: what a client-day may cost, over all views and of single ones.
         allow_noise_off: for tests and labs only: plans without noise are run.
     """
 
@@ -42,7 +46,7 @@ class Project:
     leader: PublicKeys
     helper: PublicKeys
     roster: Roster
-    budget_micro_rho: int = DEFAULT_BUDGET_MICRO_RHO
+    budget: Budget = DEFAULT_BUDGET
     allow_noise_off: bool = False
 
     def __post_init__(self) -> None:
@@ -54,13 +58,13 @@ class Project:
         """Read `folder/covey.toml`.
 
         Raises:
-            UsageError: missing, not TOML, or a key or an entry that is not valid; names the section.
+            ProjectMissing: there is none. UsageError: not TOML, or a key or an entry that is not valid; names the section.
         """
         path = folder / FILE
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UsageError(f"no {path}; `covey keys init --project {folder}` makes one") from None
+            content = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        except (FileNotFoundError, NotADirectoryError):
+            raise ProjectMissing(str(path), str(folder)) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} is not TOML: {error}") from None
         read = _Reader(str(path), content)
@@ -80,21 +84,24 @@ class Project:
             leader=read.public_keys("leader"),
             helper=read.public_keys("helper"),
             roster=roster,
-            budget_micro_rho=read.whole(read.table("privacy"), "budget_micro_rho", "privacy"),
+            budget=read.budget(read.table("privacy")),
             allow_noise_off=read.flag(read.table("privacy"), "allow_noise_off", "privacy"),
         )
 
     def to_toml(self) -> str:
         """What `load` reads."""
         lines = [
-            "# Made by `covey keys init`. Public: the secrets are in keys/.",
+            "# Made by `covey init`. Public: the secrets are in keys/.",
             "",
             "[project]",
             f'name = "{self.name}"',
             "",
             "[privacy]  # of this operator's aggregator: no plan can change it",
-            f"budget_micro_rho = {self.budget_micro_rho}  # what a client-day may cost, in millionths of rho",
+            f"budget = {rho_text(self.budget.micro_rho)}  # rho that a client-day may cost, over all views",
             f"allow_noise_off = {str(self.allow_noise_off).lower()}",
+            "",
+            "[privacy.quota]  # what single views may take of it, such as: dest_delay = 0.05",
+            *(f"{json.dumps(view)} = {rho_text(quota)}" for view, quota in self.budget.quotas.items()),
         ]
         lines += ["", "[coordinator]  # signs plans: every other party pins this key", _sign(self.coordinator)]
         for role in ("collector", "leader", "helper"):
@@ -138,6 +145,22 @@ class _Reader:
         if not isinstance(found, str):
             raise UsageError(f'{self.path}, {where}: `{key} = "…"` is missing')
         return found
+
+    def budget(self, privacy: dict[str, Any]) -> Budget:
+        quotas = privacy.get("quota", {})
+        if not isinstance(quotas, dict):
+            raise UsageError(f"{self.path}, privacy: write quotas as a section [privacy.quota] with lines `view = RHO`")
+        of_views = {view: self._rho(quotas, view, "privacy.quota") for view in quotas}
+        return Budget(self._rho(privacy, "budget", "privacy"), of_views)
+
+    def _rho(self, table: dict[str, Any], key: str, where: str) -> int:
+        found = table.get(key)
+        if not isinstance(found, int | Decimal) or isinstance(found, bool):
+            raise UsageError(f"{self.path}, {where}: `{key[:80]} = RHO` is missing, such as 0.1")
+        try:
+            return micro_rho_of(found)
+        except ValueError as error:
+            raise UsageError(f"{self.path}, {where}, {key[:80]}: {error}") from None
 
     def whole(self, table: dict[str, Any], key: str, where: str) -> int:
         found = table.get(key)

@@ -1,4 +1,4 @@
-"""The aggregators of a project as services: keys, settings and storage from its directory (DESIGN §9, layout)."""
+"""The aggregators of a project as services: keys, settings, storage and ledger from its directory (DESIGN §9, layout)."""
 
 from __future__ import annotations
 
@@ -15,35 +15,37 @@ from aggregator.party import Settings
 from aggregator.services import serve
 from aggregator.storage import Storage
 from federation.keys import load_keys
+from federation.ledger import Ledger
 from federation.parties import Aggregator, PublicKeys
+from simulations.run_ledger import LEDGERS
 
 from .project import KEYS, Project
 
 
-def serve_leader(directory: Path, port: int, helper: str) -> None:
-    """Run the leader until SIGTERM or SIGINT."""
+def serve_leader(directory: Path, port: int, helper: str, ledgers: Path | None = None) -> None:
+    """Run the leader until SIGTERM or SIGINT.
+
+    Args:
+        ledgers: the folder of its ledger, where that is not the project's own.
+
+    Raises:
+        LedgerBroken: an edited, cut or older ledger, with the mend.
+    """
     project = Project.load(directory)
+    keys, settings = load_keys(directory / KEYS, "leader"), _settings(project, project.helper)
     link = HelperLink(helper)
-    party = Leader(
-        load_keys(directory / KEYS, "leader"),
-        _settings(project, project.helper),
-        _storage(directory, "leader"),
-        _wall_clock,
-        OpenDPNoise(),
-        link,
-    )
     try:
-        _run(party, port)
+        files = _files(directory, ledgers, "leader")
+        _run(Leader(keys, settings, *files, _wall_clock, OpenDPNoise(), link), port)
     finally:
         link.close()
 
 
-def serve_helper(directory: Path, port: int) -> None:
-    """Run the helper until SIGTERM or SIGINT."""
+def serve_helper(directory: Path, port: int, ledgers: Path | None = None) -> None:
+    """Run the helper until SIGTERM or SIGINT. As `serve_leader`."""
     project = Project.load(directory)
-    keys = load_keys(directory / KEYS, "helper")
-    party = Helper(keys, _settings(project, project.leader), _storage(directory, "helper"), _wall_clock, OpenDPNoise())
-    _run(party, port)
+    keys, settings = load_keys(directory / KEYS, "helper"), _settings(project, project.leader)
+    _run(Helper(keys, settings, *_files(directory, ledgers, "helper"), _wall_clock, OpenDPNoise()), port)
 
 
 def _run(party: Leader | Helper, port: int) -> None:
@@ -53,14 +55,20 @@ def _run(party: Leader | Helper, port: int) -> None:
 
 
 def _settings(project: Project, peer: PublicKeys) -> Settings:
-    return Settings(project.coordinator, project.roster, project.budget_micro_rho, project.allow_noise_off, peer)
+    return Settings(project.coordinator, project.roster, project.budget, project.allow_noise_off, peer)
 
 
-def _storage(directory: Path, role: Aggregator) -> Storage:
-    folder = directory / "roles" / role
+def _files(directory: Path, ledgers: Path | None, role: Aggregator) -> tuple[Storage, Ledger]:
+    folder, ledgers = directory / "roles" / role, ledgers or directory / LEDGERS
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    return Storage(folder / "state.db", role)
+    ledgers.mkdir(mode=0o700, parents=True, exist_ok=True)
+    storage = Storage(folder / "state.db", role)
+    try:
+        return storage, Ledger(ledgers / f"{role}.db", role, _wall_clock)
+    except BaseException:
+        storage.close()
+        raise
 
 
 def _wall_clock() -> int:

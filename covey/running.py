@@ -7,18 +7,21 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from featurestore.definitions import FeatureView
 from featurestore.times import DAY_US, to_us
 
-from .errors import UsageError
+from .errors import OverBudget, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from federation.errors import DayBudgetSpent
+    from federation.ledger_state import Budget
+    from federation.parties import Participation
     from federation.plan import Noise
     from simulations.in_process import Progress, ViewReport
 
@@ -60,6 +63,8 @@ def run(
     end: date | None = None,
     noise: Literal["on", "off"] = "on",
     min_clients: int | None = None,
+    participation: Participation | None = None,
+    budget: float | str = 0.1,
     in_process: bool = False,
     sites: int = 1,
     progress: Progress = lambda *_: None,
@@ -73,21 +78,30 @@ def run(
         start, end: UTC midnights, [start, end); default: the days that hold events.
         noise: "off" is for tests and labs: releases are marked, and the exact sums are published.
         min_clients: k instead of the views' own; may only tighten, except with noise off.
+        participation: "all": every client reports every pane, zeros too; "active": those with an event of the pane.
+            Default: "all" if every site has one client, else "active".
+        budget: the ρ that a client-day may cost, over all views and all runs into this store.
         in_process: run all roles in this process, instead of one process for each.
         sites: over the wire and without `site_column`, hash the clients to so many sites.
 
     Raises:
         UsageError: arguments of another type, or that do not fit together. EventsError: events that cannot be used.
-        ViewChanged, StoreInUse: of the store.
+        OverBudget, LedgerRefusal: what a client-day has spent does not allow it. ViewChanged, StoreInUse: of the store.
     """
     from aggregator.opendp_noise import OpenDPNoise
     from edge_client.events import make_events, read_events
+    from federation.errors import DayBudgetSpent
     from simulations.in_process import NoisePair, run_in_process
+
+    from .budgets import budget_of_text
 
     if noise not in ("on", "off"):
         raise UsageError(f"noise is 'on' or 'off', got {noise!r}")
     if min_clients is not None and (type(min_clients) is not int or min_clients < 1):
         raise UsageError(f"--min-clients must be a whole number of at least 1, got {min_clients!r}")
+    if participation not in (None, "all", "active"):
+        raise UsageError(f"participation is 'all' or 'active', got {participation!r}")
+    allowed = budget_of_text(str(budget))
     chosen = _views(views)
     _check_types(events, store, client_column=client_column, time_column=time_column, site_column=site_column)
     days = utc_days(start, end)
@@ -96,36 +110,56 @@ def run(
         if isinstance(events, str | Path)
         else events
     )
-    if not in_process:
-        from .wire import run_over_wire
+    try:
+        if not in_process:
+            from .wire import run_over_wire
 
-        over_wire, answers = run_over_wire(
+            over_wire, answers = run_over_wire(
+                chosen,
+                table,
+                Path(store),
+                client_column=client_column,
+                time_column=time_column,
+                site_column=site_column,
+                sites=sites,
+                noise="none" if noise == "off" else "full",
+                min_clients=min_clients,
+                participation=participation,
+                budget=allowed,
+                days=days,
+                clock=wall_clock,
+                progress=progress,
+            )
+            return RunReport(Path(store), "full" if noise == "on" else "none", over_wire, answers)
+        reports = run_in_process(
             chosen,
-            table,
+            make_events(table, client_column, time_column, site_column),
             Path(store),
-            client_column=client_column,
-            time_column=time_column,
-            site_column=site_column,
-            sites=sites,
-            noise="none" if noise == "off" else "full",
-            min_clients=min_clients,
-            days=days,
+            noise=NoisePair(OpenDPNoise(), OpenDPNoise()) if noise == "on" else None,
+            budget=allowed,
+            randomness=os.urandom,
             clock=wall_clock,
+            days=days,
+            min_clients=min_clients,
+            participation=participation,
             progress=progress,
         )
-        return RunReport(Path(store), "full" if noise == "on" else "none", over_wire, answers)
-    reports = run_in_process(
-        chosen,
-        make_events(table, client_column, time_column, site_column),
-        Path(store),
-        noise=NoisePair(OpenDPNoise(), OpenDPNoise()) if noise == "on" else None,
-        randomness=os.urandom,
-        clock=wall_clock,
-        days=days,
-        min_clients=min_clients,
-        progress=progress,
-    )
+    except DayBudgetSpent as error:
+        raise _over_budget(error, chosen, allowed) from error
     return RunReport(Path(store), "full" if noise == "on" else "none", reports)
+
+
+def _over_budget(error: DayBudgetSpent, views: Sequence[FeatureView], budget: Budget) -> OverBudget:
+    """The same with the budget that would do for a day on which nothing but these views is collected."""
+    from featurestore.layout import layout_of
+    from federation.rho import rho_text
+
+    need = max(sum(layout_of(view).micro_rho for view in views), budget.micro_rho - error.have + error.need)
+    return OverBudget(
+        f"view {error.view!r} costs rho = {rho_text(error.need)} a client-day; of {date(1970, 1, 1) + timedelta(error.day)} "
+        f"{rho_text(error.have)} are left of {rho_text(budget.micro_rho)}, over all views and runs into this store. Nothing "
+        f"was computed: --budget {rho_text(need)}, or a smaller rho in the views"
+    )
 
 
 def resume(store: str | Path, progress: Progress = lambda *_: None) -> RunReport:

@@ -5,7 +5,8 @@
                              └─ ClientApps one site each, over its own events only
 
 The run's project (keys, rosters, each site's events) lies in `<store>/unfinished` while it runs. It goes when the run is
-done or interrupted, and stays when it failed: `resume` continues it, and nothing that was accepted counts twice.
+done, and when it is interrupted before a day was charged. It stays when the run failed or the aggregators have taken its panes:
+`resume` continues it, and nothing that was accepted counts twice. The aggregators' ledgers outlive it, in `<store>/ledgers`.
 """
 
 from __future__ import annotations
@@ -31,8 +32,12 @@ from edge_client.events import check_schema, make_events
 from edge_client.flower_app import SITES_VARIABLE
 from featurestore.definitions import FeatureView
 from featurestore.publish import Publisher
-from federation.plan import Noise, PlannedView
-from simulations.in_process import PaneChoice, Progress, ViewReport, choose_panes, require_tighter
+from federation.ledger_state import Budget
+from federation.parties import Participation
+from federation.plan import Noise, Plan, PlannedView
+from simulations.in_process import Progress, ViewReport
+from simulations.panes import PaneChoice, choose_panes, opened_panes, require_tighter
+from simulations.run_ledger import LEDGERS, charged_plans, require_room
 
 from .errors import CollectionFailed, ProcessFailed, UsageError
 from .fleet import SITES, make_project, split_sites
@@ -78,16 +83,23 @@ def run_over_wire(
     sites: int,
     noise: Noise,
     min_clients: int | None,
+    participation: Participation | None,
+    budget: Budget,
     days: tuple[int, int] | None,
     clock: Callable[[], int],
     progress: Progress,
 ) -> tuple[tuple[ViewReport, ...], dict[str, str]]:
     """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
 
+    Args:
+        participation: who reports; default: see `default_participation`.
+        budget: what a client-day may cost, over all runs into this store.
+
     Returns:
         A report a view, and the code of each site's answer.
 
     Raises:
+        LedgerRefusal: DayBudgetSpent and its like, before anything is started or registered. LedgerBroken.
         CollectionFailed, ProcessFailed: with the log that says why; `resume` continues.
     """
     require_tighter(views, min_clients, noise_off=noise == "none")
@@ -100,19 +112,24 @@ def run_over_wire(
     for view in views:
         check_schema(view, events)
     with Publisher(directory, clock) as publisher:
+        choices = {
+            view.name: choose_panes(view, events, opened_panes(publisher, view), days, clock()) for view in views
+        }
+        planned = [
+            PlannedView(view, choices[view.name].todo, min_clients or view.privacy.min_clients)
+            for view in views
+            if len(choices[view.name].todo)
+        ]
+        if planned:
+            require_room(directory, Plan(os.urandom(16), tuple(planned), noise), budget, clock())
         for view in views:
             publisher.register(view)
-        choices = {view.name: choose_panes(view, events, publisher.opened(view), days, clock()) for view in views}
-    planned = [
-        PlannedView(view, choices[view.name].todo, min_clients or view.privacy.min_clients)
-        for view in views
-        if len(choices[view.name].todo)
-    ]
     if not planned:
         return tuple(_report(view, choices[view.name], {}) for view in views), {}
     fleet = split_sites(table, client_column, site_column, sites)
     if not fleet:
         raise UsageError("no event has a site; nothing can be collected")
+    before = charged_plans(directory)
     try:
         project.mkdir()
         job = make_project(
@@ -123,6 +140,8 @@ def run_over_wire(
             client_column=client_column,
             time_column=time_column,
             noise=noise,
+            participation=participation,
+            budget=budget,
             deadline_us=clock() + int(DEADLINE_SECONDS * 1e6),
             site_seconds=SITE_SECONDS,
         )
@@ -130,7 +149,8 @@ def run_over_wire(
     except (CollectionFailed, ProcessFailed):
         raise
     except BaseException:
-        shutil.rmtree(project, ignore_errors=True)
+        if charged_plans(directory) == before:  # else the aggregators have taken its panes: no other plan can open them
+            shutil.rmtree(project, ignore_errors=True)
         raise
     shutil.rmtree(project)
     reports = tuple(_report(view, choices[view.name], result["views"].get(view.name, {})) for view in views)
@@ -246,6 +266,7 @@ class _Fleet:
 
     def _command(self, name: str) -> list[str]:
         at = ["--project", str(self._project), "--port", str(self._ports.get(name, 0))]
+        at += ["--ledgers", str(self._job.store / LEDGERS)] if name in ("leader", "helper") else []
         match name:
             case "helper":
                 return [sys.executable, "-m", "covey", "start", "helper", *at]

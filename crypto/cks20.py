@@ -1,12 +1,16 @@
-"""The discrete Gaussian of Canonne, Kamath and Steinke (2020), Algorithms 1-3, in exact integers: numba kernels.
+"""Discrete Laplace and Gaussian of Canonne, Kamath and Steinke (2020), Algorithms 1-3, in exact integers: numba kernels.
 
 Random 64-bit words come in as an array and are taken from the front, so the kernels are pure: the same words, the same
 samples. No float is involved: every coin is `uniform integer below a bound`, drawn by masks and rejection.
 
-Exactness. With σ² = n/m and t = floor(σ) + 1, a proposal Y of the discrete Laplace with scale t is accepted by a coin
-of exp(-γ), γ = (|Y| - σ²/t)² / 2σ² = A²/D where A = | |Y| t m - n | and D = 2 n m t². A must fit a word, D two words.
-`ROOM` bounds n and t² m by 2^56 (so A < 2^63, D < 2^113), and proposals of 64 t or more are refused: the coin would
-accept them with probability below exp(-1900). That is the only departure from the paper.
+Exactness of the Laplace of scale t/s. A sample is floor((U + t V)/s) with U < t and V a run of coins of exp(-1). `ROOM`
+bounds t and s by 2^56, and a run ends at 127, so U + t V < 128 t < 2^63 fits a word. Without that end a run would reach
+127 with probability exp(-127) < 2^-183: that is the only departure from the paper.
+
+Exactness of the Gaussian. With σ² = n/m and t = floor(σ) + 1, a proposal Y of the Laplace of scale t is accepted by a
+coin of exp(-γ), γ = (|Y| - σ²/t)² / 2σ² = A²/D where A = | |Y| t m - n | and D = 2 n m t². A must fit a word, D two
+words. `ROOM` bounds n and t² m by 2^56 (so |Y| t m < 2^63, A < 2^63, D < 2^113), and proposals of 64 t or more are
+refused: the coin would accept them with probability below exp(-1900). That is the only further departure.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ _LOW = np.uint64(2**32 - 1)
 _32 = np.uint64(32)
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
+_LONGEST = 127  # the longest run of coins in a Laplace
 _FARTHEST = 64  # proposals of so many times t or more are refused
 
 _WORDS_IN = types.Array(types.uint64, 1, "C", readonly=True)
@@ -105,17 +110,17 @@ def _exp(a_high, a_low, b_high, b_low, words, cursor):  # type: ignore[no-untype
     return _exp_small(a_high, a_low, b_high, b_low, words, cursor)
 
 
-@njit([types.int64(types.uint64, _WORDS_IN, _CURSOR)], cache=True)
-def _laplace(t, words, cursor):  # type: ignore[no-untyped-def]
-    """Algorithm 2 with s = 1: P[Y = y] proportional to exp(-|y|/t), but all beyond 64 t counts as below 65 t."""
+@njit([types.int64(types.uint64, types.uint64, _WORDS_IN, _CURSOR)], cache=True)
+def _laplace(s, t, words, cursor):  # type: ignore[no-untyped-def]
+    """Algorithm 2: P[Y = y] proportional to exp(-|y| s/t). Where the words run out, any integer (it is thrown away)."""
     while cursor[0] <= words.size:
         remainder = _below(t, words, cursor)
         if not _exp_small(_ZERO, remainder, _ZERO, t, words, cursor):
             continue
         whole = _ZERO
-        while whole < np.uint64(_FARTHEST) and _exp_small(_ZERO, _ONE, _ZERO, _ONE, words, cursor):
+        while whole < np.uint64(_LONGEST) and _exp_small(_ZERO, _ONE, _ZERO, _ONE, words, cursor):
             whole += _ONE
-        size = np.int64(remainder + whole * t)
+        size = np.int64((remainder + whole * t) // s)
         negative = _word(words, cursor) & _ONE == _ONE
         if not (negative and size == 0):
             return -size if negative else size
@@ -138,12 +143,30 @@ def discrete_gaussian(words, samples, done, n, m, t):  # type: ignore[no-untyped
         start = cursor[0]
         y = 0
         while cursor[0] <= words.size:
-            y = _laplace(t, words, cursor)
+            y = _laplace(_ONE, t, words, cursor)
             scaled = np.uint64(abs(y)) * t * m
             a = scaled - n if scaled >= n else n - scaled
             a_high, a_low = _product(a, a)
             if np.uint64(abs(y)) < np.uint64(_FARTHEST) * t and _exp(a_high, a_low, d_high, d_low, words, cursor):
                 break
+        if cursor[0] > words.size:
+            return done, start
+        samples[done] = y
+        done += 1
+    return done, cursor[0]
+
+
+@njit(
+    [types.UniTuple(types.int64, 2)(_WORDS_IN, _SAMPLES, types.int64, types.uint64, types.uint64)],
+    nogil=True,
+    cache=True,
+)
+def discrete_laplace(words, samples, done, s, t):  # type: ignore[no-untyped-def]
+    """Algorithm 2: fill `samples[done:]` with the scale t/s, as far as the words reach; returns as above."""
+    cursor = np.zeros(1, np.int64)
+    while done < samples.size:
+        start = cursor[0]
+        y = _laplace(s, t, words, cursor)
         if cursor[0] > words.size:
             return done, start
         samples[done] = y

@@ -5,6 +5,8 @@ No error carries a value that may be a client's: an index says where to look, an
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 
 class CryptoError(Exception):
     """Base of all errors of this package."""
@@ -70,11 +72,14 @@ class WrongArray(CryptoError):
 
 
 class ScaleOutOfRange(CryptoError):
-    """A noise scale σ² that is not positive, or whose fraction is too long for the sampler's exact arithmetic."""
+    """A noise scale that is not positive, or whose fraction is too long for the sampler's exact arithmetic.
 
-    def __init__(self, numerator: int, denominator: int, why: str) -> None:
-        super().__init__(f"sigma^2 = {numerator}/{denominator}: {why}")
-        self.numerator, self.denominator, self.why = numerator, denominator, why
+    `what` is `sigma^2` of the Gaussian or `b` of the Laplace.
+    """
+
+    def __init__(self, what: str, scale: Fraction, why: str) -> None:
+        super().__init__(f"{what} = {scale.numerator}/{scale.denominator}: {why}")
+        self.what, self.scale, self.why = what, scale, why
 
 
 class KeyInvalid(CryptoError):

@@ -87,7 +87,7 @@ def compute(
     events: Events,
     used: UsedCells | None = None,
     interval: tuple[int, int] = EVERYTHING,
-    days: npt.NDArray[np.int64] | None = None,
+    panes: npt.NDArray[np.int64] | None = None,
 ) -> Contributions:
     """Compute every report of the panes that start in `interval` = [from, to), µs since the epoch.
 
@@ -95,7 +95,7 @@ def compute(
     taken in order of event time. Events outside the interval are passed over.
 
     Args:
-        days: only these UTC days (since the epoch) of the interval; events of others are passed over, too.
+        panes: only these panes (starts, µs since the epoch, increasing); events of others are passed over, too.
 
     Raises:
         EventsError: a needed column is missing. EventColumnError: it has a type that its use does not allow.
@@ -103,8 +103,8 @@ def compute(
     used = used or UsedCells.none()
     times = events.times(view)
     inside = ~times.valid | ((times.us >= interval[0]) & (times.us < interval[1]))
-    if days is not None:
-        inside &= ~times.valid | np.isin(times.us // DAY_US, days)
+    if panes is not None:
+        inside &= ~times.valid | np.isin(times.us - times.us % view.pane_us, panes)
     keep, key, dropped = _eligible(view, events, times, inside)
     source = _source_table(view, events, times, keep, key)
     with locked_duckdb() as db:

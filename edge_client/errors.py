@@ -17,3 +17,11 @@ class EventColumnError(EventsError):
     def __init__(self, column: str, message: str) -> None:
         self.column = column
         super().__init__(f"column {column!r}: {message}")
+
+
+class ConfigError(EdgeError):
+    """A site's configuration or policy file that cannot be used; names the file and what is wrong."""
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"{path}: {why}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +17,12 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from featurestore.errors import FeatureStoreError
+from featurestore.definitions import FeatureView
+from federation.refusal_codes import RefusalCode
 
-from .errors import EdgeError
-from .events import make_events, read_events
-from .site import Refusal, RefusalCode, answer, check_plan
+from .events import Events, make_events, read_events
+from .policy import Refuse
+from .site import respond
 from .site_config import SiteConfig, load_site
 
 SITES_VARIABLE: Final = "COVEY_SITES"
@@ -53,16 +55,11 @@ def _plan_of(message: Message) -> bytes:
     return signed if isinstance(signed, bytes) else b""
 
 
-def _answer(signed_plan: bytes, config: SiteConfig) -> list[bytes] | Refusal:
-    plan = check_plan(signed_plan, config.settings, time.time_ns() // 1_000)
-    if isinstance(plan, Refusal):
-        return plan
-    try:
-        views = [planned.view for planned in plan.views]
+def _answer(signed_plan: bytes, config: SiteConfig) -> list[bytes] | Refuse:
+    def load(views: Sequence[FeatureView]) -> Events:
         columns = config.client_column, config.time_column
         table = read_events(config.events, views, *columns, None, allow_empty=True)
-        events = make_events(table, *columns, strict_times=False)
-        return [batch.to_bytes() for batch in answer(plan, events, config.settings, os.urandom)]
-    except (EdgeError, FeatureStoreError):
-        _log.exception("the events do not fit the plan")
-        return Refusal(RefusalCode.SCHEMA)
+        return make_events(table, *columns, strict_times=False)
+
+    answer = respond(signed_plan, config.settings, load, lambda: time.time_ns() // 1_000, os.urandom)
+    return answer if isinstance(answer, Refuse) else [batch.to_bytes() for batch in answer]

@@ -1,62 +1,43 @@
-"""A site's answer to a plan: check it, compute every client's reports, seal them in batches, or refuse with a code.
+"""A site's answer to a plan: decide, charge, compute every client's reports, keep what they are made of, seal them.
 
-A refusal is an answer, never silence and never an exception across the wire; no code depends on what events hold.
-Report ids are drawn once and stored before anything is sent: a retry keeps the id of each (collection, client) and draws
-fresh share randomness, so a report counts once however often it is sent.
+    signed plan ─decide─► Refuse(code)
+                    └──► intend ─► compute ─► record ─► shard, seal, sign ─► batches
+
+A refusal is an answer, never silence and never an exception across the wire; no code depends on what events hold. Report ids
+are stored before anything is sent: a retry keeps the id of each (collection, reporter) and draws fresh share randomness, so a
+report counts once however often it is sent. A reported pane is closed: what a client does there later is reported by no retry.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from crypto.errors import CryptoError, SignatureInvalid
-from crypto.signing import SigningKey, VerifyKey
-from featurestore.times import DAY_US
+from crypto.sharing import SparseRows
+from crypto.signing import SigningKey
+from featurestore.definitions import FeatureView
+from featurestore.errors import FeatureStoreError
+from featurestore.wire import definition_hash
 from federation.batch import BATCH_ID_BYTES, SealedBatch, max_reports, seal_batch
-from federation.errors import FederationError
-from federation.parties import PublicKeys
-from federation.plan import Plan
+from federation.errors import LedgerBroken, LedgerRefusal
+from federation.plan import Plan, PlannedView
 from federation.protocol import REPORT_ID_BYTES, Randomness, Reports, shard
-from federation.signed_plan import verify_plan
+from federation.refusal_codes import RefusalCode
 
-from .compute import compute
-from .events import Events
+from .compute import Contributions, UsedCells, compute
+from .errors import EdgeError
+from .events import Events, check_schema
+from .ledger import DayCells, ReportIds, SiteLedger, days_in_part
+from .participation import Seats, of_active_clients, of_every_client, seats_for, seats_of
+from .policy import Policy, Refuse, decide, refusal_of
 
-_IDS: Final = """
-CREATE TABLE IF NOT EXISTS report_ids (
-    plan_hash BLOB NOT NULL, collection INTEGER NOT NULL, client BLOB NOT NULL, report_id BLOB NOT NULL,
-    PRIMARY KEY (plan_hash, collection, client)) WITHOUT ROWID
-"""
-
-
-class RefusalCode(StrEnum):
-    """Why a site does not take part. None of them depends on events."""
-
-    PLAN_INVALID = "PLAN_INVALID"
-    PLAN_UNSIGNED = "PLAN_UNSIGNED"
-    PLAN_EXPIRED = "PLAN_EXPIRED"
-    KEY_NOT_PINNED = "KEY_NOT_PINNED"
-    NOISE_OFF = "NOISE_OFF"
-    SCHEMA = "SCHEMA"
-    """The site's events lack a column that a view needs, or hold another type."""
-    SITE_FAILED = "SITE_FAILED"
-    """The site itself is broken (its files, its ledger); its own log says how."""
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A site's refusal."""
-
-    code: RefusalCode
+_log = logging.getLogger("covey.site")
 
 
 @dataclass(frozen=True)
@@ -65,93 +46,170 @@ class SiteSettings:
 
     Attributes:
         site: this site's id on the aggregators' rosters.
-        coordinator, leader, helper: pinned keys.
-        ids: the SQLite file that remembers report ids; made if it does not exist.
+        clients: how many clients are enrolled here, as on the rosters: so many report under participation `all`.
+        ledger: the site's ledger; made if it does not exist.
     """
 
     site: str
     key: SigningKey = field(repr=False)
-    coordinator: VerifyKey
-    leader: PublicKeys
-    helper: PublicKeys
-    ids: Path
-    allow_noise_off: bool = False
+    clients: int
+    policy: Policy
+    ledger: Path
 
 
-def check_plan(signed_plan: bytes, settings: SiteSettings, now: int) -> Plan | Refusal:
-    """The plan, if this site takes part in it; a pure function of plan and settings.
+def respond(
+    signed_plan: bytes,
+    settings: SiteSettings,
+    load: Callable[[Sequence[FeatureView]], Events],
+    clock: Callable[[], int],
+    randomness: Randomness,
+) -> Iterator[SealedBatch] | Refuse:
+    """Answer a plan, whatever it is.
 
     Args:
-        now: wall clock, µs since the epoch.
+        load: reads the site's events for these views; raises EdgeError or FeatureStoreError where they do not fit.
+        clock: wall clock, µs since the epoch.
     """
     try:
-        plan = verify_plan(signed_plan, settings.coordinator)
-    except SignatureInvalid:
-        return Refusal(RefusalCode.PLAN_UNSIGNED)
-    except (FederationError, CryptoError):
-        return Refusal(RefusalCode.PLAN_INVALID)
-    if plan.wire is None:
-        return Refusal(RefusalCode.PLAN_INVALID)
-    if (plan.wire.leader, plan.wire.helper) != (settings.leader, settings.helper):
-        return Refusal(RefusalCode.KEY_NOT_PINNED)
-    if now >= plan.wire.deadline_us:
-        return Refusal(RefusalCode.PLAN_EXPIRED)
-    if plan.noise == "none" and not settings.allow_noise_off:
-        return Refusal(RefusalCode.NOISE_OFF)
-    return plan
+        with SiteLedger(settings.ledger, settings.site, clock) as ledger:
+            decision = decide(signed_plan, settings.policy, ledger.state, clock())
+            if isinstance(decision, Refuse):
+                ledger.refuse(decision)
+                return decision
+            plan = decision.plan
+            try:
+                events = load([planned.view for planned in plan.views])
+                for planned in plan.views:
+                    check_schema(planned.view, events)
+                return answer(plan, events, settings, ledger, randomness)
+            except (EdgeError, FeatureStoreError):
+                _log.exception("the events do not fit the plan")
+                refusal = Refuse(RefusalCode.SCHEMA, plan.hash)
+                ledger.refuse(refusal)
+                return refusal
+            except LedgerRefusal as error:  # another process was faster; the ledger has recorded it
+                return refusal_of(plan, error)
+    except LedgerBroken:
+        _log.exception("the ledger cannot be used")
+        return Refuse(RefusalCode.LEDGER_BROKEN)
 
 
-def answer(plan: Plan, events: Events, settings: SiteSettings, randomness: Randomness) -> Iterator[SealedBatch]:
-    """Compute, shard, seal and sign the reports of all clients of this site, view by view.
+def answer(
+    plan: Plan, events: Events, settings: SiteSettings, ledger: SiteLedger, randomness: Randomness
+) -> Iterator[SealedBatch]:
+    """The sealed reports of a plan that was accepted. When this returns, charge, ids and used cells are on disk.
 
     Raises:
-        EdgeError: the events do not fit a view (tell the coordinator `SCHEMA`); nothing of that view was sent.
+        LedgerRefusal: the ledger was charged for other plans meanwhile. LedgerBroken: it was edited. EdgeError: the
+            events do not fit a view; the charge stands, and the same plan may be answered again.
     """
-    names = [hashlib.sha256(repr(identity).encode()).digest() for identity in events.identities.to_pylist()]
-    for index, planned in enumerate(plan.views):
-        made = compute(planned.view, events, days=np.unique(planned.pane_starts // DAY_US))  # bounds are a whole day's
-        at = np.minimum(np.searchsorted(planned.pane_starts, made.pane_start), len(planned.pane_starts) - 1)
-        asked = np.flatnonzero(planned.pane_starts[at] == made.pane_start)
-        collection = (at[asked] + plan.offsets[index]).astype(np.uint32)
-        who = [names[client] for client in made.client[asked].tolist()]
-        ids = _report_ids(settings.ids, plan.hash, collection, who, randomness)
-        slots = made.slots.take(asked)
-        size = max_reports(planned.layout)
-        for start in range(0, len(asked), size):
-            part = slice(start, start + size)
-            reports = Reports(index, collection[part], slots[part])
+    ledger.intend(plan, settings.policy.budget)
+    clients = [hashlib.sha256(repr(identity).encode()).digest() for identity in events.identities.to_pylist()]
+    while True:
+        basis = ledger.basis(plan)
+        before = ledger.recorded(plan) if basis.repeated else None
+        made = []
+        for view in range(len(plan.views)):
+            used = ledger.used(plan, view, basis, clients)
+            seats = _seats(plan, settings, clients, None if before is None else before[view])
+            made.append(_compute(plan, view, events, clients, used, seats))
+        if before is not None:
+            sent = [_as_before(one, ids) for one, ids in zip(made, before, strict=True)]
+            break
+        fresh = [one.with_ids(randomness) for one in made]
+        if ledger.record(plan, basis, fresh, [day for one in made for day in one.cells]):
+            sent = [(one.collection, one.slots, ids.ids) for one, ids in zip(made, fresh, strict=True)]
+            break
+    return _sealed(plan, sent, settings, randomness)
+
+
+@dataclass(frozen=True, eq=False)
+class _ViewAnswer:
+    """The reports of one view, and the cells that they use of the days on which other answers count. Secret.
+
+    Attributes:
+        names: the stable names of the reporters.
+        collection: uint32[R]. reporter: uint32[R], index into `names`. slots: the R report vectors.
+    """
+
+    names: Sequence[bytes]
+    collection: npt.NDArray[np.uint32]
+    reporter: npt.NDArray[np.uint32]
+    slots: SparseRows
+    cells: tuple[DayCells, ...]
+
+    def __repr__(self) -> str:
+        return f"_ViewAnswer({len(self.collection)} reports: redacted)"
+
+    def with_ids(self, randomness: Randomness) -> ReportIds:
+        """The same reports under fresh ids."""
+        count = len(self.collection)
+        ids = np.frombuffer(randomness(count * REPORT_ID_BYTES), np.uint8).reshape(count, REPORT_ID_BYTES)
+        return ReportIds(self.names, self.collection, self.reporter, ids)
+
+
+_Sent = tuple[npt.NDArray[np.uint32], SparseRows, npt.NDArray[np.uint8]]
+"""Collection indices, vectors and ids of the reports of one view."""
+
+
+def _seats(plan: Plan, settings: SiteSettings, clients: Sequence[bytes], before: ReportIds | None) -> Seats | None:
+    """Who sits where; None under `active`. A retry keeps the seats: two clients under one id would both count."""
+    if plan.participation == "active":
+        return None
+    seats = seats_for(clients, settings.clients) if before is None else seats_of(clients, before.names)
+    if seats.left_out:
+        _log.warning("%d client(s) beyond the %d enrolled: their events are left out", seats.left_out, settings.clients)
+    return seats
+
+
+def _compute(
+    plan: Plan, view: int, events: Events, clients: Sequence[bytes], used: UsedCells, seats: Seats | None
+) -> _ViewAnswer:
+    planned = plan.views[view]
+    panes = planned.pane_starts
+    made = compute(planned.view, events, used, panes=panes)
+    if seats is None:
+        reports = of_active_clients(panes, made)
+        present, reporter = np.unique(reports.reporter, return_inverse=True)
+        names: Sequence[bytes] = [clients[client] for client in present.tolist()]
+    else:
+        reports = of_every_client(panes, made, seats.seat_of, len(seats.names))
+        reporter, names = reports.reporter, seats.names
+    collection = (reports.pane + plan.offsets[view]).astype(np.uint32)
+    cells = tuple(_cells_of_day(planned, day, made, used, clients) for day in days_in_part(planned))
+    return _ViewAnswer(names, collection, reporter.astype(np.uint32), reports.slots, cells)
+
+
+def _cells_of_day(
+    planned: PlannedView, day: int, made: Contributions, used: UsedCells, clients: Sequence[bytes]
+) -> DayCells:
+    """What this answer takes of a day: the used cells after it, less those before."""
+    taken = np.zeros(len(clients), np.int64)
+    for cells, sign in ((made.used, 1), (used, -1)):
+        of_day = cells.day == day
+        taken[cells.client[of_day]] += sign * cells.cells[of_day]
+    (who,) = np.nonzero(taken)
+    return DayCells(definition_hash(planned.view), day, [clients[one] for one in who.tolist()], taken[who])
+
+
+def _as_before(answer: _ViewAnswer, before: ReportIds) -> _Sent:
+    """Of a repeated answer, what was reported before, under its ids: a pane that was reported is closed."""
+    index = {name: number for number, name in enumerate(before.names)}
+    who = np.array([index.get(name, -1) for name in answer.names], np.int64)[answer.reporter]
+    mine = answer.collection.astype(np.int64) * (len(index) + 1) + who
+    known = before.collection.astype(np.int64) * (len(index) + 1) + before.reporter
+    order = np.argsort(known)
+    at = np.searchsorted(known[order], mine)
+    found = np.append(known[order], -1)[at] == mine
+    rows = np.flatnonzero(found & (who >= 0))
+    return answer.collection[rows], answer.slots.take(rows), before.ids[order[at[rows]]]
+
+
+def _sealed(plan: Plan, sent: Sequence[_Sent], settings: SiteSettings, randomness: Randomness) -> Iterator[SealedBatch]:
+    for view, (collection, slots, ids) in enumerate(sent):
+        size = max_reports(plan.views[view].layout)
+        for first in range(0, len(collection), size):
+            part = slice(first, first + size)
+            reports = Reports(view, collection[part], slots[part])
             halves = shard(plan, reports, randomness, report_ids=ids[part])
             yield seal_batch(plan, settings.site, randomness(BATCH_ID_BYTES), *halves, settings.key)
-
-
-def _report_ids(
-    path: Path,
-    plan_hash: bytes,
-    collection: npt.NDArray[np.uint32],
-    clients: Sequence[bytes],
-    randomness: Randomness,
-) -> npt.NDArray[np.uint8]:
-    """uint8[R, 16]: the stored id of each (collection, client) of this plan; new ones are stored before they are used."""
-    keys = [(plan_hash, number, client) for number, client in zip(collection.tolist(), clients, strict=True)]
-    drawn = randomness(REPORT_ID_BYTES * len(keys))
-    db = sqlite3.connect(path, isolation_level=None)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute(_IDS)
-        db.execute("BEGIN IMMEDIATE")
-        db.executemany(
-            "INSERT OR IGNORE INTO report_ids VALUES (?, ?, ?, ?)",
-            ((*key, drawn[i * REPORT_ID_BYTES : (i + 1) * REPORT_ID_BYTES]) for i, key in enumerate(keys)),
-        )
-        db.execute("COMMIT")
-        stored = {
-            (c, who): report_id
-            for c, who, report_id in db.execute(
-                "SELECT collection, client, report_id FROM report_ids WHERE plan_hash = ?", (plan_hash,)
-            )
-        }
-    finally:
-        db.close()
-    joined = b"".join(stored[c, who] for _, c, who in keys)
-    return np.frombuffer(joined, np.uint8).reshape(len(keys), REPORT_ID_BYTES)

@@ -1,41 +1,35 @@
-"""A site's configuration file: where its events and keys are, whom it trusts. One TOML file a site, paths only, no secret.
+"""A site's configuration: where its events, keys and ledger are, and which policy it follows. One TOML file a site, no secret.
 
 site = "UA"
+clients = 629                      # enrolled here, as on the aggregators' rosters
 events = "ua.parquet"              # relative to this file
 client_column = "tailnum"
 time_column = "arrived_at"
 keys = "../keys"                   # the folder with site-UA.key
-report_ids = "../roles/site-UA/report_ids.db"
-coordinator = "…"                  # base64 of its Ed25519 key, as in covey.toml
-leader = "covey-public-1 leader …"
-helper = "covey-public-1 helper …"
-allow_noise_off = false
+ledger = "../ledgers/site-UA.db"
+policy = "../policy.toml"          # pinned keys, views, rho, k: see `policy_file`
 """
 
 from __future__ import annotations
 
-import base64
-import tomllib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from crypto.errors import CryptoError
-from crypto.signing import VerifyKey
 from federation.errors import FederationError
-from federation.keys import load_keys, public_from_line, site_role
+from federation.keys import load_keys, site_role
 
-from .errors import EdgeError
+from .errors import ConfigError
+from .policy import Policy
+from .policy_file import load_policy
 from .site import SiteSettings
+from .toml_file import TomlFile
 
-_TEXTS: Final = (
-    "site", "events", "client_column", "time_column", "keys", "report_ids", "coordinator", "leader", "helper",
-)  # fmt: skip
-
-
-class SiteConfigError(EdgeError):
-    """A site's configuration that cannot be used; names the file and what is wrong."""
+ENTRIES: Final = ("site", "clients", "events", "client_column", "time_column", "keys", "ledger", "policy")
+_MEND: Final = "`covey start site ID --events FILE …` writes one"
 
 
 @dataclass(frozen=True)
@@ -57,55 +51,40 @@ def load_site(folder: Path, node: Mapping[str, Any]) -> SiteConfig:
     """The site that a Flower node is: `site` of its node config, or the one of its `partition-id` in a simulation.
 
     Raises:
-        SiteConfigError: no such site, or a file that cannot be used.
+        ConfigError: no such site, or a file that cannot be used.
     """
     if "site" in node:
         return load_config(folder / f"{node['site']}.toml")
     files = site_files(folder)
     number = int(node.get("partition-id", -1))
     if not 0 <= number < len(files):
-        raise SiteConfigError(f"{folder} has {len(files)} sites; the node asks for number {number}")
+        raise ConfigError(str(folder), f"it has {len(files)} sites; the node asks for number {number}")
     return load_config(files[number])
 
 
 def load_config(path: Path) -> SiteConfig:
-    """Read and check one file.
+    """Read and check one file and the policy that it points to.
 
     Raises:
-        SiteConfigError: missing, not TOML, a missing, odd or unknown entry, or keys that cannot be used.
+        ConfigError: missing, not TOML, a missing, odd or unknown entry, or keys that cannot be used.
     """
+    file = TomlFile.read(path, ENTRIES, _MEND)
+    here, site = path.parent, file.text("site")
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SiteConfigError(f"no site configuration {path}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SiteConfigError(f"{path} is not TOML: {error}") from None
-    unknown = sorted(set(data) - set(_TEXTS) - {"allow_noise_off"})
-    if unknown:
-        raise SiteConfigError(f"{path}: unknown entries {', '.join(unknown)}")
-    for name in _TEXTS:
-        if not isinstance(data.get(name), str) or not data[name]:
-            raise SiteConfigError(f"{path}: {name!r} must be a text")
-    if not isinstance(data.get("allow_noise_off", False), bool):
-        raise SiteConfigError(f"{path}: 'allow_noise_off' must be true or false")
-    here = path.parent
-    try:
-        keys = load_keys(here / data["keys"], site_role(data["site"]))
-        pinned = {}
-        coordinator = VerifyKey(base64.b64decode(data["coordinator"], validate=True))
-        for role in ("leader", "helper"):
-            found, pinned[role] = public_from_line(data[role] + "\n", f"{path}: {role}")
-            if found != role:
-                raise SiteConfigError(f"{path}: {role!r} holds the keys of {found}")
-    except (FederationError, CryptoError, ValueError) as error:
-        raise SiteConfigError(f"{path}: {error}") from None
-    settings = SiteSettings(
-        data["site"],
-        keys.sign,
-        coordinator,
-        pinned["leader"],
-        pinned["helper"],
-        here / data["report_ids"],
-        data.get("allow_noise_off", False),
-    )
-    return SiteConfig(settings, here / data["events"], data["client_column"], data["time_column"])
+        keys = load_keys(here / file.text("keys"), site_role(site))
+    except (FederationError, CryptoError) as error:
+        file.fail(str(error))
+    policy, ledger = rules_of(path)
+    settings = SiteSettings(site, keys.sign, file.whole("clients"), policy, ledger)
+    return SiteConfig(settings, here / file.text("events"), file.text("client_column"), file.text("time_column"))
+
+
+def rules_of(path: Path) -> tuple[Policy, Path]:
+    """The policy of a site's file, and where its ledger is; asks for no key. Raises ConfigError."""
+    file = TomlFile.read(path, ENTRIES, _MEND)
+    return load_policy(path.parent / file.text("policy")), path.parent / file.text("ledger")
+
+
+def config_to_toml(entries: Mapping[str, str | int]) -> str:
+    """The text that `load_config` reads, of an entry for each of `ENTRIES`."""
+    return "".join(f"{name} = {json.dumps(entries[name], ensure_ascii=False)}\n" for name in ENTRIES)

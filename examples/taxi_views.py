@@ -13,7 +13,7 @@ zone_demand = FeatureView(
     windows=["1h", "24h"],
     features=[ClientCount("drivers"), Count("trips"), Mean("fare", clip=(0, 100), resolution=0.5)],
     bounds=Bounds(max_cells=8, max_events_per_cell=2),
-    privacy=Privacy(rho=0.1, min_clients=50),
+    privacy=Privacy(rho=0.06, min_clients=50),
     description="Demand and fares by pickup zone.",
 )
 
@@ -24,6 +24,6 @@ zone_pairs = FeatureView(
     windows=["7d"],
     features=[Histogram("minutes", edges=[5, 10, 20, 40]), Rate("slow", where="minutes >= 20", derive=True)],
     bounds=Bounds(max_cells=4, max_events_per_cell=1),
-    privacy=Privacy(rho=0.1, min_clients=100),
+    privacy=Privacy(rho=0.04, min_clients=100),
     description="How long trips between zones take.",
 )

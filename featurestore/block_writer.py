@@ -25,7 +25,7 @@ from .release import release_id
 
 @dataclass(frozen=True, eq=False)
 class Latest:
-    """The latest rows of a view, one a key in the domain's order; without marker and rows before its first release."""
+    """The latest rows of a view, one a key in the domain's order; none before its first release, no marker before that."""
 
     registered: RegisteredView
     rows: Packed | None = None

@@ -36,7 +36,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 CURRENT: Final = "CURRENT.json"
 HEADER: Final = b"covey"
 """The key of the header in the schema's metadata."""
@@ -66,8 +66,8 @@ class BlockHeader:
     """What a block says of itself.
 
     Attributes:
-        seq: the publication that wrote it; 0 before the first release.
-        pane_end, released_at: µs, of all rows; None before the first release.
+        seq: the publication that wrote it; 0 before the first one.
+        pane_end, released_at: µs, of all rows; None while there are none.
     """
 
     view: str
@@ -84,15 +84,15 @@ class BlockHeader:
 
     @classmethod
     def of(cls, registered: RegisteredView, marker: OnlineMarker | None) -> Self:
-        """The header of a view's block after a publication; None: before its first release."""
-        view = registered.view
+        """The header of a view's block after a publication; None: before its first one."""
+        view, rows = registered.view, None if marker is None else marker.rows
         return cls(
             view.name,
             registered.version,
             definition_hash(view).hex(),
             0 if marker is None else marker.seq,
-            None if marker is None else marker.pane_end,
-            None if marker is None else marker.released_at,
+            None if rows is None else rows.pane_end,
+            None if rows is None else rows.released_at,
             view.ttl_us,
             view.entity.constant,
             view.entity.keys,
@@ -166,7 +166,7 @@ class Block:
     columns: Mapping[str, BlockColumn]
 
     def places(self, entities: Mapping[str, Sequence[Any]], count: int) -> Ints:
-        """int64[count]: the row of each key; −1 for null, for a key outside the domain, and before the first release.
+        """int64[count]: the row of each key; −1 for null, for a key outside the domain, and while there are no rows.
 
         Args:
             entities: columns of join keys, `count` long each; those of a constant entity may be left out.

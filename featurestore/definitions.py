@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from .entities import Entity
-from .errors import DefinitionError, ExpressionError
+from .epsilon import largest_micro_rho
+from .errors import DefinitionError, ExpressionError, ExpressionRefused
 from .expressions import Compare, parse
 from .features import ClientCount, Count, Feature, Histogram, Mean, Rate, problem
 from .plain import is_text, make_plain, plain, plain_tuple
@@ -22,7 +23,12 @@ RESERVED_COLUMNS: Final = frozenset(
 )
 """Columns of every row of the store; no feature and no join key may be called so, nor `coverage_…`."""
 
+Mechanism = Literal["gaussian", "laplace"]
+"""Discrete Gaussian noise, priced in ρ (zCDP), or discrete Laplace noise, priced in ε (pure DP)."""
+MECHANISMS: Final[tuple[Mechanism, ...]] = get_args(Mechanism)
+
 MAX_MICRO_RHO: Final = 1_000 * 10**6
+MAX_MICRO_EPSILON: Final = 1_000 * 10**6
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -39,37 +45,67 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Privacy:
-    """The price and the protection of a view. Two are equal if they hold the same micro-ρ, however `rho` was written.
+    """The price and the protection of a view. Two are equal if they hold the same, however it was written.
+
+    The price is that of a whole client-day, whatever the pane: give `rho` or `epsilon`, exactly one.
 
     Args:
-        rho: zCDP cost of a whole client-day, whatever the pane; held as whole micro-ρ, rounded down.
-        delta: the δ at which ε is told to people.
+        rho: zCDP, for Gaussian noise; held as whole micro-ρ, rounded down.
+        epsilon: with Laplace noise, pure ε; held as whole micro-ε, rounded down. With Gaussian noise, ε at `delta`: the
+            view gets the largest whole micro-ρ whose ε is not above it.
+        delta: the δ at which ε is told to people; below 1/min_clients.
         min_clients: k, the fewest reports of a pane that is opened.
         suppress_below: pane features of a key are withheld where its noised ClientCount is below this.
+        mechanism: `gaussian`, or `laplace` for pure DP: no δ, but far more noise where a view has many groups.
 
     Attributes:
-        micro_rho: ρ in millionths, rounded down: the integer that parties compare and ledgers charge. 0 if `rho` is no
-            number that a view takes.
+        micro_rho: ρ of a Gaussian view in millionths: what its groups share. 0 of a Laplace view, and where the price is
+            none that a view takes.
+        micro_epsilon: the same of a Laplace view, ε in millionths.
     """
 
-    rho: float | Fraction = field(compare=False)
+    rho: float | Fraction | None = field(default=None, compare=False)
+    _: KW_ONLY
+    epsilon: float | Fraction | None = field(default=None, compare=False)
     delta: float = 1e-6
     min_clients: int = 50
     suppress_below: int | None = None
+    mechanism: Mechanism = "gaussian"
     micro_rho: int = field(init=False, repr=False)
+    micro_epsilon: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        make_plain(self, "rho", "delta", "min_clients", "suppress_below")
-        object.__setattr__(self, "micro_rho", _micro(self.rho))
+        make_plain(self, "rho", "epsilon", "delta", "min_clients", "suppress_below", "mechanism")
+        laplace = self.mechanism == "laplace"
+        object.__setattr__(self, "micro_rho", 0 if laplace else self._micro_rho())
+        object.__setattr__(self, "micro_epsilon", _micro(self.epsilon) if laplace and self.rho is None else 0)
+
+    def _micro_rho(self) -> int:
+        if self.epsilon is None:
+            return _micro(self.rho)
+        epsilon = _exact(self.epsilon)
+        if self.rho is not None or epsilon is None or epsilon <= 0 or not _is_delta(self.delta):
+            return 0
+        return largest_micro_rho(epsilon, self.delta, MAX_MICRO_RHO + 1)
 
 
-def _micro(rho: object) -> int:
-    """Whole millionths of a number, a float taken as its decimal text (0.29 is 290,000); 0 if it is no finite number."""
-    if isinstance(rho, bool) or not isinstance(rho, int | float | Fraction):
-        return 0
-    if isinstance(rho, float):
-        return math.floor(Fraction(repr(rho)) * 10**6) if math.isfinite(rho) else 0
-    return math.floor(rho * 10**6)
+def _exact(price: object) -> Fraction | None:
+    """A number as a fraction, a float taken as its decimal text; None if it is no finite number."""
+    if isinstance(price, bool) or not isinstance(price, int | float | Fraction):
+        return None
+    if isinstance(price, float):
+        return Fraction(repr(price)) if math.isfinite(price) else None
+    return Fraction(price)
+
+
+def _micro(price: object) -> int:
+    """Whole millionths of a number, rounded down (0.29 is 290,000); 0 if it is no finite number."""
+    exact = _exact(price)
+    return 0 if exact is None else math.floor(exact * 10**6)
+
+
+def _is_delta(delta: object) -> bool:
+    return isinstance(delta, float) and 0 < delta < 1
 
 
 @dataclass(frozen=True)
@@ -90,7 +126,7 @@ class FeatureView:
         features: at least one of Count, ClientCount, Mean, Histogram, Rate.
         pane: `1m 5m 15m 1h 1d`: the disjoint intervals that are each opened once.
         bounds: what one client may add in one UTC day.
-        privacy: cost, k and δ.
+        privacy: price, mechanism, k and δ.
         windows: trailing windows, multiples of the pane; each serves every feature but ClientCount, as
             `<feature>_<window>`.
         time: the events' time column; default: the source's.
@@ -300,14 +336,19 @@ def _check_time(view: FeatureView) -> None:
 
 def _check_privacy(view: FeatureView) -> None:
     privacy = view.privacy
-    if not 1 <= privacy.micro_rho <= MAX_MICRO_RHO:
-        raise DefinitionError(view.name, f"`rho` must be from 0.000001 to 1000, got {privacy.rho!r}")
-    if not (isinstance(privacy.delta, float) and 0 < privacy.delta < 1):
+    if not _is_delta(privacy.delta):
         raise DefinitionError(view.name, f"`delta` must be above 0 and below 1, such as 1e-6, got {privacy.delta!r}")
     if type(privacy.min_clients) is not int or not 2 <= privacy.min_clients < 2**32:
         raise DefinitionError(
             view.name, f"`min_clients` must be a whole number of at least 2, got {privacy.min_clients!r}"
         )
+    if Fraction(repr(privacy.delta)) * privacy.min_clients >= 1:
+        raise DefinitionError(
+            view.name,
+            f"`delta` {privacy.delta:g} must be below 1/min_clients = 1/{privacy.min_clients}: at 1/n, publishing one of n "
+            "clients outright would count as private; such as 1e-6",
+        )
+    _check_price(view.name, privacy)
     if privacy.suppress_below is not None:
         if type(privacy.suppress_below) is not int or not 1 <= privacy.suppress_below < 2**32:
             raise DefinitionError(
@@ -315,6 +356,28 @@ def _check_privacy(view: FeatureView) -> None:
             )
         if not any(isinstance(feature, ClientCount) for feature in view.features):
             raise DefinitionError(view.name, "`suppress_below` needs a ClientCount: add ClientCount('clients')")
+
+
+def _check_price(name: str, privacy: Privacy) -> None:
+    if privacy.mechanism not in MECHANISMS:
+        raise DefinitionError(name, f"`mechanism` must be {' or '.join(MECHANISMS)}, got {privacy.mechanism!r}")
+    if privacy.mechanism == "laplace" and privacy.rho is not None:
+        raise DefinitionError(
+            name, "`rho` prices Gaussian noise (zCDP); mechanism='laplace' is pure DP: give `epsilon=` instead"
+        )
+    if (privacy.rho is None) == (privacy.epsilon is None):
+        got = "neither" if privacy.rho is None else "both"
+        raise DefinitionError(name, f"give `rho=` or `epsilon=`, exactly one; got {got}")
+    if privacy.mechanism == "laplace" and not 1 <= privacy.micro_epsilon <= MAX_MICRO_EPSILON:
+        raise DefinitionError(name, f"`epsilon` must be from 0.000001 to 1000, got {privacy.epsilon!r}")
+    if privacy.mechanism == "gaussian" and not 1 <= privacy.micro_rho <= MAX_MICRO_RHO:
+        if privacy.epsilon is None:
+            raise DefinitionError(name, f"`rho` must be from 0.000001 to 1000, got {privacy.rho!r}")
+        raise DefinitionError(
+            name,
+            f"`epsilon` must be a number that a ρ from 0.000001 to 1000 has at δ = {privacy.delta:g}, "
+            f"got {privacy.epsilon!r}",
+        )
 
 
 def _check_names(view: FeatureView) -> None:
@@ -352,7 +415,7 @@ def _check_use(view: FeatureView, feature: Feature) -> None:
         try:
             parse(feature.where)
         except ExpressionError as error:
-            raise DefinitionError(view.name, str(error), feature.name) from None
+            raise ExpressionRefused(view.name, str(error), feature.name) from error
     if isinstance(feature, Mean) and feature.q_max * view.bounds.max_events_per_cell >= 2**32:
         raise DefinitionError(
             view.name, "max_events_per_cell × steps of the clip range reaches 2**32: coarsen `resolution`", feature.name

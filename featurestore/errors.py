@@ -17,6 +17,10 @@ class DefinitionError(FeatureStoreError):
         super().__init__(f"{where}: {message}")
 
 
+class ExpressionRefused(DefinitionError):
+    """A feature whose `where` is outside the closed grammar; its cause is the `ExpressionError`."""
+
+
 class ExpressionError(FeatureStoreError):
     """A `where` outside the closed grammar (see `featurestore.expressions`)."""
 
@@ -53,6 +57,22 @@ class StoreNotFound(NotFoundError):
         super().__init__(f"no store at {path}; `covey run VIEWS.py --events FILE --store {path}` makes one")
 
 
+class UnknownRelease(NotFoundError):
+    """No pane of this store has this release id."""
+
+    def __init__(self, release_id: bytes) -> None:
+        self.release_id = release_id
+        super().__init__(f"no release {release_id.hex()} in this store; `Store.releases(view)` lists those of a view")
+
+
+class UnknownEvidence(NotFoundError):
+    """The store keeps no bytes of this SHA-256."""
+
+    def __init__(self, digest: bytes) -> None:
+        self.digest = digest
+        super().__init__(f"no evidence with SHA-256 {digest.hex()} in this store; it was published without it")
+
+
 class BadReference(FeatureStoreError):
     """A feature reference or an entity key that cannot be read."""
 
@@ -85,6 +105,24 @@ class ViewChanged(FeatureStoreError):
 
 class ReleaseRefused(FeatureStoreError):
     """A release that does not fit its view, or a pane that was opened before with other bytes."""
+
+
+class PaneNotOpen(ReleaseRefused):
+    """A tombstone for a pane that has no release in this store: it is void, or was never published."""
+
+    def __init__(self, view: str, pane_start: int) -> None:
+        self.view, self.pane_start = view, pane_start
+        super().__init__(
+            f"view {view!r}, pane {pane_start}: only a release that was published can be retracted; this pane has none"
+        )
+
+
+class PaneRetracted(ReleaseRefused):
+    """A second tombstone for a pane."""
+
+    def __init__(self, view: str, pane_start: int, retracted_at: int) -> None:
+        self.view, self.pane_start, self.retracted_at = view, pane_start, retracted_at
+        super().__init__(f"view {view!r}, pane {pane_start}: retracted already, at {retracted_at} (µs)")
 
 
 class BadRequest(FeatureStoreError):

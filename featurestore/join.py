@@ -2,31 +2,27 @@
 
 Every issue of a view has a row for every key of the domain, so which issue a label sees depends on its time alone. The rule
 of the store — of the rows released by t, the one with the greatest (pane end, release time) — is settled once on the issues,
-which are few; each label is then a binary search and a gather (docs/adr/0003-join-on-issues.md).
+which are few; each label is then a binary search and a gather (docs/adr/0003-join-on-issues.md). Whether the row that it
+sees is stale depends on the label's time too (`featurestore.staleness`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from .definitions import FeatureView
-from .errors import BadReference
 from .keys import domain_index
 from .latest import issue_columns, last_of_each, rows_of
 from .references import Reference
 from .schema import STATUS, feature_fields, status_array, status_codes, value_type
-from .values import Bytes, ServedFeature, Status
+from .staleness import SpentPanes
+from .values import Bytes, ServedFeature, Status, made_stale
 
 Ints = npt.NDArray[np.int64]
-
-MAX_LABEL_US: Final = 2**61
-"""Label times are held within ± this, 73,000 years: differences with a pane's end then fit int64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +33,7 @@ class JoinSide:
         pane_end, released_at: int64[I], µs; both increase.
         rows: I·K rows with the columns of the asked features.
         status: for each reference, uint8[I·K] of `Status`.
+        spent: the panes whose budget was gone.
     """
 
     view: FeatureView
@@ -45,9 +42,10 @@ class JoinSide:
     released_at: Ints
     rows: pa.Table
     status: tuple[Bytes, ...]
+    spent: SpentPanes
 
 
-def make_side(view: FeatureView, references: tuple[Reference, ...], rows: pa.Table) -> JoinSide:
+def make_side(view: FeatureView, references: tuple[Reference, ...], rows: pa.Table, spent: SpentPanes) -> JoinSide:
     """Settle which issue counts at which time; `rows` are issue-major with pane_start, released_at and seq."""
     keys = len(view.entity.domain)
     chosen = visible_issues(*issue_columns(rows, keys))
@@ -55,7 +53,7 @@ def make_side(view: FeatureView, references: tuple[Reference, ...], rows: pa.Tab
     columns = [name for reference in references for name in column_names(reference.served)]
     taken = rows.select(columns).combine_chunks().take(pa.array(rows_of(chosen, keys)))
     status = tuple(status_codes(taken.column(column_names(reference.served)[-1])) for reference in references)
-    return JoinSide(view, references, pane_start[chosen] + view.pane_us, released_at[chosen], taken, status)
+    return JoinSide(view, references, pane_start[chosen] + view.pane_us, released_at[chosen], taken, status, spent)
 
 
 def visible_issues(pane: Ints, released_at: Ints, seq: Ints) -> Ints:
@@ -79,24 +77,6 @@ def column_names(served: ServedFeature) -> list[str]:
     return [field.name for field in feature_fields(served)]
 
 
-def label_times(column: pa.ChunkedArray | pa.Array, name: str) -> tuple[Ints, npt.NDArray[np.bool_]]:
-    """(int64[N] µs, bool[N] known) of a labels' time column: timestamps of any unit and zone (naive is UTC), or dates.
-
-    A time below a microsecond is rounded down: a moment in whole µs is at or before it exactly when it is at or before the
-    rounded time. Times beyond the range of int64 µs are held at its ends, which lie beyond every release.
-    """
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("ms"))
-    if not pa.types.is_timestamp(column.type):
-        raise BadReference(f"the labels' time column {name!r} must hold timestamps or dates, not {column.type}")
-    known = np.asarray(column.is_valid())
-    raw = np.asarray(pc.fill_null(column.cast(pa.int64()), 0))
-    if column.type.unit == "ns":
-        return raw // 1_000, known
-    factor = {"s": 10**6, "ms": 10**3, "us": 1}[column.type.unit]
-    return np.clip(raw, -(MAX_LABEL_US // factor), MAX_LABEL_US // factor) * factor, known
-
-
 def joined_columns(
     side: JoinSide, labels: pa.RecordBatch | pa.Table, times: Ints, known: npt.NDArray[np.bool_]
 ) -> list[pa.Array]:
@@ -110,9 +90,12 @@ def joined_columns(
     issue = np.searchsorted(side.released_at, times, side="right") - 1
     found = known & (issue >= 0) & (key >= 0)
     row = np.where(found, issue * len(view.entity.domain) + key, 0)
-    expired = np.zeros(count, dtype=bool)
-    if view.ttl_us is not None and len(side.pane_end):
-        expired = found & (times - side.pane_end[np.maximum(issue, 0)] > view.ttl_us)
+    expired = stale = np.zeros(count, dtype=bool)
+    if len(side.pane_end):
+        pane_end = side.pane_end[np.maximum(issue, 0)]
+        stale = found & side.spent.stale_at(times, pane_end)
+        if view.ttl_us is not None:
+            expired = found & (times - pane_end > view.ttl_us)
     at = pa.array(np.where(found & ~expired, row, 0), mask=~found | expired)
     arrays: list[pa.Array] = []
     for reference, status in zip(side.references, side.status, strict=True):
@@ -120,6 +103,7 @@ def joined_columns(
         arrays += [_take(side.rows.column(name), at) for name in values]
         codes = np.full(count, Status.NOT_FOUND, dtype=np.uint8)
         codes[found] = status[row[found]]
+        codes[stale] = made_stale(codes[stale])
         codes[expired] = Status.OUTSIDE_MAX_AGE
         arrays.append(status_array(codes))
     return arrays

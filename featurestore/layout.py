@@ -3,11 +3,18 @@
 A report is one vector of non-negative integers, key-major: slot `key · slots_per_key + j`. Before the aggregators add
 noise they apply a public integer map to the slots of each key, the *noise basis*: a Mean's (Σq, n) becomes
 (Σq − ⌊q_max/2⌋·n, n), a Rate's (true, false) becomes (true − false, true + false). Each *group* of mapped slots has its
-own sensitivity and its own σ: ρ_g = Δ_g²/2σ_g², held as whole micro-ρ, so σ_g² = Δ_g²·10⁶/(2·µρ_g) is an exact fraction.
+own sensitivity and its own scale, an exact fraction of integers:
+
+    Gaussian   ρ_g = Δ₂²/2σ², held as whole micro-ρ:  σ² = Δ₂²·10⁶/(2·µρ_g)
+    Laplace    ε_g = Δ₁/b,    held as whole micro-ε:  b  = Δ₁·10⁶/µε_g
+
+Both add up over the groups. A ledger holds micro-ρ of both: ε-DP implies (ε²/2)-zCDP (Bun and Steinke 2016, Proposition
+1.4), which is what a Laplace group is charged, rounded up.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -16,7 +23,8 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from .definitions import FeatureView
+from .definitions import FeatureView, Mechanism
+from .epsilon import micro_rho_of_pure
 from .errors import DefinitionError
 from .features import ClientCount, Count, Feature, Histogram, Mean, Rate
 
@@ -26,6 +34,8 @@ MAX_SLOTS: Final = 2**24
 """Slots of one report: 128 MiB of shares."""
 MIN_SIGMA_SQ: Final = Fraction(1, 4)
 """Below σ = ½ a discrete Gaussian is mostly zero, and below about 0.3 OpenDP adds nothing."""
+MIN_SCALE: Final = Fraction(1, 2)
+"""Likewise of a discrete Laplace: at σ = ½ and at b = ½ three samples of four are zero, and Δ = 1 costs ρ = 2."""
 NOISERS: Final = 2
 """Leader and helper each add noise of the full scale, so that either one alone protects."""
 
@@ -46,29 +56,57 @@ class Slot:
 
 @dataclass(frozen=True)
 class Group:
-    """Mapped slots of one feature that share a sensitivity and a σ.
+    """Mapped slots of one feature that share a sensitivity and a scale of noise.
 
     Attributes:
         slots: their positions within a key.
-        delta2_sq: squared L2 sensitivity of a client-day.
-        micro_rho: this group's part of the view's ρ, in millionths.
+        delta1, delta2_sq: L1 sensitivity of a client-day, and its squared L2 sensitivity.
+        micro_epsilon: this group's part of a Laplace view's ε, in millionths; 0 of a Gaussian view.
+        micro_rho: what the group costs, in millionths of ρ: its part of a Gaussian view's ρ, or what its ε implies.
     """
 
     feature: str
     kind: GroupKind
     slots: tuple[int, ...]
+    mechanism: Mechanism
+    delta1: int
     delta2_sq: int
+    micro_epsilon: int
     micro_rho: int
 
     @property
     def sigma_sq(self) -> Fraction:
-        """σ² of one aggregator's noise."""
+        """σ² of one aggregator's Gaussian noise."""
+        if self.mechanism != "gaussian":
+            raise TypeError(f"{self.feature}: Laplace noise has a scale b, not σ²")
         return Fraction(self.delta2_sq * 10**6, 2 * self.micro_rho)
 
     @property
+    def scale(self) -> Fraction:
+        """b of one aggregator's Laplace noise."""
+        if self.mechanism != "laplace":
+            raise TypeError(f"{self.feature}: Gaussian noise has σ², not a scale b")
+        return Fraction(self.delta1 * 10**6, self.micro_epsilon)
+
+    @property
     def opened_sigma_sq(self) -> Fraction:
-        """σ² of an opened sum: both aggregators' noise."""
+        """σ² of an opened sum of a Gaussian group: both aggregators' noise."""
         return NOISERS * self.sigma_sq
+
+    @property
+    def variance(self) -> float:
+        """Of one aggregator's noise: σ² (never below a discrete Gaussian's: CKS20, Corollary 9), or the Laplace's own.
+
+        With q = e^(−1/b) a discrete Laplace has the variance 2q/(1 − q)² = 1/(2·sinh²(1/2b)).
+        """
+        if self.mechanism == "gaussian":
+            return float(self.sigma_sq)
+        return 0.5 / math.sinh(0.5 / float(self.scale)) ** 2
+
+    @property
+    def opened_variance(self) -> float:
+        """Of an opened sum: both aggregators' noise."""
+        return NOISERS * self.variance
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +141,15 @@ class Layout:
 
     @property
     def micro_rho(self) -> int:
-        """What a client-day costs: the sum over the groups, at most the view's ρ."""
+        """What a client-day costs in zCDP: the sum over the groups; of a Gaussian view at most its ρ."""
         return sum(group.micro_rho for group in self.groups)
+
+    @property
+    def micro_epsilon(self) -> int | None:
+        """What a client-day costs in pure DP: the sum over the groups, at most the view's ε. None of a Gaussian view."""
+        if self.view.privacy.mechanism != "laplace":
+            return None
+        return sum(group.micro_epsilon for group in self.groups)
 
     def groups_of(self, feature: Feature) -> tuple[Group, ...]:
         """The groups that hold a feature; for a derived one, those of its histogram."""
@@ -117,10 +162,10 @@ def layout_of(view: FeatureView) -> Layout:
     """The layout that follows from a view; every party derives it itself.
 
     Raises:
-        DefinitionError: the vector is too long, or ρ is too small or too large for a group.
+        DefinitionError: the vector is too long, or the price is too small or too large for a group.
     """
     collected = [feature for feature in view.features if not feature.derive]
-    shares = _split_rho(view, collected)
+    shares = _split_price(view, collected)
     slots: list[Slot] = []
     groups: list[Group] = []
     blocks: list[npt.NDArray[np.int64]] = []
@@ -129,17 +174,10 @@ def layout_of(view: FeatureView) -> Layout:
         added, kinds, block = _parts(view, feature)
         slots += added
         blocks.append(block)
-        for (kind, positions, delta2_sq), micro_rho in zip(
-            kinds, _parts_of_rho(feature, shares[feature.name]), strict=True
+        for (kind, positions, per_cell), price in zip(
+            kinds, _parts_of_price(feature, shares[feature.name]), strict=True
         ):
-            groups.append(Group(feature.name, kind, tuple(first + i for i in positions), delta2_sq, micro_rho))
-    for group in groups:
-        if group.micro_rho < 1:
-            raise DefinitionError(view.name, "`rho` is too small: this feature's part is below 0.000001", group.feature)
-        if group.sigma_sq < MIN_SIGMA_SQ:
-            raise DefinitionError(
-                view.name, f"`rho` is too large: σ² = {float(group.sigma_sq):.3g} < 1/4", group.feature
-            )
+            groups.append(_group(view, feature.name, kind, tuple(first + i for i in positions), per_cell, price))
     basis = np.zeros((len(slots), len(slots)), dtype=np.int64)
     at = 0
     for block in blocks:
@@ -158,31 +196,30 @@ _Kinds = list[tuple[GroupKind, tuple[int, ...], int]]
 
 
 def _parts(view: FeatureView, feature: Feature) -> tuple[list[Slot], _Kinds, npt.NDArray[np.int64]]:
-    """Raw slots, (kind, positions, Δ²) of each group, and the noise-basis block of one feature.
+    """Raw slots, (kind, positions, largest norm of one cell) of each group, and the noise-basis block of one feature.
 
-    Δ² = max_cells · (largest L2 norm of one cell after the map)². One cell holds at most `events` events, and an event
-    moves a count, one cell of a histogram, or either group of a Rate by 1, and a centred sum by ⌈q_max/2⌉.
+    The norm is that of what one client adds to the group's mapped slots in one cell. A cell holds at most `events`
+    events, and an event moves a count, one slot of a histogram, or either group of a Rate by 1, and a centred sum by
+    ⌈q_max/2⌉. L1 and L2 norm agree: at their largest, all events move one slot the same way.
     """
-    cells, events = view.bounds.max_cells, view.bounds.max_events_per_cell
-    per_event = cells * events**2
+    events = view.bounds.max_events_per_cell
     name = feature.name
     match feature:
         case Count():
-            return [Slot(name, "count", events)], [("count", (0,), per_event)], _identity(1)
+            return [Slot(name, "count", events)], [("count", (0,), events)], _identity(1)
         case ClientCount():
-            return [Slot(name, "client", 1)], [("client_count", (0,), cells)], _identity(1)
+            return [Slot(name, "client", 1)], [("client_count", (0,), 1)], _identity(1)
         case Histogram():
             added = [Slot(name, f"cell {i}", events) for i in range(feature.cells)]
-            return added, [("histogram", tuple(range(feature.cells)), per_event)], _identity(feature.cells)
+            return added, [("histogram", tuple(range(feature.cells)), events)], _identity(feature.cells)
         case Mean():
             q_max = feature.q_max
             added = [Slot(name, "sum", events * q_max), Slot(name, "non-null", events)]
-            largest = cells * (events * ((q_max + 1) // 2)) ** 2
-            kinds: _Kinds = [("centred_sum", (0,), largest), ("non_null_count", (1,), per_event)]
+            kinds: _Kinds = [("centred_sum", (0,), events * ((q_max + 1) // 2)), ("non_null_count", (1,), events)]
             return added, kinds, np.array([[1, -(q_max // 2)], [0, 1]], dtype=np.int64)
         case Rate():
             added = [Slot(name, "true", events), Slot(name, "false", events)]
-            kinds = [("centred_sum", (0,), per_event), ("non_null_count", (1,), per_event)]
+            kinds = [("centred_sum", (0,), events), ("non_null_count", (1,), events)]
             return added, kinds, np.array([[1, -1], [1, 1]], dtype=np.int64)
 
 
@@ -190,15 +227,38 @@ def _identity(size: int) -> npt.NDArray[np.int64]:
     return np.eye(size, dtype=np.int64)
 
 
-def _split_rho(view: FeatureView, collected: list[Feature]) -> dict[str, int]:
-    """ρ over the collected features by weight, each part rounded down to a whole micro-ρ."""
+def _group(
+    view: FeatureView, feature: str, kind: GroupKind, slots: tuple[int, ...], per_cell: int, price: int
+) -> Group:
+    """A group with the sensitivities of a client-day, max_cells cells of norm `per_cell`, and its price in millionths.
+
+    Raises:
+        DefinitionError: the price is too small or too large.
+    """
+    mechanism, cells = view.privacy.mechanism, view.bounds.max_cells
+    laplace = mechanism == "laplace"
+    parameter = "epsilon" if laplace or view.privacy.epsilon is not None else "rho"
+    if price < 1:
+        raise DefinitionError(view.name, f"`{parameter}` is too small: this feature's part is below 0.000001", feature)
+    micro_epsilon, micro_rho = (price, micro_rho_of_pure(price)) if laplace else (0, price)
+    group = Group(feature, kind, slots, mechanism, cells * per_cell, cells * per_cell**2, micro_epsilon, micro_rho)
+    if laplace and group.scale < MIN_SCALE:
+        raise DefinitionError(view.name, f"`epsilon` is too large: b = {float(group.scale):.3g} < 1/2", feature)
+    if not laplace and group.sigma_sq < MIN_SIGMA_SQ:
+        raise DefinitionError(view.name, f"`{parameter}` is too large: σ² = {float(group.sigma_sq):.3g} < 1/4", feature)
+    return group
+
+
+def _split_price(view: FeatureView, collected: list[Feature]) -> dict[str, int]:
+    """The view's price over the collected features by weight, each part rounded down to whole millionths."""
+    price = view.privacy.micro_epsilon if view.privacy.mechanism == "laplace" else view.privacy.micro_rho
     weights = {feature.name: Fraction(feature.weight) for feature in collected}
     total = sum(weights.values(), Fraction(0))
-    return {name: int(view.privacy.micro_rho * weight / total) for name, weight in weights.items()}
+    return {name: int(price * weight / total) for name, weight in weights.items()}
 
 
-def _parts_of_rho(feature: Feature, micro_rho: int) -> list[int]:
+def _parts_of_price(feature: Feature, price: int) -> list[int]:
     """A Mean and a Rate give 7/10 to the centred sum and 3/10 to the count (measured: DESIGN §3)."""
     if isinstance(feature, Mean | Rate):
-        return [micro_rho * 7 // 10, micro_rho * 3 // 10]
-    return [micro_rho]
+        return [price * 7 // 10, price * 3 // 10]
+    return [price]

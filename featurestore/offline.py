@@ -132,6 +132,19 @@ class Offline:
             raise StoreCorrupt(f"{path} holds {table.num_rows} rows, the registry says {file.rows}")
         return table.select(wanted.names).cast(wanted)
 
+    def slots(self, files: Sequence[FileRecord], schema: pa.Schema, keys: int) -> dict[int, npt.NDArray[np.int64]]:
+        """The opened sums in these files: by pane start (µs) int64[keys, slots_per_key]; a void has none.
+
+        Raises:
+            FileNotFoundError, StoreCorrupt: as `read`.
+        """
+        stored = self.read(files, schema, ["pane_start", "slots"])
+        lists = stored.column("slots").combine_chunks()
+        valid = lists.is_valid().to_numpy(zero_copy_only=False)
+        starts = as_us(stored.column("pane_start"))[valid][::keys]
+        sums = lists.flatten().to_numpy().reshape(-1, keys, lists.type.list_size)
+        return dict(zip(starts.tolist(), sums, strict=True))
+
     def remove(self, paths: Sequence[str]) -> None:
         """Delete files that no longer count."""
         for path in paths:

@@ -14,23 +14,30 @@ from rocksdict import AccessType, Options, Rdict, WriteBatch, WriteOptions
 from .errors import StoreCorrupt, StoreInUse
 from .packing import Packed
 
-_MARKER = struct.Struct(">qqq")
+_MARKER = struct.Struct(">q?qq")
+
+
+@dataclass(frozen=True)
+class RowTimes:
+    """Pane end and release time of the online rows of a view, µs."""
+
+    pane_end: int
+    released_at: int
 
 
 @dataclass(frozen=True)
 class OnlineMarker:
-    """Up to which publication the rows of a view are, and the pane end and release time of those rows (µs)."""
+    """Up to which publication the rows of a view are, and their times; None while no published pane has made a row."""
 
     seq: int
-    pane_end: int
-    released_at: int
+    rows: RowTimes | None
 
 
 class OnlineStore(Protocol):
     """Rows by (view id, key bytes). One writer; each `put` is atomic and durable."""
 
     def marker(self, view_id: int) -> OnlineMarker | None:
-        """The marker of a view; None if it has no rows."""
+        """The marker of a view; None before its first publication."""
 
     def put(self, view_id: int, keys: Sequence[bytes], rows: Packed | None, marker: OnlineMarker) -> None:
         """Replace the rows of these keys (None: keep them) and the marker, all at once."""
@@ -79,7 +86,8 @@ class RocksOnline:
             return None
         if len(data) != _MARKER.size:
             raise StoreCorrupt("the marker of an online view has a wrong length")
-        return OnlineMarker(*_MARKER.unpack(data))
+        seq, has_rows, *times = _MARKER.unpack(data)
+        return OnlineMarker(seq, RowTimes(*times) if has_rows else None)
 
     def put(self, view_id: int, keys: Sequence[bytes], rows: Packed | None, marker: OnlineMarker) -> None:
         """See `OnlineStore`."""
@@ -89,7 +97,9 @@ class RocksOnline:
             data = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)
             for key, row in zip(keys, data, strict=True):
                 batch.put(prefix + key, row.tobytes())
-        batch.put(_prefix(view_id, 0), _MARKER.pack(marker.seq, marker.pane_end, marker.released_at))
+        times = marker.rows or RowTimes(0, 0)
+        packed = _MARKER.pack(marker.seq, marker.rows is not None, times.pane_end, times.released_at)
+        batch.put(_prefix(view_id, 0), packed)
         self._db.write(batch, self._synced)
 
     def get(self, view_id: int, keys: Sequence[bytes]) -> list[bytes | None]:

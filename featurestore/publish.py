@@ -1,11 +1,12 @@
-"""Publication: releases and voids into the store, offline first, online second; the only writer of a store.
+"""Publication: releases, voids and retractions into the store, offline first, online second; the only writer of a store.
 
     1. Parquet files are written beside the old ones          a crash leaves strays, removed at the next start
-    2. the registry commits panes and list of files           from here on the publication counts
+    2. the registry commits panes, evidence, list of files    from here on the publication counts
     3. RocksDB gets the latest row of every key, and a marker a crash is healed at the next start: marker < registry
     4. each view's block is written, CURRENT.json renamed     likewise: block of another publication than the registry's
 
-Publishing the same release again changes nothing; other content under its id is refused.
+Publishing the same item again changes nothing; other content under its id is refused. A retraction is a tombstone: a void
+with the reason RETRACTED (and why) for a pane that was opened. The pane stays published, and is never collected again.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from __future__ import annotations
 import fcntl
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -23,26 +24,25 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from .admission import Admitted, admit, as_record
 from .block_writer import BlockWriter, Latest
 from .definitions import FeatureView
-from .errors import ReleaseRefused, StoreInUse
+from .errors import StoreCorrupt, StoreInUse
 from .keys import encode_key
-from .latest import latest_issues
-from .layout import NOISERS, layout_of
+from .latest import last_issue_of_each_pane, latest_issues
+from .layout import layout_of
 from .offline import CLOCKS, Offline, Stamps, as_us, issue_table
-from .online import OnlineMarker, OnlineStore, RocksOnline
+from .online import OnlineMarker, OnlineStore, RocksOnline, RowTimes
 from .packing import pack
 from .registry import FileRecord, PaneRecord, RegisteredView, Registry
 from .release import Release, Void
 from .rows import Panes, issue_times, make_issues, reach_us
 from .schema import offline_schema
+from .staleness import SpentPanes
 from .times import DAY_US, day_of
-from .wire import definition_hash
 
 MAX_FILES: Final = 16
 """Files of one view and day that are merged before the day is complete: a day of minutes would be 1,440."""
-_DATES: Final = (-62_135_596_800_000_000, 253_402_300_800_000_000)
-"""Years 1 to 9999, what a date can name: µs since the epoch."""
 
 
 def store_path(directory: Path) -> Path:
@@ -117,119 +117,93 @@ class Publisher:
         return registered
 
     def opened(self, view: FeatureView) -> npt.NDArray[np.int64]:
-        """int64[P], the pane starts of a view that are published already (opened or void), increasing."""
+        """int64[P], the pane starts of a view that are published already (opened, void or retracted), increasing."""
         return self._registry.pane_starts(self._registry.view(view.name).view_id)
 
-    def publish(self, items: Iterable[Release | Void]) -> PublishReport:
-        """Publish panes of any views, all at once.
+    def publish(self, items: Iterable[Release | Void], evidence: Iterable[bytes] = ()) -> PublishReport:
+        """Publish panes and tombstones of any views, all at once.
+
+        Args:
+            evidence: bytes to keep under their SHA-256, such as signed plans and the aggregators' statements.
 
         Raises:
-            ReleaseRefused: one of them does not fit its view, or is published already with other content; nothing of
-                the call is published.
+            ReleaseRefused: one of them does not fit its view, or is published already with other content. PaneNotOpen,
+                PaneRetracted: a tombstone has nothing to retract. Nothing of the call is published then.
         """
         by_view: dict[str, list[Release | Void]] = {}
         for item in items:
             by_view.setdefault(item.manifest.view, []).append(item)
         seq, now = self._registry.next_seq(), self._clock()
-        checked: list[tuple[RegisteredView, list[tuple[Release | Void, PaneRecord]]]] = []
-        repeated = 0
-        for name, of_view in by_view.items():
-            registered = self._registry.view(name)
-            fresh = self._fresh(registered, sorted(of_view, key=lambda item: item.pane_start))
-            repeated += len(of_view) - len(fresh)
-            if fresh:
-                checked.append((registered, fresh))
-        prepared = [self._prepare(registered, fresh, seq, now) for registered, fresh in checked]
-        if prepared:
-            self._commit(seq, now, prepared)
-            self._offline.remove([path for part in prepared for path in part.replaced])
-            self._blocks.publish([self._put_latest(part.registered, seq) for part in prepared])
-        return PublishReport(sum(len(part.panes) for part in prepared), repeated)
+        admitted = [self._admit(name, of_view) for name, of_view in by_view.items()]
+        prepared = [self._prepare(one, seq, now) for one in admitted if one.fresh or one.tombstones]
+        self._commit(seq, now, prepared, list(evidence))
+        self._offline.remove([path for part in prepared for path in part.replaced])
+        self._blocks.publish([self._put_latest(part.registered, seq) for part in prepared])
+        return PublishReport(sum(len(part.panes) for part in prepared), sum(one.repeated for one in admitted))
 
-    def _commit(self, seq: int, now: int, prepared: Sequence[_Prepared]) -> None:
+    def _admit(self, view: str, items: list[Release | Void]) -> Admitted:
+        registered = self._registry.view(view)
+        starts = [item.pane_start for item in items]
+        return admit(registered, items, self._registry.panes(registered.view_id, min(starts), max(starts) + 1))
+
+    def _commit(self, seq: int, now: int, prepared: Sequence[_Prepared], evidence: Sequence[bytes]) -> None:
         with self._registry.transaction():
-            self._registry.record(
-                seq,
-                now,
-                [(part.registered.view_id, pane) for part in prepared for pane in part.panes],
-                [(part.registered.view_id, file) for part in prepared for file in part.files],
-                [path for part in prepared for path in part.replaced],
-            )
-
-    def _fresh(
-        self, registered: RegisteredView, items: list[Release | Void]
-    ) -> list[tuple[Release | Void, PaneRecord]]:
-        """The panes that are not published yet, with their records; ReleaseRefused if any does not fit."""
-        view, digest = registered.view, definition_hash(registered.view).hex()
-        shape = (layout_of(view).keys, layout_of(view).slots_per_key)
-        span = items[0].pane_start, items[-1].pane_start + 1
-        contents = {pane.pane_start: pane.content for pane in self._registry.panes(registered.view_id, *span)}
-        fresh: list[tuple[Release | Void, PaneRecord]] = []
-        for item in items:
-            _require_fit(view, digest, shape, item)
-            record = _as_record(item)
-            before = contents.get(item.pane_start)
-            if before is None:
-                contents[item.pane_start] = record.content
-                fresh.append((item, record))
-            elif before != record.content:
-                raise ReleaseRefused(
-                    f"view {view.name!r}: release {item.release_id.hex()} is published already with other content"
+            self._registry.keep_evidence(evidence)
+            if prepared:
+                self._registry.record(
+                    seq,
+                    now,
+                    [(part.registered.view_id, pane) for part in prepared for pane in part.panes],
+                    [(part.registered.view_id, file) for part in prepared for file in part.files],
+                    [path for part in prepared for path in part.replaced],
                 )
-        return fresh
 
-    def _prepare(
-        self, registered: RegisteredView, fresh: list[tuple[Release | Void, PaneRecord]], seq: int, now: int
-    ) -> _Prepared:
-        """Compute the rows of the new panes, and of the later panes whose windows they change; write them."""
-        view = registered.view
+    def _prepare(self, admitted: Admitted, seq: int, now: int) -> _Prepared:
+        """Compute the rows of new and retracted panes, and of the later panes whose windows they change; write them."""
+        registered, view = admitted.registered, admitted.registered.view
+        moments = _moments(admitted)
+        if not moments:  # voids without a row of their own
+            return _Prepared(registered, admitted.records, [], [])
         reach = reach_us(view)
-        records = [record for _, record in fresh]
-        first, last = records[0].pane_start, records[-1].pane_start
+        first, last = min(moments), max(moments)
         neighbours = self._registry.panes(registered.view_id, first - reach, last + reach + 1)
         # a row that is issued again sums its whole window: up to `reach` before the first one
         earlier_files = self._registry.files(registered.view_id, day_of(first - reach), day_of(last + reach))
-        panes, clock = self._panes(registered, fresh, neighbours, earlier_files)
-        is_new = np.isin(panes.start, [record.pane_start for record in records])
-        changed, since = _changed(view, panes, is_new)
+        panes, clock = self._panes(admitted, neighbours, earlier_files)
+        changed, since = _changed(view, panes, moments)
         pane, released_at = issue_times(view, panes, changed, since)
-        stamps = Stamps(_published_at(panes, records, now), clock, seq)
+        stamps = Stamps(_published_at(panes, admitted.fresh, now), clock, seq)
         table = issue_table(registered, panes, make_issues(view, panes, pane, released_at), stamps)
-        merged, replaced = self._merge(registered, table, {record.pane_start for record in records})
-        return _Prepared(registered, records, self._offline.write_days(registered, merged, seq), replaced)
+        merged, replaced = self._merge(registered, table, {item.pane_start for item in admitted.fresh})
+        files = self._offline.write_days(registered, merged, seq)
+        return _Prepared(registered, admitted.records, files, replaced)
 
     def _panes(
-        self,
-        registered: RegisteredView,
-        fresh: list[tuple[Release | Void, PaneRecord]],
-        neighbours: list[PaneRecord],
-        files: list[FileRecord],
+        self, admitted: Admitted, neighbours: list[PaneRecord], files: list[FileRecord]
     ) -> tuple[Panes, npt.NDArray[np.int8]]:
         """The new panes and their published neighbours, in order, and their clocks."""
-        layout = layout_of(registered.view)
-        shape = (layout.keys, layout.slots_per_key)
-        both = sorted([*neighbours, *(record for _, record in fresh)], key=lambda record: record.pane_start)
-        place = {record.pane_start: i for i, record in enumerate(both)}
-        slots = np.zeros((len(both), *shape), dtype=np.int64)
-        for item, _ in fresh:
-            if isinstance(item, Release):
-                slots[place[item.pane_start]] = item.slots
-        if neighbours:
-            stored = self._offline.read(files, offline_schema(registered.view), ["pane_start", "slots"])
-            starts = as_us(stored.column("pane_start"))[:: layout.keys]
-            flat = np.zeros((stored.num_rows, layout.slots_per_key), dtype=np.int64)
-            lists = stored.column("slots").combine_chunks()
-            valid = lists.is_valid().to_numpy(zero_copy_only=False)
-            flat[valid] = lists.flatten().to_numpy().reshape(-1, layout.slots_per_key)
-            for i, start in enumerate(starts.tolist()):
-                if start in place:
-                    slots[place[start]] = flat[i * layout.keys : (i + 1) * layout.keys]
+        view = admitted.registered.view
+        layout = layout_of(view)
+        known = {r.pane_start: r for r in (*neighbours, *map(as_record, admitted.fresh)) if r.makes_row}
+        for tombstone in admitted.tombstones:
+            start = tombstone.pane_start
+            known[start] = replace(known[start], tombstone=as_record(tombstone))
+        both = [known[start] for start in sorted(known)]
+        stored = self._offline.slots(files, offline_schema(view), layout.keys) if neighbours else {}
+        stored |= {item.pane_start: item.slots for item in admitted.fresh if isinstance(item, Release)}
+        slots = np.zeros((len(both), layout.keys, layout.slots_per_key), dtype=np.int64)
+        for i, record in enumerate(both):
+            if record.opened and record.pane_start not in stored:
+                raise StoreCorrupt(f"view {view.name!r}, pane {record.pane_start}: its slots are missing")
+            if record.opened:
+                slots[i] = stored[record.pane_start]
         panes = Panes(
             np.array([r.pane_start for r in both], dtype=np.int64),
             np.array([r.opened for r in both], dtype=bool),
             slots,
             np.array([float(r.manifest.noisers) for r in both]),
             np.array([r.released_at for r in both], dtype=np.int64),
+            np.array([r.retracted_at for r in both], dtype=np.int64),
         )
         return panes, np.array([CLOCKS.index(r.clock) for r in both], dtype=np.int8)
 
@@ -258,16 +232,20 @@ class Publisher:
     def _put_latest(self, registered: RegisteredView, seq: int) -> Latest:
         """Bring the online rows of a view up to a publication: the rows of its latest pane end, in their latest issue."""
         view = registered.view
-        last = self._registry.last_pane(registered.view_id)
+        last = self._registry.last_row(registered.view_id)
+        if last is None:  # nothing but voids that make no row
+            marker = OnlineMarker(seq, None)
+            self._online.put(registered.view_id, [], None, marker)
+            return Latest(registered, None, marker)
         files = self._registry.files(registered.view_id, day_of(last), day_of(last))
         schema = offline_schema(view)
         rows = self._offline.read(files, schema, schema.names)
         rows = rows.filter(pa.compute.equal(rows.column("pane_start").cast(pa.int64()), last)).combine_chunks()
-        keys = layout_of(view).keys
-        issued = np.lexsort((rows.column("seq").to_numpy()[::keys], as_us(rows.column("released_at"))[::keys]))[-1]
-        rows = rows.slice(int(issued) * keys, keys)
-        marker = OnlineMarker(seq, last + view.pane_us, int(as_us(rows.column("released_at"))[0]))
+        rows = rows.take(pa.array(last_issue_of_each_pane(rows, layout_of(view).keys)))
+        times = RowTimes(last + view.pane_us, int(as_us(rows.column("released_at"))[0]))
         packed = pack(view, rows)
+        packed["status"] = SpentPanes.read(self._registry, registered).newest_status(packed["status"], times.pane_end)
+        marker = OnlineMarker(seq, times)
         self._online.put(registered.view_id, [encode_key(key) for key in view.entity.domain], packed, marker)
         return Latest(registered, packed, marker)
 
@@ -293,62 +271,30 @@ def _lock(root: Path) -> int:
     return descriptor
 
 
-def _require_fit(view: FeatureView, digest: str, shape: tuple[int, int], item: Release | Void) -> None:
-    where = f"view {view.name!r}, pane {item.pane_start}"
-    manifest = item.manifest
-    if manifest.definition_hash != digest or manifest.view_version != 1:
-        raise ReleaseRefused(f"{where}: the release is of another definition or version than the registered one")
-    if manifest.noisers != (0 if manifest.noise == "none" else NOISERS):
-        raise ReleaseRefused(f"{where}: noise {manifest.noise!r} does not go with {manifest.noisers} noisers")
-    if item.pane_start % view.pane_us or item.pane_end != item.pane_start + view.pane_us:
-        raise ReleaseRefused(f"{where}: not a pane of {view.pane}")
-    moments = (item.pane_start, item.pane_end, item.released_at, item.published_at)
-    if not all(_DATES[0] <= moment < _DATES[1] for moment in moments):
-        raise ReleaseRefused(f"{where}: a time outside the years 1 to 9999")
-    if item.released_at < item.pane_end:
-        raise ReleaseRefused(f"{where}: released before the pane ends; joins would see the future")
-    if item.clock not in CLOCKS:
-        raise ReleaseRefused(f"{where}: unknown clock {item.clock!r}")
-    if isinstance(item, Release) and (item.slots.dtype != np.int64 or item.slots.shape != shape):
-        raise ReleaseRefused(f"{where}: slots {item.slots.dtype}{item.slots.shape} do not fit the layout")
-
-
-def _as_record(item: Release | Void) -> PaneRecord:
-    return PaneRecord(
-        item.pane_start,
-        item.release_id,
-        isinstance(item, Release),
-        item.reason if isinstance(item, Void) else None,
-        item.content_hash,
-        item.released_at,
-        item.published_at,
-        item.clock,
-        item.signature,
-        item.manifest,
-    )
+def _moments(admitted: Admitted) -> dict[int, int]:
+    """From when on (µs) each pane changes rows: a new one from its release, a retracted one from its tombstone."""
+    moments = {item.pane_start: item.released_at for item in admitted.tombstones}
+    return moments | {item.pane_start: item.released_at for item in admitted.fresh if as_record(item).makes_row}
 
 
 def _changed(
-    view: FeatureView, panes: Panes, is_new: npt.NDArray[np.bool_]
+    view: FeatureView, panes: Panes, moments: Mapping[int, int]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Indices of the panes whose rows change, and from which issue on.
 
-    A new pane's own rows are all new. A later pane's rows change from the moment at which the first new pane of its
-    window is released (its own release, if that is later).
+    A row changes from the moment at which the first pane of its window changes. A new pane is in its own window, and no
+    issue of it is before its release: all of them are new.
     """
-    reach = reach_us(view)
-    new = np.flatnonzero(is_new)
-    first = np.searchsorted(panes.start[new], panes.start - reach)
-    last = np.searchsorted(panes.start[new], panes.start, side="right")
-    touched = np.flatnonzero(is_new | (first < last))
-    since = np.array(
-        [-(2**63) if is_new[i] else panes.released_at[new[first[i] : last[i]]].min() for i in touched.tolist()],
-        dtype=np.int64,
-    )
+    starts = np.array(sorted(moments), dtype=np.int64)
+    when = np.array([moments[start] for start in starts.tolist()], dtype=np.int64)
+    first = np.searchsorted(starts, panes.start - reach_us(view))
+    last = np.searchsorted(starts, panes.start, side="right")
+    touched = np.flatnonzero(first < last)
+    since = np.array([when[first[i] : last[i]].min() for i in touched.tolist()], dtype=np.int64)
     return touched, since
 
 
-def _published_at(panes: Panes, records: list[PaneRecord], now: int) -> npt.NDArray[np.int64]:
+def _published_at(panes: Panes, fresh: Iterable[Release | Void], now: int) -> npt.NDArray[np.int64]:
     """A new pane's own stamp; rows that are issued again are published now."""
-    own = {record.pane_start: record.published_at for record in records}
+    own = {item.pane_start: item.published_at for item in fresh}
     return np.array([own.get(start, now) for start in panes.start.tolist()], dtype=np.int64)

@@ -1,15 +1,16 @@
-"""The registry: views, publications, panes, manifests and the list of Parquet files, in one SQLite file.
+"""The registry: views, publications, panes, manifests, evidence and the list of Parquet files, in one SQLite file.
 
 Its commit is the moment at which a publication counts. Readers take the list of files from here and never search folders.
+A pane has one release or void, and a release that was retracted a tombstone beside it (`tombstone` = 1).
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .definitions import FeatureView
-from .errors import StoreCorrupt, UnknownView, ViewChanged
+from .errors import StoreCorrupt, UnknownEvidence, UnknownRelease, UnknownView, ViewChanged
 from .release import Clock, Manifest
+from .rows import BUDGET_SPENT, NEVER, is_retraction
 from .wire import definition_hash, view_from_bytes, view_to_bytes
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _APPLICATION_ID: Final = 0x434F5659  # "COVY"
 
 _SCHEMA: Final = """
@@ -31,14 +33,16 @@ CREATE TABLE views (
 CREATE TABLE publications (seq INTEGER PRIMARY KEY, published_at INTEGER NOT NULL);
 CREATE TABLE manifests (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, json TEXT NOT NULL);
 CREATE TABLE panes (
-    view_id INTEGER NOT NULL REFERENCES views, pane_start INTEGER NOT NULL, release_id BLOB NOT NULL UNIQUE,
-    opened INTEGER NOT NULL, reason TEXT, content BLOB NOT NULL, released_at INTEGER NOT NULL,
+    view_id INTEGER NOT NULL REFERENCES views, pane_start INTEGER NOT NULL, tombstone INTEGER NOT NULL,
+    release_id BLOB NOT NULL, opened INTEGER NOT NULL, reason TEXT, content BLOB NOT NULL, released_at INTEGER NOT NULL,
     published_at INTEGER NOT NULL, clock TEXT NOT NULL, signature BLOB NOT NULL, seq INTEGER NOT NULL REFERENCES publications,
-    manifest_id INTEGER NOT NULL REFERENCES manifests, PRIMARY KEY (view_id, pane_start)) WITHOUT ROWID;
+    manifest_id INTEGER NOT NULL REFERENCES manifests,
+    PRIMARY KEY (view_id, pane_start, tombstone), UNIQUE (release_id, tombstone)) WITHOUT ROWID;
 CREATE TABLE files (
     path TEXT PRIMARY KEY, view_id INTEGER NOT NULL REFERENCES views, day INTEGER NOT NULL,
     rows INTEGER NOT NULL, bytes INTEGER NOT NULL, seq INTEGER NOT NULL REFERENCES publications);
 CREATE INDEX files_by_day ON files (view_id, day);
+CREATE TABLE evidence (hash BLOB PRIMARY KEY, data BLOB NOT NULL);
 """
 
 
@@ -53,7 +57,7 @@ class RegisteredView:
 
 @dataclass(frozen=True)
 class PaneRecord:
-    """One published pane; `content` is a hash of its slots or reason."""
+    """One published pane; `content` is a hash of its slots or reason, `tombstone` its retraction."""
 
     pane_start: int
     release_id: bytes
@@ -65,6 +69,17 @@ class PaneRecord:
     clock: Clock
     signature: bytes
     manifest: Manifest
+    tombstone: PaneRecord | None = None
+
+    @property
+    def makes_row(self) -> bool:
+        """Whether the store has rows of this pane's end."""
+        return self.reason != BUDGET_SPENT
+
+    @property
+    def retracted_at(self) -> int:
+        """From when on the pane counts as not opened, µs; NEVER for most."""
+        return NEVER if self.tombstone is None else self.tombstone.released_at
 
 
 @dataclass(frozen=True)
@@ -157,22 +172,33 @@ class Registry:
         return int(last) + 1
 
     def last_seq(self, view_id: int) -> int:
-        """The last publication that wrote rows of a view; 0 if none did."""
-        (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM files WHERE view_id = ?", (view_id,)).fetchone()
+        """The last publication with a pane of a view; 0 if there was none."""
+        (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM panes WHERE view_id = ?", (view_id,)).fetchone()
         return int(last)
 
     def pane_starts(self, view_id: int, start: int | None = None, end: int | None = None) -> npt.NDArray[np.int64]:
         """int64[P], the published panes of a view with start ≤ pane_start < end, increasing."""
         rows = self._db.execute(
-            "SELECT pane_start FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ? ORDER BY pane_start",
+            "SELECT pane_start FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ? AND NOT tombstone "
+            "ORDER BY pane_start",
             (view_id, *_bounds(start, end)),
         )
         return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
-    def last_pane(self, view_id: int) -> int:
-        """The latest published pane of a view that has one."""
-        (last,) = self._db.execute("SELECT max(pane_start) FROM panes WHERE view_id = ?", (view_id,)).fetchone()
-        return int(last)
+    def last_row(self, view_id: int) -> int | None:
+        """The latest pane of a view that makes rows; None if there is none."""
+        (last,) = self._db.execute(
+            "SELECT max(pane_start) FROM panes WHERE view_id = ? AND reason IS NOT ?", (view_id, BUDGET_SPENT)
+        ).fetchone()
+        return None if last is None else int(last)
+
+    def spent_panes(self, view_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """(pane_start, released_at) of a view's BUDGET_SPENT voids: int64[V] each, µs."""
+        found = self._db.execute(
+            "SELECT pane_start, released_at FROM panes WHERE view_id = ? AND reason = ?", (view_id, BUDGET_SPENT)
+        ).fetchall()
+        both = np.array(found, dtype=np.int64).reshape(-1, 2)
+        return both[:, 0], both[:, 1]
 
     def panes(self, view_id: int, start: int | None = None, end: int | None = None) -> list[PaneRecord]:
         """The published panes of a view with start ≤ pane_start < end, in order."""
@@ -187,13 +213,50 @@ class Registry:
         }
         rows = self._db.execute(
             "SELECT pane_start, release_id, opened, reason, content, released_at, published_at, clock, signature, manifest_id "
-            "FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ? ORDER BY pane_start",
+            "FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ? ORDER BY pane_start, tombstone",
             chosen,
         )
-        return [
-            PaneRecord(row[0], row[1], bool(row[2]), row[3], row[4], row[5], row[6], row[7], row[8], manifests[row[9]])
-            for row in rows
-        ]
+        found: dict[int, PaneRecord] = {}
+        for row in rows:
+            start, ident, opened, reason, content, released_at, published_at, clock, signature, manifest = row
+            times = (released_at, published_at)
+            one = PaneRecord(start, ident, bool(opened), reason, content, *times, clock, signature, manifests[manifest])
+            before = found.get(one.pane_start)
+            found[one.pane_start] = one if before is None else replace(before, tombstone=one)
+        return list(found.values())
+
+    def find(self, release_id: bytes) -> tuple[RegisteredView, PaneRecord]:
+        """The view and the published pane of a release id; UnknownRelease."""
+        row = self._db.execute(
+            "SELECT name, pane_start FROM panes JOIN views ON views.id = view_id WHERE release_id = ?", (release_id,)
+        ).fetchone()
+        if row is None:
+            raise UnknownRelease(release_id)
+        registered = self.view(row[0])
+        (record,) = self.panes(registered.view_id, row[1], row[1] + 1)
+        return registered, record
+
+    def evidence(self, digest: bytes) -> bytes:
+        """The bytes of this SHA-256; UnknownEvidence, or StoreCorrupt if they have another."""
+        row = self._db.execute("SELECT data FROM evidence WHERE hash = ?", (digest,)).fetchone()
+        if row is None:
+            raise UnknownEvidence(digest)
+        data = bytes(row[0])
+        if hashlib.sha256(data).digest() != digest:
+            raise StoreCorrupt(f"{self.path}: the evidence {digest.hex()} was changed")
+        return data
+
+    def all_evidence(self) -> Iterator[bytes]:
+        """Every blob, in no order."""
+        for (data,) in self._db.execute("SELECT data FROM evidence"):
+            yield bytes(data)
+
+    def keep_evidence(self, evidence: Iterable[bytes]) -> None:
+        """Store blobs under their SHA-256, inside a transaction; one that is there already is left alone."""
+        self._db.executemany(
+            "INSERT OR IGNORE INTO evidence (hash, data) VALUES (?, ?)",
+            ((hashlib.sha256(data).digest(), data) for data in evidence),
+        )
 
     def files(self, view_id: int, first_day: int | None = None, last_day: int | None = None) -> list[FileRecord]:
         """The Parquet files of a view for the days first_day … last_day, by day, then publication."""
@@ -215,20 +278,17 @@ class Registry:
         files: Sequence[tuple[int, FileRecord]],
         replaced: Sequence[str],
     ) -> None:
-        """Write one publication: its panes and files (each with its view's id), and the files that it replaces.
-
-        A file that replaces others must not keep the publication of a view unnoticed, so `seq` is on every new file.
-        """
+        """Write one publication: its panes and files (each with its view's id), and the files that it replaces."""
         self._db.execute("INSERT INTO publications (seq, published_at) VALUES (?, ?)", (seq, published_at))
         ids: dict[int, int] = {}
         for _, pane in panes:
             if id(pane.manifest) not in ids:
                 ids[id(pane.manifest)] = self._manifest_id(pane.manifest)
         self._db.executemany(
-            "INSERT INTO panes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO panes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                (view_id, p.pane_start, p.release_id, p.opened, p.reason, p.content, p.released_at, p.published_at,
-                 p.clock, p.signature, seq, ids[id(p.manifest)])
+                (view_id, p.pane_start, is_retraction(p.reason), p.release_id, p.opened, p.reason, p.content,
+                 p.released_at, p.published_at, p.clock, p.signature, seq, ids[id(p.manifest)])
                 for view_id, p in panes
             ),
         )  # fmt: skip

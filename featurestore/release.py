@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from .layout import Group
 
 Clock = Literal["replay", "live"]
 """`live`: released when published. `replay`: old events, released (virtually) at the pane's end + `release_delay`."""
@@ -16,12 +19,44 @@ Clock = Literal["replay", "live"]
 
 @dataclass(frozen=True)
 class GroupNoise:
-    """What one noise group cost and how much noise it got: integers, so that parties can compare them."""
+    """What one noise group cost and how much noise it got.
+
+    Parties compare the integers; the floats follow from them, for people.
+
+    Attributes:
+        mechanism: `gaussian` or `laplace`.
+        delta1, delta2_sq: L1 sensitivity of a client-day, and its squared L2 sensitivity.
+        micro_epsilon: pure ε in millionths, of Laplace noise; else 0.
+        micro_rho: zCDP in millionths: what a ledger charges.
+        scale: of one aggregator's noise: σ (Gaussian) or b (Laplace); 0 with noise off.
+        standard_error: of the opened sum, of both aggregators' noise; 0 with noise off.
+    """
 
     feature: str
     kind: str
+    mechanism: str
+    delta1: int
     delta2_sq: int
+    micro_epsilon: int
     micro_rho: int
+    scale: float
+    standard_error: float
+
+    @classmethod
+    def of(cls, group: Group, *, noisy: bool) -> GroupNoise:
+        """The noise of a group of the layout; `noisy` is false with noise off."""
+        scale = math.sqrt(group.sigma_sq) if group.mechanism == "gaussian" else float(group.scale)
+        return cls(
+            group.feature,
+            group.kind,
+            group.mechanism,
+            group.delta1,
+            group.delta2_sq,
+            group.micro_epsilon,
+            group.micro_rho,
+            scale if noisy else 0.0,
+            math.sqrt(group.opened_variance) if noisy else 0.0,
+        )
 
 
 @dataclass(frozen=True)
@@ -29,11 +64,17 @@ class Manifest:
     """Under which terms the panes of one plan were opened. Shared by all of its releases.
 
     Attributes:
-        noise: `discrete-gaussian`, or `none` in tests and labs.
+        noise: `discrete-gaussian`, `discrete-laplace`, or `none` in tests and labs.
         noise_source: who sampled, leader then helper: `opendp`; `cks20-seeded` in simulations.
         noisers: how many independent noises of the full scale are in each sum (2; 0 with noise off).
+        noise_factor: standard error of an opened sum ÷ that of one aggregator's noise: √noisers. With two it is √2, the
+            price of a claim that holds if either aggregator is honest: each adds the whole noise that the claim needs.
+        micro_rho: zCDP of a client-day, in millionths: the sum over the groups.
+        micro_epsilon: its pure ε, likewise; None of a Gaussian view.
         outside_claim: what others see beyond the differential privacy claim.
-        trust: what has to hold for the claim; `in-process`: one process saw everything.
+        trust: what has to hold for the claim. `one-honest-noiser`: leader or helper added its noise and keeps it and its
+            share to itself. `in-process`: one process saw everything.
+        commitments: hex SHA-256 of the opening statements that leader and helper signed; empty in one process.
     """
 
     view: str
@@ -45,13 +86,16 @@ class Manifest:
     noise: str
     noise_source: str
     noisers: int
+    noise_factor: float
     groups: tuple[GroupNoise, ...]
     micro_rho: int
+    micro_epsilon: int | None
     delta: float
     min_clients: int
     participation: str
     outside_claim: tuple[str, ...]
     trust: str
+    commitments: tuple[str, str]
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces."""
@@ -63,6 +107,8 @@ class Manifest:
         data: dict[str, Any] = json.loads(text)
         data["groups"] = tuple(GroupNoise(**group) for group in data["groups"])
         data["outside_claim"] = tuple(data["outside_claim"])
+        leader, helper = data["commitments"]
+        data["commitments"] = (leader, helper)
         return cls(**data)
 
 

@@ -1,16 +1,20 @@
 """From panes to rows: pane features, trailing windows, coverage, and the *issues* of each row.
 
-A row of pane end E is issued anew whenever a pane inside its largest window is released after it. Its issue times are the
-distinct values of max(released_at(E), released_at(P)) over the known panes P ≤ E of that window; the issue of time r sums,
-for each window, the opened panes with released_at(P) ≤ r. So at any time t the latest issue with r ≤ t tells exactly what
-had been released by t, whatever the order in which panes were published. In order, every pane end has one issue, and all
+A row of pane end E is issued anew whenever a pane inside its largest window is released or retracted after it. Its issue
+times are the distinct values of max(released_at(E), released_at(P)) and max(released_at(E), retracted_at(P)) over the known
+panes P ≤ E of that window; the issue of time r sums, for each window, the opened panes with released_at(P) ≤ r <
+retracted_at(P). So at any time t the latest issue with r ≤ t tells exactly what had been released by t and not retracted,
+whatever the order in which panes were published. In order and without retractions, every pane end has one issue, and all
 windows come from one cumulative sum.
+
+A void whose reason is BUDGET_SPENT is no known pane here: it makes no row, so that reads go on with the last one
+(`featurestore.staleness`), and the windows of later panes hold nothing of it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +24,21 @@ from .features import ClientCount
 from .layout import layout_of
 from .values import Bytes, Decoded, Floats, Ints, Status, decode, served_features
 
+BUDGET_SPENT: Final = "BUDGET_SPENT"
+"""The reason of a void whose client-day had no budget left: the last row goes on being served, as STALE_BUDGET."""
+RETRACTED: Final = "RETRACTED"
+"""The reason of a tombstone, alone or as `RETRACTED: why`: a void of a pane that was opened; from its `released_at` on the
+pane counts as not opened."""
+NEVER: Final = 2**63 - 1
+"""`retracted_at` of a pane that was not retracted."""
+
 Bools = npt.NDArray[np.bool_]
 Sums = TypeVar("Sums", Ints, Floats)
+
+
+def is_retraction(reason: str | None) -> bool:
+    """Whether a void with this reason is a tombstone."""
+    return reason is not None and (reason == RETRACTED or reason.startswith(f"{RETRACTED}: "))
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +51,7 @@ class Panes:
         slots: int64[P, K, S], zero where void.
         noise_units: float64[P], noises of the full scale in each opened pane (2, or 0 with noise off).
         released_at: int64[P], µs.
+        retracted_at: int64[P], µs; NEVER for most.
     """
 
     start: Ints
@@ -41,6 +59,12 @@ class Panes:
     slots: Ints
     noise_units: Floats
     released_at: Ints
+    retracted_at: Ints
+
+    @property
+    def in_order(self) -> bool:
+        """Whether each pane was released after the ones before it, and none was retracted."""
+        return bool((np.diff(self.released_at) >= 0).all() and (self.retracted_at == NEVER).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +91,17 @@ def issue_times(view: FeatureView, panes: Panes, ends: Ints, since: Ints) -> tup
         ends: int64[N], indices of the panes whose rows are wanted.
         since: int64[N], only issues at or after this time.
     """
-    if (np.diff(panes.released_at) >= 0).all():  # in order: one issue each
+    if panes.in_order:  # one issue each
         wanted = panes.released_at[ends] >= since
         return ends[wanted], panes.released_at[ends][wanted]
     first = _first_of_window(view, panes, _largest_window(view))
     at: list[Ints] = []
     times: list[Ints] = []
     for end, after in zip(ends.tolist(), since.tolist(), strict=True):
-        inside = panes.released_at[first[end] : end + 1]
-        distinct = np.unique(np.maximum(inside, panes.released_at[end]))
+        inside = slice(first[end], end + 1)
+        retracted_at = panes.retracted_at[inside]
+        events = np.concatenate((panes.released_at[inside], retracted_at[retracted_at != NEVER]))
+        distinct = np.unique(np.maximum(events, panes.released_at[end]))
         distinct = distinct[distinct >= after]
         at.append(np.full(len(distinct), end, dtype=np.int64))
         times.append(distinct)
@@ -86,10 +112,11 @@ def make_issues(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) 
     """Decode the rows of the given issues (as `issue_times` returns them)."""
     layout = layout_of(view)
     keys = layout.keys
-    base = np.where(panes.opened[pane], np.uint8(Status.OK), np.uint8(Status.VOID)).repeat(keys)
+    is_open = panes.opened[pane] & (released_at < panes.retracted_at[pane])
+    base = np.where(is_open, np.uint8(Status.OK), np.uint8(Status.VOID)).repeat(keys)
     base = _suppressed(view, panes.slots[pane].reshape(-1, layout.slots_per_key), base)
     sums = {"": panes.slots[pane]}
-    units = {"": np.where(panes.opened[pane], panes.noise_units[pane], 0.0)}
+    units = {"": np.where(is_open, panes.noise_units[pane], 0.0)}
     status = {"": base}
     coverage: dict[str, Floats] = {}
     for window in view.trailing:
@@ -118,11 +145,11 @@ def _window_sums(
     units_of_pane: Floats = panes.noise_units * opened
     units = _range_sums(units_of_pane, first, pane)
     count = _range_sums(opened.astype(np.int64), first, pane)
-    if not (np.diff(panes.released_at) >= 0).all():
+    if not panes.in_order:
         for i, (low, high, moment) in enumerate(zip(first.tolist(), pane.tolist(), released_at.tolist(), strict=True)):
             inside = slice(low, high + 1)
-            known = opened[inside] & (panes.released_at[inside] <= moment)
-            if not np.array_equal(known, opened[inside]):  # an issue from before a late pane came
+            known = opened[inside] & (panes.released_at[inside] <= moment) & (moment < panes.retracted_at[inside])
+            if not np.array_equal(known, opened[inside]):  # from before a late pane came, or after one was retracted
                 total[i] = slots[inside][known].sum(axis=0)
                 units[i] = panes.noise_units[inside][known].sum()
                 count[i] = np.count_nonzero(known)

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from .definitions import FeatureView
 from .keys import arrow_type
 from .layout import layout_of
-from .values import Bytes, Decoded, ServedFeature, Status, served_features
+from .values import Bytes, Decoded, ServedFeature, Status, n_is_there, served_features, value_is_there
 
 TIMESTAMP = pa.timestamp("us", "UTC")
 STATUS = pa.dictionary(pa.int8(), pa.string())
@@ -57,7 +57,7 @@ def offline_schema(view: FeatureView) -> pa.Schema:
 
 def feature_arrays(served: ServedFeature, decoded: Decoded) -> list[pa.Array]:
     """The arrays of `feature_fields`; null wherever the status says that there is no value."""
-    hidden = decoded.status != Status.OK
+    hidden = ~value_is_there(decoded.status)
     if served.shape == "list":
         flat = pa.array(np.ascontiguousarray(decoded.value).reshape(-1))
         value = pa.FixedSizeListArray.from_arrays(flat, served.width, mask=pa.array(hidden))
@@ -65,7 +65,7 @@ def feature_arrays(served: ServedFeature, decoded: Decoded) -> list[pa.Array]:
         value = pa.array(decoded.value, mask=hidden)
     arrays = [value, pa.array(decoded.se, mask=hidden)]
     if decoded.n is not None:
-        arrays.append(pa.array(decoded.n, mask=hidden & (decoded.status != Status.DROWNED)))
+        arrays.append(pa.array(decoded.n, mask=~n_is_there(decoded.status)))
     return [*arrays, status_array(decoded.status)]
 
 

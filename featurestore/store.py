@@ -7,34 +7,38 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from .definitions import FeatureView
 from .entities import KeyType
 from .errors import BadReference, StoreCorrupt, StoreNotFound
 from .features import Mean, Rate
-from .join import JoinSide, column_names, joined_columns, joined_fields, label_times, make_side
+from .join import JoinSide, column_names, joined_columns, joined_fields, make_side
 from .keys import arrow_type, domain_index, encode_key
+from .labels import label_batches, label_times
 from .latest import last_issue_of_each_pane
 from .layout import layout_of
-from .offline import Offline
+from .offline import Offline, as_us
 from .online import RocksOnline
 from .packing import Packed, missing_rows, unpack, unpack_feature
 from .publish import store_path
 from .references import Reference, resolve
 from .registry import FileRecord, RegisteredView, Registry
-from .schema import TIMESTAMP, history_schema, offline_schema, status_array, value_type
+from .release import Release, Void
+from .releases import published_release, published_void, releases_table
+from .schema import TIMESTAMP, history_schema, offline_schema, status_array, status_codes, value_type
+from .staleness import SpentPanes
 from .times import day_of, to_us
-from .values import Status
+from .values import Status, made_stale, n_is_there, served_features, value_is_there
 
-JOIN_BATCH: Final = 65_536
-"""Labels that are joined at a time."""
 _RETRIES: Final = 5
 
+_T = TypeVar("_T")
+Ints = npt.NDArray[np.int64]
 Keys: TypeAlias = Mapping[str, Sequence[Any]] | pa.Table
 
 
@@ -100,8 +104,9 @@ class Store:
             full_names: name the columns `view__feature`.
 
         Returns:
-            The key columns as given; for each reference its value, `__se`, `__n` (Mean, Rate) and `__status`; for each
-            view `<view>__pane_end` and `<view>__released_at`.
+            The key columns as given; for each reference its value, `__se`, `__n` (Mean, Rate) and `__status` (of
+            `featurestore.values.Status`; docs/serving.md has the table); for each view `<view>__pane_end` and
+            `<view>__released_at`.
 
         Raises:
             BadReference, UnknownView, UnknownFeature; BadReference for missing or wrongly typed keys.
@@ -132,6 +137,9 @@ class Store:
     def history(self, view: str, start: datetime | None = None, end: datetime | None = None) -> pa.Table:
         """A row for every join key and closed pane with start ≤ pane_start < end, in its last issue, by pane, then key.
 
+        Every row tells its own pane's statuses, a retracted pane VOID. The row of the view's newest pane, the one that
+        `get` serves, is STALE_BUDGET when the budget of a later pane was gone; such a pane has no row.
+
         Raises:
             UnknownView.
         """
@@ -141,8 +149,11 @@ class Store:
         high = None if end is None else to_us(end)
         first, last = None if low is None else day_of(low), None if high is None else day_of(high)
         columns = [name for name in schema.names if name != "slots"]
+        spent, newest = SpentPanes.read(self._registry, registered), self._registry.last_row(registered.view_id)
         rows = self._read(registered, first, last, schema, columns)
         rows = rows.take(pa.array(last_issue_of_each_pane(rows, layout_of(registered.view).keys)))
+        if newest is not None and spent.is_stale(newest + registered.view.pane_us):
+            rows = _stale_from(rows, registered.view, newest)
         for bound, keep in ((low, pa.compute.greater_equal), (high, pa.compute.less)):
             if bound is not None:
                 rows = rows.filter(keep(rows.column("pane_start").cast(pa.int64()), bound))
@@ -159,6 +170,9 @@ class Store:
     ) -> pa.RecordBatchReader:
         """Point-in-time join: the labels in their order, with the values that were released at each label's time.
 
+        `__status` is that of the label's time too: a value is STALE_BUDGET from the moment on at which a later pane was
+        published without budget, and a pane is VOID from its retraction on.
+
         Args:
             labels: a table, a reader, or a `.parquet` or `.csv` file, with the join keys (none for constant entities).
             features: references, `view:feature`.
@@ -169,7 +183,7 @@ class Store:
             BadReference: a missing or wrongly typed column, or names that clash. UnknownView, UnknownFeature.
         """
         references = resolve(features, self._registry.view, full_names=full_names)
-        batches, schema = _label_batches(labels, self.key_types(features))
+        batches, schema = label_batches(labels, self.key_types(features))
         needed = [
             time,
             *(k for r in references if not r.registered.view.entity.constant for k in r.registered.view.entity.keys),
@@ -199,34 +213,48 @@ class Store:
 
         return pa.RecordBatchReader.from_batches(joined_schema, joined())
 
+    def release(self, release_id: bytes) -> Release | Void:
+        """What was published of a pane, as it was signed: a release with its slots, or a void. Retracted or not.
+
+        Raises:
+            UnknownRelease. StoreCorrupt: its slots are not those that were published.
+        """
+        registered, pane = self._registry.find(release_id)
+        if not pane.opened:
+            return published_void(registered.view, pane)
+        return published_release(registered.view, pane, self._slots(registered, pane.pane_start))
+
+    def tombstone(self, release_id: bytes) -> Void | None:
+        """The retraction of a release as it was signed, a void whose reason is RETRACTED (and why); None if there is none.
+
+        Raises:
+            UnknownRelease.
+        """
+        registered, pane = self._registry.find(release_id)
+        return None if pane.tombstone is None else published_void(registered.view, pane.tombstone)
+
+    def evidence(self, digest: bytes) -> bytes:
+        """The bytes that were published under this SHA-256: a signed plan, or an aggregator's opening statement.
+
+        Raises:
+            UnknownEvidence. StoreCorrupt: they were changed.
+        """
+        return self._registry.evidence(digest)
+
+    def all_evidence(self) -> Iterator[bytes]:
+        """Every blob of evidence, for those who look for one by what stands in it."""
+        return self._registry.all_evidence()
+
     def releases(self, view: str) -> pa.Table:
-        """Every published pane of a view, by pane: state, times, and the terms under which it was opened."""
+        """Every published pane of a view, by pane: state, times, and the terms under which it was opened.
+
+        `state` is opened, void or retracted; `reason` is the void's or the tombstone's, `retracted_at` the tombstone's.
+
+        Raises:
+            UnknownView.
+        """
         registered = self._registry.view(view)
-        panes = self._registry.panes(registered.view_id)
-        width = registered.view.pane_us
-
-        def times(values: list[int]) -> pa.Array:
-            return pa.array(values, pa.int64()).cast(TIMESTAMP)
-
-        return pa.table(
-            {
-                "release_id": [pane.release_id.hex() for pane in panes],
-                "pane_start": times([pane.pane_start for pane in panes]),
-                "pane_end": times([pane.pane_start + width for pane in panes]),
-                "state": ["opened" if pane.opened else "void" for pane in panes],
-                "reason": pa.array([pane.reason for pane in panes], pa.string()),
-                "released_at": times([pane.released_at for pane in panes]),
-                "published_at": times([pane.published_at for pane in panes]),
-                "clock": [pane.clock for pane in panes],
-                "noise": [pane.manifest.noise for pane in panes],
-                "noise_source": [pane.manifest.noise_source for pane in panes],
-                "min_clients": [pane.manifest.min_clients for pane in panes],
-                "micro_rho": [pane.manifest.micro_rho for pane in panes],
-                "trust": [pane.manifest.trust for pane in panes],
-                "signature": [pane.signature.hex() for pane in panes],
-                "manifest": [pane.manifest.to_json() for pane in panes],
-            }
-        )
+        return releases_table(registered.view, self._registry.panes(registered.view_id))
 
     def _sides(self, references: Sequence[Reference]) -> list[JoinSide]:
         """The join sides of the views that the references name, in the order of their first mention."""
@@ -236,18 +264,36 @@ class Store:
             registered = of_view[0].registered
             schema = offline_schema(registered.view)
             columns = [column for reference in of_view for column in column_names(reference.served)]
+            # before the rows: a void that is known then goes with rows that are at least as new
+            spent = SpentPanes.read(self._registry, registered)
             rows = self._read(registered, None, None, schema, ["pane_start", "released_at", "seq", *columns])
-            sides.append(make_side(registered.view, of_view, rows))
+            sides.append(make_side(registered.view, of_view, rows, spent))
         return sides
+
+    def _slots(self, registered: RegisteredView, pane_start: int) -> Ints:
+        """int64[keys, slots_per_key] of an opened pane, from its day's files."""
+        day, keys = day_of(pane_start), layout_of(registered.view).keys
+        stored = self._retried(
+            registered, day, day, lambda files: self._offline.slots(files, offline_schema(registered.view), keys)
+        )
+        if pane_start not in stored:
+            raise StoreCorrupt(f"view {registered.view.name!r}, pane {pane_start}: its slots are missing")
+        return stored[pane_start]
 
     def _read(
         self, registered: RegisteredView, first: int | None, last: int | None, schema: pa.Schema, columns: Sequence[str]
     ) -> pa.Table:
-        """Rows of some days. A file that was replaced between the list and the read means: ask for the list again."""
+        """Rows of some days."""
+        return self._retried(registered, first, last, lambda files: self._offline.read(files, schema, columns))
+
+    def _retried(
+        self, registered: RegisteredView, first: int | None, last: int | None, read: Callable[[list[FileRecord]], _T]
+    ) -> _T:
+        """Read files of some days. One that was replaced between list and read means: ask for the list again."""
         for _ in range(_RETRIES):
-            files: list[FileRecord] = self._registry.files(registered.view_id, first, last)
+            files = self._registry.files(registered.view_id, first, last)
             try:
-                return self._offline.read(files, schema, columns)
+                return read(files)
             except FileNotFoundError as error:
                 missing = error
         raise StoreCorrupt(f"a file that the registry lists is missing: {missing}")
@@ -289,7 +335,7 @@ class Store:
             index = domain_index(view.entity, [table.column(name) for name in view.entity.keys])
         rows = missing_rows(view, count)
         marker = None if online is None else online.marker(registered.view_id)
-        if online is None or marker is None:
+        if online is None or marker is None or marker.rows is None:
             return rows
         known = np.flatnonzero(index >= 0)
         places, back = np.unique(index[known], return_inverse=True)
@@ -297,9 +343,20 @@ class Store:
         if any(row is None for row in stored):
             raise StoreCorrupt(f"the online store lacks rows of view {view.name!r}")
         rows[known] = unpack(view, [row for row in stored if row is not None])[back]
-        if view.ttl_us is not None and self._clock() - marker.pane_end > view.ttl_us:
+        if view.ttl_us is not None and self._clock() - marker.rows.pane_end > view.ttl_us:
             rows["status"][known] = Status.OUTSIDE_MAX_AGE
         return rows
+
+
+def _stale_from(rows: pa.Table, view: FeatureView, pane_start: int) -> pa.Table:
+    """The rows with the statuses of one pane made stale."""
+    is_newest = as_us(rows.column("pane_start")) == pane_start
+    for served in served_features(view):
+        name = f"{served.name}__status"
+        codes = status_codes(rows.column(name))
+        codes[is_newest] = made_stale(codes[is_newest])
+        rows = rows.set_column(rows.column_names.index(name), name, status_array(codes))
+    return rows
 
 
 def _answer(reference: Reference, rows: Packed, *, clamp: bool) -> dict[str, pa.Array]:
@@ -311,7 +368,7 @@ def _answer(reference: Reference, rows: Packed, *, clamp: bool) -> dict[str, pa.
         bounds = (0, 1) if isinstance(feature, Rate) else feature.bounds if isinstance(feature, Mean) else (0, np.inf)
         value = np.clip(value, *bounds)
         n = None if n is None else np.maximum(n, 0)
-    hidden = status != Status.OK
+    hidden = ~value_is_there(status)
     shown = np.where(hidden[:, None] if value.ndim == 2 else hidden, 0, value)
     if served.shape == "list":
         flat = pa.array(shown.reshape(-1).astype(np.int64))
@@ -320,7 +377,7 @@ def _answer(reference: Reference, rows: Packed, *, clamp: bool) -> dict[str, pa.
         columns = {name: pa.array(shown, mask=hidden).cast(value_type(served))}
     columns[f"{name}__se"] = pa.array(se, mask=hidden)
     if n is not None:
-        no_n = hidden & (status != Status.DROWNED)
+        no_n = ~n_is_there(status)
         columns[f"{name}__n"] = pa.array(np.where(no_n, 0, n).astype(np.int64), mask=no_n)
     columns[f"{name}__status"] = status_array(status)
     return columns
@@ -331,29 +388,3 @@ def _refuse_clash(references: Sequence[Reference], given: Sequence[str]) -> None
         for field in joined_fields(reference):
             if field.name in given:
                 raise BadReference(f"the column {field.name!r} is there already; ask for full names (view__feature)")
-
-
-def _label_batches(
-    labels: pa.Table | pa.RecordBatchReader | str | Path, types: Mapping[str, KeyType]
-) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:
-    """The labels in batches, and their schema. In a CSV file the join keys have the types of the domain ("007" is text)."""
-    if isinstance(labels, pa.Table):
-        return iter(labels.to_batches(max_chunksize=JOIN_BATCH)), labels.schema
-    if isinstance(labels, pa.RecordBatchReader):
-        return iter(labels), labels.schema
-    path = Path(labels)
-    if not path.is_file():
-        raise BadReference(f"no labels file {path}")
-    try:
-        if path.suffix.lower() == ".parquet":
-            file = pq.ParquetFile(path)
-            return file.iter_batches(batch_size=JOIN_BATCH), file.schema_arrow
-        if path.suffix.lower() == ".csv":
-            import pyarrow.csv as csv
-
-            kinds = {name: arrow_type(kind) for name, kind in types.items()}
-            table = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=kinds))
-            return iter(table.to_batches(max_chunksize=JOIN_BATCH)), table.schema
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadReference(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
-    raise BadReference(f"{path}: labels are read from .parquet or .csv")

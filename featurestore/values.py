@@ -23,21 +23,42 @@ Bytes = npt.NDArray[np.uint8]
 
 
 class Status(IntEnum):
-    """Why a value is there or is null. Only OK has a value; DROWNED still has its n."""
+    """How good a value is, or why it is null. Those up to STALE_BUDGET have a value; DROWNED still has its n."""
 
     OK = 0
-    VOID = 1
-    """The pane was not opened: too few clients, or it failed."""
-    LOW_COVERAGE = 2
+    ROUGH_SE = 1
+    """A Mean or Rate whose noised n is below 20·se(n): the delta method does not hold, its standard error is rough."""
+    STALE_BUDGET = 2
+    """The last value before the budget of a later client-day was gone: OK or ROUGH_SE when it was released."""
+    VOID = 3
+    """The pane was not opened (too few clients, or it failed), or its release was retracted."""
+    LOW_COVERAGE = 4
     """Too few of the window's panes were opened."""
-    DROWNED = 3
+    DROWNED = 5
     """A Mean or Rate whose noised n is below max(1, 3·se(n)): the noise drowns it."""
-    SUPPRESSED = 4
+    SUPPRESSED = 6
     """The key's noised ClientCount is below `suppress_below`."""
-    OUTSIDE_MAX_AGE = 5
+    OUTSIDE_MAX_AGE = 7
     """The row is older than the view's ttl (told at reads only)."""
-    NOT_FOUND = 6
+    NOT_FOUND = 8
     """No such key, or no row yet at the time asked for (told at reads only)."""
+
+
+def value_is_there(status: Bytes) -> npt.NDArray[np.bool_]:
+    """Where these statuses go with a value and its `__se`; bool in the shape of `status`."""
+    is_there: npt.NDArray[np.bool_] = status <= Status.STALE_BUDGET
+    return is_there
+
+
+def n_is_there(status: Bytes) -> npt.NDArray[np.bool_]:
+    """Where these statuses go with the `__n` of a Mean or Rate."""
+    is_there: npt.NDArray[np.bool_] = value_is_there(status) | (status == Status.DROWNED)
+    return is_there
+
+
+def made_stale(status: Bytes) -> Bytes:
+    """The statuses of a row that is served on because the budget of a later pane was gone."""
+    return np.where(value_is_there(status), np.uint8(Status.STALE_BUDGET), status)
 
 
 @dataclass(frozen=True)
@@ -98,11 +119,11 @@ def decode(layout: Layout, feature: Feature, sums: Ints, noise_units: Floats, ba
 
     Args:
         sums: int64[N, slots_per_key], mapped slots (after the noise basis), summed over the opened panes of a row.
-        noise_units: float64[N], how many times σ_g² the variance of each sum is: 2 for every opened pane that both
+        noise_units: float64[N], how many noises of the full scale are in each sum: 2 for every opened pane that both
             aggregators noised, 0 where noise is off.
         base: uint8[N], OK or the reason why the whole row is null (VOID, LOW_COVERAGE, SUPPRESSED).
     """
-    variances = {group.kind: noise_units * float(group.sigma_sq) for group in layout.groups_of(feature)}
+    variances = {group.kind: noise_units * group.variance for group in layout.groups_of(feature)}
     slots = [slot for group in layout.groups_of(feature) for slot in group.slots]
     source = layout.view.source_of(feature)
     match feature:
@@ -168,6 +189,8 @@ def _true_cells(rate: Rate, source: Histogram) -> npt.NDArray[np.bool_]:
 
 
 def _ratio(value: Floats, se: Floats, n: Ints, n_var: Floats, base: Bytes) -> Decoded:
-    drowned = n < np.maximum(1.0, 3.0 * np.sqrt(n_var))
-    status = np.where((base == Status.OK) & drowned, np.uint8(Status.DROWNED), base)
-    return Decoded(value, se, n, status)
+    """A ratio with its status: nothing is said where n drowns, and 20 standard errors are where 1/n is nearly linear."""
+    n_se = np.sqrt(n_var)
+    own = np.where(n < 20.0 * n_se, np.uint8(Status.ROUGH_SE), np.uint8(Status.OK))
+    own = np.where(n < np.maximum(1.0, 3.0 * n_se), np.uint8(Status.DROWNED), own)
+    return Decoded(value, se, n, np.where(base == Status.OK, own, base))

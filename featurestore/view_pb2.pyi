@@ -101,7 +101,7 @@ class Rate(_message.Message):
     def __init__(self, where: _Optional[str] = ..., derive: bool = ...) -> None: ...
 
 class FeatureView(_message.Message):
-    __slots__ = ("name", "entity", "features", "pane", "windows", "time", "max_cells", "max_events_per_cell", "micro_rho", "delta", "min_clients", "suppress_below", "release_delay", "grace", "ttl", "min_coverage", "owner", "tags", "description")
+    __slots__ = ("name", "entity", "features", "pane", "windows", "time", "max_cells", "max_events_per_cell", "micro_rho", "delta", "min_clients", "suppress_below", "release_delay", "grace", "ttl", "min_coverage", "owner", "tags", "description", "mechanism", "micro_epsilon")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ENTITY_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
@@ -121,6 +121,8 @@ class FeatureView(_message.Message):
     OWNER_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    MECHANISM_FIELD_NUMBER: _ClassVar[int]
+    MICRO_EPSILON_FIELD_NUMBER: _ClassVar[int]
     name: str
     entity: Entity
     features: _containers.RepeatedCompositeFieldContainer[Feature]
@@ -140,7 +142,9 @@ class FeatureView(_message.Message):
     owner: str
     tags: _containers.RepeatedCompositeFieldContainer[Tag]
     description: str
-    def __init__(self, name: _Optional[str] = ..., entity: _Optional[_Union[Entity, _Mapping]] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., pane: _Optional[str] = ..., windows: _Optional[_Iterable[str]] = ..., time: _Optional[str] = ..., max_cells: _Optional[int] = ..., max_events_per_cell: _Optional[int] = ..., micro_rho: _Optional[int] = ..., delta: _Optional[float] = ..., min_clients: _Optional[int] = ..., suppress_below: _Optional[int] = ..., release_delay: _Optional[str] = ..., grace: _Optional[str] = ..., ttl: _Optional[str] = ..., min_coverage: _Optional[float] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[_Union[Tag, _Mapping]]] = ..., description: _Optional[str] = ...) -> None: ...
+    mechanism: str
+    micro_epsilon: int
+    def __init__(self, name: _Optional[str] = ..., entity: _Optional[_Union[Entity, _Mapping]] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., pane: _Optional[str] = ..., windows: _Optional[_Iterable[str]] = ..., time: _Optional[str] = ..., max_cells: _Optional[int] = ..., max_events_per_cell: _Optional[int] = ..., micro_rho: _Optional[int] = ..., delta: _Optional[float] = ..., min_clients: _Optional[int] = ..., suppress_below: _Optional[int] = ..., release_delay: _Optional[str] = ..., grace: _Optional[str] = ..., ttl: _Optional[str] = ..., min_coverage: _Optional[float] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[_Union[Tag, _Mapping]]] = ..., description: _Optional[str] = ..., mechanism: _Optional[str] = ..., micro_epsilon: _Optional[int] = ...) -> None: ...
 
 class Tag(_message.Message):
     __slots__ = ("key", "value")

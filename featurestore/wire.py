@@ -9,7 +9,7 @@ from functools import lru_cache
 from google.protobuf.message import DecodeError
 
 from . import view_pb2 as pb
-from .definitions import Bounds, FeatureView, Privacy
+from .definitions import MECHANISMS, Bounds, FeatureView, Privacy
 from .entities import Entity, KeyValue
 from .errors import FeatureStoreError, ViewMalformed
 from .features import ClientCount, Count, Feature, Histogram, Mean, Rate
@@ -38,6 +38,8 @@ def view_to_bytes(view: FeatureView) -> bytes:
         owner=view.owner,
         tags=[pb.Tag(key=key, value=value) for key, value in view.tags.items()],
         description=view.description,
+        mechanism="" if view.privacy.mechanism == "gaussian" else view.privacy.mechanism,
+        micro_epsilon=view.privacy.micro_epsilon,
     )
     return message.SerializeToString(deterministic=True)
 
@@ -46,7 +48,8 @@ def view_from_bytes(data: bytes) -> FeatureView:
     """The view that these canonical bytes encode.
 
     Raises:
-        ViewMalformed: not protobuf, not canonical, or not a valid view.
+        ViewMalformed: not protobuf, not canonical, or not a valid view; then its cause is what the view is refused for,
+            such as an `ExpressionRefused`.
     """
     try:
         message = pb.FeatureView.FromString(data)
@@ -55,7 +58,7 @@ def view_from_bytes(data: bytes) -> FeatureView:
     try:
         view = _view_from_pb(message)
     except (ValueError, ZeroDivisionError, FeatureStoreError) as error:
-        raise ViewMalformed(f"the bytes are no valid feature view: {error}") from None
+        raise ViewMalformed(f"the bytes are no valid feature view: {error}") from error
     if view_to_bytes(view) != data:
         raise ViewMalformed(f"the bytes of feature view {view.name!r} are not canonical")
     return view
@@ -76,12 +79,7 @@ def _view_from_pb(message: pb.FeatureView) -> FeatureView:
         windows=message.windows,
         time=message.time or None,
         bounds=Bounds(message.max_cells, message.max_events_per_cell),
-        privacy=Privacy(
-            rho=Fraction(message.micro_rho, 10**6),
-            delta=message.delta,
-            min_clients=message.min_clients,
-            suppress_below=message.suppress_below or None,
-        ),
+        privacy=_privacy_from_pb(message),
         release_delay=message.release_delay,
         grace=message.grace,
         ttl=message.ttl or None,
@@ -90,6 +88,26 @@ def _view_from_pb(message: pb.FeatureView) -> FeatureView:
         tags={tag.key: tag.value for tag in message.tags},
         description=message.description,
     )
+
+
+def _privacy_from_pb(message: pb.FeatureView) -> Privacy:
+    """Both prices are read where both stand there: such a view is refused."""
+    mechanism = message.mechanism or "gaussian"
+    for known in MECHANISMS:
+        if mechanism == known:
+            return Privacy(
+                rho=_price(message.micro_rho),
+                epsilon=_price(message.micro_epsilon),
+                delta=message.delta,
+                min_clients=message.min_clients,
+                suppress_below=message.suppress_below or None,
+                mechanism=known,
+            )
+    raise ViewMalformed(f"unknown mechanism {mechanism!r}; known are {' and '.join(MECHANISMS)}")
+
+
+def _price(millionths: int) -> Fraction | None:
+    return Fraction(millionths, 10**6) if millionths else None
 
 
 def _entity_to_pb(entity: Entity) -> pb.Entity:

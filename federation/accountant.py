@@ -1,21 +1,61 @@
-"""What a view costs, told in ε: zCDP is held as whole micro-ρ and composed by adding; ε at δ is for people."""
+"""What views cost a client: integers that add up over groups, views, panes and days; ε at δ is told to people.
+
+A client-day costs a view the sum over its noise groups, once: panes are disjoint parts of the day, and the layout's
+sensitivities are those of the whole client-day, so a pane costs nothing beyond its day. Views and days add up (zCDP: Bun
+and Steinke 2016, Lemma 1.7; pure DP: basic composition). Every rounding is to the safe side: a view's price is split into
+whole millionths rounded down before it buys noise, a Laplace group's micro-ρ is rounded up, σ and b are rounded up by the
+samplers, and a text of ε is rounded up.
+"""
 
 from __future__ import annotations
 
-from fractions import Fraction
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from featurestore.epsilon import epsilon_of
+from featurestore.layout import Layout
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What something costs a client.
+
+    Attributes:
+        micro_rho: zCDP in millionths: what ledgers hold.
+        micro_epsilon: pure ε in millionths, where all of it is Laplace noise; None where some is Gaussian.
+    """
+
+    micro_rho: int
+    micro_epsilon: int | None
+
+    def __add__(self, other: Cost) -> Cost:
+        """Both to one client."""
+        pure = None
+        if self.micro_epsilon is not None and other.micro_epsilon is not None:
+            pure = self.micro_epsilon + other.micro_epsilon
+        return Cost(self.micro_rho + other.micro_rho, pure)
+
+    def over(self, days: int) -> Cost:
+        """The same on each of `days` days on which the client takes part."""
+        return Cost(self.micro_rho * days, None if self.micro_epsilon is None else self.micro_epsilon * days)
+
+    def epsilon(self, delta: float) -> float:
+        """The least ε at δ that is known: of the zCDP or, if it is less, the pure one."""
+        told = epsilon_of(self.micro_rho, delta)
+        return told if self.micro_epsilon is None else min(told, self.micro_epsilon / 10**6)
+
+
+NOTHING = Cost(0, 0)
+
+
+def cost_of_day(layouts: Iterable[Layout]) -> Cost:
+    """What one client-day costs, of all these views together."""
+    total = NOTHING
+    for layout in layouts:
+        total += Cost(layout.micro_rho, layout.micro_epsilon)
+    return total
 
 
 def epsilon(micro_rho: int, delta: float, days: int = 1) -> float:
-    """ε of `days` client-days at ρ = micro_rho/10⁶ each, by dp-accounting's RDP accountant (Mironov 2017; ρ-zCDP is
-    (α, ρα)-RDP for all α).
-
-    Args:
-        micro_rho: ρ of one client-day in millionths.
-        delta: the δ at which ε is told.
-    """
-    from dp_accounting import ZCDpEvent
-    from dp_accounting.rdp import RdpAccountant
-
-    accountant = RdpAccountant()
-    accountant.compose(ZCDpEvent(float(Fraction(micro_rho, 10**6))), days)
-    return float(accountant.get_epsilon(delta))
+    """ε at δ of `days` client-days at ρ = micro_rho/10⁶ each: what a ledger's sum is told as."""
+    return epsilon_of(micro_rho * days, delta)

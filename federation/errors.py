@@ -104,7 +104,7 @@ class KeyFileMissing(KeyFileError):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        super().__init__(f"no key file {path}; `covey keys init` makes a project's keys")
+        super().__init__(f"no key file {path}; `covey keys init ROLE` makes it, `covey init` those of a whole project")
 
 
 class KeyFileExists(KeyFileError):
@@ -202,6 +202,29 @@ class AlreadyDone(LedgerRefusal):
     def __init__(self, plan_hash: bytes) -> None:
         self.plan_hash = plan_hash
         super().__init__(f"plan {plan_hash.hex()[:16]}… was opened before with other bytes; a plan is opened once")
+
+
+class StatementMalformed(FederationError):
+    """An opening statement that cannot be read, or is of something else."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"an opening statement: {why}")
+
+
+class StatementsDisagree(FederationError):
+    """Leader and helper signed opening statements that do not fit each other. Nothing may be made of their shares."""
+
+    def __init__(self, view: str, what: str) -> None:
+        self.view, self.what = view, what
+        super().__init__(f"view {view!r}: leader and helper {what}")
+
+
+class VerificationFailed(FederationError):
+    """A release or void that does not follow from its plan and from what both aggregators signed."""
+
+    def __init__(self, check: str, why: str) -> None:
+        self.check, self.why = check, why
+        super().__init__(f"{check}: {why}")
 
 
 def _date(day: int) -> str:

@@ -55,17 +55,18 @@ class Ledger:
         self.path, self.owner, self._clock = path, owner, clock
         self._lock = threading.RLock()
         self.state = LedgerState()
-        self.head = genesis(owner)
-        existed = path.exists()
+        self._head = genesis(owner)
         try:
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=30.0, check_same_thread=False)
         except (OSError, sqlite3.OperationalError) as error:
             raise LedgerBroken(str(path), f"it cannot be opened ({error})") from None
         try:
-            self._prepare(existed)
+            self._create()
+            self._require_own()
+            outside = self._outside()  # before the entries: another process writes them first
             self._refresh()
-            self._check_outside()
+            self._check_outside(outside)
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise LedgerBroken(str(path), f"it is no ledger ({error})") from None
@@ -83,7 +84,14 @@ class Ledger:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._db.close()
+        with self._lock:
+            self._db.close()
+
+    @property
+    def head(self) -> Head:
+        """The head that is on disk. Others remember it: one that a crash could take back must never be told."""
+        with self._lock:
+            return self._head
 
     # what its owner does
 
@@ -105,13 +113,17 @@ class Ledger:
         """
         try:
             with self.transaction():
-                self._require_clock()
-                entry = self.state.intent(plan, budget, self._clock())
-                if entry is not None:
-                    self._append(entry)
+                self.intend_within(plan, budget)
         except LedgerRefusal as refusal:
             self.refuse(plan, refusal)
             raise
+
+    def intend_within(self, plan: Plan, budget: Budget) -> None:
+        """As `intend`, inside a transaction of the caller's; a refusal undoes it, and is not recorded."""
+        self._require_clock()
+        entry = self.state.intent(plan, budget, self._clock())
+        if entry is not None:
+            self._append(entry)
 
     def refuse(self, plan: Plan, refusal: LedgerRefusal) -> None:
         """Record that a plan was refused, once for each reason."""
@@ -140,23 +152,33 @@ class Ledger:
 
     # what others remember
 
-    def see_peer(self, name: str, head: Head) -> None:
-        """Remember another party's head.
+    def see_peer(self, name: str, head: Head, confirmed: Head | None) -> Head | None:
+        """Take note of another party's head; returns the one that is remembered of it from now on.
+
+        The memory moves on only if the other party confirms what was remembered before. A ledger that was rolled back and
+        has grown since cannot do that, however long it is, so what it has lost stays remembered until its owner is told.
+
+        Args:
+            confirmed: a head of its own that the other party knew to be remembered, and found in its ledger.
 
         Raises:
-            LedgerBehind: it lies behind the one that is remembered, or is another one of the same length: *that* ledger
-                was rolled back or rewritten.
+            LedgerBehind: `head` lies behind the one that is remembered, or is another one of the same length: *that*
+                ledger was rolled back or rewritten.
         """
         with self.transaction() as db:
             known = self.peer(name)
             if known is not None and (head.seq < known.seq or (head.seq == known.seq and head != known)):
                 why = f"entry {known.seq} of it is remembered here, it now has {head.seq}, or other ones"
                 raise LedgerBehind(f"the {name}'s ledger", why)
+            if known is not None and confirmed != known:
+                return known
             db.execute("INSERT OR REPLACE INTO peers VALUES (?, ?, ?)", (name, head.seq, head.digest))
+            return head
 
     def peer(self, name: str) -> Head | None:
-        """The last head of another party that was seen."""
-        found = self._db.execute("SELECT seq, head FROM peers WHERE name = ?", (name,)).fetchone()
+        """What is remembered of another party's ledger."""
+        with self._lock:
+            found = self._db.execute("SELECT seq, head FROM peers WHERE name = ?", (name,)).fetchone()
         return Head(found[0], found[1]) if found else None
 
     def require_known(self, remembered: Head | None) -> None:
@@ -165,15 +187,28 @@ class Ledger:
         Raises:
             LedgerBehind: it does not: this ledger was rolled back or rewritten.
         """
-        if remembered is not None and self._head_at(remembered.seq) != remembered:
-            why = (
-                f"another party remembers its entry {remembered.seq}, and it has {self.head.seq} entries, or other ones"
-            )
-            raise LedgerBehind(str(self.path), why)
+        with self._lock:
+            if remembered is not None and self._head_at(remembered.seq) != remembered:
+                have = f"it has {self._head.seq} entries, or other ones"
+                why = f"another party remembers its entry {remembered.seq}, and {have}"
+                raise LedgerBehind(str(self.path), why)
+
+    def covers(self, remembered: Head | None, plan_hash: bytes) -> bool:
+        """Whether somebody who remembers this head of this ledger knows what came of the plan.
+
+        Raises:
+            LedgerBehind: as `require_known`.
+        """
+        self.require_known(remembered)
+        with self._lock:
+            at = self.state.done_at.get(plan_hash)
+        return remembered is not None and at is not None and at <= remembered.seq
 
     def entries(self) -> Iterator[Entry]:
         """All entries, in order."""
-        for (line,) in self._db.execute("SELECT line FROM entries ORDER BY seq"):
+        with self._lock:
+            lines = self._db.execute("SELECT line FROM entries ORDER BY seq").fetchall()
+        for (line,) in lines:
             yield entry_from_line(line)
 
     # the file
@@ -182,7 +217,7 @@ class Ledger:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All of it on disk, or nothing; the second file follows. Not nested."""
         with self._lock:
-            before = self.head
+            before = self._head
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._refresh()  # another process may have gone on
@@ -193,36 +228,37 @@ class Ledger:
                     self._db.execute("ROLLBACK")
                 self._replay()
                 raise
-            if self.head != before:
+            if self._head != before:
                 self._write_outside()
 
     def _append(self, entry: Entry) -> None:
         line = entry_to_line(entry)
-        head = self.head.next(line)
+        head = self._head.next(line)
         self._db.execute("INSERT INTO entries VALUES (?, ?, ?)", (head.seq, line, head.digest))
         self.state.apply(entry)
-        self.head = head
+        self._head = head
 
     def _require_clock(self) -> None:
         now = self._clock()
         if now < self.state.last_us - CLOCK_SLACK_US:
             raise ClockWentBack(now, self.state.last_us)
 
-    def _prepare(self, existed: bool) -> None:
-        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    def _create(self) -> None:
+        """Make the tables, unless they are there."""
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute(f"PRAGMA synchronous = {self.synchronous}")
-        if not tables:
+        self._db.execute("BEGIN IMMEDIATE")
+        if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             if self._outside() is not None:
                 raise LedgerBehind(str(self.path), "it is empty or gone, and its head file is not")
-            self._db.execute("BEGIN IMMEDIATE")
-            if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.execute("INSERT INTO ledger VALUES (?)", (self.owner,))
-                self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
-                self._db.execute(f"PRAGMA user_version = {_VERSION}")
-            self._db.execute("COMMIT")
+            for statement in _SCHEMA.split(";"):
+                self._db.execute(statement)
+            self._db.execute("INSERT INTO ledger VALUES (?)", (self.owner,))
+            self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
+            self._db.execute(f"PRAGMA user_version = {_VERSION}")
+        self._db.execute("COMMIT")
+
+    def _require_own(self) -> None:
         pragmas = [self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
         if pragmas != [_APPLICATION, _VERSION]:
             raise LedgerBroken(str(self.path), "it is no ledger of this version")
@@ -232,21 +268,21 @@ class Ledger:
 
     def _refresh(self) -> None:
         """Read and check the entries that are not known yet."""
-        rows = self._db.execute("SELECT seq, line, head FROM entries WHERE seq > ? ORDER BY seq", (self.head.seq,))
+        rows = self._db.execute("SELECT seq, line, head FROM entries WHERE seq > ? ORDER BY seq", (self._head.seq,))
         for seq, line, digest in rows.fetchall():
-            head = self.head.next(line)
+            head = self._head.next(line)
             if (seq, digest) != (head.seq, head.digest):
                 raise LedgerBroken(str(self.path), f"entry {head.seq} was edited, or one before it is missing")
             try:
                 self.state.apply(entry_from_line(line))
             except ValueError as error:
                 raise LedgerBroken(str(self.path), f"entry {seq} cannot be read: {error}") from None
-            self.head = head
+            self._head = head
 
     def _replay(self) -> None:
         """Forget what a transaction that failed had appended."""
-        if self._head_at(self.head.seq) != self.head:
-            self.state, self.head = LedgerState(), genesis(self.owner)
+        if self._head_at(self._head.seq) != self._head:
+            self.state, self._head = LedgerState(), genesis(self.owner)
             self._refresh()
 
     def _head_at(self, seq: int) -> Head | None:
@@ -270,21 +306,20 @@ class Ledger:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LedgerBroken(str(self.path), f"its head file cannot be read ({error!r})") from None
 
-    def _check_outside(self) -> None:
-        outside = self._outside()
+    def _check_outside(self, outside: Head | None) -> None:
         if outside is None:
-            if self.head.seq:
+            if self._head.seq:
                 raise LedgerBroken(str(self.path), "its head file is gone")
             self._write_outside()
-        elif outside.seq > self.head.seq:
-            raise LedgerBehind(str(self.path), f"it has {self.head.seq} entries; its head file knows {outside.seq}")
+        elif outside.seq > self._head.seq:
+            raise LedgerBehind(str(self.path), f"it has {self._head.seq} entries; its head file knows {outside.seq}")
         elif self._head_at(outside.seq) != outside:
             raise LedgerBroken(str(self.path), f"its head file knows another entry {outside.seq}")
-        elif outside != self.head:  # the process ended between a commit and this file
+        elif outside != self._head:  # the process ended between a commit and this file
             self._write_outside()
 
     def _write_outside(self) -> None:
-        text = json.dumps({"owner": self.owner, "seq": self.head.seq, "head": self.head.digest.hex()})
+        text = json.dumps({"owner": self.owner, "seq": self._head.seq, "head": self._head.digest.hex()})
         partial = self._outside_path.with_name(self._outside_path.name + f".{os.getpid()}.partial")
         with partial.open("w", encoding="utf-8") as file:
             file.write(text + "\n")

@@ -58,10 +58,15 @@ class ViewIntent:
 
 @dataclass(frozen=True, eq=False)
 class Intended:
-    """Charge and intent of one plan: committed before anything of it is computed or opened."""
+    """Charge and intent of one plan: committed before anything of it is computed or opened.
+
+    Attributes:
+        budget_micro_rho: what a client-day might cost when this was charged.
+    """
 
     at_us: int
     plan: bytes
+    budget_micro_rho: int
     views: tuple[ViewIntent, ...]
 
 
@@ -93,7 +98,8 @@ def entry_to_line(entry: Entry) -> str:
     data: dict[str, Any] = {"at": entry.at_us, "plan": entry.plan.hex()}
     match entry:
         case Intended():
-            data |= {"kind": "intended", "views": [_view_to_json(view) for view in entry.views]}
+            views = [_view_to_json(view) for view in entry.views]
+            data |= {"kind": "intended", "budget": entry.budget_micro_rho, "views": views}
         case Done():
             data |= {"kind": "done", "digest": entry.digest.hex()}
         case Refused():
@@ -111,7 +117,8 @@ def entry_from_line(line: str) -> Entry:
         entry: Entry
         match data["kind"]:
             case "intended":
-                entry = Intended(at, plan, tuple(_view_from_json(view) for view in data["views"]))
+                views = tuple(_view_from_json(view) for view in data["views"])
+                entry = Intended(at, plan, int(data["budget"]), views)
             case "done":
                 entry = Done(at, plan, _hash(data["digest"]))
             case "refused":

@@ -31,10 +31,12 @@ class Budget:
     Attributes:
         micro_rho: over all views together.
         quotas: what one view may take of it; a view that is not named has no quota of its own.
+        elsewhere: what other ledgers under the same budget have spent of it, by UTC day.
     """
 
     micro_rho: int
     quotas: Mapping[str, int] = field(default_factory=dict)
+    elsewhere: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,41 +58,50 @@ class LedgerState:
         spent: micro-ρ of each UTC day, over all views.
         intended: when each plan was charged, in µs since the epoch.
         done: what came of each plan.
+        done_at: how many entries there were when it had come to that.
         refused: refusals, in order.
         last_us: the time of the last entry.
+        budget_micro_rho: the budget of a client-day under which the last plan was charged.
+        length: how many entries there are.
     """
 
     paid: dict[Charge, int] = field(default_factory=dict)
     spent: dict[int, int] = field(default_factory=dict)
     intended: dict[bytes, int] = field(default_factory=dict)
     done: dict[bytes, bytes] = field(default_factory=dict)
+    done_at: dict[bytes, int] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
     last_us: int = -(2**63)
+    budget_micro_rho: int | None = None
+    length: int = 0
     _definition: dict[tuple[str, int], bytes] = field(default_factory=dict)
     _by_view: dict[tuple[str, int], int] = field(default_factory=dict)
-    _panes: dict[bytes, list[Ints]] = field(default_factory=dict)
+    _panes: dict[bytes, list[tuple[bytes, Ints]]] = field(default_factory=dict)
 
     def apply(self, entry: Entry) -> None:
         """Move on by one entry that stands in the ledger."""
+        self.length += 1
         self.last_us = max(self.last_us, entry.at_us)
         match entry:
             case Intended():
                 self.intended.setdefault(entry.plan, entry.at_us)
+                self.budget_micro_rho = entry.budget_micro_rho
                 for view in entry.views:
-                    self._apply_view(view)
+                    self._apply_view(entry.plan, view)
             case Done():
                 self.done[entry.plan] = entry.digest
+                self.done_at[entry.plan] = self.length
             case Refused():
                 self.refused.append(entry)
 
-    def _apply_view(self, view: ViewIntent) -> None:
+    def _apply_view(self, plan: bytes, view: ViewIntent) -> None:
         for day in view.days.tolist():
             self.paid[Charge(view.view, view.definition, view.scales, day)] = view.micro_rho
             self.spent[day] = self.spent.get(day, 0) + view.micro_rho
             self._by_view[view.view, day] = self._by_view.get((view.view, day), 0) + view.micro_rho
         for day in np.unique(view.panes // DAY_US).tolist():
             self._definition[view.view, day] = view.definition
-        self._panes.setdefault(view.definition, []).append(view.panes)
+        self._panes.setdefault(view.definition, []).append((plan, view.panes))
 
     def intent(self, plan: Plan, budget: Budget, now_us: int) -> Intended | None:
         """The entry that charges a plan, if the rules allow it; None if it stands in the ledger already.
@@ -102,7 +113,7 @@ class LedgerState:
             return None
         left: dict[int, int] = {}
         views = tuple(self._intent_of(planned, plan.noise == "none", budget, left) for planned in plan.views)
-        return Intended(max(now_us, self.last_us), plan.hash, views)
+        return Intended(max(now_us, self.last_us), plan.hash, budget.micro_rho, views)
 
     def _intent_of(self, planned: PlannedView, noise_off: bool, budget: Budget, left: dict[int, int]) -> ViewIntent:
         view, layout, definition = planned.view, planned.layout, definition_hash(planned.view)
@@ -116,28 +127,40 @@ class LedgerState:
         scales = "none" if noise_off else _scales(layout)
         new = [day for day in days.tolist() if Charge(view.name, definition, scales, day) not in self.paid]
         for day in new:
-            have = left.get(day, budget.micro_rho - self.spent.get(day, 0))
+            have = left.get(day, self.left(day, budget))
             quota = budget.quotas.get(view.name)
             if quota is not None:
                 have = min(have, quota - self._by_view.get((view.name, day), 0))
             if layout.micro_rho > have:
                 raise DayBudgetSpent(view.name, day, max(0, have), layout.micro_rho)
-            left[day] = left.get(day, budget.micro_rho - self.spent.get(day, 0)) - layout.micro_rho
+            left[day] = left.get(day, self.left(day, budget)) - layout.micro_rho
         return ViewIntent(view.name, definition, scales, layout.micro_rho, np.array(new, dtype=np.int64), panes)
+
+    def left(self, day: int, budget: Budget) -> int:
+        """What is left of a UTC day, in micro-ρ; below 0 where the budget was made smaller."""
+        return budget.micro_rho - self.spent.get(day, 0) - budget.elsewhere.get(day, 0)
 
     def pane_taken(self, definition: bytes, panes: Ints) -> int | None:
         """The first of these panes (µs) that a plan in this ledger has taken."""
-        found = [panes[np.isin(panes, of_plan)] for of_plan in self._panes.get(definition, [])]
+        found = [panes[np.isin(panes, of_plan)] for _, of_plan in self._panes.get(definition, [])]
         taken = np.concatenate([np.empty(0, np.int64), *found])
         return int(taken.min()) if len(taken) else None
 
     def panes_of_day(self, definition: bytes, day: int) -> Ints:
         """int64[P], the panes of a UTC day that plans in this ledger have taken, increasing."""
-        first = day * DAY_US
-        every = np.concatenate([np.empty(0, np.int64), *self._panes.get(definition, [])])
-        return np.unique(every[(every >= first) & (every < first + DAY_US)])
+        taken = (panes[panes // DAY_US == day] for _, panes in self._panes.get(definition, []))
+        return np.unique(np.concatenate([np.empty(0, np.int64), *taken]))
+
+    def plans_of_day(self, definition: bytes, day: int) -> tuple[bytes, ...]:
+        """The plans that have taken panes of a UTC day, in the order of their charges."""
+        return tuple(plan for plan, panes in self._panes.get(definition, []) if (panes // DAY_US == day).any())
 
 
 def _scales(layout: Layout) -> str:
-    """The noise of every group in integers: equal texts, equal noise."""
-    return ";".join(f"{group.delta2_sq}/{group.micro_rho}" for group in layout.groups)
+    """The noise of every group in integers, Δ₂²/µρ or Δ₁/µε: equal texts, equal noise."""
+    return ";".join(
+        f"{group.delta2_sq}/{group.micro_rho}"
+        if group.mechanism == "gaussian"
+        else f"laplace {group.delta1}/{group.micro_epsilon}"
+        for group in layout.groups
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -18,6 +18,9 @@ from .errors import PartyInvalid, RosterExceeded, UnknownSite
 
 Aggregator: TypeAlias = Literal["leader", "helper"]
 Role: TypeAlias = Literal["leader", "helper", "collector"]
+
+Participation = Literal["active", "all"]
+"""`active`: clients with a kept event of the pane report. `all`: every enrolled client reports, zeros too (DESIGN §4)."""
 
 MAX_SITE_ID: Final = 64
 MAX_CLIENTS: Final = 2**31 - 1
@@ -105,3 +108,12 @@ class Roster:
             return self._by_site[site]
         except KeyError:
             raise UnknownSite(site) from None
+
+
+def default_participation(max_clients: Sequence[int]) -> Participation:
+    """`all` if every enrolled site has one client at most, else `active` (DESIGN §4): N reports a pane cost N times as much.
+
+    Args:
+        max_clients: of each enrolled site, the roster's maximum.
+    """
+    return "all" if max_clients and max(max_clients) == 1 else "active"

@@ -21,13 +21,10 @@ from featurestore.wire import view_from_bytes, view_to_bytes
 
 from . import plan_pb2 as pb
 from .errors import PlanInvalid
-from .parties import PublicKeys, Role
+from .parties import Participation, PublicKeys, Role
 
 Noise = Literal["full", "none"]
 """`full`: each aggregator adds noise of the full scale, by the mechanism of each view. `none`: tests and labs only."""
-
-Participation = Literal["active", "all"]
-"""`active`: clients with a kept event of the pane report. `all`: every enrolled client reports, zeros too (DESIGN §4)."""
 
 NOISES: Final[tuple[Noise, ...]] = get_args(Noise)
 PARTICIPATIONS: Final[tuple[Participation, ...]] = get_args(Participation)

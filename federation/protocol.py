@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from math import ceil, isqrt
 from typing import Final, Literal
 
 import numpy as np
@@ -23,10 +24,10 @@ import numpy.typing as npt
 
 from crypto import field as field64
 from crypto import sharing
-from crypto.noise import NoiseSource
+from crypto.noise import Noise, NoiseSource
 from crypto.sharing import Accumulator, HelperSeeds, LeaderShares, SparseRows
 from crypto.xof import SEED_BYTES
-from featurestore.layout import Layout
+from featurestore.layout import NOISERS, Group, Layout
 
 from .basis import to_noise_basis
 from .errors import DuplicateReport, NoiseRefused, ReportRefused
@@ -38,8 +39,10 @@ Randomness = Callable[[int], bytes]
 REPORT_ID_BYTES: Final = 16
 BATCH_ELEMENTS: Final = 2**21
 """Slots of one batch of reports in memory: 16 MiB of shares."""
-NOISE_TAIL: Final = 16
-"""Standard deviations of noise that must fit beside the largest sum: beyond them lies less than 2⁻¹⁸⁰."""
+GAUSSIAN_TAIL: Final = 16
+"""σ of an opened sum's noise that must fit beside the largest sum: beyond lies 2e⁻¹²⁸ < 2⁻¹⁸³, as of a normal (CKS20)."""
+LAPLACE_TAIL: Final = 128
+"""b of each aggregator's noise that must fit likewise: beyond lies, of either, 2e⁻¹²⁸ (of both, less than 2⁻¹⁸²)."""
 
 
 class Outcome(IntEnum):
@@ -325,9 +328,15 @@ def _require_range(layout: Layout, clients: int) -> None:
     """No opened sum may reach p/2, where it would wrap into another integer."""
     sums = np.array([slot.max_value for slot in layout.slots], dtype=object)
     largest = int(max(np.abs(layout.basis.astype(object)) @ sums)) * clients  # a client has one cell of a key and pane
-    noise = max(group.opened_sigma_sq for group in layout.groups)
-    if largest + NOISE_TAIL * (int(noise) + 1) ** 0.5 >= field64.HALF:
+    if largest + max(_farthest(group) for group in layout.groups) >= field64.HALF:
         raise ReportRefused(f"view {layout.view.name!r}: a sum over {clients:,} clients could pass half the field")
+
+
+def _farthest(group: Group) -> int:
+    """How far both aggregators' noise may move a sum of the group, at the bounds above."""
+    if group.mechanism == "gaussian":
+        return GAUSSIAN_TAIL * (isqrt(ceil(group.opened_sigma_sq)) + 1)
+    return NOISERS * LAPLACE_TAIL * ceil(group.scale)
 
 
 def _add_noise(layout: Layout, shares: npt.NDArray[np.uint64], source: NoiseSource) -> npt.NDArray[np.uint64]:
@@ -335,7 +344,14 @@ def _add_noise(layout: Layout, shares: npt.NDArray[np.uint64], source: NoiseSour
     noised = shares.reshape(len(shares), layout.keys, layout.slots_per_key).copy()
     for group in layout.groups:
         shape = (*noised.shape[:2], len(group.slots))
-        noise = source.discrete_gaussian(group.sigma_sq, shape[0] * shape[1] * shape[2]).reshape(shape)
+        noise = _draw(group, source, shape[0] * shape[1] * shape[2]).reshape(shape)
         slots = list(group.slots)
         noised[:, :, slots] = field64.add(noised[:, :, slots], field64.encode(noise))
     return noised.reshape(shares.shape)
+
+
+def _draw(group: Group, source: NoiseSource, size: int) -> Noise:
+    """int64[size] of the group's mechanism, at its full scale."""
+    if group.mechanism == "gaussian":
+        return source.discrete_gaussian(group.sigma_sq, size)
+    return source.discrete_laplace(group.scale, size)

@@ -40,8 +40,24 @@ def verify_plan(data: bytes, coordinator: VerifyKey) -> Plan:
     """Run by every other party: the plan, if the pinned coordinator signed it. Nothing in it is read before.
 
     Raises:
-        PlanInvalid: too long, not canonical, terms or a view that do not exist, no keys. ReportTooLong.
+        PlanInvalid: too long, not canonical, terms or a view that do not exist, no keys; where a view is not valid, its
+            cause is the `ViewMalformed` or `DefinitionError`. ReportTooLong.
         SignatureInvalid: by another coordinator, or changed on the way.
+    """
+    signed = signed_bytes(data, coordinator)
+    try:
+        plan = plan_from_bytes(signed)
+        _require_wire(plan)
+    except FeatureStoreError as error:
+        raise PlanInvalid(f"a view in it is not valid: {error}") from error
+    return plan
+
+
+def signed_bytes(data: bytes, coordinator: VerifyKey) -> bytes:
+    """The plan's bytes, not read yet, if the pinned coordinator signed them; their SHA-256 is the plan's hash.
+
+    Raises:
+        PlanInvalid: too long, or no canonical frame of a plan and a signature. SignatureInvalid.
     """
     if len(data) > MAX_PLAN_BYTES:
         raise PlanInvalid(f"a signed plan of {len(data):,} bytes; at most {MAX_PLAN_BYTES:,}")
@@ -54,11 +70,7 @@ def verify_plan(data: bytes, coordinator: VerifyKey) -> Plan:
     coordinator.verify(DOMAIN, message.plan, message.signature)
     if pb.SignedPlan(plan=message.plan, signature=message.signature).SerializeToString(deterministic=True) != data:
         raise PlanInvalid("the bytes of a signed plan are not canonical")
-    try:
-        plan = plan_from_bytes(message.plan)
-        _require_wire(plan)
-    except FeatureStoreError as error:
-        raise PlanInvalid(f"a view in it is not valid: {error}") from None
+    plan: bytes = message.plan
     return plan
 
 

@@ -7,7 +7,7 @@ the same as over the wire.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Lock
@@ -15,22 +15,33 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from aggregator.collector import releases_of
+from crypto.noise import Noise as Samples
 from crypto.noise import NoiseSource
-from edge_client.compute import Contributions, Dropped, compute, days_with_events
+from edge_client.compute import Contributions, Dropped, compute
 from edge_client.events import Events, check_schema
+from edge_client.participation import of_active_clients, of_every_client
 from featurestore.definitions import FeatureView
 from featurestore.layout import layout_of
 from featurestore.publish import Publisher
 from featurestore.times import DAY_US
-from federation.plan import Plan, PlannedView
+from federation.ledger_state import Budget
+from federation.parties import Participation, default_participation
+from federation.plan import Noise, Plan, PlannedView
 from federation.protocol import Randomness, Reports, run_collections
 
 from .errors import RunRefused
+from .panes import PaneChoice, choose_panes, opened_panes, require_tighter
+from .run_ledger import RunLedger
 
 CHUNK_ELEMENTS: Final = 2**23
 """Accumulated slots of one plan: 64 MiB at each aggregator. A plan covers whole days."""
+
+CHUNK_REPORTS: Final = 2**22
+"""Reports of one plan under participation `all`: 80 MiB of indices and ids at each aggregator."""
 
 NOISE_CHUNK: Final = 2**15
 """Samples that are drawn between two steps of the progress bar."""
@@ -73,78 +84,147 @@ def run_in_process(
     directory: Path,
     *,
     noise: NoisePair | None,
+    budget: Budget,
     randomness: Randomness,
     clock: Callable[[], int],
     days: tuple[int, int] | None = None,
     min_clients: int | None = None,
+    participation: Participation | None = None,
     progress: Progress = lambda *_: None,
 ) -> tuple[ViewReport, ...]:
     """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
 
     Args:
         noise: the aggregators' noise sources; None is noise off, and marks the releases.
+        budget: what a client-day may cost, over all runs into this store.
         clock: the wall clock, µs since the epoch.
         days: [from, to) in UTC days since the epoch; default: the days that hold events.
         min_clients: k instead of the views' own; may only tighten, except with noise off.
+        participation: under `all` each of the site's clients reports every pane; default: see `default_participation`.
 
     Raises:
-        RunRefused: min_clients would loosen a view's k, or a day is open in part. EventsError, BadReference: the events
+        RunRefused: min_clients would loosen a view's k, a day is open in part, or a run under other terms was cut off.
+        DayBudgetSpent: before anything is computed or registered. LedgerBroken. EventsError, BadReference: the events
             do not fit a view; nothing is made or registered then. ViewChanged, StoreInUse: of the store.
     """
     require_tighter(views, min_clients, noise_off=noise is None)
     for view in views:
         check_schema(view, events)
         events.times(view)  # text that is no time is refused here
-    with Publisher(directory, clock) as publisher:
+    terms = _Terms(
+        "none" if noise is None else "full",
+        participation or default_participation(_clients_of_sites(events)),
+        min_clients,
+    )
+    with Publisher(directory, clock) as publisher, RunLedger(directory, budget, clock) as ledger:
+        work = [_work_of(view, events, publisher, ledger, terms, randomness, days, clock()) for view in views]
+        new = [planned for one in work for planned in one.to_charge()]
+        if new:
+            ledger.check(Plan(randomness(16), tuple(new), terms.noise, participation=terms.participation))
         for view in views:
             publisher.register(view)
-        return tuple(
-            _run_view(view, events, publisher, noise, randomness, clock, days, min_clients, progress) for view in views
-        )
+        return tuple(_run_view(one, events, publisher, ledger, noise, randomness, clock, progress) for one in work)
 
 
-def require_tighter(views: Sequence[FeatureView], min_clients: int | None, *, noise_off: bool) -> None:
-    """RunRefused if another k than the views' own would loosen one of them; with noise off, anything goes."""
-    for view in views:
-        if min_clients is not None and not noise_off and min_clients < view.privacy.min_clients:
-            raise RunRefused(
-                f"--min-clients {min_clients} is below view {view.name!r}'s own {view.privacy.min_clients}; "
-                "it may only tighten (anything goes with --noise off)"
-            )
+@dataclass(frozen=True)
+class _Terms:
+    """What a run was asked for, besides views and days."""
+
+    noise: Noise
+    participation: Participation
+    min_clients: int | None
+
+    def k(self, view: FeatureView) -> int:
+        return self.min_clients or view.privacy.min_clients
 
 
-def _run_view(
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What a run does for one view: plans that an earlier run was charged for, then fresh ones."""
+
+    view: FeatureView
+    choice: PaneChoice
+    resumed: tuple[Plan, ...]
+    fresh: tuple[Plan, ...]
+
+    def to_charge(self) -> list[PlannedView]:
+        """The panes that no ledger knows, as one planned view."""
+        if not self.fresh:
+            return []
+        planned = [plan.views[0] for plan in self.fresh]
+        return [replace(planned[0], pane_starts=np.concatenate([one.pane_starts for one in planned]))]
+
+
+def _work_of(
     view: FeatureView,
     events: Events,
     publisher: Publisher,
+    ledger: RunLedger,
+    terms: _Terms,
+    randomness: Randomness,
+    days: tuple[int, int] | None,
+    now: int,
+) -> _Work:
+    opened = opened_panes(publisher, view)
+    choice = choose_panes(view, events, opened, days, now)
+    resumed, panes = [], choice.todo
+    for plan in ledger.unfinished(view.name):
+        of_plan = plan.views[0].pane_starts
+        if np.isin(of_plan, opened).all():
+            ledger.published(plan)  # a run was cut off between the publication and its entry
+        elif np.isin(of_plan, panes).any():
+            _require_same(plan, terms)
+            resumed.append(plan)
+            panes = np.setdiff1d(panes, of_plan)
+    every = events.clients if terms.participation == "all" else None
+    fresh = [
+        Plan(randomness(16), (PlannedView(view, chunk, terms.k(view)),), terms.noise, participation=terms.participation)
+        for chunk in _chunks(view, panes, every)
+    ]
+    return _Work(view, choice, tuple(resumed), tuple(fresh))
+
+
+def _require_same(plan: Plan, terms: _Terms) -> None:
+    """RunRefused if a plan that was cut off asks for other terms: its panes are opened as it says, or never."""
+    (planned,) = plan.views
+    theirs = plan.noise, plan.participation, planned.min_clients
+    if theirs != (terms.noise, terms.participation, terms.k(planned.view)):
+        first, last = (np.datetime64(int(us) // DAY_US, "D") for us in planned.pane_starts[[0, -1]])
+        noise = "off" if plan.noise == "none" else "on"
+        raise RunRefused(
+            f"view {planned.view.name!r}: a run over {first} … {last} was cut off, and its panes are opened under its terms "
+            f"or never: repeat it with --noise {noise} --participation {plan.participation} "
+            f"--min-clients {planned.min_clients}, or leave these days out with --from and --to"
+        )
+
+
+def _run_view(
+    work: _Work,
+    events: Events,
+    publisher: Publisher,
+    ledger: RunLedger,
     noise: NoisePair | None,
     randomness: Randomness,
     clock: Callable[[], int],
-    days: tuple[int, int] | None,
-    min_clients: int | None,
     progress: Progress,
 ) -> ViewReport:
+    view, choice, plans = work.view, work.choice, (*work.resumed, *work.fresh)
+    skipped = tuple(choice.already_open.tolist()), tuple(choice.days_not_over.tolist())
     progress(view.name, "compute", 0, 1)
-    choice = choose_panes(view, events, publisher.opened(view), days, clock())
-    todo = choice.todo
-    if not len(todo):
+    if not plans:
         progress(view.name, "compute", 1, 1)
-        return ViewReport(
-            view.name, 0, 0, 0, tuple(choice.already_open.tolist()), tuple(choice.days_not_over.tolist()), Dropped()
-        )
-    contributions = compute(view, events, days=np.unique(todo // DAY_US))
+        return ViewReport(view.name, 0, 0, 0, *skipped, Dropped())
+    ledger.intend(work.fresh)
+    todo = np.unique(np.concatenate([plan.views[0].pane_starts for plan in plans]))
+    contributions = compute(view, events, panes=todo)
     progress(view.name, "compute", 1, 1)
     reports = opened = void = done = 0
-    for chunk in _chunks(view, todo):
-        plan = Plan(
-            randomness(16),
-            (PlannedView(view, chunk, min_clients or view.privacy.min_clients),),
-            "none" if noise is None else "full",
-        )
-        chosen = _reports(contributions, chunk)
+    for plan in plans:
+        panes = plan.views[0].pane_starts
+        chosen = _reports(plan, events, contributions)
         reports += len(chosen.collection)
         batches = _counted(chosen, view.name, progress)
-        draws = _Draws(view.name, 2 * len(chunk) * layout_of(view).length, progress)
+        draws = _Draws(view.name, 2 * len(panes) * layout_of(view).length, progress)
         sources = (None, None) if noise is None else (draws.of(noise.leader), draws.of(noise.helper))
         try:
             (result,) = run_collections(plan, batches, randomness, *sources)
@@ -163,19 +243,12 @@ def _run_view(
             )
         )
         publisher.publish(items)
+        ledger.published(plan)
         opened += len(result.sums)
         void += len(items) - len(result.sums)
-        done += len(chunk)
+        done += len(panes)
         progress(view.name, "publish", done, len(todo))
-    return ViewReport(
-        view.name,
-        reports,
-        opened,
-        void,
-        tuple(choice.already_open.tolist()),
-        tuple(choice.days_not_over.tolist()),
-        contributions.dropped,
-    )
+    return ViewReport(view.name, reports, opened, void, *skipped, contributions.dropped)
 
 
 class _Draws:
@@ -213,63 +286,53 @@ class _Counted:
         self._source, self._draws = source, draws
         self.name, self.seeded = source.name, source.seeded
 
-    def discrete_gaussian(self, sigma_sq: Fraction, size: int) -> npt.NDArray[np.int64]:
+    def discrete_gaussian(self, sigma_sq: Fraction, size: int) -> Samples:
+        return self._drawn(lambda part: self._source.discrete_gaussian(sigma_sq, part), size)
+
+    def discrete_laplace(self, scale: Fraction, size: int) -> Samples:
+        return self._drawn(lambda part: self._source.discrete_laplace(scale, part), size)
+
+    def _drawn(self, draw: Callable[[int], Samples], size: int) -> Samples:
         samples = np.empty(size, dtype=np.int64)
         for first in range(0, size, NOISE_CHUNK):
             last = min(first + NOISE_CHUNK, size)
-            samples[first:last] = self._source.discrete_gaussian(sigma_sq, last - first)
+            samples[first:last] = draw(last - first)
             self._draws.add(last - first)
         return samples
 
 
-@dataclass(frozen=True, eq=False)
-class PaneChoice:
-    """Which panes of a view a run collects: int64 arrays of pane starts (µs), of whole days, and of UTC days."""
+def _chunks(view: FeatureView, panes: npt.NDArray[np.int64], every: int | None) -> Iterator[npt.NDArray[np.int64]]:
+    """The panes in runs of whole days whose accumulators fit `CHUNK_ELEMENTS`, and reports `CHUNK_REPORTS`.
 
-    todo: npt.NDArray[np.int64]
-    already_open: npt.NDArray[np.int64]
-    days_not_over: npt.NDArray[np.int64]
-
-
-def choose_panes(
-    view: FeatureView, events: Events, opened: npt.NDArray[np.int64], days: tuple[int, int] | None, now: int
-) -> PaneChoice:
-    """The panes of whole days that are over and not open yet; `days` defaults to those that hold events.
-
-    Raises:
-        RunRefused: some panes of a day are open and some are not. What a client used up of that day's bounds is not
-            known here, so the rest of it could let it use them again.
+    Args:
+        every: under `all`, the clients that report each pane.
     """
-    asked = np.arange(*days) if days is not None else days_with_events(view, events)
-    is_over = (asked + 1) * DAY_US + view.release_delay_us <= now
-    panes = asked[is_over, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us
-    is_open = np.isin(panes, opened)
-    partly = asked[is_over][is_open.any(axis=1) & ~is_open.all(axis=1)]
-    if len(partly):
-        named = ", ".join(str(np.datetime64(int(day), "D")) for day in partly[:3])
-        more = f" and {len(partly) - 3} more" if len(partly) > 3 else ""
-        raise RunRefused(
-            f"view {view.name!r}: only some panes of {named}{more} are open, and a run takes whole days: a client's "
-            "bounds hold for the whole day; leave these days out with --from and --to"
-        )
-    return PaneChoice(panes[~is_open], panes[is_open], asked[~is_over])
-
-
-def _chunks(view: FeatureView, panes: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-    """The panes in runs of whole days whose accumulators fit `CHUNK_ELEMENTS`."""
     days = panes // DAY_US
     starts = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))
     per_chunk = max(1, CHUNK_ELEMENTS // (layout_of(view).length * view.panes_per_day))
+    if every is not None:
+        per_chunk = max(1, min(per_chunk, CHUNK_REPORTS // (max(1, every) * view.panes_per_day)))
     for first in range(0, len(starts), per_chunk):
         last = first + per_chunk
         yield panes[starts[first] : starts[last] if last < len(starts) else len(panes)]
 
 
-def _reports(contributions: Contributions, panes: npt.NDArray[np.int64]) -> Reports:
-    """The contributions to these panes, numbered by the plan that asks for exactly them."""
-    first, last = np.searchsorted(contributions.pane_start, (panes[0], panes[-1] + 1))
-    collection = np.searchsorted(panes, contributions.pane_start[first:last])
-    return Reports(0, collection.astype(np.uint32), contributions.slots[first:last])
+def _clients_of_sites(events: Events) -> list[int]:
+    """How many clients each site has."""
+    if pa.types.is_struct(events.identities.type):
+        counts = pc.value_counts(events.identities.field("site")).field("counts")
+        return [int(count) for count in counts.to_pylist()]
+    return [events.clients]
+
+
+def _reports(plan: Plan, events: Events, contributions: Contributions) -> Reports:
+    """The reports of a plan of one view: of active clients, or of every client of every site."""
+    panes = plan.views[0].pane_starts
+    if plan.participation == "active":
+        reports = of_active_clients(panes, contributions)
+    else:
+        reports = of_every_client(panes, contributions, np.arange(events.clients), events.clients)
+    return Reports(0, reports.pane.astype(np.uint32), reports.slots)
 
 
 def _counted(reports: Reports, view: str, progress: Progress) -> Iterator[Reports]:

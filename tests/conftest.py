@@ -1,4 +1,6 @@
-"""`--seeds N`: how many seeds each seeded simulation runs (a test with a `simulation_seed` argument); few by default."""
+"""`--seeds N`: how many seeds each seeded simulation runs (a test with a `simulation_seed` argument); few by default.
+`--full`: the privacy audit with five times the draws and more views, which takes minutes.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ settings.load_profile("covey")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", type=int, default=2, metavar="N", help="seeds of each seeded simulation (default 2)")
+    parser.addoption("--full", action="store_true", help="the privacy audit with more draws and views (minutes)")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

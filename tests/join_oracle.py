@@ -1,14 +1,16 @@
 """The point-in-time join, by replaying publications in plain loops, written from DESIGN §5 ("Time of a row").
 
 A row of the store is (pane end, released_at): the panes of its windows that had been released by then. A publication of
-pane P writes the row of P, and issues again the rows of later pane ends whose windows cover P. The join at time t takes,
-of the rows released by t, the one with the greatest (pane_end, released_at); ttl is tested last.
+pane P writes the row of P, and issues again the rows of later pane ends whose windows cover P. So does a tombstone of P:
+from its own released_at on, P counts as not opened. A void for want of budget writes nothing. The join at time t takes,
+of the rows released by t, the one with the greatest (pane_end, released_at); ttl is tested last. What it takes is stale
+if a pane that ends later had been left without budget by t.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from featurestore.definitions import FeatureView
@@ -21,11 +23,20 @@ Sums = Mapping[Key, Sequence[tuple[int, ...]]]
 
 @dataclass(frozen=True)
 class Pane:
-    """One published pane: `sums` is None for a void. Times in µs."""
+    """One published pane: `sums` is None for a void; `spent` is a void for want of budget. Times in µs."""
 
     start: int
     released_at: int
     sums: Sums | None
+    spent: bool = False
+
+
+@dataclass(frozen=True)
+class Tombstone:
+    """The retraction of a published pane."""
+
+    start: int
+    released_at: int
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,7 @@ class Served:
     n: int | None
     """Events behind a Mean or Rate; None where there is no row or no opened sum."""
     reason: str
-    """`ok`, `no row`, `expired`, `void`, `coverage` or `no events`."""
+    """`ok`, `stale`, `no row`, `expired`, `void`, `coverage` or `no events`."""
 
 
 @dataclass(frozen=True)
@@ -49,23 +60,35 @@ class _Row:
 class Replay:
     """The rows of one view after some publications."""
 
-    def __init__(self, view: FeatureView, publications: Iterable[Sequence[Pane]] = ()) -> None:
+    def __init__(self, view: FeatureView, publications: Iterable[Sequence[Pane | Tombstone]] = ()) -> None:
         self.view = view
         self.panes: dict[int, Pane] = {}
+        self.tombstones: dict[int, Tombstone] = {}
+        self.spent: list[Pane] = []
         self.rows: dict[tuple[int, int], _Row] = {}
         for publication in publications:
             self.publish(publication)
 
-    def publish(self, publication: Sequence[Pane]) -> None:
-        """Panes that become known at once; each row they change is written once, over an equal older one."""
-        for pane in publication:
-            assert pane.start not in self.panes, "a pane is published once"
-            self.panes[pane.start] = pane
+    def publish(self, publication: Sequence[Pane | Tombstone]) -> None:
+        """What becomes known at once; each row that it changes is written once, over an equal older one."""
+        changed = set()
+        for item in publication:
+            if isinstance(item, Tombstone):
+                assert item.start not in self.tombstones, "a pane is retracted once"
+                self.tombstones[item.start] = item
+                changed.add(item.start)
+            elif item.spent:
+                self.spent.append(item)
+            else:
+                assert item.start not in self.panes, "a pane is published once"
+                self.panes[item.start] = item
+                changed.add(item.start)
         for start, own in self.panes.items():
             inside = self._trailing(start, self._largest())
-            if not any(pane in inside for pane in publication):
+            if not any(pane.start in changed for pane in inside):
                 continue
-            for released_at in {max(own.released_at, pane.released_at) for pane in inside}:
+            events = [*inside, *(self.tombstones[pane.start] for pane in inside if pane.start in self.tombstones)]
+            for released_at in {max(own.released_at, event.released_at) for event in events}:
                 self.rows[start + self.view.pane_us, released_at] = self._row(own, released_at)
 
     def at(self, key: Key | None, time: int | None, feature: Feature, window: str = "") -> Served:
@@ -84,7 +107,9 @@ class Replay:
         by_key = row.key_sums[window]
         if by_key is None:
             return Served(None, None, row.reasons[window])
-        return value_of(feature, by_key[key][self.view.features.index(feature)])
+        served = value_of(feature, by_key[key][self.view.features.index(feature)])
+        is_stale = any(pane.start + self.view.pane_us > best[0] and pane.released_at <= time for pane in self.spent)
+        return replace(served, reason="stale") if is_stale and served.reason == "ok" else served
 
     def _largest(self) -> int:
         return max([1, *(window.panes for window in self.view.trailing)])
@@ -97,18 +122,22 @@ class Replay:
     def _row(self, own: Pane, released_at: int) -> _Row:
         key_sums: dict[str, dict[Key, list[tuple[int, ...]]] | None] = {"": None}
         reasons = {"": "void"}
-        if own.sums is not None:
+        if own.sums is not None and not self._is_gone(own, released_at):
             key_sums[""] = {key: list(sums) for key, sums in own.sums.items()}
         for window in self.view.trailing:
             opened: list[Sums] = []
             for pane in self._trailing(own.start, window.panes):
-                if pane.sums is not None and pane.released_at <= released_at:
-                    opened.append(pane.sums)
+                if pane.sums is None or pane.released_at > released_at or self._is_gone(pane, released_at):
+                    continue
+                opened.append(pane.sums)
             key_sums[window.name] = None
             reasons[window.name] = "coverage"
             if len(opened) / window.panes >= self.view.min_coverage:
                 key_sums[window.name] = {key: self._added(key, opened) for key in self.view.entity.domain}
         return _Row(key_sums, reasons)
+
+    def _is_gone(self, pane: Pane, time: int) -> bool:
+        return pane.start in self.tombstones and self.tombstones[pane.start].released_at <= time
 
     def _added(self, key: Key, opened: list[Sums]) -> list[tuple[int, ...]]:
         totals = [[0] * _width(feature) for feature in self.view.features]

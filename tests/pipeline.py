@@ -13,6 +13,7 @@ from crypto.noise import SeededNoise
 from edge_client.events import make_events
 from featurestore.definitions import FeatureView
 from featurestore.times import DAY_US
+from federation.ledger_state import Budget
 from simulations.in_process import NoisePair, ViewReport, run_in_process
 
 LATER = 4_000 * 365 * DAY_US
@@ -40,6 +41,7 @@ def run_views(
         make_events(table, client, time, site),
         directory,
         noise=noise,
+        budget=settings.pop("budget", Budget(10**12)),
         randomness=np.random.default_rng(seed).bytes,
         clock=settings.pop("clock", lambda: LATER),
         **settings,

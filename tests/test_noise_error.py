@@ -1,4 +1,8 @@
-"""With noise on, the error over many releases matches the standard error that is served beside the value."""
+"""With noise on, the error over many releases is within 5 % of the standard error that is served beside the value.
+
+There are 12,000 (key, day) values of a feature, and 3-day windows, which overlap, are worth a third of that: the measured
+root mean square of error ÷ standard error has itself a standard error of 0.7 % or, of windows, 1.1 %.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +19,14 @@ from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.store import Store
 from tests.pipeline import run_views
 
-DAYS, KEYS, CLIENTS = 60, 60, 40
+DAYS, KEYS, CLIENTS = 200, 60, 50
 LINEAR = ("n", "c", "x_hist", "n_3d", "x_hist_3d", "n_all", "n_all_3d")
 RATIOS = ("x_mean", "late", "late_x", "x_mean_3d", "late_3d", "late_x_3d")
 
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, pa.Table]:
-    """(private, exact) history of one view over 60 days × 60 keys."""
+    """(private, exact) history of one view. n is just above 20·se(n) for most ratios: where its error is hardest to tell."""
     view = FeatureView(
         "v",
         entity=Entity("k", domain=range(KEYS)),
@@ -38,7 +42,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, pa.Table
         pane="1d",
         windows=["3d"],
         bounds=Bounds(max_cells=KEYS, max_events_per_cell=1),
-        privacy=Privacy(rho=50.0, min_clients=2),
+        privacy=Privacy(rho=300.0, min_clients=2),
     )
     private, exact = (tmp_path_factory.mktemp(name) for name in ("private", "exact"))
     events = _events()
@@ -49,7 +53,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, pa.Table
 
 
 def _events() -> pa.Table:
-    """Every client has one event of every key on every day: n = 40, far from drowned."""
+    """Every client has one event of every key on every day, and one value of ten is null."""
     rng = np.random.default_rng(3)
     start = int(datetime(2021, 3, 1, tzinfo=UTC).timestamp()) * 10**6
     day, key, who = (a.reshape(-1) for a in np.meshgrid(np.arange(DAYS), np.arange(KEYS), np.arange(CLIENTS)))
@@ -65,11 +69,11 @@ def _events() -> pa.Table:
 
 
 def _z(tables: tuple[pa.Table, pa.Table], name: str) -> np.ndarray:
-    """(private − exact) ÷ served standard error, of every value that is there."""
+    """(private − exact) ÷ served standard error, of every value whose standard error is said to hold."""
     private, exact = tables
     value, true, se = _matrix(private, name), _matrix(exact, name), _matrix(private, f"{name}__se")
-    z = ((value - true) / se).reshape(-1)
-    return z[~np.isnan(z)]
+    holds = np.array(private[f"{name}__status"].to_pylist()) == "OK"
+    return ((value - true) / se)[holds].reshape(-1)
 
 
 def _matrix(table: pa.Table, column: str) -> np.ndarray:
@@ -86,23 +90,36 @@ def test_linear_features_err_by_their_standard_error_within_5_percent(
     tables: tuple[pa.Table, pa.Table], name: str
 ) -> None:
     z = _z(tables, name)
-    # windows overlap: of 3-day sums a third is independent
-    assert len(z) >= 3_000
-    assert np.sqrt((z**2).mean()) == pytest.approx(1.0, abs=0.05)
+    assert len(z) >= 11_000
+    assert 0.95 <= np.sqrt((z**2).mean()) <= 1.05
     assert abs(z.mean()) < 0.1
 
 
 @pytest.mark.parametrize("name", RATIOS)
-def test_ratios_err_by_their_standard_error_where_they_are_well_known(
+def test_ratios_err_by_their_standard_error_within_5_percent_where_n_is_20_of_its_own(
     tables: tuple[pa.Table, pa.Table], name: str
 ) -> None:
     z = _z(tables, name)
-    assert len(z) >= 3_000
-    assert np.sqrt((z**2).mean()) == pytest.approx(1.0, abs=0.08)
+    assert len(z) >= 11_000
+    assert 0.95 <= np.sqrt((z**2).mean()) <= 1.05
+    assert abs(z.mean()) < 0.1
 
 
-def test_statuses_are_ok_where_values_are(tables: tuple[pa.Table, pa.Table]) -> None:
+def test_a_ratio_says_that_its_standard_error_is_rough_below_20_standard_errors_of_n(
+    tables: tuple[pa.Table, pa.Table],
+) -> None:
+    """Of ρ = 300 a fifth is the Rate's, and 3/10 of that its count's: ρ = 18, and the opened variance 2·Δ²/2ρ."""
+    private, _ = tables
+    n_se = math.sqrt(2 * KEYS / (2 * 18))
+    rough = np.array(private["late__status"].to_pylist()) == "ROUGH_SE"
+    n = np.array(private["late__n"].to_pylist(), dtype=float)
+    assert rough.any()
+    assert (rough == (n < 20 * n_se)).all()
+
+
+def test_statuses_say_whether_a_value_is_there(tables: tuple[pa.Table, pa.Table]) -> None:
     private, _ = tables
     for name in LINEAR[:3] + RATIOS[:3]:
         has_value = np.asarray(private[name].is_valid())
-        assert (np.array(private[f"{name}__status"].to_pylist()) == "OK").tolist() == has_value.tolist()
+        status = np.array(private[f"{name}__status"].to_pylist())
+        assert np.isin(status, ["OK", "ROUGH_SE"]).tolist() == has_value.tolist()

@@ -8,6 +8,7 @@ leak, where it must fail.
 from __future__ import annotations
 
 import base64
+import os
 import re
 import struct
 from collections.abc import Iterator
@@ -20,18 +21,21 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from aggregator.collector import releases_of
+from aggregator.announcement import announce
 from aggregator.coordinator import collect
 from aggregator.errors import Refused
 from aggregator.messages import Job, Signed
+from aggregator.publication import items_of
 from aggregator.sites import SiteAnswer
 from crypto import field as field64
 from crypto.errors import SealBroken
 from crypto.seal import open_sealed
 from crypto.sharing import HelperSeeds
+from crypto.signing import SIGNATURE_BYTES
 from edge_client.compute import compute
 from edge_client.events import Events, make_events
-from edge_client.site import SiteSettings, answer, check_plan
+from edge_client.policy import Policy, Refuse
+from edge_client.site import SiteSettings, respond
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import Count, Mean, Rate
@@ -40,7 +44,7 @@ from federation.batch import SealedBatch, SealedHalf, _info, open_half
 from federation.parties import Roster, RosterEntry
 from federation.plan import Noise, Plan
 from federation.protocol import LeaderHalf, OpenedView, Outcome, Reports, shard
-from federation.release_signing import sign_release
+from federation.statement import Statement
 from tests.aggregator.recorded import Recorded
 from tests.aggregator.world import KEYS, NOW, SETTINGS, make_plan
 from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER
@@ -53,6 +57,10 @@ VIEW = FeatureView(
     bounds=Bounds(2, 2),
     privacy=Privacy(rho=0.5, min_clients=5),
 )
+POLICY = Policy(
+    COORDINATOR.sign.public, LEADER.public, HELPER.public,
+    max_micro_rho=500_000, min_k=5, allow_noise_off=True, allow_activity_visible=True,
+)  # fmt: skip
 ROSTER = Roster([RosterEntry(site, keys.sign.public, 1_000) for site, keys in KEYS.items()])
 CLIENT_OF = {"a": "client-Ω-{:05d}-of-a", "b": "client-Ω-{:05d}-of-b"}
 VALUE_OF = {"a": 123_456_789, "b": 987_654_321}
@@ -117,9 +125,8 @@ class Run:
                 parts.append(self.seeds(site).tobytes())
         if role == "coordinator":
             for side, shares in self.recorded.sealed.items():
-                keys = LEADER if side == "leader" else HELPER
                 for view, share in enumerate(shares):
-                    _, elements = share.open(self.plan, view, side, COLLECTOR.seal, keys.sign.public)
+                    _, elements = share.open(self.plan, view, side, COLLECTOR.seal)
                     parts.append(field64.to_bytes(elements))
             for one in self.opened:
                 parts += [one.sums.tobytes(), field64.to_bytes(field64.encode(one.sums))]
@@ -137,13 +144,10 @@ def run(path: Path, clients: dict[str, list[int]], noise: Noise = "full", k: int
     def ask(signed: bytes) -> Iterator[SiteAnswer]:
         for node, (site, own) in enumerate(events.items()):
             rng = np.random.default_rng([node, 7])  # the statistics below are of fixed bits
-            site_settings = SiteSettings(
-                site, KEYS[site].sign, COORDINATOR.sign.public, LEADER.public, HELPER.public, path / f"{site}.db", True
-            )
-            asked = check_plan(signed, site_settings, NOW)
-            assert isinstance(asked, Plan)
-            batches = tuple(batch.to_bytes() for batch in answer(asked, own, site_settings, rng.bytes))
-            yield SiteAnswer(node, site, "OK", batches)
+            site_settings = SiteSettings(site, KEYS[site].sign, 1_000, POLICY, path / f"{site}.db")
+            answer = respond(signed, site_settings, lambda _, own=own: own, lambda: NOW, rng.bytes)  # type: ignore[misc]
+            assert not isinstance(answer, Refuse), answer
+            yield SiteAnswer(node, site, "OK", tuple(batch.to_bytes() for batch in answer))
 
     exact = {}
 
@@ -154,7 +158,8 @@ def run(path: Path, clients: dict[str, list[int]], noise: Noise = "full", k: int
 
     recorded.before_collect = look
     try:
-        collected = collect(plan, COORDINATOR.sign, COLLECTOR, ask, recorded)  # type: ignore[arg-type]
+        announced = announce(plan, COORDINATOR.sign, recorded.open_plan, os.urandom)
+        collected = collect(announced, COLLECTOR, ask, recorded)  # type: ignore[arg-type]
         for role in ("leader", "helper"):
             recorded.status(role, plan.hash)  # type: ignore[arg-type]
         with pytest.raises(Refused):
@@ -162,11 +167,7 @@ def run(path: Path, clients: dict[str, list[int]], noise: Noise = "full", k: int
         recorded.batches.pop()
     finally:
         recorded.close()
-    released = [
-        sign_release(item, COLLECTOR.sign)
-        for one in collected.opened
-        for item in releases_of(plan, one, now=NOW, clock="replay", noise_source="opendp, opendp", trust="t")
-    ]
+    released = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay"))
     return Run(plan, events, recorded, collected.opened, released, exact)
 
 
@@ -287,10 +288,10 @@ def test_nobody_opens_what_is_sealed_to_another(exact_run: Run) -> None:
 def test_an_aggregator_does_not_open_the_others_noised_share(noised: Run) -> None:
     for role, keys, other in (("leader", LEADER, HELPER), ("helper", HELPER, LEADER)):
         share = noised.recorded.sealed[role][0]
-        share.open(noised.plan, 0, role, COLLECTOR.seal, keys.sign.public)
-        for wrong in (other, COORDINATOR):
+        share.open(noised.plan, 0, role, COLLECTOR.seal)
+        for wrong in (keys, other, COORDINATOR):
             with pytest.raises(SealBroken):
-                share.open(noised.plan, 0, role, wrong.seal, keys.sign.public)
+                share.open(noised.plan, 0, role, wrong.seal)
 
 
 # shares
@@ -407,6 +408,8 @@ def test_no_count_of_reports_reaches_what_the_coordinator_publishes_or_is_told(t
     told = [[message for message in one.recorded.told if not is_submit_reply(message, one)] for one in runs]
     assert told[0] == told[1]
     assert len(told[0]) >= 5
+    for role in ("leader", "helper"):
+        assert stated(first, role) == stated(second, role)
     for role in ("leader", "helper"):  # sealed shares are as long as their panes, not as their reports
         assert [len(one.sealed) for one in first.recorded.sealed[role]] == [
             len(one.sealed) for one in second.recorded.sealed[role]
@@ -423,8 +426,18 @@ def is_submit_reply(message: bytes, of: Run) -> bool:
 
 
 def public(item: Any) -> Any:
-    """A release or void without its sums and its signature over them."""
-    return {one.name: getattr(item, one.name) for one in fields(item) if one.name not in ("slots", "signature")}
+    """A release or void without its sums, its signature over them, and the hashes of the statements."""
+    assert all(re.fullmatch("[0-9a-f]{64}", one) for one in item.manifest.commitments)
+    found = {one.name: getattr(item, one.name) for one in fields(item) if one.name not in ("slots", "signature")}
+    return found | {"manifest": replace(item.manifest, commitments=("", ""))}
+
+
+def stated(run: Run, role: str) -> Statement:
+    """What an aggregator signed, without the digests of its share and of random ids."""
+    (share,) = run.recorded.sealed[role]
+    statement = Statement.from_bytes(share.statement[:-SIGNATURE_BYTES])
+    assert {len(statement.sets), len(statement.share)} == {32}
+    return replace(statement, sets=b"", share=b"")
 
 
 def test_the_search_for_counts_finds_one(noised: Run) -> None:
@@ -438,9 +451,7 @@ def test_the_search_for_counts_finds_one(noised: Run) -> None:
 
 
 def collector_opens(run: Run, role: str) -> npt.NDArray[np.uint64]:
-    keys = LEADER if role == "leader" else HELPER
-    share = run.recorded.sealed[role][0]
-    return share.open(run.plan, 0, role, COLLECTOR.seal, keys.sign.public)[1]
+    return run.recorded.sealed[role][0].open(run.plan, 0, role, COLLECTOR.seal)[1]
 
 
 @pytest.mark.parametrize("role", ["leader", "helper"])
@@ -449,12 +460,13 @@ def test_no_sum_without_noise_leaves_an_aggregator(noised: Run, exact_run: Run, 
     noise = field64.decode_centred(
         field64.subtract(collector_opens(noised, role), to_noise_basis(layout, noised.exact[role]))
     ).reshape(-1, layout.keys, layout.slots_per_key)
-    for group in layout.groups:  # each aggregator alone adds noise of the full scale
-        of_group = noise[:, :, list(group.slots)].ravel().astype(float)
-        sigma = float(group.sigma_sq) ** 0.5
-        assert np.abs(of_group).max() < 10 * sigma
+    parts = [noise[:, :, list(group.slots)].ravel() / float(group.sigma_sq) ** 0.5 for group in layout.groups]
+    for of_group in parts:
         assert (of_group != 0).any()
-        assert 0.3 * sigma < of_group.std() < 2.5 * sigma
+        assert np.abs(of_group).max() < 10
+    scaled = np.concatenate(parts)  # each aggregator alone adds noise of the full scale: 30 samples of N(0, 1)
+    assert len(scaled) == 30
+    assert 0.4 < scaled.std() < 1.9  # outside once in 10^7 runs
     # the same comparison with noise off: the exact shares, so it compares the right things
     np.testing.assert_array_equal(collector_opens(exact_run, role), to_noise_basis(layout, exact_run.exact[role]))
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from covey import __version__
 from covey.errors import DONE, FAILURE, INTERRUPTED, exit_code
 
-from . import demo, explain, keys, reads, run, serve, start
+from . import demo, explain, init, keys, ledger, policy, reads, release, run, serve, start
 
 app = typer.Typer(
     name="covey",
@@ -46,6 +46,7 @@ def _options(
 
 
 app.command("demo")(demo.demo)
+app.command("init")(init.init)
 app.command("run")(run.run)
 app.command("explain")(explain.explain)
 app.command("get")(reads.get)
@@ -53,6 +54,9 @@ app.command("history")(reads.history)
 app.command("join")(reads.join)
 app.command("serve")(serve.serve)
 app.add_typer(keys.app, name="keys")
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(release.app, name="release")
+app.add_typer(policy.app, name="policy")
 app.add_typer(start.app, name="start")
 
 
@@ -106,5 +110,8 @@ def call(arguments: list[str]) -> int:
 
 def _interrupted(arguments: list[str]) -> str:
     command = next((word for word in arguments if not word.startswith("-")), "")
-    continues = "; nothing published is lost, and the same command continues"
-    return "interrupted" + (continues if command == "run" else "")
+    if command == "run":
+        return "interrupted; nothing published is lost, and the same command continues, or says that --resume does"
+    if arguments[:2] == ["start", "coordinator"]:
+        return "interrupted; a plan that was begun is kept, and --resume continues it"
+    return "interrupted"

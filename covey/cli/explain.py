@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from covey.explain import ExpectedError, ViewExplained
+    from covey.explain import CostExplained, ExpectedError, FeatureExplained, Label, ViewExplained
 
 
 def explain(
@@ -20,71 +20,182 @@ def explain(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what each view costs and how well it will be known, before anything is collected."""
-    from covey.explain import explain as explain_view
+    """Show the privacy label: what each view costs and how well it will be known, before anything is collected."""
+    from covey.explain import label_of
     from covey.views_file import load_views
 
     from .talk import data_console
 
-    explained = [explain_view(view) for view in load_views(views_file)]
+    label = label_of(load_views(views_file))
     if as_json:
-        typer.echo(json.dumps([view.to_dict() for view in explained]))
+        typer.echo(json.dumps(label.to_dict()))
         return
     out = data_console()
-    for view in explained:
-        _print(view, out)
+    for view in label.views:
+        _print_view(view, out)
+    _print_total(label, out)
 
 
-def _print(view: ViewExplained, out: Console) -> None:
+def _print_view(view: ViewExplained, out: Console) -> None:
+    from rich.table import Table
     from rich.text import Text
+
+    out.rule(Text(view.view, style="bold"))
+    facts = Table.grid("what", "value", padding=(0, 2))
+    for what, value in _facts(view):
+        facts.add_row(Text(what, "bold"), value)
+    out.print(facts)
+    _print_groups(view, out)
+    _print_errors(view, out)
+    drowned = [feature for feature in view.features if feature.expected[0].drowned]
+    for feature in drowned:
+        out.print(f"warning: {_drowns(feature)}", style="yellow")
+    if drowned:
+        out.print(
+            "What helps: a wider window (it costs nothing more; none of a ClientCount), a larger part of the price "
+            "(`weight=`), smaller `bounds`, fewer keys"
+        )
+    out.print()
+
+
+def _facts(view: ViewExplained) -> list[tuple[str, str]]:
+    windows = f", windows {' '.join(view.windows)}" if view.windows else ""
+    activity = (
+        "activity, where a plan says participation `active` (only clients with an event report): how many clients of a "
+        "site were active in a pane is seen by coordinator, leader and helper, and whether it reached k by all. "
+        "Nothing, where it says `all` (every enrolled client reports)"
+    )
+    return [
+        ("entity", f"{' × '.join(view.entity)} ({_many(view.keys, 'key')}), pane {view.pane}{windows}"),
+        (
+            "a report",
+            f"{_many(view.slots, 'slot')}; {view.report_bytes_leader:,} bytes to the leader, "
+            f"{view.report_bytes_helper} to the helper",
+        ),
+        ("unit", view.unit),
+        ("neighbours", view.neighbours),
+        (
+            "bounds",
+            f"at most {_many(view.max_cells, 'cell')} (key, pane) of a client-day, "
+            f"{_many(view.max_events_per_cell, 'event')} in each",
+        ),
+        (
+            "mechanism",
+            f"discrete {view.mechanism.title()}. Leader and helper each add all of the noise, so that one honest noiser "
+            f"is enough; together their error is √2 = {view.noise_factor:.2f} times that of one",
+        ),
+        ("price", _price(view)),
+        *_epsilons(view.cost),
+        ("outside claim", activity),
+        ("k", f"a pane opens at {view.min_clients:,} reports: hygiene, no part of the claim"),
+    ]
+
+
+def _price(view: ViewExplained) -> str:
+    """What was asked, what is charged for it, and what rounding lost."""
+    from federation.rho import rho_text
+
+    laplace = view.mechanism == "laplace"
+    name = "ε" if laplace else "ρ"
+    charged = rho_text(view.held_millionths - view.lost_millionths)
+    held = f"{name} = {charged} a client-day"
+    if view.asked_epsilon is not None and not laplace:
+        held += f", for ε ≤ {view.asked_epsilon:g} at δ = {view.cost.delta:g} asked"
+    else:
+        asked = view.asked_epsilon if laplace else view.asked_rho
+        held += f", of {asked:.10g} asked"
+    lost = f"rounding lost {rho_text(view.lost_millionths)}" if view.lost_millionths else "rounding lost nothing"
+    ledger = f"; a ledger charges ρ = {rho_text(view.cost.micro_rho)} for it (ε²/2 of each group)" if laplace else ""
+    return f"{held}; {lost}{ledger}"
+
+
+def _epsilons(cost: CostExplained) -> list[tuple[str, str]]:
+    from featurestore.epsilon import rounded_up
+
+    rows = []
+    if cost.pure_epsilon_day is not None and cost.pure_epsilon_30_days is not None:
+        pure = f"{rounded_up(cost.pure_epsilon_day)} a day, {rounded_up(cost.pure_epsilon_30_days)}"
+        rows.append(("pure ε", f"{pure} over 30 days of daily participation"))
+    told = f"{rounded_up(cost.epsilon_day)} a day, {rounded_up(cost.epsilon_30_days)}"
+    return [*rows, (f"ε at δ = {cost.delta:g}", f"{told} over 30 days of daily participation, rounded up")]
+
+
+def _print_groups(view: ViewExplained, out: Console) -> None:
+    from federation.rho import rho_text
 
     from .talk import folding_table
 
-    out.rule(Text(view.view, style="bold"))
-    windows = f", windows {' '.join(view.windows)}" if view.windows else ""
-    out.print(f"entity {' × '.join(view.entity)} ({view.keys:,} keys), pane {view.pane}{windows}")
-    out.print(
-        f"a report: {view.slots:,} slots; {view.report_bytes_leader:,} bytes to the leader, "
-        f"{view.report_bytes_helper} to the helper"
-    )
-    out.print(
-        f"privacy unit: {view.unit}, at most {view.max_cells} cell(s) of {view.max_events_per_cell} event(s); "
-        f"a pane opens at {view.min_clients} clients"
-    )
-    out.print(
-        f"ρ = {view.rho:g} a client-day: ε = {view.epsilon_day:.2f} a day, {view.epsilon_30_days:.2f} over 30 days "
-        f"of daily participation, at δ = {view.delta:g}"
-    )
-    out.print(f"outside this claim: {', '.join(view.outside_claim)} (how many clients of a site were active in a pane)")
-    groups = folding_table("group", "slots a key", "bits", "sensitivity Δ₂", "ρ", "σ of one aggregator", "σ opened")
+    laplace = view.mechanism == "laplace"
+    norm, price, scale = ("Δ₁", "ε", "b") if laplace else ("Δ₂", "ρ", "σ")
+    table = folding_table("noise group", "slots a key", "bits", norm, price, f"{scale} of one", "se opened")
     for group in view.groups:
-        groups.add_row(
+        table.add_row(
             f"{group.feature}: {group.group.replace('_', ' ')}",
             str(group.slots_per_key),
             str(group.bits),
             f"{group.sensitivity:.4g}",
-            f"{group.micro_rho / 1e6:g}",
-            f"{group.sigma:.4g}",
-            f"{group.opened_sigma:.4g}",
+            rho_text(group.micro_epsilon if laplace else group.micro_rho),
+            f"{group.scale:.4g}",
+            f"{group.opened_se:.4g}",
         )
-    out.print(groups)
+    out.print(table)
+    out.print(f"{norm}: sensitivity of a client-day; {scale}: of one aggregator's noise; se: of both together\n")
+
+
+def _print_errors(view: ViewExplained, out: Console) -> None:
+    from .talk import folding_table
+
     clients = [error.clients for error in view.features[0].expected]
-    errors = folding_table("feature", "read off", *(f"± at n = {n:,}" for n in clients), "the other way")
+    both_ways = any(feature.other_way is not None for feature in view.features)
+    headers = ["feature", "read off", *(f"n = {n:,}" for n in clients), *(["the other way"] if both_ways else [])]
+    table = folding_table(*headers)
     for feature in view.features:
-        other = "" if feature.other_way is None else " / ".join(_error(error) for error in feature.other_way)
         where = feature.derived_from or "own slots"
-        errors.add_row(feature.feature, where, *(_error(error) for error in feature.expected), other)
-    errors.caption = "standard error due to noise, of one key and pane with n clients (one event each)"
-    out.print(errors)
-    for feature in view.features:
-        if feature.expected[0].se is None:
-            fine = next((error.clients for error in feature.expected if error.se is not None), None)
-            until = f"it needs about {fine:,} clients a key and pane" if fine else "even 10,000 clients are too few"
-            out.print(
-                f"warning: noise drowns {feature.feature} at {clients[0]} clients; {until}, or a wider window",
-                style="yellow",
-            )
+        row = [feature.feature, where, *(_error(error) for error in feature.expected)]
+        if both_ways:
+            row.append(" / ".join(_error(error) for error in feature.other_way or ()))
+        table.add_row(*row)
+    out.print("Expected standard error due to noise, of one key and pane with n clients (one event each):")
+    out.print(table)
+
+
+def _drowns(feature: FeatureExplained) -> str:
+    """The warning in words of a feature whose noise drowns it at the first number of clients."""
+    clients = feature.expected[0].clients
+    if feature.enough_clients is None:
+        return f"noise drowns {feature.feature} at {clients} clients, and at any number of them"
+    return (
+        f"noise drowns {feature.feature} at {clients} clients a key and pane; it needs about {feature.enough_clients:,}"
+    )
+
+
+def _print_total(label: Label, out: Console) -> None:
+    from featurestore.epsilon import rounded_up
+    from federation.rho import rho_text
+
+    total, over = label.total, label.over_budget
+    count = len(label.views)
+    what = "this view costs" if count == 1 else f"these {count} views cost"
+    out.print(
+        f"In all, {what} ρ = {rho_text(total.micro_rho)} a client-day: ε = {rounded_up(total.epsilon_day)} a day, "
+        f"{rounded_up(total.epsilon_30_days)} over 30 days, at δ = {total.delta:g}."
+    )
+    budget = f"the default budget of ρ = {rho_text(label.budget_micro_rho)} a client-day"
+    if over:
+        out.print(
+            f"warning: that is {rho_text(over)} more than {budget}: aggregators refuse the plan that does not fit. "
+            "Lower the views' prices, or raise the budget (`budget` in covey.toml, `run --budget`)",
+            style="yellow",
+        )
+    else:
+        out.print(f"That is within {budget}.")
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _error(error: ExpectedError) -> str:
-    return "drowned" if error.se is None else f"{error.se:.3g}"
+    if error.se is None:
+        return "null"
+    return f"{error.se:.3g} (drowned)" if error.drowned else f"{error.se:.3g}"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 app = typer.Typer(help="The keys of a project's roles.", no_args_is_help=True)
 
@@ -16,60 +15,42 @@ _PROJECT = typer.Option(metavar="DIR", help="The project's directory.")
 
 @app.command()
 def init(
+    role: Annotated[str, typer.Argument(help="coordinator, collector, leader, helper or site-ID.")],
     project: Annotated[Path, _PROJECT] = Path(),
-    name: Annotated[str | None, typer.Option(help="The project's name. Default: that of its directory.")] = None,
-    sites: Annotated[int | None, typer.Option(min=1, help="Number of sites, named 1, 2, … Default: 2.")] = None,
-    site: Annotated[list[str] | None, typer.Option(help="A site's id; give one for each site.")] = None,
-    max_clients: Annotated[
-        int, typer.Option(min=1, help="Roster: the most clients of a site that count in one collection.")
-    ] = 100_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print the public keys as JSON.")] = False,
 ) -> None:
-    """Make the keys of all roles of a one-machine project, and a covey.toml with their public halves.
+    """Make the keys of ONE role, for an operator of his own, and print the public line to hand to the others.
 
-    Nothing is overwritten. Whoever runs this holds every secret: it is for one machine.
+    Nothing is overwritten. The secret stays in keys/; for a whole project on one machine there is `covey init`.
     """
     import os
 
     from covey.errors import UsageError
-    from covey.project import FILE, KEYS, Project
+    from covey.project import KEYS
     from federation.errors import PartyInvalid
-    from federation.keys import ROLES, RoleKeys, create_folder, public_as_dict, site_role
-    from federation.parties import Roster, RosterEntry
+    from federation.keys import RoleKeys, public_as_dict, public_line, write_keys
 
-    if sites is not None and site:
-        raise UsageError("give either --sites N or --site ID …")
-    ids = site or [str(number) for number in range(1, (sites or 2) + 1)]
-    toml, folder = project / FILE, project / KEYS
-    for path in (toml, folder):
-        if os.path.lexists(path):
-            raise UsageError(f"{path} exists; keys are never overwritten (move it away if you mean it)")
+    from .talk import talk_console
+
+    folder = project / KEYS
     if not project.absolute().parent.is_dir():
         raise UsageError(f"no directory {project.absolute().parent}")
     try:
-        made = {role: RoleKeys.generate(role, os.urandom) for role in (*ROLES, *map(site_role, ids))}
-        roster = Roster(RosterEntry(each, made[site_role(each)].public.sign, max_clients) for each in ids)
+        keys = RoleKeys.generate(role, os.urandom)
     except PartyInvalid as error:
         raise UsageError(str(error)) from None
-    public = {role: keys.public for role, keys in made.items()}
-    text = Project(
-        name if name is not None else _name_of(project),
-        public["coordinator"].sign,
-        public["collector"],
-        public["leader"],
-        public["helper"],
-        roster,
-    ).to_toml()
     project.mkdir(exist_ok=True)
-    create_folder(folder, made.values())
-    with toml.open("x", encoding="utf-8") as file:
-        file.write(text)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    write_keys(folder, keys)
     if as_json:
-        typer.echo(json.dumps([public_as_dict(role, keys) for role, keys in public.items()]))
+        typer.echo(json.dumps(public_as_dict(role, keys.public)))
     else:
-        talk = Console(stderr=True, highlight=False)
-        talk.print(f"{folder}: the keys of {', '.join(made)}", markup=False)
-        talk.print(f"{toml}: their public halves, and the roster of {len(ids)} site(s)", markup=False)
+        typer.echo(public_line(role, keys.public), nl=False)
+    talk = talk_console()
+    talk.print(f"{folder / role}.key is secret and stays here; hand {folder / role}.pub to the others", soft_wrap=True)
+    talk.print(
+        "whoever has the .pub of every role makes covey.toml: covey init DIR --public ROLE.pub …", soft_wrap=True
+    )
 
 
 @app.command()
@@ -79,6 +60,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Show the public halves of the keys in this project, never the secrets."""
+    from rich.console import Console
     from rich.table import Column, Table
 
     from covey.project import KEYS
@@ -99,10 +81,3 @@ def show(
         for each, keys in public.items():
             table.add_row(each, keys.sign.id.hex(), keys.seal.id.hex())
         Console().print(table)
-
-
-def _name_of(project: Path) -> str:
-    import re
-
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", project.resolve().name).strip("-._")
-    return name[:64] or "covey"

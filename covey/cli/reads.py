@@ -30,7 +30,21 @@ def get(
     clamp: Annotated[bool, typer.Option("--clamp", help="Hold counts at 0 and rates in [0, 1].")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")] = False,
 ) -> None:
-    """Read the latest values with their standard errors: covey get dest_delay:arr_delay_mean dest=JFK dest=LAX."""
+    """Read the latest values with their standard errors: covey get dest_delay:arr_delay_mean dest=JFK dest=LAX.
+
+    What stands after a value, or instead of one, is its __status:
+
+    \b
+    OK               the value is there
+    ROUGH_SE         it is there, its standard error is rough: n < 20·se(n)
+    STALE_BUDGET     the last value: the budget of a later client-day was gone
+    VOID             no value: the pane was not opened, or was retracted
+    LOW_COVERAGE     no value: too few panes of the window were opened
+    DROWNED          no value, only n: n < max(1, 3·se(n))
+    SUPPRESSED       no value: the noised ClientCount is below suppress_below
+    OUTSIDE_MAX_AGE  no value: the row is older than the view's ttl
+    NOT_FOUND        no value: no such key, or no row yet
+    """
     from featurestore.store import Store
 
     refs = [word for word in refs_and_keys if "=" not in word]
@@ -51,7 +65,7 @@ def history(
     end: Annotated[datetime | None, typer.Option("--to", formats=_DATES, help="Pane starts before this (UTC).")] = None,
     as_json: _JsonOption = False,
 ) -> None:
-    """Write every row of a view: one for each join key and closed pane."""
+    """Write every row of a view: one for each join key and closed pane. `covey get --help` explains each __status."""
     from featurestore.store import Store
 
     _check_out(out)
@@ -69,7 +83,10 @@ def join(
     full_names: Annotated[bool, typer.Option("--full-names", help="Name the columns view__feature.")] = False,
     as_json: _JsonOption = False,
 ) -> None:
-    """Point-in-time join: to every label the values that were released at its time, and nothing later."""
+    """Point-in-time join: to every label the values that were released at its time, and nothing later.
+
+    `covey get --help` explains each __status; here it is the one of the label's time.
+    """
     from featurestore.store import Store
 
     _check_out(out)
@@ -129,7 +146,9 @@ def _print(table: pa.Table) -> None:
 def _feature_cell(row: dict[str, Any], name: str) -> str:
     value, se, n, status = (row.get(column) for column in (name, f"{name}__se", f"{name}__n", f"{name}__status"))
     count = "" if n is None else f"  (n = {n:,})"
-    return f"– {status}{count}" if value is None else f"{_cell(value)} ± {_cell(se)}{count}"
+    if value is None:
+        return f"– {status}{count}"
+    return f"{_cell(value)} ± {_cell(se)}{count}" + ("" if status == "OK" else f"  {status}")
 
 
 def _cell(value: object) -> str:

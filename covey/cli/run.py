@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from covey.running import RunReport
+    from federation.parties import Participation
     from simulations.in_process import ViewReport
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
@@ -47,6 +48,17 @@ def run(
     min_clients: Annotated[
         int | None, typer.Option(help="k instead of the views' own; may only tighten, except with --noise off.")
     ] = None,
+    participation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|active",
+            help="Who reports: every client, or those with an event of the pane. Default: all, if every site has one.",
+        ),
+    ] = None,
+    budget: Annotated[
+        str,
+        typer.Option(metavar="RHO", help="What a client-day may cost, over all views and all runs into this store."),
+    ] = "0.1",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> int:
     """Collect feature views over events: compute, protect, aggregate, add noise, publish.
@@ -91,6 +103,8 @@ def run(
                 end=end,
                 noise="off" if noise == "off" else "on",
                 min_clients=min_clients,
+                participation=_participation(participation),
+                budget=budget,
                 in_process=in_process,
                 sites=sites,
                 progress=progress,
@@ -101,6 +115,15 @@ def run(
     else:
         _print(report, voids, talk)
     return DONE if report.opened or report.already_open else NOTHING_RELEASED
+
+
+def _participation(word: str | None) -> Participation | None:
+    from covey.errors import UsageError
+
+    match word:
+        case None | "all" | "active":
+            return word
+    raise UsageError(f"--participation is all or active, got {word!r}")
 
 
 def _published_voids(report: RunReport) -> dict[str, int]:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from covey.coordination import Wanted
+    from federation.plan import Plan
 
 app = typer.Typer(help="Start one role of a project; it runs until Ctrl-C or SIGTERM.", no_args_is_help=True)
 
 _PROJECT = typer.Option(metavar="DIR", help="The project's directory.")
 _PORT = typer.Option(min=0, max=65535, help="Loopback port; 0 takes a free one.")
+_LEDGERS = typer.Option(metavar="DIR", help="The folder of its ledger. Default: the project's ledgers/.")
 
 
 @app.command()
@@ -19,19 +24,24 @@ def leader(
     project: Annotated[Path, _PROJECT] = Path(),
     port: Annotated[int, _PORT] = 7301,
     helper: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the helper listens.")] = "127.0.0.1:7302",
+    ledgers: Annotated[Path | None, _LEDGERS] = None,
 ) -> None:
     """The leader: holds the long shares, takes batches from the coordinator, drives the helper."""
     from covey.roles import serve_leader
 
-    serve_leader(project, port, helper)
+    serve_leader(project, port, helper, ledgers)
 
 
 @app.command()
-def helper(project: Annotated[Path, _PROJECT] = Path(), port: Annotated[int, _PORT] = 7302) -> None:
+def helper(
+    project: Annotated[Path, _PROJECT] = Path(),
+    port: Annotated[int, _PORT] = 7302,
+    ledgers: Annotated[Path | None, _LEDGERS] = None,
+) -> None:
     """The helper: holds the seeds, answers the leader, decides for itself what may be opened."""
     from covey.roles import serve_helper
 
-    serve_helper(project, port)
+    serve_helper(project, port, ledgers)
 
 
 @app.command()
@@ -59,40 +69,138 @@ def site(
 
 @app.command()
 def coordinator(
-    views_file: Annotated[Path, typer.Argument(metavar="VIEWS.py", help="The feature views to collect.")],
-    start: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First UTC day.")],
-    end: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The UTC day after the last.")],
+    views_file: Annotated[Path | None, typer.Argument(metavar="VIEWS.py", help="The feature views to collect.")] = None,
+    start: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First UTC day.")] = None,
+    end: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The UTC day after the last.")
+    ] = None,
     project: Annotated[Path, _PROJECT] = Path(),
-    superlink: Annotated[str, typer.Option(metavar="HOST:PORT", help="Flower's SuperLink.")] = "127.0.0.1:8000",
-    leader: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the leader listens.")] = "127.0.0.1:7301",
-    helper: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the helper listens.")] = "127.0.0.1:7302",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the plan that an earlier coordinator did not finish.")
+    ] = False,
+    plan_only: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Sign the plan and write it here for `covey policy check`; announce nothing."
+        ),
+    ] = None,
+    superlink: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Flower's SuperLink. Default: 127.0.0.1:8000.")
+    ] = None,
+    leader: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where the leader listens. Default: 127.0.0.1:7301.")
+    ] = None,
+    helper: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where the helper listens. Default: 127.0.0.1:7302.")
+    ] = None,
     noise: Annotated[str, typer.Option(metavar="on|off", help="off: every party must allow it.")] = "on",
+    participation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|active",
+            help="Who reports: every client, or those with an event of the pane. Default: all, if every site has one.",
+        ),
+    ] = None,
     seconds: Annotated[float, typer.Option(min=1, help="How long the sites have to answer.")] = 300.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
-    """The coordinator of one collection: announces a plan, waits for the sites, opens, publishes, ends."""
-    import json
+    """The coordinator of one collection: announces a plan, waits for the sites, opens, publishes, ends.
 
-    from covey.deployment import run_coordinator
-    from covey.errors import DONE, NOTHING_RELEASED, UsageError
-    from covey.running import utc_days, wall_clock
+    The plan is kept from before it is announced until it is published: after a failure, --resume continues it.
+    """
+    from covey.coordination import Addresses, resume_coordinator, run_coordinator, write_plan
+    from covey.errors import DONE, UsageError
+    from covey.running import wall_clock
+
+    from .talk import progress_bars, talk_console
+
+    addresses = Addresses(superlink, leader, helper)
+    talk = talk_console()
+    if resume:
+        if views_file is not None or start is not None or end is not None or plan_only is not None:
+            raise UsageError("--resume continues the plan as it is: give no VIEWS.py, --from, --to or --plan-only")
+        with progress_bars(talk) as progress:
+            result = resume_coordinator(project, addresses, wall_clock, progress)
+        return _tell(result, as_json=as_json)
+    wanted = _wanted(views_file, start, end, noise, participation, seconds)
+    if plan_only is not None:
+        plan = write_plan(project, wanted, plan_only, wall_clock)
+        _tell_plan(plan, plan_only, as_json=as_json)
+        return DONE
+    with progress_bars(talk) as progress:
+        result = run_coordinator(project, wanted, addresses, wall_clock, progress)
+    return _tell(result, as_json=as_json)
+
+
+def _wanted(
+    views_file: Path | None,
+    start: datetime | None,
+    end: datetime | None,
+    noise: str,
+    participation: str | None,
+    seconds: float,
+) -> Wanted:
+    from covey.coordination import Wanted
+    from covey.errors import UsageError
+    from covey.running import utc_days
     from covey.views_file import load_views
+    from federation.plan import PARTICIPATIONS
 
     days = utc_days(start, end)
-    if noise not in ("on", "off") or days is None:
+    if views_file is None or days is None:
+        raise UsageError("give VIEWS.py, --from and --to (or --resume)")
+    if noise not in ("on", "off"):
         raise UsageError(f"--noise is on or off, got {noise!r}")
-    result = run_coordinator(
-        project,
-        load_views(views_file),
-        days,
-        superlink=superlink,
-        leader=leader,
-        helper=helper,
-        noise="none" if noise == "off" else "full",
-        seconds=seconds,
-        clock=wall_clock,
-    )
-    typer.echo(json.dumps(result))
-    return DONE if any(view["opened"] for view in result["views"].values()) else NOTHING_RELEASED
+    chosen = next((known for known in PARTICIPATIONS if known == participation), None)
+    if chosen is None and participation is not None:
+        raise UsageError(f"--participation is all or active, got {participation!r}")
+    return Wanted(load_views(views_file), days, "none" if noise == "off" else "full", chosen, seconds)
+
+
+def _tell_plan(plan: Plan | None, path: Path, *, as_json: bool) -> None:
+    import json
+
+    from .talk import talk_console
+
+    if as_json:
+        typer.echo(json.dumps({"path": None if plan is None else str(path), "plan": plan and plan.hash.hex()}))
+    elif plan is None:
+        talk_console().print("every pane of these days is published already: there is nothing to plan")
+    else:
+        said = f"{path}: plan {plan.hash.hex()[:16]}…, signed and not announced; a site's operator looks at it with"
+        talk_console().print(f"{said} `covey policy check {path}`", soft_wrap=True)
+
+
+def _tell(result: dict[str, Any], *, as_json: bool) -> int:
+    """Print a collection's result; returns the exit code."""
+    import json
+    from collections import Counter
+
+    from covey.coordination import NOTHING_TO_DO
+    from covey.errors import DONE, NOTHING_RELEASED, REFUSED
+
+    from .talk import data_console, folding_table, pane_ranges, talk_console
+
+    if as_json:
+        typer.echo(json.dumps(result))
+    elif result == NOTHING_TO_DO:
+        talk_console().print("every pane of these days is published already")
+    else:
+        table = folding_table("view", "opened", "void")
+        for view, counts in result["views"].items():
+            table.add_row(view, f"{counts['opened']:,}", f"{counts['void']:,}")
+        data_console().print(table)
+        talk = talk_console()
+        for code, sites in Counter(result["answers"].values()).items():
+            talk.print(f"{code}: {sites:,} site(s)", style=None if code == "OK" else "yellow", soft_wrap=True)
+        for reason, batches in result["refused"].items():
+            talk.print(f"{batches:,} batch(es) refused: {reason}", style="yellow", soft_wrap=True)
+        for view, panes in result["budget_spent"].items():
+            talk.print(f"{view}: no budget left for {pane_ranges(panes)}", style="yellow", soft_wrap=True)
+    if result == NOTHING_TO_DO or any(view["opened"] for view in result["views"].values()):
+        return DONE
+    spent = sum(map(len, result["budget_spent"].values()))
+    return REFUSED if spent == sum(view["void"] for view in result["views"].values()) else NOTHING_RELEASED
 
 
 @app.command()

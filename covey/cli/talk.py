@@ -21,6 +21,7 @@ _VERBS = {
     "publish": "opened and published",
     "train": "joined and trained",
     "sites": "sites answered",
+    "verify": "verified",
 }
 _MANY = 6
 
@@ -80,17 +81,22 @@ def pane_ranges(pane_starts: Sequence[int]) -> str:
 
 
 def _ranges(starts: Sequence[int], step: int, style: str) -> str:
-    from featurestore.times import from_us
-
     runs: list[list[int]] = []
     for start in starts:
         if runs and start - runs[-1][1] == step:
             runs[-1][1] = start
         else:
             runs.append([start, start])
-    texts = [
-        from_us(a).strftime(style) if a == b else f"{from_us(a).strftime(style)} … {from_us(b).strftime(style)}"
-        for a, b in runs
-    ]
+    texts = [_moment(a, style) if a == b else f"{_moment(a, style)} … {_moment(b, style)}" for a, b in runs]
     more = f" and {len(texts) - _MANY} more" if len(texts) > _MANY else ""
     return ", ".join(texts[:_MANY]) + more
+
+
+def _moment(us: int, style: str) -> str:
+    """A moment as a date, or in seconds where it is none: a ledger may hold any."""
+    from featurestore.times import from_us
+
+    try:
+        return from_us(us).strftime(style)
+    except OverflowError:
+        return f"{us / 1e6:.0f} s"

@@ -20,6 +20,7 @@ from featurestore.definitions import FeatureView
 from featurestore.layout import layout_of
 from featurestore.store import Store
 from federation.accountant import epsilon
+from federation.ledger_state import Budget
 from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 from simulations.in_process import NoisePair, run_in_process
 
@@ -29,6 +30,8 @@ from .reading import read_over_http
 from .tables import print_models, print_privacy, print_values
 
 SITES: Final = 16
+BUDGET: Final = Budget(200_000)
+"""A client-day of all three views."""
 
 
 def run_demo(picture: Path, keep: Path | None = None) -> None:
@@ -85,6 +88,8 @@ def _collect_over_wire(flights: pa.Table, views: tuple[FeatureView, ...], direct
             sites=1,
             noise="full",
             min_clients=None,
+            participation=None,
+            budget=BUDGET,
             days=None,
             clock=wall_clock,
             progress=progress,
@@ -100,6 +105,7 @@ def _collect(flights: pa.Table, views: tuple[FeatureView, ...], directory: Path,
             make_events(flights, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN),
             directory,
             noise=NoisePair(OpenDPNoise(), OpenDPNoise()) if noisy else None,
+            budget=BUDGET,
             randomness=os.urandom,
             clock=wall_clock,
             progress=progress,

@@ -16,7 +16,7 @@ import orjson
 from featurestore.blocks import Block, BlockColumn, Snapshot
 from featurestore.errors import BadReference, NameCollision, RequestTooLarge, UnknownFeature
 from featurestore.times import from_us
-from featurestore.values import Status
+from featurestore.values import Status, n_is_there, value_is_there
 
 from .request import OnlineRequest
 
@@ -27,21 +27,21 @@ _CACHED_ROWS: Final = 1_000
 _EPOCH: Final = b'"1970-01-01T00:00:00Z"'
 _PRESENT: Final = b'"PRESENT"'
 
-_VALUE_TOKENS: Final = tuple(
-    {
-        Status.OK: _PRESENT,
-        Status.OUTSIDE_MAX_AGE: b'"OUTSIDE_MAX_AGE"',
-        Status.NOT_FOUND: b'"NOT_FOUND"',
-    }.get(status, b'"NULL_VALUE"')
-    for status in Status
-)
-_N_TOKENS: Final = tuple(
-    _PRESENT if status is Status.DROWNED else token for status, token in zip(Status, _VALUE_TOKENS, strict=True)
-)
-_COVERAGE_TOKENS: Final = tuple(
-    token if status in (Status.OUTSIDE_MAX_AGE, Status.NOT_FOUND) else _PRESENT
-    for status, token in zip(Status, _VALUE_TOKENS, strict=True)
-)
+_EVERY: Final = np.array(Status, dtype=np.uint8)
+_NULLS: Final = {status: f'"{status.name}"'.encode() for status in (Status.OUTSIDE_MAX_AGE, Status.NOT_FOUND)}
+
+
+def _words(is_there: npt.NDArray[np.bool_]) -> tuple[bytes, ...]:
+    """Feast's word for each status, given whether it goes with a number."""
+    return tuple(
+        _PRESENT if there else _NULLS.get(status, b'"NULL_VALUE"')
+        for status, there in zip(Status, is_there.tolist(), strict=True)
+    )
+
+
+_VALUE_TOKENS: Final = _words(value_is_there(_EVERY))
+_N_TOKENS: Final = _words(n_is_there(_EVERY))
+_COVERAGE_TOKENS: Final = _words(~np.isin(_EVERY, list(_NULLS)))
 _STATUS_TOKENS: Final = (_PRESENT,) * len(Status)
 _TOKENS: Final = {
     "value": _VALUE_TOKENS,
@@ -113,7 +113,7 @@ class _Rows:
         )
         if self._expired:
             self._codes[found] = Status.OUTSIDE_MAX_AGE
-        self._all_ok = not self._codes.any()
+        self._all_there = bool(value_is_there(self._codes).all())
         self._base = np.where(found, self._codes[:, 0] if self._expired else Status.OK, Status.NOT_FOUND).astype(
             np.uint8
         )
@@ -123,7 +123,7 @@ class _Rows:
     def column(self, column: BlockColumn) -> bytes:
         """One result: values, statuses, event timestamps."""
         codes = self._base if column.status is None else self._codes[:, column.status]
-        statuses = _repeated(_PRESENT, len(codes)) if self._all_ok else _tokens(codes, _TOKENS[column.kind])
+        statuses = _repeated(_PRESENT, len(codes)) if self._all_there else _tokens(codes, _TOKENS[column.kind])
         values = _tokens(codes, _STATUS_NAMES) if column.kind == "status" else self._values(column, codes)
         return _result(values, statuses, self._times)
 
@@ -133,9 +133,10 @@ class _Rows:
         if column.kind != "list":
             return orjson.dumps(self._block.numbers[self._place, column.start], option=orjson.OPT_SERIALIZE_NUMPY)
         cells = self._block.numbers[self._place, column.start : column.start + column.width]
-        if not codes.any():
+        is_there = value_is_there(codes)
+        if is_there.all():
             return orjson.dumps(cells, option=orjson.OPT_SERIALIZE_NUMPY)
-        shown = [row if code == Status.OK else None for row, code in zip(cells, codes.tolist(), strict=True)]
+        shown = [row if there else None for row, there in zip(cells, is_there.tolist(), strict=True)]
         return orjson.dumps(shown, option=orjson.OPT_SERIALIZE_NUMPY)
 
 

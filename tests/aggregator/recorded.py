@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 from aggregator import aggregator_pb2 as pb
 from aggregator.errors import Refused
-from aggregator.leader import Submitted
-from aggregator.messages import collect_request, shares_from_parts, shares_to_parts
+from aggregator.intake import Submitted
+from aggregator.messages import collect_request
 from aggregator.refusals import refusal_of
+from aggregator.sealed_share import Fetched, SealedShare, shares_from_parts, shares_to_parts
 from federation.keys import RoleKeys
 from federation.parties import Aggregator
 from federation.plan import Plan
-from federation.protocol import NoisedShares
 from tests.aggregator.world import SETTINGS, Clock, LocalLink, make_helper, make_leader
 
 _T = TypeVar("_T")
@@ -54,8 +54,8 @@ class Recorded:
         self.before_collect: Callable[[], None] = lambda: None
 
     def close(self) -> None:
-        self.leader.storage.close()
-        self.helper.storage.close()
+        self.leader.close()
+        self.helper.close()
 
     def open_plan(self, signed: bytes) -> bytes:
         for role in ("helper", "leader"):
@@ -71,10 +71,10 @@ class Recorded:
         self._tell(message)
         return reply
 
-    def collect(self, plan: Plan, keys: RoleKeys) -> tuple[NoisedShares, NoisedShares]:
+    def collect(self, plan: Plan, keys: RoleKeys) -> Fetched:
         self.before_collect()
         request = collect_request(plan, keys.sign)
-        return self._shares(plan, keys, "leader", request), self._shares(plan, keys, "helper", request)
+        return Fetched.of(plan, self._shares(plan, "leader", request), self._shares(plan, "helper", request), keys.seal)
 
     def status(self, role: Aggregator, plan_hash: bytes = b"") -> Any:
         statuses = self._ask(role, lambda party: party.status(plan_hash), plan_hash)
@@ -85,14 +85,11 @@ class Recorded:
         self._tell(pb.StatusReply(role=role, plans=plans))
         return statuses
 
-    def _shares(self, plan: Plan, keys: RoleKeys, role: Aggregator, request: bytes) -> NoisedShares:
-        assert plan.wire is not None
+    def _shares(self, plan: Plan, role: Aggregator, request: bytes) -> list[SealedShare]:
         parts = list(shares_to_parts(self._ask(role, lambda party: party.collect(request), request), 2**20))
         self.received["coordinator"] += [part.SerializeToString() for part in parts]
         sealed = self.sealed[role] = shares_from_parts(plan, parts)
-        key = plan.wire.keys_of(role).sign
-        opened = [share.open(plan, view, role, keys.seal, key) for view, share in enumerate(sealed)]
-        return NoisedShares(role, tuple(one for one, _ in opened), tuple(one for _, one in opened))
+        return sealed
 
     def _ask(self, role: str, call: Callable[[Any], _T], data: bytes) -> _T:
         self.received[role].append(data)
@@ -100,7 +97,7 @@ class Recorded:
             return call(self.leader if role == "leader" else self.helper)
         except Exception as error:  # noqa: BLE001 - as the service: a refusal crosses, nothing else
             refusal = refusal_of(error)
-            refused = Refused(role, refusal.reason, refusal.text, refusal.numbers)
+            refused = Refused(role, refusal.reason, refusal.text, refusal.numbers, refusal.view)
             self.told.append(_refusal(refused))
             self.received["coordinator"].append(_refusal(refused))
             raise refused from None
@@ -112,4 +109,5 @@ class Recorded:
 
 def _refusal(refused: Refused) -> bytes:
     numbers = [pb.Number(name=name, value=value) for name, value in sorted(refused.numbers.items())]
-    return pb.Refusal(reason=refused.reason, text=refused.text, numbers=numbers).SerializeToString(deterministic=True)
+    message = pb.Refusal(reason=refused.reason, text=refused.text, numbers=numbers, view=refused.view)
+    return message.SerializeToString(deterministic=True)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from aggregator.client import HelperLink
 from aggregator.services import serve
+from federation.ledger_state import Budget
 from tests.aggregator.world import SETTINGS, make_helper, make_leader, roster
 
 
 def main(role: str, folder: str, port: str, helper: str = "") -> None:
-    settings = replace(SETTINGS, roster=roster(100_000), budget_micro_rho=10**9)
+    settings = replace(SETTINGS, roster=roster(100_000), budget=Budget(10**9))
     if role == "helper":
         service = serve(make_helper(Path(folder), settings), "127.0.0.1", int(port))
     else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import pytest
 
 from aggregator.helper import Helper
 from aggregator.leader import Leader
-from aggregator.messages import Answer, SealedShare, collect_request
+from aggregator.messages import Answer, collect_request
+from aggregator.sealed_share import Fetched, SealedShare
 from aggregator.storage import Storage
+from federation.ledger import Ledger
+from federation.ledger_entries import Done, Intended
 from federation.plan import Plan
-from federation.protocol import NoisedShares, open_shares
+from federation.statement import digest_of
 from tests.aggregator.world import (
     COLLECTOR,
     Clock,
@@ -30,7 +34,6 @@ from tests.aggregator.world import (
     signed,
     view,
 )
-from tests.federation.wire import HELPER, LEADER
 
 PLAN = make_plan(view("v", 2), view("w", 1), panes=2)
 A, B = Site(PLAN, "a"), Site(PLAN, "b")
@@ -70,6 +73,28 @@ class Mortal(Storage):
         super().run_many(sql, rows)
 
 
+class MortalLedger(Ledger):
+    """Dies before an entry is written, before and after COMMIT, and around the second file."""
+
+    synchronous = "OFF"
+    strike: Callable[[], None] = staticmethod(lambda: None)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        with super().transaction() as db:
+            yield db
+            self.strike()
+        self.strike()
+
+    def _append(self, entry: Any) -> None:
+        self.strike()
+        super()._append(entry)
+
+    def _write_outside(self) -> None:
+        self.strike()
+        super()._write_outside()
+
+
 class MortalLink(LocalLink):
     """Dies before a message is sent, and when the answer is on its way."""
 
@@ -82,15 +107,22 @@ class MortalLink(LocalLink):
         return answer
 
 
-def require_consistent(storage: Storage) -> None:
-    """What a file says at any moment: as many ids as taken verdicts, and charges, panes and shares together."""
+def require_consistent(storage: Storage, ledger: Ledger) -> None:
+    """What the files say at any moment: as many ids as taken verdicts, no sums beside noised shares, and a ledger that
+    is ahead: charged before closed, done after noised and before witnessed."""
     verdicts = b"".join(Answer.from_bytes(answer).verdicts for (answer,) in storage.rows("SELECT answer FROM jobs"))
     waiting = b"".join(kept for (kept,) in storage.rows("SELECT verdicts FROM pending"))
     assert storage.one("SELECT count(*) FROM reports") == ((verdicts + waiting).count(0),)
     assert storage.one("SELECT coalesce(sum(reports), 0) FROM sites") == ((verdicts + waiting).count(0),)
-    opened = {len(storage.rows(f"SELECT 1 FROM {table} LIMIT 1")) for table in ("charges", "panes", "noised")}
-    assert len(opened) == 1
-    assert not (opened == {1} and storage.rows("SELECT 1 FROM sums"))
+    for plan in storage.plans():
+        noised = storage.noised(plan.number)
+        assert bool(noised) == (plan.state in ("noised", "witnessed"))
+        assert not (noised and storage.rows("SELECT 1 FROM sums"))
+        assert plan.state == "open" or plan.hash in ledger.state.intended
+        done = ledger.state.done.get(plan.hash)
+        assert done in (None, digest_of(share.statement for share in noised))
+        assert (done is not None) >= (plan.state == "witnessed")
+        assert plan.state in ("noised", "witnessed") or done is None
 
 
 class Pair:
@@ -103,24 +135,27 @@ class Pair:
     def restart(self) -> None:
         strikes, self.armed = self.strikes, False
 
-        def storage(role: str) -> type[Mortal]:
-            def strike(_: Mortal) -> None:
+        def files(role: str) -> dict[str, type]:
+            def strike(_: Any) -> None:
                 if self.armed:
                     strikes[role]()
 
-            return type("Armed", (Mortal,), {"strike": strike})
+            return {
+                "storage": type("Armed", (Mortal,), {"strike": strike}),
+                "ledger": type("ArmedLedger", (MortalLedger,), {"strike": strike}),
+            }
 
         link = type("ArmedLink", (MortalLink,), {"strike": lambda _: strikes["link"]() if self.armed else None})
-        self.helper: Helper = make_helper(self.path, storage=storage("helper"), clock=Clock())
-        self.leader: Leader = make_leader(self.path, link(self.helper), storage=storage("leader"), clock=Clock())
+        self.helper: Helper = make_helper(self.path, clock=Clock(), **files("helper"))
+        self.leader: Leader = make_leader(self.path, link(self.helper), clock=Clock(), **files("leader"))
         for party in (self.leader, self.helper):
-            require_consistent(party.storage)
+            require_consistent(party.storage, party.ledger)
         self.armed = True
 
     def close(self) -> None:
         self.armed = False
         for party in (self.leader, self.helper):
-            party.storage.close()
+            party.close()
 
     def until_done(self, step: Callable[[], Any]) -> Any:
         for _ in range(50):
@@ -134,11 +169,7 @@ class Pair:
 
 
 def opened(plan: Plan, leader: list[SealedShare], helper: list[SealedShare]) -> Any:
-    sides = []
-    for role, keys, shares in (("leader", LEADER, leader), ("helper", HELPER, helper)):
-        parts = [s.open(plan, i, role, COLLECTOR.seal, keys.sign.public) for i, s in enumerate(shares)]
-        sides.append(NoisedShares(role, tuple(o for o, _ in parts), tuple(e for _, e in parts)))
-    return open_shares(plan, *sides)
+    return Fetched.of(plan, leader, helper, COLLECTOR.seal).open(plan)
 
 
 def collection(pair: Pair) -> None:
@@ -158,8 +189,7 @@ def collection(pair: Pair) -> None:
     assert verdicts == [bytes(3), bytes(2), bytes([1, 1, 1]), bytes(3), bytes(1)]
     for party in (pair.leader, pair.helper):
         assert party.storage.one("SELECT count(*) FROM reports") == (9,)
-        assert party.storage.one("SELECT count(*) FROM charges") == (4,)
-        assert party.storage.one("SELECT count(*) FROM panes") == (4,)
+        assert [type(entry) for entry in party.ledger.entries()] == [Intended, Done]
         assert party.storage.one("SELECT count(*) FROM sums") == (0,)
         assert party.storage.one("SELECT count(*) FROM pending") == (0,)
 
@@ -237,5 +267,5 @@ def test_a_failed_transaction_leaves_a_party_that_goes_on(tmp_path: Path) -> Non
         request = collect_request(PLAN, COLLECTOR.sign)
         require_exact(PLAN, opened(PLAN, leader.collect(request), helper.collect(request)), add_sums(A, B))
     finally:
-        leader.storage.close()
-        helper.storage.close()
+        leader.close()
+        helper.close()

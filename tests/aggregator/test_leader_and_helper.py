@@ -13,12 +13,10 @@ import pytest
 
 from aggregator.errors import (
     AlreadyCollected,
-    BudgetExceeded,
     CommitmentConflict,
     HelperRefused,
     HelperUnavailable,
     NotCommitted,
-    PaneCollected,
     PlanTooLarge,
     Refused,
 )
@@ -27,17 +25,24 @@ from aggregator.leader import Leader
 from aggregator.messages import (
     Answer,
     Job,
-    SealedShare,
     Signed,
+    Witness,
     collect_request,
     commitment_from_bytes,
     commitment_to_bytes,
     sign,
 )
+from aggregator.refusals import refusal_of
+from aggregator.sealed_share import Fetched, SealedShare
+from featurestore.wire import definition_hash
 from federation.batch import open_half
+from federation.errors import DayBudgetSpent, PaneTaken
+from federation.ledger_entries import Done, Head, Intended
+from federation.ledger_state import Budget
 from federation.parties import Roster
 from federation.plan import Plan
-from federation.protocol import Aggregating, Commitment, NoisedShares, open_shares
+from federation.protocol import Aggregating, Commitment
+from federation.statement import digest_of
 from tests.aggregator.world import (
     COLLECTOR,
     DEADLINE,
@@ -78,16 +83,12 @@ class Two:
 def two(tmp_path: Path) -> Iterator[Two]:
     made = Two(tmp_path)
     yield made
-    made.leader.storage.close()
-    made.helper.storage.close()
+    made.leader.close()
+    made.helper.close()
 
 
 def opened(plan: Plan, leader: list[SealedShare], helper: list[SealedShare]) -> Any:
-    sides = []
-    for role, keys, shares in (("leader", LEADER, leader), ("helper", HELPER, helper)):
-        parts = [share.open(plan, i, role, COLLECTOR.seal, keys.sign.public) for i, share in enumerate(shares)]
-        sides.append(NoisedShares(role, tuple(o for o, _ in parts), tuple(e for _, e in parts)))
-    return open_shares(plan, *sides)
+    return Fetched.of(plan, leader, helper, COLLECTOR.seal).open(plan)
 
 
 def test_the_stored_commitment_is_the_one_of_the_protocol(two: Two) -> None:
@@ -294,25 +295,170 @@ def test_the_helper_remembers_the_leaders_first_commitment(two: Two) -> None:
         two.helper.commit(sign(b"covey-1 commitment leader", other, LEADER.sign))
 
 
-def test_budget_and_panes_are_checked_again_when_a_plan_is_collected(two: Two) -> None:
-    settings = replace(SETTINGS, budget_micro_rho=RHO)
-    two.leader.settings = settings
+def test_nobody_sends_shares_before_the_other_one_knows_of_the_opening(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(noise="full")
+    two.open(plan)
+    two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
+    request = collect_request(plan, COLLECTOR.sign)
+    witness, calls = two.link.witness, 0
+
+    def lost_at(number: int) -> Callable[[bytes], bytes]:
+        def call(data: bytes) -> bytes:
+            nonlocal calls
+            calls += 1
+            two.link.down = calls == number
+            return witness(data)
+
+        return call
+
+    # before the charge; before the helper's noise; and, the plan being closed, before they know each other's `done`
+    for number in (1, 2, 2):
+        calls = 0
+        monkeypatch.setattr(two.link, "witness", lost_at(number))
+        with pytest.raises(HelperUnavailable):
+            two.leader.collect(request)
+        with pytest.raises(NotCommitted):
+            two.helper.collect(request)
+        two.link.down = False
+    assert [party.status()[0].state for party in (two.leader, two.helper)] == ["noised", "noised"]
+    monkeypatch.undo()
+    leader = two.leader.collect(request)
+    assert two.helper.collect(request)
+    assert two.leader.collect(request) == leader
+
+
+def test_a_helper_that_does_not_remember_the_leaders_opening_gets_no_share_out_of_it(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(noise="full")
+    two.open(plan)
+    two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
+    witness = two.link.witness
+    first: Head | None = None
+
+    def forgets(data: bytes) -> bytes:
+        nonlocal first
+        told = Witness.from_bytes(Signed.from_bytes(witness(data)).body)
+        first = first or told.remembered
+        return sign(b"covey-1 witness helper", replace(told, remembered=first).to_bytes(), HELPER.sign)
+
+    monkeypatch.setattr(two.link, "witness", forgets)
+    with pytest.raises(HelperRefused, match="does not remember the leader's opening"):
+        two.leader.collect(collect_request(plan, COLLECTOR.sign))
+    assert two.leader.status()[0].state == "noised"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda told: b"",
+        lambda told: sign(b"covey-1 witness leader", told.to_bytes(), HELPER.sign),
+        lambda told: sign(b"covey-1 witness helper", told.to_bytes(), LEADER.sign),
+        lambda told: sign(b"covey-1 witness helper", replace(told, plan_hash=bytes(32)).to_bytes(), HELPER.sign),
+        lambda told: sign(b"covey-1 witness helper", replace(told, committed=True).to_bytes(), HELPER.sign),
+        lambda told: sign(
+            b"covey-1 witness helper", replace(told, confirmed=Head(1, bytes(32))).to_bytes(), HELPER.sign
+        ),
+    ],
+)
+def test_a_witness_that_is_wrong_closes_nothing(
+    two: Two, monkeypatch: pytest.MonkeyPatch, wrong: Callable[[Witness], bytes]
+) -> None:
+    plan = make_plan()
+    site = Site(plan)
+    two.open(plan)
+    two.leader.submit(site.batch([0, 0, 1, 1]).to_bytes())
+    witness = two.link.witness
+    monkeypatch.setattr(
+        two.link, "witness", lambda data: wrong(Witness.from_bytes(Signed.from_bytes(witness(data)).body))
+    )
+    with pytest.raises(HelperRefused, match="ANSWER_INVALID"):
+        two.leader.collect(collect_request(plan, COLLECTOR.sign))
+    assert [party.status()[0].state for party in (two.leader, two.helper)] == ["open", "open"]
+    assert not two.leader.ledger.state.intended
+    monkeypatch.undo()
+    require_exact(plan, two.collect(plan), site.sums)
+
+
+def test_budget_and_panes_are_checked_when_a_plan_is_closed(two: Two) -> None:
+    tight = replace(SETTINGS, budget=Budget(RHO))
+    two.leader.settings = tight
     one, two_views, same = make_plan(view("u")), make_plan(view("v"), number=1), make_plan(view("u"), number=2)
     sites = [Site(plan) for plan in (one, two_views, same)]
     for site in sites:
         two.open(site.plan)
         two.leader.submit(site.batch([0, 0, 1, 1]).to_bytes())
     require_exact(one, two.collect(one), sites[0].sums)
-    charged = two.leader.storage.rows("SELECT view, day, micro_rho FROM charges ORDER BY day")
+    charged = dict(two.leader.ledger.state.spent)
     request = collect_request(two_views, COLLECTOR.sign)
     for _ in range(2):
-        with pytest.raises(BudgetExceeded):
+        with pytest.raises(DayBudgetSpent):
             two.leader.collect(request)
-    with pytest.raises(PaneCollected):
+    with pytest.raises(PaneTaken):
         two.leader.collect(collect_request(same, COLLECTOR.sign))
-    assert two.leader.storage.rows("SELECT view, day, micro_rho FROM charges ORDER BY day") == charged
+    assert two.leader.ledger.state.spent == charged
+    assert [status.state for status in two.leader.status()] == ["witnessed", "open", "open"]  # nothing was closed
     two.leader.settings = SETTINGS  # the operator grants more: it goes on
     require_exact(two_views, two.collect(two_views), sites[1].sums)
+
+
+def test_what_the_helper_has_no_budget_for_is_refused_by_its_reason_and_numbers(two: Two) -> None:
+    two.helper.settings = replace(SETTINGS, budget=Budget(RHO))
+    one, other = make_plan(view("u")), make_plan(view("v"), number=1)
+    for plan in (one, other):
+        two.open(plan)
+        two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
+    two.collect(one)
+    before = dict(two.helper.ledger.state.spent)
+    with pytest.raises(HelperRefused) as refused:
+        two.leader.collect(collect_request(other, COLLECTOR.sign))
+    told = refusal_of(refused.value)
+    assert (told.reason, told.view, told.numbers["day"]) == ("DAY_BUDGET_SPENT", "v", 0)
+    assert told.numbers["have"] < told.numbers["need"]
+    assert two.helper.ledger.state.spent == before
+    assert [(one.code, one.view, one.day) for one in two.helper.ledger.state.refused] == [("DAY_BUDGET_SPENT", "v", 0)]
+
+
+def test_of_two_plans_for_the_same_panes_the_one_that_closes_first_wins(two: Two) -> None:
+    """Two coordinators with one key: both plans were opened and have reports; the second is refused by name at both."""
+    first, second = make_plan(number=1), make_plan(number=2)
+    sites = [Site(first), Site(second)]
+    for site in sites:
+        two.open(site.plan)
+        two.leader.submit(site.batch([0, 0, 1, 1]).to_bytes())
+    require_exact(second, two.collect(second), sites[1].sums)
+    request = collect_request(first, COLLECTOR.sign)
+    for _ in range(2):
+        with pytest.raises(PaneTaken):
+            two.leader.collect(request)
+    own = commitment_to_bytes(first, Commitment((0, 0), (bytes(32),) * 2))
+    with pytest.raises(PaneTaken):  # the helper decides on its own
+        two.helper.commit(sign(b"covey-1 commitment leader", own, LEADER.sign))
+    with pytest.raises(NotCommitted):
+        two.helper.collect(request)
+    for party in (two.leader, two.helper):
+        assert [status.state for status in party.status()] == ["open", "witnessed"]
+        with pytest.raises(PaneTaken):
+            party.open_plan(signed(make_plan(number=3)))
+
+
+def test_two_collects_of_rival_plans_at_once_open_one_of_them(two: Two) -> None:
+    plans = [make_plan(number=number) for number in range(4)]
+    for plan in plans:
+        two.open(plan)
+        two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
+
+    def collect(plan: Plan) -> bool:
+        try:
+            two.collect(plan)
+        except PaneTaken:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(collect, plans)) == 1
 
 
 def test_a_plan_with_more_collections_than_one_message_compares_is_refused(two: Two) -> None:
@@ -322,16 +468,22 @@ def test_a_plan_with_more_collections_than_one_message_compares_is_refused(two: 
         two.leader.open_plan(signed(replace(make_plan(minutes), views=(planned,))))
 
 
-def test_a_charge_names_view_definition_sigma_and_day(two: Two) -> None:
+def test_a_charge_names_view_definition_noise_and_day(two: Two) -> None:
     plan = make_plan(noise="full", first=3)
     two.open(plan)
     two.leader.submit(Site(plan).batch([0, 0]).to_bytes())
     two.collect(plan)
     layout = plan.views[0].layout
-    sigma = ";".join(f"{group.delta2_sq}/{group.micro_rho}" for group in layout.groups)
     for party in (two.leader, two.helper):
-        rows = party.storage.rows("SELECT view, sigma, day, micro_rho FROM charges ORDER BY day")
-        assert rows == [("v", sigma, day, layout.micro_rho) for day in (3, 4)]  # the void pane's day too
+        intended, done = party.ledger.entries()
+        assert isinstance(intended, Intended)
+        assert isinstance(done, Done)
+        (charge,) = intended.views
+        assert (charge.view, charge.definition) == ("v", definition_hash(plan.views[0].view))
+        assert (charge.micro_rho, charge.days.tolist()) == (layout.micro_rho, [3, 4])  # the void pane's day too
+        assert charge.panes.tolist() == plan.views[0].pane_starts.tolist()
+        shares = party.collect(collect_request(plan, COLLECTOR.sign))
+        assert done.digest == digest_of(share.statement for share in shares)
 
 
 def test_no_status_and_no_refusal_tells_a_count_of_reports_taken(two: Two) -> None:

@@ -1,35 +1,33 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections import Counter
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aggregator import aggregator_pb2 as pb
 from aggregator import errors
 from aggregator import refusals as of
 from aggregator.errors import MessageMalformed, Refused
 from aggregator.messages import (
     Answer,
     Job,
-    SealedShare,
     Signed,
+    Witness,
     commitment_from_bytes,
     commitment_to_bytes,
     plan_of,
-    shares_from_parts,
-    shares_to_parts,
     sign,
     verdicts_from,
 )
 from aggregator.refusals import REASONS, Refusal, refusal_of
-from crypto.errors import FieldElementOutOfRange, SealBroken, SignatureInvalid
-from crypto.seal import seal
-from federation.errors import RosterExceeded
-from federation.protocol import Commitment, NoisedShares
-from tests.aggregator.world import COLLECTOR, HELPER, LEADER, make_plan, view
+from federation.errors import DayBudgetSpent, RosterExceeded
+from federation.ledger_entries import Head
+from federation.protocol import Commitment
+from federation.refusal_codes import _CODES
+from tests.aggregator.world import LEADER, make_plan, view
 
 PLAN = make_plan(view("v", 2), view("w", 1), panes=2)
 texts = st.text(max_size=20)
@@ -46,9 +44,9 @@ def test_jobs_and_answers_survive_their_bytes(plan: bytes, job_id: bytes, half: 
 
 
 @settings(deadline=None)
-@given(texts, texts, st.dictionaries(texts, st.integers(-(2**63), 2**63 - 1), max_size=4))
-def test_refusals_survive_their_bytes(reason: str, text: str, numbers: dict[str, int]) -> None:
-    refusal = Refusal(reason, text, numbers)
+@given(texts, texts, st.dictionaries(texts, st.integers(-(2**63), 2**63 - 1), max_size=4), texts)
+def test_refusals_survive_their_bytes(reason: str, text: str, numbers: dict[str, int], view: str) -> None:
+    refusal = Refusal(reason, text, numbers, view)
     answer = Answer(b"p", bytes(16), b"d", b"", refusal)
     assert Answer.from_bytes(answer.to_bytes()) == answer
     assert Refusal.from_message(refusal.to_message()) == refusal
@@ -84,77 +82,48 @@ def test_what_is_not_canonical_or_of_a_wrong_length_is_malformed() -> None:
             call()
 
 
-def noised() -> NoisedShares:
-    outcomes = (np.array([0, 1], np.uint8), np.array([0, 0], np.uint8))
-    lengths = [planned.layout.length for planned in PLAN.views]
-    shares = tuple(np.arange(n * d, dtype=np.uint64).reshape(n, d) for n, d in zip((1, 2), lengths, strict=True))
-    return NoisedShares("leader", outcomes, shares)
+heads = st.builds(Head, st.integers(0, 2**63 - 1), st.binary(min_size=32, max_size=32))
 
 
-def made(index: int) -> SealedShare:
-    return SealedShare.make(PLAN, index, noised(), COLLECTOR.public.seal, LEADER.sign)
+@settings(deadline=None)
+@given(blobs, st.booleans(), heads, st.none() | heads, st.none() | heads)
+def test_witnesses_survive_their_bytes(
+    plan: bytes, committed: bool, head: Head, remembered: Head | None, confirmed: Head | None
+) -> None:
+    told = Witness(plan, committed, head, remembered, confirmed)
+    assert Witness.from_bytes(told.to_bytes()) == told
 
 
-def test_a_sealed_share_opens_for_its_plan_view_role_and_collector_only() -> None:
-    share = made(0)
-    outcomes, elements = share.open(PLAN, 0, "leader", COLLECTOR.seal, LEADER.sign.public)
-    np.testing.assert_array_equal(outcomes, noised().outcomes[0])
-    np.testing.assert_array_equal(elements, noised().shares[0])
-    for plan, index, key in ((make_plan(number=5), 0, LEADER), (PLAN, 1, LEADER), (PLAN, 0, HELPER)):
-        with pytest.raises(SignatureInvalid):
-            share.open(plan, index, "leader", COLLECTOR.seal, key.sign.public)
-    with pytest.raises(SealBroken):
-        share.open(PLAN, 0, "helper", COLLECTOR.seal, LEADER.sign.public)
-    with pytest.raises(SealBroken):
-        share.open(PLAN, 0, "leader", HELPER.seal, LEADER.sign.public)
-    with pytest.raises(SignatureInvalid):
-        replace(share, sealed=share.sealed[:-1]).open(PLAN, 0, "leader", COLLECTOR.seal, LEADER.sign.public)
-
-
-@pytest.mark.parametrize(
-    "plaintext", [b"", bytes(1), bytes(2), bytes(2 + 8 * 12 - 1), bytes(2 + 8 * 12 + 1), b"\x03\x01"]
-)
-def test_a_share_that_its_aggregator_signed_but_that_does_not_fit_is_malformed(plaintext: bytes) -> None:
-    forged = forge(plaintext)
-    with pytest.raises(MessageMalformed):
-        forged.open(PLAN, 0, "leader", COLLECTOR.seal, LEADER.sign.public)
-
-
-def test_a_share_with_an_element_outside_the_field_is_refused() -> None:
-    with pytest.raises(FieldElementOutOfRange):
-        forge(b"\x00\x01" + b"\xff" * 8 * 6).open(PLAN, 0, "leader", COLLECTOR.seal, LEADER.sign.public)
-
-
-def forge(plaintext: bytes) -> SealedShare:
-    info = b"covey-1 share" + b"leader" + COLLECTOR.public.seal.id + PLAN.hash + bytes(4)
-    sealed = seal(COLLECTOR.public.seal, plaintext, info)
-    return SealedShare(sealed, LEADER.sign.sign(b"covey-1 share", PLAN.hash + bytes(4) + sealed))
-
-
-def test_shares_travel_in_pieces() -> None:
-    shares = [made(0), made(1)]
-    for size in (1, 100, 10**6):
-        assert shares_from_parts(PLAN, shares_to_parts(shares, size)) == shares
-    parts = list(shares_to_parts(shares, 100))
-    endless = [*parts, *([parts[-1]] * 1000)]
-    for wrong in (parts[1:], parts[:1], parts[::-1], [*parts, *parts], endless, []):
+def test_a_witness_without_a_head_or_with_one_of_another_length_is_malformed() -> None:
+    head = pb.LedgerHead(seq=1, digest=bytes(32))
+    for wrong in (
+        pb.Witness(plan_hash=PLAN.hash),
+        pb.Witness(plan_hash=PLAN.hash, head=pb.LedgerHead(seq=1, digest=bytes(31))),
+        pb.Witness(plan_hash=PLAN.hash, head=pb.LedgerHead(seq=2**63, digest=bytes(32))),
+        pb.Witness(plan_hash=PLAN.hash, head=head, remembered=pb.LedgerHead()),
+    ):
         with pytest.raises(MessageMalformed):
-            shares_from_parts(PLAN, wrong)
+            Witness.from_bytes(wrong.SerializeToString(deterministic=True))
 
 
-def test_reasons_are_stable_and_unique() -> None:
-    assert len(set(REASONS.values())) == len(REASONS)
+def test_reasons_are_stable_and_those_of_ledgers_are_its_codes() -> None:
+    shared = [reason for reason, errors in Counter(REASONS.values()).items() if errors > 1]
+    assert set(shared) == {"PANE_ALREADY_REPORTED", "LEDGER_BROKEN"}
+    for refusal, code in _CODES.items():
+        assert REASONS[refusal] == code
     known = (
-        "PLAN_INVALID REPORT_TOO_LONG NOISE_REFUSED PLAN_UNKNOWN PLAN_TOO_LARGE PANE_COLLECTED BUDGET_EXCEEDED BATCH_MALFORMED "
+        "PLAN_INVALID REPORT_TOO_LONG NOISE_REFUSED PLAN_UNKNOWN PLAN_TOO_LARGE PANE_ALREADY_REPORTED VIEW_OVERLAP DAY_BUDGET_SPENT CLOCK_SKEW LEDGER_BROKEN BATCH_MALFORMED "
         "BATCH_TOO_LARGE BATCH_OF_ANOTHER_PLAN DIGEST_MISMATCH PARTY_INVALID UNKNOWN_SITE ROSTER_EXCEEDED REPORT_REFUSED "
         "DUPLICATE_REPORT SEAL_BROKEN FIELD_ELEMENT_OUT_OF_RANGE AFTER_DEADLINE COLLECTED SIGNATURE_INVALID "
-        "MESSAGE_MALFORMED JOB_CONFLICT COMMITMENT_CONFLICT NOT_COMMITTED HELPER_UNAVAILABLE HELPER_REFUSED STOPPING"
+        "MESSAGE_MALFORMED JOB_CONFLICT COMMITMENT_CONFLICT NOT_COMMITTED HELPER_UNAVAILABLE STOPPING"
     )
     assert set(REASONS.values()) == set(known.split())
 
 
 def test_a_refusal_carries_numbers_and_an_unexpected_error_tells_nothing() -> None:
     assert refusal_of(RosterExceeded("a", 3, 12, 10)).numbers == {"collection": 3, "have": 12, "most": 10}
+    spent = refusal_of(DayBudgetSpent("dest", 3, 10, 12))
+    assert (spent.reason, spent.view, spent.numbers) == ("DAY_BUDGET_SPENT", "dest", {"day": 3, "have": 10, "need": 12})
     unexpected = refusal_of(ValueError(f"secret {os.urandom(4).hex()}"))
     assert (unexpected.reason, unexpected.numbers) == (of.INTERNAL, {})
     assert "secret" not in unexpected.text

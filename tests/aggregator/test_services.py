@@ -22,7 +22,7 @@ from aggregator import aggregator_pb2 as pb
 from aggregator import aggregator_pb2_grpc as pb_grpc
 from aggregator.client import Aggregators, HelperLink
 from aggregator.errors import AddressUnusable, Refused, Unreachable
-from aggregator.leader import job_id_of
+from aggregator.intake import job_id_of
 from aggregator.messages import JOB_DOMAIN, Answer, Job, Signed, collect_request, sign
 from aggregator.opendp_noise import OpenDPNoise
 from aggregator.rpc import CHANNEL_OPTIONS, MAX_MESSAGE_BYTES
@@ -33,8 +33,9 @@ from featurestore.definitions import Privacy
 from federation import plan_pb2
 from federation.batch import DOMAIN, BatchHeader, SealedBatch, SignedHeader, _info
 from federation.errors import NoiseRefused
+from federation.ledger_state import Budget
 from federation.plan import Plan, plan_to_bytes
-from federation.protocol import Outcome, open_shares
+from federation.protocol import Outcome
 from federation.signed_plan import sign_plan
 from tests.aggregator.world import (
     COLLECTOR,
@@ -126,10 +127,11 @@ def test_a_repeated_submit_and_collect_answer_the_same_bytes(world: World) -> No
     world.client.open_plan(signed(plan))
     assert world.client.submit(batch) == world.client.submit(batch)
     first, again = world.client.collect(plan, COLLECTOR), world.client.collect(plan, COLLECTOR)
-    for before, after in zip(first, again, strict=True):
+    for before, after in ((first.leader, again.leader), (first.helper, again.helper)):
         np.testing.assert_array_equal(before.shares[0], after.shares[0])
+    assert first.statements == again.statements
     assert world.client.submit(batch).verdicts == bytes(4)  # recorded, also after the collect
-    assert [status.state for status in world.client.status("helper", plan.hash)] == ["collected"]
+    assert [status.state for status in world.client.status("helper", plan.hash)] == ["witnessed"]
 
 
 def test_noise_of_both_aggregators_is_in_what_is_opened(world: World) -> None:
@@ -387,6 +389,7 @@ def test_nonsense_is_refused_by_every_call(world: World, data: bytes) -> None:
             for method in (
                 stub.Aggregate,
                 stub.Commit,
+                stub.Witness,
                 lambda request, timeout: list(stub.Collect(request, timeout=timeout)),
             ):
                 with pytest.raises(grpc.RpcError) as caught:
@@ -448,10 +451,10 @@ def test_a_pane_is_collected_once_across_plans(world: World) -> None:
     world.client.submit(site.batch([0, 0, 1, 1]).to_bytes())
     require_exact(first, world.collect(first), site.sums)
     error = refused(lambda: world.client.collect(second, COLLECTOR))
-    assert (error.reason, error.numbers) == ("PANE_COLLECTED", {"pane_start": 0})
+    assert (error.reason, error.numbers, error.view) == ("PANE_ALREADY_REPORTED", {"pane_start": 0}, "v")
     assert (
         refused(lambda: world.client.open_plan(signed(make_plan(panes=1, first=1, number=3)))).reason
-        == "PANE_COLLECTED"
+        == "PANE_ALREADY_REPORTED"
     )
     other = Site(third)
     world.client.submit(other.batch([0, 0]).to_bytes())
@@ -459,7 +462,7 @@ def test_a_pane_is_collected_once_across_plans(world: World) -> None:
 
 
 def test_the_budget_of_a_client_day_is_kept_by_each_aggregator(tmp_path: Path) -> None:
-    tight = replace(SETTINGS, budget_micro_rho=2 * RHO)
+    tight = replace(SETTINGS, budget=Budget(2 * RHO))
     with running(tmp_path, helper_settings=tight) as world:
         for number, name in enumerate("uv"):
             plan = make_plan(view(name), number=number)
@@ -468,14 +471,14 @@ def test_the_budget_of_a_client_day_is_kept_by_each_aggregator(tmp_path: Path) -
             world.client.submit(site.batch([0, 0, 1, 1]).to_bytes())
             require_exact(plan, world.collect(plan), site.sums)
         error = refused(lambda: world.client.open_plan(signed(make_plan(view("w"), panes=3, number=2))))
-        assert (error.role, error.reason) == ("helper", "BUDGET_EXCEEDED")
+        assert (error.role, error.reason, error.view) == ("helper", "DAY_BUDGET_SPENT", "w")
         assert error.numbers["day"] == 0
         assert error.numbers["have"] < error.numbers["need"] <= RHO
         world.client.open_plan(signed(make_plan(view("w"), first=2, number=3)))  # other days
 
 
 def test_other_panes_of_a_day_that_was_charged_cost_nothing_more(tmp_path: Path) -> None:
-    with running(tmp_path, leader_settings=replace(SETTINGS, budget_micro_rho=RHO)) as world:
+    with running(tmp_path, leader_settings=replace(SETTINGS, budget=Budget(RHO))) as world:
         hourly = replace(view(), pane="1h")
         for number in range(3):
             plan = make_plan(hourly, panes=1, number=number)
@@ -485,7 +488,7 @@ def test_other_panes_of_a_day_that_was_charged_cost_nothing_more(tmp_path: Path)
             world.client.open_plan(signed(plan))
             world.client.submit(site.batch([0, 0]).to_bytes())
             require_exact(plan, world.collect(plan), site.sums)
-        assert world.leader.party.storage.one("SELECT count(*), sum(day) FROM charges") == (1, 0)
+        assert world.leader.party.ledger.state.spent == {0: plan.views[0].layout.micro_rho}
 
 
 # services that stop
@@ -512,7 +515,7 @@ def test_a_helper_that_is_down_makes_batches_wait_and_loses_nothing(world: World
         shares = patient.collect(plan, COLLECTOR)
     finally:
         patient.close()
-    assert shares[0].outcomes[0].tolist() == [0, 0]
+    assert shares.leader.outcomes[0].tolist() == [0, 0]
     require_exact(plan, world.collect(plan), add_sums(a, b))
     assert world.client.submit(kept.to_bytes()).verdicts == bytes(3)
 
@@ -542,7 +545,7 @@ def test_a_helper_that_never_saw_the_plan_gets_it_from_the_leader(world: World) 
     require_exact(plan, world.collect(plan), site.sums)
 
 
-def test_a_service_that_stops_while_it_draws_noise_ends_soon_and_has_charged_nothing(world: World) -> None:
+def test_a_service_that_stops_while_it_draws_noise_ends_soon_and_has_opened_nothing(world: World) -> None:
     class Slow(OpenDPNoise):
         draws = 0
 
@@ -567,8 +570,9 @@ def test_a_service_that_stops_while_it_draws_noise_ends_soon_and_has_charged_not
             collecting.result()
     port = int(world.leader.address.rpartition(":")[2])
     world.start_leader(port)
-    assert world.leader.party.storage.one("SELECT count(*) FROM charges") == (0,)
     assert [status.state for status in world.leader.party.status()] == ["closed"]
+    assert world.leader.party.storage.one("SELECT count(*) FROM noised") == (0,)
+    assert not world.leader.party.ledger.state.done
 
 
 def test_a_port_in_use_a_public_address_and_a_seeded_source_are_refused(world: World, tmp_path: Path) -> None:
@@ -583,7 +587,7 @@ def test_a_port_in_use_a_public_address_and_a_seeded_source_are_refused(world: W
         with pytest.raises(NoiseRefused, match="seeded"):
             serve(helper, "127.0.0.1", 0)
     finally:
-        helper.storage.close()
+        helper.close()
 
 
 def test_real_services_survive_kill_9_between_submit_and_collect_and_end_on_sigterm(tmp_path: Path) -> None:
@@ -620,8 +624,8 @@ def test_real_services_survive_kill_9_between_submit_and_collect_and_end_on_sigt
             end("leader", signal.SIGKILL)
             start("leader", leader.rpartition(":")[2], helper)
             again = client.collect(plan, COLLECTOR)
-        np.testing.assert_array_equal(shares[0].shares[0], again[0].shares[0])
-        require_exact(plan, open_shares(plan, *shares), add_sums(a, b))
+        np.testing.assert_array_equal(shares.leader.shares[0], again.leader.shares[0])
+        require_exact(plan, shares.open(plan), add_sums(a, b))
         assert end("leader", signal.SIGTERM) == end("helper", signal.SIGINT) == 0
     finally:
         for role in list(running_now):

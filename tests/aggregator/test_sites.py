@@ -5,6 +5,7 @@ Messages and records are Flower's; the grid, the clock and the network are not.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
+from aggregator.announcement import announce
 from aggregator.coordinator import Collected, collect
 from aggregator.sites import FAILED, MAX_BATCHES, MAX_CODE, NO_ANSWER, NONSENSE, SiteAnswer, ask_sites
 from federation.plan import Plan
@@ -162,7 +164,8 @@ class Fleet:
 
     def run(self, grid: FakeGrid, sites: int | None = None) -> Collected:
         ask = grid.ask(len(grid.nodes) if sites is None else sites)
-        return collect(self.plan, COORDINATOR.sign, COLLECTOR, ask, self.aggregators)  # type: ignore[arg-type]
+        announced = announce(self.plan, COORDINATOR.sign, self.aggregators.open_plan, os.urandom)
+        return collect(announced, COLLECTOR, ask, self.aggregators)  # type: ignore[arg-type]
 
     def batches(self, site: Site) -> tuple[bytes, ...]:
         return tuple(site.batch(of).to_bytes() for of in ([0, 0, 1], [1, 1]))
@@ -329,5 +332,6 @@ def test_batches_are_handed_on_as_each_site_answers(fleet: Fleet) -> None:
         seen.append(len(fleet.aggregators.batches))
         yield SiteAnswer(2, "b", "OK", fleet.batches(other))
 
-    collect(fleet.plan, COORDINATOR.sign, COLLECTOR, ask, fleet.aggregators)  # type: ignore[arg-type]
+    announced = announce(fleet.plan, COORDINATOR.sign, fleet.aggregators.open_plan, os.urandom)
+    collect(announced, COLLECTOR, ask, fleet.aggregators)  # type: ignore[arg-type]
     assert seen == [2]

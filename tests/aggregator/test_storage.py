@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from aggregator.errors import StorageUnusable
-from aggregator.messages import SealedShare
-from aggregator.storage import Charge, Pending, Storage
+from aggregator.sealed_share import SealedShare
+from aggregator.storage import Pending, Storage
 from crypto.errors import FieldElementOutOfRange
 
 
@@ -72,20 +72,16 @@ def test_a_transaction_that_fails_leaves_nothing(storage: Storage) -> None:
         assert storage.one(f"SELECT count(*) FROM {table}") == (0,)
 
 
-def test_an_id_a_job_and_a_pane_are_stored_once(storage: Storage) -> None:
+def test_an_id_a_job_and_a_noised_share_are_stored_once(storage: Storage) -> None:
     storage.add_reports(1, u32(0), ids(1))
     with pytest.raises(sqlite3.IntegrityError):
         storage.add_reports(1, u32(1), ids(1))
     storage.record(1, b"j" * 16, b"d" * 32, b"answer")
     with pytest.raises(sqlite3.IntegrityError):
         storage.record(1, b"j" * 16, b"e" * 32, b"another")
-    storage.add_noised(1, [], [(b"definition", 3)])
+    storage.add_noised(1, [SealedShare(b"sealed", b"statement")])
     with pytest.raises(sqlite3.IntegrityError):
-        storage.add_noised(1, [], [(b"definition", 3)])
-    charge = Charge("v", b"definition", "1/2", 0, 5)
-    storage.add_charges([charge], 0)
-    with pytest.raises(sqlite3.IntegrityError):
-        storage.add_charges([charge], 0)
+        storage.add_noised(1, [SealedShare(b"other", b"statement")])
 
 
 def test_many_ids_are_looked_up_in_parts(storage: Storage) -> None:
@@ -108,29 +104,30 @@ def test_a_sum_that_is_no_field_element_is_not_read(storage: Storage) -> None:
         storage.sums(1, u32(0), 2)
 
 
-def test_storing_a_noised_share_closes_its_panes_and_forgets_the_sums(storage: Storage) -> None:
+def test_storing_a_noised_share_forgets_the_sums_and_only_then_it_is_witnessed(storage: Storage) -> None:
     storage.set_sums(1, u32(0), np.ones((1, 2), np.uint64))
+    storage.set_witnessed(1)
+    assert [plan.state for plan in storage.plans()] == ["open"]
     with storage.transaction():
-        storage.add_noised(1, [SealedShare(b"sealed", b"signature")], [(b"definition", 3), (b"definition", 4)])
-    assert storage.noised(1) == [SealedShare(b"sealed", b"signature")]
+        storage.add_noised(1, [SealedShare(b"sealed", b"statement")])
+    assert storage.noised(1) == [SealedShare(b"sealed", b"statement")]
     assert storage.one("SELECT count(*) FROM sums") == (0,)
-    assert storage.collected_pane(b"definition", np.array([4, 3, 5])) == 3
-    assert storage.collected_pane(b"definition", np.array([5])) is None
-    assert storage.collected_pane(b"another", np.array([3])) is None
-    assert [plan.state for plan in storage.plans()] == ["collected"]
+    assert [plan.state for plan in storage.plans()] == ["noised"]
+    storage.set_witnessed(1)
+    assert [plan.state for plan in storage.plans()] == ["witnessed"]
 
 
-def test_ids_are_kept_until_the_deadline_of_a_collected_plan(storage: Storage) -> None:
+def test_ids_are_kept_until_the_deadline_of_a_plan_with_noise(storage: Storage) -> None:
     storage.add_plan(b"o" * 32, b"signed", 7)
     for plan in (1, 2):
         storage.add_reports(plan, u32(0), ids(1))
         storage.set_site_counts(plan, "a", u32(0), np.array([1]))
-    storage.add_noised(1, [], [])
+    storage.add_noised(1, [])
     storage.forget_reports(7)
     assert storage.known(1, ids(1)).all()
     storage.forget_reports(8)
     assert not storage.known(1, ids(1)).any()
-    assert storage.known(2, ids(1)).all()  # not collected yet
+    assert storage.known(2, ids(1)).all()  # no noise yet
     assert storage.site_counts(2, "a", u32(0, 2), 3).tolist() == [1, 0, 0]
 
 

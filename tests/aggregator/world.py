@@ -26,9 +26,11 @@ from featurestore.entities import Entity
 from featurestore.features import Count, Rate
 from federation.batch import SealedBatch, seal_batch
 from federation.keys import RoleKeys
+from federation.ledger import Ledger
+from federation.ledger_state import Budget
 from federation.parties import Roster, RosterEntry
 from federation.plan import Noise, Plan, PlannedView, WireTerms
-from federation.protocol import OpenedView, Reports, open_shares, shard
+from federation.protocol import OpenedView, Reports, shard
 from federation.signed_plan import sign_plan
 from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER, OTHER_SITE, SITE
 
@@ -42,7 +44,7 @@ def roster(max_clients: int = 100) -> Roster:
     return Roster([RosterEntry(site, keys.sign.public, max_clients) for site, keys in KEYS.items()])
 
 
-SETTINGS = Settings(COORDINATOR.sign.public, roster(), budget_micro_rho=10 * RHO, allow_no_noise=True)
+SETTINGS = Settings(COORDINATOR.sign.public, roster(), budget=Budget(10 * RHO), allow_no_noise=True)
 
 
 def view(name: str = "v", keys: int = 3, **more: Any) -> FeatureView:
@@ -147,6 +149,9 @@ class LocalLink:
     def commit(self, data: bytes) -> bytes:
         return self._call(self.helper.commit, data)
 
+    def witness(self, data: bytes) -> bytes:
+        return self._call(self.helper.witness, data)
+
     def _call(self, call: Any, data: bytes) -> Any:
         self.calls += 1
         if self.down:
@@ -155,19 +160,37 @@ class LocalLink:
             return call(data)
         except Exception as error:  # noqa: BLE001
             refusal = refusal_of(error)
-            raise Refused("helper", refusal.reason, refusal.text, refusal.numbers) from None
+            raise Refused("helper", refusal.reason, refusal.text, refusal.numbers, refusal.view) from None
 
 
 def make_helper(
-    path: Path, settings: Settings = SETTINGS, clock: Clock | None = None, storage: Any = Storage
+    path: Path, settings: Settings = SETTINGS, clock: Clock | None = None, storage: Any = Storage, ledger: Any = Ledger
 ) -> Helper:
-    return Helper(HELPER, settings, storage(path / "helper.db", "helper"), clock or Clock(), OpenDPNoise())
+    clock = clock or Clock()
+    files = files_of(path, "helper", clock, storage, ledger)
+    return Helper(HELPER, settings, *files, clock, OpenDPNoise())
 
 
 def make_leader(
-    path: Path, link: Any, settings: Settings = SETTINGS, clock: Clock | None = None, storage: Any = Storage
+    path: Path,
+    link: Any,
+    settings: Settings = SETTINGS,
+    clock: Clock | None = None,
+    storage: Any = Storage,
+    ledger: Any = Ledger,
 ) -> Leader:
-    return Leader(LEADER, settings, storage(path / "leader.db", "leader"), clock or Clock(), OpenDPNoise(), link)
+    clock = clock or Clock()
+    files = files_of(path, "leader", clock, storage, ledger)
+    return Leader(LEADER, settings, *files, clock, OpenDPNoise(), link)
+
+
+def files_of(path: Path, role: str, clock: Clock, storage: Any, ledger: Any) -> tuple[Any, Any]:
+    made = storage(path / f"{role}.db", role)
+    try:
+        return made, ledger(path / f"{role}.ledger.db", role, clock)
+    except BaseException:
+        made.close()
+        raise
 
 
 @dataclass
@@ -195,7 +218,7 @@ class World:
         self.start_helper(int(self.helper.address.rpartition(":")[2]))
 
     def collect(self, plan: Plan) -> tuple[OpenedView, ...]:
-        return open_shares(plan, *self.client.collect(plan, COLLECTOR))
+        return self.client.collect(plan, COLLECTOR).open(plan)
 
 
 @contextmanager

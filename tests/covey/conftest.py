@@ -80,5 +80,5 @@ def run_arguments(project: Path) -> list[str]:
     """`covey run` over the project, without --noise."""
     return [
         "run", str(project / "views.py"), "--events", str(project / "events.parquet"), "--client-column", "who",
-        "--time-column", "at", "--site-column", "site", "--store", str(project / "store"), "--in-process",
+        "--time-column", "at", "--site-column", "site", "--store", str(project / "store"), "--in-process", "--budget", "1",
     ]  # fmt: skip

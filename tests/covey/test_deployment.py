@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -11,11 +13,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pyarrow.parquet as pq
 import pytest
 
+from covey.cli import call
 from covey.processes import Processes, free_port, script
 from covey.wire import flower_environment
 from featurestore.store import Store
@@ -30,9 +34,9 @@ def covey(*words: str) -> list[str]:
 
 
 def test_two_real_sites_two_aggregators_a_superlink_and_a_server(project: Path) -> None:
-    subprocess.run(covey("keys", "init", "--project", str(project)), check=True, capture_output=True)
-    toml = project / "covey.toml"
-    toml.write_text(toml.read_text().replace("budget_micro_rho = 100000", "budget_micro_rho = 1000000"))
+    subprocess.run(covey("init", str(project), "--budget", "1"), check=True, capture_output=True)
+    policy = project / "policy.toml"
+    policy.write_text(policy.read_text().replace("min_k = 50", "min_k = 2"))
     table = make_events()
     for site, name in (("1", "x"), ("2", "y")):
         own = table.filter([value == name for value in table["site"].to_pylist()])
@@ -60,12 +64,23 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(project: Path) 
                 "at",
             ]
             processes.start(f"site-{site}", covey("start", "site", site, *at, "--superlink", link, *events))
+        coordinator = ["start", "coordinator", *at, "--json"]
         collect = covey(
-            "start", "coordinator", str(project / "views.py"), *at, "--superlink", link, "--leader",
-            f"127.0.0.1:{ports['leader']}", *peer, "--from", "2020-05-01", "--to", "2020-05-04", "--seconds", "120",
+            *coordinator, str(project / "views.py"), "--superlink", link, "--leader", f"127.0.0.1:{ports['leader']}",
+            *peer, "--from", "2020-05-01", "--to", "2020-05-04", "--seconds", "120",
         )  # fmt: skip
-        done = subprocess.run(collect, capture_output=True, text=True, timeout=300)
+        unfinished = project / "roles" / "coordinator" / "unfinished"
+        nowhere = [word.replace(link, f"127.0.0.1:{free_port()}") for word in collect]
+        failed = subprocess.run(nowhere, capture_output=True, text=True, timeout=100)
+        assert (failed.returncode, "--resume continues it" in failed.stderr) == (1, True), failed.stderr
+        kept = json.loads((unfinished / "job.json").read_text())["plan"]
+        another = subprocess.run(collect, capture_output=True, text=True, timeout=100)
+        assert (another.returncode, "an unfinished plan is in" in another.stderr) == (2, True), another.stderr
+        assert json.loads((unfinished / "job.json").read_text())["plan"] == kept
+        resumed = covey(*coordinator, "--resume", "--superlink", link)  # leader and helper: where the plan found them
+        done = subprocess.run(resumed, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr + "".join(p.read_text() for p in (project / "logs").glob("site*.log"))
+        assert not unfinished.exists()
         result = json.loads(done.stdout)
         assert result["answers"] == {"1": "OK", "2": "OK"}
         assert result["views"]["visits"]["opened"] == 3
@@ -82,21 +97,56 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(project: Path) 
         assert answers[0]["results"][1]["statuses"] == ["PRESENT"]
         assert answers[0] == answers[1]  # killed and started again: nothing lost
         again = subprocess.run(collect, capture_output=True, text=True, timeout=100)
-        assert (again.returncode, json.loads(again.stdout)["views"]) == (3, {})  # every pane is open already
+        assert (again.returncode, json.loads(again.stdout)["views"]) == (0, {})  # every pane is open already
     with Store.open(project) as store:
         assert set(store.releases("visits")["trust"].to_pylist()) == {"one-honest-noiser"}
         assert store.history("visits").num_rows == 9
+        plan_hash = hashlib.sha256(base64.b64decode(kept)).hexdigest()
+        assert set(store.releases("visits")["plan_hash"].to_pylist()) == {plan_hash}
+    looks_at_what_was_signed_and_spent(at)
 
 
-def test_the_readme_names_options_that_exist() -> None:
+def looks_at_what_was_signed_and_spent(at: list[str]) -> None:
+    """Every release follows from what its parties signed, a retraction too; four ledgers tell the same."""
+
+    def said(*words: str) -> Any:
+        done = subprocess.run(covey(*words, *at, "--json"), capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    verified = said("release", "verify", "--all")
+    assert verified["keys"] == "covey.toml's"
+    assert {one["state"] for one in verified["releases"]} == {"verified"}
+    gone = next(row["release_id"] for row in said("release", "list", "--view", "visits"))
+    assert said("release", "retract", gone[:8], "--reason", "a test", "--yes")["state"] == "retracted"
+    assert {one["state"] for one in said("release", "verify", gone)["releases"]} == {"verified"}
+    ledgers = {one["ledger"]: one for one in said("ledger", "show")["ledgers"]}
+    assert list(ledgers) == ["leader", "helper", "site-1", "site-2"]
+    for one in ledgers.values():
+        assert {day["day"]: day["micro_rho"] for day in one["days"]} == {
+            f"2020-05-0{day}": {"everywhere": 500_000, "visits": 500_000} for day in (1, 2, 3)
+        }
+        assert one["plans"] == {"charged": 1, "unfinished": 0}
+    assert len(ledgers["leader"]["remembers"]) == len(ledgers["helper"]["remembers"]) == 1
+
+
+def test_the_readme_names_commands_and_options_that_exist(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| [\w ]+ \| `(covey start [^`]+)` \|$", readme, flags=re.M)
     assert len(rows) == 5
-    for row in [*rows, "covey start coordinator views.py --project p --from 2013-01-01 --to 2013-01-08"]:
-        assert row.split("--project")[0].strip() in readme
-        words = shlex.split(row)
-        done = subprocess.run(
-            covey(*words[1:3], "--help"), capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
-        )
+    inline = [line for line in re.findall(r"`(covey [^`\n]+)`", readme) if line not in rows]
+    blocks = re.findall(r"```sh\n(.*?)```", readme, flags=re.S)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("covey ")]
+    assert len(lines) > 10
+    groups = ("keys", "ledger", "release", "policy", "start")
+    for line in [*rows, *inline, *lines]:
+        words = shlex.split(line, comments=True)[1:]
+        if words[0] == "start" and len(words) == 1:
+            continue
+        assert call([*words[: 2 if words[0] in groups else 1], "--help"]) == 0, line
+        shown = capfd.readouterr().out
         for option in (word for word in words if word.startswith("--")):
-            assert option in done.stdout, (row, option)
+            assert option in shown, (line, option)

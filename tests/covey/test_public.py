@@ -30,13 +30,22 @@ def test_the_public_names_are_these() -> None:
 
 def test_the_store_has_these_public_methods() -> None:
     public = {name for name in vars(Store) if not name.startswith("_")}
-    assert public == {"open", "close", "views", "key_types", "get", "history", "join", "releases"}
+    assert public == {
+        "open", "close", "views", "key_types", "get", "history", "join", "releases", "release", "tombstone", "evidence",
+        "all_evidence",
+    }  # fmt: skip
 
 
 def test_a_run_and_every_read_from_python(project: Path) -> None:
     views = load_views(project / "views.py")
     report = run(
-        views, project / "events.parquet", store=project / "s", client_column="who", time_column="at", in_process=True
+        views,
+        project / "events.parquet",
+        store=project / "s",
+        client_column="who",
+        time_column="at",
+        in_process=True,
+        budget=1,
     )
     assert report.opened > 0
     with Store.open(project / "s") as store:
@@ -54,7 +63,7 @@ def test_run_takes_one_view_and_a_table(project: Path) -> None:
     import pyarrow.parquet as pq
 
     table = pq.read_table(project / "events.parquet")
-    settings = {"store": project / "s", "client_column": "who", "time_column": "at"}
+    settings: dict[str, Any] = {"store": project / "s", "client_column": "who", "time_column": "at", "budget": "0.5"}
     assert run(view, table, **settings, in_process=True).opened == 3
     with pytest.raises(UsageError, match="no feature view"):
         run([], table, **settings, in_process=True)
@@ -82,6 +91,20 @@ class TestArguments:
             return str(caught.value)
 
         return refused
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            ({"budget": 0}, "--budget: rho must be above 0"),
+            ({"budget": "much"}, "--budget: rho is a number such as 0.1, got 'much'"),
+            ({"budget": float("nan")}, "--budget: rho is a number"),
+            ({"participation": "some"}, "participation is 'all' or 'active', got 'some'"),
+        ],
+    )
+    def test_budget_and_participation_are_checked(
+        self, run_with: Callable[..., str], changes: dict[str, Any], says: str
+    ) -> None:
+        assert says in run_with(**changes)
 
     @pytest.mark.parametrize("views", [5, None, "views.py", ["v"], [None]])
     def test_views_are_feature_views(self, run_with: Callable[..., str], views: Any) -> None:

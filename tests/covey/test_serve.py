@@ -157,7 +157,7 @@ class TestFeastClient:
         assert got["coverage_3h"] == [1.0 if -600 <= i < 600 else None for i in ids]
         if rows >= 100:
             statuses = set(table.column("delay_mean_3h__status").to_pylist())
-            assert statuses == {"OK", "DROWNED", "NOT_FOUND"}
+            assert statuses == {"OK", "ROUGH_SE", "DROWNED", "NOT_FOUND"}
 
     def test_it_reads_composite_keys_missing_keys_and_nulls(self, client: Any) -> None:
         keys = {"dest": ["ATL", "é ü", "ATL", "XXX"], "hub": [True, False, True, True]}

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pyarrow.compute as pc
@@ -168,14 +169,20 @@ def test_a_run_that_failed_keeps_what_was_accepted_and_resume_goes_on(
     def no_helper(fleet: wire._Fleet, name: str) -> list[str]:
         return [sys.executable, "-c", "raise SystemExit('no helper today')"] if name == "helper" else real(fleet, name)
 
-    settings = {"store": project / "store", "client_column": "who", "time_column": "at", "site_column": "site"}
+    settings: dict[str, Any] = {
+        "store": project / "store",
+        "client_column": "who",
+        "time_column": "at",
+        "site_column": "site",
+        "budget": 1,
+    }
     views = load_views(project / "views.py")
     with monkeypatch.context() as patched:
         patched.setattr(wire._Fleet, "_command", no_helper)
         with pytest.raises(RunFailed, match="no helper today"):
-            run(views, project / "events.parquet", **settings, noise="off", min_clients=2)  # type: ignore[arg-type]
+            run(views, project / "events.parquet", **settings, noise="off", min_clients=2)
     with pytest.raises(Exception, match="--resume"):
-        run(views, project / "events.parquet", **settings, noise="off", min_clients=2)  # type: ignore[arg-type]
+        run(views, project / "events.parquet", **settings, noise="off", min_clients=2)
     report = resume(project / "store")
     assert set(report.answers.values()) == {"OK"}
     assert report.opened > 3
@@ -187,7 +194,7 @@ def test_a_run_that_failed_keeps_what_was_accepted_and_resume_goes_on(
         noise="off",
         min_clients=2,
         in_process=True,
-    )  # type: ignore[arg-type]
+    )
     with Store.open(project / "store") as one, Store.open(project / "other") as two:
         assert (
             one.history("visits").drop(["published_at"]).to_pylist()

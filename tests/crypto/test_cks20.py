@@ -55,7 +55,7 @@ class Reference:
             a -= b
         return self.exp_small(a, b)
 
-    def laplace(self, t: int) -> int:
+    def laplace(self, s: int, t: int) -> int:
         while True:
             u = self.below(t)
             if not self.exp_small(u, t):
@@ -63,15 +63,16 @@ class Reference:
             v = 0
             while self.exp_small(1, 1):
                 v += 1
+            size = (u + t * v) // s
             negative = next(self.words) % 2 == 1
-            if negative and u + t * v == 0:
+            if negative and size == 0:
                 continue
-            return -(u + t * v) if negative else u + t * v
+            return -size if negative else size
 
     def gaussian(self, sigma_sq: Fraction) -> int:
         t = isqrt(sigma_sq.numerator // sigma_sq.denominator) + 1
         while True:
-            y = self.laplace(t)
+            y = self.laplace(1, t)
             gamma = (abs(y) - sigma_sq / t) ** 2 / (2 * sigma_sq)
             # The kernel does not reduce the fraction: its bound is 2 n m t^2.
             bound = 2 * sigma_sq.numerator * sigma_sq.denominator * t * t
@@ -99,6 +100,26 @@ def test_the_kernels_draw_what_the_paper_draws_from_the_same_words(sigma_sq: Fra
     reference = Reference(words[:used].tolist())
     assert samples.tolist() == [reference.gaussian(sigma_sq) for _ in samples]
     assert next(reference.words, None) is None, "the kernel says that it used more words than it did"
+
+
+@pytest.mark.parametrize(
+    "scale", [Fraction(1, 25), Fraction(1), Fraction(7, 3), Fraction(2**55 + 1, 2**40), Fraction(2**56 - 1)]
+)
+def test_the_laplace_kernel_draws_what_the_paper_draws_from_the_same_words(scale: Fraction):
+    words = np.random.Philox(10).random_raw(200_000)
+    samples = np.empty(4_000, np.int64)
+    done, used = cks20.discrete_laplace(words, samples, 0, scale.denominator, scale.numerator)
+    assert done == len(samples)
+    reference = Reference(words[:used].tolist())
+    assert samples.tolist() == [reference.laplace(scale.denominator, scale.numerator) for _ in samples]
+    assert next(reference.words, None) is None, "the kernel says that it used more words than it did"
+
+
+def test_the_longest_run_of_coins_ends_before_a_sample_leaves_int64():
+    t = 2**56 - 1
+    succeeds = [0, 1]  # a coin of exp(-1): 0 is below 1/2, 1 is not below 1/3, and so k = 3 is odd
+    words = [t - 1, 0, 0, 0, 1] + 200 * succeeds  # the remainder t - 1, taken; then more successes than a run may have
+    assert cks20._laplace(1, t, np.array(words, np.uint64), np.zeros(1, np.int64)) == 128 * t - 1 < 2**63
 
 
 limb = st.one_of(st.sampled_from([0, 1, 2, WORD - 2, WORD - 1]), st.integers(0, WORD - 1))

@@ -1,4 +1,4 @@
-"""The seeded sampler against the exact probabilities, and the rounding of its scale. All seeds are fixed."""
+"""The seeded samplers against the exact probabilities, and the rounding of their scales. All seeds are fixed."""
 
 import math
 from fractions import Fraction
@@ -11,19 +11,32 @@ from scipy import stats
 
 from crypto.cks20 import ROOM
 from crypto.errors import ScaleOutOfRange
-from crypto.noise import NoiseSource, SeededNoise, scale_of
+from crypto.noise import NoiseSource, SeededNoise, float_not_below, scale_of
 
 # A fraction so long that the coins' bound D = 2 n m t² has 90 bits: both words of the 128-bit integers are used.
 LONG = Fraction(17 * 2**40 + 1, 2**40)
 
 PINNED = [-1, 0, -1, -3, 0, 3, -1, 1, -2, 2, 0, -3]
+PINNED_LAPLACE = [-7, 1, 7, 7, -1, 0, -15, -3, 2, 1, 5, 1]
 
 
 def chi_square_p(samples: np.ndarray, sigma_sq: Fraction) -> float:  # type: ignore[type-arg]
-    """p-value of the samples against the exact pmf; cells with fewer than 10 expected samples are pooled."""
+    """p-value of the samples against the exact Gaussian."""
     reach = max(3, math.ceil(12 * math.sqrt(sigma_sq)))
     support = np.arange(-reach, reach + 1)
-    pmf = np.exp(-(support.astype(float) ** 2) / (2 * float(sigma_sq)))
+    return pooled_p(samples, np.exp(-(support.astype(float) ** 2) / (2 * float(sigma_sq))))
+
+
+def laplace_p(samples: np.ndarray, scale: Fraction) -> float:  # type: ignore[type-arg]
+    """p-value of the samples against the exact Laplace: P[x] = (1 - q)/(1 + q) q^|x|, q = exp(-1/b)."""
+    reach = max(3, math.ceil(40 * scale))
+    return pooled_p(samples, np.exp(-np.abs(np.arange(-reach, reach + 1)) / float(scale)))
+
+
+def pooled_p(samples: np.ndarray, pmf: np.ndarray) -> float:  # type: ignore[type-arg]
+    """p-value against probabilities (any multiple) of -r … r; cells with fewer than 10 expected samples are pooled."""
+    reach = len(pmf) // 2
+    support = np.arange(-reach, reach + 1)
     expected = len(samples) * pmf / pmf.sum()
     assert abs(samples).max() <= reach
     observed = np.bincount(samples + reach, minlength=len(support))
@@ -68,6 +81,45 @@ def test_a_scale_far_below_one_third_is_sampled_exactly_and_is_nearly_no_noise()
     assert abs(np.count_nonzero(samples) - expected) < 5 * math.sqrt(expected)
 
 
+@pytest.mark.parametrize(
+    "scale",
+    [
+        Fraction(1, 4),
+        Fraction(1, 2),
+        Fraction(1),
+        Fraction(7, 3),
+        Fraction(2**50 + 1, 2**48),
+        Fraction(40),
+        Fraction(501, 7),
+    ],
+)
+def test_laplace_samples_have_the_exact_probabilities(scale: Fraction):
+    samples = SeededNoise(20_262, "pmf").discrete_laplace(scale, 400_000)
+    assert laplace_p(samples, scale) > 1e-4
+
+
+def test_the_chi_square_test_would_see_a_laplace_scale_that_is_two_percent_off():
+    samples = SeededNoise(20_262, "pmf").discrete_laplace(Fraction(7, 3), 400_000)
+    assert laplace_p(samples, Fraction(7, 3) * Fraction(102, 100)) < 1e-6
+
+
+@pytest.mark.parametrize("scale", [Fraction(10**15), Fraction(2**56 - 1, 10**6 + 3), Fraction(2**56 - 1)])
+def test_wide_laplace_noise_is_as_the_continuous_one(scale: Fraction):
+    n = 200_000
+    scaled = SeededNoise(7, "wide").discrete_laplace(scale, n) / float(scale)
+    assert abs(scaled.mean()) < 5 * math.sqrt(2 / n)
+    assert abs(np.abs(scaled).mean() - 1) < 5 / math.sqrt(n)  # |x| is exponential: mean and deviation 1
+    assert stats.kstest(scaled, "laplace").pvalue > 1e-4
+
+
+@given(st.lists(st.integers(0, 60), max_size=6))
+def test_calls_for_laplace_noise_continue_the_stream(sizes: list[int]):
+    whole = SeededNoise(3, "a").discrete_laplace(Fraction(20), sum(sizes))
+    source = SeededNoise(3, "a")
+    parts = [source.discrete_laplace(Fraction(20), n) for n in sizes]
+    assert np.concatenate([np.empty(0, np.int64), *parts]).tolist() == whole.tolist()
+
+
 @given(st.lists(st.integers(0, 60), max_size=6))
 def test_calls_continue_the_stream(sizes: list[int]):
     whole = SeededNoise(3, "a").discrete_gaussian(Fraction(20), sum(sizes))
@@ -90,6 +142,7 @@ def test_equal_seed_and_stream_draw_equal_noise_and_other_streams_independent_no
 def test_the_first_samples_of_a_seed_never_change():
     """A simulation that is repeated under another version must draw what it drew."""
     assert SeededNoise(1, "leader").discrete_gaussian(Fraction(35, 4), 12).tolist() == PINNED
+    assert SeededNoise(1, "leader").discrete_laplace(Fraction(35, 9), 12).tolist() == PINNED_LAPLACE
 
 
 @pytest.mark.parametrize(
@@ -98,11 +151,26 @@ def test_the_first_samples_of_a_seed_never_change():
 def test_scales_that_the_exact_arithmetic_cannot_hold_are_refused(sigma_sq: Fraction):
     with pytest.raises(ScaleOutOfRange) as refused:
         SeededNoise(1, "x").discrete_gaussian(sigma_sq, 1)
-    assert (refused.value.numerator, refused.value.denominator) == (sigma_sq.numerator, sigma_sq.denominator)
+    assert (refused.value.what, refused.value.scale) == ("sigma^2", sigma_sq)
+
+
+@pytest.mark.parametrize("scale", [Fraction(0), Fraction(-1), Fraction(ROOM), Fraction(1, ROOM), Fraction(ROOM + 1, 2)])
+def test_laplace_scales_that_the_exact_arithmetic_cannot_hold_are_refused(scale: Fraction):
+    with pytest.raises(ScaleOutOfRange) as refused:
+        SeededNoise(1, "x").discrete_laplace(scale, 1)
+    assert (refused.value.what, refused.value.scale) == ("b", scale)
 
 
 def test_no_samples_are_an_empty_array():
     assert SeededNoise(1, "x").discrete_gaussian(Fraction(1), 0).tolist() == []
+    assert SeededNoise(1, "x").discrete_laplace(Fraction(1), 0).tolist() == []
+
+
+@given(st.fractions(min_value=Fraction(1, 10**30), max_value=10**30).filter(bool))
+def test_a_scale_as_a_float_is_the_smallest_that_is_not_below_it(scale: Fraction):
+    told = float_not_below(scale)
+    assert told >= scale
+    assert math.nextafter(told, 0) < scale
 
 
 @given(st.fractions(min_value=Fraction(1, 10**12), max_value=10**18))

@@ -131,13 +131,13 @@ def test_columns_are_required_and_typed_by_schema() -> None:
         compute(view(), events(("p", 0, 1), columns="who t k"))
 
 
-def test_only_the_days_asked_for_are_computed_and_accounted_for() -> None:
+def test_only_the_panes_asked_for_are_computed_and_accounted_for() -> None:
     made = compute(
         view(),
         events(
             *((who, day * DAY, key, 1.0) for day in range(3) for who, key in (("p", "a"), (None, "a"), ("p", "zz")))
         ),
-        days=np.array([0, 2]),
+        panes=np.array([0, 2]) * DAY,
     )
     assert [hour for hour, _, _ in dense(made)] == [0, 48]
     assert (made.dropped.null_client, made.dropped.unknown_key) == (2, 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import sqlite3
 from collections.abc import Callable
@@ -10,64 +9,47 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
-from edge_client.events import Events, make_events
 from edge_client.flower_app import SITES_VARIABLE, collect
-from edge_client.site import Refusal, RefusalCode, SiteSettings, answer, check_plan
-from featurestore.definitions import Bounds, FeatureView, Privacy
+from edge_client.policy import Refuse
+from edge_client.policy_file import policy_to_toml
+from edge_client.site import SiteSettings
 from featurestore.entities import Entity
-from featurestore.features import Count
 from federation import batch as batches_module
 from federation.batch import SealedBatch, open_half
-from federation.keys import create_folder, public_line
+from federation.keys import create_folder
+from federation.ledger_snapshot import read_ledger
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan, WireTerms
 from federation.protocol import LeaderHalf
-from federation.signed_plan import sign_plan
-from tests.aggregator.world import DEADLINE, NOW, make_plan
-from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER, OTHER_SITE, SITE
+from federation.refusal_codes import RefusalCode
+from tests.aggregator.world import NOW, make_plan
+from tests.federation.wire import COLLECTOR, HELPER, LEADER, OTHER_SITE, SITE
+
+from .making import POLICY, VIEW, answered, ask, events, ids_of, plan_with, settings_in, sign, table
 
 ROSTER = Roster([RosterEntry("a", SITE.public.sign, 10_000)])
-VIEW = FeatureView(
-    "v",
-    entity=Entity("k", domain=["x", "y"]),
-    features=[Count("n")],
-    pane="1d",
-    bounds=Bounds(2, 3),
-    privacy=Privacy(rho=0.5, min_clients=2),
-)
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> SiteSettings:
-    return SiteSettings("a", SITE.sign, COORDINATOR.sign.public, LEADER.public, HELPER.public, tmp_path / "ids.db")
-
-
-def plan_with(noise: Any = "full", **terms: Any) -> Plan:
-    plan = make_plan(VIEW, noise=noise)
-    assert plan.wire is not None
-    return replace(plan, wire=replace(plan.wire, **terms)) if terms else plan
-
-
-def sign(plan: Plan, key: Any = COORDINATOR) -> bytes:
-    return sign_plan(plan, key.sign)
+    return settings_in(tmp_path)
 
 
 # the plan
 
 GOOD = sign(plan_with())
 REFUSED: dict[str, tuple[bytes, RefusalCode]] = {
-    "nothing": (b"", RefusalCode.PLAN_INVALID),
-    "garbage": (b"\xff" * 40, RefusalCode.PLAN_INVALID),
-    "cut": (GOOD[:-1], RefusalCode.PLAN_INVALID),
-    "more bytes": (GOOD + b"\x1a\x01x", RefusalCode.PLAN_INVALID),
-    "too long": (bytes(5 * 2**20), RefusalCode.PLAN_INVALID),
+    "nothing": (b"", RefusalCode.PLAN_UNSIGNED),
+    "garbage": (b"\xff" * 40, RefusalCode.PLAN_UNSIGNED),
+    "cut": (GOOD[:-1], RefusalCode.PLAN_UNSIGNED),
+    "more bytes": (GOOD + b"\x1a\x01x", RefusalCode.PLAN_UNSIGNED),
+    "too long": (bytes(5 * 2**20), RefusalCode.PLAN_UNSIGNED),
     "an edited plan": (GOOD.replace(b"shares", b"Shares"), RefusalCode.PLAN_UNSIGNED),
     "a foreign coordinator": (sign(plan_with(), LEADER), RefusalCode.PLAN_UNSIGNED),
     "another leader": (sign(plan_with(leader=OTHER_SITE.public)), RefusalCode.KEY_NOT_PINNED),
@@ -83,58 +65,24 @@ REFUSED: dict[str, tuple[bytes, RefusalCode]] = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_each_refusal_has_its_code(settings: SiteSettings, what: str) -> None:
+def test_each_refusal_has_its_code_and_the_ledger_keeps_those_of_the_coordinator(
+    settings: SiteSettings, what: str
+) -> None:
     data, code = REFUSED[what]
-    assert check_plan(data, settings, NOW) == Refusal(code)
-    assert check_plan(data, settings, NOW) == Refusal(code)
-    assert not settings.ids.exists()  # it has looked at nothing
-
-
-def test_a_plan_without_its_parties_is_invalid(settings: SiteSettings) -> None:
-    from federation import plan_pb2 as pb
-    from federation.plan import plan_to_bytes
-
-    data = plan_to_bytes(replace(plan_with(), wire=None))
-    signature = COORDINATOR.sign.sign(b"covey-1 plan", data)
-    message = pb.SignedPlan(plan=data, signature=signature).SerializeToString()
-    assert check_plan(message, settings, NOW) == Refusal(RefusalCode.PLAN_INVALID)
-
-
-def test_a_good_plan_is_taken_until_its_deadline_and_noise_off_where_it_is_allowed(settings: SiteSettings) -> None:
-    taken = check_plan(GOOD, settings, DEADLINE - 1)
-    assert isinstance(taken, Plan)
-    assert taken.hash == plan_with().hash
-    assert check_plan(GOOD, settings, DEADLINE) == Refusal(RefusalCode.PLAN_EXPIRED)
-    assert isinstance(check_plan(sign(plan_with("none")), replace(settings, allow_noise_off=True), NOW), Plan)
+    for _ in range(2):
+        found = ask(data, events(("p", 0, "x")), settings)
+        assert isinstance(found, Refuse)
+        assert found.code == code
+    kept = read_ledger(settings.ledger, "site-a").state.refused
+    expected = [] if code == RefusalCode.PLAN_UNSIGNED else [code]
+    assert [one.code for one in kept] == expected  # once, and nothing of what anybody may send
 
 
 # the answer
 
 
-def events(*rows: tuple[str, int, str]) -> Events:
-    names, days, keys = zip(*rows, strict=True)
-    return make_events(table(names, days, keys), "who", "t")
-
-
-def table(names: Any, days: Any, keys: Any) -> pa.Table:
-    times = pa.array([day * DAY + 1_000 for day in days], pa.timestamp("us"))
-    return pa.table({"who": pa.array(names, pa.string()), "t": times, "k": pa.array(keys, pa.string())})
-
-
-def answered(plan: Plan, own: Events, settings: SiteSettings, seed: int) -> list[SealedBatch]:
-    return list(answer(plan, own, settings, np.random.default_rng(seed).bytes))
-
-
 def opened(plan: Plan, batches: list[SealedBatch]) -> list[LeaderHalf]:
     return [open_half("leader", plan, LEADER.seal, ROSTER, one.half("leader")) for one in batches]
-
-
-def ids_of(batches: list[SealedBatch]) -> list[tuple[int, bytes]]:
-    return [
-        (int(of), report.tobytes())
-        for batch in batches
-        for of, report in zip(batch.signed.header.collection, batch.signed.header.report_ids, strict=True)
-    ]
 
 
 def test_a_retry_keeps_every_report_id_and_draws_fresh_shares_and_batch_ids(settings: SiteSettings) -> None:
@@ -155,38 +103,132 @@ def test_a_retry_keeps_every_report_id_and_draws_fresh_shares_and_batch_ids(sett
     assert len(set(batch_ids)) == len(batch_ids)
 
 
-def test_events_added_or_in_another_order_keep_the_ids_of_each_client(settings: SiteSettings) -> None:
+def test_a_retry_reports_what_was_reported_whatever_happened_since(settings: SiteSettings, tmp_path: Path) -> None:
     plan = plan_with()
     rows = [("p", 0, "x"), ("q", 0, "y"), ("q", 1, "x"), ("r", 1, "y")]
 
-    def ids(*some: tuple[str, int, str]) -> set[tuple[int, bytes]]:
+    def ids(*some: tuple[str, float, str]) -> set[tuple[int, bytes]]:
         return set(ids_of(answered(plan, events(*some), settings, len(some))))
 
     before = ids(*rows)
+    assert len(before) == 4
     assert ids(*reversed(rows)) == before
-    assert ids(("0 new", 0, "x"), *rows) > before
-    more = ids(*rows, ("p", 0, "y"), ("zz", 1, "x"), ("p", 1, "x"))
-    assert more > before
-    assert len(more) == 6
+    assert ids(("0 new", 0, "x"), *rows) == before
+    assert ids(*rows, ("p", 0, "y"), ("zz", 1, "x"), ("p", 1, "x")) == before  # a reported pane is closed
     assert ids(*rows[:1]) < before
+    assert ids() == set()
+    assert ids(*rows) == before
 
 
-def test_another_plan_gets_other_ids_and_a_new_file_too(settings: SiteSettings, tmp_path: Path) -> None:
+def test_a_site_that_had_no_events_at_its_first_answer_reports_none_later(settings: SiteSettings) -> None:
+    assert answered(plan_with(), events(), settings) == []
+    assert answered(plan_with(), events(("p", 0, "x"), ("q", 1, "y")), settings) == []
+
+
+def test_another_plan_gets_other_ids_and_a_new_ledger_too(settings: SiteSettings, tmp_path: Path) -> None:
     own = events(("p", 0, "x"), ("q", 0, "y"))
-    plans = [make_plan(VIEW, noise="full", number=i) for i in range(2)]
-    found = [ids_of(answered(plan, own, settings, i)) for i, plan in enumerate(plans)]
-    found.append(ids_of(answered(plans[0], own, replace(settings, ids=tmp_path / "fresh.db"), 9)))
-    assert len({report for ids in found for _, report in ids}) == 6
+    plans = [make_plan(VIEW, noise="full", number=i, first=2 * i) for i in range(2)]
+    found = [ids_of(answered(plans[0], own, settings)), ids_of(answered(plans[1], events(("p", 2, "x")), settings, 1))]
+    found.append(ids_of(answered(plans[0], own, replace(settings, ledger=tmp_path / "fresh.db"), 9)))
+    assert len({report for ids in found for _, report in ids}) == 5
 
 
-def test_the_ids_are_on_disk_before_a_batch_leaves(settings: SiteSettings) -> None:
+def test_charge_ids_and_the_end_are_on_disk_before_a_batch_leaves(
+    settings: SiteSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def seal(*arguments: Any) -> Any:
+        seen.append(read_ledger(settings.ledger, "site-a").state)
+        return batches_module.seal_batch(*arguments)
+
+    monkeypatch.setattr("edge_client.site.seal_batch", seal)
     plan = plan_with()
-    made = answer(plan, events(("p", 0, "x")), settings, np.random.default_rng(0).bytes)
-    (sent,) = ids_of([next(made)])
-    with sqlite3.connect(settings.ids) as db:
-        assert db.execute("SELECT collection, report_id FROM report_ids").fetchall() == [sent]
+    (batch,) = answered(plan, events(("p", 0, "x")), settings)
+    (state,) = seen
+    assert state.spent == {0: 500_000, 1: 500_000}
+    assert list(state.done) == [plan.hash]
+    with sqlite3.connect(settings.ledger) as db:
+        ((stored,),) = db.execute("SELECT ids FROM reports").fetchall()
     db.close()
-    assert b"who" not in settings.ids.read_bytes()
+    assert stored == batch.signed.header.report_ids.tobytes()
+    assert settings.ledger.stat().st_mode & 0o077 == 0
+
+
+def test_the_charge_is_on_disk_before_anything_is_computed(
+    settings: SiteSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    plan, own = plan_with(), events(("p", 0, "x"))
+    with monkeypatch.context() as patched:
+        patched.setattr("edge_client.site.compute", crash)
+        with pytest.raises(KeyboardInterrupt):
+            ask(plan, own, settings)
+    state = read_ledger(settings.ledger, "site-a").state
+    assert (list(state.intended), list(state.done)) == ([plan.hash], [])
+    assert len(ids_of(answered(plan, own, settings))) == 1
+    assert read_ledger(settings.ledger, "site-a").state.spent == {0: 500_000, 1: 500_000}  # once
+
+
+def test_nothing_is_charged_for_events_that_do_not_fit(settings: SiteSettings) -> None:
+    odd = make_odd()
+    found = ask(plan_with(), odd, settings)
+    assert isinstance(found, Refuse)
+    assert found.code == RefusalCode.SCHEMA
+    state = read_ledger(settings.ledger, "site-a").state
+    assert state.spent == {}
+    assert [one.code for one in state.refused] == ["SCHEMA"]
+
+
+def make_odd() -> Any:
+    from edge_client.events import make_events
+
+    return make_events(table(["p"], [0], ["x"]).drop_columns(["k"]), "who", "t")
+
+
+def test_the_ledger_s_rules_are_codes(settings: SiteSettings) -> None:
+    own = events(("p", 0, "x"))
+    answered(plan_with(), own, settings)
+    changed = replace(VIEW, entity=Entity("k", domain=["x", "z"]))
+    w, u = replace(VIEW, name="w"), replace(VIEW, name="u")
+    for plan, code in (
+        (make_plan(VIEW, noise="full", number=1, first=1), RefusalCode.PANE_ALREADY_REPORTED),
+        (make_plan(changed, noise="full", number=2), RefusalCode.VIEW_OVERLAP),
+        (make_plan(w, u, noise="full", number=3), RefusalCode.DAY_BUDGET_SPENT),
+    ):
+        for _ in range(2):
+            found = ask(plan, own, settings)
+            assert isinstance(found, Refuse)
+            assert found.code == code
+    answered(plan_with(), own, settings)
+    answered(make_plan(w, noise="full", number=4), own, settings)
+
+
+@pytest.mark.parametrize("how", ["edited", "rolled back", "another site's", "its tables dropped"])
+def test_a_broken_ledger_is_a_code_for_every_plan(settings: SiteSettings, how: str) -> None:
+    own = events(("p", 0, "x"))
+    copy = settings.ledger.with_name("copy.db")
+    answered(plan_with(), own, settings)
+    copy.write_bytes(settings.ledger.read_bytes())
+    answered(make_plan(VIEW, noise="full", number=1, first=5), own, settings)
+    if how == "rolled back":
+        settings.ledger.write_bytes(copy.read_bytes())
+    elif how == "another site's":
+        settings = replace(settings, site="b")
+    else:
+        with sqlite3.connect(settings.ledger) as db:
+            if how == "edited":
+                db.execute("UPDATE entries SET line = replace(line, '500000', '100000')")
+            else:
+                db.execute("DROP TABLE answers")
+        db.close()
+    again = plan_with() if how == "its tables dropped" else make_plan(VIEW, noise="full", number=2, first=9)
+    for plan in (again, again):
+        found = ask(plan, own, settings)
+        assert isinstance(found, Refuse)
+        assert found.code == RefusalCode.LEDGER_BROKEN
 
 
 def test_the_same_client_id_at_two_views_has_its_own_ids(settings: SiteSettings) -> None:
@@ -223,7 +265,8 @@ def test_a_batch_of_the_largest_size_is_within_the_limit(settings: SiteSettings)
 def test_panes_that_are_not_asked_for_are_not_reported(settings: SiteSettings) -> None:
     plan = plan_with()
     assert [of for of, _ in ids_of(answered(plan, events(("p", 0, "x"), ("p", 2, "x")), settings, 0))] == [0]
-    assert answered(plan, events(("p", 5, "x"), ("q", -1, "x")), settings, 0) == []
+    other = make_plan(VIEW, noise="full", number=1, first=7)
+    assert answered(other, events(("p", 5, "x"), ("q", -1, "x")), settings, 0) == []
 
 
 # the ClientApp
@@ -239,15 +282,16 @@ class Node:
         self.path = path
         self.entries: dict[str, Any] = {
             "site": "a",
+            "clients": 100,
             "events": "events.parquet",
             "client_column": "who",
             "time_column": "t",
             "keys": "keys",
-            "report_ids": "ids.db",
-            "coordinator": base64.b64encode(COORDINATOR.sign.public.data).decode(),
-            "leader": public_line("leader", LEADER.public).strip(),
-            "helper": public_line("helper", HELPER.public).strip(),
+            "ledger": "site-a.db",
+            "policy": "policy/policy.toml",
         }
+        (path / "policy").mkdir()
+        (path / "policy" / "policy.toml").write_text(policy_to_toml(POLICY))
         create_folder(path / "keys", [SITE])
         self.write_events(table(["p", "q", "q"], [0, 0, 1], ["x", "y", "x"]))
         self.write_config()
@@ -328,17 +372,18 @@ SITE_FAILED: dict[str, Callable[[Node], Any]] = {
     "a missing entry": lambda node: node.write_config(events=None),
     "a number as entry": lambda node: node.write_config(events=5),
     "an unknown entry": lambda node: node.write_config(secret="x"),
-    "no truth": lambda node: node.write_config(allow_noise_off="yes"),
-    "a broken key": lambda node: node.write_config(leader="covey-public-1 leader AAAA"),
-    "swapped keys": lambda node: node.write_config(leader=node.entries["helper"]),
-    "not base64": lambda node: node.write_config(coordinator="?"),
+    "no number of clients": lambda node: node.write_config(clients="many"),
+    "no policy": lambda node: (node.path / "policy" / "policy.toml").unlink(),
+    "a policy with an unknown key": lambda node: append(node.path / "policy" / "policy.toml", "min_clients = 3\n"),
     "no private key": lambda node: (node.path / "keys" / "site-a.key").unlink(),
     "an exposed private key": lambda node: (node.path / "keys" / "site-a.key").chmod(0o644),
     "a site that is no id": lambda node: node.write_config(site="../b"),
-    "a corrupt id database": lambda node: (node.path / "ids.db").write_bytes(b"no database " * 1_000),
-    "another database": lambda node: other_database(node.path / "ids.db"),
-    "a folder as id database": lambda node: (node.path / "ids.db").mkdir(),
-    "no folder for the id database": lambda node: node.write_config(report_ids="nowhere/ids.db"),
+}
+LEDGER_BROKEN: dict[str, Callable[[Node], Any]] = {
+    "a corrupt ledger": lambda node: (node.path / "site-a.db").write_bytes(b"no database " * 1_000),
+    "another database": lambda node: other_database(node.path / "site-a.db"),
+    "a folder as ledger": lambda node: (node.path / "site-a.db").mkdir(),
+    "no folder for the ledger": lambda node: node.write_config(ledger="nowhere/site-a.db"),
 }
 SCHEMA: dict[str, Callable[[Node], Any]] = {
     "no event file": lambda node: (node.path / "events.parquet").unlink(),
@@ -360,8 +405,12 @@ def retyped(column: str, values: pa.Array) -> pa.Table:
 
 def other_database(path: Path) -> None:
     with sqlite3.connect(path) as db:
-        db.execute("CREATE TABLE report_ids (something INTEGER)")
+        db.execute("CREATE TABLE entries (something INTEGER)")
     db.close()
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
 
 
 @pytest.mark.parametrize("what", SITE_FAILED)
@@ -369,6 +418,12 @@ def test_a_site_that_is_broken_answers_a_code(node: Node, what: str) -> None:
     SITE_FAILED[what](node)
     code, _, batches = node.ask()
     assert (code, batches) == ("SITE_FAILED", [])
+
+
+@pytest.mark.parametrize("what", LEDGER_BROKEN)
+def test_a_ledger_that_cannot_be_used_is_a_code(node: Node, what: str) -> None:
+    LEDGER_BROKEN[what](node)
+    assert node.ask() == ("LEDGER_BROKEN", "a", [])
 
 
 @pytest.mark.parametrize("what", SCHEMA)
@@ -399,7 +454,7 @@ def test_without_the_folder_s_variable_a_node_answers_a_code(node: Node, monkeyp
     ],
 )
 def test_a_message_without_a_plan_is_a_code(node: Node, content: RecordDict) -> None:
-    assert node.ask(content=content) == ("PLAN_INVALID", "a", [])
+    assert node.ask(content=content) == ("PLAN_UNSIGNED", "a", [])
 
 
 ROWS: dict[str, pa.Table] = {

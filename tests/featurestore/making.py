@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,16 @@ def manifest_of(view: FeatureView, noise: str = "none", **given: Any) -> Manifes
         "noise": noise,
         "noise_source": "none" if noise == "none" else "seeded",
         "noisers": 0 if noise == "none" else 2,
-        "groups": tuple(GroupNoise(g.feature, g.kind, g.delta2_sq, g.micro_rho) for g in layout.groups),
+        "noise_factor": 0.0 if noise == "none" else math.sqrt(2),
+        "groups": tuple(GroupNoise.of(group, noisy=noise != "none") for group in layout.groups),
         "micro_rho": layout.micro_rho,
+        "micro_epsilon": layout.micro_epsilon,
         "delta": view.privacy.delta,
         "min_clients": view.privacy.min_clients,
         "participation": "active",
         "outside_claim": ("activity",),
         "trust": "in-process",
+        "commitments": ("", ""),
     }
     return Manifest(**(usual | given))
 

@@ -259,7 +259,7 @@ class TestHealing:
             case "current":
                 (folder(tmp_path) / CURRENT).unlink()
             case "torn current":
-                (folder(tmp_path) / CURRENT).write_text('{"format": 1, "epo')
+                (folder(tmp_path) / CURRENT).write_text('{"format": 2, "epo')
             case "all":
                 for path in folder(tmp_path).iterdir():
                     path.unlink()
@@ -297,11 +297,11 @@ class TestReadersKeepTheLastSnapshot:
             b"{",
             b"[]",
             b"null",
-            b'{"format": 1}',
-            b'{"format": 2, "epoch": 9, "views": []}',
-            b'{"format": 1, "epoch": 9, "views": [{}]}',
-            b'{"format": 1, "epoch": 9, "views": 3}',
-            b'{"format": 1, "epoch": 9, "views": [{"view": 1, "version": "1", "file": 2, "seq": null, "release_id": [], '
+            b'{"format": 2}',
+            b'{"format": 3, "epoch": 9, "views": []}',
+            b'{"format": 2, "epoch": 9, "views": [{}]}',
+            b'{"format": 2, "epoch": 9, "views": 3}',
+            b'{"format": 2, "epoch": 9, "views": [{"view": 1, "version": "1", "file": 2, "seq": null, "release_id": [], '
             b'"pane_end": {}, "released_at": 0, "bytes": 0, "sha256": ""}]}',
             b"\xff\xfe",
         ],

@@ -11,7 +11,8 @@ import pytest
 
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
-from featurestore.errors import DefinitionError
+from featurestore.epsilon import epsilon_of
+from featurestore.errors import DefinitionError, ExpressionError, ExpressionRefused
 from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
 from featurestore.layout import layout_of
 from featurestore.values import served_features
@@ -33,6 +34,12 @@ def error(*features: Feature, **changes: Any) -> str:
         layout_of(view(*features, **changes))
     assert repr(changes.get("name", "v")) in str(caught.value)  # every message names its view
     return str(caught.value)
+
+
+def error_of(*features: Feature) -> DefinitionError:
+    with pytest.raises(DefinitionError) as caught:
+        view(*features)
+    return caught.value
 
 
 class TestNames:
@@ -171,7 +178,7 @@ class TestPlainValues:
             Histogram("x", edges=np.linspace(0, 10, 3), nulls=np.bool_(True)),  # type: ignore[arg-type]
             Count("n", weight=np.int64(2)),  # type: ignore[arg-type]
             bounds=Bounds(np.int64(3), np.int32(2)),  # type: ignore[arg-type]
-            privacy=Privacy(np.float64(0.1), np.float64(1e-6), np.int64(50)),  # type: ignore[arg-type]
+            privacy=Privacy(np.float64(0.1), delta=np.float64(1e-6), min_clients=np.int64(50)),  # type: ignore[arg-type]
             min_coverage=np.float32(0.5),
             windows=np.array(["7d"]),
             tags={"a": np.str_("b")},
@@ -257,10 +264,50 @@ class TestTime:
 
 class TestPrivacy:
     @pytest.mark.parametrize(
-        "rho", [0, -1, float("nan"), float("inf"), 1e-9, 1e9, "1", True, None, 10**400, Fraction(10**400)]
+        "rho", [0, -1, float("nan"), float("inf"), 1e-9, 1e9, "1", True, 10**400, Fraction(10**400)]
     )
     def test_a_bad_rho_is_refused(self, rho: Any) -> None:
-        assert "`rho`" in error(privacy=Privacy(rho=rho))
+        assert "`rho` must be from 0.000001 to 1000" in error(privacy=Privacy(rho=rho))
+
+    @pytest.mark.parametrize(
+        "epsilon", [0, -1, float("nan"), float("inf"), 1e-9, 1e9, "1", True, 10**400, Fraction(10**400)]
+    )
+    @pytest.mark.parametrize("mechanism", ["gaussian", "laplace"])
+    def test_a_bad_epsilon_is_refused(self, epsilon: Any, mechanism: Any) -> None:
+        assert "`epsilon` must be" in error(privacy=Privacy(epsilon=epsilon, mechanism=mechanism))
+
+    def test_a_price_is_given_once(self) -> None:
+        assert "exactly one; got neither" in error(privacy=Privacy())
+        assert "exactly one; got neither" in error(privacy=Privacy(mechanism="laplace"))
+        assert "exactly one; got both" in error(privacy=Privacy(rho=0.1, epsilon=1.0))
+
+    def test_pure_dp_has_no_price_in_rho(self) -> None:
+        message = error(privacy=Privacy(rho=0.1, mechanism="laplace"))
+        assert "mechanism='laplace' is pure DP: give `epsilon=` instead" in message
+
+    @pytest.mark.parametrize("mechanism", ["Laplace", "", None, 5, ["laplace"]])
+    def test_an_unknown_mechanism_is_refused(self, mechanism: Any) -> None:
+        assert "`mechanism` must be gaussian or laplace" in error(privacy=Privacy(epsilon=1.0, mechanism=mechanism))
+
+    def test_a_gaussian_price_in_epsilon_is_held_as_rho_rounded_to_the_safe_side(self) -> None:
+        privacy = Privacy(epsilon=1.0)
+        assert epsilon_of(privacy.micro_rho, 1e-6) <= 1 < epsilon_of(privacy.micro_rho + 1, 1e-6)
+        assert privacy == Privacy(rho=Fraction(privacy.micro_rho, 10**6))
+        assert hash(privacy) == hash(Privacy(rho=Fraction(privacy.micro_rho, 10**6)))
+        assert Privacy(epsilon=1.0, delta=1e-9).micro_rho < privacy.micro_rho
+
+    def test_a_laplace_price_is_held_as_whole_micro_epsilon_of_its_decimal_text(self) -> None:
+        privacy = Privacy(epsilon=0.29, mechanism="laplace")
+        assert (privacy.micro_epsilon, privacy.micro_rho) == (290_000, 0)
+        assert privacy == Privacy(epsilon=Fraction(29, 100), mechanism="laplace")
+        assert privacy != Privacy(epsilon=0.28, mechanism="laplace")
+        assert privacy != Privacy(epsilon=0.29)
+
+    def test_an_epsilon_that_leaves_nothing_or_hardly_any_noise_for_a_group_is_refused(self) -> None:
+        tiny, huge = (Privacy(epsilon=epsilon, mechanism="laplace") for epsilon in (0.000002, 3))
+        assert "`epsilon` is too small" in error(Rate("a", where="x > 1"), privacy=tiny)
+        assert "`epsilon` is too large: b = 0.333 < 1/2" in error(Count("a"), privacy=huge, bounds=Bounds(1))
+        assert "`epsilon` is too large: σ²" in error(Count("a"), privacy=Privacy(epsilon=100.0), bounds=Bounds(1))
 
     def test_rho_is_held_as_whole_micro_rho_of_its_decimal_text(self) -> None:
         assert Privacy(rho=0.29).micro_rho == 290_000
@@ -283,6 +330,13 @@ class TestPrivacy:
     @pytest.mark.parametrize("delta", [0, 1, -0.1, 1.0, 0.0, 2.0])
     def test_a_bad_delta_is_refused(self, delta: Any) -> None:
         assert "`delta`" in error(privacy=Privacy(rho=0.1, delta=delta))
+        assert "`delta`" in error(privacy=Privacy(epsilon=1.0, delta=delta))
+
+    def test_delta_must_be_below_one_over_k(self) -> None:
+        for delta, k in ((0.02, 50), (0.5, 2), (1e-6, 10**6), (0.1, 50)):
+            assert f"must be below 1/min_clients = 1/{k}" in error(privacy=Privacy(0.1, delta=delta, min_clients=k))
+        for delta, k in ((0.0199, 50), (0.4999, 2), (9.9e-7, 10**6)):
+            view(privacy=Privacy(0.1, delta=delta, min_clients=k))
 
     @pytest.mark.parametrize("k", [0, 1, -5, 2.5, True])
     def test_a_k_below_two_is_refused(self, k: Any) -> None:
@@ -295,6 +349,12 @@ class TestPrivacy:
     def test_suppress_below_needs_a_client_count(self) -> None:
         assert "ClientCount" in error(privacy=Privacy(rho=0.1, suppress_below=10))
         view(ClientCount("c"), privacy=Privacy(rho=0.1, suppress_below=10))
+
+    def test_a_where_outside_the_grammar_is_told_from_other_errors(self) -> None:
+        with pytest.raises(ExpressionRefused, match="view 'v', feature 'r'") as caught:
+            view(Rate("r", where="x + 1 > 2"))
+        assert isinstance(caught.value.__cause__, ExpressionError)
+        assert not isinstance(error_of(Count("pane_end")), ExpressionRefused)
 
     @pytest.mark.parametrize("bounds", [Bounds(0), Bounds(1, 0), Bounds(-1), Bounds(1.5)])  # type: ignore[arg-type]
     def test_bounds_below_one_are_refused(self, bounds: Bounds) -> None:

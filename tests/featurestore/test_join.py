@@ -12,8 +12,9 @@ import pytest
 from featurestore.entities import Entity
 from featurestore.errors import BadReference
 from featurestore.join import visible_issues
+from featurestore.labels import JOIN_BATCH
 from featurestore.publish import Publisher
-from featurestore.store import JOIN_BATCH, Store
+from featurestore.store import Store
 
 from .making import DAY, HOUR, MINUTE, a_release, a_view, fill
 

@@ -17,10 +17,11 @@ from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import Count, Feature, Histogram, Mean, Rate
 from featurestore.publish import Publisher
-from featurestore.release import Clock, Manifest, Release, Void
+from featurestore.release import Clock, Release, Void
 from featurestore.store import Store
-from featurestore.wire import definition_hash
-from tests.join_oracle import Pane, Replay, Served, Sums
+from tests.join_oracle import Pane, Replay, Served, Sums, Tombstone
+
+from .making import manifest_of
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -29,6 +30,7 @@ ROOMY = Bounds(max_cells=100, max_events_per_cell=100)
 KEYS = ("ATL", "BOS")
 STATUS = {
     "ok": "OK",
+    "stale": "STALE_BUDGET",
     "no row": "NOT_FOUND",
     "expired": "OUTSIDE_MAX_AGE",
     "void": "VOID",
@@ -39,23 +41,25 @@ STATUS = {
 
 @dataclass(frozen=True)
 class Item:
-    """One pane of one view, as it will be published."""
+    """One pane of one view, or its tombstone, as it will be published."""
 
     view: FeatureView
-    pane: Pane
+    pane: Pane | Tombstone
     clock: Clock
 
     def release(self) -> Release | Void:
         stamps = {
-            "manifest": _manifest(self.view),
+            "manifest": manifest_of(self.view),
             "pane_start": self.pane.start,
             "pane_end": self.pane.start + self.view.pane_us,
             "released_at": self.pane.released_at,
             "published_at": self.pane.released_at,
             "clock": self.clock,
         }
+        if isinstance(self.pane, Tombstone):
+            return Void(**stamps, reason="RETRACTED")
         if self.pane.sums is None:
-            return Void(**stamps, reason="BATCH_TOO_SMALL")
+            return Void(**stamps, reason="BUDGET_SPENT" if self.pane.spent else "BATCH_TOO_SMALL")
         rows = [[x for sums in self.pane.sums[key] for x in sums] for key in self.view.entity.domain]
         return Release(**stamps, slots=np.array(rows, dtype=np.int64))
 
@@ -64,27 +68,6 @@ class Item:
 class Label:
     key: str | None
     time: int | None
-
-
-def _manifest(view: FeatureView) -> Manifest:
-    return Manifest(
-        view=view.name,
-        view_version=1,
-        definition_hash=definition_hash(view).hex(),
-        plan_hash="00" * 32,
-        protection="shares",
-        validity="none",
-        noise="none",
-        noise_source="seeded",
-        noisers=0,
-        groups=(),
-        micro_rho=view.privacy.micro_rho,
-        delta=view.privacy.delta,
-        min_clients=view.privacy.min_clients,
-        participation="active",
-        outside_claim=("activity",),
-        trust="in-process",
-    )
 
 
 @st.composite
@@ -125,7 +108,7 @@ def views(draw: st.DrawFn) -> list[FeatureView]:
 
 @st.composite
 def publications(draw: st.DrawFn, of_views: Sequence[FeatureView]) -> list[list[Item]]:
-    """Up to eight panes of each view, voids among them, in any order and any grouping."""
+    """Up to eight panes of each view, voids among them, in any order and any grouping; some are retracted later."""
     items = []
     for view in of_views:
         first = FIRST // view.pane_us * view.pane_us - (2 * view.pane_us if view.pane == "1d" else 0)
@@ -142,14 +125,21 @@ def publications(draw: st.DrawFn, of_views: Sequence[FeatureView]) -> list[list[
                 )
             )
             released_at = end + (view.release_delay_us if clock == "replay" else late)
-            sums = None if draw(st.integers(0, 3)) == 3 else draw(opened_sums(view))
-            items.append(Item(view, Pane(start, released_at, sums), clock))
+            kind = draw(st.sampled_from(["open"] * 8 + ["void"] * 2 + ["spent"] * 3))
+            sums = draw(opened_sums(view)) if kind == "open" else None
+            items.append(Item(view, Pane(start, released_at, sums, kind == "spent"), clock))
     shuffled = draw(st.permutations(items))
     groups: list[list[Item]] = []
     for item in shuffled:
         if not groups or draw(st.booleans()):
             groups.append([])
         groups[-1].append(item)
+    for at, item in enumerate(shuffled):
+        if isinstance(item.pane, Pane) and item.pane.sums is not None and draw(st.integers(0, 4)) == 4:
+            gone_at = item.pane.released_at + draw(st.sampled_from([0, 1, HOUR, 3 * HOUR]))
+            first = next(i for i, group in enumerate(groups) if item in group)
+            place = draw(st.integers(first, len(groups) - 1))
+            groups[place].append(Item(item.view, Tombstone(item.pane.start, gone_at), shuffled[at - 1].clock))
     return groups
 
 
@@ -276,11 +266,13 @@ BY_HAND = FeatureView(
 )
 
 
-def hour(number: int, released_after: int, *, view: FeatureView = BY_HAND, void: bool = False) -> Item:
+def hour(
+    number: int, released_after: int, *, view: FeatureView = BY_HAND, void: bool = False, spent: bool = False
+) -> Item:
     """Hour 0, 1, 2 …, released so many µs after the end of hour 0."""
     start = FIRST + number * HOUR
-    sums = None if void else {view.entity.domain[0]: [(10**number,)]}
-    return Item(view, Pane(start, FIRST + HOUR + released_after, sums), "live")
+    sums = None if void or spent else {view.entity.domain[0]: [(10**number,)]}
+    return Item(view, Pane(start, FIRST + HOUR + released_after, sums, spent), "live")
 
 
 def joined(directory: Path, groups: Sequence[Sequence[Item]], *after: int) -> list[tuple[int | None, int | None]]:
@@ -346,3 +338,20 @@ def test_a_row_expires_one_microsecond_after_its_ttl_and_no_older_row_takes_its_
     groups = [[hour(0, 0, view=view), hour(1, HOUR, view=view)]]
     times = (30 * MINUTE, 30 * MINUTE + 1, 90 * MINUTE, 90 * MINUTE + 1)
     assert joined(tmp_path, groups, *times) == [(1, None), (None, None), (10, 11), (None, None)]
+
+
+def test_a_pane_without_budget_leaves_the_last_row_and_its_age(tmp_path: Path) -> None:
+    groups = [[hour(0, 0), hour(1, HOUR, spent=True)], [hour(2, 2 * HOUR)]]
+    times = (HOUR - 1, HOUR, 2 * HOUR - 1, 2 * HOUR)
+    assert joined(tmp_path, groups, *times) == [(1, 1), (1, 1), (1, 1), (100, 101)]
+    with Store.open(tmp_path) as store:
+        labels = label_table([Label(None, FIRST + HOUR + t) for t in times])
+        status = store.join(labels, ["v:n"], "at").read_all()["n__status"].to_pylist()
+    assert status == ["OK", "STALE_BUDGET", "STALE_BUDGET", "OK"]
+
+
+def test_a_retracted_pane_is_in_no_window_from_its_tombstone_on(tmp_path: Path) -> None:
+    gone = Item(BY_HAND, Tombstone(FIRST + HOUR, FIRST + HOUR + 3 * HOUR), "live")  # hour 1, gone at 3 h
+    groups = [[hour(0, 0), hour(1, HOUR), hour(2, 2 * HOUR)], [gone], [hour(3, 4 * HOUR)]]
+    times = (2 * HOUR, 3 * HOUR - 1, 3 * HOUR, 4 * HOUR)
+    assert joined(tmp_path, groups, *times) == [(100, 111), (100, 111), (100, 101), (1000, 1100)]

@@ -4,7 +4,10 @@ import json
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
@@ -97,6 +100,112 @@ def test_the_centred_sum_moves_by_half_the_range_rounded_up(q_max: int, centre: 
     assert layout.basis.tolist() == [[1, -centre], [0, 1]]
     assert max(abs(q - centre) for q in range(q_max + 1)) == largest
     assert layout.groups[0].delta2_sq == 2 * (3 * largest) ** 2
+
+
+FEATURES = (Count("n"), ClientCount("c"), Mean("x", clip=(0, 11), resolution=1), Rate("r", where="x > 1"), Histogram("x", edges=[1, 2], weight=2))  # fmt: skip
+
+
+def test_a_laplace_view_splits_epsilon_as_a_gaussian_one_splits_rho() -> None:
+    pure = layout_of(_view(*FEATURES, privacy=Privacy(epsilon=1.0, mechanism="laplace")))
+    gauss = layout_of(_view(*FEATURES, privacy=Privacy(rho=1.0)))
+    assert [group.micro_epsilon for group in pure.groups] == [group.micro_rho for group in gauss.groups]
+    assert [group.micro_epsilon for group in pure.groups] == [
+        166_666,
+        166_666,
+        116_666,
+        49_999,
+        116_666,
+        49_999,
+        333_333,
+    ]
+    assert (pure.micro_epsilon, gauss.micro_epsilon) == (999_995, None)
+    assert [group.micro_epsilon for group in gauss.groups] == [0] * 7
+    assert (pure.basis == gauss.basis).all()
+
+
+def test_sensitivities_of_pure_dp_are_l1_norms_of_a_client_day() -> None:
+    layout = layout_of(_view(*FEATURES, privacy=Privacy(epsilon=1.0, mechanism="laplace")))
+    # Bounds(2, 3): 2 cells of 3 events; q_max = 11, so an event moves the centred sum by 6 at most
+    assert [group.delta1 for group in layout.groups] == [6, 2, 36, 6, 6, 6, 6]
+    for group in layout.groups:
+        assert group.scale == Fraction(group.delta1 * 10**6, group.micro_epsilon)
+
+
+@given(
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 6),
+    st.lists(st.lists(st.integers(0, 6), max_size=3), max_size=3),
+)
+def test_no_client_day_moves_a_group_by_more_than_its_sensitivities(
+    cells: int, events: int, q_max: int, day: list[list[int]]
+) -> None:
+    """A client-day is some cells of some events; each event has a value of 0 … q_max, 6 is null."""
+    features = (
+        Count("n"),
+        ClientCount("c"),
+        Mean("x", clip=(0, q_max), resolution=1),
+        Rate("r", where="x >= 2"),
+        Histogram("x", edges=[1, 3], nulls=True),
+    )
+    layout = layout_of(_view(*features, bounds=Bounds(cells, events)))
+    moved = []
+    for cell in day[:cells]:
+        values = [min(value, q_max) if value < 6 else None for value in cell[:events]]
+        if not values:
+            continue
+        known = [value for value in values if value is not None]
+        hist = [sum(v < 1 for v in known), sum(1 <= v < 3 for v in known), sum(v >= 3 for v in known)]
+        true = sum(v >= 2 for v in known)
+        raw = [len(values), 1, sum(known), len(known), true, len(known) - true, *hist, len(values) - len(known)]
+        moved.append(layout.basis @ np.array(raw))
+    day_moved = np.array(moved, dtype=np.int64).reshape(-1, layout.slots_per_key)
+    for group in layout.groups:
+        of_group = day_moved[:, list(group.slots)]  # cells are other keys or panes: other coordinates of what is opened
+        assert np.abs(of_group).sum() <= group.delta1
+        assert (of_group**2).sum() <= group.delta2_sq
+
+
+def test_the_sensitivities_are_reached() -> None:
+    layout = layout_of(_view(Mean("x", clip=(0, 7), resolution=1), Histogram("x", edges=[1])))
+    # 2 cells of 3 events of the value 7 (centre 3): 3·4 in each; all events in one slot of the histogram
+    cell = layout.basis @ np.array([21, 3, 0, 3])
+    assert cell.tolist() == [12, 3, 0, 3]
+    assert [(group.delta1, group.delta2_sq) for group in layout.groups] == [(24, 288), (6, 18), (6, 18)]
+
+
+def test_a_laplace_group_charges_half_its_epsilon_squared_rounded_up() -> None:
+    layout = layout_of(_view(*FEATURES, privacy=Privacy(epsilon=1.0, mechanism="laplace")))
+    for group in layout.groups:
+        assert 0 <= group.micro_rho - Fraction(group.micro_epsilon**2, 2 * 10**6) < 1
+    assert layout.micro_rho == sum(group.micro_rho for group in layout.groups)
+    assert layout.micro_rho < 500_000  # of the whole ε = 1 in one group it would be ½
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 1.5, 12.0, 0.001])
+def test_the_variance_of_laplace_noise_is_that_of_its_probabilities(epsilon: float) -> None:
+    layout = layout_of(_view(Count("n"), bounds=Bounds(6), privacy=Privacy(epsilon=epsilon, mechanism="laplace")))
+    (group,) = layout.groups
+    b = float(group.scale)
+    x = np.arange(-int(60 * b) - 5, int(60 * b) + 6)
+    p = np.exp(-np.abs(x) / b)
+    assert group.variance == pytest.approx(float((x**2 * p).sum() / p.sum()), rel=1e-9)
+    assert group.opened_variance == 2 * group.variance
+
+
+def test_the_variance_of_gaussian_noise_is_sigma_squared() -> None:
+    (group,) = layout_of(_view(Count("n"))).groups
+    assert group.variance == float(group.sigma_sq)
+    assert group.opened_variance == float(group.opened_sigma_sq)
+
+
+def test_sigma_is_asked_of_gaussian_groups_and_b_of_laplace_groups() -> None:
+    (gauss,) = layout_of(_view(Count("n"))).groups
+    (pure,) = layout_of(_view(Count("n"), privacy=Privacy(epsilon=1.0, mechanism="laplace"))).groups
+    with pytest.raises(TypeError):
+        _ = gauss.scale
+    with pytest.raises(TypeError):
+        _ = pure.sigma_sq
 
 
 def test_rho_is_never_overspent_and_rounding_loses_little() -> None:

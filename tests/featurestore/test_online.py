@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from featurestore.errors import StoreCorrupt
-from featurestore.online import OnlineMarker, RocksOnline
+from featurestore.online import OnlineMarker, RocksOnline, RowTimes
 from featurestore.packing import missing_rows, row_dtype, unpack
 
 from .making import a_view
@@ -18,13 +18,17 @@ def test_rows_and_marker_come_back_while_the_writer_is_open(tmp_path: Path) -> N
     rows = missing_rows(VIEW, 2)
     rows["values"] = np.arange(rows["values"].size).reshape(rows["values"].shape)
     writer = RocksOnline.open_writer(tmp_path / "online")
-    marker = OnlineMarker(seq=3, pane_end=-5, released_at=2**60)
+    marker = OnlineMarker(3, RowTimes(pane_end=-5, released_at=2**60))
     writer.put(7, [b"a", b"b\x00"], rows, marker)
     reader = RocksOnline.open_reader(tmp_path / "online")
     found = reader.get(7, [b"b\x00", b"zz", b"a"])
     assert found[1] is None
     assert reader.marker(7) == marker
     assert reader.marker(8) is None
+    writer.put(8, [], None, OnlineMarker(4, None))
+    later = RocksOnline.open_reader(tmp_path / "online")
+    assert later.marker(8) == OnlineMarker(4, None)
+    later.close()
     assert reader.get(8, [b"a"]) == [None]
     back = unpack(VIEW, [row for row in found if row is not None])
     assert back["values"].tolist() == rows["values"][::-1].tolist()

@@ -52,29 +52,52 @@ class Model:
 
     view: FeatureView
     panes: dict[int, Release | Void] = field(default_factory=dict)
+    """Those that make rows."""
+    spent: list[Void] = field(default_factory=list)
+    tombstones: dict[int, Void] = field(default_factory=dict)
+
+    def add(self, items: list[Release | Void]) -> None:
+        for item in items:
+            match item:
+                case Void(reason="BUDGET_SPENT"):
+                    self.spent.append(item)
+                case Void(reason="RETRACTED"):
+                    self.tombstones[item.pane_start] = item
+                case _:
+                    self.panes[item.pane_start] = item
 
     def inside(self, start: int, width: int) -> list[Release | Void]:
         first = start - (width - 1) * self.view.pane_us
         return [pane for at, pane in self.panes.items() if first <= at <= start]
 
     def issues(self) -> list[tuple[int, int]]:
-        """(pane start, time of issue): a row is issued anew when a pane of its largest window is released."""
+        """(pane start, time of issue): anew when a pane of a row's largest window is released or retracted."""
         largest = max((window.panes for window in self.view.trailing), default=1)
-        return [
-            (start, moment)
-            for start, own in self.panes.items()
-            for moment in {max(own.released_at, pane.released_at) for pane in self.inside(start, largest)}
-        ]
+        issues = set()
+        for start, own in self.panes.items():
+            for pane in self.inside(start, largest):
+                issues.add((start, max(own.released_at, pane.released_at)))
+                if pane.pane_start in self.tombstones:
+                    issues.add((start, max(own.released_at, self.tombstones[pane.pane_start].released_at)))
+        return sorted(issues)
+
+    def is_open(self, pane: Release | Void, moment: int) -> bool:
+        tombstone = self.tombstones.get(pane.pane_start)
+        is_gone = tombstone is not None and tombstone.released_at <= moment
+        return isinstance(pane, Release) and pane.released_at <= moment and not is_gone
+
+    def is_stale(self, start: int, moment: float = math.inf) -> bool:
+        return any(void.pane_start > start and void.released_at <= moment for void in self.spent)
 
     def row(self, start: int, moment: int, key: int) -> tuple[Row, dict[str, float]]:
         layout, own = layout_of(self.view), self.panes[start]
-        row = {f.name: _read(layout, f, *self._pane(own, key)) for f in self.view.features}
+        row = {f.name: _read(layout, f, *self._pane(own, moment, key)) for f in self.view.features}
         coverage = {}
         for window in self.view.trailing:
             panes = [
                 pane
                 for pane in self.inside(start, window.panes)
-                if isinstance(pane, Release) and pane.released_at <= moment
+                if isinstance(pane, Release) and self.is_open(pane, moment)
             ]
             coverage[window.name] = len(panes) / window.panes
             sums = [sum(int(pane.slots[key, j]) for pane in panes) for j in range(layout.slots_per_key)]
@@ -85,9 +108,9 @@ class Model:
                     row[f"{feature.name}_{window.name}"] = _read(layout, feature, sums, units, status)
         return row, coverage
 
-    def _pane(self, own: Release | Void, key: int) -> tuple[list[int], int, str]:
+    def _pane(self, own: Release | Void, moment: int, key: int) -> tuple[list[int], int, str]:
         layout, limit = layout_of(self.view), self.view.privacy.suppress_below
-        if isinstance(own, Void):
+        if isinstance(own, Void) or not self.is_open(own, moment):
             return [0] * layout.slots_per_key, 0, "VOID"
         sums = own.slots[key].tolist()
         clients = next((f for f in self.view.features if isinstance(f, ClientCount)), None)
@@ -127,6 +150,8 @@ def _read(layout: Layout, feature: Feature, sums: list[int], units: float, statu
                 value, se = (centred + n) / 2 / n if n else None, spread / 2
     if status == "OK" and n is not None and n < max(1, 3 * math.sqrt(n_var)):
         return None, None, n, "DROWNED"
+    if status == "OK" and n is not None and n < 20 * math.sqrt(n_var):
+        return value, se, n, "ROUGH_SE"
     return (value, se, n, status) if status == "OK" else (None, None, None, status)
 
 
@@ -164,6 +189,7 @@ def _publications(draw: random.Random, view: FeatureView) -> Iterator[tuple[int,
             draw.shuffle(starts)
     clocks: list[Clock] = draw.choice([["replay"], ["live"], ["replay", "live"]])  # type: ignore[arg-type]
     now, size = first, draw.choice([1, 3, len(starts)])
+    standing: list[Release] = []
     for at in range(0, len(starts), size):
         group = starts[at : at + size]
         now = max(now, max(group) + width) + draw.choice([0, 1, width // 2, 5 * width])
@@ -173,8 +199,15 @@ def _publications(draw: random.Random, view: FeatureView) -> Iterator[tuple[int,
             end = start + width
             times = (start, end, now if clock == "live" else end + view.release_delay_us, now, clock)
             slots = [[draw.randint(-5, 60) for _ in range(layout.slots_per_key)] for _ in range(layout.keys)]
-            is_void = draw.random() < 0.2
-            items.append(Void(terms, *times, "TOO_SMALL") if is_void else Release(terms, *times, np.array(slots)))
+            reason = draw.choices([None, "TOO_SMALL", "BUDGET_SPENT"], [8, 1, 2])[0]
+            items.append(Void(terms, *times, reason) if reason else Release(terms, *times, np.array(slots)))
+        standing += [item for item in items if isinstance(item, Release)]
+        while standing and draw.random() < 0.2:
+            gone = standing.pop(draw.randrange(len(standing)))
+            moment = max(now, gone.released_at) + draw.choice([0, 0, 1, 2 * width])
+            items.append(
+                Void(gone.manifest, gone.pane_start, gone.pane_end, moment, now, draw.choice(clocks), "RETRACTED")
+            )
         yield now, items
 
 
@@ -191,7 +224,7 @@ def test_history_get_and_join_equal_the_naive_model(seed: int, tmp_path: Path) -
             publisher.publish(items)
             if draw.random() < 0.2:
                 publisher.publish(items)
-            model.panes |= {item.pane_start: item for item in items}
+            model.add(items)
             if i in looks:  # beside the open writer
                 with Store.open(tmp_path, clock=lambda now=now: now) as store:
                     _look(store, model, draw, now)
@@ -209,17 +242,22 @@ def _look(store: Store, model: Model, draw: random.Random, now: int) -> None:
         assert tuple(stored[name] for name in view.entity.keys) == keys[key]
         assert (to_us(stored["pane_start"]), to_us(stored["released_at"])) == (start, latest[start])
         assert {window: stored[f"coverage_{window}"] for window in coverage} == coverage
-        _same(stored, row)
+        _same(stored, _stale(row) if start == max(latest) and model.is_stale(start) else row)
 
-    refs = [f"v:{name}" for name in row]
-    newest = max(latest)
-    expired = view.ttl_us is not None and now - (newest + view.pane_us) > view.ttl_us
+    refs = [f"v:{name}" for name in _names(view)]
+    missing = dict.fromkeys(_names(view), (None, None, None, "NOT_FOUND"))
+    newest = max(latest, default=None)
+    expired = newest is not None and view.ttl_us is not None and now - (newest + view.pane_us) > view.ttl_us
     given = {} if view.entity.constant else dict(zip(view.entity.keys, map(list, zip(*keys, strict=True)), strict=True))
     for key, got in enumerate(store.get(refs, given).to_pylist()):
+        if newest is None:
+            _same(got, missing)
+            continue
         row, _ = model.row(newest, latest[newest], key)
+        row = _stale(row) if model.is_stale(newest) else row
         _same(got, dict.fromkeys(row, (None, None, None, "OUTSIDE_MAX_AGE")) if expired else row)
 
-    edges = [moment for _, moment in issues]
+    edges = [moment for _, moment in issues] + [void.released_at for void in model.spent]
     if view.ttl_us is not None:
         edges += [start + view.pane_us + view.ttl_us for start in model.panes]
     times = [None, *(draw.choice(edges) + draw.choice([-1, 0, 0, 1, view.pane_us // 3]) for _ in range(40))]
@@ -233,11 +271,24 @@ def _look(store: Store, model: Model, draw: random.Random, now: int) -> None:
     ):
         seen = None if time is None or key < 0 else model.seen_at(time)
         if seen is None or time is None:
-            _same(got, dict.fromkeys(row, (None, None, None, "NOT_FOUND")))
+            _same(got, missing)
         elif view.ttl_us is not None and time - (seen[0] + view.pane_us) > view.ttl_us:
-            _same(got, dict.fromkeys(row, (None, None, None, "OUTSIDE_MAX_AGE")))
+            _same(got, dict.fromkeys(missing, (None, None, None, "OUTSIDE_MAX_AGE")))
         else:
-            _same(got, model.row(*seen, key)[0])
+            row = model.row(*seen, key)[0]
+            _same(got, _stale(row) if model.is_stale(seen[0], time) else row)
+
+
+def _names(view: FeatureView) -> list[str]:
+    windowed = [f"{f.name}_{w.name}" for w in view.trailing for f in view.features if not isinstance(f, ClientCount)]
+    return [*(feature.name for feature in view.features), *windowed]
+
+
+def _stale(row: Row) -> Row:
+    return {
+        name: (*rest, "STALE_BUDGET" if status in ("OK", "ROUGH_SE") else status)  # type: ignore[misc]
+        for name, (*rest, status) in row.items()
+    }
 
 
 def _same(got: dict[str, Any], row: Row) -> None:

@@ -6,9 +6,10 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 
+from featurestore import view_pb2 as pb
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
-from featurestore.errors import ViewMalformed
+from featurestore.errors import ExpressionRefused, ViewMalformed
 from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.wire import definition_hash, view_from_bytes, view_to_bytes
 from tests.strategies import Truth, views
@@ -39,6 +40,55 @@ def _view(**changes: object) -> FeatureView:
 def test_a_view_survives_its_bytes() -> None:
     data = view_to_bytes(_view())
     assert view_to_bytes(view_from_bytes(data)) == data
+
+
+def test_a_gaussian_view_has_the_hash_that_it_had_before_there_were_mechanisms() -> None:
+    assert definition_hash(_view()).hex() == "4e1305a4a9876ca62999ade2d91ff304181798c536abef97b1a22c17f625022c"
+
+
+def test_a_laplace_view_survives_its_bytes() -> None:
+    made = _view(privacy=Privacy(epsilon=0.29, mechanism="laplace", min_clients=20, suppress_below=5))
+    again = view_from_bytes(view_to_bytes(made))
+    assert again.privacy == made.privacy
+    assert (again.privacy.mechanism, again.privacy.micro_epsilon) == ("laplace", 290_000)
+    assert definition_hash(made) != definition_hash(_view())
+
+
+def test_a_price_in_epsilon_travels_as_the_rho_that_it_bought() -> None:
+    made = _view(privacy=Privacy(epsilon=1.0))
+    again = view_from_bytes(view_to_bytes(made))
+    assert again.privacy == made.privacy
+    assert again.privacy.epsilon is None
+    assert again.privacy.micro_rho == made.privacy.micro_rho
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mechanism": "gaussian"},  # the default is not written
+        {"mechanism": "cauchy"},
+        {"mechanism": "laplace"},  # with a price in ρ
+        {"mechanism": "laplace", "micro_rho": 0},
+        {"micro_epsilon": 1},  # two prices
+        {"micro_rho": 0, "micro_epsilon": 500_000},  # a Gaussian view travels with its ρ
+        {"micro_rho": 0},
+        {"delta": 0.5},
+    ],
+)
+def test_another_price_than_the_mechanisms_own_is_refused(change: dict[str, object]) -> None:
+    message = pb.FeatureView.FromString(view_to_bytes(_view()))
+    for name, value in change.items():
+        setattr(message, name, value)
+    with pytest.raises(ViewMalformed):
+        view_from_bytes(message.SerializeToString(deterministic=True))
+
+
+def test_a_refused_expression_is_the_cause_of_malformed_bytes() -> None:
+    message = pb.FeatureView.FromString(view_to_bytes(_view()))
+    message.features[4].rate.where = "x + 1 > 2"
+    with pytest.raises(ViewMalformed) as caught:
+        view_from_bytes(message.SerializeToString(deterministic=True))
+    assert isinstance(caught.value.__cause__, ExpressionRefused)
 
 
 @given(views())
@@ -73,6 +123,8 @@ def test_the_order_of_domain_and_tags_does_not_change_the_hash() -> None:
     [
         ({"privacy": Privacy(rho=0.29)}, {"privacy": Privacy(rho=Fraction(0.29))}),
         ({"privacy": Privacy(rho=0.3)}, {"privacy": Privacy(rho=Fraction(3, 10))}),
+        ({"privacy": Privacy(rho=0.3)}, {"privacy": Privacy(epsilon=0.3, mechanism="laplace")}),
+        ({"privacy": Privacy(epsilon=4.0)}, {"privacy": Privacy(epsilon=4.00000001)}),
         ({"min_coverage": 0.0}, {"min_coverage": -0.0}),
         ({"features": [Mean("x", clip=(0.0, 2))]}, {"features": [Mean("x", clip=(-0.0, 2.0))]}),
         ({"features": [Histogram("x", edges=[0, 1])]}, {"features": [Histogram("x", edges=[-0.0, 1.0])]}),

@@ -116,6 +116,41 @@ def test_a_quota_binds_one_view_only(ledger: Ledger) -> None:
     ledger.intend(plan_of(2, B), tight)
 
 
+def test_what_other_ledgers_spent_of_a_budget_is_not_left_here(ledger: Ledger) -> None:
+    shared = Budget(1_000_000, elsewhere={0: 500_001})
+    with pytest.raises(DayBudgetSpent) as refused:
+        ledger.check(plan_of(1, A), shared)
+    assert (refused.value.day, refused.value.have) == (0, 499_999)
+    ledger.intend(plan_of(1, A, days=(1,)), shared)
+    assert [ledger.state.left(day, shared) for day in (0, 1, 2)] == [499_999, 500_000, 1_000_000]
+
+
+def test_several_plans_are_charged_together_or_not_at_all(ledger: Ledger) -> None:
+    def charge(budget: Budget) -> None:
+        with ledger.transaction():
+            for plan in (plan_of(1, A), plan_of(2, B)):
+                ledger.intend_within(plan, budget)
+
+    with pytest.raises(DayBudgetSpent):
+        charge(HALF)
+    assert (ledger.state.spent, ledger.head.seq) == ({}, 0)
+    charge(ONE)
+    assert ledger.state.spent == {0: 1_000_000, 1: 1_000_000}
+
+
+def test_a_day_knows_the_plans_that_took_panes_of_it_in_the_order_of_their_charges(ledger: Ledger) -> None:
+    plans = [plan_of(number, A, days=days) for number, days in ((3, (0,)), (1, (1, 2)), (2, (3,)))]
+    for plan in plans:
+        ledger.intend(plan, ONE)
+    hourly = replace_pane(A, "1h")
+    assert [ledger.state.plans_of_day(definition(A), day) for day in (0, 2, 4)] == [
+        (plans[0].hash,),
+        (plans[1].hash,),
+        (),
+    ]
+    assert ledger.state.plans_of_day(definition(hourly), 0) == ()
+
+
 def test_another_definition_of_a_view_is_refused_on_a_day_of_the_first(ledger: Ledger) -> None:
     ledger.intend(plan_of(1, A), ONE)
     with pytest.raises(ViewOverlap, match="another definition was collected on 1970-01-02"):
@@ -294,14 +329,41 @@ def test_the_other_party_remembers(ledger: Ledger) -> None:
 
 def test_a_peer_that_goes_back_is_noticed(ledger: Ledger) -> None:
     seen = Head(5, bytes([1]) * 32)
-    ledger.see_peer("helper", seen)
-    ledger.see_peer("helper", seen)
+    assert ledger.see_peer("helper", seen, None) == seen
+    assert ledger.see_peer("helper", seen, None) == seen
     with again(ledger) as found:
         assert found.peer("helper") == seen
         for behind in (Head(4, bytes([1]) * 32), Head(5, bytes([2]) * 32)):
             with pytest.raises(LedgerBehind, match="the helper's ledger"):
-                found.see_peer("helper", behind)
-        found.see_peer("helper", Head(6, bytes(32)))
+                found.see_peer("helper", behind, seen)
+        assert found.see_peer("helper", Head(6, bytes(32)), seen) == Head(6, bytes(32))
+
+
+def test_a_peer_that_does_not_confirm_what_is_remembered_replaces_nothing(ledger: Ledger) -> None:
+    """A ledger that was rolled back and has grown again is longer: only its owner can tell that it lost an entry."""
+    seen, longer = Head(5, bytes([1]) * 32), Head(9, bytes([2]) * 32)
+    ledger.see_peer("helper", seen, None)
+    for confirmed in (None, Head(5, bytes([2]) * 32), longer):
+        assert ledger.see_peer("helper", longer, confirmed) == seen
+    assert ledger.peer("helper") == seen
+
+
+def test_a_head_covers_a_plan_from_its_end_on(ledger: Ledger) -> None:
+    one, other = plan_of(1, A), plan_of(2, A, days=(5,))
+    heads = [ledger.head]
+    for step in (
+        lambda: ledger.intend(one, ONE),
+        lambda: ledger.done(one.hash, bytes(32)),
+        lambda: ledger.intend(other, ONE),
+    ):
+        step()
+        heads.append(ledger.head)
+    assert [ledger.covers(head, one.hash) for head in (None, *heads)] == [False, False, False, True, True]
+    assert not ledger.covers(heads[-1], other.hash)
+    with again(ledger) as found:
+        assert found.covers(heads[2], one.hash)
+        with pytest.raises(LedgerBehind):
+            found.covers(Head(2, bytes(32)), one.hash)
 
 
 # the lines
@@ -315,7 +377,7 @@ intents = st.builds(
     ViewIntent, st.text(max_size=5), hashes, st.text(max_size=9), st.integers(0, 2**40), increasing, increasing
 )
 entries = st.one_of(
-    st.builds(Intended, times, hashes, st.lists(intents, max_size=3).map(tuple)),
+    st.builds(Intended, times, hashes, st.integers(0, 2**40), st.lists(intents, max_size=3).map(tuple)),
     st.builds(Done, times, hashes, hashes),
     st.builds(Refused, times, hashes, st.text("ABC_", max_size=9), st.none() | st.text(max_size=3), st.none() | times),
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from federation.errors import PartyInvalid, RosterExceeded, UnknownSite
-from federation.parties import Roster, RosterEntry, require_site_id
+from federation.parties import Roster, RosterEntry, default_participation, require_site_id
 
 from .wire import OTHER_SITE, ROSTER, SITE
 
@@ -47,3 +47,9 @@ def test_counts_run_across_batches_and_a_refused_batch_changes_nothing() -> None
         entry.count(taken, np.array([1, 3, 3], np.uint32))
     assert (raised.value.collection, raised.value.have, raised.value.most) == (3, 4, 3)
     assert taken.tolist() == [3, 0, 0, 2]
+
+
+def test_everybody_reports_by_default_where_each_site_is_one_client() -> None:
+    assert default_participation([1, 1, 1]) == "all"
+    assert default_participation([1, 2]) == "active"
+    assert default_participation([]) == "active"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crypto import field as field64
 from crypto.errors import FieldElementOutOfRange
 from crypto.noise import SeededNoise
 from crypto.sharing import LeaderShares, SparseRows
@@ -17,19 +18,30 @@ from featurestore.entities import Entity
 from featurestore.features import ClientCount, Count, Mean, Rate
 from federation.errors import DuplicateReport, NoiseRefused, ReportRefused
 from federation.plan import Plan, PlannedView
-from federation.protocol import Aggregating, Outcome, Reports, open_shares, run_collections, shard
+from federation.protocol import (
+    Aggregating,
+    Outcome,
+    Reports,
+    _require_range,
+    open_shares,
+    run_collections,
+    shard,
+)
 
 DAY = 86_400 * 10**6
 
 
-def view(name: str = "v", keys: int = 3) -> FeatureView:
+LAPLACE = Privacy(epsilon=2.0, mechanism="laplace", min_clients=2)
+
+
+def view(name: str = "v", keys: int = 3, privacy: Privacy | None = None) -> FeatureView:
     return FeatureView(
         name,
         entity=Entity("k", domain=range(keys)),
         features=[Count("n"), ClientCount("c"), Mean("x", clip=(0, 11), resolution=1), Rate("r", where="x > 1")],
         pane="1d",
         bounds=Bounds(2, 1),
-        privacy=Privacy(rho=0.5, min_clients=2),
+        privacy=privacy or Privacy(rho=0.5, min_clients=2),
     )
 
 
@@ -87,8 +99,9 @@ def test_how_reports_are_batched_and_ordered_does_not_matter() -> None:
     assert (whole.sums == split.sums).all()
 
 
-def test_noise_has_twice_the_variance_of_one_aggregator_in_every_group() -> None:
-    the_plan = plan(view(keys=400), panes=60, noise="full")
+@pytest.mark.parametrize("privacy", [Privacy(rho=0.5, min_clients=2), LAPLACE], ids=lambda of: of.mechanism)
+def test_noise_has_twice_the_variance_of_one_aggregator_in_every_group(privacy: Privacy) -> None:
+    the_plan = plan(view(keys=400, privacy=privacy), panes=60, noise="full")
     rng = np.random.default_rng(5)
     batch, sums = reports(the_plan, 0, rng, 600)
     sources = SeededNoise(7, "leader"), SeededNoise(7, "helper")
@@ -96,8 +109,11 @@ def test_noise_has_twice_the_variance_of_one_aggregator_in_every_group() -> None
     error = result.sums - mapped(result.planned, sums)[result.outcomes == Outcome.OPENED]
     for group in result.planned.layout.groups:
         of_group = error[:, :, list(group.slots)]
-        assert of_group.var() == pytest.approx(float(group.opened_sigma_sq), rel=0.05)
-        assert abs(of_group.mean()) < 5 * float(group.opened_sigma_sq / of_group.size) ** 0.5
+        assert of_group.var() == pytest.approx(group.opened_variance, rel=0.05)
+        assert abs(of_group.mean()) < 5 * (group.opened_variance / of_group.size) ** 0.5
+        # a sum of two normals has kurtosis 3, of two Laplacians 4.5
+        kurtosis = ((of_group - of_group.mean()) ** 4).mean() / of_group.var() ** 2
+        assert (kurtosis > 3.8) == (privacy.mechanism == "laplace")
 
 
 def test_one_aggregators_share_alone_tells_nothing() -> None:
@@ -206,23 +222,48 @@ def test_the_collector_refuses_aggregators_that_opened_different_panes() -> None
         open_shares(the_plan, mine, dataclasses.replace(other, outcomes=(np.ones(3, np.uint8),)))
 
 
-def test_each_noise_group_is_drawn_at_its_own_scale_by_each_aggregator() -> None:
-    asked: dict[str, list[Fraction]] = {"leader": [], "helper": []}
+def test_each_noise_group_is_drawn_at_its_own_scale_by_its_mechanism_by_each_aggregator() -> None:
+    asked: dict[str, list[tuple[str, Fraction]]] = {"leader": [], "helper": []}
 
     class Recording(SeededNoise):
         def discrete_gaussian(self, sigma_sq: Fraction, size: int) -> np.ndarray:
-            asked[self.role].append(sigma_sq)
+            asked[self.role].append(("gaussian", sigma_sq))
             return super().discrete_gaussian(sigma_sq, size)
+
+        def discrete_laplace(self, scale: Fraction, size: int) -> np.ndarray:
+            asked[self.role].append(("laplace", scale))
+            return super().discrete_laplace(scale, size)
 
         def __init__(self, role: str) -> None:
             super().__init__(1, role)
             self.role = role
 
-    the_plan = plan(noise="full")
-    batch, _ = reports(the_plan, 0, np.random.default_rng(1), 30)
-    run_collections(the_plan, [batch], random_bytes(1), Recording("leader"), Recording("helper"))
-    scales = [group.sigma_sq for group in the_plan.views[0].layout.groups]
+    the_plan = plan(view("v"), view("pure", privacy=LAPLACE), noise="full")
+    batches = [reports(the_plan, index, np.random.default_rng(1), 30)[0] for index in range(2)]
+    run_collections(the_plan, batches, random_bytes(1), Recording("leader"), Recording("helper"))
+    gauss, pure = (planned.layout.groups for planned in the_plan.views)
+    scales = [("gaussian", group.sigma_sq) for group in gauss] + [("laplace", group.scale) for group in pure]
     assert asked == {"leader": scales, "helper": scales}
+
+
+@pytest.mark.parametrize(
+    ("privacy", "reach"),
+    [
+        # Δ₂² = 1 and µρ = 1: σ² = 500,000, opened 10⁶: 16·(1,000 + 1). Δ₁ = 1 and µε = 1: b = 10⁶: 2·128·10⁶.
+        (Privacy(rho=Fraction(1, 10**6), min_clients=2), 16_016),
+        (Privacy(epsilon=Fraction(1, 10**6), mechanism="laplace", min_clients=2), 256_000_000),
+    ],
+    ids=["gaussian", "laplace"],
+)
+def test_sums_and_noise_together_stay_below_half_the_field(privacy: Privacy, reach: int) -> None:
+    one = FeatureView(
+        "v", entity=Entity("k", domain=[0]), features=[Count("n")], pane="1d", bounds=Bounds(1), privacy=privacy
+    )
+    layout = PlannedView(one, np.zeros(1, np.int64), 2).layout
+    most = field64.HALF - reach - 1  # clients with one event each: their sum and the noise just fit
+    _require_range(layout, most)
+    with pytest.raises(ReportRefused, match="half the field"):
+        _require_range(layout, most + 1)
 
 
 def test_secrets_are_redacted_in_repr() -> None:

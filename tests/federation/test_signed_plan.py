@@ -7,6 +7,8 @@ import pytest
 
 from crypto.errors import SignatureInvalid
 from crypto.signing import SigningKey
+from featurestore.errors import ExpressionRefused, ViewMalformed
+from featurestore.features import Rate
 from federation import plan_pb2 as pb
 from federation.errors import PlanInvalid, ReportTooLong
 from federation.plan import Plan, PlannedView, plan_from_bytes, plan_to_bytes
@@ -51,6 +53,18 @@ def test_keys_and_deadline_are_in_the_hash_that_binds_every_share() -> None:
     assert len(hashes) == 5
     for the_plan in (PLAN, plan(terms=None), plan(terms=dataclasses.replace(TERMS, deadline_us=0))):
         assert plan_from_bytes(plan_to_bytes(the_plan)).wire == the_plan.wire
+
+
+def test_a_view_with_a_refused_expression_is_told_from_other_plans_that_are_not_valid() -> None:
+    rate = Rate("r", where="x > 1")
+    odd = dataclasses.replace(PLAN.views[0], view=dataclasses.replace(PLAN.views[0].view, features=[rate]))
+    message = pb.Plan.FromString(plan_to_bytes(dataclasses.replace(PLAN, views=(odd,))))
+    message.views[0].view = message.views[0].view.replace(b"x > 1", b"f(x)>")
+    with pytest.raises(PlanInvalid) as caught:
+        verify_plan(signed(message.SerializeToString(deterministic=True)), PINNED)
+    malformed = caught.value.__cause__
+    assert isinstance(malformed, ViewMalformed)
+    assert isinstance(malformed.__cause__, ExpressionRefused)
 
 
 def signed(data: bytes, key: SigningKey = COORDINATOR.sign) -> bytes:

@@ -14,6 +14,7 @@ import pytest
 
 from covey.views_file import load_views
 from crypto.noise import SeededNoise
+from edge_client.compute import days_with_events
 from edge_client.errors import EventsError
 from edge_client.events import make_events as edge_events
 from edge_client.events import make_events as make_edge_events
@@ -21,8 +22,10 @@ from featurestore.definitions import FeatureView
 from featurestore.errors import BadReference
 from featurestore.store import Store
 from featurestore.times import DAY_US
+from federation.ledger_state import Budget
 from simulations import in_process
 from simulations.errors import RunRefused
+from simulations.panes import choose_panes
 from tests.covey.conftest import VIEWS, make_events
 from tests.pipeline import LATER, run_views
 
@@ -178,14 +181,14 @@ def test_a_day_of_which_some_panes_are_open_is_refused_by_name(views: Sequence[F
     """`test_repro`: its other panes were collected as if no client had used a cell of that day yet."""
     everywhere = next(view for view in views if view.name == "everywhere")
     events = edge_events(make_events(), "who", "at", "site")
-    days = in_process.days_with_events(everywhere, events)
+    days = days_with_events(everywhere, events)
     first, second, third = (day * DAY_US + np.arange(24) * everywhere.pane_us for day in days)
     opened = np.concatenate((first, second[:5]))
     with pytest.raises(RunRefused, match=r"view 'everywhere'.* 2020-05-02 are open"):
-        in_process.choose_panes(everywhere, events, opened, None, LATER)
-    only_third = in_process.choose_panes(everywhere, events, opened, (int(days[2]), int(days[2]) + 1), LATER)
+        choose_panes(everywhere, events, opened, None, LATER)
+    only_third = choose_panes(everywhere, events, opened, (int(days[2]), int(days[2]) + 1), LATER)
     assert np.array_equal(only_third.todo, third)
-    chosen = in_process.choose_panes(everywhere, events, np.concatenate((first, third)), None, LATER)
+    chosen = choose_panes(everywhere, events, np.concatenate((first, third)), None, LATER)
     assert np.array_equal(chosen.todo, second)
     assert np.array_equal(chosen.already_open, np.concatenate((first, third)))
 
@@ -245,6 +248,7 @@ def test_ctrl_c_while_noise_is_drawn_does_not_wait_for_the_rest(
             make_edge_events(make_events(), "who", "at", "site"),
             tmp_path,
             noise=pair,
+            budget=Budget(10**6),
             randomness=os.urandom,
             clock=lambda: LATER,
         )

@@ -213,7 +213,7 @@ def test_every_value_and_status_is_what_get_returns(tmp_path: Path) -> None:
         table = store.get([f"delays:{name}" for name in features], keys)
     names = [name for name in table.column_names if name not in keys and "delays__" not in name]
     got = read(server, [f"delays:{name}" for name in names], keys)
-    wire = {"OK": "PRESENT", "NOT_FOUND": "NOT_FOUND"}
+    wire = {"OK": "PRESENT", "ROUGH_SE": "PRESENT", "NOT_FOUND": "NOT_FOUND"}
     seen = set()
     for name in names:
         values, statuses, times = got[name]
@@ -230,7 +230,37 @@ def test_every_value_and_status_is_what_get_returns(tmp_path: Path) -> None:
         else:
             assert statuses == [wire.get(reason, "NULL_VALUE") for reason in reasons], name
         assert times == ["1970-01-01T09:00:00Z"] * 40 + [NEVER] * 4
-    assert seen == {"OK", "NOT_FOUND", "LOW_COVERAGE", "DROWNED", "SUPPRESSED"}
+    assert seen == {"OK", "ROUGH_SE", "NOT_FOUND", "LOW_COVERAGE", "DROWNED", "SUPPRESSED"}
+
+
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [("OK", "PRESENT"), ("ROUGH_SE", "PRESENT"), ("STALE_BUDGET", "PRESENT"), ("DROWNED", "NULL_VALUE"),
+     ("SUPPRESSED", "NULL_VALUE"), ("VOID", "NULL_VALUE"), ("LOW_COVERAGE", "NULL_VALUE")],
+)  # fmt: skip
+def test_each_status_of_a_row_has_its_word_and_a_value_if_it_is_present(tmp_path: Path, status: str, word: str) -> None:
+    rate, clients = Rate("late", where="delay >= 15"), ClientCount("planes")
+    privacy = Privacy(rho=0.5, min_clients=2, suppress_below=30 if status == "SUPPRESSED" else None)
+    view = a_view(features=[rate, clients], windows=["3h"], privacy=privacy)
+    value = {"DROWNED": 1, "ROUGH_SE": 60}.get(status, 10_000)
+    items: list[Any] = [a_release(view, 0, value, noise="discrete-gaussian")]
+    if status == "SUPPRESSED":
+        items[0].slots[:, 2] = 29
+    if status == "VOID":
+        items.append(a_void(view, HOUR))
+    if status == "STALE_BUDGET":
+        items.append(a_void(view, HOUR, "BUDGET_SPENT"))
+    with Publisher(tmp_path, lambda: 0) as publisher:
+        publisher.register(view)
+        publisher.publish(items)
+    name = "late_3h" if status == "LOW_COVERAGE" else "late"
+    asked = [name, f"{name}__se", f"{name}__n", f"{name}__status"]
+    got = read(server_of(tmp_path), [f"delays:{one}" for one in asked], {"dest": ["ATL", "LAX"]})
+    assert got[f"{name}__status"][:2] == ([status] * 2, ["PRESENT"] * 2)
+    for one in asked[:2]:
+        assert got[one][1] == [word] * 2
+        assert [value is not None for value in got[one][0]] == [word == "PRESENT"] * 2
+    assert got[asked[2]][1] == ["PRESENT" if status == "DROWNED" else word] * 2
 
 
 @pytest.mark.parametrize(("age", "old"), [(0, False), (2 * HOUR, False), (2 * HOUR + 1, True)])

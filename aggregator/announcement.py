@@ -1,0 +1,145 @@
+"""A plan on its way to the aggregators: panes of client-days whose budget is spent are left out, the rest is opened.
+
+Leader and helper count on their own and may refuse different days. A plan that one of them has opened and the other one
+has not charges nothing: a charge is made when a plan is closed.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from crypto.signing import SigningKey, VerifyKey
+from featurestore.times import DAY_US
+from federation.plan import Plan, PlannedView
+from federation.protocol import Randomness
+from federation.refusal_codes import RefusalCode
+from federation.signed_plan import sign_plan, verify_plan
+
+from .errors import Refused
+from .job import JobMalformed
+
+_PLAN_ID_BYTES: Final = 16
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """Panes of one view whose days have no budget left for it.
+
+    Attributes:
+        planned: the view with these panes only.
+        asked, signed: the plan that asked for them first, and its signed bytes: what their voids refer to.
+    """
+
+    planned: PlannedView
+    asked: Plan
+    signed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Announcement:
+    """What is left of a plan, opened at both aggregators.
+
+    Attributes:
+        plan: None if nothing is left of it.
+        signed: the plan's signed bytes, for the sites; empty where there is none.
+    """
+
+    plan: Plan | None
+    signed: bytes = field(repr=False)
+    left_out: tuple[LeftOut, ...] = ()
+
+    def save(self, path: Path) -> None:
+        """Rename a file into place, so that a coordinator that starts again goes on with this very plan."""
+        left = [
+            {"asked": _text(one.signed), "view": one.planned.view.name, "panes": one.planned.pane_starts.tolist()}
+            for one in self.left_out
+        ]
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(json.dumps({"plan": _text(self.signed), "left_out": left}), encoding="utf-8")
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path, coordinator: VerifyKey) -> Announcement:
+        """What was saved. Raises JobMalformed; and as `verify_plan`."""
+        try:
+            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            signed = base64.b64decode(data["plan"], validate=True)
+            plan = verify_plan(signed, coordinator) if signed else None
+            asked = [(base64.b64decode(one["asked"], validate=True), one) for one in data["left_out"]]
+            left = tuple(_left_out(plan_bytes, coordinator, one["view"], one["panes"]) for plan_bytes, one in asked)
+        except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+            raise JobMalformed(f"{path} is no announcement of a coordinator: {error!r}") from None
+        return cls(plan, signed, left)
+
+
+def announce(
+    plan: Plan,
+    coordinator: SigningKey,
+    open_plan: Callable[[bytes], object],
+    randomness: Randomness,
+    earlier: tuple[LeftOut, ...] = (),
+) -> Announcement:
+    """Run by the coordinator: open the plan at both aggregators, without the panes that no budget covers.
+
+    Each refusal names one view and day; what is left without it is another plan, with an id of its own.
+
+    Args:
+        open_plan: opens a signed plan at both.
+        earlier: what an announcement before this one has left out.
+
+    Raises:
+        Refused: for any other reason; or a refusal for what the plan does not ask for. Unreachable.
+    """
+    asked, signed = plan, sign_plan(plan, coordinator)
+    first = signed
+    left: dict[str, set[int]] = {}
+    rest: Plan | None = plan
+    while rest is not None:
+        try:
+            open_plan(signed)
+            break
+        except Refused as refused:
+            if refused.reason != RefusalCode.DAY_BUDGET_SPENT or "day" not in refused.numbers:
+                raise
+            view, day = refused.view, refused.numbers["day"]
+            if not any(one.view.name == view and (one.pane_starts // DAY_US == day).any() for one in rest.views):
+                raise
+        left.setdefault(view, set()).add(day)
+        rest = _without(rest, view, day, randomness)
+        signed = sign_plan(rest, coordinator) if rest is not None else b""
+    mine = tuple(
+        LeftOut(_of_days(one, sorted(left[one.view.name]), inside=True), asked, first)
+        for one in asked.views
+        if one.view.name in left
+    )
+    return Announcement(rest, signed, (*earlier, *mine))
+
+
+def _without(plan: Plan, view: str, day: int, randomness: Randomness) -> Plan | None:
+    """The plan without a view's panes of a UTC day; None if that is all of it."""
+    views = tuple(_of_days(one, [day], inside=False) if one.view.name == view else one for one in plan.views)
+    views = tuple(one for one in views if len(one.pane_starts))
+    return replace(plan, plan_id=randomness(_PLAN_ID_BYTES), views=views) if views else None
+
+
+def _of_days(planned: PlannedView, days: list[int], *, inside: bool) -> PlannedView:
+    """A planned view with only its panes of these UTC days, or only the others."""
+    of_days = np.isin(planned.pane_starts // DAY_US, days)
+    return replace(planned, pane_starts=planned.pane_starts[of_days if inside else ~of_days])
+
+
+def _left_out(signed: bytes, coordinator: VerifyKey, view: str, panes: list[int]) -> LeftOut:
+    asked = verify_plan(signed, coordinator)
+    planned = next(one for one in asked.views if one.view.name == view)
+    return LeftOut(replace(planned, pane_starts=np.array(panes, dtype=np.int64)), asked, signed)
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

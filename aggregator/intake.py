@@ -1,0 +1,255 @@
+"""The leader's intake: takes batches of sites, asks the helper, and counts only what both took.
+
+    Submit    check, open ──► {ids, batch} kept in one transaction ──► job to the helper ──► {sums, answer} in one
+              transaction. The helper down: the batch stays kept, and every later submit or collect asks again
+
+One thread at a time passes batches to the helper; checking and opening the next ones goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from crypto.noise import NoiseSource
+from crypto.signing import VerifyKey
+from federation.batch import SealedBatch, open_half
+from federation.keys import RoleKeys
+from federation.ledger import Ledger
+from federation.parties import MAX_CLIENTS, Roster, RosterEntry
+from federation.plan import Plan
+from federation.protocol import LeaderHalf
+
+from .errors import HelperRefused, HelperUnavailable, JobConflict, MessageMalformed, PlanUnknown, Refused, Unreachable
+from .helper_link import HelperLink, as_helpers
+from .messages import (
+    ANSWER_DOMAIN,
+    JOB_DOMAIN,
+    JOB_ID_BYTES,
+    Answer,
+    Job,
+    Signed,
+    Verdict,
+    job_digest,
+    sign,
+    verdicts_from,
+)
+from .opening import Opener
+from .party import Clock, Settings, take_of
+from .refusals import REASONS
+from .storage import Pending, Storage, StoredPlan
+
+log = logging.getLogger(__name__)
+
+_PLAN_UNKNOWN: Final = REASONS[PlanUnknown]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What became of a batch.
+
+    Attributes:
+        pending: kept; the helper has not answered yet. Then there are no verdicts.
+        verdicts: one byte of `Verdict` a report.
+    """
+
+    pending: bool
+    verdicts: bytes = field(repr=False)
+
+
+class Intake(Opener):
+    """The leader, as far as batches are concerned."""
+
+    role = "leader"
+    peer = "helper"
+
+    def __init__(
+        self,
+        keys: RoleKeys,
+        settings: Settings,
+        storage: Storage,
+        ledger: Ledger,
+        clock: Clock,
+        noise: NoiseSource,
+        helper: HelperLink,
+    ) -> None:
+        super().__init__(keys, settings, storage, ledger, clock, noise)
+        self._helper = helper
+        self._line = threading.Lock()
+        self._fresh: dict[bytes, tuple[SealedBatch, LeaderHalf]] = {}  # by digest, while under way: opened once only
+
+    def submit(self, data: bytes) -> Submitted:
+        """Take one batch of a site's, whole but for duplicate ids. A repeat gives the same answer.
+
+        Raises:
+            AlreadyCollected, AfterDeadline, PlanUnknown, JobConflict, and as `SealedBatch.from_bytes` and `open_half`:
+            nothing of it was kept. Refused: the helper takes none of it.
+        """
+        batch = SealedBatch.from_bytes(data)
+        header = batch.signed.header
+        stored, plan = self._opened(header.plan_hash)
+        job, digest = job_id_of(header.site, header.batch_id), batch.signed.digest
+        try:
+            if (
+                self._known_digest(stored.number, job) != digest
+            ):  # new; or a conflict, which is told once it is verified
+                self._require_open(plan.hash)
+                roster = self.settings.roster
+                half = open_half("leader", plan, self.keys.seal, roster, batch.half("leader"))
+                self._fresh[digest] = batch, half
+                self._keep(plan, job, batch, data)
+            if self.storage.pending_digest(stored.number, job) is not None:
+                with self._line:
+                    self._ask_all(None)
+        except (HelperUnavailable, HelperRefused) as error:
+            log.warning("batches are kept: %s", error)
+        finally:
+            self._fresh.pop(digest, None)
+        return self._submitted(stored.number, job)
+
+    # a batch
+
+    def _known_digest(self, number: int, job: bytes) -> bytes | None:
+        """The digest of a batch that is kept or answered."""
+        answered = self.storage.job(number, job)
+        return answered[0] if answered else self.storage.pending_digest(number, job)
+
+    def _keep(self, plan: Plan, job: bytes, batch: SealedBatch, data: bytes) -> None:
+        """Take the batch's new ids and keep it, on disk, until the helper answers."""
+        header, digest = batch.signed.header, batch.signed.digest
+        with self.storage.transaction():
+            number = self._require_open(plan.hash).number
+            if (known := self._known_digest(number, job)) is not None:
+                if known != digest:
+                    raise JobConflict(job)
+                return
+            verdicts = np.where(self.storage.known(number, header.report_ids), Verdict.DUPLICATE, Verdict.TAKEN)
+            taken = verdicts == Verdict.TAKEN
+            encoded = verdicts.astype(np.uint8).tobytes()
+            if not taken.any():  # nothing to ask the helper
+                self.storage.record(number, job, digest, Answer(plan.hash, job, digest, encoded).to_bytes())
+                return
+            collection = header.collection[taken]
+            before = self.storage.site_counts(number, header.site, collection, plan.offsets[-1])
+            entry = self.settings.roster[header.site]
+            touched, counts = entry.count(before, collection)
+            self.storage.set_site_counts(number, header.site, touched, counts)
+            self.storage.add_reports(number, collection, header.report_ids[taken])
+            self.storage.keep(Pending(number, job, digest, entry.key.data, encoded, data))
+
+    def _submitted(self, number: int, job: bytes) -> Submitted:
+        """What the storage says of a batch. Raises Refused."""
+        if (found := self.storage.job(number, job)) is None:
+            return Submitted(True, b"")
+        answer = Answer.from_bytes(found[1])
+        if answer.refusal is not None:
+            refusal = answer.refusal
+            raise Refused("helper", refusal.reason, refusal.text, refusal.numbers)
+        return Submitted(False, answer.verdicts)
+
+    # what is kept (holding the line)
+
+    def _ask_all(self, number: int | None) -> None:
+        """Ask the helper about all batches that wait (of one plan), oldest first.
+
+        Raises:
+            HelperUnavailable: at once. HelperRefused: after all others were asked.
+        """
+        refused: HelperRefused | None = None
+        for of, job in self.storage.pending_jobs(number):
+            pending = self.storage.pending(of, job)
+            if pending is None:
+                continue
+            try:
+                self._ask(pending)
+            except HelperRefused as error:
+                refused = refused or error
+        if refused is not None:
+            raise refused
+
+    def _ask(self, pending: Pending) -> None:
+        """Ask about one batch and commit what the helper says."""
+        stored, plan = self._opened(self.storage.hash_of(pending.plan))
+        batch, half = self._fresh.get(pending.digest) or self._reopen(plan, pending)
+        header = batch.signed.header
+        body = Job(plan.hash, pending.job, batch.half("helper").to_bytes(), pending.verdicts).to_bytes()
+        offered = verdicts_from(pending.verdicts, len(header)) == Verdict.TAKEN
+
+        reply = self._call(stored, self._helper.aggregate, sign(JOB_DOMAIN, body, self.keys.sign))
+        with as_helpers():
+            answer = Answer.from_bytes(Signed.from_bytes(reply).verify(ANSWER_DOMAIN, helper_of(plan)))
+            if (answer.plan_hash, answer.job_id, answer.job_digest) != (plan.hash, pending.job, job_digest(body)):
+                raise MessageMalformed("an answer to another job")
+            taken = np.zeros_like(offered)
+            if answer.refusal is None:
+                taken = verdicts_from(answer.verdicts, len(header)) == Verdict.TAKEN
+            if (taken & ~offered).any():
+                raise MessageMalformed("the helper took a report that was not offered")
+
+        self._settle(plan, pending, header.site, half, offered, taken, answer)
+
+    def _reopen(self, plan: Plan, pending: Pending) -> tuple[SealedBatch, LeaderHalf]:
+        """A kept batch, opened again. It was checked against the roster of its time."""
+        batch = SealedBatch.from_bytes(pending.batch)
+        roster = Roster([RosterEntry(batch.signed.header.site, VerifyKey(pending.site_key), MAX_CLIENTS)])
+        return batch, open_half("leader", plan, self.keys.seal, roster, batch.half("leader"))
+
+    def _settle(
+        self,
+        plan: Plan,
+        pending: Pending,
+        site: str,
+        half: LeaderHalf,
+        offered: npt.NDArray[np.bool_],
+        taken: npt.NDArray[np.bool_],
+        answer: Answer,
+    ) -> None:
+        """Commit exactly what the helper took, and give the other ids back."""
+        number = pending.plan
+        with self.storage.transaction():
+            if not self.storage.drop_pending(number, pending.job):
+                return
+            if taken.any():
+                self._add(number, plan, take_of(half, taken))
+            lost = offered & ~taken
+            if lost.any():
+                self.storage.drop_reports(number, half.report_ids[lost])
+                touched, reports = np.unique(half.collection[lost], return_counts=True)
+                before = self.storage.site_counts(number, site, touched, plan.offsets[-1])
+                self.storage.set_site_counts(number, site, touched, before[touched] - reports)
+            self.storage.record(number, pending.job, pending.digest, answer.to_bytes())
+
+    def _call(self, stored: StoredPlan, call: Callable[[bytes], _T], data: bytes) -> _T:
+        """Call the helper; pass the plan on first where it says that it does not know it."""
+        try:
+            try:
+                return call(data)
+            except Refused as refused:
+                if refused.reason != _PLAN_UNKNOWN:
+                    raise
+                self._helper.open_plan(stored.signed)
+                return call(data)
+        except Unreachable:
+            raise HelperUnavailable(len(self.storage.pending_jobs(stored.number))) from None
+        except Refused as refused:
+            raise HelperRefused(refused) from None
+
+
+def job_id_of(site: str, batch_id: bytes) -> bytes:
+    """16 bytes that name a site's batch in a plan; no site can take another's."""
+    return hashlib.sha256(b"covey-1 job id" + batch_id + site.encode("ascii")).digest()[:JOB_ID_BYTES]
+
+
+def helper_of(plan: Plan) -> VerifyKey:
+    """The key that the plan's helper signs with."""
+    if plan.wire is None:
+        raise PlanUnknown(plan.hash)
+    return plan.wire.helper.sign

@@ -1,0 +1,139 @@
+"""How an aggregator opens a plan: charge, close, noise, witness, send. The same steps at leader and helper.
+
+    charge    intent in the ledger, on disk, before the plan is closed       refused: nothing is closed
+    noise     drawn once ──► {noised shares, statements} in one transaction ──► `done` in the ledger, by their digest
+    witness   the other aggregator has told that it remembers a head of this ledger in which `done` stands
+    send      the stored bytes, and only those of a plan that is witnessed
+
+A crash between two steps is mended by doing them again. An older copy of the storage lies behind the ledger (StateBehindLedger),
+an older copy of both behind what the other aggregator remembers (LedgerBehind): neither draws noise a second time for
+shares that were sent. The noises of two openings could be averaged away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from crypto.sharing import Accumulator
+from federation.errors import AlreadyDone, LedgerBehind
+from federation.ledger_entries import Head
+from federation.plan import Plan
+from federation.protocol import Closed
+from federation.statement import digest_of
+
+from .errors import NotCommitted, PlanUnknown, StateBehindLedger
+from .messages import COLLECT_DOMAIN, Signed, Witness, commitment_from_bytes, plan_of
+from .party import Party
+from .sealed_share import SealedShare
+from .storage import StoredPlan
+
+
+class Opener(Party):
+    """An aggregator's side of an opening. Leader and helper call these steps in their order."""
+
+    def _asked_by_collector(self, data: bytes) -> tuple[StoredPlan, Plan]:
+        """The plan that a request to collect is about, signed by its collector."""
+        signed = Signed.from_bytes(data)
+        stored, plan = self._opened(plan_of(signed))
+        if plan.wire is None:  # not of a plan that was opened here
+            raise PlanUnknown(plan.hash)
+        signed.verify(COLLECT_DOMAIN, plan.wire.collector.sign)
+        return stored, plan
+
+    def _charge(self, plan: Plan) -> None:
+        """Charge the plan and take its panes, before it is closed; a repeat charges nothing.
+
+        Raises:
+            PlanInvalid, NoiseRefused, PlanTooLarge, StateBehindLedger, LedgerRefusal: nothing was charged.
+        """
+        self._require_terms(plan)
+        if self._opened(plan.hash)[0].state in ("open", "closed"):
+            self._require_never_opened(plan)
+        self.ledger.intend(plan, self.settings.budget)
+
+    def _noise(self, plan: Plan) -> None:
+        """Decide what may be opened, add noise, store the result, record it in the ledger: once. A repeat draws nothing.
+
+        Raises:
+            NotCommitted, NoiseRefused, Stopping; ReportRefused: a sum could pass half the field.
+            LedgerBehind, StateBehindLedger: the ledger or the storage is an older copy.
+        """
+        with self._noising:
+            stored, _ = self._opened(plan.hash)
+            if stored.state in ("open", "closed"):
+                self._require_never_opened(plan)
+                sealed = self._drawn(stored, plan)
+                with self.storage.transaction():
+                    self.storage.add_noised(stored.number, sealed)
+            digest = digest_of(share.statement for share in self.storage.noised(stored.number))
+            try:
+                self.ledger.done(plan.hash, digest)
+            except AlreadyDone:
+                raise StateBehindLedger(str(self.storage.path), plan.hash) from None
+
+    def _drawn(self, stored: StoredPlan, plan: Plan) -> list[SealedShare]:
+        """Fresh noise on this aggregator's sums, sealed and signed."""
+        if stored.own is None or stored.other is None or plan.wire is None:
+            raise NotCommitted(plan.hash)
+        self._require_terms(plan)
+        if plan.hash not in self.ledger.state.intended:
+            raise LedgerBehind(
+                str(self.ledger.path), f"it has not charged plan {plan.hash.hex()[:16]}…, which was closed"
+            )
+        own, other = (commitment_from_bytes(plan, data) for data in (stored.own, stored.other))
+        sums = tuple(
+            Accumulator.from_values(self.storage.sums(stored.number, collections, planned.layout.length))
+            for planned, collections in zip(plan.views, _collections(plan), strict=True)
+        )
+        shares = Closed(self.role, plan, sums, own).noise(other, self._noise_source(plan))
+        collector = plan.wire.collector.seal
+        return [SealedShare.make(plan, view, shares, own, collector, self.keys.sign) for view in range(len(plan.views))]
+
+    def _witness(self, plan: Plan, *, committed: bool, confirmed: Head | None) -> Witness:
+        """What this aggregator tells the other one of both ledgers."""
+        return Witness(plan.hash, committed, self.ledger.head, self.ledger.peer(self._peer_of(plan)), confirmed)
+
+    def _hear(self, plan: Plan, told: Witness) -> None:
+        """Check what the other aggregator tells of both ledgers, and remember its head.
+
+        Raises:
+            LedgerBehind: this ledger, or the other one, was rolled back or rewritten; it says which.
+        """
+        self.ledger.require_known(told.remembered)
+        self.ledger.see_peer(self._peer_of(plan), told.head, told.confirmed)
+
+    def _witnessed_by(self, plan: Plan, told: Witness) -> bool:
+        """Whether the other aggregator remembers this one's opening; from then on its shares may be sent."""
+        known = self.ledger.covers(told.remembered, plan.hash)
+        if known:
+            self.storage.set_witnessed(self._opened(plan.hash)[0].number)
+        return known
+
+    def _shares(self, plan: Plan) -> list[SealedShare]:
+        """The stored shares of a plan that is witnessed: always the same bytes.
+
+        Raises:
+            NotCommitted. LedgerBehind: the ledger does not hold what was opened.
+        """
+        stored, _ = self._opened(plan.hash)
+        if stored.state != "witnessed":
+            raise NotCommitted(plan.hash)
+        shares = self.storage.noised(stored.number)
+        if self.ledger.state.done.get(plan.hash) != digest_of(share.statement for share in shares):
+            raise LedgerBehind(str(self.ledger.path), f"it does not hold the opening of plan {plan.hash.hex()[:16]}…")
+        return shares
+
+    def _peer_of(self, plan: Plan) -> str:
+        """Under which name the other aggregator's head is remembered: new keys begin a new ledger."""
+        if plan.wire is None:
+            raise PlanUnknown(plan.hash)
+        return f"{self.peer} {plan.wire.keys_of(self.peer).sign.id.hex()}"
+
+
+def _collections(plan: Plan) -> Iterator[npt.NDArray[np.uint32]]:
+    """The collection indices of each view."""
+    for first, last in zip(plan.offsets, plan.offsets[1:], strict=False):
+        yield np.arange(first, last, dtype=np.uint32)

@@ -1,0 +1,78 @@
+"""What the collector publishes of a collection: signed items, the evidence they can be checked against, and a summary."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+from crypto.signing import SigningKey
+from featurestore.release import Clock, Release, Void
+from featurestore.rows import BUDGET_SPENT
+from federation.plan import Plan
+from federation.release_signing import sign_release
+
+from .announcement import Announcement
+from .collector import releases_of, voids_of
+from .coordinator import Collected
+
+NOISE_SOURCE: Final = "opendp, opendp"
+TRUST: Final = "one-honest-noiser"
+
+
+def items_of(
+    announced: Announcement, collected: Collected, collector: SigningKey, *, now: int, clock: Clock
+) -> Iterator[Release | Void]:
+    """Every pane that was asked for, signed: opened, void, or void because the budget of its day is spent.
+
+    Args:
+        now, clock: see `collector.releases_of`.
+    """
+    if announced.plan is not None:
+        yield from _opened_items(announced.plan, collected, collector, now, clock)
+    for left in collected.budget_spent:
+        voids = voids_of(
+            left.asked, left.planned, BUDGET_SPENT, now=now, clock=clock, noise_source=NOISE_SOURCE, trust=TRUST
+        )
+        yield from (sign_release(void, collector) for void in voids)
+
+
+def _opened_items(
+    plan: Plan, collected: Collected, collector: SigningKey, now: int, clock: Clock
+) -> Iterator[Release | Void]:
+    for opened, statements in zip(collected.opened, collected.statements, strict=True):
+        leader, helper = (hashlib.sha256(statement).hexdigest() for statement in statements)
+        items = releases_of(
+            plan,
+            opened,
+            now=now,
+            clock=clock,
+            noise_source=NOISE_SOURCE,
+            trust=TRUST,
+            commitments=(leader, helper),
+        )
+        yield from (sign_release(item, collector) for item in items)
+
+
+def evidence_of(announced: Announcement, collected: Collected) -> list[bytes]:
+    """The signed plans and statements, each once. Manifests name the statements by their SHA-256, and the plans by theirs."""
+    plans = [announced.signed, *(left.signed for left in collected.budget_spent)]
+    statements = [statement for both in collected.statements for statement in both]
+    return list(dict.fromkeys(blob for blob in (*plans, *statements) if blob))
+
+
+def summary_of(collected: Collected, items: list[Release | Void]) -> dict[str, Any]:
+    """The job's result, for people's programs: counts of panes by view, sites' answers, and panes without budget (µs)."""
+    views = {item.manifest.view: {"opened": 0, "void": 0} for item in items}
+    for item in items:
+        views[item.manifest.view]["opened" if isinstance(item, Release) else "void"] += 1
+    spent: dict[str, list[int]] = {}
+    for left in collected.budget_spent:
+        spent.setdefault(left.planned.view.name, []).extend(left.planned.pane_starts.tolist())
+    return {
+        "views": views,
+        "answers": collected.answers,
+        "batches": collected.batches,
+        "refused": collected.refused,
+        "budget_spent": {view: sorted(panes) for view, panes in spent.items()},
+    }

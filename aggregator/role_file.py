@@ -1,0 +1,111 @@
+"""A role's SQLite file: made on first use, refused where it is another program's, version's or role's."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal
+
+from federation.parties import Aggregator
+
+from .errors import StorageUnusable
+
+_APPLICATION: Final = 0x436F7665  # "Cove"
+_BUSY_S: Final = 30.0
+
+
+class RoleFile:
+    """One role's file. Threads may share it: statements and transactions take a lock.
+
+    Raises:
+        StorageUnusable: the file is something else, or the other role's.
+    """
+
+    synchronous: ClassVar[Literal["FULL", "OFF"]] = "FULL"
+    """OFF is for tests that crash the process and not the machine."""
+
+    schema: ClassVar[str]
+    version: ClassVar[int]
+
+    def __init__(self, path: Path, role: Aggregator) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        try:
+            path.touch(mode=0o600)  # it holds shares; SQLite gives its other files the same mode
+            self._connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise StorageUnusable(f"{path} cannot be opened: {error}") from None
+        try:
+            self._open(role)
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise StorageUnusable(f"{path} cannot be read as the storage of an aggregator: {error}") from None
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _open(self, role: Aggregator) -> None:
+        empty = not self.one("SELECT 1 FROM sqlite_master")
+        if not empty and self.one("PRAGMA application_id") != (_APPLICATION,):
+            raise StorageUnusable(f"{self.path} is no storage of an aggregator")
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={self.synchronous}",
+            "foreign_keys=ON",
+            "wal_autocheckpoint=4000",
+        ):
+            self._connection.execute(f"PRAGMA {pragma}")
+        with self.transaction():
+            if empty and not self.one("SELECT 1 FROM sqlite_master"):
+                for statement in self.schema.split(";"):
+                    self.run(statement)
+                self.run("INSERT INTO role VALUES (?)", role)
+                self.run(f"PRAGMA application_id={_APPLICATION}")
+                self.run(f"PRAGMA user_version={self.version}")
+            elif self.one("PRAGMA user_version") != (self.version,):
+                raise StorageUnusable(f"{self.path} was written by another version")
+        if (found := self.one("SELECT name FROM role")) != (role,):
+            raise StorageUnusable(f"{self.path} belongs to the {found[0] if found else 'nobody'}, not to the {role}")
+
+    def close(self) -> None:
+        """Close the file; what was committed stays."""
+        with self._lock:
+            self._connection.close()
+
+    # statements: everything goes through these three, which is where tests kill the process
+
+    def run(self, sql: str, *values: Any) -> int:
+        """One statement; the number of rows that it changed."""
+        with self._lock:
+            return self._connection.execute(sql, values).rowcount
+
+    def run_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """One statement for each of the rows."""
+        with self._lock:
+            self._connection.executemany(sql, rows)
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
+    def one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
+        """The first row of a query."""
+        found = self.rows(sql, *values)
+        return found[0] if found else None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of it on disk, or nothing. Not nested."""
+        with self._lock:
+            self.run("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.run("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.rollback()
+                raise

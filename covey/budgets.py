@@ -1,0 +1,51 @@
+"""What each ledger of a directory allows a client-day: covey.toml for the aggregators, policy.toml for its sites."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge_client.policy_file import load_policy
+from edge_client.site_config import rules_of
+from federation.keys import SITE_PREFIX
+from federation.ledger_state import Budget
+from federation.rho import micro_rho_of
+from simulations.run_ledger import LEDGERS
+
+from .errors import UsageError
+from .fleet import SITES
+from .init import POLICY
+from .ledger_view import owners_in
+from .project import DEFAULT_BUDGET, FILE, Project
+
+
+def budget_of_text(rho: str) -> Budget:
+    """A budget as people give it to a command. Raises UsageError."""
+    try:
+        return Budget(micro_rho_of(rho))
+    except ValueError as error:
+        raise UsageError(f"--budget: {error}") from None
+
+
+def budgets_of(directory: Path, rho: str | None = None) -> Mapping[str, Budget | None]:
+    """The budget of each owner of a ledger in a project or store directory; None where only the ledger itself says it.
+
+    Args:
+        rho: this budget for all of them, instead of those that the files say.
+
+    Raises:
+        UsageError, ConfigError: a file, or `rho`, that cannot be read.
+    """
+    owners = owners_in(directory / LEDGERS)
+    if rho is not None:
+        return dict.fromkeys(owners, budget_of_text(rho))
+    project = Project.load(directory).budget if (directory / FILE).is_file() else None
+    return {owner: _of_site(directory, owner) if owner.startswith(SITE_PREFIX) else project for owner in owners}
+
+
+def _of_site(directory: Path, owner: str) -> Budget:
+    """By the policy that the site's own configuration points to, else the directory's."""
+    config = directory / SITES / f"{owner.removeprefix(SITE_PREFIX)}.toml"
+    if config.is_file():
+        return rules_of(config)[0].budget
+    return load_policy(directory / POLICY).budget if (directory / POLICY).is_file() else DEFAULT_BUDGET

@@ -1,0 +1,122 @@
+"""`covey policy`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from covey.policy_check import DayCost, PolicyCheck
+    from edge_client.policy import Policy
+
+app = typer.Typer(help="What a site takes part in.", no_args_is_help=True)
+
+
+@app.command()
+def check(
+    plan: Annotated[
+        Path,
+        typer.Argument(metavar="PLAN", help="A signed plan: `covey start coordinator … --plan-only PLAN` makes one."),
+    ],
+    policy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The site's policy. Default: policy.toml here.")
+    ] = None,
+    site: Annotated[
+        Path | None, typer.Option(metavar="CONFIG", help="sites/ID.toml: that site's policy and ledger.")
+    ] = None,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The site's ledger, ledgers/site-ID.db. Default: nothing spent yet."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Show what a site would answer to a plan, what it costs, and what would be left of each day. Nothing is written.
+
+    Exit code: 0 the site would take part, 4 it would refuse.
+    """
+    from covey.errors import DONE, REFUSED, NotThere
+    from covey.policy_check import BROKEN, check_plan, ledger_state, to_json
+    from covey.running import wall_clock
+    from federation.errors import LedgerBroken
+    from federation.ledger_state import LedgerState
+
+    from .talk import data_console, talk_console
+
+    try:
+        signed = plan.read_bytes()
+    except FileNotFoundError:
+        raise NotThere(f"no plan {plan}") from None
+    rules, path = _rules(policy, site, ledger)
+    try:
+        state = LedgerState() if path is None else ledger_state(path, may_be_missing=site is not None)
+        found = check_plan(signed, rules, state, wall_clock())
+    except LedgerBroken as error:
+        talk_console().print(str(error), style="red")
+        found = BROKEN
+    if as_json:
+        typer.echo(json.dumps(to_json(found)))
+    else:
+        _print(found, rules, data_console())
+    return DONE if found.code is None else REFUSED
+
+
+def _rules(policy: Path | None, site: Path | None, ledger: Path | None) -> tuple[Policy, Path | None]:
+    """The policy, and where the ledger is."""
+    from covey.errors import UsageError
+    from covey.init import POLICY
+    from edge_client.policy_file import load_policy
+    from edge_client.site_config import rules_of
+
+    if site is not None:
+        if policy is not None or ledger is not None:
+            raise UsageError("--site names policy and ledger; give either it, or --policy and --ledger")
+        return rules_of(site)
+    return load_policy(policy or Path(POLICY)), ledger
+
+
+def _print(found: PolicyCheck, policy: Policy, out: Console) -> None:
+    from federation.rho import rho_text
+
+    from .talk import day_ranges, folding_table, pane_ranges
+
+    if found.code is None:
+        out.print("ACCEPT", style="green")
+    else:
+        about = "".join(
+            [f" {found.view}" if found.view else "", f", {day_ranges([found.day])}" if found.day is not None else ""]
+        )
+        out.print(f"{found.code}{':' if about else ''}{about}", style="yellow")
+        out.print(found.code.sentence)
+    if found.plan is None:
+        return
+    out.print(
+        f"plan {found.plan.hash.hex()[:16]}…: participation {found.plan.participation}, noise {found.plan.noise}"
+        + ("; charged before, it costs nothing more" if found.repeated else "")
+    )
+    table = folding_table("view", "panes", "number", "k", "rho a client-day")
+    for view in found.views:
+        panes = pane_ranges(view.panes)
+        table.add_row(view.view, panes, f"{len(view.panes):,}", str(view.min_clients), rho_text(view.micro_rho))
+    out.print(table)
+    if found.days:
+        table = folding_table("UTC days", "number", "spent before", "this plan", "left")
+        table.caption = f"of {rho_text(policy.max_micro_rho)} a client-day"
+        for days, cost in _alike(found.days):
+            left = rho_text(cost.left) if cost.left >= 0 else f"−{rho_text(-cost.left)}"
+            table.add_row(day_ranges(days), f"{len(days):,}", rho_text(cost.spent), rho_text(cost.plan), left)
+        out.print(table)
+
+
+def _alike(days: tuple[DayCost, ...]) -> Iterator[tuple[list[int], DayCost]]:
+    """Days that cost and leave the same, together."""
+    groups: dict[tuple[int, int, int], list[DayCost]] = {}
+    for cost in days:
+        groups.setdefault((cost.spent, cost.plan, cost.left), []).append(cost)
+    for alike in groups.values():
+        yield [cost.day for cost in alike], alike[0]

@@ -1,0 +1,233 @@
+"""`covey release`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from covey.verification import Verified
+    from featurestore.release import Release, Void
+
+app = typer.Typer(help="What was released: list, look at, verify and retract.", no_args_is_help=True)
+
+_STORE = typer.Option(
+    "--store", "--project", metavar="DIR", help="The store's, or project's, directory. Default: here."
+)
+_JSON = typer.Option("--json", help="Print JSON.")
+_ID = typer.Argument(metavar="ID", help="The release's id, or its first digits (6 at least).")
+
+
+@app.command("list")
+def list_(
+    store: Annotated[Path, _STORE] = Path(),
+    view: Annotated[str | None, typer.Option(help="Only this view's.")] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """List every published pane: opened, void with its reason, or retracted; one line each."""
+    from covey.releases import listed
+    from featurestore.store import Store
+
+    with Store.open(store) as opened:
+        rows = listed(opened, view)
+    if as_json:
+        typer.echo(json.dumps(rows, default=datetime.isoformat))
+    else:
+        _print_list(rows)
+
+
+@app.command()
+def show(
+    release: Annotated[str, _ID],
+    store: Annotated[Path, _STORE] = Path(),
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Show under which terms a pane was opened: noise, price, trust, what is outside the claim, hashes, signature."""
+    from covey.releases import find_id, to_json
+    from covey.verification import Pinned, Verifier
+    from featurestore.store import Store
+
+    from .release_terms import print_terms
+    from .talk import data_console
+
+    with Store.open(store) as opened:
+        release_id = find_id(opened, release)
+        item, tombstone = opened.release(release_id), opened.tombstone(release_id)
+        verified = Verifier(opened, Pinned.of(store)).verify(item.manifest.view, release_id)
+    if as_json:
+        key = None if verified.key is None else verified.key.hex()
+        typer.echo(json.dumps({**to_json(item, tombstone), "verified": key is not None, "key": key}))
+    else:
+        print_terms(item, tombstone, verified, data_console())
+
+
+@app.command()
+def verify(
+    release: Annotated[str | None, _ID] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every release of the store.")] = False,
+    view: Annotated[str | None, typer.Option(help="With --all: only this view's.")] = None,
+    store: Annotated[Path, _STORE] = Path(),
+    allow_unsigned: Annotated[
+        bool, typer.Option("--allow-unsigned", help="Accept releases of runs in one process, which nobody signed.")
+    ] = False,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Check signatures, and that the hashes of plan, view and both aggregators' statements fit.
+
+    Keys are those that the project's covey.toml pins; without one, those that the plan names.
+    """
+    from covey.errors import UsageError
+    from covey.releases import find_id, listed
+    from covey.verification import Pinned, require_all, verify_all
+    from featurestore.store import Store
+
+    from .talk import data_console, progress_bars, talk_console
+
+    if (release is not None) == every or (view is not None and not every):
+        raise UsageError("give the ID of a release, or --all (and --view)")
+    pinned = Pinned.of(store)
+    with Store.open(store) as opened:
+        rows = listed(opened, view)
+        if release is not None:
+            wanted = find_id(opened, release).hex()
+            rows = [row for row in rows if row["release_id"] == wanted]
+        chosen = [(row["view"], bytes.fromhex(row["release_id"])) for row in rows]
+        if every:
+            with progress_bars(talk_console()) as bars:
+                found = verify_all(
+                    opened, pinned, chosen, lambda done, total: bars(view or "all views", "verify", done, total)
+                )
+        else:
+            found = verify_all(opened, pinned, chosen)
+    if as_json:
+        typer.echo(json.dumps({"keys": pinned.whose, "releases": [_verified_to_json(one) for one in found]}))
+    else:
+        _print_verified(found, pinned.whose, data_console(), one_by_one=not every)
+    require_all(found, allow_unsigned=allow_unsigned)
+
+
+@app.command()
+def retract(
+    release: Annotated[str, _ID],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is published with the tombstone.")],
+    store: Annotated[Path, _STORE] = Path(),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Annotated[bool, _JSON] = False,
+) -> int:
+    """Retract a release: a tombstone, signed by the collector, from which on the pane counts as not opened."""
+    import click
+
+    from covey.errors import DONE, FAILURE
+    from covey.releases import find_id, state_of, to_json
+    from covey.releases import retract as publish_tombstone
+    from covey.running import wall_clock
+    from featurestore.store import Store
+
+    from .talk import talk_console
+
+    talk = talk_console()
+    with Store.open(store) as opened:
+        release_id = find_id(opened, release)
+        item = opened.release(release_id)
+        talk.print(f"{_name(item)}: {state_of(item, opened.tombstone(release_id))}", soft_wrap=True)
+    try:
+        agreed = yes or typer.confirm(
+            "Retract it? It cannot be undone, and its pane is never collected again", err=True
+        )
+    except click.exceptions.Abort:  # nobody there to ask
+        agreed = False
+    if not agreed:
+        talk.print("nothing was retracted (--yes does not ask)", style="yellow")
+        return FAILURE
+    tombstone = publish_tombstone(store, release_id, reason, wall_clock)
+    if as_json:
+        typer.echo(json.dumps(to_json(item, tombstone)))
+    signed = "signed by the collector" if tombstone.signature else "unsigned, as all of a run in one process is"
+    talk.print(f"retracted at {_when(tombstone.released_at)}; the tombstone is {signed}", soft_wrap=True)
+    talk.print(
+        "from now on its pane is VOID, and the windows that hold it were issued again without it; joins at earlier times give "
+        "what they gave before. What it has cost stays spent",
+        soft_wrap=True,
+    )
+    return DONE
+
+
+def _verified_to_json(one: Verified) -> dict[str, Any]:
+    state = "unsigned" if one.unsigned else "failed" if one.failed else "verified"
+    return {
+        "release_id": one.release_id.hex(), "view": one.view, "state": state, "check": one.failed, "why": one.why or None,
+    }  # fmt: skip
+
+
+def _print_verified(found: Sequence[Verified], keys: str, out: Console, *, one_by_one: bool) -> None:
+    from covey.verification import UNSIGNED
+
+    if one_by_one:
+        (one,) = found
+        out.print(f"release {one.release_id.hex()} of {one.view}", style="bold")
+        if one.unsigned:
+            out.print(UNSIGNED, style="yellow")
+        else:
+            _print_checks(one, out)
+    else:
+        failed, unsigned = sum(one.failed is not None for one in found), sum(one.unsigned for one in found)
+        out.print(f"{len(found) - failed - unsigned:,} verified, {failed:,} failed, {unsigned:,} unsigned")
+        for one in (one for one in found if one.failed):
+            out.print(f"{one.release_id.hex()}  {one.view}  {one.failed}: {one.why}", style="red", soft_wrap=True)
+        if unsigned:
+            out.print(UNSIGNED, style="yellow")
+    if not all(one.unsigned for one in found):
+        out.print(f"keys: {keys}")
+
+
+def _print_checks(one: Verified, out: Console) -> None:
+    from rich.table import Table
+
+    from covey.verification import CHECKS
+
+    grid = Table.grid(padding=(0, 2))
+    for check, meaning in CHECKS.items():
+        if check == one.failed:
+            grid.add_row("failed", check, one.why, style="red")
+            break
+        grid.add_row("ok", check, meaning)
+    out.print(grid)
+
+
+def _print_list(rows: list[dict[str, Any]]) -> None:
+    """Aligned columns, never folded: there may be thousands of lines."""
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {
+        "id": lambda row: row["release_id"][:12],
+        "view": lambda row: row["view"],
+        "pane": lambda row: f"{row['pane_start']:%Y-%m-%dT%H:%MZ}",
+        "state": _state,
+        "released": lambda row: f"{row['released_at']:%Y-%m-%dT%H:%MZ}",
+        "noise": lambda row: row["noise"],
+        "rho": lambda row: f"{row['micro_rho'] / 1e6:g}",
+        "plan": lambda row: row["plan_hash"][:8],
+    }
+    lines = [list(columns), *([cell(row) for cell in columns.values()] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    for line in lines:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _state(row: dict[str, Any]) -> str:
+    return row["state"] if row["state"] == "opened" else f"{row['state']}: {row['reason']}".replace("RETRACTED: ", "")
+
+
+def _name(item: Release | Void) -> str:
+    return f"{item.manifest.view}, pane of {_when(item.pane_start)}"
+
+
+def _when(at_us: int) -> str:
+    from covey.ledger_view import moment_of
+
+    return moment_of(at_us)

@@ -1,0 +1,112 @@
+"""The terms under which a pane was opened, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from covey.ledger_view import moment_of
+from covey.releases import epsilon_of_day, state_of
+from covey.verification import UNSIGNED, Verified
+
+from .talk import folding_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from featurestore.release import Manifest, Release, Void
+
+
+_TRUST: Final = {
+    "one-honest-noiser": "the claim holds if leader or helper is honest: each has added the whole noise",
+    "in-process": "one process played every role and saw every event; the claim holds for what it published",
+}
+_PROTECTION: Final = {"shares": "each report went out in two additive shares, which tell nothing one by one"}
+_VALIDITY: Final = {"none": "no proof bounds what a dishonest client reports"}
+_OUTSIDE: Final = {
+    "activity": "how many clients of a site had events in the pane is seen by coordinator, leader and helper"
+}
+
+
+def print_terms(item: Release | Void, tombstone: Void | None, verified: Verified, out: Console) -> None:
+    """A release's manifest in words and numbers, with its state, hashes and signature."""
+    manifest = item.manifest
+    out.print(f"release {item.release_id.hex()}", style="bold")
+    facts = [
+        ("pane", f"{manifest.view}, {moment_of(item.pane_start)} … {moment_of(item.pane_end)}"),
+        ("state", state_of(item, tombstone)),
+        ("released", f"{moment_of(item.released_at)}, published {moment_of(item.published_at)}, clock {item.clock}"),
+        *([("retracted", moment_of(tombstone.released_at))] if tombstone else []),
+        ("mechanism", _mechanism(manifest)),
+        ("price", _price(manifest)),
+        ("trust", f"{manifest.trust}: {_TRUST.get(manifest.trust, 'unknown to this version')}"),
+        ("protection", f"{manifest.protection}: {_PROTECTION.get(manifest.protection, 'unknown to this version')}"),
+        ("validity", f"{manifest.validity}: {_VALIDITY.get(manifest.validity, 'unknown to this version')}"),
+        ("k", f"{manifest.min_clients} reports at least, participation {manifest.participation}"),
+        ("outside claim", _outside(manifest)),
+        ("view", f"{manifest.view} version {manifest.view_version}, definition {manifest.definition_hash}"),
+        ("plan", manifest.plan_hash),
+        *((f"{role} said", digest or "nothing: one process") for role, digest in _commitments(manifest)),
+        ("content", item.content_hash.hex()),
+        ("signature", item.signature.hex() or "none"),
+        ("signed by", _signed_by(verified)),
+    ]
+    _print_facts(facts, out)
+    _print_groups(manifest, out)
+
+
+def _signed_by(verified: Verified) -> str:
+    if verified.key is not None:
+        return f"the collector's key {verified.key.hex()}; `covey release verify` passes"
+    return UNSIGNED if verified.unsigned else f"not verified, {verified.failed}: {verified.why}"
+
+
+def _mechanism(manifest: Manifest) -> str:
+    if manifest.noise == "none":
+        return "no noise: an exact sum, for tests and labs"
+    noisers = f"{manifest.noisers} noises of the full scale ({manifest.noise_source})"
+    factor = f"√{manifest.noisers} = {manifest.noise_factor:.3g}"
+    return f"{manifest.noise}, {noisers}; together their error is {factor} times that of one"
+
+
+def _price(manifest: Manifest) -> str:
+    told = epsilon_of_day(manifest)
+    rho = f"ρ = {manifest.micro_rho / 1e6:g} of a client-day, whatever the number of its panes"
+    if told is None:
+        return f"{rho}, as charged; without noise nothing is protected"
+    return f"{rho}; ε = {told:.3g}" + (f" at δ = {manifest.delta:g}" if manifest.micro_epsilon is None else ", pure")
+
+
+def _outside(manifest: Manifest) -> str:
+    said = (f"{name}: {_OUTSIDE.get(name, 'unknown to this version')}" for name in manifest.outside_claim)
+    return "; ".join(said) or "nothing"
+
+
+def _commitments(manifest: Manifest) -> tuple[tuple[str, str], ...]:
+    return tuple(zip(("leader", "helper"), manifest.commitments, strict=True))
+
+
+def _print_facts(facts: list[tuple[str, str]], out: Console) -> None:
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column()
+    grid.add_column(overflow="fold")
+    for name, fact in facts:
+        grid.add_row(name, fact)
+    out.print(grid)
+
+
+def _print_groups(manifest: Manifest, out: Console) -> None:
+    table = folding_table("noise group", "Δ₁", "Δ₂", "ρ", "σ or b of one", "se opened")
+    for group in manifest.groups:
+        letter = "σ" if group.mechanism == "gaussian" else "b"
+        table.add_row(
+            f"{group.feature}: {group.kind.replace('_', ' ')}",
+            f"{group.delta1:,}",
+            f"{group.delta2_sq**0.5:.4g}",
+            f"{group.micro_rho / 1e6:g}",
+            f"{letter} = {group.scale:.4g}",
+            f"{group.standard_error:.4g}",
+        )
+    out.print(table)
+    out.print("Δ: sensitivity of a client-day; σ or b: of one aggregator's noise; se: of both together")

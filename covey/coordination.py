@@ -1,0 +1,222 @@
+"""The coordinator of one collection over a running SuperLink: plan, keep, announce, wait, open, publish, forget.
+
+The ServerApp runs in Flower's SuperLink, on this machine: it reads the job file and renames its result into place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from aggregator.job import Job
+from featurestore.definitions import FeatureView
+from featurestore.errors import NotFoundError
+from featurestore.publish import Publisher
+from featurestore.store import Store
+from featurestore.times import DAY_US
+from federation.keys import load_keys
+from federation.parties import Participation, default_participation
+from federation.plan import Noise, Plan, PlannedView, WireTerms, plan_from_bytes, plan_to_bytes
+from federation.signed_plan import sign_plan
+from simulations.in_process import Progress
+
+from .errors import CollectionFailed, UsageError
+from .processes import Processes, script
+from .project import KEYS, Project
+from .unfinished import Unfinished
+from .wire import flower_environment
+
+SUPERLINK: Final = "127.0.0.1:8000"
+LEADER: Final = "127.0.0.1:7301"
+HELPER: Final = "127.0.0.1:7302"
+NOTHING_TO_DO: Final[dict[str, Any]] = {"views": {}, "answers": {}, "batches": 0, "refused": {}, "budget_spent": {}}
+"""The result where every pane is published already."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the others listen, `host:port`; None: where the unfinished plan found them, or the default ports here."""
+
+    superlink: str | None = None
+    leader: str | None = None
+    helper: str | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be collected.
+
+    Attributes:
+        days: whole UTC days since the epoch, [from, to).
+        participation: None: `all` if every enrolled site has one client at most, else `active`.
+        seconds: how long the sites have to answer; the aggregators take reports for twice that time.
+    """
+
+    views: Sequence[FeatureView]
+    days: tuple[int, int]
+    noise: Noise = "full"
+    participation: Participation | None = None
+    seconds: float = 300.0
+
+
+def make_plan(directory: Path, wanted: Wanted, clock: Callable[[], int]) -> Plan | None:
+    """The plan for all panes that are not published yet; None if there is none left.
+
+    Raises:
+        UsageError: a day that is not over. ProjectMissing.
+    """
+    project = Project.load(directory)
+    now = clock()
+    planned = [PlannedView(view, _panes(directory, view, wanted.days, now), view.privacy.min_clients)
+               for view in wanted.views]  # fmt: skip
+    planned = [one for one in planned if len(one.pane_starts)]
+    if not planned:
+        return None
+    deadline_us = now + int(2 * wanted.seconds * 1e6)
+    return Plan(
+        os.urandom(16),
+        tuple(planned),
+        wanted.noise,
+        participation=wanted.participation
+        or default_participation([one.max_clients for one in project.roster.entries]),
+        wire=WireTerms(project.leader, project.helper, project.collector, deadline_us),
+    )
+
+
+def write_plan(directory: Path, wanted: Wanted, path: Path, clock: Callable[[], int]) -> Plan | None:
+    """Sign a plan and write it, for people to look at; nothing is announced, registered or kept.
+
+    Raises:
+        KeyFileMissing: the coordinator's. And as `make_plan`.
+    """
+    plan = make_plan(directory, wanted, clock)
+    keys = load_keys(directory / KEYS, "coordinator")
+    if plan is not None:
+        path.write_bytes(sign_plan(plan, keys.sign))
+    return plan
+
+
+def run_coordinator(
+    directory: Path, wanted: Wanted, addresses: Addresses, clock: Callable[[], int], progress: Progress
+) -> dict[str, Any]:
+    """Run one collection; returns its result.
+
+    Raises:
+        UsageError: an unfinished plan is there, or a day is not over. KeyFileMissing.
+        CollectionFailed: by name; the plan is kept, and `resume_coordinator` continues it.
+    """
+    project, unfinished = Project.load(directory), Unfinished(directory)
+    for role in ("coordinator", "collector"):
+        load_keys(directory / KEYS, role)
+    with unfinished.at_work():
+        unfinished.require_none()
+        plan = make_plan(directory, wanted, clock)
+        if plan is None:
+            return NOTHING_TO_DO
+        with Publisher(directory, clock) as publisher:
+            for view in wanted.views:
+                publisher.register(view)
+        job = Job(
+            plan_to_bytes(plan), directory / KEYS, addresses.leader or LEADER, addresses.helper or HELPER, directory,
+            len(project.roster.entries), wanted.seconds, Path(), Path(),
+        )  # fmt: skip
+        superlink = addresses.superlink or SUPERLINK
+        return _carry_out(unfinished, unfinished.begin(job, superlink), superlink, clock, progress)
+
+
+def resume_coordinator(
+    directory: Path, addresses: Addresses, clock: Callable[[], int], progress: Progress
+) -> dict[str, Any]:
+    """Continue the unfinished plan of a project; returns its result. What was accepted is kept and counts once.
+
+    Raises:
+        UsageError: there is none. CollectionFailed: by name; the plan is kept.
+    """
+    unfinished = Unfinished(directory)
+    with unfinished.at_work():
+        job, superlink = unfinished.load()
+        job = replace(job, leader=addresses.leader or job.leader, helper=addresses.helper or job.helper)
+        superlink = addresses.superlink or superlink
+        unfinished.save(job, superlink)
+        return _carry_out(unfinished, job, superlink, clock, progress)
+
+
+def still_to_do(job: Job, now_us: int) -> Job:
+    """The job as it can be done now: the sites have until the deadline at most, and are not asked any more after it.
+
+    What they have reported by then is collected all the same: the aggregators hold it.
+    """
+    wire = plan_from_bytes(job.plan).wire
+    left = 0.0 if wire is None else (wire.deadline_us - now_us) / 1e6
+    return replace(job, sites=job.sites if left > 0 else 0, seconds=max(0.0, min(job.seconds, left)))
+
+
+def _carry_out(
+    unfinished: Unfinished, job: Job, superlink: str, clock: Callable[[], int], progress: Progress
+) -> dict[str, Any]:
+    if not job.result.is_file():  # it may have come to its end after somebody stopped waiting for it
+        unfinished.clear(job.failure.name, job.progress.name, "flower", "app")
+        _run(unfinished.folder, still_to_do(job, clock()), superlink, progress)
+    result: dict[str, Any] = json.loads(job.result.read_text(encoding="utf-8"))
+    unfinished.finish()
+    return result
+
+
+def _run(folder: Path, job: Job, superlink: str, progress: Progress) -> None:
+    """Hand the job to the SuperLink and wait until its result is there."""
+    home, app, now = folder / "flower", folder / "app", folder / "now.json"
+    home.mkdir()
+    link = f'[superlink]\ndefault = "there"\n\n[superlink.there]\naddress = "{superlink}"\ninsecure = true\n'
+    (home / "config.toml").write_text(link, encoding="utf-8")
+    shutil.copytree(str(files("covey") / "flower_app"), app)
+    job.save(now)
+    config = folder / "run.toml"
+    config.write_text(f"job = {json.dumps(str(now.absolute()), ensure_ascii=False)}\n", encoding="utf-8")
+    command = [script("flwr"), "run", str(app), "there", "--stream", "--run-config", str(config)]
+    with Processes(folder / "logs") as processes:
+        processes.start("coordinator", command, {**flower_environment(), "FLWR_HOME": str(home)})
+        progress("all views", "sites", 0, job.sites)
+        while not job.result.is_file():
+            if job.failure.is_file():
+                raise CollectionFailed(_with_mend(job.failure.read_text(encoding="utf-8")))
+            if processes.exit_status("coordinator") is not None and not job.result.is_file():
+                raise CollectionFailed(
+                    _with_mend(f"the coordinator ended without a result: {processes.last_line('coordinator')}")
+                )
+            progress("all views", "sites", min(_answered(job), job.sites), job.sites)
+            time.sleep(0.1)
+
+
+def _answered(job: Job) -> int:
+    return len(job.progress.read_text(encoding="utf-8").splitlines()) if job.progress.is_file() else 0
+
+
+def _with_mend(why: str) -> str:
+    return f"{why}; the plan is kept: --resume continues it"
+
+
+def _panes(directory: Path, view: FeatureView, days: tuple[int, int], now: int) -> npt.NDArray[np.int64]:
+    """int64[C], the panes (µs) of these days that are not published yet."""
+    first, last = (day * DAY_US for day in days)
+    if last + view.release_delay_us > now:
+        raise UsageError(f"view {view.name!r}: the last day is not over, or its releases are not due yet")
+    return np.setdiff1d(np.arange(first, last, view.pane_us), _published(directory, view))
+
+
+def _published(directory: Path, view: FeatureView) -> npt.NDArray[np.int64]:
+    try:
+        with Store.open(directory) as store:
+            starts = store.releases(view.name)["pane_start"].cast("int64").to_numpy()
+    except NotFoundError:  # no store yet, or no view of this name in it
+        return np.empty(0, np.int64)
+    return np.asarray(starts, dtype=np.int64)

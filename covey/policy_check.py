@@ -1,0 +1,151 @@
+"""What a site would answer to a plan, and what the plan would cost its days. Looks only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from crypto.errors import CryptoError
+from edge_client.policy import Accept, Policy, decide
+from featurestore.times import DAY_US, from_us
+from federation.errors import FederationError, LedgerRefusal
+from federation.ledger_snapshot import read_ledger
+from federation.ledger_state import Budget, LedgerState
+from federation.plan import Plan
+from federation.refusal_codes import RefusalCode
+from federation.signed_plan import verify_plan
+
+from .errors import NotThere
+
+NO_LIMIT: Final = 2**62
+
+
+@dataclass(frozen=True)
+class ViewAsked:
+    """One view of a plan, as far as a site's owner cares.
+
+    Attributes:
+        panes: pane starts, µs since the epoch.
+        micro_rho: what one client-day costs.
+    """
+
+    view: str
+    panes: tuple[int, ...]
+    min_clients: int
+    micro_rho: int
+
+
+@dataclass(frozen=True)
+class DayCost:
+    """One UTC day (since the epoch): micro-ρ that were spent before, that the plan adds, and that would be left."""
+
+    day: int
+    spent: int
+    plan: int
+    left: int
+
+
+@dataclass(frozen=True)
+class PolicyCheck:
+    """A site's answer, and what it is about.
+
+    Attributes:
+        code: None: it would take part.
+        view, day: which view and UTC day (since the epoch) the reason is about, where it is one's.
+        repeated: the ledger was charged for this plan before; it costs nothing more.
+        views, days: empty where the plan cannot be read, or (days) where the ledger's rules allow no charge.
+    """
+
+    code: RefusalCode | None
+    view: str | None
+    day: int | None
+    plan: Plan | None
+    repeated: bool
+    views: tuple[ViewAsked, ...]
+    days: tuple[DayCost, ...]
+
+
+BROKEN: Final = PolicyCheck(RefusalCode.LEDGER_BROKEN, None, None, None, False, (), ())
+"""What a site answers to any plan while its ledger is broken."""
+
+
+def check_plan(signed: bytes, policy: Policy, state: LedgerState, now_us: int) -> PolicyCheck:
+    """What a site with this policy and ledger would answer now. No events are looked at: no answer depends on them."""
+    decision = decide(signed, policy, state, now_us)
+    if isinstance(decision, Accept):
+        plan: Plan | None = decision.plan
+        code, view, day = None, None, None
+    else:
+        plan = _read(signed, policy)
+        code, view, day = decision.code, decision.view, decision.day
+    if plan is None:
+        return PolicyCheck(code, view, day, None, False, (), ())
+    views = tuple(
+        ViewAsked(planned.view.name, tuple(planned.pane_starts.tolist()), planned.min_clients, planned.layout.micro_rho)
+        for planned in plan.views
+    )
+    repeated = plan.hash in state.intended
+    return PolicyCheck(code, view, day, plan, repeated, views, () if repeated else _days(plan, policy.budget, state))
+
+
+def ledger_state(path: Path, *, may_be_missing: bool = False) -> LedgerState:
+    """What a site's ledger holds; the owner is the file's name. Nothing is written.
+
+    Raises:
+        NotThere: no such file. LedgerBroken.
+    """
+    if not path.exists() and not path.with_name(path.name + ".head").exists():
+        if may_be_missing:
+            return LedgerState()
+        raise NotThere(f"no ledger {path}")
+    return read_ledger(path, path.stem).state
+
+
+def to_json(check: PolicyCheck) -> dict[str, Any]:
+    """The same as JSON; ρ as decimal text, days as dates."""
+    return {
+        "answer": "ACCEPT" if check.code is None else str(check.code),
+        "sentence": None if check.code is None else check.code.sentence,
+        "view": check.view,
+        "day": None if check.day is None else _date(check.day),
+        "plan": None if check.plan is None else check.plan.hash.hex(),
+        "participation": None if check.plan is None else check.plan.participation,
+        "noise": None if check.plan is None else check.plan.noise,
+        "repeated": check.repeated,
+        "views": [
+            {"view": one.view, "panes": len(one.panes), "min_clients": one.min_clients, "rho": one.micro_rho / 1e6}
+            for one in check.views
+        ],
+        "days": [
+            {"day": _date(one.day), "spent": one.spent / 1e6, "plan": one.plan / 1e6, "left": one.left / 1e6}
+            for one in check.days
+        ],
+    }
+
+
+def _read(signed: bytes, policy: Policy) -> Plan | None:
+    try:
+        return verify_plan(signed, policy.coordinator)
+    except (FederationError, CryptoError):
+        return None
+
+
+def _days(plan: Plan, budget: Budget, state: LedgerState) -> tuple[DayCost, ...]:
+    """What the plan would be charged, budget or not; nothing where its panes or views are taken."""
+    try:
+        entry = state.intent(plan, Budget(NO_LIMIT), state.last_us)
+    except LedgerRefusal:
+        return ()
+    cost = {int(us) // DAY_US: 0 for planned in plan.views for us in planned.pane_starts}
+    for view in entry.views if entry is not None else ():
+        for day in view.days.tolist():
+            cost[day] += view.micro_rho
+    return tuple(
+        DayCost(day, state.spent.get(day, 0), of_plan, state.left(day, budget) - of_plan)
+        for day, of_plan in sorted(cost.items())
+    )
+
+
+def _date(day: int) -> str:
+    return from_us(day * DAY_US).date().isoformat()

@@ -1,0 +1,107 @@
+"""The plan that a coordinator has in hand, on disk from before it is announced until it is published.
+
+A pane is taken by one plan for good: a coordinator that forgot its plan could never collect those panes under another one.
+So `roles/coordinator/unfinished/` holds the plan and how far it is, and whoever finds it there continues that plan. Sites
+and aggregators answer a repeat with the same bytes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from aggregator.job import Job
+from featurestore.offline import sync_folder
+
+from .errors import UsageError
+
+_JOB: Final = "job.json"
+_SUPERLINK: Final = "superlink"
+
+
+class Unfinished:
+    """The unfinished plan of a project, if there is one. Use it inside `at_work`."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._role = project / "roles" / "coordinator"
+        self.folder = self._role / "unfinished"
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """One coordinator at a time. Raises UsageError while another one is at work in this project."""
+        self._role.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._role / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UsageError(f"another coordinator is at work in {self._project}; wait for it to end") from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def require_none(self) -> None:
+        """Raises UsageError, with both ways on, if a plan is unfinished."""
+        if self.folder.exists():
+            raise UsageError(
+                f"an unfinished plan is in {self.folder}: `covey start coordinator --resume --project {self._project}` "
+                "continues it (to give it up, move the folder away: its panes may stay closed for good)"
+            )
+
+    def begin(self, job: Job, superlink: str) -> Job:
+        """Keep a plan, on disk when this returns; the job as it is to be run."""
+        kept = replace(job, result=self.folder / "result.json", progress=self.folder / "progress.jsonl")
+        made = Path(tempfile.mkdtemp(prefix=".plan-", dir=self._role))  # mode 0700
+        try:
+            _write(made, kept, superlink)
+            made.rename(self.folder)
+        except BaseException:
+            shutil.rmtree(made, ignore_errors=True)
+            raise
+        sync_folder(self._role)
+        return kept
+
+    def load(self) -> tuple[Job, str]:
+        """The plan in hand, and Flower's SuperLink. Raises UsageError: there is none. JobMalformed."""
+        if not self.folder.exists():
+            raise UsageError(f"no unfinished plan in {self.folder}; without --resume a new one begins")
+        return Job.load(self.folder / _JOB), (self.folder / _SUPERLINK).read_text(encoding="utf-8")
+
+    def save(self, job: Job, superlink: str) -> None:
+        """Change how the plan is carried out: where the others listen."""
+        _write(self.folder, job, superlink)
+
+    def clear(self, *names: str) -> None:
+        """Remove what an attempt has left, but for the plan."""
+        for name in names:
+            path = self.folder / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        """The plan is published: forget it."""
+        shutil.rmtree(self.folder)
+
+
+def _write(folder: Path, job: Job, superlink: str) -> None:
+    """Both files, each whole or as it was; on disk when this returns."""
+    partial = folder / "partial"
+    for name, save in (
+        (_SUPERLINK, lambda: partial.write_text(superlink, encoding="utf-8")),
+        (_JOB, lambda: job.save(partial)),
+    ):
+        save()
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(folder / name)
+    sync_folder(folder)

@@ -1,0 +1,279 @@
+"""A site's ledger: what its clients' days have paid, and what its answers were made of, in one file.
+
+    charge and intent (`intend`)  ─►  compute  ─►  report ids, used cells and the `done` entry, in one transaction (`record`)
+
+The cells that an answer used of a client-day bind the answers that follow, so `max_cells` holds across panes, plans and
+restarts. The `done` entry carries the hash of ids and cells: whoever edits them without the chain is noticed when they are
+read. Clients are named by a stable hash of their identity. Privacy-sensitive: the file never leaves the site.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from featurestore.times import DAY_US
+from featurestore.wire import definition_hash
+from federation.errors import LedgerBroken
+from federation.keys import site_role
+from federation.ledger import Ledger
+from federation.ledger_state import Budget, LedgerState
+from federation.plan import Plan, PlannedView
+from federation.protocol import REPORT_ID_BYTES
+
+from .compute import UsedCells
+from .policy import Refuse
+
+NAME_BYTES: Final = 32
+_ODD: Final = (ValueError, TypeError, AttributeError, OverflowError, sqlite3.OperationalError)
+"""What reading a row gives where somebody put another type, or text that is none."""
+_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS answers (plan BLOB PRIMARY KEY, reports_digest BLOB NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS reports (plan BLOB, view INTEGER, names BLOB NOT NULL, collection BLOB NOT NULL,
+        reporter BLOB NOT NULL, ids BLOB NOT NULL, PRIMARY KEY (plan, view)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS cells (plan BLOB, definition BLOB, day INTEGER, names BLOB NOT NULL,
+        cells BLOB NOT NULL, PRIMARY KEY (plan, definition, day)) WITHOUT ROWID""",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ReportIds:
+    """The reports of one view that a site sent, or is about to send: a retry sends these and no others.
+
+    Attributes:
+        names: the stable names of those who report, each once.
+        collection: uint32[R], collection indices of the plan.
+        reporter: uint32[R], index into `names`.
+        ids: uint8[R, 16].
+    """
+
+    names: Sequence[bytes]
+    collection: npt.NDArray[np.uint32]
+    reporter: npt.NDArray[np.uint32]
+    ids: npt.NDArray[np.uint8]
+
+    def __repr__(self) -> str:
+        return f"ReportIds({len(self.ids)} reports: redacted)"
+
+
+@dataclass(frozen=True, eq=False)
+class DayCells:
+    """The cells of one view and UTC day that one answer used, by client. Privacy-sensitive.
+
+    Attributes:
+        cells: int64[len(names)], at least 1 each.
+    """
+
+    definition: bytes
+    day: int
+    names: Sequence[bytes]
+    cells: npt.NDArray[np.int64]
+
+    def __repr__(self) -> str:
+        return f"DayCells({len(self.names)} clients: redacted)"
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What an answer is computed on: the recorded answers that share client-days with it, and whether it is one of them."""
+
+    others: frozenset[bytes]
+    repeated: bool
+
+
+class SiteLedger:
+    """The ledger of one site. Use it as a context manager.
+
+    Raises:
+        LedgerBroken: edited, cut, rolled back, or no ledger of this site.
+    """
+
+    def __init__(self, path: Path, site: str, clock: Callable[[], int]) -> None:
+        self._ledger = Ledger(path, site_role(site), clock)
+        try:
+            with self._ledger.transaction() as db:
+                for statement in _SCHEMA:
+                    db.execute(statement)
+        except BaseException:
+            self._ledger.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ledger.close()
+
+    @property
+    def state(self) -> LedgerState:
+        """What the ledger's rules are asked of."""
+        return self._ledger.state
+
+    def intend(self, plan: Plan, budget: Budget) -> None:
+        """Charge a plan and take its panes, before anything is computed; see `Ledger.intend`. Raises LedgerRefusal."""
+        self._ledger.intend(plan, budget)
+
+    def refuse(self, refusal: Refuse) -> None:
+        """Record why a plan of the pinned coordinator was refused; of others nothing is kept."""
+        if refusal.plan is not None:
+            self._ledger.record_refusal(refusal.plan, refusal.code, refusal.view, refusal.day)
+
+    def basis(self, plan: Plan) -> Basis:
+        """What an answer to this plan is computed on now."""
+        with self._ledger.transaction():
+            return self._basis(plan)
+
+    def used(self, plan: Plan, view: int, basis: Basis, clients: Sequence[bytes]) -> UsedCells:
+        """How many cells of each client-day may not be used by this answer.
+
+        A first answer leaves to each client-day what the recorded answers have not used. A repeated one takes what it
+        took before and nothing beyond: later answers count on it.
+
+        Args:
+            clients: the stable names of the site's clients, by index.
+
+        Raises:
+            LedgerBroken: the cells of an answer are not those that it recorded.
+        """
+        planned = plan.views[view]
+        definition, most = definition_hash(planned.view), planned.view.bounds.max_cells
+        index = {name: number for number, name in enumerate(clients)}
+        days = {day: np.zeros(len(clients), np.int64) for day in days_in_part(planned)}
+        with self._ledger.transaction() as db:
+            for answer in [plan.hash] if basis.repeated else sorted(basis.others):
+                for of_day in self._cells(db, answer):
+                    if of_day.definition == definition and of_day.day in days:
+                        at = np.array([index.get(name, -1) for name in of_day.names], np.int64)
+                        np.add.at(days[of_day.day], at[at >= 0], of_day.cells[at >= 0])
+        cells = np.stack(list(days.values())) if days else np.empty((0, len(clients)), np.int64)
+        if basis.repeated:
+            cells = most - cells
+        at_day, client = np.nonzero(cells)
+        day = np.array(list(days), np.int64)[at_day]
+        return UsedCells(client.astype(np.int32), day, cells[at_day, client])
+
+    def recorded(self, plan: Plan) -> tuple[ReportIds, ...]:
+        """The reports of a plan that was answered before, view by view. Raises LedgerBroken."""
+        with self._ledger.transaction() as db:
+            reports = self._reports(db, plan.hash)
+            if _answer_digest(_digest_of_reports(reports), self._cells(db, plan.hash)) != self.state.done[plan.hash]:
+                raise self._edited(plan.hash)
+        return reports
+
+    def record(self, plan: Plan, basis: Basis, reports: Sequence[ReportIds], cells: Sequence[DayCells]) -> bool:
+        """Keep what an answer is made of, before any of it leaves: all on disk when this returns, or nothing.
+
+        Returns:
+            False: another answer that shares client-days was recorded since `basis`; compute again.
+        """
+        ordered = sorted(cells, key=lambda one: (one.definition, one.day))
+        with self._ledger.transaction() as db:
+            if self._basis(plan) != basis:
+                return False
+            digest = _digest_of_reports(reports)
+            db.execute("INSERT INTO answers VALUES (?, ?)", (plan.hash, digest))
+            db.executemany(
+                "INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?)",
+                ((plan.hash, view, *_columns(one)) for view, one in enumerate(reports)),
+            )
+            db.executemany(
+                "INSERT INTO cells VALUES (?, ?, ?, ?, ?)",
+                (
+                    (plan.hash, one.definition, one.day, b"".join(one.names), one.cells.astype("<i8").tobytes())
+                    for one in ordered
+                ),
+            )
+            self._ledger.done_within(plan.hash, _answer_digest(digest, ordered))
+        return True
+
+    def _basis(self, plan: Plan) -> Basis:
+        state = self.state
+        sharing = {
+            other
+            for planned in plan.views
+            for day in days_in_part(planned)
+            for other in state.plans_of_day(definition_hash(planned.view), day)
+        }
+        return Basis(frozenset(sharing & state.done.keys() - {plan.hash}), plan.hash in state.done)
+
+    def _reports(self, db: sqlite3.Connection, plan_hash: bytes) -> tuple[ReportIds, ...]:
+        rows = db.execute(
+            "SELECT names, collection, reporter, ids FROM reports WHERE plan = ? ORDER BY view", (plan_hash,)
+        )
+        try:
+            return tuple(
+                ReportIds(
+                    _split(names),
+                    np.frombuffer(collection, "<u4").astype(np.uint32),
+                    np.frombuffer(reporter, "<u4").astype(np.uint32),
+                    np.frombuffer(ids, np.uint8).reshape(-1, REPORT_ID_BYTES),
+                )
+                for names, collection, reporter, ids in rows
+            )
+        except _ODD:
+            raise self._edited(plan_hash) from None
+
+    def _cells(self, db: sqlite3.Connection, plan_hash: bytes) -> list[DayCells]:
+        """What an answer used, checked against its entry in the chain."""
+        known = db.execute("SELECT reports_digest FROM answers WHERE plan = ?", (plan_hash,)).fetchone()
+        rows = db.execute(
+            "SELECT definition, day, names, cells FROM cells WHERE plan = ? ORDER BY definition, day", (plan_hash,)
+        )
+        try:
+            cells = [DayCells(one, day, _split(names), np.frombuffer(of, "<i8")) for one, day, names, of in rows]
+            if _answer_digest(known[0], cells) == self.state.done[plan_hash]:
+                return cells
+        except _ODD:
+            pass  # told below
+        raise self._edited(plan_hash)
+
+    def _edited(self, plan_hash: bytes) -> LedgerBroken:
+        what = f"the report ids or used cells of plan {plan_hash.hex()[:16]}…"
+        return LedgerBroken(str(self._ledger.path), f"{what} are not those that were recorded")
+
+
+def days_in_part(planned: PlannedView) -> list[int]:
+    """The UTC days of which a plan takes some panes and not all: only there do other answers count."""
+    days, panes = np.unique(planned.pane_starts // DAY_US, return_counts=True)
+    found: list[int] = days[panes < planned.view.panes_per_day].tolist()
+    return found
+
+
+def _columns(reports: ReportIds) -> tuple[bytes, bytes, bytes, bytes]:
+    return (
+        b"".join(reports.names),
+        reports.collection.astype("<u4").tobytes(),
+        reports.reporter.astype("<u4").tobytes(),
+        reports.ids.tobytes(),
+    )
+
+
+def _split(names: bytes) -> list[bytes]:
+    return [names[at : at + NAME_BYTES] for at in range(0, len(names), NAME_BYTES)]
+
+
+def _digest_of_reports(reports: Sequence[ReportIds]) -> bytes:
+    parts = hashlib.sha256(b"covey-1 site reports")
+    for one in reports:
+        for column in _columns(one):
+            parts.update(len(column).to_bytes(8, "big") + column)
+    return parts.digest()
+
+
+def _answer_digest(reports_digest: bytes, cells: Sequence[DayCells]) -> bytes:
+    """What stands in the chain: the cells can be checked without reading the ids."""
+    parts = hashlib.sha256(b"covey-1 site answer" + reports_digest)
+    for one in cells:
+        parts.update(one.definition + one.day.to_bytes(8, "big", signed=True) + len(one.names).to_bytes(8, "big"))
+        parts.update(b"".join(one.names) + one.cells.astype("<i8").tobytes())
+    return parts.digest()

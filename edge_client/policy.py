@@ -1,0 +1,176 @@
+"""What a site takes part in: a pure function of a plan, the site's policy, its ledger and the clock. No events.
+
+    signature     PLAN_UNSIGNED                                nothing in a plan is read before
+    form          PLAN_INVALID, EXPRESSION_NOT_ALLOWED
+    parties       KEY_NOT_PINNED
+    time          PLAN_EXPIRED, CLOCK_SKEW
+    terms         NOISE_OFF, PARTICIPATION_NOT_ALLOWED, ACTIVITY_VISIBLE
+    each view     VIEW_NOT_ALLOWED, K_TOO_LOW, RHO_TOO_HIGH
+    the ledger    PANE_ALREADY_REPORTED, VIEW_OVERLAP, DAY_BUDGET_SPENT
+
+The first that holds is the answer. A plan that the ledger was charged for before is a retry: its rules are not asked again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final, Literal, get_args
+
+from crypto.errors import CryptoError
+from crypto.signing import VerifyKey
+from featurestore.errors import ExpressionRefused
+from featurestore.times import DAY_US
+from federation.errors import DayBudgetSpent, FederationError, LedgerRefusal, PaneTaken, ViewOverlap
+from federation.ledger import CLOCK_SLACK_US
+from federation.ledger_state import Budget, LedgerState
+from federation.parties import PublicKeys
+from federation.plan import Plan, PlannedView
+from federation.refusal_codes import RefusalCode, code_of
+from federation.signed_plan import signed_bytes, verify_plan
+
+AllowedParticipation = Literal["any", "all", "active"]
+ALLOWED_PARTICIPATIONS: Final[tuple[AllowedParticipation, ...]] = get_args(AllowedParticipation)
+
+FUTURE_SLACK_US: Final = CLOCK_SLACK_US
+"""How far beyond this clock a pane may end: clocks differ by seconds, and an open pane would be reported in part."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the owner of a site has set. It stands in `policy.toml`; no plan can change it.
+
+    Attributes:
+        coordinator, leader, helper: pinned keys: plans of others are refused.
+        views: glob patterns of the names of views (case matters).
+        max_micro_rho: what one client-day may cost over all views, in millionths of ρ.
+        min_k: the smallest `min_clients` of a pane.
+        allow_noise_off: for tests and labs only.
+        allow_activity_visible: under `active`, how many clients had events is seen by coordinator, leader and helper.
+        participation: the kind of plans that are taken part in.
+    """
+
+    coordinator: VerifyKey
+    leader: PublicKeys
+    helper: PublicKeys
+    views: tuple[str, ...] = ("*",)
+    max_micro_rho: int = 100_000
+    min_k: int = 50
+    allow_noise_off: bool = False
+    allow_activity_visible: bool = False
+    participation: AllowedParticipation = "any"
+
+    @property
+    def budget(self) -> Budget:
+        """What the site's ledger may be charged."""
+        return Budget(self.max_micro_rho)
+
+
+@dataclass(frozen=True, eq=False)
+class Accept:
+    """The site takes part."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """The site does not take part.
+
+    Attributes:
+        plan: hash of the plan, if the pinned coordinator signed it.
+        view, day: which view and UTC day (since the epoch), where the reason is one view's or one day's.
+    """
+
+    code: RefusalCode
+    plan: bytes | None = None
+    view: str | None = None
+    day: int | None = None
+
+
+def decide(plan: bytes | Plan, policy: Policy, state: LedgerState, now_us: int) -> Accept | Refuse:
+    """Whether a site takes part in a plan; pure.
+
+    Args:
+        plan: a signed plan, or one whose signature was checked before.
+        now_us: wall clock, µs since the epoch.
+    """
+    if isinstance(plan, bytes):
+        read = _read(plan, policy.coordinator)
+        if isinstance(read, Refuse):
+            return read
+        plan = read
+    for code, view in _reasons(plan, policy, state, now_us):
+        return Refuse(code, plan.hash, view)
+    try:
+        state.intent(plan, policy.budget, now_us)
+    except LedgerRefusal as refusal:
+        return refusal_of(plan, refusal)
+    return Accept(plan)
+
+
+def refusal_of(plan: Plan, refusal: LedgerRefusal) -> Refuse:
+    """A ledger's refusal as a site's answer."""
+    view: str | None = None
+    day: int | None = None
+    match refusal:
+        case PaneTaken():
+            view, day = refusal.view, refusal.pane_start // DAY_US
+        case ViewOverlap() | DayBudgetSpent():
+            view, day = refusal.view, refusal.day
+    return Refuse(code_of(refusal), plan.hash, view, day)
+
+
+def _read(signed: bytes, coordinator: VerifyKey) -> Plan | Refuse:
+    try:
+        plan_hash = hashlib.sha256(signed_bytes(signed, coordinator)).digest()
+    except (FederationError, CryptoError):
+        return Refuse(RefusalCode.PLAN_UNSIGNED)
+    try:
+        return verify_plan(signed, coordinator)
+    except (FederationError, CryptoError) as error:
+        refused = any(isinstance(cause, ExpressionRefused) for cause in _causes(error))
+        return Refuse(RefusalCode.EXPRESSION_NOT_ALLOWED if refused else RefusalCode.PLAN_INVALID, plan_hash)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
+
+
+def _reasons(plan: Plan, policy: Policy, state: LedgerState, now_us: int) -> Iterator[tuple[RefusalCode, str | None]]:
+    """Why not, besides the ledger's rules, in order; with the view, where it is one view's."""
+    if plan.wire is None:
+        yield RefusalCode.PLAN_INVALID, None
+        return
+    if (plan.wire.leader, plan.wire.helper) != (policy.leader, policy.helper):
+        yield RefusalCode.KEY_NOT_PINNED, None
+    if now_us >= plan.wire.deadline_us:
+        yield RefusalCode.PLAN_EXPIRED, None
+    if now_us < state.last_us - CLOCK_SLACK_US:
+        yield RefusalCode.CLOCK_SKEW, None
+    for planned in plan.views:
+        if int(planned.pane_starts[-1]) + planned.view.pane_us > now_us + FUTURE_SLACK_US:
+            yield RefusalCode.CLOCK_SKEW, planned.view.name
+    if plan.noise == "none" and not policy.allow_noise_off:
+        yield RefusalCode.NOISE_OFF, None
+    if policy.participation not in ("any", plan.participation):
+        yield RefusalCode.PARTICIPATION_NOT_ALLOWED, None
+    if plan.participation == "active" and not policy.allow_activity_visible:
+        yield RefusalCode.ACTIVITY_VISIBLE, None
+    for planned in plan.views:
+        for code in _reasons_of(planned, policy, noise_off=plan.noise == "none"):
+            yield code, planned.view.name
+
+
+def _reasons_of(planned: PlannedView, policy: Policy, *, noise_off: bool) -> Iterator[RefusalCode]:
+    if not any(fnmatchcase(planned.view.name, pattern) for pattern in policy.views):
+        yield RefusalCode.VIEW_NOT_ALLOWED
+    if planned.min_clients < policy.min_k and not noise_off:  # exact sums: there is nothing left for k to protect
+        yield RefusalCode.K_TOO_LOW
+    if planned.layout.micro_rho > policy.max_micro_rho:
+        yield RefusalCode.RHO_TOO_HIGH

@@ -1,0 +1,106 @@
+"""`policy.toml`: a site's policy as its owner writes it. Strict: an unknown key is an error, so that no typo goes unnoticed."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Final
+
+from crypto.errors import CryptoError
+from crypto.signing import VerifyKey
+from federation.errors import KeyFileError
+from federation.keys import public_from_line, public_line
+from federation.parties import Aggregator, PublicKeys
+from federation.rho import micro_rho_of, rho_text
+
+from .policy import ALLOWED_PARTICIPATIONS, Policy
+from .toml_file import TomlFile
+
+PINS: Final = ("coordinator", "leader", "helper")
+KEYS: Final = (
+    *PINS, "views", "max_rho_per_day", "min_k", "allow_noise_off", "allow_activity_visible", "participation",
+)  # fmt: skip
+
+_TEXT: Final = """\
+# What the sites that point to this file take part in. No plan can change it; `covey policy check PLAN` tells the answer.
+
+# Pinned keys: plans of another coordinator, or for other aggregators, are refused.
+coordinator = {coordinator}
+leader = {leader}
+helper = {helper}
+
+views = {views}  # names that may be collected: * is any text, ? one letter
+max_rho_per_day = {max_rho_per_day}  # what one client-day may cost, over all views
+min_k = {min_k}  # a pane opens at so many clients or more
+participation = {participation}  # "all", "active" or "any": the kind of plans that are taken part in
+
+# Under `active`, coordinator, leader and helper see how many clients of a site had events in a pane.
+allow_activity_visible = {allow_activity_visible}
+# For tests and labs only: exact sums, no privacy.
+allow_noise_off = {allow_noise_off}
+"""
+
+
+def policy_to_toml(policy: Policy) -> str:
+    """The commented file that `load_policy` reads."""
+    return _TEXT.format(
+        coordinator=_quoted(base64.b64encode(policy.coordinator.data).decode("ascii")),
+        leader=_quoted(public_line("leader", policy.leader).strip()),
+        helper=_quoted(public_line("helper", policy.helper).strip()),
+        views=f"[{', '.join(map(_quoted, policy.views))}]",
+        max_rho_per_day=rho_text(policy.max_micro_rho),
+        min_k=policy.min_k,
+        participation=_quoted(policy.participation),
+        allow_activity_visible=str(policy.allow_activity_visible).lower(),
+        allow_noise_off=str(policy.allow_noise_off).lower(),
+    )
+
+
+def load_policy(path: Path) -> Policy:
+    """Read and check a policy file. What it leaves out, besides the pinned keys, is as strict as `Policy`'s defaults.
+
+    Raises:
+        ConfigError: missing, not TOML, a missing, odd or unknown entry, or a key that cannot be read.
+    """
+    file = TomlFile.read(path, KEYS, "`covey init` and `covey start site` write one")
+    return Policy(
+        _coordinator(file),
+        _aggregator(file, "leader"),
+        _aggregator(file, "helper"),
+        file.texts("views", Policy.views),
+        _max_micro_rho(file),
+        file.whole("min_k", Policy.min_k),
+        file.flag("allow_noise_off"),
+        file.flag("allow_activity_visible"),
+        file.one_of("participation", ALLOWED_PARTICIPATIONS, Policy.participation),
+    )
+
+
+def _coordinator(file: TomlFile) -> VerifyKey:
+    try:
+        return VerifyKey(base64.b64decode(file.text("coordinator"), validate=True))
+    except (ValueError, CryptoError) as error:
+        file.fail(f"coordinator: {error}")
+
+
+def _max_micro_rho(file: TomlFile) -> int:
+    rho = file.number("max_rho_per_day")
+    try:
+        return Policy.max_micro_rho if rho is None else micro_rho_of(rho)
+    except ValueError as error:
+        file.fail(f"max_rho_per_day: {error}")
+
+
+def _aggregator(file: TomlFile, role: Aggregator) -> PublicKeys:
+    try:
+        found, keys = public_from_line(file.text(role) + "\n", role)
+    except KeyFileError as error:
+        file.fail(str(error))
+    if found != role:
+        file.fail(f"{role!r} holds the keys of {found}")
+    return keys
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

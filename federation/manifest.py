@@ -1,0 +1,46 @@
+"""The manifest that follows from a plan: under which terms a view's panes are published, or checked."""
+
+from __future__ import annotations
+
+import math
+
+from featurestore.layout import NOISERS
+from featurestore.release import GroupNoise, Manifest
+from featurestore.wire import definition_hash
+
+from .plan import Plan, PlannedView
+
+
+def manifest_of(
+    plan: Plan, planned: PlannedView, *, noise_source: str, trust: str, commitments: tuple[str, str]
+) -> Manifest:
+    """The manifest of one view of a plan. All but the arguments below follows from view and plan.
+
+    Args:
+        noise_source: the names of the samplers, leader's and helper's.
+        trust: what has to hold for the privacy claim.
+        commitments: hex SHA-256 of the opening statements; empty where nothing was opened, or in one process.
+    """
+    layout, noisy = planned.layout, plan.noise != "none"
+    noisers = NOISERS if noisy else 0
+    return Manifest(
+        view=planned.view.name,
+        view_version=1,
+        definition_hash=definition_hash(planned.view).hex(),
+        plan_hash=plan.hash.hex(),
+        protection=plan.protection,
+        validity=plan.validity,
+        noise=f"discrete-{planned.view.privacy.mechanism}" if noisy else "none",
+        noise_source=noise_source if noisy else "none",
+        noisers=noisers,
+        noise_factor=math.sqrt(noisers),
+        groups=tuple(GroupNoise.of(group, noisy=noisy) for group in layout.groups),
+        micro_rho=layout.micro_rho,
+        micro_epsilon=layout.micro_epsilon,
+        delta=planned.view.privacy.delta,
+        min_clients=planned.min_clients,
+        participation=plan.participation,
+        outside_claim=("activity",) if plan.participation == "active" else (),
+        trust=trust,
+        commitments=commitments,
+    )

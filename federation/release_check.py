@@ -1,0 +1,188 @@
+"""Does a release follow from its plan, and from what both aggregators signed? Anybody can ask; no secret is needed.
+
+    coordinator ──signs──► plan ──names──► keys of leader, helper, collector; views, panes, k, participation, noise
+    leader, helper ──sign──► opening statements: plan, view, outcome of each pane, the set of reports behind them
+    collector ──signs──► release or void: its manifest follows from the plan, and names both statements by their SHA-256
+
+What is not checked is the sum itself: it is the sum of two shares that only the collector has opened. A collector that adds
+them wrongly is found by whoever holds the shares, which the statements bind by their digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from crypto.errors import SignatureInvalid
+from crypto.signing import VerifyKey
+from featurestore.errors import FeatureStoreError
+from featurestore.release import Release, Void
+from featurestore.rows import BUDGET_SPENT, is_retraction
+
+from . import plan_pb2 as pb
+from .errors import PlanInvalid, StatementMalformed, StatementsDisagree, VerificationFailed
+from .manifest import manifest_of
+from .parties import PublicKeys
+from .plan import Plan, PlannedView, WireTerms, plan_from_bytes
+from .protocol import Outcome
+from .release_signing import verify_release
+from .signed_plan import signed_bytes
+from .statement import Statement, require_agreement, require_subject, verify_statement
+
+_OF_THE_PUBLISHER: Final = ("view_version", "noise_source", "trust")
+"""What the collector says in a manifest, and no plan does."""
+
+
+def find_plan(evidence: Iterable[bytes], plan_hash: bytes) -> bytes | None:
+    """The signed plan with this hash among blobs of evidence; None if it is not there."""
+    for blob in evidence:
+        try:
+            message = pb.SignedPlan.FromString(blob)
+        except DecodeError:
+            continue
+        if hashlib.sha256(message.plan).digest() == plan_hash:
+            return blob
+    return None
+
+
+def verify_opening(
+    item: Release | Void,
+    signed_plan: bytes,
+    statements: tuple[bytes, bytes] | None,
+    *,
+    coordinator: VerifyKey | None = None,
+    collector: PublicKeys | None = None,
+    leader: PublicKeys | None = None,
+    helper: PublicKeys | None = None,
+) -> Plan:
+    """Return the plan that a release, void or tombstone follows from, if everything fits.
+
+    Args:
+        signed_plan: as `signed_plan.sign_plan` made it.
+        statements: the signed statements of leader and helper for the item's view; None of a void for want of budget, of
+            which nothing was opened.
+        coordinator, collector, leader, helper: pinned keys. None: whoever the plan names, and an unchecked coordinator.
+
+    Raises:
+        VerificationFailed: names the check: `plan`, `parties`, `view`, `pane`, `manifest`, `commitments`, `statement`,
+            `agreement`, `outcome` or `signature`.
+    """
+    plan = _plan(item, signed_plan, coordinator)
+    wire = _parties(plan, collector=collector, leader=leader, helper=helper)
+    view, planned = _view(item, plan)
+    _manifest(item, plan, planned)
+    pane = _pane(item, planned)
+    if isinstance(item, Void) and item.reason == BUDGET_SPENT:
+        if statements is not None or item.manifest.commitments != ("", ""):
+            raise VerificationFailed(
+                "commitments", "nothing was opened for want of budget, and yet there are statements"
+            )
+    else:
+        _outcome(item, _statements(item, plan, view, wire, statements), pane)
+    with _failing("signature"):
+        verify_release(item, wire.collector.sign)
+    return plan
+
+
+def _plan(item: Release | Void, signed_plan: bytes, coordinator: VerifyKey | None) -> Plan:
+    with _failing("plan"):
+        plan = _read_plan(signed_plan, coordinator)
+    if plan.hash.hex() != item.manifest.plan_hash:
+        raise VerificationFailed("plan", f"its hash is {plan.hash.hex()[:16]}…, the manifest's is another one")
+    return plan
+
+
+@lru_cache(maxsize=8)  # a year of hourly panes is one plan, and as many questions
+def _read_plan(signed_plan: bytes, coordinator: VerifyKey | None) -> Plan:
+    unchecked = pb.SignedPlan.FromString(signed_plan).plan
+    return plan_from_bytes(unchecked if coordinator is None else signed_bytes(signed_plan, coordinator))
+
+
+def _parties(plan: Plan, **pinned: PublicKeys | None) -> WireTerms:
+    if plan.wire is None:
+        raise VerificationFailed("parties", "the plan names none: it was run in one process, where nobody signs")
+    for role, keys in pinned.items():
+        if keys is not None and getattr(plan.wire, role) != keys:
+            raise VerificationFailed("parties", f"the plan's {role} is not the pinned one")
+    return plan.wire
+
+
+def _view(item: Release | Void, plan: Plan) -> tuple[int, PlannedView]:
+    for index, planned in enumerate(plan.views):
+        if planned.view.name == item.manifest.view:
+            return index, planned
+    raise VerificationFailed("view", f"the plan has no view {item.manifest.view!r}")
+
+
+def _pane(item: Release | Void, planned: PlannedView) -> int:
+    """The index of the item's pane in the planned view."""
+    found = (planned.pane_starts == item.pane_start).nonzero()[0]
+    if not len(found):
+        raise VerificationFailed("pane", f"the plan does not ask for the pane of {item.pane_start} µs")
+    view = planned.view
+    if item.pane_end != item.pane_start + view.pane_us:
+        raise VerificationFailed("pane", "its end is not its start and one pane")
+    retracted = isinstance(item, Void) and is_retraction(item.reason)
+    due = item.published_at if item.clock == "live" else item.pane_end + view.release_delay_us
+    if not retracted and item.released_at != due:
+        raise VerificationFailed("pane", f"it was due at {due} µs by its clock, and says {item.released_at}")
+    shape = (planned.layout.keys, planned.layout.slots_per_key)
+    if isinstance(item, Release) and item.slots.shape != shape:
+        raise VerificationFailed("pane", f"its sums have the shape {item.slots.shape}, the view's have {shape}")
+    return int(found[0])
+
+
+def _manifest(item: Release | Void, plan: Plan, planned: PlannedView) -> None:
+    """Every term of the manifest that follows from view and plan."""
+    mine = item.manifest
+    due = asdict(
+        manifest_of(plan, planned, noise_source=mine.noise_source, trust=mine.trust, commitments=mine.commitments)
+    )
+    for term, value in asdict(mine).items():
+        if term not in _OF_THE_PUBLISHER and value != due[term]:
+            raise VerificationFailed("manifest", f"{term} is {value!r}; by the plan it is {due[term]!r}")
+
+
+def _statements(
+    item: Release | Void, plan: Plan, view: int, wire: WireTerms, signed: tuple[bytes, bytes] | None
+) -> Statement:
+    """The leader's statement; the helper's says the same."""
+    if signed is None:
+        raise VerificationFailed("commitments", "the aggregators' opening statements are missing")
+    if item.manifest.commitments != tuple(hashlib.sha256(one).hexdigest() for one in signed):
+        raise VerificationFailed("commitments", "the manifest names other opening statements")
+    with _failing("statement"):
+        leader, helper = verify_statement(signed[0], wire.leader.sign), verify_statement(signed[1], wire.helper.sign)
+        require_subject(leader, plan, view, "leader")
+        require_subject(helper, plan, view, "helper")
+    with _failing("agreement"):
+        require_agreement(item.manifest.view, leader, helper)
+    return leader
+
+
+def _outcome(item: Release | Void, statement: Statement, pane: int) -> None:
+    outcome = Outcome(statement.outcomes[pane])
+    if isinstance(item, Release) or is_retraction(item.reason):
+        fits = outcome == Outcome.OPENED
+    else:
+        fits = outcome != Outcome.OPENED and item.reason == outcome.name
+    if not fits:
+        says = "a release" if isinstance(item, Release) else f"void ({item.reason})"
+        raise VerificationFailed("outcome", f"both aggregators signed {outcome.name}, it is {says}")
+
+
+@contextmanager
+def _failing(check: str) -> Iterator[None]:
+    """What goes wrong inside is this check's failure."""
+    try:
+        yield
+    except SignatureInvalid:
+        raise VerificationFailed(check, "its signature does not fit") from None
+    except (PlanInvalid, FeatureStoreError, StatementMalformed, StatementsDisagree, DecodeError) as error:
+        raise VerificationFailed(check, str(error)) from None

@@ -1,0 +1,129 @@
+"""Opening statements: what each aggregator signs of every view that it opens, for anybody to check a release against.
+
+A statement binds plan, view, what became of each pane, the set of reports behind the opened panes, and the bytes that were
+sent to the collector. It holds no count of reports, and a digest of random ids tells none. Leader and helper sign the same
+but for their role and their share: a collector that gets two statements that differ opens nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from crypto.sharing import PLAN_HASH_BYTES
+from crypto.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
+from featurestore.wire import definition_hash
+
+from .errors import StatementMalformed, StatementsDisagree
+from .parties import Aggregator
+from .plan import Plan
+from .protocol import Commitment, Outcome
+
+DOMAIN: Final = b"covey-1 opening"
+DIGEST_BYTES: Final = 32
+_ROLES: Final[tuple[Aggregator, ...]] = ("leader", "helper")
+_ROLE_BYTES: Final = 6
+_VIEW_BYTES: Final = 4
+FIXED_BYTES: Final = _ROLE_BYTES + PLAN_HASH_BYTES + _VIEW_BYTES + 3 * DIGEST_BYTES
+"""A statement without its outcomes and its signature."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What one aggregator says of one view of a plan.
+
+    Attributes:
+        view: index of the view in the plan.
+        definition: the view's definition hash.
+        outcomes: one byte of `Outcome` a pane.
+        sets: see `sets_of`.
+        share: SHA-256 of the share that was sealed to the collector.
+    """
+
+    role: Aggregator
+    plan_hash: bytes
+    view: int
+    definition: bytes
+    outcomes: bytes
+    sets: bytes
+    share: bytes
+
+    def to_bytes(self) -> bytes:
+        """role ‖ plan hash ‖ view (u32 BE) ‖ definition hash ‖ sets ‖ share ‖ outcomes."""
+        view = self.view.to_bytes(_VIEW_BYTES, "big")
+        parts = (self.role.encode("ascii"), self.plan_hash, view, self.definition, self.sets, self.share, self.outcomes)
+        return b"".join(parts)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Statement:
+        """Parse. Raises StatementMalformed."""
+        if len(data) <= FIXED_BYTES:
+            raise StatementMalformed(f"{len(data)} bytes, need more than {FIXED_BYTES}")
+        role = next((role for role in _ROLES if data.startswith(role.encode("ascii"))), None)
+        if role is None:
+            raise StatementMalformed("no role of an aggregator")
+        outcomes = data[FIXED_BYTES:]
+        if max(outcomes) > max(Outcome):
+            raise StatementMalformed(f"an outcome of {max(outcomes)} does not exist")
+        at = _ROLE_BYTES + PLAN_HASH_BYTES + _VIEW_BYTES
+        definition, sets, share = (data[at + n * DIGEST_BYTES :][:DIGEST_BYTES] for n in range(3))
+        plan_hash, view = data[_ROLE_BYTES:][:PLAN_HASH_BYTES], data[at - _VIEW_BYTES : at]
+        return cls(role, plan_hash, int.from_bytes(view, "big"), definition, outcomes, sets, share)
+
+
+def sets_of(plan: Plan, view: int, commitment: Commitment, outcomes: bytes) -> bytes:
+    """SHA-256 over (collection index as u32 BE ‖ digest of its sorted report ids) of a view's opened panes, in order."""
+    digest = hashlib.sha256()
+    for collection, outcome in enumerate(outcomes, plan.offsets[view]):
+        if outcome == Outcome.OPENED:
+            digest.update(collection.to_bytes(4, "big") + commitment.digests[collection])
+    return digest.digest()
+
+
+def sign_statement(
+    plan: Plan, view: int, role: Aggregator, outcomes: bytes, commitment: Commitment, sealed: bytes, key: SigningKey
+) -> bytes:
+    """Run by an aggregator: its signed statement of one view, `Statement.to_bytes` ‖ signature.
+
+    Args:
+        sealed: the share as it will be sent.
+    """
+    definition = definition_hash(plan.views[view].view)
+    sets, share = sets_of(plan, view, commitment, outcomes), hashlib.sha256(sealed).digest()
+    body = Statement(role, plan.hash, view, definition, outcomes, sets, share).to_bytes()
+    return body + key.sign(DOMAIN, body)
+
+
+def verify_statement(signed: bytes, key: VerifyKey) -> Statement:
+    """The statement in these bytes, if this key signed it. Raises SignatureInvalid and StatementMalformed."""
+    if len(signed) < SIGNATURE_BYTES:
+        raise StatementMalformed(f"{len(signed)} bytes hold no signature")
+    body, signature = signed[:-SIGNATURE_BYTES], signed[-SIGNATURE_BYTES:]
+    key.verify(DOMAIN, body, signature)
+    return Statement.from_bytes(body)
+
+
+def require_subject(statement: Statement, plan: Plan, view: int, role: Aggregator) -> None:
+    """Return if a statement is this role's, of this view of this plan. Raises StatementMalformed."""
+    planned = plan.views[view]
+    have = (statement.role, statement.plan_hash, statement.view, statement.definition, len(statement.outcomes))
+    need = (role, plan.hash, view, definition_hash(planned.view), len(planned.pane_starts))
+    what = ("role", "plan", "view", "definition", "number of panes")
+    for name, mine, theirs in zip(what, need, have, strict=True):
+        if mine != theirs:
+            raise StatementMalformed(f"it is of another {name} than the {role}'s of view {planned.view.name!r}")
+
+
+def require_agreement(view: str, leader: Statement, helper: Statement) -> None:
+    """Return if both opened the same panes, over the same reports. Raises StatementsDisagree."""
+    if leader.outcomes != helper.outcomes:
+        raise StatementsDisagree(view, "opened different panes")
+    if leader.sets != helper.sets:
+        raise StatementsDisagree(view, "opened sums over different reports")
+
+
+def digest_of(statements: Iterable[bytes]) -> bytes:
+    """SHA-256 over the SHA-256 of each signed statement of a plan: what an aggregator's ledger keeps of an opening."""
+    return hashlib.sha256(b"".join(hashlib.sha256(signed).digest() for signed in statements)).digest()

@@ -1,0 +1,200 @@
+"""Days without budget are left out of a plan, what is left is collected, and what was left out is published as void."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aggregator.announcement import Announcement, LeftOut, announce
+from aggregator.coordinator import Collected, collect
+from aggregator.errors import Refused
+from aggregator.job import JobMalformed
+from aggregator.publication import evidence_of, items_of, summary_of
+from aggregator.sites import SiteAnswer
+from crypto.errors import SignatureInvalid
+from featurestore.release import Release, Void
+from featurestore.times import DAY_US
+from federation.ledger_state import Budget
+from federation.plan import Plan
+from federation.release_check import find_plan, verify_opening
+from tests.aggregator.recorded import Recorded
+from tests.aggregator.world import (
+    COLLECTOR,
+    COORDINATOR,
+    NOW,
+    RHO,
+    SETTINGS,
+    Site,
+    make_plan,
+    signed,
+    view,
+)
+
+TIGHT = replace(SETTINGS, budget=Budget(RHO))  # one view a day
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Iterator[Recorded]:
+    made = Recorded(tmp_path, SETTINGS)
+    yield made
+    made.close()
+
+
+def randomness(size: int) -> bytes:
+    return np.random.default_rng(7).bytes(size)
+
+
+def ids() -> Any:
+    return np.random.default_rng(7).bytes
+
+
+def days_of(plan: Plan) -> dict[str, list[int]]:
+    return {one.view.name: (one.pane_starts // DAY_US).tolist() for one in plan.views}
+
+
+def days_left_out(left: tuple[LeftOut, ...]) -> dict[str, list[int]]:
+    return {one.planned.view.name: (one.planned.pane_starts // DAY_US).tolist() for one in left}
+
+
+def carry_out(recorded: Recorded, plan: Plan) -> tuple[Announcement, Collected]:
+    """A whole collection of whatever is left of a plan; two reports in every pane."""
+    announced = announce(plan, COORDINATOR.sign, recorded.open_plan, ids())
+
+    def ask(told: bytes) -> Iterator[SiteAnswer]:
+        assert told == announced.signed
+        assert announced.plan is not None
+        site = Site(announced.plan)
+        for index in range(len(announced.plan.views)):
+            panes = range(*announced.plan.offsets[index : index + 2])
+            yield SiteAnswer(index, f"site-{index}", "OK", (site.batch([*panes, *panes]).to_bytes(),))
+
+    return announced, collect(announced, COLLECTOR, ask, recorded)  # type: ignore[arg-type]
+
+
+def spend(recorded: Recorded, role: str, days: tuple[int, ...]) -> None:
+    """One aggregator has charged another plan for these days already."""
+    party = getattr(recorded, role)
+    plan = make_plan(view("other"), number=90 + days[0], first=days[0], panes=len(days))
+    party.ledger.intend(plan, SETTINGS.budget)
+
+
+def test_what_leader_and_helper_have_no_budget_for_is_left_out_and_the_rest_is_opened(recorded: Recorded) -> None:
+    spend(recorded, "leader", (1, 2))
+    spend(recorded, "helper", (2, 3))
+    for party in (recorded.leader, recorded.helper):
+        party.settings = TIGHT
+    plan = make_plan(view("v"), panes=6, noise="full")
+    announced, collected = carry_out(recorded, plan)
+    assert announced.plan is not None
+    assert announced.plan.plan_id != plan.plan_id
+    assert days_of(announced.plan) == {"v": [0, 4, 5]}
+    assert days_left_out(collected.budget_spent) == {"v": [1, 2, 3]}
+    assert [one.asked.hash for one in collected.budget_spent] == [plan.hash]
+    assert [one.outcomes.tolist() for one in collected.opened] == [[0, 0, 0]]
+    for party, before in (
+        (recorded.leader, (1, 2)),
+        (recorded.helper, (2, 3)),
+    ):  # nothing but what was opened was charged
+        assert sorted(party.ledger.state.spent) == sorted({0, 4, 5, *before})
+        assert {entry.code for entry in party.ledger.state.refused} == {"DAY_BUDGET_SPENT"}
+
+
+def test_a_view_that_no_day_has_budget_for_is_left_out_whole(recorded: Recorded) -> None:
+    quota = replace(SETTINGS, budget=Budget(10 * RHO, {"w": RHO // 2}))
+    recorded.helper.settings = quota
+    announced, collected = carry_out(recorded, make_plan(view("v"), view("w"), panes=3))
+    assert announced.plan is not None
+    assert days_of(announced.plan) == {"v": [0, 1, 2]}
+    assert days_left_out(collected.budget_spent) == {"w": [0, 1, 2]}
+
+
+def test_where_nothing_is_left_nobody_is_asked_and_nothing_is_charged(recorded: Recorded) -> None:
+    recorded.leader.settings = replace(SETTINGS, budget=Budget(1))
+    announced, collected = carry_out(recorded, make_plan(view("v"), view("w"), panes=2))
+    assert (announced.plan, announced.signed) == (None, b"")
+    assert (collected.opened, collected.answers) == ((), {})
+    assert days_left_out(collected.budget_spent) == {"v": [0, 1], "w": [0, 1]}
+    for party in (recorded.leader, recorded.helper):
+        assert not party.ledger.state.spent
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Refused("leader", "PANE_ALREADY_REPORTED", "", {"pane_start": 0}, "v"),
+        Refused("leader", "DAY_BUDGET_SPENT", "", {}, "v"),
+        Refused("leader", "DAY_BUDGET_SPENT", "", {"day": 0}, "unknown"),
+        Refused("leader", "DAY_BUDGET_SPENT", "", {"day": 77}, "v"),
+        Refused("leader", "DAY_BUDGET_SPENT", "", {"day": 0}),
+    ],
+)
+def test_any_other_refusal_ends_the_announcement(refusal: Refused) -> None:
+    def refuse(_: bytes) -> None:
+        raise refusal
+
+    with pytest.raises(Refused) as caught:
+        announce(make_plan(view("v")), COORDINATOR.sign, refuse, randomness)
+    assert caught.value is refusal
+
+
+def test_every_pane_that_was_asked_for_is_published_and_can_be_verified(recorded: Recorded) -> None:
+    spend(recorded, "helper", (1,))
+    for party in (recorded.leader, recorded.helper):
+        party.settings = TIGHT
+    plan = make_plan(view("v"), panes=3, noise="full")
+    announced, collected = carry_out(recorded, plan)
+    items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay"))
+    evidence = evidence_of(announced, collected)
+    kept = {hashlib.sha256(blob).hexdigest(): blob for blob in evidence}
+    assert len(evidence) == len(kept) == 4  # two plans, two statements
+    by_pane = {item.pane_start // DAY_US: item for item in items}
+    assert sorted(by_pane) == [0, 1, 2]
+    assert {day: type(item) for day, item in by_pane.items()} == {0: Release, 1: Void, 2: Release}
+    assert by_pane[1].reason == "BUDGET_SPENT"  # type: ignore[union-attr]
+    for item in items:
+        asked = find_plan(evidence, bytes.fromhex(item.manifest.plan_hash))
+        assert asked is not None
+        leader, helper = item.manifest.commitments
+        statements = (kept[leader], kept[helper]) if leader else None
+        verify_opening(item, asked, statements, coordinator=COORDINATOR.public.sign, collector=COLLECTOR.public)
+    assert summary_of(collected, items) == {
+        "views": {"v": {"opened": 2, "void": 1}},
+        "answers": {"site-0": "OK"},
+        "batches": 1,
+        "refused": {},
+        "budget_spent": {"v": [DAY_US]},
+    }
+
+
+def test_an_announcement_is_kept_and_a_coordinator_that_starts_again_goes_on_with_it(
+    recorded: Recorded, tmp_path: Path
+) -> None:
+    spend(recorded, "leader", (1,))
+    recorded.leader.settings = TIGHT
+    plan = make_plan(view("v"), view("w"), panes=3)
+    first = announce(plan, COORDINATOR.sign, recorded.open_plan, ids())
+    first.save(tmp_path / "announced.json")
+    found = Announcement.load(tmp_path / "announced.json", COORDINATOR.public.sign)
+    assert found.plan is not None
+    assert found.signed == first.signed
+    assert days_left_out(found.left_out) == days_left_out(first.left_out) != {}
+    again = announce(found.plan, COORDINATOR.sign, recorded.open_plan, ids(), found.left_out)
+    assert again.signed == first.signed  # the aggregators know it
+    assert days_left_out(again.left_out) == days_left_out(first.left_out)
+
+
+def test_a_file_that_is_no_announcement_of_this_coordinator_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "announced.json"
+    for text in ("", "[]", "{}", '{"plan": "?", "left_out": []}', '{"plan": "", "left_out": [{"asked": "AA=="}]}'):
+        path.write_text(text)
+        with pytest.raises(JobMalformed):
+            Announcement.load(path, COORDINATOR.public.sign)
+    Announcement(make_plan(), signed(make_plan())).save(path)
+    with pytest.raises(SignatureInvalid):
+        Announcement.load(path, COLLECTOR.public.sign)

@@ -1,0 +1,98 @@
+"""The manifest of a release says under which terms its sums were opened, in full."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from aggregator.collector import releases_of
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.features import Count, Histogram, Mean
+from featurestore.release import Manifest
+from federation.plan import Plan, PlannedView
+from federation.protocol import OpenedView, Outcome
+
+DAY = 86_400 * 10**6
+GAUSS = Privacy(rho=0.1, min_clients=2)
+PURE = Privacy(epsilon=0.5, mechanism="laplace", min_clients=2)
+
+
+def view(privacy: Privacy) -> FeatureView:
+    return FeatureView(
+        "v",
+        entity=Entity("k", domain=["a", "b"]),
+        features=[Count("n"), Mean("x", clip=(0, 11), resolution=1), Histogram("x", edges=[1, 2])],
+        pane="1d",
+        bounds=Bounds(2, 3),
+        privacy=privacy,
+    )
+
+
+def manifest(privacy: Privacy, noise: str = "full", participation: str = "active", **given: object) -> Manifest:
+    planned = PlannedView(view(privacy), np.array([0, DAY], dtype=np.int64), 2)
+    plan = Plan(bytes(16), (planned,), noise, participation=participation)  # type: ignore[arg-type]
+    outcomes = np.array([Outcome.OPENED, Outcome.BATCH_TOO_SMALL], dtype=np.uint8)
+    opened = OpenedView(planned, outcomes, np.zeros((1, 2, planned.layout.slots_per_key), dtype=np.int64))
+    terms = {"noise_source": "opendp, opendp", "trust": "one-honest-noiser"} | given
+    release, void = releases_of(plan, opened, now=3 * DAY, clock="replay", **terms)  # type: ignore[arg-type]
+    assert release.manifest == void.manifest
+    return release.manifest
+
+
+@pytest.mark.parametrize("privacy", [GAUSS, PURE], ids=lambda of: of.mechanism)
+def test_a_manifest_survives_its_json(privacy: Privacy) -> None:
+    for one in (manifest(privacy), manifest(privacy, noise="none"), manifest(privacy, commitments=("ab", "cd"))):
+        text = one.to_json()
+        assert Manifest.from_json(text) == one
+        assert Manifest.from_json(text).to_json() == text
+
+
+def test_every_group_says_its_mechanism_sensitivity_price_and_scale() -> None:
+    planned = PlannedView(view(GAUSS), np.zeros(1, np.int64), 2)
+    told = manifest(GAUSS)
+    assert told.noise == "discrete-gaussian"
+    for group, of in zip(told.groups, planned.layout.groups, strict=True):
+        assert (group.mechanism, group.delta2_sq, group.micro_rho) == ("gaussian", of.delta2_sq, of.micro_rho)
+        assert group.scale == math.sqrt(of.delta2_sq * 10**6 / (2 * of.micro_rho))  # σ
+        assert group.standard_error == pytest.approx(told.noise_factor * group.scale)
+    assert told.micro_rho == sum(group.micro_rho for group in told.groups)
+    assert told.micro_epsilon is None
+
+
+def test_a_laplace_manifest_says_pure_epsilon_and_b() -> None:
+    told = manifest(PURE)
+    assert told.noise == "discrete-laplace"
+    for group in told.groups:
+        assert group.mechanism == "laplace"
+        assert group.scale == pytest.approx(group.delta1 * 10**6 / group.micro_epsilon)  # b
+        assert group.standard_error == pytest.approx(2 * group.scale, rel=0.01)  # √2·√2·b, but for the discreteness
+    assert told.micro_epsilon == sum(group.micro_epsilon for group in told.groups)
+    assert told.micro_epsilon <= 500_000
+
+
+def test_two_noises_of_the_full_scale_are_stated_as_the_square_root_of_two() -> None:
+    told = manifest(GAUSS)
+    assert (told.noisers, told.noise_factor, told.trust) == (2, math.sqrt(2), "one-honest-noiser")
+
+
+def test_without_noise_the_manifest_says_so_and_has_no_scale() -> None:
+    for privacy in (GAUSS, PURE):
+        told = manifest(privacy, noise="none")
+        assert (told.noise, told.noise_source, told.noisers, told.noise_factor) == ("none", "none", 0, 0.0)
+        assert {(group.scale, group.standard_error) for group in told.groups} == {(0.0, 0.0)}
+        assert [group.micro_rho for group in told.groups] == [group.micro_rho for group in manifest(privacy).groups]
+
+
+def test_activity_is_outside_the_claim_where_only_active_clients_report() -> None:
+    assert manifest(GAUSS).outside_claim == ("activity",)
+    assert manifest(GAUSS, participation="all").outside_claim == ()
+
+
+def test_the_commitments_of_both_aggregators_are_in_the_manifest() -> None:
+    assert manifest(GAUSS).commitments == ("", "")
+    told = manifest(GAUSS, commitments=("ab" * 32, "cd" * 32))
+    assert json.loads(told.to_json())["commitments"] == ["ab" * 32, "cd" * 32]

@@ -1,0 +1,126 @@
+"""Two neighbouring worlds, run once through the real chain up to the aggregators that wait for their noise.
+
+The worlds differ in all events of one client-day, the canary's, set against none. Participation is `all`: every client
+sends a report for every pane, zeros too, so the number of reports is the same in both worlds. The canary tries more
+than the bounds allow in every direction; what is left of it is the worst case within them: `max_cells` cells of
+`max_events_per_cell` events each, every value at the far end of its clip range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from edge_client.compute import UsedCells
+from edge_client.events import Events, make_events
+from edge_client.participation import of_every_client
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from federation.plan import Plan, PlannedView
+from federation.protocol import Aggregating, Closed, Reports, shard
+
+from .chain import Chain
+
+CLIENTS: Final = 20
+CANARY: Final = 0
+KEYS: Final = 2
+PANES: Final = 3
+HOUR_US: Final = 3_600 * 10**6
+FIRST_PANE: Final = int(datetime(2021, 3, 1, 9, tzinfo=UTC).timestamp()) * 10**6
+FAR_BEYOND: Final = 1_000.0
+"""The canary's values: ten times the upper end of the clip range."""
+ZCDP: Final = Privacy(rho=0.1, min_clients=CLIENTS)
+PURE_DP: Final = Privacy(epsilon=1.0, mechanism="laplace", min_clients=CLIENTS)
+
+
+def _view(name: str, *features: Feature, max_cells: int = 2, privacy: Privacy = ZCDP) -> FeatureView:
+    return FeatureView(
+        name,
+        entity=Entity("k", domain=range(KEYS)),
+        features=features,
+        pane="1h",
+        bounds=Bounds(max_cells, max_events_per_cell=2),
+        privacy=privacy,
+    )
+
+
+COUNT: Final = _view("a_count", Count("n"))
+MEAN: Final = _view("a_mean", Mean("x", clip=(0, 100), resolution=1))
+HISTOGRAM: Final = _view("a_histogram", Histogram("x", edges=[25, 50, 75]))
+WHOLE_VIEW: Final = _view(
+    "a_whole_view",
+    Count("n"),
+    ClientCount("clients"),
+    Mean("x", clip=(0, 100), resolution=1),
+    Histogram("x", edges=[25, 50, 75]),
+    Rate("high", where="x >= 40"),
+)
+
+CLIENT_COUNT: Final = _view("a_client_count", ClientCount("clients"))
+RATE: Final = _view("a_rate", Rate("high", where="x >= 40"))
+LAPLACE_COUNT: Final = _view("a_laplace_count", Count("n"), max_cells=1, privacy=PURE_DP)
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """One world when all its reports are in. Only noise and opening are left.
+
+    Attributes:
+        plan: one view, `PANES` panes of one day.
+    """
+
+    plan: Plan
+    leader: Closed
+    helper: Closed
+
+
+def run_world(view: FeatureView, chain: Chain, *, canary: bool) -> World:
+    """Events → reports → shares → closed aggregators, every step real.
+
+    Args:
+        canary: whether the canary has its events; it reports all the same.
+    """
+    rng = np.random.default_rng(0)
+    starts = FIRST_PANE + np.arange(PANES) * HOUR_US
+    plan = Plan(rng.bytes(16), (PlannedView(view, starts, CLIENTS),), "full", participation="all")
+    leader, helper = Aggregating.start("leader", plan), Aggregating.start("helper", plan)
+    for reports in _reports(view, _events(rng, canary=canary), chain):
+        to_leader, to_helper = shard(plan, reports, rng.bytes)
+        leader, helper = leader.add(to_leader), helper.add(to_helper)
+    return World(plan, leader.close(), helper.close())
+
+
+def _events(rng: np.random.Generator, *, canary: bool) -> Events:
+    """Ten events of every other client at random, the same in both worlds, and the canary's or none."""
+    others = np.repeat(np.arange(1, CLIENTS), 10)
+    client = others
+    key = rng.integers(0, KEYS, len(others))
+    time_us = FIRST_PANE + rng.integers(0, PANES * HOUR_US, len(others))
+    x = rng.uniform(-20, 120, len(others))
+    if canary:
+        cells = [(pane, k) for pane in range(PANES) for k in range(KEYS) if (pane, k) != (0, 1)]
+        pane, k = np.repeat(np.array(cells), 4, axis=0).T  # twice what a cell may hold
+        client = np.concatenate((client, np.full(len(k), CANARY)))
+        key = np.concatenate((key, k))
+        time_us = np.concatenate((time_us, FIRST_PANE + pane * HOUR_US + np.arange(len(k)) * 10**6))
+        x = np.concatenate((x, np.full(len(k), FAR_BEYOND)))
+    table = pa.table({"who": client, "k": key, "t": pa.array(time_us, pa.timestamp("us")), "x": x})
+    return make_events(table, "who", "t")
+
+
+def _reports(view: FeatureView, events: Events, chain: Chain) -> Iterator[Reports]:
+    """One batch a pane: a report of every client, hour by hour as a site answers when it is asked pane by pane."""
+    seat_of = np.array([int(name) for name in events.identities.to_pylist()])
+    used = UsedCells.none()
+    for index in range(PANES):
+        start = FIRST_PANE + index * HOUR_US
+        made = chain.compute_pane(view, events, used, start)
+        used = made.used
+        every = of_every_client(np.array([start]), made, seat_of, CLIENTS)
+        yield Reports(0, np.full(CLIENTS, index, np.uint32), every.slots)

@@ -1,0 +1,170 @@
+"""`covey explain`, the privacy label: what it says follows from the definition and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from covey.explain import CLIENTS, ENOUGH, label_of
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.layout import layout_of
+
+Covey = Callable[..., tuple[int, str, str]]
+
+TWO_VIEWS = """
+from covey import *
+gauss = FeatureView('gauss', entity=Entity('a', domain=['x', 'y']), pane='1h', windows=['3h'], bounds=Bounds(2),
+    features=[Count('n'), Mean('x', clip=(0, 100), resolution=1)], privacy=Privacy(rho=0.04))
+pure = FeatureView('pure', entity=Entity('a', value='x'), pane='1d', bounds=Bounds(1),
+    features=[Count('n'), Rate('r', where='x > 1')], privacy=Privacy(epsilon=0.3, mechanism='laplace'))
+"""
+
+
+def view(*features: Feature, name: str = "v", **changes: Any) -> FeatureView:
+    settings: dict[str, Any] = {"pane": "1d", "bounds": Bounds(2, 1), "privacy": Privacy(rho=0.1)} | changes
+    return FeatureView(name, entity=Entity("k", domain=["a", "b"]), features=features, **settings)
+
+
+class TestLabel:
+    def test_a_gaussian_view_is_told_in_rho_and_in_epsilon_at_delta(self) -> None:
+        (told,) = label_of([view(Count("n"), Count("m"), Count("o"))]).views
+        assert (told.mechanism, told.asked_rho, told.held_millionths, told.lost_millionths) == (
+            "gaussian",
+            0.1,
+            100_000,
+            1,
+        )
+        assert told.cost.micro_rho == 99_999
+        assert told.cost.epsilon_day == pytest.approx(2.143, abs=5e-4)
+        assert told.cost.epsilon_30_days == pytest.approx(14.95, abs=5e-3)
+        assert told.cost.pure_epsilon_day is None
+
+    def test_a_laplace_view_is_told_in_pure_epsilon_too(self) -> None:
+        privacy = Privacy(epsilon=0.5, mechanism="laplace")
+        made = view(Count("n"), Rate("r", where="x > 1"), privacy=privacy)
+        (told,) = label_of([made]).views
+        assert told.cost.pure_epsilon_day == 0.5
+        assert told.cost.pure_epsilon_30_days == 15.0
+        assert told.cost.epsilon_30_days < 15.0
+        assert [(g.sensitivity, g.micro_epsilon) for g in told.groups] == [(2, 250_000), (2, 175_000), (2, 75_000)]
+        assert told.groups[0].scale == 8.0
+        assert told.groups[0].opened_se == layout_of(made).groups[0].opened_variance ** 0.5
+
+    def test_the_expected_error_of_a_count_is_that_of_its_group(self) -> None:
+        for privacy in (Privacy(rho=0.1), Privacy(epsilon=0.5, mechanism="laplace")):
+            (told,) = label_of([view(Count("n"), privacy=privacy)]).views
+            (count,) = told.features
+            assert [error.clients for error in count.expected] == list(CLIENTS)
+            assert {error.se for error in count.expected} == {told.groups[0].opened_se}
+
+    def test_noise_drowns_what_is_below_three_standard_errors_and_what_would_be_null(self) -> None:
+        features = (Count("n"), ClientCount("c"), Histogram("x", edges=[1, 2, 3]), Mean("x", clip=(0, 1000)))
+        (told,) = label_of([view(*features, privacy=Privacy(rho=0.05))]).views
+        by_name = {feature.feature: feature for feature in told.features}
+        se = {group.feature: group.opened_se for group in told.groups}
+        assert by_name["n"].enough_clients == next(n for n in ENOUGH.tolist() if n >= 3 * se["n"])
+        assert by_name["x_hist"].enough_clients == next(n for n in ENOUGH.tolist() if n >= 3 * 4 * se["x_hist"])
+        for feature in told.features:
+            for error in feature.expected:
+                assert feature.enough_clients is not None
+                assert error.drowned == (error.clients < feature.enough_clients)
+        assert [error.drowned for error in by_name["x_hist"].expected] == [True, False, False]
+        assert [error.se is None for error in by_name["x_mean"].expected] == [True, False, False]
+        n_se = next(group.opened_se for group in told.groups if group.group == "non_null_count")
+        assert by_name["x_mean"].enough_clients == next(n for n in ENOUGH.tolist() if n >= 3 * n_se)
+
+    def test_a_feature_that_no_number_of_clients_saves_says_so(self) -> None:
+        hopeless = view(Mean("x", clip=(0, 1)), bounds=Bounds(10**6, 10**6), privacy=Privacy(rho=0.000004))
+        (told,) = label_of([hopeless]).views
+        assert told.features[0].enough_clients is None
+
+    def test_the_total_is_the_sum_at_the_smallest_delta(self) -> None:
+        one = view(Count("n"), privacy=Privacy(rho=0.06))
+        other = view(Count("n"), name="w", privacy=Privacy(rho=0.04, delta=1e-9))
+        told = label_of([one, other])
+        assert (told.total.micro_rho, told.total.delta, told.over_budget) == (100_000, 1e-9, 0)
+        assert told.total.epsilon_day > told.views[0].cost.epsilon_day + 0.5
+        third = view(Count("n"), name="z", privacy=Privacy(rho=0.000001))
+        assert label_of([one, other, third]).over_budget == 1
+
+    def test_only_laplace_views_have_a_pure_total(self) -> None:
+        pure = [view(Count("n"), name=name, privacy=Privacy(epsilon=0.2, mechanism="laplace")) for name in "ab"]
+        assert label_of(pure).total.pure_epsilon_day == 0.4
+        assert label_of([*pure, view(Count("n"))]).total.pure_epsilon_day is None
+
+
+class TestCommand:
+    def test_the_label_says_all_that_a_person_needs_to_decide(
+        self, covey: Covey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "views.py").write_text(TWO_VIEWS)
+        code, out, err = covey("explain", tmp_path / "views.py")
+        assert (code, err) == (0, "")
+        for text in (
+            "one client in one UTC day",
+            "all events of that client-day, set against none; who is enrolled is public",
+            "discrete Gaussian",
+            "discrete Laplace",
+            "√2 = 1.41 times",
+            "ρ = 0.04 a client-day, of 0.04 asked; rounding lost nothing",
+            "ε = 0.3 a client-day, of 0.3 asked; rounding lost nothing; a ledger charges ρ = 0.01",
+            "0.30 a day, 9.00 over 30 days of daily participation",
+            "ε at δ = 1e-06",
+            "activity, where a plan says participation `active`",
+            "Nothing, where it says `all`",
+            "Δ₁",
+            "Δ₂",
+            "n = 10,000",
+            "warning: noise drowns x_mean at 50 clients",
+            "In all, these 2 views cost ρ = 0.0",
+            "That is within the default budget of ρ = 0.1 a client-day.",
+        ):
+            assert text in out
+
+    def test_it_fits_100_columns(self, covey: Covey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", "100")
+        (tmp_path / "views.py").write_text(TWO_VIEWS)
+        _, out, _ = covey("explain", tmp_path / "views.py")
+        assert max(map(len, out.splitlines())) <= 100
+        assert "…" not in out
+
+    def test_views_beyond_the_default_budget_are_warned_of(self, covey: Covey, tmp_path: Path) -> None:
+        (tmp_path / "views.py").write_text(TWO_VIEWS.replace("rho=0.04", "epsilon=4.0"))
+        _, out, _ = covey("explain", tmp_path / "views.py")
+        assert "for ε ≤ 4 at δ = 1e-06 asked" in out
+        assert "more than the default budget of ρ = 0.1 a client-day: aggregators refuse the plan" in out
+
+    def test_json_holds_the_same(self, covey: Covey, tmp_path: Path) -> None:
+        (tmp_path / "views.py").write_text(TWO_VIEWS)
+        _, out, _ = covey("explain", tmp_path / "views.py", "--json")
+        told = json.loads(out)
+        gauss, pure = told["views"]
+        assert gauss["outside_claim"] == {"active": ["activity"], "all": []}
+        assert (gauss["cost"]["micro_rho"], gauss["asked_rho"], pure["asked_epsilon"]) == (40_000, 0.04, 0.3)
+        assert [group["delta1"] for group in pure["groups"]] == [1, 1, 1]
+        assert told["total"]["micro_rho"] == gauss["cost"]["micro_rho"] + pure["cost"]["micro_rho"]
+        assert (told["budget_micro_rho"], told["over_budget_micro_rho"]) == (100_000, 0)
+
+    @pytest.mark.parametrize(
+        ("price", "says"),
+        [
+            ("rho=-1", "`rho` must be from 0.000001 to 1000, got -1"),
+            ("epsilon=float('nan')", "`epsilon` must be"),
+            ("", "give `rho=` or `epsilon=`, exactly one; got neither"),
+            ("rho=1, mechanism='laplace'", "give `epsilon=` instead"),
+            ("rho=0.1, min_clients=1", "`min_clients` must be a whole number of at least 2, got 1"),
+            ("rho=0.1, delta=0.02", "`delta` 0.02 must be below 1/min_clients = 1/50"),
+        ],
+    )
+    def test_a_bad_price_is_one_line_with_the_mend(self, covey: Covey, tmp_path: Path, price: str, says: str) -> None:
+        (tmp_path / "views.py").write_text(TWO_VIEWS.replace("rho=0.04", price))
+        code, out, err = covey("explain", tmp_path / "views.py")
+        assert (code, out) == (2, "")
+        assert says in err
+        assert len(err.splitlines()) == 1

@@ -1,0 +1,135 @@
+"""`covey policy check`, and the policy files that fleets and deployments write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from covey.deployment import configure_site
+from covey.errors import UsageError
+from edge_client.policy import Policy
+from edge_client.policy_file import load_policy, policy_to_toml
+from edge_client.site_config import load_config
+from federation.plan import Plan, PlannedView
+from federation.refusal_codes import RefusalCode
+from tests.aggregator.world import make_plan
+from tests.edge_client.making import POLICY, VIEW, answered, events, plan_with, settings_in, sign
+from tests.federation.wire import DAY, LEADER
+
+Covey = Callable[..., tuple[int, str, str]]
+FAR = 2**62
+
+
+def write(path: Path, plan: Plan | bytes, name: str = "plan") -> Path:
+    (path / name).write_bytes(plan if isinstance(plan, bytes) else sign(plan))
+    return path / name
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    (tmp_path / "policy.toml").write_text(policy_to_toml(POLICY))
+    return tmp_path / "policy.toml"
+
+
+def test_a_plan_that_is_taken_says_what_it_costs_and_what_is_left(covey: Covey, tmp_path: Path, policy: Path) -> None:
+    plan = plan_with(deadline_us=FAR)
+    code, out, err = covey("policy", "check", write(tmp_path, plan), "--policy", policy)
+    assert (code, err) == (0, "")
+    assert out.startswith("ACCEPT\n")
+    assert plan.hash.hex()[:16] in out
+    assert "1970-01-01 … 1970-01-02" in out
+    code, out, _ = covey("policy", "check", write(tmp_path, plan), "--policy", policy, "--json")
+    told = json.loads(out)
+    assert (code, told["answer"], told["repeated"], told["participation"]) == (0, "ACCEPT", False, "active")
+    assert told["views"] == [{"view": "v", "panes": 2, "min_clients": 2, "rho": 0.5}]
+    assert told["days"] == [
+        {"day": day, "spent": 0.0, "plan": 0.5, "left": 0.5} for day in ("1970-01-01", "1970-01-02")
+    ]
+
+
+def test_a_refusal_is_its_code_and_sentence_and_exit_code_4(covey: Covey, tmp_path: Path, policy: Path) -> None:
+    dear = make_plan(VIEW, *(replace(VIEW, name=name) for name in "wu"), noise="full")
+    assert dear.wire is not None
+    dear = replace(dear, wire=replace(dear.wire, deadline_us=FAR))
+    code, out, _ = covey("policy", "check", write(tmp_path, dear), "--policy", policy)
+    assert code == 4
+    assert out.startswith("DAY_BUDGET_SPENT: u, 1970-01-01\n" + RefusalCode.DAY_BUDGET_SPENT.sentence)
+    assert "−0.5" in out
+    foreign = write(tmp_path, sign(plan_with(deadline_us=FAR), LEADER))
+    code, out, _ = covey("policy", "check", foreign, "--policy", policy, "--json")
+    told = json.loads(out)
+    assert (code, told["answer"], told["plan"], told["views"]) == (4, "PLAN_UNSIGNED", None, [])
+    code, out, _ = covey("policy", "check", write(tmp_path, plan_with()), "--policy", policy)
+    assert (code, out.splitlines()[0]) == (4, "PLAN_EXPIRED")
+
+
+def files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
+
+
+def test_it_asks_a_site_s_ledger_and_touches_nothing(covey: Covey, tmp_path: Path, policy: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    settings = settings_in(site)
+    before = plan_with(deadline_us=FAR)
+    answered(before, events(("p", 0, "x")), settings)
+    kept = files(site)
+    ask = ["--policy", policy, "--ledger", settings.ledger, "--json"]
+    told = json.loads(covey("policy", "check", write(tmp_path, before), *ask)[1])
+    assert (told["answer"], told["repeated"], told["days"]) == ("ACCEPT", True, [])
+    other = replace(before, plan_id=bytes([7] * 16))
+    code, out, _ = covey("policy", "check", write(tmp_path, other), *ask)
+    assert (code, json.loads(out)["answer"], json.loads(out)["day"]) == (4, "PANE_ALREADY_REPORTED", "1970-01-01")
+    another = replace(other, views=(PlannedView(replace(VIEW, name="w"), np.array([DAY]), 2),))
+    told = json.loads(covey("policy", "check", write(tmp_path, another), *ask)[1])
+    assert told["days"] == [{"day": "1970-01-02", "spent": 0.5, "plan": 0.5, "left": 0.0}]
+    assert files(site) == kept
+    settings.ledger.with_name("site-a.db.head").unlink()
+    code, out, err = covey("policy", "check", write(tmp_path, before), *ask)
+    assert (code, json.loads(out)["answer"]) == (4, "LEDGER_BROKEN")
+    assert "head file is gone" in err
+
+
+def test_a_site_s_file_names_policy_and_ledger(covey: Covey, tmp_path: Path) -> None:
+    assert covey("init", tmp_path / "p", "--sites", "2")[0] == 0
+    config = configure_site(tmp_path / "p", "1", tmp_path / "e.parquet", "who", "at", allow_noise_off=False)
+    plan = write(tmp_path, plan_with(deadline_us=FAR))
+    code, out, _ = covey("policy", "check", plan, "--site", config)
+    assert (code, out.splitlines()[0]) == (4, "PLAN_UNSIGNED")  # of another project
+    assert list((tmp_path / "p" / "ledgers").iterdir()) == []
+    for wrong in (["--site", config, "--policy", tmp_path], ["--site", tmp_path / "no.toml"], []):
+        assert covey("policy", "check", plan, *wrong)[0] == 2
+    assert covey("policy", "check", tmp_path / "no-plan", "--site", config)[0] == 5
+    assert (
+        covey("policy", "check", plan, "--policy", tmp_path / "p/policy.toml", "--ledger", tmp_path / "no.db")[0] == 5
+    )
+
+
+class TestConfigureSite:
+    def test_it_writes_a_strict_policy_if_there_is_none_and_leaves_one_that_is_there(
+        self, covey: Covey, tmp_path: Path
+    ) -> None:
+        covey("init", tmp_path / "p", "--site", "UA", "--max-clients", "7")
+        policy = tmp_path / "p" / "policy.toml"
+        policy.unlink()
+        config = configure_site(tmp_path / "p", "UA", tmp_path / "e.parquet", "who", "at", allow_noise_off=False)
+        written = load_policy(policy)
+        assert written == Policy(written.coordinator, written.leader, written.helper)
+        mine = replace(written, min_k=3, allow_activity_visible=True)
+        policy.write_text(policy_to_toml(mine))
+        settings = load_config(
+            configure_site(tmp_path / "p", "UA", tmp_path / "e.parquet", "who", "at", allow_noise_off=True)
+        ).settings
+        assert settings.policy == mine
+        assert (settings.clients, settings.ledger.resolve()) == (7, (tmp_path / "p/ledgers/site-UA.db").resolve())
+        assert config.parent.name == "sites"
+
+    def test_a_site_that_is_not_on_the_roster_is_named(self, covey: Covey, tmp_path: Path) -> None:
+        covey("init", tmp_path / "p", "--site", "UA")
+        with pytest.raises(UsageError, match="'DL' is not on this roster"):
+            configure_site(tmp_path / "p", "DL", tmp_path / "e.parquet", "who", "at", allow_noise_off=False)
