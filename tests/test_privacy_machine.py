@@ -1,0 +1,253 @@
+"""Any schedule of plans, days, views, definitions, answers, collects, restarts and crashes, against real parties on disk.
+
+A leader, a helper and a site, each with a ledger and a budget of its own. Beside them an account is kept by hand of what each
+one opened or reported: no client-day ever costs more than any one of the budgets, no pane of a view is opened under two plans,
+and whoever is asked again sends the same bytes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from aggregator.errors import AggregatorError, Refused
+from aggregator.messages import collect_request
+from aggregator.storage import Storage
+from edge_client.ledger import SiteLedger
+from edge_client.policy import Refuse
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.features import Count
+from featurestore.wire import definition_hash
+from federation.errors import FederationError
+from federation.ledger import Ledger
+from federation.ledger_snapshot import read_ledger
+from federation.ledger_state import Budget
+from federation.plan import Plan, PlannedView
+from tests.aggregator.world import (
+    COLLECTOR,
+    NOW,
+    SETTINGS,
+    Clock,
+    LocalLink,
+    make_helper,
+    make_leader,
+    make_plan,
+    signed,
+)
+from tests.edge_client.making import POLICY, ask, events, settings_in
+from tests.federation.wire import DAY
+
+HOUR = DAY // 24
+BUDGETS = {"leader": 100_000, "helper": 80_000, "site-a": 90_000}
+REFUSALS = (AggregatorError, FederationError, Refused)
+EVENTS = events(*((f"client-{i}", day + hour / 24, "x") for i in range(3) for day in range(3) for hour in range(4)))
+
+
+def view_of(name: str, rho: float) -> FeatureView:
+    return FeatureView(
+        name,
+        entity=Entity("k", domain=["x", "y"]),
+        features=[Count("n")],
+        pane="1h",
+        bounds=Bounds(3),
+        privacy=Privacy(rho=rho, min_clients=2),
+    )
+
+
+VIEWS = {(name, rho): view_of(name, rho) for name in "vw" for rho in (0.03, 0.05, 0.07)}
+plans = st.tuples(
+    st.dictionaries(st.sampled_from("vw"), st.sampled_from([0.03, 0.05, 0.07]), min_size=1),
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=3, unique=True).map(sorted),
+    st.sampled_from(["active", "all"]),
+)
+
+
+class Crash(BaseException):
+    """The processes end here."""
+
+
+class Fuse:
+    """Ends everything at the n-th write from now on, whoever makes it."""
+
+    left = -1
+
+    @classmethod
+    def burn(cls) -> None:
+        if cls.left >= 0:
+            cls.left -= 1
+            if cls.left < 0:
+                raise Crash
+
+
+class FusedStorage(Storage):
+    synchronous = "OFF"
+
+    def run(self, sql: str, *values: Any) -> int:
+        Fuse.burn()
+        changed = super().run(sql, *values)
+        if sql == "COMMIT":
+            Fuse.burn()
+        return changed
+
+
+class FusedLedger(Ledger):
+    synchronous = "OFF"
+
+    def _append(self, entry: Any) -> None:
+        super()._append(entry)
+        Fuse.burn()  # the transaction is undone
+
+    def _write_outside(self) -> None:
+        Fuse.burn()  # committed, and the second file is behind
+        super()._write_outside()
+
+
+class PrivacyMachine(RuleBasedStateMachine):
+    """See the module."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="covey-machine-"))
+        self.plans: list[Plan] = []
+        self.opened: dict[tuple[str, str, int], Plan] = {}  # role, view, pane
+        self.sent: dict[tuple[str, bytes], list[bytes]] = {}
+        self.site = settings_in(self.folder, replace(POLICY, max_micro_rho=BUDGETS["site-a"]), clients=3)
+        Fuse.left = -1
+        self.start()
+
+    def start(self) -> None:
+        given = {role: replace(SETTINGS, budget=Budget(BUDGETS[role])) for role in ("leader", "helper")}
+        self.helper = make_helper(self.folder, given["helper"], Clock(), FusedStorage, FusedLedger)
+        link = LocalLink(self.helper)
+        self.leader = make_leader(self.folder, link, given["leader"], Clock(), FusedStorage, FusedLedger)
+
+    def stop(self) -> None:
+        self.leader.close()
+        self.helper.close()
+
+    def teardown(self) -> None:
+        if hasattr(self, "leader"):
+            Fuse.left = -1
+            self.stop()
+            shutil.rmtree(self.folder)
+
+    @rule(drawn=plans)
+    def a_coordinator_signs_a_plan(self, drawn: tuple[dict[str, float], list[tuple[int, int]], Any]) -> None:
+        views, at, participation = drawn
+        panes = np.array([day * DAY + hour * HOUR for day, hour in at], np.int64)
+        planned = tuple(PlannedView(VIEWS[name, rho], panes, 2) for name, rho in sorted(views.items()))
+        plan = make_plan(noise="full", number=len(self.plans))
+        self.plans.append(replace(plan, views=planned, participation=participation))
+
+    @precondition(lambda self: self.plans)
+    @rule(data=st.data())
+    def it_is_announced(self, data: st.DataObject) -> None:
+        plan = data.draw(st.sampled_from(self.plans))
+        for party in (self.helper, self.leader):
+            self.attempt(lambda party=party: party.open_plan(signed(plan)))
+
+    @precondition(lambda self: self.plans)
+    @rule(data=st.data(), seed=st.integers(0, 2**32))
+    def the_site_answers(self, data: st.DataObject, seed: int) -> None:
+        plan = data.draw(st.sampled_from(self.plans))
+        answer = ask(plan, EVENTS, self.site, seed)
+        if isinstance(answer, Refuse):
+            return
+        self.account("site-a", plan)
+        for batch in answer:
+            self.attempt(lambda batch=batch: self.leader.submit(batch.to_bytes()))
+
+    @precondition(lambda self: self.plans)
+    @rule(data=st.data())
+    def it_is_collected(self, data: st.DataObject) -> None:
+        plan = data.draw(st.sampled_from(self.plans))
+        request = collect_request(plan, COLLECTOR.sign)
+        for role in data.draw(st.permutations(["leader", "helper"])):
+            shares = self.attempt(lambda role=role: getattr(self, role).collect(request))
+            if shares is not None:
+                self.account(role, plan)
+                sent = [share.sealed for share in shares]
+                assert self.sent.setdefault((role, plan.hash), sent) == sent, "other bytes: it was opened twice"
+
+    @rule(writes=st.integers(0, 25))
+    def a_crash_is_near(self, writes: int) -> None:
+        """After so many writes of either aggregator both end, wherever they are, and start again."""
+        Fuse.left = writes
+
+    @rule()
+    def both_start_again(self) -> None:
+        Fuse.left = -1
+        self.stop()
+        self.start()
+
+    def attempt(self, call: Callable[[], Any]) -> Any:
+        """Call; a refusal is an answer, and after a crash both are started again."""
+        try:
+            return call()
+        except REFUSALS:
+            return None
+        except Crash:
+            self.both_start_again()
+            return None
+
+    def account(self, role: str, plan: Plan) -> None:
+        """This role opened (or reported) these panes under this plan: under no other one, and within its budget."""
+        for planned in plan.views:
+            for pane in planned.pane_starts.tolist():
+                before = self.opened.setdefault((role, planned.view.name, pane), plan)
+                assert before.hash == plan.hash, f"{role}: a pane under two plans"
+        paid: dict[int, dict[tuple[str, bytes], int]] = {}
+        for (who, name, pane), of_plan in self.opened.items():
+            if who == role:
+                (planned,) = (one for one in of_plan.views if one.view.name == name)
+                charge = (name, definition_hash(planned.view))
+                paid.setdefault(pane // DAY, {})[charge] = planned.layout.micro_rho
+        for day, costs in paid.items():
+            assert sum(costs.values()) <= BUDGETS[role], (role, day, costs)
+            assert len({name for name, _ in costs}) == len(costs), f"{role}: two definitions of a view on one day"
+
+    @invariant()
+    def no_ledger_has_spent_more_than_its_budget(self) -> None:
+        if not hasattr(self, "leader"):
+            return
+        for role in ("leader", "helper"):
+            assert max(getattr(self, role).ledger.state.spent.values(), default=0) <= BUDGETS[role]
+        if self.site.ledger.exists():
+            assert max(read_ledger(self.site.ledger, "site-a").state.spent.values(), default=0) <= BUDGETS["site-a"]
+
+
+def test_the_machine_does_open_something(tmp_path: Path) -> None:
+    """Or its assertions would hold of nothing."""
+    machine = PrivacyMachine()
+    machine.begin()
+    try:
+        machine.a_coordinator_signs_a_plan(({"v": 0.03, "w": 0.05}, [(0, 0), (0, 1), (1, 2)], "active"))
+        (plan,) = machine.plans
+        for party in (machine.helper, machine.leader):
+            party.open_plan(signed(plan))
+        answer = ask(plan, EVENTS, machine.site)
+        assert not isinstance(answer, Refuse)
+        for batch in answer:
+            machine.leader.submit(batch.to_bytes())
+        request = collect_request(plan, COLLECTOR.sign)
+        assert len(machine.leader.collect(request)) == len(machine.helper.collect(request)) == 2
+        with SiteLedger(machine.site.ledger, "a", lambda: NOW) as ledger:
+            assert ledger.state.spent == {0: 80_000, 1: 80_000}
+    finally:
+        machine.teardown()
+
+
+TestPrivacyMachine = PrivacyMachine.TestCase
+TestPrivacyMachine.settings = settings(
+    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
