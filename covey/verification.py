@@ -21,7 +21,7 @@ from .project import FILE, Project
 from .releases import IN_PROCESS
 
 CHECKS: Final[Mapping[str, str]] = {
-    "content": "the stored values are those that were published",
+    "content": "the stored sums are those that were published",
     "plan": "the plan is there, signed by the coordinator, and has the hash that the manifest names",
     "parties": "its leader, helper and collector are the pinned ones",
     "view": "it asks for this view",
@@ -68,7 +68,7 @@ class Verified:
     """What was found of one release. `failed` is the check that did not pass, None if all did; with why.
 
     Attributes:
-        unsigned: a run in one process: there is nothing to check but the stored values.
+        unsigned: a run in one process: there is nothing to check but the stored sums.
         key: id of the collector's key that signed it, where all checks passed.
     """
 

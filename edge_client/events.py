@@ -38,6 +38,7 @@ _CSV_TYPES: Final = {
 _UNTYPED: Final = {b"covey.untyped": b"csv"}
 """Field metadata of CSV text: whole numbers and booleans are written as text there, so keys may be read from it."""
 _TRUTHS: Final = (["true", "True", "TRUE", "1"], ["false", "False", "FALSE", "0"])
+_NUMBER: Final = r"^-?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?|inf(inity)?)$"
 _YEAR_1, _YEAR_10000 = -62_135_596_800 * 10**6, 253_402_300_800 * 10**6
 """µs since the epoch. Years 0001 to 9999 are what a date can name; all else is an unset or broken clock."""
 
@@ -122,15 +123,17 @@ def read_events(
     time_column: str,
     site_column: str | None,
     *,
-    allow_empty: bool = False,
+    strict: bool = True,
 ) -> pa.Table:
     """Read the columns that the views need from a `.parquet` or `.csv` file.
 
     Args:
-        allow_empty: a site without events answers as others do; a person who runs views over an empty file is told.
+        strict: an empty file, and a row of a CSV file that does not fit, are errors: a person is told. False on a site,
+            which must not tell by its answer what its events hold: there an odd value counts as missing, an odd row is passed
+            over, and a site without events answers as others do.
 
     Raises:
-        EventsError: no such file, another format, unreadable, empty, or without a needed column.
+        EventsError: no such file, another format, unreadable, or without a needed column; and see `strict`.
     """
     if not path.is_file():
         raise EventsError(f"no event file {path}")
@@ -138,12 +141,12 @@ def read_events(
     if path.suffix.lower() == ".parquet":
         table = _read_parquet(path, list(needed))
     elif path.suffix.lower() == ".csv":
-        table = _read_csv(path, needed)
+        table = _read_csv(path, needed, strict=strict)
     else:
         raise EventsError(
             f"{path}: events are read from .parquet or .csv, not {path.suffix or 'a file without suffix'!r}"
         )
-    if table.num_rows == 0 and not allow_empty:
+    if table.num_rows == 0 and strict:
         raise EventsError(f"{path} holds no events")
     return table
 
@@ -269,8 +272,7 @@ def key_columns(view: FeatureView, table: pa.Table) -> list[pa.Array | pa.Chunke
         if is_untyped and key_type == "int64":
             values = _whole_numbers(_plain(values))
         elif is_untyped and key_type == "bool":
-            is_true, is_false = (pc.is_in(values, pa.array(spelled, values.type)) for spelled in _TRUTHS)
-            values = pc.if_else(pc.or_(is_true, is_false), is_true, pa.scalar(None, pa.bool_()))
+            values = _truths(values)
         columns.append(values)
     return columns
 
@@ -311,16 +313,22 @@ def _read_parquet(path: Path, columns: list[str]) -> pa.Table:
         raise EventsError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
 
 
-def _read_csv(path: Path, needed: dict[str, pa.DataType]) -> pa.Table:
+def _read_csv(path: Path, needed: dict[str, pa.DataType], *, strict: bool) -> pa.Table:
     import pyarrow.csv as csv
 
     if path.stat().st_size == 0:
         raise EventsError(f"{path} holds no events")
     try:
-        with csv.open_csv(path, read_options=csv.ReadOptions(block_size=1 << 20)) as reader:
+        names_only = csv.ParseOptions(invalid_row_handler=lambda _: "skip")
+        with csv.open_csv(path, csv.ReadOptions(block_size=1 << 20), names_only) as reader:
             _require_columns(path, list(needed), reader.schema.names)
         convert = csv.ConvertOptions(include_columns=list(needed), column_types=needed)
-        table = csv.read_csv(path, convert_options=convert, parse_options=csv.ParseOptions(newlines_in_values=True))
+        try:
+            table = csv.read_csv(path, convert_options=convert, parse_options=csv.ParseOptions(newlines_in_values=True))
+        except pa.ArrowInvalid:
+            if strict:
+                raise
+            table = _read_csv_by_row(path, needed)
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
         raise EventsError(f"{path} cannot be read as CSV: {str(error).splitlines()[0]}") from None
     for index, name in enumerate(table.column_names):  # an empty CSV field is missing, not an empty text
@@ -329,6 +337,46 @@ def _read_csv(path: Path, needed: dict[str, pa.DataType]) -> pa.Table:
             column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
             table = table.set_column(index, pa.field(name, pa.string(), metadata=_UNTYPED), column)
     return table
+
+
+def _read_csv_by_row(path: Path, needed: dict[str, pa.DataType]) -> pa.Table:
+    """The same as `_read_csv` reads, with null for each value that is none of its type, and without rows of another length."""
+    import pyarrow.csv as csv
+
+    convert = csv.ConvertOptions(include_columns=list(needed), column_types=dict.fromkeys(needed, pa.binary()))
+    parse = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
+    raw = csv.read_csv(path, convert_options=convert, parse_options=parse)
+    return pa.table({name: _as_csv_type(_texts(raw.column(name)), kind) for name, kind in needed.items()})
+
+
+def _texts(values: pa.ChunkedArray) -> pa.Array:
+    """Bytes as text; null where they are no UTF-8."""
+
+    def text(value: bytes) -> str | None:
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return None
+
+    return pa.array((text(value) for value in values.to_pylist()), pa.string())
+
+
+def _as_csv_type(texts: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Text as a CSV column of this type; null where it is none."""
+    if pa.types.is_string(kind):
+        return texts
+    trimmed = pc.utf8_trim_whitespace(texts)
+    if pa.types.is_boolean(kind):
+        return _truths(trimmed)
+    if pa.types.is_integer(kind):
+        return _whole_numbers(trimmed)
+    is_number = pc.match_substring_regex(trimmed, _NUMBER, ignore_case=True)
+    return pc.if_else(is_number, trimmed, pa.scalar(None, pa.string())).cast(pa.float64())
+
+
+def _truths(texts: pa.Array) -> pa.Array:
+    is_true, is_false = (pc.is_in(texts, pa.array(spelled, texts.type)) for spelled in _TRUTHS)
+    return pc.if_else(pc.or_(is_true, is_false), is_true, pa.scalar(None, pa.bool_()))
 
 
 def _require_columns(path: Path, wanted: list[str], names: list[str]) -> None:

@@ -38,7 +38,7 @@ _ODD: Final = (ValueError, TypeError, AttributeError, OverflowError, sqlite3.Ope
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS answers (plan BLOB PRIMARY KEY, reports_digest BLOB NOT NULL) WITHOUT ROWID",
     """CREATE TABLE IF NOT EXISTS reports (plan BLOB, view INTEGER, names BLOB NOT NULL, collection BLOB NOT NULL,
-        reporter BLOB NOT NULL, ids BLOB NOT NULL, PRIMARY KEY (plan, view)) WITHOUT ROWID""",
+        reporter BLOB NOT NULL, ids BLOB NOT NULL, cells BLOB NOT NULL, PRIMARY KEY (plan, view)) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS cells (plan BLOB, definition BLOB, day INTEGER, names BLOB NOT NULL,
         cells BLOB NOT NULL, PRIMARY KEY (plan, definition, day)) WITHOUT ROWID""",
 )
@@ -53,12 +53,15 @@ class ReportIds:
         collection: uint32[R], collection indices of the plan.
         reporter: uint32[R], index into `names`.
         ids: uint8[R, 16].
+        cells: uint32[R], how many cells each report filled. Some of a first answer may have been counted and some lost, so a
+            report that is sent again fills no more: else the two answers together could pass `max_cells`.
     """
 
     names: Sequence[bytes]
     collection: npt.NDArray[np.uint32]
     reporter: npt.NDArray[np.uint32]
     ids: npt.NDArray[np.uint8]
+    cells: npt.NDArray[np.uint32]
 
     def __repr__(self) -> str:
         return f"ReportIds({len(self.ids)} reports: redacted)"
@@ -183,7 +186,7 @@ class SiteLedger:
             digest = _digest_of_reports(reports)
             db.execute("INSERT INTO answers VALUES (?, ?)", (plan.hash, digest))
             db.executemany(
-                "INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?)",
                 ((plan.hash, view, *_columns(one)) for view, one in enumerate(reports)),
             )
             db.executemany(
@@ -208,7 +211,7 @@ class SiteLedger:
 
     def _reports(self, db: sqlite3.Connection, plan_hash: bytes) -> tuple[ReportIds, ...]:
         rows = db.execute(
-            "SELECT names, collection, reporter, ids FROM reports WHERE plan = ? ORDER BY view", (plan_hash,)
+            "SELECT names, collection, reporter, ids, cells FROM reports WHERE plan = ? ORDER BY view", (plan_hash,)
         )
         try:
             return tuple(
@@ -217,8 +220,9 @@ class SiteLedger:
                     np.frombuffer(collection, "<u4").astype(np.uint32),
                     np.frombuffer(reporter, "<u4").astype(np.uint32),
                     np.frombuffer(ids, np.uint8).reshape(-1, REPORT_ID_BYTES),
+                    np.frombuffer(cells, "<u4").astype(np.uint32),
                 )
-                for names, collection, reporter, ids in rows
+                for names, collection, reporter, ids, cells in rows
             )
         except _ODD:
             raise self._edited(plan_hash) from None
@@ -249,12 +253,13 @@ def days_in_part(planned: PlannedView) -> list[int]:
     return found
 
 
-def _columns(reports: ReportIds) -> tuple[bytes, bytes, bytes, bytes]:
+def _columns(reports: ReportIds) -> tuple[bytes, bytes, bytes, bytes, bytes]:
     return (
         b"".join(reports.names),
         reports.collection.astype("<u4").tobytes(),
         reports.reporter.astype("<u4").tobytes(),
         reports.ids.tobytes(),
+        reports.cells.astype("<u4").tobytes(),
     )
 
 

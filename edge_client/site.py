@@ -130,12 +130,14 @@ class _ViewAnswer:
     Attributes:
         names: the stable names of the reporters.
         collection: uint32[R]. reporter: uint32[R], index into `names`. slots: the R report vectors.
+        width: slots of one join key.
     """
 
     names: Sequence[bytes]
     collection: npt.NDArray[np.uint32]
     reporter: npt.NDArray[np.uint32]
     slots: SparseRows
+    width: int
     cells: tuple[DayCells, ...]
 
     def __repr__(self) -> str:
@@ -145,7 +147,10 @@ class _ViewAnswer:
         """The same reports under fresh ids."""
         count = len(self.collection)
         ids = np.frombuffer(randomness(count * REPORT_ID_BYTES), np.uint8).reshape(count, REPORT_ID_BYTES)
-        return ReportIds(self.names, self.collection, self.reporter, ids)
+        report, cell = _cells_of_reports(self.slots, self.width)
+        cells = np.zeros(count, np.uint32)
+        np.maximum.at(cells, report, (cell + 1).astype(np.uint32))
+        return ReportIds(self.names, self.collection, self.reporter, ids, cells)
 
 
 _Sent = tuple[npt.NDArray[np.uint32], SparseRows, npt.NDArray[np.uint8]]
@@ -177,7 +182,8 @@ def _compute(
         reporter, names = reports.reporter, seats.names
     collection = (reports.pane + plan.offsets[view]).astype(np.uint32)
     cells = tuple(_cells_of_day(planned, day, made, used, clients) for day in days_in_part(planned))
-    return _ViewAnswer(names, collection, reporter.astype(np.uint32), reports.slots, cells)
+    width = planned.layout.slots_per_key
+    return _ViewAnswer(names, collection, reporter.astype(np.uint32), reports.slots, width, cells)
 
 
 def _cells_of_day(
@@ -192,8 +198,25 @@ def _cells_of_day(
     return DayCells(definition_hash(planned.view), day, [clients[one] for one in who.tolist()], taken[who])
 
 
+def _cells_of_reports(slots: SparseRows, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Of each value: which report it is in, and which of the report's cells (0, 1, …, by join key) it belongs to."""
+    report, key = np.repeat(np.arange(len(slots)), np.diff(slots.indptr)), slots.columns // width
+    new = np.ones(len(key), np.int64)
+    new[1:] = (report[1:] != report[:-1]) | (key[1:] != key[:-1])
+    number = np.cumsum(new)
+    return report, number - number[slots.indptr[report]]
+
+
+def _of_few_cells(slots: SparseRows, width: int, most: npt.NDArray[np.uint32]) -> SparseRows:
+    """The same reports with at most `most[r]` cells each, those of the first join keys."""
+    report, cell = _cells_of_reports(slots, width)
+    kept = cell < most[report]
+    indptr = np.concatenate(([0], np.cumsum(np.bincount(report[kept], minlength=len(slots)))))
+    return SparseRows(indptr, slots.columns[kept], slots.values[kept], slots.length)
+
+
 def _as_before(answer: _ViewAnswer, before: ReportIds) -> _Sent:
-    """Of a repeated answer, what was reported before, under its ids: a pane that was reported is closed."""
+    """Of a repeated answer, what was reported before, under its ids and in no more cells: a reported pane is closed."""
     index = {name: number for number, name in enumerate(before.names)}
     who = np.array([index.get(name, -1) for name in answer.names], np.int64)[answer.reporter]
     mine = answer.collection.astype(np.int64) * (len(index) + 1) + who
@@ -202,7 +225,9 @@ def _as_before(answer: _ViewAnswer, before: ReportIds) -> _Sent:
     at = np.searchsorted(known[order], mine)
     found = np.append(known[order], -1)[at] == mine
     rows = np.flatnonzero(found & (who >= 0))
-    return answer.collection[rows], answer.slots.take(rows), before.ids[order[at[rows]]]
+    same = order[at[rows]]
+    slots = _of_few_cells(answer.slots.take(rows), answer.width, before.cells[same])
+    return answer.collection[rows], slots, before.ids[same]
 
 
 def _sealed(plan: Plan, sent: Sequence[_Sent], settings: SiteSettings, randomness: Randomness) -> Iterator[SealedBatch]:

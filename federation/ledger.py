@@ -37,6 +37,11 @@ CREATE TABLE peers (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, head BLOB NOT N
 """
 
 
+def head_path(path: Path) -> Path:
+    """The second file of a ledger: it holds the last head."""
+    return path.with_name(path.name + ".head")
+
+
 class Ledger:
     """One owner's ledger. Use it as a context manager; threads and processes may share it.
 
@@ -295,7 +300,7 @@ class Ledger:
 
     @property
     def _outside_path(self) -> Path:
-        return self.path.with_name(self.path.name + ".head")
+        return head_path(self.path)
 
     def _outside(self) -> Head | None:
         try:

@@ -60,7 +60,8 @@ class LedgerState:
         done: what came of each plan.
         done_at: how many entries there were when it had come to that.
         refused: refusals, in order.
-        last_us: the time of the last entry.
+        last_us: the time of the last charge or opening. A refusal moves it not: a clock that was far ahead for a moment, so
+            that every plan was refused, must not stop the ledger for good.
         budget_micro_rho: the budget of a client-day under which the last plan was charged.
         length: how many entries there are.
     """
@@ -81,7 +82,8 @@ class LedgerState:
     def apply(self, entry: Entry) -> None:
         """Move on by one entry that stands in the ledger."""
         self.length += 1
-        self.last_us = max(self.last_us, entry.at_us)
+        if not isinstance(entry, Refused):
+            self.last_us = max(self.last_us, entry.at_us)
         match entry:
             case Intended():
                 self.intended.setdefault(entry.plan, entry.at_us)

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from federation.errors import LedgerBroken, LedgerRefusal
-from federation.ledger import Ledger
+from federation.ledger import Ledger, head_path
 from federation.ledger_snapshot import read_ledger
 from federation.ledger_state import Budget, LedgerState
 from federation.plan import Plan, plan_from_bytes, plan_to_bytes
@@ -41,7 +41,9 @@ class RunLedger:
     """
 
     def __init__(self, directory: Path, budget: Budget, clock: Callable[[], int]) -> None:
-        self._budget = replace(budget, elsewhere=_spent_over_the_wire(directory))
+        self._over_the_wire = tuple(_state(directory, owner) for owner in AGGREGATORS)
+        self._clock = clock
+        self._budget = replace(budget, elsewhere=_most_spent(self._over_the_wire))
         path = ledger_path(directory, IN_PROCESS)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         self._ledger = Ledger(path, IN_PROCESS, clock)
@@ -66,9 +68,15 @@ class RunLedger:
         return self._ledger.state
 
     def check(self, plan: Plan) -> None:
-        """Return if all of a run may be charged. Writes nothing but a refusal. Raises LedgerRefusal."""
+        """Return if all of a run may be charged. Writes nothing but a refusal.
+
+        Raises:
+            LedgerRefusal: also of a pane that the aggregators have taken and nobody has published yet.
+        """
         try:
             self._ledger.check(plan, self._budget)
+            for aggregator in self._over_the_wire:
+                aggregator.intent(plan, Budget(NO_LIMIT), self._clock())
         except LedgerRefusal as refusal:
             self._ledger.refuse(plan, refusal)
             raise
@@ -129,15 +137,16 @@ def charged_plans(directory: Path) -> frozenset[bytes]:
     return frozenset(plan for owner in AGGREGATORS for plan in _state(directory, owner).intended)
 
 
-def _spent_over_the_wire(directory: Path) -> Mapping[int, int]:
-    """Micro-ρ that the aggregators' ledgers of a store were charged, by UTC day: of each day what the greater one knows."""
+def _most_spent(aggregators: Sequence[LedgerState]) -> Mapping[int, int]:
+    """Micro-ρ that these ledgers were charged, by UTC day: of each day what the greatest one knows."""
     spent: dict[int, int] = {}
-    for owner in AGGREGATORS:
-        for day, cost in _state(directory, owner).spent.items():
+    for state in aggregators:
+        for day, cost in state.spent.items():
             spent[day] = max(spent.get(day, 0), cost)
     return spent
 
 
 def _state(directory: Path, owner: str) -> LedgerState:
     path = ledger_path(directory, owner)
-    return read_ledger(path, owner).state if path.exists() else LedgerState()
+    there = path.exists() or head_path(path).exists()  # a head without its ledger: somebody has deleted it
+    return read_ledger(path, owner).state if there else LedgerState()

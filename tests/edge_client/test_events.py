@@ -90,6 +90,26 @@ class TestFiles:
         with pytest.raises(EventsError, match="much"):
             read(tmp_path / "e.csv", Mean("x", clip=(0, 1)))
 
+    def test_on_a_site_an_odd_value_of_a_csv_counts_as_missing_and_an_odd_row_is_passed_over(
+        self, tmp_path: Path
+    ) -> None:
+        numbers = ["1", "-1.5", " 2 ", "1e3", ".5", "7.", "inf", "1e999", "nan", "", "NA", "much", "0x", "1_0", "+"]
+        rows = "".join(f"a,2013-01-01,b,{text},true\n" for text in numbers)
+        features = Mean("x", clip=(0, 1)), Rate("r", where="y")
+        (tmp_path / "fits.csv").write_text("c,t,k,x,y\n" + "".join(rows.splitlines(keepends=True)[:11]))
+        (tmp_path / "odd.csv").write_bytes(
+            f"c,t,k,x,y\n{rows}a,2013-01-01,b,1,perhaps\na,b\n".encode() + b"\xff,2013-01-01,b,3,0\n"
+        )
+        fits, odd = (
+            read_events(tmp_path / name, [view(*features)], "c", "t", None, strict=False)
+            for name in ("fits.csv", "odd.csv")
+        )
+        assert odd.schema.equals(fits.schema, check_metadata=True)
+        assert str(odd["x"].to_pylist()[:11]) == str(fits["x"].to_pylist())  # NaN
+        assert odd["x"].to_pylist()[11:] == [None, None, None, None, 1.0, 3.0]
+        assert odd["y"].to_pylist() == [True] * 15 + [None, False]
+        assert odd["c"].to_pylist() == ["a"] * 16 + [None]
+
     def test_a_csv_column_of_whole_numbers_may_be_key_and_value(self, tmp_path: Path) -> None:
         (tmp_path / "e.csv").write_text("c,t,k\na,2013-01-01,7\nb,2013-01-01,\n")
         numbered = view(Mean("k", clip=(0, 9)), entity=Entity("k", domain=[7, 8]))

@@ -290,3 +290,35 @@ def test_record_is_refused_on_another_basis(settings: SiteSettings) -> None:
         assert ledger.record(two, ledger.basis(two), [], [])
         assert not ledger.record(two, stale, [], [])
         assert ledger.basis(two).repeated
+
+
+@pytest.mark.parametrize("participation", ["active", "all"])
+def test_a_lost_batch_and_a_retry_with_late_events_use_no_more_cells_than_a_client_day_has(
+    settings: SiteSettings, monkeypatch: pytest.MonkeyPatch, participation: str
+) -> None:
+    """The coordinator withholds the batch of hour 0, and asks again: what counts is hour 0 of the retry, hour 1 of before."""
+    reports: dict[bytes, int] = {}
+    lost: set[int] = {0}
+
+    def take(plan: Plan, of: Any, *rest: Any, report_ids: Any, **more: Any) -> Any:
+        for row, collection in enumerate(of.collection.tolist()):
+            if collection not in lost:
+                reports.setdefault(report_ids[row].tobytes(), int(of.slots.indptr[row + 1] - of.slots.indptr[row]))
+        return shard(plan, of, *rest, report_ids=report_ids, **more)
+
+    monkeypatch.setattr(site, "shard", take)
+    one = replace(settings, clients=1)
+    plan = hours(0, 0, 1, participation=participation)
+    answered(plan, events(("p", 0.5 / 24, "x"), ("p", 1.5 / 24, "x")), one)
+    lost.clear()
+    answered(plan, events(("p", 0.5 / 24, "x"), ("p", 0.6 / 24, "y"), ("p", 1.5 / 24, "x")), one, seed=5)
+    assert sum(reports.values()) == HOURLY.bounds.max_cells == 2
+
+
+def test_a_report_that_was_empty_at_first_stays_empty(settings: SiteSettings, told: Told) -> None:
+    one = replace(settings, clients=1)
+    plan = hours(0, 0, 1, participation="all")
+    answered(plan, events(("p", 1.5 / 24, "x"), ("p", 1.5 / 24, "y")), one)
+    told.clear()
+    answered(plan, events(("p", 0.5 / 24, "x"), ("p", 1.5 / 24, "y")), one, seed=5)
+    assert told == [(0, (0, 0)), (HOUR, (0, 1))]

@@ -19,7 +19,9 @@ from edge_client.flower_app import SITES_VARIABLE, collect
 from edge_client.policy import Refuse
 from edge_client.policy_file import policy_to_toml
 from edge_client.site import SiteSettings
+from featurestore.definitions import FeatureView
 from featurestore.entities import Entity
+from featurestore.features import Mean, Rate
 from federation import batch as batches_module
 from federation.batch import SealedBatch, open_half
 from federation.keys import create_folder
@@ -489,3 +491,31 @@ def test_times_may_be_text(node: Node) -> None:
 def test_a_site_does_not_tell_by_its_code_that_it_has_no_events_or_an_odd_one(node: Node, rows: pa.Table) -> None:
     node.write_events(rows)
     assert node.ask()[0] == "OK"
+
+
+CODES: dict[str, tuple[FeatureView, str]] = {
+    "a number": (replace(VIEW, features=[Mean("code", clip=(0, 1))]), "1"),
+    "a truth": (replace(VIEW, features=[Rate("r", where="code")]), "1"),
+    "a whole number as key": (replace(VIEW, entity=Entity("k", domain=[1, 2], column="code")), "1"),
+    "a text": (replace(VIEW, features=[Rate("r", where="code = 'E11'")]), "E11"),
+}
+
+
+@pytest.mark.parametrize("use", CODES)
+@pytest.mark.parametrize("odd", [b"E11", b"1.5", b"2", b"", b"\xff", b"1,2", b'"'], ids=repr)
+def test_a_site_with_a_csv_file_does_not_tell_by_its_code_what_a_column_holds(node: Node, use: str, odd: bytes) -> None:
+    """A coordinator may ask for any column as any type: were one odd value a refusal, it would be told of it, exactly."""
+    view, good = CODES[use]
+    rows = f"who,t,k,code\np,1970-01-01T00:00:01,x,{good}\nq,1970-01-01T00:00:01,x,".encode()
+    (node.path / "events.csv").write_bytes(rows + odd + b"\n")
+    node.write_config(events="events.csv")
+    plan = plan_with()
+    asked = replace(plan, views=(replace(plan.views[0], view=view),), wire=TERMS)
+    assert node.ask(sign(asked))[0] == "OK"
+
+
+def test_a_clock_that_was_ahead_for_a_moment_does_not_stop_a_site_for_good(settings: SiteSettings) -> None:
+    ahead = ask(plan_with(), events(), settings, now=NOW + 10**15)
+    assert isinstance(ahead, Refuse)
+    assert ahead.code == RefusalCode.PLAN_EXPIRED
+    answered(plan_with(), events(), settings)

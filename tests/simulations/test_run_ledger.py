@@ -106,6 +106,36 @@ def test_what_was_spent_over_the_wire_counts(views: Sequence[FeatureView], tmp_p
     run(views[1:], tmp_path, budget=ONE)
 
 
+@pytest.mark.parametrize("owner", ["leader", "helper"])
+def test_panes_that_an_aggregator_has_taken_are_not_opened_in_one_process(
+    views: Sequence[FeatureView], tmp_path: Path, owner: str
+) -> None:
+    """A run over the wire was cut off before it published: its panes are opened under its plan, or never."""
+    (tmp_path / "ledgers").mkdir()
+    plan = Plan(bytes(16), (PlannedView(views[0], np.array([MAY * DAY_US]), 5),), "full")
+    with Ledger(ledger_path(tmp_path, owner), owner, lambda: LATER) as ledger:
+        ledger.intend(plan, ONE)
+    with pytest.raises(PaneTaken):
+        run(views[:1], tmp_path, budget=ONE)  # there is budget for both
+    assert state_of(tmp_path).spent == {}
+    assert [one.code for one in state_of(tmp_path).refused] == ["PANE_ALREADY_REPORTED"]
+
+
+def test_an_aggregator_s_ledger_that_was_deleted_has_not_spent_nothing(
+    views: Sequence[FeatureView], tmp_path: Path
+) -> None:
+    (tmp_path / "ledgers").mkdir()
+    path = ledger_path(tmp_path, "leader")
+    plan = Plan(bytes(16), (PlannedView(views[0], np.array([MAY * DAY_US]), 5),), "full")
+    with Ledger(path, "leader", lambda: LATER) as leader:
+        leader.intend(plan, ONE)
+    path.unlink()
+    with pytest.raises(LedgerBroken):
+        run(views[1:], tmp_path, budget=ONE)
+    with pytest.raises(LedgerBroken):
+        require_room(tmp_path, plan, ONE, LATER)
+
+
 class TestRoomForARunOverTheWire:
     def plan(self, view: FeatureView, day: int = MAY) -> Plan:
         panes = np.arange(day * DAY_US, (day + 1) * DAY_US, view.pane_us)
