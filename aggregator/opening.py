@@ -13,6 +13,7 @@ shares that were sent. The noises of two openings could be averaged away.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +25,15 @@ from federation.plan import Plan
 from federation.protocol import Closed
 from federation.statement import digest_of
 
-from .errors import NotCommitted, PlanUnknown, StateBehindLedger
+from .errors import AfterDeadline, NotCommitted, PlanUnknown, StateBehindLedger
 from .messages import COLLECT_DOMAIN, Signed, Witness, commitment_from_bytes, plan_of
 from .party import Party
 from .sealed_share import SealedShare
 from .storage import StoredPlan
+
+LATEST_CHARGE_US: Final = 31 * 86_400 * 10**6
+"""How long after its deadline a plan may still be charged. A clock that runs years ahead for a moment would else write that
+time into the ledger, and the right clock would be refused ever after."""
 
 
 class Opener(Party):
@@ -47,11 +52,14 @@ class Opener(Party):
         """Charge the plan and take its panes, before it is closed; a repeat charges nothing.
 
         Raises:
-            PlanInvalid, NoiseRefused, PlanTooLarge, StateBehindLedger, LedgerRefusal: nothing was charged.
+            PlanInvalid, NoiseRefused, PlanTooLarge, StateBehindLedger, AfterDeadline, LedgerRefusal: nothing was charged.
         """
         self._require_terms(plan)
-        if self._opened(plan.hash)[0].state in ("open", "closed"):
+        stored, _ = self._opened(plan.hash)
+        if stored.state in ("open", "closed"):
             self._require_never_opened(plan)
+        if plan.hash not in self.ledger.state.intended and self._clock() > stored.deadline_us + LATEST_CHARGE_US:
+            raise AfterDeadline(stored.deadline_us)
         self.ledger.intend(plan, self.settings.budget)
 
     def _noise(self, plan: Plan) -> None:

@@ -112,6 +112,7 @@ def make_project(
         min_k=min(one.min_clients for one in planned),
         allow_noise_off=noise == "none",
         allow_activity_visible=plan.participation == "active",
+        time_columns=tuple(sorted({one.view.time for one in planned if one.view.time is not None})),
     )
     (project / POLICY).write_text(policy_to_toml(policy), encoding="utf-8")
     (project / LEDGERS).mkdir(mode=0o700)

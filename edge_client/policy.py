@@ -4,8 +4,8 @@
     form          PLAN_INVALID, EXPRESSION_NOT_ALLOWED
     parties       KEY_NOT_PINNED
     time          PLAN_EXPIRED, CLOCK_SKEW
-    terms         NOISE_OFF, PARTICIPATION_NOT_ALLOWED, ACTIVITY_VISIBLE
-    each view     VIEW_NOT_ALLOWED, K_TOO_LOW, RHO_TOO_HIGH
+    terms         NOISE_OFF, PARTICIPATION_NOT_ALLOWED, ACTIVITY_VISIBLE, ANSWER_TOO_LARGE
+    each view     VIEW_NOT_ALLOWED, TIME_NOT_ALLOWED, K_TOO_LOW, RHO_TOO_HIGH
     the ledger    PANE_ALREADY_REPORTED, VIEW_OVERLAP, DAY_BUDGET_SPENT
 
 The first that holds is the answer. A plan that the ledger was charged for before is a retry: its rules are not asked again.
@@ -20,6 +20,7 @@ from fnmatch import fnmatchcase
 from typing import Final, Literal, get_args
 
 from crypto.errors import CryptoError
+from crypto.field import ELEMENT_BYTES
 from crypto.signing import VerifyKey
 from featurestore.errors import ExpressionRefused
 from featurestore.times import DAY_US
@@ -50,6 +51,9 @@ class Policy:
         allow_noise_off: for tests and labs only.
         allow_activity_visible: under `active`, how many clients had events is seen by coordinator, leader and helper.
         participation: the kind of plans that are taken part in.
+        time_columns: by which columns a view may tell an event's day, beside the site's own one. A ledger charges days: by
+            three columns one event lies on three days, and pays three times.
+        max_answer_mib: how large an answer may become under `all`, where the plan alone decides it.
     """
 
     coordinator: VerifyKey
@@ -61,6 +65,8 @@ class Policy:
     allow_noise_off: bool = False
     allow_activity_visible: bool = False
     participation: AllowedParticipation = "any"
+    time_columns: tuple[str, ...] = ()
+    max_answer_mib: int = 1024
 
     @property
     def budget(self) -> Budget:
@@ -90,19 +96,20 @@ class Refuse:
     day: int | None = None
 
 
-def decide(plan: bytes | Plan, policy: Policy, state: LedgerState, now_us: int) -> Accept | Refuse:
+def decide(plan: bytes | Plan, policy: Policy, state: LedgerState, now_us: int, *, clients: int = 1) -> Accept | Refuse:
     """Whether a site takes part in a plan; pure.
 
     Args:
         plan: a signed plan, or one whose signature was checked before.
         now_us: wall clock, µs since the epoch.
+        clients: how many are enrolled at the site.
     """
     if isinstance(plan, bytes):
         read = _read(plan, policy.coordinator)
         if isinstance(read, Refuse):
             return read
         plan = read
-    for code, view in _reasons(plan, policy, state, now_us):
+    for code, view in _reasons(plan, policy, state, now_us, clients):
         return Refuse(code, plan.hash, view)
     try:
         state.intent(plan, policy.budget, now_us)
@@ -142,7 +149,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__
 
 
-def _reasons(plan: Plan, policy: Policy, state: LedgerState, now_us: int) -> Iterator[tuple[RefusalCode, str | None]]:
+def _reasons(
+    plan: Plan, policy: Policy, state: LedgerState, now_us: int, clients: int
+) -> Iterator[tuple[RefusalCode, str | None]]:
     """Why not, besides the ledger's rules, in order; with the view, where it is one view's."""
     if plan.wire is None:
         yield RefusalCode.PLAN_INVALID, None
@@ -162,6 +171,8 @@ def _reasons(plan: Plan, policy: Policy, state: LedgerState, now_us: int) -> Ite
         yield RefusalCode.PARTICIPATION_NOT_ALLOWED, None
     if plan.participation == "active" and not policy.allow_activity_visible:
         yield RefusalCode.ACTIVITY_VISIBLE, None
+    if plan.participation == "all" and _answer_bytes(plan, clients) > policy.max_answer_mib * 2**20:
+        yield RefusalCode.ANSWER_TOO_LARGE, None
     for planned in plan.views:
         for code in _reasons_of(planned, policy, noise_off=plan.noise == "none"):
             yield code, planned.view.name
@@ -170,7 +181,15 @@ def _reasons(plan: Plan, policy: Policy, state: LedgerState, now_us: int) -> Ite
 def _reasons_of(planned: PlannedView, policy: Policy, *, noise_off: bool) -> Iterator[RefusalCode]:
     if not any(fnmatchcase(planned.view.name, pattern) for pattern in policy.views):
         yield RefusalCode.VIEW_NOT_ALLOWED
+    if planned.view.time is not None and planned.view.time not in policy.time_columns:
+        yield RefusalCode.TIME_NOT_ALLOWED
     if planned.min_clients < policy.min_k and not noise_off:  # exact sums: there is nothing left for k to protect
         yield RefusalCode.K_TOO_LOW
     if planned.layout.micro_rho > policy.max_micro_rho:
         yield RefusalCode.RHO_TOO_HIGH
+
+
+def _answer_bytes(plan: Plan, clients: int) -> int:
+    """Shares of an answer in which everybody enrolled reports every pane."""
+    sizes = (len(planned.pane_starts) * (planned.layout.length * ELEMENT_BYTES) for planned in plan.views)
+    return clients * sum(sizes)

@@ -20,6 +20,7 @@ from .toml_file import TomlFile
 PINS: Final = ("coordinator", "leader", "helper")
 KEYS: Final = (
     *PINS, "views", "max_rho_per_day", "min_k", "allow_noise_off", "allow_activity_visible", "participation",
+    "time_columns", "max_answer_mib",
 )  # fmt: skip
 
 _TEXT: Final = """\
@@ -33,6 +34,8 @@ helper = {helper}
 views = {views}  # names that may be collected: * is any text, ? one letter
 max_rho_per_day = {max_rho_per_day}  # what one client-day may cost, over all views
 min_k = {min_k}  # a pane opens at so many clients or more
+time_columns = {time_columns}  # by which a view may tell an event's day, beside the site's own: each charges by itself
+max_answer_mib = {max_answer_mib}  # how large an answer may become where a plan asks all clients for all panes
 participation = {participation}  # "all", "active" or "any": the kind of plans that are taken part in
 
 # Under `active`, coordinator, leader and helper see how many clients of a site had events in a pane.
@@ -52,6 +55,8 @@ def policy_to_toml(policy: Policy) -> str:
         max_rho_per_day=rho_text(policy.max_micro_rho),
         min_k=policy.min_k,
         participation=_quoted(policy.participation),
+        time_columns=f"[{', '.join(map(_quoted, policy.time_columns))}]",
+        max_answer_mib=policy.max_answer_mib,
         allow_activity_visible=str(policy.allow_activity_visible).lower(),
         allow_noise_off=str(policy.allow_noise_off).lower(),
     )
@@ -74,6 +79,8 @@ def load_policy(path: Path) -> Policy:
         file.flag("allow_noise_off"),
         file.flag("allow_activity_visible"),
         file.one_of("participation", ALLOWED_PARTICIPATIONS, Policy.participation),
+        file.texts("time_columns", Policy.time_columns),
+        file.whole("max_answer_mib", Policy.max_answer_mib),
     )
 
 

@@ -72,7 +72,7 @@ def respond(
     """
     try:
         with SiteLedger(settings.ledger, settings.site, clock) as ledger:
-            decision = decide(signed_plan, settings.policy, ledger.state, clock())
+            decision = decide(signed_plan, settings.policy, ledger.state, clock(), clients=settings.clients)
             if isinstance(decision, Refuse):
                 ledger.refuse(decision)
                 return decision

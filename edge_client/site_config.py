@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,9 +80,11 @@ def load_config(path: Path) -> SiteConfig:
 
 
 def rules_of(path: Path) -> tuple[Policy, Path]:
-    """The policy of a site's file, and where its ledger is; asks for no key. Raises ConfigError."""
+    """The policy of a site's file, with its own time column, and where its ledger is; asks for no key. Raises ConfigError."""
     file = TomlFile.read(path, ENTRIES, _MEND)
-    return load_policy(path.parent / file.text("policy")), path.parent / file.text("ledger")
+    policy = load_policy(path.parent / file.text("policy"))
+    own = (*policy.time_columns, file.text("time_column"))
+    return replace(policy, time_columns=own), path.parent / file.text("ledger")
 
 
 def config_to_toml(entries: Mapping[str, str | int]) -> str:

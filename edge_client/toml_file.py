@@ -52,9 +52,10 @@ class TomlFile:
         return found
 
     def texts(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        """A list of texts, one at least."""
+        """A list of texts; one at least, unless the default is none."""
         found = self.entries.get(name, list(default))
-        if not isinstance(found, list) or not found or not all(isinstance(one, str) and one for one in found):
+        texts = isinstance(found, list) and all(isinstance(one, str) and one for one in found)
+        if not texts or (default and not found):
             self._wrong(name, "a list of texts", found)
         return tuple(found)
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 SECOND_US: Final = 1_000_000
 DAY_US: Final = 86_400 * SECOND_US
+MAX_DURATION_US: Final = 36_525 * DAY_US
 _UNITS: Final = {"s": SECOND_US, "m": 60 * SECOND_US, "h": 3_600 * SECOND_US, "d": DAY_US}
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])")
 
@@ -25,7 +26,10 @@ def parse_duration(text: str) -> int:
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"not a duration: {text!r}; write a whole number and s, m, h or d, such as '30m' or '7d'")
-    return int(match[1]) * _UNITS[match[2]]
+    duration = int(match[1]) * _UNITS[match[2]]
+    if duration > MAX_DURATION_US:
+        raise ValueError(f"the duration {text!r} is longer than a hundred years")
+    return duration
 
 
 def to_us(moment: datetime) -> int:

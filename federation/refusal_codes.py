@@ -26,6 +26,7 @@ class RefusalCode(StrEnum):
     PLAN_EXPIRED = "PLAN_EXPIRED", "Its deadline is over."
     KEY_NOT_PINNED = "KEY_NOT_PINNED", "It names other aggregators than the pinned ones."
     VIEW_NOT_ALLOWED = "VIEW_NOT_ALLOWED", "The policy does not allow a view of this name."
+    TIME_NOT_ALLOWED = "TIME_NOT_ALLOWED", "A view tells an event's day by another column than the policy allows."
     EXPRESSION_NOT_ALLOWED = "EXPRESSION_NOT_ALLOWED", "A `where` outside the closed grammar."
     RHO_TOO_HIGH = "RHO_TOO_HIGH", "By itself it costs a client-day more than the policy allows."
     DAY_BUDGET_SPENT = "DAY_BUDGET_SPENT", "With what was charged before it costs a client-day more than allowed."
@@ -38,6 +39,10 @@ class RefusalCode(StrEnum):
     PARTICIPATION_NOT_ALLOWED = (
         "PARTICIPATION_NOT_ALLOWED",
         "The policy takes part in plans of the other kind of participation only.",
+    )
+    ANSWER_TOO_LARGE = (
+        "ANSWER_TOO_LARGE",
+        "Under `all`, reports of every enrolled client and pane would be larger than the policy allows.",
     )
     PANE_ALREADY_REPORTED = "PANE_ALREADY_REPORTED", "A pane of it was reported, or collected, under another plan."
     VIEW_OVERLAP = "VIEW_OVERLAP", "Another definition of a view was collected on one of its days."

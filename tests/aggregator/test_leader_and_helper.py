@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from aggregator.errors import (
+    AfterDeadline,
     AlreadyCollected,
     CommitmentConflict,
     HelperRefused,
@@ -32,6 +33,7 @@ from aggregator.messages import (
     commitment_to_bytes,
     sign,
 )
+from aggregator.opening import LATEST_CHARGE_US
 from aggregator.refusals import refusal_of
 from aggregator.sealed_share import Fetched, SealedShare
 from featurestore.wire import definition_hash
@@ -48,6 +50,7 @@ from tests.aggregator.world import (
     DEADLINE,
     HELPER,
     LEADER,
+    NOW,
     RHO,
     SETTINGS,
     Clock,
@@ -224,6 +227,19 @@ def test_a_kept_batch_counts_although_its_site_left_the_roster_and_the_deadline_
     two.leader.settings = replace(SETTINGS, roster=Roster([]))
     two.link.down = False
     two.clock.now = DEADLINE + 1
+    require_exact(plan, two.collect(plan), site.sums)
+
+
+def test_a_clock_that_is_years_ahead_for_a_moment_charges_nothing_and_stops_nobody_for_good(two: Two) -> None:
+    plan = make_plan()
+    site = Site(plan)
+    two.open(plan)
+    two.leader.submit(site.batch([0, 0, 1, 1]).to_bytes())
+    two.clock.now = DEADLINE + LATEST_CHARGE_US + 1
+    with pytest.raises(AfterDeadline):
+        two.leader.collect(collect_request(plan, COLLECTOR.sign))
+    assert not two.leader.ledger.state.intended
+    two.clock.now = NOW
     require_exact(plan, two.collect(plan), site.sums)
 
 

@@ -125,7 +125,7 @@ class TestConfigureSite:
         settings = load_config(
             configure_site(tmp_path / "p", "UA", tmp_path / "e.parquet", "who", "at", allow_noise_off=True)
         ).settings
-        assert settings.policy == mine
+        assert settings.policy == replace(mine, time_columns=("at",))  # its own column needs no mention
         assert (settings.clients, settings.ledger.resolve()) == (7, (tmp_path / "p/ledgers/site-UA.db").resolve())
         assert config.parent.name == "sites"
 

@@ -178,6 +178,22 @@ def test_a_pane_may_end_five_minutes_ahead_of_this_clock_and_no_further() -> Non
     assert code_of(plan, now=end - FUTURE_SLACK_US - 1) == "CLOCK_SKEW"
 
 
+def test_a_view_that_tells_days_by_another_column_is_refused_unless_the_policy_names_it() -> None:
+    """One event on three days would be charged to three budgets."""
+    plan = make_plan(replace(VIEW, time="booked_at"), noise="full")
+    assert code_of(plan) == "TIME_NOT_ALLOWED"
+    assert code_of(plan, replace(POLICY, time_columns=("booked_at",))) == "ACCEPT"
+
+
+def test_an_answer_of_all_clients_and_panes_is_bounded_before_anything_is_charged() -> None:
+    plan = replace(make_plan(VIEW, noise="full"), participation="all")  # 2 panes of 2 slots: 32 bytes a client
+    small = replace(POLICY, max_answer_mib=1)
+    codes = [decide(plan, small, EMPTY, NOW, clients=clients) for clients in (2**15, 2**15 + 1)]
+    assert isinstance(codes[0], Accept)
+    assert codes[1] == Refuse(RefusalCode.ANSWER_TOO_LARGE, plan.hash)
+    assert code_of(replace(plan, participation="active"), small) == "ACCEPT"  # there events decide, and no code may
+
+
 def test_a_clock_far_behind_the_ledger_is_refused_before_days_are_spent_twice() -> None:
     state = LedgerState()
     state.apply(Intended(NOW, bytes(32), 100_000, ()))

@@ -170,6 +170,10 @@ class TestTexts:
         assert "`windows` must be a list" in error(windows=7)
         assert view(windows="7d").windows == ("7d",)
 
+    def test_a_window_of_more_than_a_century_is_refused(self) -> None:
+        assert "longer than a hundred years" in error(windows=["36526d"])
+        assert view(windows=["36525d"]).windows == ("36525d",)
+
 
 class TestPlainValues:
     def test_numpys_values_make_the_same_view(self) -> None:
