@@ -75,8 +75,11 @@ class Processes:
             raise ProcessFailed(f"{name} ended with status {status}: {self.last_line(name)} (log: {self.log(name)})")
 
     def last_line(self, name: str) -> str:
-        """The last line that a process wrote."""
+        """The last line that a process wrote; of a box that is drawn with lines, the text in it."""
         lines = self.log(name).read_text(errors="replace").strip().splitlines()
+        if lines and lines[-1].startswith("╰"):
+            top = max((number for number, line in enumerate(lines) if line.startswith("╭")), default=len(lines) - 1)
+            lines = [" ".join(line.strip(" │") for line in lines[top + 1 : -1])]
         return lines[-1] if lines else "(no output)"
 
     def wait_for_port(self, name: str, port: int, seconds: float) -> None:

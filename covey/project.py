@@ -10,6 +10,7 @@ import base64
 import json
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +29,7 @@ from .errors import ProjectMissing, UsageError
 FILE: Final = "covey.toml"
 KEYS: Final = "keys"
 DEFAULT_BUDGET: Final = Budget(100_000)
+_PRIVACY: Final = ("budget", "allow_noise_off", "quota")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -128,6 +130,12 @@ class _Reader:
     path: str
     content: dict[str, Any]
 
+    def only(self, name: str, known: Sequence[str]) -> None:
+        """Refuse other entries of a section: a mistyped quota would be none at all."""
+        unknown = [repr(entry[:80]) for entry in self.table(name) if entry not in known]
+        if unknown:
+            raise UsageError(f"{self.path}, {name}: unknown entry {', '.join(unknown)}; known are {', '.join(known)}")
+
     def table(self, name: str) -> dict[str, Any]:
         found = self.content.get(name)
         if not isinstance(found, dict):
@@ -151,7 +159,9 @@ class _Reader:
         if not isinstance(quotas, dict):
             raise UsageError(f"{self.path}, privacy: write quotas as a section [privacy.quota] with lines `view = RHO`")
         of_views = {view: self._rho(quotas, view, "privacy.quota") for view in quotas}
-        return Budget(self._rho(privacy, "budget", "privacy"), of_views)
+        budget = Budget(self._rho(privacy, "budget", "privacy"), of_views)
+        self.only("privacy", _PRIVACY)
+        return budget
 
     def _rho(self, table: dict[str, Any], key: str, where: str) -> int:
         found = table.get(key)

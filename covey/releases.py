@@ -107,6 +107,11 @@ def retract(directory: Path, release_id: bytes, why: str, clock: Callable[[], in
         item.manifest, item.pane_start, item.pane_end, max(now, item.released_at), now, "live", f"{RETRACTED}: {reason}"
     )
     if item.manifest.trust != IN_PROCESS:
+        if not (directory / KEYS).is_dir():
+            raise UsageError(
+                f"no keys in {directory}: a `covey run` over processes forgets those that signed its releases, so that nobody "
+                "can retract them; in a project, give --project where the collector's key is"
+            )
         collector = load_keys(directory / KEYS, "collector")
         try:
             verify_release(item, collector.public.sign)

@@ -12,6 +12,7 @@ from featurestore.errors import StoreCorrupt, UnknownEvidence
 from featurestore.release import Manifest, Release, Void
 from featurestore.rows import BUDGET_SPENT
 from featurestore.store import Store
+from featurestore.wire import definition_hash
 from federation.errors import VerificationFailed
 from federation.parties import PublicKeys
 from federation.release_check import find_plan, verify_opening
@@ -21,7 +22,7 @@ from .project import FILE, Project
 from .releases import IN_PROCESS
 
 CHECKS: Final[Mapping[str, str]] = {
-    "content": "the stored sums are those that were published",
+    "content": "the stored sums, id and view are those that were published",
     "plan": "the plan is there, signed by the coordinator, and has the hash that the manifest names",
     "parties": "its leader, helper and collector are the pinned ones",
     "view": "it asks for this view",
@@ -87,6 +88,7 @@ class Verifier:
         self._store, self._pinned = store, pinned
         self._plans: dict[str, bytes | None] = {}
         self._evidence: list[bytes] | None = None
+        self._definitions = {view.name: definition_hash(view).hex() for view in store.views()}
 
     def verify(self, view: str, release_id: bytes) -> Verified:
         """Check a release or void, and its tombstone if there is one.
@@ -98,6 +100,14 @@ class Verifier:
             item, tombstone = self._store.release(release_id), self._store.tombstone(release_id)
         except StoreCorrupt as error:
             return Verified(release_id, view, "content", str(error))
+        if item.manifest.definition_hash != self._definitions[view]:
+            return Verified(
+                release_id, view, "content", "it is of another definition than the store's view, which decodes it"
+            )
+        if item.release_id != release_id:
+            return Verified(
+                release_id, view, "content", f"it is stored under an id that is not its own, {item.release_id.hex()}"
+            )
         if item.manifest.trust == IN_PROCESS and not item.signature:
             return Verified(release_id, view, unsigned=True)
         key = None

@@ -88,7 +88,7 @@ def _coordinator(file: TomlFile) -> VerifyKey:
     try:
         return VerifyKey(base64.b64decode(file.text("coordinator"), validate=True))
     except (ValueError, CryptoError) as error:
-        file.fail(f"coordinator: {error}")
+        file.fail(f"coordinator: no public key ({error}); covey.toml has it, as `sign` of [coordinator]")
 
 
 def _max_micro_rho(file: TomlFile) -> int:

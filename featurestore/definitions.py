@@ -346,7 +346,7 @@ def _check_privacy(view: FeatureView) -> None:
         raise DefinitionError(
             view.name,
             f"`delta` {privacy.delta:g} must be below 1/min_clients = 1/{privacy.min_clients}: at 1/n, publishing one of n "
-            "clients outright would count as private; such as 1e-6",
+            f"clients outright would count as private; such as {min(1e-6, 0.1 / privacy.min_clients):.0e}",
         )
     _check_price(view.name, privacy)
     if privacy.suppress_below is not None:

@@ -44,6 +44,6 @@ def micro_rho_of_pure(micro_epsilon: int) -> int:
 
 
 def rounded_up(value: float, decimals: int = 2) -> str:
-    """A cost as text with so many decimals, never below what it is: 2.1401 → 2.15."""
+    """A cost as text with so many decimals, never below the shortest decimal that names it: 2.1401 → 2.15, 0.1 → 0.10."""
     unit = Fraction(1, 10**decimals)
-    return f"{float(math.ceil(Fraction(value) / unit) * unit):.{decimals}f}"
+    return f"{float(math.ceil(Fraction(repr(float(value))) / unit) * unit):.{decimals}f}"

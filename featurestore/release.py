@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from .errors import StoreCorrupt
 from .layout import Group
 
 Clock = Literal["replay", "live"]
@@ -103,13 +104,16 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """The inverse of `to_json`."""
-        data: dict[str, Any] = json.loads(text)
-        data["groups"] = tuple(GroupNoise(**group) for group in data["groups"])
-        data["outside_claim"] = tuple(data["outside_claim"])
-        leader, helper = data["commitments"]
-        data["commitments"] = (leader, helper)
-        return cls(**data)
+        """The inverse of `to_json`. Raises StoreCorrupt: it is no manifest."""
+        try:
+            data: dict[str, Any] = json.loads(text)
+            data["groups"] = tuple(GroupNoise(**group) for group in data["groups"])
+            data["outside_claim"] = tuple(data["outside_claim"])
+            leader, helper = data["commitments"]
+            data["commitments"] = (leader, helper)
+            return cls(**data)
+        except (ValueError, TypeError, KeyError) as error:
+            raise StoreCorrupt(f"the manifest of a release cannot be read: {error}") from None
 
 
 @dataclass(frozen=True, eq=False)

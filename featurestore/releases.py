@@ -13,6 +13,7 @@ from .errors import StoreCorrupt
 from .registry import PaneRecord
 from .release import Release, Void
 from .schema import TIMESTAMP
+from .times import utc_text
 
 
 def published_release(view: FeatureView, pane: PaneRecord, slots: npt.NDArray[np.int64]) -> Release:
@@ -20,14 +21,16 @@ def published_release(view: FeatureView, pane: PaneRecord, slots: npt.NDArray[np
     times = (pane.pane_start, pane.pane_start + view.pane_us, pane.released_at, pane.published_at)
     release = Release(pane.manifest, *times, pane.clock, slots, pane.signature)
     if release.content_hash != pane.content:
-        raise StoreCorrupt(f"view {view.name!r}, pane {pane.pane_start}: the stored slots are not those published")
+        raise StoreCorrupt(
+            f"view {view.name!r}, pane of {utc_text(pane.pane_start)}: the stored slots are not those published"
+        )
     return release
 
 
 def published_void(view: FeatureView, pane: PaneRecord) -> Void:
     """The void, or the tombstone, of a record."""
     if pane.reason is None:
-        raise StoreCorrupt(f"view {view.name!r}, pane {pane.pane_start}: a void without a reason")
+        raise StoreCorrupt(f"view {view.name!r}, pane of {utc_text(pane.pane_start)}: a void without a reason")
     times = (pane.pane_start, pane.pane_start + view.pane_us, pane.released_at, pane.published_at)
     return Void(pane.manifest, *times, pane.clock, pane.reason, pane.signature)
 

@@ -43,6 +43,14 @@ def from_us(moment_us: int) -> datetime:
     return EPOCH + timedelta(microseconds=int(moment_us))
 
 
+def utc_text(moment_us: int) -> str:
+    """A moment in µs since the epoch as people read it, to the second where it is a whole one."""
+    try:
+        return from_us(moment_us).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        return f"{moment_us} µs"
+
+
 Moment = TypeVar("Moment", int, npt.NDArray[np.int64])
 
 

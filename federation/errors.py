@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Final
 
-DIFFERENCING: Final = (
-    "a client-day is opened in one sum only, because two sums that share it tell it by their difference (at 100 clients "
-    "that costs an epsilon of 13.5 where 1 was promised)"
-)
+from featurestore.errors import DIFFERENCING
+from featurestore.times import utc_text
+
+from .rho import rho_text
 
 
 class FederationError(Exception):
@@ -161,7 +160,7 @@ class PaneTaken(LedgerRefusal):
     def __init__(self, view: str, pane_start: int) -> None:
         self.view, self.pane_start = view, pane_start
         super().__init__(
-            f"view {view!r}: the pane that starts at {pane_start} µs was collected before under another plan; {DIFFERENCING}"
+            f"view {view!r}: the pane of {utc_text(pane_start)} was collected before under another plan; {DIFFERENCING}"
         )
 
 
@@ -182,8 +181,8 @@ class DayBudgetSpent(LedgerRefusal):
     def __init__(self, view: str, day: int, have: int, need: int) -> None:
         self.view, self.day, self.have, self.need = view, day, have, need
         super().__init__(
-            f"view {view!r} costs {need:,} micro-rho a client-day; of {_date(day)} {have:,} are left. A smaller rho, or "
-            "fewer views"
+            f"view {view!r} costs rho = {rho_text(need)} a client-day; of {_date(day)} {rho_text(have)} are left. A smaller "
+            "rho, or fewer views"
         )
 
 

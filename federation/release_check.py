@@ -24,6 +24,7 @@ from crypto.signing import VerifyKey
 from featurestore.errors import FeatureStoreError
 from featurestore.release import Release, Void
 from featurestore.rows import BUDGET_SPENT, is_retraction
+from featurestore.times import utc_text
 
 from . import plan_pb2 as pb
 from .errors import PlanInvalid, StatementMalformed, StatementsDisagree, VerificationFailed
@@ -124,14 +125,16 @@ def _pane(item: Release | Void, planned: PlannedView) -> int:
     """The index of the item's pane in the planned view."""
     found = (planned.pane_starts == item.pane_start).nonzero()[0]
     if not len(found):
-        raise VerificationFailed("pane", f"the plan does not ask for the pane of {item.pane_start} µs")
+        raise VerificationFailed("pane", f"the plan does not ask for the pane of {utc_text(item.pane_start)}")
     view = planned.view
     if item.pane_end != item.pane_start + view.pane_us:
         raise VerificationFailed("pane", "its end is not its start and one pane")
     retracted = isinstance(item, Void) and is_retraction(item.reason)
     due = item.published_at if item.clock == "live" else item.pane_end + view.release_delay_us
     if not retracted and item.released_at != due:
-        raise VerificationFailed("pane", f"it was due at {due} µs by its clock, and says {item.released_at}")
+        raise VerificationFailed(
+            "pane", f"by its clock it was due at {utc_text(due)}, it says {utc_text(item.released_at)}"
+        )
     shape = (planned.layout.keys, planned.layout.slots_per_key)
     if isinstance(item, Release) and item.slots.shape != shape:
         raise VerificationFailed("pane", f"its sums have the shape {item.slots.shape}, the view's have {shape}")

@@ -19,7 +19,7 @@ app = typer.Typer(help="The privacy ledgers: what was spent, what is left, what 
 @app.command()
 def show(
     project: Annotated[Path | None, typer.Option(metavar="DIR", help="The project's directory. Default: here.")] = None,
-    store: Annotated[Path | None, typer.Option(metavar="DIR", help="The store of runs in one process.")] = None,
+    store: Annotated[Path | None, typer.Option(metavar="DIR", help="The store of `covey run`.")] = None,
     role: Annotated[
         str | None, typer.Option(metavar="ROLE", help="One ledger: leader, helper, site-ID or in-process.")
     ] = None,

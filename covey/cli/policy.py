@@ -25,7 +25,7 @@ def check(
         typer.Argument(metavar="PLAN", help="A signed plan: `covey start coordinator … --plan-only PLAN` makes one."),
     ],
     policy: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The site's policy. Default: policy.toml here.")
+        Path | None, typer.Option(metavar="FILE", help="The site's policy. Default: the project's policy.toml.")
     ] = None,
     site: Annotated[
         Path | None, typer.Option(metavar="CONFIG", help="sites/ID.toml: that site's policy and ledger.")
@@ -34,13 +34,14 @@ def check(
         Path | None,
         typer.Option(metavar="FILE", help="The site's ledger, ledgers/site-ID.db. Default: nothing spent yet."),
     ] = None,
+    project: Annotated[Path, typer.Option(metavar="DIR", help="The project's directory. Default: here.")] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Show what a site would answer to a plan, what it costs, and what would be left of each day. Nothing is written.
 
     Exit code: 0 the site would take part, 4 it would refuse.
     """
-    from covey.errors import DONE, REFUSED, NotThere
+    from covey.errors import DONE, REFUSED, NotThere, UsageError
     from covey.policy_check import BROKEN, check_plan, ledger_state, to_json
     from covey.running import wall_clock
     from federation.errors import LedgerBroken
@@ -52,7 +53,9 @@ def check(
         signed = plan.read_bytes()
     except FileNotFoundError:
         raise NotThere(f"no plan {plan}") from None
-    rules, path = _rules(policy, site, ledger)
+    except OSError as error:
+        raise UsageError(f"{plan}: it cannot be read: {error.strerror}") from None
+    rules, path = _rules(policy, site, ledger, project)
     try:
         state = LedgerState() if path is None else ledger_state(path, may_be_missing=site is not None)
         found = check_plan(signed, rules, state, wall_clock())
@@ -66,7 +69,7 @@ def check(
     return DONE if found.code is None else REFUSED
 
 
-def _rules(policy: Path | None, site: Path | None, ledger: Path | None) -> tuple[Policy, Path | None]:
+def _rules(policy: Path | None, site: Path | None, ledger: Path | None, project: Path) -> tuple[Policy, Path | None]:
     """The policy, and where the ledger is."""
     from covey.errors import UsageError
     from covey.init import POLICY
@@ -77,7 +80,7 @@ def _rules(policy: Path | None, site: Path | None, ledger: Path | None) -> tuple
         if policy is not None or ledger is not None:
             raise UsageError("--site names policy and ledger; give either it, or --policy and --ledger")
         return rules_of(site)
-    return load_policy(policy or Path(POLICY)), ledger
+    return load_policy(policy or project / POLICY), ledger
 
 
 def _print(found: PolicyCheck, policy: Policy, out: Console) -> None:

@@ -38,7 +38,7 @@ def print_terms(item: Release | Void, tombstone: Void | None, verified: Verified
         *([("retracted", moment_of(tombstone.released_at))] if tombstone else []),
         ("mechanism", _mechanism(manifest)),
         ("price", _price(manifest)),
-        ("trust", f"{manifest.trust}: {_TRUST.get(manifest.trust, 'unknown to this version')}"),
+        ("trust", _trust(manifest)),
         ("protection", f"{manifest.protection}: {_PROTECTION.get(manifest.protection, 'unknown to this version')}"),
         ("validity", f"{manifest.validity}: {_VALIDITY.get(manifest.validity, 'unknown to this version')}"),
         ("k", f"{manifest.min_clients} reports at least, participation {manifest.participation}"),
@@ -60,6 +60,12 @@ def _signed_by(verified: Verified) -> str:
     return UNSIGNED if verified.unsigned else f"not verified, {verified.failed}: {verified.why}"
 
 
+def _trust(manifest: Manifest) -> str:
+    if manifest.noise == "none":
+        return f"{manifest.trust}: there is no claim without noise"
+    return f"{manifest.trust}: {_TRUST.get(manifest.trust, 'unknown to this version')}"
+
+
 def _mechanism(manifest: Manifest) -> str:
     if manifest.noise == "none":
         return "no noise: an exact sum, for tests and labs"
@@ -69,11 +75,15 @@ def _mechanism(manifest: Manifest) -> str:
 
 
 def _price(manifest: Manifest) -> str:
+    from featurestore.epsilon import rounded_up
+
     told = epsilon_of_day(manifest)
     rho = f"ρ = {manifest.micro_rho / 1e6:g} of a client-day, whatever the number of its panes"
     if told is None:
         return f"{rho}, as charged; without noise nothing is protected"
-    return f"{rho}; ε = {told:.3g}" + (f" at δ = {manifest.delta:g}" if manifest.micro_epsilon is None else ", pure")
+    return f"{rho}; ε = {rounded_up(told)}" + (
+        f" at δ = {manifest.delta:g}" if manifest.micro_epsilon is None else ", pure"
+    )
 
 
 def _outside(manifest: Manifest) -> str:

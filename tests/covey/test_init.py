@@ -188,6 +188,7 @@ class TestProjectFile:
             ("budget = 0.1", "budget = 0.1234567", "millionths"),
             ("[privacy.quota]", "[privacy.quota]\nv = -1", "privacy.quota, v: rho must be above 0"),
             ("[privacy.quota]", "quota = 3\n[other]", "write quotas as a section"),
+            ("[privacy.quota]", "[privacy.quotas]", "unknown entry 'quotas'; known are budget, allow_noise_off, quota"),
         ],
     )
     def test_a_mistake_is_named(self, covey: Covey, tmp_path: Path, old: str, new: str, says: str) -> None:

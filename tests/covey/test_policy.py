@@ -102,8 +102,11 @@ def test_a_site_s_file_names_policy_and_ledger(covey: Covey, tmp_path: Path) -> 
     code, out, _ = covey("policy", "check", plan, "--site", config)
     assert (code, out.splitlines()[0]) == (4, "PLAN_UNSIGNED")  # of another project
     assert list((tmp_path / "p" / "ledgers").iterdir()) == []
+    code, out, _ = covey("policy", "check", plan, "--project", tmp_path / "p")
+    assert (code, out.splitlines()[0]) == (4, "PLAN_UNSIGNED")
     for wrong in (["--site", config, "--policy", tmp_path], ["--site", tmp_path / "no.toml"], []):
         assert covey("policy", "check", plan, *wrong)[0] == 2
+    assert covey("policy", "check", tmp_path, "--project", tmp_path / "p")[0] == 2  # a folder is no plan
     assert covey("policy", "check", tmp_path / "no-plan", "--site", config)[0] == 5
     assert (
         covey("policy", "check", plan, "--policy", tmp_path / "p/policy.toml", "--ledger", tmp_path / "no.db")[0] == 5

@@ -35,6 +35,14 @@ def test_a_process_that_ends_early_is_named_with_its_last_words(tmp_path: Path) 
             processes.wait_for_port("short", free_port(), 10)
 
 
+def test_the_last_words_of_a_box_are_the_text_in_it(tmp_path: Path) -> None:
+    box = "Using it\n╭─ Error ───╮\n│ Nobody is │\n│ there.    │\n╰───────────╯"
+    with Processes(tmp_path) as processes:
+        processes.start("boxed", [sys.executable, "-c", f"import sys; sys.stdout.buffer.write({box.encode()!r})"])
+        with pytest.raises(ProcessFailed, match=r"status 0: Nobody is there\. \(log"):
+            processes.wait_for_port("boxed", free_port(), 10)
+
+
 def test_a_port_is_waited_for(tmp_path: Path) -> None:
     port = free_port()
     code = f"import socket, time; s = socket.socket(); s.bind(('127.0.0.1', {port})); s.listen(); time.sleep(600)"

@@ -71,7 +71,7 @@ class TestShow:
             "visits, 2020-05-01T00:00:00Z … 2020-05-02T00:00:00Z",
             "√2 = 1.41 times that of one",
             "ρ = 0.5 of a client-day",
-            "ε = 5.22 at δ = 1e-06",
+            "ε = 5.23 at δ = 1e-06",
             "in-process: one process played every role",
             "shares: each report went out in two additive shares",
             "none: no proof bounds",
@@ -98,6 +98,7 @@ class TestShow:
         _, out, _ = covey("release", "show", first_visit(covey, project / "store"), "--store", project / "store")
         assert "no noise: an exact sum" in out
         assert "nothing is protected" in out
+        assert "there is no claim without noise" in out
 
     @pytest.mark.parametrize(
         ("text", "code", "says"),
@@ -191,6 +192,10 @@ class TestRetract:
             publisher.register(view)
             publisher.publish([signed])
         words = ("release", "retract", item.release_id.hex(), "--yes", "--reason", "x", "--store")
+        (directory / "keys").rename(tmp_path / "forgotten")  # as after `covey run` over processes
+        code, _, err = covey(*words, directory)
+        assert (code, "forgets those that signed its releases" in err) == (2, True)
+        (tmp_path / "forgotten").rename(directory / "keys")
         hidden = directory / "keys" / "collector.key"
         hidden.rename(tmp_path / "away")
         assert covey(*words, directory)[0] == 5  # no key

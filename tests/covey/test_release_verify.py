@@ -13,8 +13,12 @@ import pytest
 
 from covey.project import Project
 from covey.verification import CHECKS
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.features import Count
 from featurestore.publish import Publisher
 from featurestore.release import Release, Void
+from featurestore.wire import view_to_bytes
 from federation.parties import Roster, RosterEntry
 from tests.federation.test_release_check import NOTHING, NOW, PLAN, SIGNED, STATEMENTS, VIEW, release, void
 from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER, SITE
@@ -127,6 +131,40 @@ def test_a_change_in_the_store_is_found_and_named(covey: Covey, store: Path, sql
     assert f"{OPENED.release_id.hex()}  {OPENED.manifest.view}  {check}: " in out
     assert "of 3 release(s) failed" in err
     assert found(covey, store, OPENED.release_id.hex()[:6]) == {OPENED.release_id.hex(): ("failed", check)}
+
+
+def test_a_view_that_was_changed_in_the_store_is_found(covey: Covey, store: Path) -> None:
+    """Its layout, clips and resolution make the served values out of the sums."""
+    other = FeatureView(
+        "v1",
+        entity=Entity("k", domain=[0, 1, 2]),
+        features=[Count("n")],
+        pane="1d",
+        bounds=Bounds(max_cells=2, max_events_per_cell=3),
+        privacy=Privacy(rho=0.5, min_clients=2),
+        release_delay="9m",
+    )
+    with sqlite3.connect(store / "store" / "registry.db") as db:
+        db.execute("UPDATE views SET definition = ?", (view_to_bytes(other),))
+    db.close()
+    assert set(found(covey, store).values()) == {("failed", "content")}
+
+
+def test_an_id_that_is_not_the_releases_own_is_found(covey: Covey, store: Path) -> None:
+    with sqlite3.connect(store / "store" / "registry.db") as db:
+        db.execute("UPDATE panes SET release_id = zeroblob(16) WHERE release_id = ?", (OPENED.release_id,))
+    db.close()
+    assert found(covey, store)["00" * 16] == ("failed", "content")
+
+
+def test_a_manifest_that_cannot_be_read_is_one_line(covey: Covey, store: Path) -> None:
+    with sqlite3.connect(store / "store" / "registry.db") as db:
+        db.execute("UPDATE manifests SET json = '{'")
+    db.close()
+    code, out, err = covey("release", "verify", "--all", "--store", store)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: the manifest of a release cannot be read")
+    assert err.count("\n") == 1
 
 
 def test_a_pane_that_was_published_against_its_statement_is_found(covey: Covey, tmp_path: Path) -> None:

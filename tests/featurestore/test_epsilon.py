@@ -84,13 +84,15 @@ def test_a_laplace_of_scale_b_is_zcdp_as_charged(b: Fraction, alpha: float) -> N
 @given(st.floats(0, 1e6), st.integers(0, 6))
 def test_a_cost_is_never_told_below_what_it_is(value: float, decimals: int) -> None:
     told = rounded_up(value, decimals)
-    assert 0 <= Fraction(told) - Fraction(value) < Fraction(1, 10**decimals)
+    assert 0 <= Fraction(told) - Fraction(repr(value)) < Fraction(1, 10**decimals)
 
 
 def test_costs_are_told_with_two_decimals() -> None:
-    assert [rounded_up(value) for value in (2.1401, 2.14, 0.0, 1e-9, 14.9504)] == [
+    assert [rounded_up(value) for value in (2.1401, 0.1, 1.1, 2.14, 0.0, 1e-9, 14.9504)] == [
         "2.15",
-        "2.15",
+        "0.10",
+        "1.10",
+        "2.14",
         "0.00",
         "0.01",
         "14.96",
