@@ -106,7 +106,7 @@ class ViewChanged(FeatureStoreError):
         self.view = view
         super().__init__(
             f"view {view!r} has another definition in this store; a registered view is immutable: {DIFFERENCING}. Give the "
-            "changed view another name: it is then charged by itself"
+            "changed view a new name: it is then charged by itself"
         )
 
 
