@@ -31,6 +31,8 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.core
 	$(BIN)/python -m benchmarks.way
 	$(BIN)/python -m benchmarks.privacy_error
+	$(BIN)/python -m benchmarks.prio3
+	$(BIN)/python -m benchmarks.validity_cost
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -35,30 +35,62 @@ class Number(_message.Message):
     def __init__(self, name: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("plan_hash", "job_id", "half", "verdicts")
+    __slots__ = ("plan_hash", "job_id", "half", "verdicts", "verifier_shares")
     PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     HALF_FIELD_NUMBER: _ClassVar[int]
     VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    VERIFIER_SHARES_FIELD_NUMBER: _ClassVar[int]
     plan_hash: bytes
     job_id: bytes
     half: bytes
     verdicts: bytes
-    def __init__(self, plan_hash: _Optional[bytes] = ..., job_id: _Optional[bytes] = ..., half: _Optional[bytes] = ..., verdicts: _Optional[bytes] = ...) -> None: ...
+    verifier_shares: bytes
+    def __init__(self, plan_hash: _Optional[bytes] = ..., job_id: _Optional[bytes] = ..., half: _Optional[bytes] = ..., verdicts: _Optional[bytes] = ..., verifier_shares: _Optional[bytes] = ...) -> None: ...
 
 class JobAnswer(_message.Message):
-    __slots__ = ("plan_hash", "job_id", "job_digest", "verdicts", "refusal")
+    __slots__ = ("plan_hash", "job_id", "job_digest", "verdicts", "refusal", "verifier_messages")
     PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     JOB_DIGEST_FIELD_NUMBER: _ClassVar[int]
     VERDICTS_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    VERIFIER_MESSAGES_FIELD_NUMBER: _ClassVar[int]
     plan_hash: bytes
     job_id: bytes
     job_digest: bytes
     verdicts: bytes
     refusal: Refusal
-    def __init__(self, plan_hash: _Optional[bytes] = ..., job_id: _Optional[bytes] = ..., job_digest: _Optional[bytes] = ..., verdicts: _Optional[bytes] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
+    verifier_messages: bytes
+    def __init__(self, plan_hash: _Optional[bytes] = ..., job_id: _Optional[bytes] = ..., job_digest: _Optional[bytes] = ..., verdicts: _Optional[bytes] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., verifier_messages: _Optional[bytes] = ...) -> None: ...
+
+class PrepareKey(_message.Message):
+    __slots__ = ("plan_id",)
+    PLAN_ID_FIELD_NUMBER: _ClassVar[int]
+    plan_id: bytes
+    def __init__(self, plan_id: _Optional[bytes] = ...) -> None: ...
+
+class PrepareKeyReply(_message.Message):
+    __slots__ = ("key_hash",)
+    KEY_HASH_FIELD_NUMBER: _ClassVar[int]
+    key_hash: bytes
+    def __init__(self, key_hash: _Optional[bytes] = ...) -> None: ...
+
+class KeyOffer(_message.Message):
+    __slots__ = ("plan_id", "sealed")
+    PLAN_ID_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    plan_id: bytes
+    sealed: bytes
+    def __init__(self, plan_id: _Optional[bytes] = ..., sealed: _Optional[bytes] = ...) -> None: ...
+
+class KeyTaken(_message.Message):
+    __slots__ = ("plan_id", "key_hash")
+    PLAN_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_HASH_FIELD_NUMBER: _ClassVar[int]
+    plan_id: bytes
+    key_hash: bytes
+    def __init__(self, plan_id: _Optional[bytes] = ..., key_hash: _Optional[bytes] = ...) -> None: ...
 
 class Commitment(_message.Message):
     __slots__ = ("plan_hash", "counts", "digests")
@@ -149,13 +181,15 @@ class StatusReply(_message.Message):
     def __init__(self, role: _Optional[str] = ..., plans: _Optional[_Iterable[_Union[PlanStatus, _Mapping]]] = ...) -> None: ...
 
 class PlanStatus(_message.Message):
-    __slots__ = ("plan_hash", "state", "deadline_us", "pending")
+    __slots__ = ("plan_hash", "state", "deadline_us", "pending", "rejected")
     PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_US_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_FIELD_NUMBER: _ClassVar[int]
     plan_hash: bytes
     state: str
     deadline_us: int
     pending: int
-    def __init__(self, plan_hash: _Optional[bytes] = ..., state: _Optional[str] = ..., deadline_us: _Optional[int] = ..., pending: _Optional[int] = ...) -> None: ...
+    rejected: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, plan_hash: _Optional[bytes] = ..., state: _Optional[str] = ..., deadline_us: _Optional[int] = ..., pending: _Optional[int] = ..., rejected: _Optional[_Iterable[int]] = ...) -> None: ...

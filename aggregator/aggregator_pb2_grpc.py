@@ -34,6 +34,11 @@ class LeaderStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.PrepareKey = channel.unary_unary(
+                '/covey.v1.Leader/PrepareKey',
+                request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+                response_deserializer=aggregator_dot_aggregator__pb2.PrepareKeyReply.FromString,
+                _registered_method=True)
         self.OpenPlan = channel.unary_unary(
                 '/covey.v1.Leader/OpenPlan',
                 request_serializer=aggregator_dot_aggregator__pb2.OpenPlanRequest.SerializeToString,
@@ -58,6 +63,13 @@ class LeaderStub(object):
 
 class LeaderServicer(object):
     """Missing associated documentation comment in .proto file."""
+
+    def PrepareKey(self, request, context):
+        """PrepareKey, signed by the coordinator
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def OpenPlan(self, request, context):
         """Missing associated documentation comment in .proto file."""
@@ -87,6 +99,11 @@ class LeaderServicer(object):
 
 def add_LeaderServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'PrepareKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.PrepareKey,
+                    request_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
+                    response_serializer=aggregator_dot_aggregator__pb2.PrepareKeyReply.SerializeToString,
+            ),
             'OpenPlan': grpc.unary_unary_rpc_method_handler(
                     servicer.OpenPlan,
                     request_deserializer=aggregator_dot_aggregator__pb2.OpenPlanRequest.FromString,
@@ -117,6 +134,33 @@ def add_LeaderServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Leader(object):
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def PrepareKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/covey.v1.Leader/PrepareKey',
+            aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+            aggregator_dot_aggregator__pb2.PrepareKeyReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def OpenPlan(request,
@@ -236,6 +280,11 @@ class HelperStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.TakeKey = channel.unary_unary(
+                '/covey.v1.Helper/TakeKey',
+                request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+                response_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
+                _registered_method=True)
         self.OpenPlan = channel.unary_unary(
                 '/covey.v1.Helper/OpenPlan',
                 request_serializer=aggregator_dot_aggregator__pb2.OpenPlanRequest.SerializeToString,
@@ -270,6 +319,13 @@ class HelperStub(object):
 
 class HelperServicer(object):
     """Missing associated documentation comment in .proto file."""
+
+    def TakeKey(self, request, context):
+        """KeyOffer, signed by the leader → KeyTaken, signed by the helper
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def OpenPlan(self, request, context):
         """Missing associated documentation comment in .proto file."""
@@ -314,6 +370,11 @@ class HelperServicer(object):
 
 def add_HelperServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'TakeKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeKey,
+                    request_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
+                    response_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+            ),
             'OpenPlan': grpc.unary_unary_rpc_method_handler(
                     servicer.OpenPlan,
                     request_deserializer=aggregator_dot_aggregator__pb2.OpenPlanRequest.FromString,
@@ -354,6 +415,33 @@ def add_HelperServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Helper(object):
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def TakeKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/covey.v1.Helper/TakeKey',
+            aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+            aggregator_dot_aggregator__pb2.Signed.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def OpenPlan(request,

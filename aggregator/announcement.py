@@ -11,21 +11,20 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from crypto.signing import SigningKey, VerifyKey
 from featurestore.times import DAY_US
-from federation.plan import Plan, PlannedView
-from federation.protocol import Randomness
+from federation.plan import PLAN_ID_BYTES, Plan, PlannedView
 from federation.refusal_codes import RefusalCode
+from federation.reports import Randomness
 from federation.signed_plan import sign_plan, verify_plan
 
 from .errors import Refused
 from .job import JobMalformed
-
-_PLAN_ID_BYTES: Final = 16
+from .key_agreement import prepare_request
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +82,7 @@ def announce(
     plan: Plan,
     coordinator: SigningKey,
     open_plan: Callable[[bytes], object],
+    prepare_key: Callable[[bytes], bytes],
     randomness: Randomness,
     earlier: tuple[LeftOut, ...] = (),
 ) -> Announcement:
@@ -92,15 +92,16 @@ def announce(
 
     Args:
         open_plan: opens a signed plan at both.
+        prepare_key: has them agree on the verification key of a plan with proofs: signed request → hash of the key.
         earlier: what an announcement before this one has left out.
 
     Raises:
         Refused: for any other reason; or a refusal for what the plan does not ask for. Unreachable.
     """
-    asked, signed = plan, sign_plan(plan, coordinator)
-    first = signed
+    asked = _with_key(plan, coordinator, prepare_key)
+    first = signed = sign_plan(asked, coordinator)
     left: dict[str, set[int]] = {}
-    rest: Plan | None = plan
+    rest: Plan | None = asked
     while rest is not None:
         try:
             open_plan(signed)
@@ -112,8 +113,10 @@ def announce(
             if not any(one.view.name == view and (one.pane_starts // DAY_US == day).any() for one in rest.views):
                 raise
         left.setdefault(view, set()).add(day)
-        rest = _without(rest, view, day, randomness)
-        signed = sign_plan(rest, coordinator) if rest is not None else b""
+        rest, signed = _without(rest, view, day, randomness), b""
+        if rest is not None:
+            rest = _with_key(rest, coordinator, prepare_key)
+            signed = sign_plan(rest, coordinator)
     mine = tuple(
         LeftOut(_of_days(one, sorted(left[one.view.name]), inside=True), asked, first)
         for one in asked.views
@@ -122,11 +125,19 @@ def announce(
     return Announcement(rest, signed, (*earlier, *mine))
 
 
+def _with_key(plan: Plan, coordinator: SigningKey, prepare_key: Callable[[bytes], bytes]) -> Plan:
+    """A plan with proofs that commits its aggregators to their verification key; any other plan as it is."""
+    if plan.validity == "none" or plan.wire is None:
+        return plan
+    key_hash = prepare_key(prepare_request(plan.plan_id, coordinator))
+    return replace(plan, wire=replace(plan.wire, verify_key_hash=key_hash))
+
+
 def _without(plan: Plan, view: str, day: int, randomness: Randomness) -> Plan | None:
     """The plan without a view's panes of a UTC day; None if that is all of it."""
     views = tuple(_of_days(one, [day], inside=False) if one.view.name == view else one for one in plan.views)
     views = tuple(one for one in views if len(one.pane_starts))
-    return replace(plan, plan_id=randomness(_PLAN_ID_BYTES), views=views) if views else None
+    return replace(plan, plan_id=randomness(PLAN_ID_BYTES), views=views) if views else None
 
 
 def _of_days(planned: PlannedView, days: list[int], *, inside: bool) -> PlannedView:

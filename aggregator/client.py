@@ -51,6 +51,10 @@ class HelperLink:
         request = pb.OpenPlanRequest(signed_plan=signed)
         self._call(lambda: self._stub.OpenPlan(request, timeout=self._call_s))
 
+    def take_key(self, offer: bytes) -> bytes:
+        """The leader's signed offer of a verification key → the helper's word. Raises Refused and Unreachable."""
+        return self._signed(self._stub.TakeKey, offer)
+
     def aggregate(self, job: bytes) -> bytes:
         """A signed job → the signed answer. Raises Refused and Unreachable."""
         return self._signed(self._stub.Aggregate, job)
@@ -81,12 +85,13 @@ class HelperLink:
 
 @dataclass(frozen=True)
 class Status:
-    """How far a plan is at one aggregator."""
+    """How far a plan is at one aggregator: see `party.PlanStatus`."""
 
     plan_hash: bytes
     state: str
     deadline_us: int
     pending: int
+    rejected: tuple[int, ...]
 
 
 class Aggregators:
@@ -117,6 +122,15 @@ class Aggregators:
         """Close the connections."""
         for channel in self._channels.values():
             channel.close()
+
+    def prepare_key(self, request: bytes) -> bytes:
+        """Run by the coordinator: have both agree on a plan's verification key. Returns its hash.
+
+        Raises Refused and Unreachable.
+        """
+        message = pb.Signed.FromString(request)
+        reply = self._ask("leader", lambda: self._leader.PrepareKey(message, timeout=CALL_S))
+        return bytes(reply.key_hash)
 
     def open_plan(self, signed: bytes) -> bytes:
         """Run by the coordinator: open a plan at both. Returns its hash. Raises Refused and Unreachable."""
@@ -149,7 +163,10 @@ class Aggregators:
         """The state of one plan, or of all, at one aggregator. Raises Refused and Unreachable."""
         stub = self._leader if role == "leader" else self._helper
         reply = self._ask(role, lambda: stub.Status(pb.StatusRequest(plan_hash=plan_hash), timeout=CALL_S))
-        return [Status(plan.plan_hash, plan.state, plan.deadline_us, plan.pending) for plan in reply.plans]
+        return [
+            Status(plan.plan_hash, plan.state, plan.deadline_us, plan.pending, tuple(plan.rejected))
+            for plan in reply.plans
+        ]
 
     def _shares(self, plan: Plan, role: Aggregator, request: pb.Signed) -> list[SealedShare]:
         stub = self._leader if role == "leader" else self._helper

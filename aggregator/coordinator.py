@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from federation.keys import RoleKeys
+from federation.plan import Plan
 from federation.protocol import OpenedView
 
 from .announcement import Announcement, LeftOut
@@ -29,6 +30,9 @@ class Collected:
         answers: the code of each node's answer, by site (or `node N` where it told none).
         batches: how many sealed batches were carried, and how many of them wait for the helper.
         refused: batches that the leader did not take, by reason.
+        rejected: by view of a plan with proofs, the reports whose proof did not hold. A client within its bounds is
+            rejected once in 2^56 reports at most, so the number is one of broken or lying clients. Under `active` it tells
+            nothing of the honest ones; of a rejected one it tells, as the batch has done, that it sent a report.
         budget_spent: panes that were left out, because no budget covered them.
     """
 
@@ -39,6 +43,7 @@ class Collected:
     pending: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     budget_spent: tuple[LeftOut, ...] = ()
+    rejected: dict[str, int] = field(default_factory=dict)
 
 
 def collect(
@@ -72,5 +77,20 @@ def collect(
         progress(answer)
     fetched = aggregators.collect(plan, collector)
     return Collected(
-        fetched.open(plan), fetched.statements, answers, carried, pending, dict(refused), announced.left_out
+        fetched.open(plan),
+        fetched.statements,
+        answers,
+        carried,
+        pending,
+        dict(refused),
+        announced.left_out,
+        _rejected(plan, aggregators),
     )
+
+
+def _rejected(plan: Plan, aggregators: Aggregators) -> dict[str, int]:
+    """Rejected reports by view, as the leader has counted them; nothing where there are no proofs."""
+    if plan.validity == "none":
+        return {}
+    (status,) = aggregators.status("leader", plan.hash)
+    return {planned.view.name: count for planned, count in zip(plan.views, status.rejected, strict=True)}

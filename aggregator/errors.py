@@ -54,6 +54,32 @@ class StateBehindLedger(AggregatorError):
         )
 
 
+class PeerUnknown(AggregatorError):
+    """A plan with proofs needs the other aggregator's keys pinned here: the verification key is for nobody else."""
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        super().__init__(f"the {role}'s keys are not pinned here; without them no verification key can be agreed on")
+
+
+class VerificationKeyMissing(AggregatorError):
+    """A plan with proofs whose verification key is not the one that was prepared here, or that never was."""
+
+    def __init__(self, plan_id: bytes) -> None:
+        self.plan_id = plan_id
+        super().__init__(
+            f"the verification key of plan id {plan_id.hex()} was not prepared with this aggregator, or is another one"
+        )
+
+
+class VerificationKeyConflict(AggregatorError):
+    """Another verification key for a plan id than the one that is held here. Keys are never replaced."""
+
+    def __init__(self, plan_id: bytes) -> None:
+        self.plan_id = plan_id
+        super().__init__(f"plan id {plan_id.hex()} has another verification key here already")
+
+
 class JobConflict(AggregatorError):
     """Other bytes under the id of a job or batch that is known."""
 

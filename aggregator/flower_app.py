@@ -63,7 +63,14 @@ def _announce(job: Job, coordinator: RoleKeys, aggregators: Aggregators) -> Anno
         earlier = Announcement.load(job.announced, coordinator.sign.public)
     if earlier.plan is None:
         return earlier
-    announced = announce(earlier.plan, coordinator.sign, aggregators.open_plan, os.urandom, earlier.left_out)
+    announced = announce(
+        earlier.plan,
+        coordinator.sign,
+        aggregators.open_plan,
+        aggregators.prepare_key,
+        os.urandom,
+        earlier.left_out,
+    )
     announced.save(job.announced)
     return announced
 

@@ -1,6 +1,7 @@
 """The helper: answers the leader's jobs, commits and opens with it, and gives the collector its noised share.
 
-Aggregate   job ──► check, open ──► {sums, ids, answer} in one transaction ──► answer; a repeat gives the same answer
+TakeKey     the leader's key for a plan with proofs ──► kept, for good ──► its hash
+Aggregate   job ──► check, open, verify proofs ──► {sums, ids, answer} in one transaction ──► answer, always the same
 Commit      leader's counts and digests ──► charge in the ledger ──► {closed, both commitments} ──► its own
 Witness     heads of both ledgers, checked ──► {noised share}, `done` in the ledger ──► its own head
             ──► {witnessed} where the leader knows of that `done`
@@ -18,8 +19,18 @@ from crypto.signing import VerifyKey
 from federation.batch import SealedHalf, open_half
 from federation.errors import FederationError
 from federation.plan import Plan
+from federation.reports import HelperHalf, ProvenHalf
+from federation.validity import Started, start
 
-from .errors import AggregatorError, AlreadyCollected, CommitmentConflict, JobConflict, PlanUnknown
+from .errors import (
+    AggregatorError,
+    AlreadyCollected,
+    CommitmentConflict,
+    JobConflict,
+    PlanUnknown,
+    VerificationKeyConflict,
+)
+from .key_agreement import key_taken, offered_key
 from .messages import (
     ANSWER_DOMAIN,
     COMMITMENT_DOMAIN,
@@ -34,14 +45,15 @@ from .messages import (
     commitment_to_bytes,
     job_digest,
     plan_of,
+    require_length,
     sign,
     verdicts_from,
 )
 from .opening import Opener
-from .party import take_of
 from .refusals import INTERNAL, refusal_of
 from .sealed_share import SealedShare
 from .storage import StoredPlan
+from .verification import judged
 
 GRACE_US: Final = 86_400 * 10**6
 """How long after the deadline the helper takes what the leader received before it: a helper may have been down."""
@@ -52,6 +64,18 @@ class Helper(Opener):
 
     role = "helper"
     peer = "leader"
+
+    def take_key(self, data: bytes) -> bytes:
+        """Keep the verification key that the leader has drawn for a plan that is yet to be signed; a repeat is the same.
+
+        Raises:
+            MessageMalformed, SignatureInvalid, SealBroken: not of this helper's leader. PeerUnknown.
+            VerificationKeyConflict: another key is kept under this plan id.
+        """
+        plan_id, key = offered_key(data, self._pinned_peer(), self.keys.seal, self.keys.public)
+        if self.storage.keep_key(plan_id, key).hash_for(plan_id) != key.hash_for(plan_id):
+            raise VerificationKeyConflict(plan_id)
+        return key_taken(plan_id, key, self.keys.sign)
 
     def aggregate(self, data: bytes) -> bytes:
         """Take one batch of the leader's, whole but for duplicate ids, or refuse it: recorded, signed, for good.
@@ -149,21 +173,27 @@ class Helper(Opener):
         half = open_half("helper", plan, self.keys.seal, self.settings.roster, sealed)
         header = sealed.signed.header
         verdicts = verdicts_from(job.verdicts, len(header)).copy()
+        messages = np.empty((len(header), 0), np.uint8)
+        work: HelperHalf | Started
+        if isinstance(half, ProvenHalf):
+            work = start(plan, self._verification_key(plan), half)
+            offered = verdicts == Verdict.TAKEN
+            messages, accepted = judged(plan, work, job.verifier_shares, offered)
+            verdicts[offered & ~accepted] = Verdict.REJECTED
+        else:
+            work = half
+            require_length("verifier shares", job.verifier_shares, 0)
         with self.storage.transaction():
             if (before := self._recorded(stored.number, job, digest)) is not None:
                 return before
             self._require_open(plan.hash, until_us)
-            verdicts[self.storage.known(stored.number, header.report_ids)] = Verdict.DUPLICATE
+            self._count(stored.number, plan, header, verdicts)
             taken = verdicts == Verdict.TAKEN
             if taken.any():
-                mine = take_of(half, taken)
-                entry, collections = self.settings.roster[header.site], plan.offsets[-1]
-                counted = self.storage.site_counts(stored.number, header.site, mine.collection, collections)
-                touched, counts = entry.count(counted, mine.collection)
-                self.storage.set_site_counts(stored.number, header.site, touched, counts)
-                self.storage.add_reports(stored.number, mine.collection, mine.report_ids)
-                self._add(stored.number, plan, mine)
-            answer = Answer(plan.hash, job.job_id, digest, verdicts.astype(np.uint8).tobytes()).to_bytes()
+                self._add(stored.number, plan, work.take(taken))
+            answer = Answer(
+                plan.hash, job.job_id, digest, verdicts.tobytes(), verifier_messages=messages[taken].tobytes()
+            ).to_bytes()
             self.storage.record(stored.number, job.job_id, digest, answer)
         return answer
 

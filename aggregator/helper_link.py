@@ -17,6 +17,9 @@ class HelperLink(Protocol):
     def open_plan(self, signed: bytes) -> None:
         """Pass a signed plan on."""
 
+    def take_key(self, offer: bytes) -> bytes:
+        """The leader's signed offer of a verification key → the helper's signed word that it keeps it."""
+
     def aggregate(self, job: bytes) -> bytes:
         """A signed job → the signed answer."""
 

@@ -1,7 +1,8 @@
 """The leader's intake: takes batches of sites, asks the helper, and counts only what both took.
 
-    Submit    check, open ──► {ids, batch} kept in one transaction ──► job to the helper ──► {sums, answer} in one
-              transaction. The helper down: the batch stays kept, and every later submit or collect asks again
+    Submit    check, open, with proofs compute verifier shares ──► {ids, batch} kept in one transaction
+              ──► job to the helper ──► {sums, answer} in one transaction: what the helper took, and nothing else.
+              The helper down: the batch stays kept, and every later submit or collect asks again
 
 One thread at a time passes batches to the helper; checking and opening the next ones goes on meanwhile.
 """
@@ -16,16 +17,17 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from crypto.noise import NoiseSource
+from crypto.ntt_field import Mask
 from crypto.signing import VerifyKey
-from federation.batch import SealedBatch, open_half
+from federation.batch import BatchHeader, SealedBatch, open_half
 from federation.keys import RoleKeys
 from federation.ledger import Ledger
 from federation.parties import MAX_CLIENTS, Roster, RosterEntry
 from federation.plan import Plan
-from federation.protocol import LeaderHalf
+from federation.reports import Addable, LeaderHalf, ProvenHalf
+from federation.validity import Started, start
 
 from .errors import HelperRefused, HelperUnavailable, JobConflict, MessageMalformed, PlanUnknown, Refused, Unreachable
 from .helper_link import HelperLink, as_helpers
@@ -37,19 +39,24 @@ from .messages import (
     Job,
     Signed,
     Verdict,
+    Verdicts,
     job_digest,
     sign,
     verdicts_from,
 )
 from .opening import Opener
-from .party import Clock, Settings, take_of
+from .party import Clock, Settings
 from .refusals import REASONS
 from .storage import Pending, Storage, StoredPlan
+from .verification import finished, offer
 
 log = logging.getLogger(__name__)
 
 _PLAN_UNKNOWN: Final = REASONS[PlanUnknown]
 _T = TypeVar("_T")
+
+_Work = LeaderHalf | Started
+"""The leader's half of a batch while it is under way: as it is added, or waiting for the helper's word of its proofs."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ class Intake(Opener):
         super().__init__(keys, settings, storage, ledger, clock, noise)
         self._helper = helper
         self._line = threading.Lock()
-        self._fresh: dict[bytes, tuple[SealedBatch, LeaderHalf]] = {}  # by digest, while under way: opened once only
+        self._fresh: dict[bytes, tuple[SealedBatch, _Work]] = {}  # by digest, while under way: opened once only
 
     def submit(self, data: bytes) -> Submitted:
         """Take one batch of a site's, whole but for duplicate ids. A repeat gives the same answer.
@@ -103,9 +110,9 @@ class Intake(Opener):
             ):  # new; or a conflict, which is told once it is verified
                 self._require_open(plan.hash)
                 roster = self.settings.roster
-                half = open_half("leader", plan, self.keys.seal, roster, batch.half("leader"))
-                self._fresh[digest] = batch, half
-                self._keep(plan, job, batch, data)
+                work = self._opened_half(plan, roster, batch)
+                self._fresh[digest] = batch, work
+                self._keep(plan, job, batch, data, _offered(work))
             if self.storage.pending_digest(stored.number, job) is not None:
                 with self._line:
                     self._ask_all(None)
@@ -122,8 +129,17 @@ class Intake(Opener):
         answered = self.storage.job(number, job)
         return answered[0] if answered else self.storage.pending_digest(number, job)
 
-    def _keep(self, plan: Plan, job: bytes, batch: SealedBatch, data: bytes) -> None:
-        """Take the batch's new ids and keep it, on disk, until the helper answers."""
+    def _opened_half(self, plan: Plan, roster: Roster, batch: SealedBatch) -> _Work:
+        """The leader's half, checked and opened; with proofs its verifier shares, always the same ones."""
+        half = open_half("leader", plan, self.keys.seal, roster, batch.half("leader"))
+        return start(plan, self._verification_key(plan), half) if isinstance(half, ProvenHalf) else half
+
+    def _keep(self, plan: Plan, job: bytes, batch: SealedBatch, data: bytes, offered: Mask) -> None:
+        """Take the batch's new ids and keep it, on disk, until the helper answers.
+
+        Args:
+            offered: bool[R]: what the leader itself does not reject.
+        """
         header, digest = batch.signed.header, batch.signed.digest
         with self.storage.transaction():
             number = self._require_open(plan.hash).number
@@ -131,19 +147,14 @@ class Intake(Opener):
                 if known != digest:
                     raise JobConflict(job)
                 return
-            verdicts = np.where(self.storage.known(number, header.report_ids), Verdict.DUPLICATE, Verdict.TAKEN)
-            taken = verdicts == Verdict.TAKEN
-            encoded = verdicts.astype(np.uint8).tobytes()
-            if not taken.any():  # nothing to ask the helper
+            verdicts = np.where(offered, Verdict.TAKEN, Verdict.REJECTED).astype(np.uint8)
+            self._count(number, plan, header, verdicts)
+            encoded = verdicts.tobytes()
+            if not (verdicts == Verdict.TAKEN).any():  # nothing to ask the helper
                 self.storage.record(number, job, digest, Answer(plan.hash, job, digest, encoded).to_bytes())
                 return
-            collection = header.collection[taken]
-            before = self.storage.site_counts(number, header.site, collection, plan.offsets[-1])
-            entry = self.settings.roster[header.site]
-            touched, counts = entry.count(before, collection)
-            self.storage.set_site_counts(number, header.site, touched, counts)
-            self.storage.add_reports(number, collection, header.report_ids[taken])
-            self.storage.keep(Pending(number, job, digest, entry.key.data, encoded, data))
+            site_key = self.settings.roster[header.site].key.data
+            self.storage.keep(Pending(number, job, digest, site_key, encoded, data))
 
     def _submitted(self, number: int, job: bytes) -> Submitted:
         """What the storage says of a batch. Raises Refused."""
@@ -178,51 +189,59 @@ class Intake(Opener):
     def _ask(self, pending: Pending) -> None:
         """Ask about one batch and commit what the helper says."""
         stored, plan = self._opened(self.storage.hash_of(pending.plan))
-        batch, half = self._fresh.get(pending.digest) or self._reopen(plan, pending)
+        batch, work = self._fresh.get(pending.digest) or self._reopen(plan, pending)
         header = batch.signed.header
-        body = Job(plan.hash, pending.job, batch.half("helper").to_bytes(), pending.verdicts).to_bytes()
         offered = verdicts_from(pending.verdicts, len(header)) == Verdict.TAKEN
+        shares = offer(plan, work, offered) if isinstance(work, Started) else b""
+        body = Job(plan.hash, pending.job, batch.half("helper").to_bytes(), pending.verdicts, shares).to_bytes()
 
         reply = self._call(stored, self._helper.aggregate, sign(JOB_DOMAIN, body, self.keys.sign))
         with as_helpers():
             answer = Answer.from_bytes(Signed.from_bytes(reply).verify(ANSWER_DOMAIN, helper_of(plan)))
             if (answer.plan_hash, answer.job_id, answer.job_digest) != (plan.hash, pending.job, job_digest(body)):
                 raise MessageMalformed("an answer to another job")
-            taken = np.zeros_like(offered)
+            verdicts = np.full(len(header), Verdict.DUPLICATE, np.uint8)  # refused: no id of it is used up
             if answer.refusal is None:
-                taken = verdicts_from(answer.verdicts, len(header)) == Verdict.TAKEN
+                verdicts = verdicts_from(answer.verdicts, len(header))
+            taken = verdicts == Verdict.TAKEN
             if (taken & ~offered).any():
                 raise MessageMalformed("the helper took a report that was not offered")
+            if isinstance(work, Started):
+                mine: Addable = finished(plan, work, answer.verifier_messages, taken)
+            else:
+                mine = work.take(taken)
 
-        self._settle(plan, pending, header.site, half, offered, taken, answer)
+        self._settle(plan, pending, header, mine, offered, verdicts, answer)
 
-    def _reopen(self, plan: Plan, pending: Pending) -> tuple[SealedBatch, LeaderHalf]:
+    def _reopen(self, plan: Plan, pending: Pending) -> tuple[SealedBatch, _Work]:
         """A kept batch, opened again. It was checked against the roster of its time."""
         batch = SealedBatch.from_bytes(pending.batch)
         roster = Roster([RosterEntry(batch.signed.header.site, VerifyKey(pending.site_key), MAX_CLIENTS)])
-        return batch, open_half("leader", plan, self.keys.seal, roster, batch.half("leader"))
+        return batch, self._opened_half(plan, roster, batch)
 
     def _settle(
         self,
         plan: Plan,
         pending: Pending,
-        site: str,
-        half: LeaderHalf,
-        offered: npt.NDArray[np.bool_],
-        taken: npt.NDArray[np.bool_],
+        header: BatchHeader,
+        mine: Addable,
+        offered: Mask,
+        verdicts: Verdicts,
         answer: Answer,
     ) -> None:
-        """Commit exactly what the helper took, and give the other ids back."""
-        number = pending.plan
+        """Commit exactly what the helper took, keep the ids that it rejected as rejected, and give the others back."""
+        number, site = pending.plan, header.site
+        rejected = offered & (verdicts == Verdict.REJECTED)
+        back = offered & (verdicts == Verdict.DUPLICATE)
         with self.storage.transaction():
             if not self.storage.drop_pending(number, pending.job):
                 return
-            if taken.any():
-                self._add(number, plan, take_of(half, taken))
-            lost = offered & ~taken
-            if lost.any():
-                self.storage.drop_reports(number, half.report_ids[lost])
-                touched, reports = np.unique(half.collection[lost], return_counts=True)
+            if len(mine.collection):
+                self._add(number, plan, mine)
+            self.storage.drop_reports(number, header.report_ids[rejected | back])
+            self.storage.add_reports(number, header.collection[rejected], header.report_ids[rejected], "rejected")
+            if back.any():
+                touched, reports = np.unique(header.collection[back], return_counts=True)
                 before = self.storage.site_counts(number, site, touched, plan.offsets[-1])
                 self.storage.set_site_counts(number, site, touched, before[touched] - reports)
             self.storage.record(number, pending.job, pending.digest, answer.to_bytes())
@@ -241,6 +260,11 @@ class Intake(Opener):
             raise HelperUnavailable(len(self.storage.pending_jobs(stored.number))) from None
         except Refused as refused:
             raise HelperRefused(refused) from None
+
+
+def _offered(work: _Work) -> Mask:
+    """bool[R]: the reports of an opened half that the leader can offer to the helper."""
+    return work.offered if isinstance(work, Started) else np.ones(len(work.collection), np.bool_)
 
 
 def job_id_of(site: str, batch_id: bytes) -> bytes:

@@ -1,5 +1,7 @@
 """The leader: takes batches (intake.py), and opens a plan with the helper.
 
+    PrepareKey  a key for the proofs of a plan that is yet to be signed, handed to the helper ──► its hash
+
     Collect   heads of both ledgers ──► ask for what is kept ──► charge in the ledger ──► {closed, own commitment}
               ──► the helper's commitment ──► heads; meanwhile both draw noise ──► {noised share}, `done` in the ledger
               ──► heads: each knows the other's `done` ──► {witnessed} ──► the same bytes, always
@@ -9,6 +11,7 @@ One thread at a time opens a plan; batches of others are taken meanwhile.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -19,10 +22,12 @@ from federation.keys import RoleKeys
 from federation.ledger import Ledger
 from federation.ledger_entries import Head
 from federation.plan import Plan
+from federation.validity import VerificationKey
 
-from .errors import MessageMalformed, Stopping
+from .errors import HelperRefused, HelperUnavailable, MessageMalformed, Refused, Stopping, Unreachable
 from .helper_link import HelperLink, answer_invalid, as_helpers
 from .intake import Intake, helper_of
+from .key_agreement import KEY_BYTES, key_offer, prepared_plan, require_taken
 from .messages import (
     COMMITMENT_DOMAIN,
     WITNESS_DOMAIN,
@@ -55,6 +60,28 @@ class Leader(Intake):
     ) -> None:
         super().__init__(keys, settings, storage, ledger, clock, noise, helper)
         self._opening = threading.Lock()  # taken before the line; one plan at a time, or heads would cross
+
+    def prepare_key(self, data: bytes) -> bytes:
+        """Agree with the helper on the verification key of a plan that is yet to be signed; the hash of the key.
+
+        The key is on disk here before the helper sees it, and a repeat offers the same one.
+
+        Raises:
+            MessageMalformed, SignatureInvalid: not of this leader's coordinator. PeerUnknown.
+            HelperUnavailable, HelperRefused: ask again.
+        """
+        plan_id = prepared_plan(data, self.settings.coordinator)
+        helper = self._pinned_peer()
+        key = self.storage.key(plan_id) or self.storage.keep_key(plan_id, VerificationKey(os.urandom(KEY_BYTES)))
+        try:
+            reply = self._helper.take_key(key_offer(plan_id, key, self.keys, helper))
+        except Unreachable:
+            raise HelperUnavailable(0) from None
+        except Refused as refused:
+            raise HelperRefused(refused) from None
+        with as_helpers():
+            require_taken(reply, plan_id, key, helper.sign)
+        return key.hash_for(plan_id)
 
     def collect(self, data: bytes) -> list[SealedShare]:
         """Close and open the plan with the helper, and give the leader's noised shares.

@@ -15,22 +15,34 @@ from itertools import groupby
 from typing import Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from crypto.noise import Noise, NoiseSource
-from crypto.sharing import Accumulator, HelperSeeds, LeaderShares
+from crypto.sharing import Accumulator
 from crypto.signing import VerifyKey
+from federation.batch import BatchHeader
 from federation.errors import LedgerRefusal, NoiseRefused, PlanInvalid
 from federation.keys import RoleKeys
 from federation.ledger import Ledger
 from federation.ledger_state import Budget
 from federation.parties import Aggregator, PublicKeys, Roster
 from federation.plan import Plan
-from federation.protocol import Commitment, HelperHalf, LeaderHalf
+from federation.protocol import Commitment, add_half
+from federation.reports import Addable
 from federation.signed_plan import require_own_keys, verify_plan
+from federation.validity import VerificationKey
 
-from .errors import AfterDeadline, AlreadyCollected, PlanTooLarge, PlanUnknown, StateBehindLedger, Stopping
-from .storage import PlanState, Storage, StoredPlan
+from .errors import (
+    AfterDeadline,
+    AlreadyCollected,
+    PeerUnknown,
+    PlanTooLarge,
+    PlanUnknown,
+    StateBehindLedger,
+    Stopping,
+    VerificationKeyMissing,
+)
+from .messages import Verdict, Verdicts
+from .storage import REPORT_TABLES, PlanState, Storage, StoredPlan
 
 Clock: TypeAlias = Callable[[], int]
 """The wall clock: µs since the epoch."""
@@ -50,7 +62,7 @@ class Settings:
         roster: its own list of sites, with the most clients of each.
         budget: what a client-day may cost, over all views and of single ones.
         allow_no_noise: for tests and labs only.
-        peer: the other aggregator's keys, if they are pinned here too.
+        peer: the other aggregator's keys, if they are pinned here too; plans with proofs need them.
     """
 
     coordinator: VerifyKey
@@ -62,12 +74,18 @@ class Settings:
 
 @dataclass(frozen=True)
 class PlanStatus:
-    """How far a plan is. No count of reports is told."""
+    """How far a plan is. No count of reports is told that were taken.
+
+    Attributes:
+        rejected: of each view of a plan with proofs, reports that this aggregator has rejected or saw rejected; none
+            without proofs. A client within its bounds is among them once in 2^56 reports, so nothing is told of any.
+    """
 
     plan_hash: bytes
     state: PlanState
     deadline_us: int
     pending: int
+    rejected: tuple[int, ...] = ()
 
 
 class Party:
@@ -95,7 +113,8 @@ class Party:
         """Take part in a plan from now on; a repeat changes nothing. Returns the plan's hash.
 
         Raises:
-            PlanInvalid, ReportTooLong, SignatureInvalid, PlanTooLarge, NoiseRefused, AfterDeadline, StateBehindLedger.
+            PlanInvalid, ReportTooLong, SignatureInvalid, PlanTooLarge, NoiseRefused, AfterDeadline, StateBehindLedger;
+            PeerUnknown, VerificationKeyMissing: of a plan with proofs.
             LedgerRefusal: by what was charged until now; the charge itself comes when the plan is closed.
         """
         plan = verify_plan(signed, self.settings.coordinator)
@@ -122,21 +141,46 @@ class Party:
 
     def status(self, plan_hash: bytes = b"") -> list[PlanStatus]:
         """The state of one plan, or of all. Raises PlanUnknown."""
-        plans = [self._opened(plan_hash)[0]] if plan_hash else self.storage.plans()
-        return [
-            PlanStatus(plan.hash, plan.state, plan.deadline_us, len(self.storage.pending_jobs(plan.number)))
-            for plan in plans
-        ]
+        hashes = [plan_hash] if plan_hash else [plan.hash for plan in self.storage.plans()]
+        return [self._status(*self._opened(one)) for one in hashes]
+
+    def _status(self, stored: StoredPlan, plan: Plan) -> PlanStatus:
+        rejected: tuple[int, ...] = ()
+        if plan.validity == "prio3":
+            sums = np.concatenate(([0], np.cumsum(self.storage.rejected(stored.number, plan.offsets[-1]))))
+            rejected = tuple(int(count) for count in np.diff(sums[list(plan.offsets)]))
+        pending = len(self.storage.pending_jobs(stored.number))
+        return PlanStatus(stored.hash, stored.state, stored.deadline_us, pending, rejected)
 
     def _require_terms(self, plan: Plan) -> None:
         """This aggregator is in the plan, with its own keys, and may run it on its settings."""
         require_own_keys(plan, self.role, self.keys.public)
         if self.settings.peer is not None:
             require_own_keys(plan, self.peer, self.settings.peer)
+        if plan.validity == "prio3":
+            self._verification_key(plan)
         if plan.noise == "none" and not self.settings.allow_no_noise:
             raise NoiseRefused(f"the plan says noise off; the {self.role}'s own setting does not allow it")
         if plan.offsets[-1] > MAX_WIRE_COLLECTIONS:
             raise PlanTooLarge(plan.offsets[-1], MAX_WIRE_COLLECTIONS)
+
+    def _verification_key(self, plan: Plan) -> VerificationKey:
+        """The key that a plan's proofs are verified with.
+
+        Raises:
+            PeerUnknown, VerificationKeyMissing: the plan commits to another key than the one that is held here.
+        """
+        self._pinned_peer()
+        key = self.storage.key(plan.plan_id)
+        if key is None or plan.wire is None or key.hash_for(plan.plan_id) != plan.wire.verify_key_hash:
+            raise VerificationKeyMissing(plan.plan_id)
+        return key
+
+    def _pinned_peer(self) -> PublicKeys:
+        """The other aggregator's keys, as this one's own settings have them. Raises PeerUnknown."""
+        if self.settings.peer is None:
+            raise PeerUnknown(self.peer)
+        return self.settings.peer
 
     def _require_affordable(self, plan: Plan) -> None:
         """The ledger allows the plan, so far. A refusal is recorded; nothing is charged."""
@@ -171,18 +215,36 @@ class Party:
             raise AfterDeadline(stored.deadline_us)
         return stored
 
-    def _add(self, number: int, plan: Plan, half: LeaderHalf | HelperHalf) -> None:
+    def _add(self, number: int, plan: Plan, half: Addable) -> None:
         """Add shares to the stored sums. Inside the transaction that takes their ids."""
         touched, rows = np.unique(half.collection, return_inverse=True)
         length = plan.views[half.view].layout.length
         sums = Accumulator.from_values(self.storage.sums(number, touched, length))
-        rows = rows.astype(np.int64, copy=False)
-        match half:
-            case LeaderHalf():
-                sums.add_leader(half.shares, rows)
-            case HelperHalf():
-                sums.add_helper(half.seeds, half.collection, rows, plan.hash)
+        add_half(plan, sums, half, rows.astype(np.int64, copy=False))
         self.storage.set_sums(number, touched, sums.values)
+
+    def _count(self, number: int, plan: Plan, header: BatchHeader, verdicts: Verdicts) -> None:
+        """Remember a batch's new ids, taken or rejected, against the site's roster entry; inside a transaction.
+
+        Args:
+            verdicts: uint8[R] of `Verdict`, changed in place: a report id that is known is a duplicate, one that was
+                rejected before stays so. Nobody gets a second try with one nonce, whose test point never changes.
+
+        Raises:
+            RosterExceeded: of taken and rejected reports together: a site that lies has no more tries than clients.
+        """
+        known, refused = (self.storage.known(number, header.report_ids, table) for table in REPORT_TABLES)
+        verdicts[refused] = Verdict.REJECTED
+        verdicts[known] = Verdict.DUPLICATE
+        taken, rejected = verdicts == Verdict.TAKEN, (verdicts == Verdict.REJECTED) & ~refused
+        if not (taken | rejected).any():
+            return
+        collection = header.collection[taken | rejected]
+        before = self.storage.site_counts(number, header.site, collection, plan.offsets[-1])
+        touched, counts = self.settings.roster[header.site].count(before, collection)
+        self.storage.set_site_counts(number, header.site, touched, counts)
+        for rows, table in zip((taken, rejected), REPORT_TABLES, strict=True):
+            self.storage.add_reports(number, header.collection[rows], header.report_ids[rows], table)
 
     def _commitment(self, number: int, plan: Plan) -> Commitment:
         """Counts and digests of every collection, over ids that come sorted from the storage."""
@@ -223,18 +285,6 @@ class _Stoppable:
                 raise Stopping("this aggregator is stopping; nothing was opened: ask again when it is back")
             parts.append(draw(min(NOISE_PART, size - at)))
         return np.concatenate(parts)
-
-
-def take_of(half: LeaderHalf | HelperHalf, taken: npt.NDArray[np.bool_]) -> LeaderHalf | HelperHalf:
-    """The same half with only some of its reports (bool[R])."""
-    if taken.all():
-        return half
-    view, collection, ids = half.view, half.collection[taken], half.report_ids[taken]
-    match half:
-        case LeaderHalf():
-            return LeaderHalf(view, collection, ids, LeaderShares(half.shares.elements[taken]))
-        case HelperHalf():
-            return HelperHalf(view, collection, ids, HelperSeeds(half.seeds.seeds[taken]))
 
 
 def _deadline_of(plan: Plan) -> int:

@@ -74,5 +74,6 @@ def summary_of(collected: Collected, items: list[Release | Void]) -> dict[str, A
         "answers": collected.answers,
         "batches": collected.batches,
         "refused": collected.refused,
+        "rejected": collected.rejected,
         "budget_spent": {view: sorted(panes) for view, panes in spent.items()},
     }

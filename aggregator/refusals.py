@@ -22,6 +22,9 @@ REASONS: Final[dict[type[Exception], str]] = {
     federation.NoiseRefused: "NOISE_REFUSED",
     own.PlanUnknown: "PLAN_UNKNOWN",
     own.PlanTooLarge: "PLAN_TOO_LARGE",
+    own.PeerUnknown: "PEER_UNKNOWN",
+    own.VerificationKeyMissing: "VERIFICATION_KEY_MISSING",
+    own.VerificationKeyConflict: "VERIFICATION_KEY_CONFLICT",
     # of a ledger, in its own words
     federation.PaneTaken: RefusalCode.PANE_ALREADY_REPORTED.value,
     federation.AlreadyDone: RefusalCode.PANE_ALREADY_REPORTED.value,

@@ -55,7 +55,11 @@ class _Servicer:
             role=self._party.role,
             plans=[
                 pb.PlanStatus(
-                    plan_hash=plan.plan_hash, state=plan.state, deadline_us=plan.deadline_us, pending=plan.pending
+                    plan_hash=plan.plan_hash,
+                    state=plan.state,
+                    deadline_us=plan.deadline_us,
+                    pending=plan.pending,
+                    rejected=plan.rejected,
                 )
                 for plan in plans
             ],
@@ -69,6 +73,9 @@ class LeaderServicer(_Servicer, pb_grpc.LeaderServicer):
         super().__init__(leader)
         self._leader = leader
 
+    def PrepareKey(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.PrepareKeyReply:
+        return _answer(context, lambda: pb.PrepareKeyReply(key_hash=self._leader.prepare_key(_bytes_of(request))))
+
     def Submit(self, request: pb.SubmitRequest, context: grpc.ServicerContext) -> pb.SubmitReply:
         submitted = _answer(context, lambda: self._leader.submit(request.batch))
         return pb.SubmitReply(pending=submitted.pending, verdicts=submitted.verdicts)
@@ -80,6 +87,9 @@ class HelperServicer(_Servicer, pb_grpc.HelperServicer):
     def __init__(self, helper: Helper) -> None:
         super().__init__(helper)
         self._helper = helper
+
+    def TakeKey(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
+        return _answer(context, lambda: pb.Signed.FromString(self._helper.take_key(_bytes_of(request))))
 
     def Aggregate(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
         return _answer(context, lambda: pb.Signed.FromString(self._helper.aggregate(_bytes_of(request))))

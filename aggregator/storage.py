@@ -7,7 +7,9 @@ touches are read and written, so memory is bounded by a batch and a view, never 
     plans     what was opened, its state, and both aggregators' commitments once it is closed
     pending   leader only: batches that the helper has not answered; their reports are in `reports` and `sites` already
     jobs      job id → digest of its bytes → the recorded answer
+    keys      plan id → the key that proofs of the plan are verified with. Secret
     reports   report ids; each counts once
+    rejected  ids of reports whose proof did not hold; none is verified a second time
     sites     reports of a site in a collection, against its roster maximum
     sums      this aggregator's share of the sum of a collection. Secret; deleted when its noised share is stored
     noised    the noised shares, sealed to the collector, with their statements: all that a collect sends, now or later
@@ -27,15 +29,18 @@ import numpy as np
 import numpy.typing as npt
 
 from crypto import field as field64
-from federation.protocol import REPORT_ID_BYTES
+from federation.reports import REPORT_ID_BYTES
+from federation.validity import VerificationKey
 
 from .role_file import RoleFile
 from .sealed_share import SealedShare
 
+ReportTable = Literal["reports", "rejected"]
+REPORT_TABLES: Final[tuple[ReportTable, ReportTable]] = ("reports", "rejected")
 PlanState = Literal["open", "closed", "noised", "witnessed"]
 """`open` takes reports; `closed` is charged and committed; `noised` has its shares stored; `witnessed` may send them."""
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _IDS_A_QUERY: Final = 1_000
 _SCHEMA: Final = """
 CREATE TABLE role (name TEXT NOT NULL);
@@ -50,6 +55,11 @@ CREATE TABLE pending (
 CREATE TABLE jobs (
     plan INTEGER NOT NULL REFERENCES plans, job BLOB NOT NULL, digest BLOB NOT NULL, answer BLOB NOT NULL,
     PRIMARY KEY (plan, job)
+) WITHOUT ROWID;
+CREATE TABLE keys (id BLOB NOT NULL PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE rejected (
+    plan INTEGER NOT NULL REFERENCES plans, report BLOB NOT NULL, collection INTEGER NOT NULL,
+    PRIMARY KEY (plan, report)
 ) WITHOUT ROWID;
 CREATE TABLE reports (
     plan INTEGER NOT NULL REFERENCES plans, report BLOB NOT NULL, collection INTEGER NOT NULL,
@@ -140,6 +150,19 @@ class Storage(RoleFile):
         """Remember what the other aggregator commits to."""
         self.run("UPDATE plans SET other = ? WHERE plan = ?", other, plan)
 
+    # verification keys
+
+    def key(self, plan_id: bytes) -> VerificationKey | None:
+        """The verification key of a plan, if one was prepared."""
+        found = self.one("SELECT key FROM keys WHERE id = ?", plan_id)
+        return VerificationKey(found[0]) if found else None
+
+    def keep_key(self, plan_id: bytes, key: VerificationKey) -> VerificationKey:
+        """Keep a plan's verification key, for good; the key that is kept now, which is the first one."""
+        self.run("INSERT INTO keys VALUES (?, ?) ON CONFLICT DO NOTHING", plan_id, key.secret_bytes())
+        kept = self.key(plan_id)
+        return key if kept is None else kept
+
     # jobs
 
     def job(self, plan: int, job: bytes) -> tuple[bytes, bytes] | None:
@@ -182,21 +205,29 @@ class Storage(RoleFile):
 
     # reports and sites
 
-    def known(self, plan: int, report_ids: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-        """bool[R]: which of these ids (uint8[R, 16]) were taken before, in any collection of the plan."""
+    def known(
+        self, plan: int, report_ids: npt.NDArray[np.uint8], table: ReportTable = "reports"
+    ) -> npt.NDArray[np.bool_]:
+        """bool[R]: which of these ids (uint8[R, 16]) were taken (or rejected) before, in any collection of the plan."""
         ids = _split(report_ids)
         found: set[bytes] = set()
         for at in range(0, len(ids), _IDS_A_QUERY):
             some = ids[at : at + _IDS_A_QUERY]
             marks = ",".join("?" * len(some))
-            query = f"SELECT report FROM reports WHERE plan = ? AND report IN ({marks})"
+            query = f"SELECT report FROM {table} WHERE plan = ? AND report IN ({marks})"
             found.update(report for (report,) in self.rows(query, plan, *some))
         return np.fromiter((one in found for one in ids), np.bool_, len(ids))
 
-    def add_reports(self, plan: int, collection: npt.NDArray[np.uint32], report_ids: npt.NDArray[np.uint8]) -> None:
-        """Take these ids."""
+    def add_reports(
+        self,
+        plan: int,
+        collection: npt.NDArray[np.uint32],
+        report_ids: npt.NDArray[np.uint8],
+        table: ReportTable = "reports",
+    ) -> None:
+        """Take (or reject) these ids."""
         ordered = sorted(zip(_split(report_ids), collection.tolist(), strict=True))  # kinder to the B-tree
-        self.run_many("INSERT INTO reports VALUES (?, ?, ?)", ((plan, one, of) for one, of in ordered))
+        self.run_many(f"INSERT INTO {table} VALUES (?, ?, ?)", ((plan, one, of) for one, of in ordered))
 
     def drop_reports(self, plan: int, report_ids: npt.NDArray[np.uint8]) -> None:
         """Give these ids back: the other aggregator did not take them."""
@@ -207,6 +238,15 @@ class Storage(RoleFile):
         with self._lock:
             query = "SELECT collection, report FROM reports WHERE plan = ? ORDER BY collection, report"
             yield from self._connection.execute(query, (plan,))
+
+    def rejected(self, plan: int, collections: int) -> npt.NDArray[np.int64]:
+        """int64[collections]: how many reports were rejected in each."""
+        counts = np.zeros(collections, np.int64)
+        for collection, count in self.rows(
+            "SELECT collection, count(*) FROM rejected WHERE plan = ? GROUP BY collection", plan
+        ):
+            counts[collection] = count
+        return counts
 
     def site_counts(
         self, plan: int, site: str, touched: npt.NDArray[np.uint32], collections: int
@@ -272,7 +312,10 @@ class Storage(RoleFile):
         self.run("UPDATE plans SET state = 'witnessed' WHERE plan = ? AND state = 'noised'", plan)
 
     def forget_reports(self, before_us: int) -> None:
-        """Drop the ids of plans with noise whose deadline was before: no report of theirs can come any more."""
+        """Drop the ids of plans with noise whose deadline was before: no report of theirs can come any more.
+
+        How many were rejected is asked later, too.
+        """
         plans = "SELECT plan FROM plans WHERE state IN ('noised', 'witnessed') AND deadline_us < ?"
         for table in ("reports", "sites"):
             self.run(f"DELETE FROM {table} WHERE plan IN ({plans})", before_us)

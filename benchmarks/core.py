@@ -29,7 +29,8 @@ from featurestore.publish import Publisher
 from featurestore.store import Store
 from featurestore.times import DAY_US
 from federation.plan import Plan, PlannedView
-from federation.protocol import Aggregating, Reports, open_shares, shard
+from federation.protocol import Aggregating, open_shares, shard
+from federation.reports import Reports
 from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 
 

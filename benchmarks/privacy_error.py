@@ -38,7 +38,8 @@ from featurestore.entities import Entity
 from featurestore.features import Count, Feature, Histogram, Mean
 from featurestore.values import Decoded, Status, decode
 from federation.plan import Plan, PlannedView
-from federation.protocol import Aggregating, Reports, open_shares, shard
+from federation.protocol import Aggregating, open_shares, shard
+from federation.reports import Reports
 from tests.audit.bounds import gaussian_epsilon
 from tests.audit.chain import Chain
 from tests.audit.coalitions import COALITIONS, audit, exact_sums, repeated, repeated_plan

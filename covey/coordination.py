@@ -26,7 +26,7 @@ from featurestore.store import Store
 from featurestore.times import DAY_US
 from federation.keys import load_keys
 from federation.parties import Participation, default_participation
-from federation.plan import Noise, Plan, PlannedView, WireTerms, plan_from_bytes, plan_to_bytes
+from federation.plan import Noise, Plan, PlannedView, Validity, WireTerms, plan_from_bytes, plan_to_bytes
 from federation.signed_plan import sign_plan
 from simulations.in_process import Progress
 
@@ -39,7 +39,8 @@ from .wire import flower_environment
 SUPERLINK: Final = "127.0.0.1:8000"
 LEADER: Final = "127.0.0.1:7301"
 HELPER: Final = "127.0.0.1:7302"
-NOTHING_TO_DO: Final[dict[str, Any]] = {"views": {}, "answers": {}, "batches": 0, "refused": {}, "budget_spent": {}}
+NOTHING_TO_DO: Final[dict[str, Any]] = {"views": {}, "answers": {}, "batches": 0, "refused": {}, "rejected": {},
+                                       "budget_spent": {}}  # fmt: skip
 """The result where every pane is published already."""
 
 
@@ -60,6 +61,7 @@ class Wanted:
         days: whole UTC days since the epoch, [from, to).
         participation: None: `all` if every enrolled site has one client at most, else `active`.
         seconds: how long the sites have to answer; the aggregators take reports for twice that time.
+        validity: `prio3`: every report carries a proof, and both aggregators verify it.
     """
 
     views: Sequence[FeatureView]
@@ -67,6 +69,7 @@ class Wanted:
     noise: Noise = "full"
     participation: Participation | None = None
     seconds: float = 300.0
+    validity: Validity = "none"
 
 
 def make_plan(directory: Path, wanted: Wanted, clock: Callable[[], int]) -> Plan | None:
@@ -87,6 +90,7 @@ def make_plan(directory: Path, wanted: Wanted, clock: Callable[[], int]) -> Plan
         os.urandom(16),
         tuple(planned),
         wanted.noise,
+        validity=wanted.validity,
         participation=wanted.participation
         or default_participation([one.max_clients for one in project.roster.entries]),
         wire=WireTerms(project.leader, project.helper, project.collector, deadline_us),
@@ -97,8 +101,14 @@ def write_plan(directory: Path, wanted: Wanted, path: Path, clock: Callable[[], 
     """Sign a plan and write it, for people to look at; nothing is announced, registered or kept.
 
     Raises:
+        UsageError: a plan with proofs: it is signed when leader and helper have agreed on its verification key.
         KeyFileMissing: the coordinator's. And as `make_plan`.
     """
+    if wanted.validity != "none":
+        raise UsageError(
+            "a plan with proofs commits leader and helper to a key that they agree on when it is announced: --plan-only "
+            "goes with --validity none"
+        )
     plan = make_plan(directory, wanted, clock)
     keys = load_keys(directory / KEYS, "coordinator")
     if plan is not None:

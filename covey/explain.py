@@ -17,7 +17,8 @@ from featurestore.features import Count, Feature, Histogram, Mean, Rate
 from featurestore.layout import NOISERS, Group, Layout, layout_of
 from featurestore.values import Decoded, decode, value_is_there
 from federation.accountant import Cost, cost_of_day
-from federation.protocol import REPORT_ID_BYTES
+from federation.reports import REPORT_ID_BYTES
+from federation.view_cost import ProofCost, cost_of
 
 from .project import DEFAULT_BUDGET
 
@@ -113,6 +114,7 @@ class ViewExplained:
         asked_rho, asked_epsilon: the price as it was written; one of them is None.
         held_millionths: that price in whole millionths of ρ (Gaussian) or ε (Laplace).
         lost_millionths: how much of it the split over the groups left over.
+        with_proofs: the price of a report under `validity="prio3"`; `report_bytes_…` are those without.
     """
 
     view: str
@@ -123,6 +125,7 @@ class ViewExplained:
     slots: int
     report_bytes_leader: int
     report_bytes_helper: int
+    with_proofs: ProofCost
     max_cells: int
     max_events_per_cell: int
     min_clients: int
@@ -184,6 +187,7 @@ def explain(view: FeatureView) -> ViewExplained:
         slots=layout.length,
         report_bytes_leader=ELEMENT_BYTES * layout.length + REPORT_ID_BYTES,
         report_bytes_helper=SEED_BYTES + REPORT_ID_BYTES,
+        with_proofs=cost_of(layout),
         max_cells=view.bounds.max_cells,
         max_events_per_cell=view.bounds.max_events_per_cell,
         min_clients=privacy.min_clients,

@@ -21,7 +21,7 @@ from federation.errors import PartyInvalid
 from federation.keys import RoleKeys, create_folder, site_role
 from federation.ledger_state import Budget
 from federation.parties import Participation, Roster, RosterEntry, default_participation, require_site_id
-from federation.plan import Noise, Plan, PlannedView, WireTerms, plan_to_bytes
+from federation.plan import Noise, Plan, PlannedView, Validity, WireTerms, plan_to_bytes
 from simulations.run_ledger import LEDGERS
 
 from .init import POLICY
@@ -69,6 +69,7 @@ def make_project(
     time_column: str,
     noise: Noise,
     participation: Participation | None,
+    validity: Validity,
     budget: Budget,
     deadline_us: int,
     site_seconds: float,
@@ -77,6 +78,7 @@ def make_project(
 
     Args:
         participation: who reports; default: see `default_participation`.
+        validity: whether reports carry proofs; the plan gets the hash of its verification key when it is announced.
         budget: of the aggregators. The simulated sites allow what this plan needs, and nothing beyond.
         deadline_us: µs since the epoch; the aggregators refuse reports from then on.
         site_seconds: how long the coordinator waits for the sites.
@@ -101,6 +103,7 @@ def make_project(
         os.urandom(16),
         tuple(planned),
         noise,
+        validity=validity,
         participation=participation or default_participation([one.clients for one in fleet]),
         wire=wire,
     )

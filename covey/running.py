@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from federation.errors import DayBudgetSpent
     from federation.ledger_state import Budget
     from federation.parties import Participation
-    from federation.plan import Noise
+    from federation.plan import Noise, Validity
     from simulations.in_process import Progress, ViewReport
 
 
@@ -64,6 +64,7 @@ def run(
     noise: Literal["on", "off"] = "on",
     min_clients: int | None = None,
     participation: Participation | None = None,
+    validity: Validity = "none",
     budget: float | str = 0.1,
     in_process: bool = False,
     sites: int = 1,
@@ -80,6 +81,7 @@ def run(
         min_clients: k instead of the views' own; may only tighten, except with noise off.
         participation: "all": every client reports every pane, zeros too; "active": those with an event of the pane.
             Default: "all" if every site has one client, else "active".
+        validity: "prio3": every report proves that it is within the view's bounds; one that does not is rejected.
         budget: the ρ that a client-day may cost, over all views and all runs into this store.
         in_process: run all roles in this process, instead of one process for each.
         sites: over the wire and without `site_column`, hash the clients to so many sites.
@@ -101,6 +103,8 @@ def run(
         raise UsageError(f"--min-clients must be a whole number of at least 1, got {min_clients!r}")
     if participation not in (None, "all", "active"):
         raise UsageError(f"participation is 'all' or 'active', got {participation!r}")
+    if validity not in ("none", "prio3"):
+        raise UsageError(f"validity is 'none' or 'prio3', got {validity!r}")
     allowed = budget_of_text(str(budget))
     chosen = _views(views)
     _check_types(events, store, client_column=client_column, time_column=time_column, site_column=site_column)
@@ -125,6 +129,7 @@ def run(
                 noise="none" if noise == "off" else "full",
                 min_clients=min_clients,
                 participation=participation,
+                validity=validity,
                 budget=allowed,
                 days=days,
                 clock=wall_clock,
@@ -142,6 +147,7 @@ def run(
             days=days,
             min_clients=min_clients,
             participation=participation,
+            validity=validity,
             progress=progress,
         )
     except DayBudgetSpent as error:

@@ -34,7 +34,7 @@ from featurestore.definitions import FeatureView
 from featurestore.publish import Publisher
 from federation.ledger_state import Budget
 from federation.parties import Participation
-from federation.plan import Noise, Plan, PlannedView
+from federation.plan import Noise, Plan, PlannedView, Validity
 from simulations.in_process import Progress, ViewReport
 from simulations.panes import PaneChoice, choose_panes, opened_panes, require_tighter
 from simulations.run_ledger import LEDGERS, charged_plans, require_room
@@ -88,11 +88,13 @@ def run_over_wire(
     days: tuple[int, int] | None,
     clock: Callable[[], int],
     progress: Progress,
+    validity: Validity = "none",
 ) -> tuple[tuple[ViewReport, ...], dict[str, str]]:
     """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
 
     Args:
         participation: who reports; default: see `default_participation`.
+        validity: whether reports carry proofs, which both aggregators verify.
         budget: what a client-day may cost, over all runs into this store.
 
     Returns:
@@ -141,6 +143,7 @@ def run_over_wire(
             time_column=time_column,
             noise=noise,
             participation=participation,
+            validity=validity,
             budget=budget,
             deadline_us=clock() + int(DEADLINE_SECONDS * 1e6),
             site_seconds=SITE_SECONDS,
@@ -153,7 +156,7 @@ def run_over_wire(
             shutil.rmtree(project, ignore_errors=True)
         raise
     shutil.rmtree(project)
-    reports = tuple(_report(view, choices[view.name], result["views"].get(view.name, {})) for view in views)
+    reports = tuple(_report(view, choices[view.name], _counts(result, view.name)) for view in views)
     return reports, result["answers"]
 
 
@@ -169,8 +172,8 @@ def resume(directory: Path, progress: Progress) -> tuple[tuple[ViewReport, ...],
     result = _collect(project, Job.load(project / "job.json"), progress)
     shutil.rmtree(project)
     reports = tuple(
-        ViewReport(name, None, counts["opened"], counts["void"], (), (), Dropped())
-        for name, counts in result["views"].items()
+        ViewReport(name, None, counts["opened"], counts["void"], (), (), Dropped(), counts["rejected"])
+        for name, counts in ((name, _counts(result, name)) for name in result["views"])
     )
     return reports, result["answers"]
 
@@ -286,6 +289,12 @@ def _ray_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="r", dir=parent))
 
 
+def _counts(result: dict[str, Any], view: str) -> dict[str, int]:
+    """What a collection's result says of a view."""
+    panes: dict[str, int] = result["views"].get(view, {"opened": 0, "void": 0})
+    return {**panes, "rejected": result["rejected"].get(view, 0)}
+
+
 def _report(view: FeatureView, choice: PaneChoice, result: dict[str, int]) -> ViewReport:
     return ViewReport(
         view.name,
@@ -295,4 +304,5 @@ def _report(view: FeatureView, choice: PaneChoice, result: dict[str, int]) -> Vi
         tuple(choice.already_open.tolist()),
         tuple(choice.days_not_over.tolist()),
         Dropped(),
+        result.get("rejected", 0),
     )

@@ -13,14 +13,14 @@ class CryptoError(Exception):
 
 
 class FieldElementOutOfRange(CryptoError):
-    """Eight bytes that are no element of Field64, because they encode p or more.
+    """Bytes that are no element of a field, because they encode p or more.
 
     `index` counts elements from the start of what was parsed.
     """
 
-    def __init__(self, index: int) -> None:
-        super().__init__(f"element {index} is not below p = 2^64 - 2^32 + 1")
-        self.index = index
+    def __init__(self, index: int, field: str = "Field64") -> None:
+        super().__init__(f"element {index} is not below the modulus of {field}")
+        self.index, self.field = index, field
 
 
 class ValueOutOfRange(CryptoError):
@@ -45,6 +45,22 @@ class WrongLength(CryptoError):
     def __init__(self, what: str, have: int, need: int) -> None:
         super().__init__(f"{what}: have {have}, need {need}")
         self.what, self.have, self.need = what, have, need
+
+
+class ParameterOutOfRange(CryptoError):
+    """A public parameter outside of what the draft or the arithmetic allows; it is told, being nobody's secret."""
+
+    def __init__(self, what: str, value: int, allowed: str) -> None:
+        super().__init__(f"{what} = {value}: must be {allowed}")
+        self.what, self.value, self.allowed = what, value, allowed
+
+
+class TooFewProofs(CryptoError):
+    """A circuit with joint randomness over a field that is too small for so few proofs: its soundness is void."""
+
+    def __init__(self, field: str, have: int, need: int) -> None:
+        super().__init__(f"{have} proofs over {field} with joint randomness, need {need}")
+        self.field, self.have, self.need = field, have, need
 
 
 class NotAMultiple(CryptoError):
@@ -106,3 +122,31 @@ class SealBroken(CryptoError):
             f"{size} sealed bytes do not open with key {key_id.hex()}: damaged, or bound to something else"
         )
         self.size, self.key_id = size, key_id
+
+
+class ReportRejected(CryptoError):
+    """Base of the reasons for which the verification of one well-formed report refuses it."""
+
+
+class VerifierCheckFailed(ReportRejected):
+    """A proof that does not hold: the measurement is not valid, or its shares or the proof were altered."""
+
+    def __init__(self) -> None:
+        super().__init__("the proof does not hold")
+
+
+class JointRandomnessMismatch(ReportRejected):
+    """Joint randomness that is not the one of all measurement shares: the public share or a blind was altered."""
+
+    def __init__(self) -> None:
+        super().__init__("the joint randomness is not that of the measurement's shares")
+
+
+class QueryPointIsRoot(ReportRejected):
+    """A test point among the nodes of the wire polynomials, where the verifier would leak the measurement.
+
+    By chance that is one report in 2^56 or less. The client may send the measurement again, under another nonce.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the test point is a root of unity")

@@ -6,7 +6,8 @@ LLVM turns the loop over lanes into AVX-512 (AVX2, SSE2 or NEON elsewhere: slowe
 that stands here: a constant number of lanes, at least 16; the round written out; each round reading one array and
 writing the other. Other forms stay scalar, five to ten times slower: look for `zmm` or `ymm` in `inspect_asm()`.
 
-Every message is one block and differs from a template in two places: a 32-byte seed and a big-endian u32 index.
+`expand` and `accumulate` take messages of one block that differ from a template in two places, a 32-byte seed and a
+big-endian u32 index: plain shares. `absorb` takes messages of any length, a head of bytes and a body of words: proofs.
 
 Words of p or more are not field elements. At a chance of 2^-32 a word the kernels do not skip them: they mark the
 report (`suspect`), whose row the caller does again by the reference path. Words and constants stand in this one file,
@@ -26,6 +27,8 @@ _P = np.uint64(2**64 - 2**32 + 1)
 _LOW = np.uint64(2**32 - 1)
 _32 = np.uint64(32)
 _64 = np.uint64(64)
+_DOMAIN = np.uint64(1)  # of XofTurboShake128
+_LAST_BIT = np.uint64(1 << 63)
 
 # The last 12 round constants of Keccak-f[1600].
 _ROUND_CONSTANTS = np.array(
@@ -50,6 +53,7 @@ _WORDS_IN = types.Array(types.uint64, 1, "C", readonly=True)
 _SEEDS_IN = types.Array(types.uint64, 2, "C", readonly=True)
 _INDICES_IN = types.Array(types.uint32, 1, "C", readonly=True)
 _ROWS_IN = types.Array(types.int64, 1, "C", readonly=True)
+_MATRIX_IN = types.Array(types.uint64, 2, "C", readonly=True)
 _MATRIX = types.Array(types.uint64, 2, "C")
 _FLAGS = types.Array(types.uint8, 1, "C")
 
@@ -278,3 +282,76 @@ def accumulate(  # type: ignore[no-untyped-def]
                         totals[row, offset + w] = _add(totals[row, offset + w], x - _P if x >= _P else x)
         for i in range(active):
             suspect[first + i] = largest[i] >= suspect_from
+
+
+@njit(nogil=True, cache=True)
+def _message_word(heads, shift, bodies, row, i):  # type: ignore[no-untyped-def]
+    """Word i of a message: the head, `shift` bits into its last word, then the body, then zeros."""
+    full = heads.shape[1] - 1
+    word = heads[row, i] if i <= full else np.uint64(0)
+    at = i - full  # the body's word whose first bytes fill this word up
+    if 0 <= at < bodies.shape[1]:
+        word |= bodies[row, at] << shift
+    if 0 < at <= bodies.shape[1]:
+        word |= (bodies[row, at - 1] >> np.uint64(1)) >> (np.uint64(63) - shift)  # in two steps: a shift is below 64
+    return word
+
+
+@njit(
+    [types.void(_MATRIX_IN, types.int64, _MATRIX_IN, _WORDS_IN, _MATRIX, _FLAGS)],
+    nogil=True,
+    cache=True,
+)
+def absorb(heads, head_bytes, bodies, most, out, suspect):  # type: ignore[no-untyped-def]
+    """Write the first words of each message's stream to a row of `out: uint64[B, d]`.
+
+    A message is the first `head_bytes` bytes of a row of `heads: uint64[B, h]`, h = head_bytes // 8 + 1, the rest of it
+    zeros, followed by a row of `bodies: uint64[B, n]`; words are little-endian. `suspect: uint8[B]` becomes 1 where some
+    word w of the row was above `most[w % 2]`: in Field128 low and high words alternate.
+    """
+    state = np.empty(STATE_WORDS * LANES, np.uint64)
+    other = np.empty(STATE_WORDS * LANES, np.uint64)
+    largest = np.empty(2 * LANES, np.uint64)
+    count, length = out.shape
+    words = bodies.shape[1]
+    full = head_bytes // 8
+    shift = np.uint64(head_bytes % 8 * 8)
+    size = head_bytes + 8 * words
+    blocks = size // (8 * RATE_WORDS) + 1
+    for first in range(0, count, LANES):
+        active = min(LANES, count - first)
+        state[:] = 0
+        for block in range(blocks):
+            start = block * RATE_WORDS
+            if start > full and start + RATE_WORDS <= full + words:
+                at = start - full
+                for i in range(active):
+                    before = bodies[first + i, at - 1]
+                    for w in range(RATE_WORDS):
+                        word = bodies[first + i, at + w]
+                        state[w * LANES + i] ^= (word << shift) | ((before >> np.uint64(1)) >> (np.uint64(63) - shift))
+                        before = word
+            else:
+                for i in range(active):
+                    for w in range(RATE_WORDS):
+                        state[w * LANES + i] ^= _message_word(heads, shift, bodies, first + i, start + w)
+            if block == blocks - 1:
+                end = size - 8 * start  # the byte after the message: the domain, and the block's last bit
+                for i in range(LANES):
+                    state[end // 8 * LANES + i] ^= _DOMAIN << np.uint64(end % 8 * 8)
+                    state[(RATE_WORDS - 1) * LANES + i] ^= _LAST_BIT
+            _permute(state, other)
+        largest[:] = 0
+        for offset in range(0, length, RATE_WORDS):
+            if offset:
+                _permute(state, other)
+            due = min(RATE_WORDS, length - offset)
+            for w in range(due):
+                side = (offset + w) % 2 * LANES
+                for i in range(LANES):
+                    largest[side + i] = max(largest[side + i], state[w * LANES + i])
+            for i in range(active):
+                for w in range(due):
+                    out[first + i, offset + w] = state[w * LANES + i]
+        for i in range(active):
+            suspect[first + i] = (largest[i] > most[0]) | (largest[LANES + i] > most[1])

@@ -27,7 +27,7 @@ from federation.keys import site_role
 from federation.ledger import Ledger
 from federation.ledger_state import Budget, LedgerState
 from federation.plan import Plan, PlannedView
-from federation.protocol import REPORT_ID_BYTES
+from federation.reports import REPORT_ID_BYTES
 
 from .compute import UsedCells
 from .policy import Refuse

@@ -31,6 +31,7 @@ from federation.parties import PublicKeys
 from federation.plan import Plan, PlannedView
 from federation.refusal_codes import RefusalCode, code_of
 from federation.signed_plan import signed_bytes, verify_plan
+from federation.validity import report_elements
 
 AllowedParticipation = Literal["any", "all", "active"]
 ALLOWED_PARTICIPATIONS: Final[tuple[AllowedParticipation, ...]] = get_args(AllowedParticipation)
@@ -190,6 +191,6 @@ def _reasons_of(planned: PlannedView, policy: Policy, *, noise_off: bool) -> Ite
 
 
 def _answer_bytes(plan: Plan, clients: int) -> int:
-    """Shares of an answer in which everybody enrolled reports every pane."""
-    sizes = (len(planned.pane_starts) * (planned.layout.length * ELEMENT_BYTES) for planned in plan.views)
-    return clients * sum(sizes)
+    """Shares of an answer in which everybody enrolled reports every pane, with their proofs."""
+    sizes = (len(one.pane_starts) * report_elements(one.layout, plan.validity) for one in plan.views)
+    return clients * sum(sizes) * ELEMENT_BYTES

@@ -27,8 +27,9 @@ from featurestore.wire import definition_hash
 from federation.batch import BATCH_ID_BYTES, SealedBatch, max_reports, seal_batch
 from federation.errors import LedgerBroken, LedgerRefusal
 from federation.plan import Plan, PlannedView
-from federation.protocol import REPORT_ID_BYTES, Randomness, Reports, shard
+from federation.protocol import protect
 from federation.refusal_codes import RefusalCode
+from federation.reports import REPORT_ID_BYTES, Randomness, Reports
 
 from .compute import Contributions, UsedCells, compute
 from .errors import EdgeError
@@ -232,9 +233,9 @@ def _as_before(answer: _ViewAnswer, before: ReportIds) -> _Sent:
 
 def _sealed(plan: Plan, sent: Sequence[_Sent], settings: SiteSettings, randomness: Randomness) -> Iterator[SealedBatch]:
     for view, (collection, slots, ids) in enumerate(sent):
-        size = max_reports(plan.views[view].layout)
+        size = max_reports(plan.views[view].layout, plan.validity)
         for first in range(0, len(collection), size):
             part = slice(first, first + size)
             reports = Reports(view, collection[part], slots[part])
-            halves = shard(plan, reports, randomness, report_ids=ids[part])
-            yield seal_batch(plan, settings.site, randomness(BATCH_ID_BYTES), *halves, settings.key)
+            leader, helper = protect(plan, reports, randomness, report_ids=ids[part])
+            yield seal_batch(plan, settings.site, randomness(BATCH_ID_BYTES), leader, helper, settings.key)

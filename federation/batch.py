@@ -6,8 +6,10 @@
                                         └─half("helper")──► the helper
     helper       SealedHalf.from_bytes ──► open_half ──► HelperHalf
 
-A report costs 8 bytes a slot to the leader, 32 to the helper and 20 in the header; a batch costs up to 2,581 more, of
-which 2,272 are the two HPKE encapsulations. Parsing and checking work on whole columns.
+A report costs 8 bytes a slot to the leader, 32 to the helper and 20 in the header; a batch costs up to 2,586 more, of
+which 2,272 are the two HPKE encapsulations. With proofs both halves hold the reports' public shares, then input shares
+(validity.py), and the header 32 bytes more a report: the hash that ties both halves to one public share. Parsing and
+checking work on whole columns.
 """
 
 from __future__ import annotations
@@ -41,8 +43,11 @@ from .errors import (
     ReportTooLong,
 )
 from .parties import Aggregator, Roster, require_site_id
-from .plan import Plan
-from .protocol import REPORT_ID_BYTES, HelperHalf, LeaderHalf
+from .plan import Plan, Validity
+from .protocol import require_one_batch
+from .reports import REPORT_ID_BYTES, HelperHalf, LeaderHalf, ProvenHalf
+from .validity import public_hashes
+from .view_circuit import prio3_of
 
 DOMAIN: Final = b"covey-1 batch"
 """Of the site's signature, and the first bytes of HPKE's `info`."""
@@ -53,7 +58,7 @@ INDEX_BYTES: Final = 4
 DIGEST_BYTES: Final = 32
 HEADER_REPORT_BYTES: Final = INDEX_BYTES + REPORT_ID_BYTES
 BATCH_OVERHEAD: Final = 4_096
-"""Room kept for what a batch costs besides its reports: 2,581 bytes at most."""
+"""Room kept for what a batch costs besides its reports: 2,586 bytes at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +70,7 @@ class BatchHeader:
         batch_id: 16 random bytes, new at each attempt: a retry draws fresh share randomness, so it is another batch.
         collection: uint32[R], collection indices of the plan, R at least 1.
         report_ids: uint8[R, 16].
+        public_hashes: uint8[R, 32], SHA-256 of each public share; None without proofs.
     """
 
     plan_hash: bytes
@@ -72,6 +78,7 @@ class BatchHeader:
     batch_id: bytes
     collection: npt.NDArray[np.uint32]
     report_ids: npt.NDArray[np.uint8]
+    public_hashes: npt.NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         require_site_id(self.site)
@@ -80,6 +87,8 @@ class BatchHeader:
         count = len(self.collection)
         if count == 0 or self.report_ids.shape != (count, REPORT_ID_BYTES):
             raise BatchMalformed(f"{self.report_ids.shape} report ids for {count} reports, one at least")
+        if self.public_hashes is not None and self.public_hashes.shape != (count, DIGEST_BYTES):
+            raise BatchMalformed(f"{self.public_hashes.shape} hashes of public shares for {count} reports")
 
     def __len__(self) -> int:
         return len(self.collection)
@@ -93,6 +102,7 @@ class BatchHeader:
                 batch_id=self.batch_id,
                 collections=self.collection.astype(">u4").tobytes(),
                 report_ids=self.report_ids.tobytes(),
+                public_hashes=b"" if self.public_hashes is None else self.public_hashes.tobytes(),
             )
         )
 
@@ -104,10 +114,19 @@ class BatchHeader:
         count = len(collections) // INDEX_BYTES
         _require_bytes("collections", collections, count * INDEX_BYTES)
         _require_bytes("report ids", ids, count * REPORT_ID_BYTES)
+        hashes = None
+        if message.public_hashes:
+            _require_bytes("hashes of public shares", message.public_hashes, count * DIGEST_BYTES)
+            hashes = np.frombuffer(message.public_hashes, np.uint8).reshape(-1, DIGEST_BYTES)
         columns = np.frombuffer(collections, ">u4").astype(np.uint32), np.frombuffer(ids, np.uint8)
         try:
             header = cls(
-                message.plan_hash, message.site, message.batch_id, columns[0], columns[1].reshape(-1, REPORT_ID_BYTES)
+                message.plan_hash,
+                message.site,
+                message.batch_id,
+                columns[0],
+                columns[1].reshape(-1, REPORT_ID_BYTES),
+                hashes,
             )
         except PartyInvalid as error:
             raise BatchMalformed(str(error)) from None
@@ -197,22 +216,37 @@ class SealedBatch:
         return batch
 
 
-def max_reports(layout: Layout) -> int:
+def max_reports(layout: Layout, validity: Validity) -> int:
     """How many reports of a view fit into a batch, at least 1.
 
     Raises:
-        ReportTooLong: not even one (from 523,770 slots on): such a view cannot go over the wire and must be split.
+        ReportTooLong: not even one (without proofs from 523,770 slots on): such a view cannot go over the wire and must
+            be split.
     """
     room = MAX_BATCH_BYTES - BATCH_OVERHEAD
-    fixed = HEADER_REPORT_BYTES + SEED_BYTES
-    reports = room // (fixed + layout.length * ELEMENT_BYTES)
+    to_leader, to_helper, header = _report_bytes(layout, validity)
+    reports = room // (to_leader + to_helper + header)
     if reports < 1:
-        raise ReportTooLong(layout.view.name, layout.length, (room - fixed) // ELEMENT_BYTES)
+        raise ReportTooLong(layout.view.name, layout.length, (room - to_helper - header) * layout.length // to_leader)
     return reports
 
 
+def _report_bytes(layout: Layout, validity: Validity) -> tuple[int, int, int]:
+    """Bytes of one report to the leader, to the helper, and in the header."""
+    if validity == "none":
+        return layout.length * ELEMENT_BYTES, SEED_BYTES, HEADER_REPORT_BYTES
+    prio3 = prio3_of(layout)
+    public = prio3.public_share_size
+    return public + prio3.leader_share_size, public + prio3.helper_share_size, HEADER_REPORT_BYTES + DIGEST_BYTES
+
+
 def seal_batch(
-    plan: Plan, site: str, batch_id: bytes, leader_half: LeaderHalf, helper_half: HelperHalf, key: SigningKey
+    plan: Plan,
+    site: str,
+    batch_id: bytes,
+    leader_half: LeaderHalf | ProvenHalf,
+    helper_half: HelperHalf | ProvenHalf,
+    key: SigningKey,
 ) -> SealedBatch:
     """Run by the site: seal both halves of one batch to the plan's aggregators, and sign what belongs together.
 
@@ -221,21 +255,20 @@ def seal_batch(
         key: the site's.
 
     Raises:
-        PlanInvalid: the plan has no keys of aggregators. ReportRefused: halves that are not of one batch.
-        BatchTooLarge: over MAX_BATCH_BYTES; see `max_reports`. KeyInvalid: a plan's key that nothing can be sealed to.
+        PlanInvalid: the plan has no keys of aggregators. ReportRefused: halves that are not of one batch, or not as the
+            plan's `validity` says. BatchTooLarge: over MAX_BATCH_BYTES; see `max_reports`. KeyInvalid: a plan's key that
+            nothing can be sealed to.
     """
     if plan.wire is None:
         raise PlanInvalid("a plan without its parties' keys stays in one process; nothing can be sealed to them")
-    same = leader_half.view == helper_half.view and np.array_equal(leader_half.collection, helper_half.collection)
-    if not (same and np.array_equal(leader_half.report_ids, helper_half.report_ids)):
-        raise ReportRefused("the two halves are not of one batch")
-    size = leader_half.shares.elements.nbytes + len(helper_half.seeds) * SEED_BYTES
-    if size > MAX_BATCH_BYTES:
+    require_one_batch(leader_half, helper_half)
+    hashes, contents = _contents(plan, leader_half, helper_half)
+    if (size := sum(map(len, contents))) > MAX_BATCH_BYTES:
         raise BatchTooLarge(size, MAX_BATCH_BYTES)
-    header = BatchHeader(plan.hash, site, batch_id, leader_half.collection, leader_half.report_ids).to_bytes()
+    header = BatchHeader(plan.hash, site, batch_id, leader_half.collection, leader_half.report_ids, hashes).to_bytes()
     to_leader, to_helper = plan.wire.leader.seal, plan.wire.helper.seal
-    leader = seal(to_leader, leader_half.shares.to_bytes(), _info("leader", to_leader.id, header))
-    helper = seal(to_helper, helper_half.seeds.to_bytes(), _info("helper", to_helper.id, header))
+    leader = seal(to_leader, contents[0], _info("leader", to_leader.id, header))
+    helper = seal(to_helper, contents[1], _info("helper", to_helper.id, header))
     digests = hashlib.sha256(leader).digest(), hashlib.sha256(helper).digest()
     batch = SealedBatch(SignedHeader(header, *digests, key.sign(DOMAIN, header + b"".join(digests))), leader, helper)
     if (size := len(batch.to_bytes())) > MAX_BATCH_BYTES:
@@ -243,12 +276,38 @@ def seal_batch(
     return batch
 
 
+def _contents(
+    plan: Plan, leader: LeaderHalf | ProvenHalf, helper: HelperHalf | ProvenHalf
+) -> tuple[npt.NDArray[np.uint8] | None, tuple[bytes, bytes]]:
+    """The hashes of the public shares, if there are any, and what is sealed to leader and helper."""
+    if plan.validity == "none" and isinstance(leader, LeaderHalf) and isinstance(helper, HelperHalf):
+        return None, (leader.shares.to_bytes(), helper.seeds.to_bytes())
+    if not (plan.validity == "prio3" and isinstance(leader, ProvenHalf) and isinstance(helper, ProvenHalf)):
+        raise ReportRefused(f"the plan says validity {plan.validity!r}; these halves are not of that kind")
+    prio3 = prio3_of(plan.views[leader.view].layout)
+    to_leader, to_helper = (
+        prio3.encode_public_shares(half.public_shares).tobytes()
+        + prio3.encode_input_shares(half.input_shares).tobytes()
+        for half in (leader, helper)
+    )
+    return public_hashes(leader.public_shares), (to_leader, to_helper)
+
+
 @overload
-def open_half(role: Literal["leader"], plan: Plan, key: SealKey, roster: Roster, half: SealedHalf) -> LeaderHalf: ...
+def open_half(
+    role: Literal["leader"], plan: Plan, key: SealKey, roster: Roster, half: SealedHalf
+) -> LeaderHalf | ProvenHalf: ...
 @overload
-def open_half(role: Literal["helper"], plan: Plan, key: SealKey, roster: Roster, half: SealedHalf) -> HelperHalf: ...
-def open_half(role: Aggregator, plan: Plan, key: SealKey, roster: Roster, half: SealedHalf) -> LeaderHalf | HelperHalf:
+def open_half(
+    role: Literal["helper"], plan: Plan, key: SealKey, roster: Roster, half: SealedHalf
+) -> HelperHalf | ProvenHalf: ...
+def open_half(
+    role: Aggregator, plan: Plan, key: SealKey, roster: Roster, half: SealedHalf
+) -> LeaderHalf | HelperHalf | ProvenHalf:
     """Run by an aggregator: check all that can be checked of one batch, then open it. All of it is good, or none.
+
+    Of a batch with proofs, a report whose share or public share is not what it should be is marked, and costs no other
+    report anything.
 
     What needs a memory or a clock is the caller's: ids and batch ids taken before, the site's earlier reports
     (`RosterEntry.count`), the deadline, collections that are closed.
@@ -271,16 +330,34 @@ def open_half(role: Aggregator, plan: Plan, key: SealKey, roster: Roster, half: 
     view = _view_of(plan, header.collection)
     _require_distinct(header.report_ids)
     entry.count(np.zeros(plan.offsets[-1], np.int64), header.collection)
-    count, length = len(header), plan.views[view].layout.length
-    size = count * (length * ELEMENT_BYTES if role == "leader" else SEED_BYTES)
+    layout = plan.views[view].layout
+    if (header.public_hashes is not None) != (plan.validity == "prio3"):
+        raise BatchMalformed(f"hashes of public shares do not go with validity {plan.validity!r}, or are missing")
+    to_leader, to_helper, _ = _report_bytes(layout, plan.validity)
+    size = len(header) * (to_leader if role == "leader" else to_helper)
     _require_bytes(f"{role}'s ciphertext", half.ciphertext, size + SEAL_OVERHEAD)
 
     content = open_sealed(key, half.ciphertext, _info(role, key.public.id, signed.header_bytes))
+    if header.public_hashes is not None:
+        return _proven(role, layout, view, header, header.public_hashes, content)
     if role == "helper":
-        return HelperHalf(view, header.collection, header.report_ids, HelperSeeds.from_bytes(content, count))
-    shares = LeaderShares.from_bytes(content, count, length)
+        seeds = HelperSeeds.from_bytes(content, len(header))
+        return HelperHalf(view, header.collection, header.report_ids, seeds)
+    shares = LeaderShares.from_bytes(content, len(header), layout.length)
     require_canonical(shares.elements)
     return LeaderHalf(view, header.collection, header.report_ids, shares)
+
+
+def _proven(
+    role: Aggregator, layout: Layout, view: int, header: BatchHeader, hashes: npt.NDArray[np.uint8], content: bytes
+) -> ProvenHalf:
+    """An opened half with proofs: all public shares, then all input shares."""
+    prio3, count = prio3_of(layout), len(header)
+    octets, at = np.frombuffer(content, np.uint8), count * prio3.public_share_size
+    public = prio3.decode_public_shares(octets[:at].reshape(count, -1))
+    shares, good = prio3.decode_input_shares(0 if role == "leader" else 1, octets[at:].reshape(count, -1))
+    announced = (public_hashes(public) == hashes).all(axis=1)
+    return ProvenHalf(view, header.collection, header.report_ids, role, public, shares, good & announced)
 
 
 def _info(role: Aggregator, key_id: bytes, header: bytes) -> bytes:

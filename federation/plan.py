@@ -26,9 +26,15 @@ from .parties import Participation, PublicKeys, Role
 Noise = Literal["full", "none"]
 """`full`: each aggregator adds noise of the full scale, by the mechanism of each view. `none`: tests and labs only."""
 
+Validity = Literal["none", "prio3"]
+"""`none`: a client's values are its word. `prio3`: every report proves that it lies within the view's bounds."""
+
 NOISES: Final[tuple[Noise, ...]] = get_args(Noise)
+VALIDITIES: Final[tuple[Validity, ...]] = get_args(Validity)
 PARTICIPATIONS: Final[tuple[Participation, ...]] = get_args(Participation)
 MAX_COLLECTIONS: Final = 2**24
+PLAN_ID_BYTES: Final = 16
+KEY_HASH_BYTES: Final = 32
 
 _T = TypeVar("_T", bound=str)
 
@@ -58,18 +64,23 @@ class WireTerms:
 
     Attributes:
         deadline_us: µs since the epoch, wall clock; the aggregators refuse reports from then on.
+        verify_key_hash: commits the aggregators to the key that they verify proofs with (validity.py), 32 bytes; empty
+            with validity none, and in a plan that is not signed yet.
     """
 
     leader: PublicKeys
     helper: PublicKeys
     collector: PublicKeys
     deadline_us: int
+    verify_key_hash: bytes = b""
 
     def __post_init__(self) -> None:
         if self.leader.sign == self.helper.sign or self.leader.seal == self.helper.seal:
             raise PlanInvalid("leader and helper have the same key: one operator would open every report")
         if not -(2**63) <= self.deadline_us < 2**63:
             raise PlanInvalid(f"the deadline {self.deadline_us} does not fit into 64 bits")
+        if len(self.verify_key_hash) not in (0, KEY_HASH_BYTES):
+            raise PlanInvalid(f"the hash of a verification key has {KEY_HASH_BYTES} bytes")
 
     def keys_of(self, role: Role) -> PublicKeys:
         """The keys of a role."""
@@ -95,7 +106,7 @@ class Plan:
     views: tuple[PlannedView, ...]
     noise: Noise
     protection: Literal["shares"] = "shares"
-    validity: Literal["none"] = "none"
+    validity: Validity = "none"
     participation: Participation = "active"
     wire: WireTerms | None = None
 
@@ -150,13 +161,13 @@ def plan_from_bytes(data: bytes) -> Plan:
         PlannedView(view_from_bytes(planned.view), np.array(planned.pane_starts, dtype=np.int64), planned.min_clients)
         for planned in message.views
     )
-    if (message.protection, message.validity) != ("shares", "none"):
-        terms = f"protection {message.protection!r}, validity {message.validity!r}"
-        raise PlanInvalid(f"unknown terms: {terms}; known are protection shares and validity none")
+    if message.protection != "shares":
+        raise PlanInvalid(f"unknown protection {message.protection!r}; known is shares")
     plan = Plan(
         message.id,
         views,
         _one_of("noise", message.noise, NOISES),
+        validity=_one_of("validity", message.validity, VALIDITIES),
         participation=_one_of("participation", message.participation, PARTICIPATIONS),
         wire=_wire_from_pb(message.wire) if message.HasField("wire") else None,
     )
@@ -176,7 +187,13 @@ def _wire_to_pb(wire: WireTerms) -> pb.WireTerms:
     leader, helper, collector = (
         pb.PartyKeys(sign=keys.sign.data, seal=keys.seal.data) for keys in (wire.leader, wire.helper, wire.collector)
     )
-    return pb.WireTerms(leader=leader, helper=helper, collector=collector, deadline_us=wire.deadline_us)
+    return pb.WireTerms(
+        leader=leader,
+        helper=helper,
+        collector=collector,
+        deadline_us=wire.deadline_us,
+        verify_key_hash=wire.verify_key_hash,
+    )
 
 
 def _wire_from_pb(message: pb.WireTerms) -> WireTerms:
@@ -187,12 +204,14 @@ def _wire_from_pb(message: pb.WireTerms) -> WireTerms:
         )
     except CryptoError as error:
         raise PlanInvalid(f"a party's keys: {error}") from None
-    return WireTerms(leader, helper, collector, message.deadline_us)
+    return WireTerms(leader, helper, collector, message.deadline_us, message.verify_key_hash)
 
 
 def _check(plan: Plan) -> None:
-    if len(plan.plan_id) != 16:
-        raise PlanInvalid(f"a plan's id has 16 bytes, got {len(plan.plan_id)}")
+    if len(plan.plan_id) != PLAN_ID_BYTES:
+        raise PlanInvalid(f"a plan's id has {PLAN_ID_BYTES} bytes, got {len(plan.plan_id)}")
+    if plan.validity == "none" and plan.wire is not None and plan.wire.verify_key_hash:
+        raise PlanInvalid("a plan without proofs has no verification key")
     names: Sequence[str] = [planned.view.name for planned in plan.views]
     if not names or len(set(names)) != len(names):
         raise PlanInvalid(f"a plan has one or more views, each once; got {', '.join(names) or 'none'}")

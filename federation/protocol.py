@@ -1,10 +1,10 @@
-"""A whole collection in memory: shard → add → close → noise → open. `run_collections` is the specification.
+"""A whole collection in memory: shard → verify → add → close → noise → open. `run_collections` is the specification.
 
 Each party's state is one frozen type, and a transition consumes a state and returns the next. Randomness and noise are
 arguments. The wire carries the same states between processes; here they are passed by hand, so one process sees
 everything, and a release says so.
 
-    site     Reports ──shard──► LeaderHalf, HelperHalf
+    site     Reports ──shard──► LeaderHalf, HelperHalf; with proofs two ProvenHalf, and ──verify──► two VerifiedHalf
     leader   Aggregating ──add*──► Aggregating ──close──► Closed ──noise──► NoisedShares ┐
     helper   Aggregating ──add*──► Aggregating ──close──► Closed ──noise──► NoisedShares ┴─ open_shares ──► OpenedView
 """
@@ -12,7 +12,7 @@ everything, and a release says so.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -25,20 +25,28 @@ import numpy.typing as npt
 from crypto import field as field64
 from crypto import sharing
 from crypto.noise import Noise, NoiseSource
-from crypto.sharing import Accumulator, HelperSeeds, LeaderShares, SparseRows
+from crypto.ntt_field import Mask
+from crypto.prio3_batch import VERIFY_KEY_SIZE
+from crypto.sharing import Accumulator, HelperSeeds, LeaderShares
 from crypto.xof import SEED_BYTES
 from featurestore.layout import NOISERS, Group, Layout
 
 from .basis import to_noise_basis
 from .errors import DuplicateReport, NoiseRefused, ReportRefused
 from .plan import Plan, PlannedView
+from .reports import (
+    REPORT_ID_BYTES,
+    Addable,
+    Half,
+    HelperHalf,
+    LeaderHalf,
+    ProvenHalf,
+    Randomness,
+    Reports,
+    VerifiedHalf,
+)
+from .validity import VerificationKey, encode, finish, judge, prove, start
 
-Randomness = Callable[[int], bytes]
-"""n → n random bytes: `os.urandom`, or a seeded stream in simulations."""
-
-REPORT_ID_BYTES: Final = 16
-BATCH_ELEMENTS: Final = 2**21
-"""Slots of one batch of reports in memory: 16 MiB of shares."""
 GAUSSIAN_TAIL: Final = 16
 """σ of an opened sum's noise that must fit beside the largest sum: beyond lies 2e⁻¹²⁸ < 2⁻¹⁸³, as of a normal (CKS20)."""
 LAPLACE_TAIL: Final = 128
@@ -51,58 +59,6 @@ class Outcome(IntEnum):
     OPENED = 0
     BATCH_TOO_SMALL = 1
     BATCH_MISMATCH = 2
-
-
-@dataclass(frozen=True, eq=False)
-class Reports:
-    """Reports of one view before they are protected. Secret: this is what never leaves the site.
-
-    Attributes:
-        view: index of the view in the plan.
-        collection: uint32[R], collection indices of the plan.
-        slots: the R report vectors.
-    """
-
-    view: int
-    collection: npt.NDArray[np.uint32]
-    slots: SparseRows
-
-    def __repr__(self) -> str:
-        return f"Reports(view={self.view}, {len(self.collection)} reports: redacted)"
-
-    def batches(self) -> Iterator[Reports]:
-        """The same reports in batches whose shares fit `BATCH_ELEMENTS`."""
-        rows = max(1, BATCH_ELEMENTS // self.slots.length)
-        for first in range(0, len(self.collection), rows):
-            last = first + rows
-            yield Reports(self.view, self.collection[first:last], self.slots[first:last])
-
-
-@dataclass(frozen=True, eq=False)
-class Half:
-    """What one aggregator receives of a batch of reports: no value, only which reports they are.
-
-    Attributes:
-        report_ids: uint8[R, 16], from the CSPRNG.
-    """
-
-    view: int
-    collection: npt.NDArray[np.uint32]
-    report_ids: npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True, eq=False)
-class LeaderHalf(Half):
-    """The leader's half: one random-looking vector a report."""
-
-    shares: LeaderShares
-
-
-@dataclass(frozen=True, eq=False)
-class HelperHalf(Half):
-    """The helper's half: one 32-byte seed a report."""
-
-    seeds: HelperSeeds
 
 
 @dataclass(frozen=True)
@@ -132,18 +88,15 @@ class Aggregating:
         """Nothing taken yet."""
         return cls(role, plan, tuple(Accumulator(len(v.pane_starts), v.layout.length) for v in plan.views))
 
-    def add(self, half: LeaderHalf | HelperHalf) -> Aggregating:
+    def add(self, half: Addable) -> Aggregating:
         """Take one batch, whole or not at all.
 
         Raises:
-            ReportRefused: not of this plan. CryptoError: a share that is not a vector of field elements.
+            ReportRefused: not of this plan, or not as its `validity` says. CryptoError: a share that is not a vector of
+                field elements.
         """
         rows = _rows_of(self.plan, half)
-        match half:
-            case LeaderHalf():
-                self.sums[half.view].add_leader(half.shares, rows)
-            case HelperHalf():
-                self.sums[half.view].add_helper(half.seeds, half.collection, rows, self.plan.hash)
+        add_half(self.plan, self.sums[half.view], half, rows)
         return replace(self, taken=(*self.taken, (half.collection, half.report_ids)))
 
     def close(self) -> Closed:
@@ -209,11 +162,13 @@ class OpenedView:
     Attributes:
         outcomes: uint8[C] of `Outcome`, for each pane of the planned view.
         sums: int64[opened, K, S], centred, in the noise basis, panes in order.
+        rejected: reports whose proof did not hold, as far as `run_collections` has seen; over the wire the leader tells.
     """
 
     planned: PlannedView
     outcomes: npt.NDArray[np.uint8]
     sums: npt.NDArray[np.int64]
+    rejected: int = 0
 
 
 def run_collections(
@@ -222,15 +177,27 @@ def run_collections(
     randomness: Randomness,
     leader_noise: NoiseSource | None,
     helper_noise: NoiseSource | None,
+    verify_key: VerificationKey | None = None,
 ) -> tuple[OpenedView, ...]:
-    """Run every collection of a plan: the protocol from top to bottom."""
+    """Run every collection of a plan: the protocol from top to bottom.
+
+    Args:
+        verify_key: the aggregators' own, of a plan with proofs; None: a fresh one.
+    """
     leader = Aggregating.start("leader", plan)
     helper = Aggregating.start("helper", plan)
+    rejected = [0] * len(plan.views)
+    if plan.validity == "prio3" and verify_key is None:
+        verify_key = VerificationKey(randomness(VERIFY_KEY_SIZE))
 
     for reports in batches:
-        to_leader, to_helper = shard(plan, reports, randomness)  # on the site; the reports go no further
-        leader = leader.add(to_leader)
-        helper = helper.add(to_helper)
+        if verify_key is None:
+            to_leader, to_helper = shard(plan, reports, randomness)  # on the site; the reports go no further
+            leader, helper = leader.add(to_leader), helper.add(to_helper)
+        else:
+            verified = verify(plan, verify_key, *shard_proven(plan, reports, randomness))
+            leader, helper = leader.add(verified.leader), helper.add(verified.helper)
+            rejected[reports.view] += int(np.count_nonzero(~verified.accepted))
 
     leader_closed, helper_closed = leader.close(), helper.close()
     parties = ThreadPoolExecutor(2)  # each decides and draws on its own, at the same time
@@ -241,7 +208,35 @@ def run_collections(
     finally:
         parties.shutdown(wait=False)  # an interrupted run does not wait for noise that nobody will use
 
-    return open_shares(plan, *shares)  # by the collector
+    opened = open_shares(plan, *shares)  # by the collector
+    return tuple(replace(view, rejected=count) for view, count in zip(opened, rejected, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Verified:
+    """What a batch with proofs has become: the output shares of the accepted reports, bool[R] of which they are."""
+
+    leader: VerifiedHalf = field(repr=False)
+    helper: VerifiedHalf = field(repr=False)
+    accepted: Mask
+
+
+def verify(plan: Plan, key: VerificationKey, leader_half: ProvenHalf, helper_half: ProvenHalf) -> Verified:
+    """The round of both aggregators in memory: each starts, the helper judges, the leader finishes.
+
+    Raises:
+        ReportRefused: halves that are not of one batch, or another plan's.
+    """
+    for half in (leader_half, helper_half):
+        _rows_of(plan, half)
+    if (leader_half.role, helper_half.role) != ("leader", "helper"):
+        raise ReportRefused("each aggregator verifies its own half, not the other aggregator's")
+    require_one_batch(leader_half, helper_half)
+    leader, helper = start(plan, key, leader_half), start(plan, key, helper_half)
+    same = (leader_half.public_shares.joint_rand_parts == helper_half.public_shares.joint_rand_parts).all(axis=(1, 2))
+    # On the wire each aggregator compares its public shares with the hashes that the site signed.
+    messages, accepted = judge(plan, helper, leader.shares, leader.offered & same)
+    return Verified(finish(plan, leader, messages, accepted), helper.take(accepted), accepted)
 
 
 def shard(
@@ -253,20 +248,76 @@ def shard(
         report_ids: uint8[R, 16], of an earlier attempt; a retry keeps the ids. None: fresh ones.
 
     Raises:
-        ReportRefused: a collection that is not the view's, or a vector of another length.
+        ReportRefused: a plan with proofs, a collection that is not the view's, or a vector of another length.
     """
-    count = len(reports.collection)
-    if reports.slots.length != plan.views[reports.view].layout.length or len(reports.slots) != count:
-        raise ReportRefused(f"{len(reports.slots)} vectors of {reports.slots.length} slots for {count} reports")
-    ids = report_ids
-    if ids is None:
-        ids = np.frombuffer(randomness(count * REPORT_ID_BYTES), np.uint8).reshape(count, REPORT_ID_BYTES)
+    if plan.validity != "none":
+        raise ReportRefused("the plan asks for proofs; these shares have none")
+    ids, count = _ids_of(plan, reports, randomness, report_ids), len(reports.collection)
     seeds = HelperSeeds.from_bytes(randomness(count * SEED_BYTES), count)
     shares = sharing.shard(reports.slots, seeds, reports.collection, plan.hash)
     return (
         LeaderHalf(reports.view, reports.collection, ids, shares),
         HelperHalf(reports.view, reports.collection, ids, seeds),
     )
+
+
+def shard_proven(
+    plan: Plan, reports: Reports, randomness: Randomness, *, report_ids: npt.NDArray[np.uint8] | None = None
+) -> tuple[ProvenHalf, ProvenHalf]:
+    """Run by the site: the same with a proof of each report, for a plan with validity prio3.
+
+    Raises:
+        ReportRefused: as `shard`. ValueOutOfRange: a vector that no client of the view can have.
+    """
+    if plan.validity != "prio3":
+        raise ReportRefused("the plan does not ask for proofs")
+    ids = _ids_of(plan, reports, randomness, report_ids)
+    measurements = encode(plan.views[reports.view].layout, reports.slots)
+    return prove(plan, reports.view, reports.collection, measurements, ids, randomness)
+
+
+def protect(
+    plan: Plan, reports: Reports, randomness: Randomness, *, report_ids: npt.NDArray[np.uint8] | None = None
+) -> tuple[LeaderHalf, HelperHalf] | tuple[ProvenHalf, ProvenHalf]:
+    """Run by the site: `shard` or `shard_proven`, as the plan's `validity` says."""
+    split = shard if plan.validity == "none" else shard_proven
+    return split(plan, reports, randomness, report_ids=report_ids)
+
+
+def _ids_of(
+    plan: Plan, reports: Reports, randomness: Randomness, report_ids: npt.NDArray[np.uint8] | None
+) -> npt.NDArray[np.uint8]:
+    """uint8[R, 16]: the ids to report under. Raises ReportRefused."""
+    count = len(reports.collection)
+    if reports.slots.length != plan.views[reports.view].layout.length or len(reports.slots) != count:
+        raise ReportRefused(f"{len(reports.slots)} vectors of {reports.slots.length} slots for {count} reports")
+    if report_ids is not None:
+        return report_ids
+    return np.frombuffer(randomness(count * REPORT_ID_BYTES), np.uint8).reshape(count, REPORT_ID_BYTES)
+
+
+def require_one_batch(leader: Half, helper: Half) -> None:
+    """Raise ReportRefused unless two halves are of the same reports, in the same order."""
+    same = leader.view == helper.view and np.array_equal(leader.collection, helper.collection)
+    if not (same and np.array_equal(leader.report_ids, helper.report_ids)):
+        raise ReportRefused("the two halves are not of one batch")
+
+
+def add_half(plan: Plan, sums: Accumulator, half: Addable, rows: npt.NDArray[np.int64]) -> None:
+    """Add shares to sums, report b to row `rows[b]`: output shares of verified reports where the plan asks for proofs.
+
+    Raises:
+        ReportRefused: shares without proofs in a plan that asks for them, or the other way round.
+    """
+    if isinstance(half, VerifiedHalf) != (plan.validity == "prio3"):
+        raise ReportRefused(f"the plan says validity {plan.validity!r}; these shares are not of that kind")
+    match half:
+        case LeaderHalf():
+            sums.add_leader(half.shares, rows)
+        case HelperHalf():
+            sums.add_helper(half.seeds, half.collection, rows, plan.hash)
+        case VerifiedHalf():
+            sums.add_leader(LeaderShares(half.out_shares), rows)
 
 
 def open_shares(plan: Plan, leader: NoisedShares, helper: NoisedShares) -> tuple[OpenedView, ...]:

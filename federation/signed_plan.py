@@ -25,7 +25,8 @@ def sign_plan(plan: Plan, coordinator: SigningKey) -> bytes:
     """Run by the coordinator: the bytes that every party receives.
 
     Raises:
-        PlanInvalid: without keys and deadline, or longer than MAX_PLAN_BYTES. ReportTooLong: see `max_reports`.
+        PlanInvalid: without keys and deadline, without its verification key, or longer than MAX_PLAN_BYTES.
+        ReportTooLong: see `max_reports`.
     """
     _require_wire(plan)
     data = plan_to_bytes(plan)
@@ -89,6 +90,8 @@ def require_own_keys(plan: Plan, role: Role, own: PublicKeys) -> None:
 def _require_wire(plan: Plan) -> WireTerms:
     if plan.wire is None:
         raise PlanInvalid("a plan on the wire names its parties' keys and its deadline")
+    if plan.validity == "prio3" and not plan.wire.verify_key_hash:
+        raise PlanInvalid("a plan with proofs on the wire commits its aggregators to a verification key")
     for planned in plan.views:
-        max_reports(planned.layout)
+        max_reports(planned.layout, plan.validity)
     return plan.wire

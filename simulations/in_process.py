@@ -30,8 +30,10 @@ from featurestore.publish import Publisher
 from featurestore.times import DAY_US
 from federation.ledger_state import Budget
 from federation.parties import Participation, default_participation
-from federation.plan import Noise, Plan, PlannedView
-from federation.protocol import Randomness, Reports, run_collections
+from federation.plan import Noise, Plan, PlannedView, Validity
+from federation.protocol import run_collections
+from federation.reports import Randomness, Reports
+from federation.validity import report_elements
 
 from .errors import RunRefused
 from .panes import PaneChoice, choose_panes, opened_panes, require_tighter
@@ -67,6 +69,7 @@ class ViewReport:
         already_open: panes that an earlier run had published; they were skipped.
         days_not_over: UTC days (since the epoch) that have not ended, or whose releases are not due yet.
         dropped: events of the days that were run that were not counted.
+        rejected: reports whose proof did not hold; always 0 with validity none.
     """
 
     view: str
@@ -76,6 +79,7 @@ class ViewReport:
     already_open: tuple[int, ...]
     days_not_over: tuple[int, ...]
     dropped: Dropped
+    rejected: int = 0
 
 
 def run_in_process(
@@ -90,6 +94,7 @@ def run_in_process(
     days: tuple[int, int] | None = None,
     min_clients: int | None = None,
     participation: Participation | None = None,
+    validity: Validity = "none",
     progress: Progress = lambda *_: None,
 ) -> tuple[ViewReport, ...]:
     """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
@@ -101,6 +106,7 @@ def run_in_process(
         days: [from, to) in UTC days since the epoch; default: the days that hold events.
         min_clients: k instead of the views' own; may only tighten, except with noise off.
         participation: under `all` each of the site's clients reports every pane; default: see `default_participation`.
+        validity: under `prio3` each report carries a proof, and both aggregators verify it.
 
     Raises:
         RunRefused: min_clients would loosen a view's k, a day is open in part, or a run under other terms was cut off.
@@ -115,12 +121,13 @@ def run_in_process(
         "none" if noise is None else "full",
         participation or default_participation(_clients_of_sites(events)),
         min_clients,
+        validity,
     )
     with Publisher(directory, clock) as publisher, RunLedger(directory, budget, clock) as ledger:
         work = [_work_of(view, events, publisher, ledger, terms, randomness, days, clock()) for view in views]
         new = [planned for one in work for planned in one.to_charge()]
         if new:
-            ledger.check(Plan(randomness(16), tuple(new), terms.noise, participation=terms.participation))
+            ledger.check(terms.plan(randomness(16), tuple(new)))
         for view in views:
             publisher.register(view)
         return tuple(_run_view(one, events, publisher, ledger, noise, randomness, clock, progress) for one in work)
@@ -133,9 +140,13 @@ class _Terms:
     noise: Noise
     participation: Participation
     min_clients: int | None
+    validity: Validity
 
     def k(self, view: FeatureView) -> int:
         return self.min_clients or view.privacy.min_clients
+
+    def plan(self, plan_id: bytes, views: tuple[PlannedView, ...]) -> Plan:
+        return Plan(plan_id, views, self.noise, validity=self.validity, participation=self.participation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,8 +189,7 @@ def _work_of(
             panes = np.setdiff1d(panes, of_plan)
     every = events.clients if terms.participation == "all" else None
     fresh = [
-        Plan(randomness(16), (PlannedView(view, chunk, terms.k(view)),), terms.noise, participation=terms.participation)
-        for chunk in _chunks(view, panes, every)
+        terms.plan(randomness(16), (PlannedView(view, chunk, terms.k(view)),)) for chunk in _chunks(view, panes, every)
     ]
     return _Work(view, choice, tuple(resumed), tuple(fresh))
 
@@ -187,13 +197,13 @@ def _work_of(
 def _require_same(plan: Plan, terms: _Terms) -> None:
     """RunRefused if a plan that was cut off asks for other terms: its panes are opened as it says, or never."""
     (planned,) = plan.views
-    theirs = plan.noise, plan.participation, planned.min_clients
-    if theirs != (terms.noise, terms.participation, terms.k(planned.view)):
+    theirs = plan.noise, plan.validity, plan.participation, planned.min_clients
+    if theirs != (terms.noise, terms.validity, terms.participation, terms.k(planned.view)):
         first, last = (np.datetime64(int(us) // DAY_US, "D") for us in planned.pane_starts[[0, -1]])
         noise = "off" if plan.noise == "none" else "on"
         raise RunRefused(
             f"view {planned.view.name!r}: a run over {first} … {last} was cut off, and its panes are opened under its terms "
-            f"or never: repeat it with --noise {noise} --participation {plan.participation} "
+            f"or never: repeat it with --noise {noise} --validity {plan.validity} --participation {plan.participation} "
             f"--min-clients {planned.min_clients}, or leave these days out with --from and --to"
         )
 
@@ -218,12 +228,12 @@ def _run_view(
     todo = np.unique(np.concatenate([plan.views[0].pane_starts for plan in plans]))
     contributions = compute(view, events, panes=todo)
     progress(view.name, "compute", 1, 1)
-    reports = opened = void = done = 0
+    reports = opened = void = done = rejected = 0
     for plan in plans:
         panes = plan.views[0].pane_starts
         chosen = _reports(plan, events, contributions)
         reports += len(chosen.collection)
-        batches = _counted(chosen, view.name, progress)
+        batches = _counted(chosen, report_elements(layout_of(view), plan.validity), view.name, progress)
         draws = _Draws(view.name, 2 * len(panes) * layout_of(view).length, progress)
         sources = (None, None) if noise is None else (draws.of(noise.leader), draws.of(noise.helper))
         try:
@@ -245,10 +255,11 @@ def _run_view(
         publisher.publish(items)
         ledger.published(plan)
         opened += len(result.sums)
+        rejected += result.rejected
         void += len(items) - len(result.sums)
         done += len(panes)
         progress(view.name, "publish", done, len(todo))
-    return ViewReport(view.name, reports, opened, void, *skipped, contributions.dropped)
+    return ViewReport(view.name, reports, opened, void, *skipped, contributions.dropped, rejected)
 
 
 class _Draws:
@@ -335,9 +346,9 @@ def _reports(plan: Plan, events: Events, contributions: Contributions) -> Report
     return Reports(0, reports.pane.astype(np.uint32), reports.slots)
 
 
-def _counted(reports: Reports, view: str, progress: Progress) -> Iterator[Reports]:
+def _counted(reports: Reports, elements: int, view: str, progress: Progress) -> Iterator[Reports]:
     total, done = len(reports.collection), 0
-    for batch in reports.batches():
+    for batch in reports.batches(elements):
         yield batch
         done += len(batch.collection)
         progress(view, "protect", done, total)

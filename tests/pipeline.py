@@ -32,7 +32,11 @@ def run_views(
     seed: int = 0,
     **settings: Any,
 ) -> tuple[ViewReport, ...]:
-    """Run these views over a table of events; noise off unless a seed is given."""
+    """Run these views over a table of events; noise off unless a seed is given.
+
+    Participation is `active` unless given: the oracle's k counts clients with events, and a fleet of sites with one client
+    each would by default report `all`.
+    """
     noise = (
         None if noise_seed is None else NoisePair(SeededNoise(noise_seed, "leader"), SeededNoise(noise_seed, "helper"))
     )
@@ -44,6 +48,7 @@ def run_views(
         budget=settings.pop("budget", Budget(10**12)),
         randomness=np.random.default_rng(seed).bytes,
         clock=settings.pop("clock", lambda: LATER),
+        participation=settings.pop("participation", "active"),
         **settings,
     )
 

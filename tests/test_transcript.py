@@ -42,9 +42,11 @@ from featurestore.features import Count, Mean, Rate
 from federation.basis import to_noise_basis
 from federation.batch import SealedBatch, SealedHalf, _info, open_half
 from federation.parties import Roster, RosterEntry
-from federation.plan import Noise, Plan
-from federation.protocol import LeaderHalf, OpenedView, Outcome, Reports, shard
+from federation.plan import Noise, Plan, Validity, plan_to_bytes
+from federation.protocol import OpenedView, Outcome, shard
+from federation.reports import LeaderHalf, ProvenHalf, Reports
 from federation.statement import Statement
+from federation.validity import VerificationKey
 from tests.aggregator.recorded import Recorded
 from tests.aggregator.world import KEYS, NOW, SETTINGS, make_plan
 from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER
@@ -89,6 +91,7 @@ class Run:
     opened: tuple[OpenedView, ...]
     released: list[Any]
     exact: dict[str, npt.NDArray[np.uint64]]  # each aggregator's shares of the sums, before noise
+    verification_keys: set[bytes]  # as both have kept them
 
     def batches(self, site: str) -> list[SealedBatch]:
         """What the leader received, of one site."""
@@ -105,15 +108,21 @@ class Run:
                 continue
         return halves
 
-    def leader_opens(self, site: str) -> list[LeaderHalf]:
+    def leader_opens(self, site: str) -> list[LeaderHalf | ProvenHalf]:
         return [open_half("leader", self.plan, LEADER.seal, ROSTER, one.half("leader")) for one in self.batches(site)]
 
     def seeds(self, site: str) -> npt.NDArray[np.uint8]:
         halves = [one for one in self.helper_halves() if one.signed.header.site == site]
-        return np.concatenate([open_half("helper", self.plan, HELPER.seal, ROSTER, one).seeds.seeds for one in halves])
+        opened = (open_half("helper", self.plan, HELPER.seal, ROSTER, one) for one in halves)
+        return np.concatenate(
+            [of.input_shares.seeds if isinstance(of, ProvenHalf) else of.seeds.seeds for of in opened]
+        )
 
     def shares(self, site: str) -> npt.NDArray[np.uint64]:
-        return np.concatenate([half.shares.elements for half in self.leader_opens(site)])
+        opened = self.leader_opens(site)
+        return np.concatenate(
+            [of.input_shares.meas_share if isinstance(of, ProvenHalf) else of.shares.elements for of in opened]
+        )
 
     def transcript(self, role: str) -> bytes:
         """All that the role received, and all that it opens."""
@@ -134,9 +143,16 @@ class Run:
         return b"\0--\0".join(parts)
 
 
-def run(path: Path, clients: dict[str, list[int]], noise: Noise = "full", k: int = 5, panes: int = 2) -> Run:
+def run(
+    path: Path,
+    clients: dict[str, list[int]],
+    noise: Noise = "full",
+    k: int = 5,
+    panes: int = 2,
+    validity: Validity = "none",
+) -> Run:
     path.mkdir(exist_ok=True)
-    plan = make_plan(VIEW, panes=panes, noise=noise, k=k)
+    plan = make_plan(VIEW, panes=panes, noise=noise, k=k, validity=validity)
     settings = replace(SETTINGS, roster=ROSTER)
     recorded = Recorded(path, settings)
     events = {site: site_events(site, counts) for site, counts in clients.items()}
@@ -150,15 +166,22 @@ def run(path: Path, clients: dict[str, list[int]], noise: Noise = "full", k: int
             yield SiteAnswer(node, site, "OK", tuple(batch.to_bytes() for batch in answer))
 
     exact = {}
+    keys: list[bytes] = []
 
     def look() -> None:
+        nonlocal plan
+        for party in (recorded.leader, recorded.helper):
+            (status,) = party.status()
+            _, plan = party._opened(status.plan_hash)
+            if validity == "prio3":
+                keys.append(party._verification_key(plan).secret_bytes())
         for role, party in (("leader", recorded.leader), ("helper", recorded.helper)):
             number = party.storage.plan(plan.hash).number
             exact[role] = party.storage.sums(number, np.arange(panes, dtype=np.uint32), plan.views[0].layout.length)
 
     recorded.before_collect = look
     try:
-        announced = announce(plan, COORDINATOR.sign, recorded.open_plan, os.urandom)
+        announced = announce(plan, COORDINATOR.sign, recorded.open_plan, recorded.prepare_key, os.urandom)
         collected = collect(announced, COLLECTOR, ask, recorded)  # type: ignore[arg-type]
         for role in ("leader", "helper"):
             recorded.status(role, plan.hash)  # type: ignore[arg-type]
@@ -168,7 +191,7 @@ def run(path: Path, clients: dict[str, list[int]], noise: Noise = "full", k: int
     finally:
         recorded.close()
     released = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay"))
-    return Run(plan, events, recorded, collected.opened, released, exact)
+    return Run(plan, events, recorded, collected.opened, released, exact, set(keys))
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +202,11 @@ def noised(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="module")
 def exact_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run(tmp_path_factory.mktemp("exact"), {"a": [31, 17], "b": [13, 29]}, "none")
+
+
+@pytest.fixture(scope="module")
+def proven_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run(tmp_path_factory.mktemp("proven"), {"a": [31, 17], "b": [13, 29]}, "none", validity="prio3")
 
 
 # secrets
@@ -211,6 +239,8 @@ OWN = {"coordinator": ("coordinator", "collector"), "leader": ("leader",), "help
 def forbidden(run: Run, role: str) -> set[bytes]:
     """What the role must never get: others' private keys, the other's shares, clients and what they did."""
     secrets = set().union(*(found for of, found in PRIVATE.items() if of not in OWN[role]))
+    for key in run.verification_keys:  # between leader and helper it is sealed
+        secrets |= key_bytes(key)
     if role != "helper":
         secrets |= {seed.tobytes() for site in run.events for seed in run.seeds(site)}
     if role != "leader":
@@ -243,10 +273,22 @@ def found_in(data: bytes, secrets: set[bytes]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("role", ["coordinator", "leader", "helper"])
-def test_no_key_no_client_and_no_value_reaches_a_role(exact_run: Run, role: str) -> None:
-    data = exact_run.transcript(role)
+@pytest.mark.parametrize("kind", ["exact_run", "proven_run"])
+def test_no_key_no_client_and_no_value_reaches_a_role(kind: str, role: str, request: pytest.FixtureRequest) -> None:
+    of: Run = request.getfixturevalue(kind)
+    data = of.transcript(role)
     assert len(data) > 5_000
-    assert found_in(data, forbidden(exact_run, role)) == []
+    assert found_in(data, forbidden(of, role)) == []
+
+
+def test_the_verification_key_is_one_and_its_hash_is_all_that_a_plan_tells(proven_run: Run) -> None:
+    (key,) = proven_run.verification_keys
+    assert proven_run.plan.wire is not None
+    assert VerificationKey(key).hash_for(proven_run.plan.plan_id) == proven_run.plan.wire.verify_key_hash
+    everything = b"".join(data for received in proven_run.recorded.received.values() for data in received)
+    assert proven_run.plan.wire.verify_key_hash in everything
+    assert found_in(everything + plan_to_bytes(proven_run.plan), key_bytes(key)) == []
+    assert found_in(everything + key, key_bytes(key))
 
 
 def test_the_search_finds_what_does_leak(exact_run: Run) -> None:

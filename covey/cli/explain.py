@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from covey.explain import CostExplained, ExpectedError, FeatureExplained, Label, ViewExplained
+    from federation.view_cost import ProofCost
 
 
 def explain(
@@ -72,6 +73,7 @@ def _facts(view: ViewExplained) -> list[tuple[str, str]]:
             f"{_many(view.slots, 'slot')}; {view.report_bytes_leader:,} bytes to the leader, "
             f"{view.report_bytes_helper} to the helper",
         ),
+        ("with proofs", _with_proofs(view.with_proofs)),
         ("unit", view.unit),
         ("neighbours", view.neighbours),
         (
@@ -89,6 +91,15 @@ def _facts(view: ViewExplained) -> list[tuple[str, str]]:
         ("outside claim", activity),
         ("k", f"a pane opens at {view.min_clients:,} reports: hygiene, no part of the claim"),
     ]
+
+
+def _with_proofs(cost: ProofCost) -> str:
+    return (
+        f"{cost.report_bytes_leader:,} bytes to the leader, {cost.report_bytes_helper} to the helper; {cost.measurement:,} "
+        f"+ {cost.proofs} × {cost.proof:,} elements of {cost.field}, {cost.sum_vec_ratio:.2f} times a SumVec of the slots' "
+        f"bits. What is outside of the bounds passes with probability 2^-{int(cost.soundness_bits)} a try, at most. "
+        f"Prio3 with a circuit of our own, algorithm 0x{cost.algorithm:08X}: docs/validity.md"
+    )
 
 
 def _price(view: ViewExplained) -> str:

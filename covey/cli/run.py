@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from covey.running import RunReport
     from federation.parties import Participation
+    from federation.plan import Validity
     from simulations.in_process import ViewReport
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
@@ -55,6 +56,13 @@ def run(
             help="Who reports: every client, or those with an event of the pane. Default: all, if every site has one.",
         ),
     ] = None,
+    validity: Annotated[
+        str,
+        typer.Option(
+            metavar="none|prio3",
+            help="prio3: every report proves that it is within the view's bounds; one that does not is rejected.",
+        ),
+    ] = "none",
     budget: Annotated[
         str,
         typer.Option(metavar="RHO", help="What a client-day may cost, over all views and all runs into this store."),
@@ -104,6 +112,7 @@ def run(
                 noise="off" if noise == "off" else "on",
                 min_clients=min_clients,
                 participation=_participation(participation),
+                validity=_validity(validity),
                 budget=budget,
                 in_process=in_process,
                 sites=sites,
@@ -124,6 +133,15 @@ def _participation(word: str | None) -> Participation | None:
         case None | "all" | "active":
             return word
     raise UsageError(f"--participation is all or active, got {word!r}")
+
+
+def _validity(word: str) -> Validity:
+    from covey.errors import UsageError
+
+    match word:
+        case "none" | "prio3":
+            return word
+    raise UsageError(f"--validity is none or prio3, got {word!r}")
 
 
 def _published_voids(report: RunReport) -> dict[str, int]:
@@ -174,6 +192,8 @@ def _remarks(view: ViewReport, published_void: int) -> list[str]:
     from .talk import day_ranges, pane_ranges
 
     lines = []
+    if view.rejected:
+        lines.append(f"{view.rejected:,} report(s) rejected: the proof does not hold")
     if view.already_open:
         opened = len(view.already_open) - published_void
         states = f"{opened:,} opened, {published_void:,} void"
@@ -208,6 +228,7 @@ def _as_dict(report: RunReport, voids: dict[str, int]) -> dict[str, object]:
                 "reports": view.reports,
                 "opened": view.opened,
                 "void": view.void,
+                "rejected": view.rejected,
                 "already_open": len(view.already_open),
                 "already_open_void": voids[view.view],
                 "already_open_panes": pane_ranges(view.already_open),

@@ -101,6 +101,9 @@ def coordinator(
             help="Who reports: every client, or those with an event of the pane. Default: all, if every site has one.",
         ),
     ] = None,
+    validity: Annotated[
+        str, typer.Option(metavar="none|prio3", help="prio3: reports prove that they are within the view's bounds.")
+    ] = "none",
     seconds: Annotated[float, typer.Option(min=1, help="How long the sites have to answer.")] = 300.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
@@ -122,7 +125,7 @@ def coordinator(
         with progress_bars(talk) as progress:
             result = resume_coordinator(project, addresses, wall_clock, progress)
         return _tell(result, as_json=as_json)
-    wanted = _wanted(views_file, start, end, noise, participation, seconds)
+    wanted = _wanted(views_file, start, end, noise, participation, validity, seconds)
     if plan_only is not None:
         plan = write_plan(project, wanted, plan_only, wall_clock)
         _tell_plan(plan, plan_only, as_json=as_json)
@@ -138,13 +141,14 @@ def _wanted(
     end: datetime | None,
     noise: str,
     participation: str | None,
+    validity: str,
     seconds: float,
 ) -> Wanted:
     from covey.coordination import Wanted
     from covey.errors import UsageError
     from covey.running import utc_days
     from covey.views_file import load_views
-    from federation.plan import PARTICIPATIONS
+    from federation.plan import PARTICIPATIONS, VALIDITIES
 
     days = utc_days(start, end)
     if views_file is None or days is None:
@@ -154,7 +158,10 @@ def _wanted(
     chosen = next((known for known in PARTICIPATIONS if known == participation), None)
     if chosen is None and participation is not None:
         raise UsageError(f"--participation is all or active, got {participation!r}")
-    return Wanted(load_views(views_file), days, "none" if noise == "off" else "full", chosen, seconds)
+    proofs = next((known for known in VALIDITIES if known == validity), None)
+    if proofs is None:
+        raise UsageError(f"--validity is none or prio3, got {validity!r}")
+    return Wanted(load_views(views_file), days, "none" if noise == "off" else "full", chosen, seconds, proofs)
 
 
 def _tell_plan(plan: Plan | None, path: Path, *, as_json: bool) -> None:
@@ -195,6 +202,9 @@ def _tell(result: dict[str, Any], *, as_json: bool) -> int:
             talk.print(f"{code}: {sites:,} site(s)", style=None if code == "OK" else "yellow", soft_wrap=True)
         for reason, batches in result["refused"].items():
             talk.print(f"{batches:,} batch(es) refused: {reason}", style="yellow", soft_wrap=True)
+        for view, reports in result["rejected"].items():
+            if reports:
+                talk.print(f"{view}: {reports:,} report(s) rejected: the proof does not hold", style="yellow")
         for view, panes in result["budget_spent"].items():
             talk.print(f"{view}: no budget left for {pane_ranges(panes)}", style="yellow", soft_wrap=True)
     if result == NOTHING_TO_DO or any(view["opened"] for view in result["views"].values()):

@@ -57,6 +57,11 @@ class Recorded:
         self.leader.close()
         self.helper.close()
 
+    def prepare_key(self, request: bytes) -> bytes:
+        reply = self._ask("leader", lambda party: party.prepare_key(request), request)
+        self._tell(pb.PrepareKeyReply(key_hash=reply))
+        return reply
+
     def open_plan(self, signed: bytes) -> bytes:
         for role in ("helper", "leader"):
             reply = self._ask(role, lambda party: party.open_plan(signed), signed)
@@ -79,7 +84,13 @@ class Recorded:
     def status(self, role: Aggregator, plan_hash: bytes = b"") -> Any:
         statuses = self._ask(role, lambda party: party.status(plan_hash), plan_hash)
         plans = [
-            pb.PlanStatus(plan_hash=one.plan_hash, state=one.state, deadline_us=one.deadline_us, pending=one.pending)
+            pb.PlanStatus(
+                plan_hash=one.plan_hash,
+                state=one.state,
+                deadline_us=one.deadline_us,
+                pending=one.pending,
+                rejected=one.rejected,
+            )
             for one in statuses
         ]
         self._tell(pb.StatusReply(role=role, plans=plans))

@@ -64,7 +64,7 @@ def days_left_out(left: tuple[LeftOut, ...]) -> dict[str, list[int]]:
 
 def carry_out(recorded: Recorded, plan: Plan) -> tuple[Announcement, Collected]:
     """A whole collection of whatever is left of a plan; two reports in every pane."""
-    announced = announce(plan, COORDINATOR.sign, recorded.open_plan, ids())
+    announced = announce(plan, COORDINATOR.sign, recorded.open_plan, recorded.prepare_key, ids())
 
     def ask(told: bytes) -> Iterator[SiteAnswer]:
         assert told == announced.signed
@@ -139,7 +139,7 @@ def test_any_other_refusal_ends_the_announcement(refusal: Refused) -> None:
         raise refusal
 
     with pytest.raises(Refused) as caught:
-        announce(make_plan(view("v")), COORDINATOR.sign, refuse, randomness)
+        announce(make_plan(view("v")), COORDINATOR.sign, refuse, refuse, randomness)
     assert caught.value is refusal
 
 
@@ -168,6 +168,7 @@ def test_every_pane_that_was_asked_for_is_published_and_can_be_verified(recorded
         "answers": {"site-0": "OK"},
         "batches": 1,
         "refused": {},
+        "rejected": {},
         "budget_spent": {"v": [DAY_US]},
     }
 
@@ -178,13 +179,13 @@ def test_an_announcement_is_kept_and_a_coordinator_that_starts_again_goes_on_wit
     spend(recorded, "leader", (1,))
     recorded.leader.settings = TIGHT
     plan = make_plan(view("v"), view("w"), panes=3)
-    first = announce(plan, COORDINATOR.sign, recorded.open_plan, ids())
+    first = announce(plan, COORDINATOR.sign, recorded.open_plan, recorded.prepare_key, ids())
     first.save(tmp_path / "announced.json")
     found = Announcement.load(tmp_path / "announced.json", COORDINATOR.public.sign)
     assert found.plan is not None
     assert found.signed == first.signed
     assert days_left_out(found.left_out) == days_left_out(first.left_out) != {}
-    again = announce(found.plan, COORDINATOR.sign, recorded.open_plan, ids(), found.left_out)
+    again = announce(found.plan, COORDINATOR.sign, recorded.open_plan, recorded.prepare_key, ids(), found.left_out)
     assert again.signed == first.signed  # the aggregators know it
     assert days_left_out(again.left_out) == days_left_out(first.left_out)
 

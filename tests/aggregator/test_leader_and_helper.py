@@ -165,7 +165,7 @@ def test_a_batch_that_comes_while_the_plan_closes_is_asked_about_first(
         ask_all(number)
         if not two.leader.storage.job(1, b"late"):
             two.leader.storage.record(1, b"late", b"", b"")  # once
-            two.leader._keep(plan, b"j" * 16, late, late.to_bytes())
+            two.leader._keep(plan, b"j" * 16, late, late.to_bytes(), np.ones(2, np.bool_))
 
     monkeypatch.setattr(two.leader, "_ask_all", slow)
     require_exact(plan, two.collect(plan), site.sums)

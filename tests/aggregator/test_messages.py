@@ -74,7 +74,7 @@ def test_what_is_not_canonical_or_of_a_wrong_length_is_malformed() -> None:
         lambda: commitment_from_bytes(make_plan(), commitment),
         lambda: commitment_from_bytes(PLAN, commitment_to_bytes(PLAN, Commitment((1,) * 4, (bytes(31),) * 4))),
         lambda: commitment_from_bytes(PLAN, commitment_to_bytes(PLAN, Commitment((1,) * 3, (bytes(32),) * 4))),
-        lambda: verdicts_from(bytes([0, 2]), 2),
+        lambda: verdicts_from(bytes([0, 3]), 2),
         lambda: verdicts_from(bytes(3), 2),
     ]
     for call in wrong:
@@ -115,6 +115,7 @@ def test_reasons_are_stable_and_those_of_ledgers_are_its_codes() -> None:
         "PLAN_INVALID REPORT_TOO_LONG NOISE_REFUSED PLAN_UNKNOWN PLAN_TOO_LARGE PANE_ALREADY_REPORTED VIEW_OVERLAP DAY_BUDGET_SPENT CLOCK_SKEW LEDGER_BROKEN BATCH_MALFORMED "
         "BATCH_TOO_LARGE BATCH_OF_ANOTHER_PLAN DIGEST_MISMATCH PARTY_INVALID UNKNOWN_SITE ROSTER_EXCEEDED REPORT_REFUSED "
         "DUPLICATE_REPORT SEAL_BROKEN FIELD_ELEMENT_OUT_OF_RANGE AFTER_DEADLINE COLLECTED SIGNATURE_INVALID "
+        "PEER_UNKNOWN VERIFICATION_KEY_MISSING VERIFICATION_KEY_CONFLICT "
         "MESSAGE_MALFORMED JOB_CONFLICT COMMITMENT_CONFLICT NOT_COMMITTED HELPER_UNAVAILABLE STOPPING"
     )
     assert set(REASONS.values()) == set(known.split())

@@ -164,7 +164,9 @@ class Fleet:
 
     def run(self, grid: FakeGrid, sites: int | None = None) -> Collected:
         ask = grid.ask(len(grid.nodes) if sites is None else sites)
-        announced = announce(self.plan, COORDINATOR.sign, self.aggregators.open_plan, os.urandom)
+        announced = announce(
+            self.plan, COORDINATOR.sign, self.aggregators.open_plan, self.aggregators.prepare_key, os.urandom
+        )
         return collect(announced, COLLECTOR, ask, self.aggregators)  # type: ignore[arg-type]
 
     def batches(self, site: Site) -> tuple[bytes, ...]:
@@ -332,6 +334,8 @@ def test_batches_are_handed_on_as_each_site_answers(fleet: Fleet) -> None:
         seen.append(len(fleet.aggregators.batches))
         yield SiteAnswer(2, "b", "OK", fleet.batches(other))
 
-    announced = announce(fleet.plan, COORDINATOR.sign, fleet.aggregators.open_plan, os.urandom)
+    announced = announce(
+        fleet.plan, COORDINATOR.sign, fleet.aggregators.open_plan, fleet.aggregators.prepare_key, os.urandom
+    )
     collect(announced, COLLECTOR, ask, fleet.aggregators)  # type: ignore[arg-type]
     assert seen == [2]

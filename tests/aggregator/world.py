@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 from aggregator.client import Aggregators, HelperLink
 from aggregator.errors import Refused, Unreachable
 from aggregator.helper import Helper
+from aggregator.key_agreement import prepare_request
 from aggregator.leader import Leader
 from aggregator.opendp_noise import OpenDPNoise
 from aggregator.party import Settings
@@ -29,9 +30,11 @@ from federation.keys import RoleKeys
 from federation.ledger import Ledger
 from federation.ledger_state import Budget
 from federation.parties import Roster, RosterEntry
-from federation.plan import Noise, Plan, PlannedView, WireTerms
-from federation.protocol import OpenedView, Reports, shard
+from federation.plan import Noise, Plan, PlannedView, Validity, WireTerms
+from federation.protocol import OpenedView, shard
+from federation.reports import Reports
 from federation.signed_plan import sign_plan
+from federation.validity import encode, prove
 from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER, OTHER_SITE, SITE
 
 KEYS: dict[str, RoleKeys] = {"a": SITE, "b": OTHER_SITE}
@@ -60,11 +63,25 @@ def view(name: str = "v", keys: int = 3, **more: Any) -> FeatureView:
 
 
 def make_plan(
-    *views: FeatureView, panes: int = 2, noise: Noise = "none", number: int = 0, k: int = 2, first: int = 0
+    *views: FeatureView,
+    panes: int = 2,
+    noise: Noise = "none",
+    number: int = 0,
+    k: int = 2,
+    first: int = 0,
+    validity: Validity = "none",
 ) -> Plan:
+    """With proofs it lacks the hash of its verification key: see `prepared`."""
     planned = (PlannedView(v, np.arange(first, first + panes, dtype=np.int64) * DAY, k) for v in views or (view(),))
     terms = WireTerms(LEADER.public, HELPER.public, COLLECTOR.public, DEADLINE)
-    return Plan(number.to_bytes(16, "big"), tuple(planned), noise, wire=terms)
+    return Plan(number.to_bytes(16, "big"), tuple(planned), noise, validity=validity, wire=terms)
+
+
+def prepared(plan: Plan, prepare_key: Callable[[bytes], bytes]) -> Plan:
+    """The plan with the hash of the key that leader and helper have agreed on."""
+    assert plan.wire is not None
+    key_hash = prepare_key(prepare_request(plan.plan_id, COORDINATOR.sign))
+    return replace(plan, wire=replace(plan.wire, verify_key_hash=key_hash))
 
 
 def signed(plan: Plan) -> bytes:
@@ -84,25 +101,52 @@ class Site:
         self.rng = np.random.default_rng([ord(self.name), *self.plan.plan_id])
 
     def batch(
-        self, collections: list[int], *, counted: bool | Sequence[bool] = True, ids: np.ndarray | None = None
+        self,
+        collections: list[int],
+        *,
+        counted: bool | Sequence[bool] = True,
+        ids: np.ndarray | None = None,
+        lying: Collection[int] = (),
     ) -> SealedBatch:
-        """One batch; `counted` says which reports will be in the sums, `ids` reports under these (uint8[R, 16])."""
+        """One batch.
+
+        Args:
+            counted: which reports will be in the sums.
+            ids: reports under these (uint8[R, 16]).
+            lying: with proofs, the reports whose first entry is 2^40 when it is proven; they are in no sum.
+        """
         index = int(np.searchsorted(self.plan.offsets, collections[0], side="right")) - 1
         length = self.plan.views[index].layout.length
         dense = self.rng.integers(0, 9, (len(collections), length)) * (
             self.rng.random((len(collections), length)) < 0.5
         )
-        which = [counted] * len(collections) if isinstance(counted, bool) else counted
+        if self.plan.validity == "prio3":
+            dense = np.array([self._honest() for _ in collections])
+        which = [counted] * len(collections) if isinstance(counted, bool) else list(counted)
+        which = [one and at not in lying for at, one in enumerate(which)]
         for collection, row, in_sums in zip(collections, dense, which, strict=True):
             if in_sums:
                 self.sums[collection] = self.sums.get(collection, 0) + row
         indptr = np.concatenate(([0], np.cumsum((dense != 0).sum(axis=1)))).astype(np.int64)
         slots = SparseRows(indptr, np.nonzero(dense)[1].astype(np.int32), dense[dense != 0].astype(np.int64), length)
         reports = Reports(index, np.array(collections, np.uint32), slots)
-        leader, helper = shard(self.plan, reports, self.rng.bytes)
-        if ids is not None:
-            leader, helper = replace(leader, report_ids=ids), replace(helper, report_ids=ids)
+        if ids is None:
+            ids = self.rng.integers(0, 256, (len(collections), 16), dtype=np.uint8)
+        if self.plan.validity == "none":
+            halves: Any = shard(self.plan, reports, self.rng.bytes, report_ids=ids)
+        else:
+            measurements = encode(self.plan.views[index].layout, slots)
+            measurements[list(lying), 0] = 2**40
+            halves = prove(self.plan, index, reports.collection, measurements, ids, self.rng.bytes)
+        leader, helper = halves
         return seal_batch(self.plan, self.name, self.rng.bytes(16), leader, helper, KEYS[self.name].sign)
+
+    def _honest(self) -> np.ndarray:
+        """Slots that a client of `view` can have: of two keys at most, an event that is true, false or null."""
+        dense = np.zeros((3, 3), np.int64)
+        for key in self.rng.permutation(3)[: self.rng.integers(0, 3)]:
+            dense[key] = [(1, 1, 0), (1, 0, 1), (1, 0, 0)][self.rng.integers(0, 3)]
+        return dense.reshape(-1)
 
 
 def add_sums(*sites: Site) -> dict[int, np.ndarray]:
@@ -146,6 +190,9 @@ class LocalLink:
     def aggregate(self, data: bytes) -> bytes:
         return self._call(self.helper.aggregate, data)
 
+    def take_key(self, data: bytes) -> bytes:
+        return self._call(self.helper.take_key, data)
+
     def commit(self, data: bytes) -> bytes:
         return self._call(self.helper.commit, data)
 
@@ -167,6 +214,7 @@ def make_helper(
     path: Path, settings: Settings = SETTINGS, clock: Clock | None = None, storage: Any = Storage, ledger: Any = Ledger
 ) -> Helper:
     clock = clock or Clock()
+    settings = replace(settings, peer=settings.peer or LEADER.public)
     files = files_of(path, "helper", clock, storage, ledger)
     return Helper(HELPER, settings, *files, clock, OpenDPNoise())
 
@@ -180,6 +228,7 @@ def make_leader(
     ledger: Any = Ledger,
 ) -> Leader:
     clock = clock or Clock()
+    settings = replace(settings, peer=settings.peer or HELPER.public)
     files = files_of(path, "leader", clock, storage, ledger)
     return Leader(LEADER, settings, *files, clock, OpenDPNoise(), link)
 

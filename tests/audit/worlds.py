@@ -23,7 +23,8 @@ from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
 from federation.plan import Plan, PlannedView
-from federation.protocol import Aggregating, Closed, Reports, shard
+from federation.protocol import Aggregating, Closed, shard
+from federation.reports import Reports
 
 from .chain import Chain
 

@@ -65,7 +65,7 @@ class TestThePlanThatIsKept:
 
     def test_what_came_to_its_end_alone_is_told_by_resume(self, covey: Covey, flights: Path) -> None:
         result = {"views": {"visits": {"opened": 2, "void": 1}}, "answers": {"1": "OK", "2": "NOISE_OFF"}, "batches": 2,
-                  "refused": {"ROSTER": 1}, "budget_spent": {"visits": [0, 86_400_000_000]}}  # fmt: skip
+                  "refused": {"ROSTER": 1}, "rejected": {"visits": 3}, "budget_spent": {"visits": [0, 86_400_000_000]}}  # fmt: skip
         with Unfinished(flights).at_work():
             Unfinished(flights).begin(job(flights), "s:3").finish(result)
         code, out, err = covey("start", "coordinator", "--resume", "--project", flights)
@@ -73,6 +73,7 @@ class TestThePlanThatIsKept:
         assert " ".join(out.replace("│", " ").split()).endswith("visits 2 1 " + "└" + out.split("└")[1].strip())
         for text in (
             "OK: 1 site(s)",
+            "visits: 3 report(s) rejected",
             "NOISE_OFF: 1 site(s)",
             "refused: ROSTER",
             "no budget left for 1970-01-01 … 1970-01-02",

@@ -14,6 +14,7 @@ from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
 from featurestore.layout import layout_of
+from federation.view_cost import cost_of
 
 Covey = Callable[..., tuple[int, str, str]]
 
@@ -93,6 +94,14 @@ class TestLabel:
         third = view(Count("n"), name="z", privacy=Privacy(rho=0.000001))
         assert label_of([one, other, third]).over_budget == 1
 
+    def test_what_a_report_costs_with_proofs_is_told_beside_what_it_costs_without(self) -> None:
+        made = view(Count("n"), Rate("r", where="x > 1"))
+        (told,) = label_of([made]).views
+        assert told.with_proofs == cost_of(layout_of(made))
+        assert told.report_bytes_leader == 8 * 6 + 16
+        assert told.with_proofs.report_bytes_leader == 8 * (6 + 3 * told.with_proofs.proof) + 32 + 64 + 16
+        assert (told.report_bytes_helper, told.with_proofs.report_bytes_helper) == (48, 144)
+
     def test_only_laplace_views_have_a_pure_total(self) -> None:
         pure = [view(Count("n"), name=name, privacy=Privacy(epsilon=0.2, mechanism="laplace")) for name in "ab"]
         assert label_of(pure).total.pure_epsilon_day == 0.4
@@ -109,6 +118,9 @@ class TestCommand:
         for text in (
             "one client in one UTC day",
             "all events of that client-day, set against none; who is enrolled is public",
+            "18 + 3 × 23 elements of Field64, 1.16 times a SumVec of the slots' bits",
+            "passes with probability 2^-180 a try, at most",
+            "Prio3 with a circuit of our own, algorithm 0xFFFF0002: docs/validity.md",
             "discrete Gaussian",
             "discrete Laplace",
             "√2 = 1.41 times",
@@ -145,6 +157,7 @@ class TestCommand:
         _, out, _ = covey("explain", tmp_path / "views.py", "--json")
         told = json.loads(out)
         gauss, pure = told["views"]
+        assert (gauss["with_proofs"]["proofs"], gauss["with_proofs"]["field"]) == (3, "Field64")
         assert gauss["outside_claim"] == {"active": ["activity"], "all": []}
         assert (gauss["cost"]["micro_rho"], gauss["asked_rho"], pure["asked_epsilon"]) == (40_000, 0.04, 0.3)
         assert [group["delta1"] for group in pure["groups"]] == [1, 1, 1]

@@ -94,6 +94,39 @@ def test_a_month_of_flights_through_real_processes_equals_the_oracle(tmp_path: P
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
+def test_two_days_of_flights_with_proofs_through_real_processes_equal_the_oracle(tmp_path: Path) -> None:
+    flights = load_flights()
+    area, _, _ = flight_views(flights)
+    start_us = 1_370_044_800 * 10**6  # June 2013
+    when = flights["sched_dep"].cast("int64")
+    table = flights.filter(pc.and_(pc.greater_equal(when, start_us), pc.less(when, start_us + 2 * 86_400 * 10**6)))
+    pq.write_table(table, tmp_path / "days.parquet")
+    (tmp_path / "views.py").write_text("from simulations.flights import area_delay\narea = area_delay()\n")
+    process = start(
+        ["run", str(tmp_path / "views.py"), "--events", str(tmp_path / "days.parquet"), "--client-column", CLIENT_COLUMN,
+         "--time-column", TIME_COLUMN, "--sites", "2", "--store", str(tmp_path / "store"), "--noise", "off",
+         "--validity", "prio3", "--json"],
+        tmp_path,
+    )  # fmt: skip
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0, err
+    report = json.loads(out)
+    assert set(report["answers"].values()) == {"OK"}
+    assert [view["rejected"] for view in report["views"]] == [0]
+    with Store.open(tmp_path / "store") as store:
+        expected = oracle(
+            area,
+            table,
+            client_column=CLIENT_COLUMN,
+            time_column=TIME_COLUMN,
+            site_column=None,
+            days=days_with_events(area, make_events(table, CLIENT_COLUMN, TIME_COLUMN)).tolist(),
+            min_clients=area.privacy.min_clients,
+        )
+        assert_equal_to_oracle(store.history(area.name), expected, area.entity.keys)
+        assert set(store.releases(area.name)["validity"].to_pylist()) == {"prio3"}
+
+
 @pytest.mark.parametrize(("seconds", "number"), [(4.0, signal.SIGINT), (12.0, signal.SIGTERM)])
 def test_an_interrupted_run_leaves_no_process_no_file_and_a_store_that_opens(
     project: Path, run_arguments: list[str], seconds: float, number: int

@@ -52,7 +52,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
             reports.append((int(starts[collection - plan.offsets[of.view]]), tuple(vector.tolist())))
         return shard(plan, of, *rest, **more)
 
-    monkeypatch.setattr(site, "shard", watch)
+    monkeypatch.setattr(site, "protect", watch)
     return reports
 
 
@@ -306,7 +306,7 @@ def test_a_lost_batch_and_a_retry_with_late_events_use_no_more_cells_than_a_clie
                 reports.setdefault(report_ids[row].tobytes(), int(of.slots.indptr[row + 1] - of.slots.indptr[row]))
         return shard(plan, of, *rest, report_ids=report_ids, **more)
 
-    monkeypatch.setattr(site, "shard", take)
+    monkeypatch.setattr(site, "protect", take)
     one = replace(settings, clients=1)
     plan = hours(0, 0, 1, participation=participation)
     answered(plan, events(("p", 0.5 / 24, "x"), ("p", 1.5 / 24, "x")), one)

@@ -242,7 +242,7 @@ def test_no_code_depends_on_events(tmp_path: Path, what: str) -> None:
 def test_under_all_the_number_and_sizes_of_batches_depend_on_nothing_but_plan_and_roster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_client.site.max_reports", lambda layout: 7)
+    monkeypatch.setattr("edge_client.site.max_reports", lambda *_: 7)
     plan = make_plan(VIEW, HOURLY, noise="full")
     plan = replace(plan, participation="all", views=(plan.views[0], replace(hours(0, 1, 5, 30).views[0])))
     shapes = {}

@@ -28,8 +28,8 @@ from federation.keys import create_folder
 from federation.ledger_snapshot import read_ledger
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan, WireTerms
-from federation.protocol import LeaderHalf
 from federation.refusal_codes import RefusalCode
+from federation.reports import LeaderHalf
 from tests.aggregator.world import NOW, make_plan
 from tests.federation.wire import COLLECTOR, HELPER, LEADER, OTHER_SITE, SITE
 
@@ -243,7 +243,7 @@ def test_the_same_client_id_at_two_views_has_its_own_ids(settings: SiteSettings)
 def test_more_reports_than_a_batch_holds_are_split(settings: SiteSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_with()
     size = 7
-    monkeypatch.setattr("edge_client.site.max_reports", lambda layout: size)
+    monkeypatch.setattr("edge_client.site.max_reports", lambda *_: size)
     own = events(*((f"c{i:03d}", i % 2, "x") for i in range(40)))
     batches = answered(plan, own, settings, 0)
     assert [len(batch.signed.header) for batch in batches] == [7, 7, 7, 7, 7, 5]
@@ -257,7 +257,7 @@ def test_more_reports_than_a_batch_holds_are_split(settings: SiteSettings, monke
 def test_a_batch_of_the_largest_size_is_within_the_limit(settings: SiteSettings) -> None:
     long = replace(VIEW, entity=Entity("k", domain=[f"k{i:05d}" for i in range(20_000)]))
     plan = make_plan(long, noise="full")
-    most = batches_module.max_reports(plan.views[0].layout)
+    most = batches_module.max_reports(plan.views[0].layout, "none")
     own = events(*((f"c{i:03d}", 0, "k00001") for i in range(most + 1)))
     sizes = [len(batch.to_bytes()) for batch in answered(plan, own, settings, 0)]
     assert len(sizes) == 2

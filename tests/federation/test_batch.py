@@ -42,7 +42,8 @@ from federation.errors import (
     UnknownSite,
 )
 from federation.parties import Aggregator, Roster, RosterEntry
-from federation.protocol import Aggregating, HelperHalf, LeaderHalf
+from federation.protocol import Aggregating
+from federation.reports import HelperHalf, LeaderHalf
 
 from .wire import HELPER, LEADER, OTHER_SITE, PLAN, ROSTER, SITE, halves, plan, view
 
@@ -324,7 +325,7 @@ def test_the_site_cannot_seal_what_does_not_belong_together() -> None:
 
 @pytest.mark.parametrize("keys", [1, 900])
 def test_as_many_reports_fit_as_it_says(keys: int) -> None:
-    count = max_reports(layout_of(view("v", keys)))
+    count = max_reports(layout_of(view("v", keys)), "none")
     ids = np.random.default_rng(0).integers(0, 256, (count, 16), np.uint8)
     header = BatchHeader(bytes(32), "s" * 64, bytes(16), np.zeros(count, np.uint32), ids).to_bytes()
     leader, helper = bytes(8 * keys * count + SEAL_OVERHEAD), bytes(32 * count + SEAL_OVERHEAD)
@@ -349,9 +350,9 @@ def test_a_batch_that_is_too_large_is_not_made() -> None:
 
 
 def test_a_view_whose_report_fits_no_batch_is_named() -> None:
-    assert max_reports(layout_of(view("v", 523_769))) == 1
+    assert max_reports(layout_of(view("v", 523_769)), "none") == 1
     with pytest.raises(ReportTooLong) as raised:
-        max_reports(layout_of(view("wide", 523_770)))
+        max_reports(layout_of(view("wide", 523_770)), "none")
     assert (raised.value.view, raised.value.slots, raised.value.most) == ("wide", 523_770, 523_769)
 
 

@@ -18,15 +18,8 @@ from featurestore.entities import Entity
 from featurestore.features import ClientCount, Count, Mean, Rate
 from federation.errors import DuplicateReport, NoiseRefused, ReportRefused
 from federation.plan import Plan, PlannedView
-from federation.protocol import (
-    Aggregating,
-    Outcome,
-    Reports,
-    _require_range,
-    open_shares,
-    run_collections,
-    shard,
-)
+from federation.protocol import Aggregating, Outcome, _require_range, open_shares, run_collections, shard
+from federation.reports import Reports
 
 DAY = 86_400 * 10**6
 

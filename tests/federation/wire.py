@@ -11,7 +11,8 @@ from featurestore.features import Count
 from federation.keys import RoleKeys
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan, PlannedView, WireTerms
-from federation.protocol import HelperHalf, LeaderHalf, Reports, shard
+from federation.protocol import shard
+from federation.reports import HelperHalf, LeaderHalf, Reports
 
 DAY = 86_400 * 10**6
 

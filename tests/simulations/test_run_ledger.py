@@ -199,7 +199,9 @@ def test_a_run_that_was_cut_off_goes_on_with_its_own_plans(
     db.close()
 
 
-@pytest.mark.parametrize("changes", [{"noise_seed": 3}, {"min_clients": 7}, {"participation": "all"}])
+@pytest.mark.parametrize(
+    "changes", [{"noise_seed": 3}, {"min_clients": 7}, {"participation": "all"}, {"validity": "prio3"}]
+)
 def test_a_run_that_was_cut_off_is_not_continued_on_other_terms(
     views: Sequence[FeatureView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
@@ -207,7 +209,7 @@ def test_a_run_that_was_cut_off_is_not_continued_on_other_terms(
         cut_at(patched, in_process, "compute")
         with pytest.raises(Cut):
             run(views, tmp_path, days=(MAY, MAY + 2))
-    mend = r"2020-05-01 … 2020-05-02 was cut off.*--noise off --participation active --min-clients 5.*--from"
+    mend = r"2020-05-01 … 2020-05-02 was cut off.*--noise off --validity none --participation active --min-clients 5.*--from"
     with pytest.raises(RunRefused, match=mend):
         run(views, tmp_path, **changes)
     run(views, tmp_path, days=(MAY + 2, MAY + 3), **changes)  # other days are free
@@ -265,7 +267,7 @@ class TestAll:
         alone = table.set_column(table.column_names.index("who"), "who", [["me"] * table.num_rows])
         phones = alone.set_column(table.column_names.index("site"), "site", table["who"])
         for name, events in (("phones", phones), ("one site", table)):
-            run(views[:1], tmp_path / name, events)
+            run(views[:1], tmp_path / name, events, participation=None)
         told = {}
         for name in ("phones", "one site"):
             with Store.open(tmp_path / name) as store:

@@ -1,0 +1,461 @@
+"""Plans with proofs through the real leader and helper: the key, the round, rejects, and what a crash or a liar can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import aggregator.intake
+import federation.batch
+from aggregator.announcement import announce
+from aggregator.coordinator import collect
+from aggregator.errors import (
+    HelperRefused,
+    HelperUnavailable,
+    PeerUnknown,
+    Refused,
+    VerificationKeyConflict,
+    VerificationKeyMissing,
+)
+from aggregator.key_agreement import PREPARE_DOMAIN, key_offer, key_taken, prepare_request
+from aggregator.messages import Answer, Job, Signed, Verdict, collect_request, job_digest, sign
+from aggregator.publication import items_of, summary_of
+from aggregator.sealed_share import Fetched
+from aggregator.sites import SiteAnswer
+from crypto.errors import SealBroken, SignatureInvalid
+from federation.errors import PlanInvalid, RosterExceeded
+from federation.plan import Plan
+from federation.protocol import OpenedView
+from federation.signed_plan import sign_plan
+from federation.validity import VerificationKey
+from federation.view_circuit import prio3_of
+from tests.aggregator.recorded import Recorded
+from tests.aggregator.world import (
+    KEYS,
+    NOW,
+    SETTINGS,
+    LocalLink,
+    Site,
+    add_sums,
+    make_helper,
+    make_leader,
+    make_plan,
+    prepared,
+    require_exact,
+    roster,
+    running,
+    signed,
+)
+from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER
+
+TAKEN, DUPLICATE, REJECTED = (bytes([verdict]) for verdict in Verdict)
+
+
+class Two:
+    """Leader and helper in this process, on files that survive them."""
+
+    def __init__(self, path: Path, settings: Any = SETTINGS) -> None:
+        self.path, self.settings = path, settings
+        self.helper = make_helper(path, settings)
+        self.link = LocalLink(self.helper)
+        self.leader = make_leader(path, self.link, settings)
+
+    def plan(self, **terms: Any) -> Plan:
+        """A plan with proofs, prepared and open at both."""
+        plan = prepared(make_plan(validity="prio3", **terms), self.leader.prepare_key)
+        for party in (self.helper, self.leader):
+            party.open_plan(signed(plan))
+        return plan
+
+    def submit(self, batch: Any) -> bytes:
+        return self.leader.submit(batch.to_bytes()).verdicts
+
+    def collect(self, plan: Plan) -> tuple[OpenedView, ...]:
+        request = collect_request(plan, COLLECTOR.sign)
+        return Fetched.of(plan, self.leader.collect(request), self.helper.collect(request), COLLECTOR.seal).open(plan)
+
+    def restart(self) -> None:
+        self.close()
+        self.helper = make_helper(self.path, self.settings)
+        self.link.helper = self.helper
+        self.leader = make_leader(self.path, self.link, self.settings)
+
+    def close(self) -> None:
+        self.leader.close()
+        self.helper.close()
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[Two]:
+    made = Two(tmp_path)
+    yield made
+    made.close()
+
+
+# the round
+
+
+def test_honest_reports_are_taken_and_their_sum_is_exact(two: Two) -> None:
+    plan = two.plan()
+    a, b = Site(plan, "a"), Site(plan, "b")
+    assert two.submit(a.batch([0, 0, 1, 0])) == TAKEN * 4
+    assert two.submit(b.batch([1, 1, 0])) == TAKEN * 3
+    require_exact(plan, two.collect(plan), add_sums(a, b))
+    assert [party.status(plan.hash)[0].rejected for party in (two.leader, two.helper)] == [(0,), (0,)]
+
+
+def test_a_lying_report_is_rejected_and_the_rest_of_its_batch_is_exact(two: Two) -> None:
+    plan = two.plan()
+    site = Site(plan)
+    assert two.submit(site.batch([0, 0, 1, 1, 1], lying=[1, 4])) == TAKEN + REJECTED + TAKEN * 2 + REJECTED
+    assert two.submit(site.batch([0], lying=[0])) == REJECTED
+    assert two.submit(site.batch([0])) == TAKEN
+    require_exact(plan, two.collect(plan), site.sums)
+    assert [party.status(plan.hash)[0].rejected for party in (two.leader, two.helper)] == [(3,), (3,)]
+
+
+def test_rejected_reports_do_not_count_for_k(two: Two) -> None:
+    plan = two.plan(k=3)
+    two.submit(Site(plan).batch([0, 0, 0, 1, 1, 1], lying=[1]))
+    assert two.collect(plan)[0].outcomes.tolist() == [1, 0]
+
+
+def test_a_report_id_is_verified_once_whether_it_was_taken_or_rejected(two: Two) -> None:
+    plan = two.plan()
+    site = Site(plan)
+    first = site.batch([0, 0, 1, 1], lying=[1])
+    assert two.submit(first) == TAKEN + REJECTED + TAKEN * 2
+    assert two.submit(first) == TAKEN + REJECTED + TAKEN * 2  # the same bytes, the same answer
+    ids = first.signed.header.report_ids
+    again = site.batch([0, 0, 1, 1], ids=ids, counted=False)  # all of it honest now
+    assert two.submit(again) == DUPLICATE + REJECTED + DUPLICATE * 2
+    require_exact(plan, two.collect(plan), site.sums)
+    assert two.leader.status(plan.hash)[0].rejected == (1,)
+
+
+def test_a_site_has_no_more_tries_than_clients(tmp_path: Path) -> None:
+    two = Two(tmp_path, replace(SETTINGS, roster=roster(2)))
+    plan = two.plan()
+    site = Site(plan)
+    two.submit(site.batch([0, 0], lying=[0, 1]))
+    with pytest.raises(RosterExceeded):
+        two.submit(site.batch([0], counted=False))
+    two.close()
+
+
+def test_a_helper_that_comes_back_answers_what_the_leader_kept(two: Two) -> None:
+    plan = two.plan()
+    site = Site(plan)
+    two.link.down = True
+    batch = site.batch([0, 0, 1, 1], lying=[2])
+    assert two.leader.submit(batch.to_bytes()).pending
+    with pytest.raises(HelperUnavailable):
+        two.leader.collect(collect_request(plan, COLLECTOR.sign))
+    two.link.down = False
+    two.restart()  # nothing but the files is left; verifier shares are made again
+    assert two.submit(batch) == TAKEN * 2 + REJECTED + TAKEN
+    two.submit(site.batch([1]))
+    require_exact(plan, two.collect(plan), site.sums)
+
+
+def test_an_answer_that_was_lost_is_given_again_to_a_leader_that_died(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = two.plan()
+    site = Site(plan)
+    aggregate = two.link.aggregate
+
+    def lost(data: bytes) -> bytes:
+        aggregate(data)
+        two.link.down = True
+        return aggregate(data)
+
+    monkeypatch.setattr(two.link, "aggregate", lost)
+    assert two.leader.submit(site.batch([0, 0, 1, 1], lying=[0]).to_bytes()).pending
+    monkeypatch.undo()
+    two.link.down = False
+    two.restart()
+    two.submit(site.batch([0]))
+    require_exact(plan, two.collect(plan), site.sums)
+    assert [party.status(plan.hash)[0].rejected for party in (two.leader, two.helper)] == [(1,), (1,)]
+
+
+def test_shares_that_are_no_field_elements_and_public_shares_that_differ_cost_their_own_report(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = two.plan()
+    site = Site(plan)
+    prio3 = prio3_of(plan.views[0].layout)
+    contents = federation.batch._contents
+
+    def broken(*arguments: Any) -> Any:
+        hashes, (leader, helper) = contents(*arguments)
+        rows = bytearray(leader)
+        first = 5 * prio3.public_share_size
+        for report in (1, 3):
+            at = first + report * prio3.leader_share_size
+            rows[at : at + 8] = b"\xff" * 8  # p or more
+        other = bytearray(helper)
+        other[4 * prio3.public_share_size] ^= 1  # the last report's public share, to the helper alone
+        return hashes, (bytes(rows), bytes(other))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("federation.batch._contents", broken)
+        batch = site.batch([0, 0, 0, 1, 1], counted=[True, False, True, False, False])
+    assert two.submit(batch) == TAKEN + REJECTED + TAKEN + REJECTED * 2
+    assert two.submit(site.batch([1, 1])) == TAKEN * 2
+    require_exact(plan, two.collect(plan), site.sums)
+
+
+# the other aggregator does not follow the protocol
+
+
+def changed(answer: bytes, change: Callable[[Answer], Answer]) -> bytes:
+    parsed = Answer.from_bytes(Signed.from_bytes(answer).body)
+    return sign(b"covey-1 job answer", change(parsed).to_bytes(), HELPER.sign)
+
+
+def flip(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda a: replace(a, verifier_messages=b""),
+        lambda a: replace(a, verifier_messages=a.verifier_messages + bytes(32)),
+        lambda a: replace(a, verifier_messages=flip(a.verifier_messages, 70)),
+        lambda a: replace(a, verdicts=TAKEN * 4),
+        lambda a: replace(a, verdicts=TAKEN * 4, verifier_messages=a.verifier_messages + bytes(32)),
+        lambda a: replace(a, verdicts=b"\x03" * 4),
+    ],
+    ids=["no messages", "too many", "another message", "took without a message", "took what fails", "no verdict"],
+)
+def test_what_the_leader_cannot_follow_is_an_error_by_name_and_commits_nothing(
+    two: Two, monkeypatch: pytest.MonkeyPatch, wrong: Callable[[Answer], Answer]
+) -> None:
+    plan = two.plan()
+    site = Site(plan)
+    batch = site.batch([0, 0, 1, 1], lying=[3])
+    aggregate = two.link.aggregate
+    with monkeypatch.context() as patched:
+        patched.setattr(two.link, "aggregate", lambda data: changed(aggregate(data), wrong))
+        assert two.leader.submit(batch.to_bytes()).pending
+        with pytest.raises(HelperRefused, match="ANSWER_INVALID"):
+            two.leader.collect(collect_request(plan, COLLECTOR.sign))
+    assert two.submit(batch) == TAKEN * 3 + REJECTED
+    two.submit(site.batch([1]))
+    require_exact(plan, two.collect(plan), site.sums)
+
+
+@pytest.mark.parametrize("size", [-1, 1, 8], ids=["a byte less", "a byte more", "an element more"])
+def test_verifier_shares_of_another_size_are_refused_whole(
+    two: Two, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    plan = two.plan()
+    site = Site(plan)
+    aggregate = two.link.aggregate
+
+    def resized(data: bytes) -> bytes:
+        job = Job.from_bytes(Signed.from_bytes(data).body)
+        shares = job.verifier_shares[:size] if size < 0 else job.verifier_shares + bytes(size)
+        body = replace(job, verifier_shares=shares).to_bytes()
+        answer = Answer.from_bytes(Signed.from_bytes(aggregate(sign(b"covey-1 job", body, LEADER.sign))).body)
+        assert answer.refusal is not None
+        assert answer.refusal.reason == "MESSAGE_MALFORMED"
+        mine = replace(answer, job_digest=job_digest(Signed.from_bytes(data).body))
+        return sign(b"covey-1 job answer", mine.to_bytes(), HELPER.sign)
+
+    monkeypatch.setattr(two.link, "aggregate", resized)
+    with pytest.raises(Refused, match="MESSAGE_MALFORMED"):
+        two.submit(site.batch([0, 1]))
+    assert not any(two.helper.storage.sums(1, np.arange(2, dtype=np.uint32), 9).flat)
+
+
+def test_every_byte_of_a_verifier_share_counts_for_its_own_report(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leader whose verifier shares were damaged rejects what it damaged, at both, and the sums stay exact."""
+    plan = two.plan()
+    site = Site(plan)
+    size = prio3_of(plan.views[0].layout).verifier_share_size
+    places = list(np.random.default_rng(3).choice(size, 24, replace=False))
+    offer = aggregator.intake.offer
+
+    def damaged(*arguments: Any) -> bytes:
+        rows = bytearray(offer(*arguments))
+        for report, at in enumerate(places):
+            rows[report * size + int(at)] ^= 1
+        return bytes(rows)
+
+    monkeypatch.setattr("aggregator.intake.offer", damaged)
+    batch = site.batch([0] * 26, counted=[False] * 24 + [True] * 2)
+    assert two.submit(batch) == REJECTED * 24 + TAKEN * 2
+    require_exact(plan, two.collect(plan), site.sums)
+
+
+# the verification key
+
+
+def test_the_key_is_agreed_once_and_survives_both(two: Two) -> None:
+    request = prepare_request(bytes(16), COORDINATOR.sign)
+    first = two.leader.prepare_key(request)
+    key = two.leader.storage.key(bytes(16))
+    assert key is not None
+    assert key.hash_for(bytes(16)) == first
+    assert len(set(key.secret_bytes())) > 8
+    two.restart()
+    assert two.leader.prepare_key(request) == first
+    kept = two.helper.storage.key(bytes(16))
+    assert kept is not None
+    assert kept.secret_bytes() == key.secret_bytes()
+    assert two.leader.prepare_key(prepare_request(b"x" * 16, COORDINATOR.sign)) != first
+
+
+def test_a_leader_that_died_before_the_helper_had_the_key_offers_the_same_one(two: Two) -> None:
+    request = prepare_request(bytes(16), COORDINATOR.sign)
+    two.link.down = True
+    with pytest.raises(HelperUnavailable):
+        two.leader.prepare_key(request)
+    kept = two.leader.storage.key(bytes(16))
+    assert kept is not None
+    two.link.down = False
+    two.restart()
+    assert two.leader.prepare_key(request) == kept.hash_for(bytes(16))
+
+
+def test_only_the_coordinator_asks_for_a_key_and_only_the_leader_offers_one(two: Two) -> None:
+    with pytest.raises(SignatureInvalid):
+        two.leader.prepare_key(prepare_request(bytes(16), COLLECTOR.sign))
+    key = VerificationKey(bytes(32))
+    with pytest.raises(SignatureInvalid):
+        two.helper.take_key(key_offer(bytes(16), key, COORDINATOR, HELPER.public))
+    with pytest.raises(SealBroken):  # sealed to somebody else
+        two.helper.take_key(key_offer(bytes(16), key, LEADER, COLLECTOR.public))
+    two.helper.take_key(key_offer(bytes(16), key, LEADER, HELPER.public))
+    with pytest.raises(VerificationKeyConflict):
+        two.helper.take_key(key_offer(bytes(16), VerificationKey(b"1" * 32), LEADER, HELPER.public))
+    with pytest.raises(HelperRefused, match="VERIFICATION_KEY_CONFLICT"):
+        two.leader.prepare_key(prepare_request(bytes(16), COORDINATOR.sign))
+    for party in (two.leader, two.helper):
+        party.settings = SETTINGS  # no peer pinned
+    with pytest.raises(PeerUnknown):
+        two.leader.prepare_key(prepare_request(bytes(16), COORDINATOR.sign))
+    with pytest.raises(PeerUnknown):
+        two.helper.take_key(key_offer(bytes(16), key, LEADER, HELPER.public))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        key_taken(bytes(16), VerificationKey(bytes(32)), HELPER.sign),
+        key_taken(b"x" * 16, VerificationKey(bytes(32)), HELPER.sign),
+        b"",
+    ],
+    ids=["another key", "another plan", "nothing"],
+)
+def test_a_helper_that_does_not_keep_this_very_key_gets_no_plan(
+    two: Two, monkeypatch: pytest.MonkeyPatch, wrong: bytes
+) -> None:
+    monkeypatch.setattr(two.link, "take_key", lambda _: wrong)
+    with pytest.raises(HelperRefused, match="ANSWER_INVALID"):
+        two.leader.prepare_key(prepare_request(bytes(16), COORDINATOR.sign))
+
+
+def test_a_plan_with_another_key_than_the_one_that_was_prepared_is_refused(two: Two) -> None:
+    plan = make_plan(validity="prio3")
+    with pytest.raises(PlanInvalid, match="verification key"):
+        sign_plan(plan, COORDINATOR.sign)
+    hashed = replace(plan, wire=replace(plan.wire, verify_key_hash=bytes(32)))  # type: ignore[type-var]
+    with pytest.raises(PlanInvalid, match="no verification key"):
+        replace(make_plan(), wire=hashed.wire)
+    for party in (two.leader, two.helper):
+        with pytest.raises(VerificationKeyMissing):  # none was prepared
+            party.open_plan(signed(hashed))
+    prepared(plan, two.leader.prepare_key)
+    for party in (two.leader, two.helper):
+        with pytest.raises(VerificationKeyMissing):  # another one
+            party.open_plan(signed(hashed))
+    other = prepared(make_plan(validity="prio3", number=1), two.leader.prepare_key)
+    for party in (two.leader, two.helper):
+        with pytest.raises(VerificationKeyMissing):  # of another plan
+            party.open_plan(signed(replace(plan, wire=other.wire)))
+
+
+def test_a_site_cannot_send_plain_shares_into_a_plan_with_proofs(two: Two) -> None:
+    plan = two.plan()
+    plain = make_plan()
+    batch = Site(plain).batch([0, 0])
+    with pytest.raises(Exception, match="not opened here"):
+        two.submit(batch)
+    assert plan.validity == "prio3"
+
+
+# through the coordinator, and over gRPC
+
+
+def test_the_coordinator_is_told_how_many_were_rejected_by_view(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path, SETTINGS)
+    announced = announce(
+        make_plan(validity="prio3"),
+        COORDINATOR.sign,
+        recorded.open_plan,
+        recorded.prepare_key,
+        np.random.default_rng(0).bytes,
+    )
+    plan = announced.plan
+    assert plan is not None
+    site = Site(plan)
+
+    def ask(_: bytes) -> Iterator[SiteAnswer]:
+        yield SiteAnswer(0, "a", "OK", (site.batch([0, 0, 0, 1, 1], lying=[1]).to_bytes(),))
+
+    collected = collect(announced, COLLECTOR, ask, recorded)  # type: ignore[arg-type]
+    assert collected.rejected == {"v": 1}
+    require_exact(plan, collected.opened, site.sums)
+    items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay"))
+    assert summary_of(collected, items)["rejected"] == {"v": 1}
+    assert {item.manifest.validity for item in items} == {"prio3"}
+    recorded.close()
+
+
+def test_a_day_that_is_left_out_makes_a_plan_with_a_key_of_its_own(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path, SETTINGS)
+    asked: list[bytes] = []
+
+    def refuse_once(told: bytes) -> bytes:
+        asked.append(told)
+        if len(asked) == 1:
+            raise Refused("helper", "DAY_BUDGET_SPENT", "", {"day": 0, "have": 0, "need": 1}, "v")
+        return recorded.open_plan(told)
+
+    announced = announce(
+        make_plan(validity="prio3"),
+        COORDINATOR.sign,
+        refuse_once,
+        recorded.prepare_key,
+        np.random.default_rng(0).bytes,
+    )
+    assert announced.plan is not None
+    assert announced.plan.wire is not None
+    (left,) = announced.left_out
+    assert left.asked.wire is not None
+    assert left.asked.wire.verify_key_hash != announced.plan.wire.verify_key_hash
+    recorded.close()
+
+
+def test_over_grpc_the_same_happens(tmp_path: Path) -> None:
+    with running(tmp_path, patience_s=5.0) as world:
+        plan = prepared(make_plan(validity="prio3"), world.client.prepare_key)
+        world.client.open_plan(signed(plan))
+        sites = [Site(plan, name) for name in KEYS]
+        for site in sites:
+            verdicts = world.client.submit(site.batch([0, 0, 1, 1, 1], lying=[3]).to_bytes()).verdicts
+            assert verdicts == TAKEN * 3 + REJECTED + TAKEN
+        require_exact(plan, world.collect(plan), add_sums(*sites))
+        assert world.client.status("leader", plan.hash)[0].rejected == (2,)
+        with pytest.raises(Refused, match="SIGNATURE_INVALID"):
+            world.client.prepare_key(sign(PREPARE_DOMAIN, b"", LEADER.sign))

@@ -1,0 +1,97 @@
+"""Batches with proofs: sizes, hashes of public shares, and what damage costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from crypto.prio3_messages import PublicShares
+from featurestore.layout import layout_of
+from federation.batch import (
+    BATCH_OVERHEAD,
+    MAX_BATCH_BYTES,
+    BatchHeader,
+    SealedBatch,
+    max_reports,
+    open_half,
+    seal_batch,
+)
+from federation.errors import BatchMalformed, ReportRefused
+from federation.plan import Plan
+from federation.protocol import shard, shard_proven, verify
+from federation.reports import ProvenHalf, Reports
+from federation.validity import VerificationKey
+from tests.federation.test_validity import sparse
+from tests.federation.wire import HELPER, LEADER, PLAN, ROSTER, SITE, TERMS, view
+
+KEY = VerificationKey(b"k" * 32)
+PROVEN = replace(PLAN, validity="prio3", wire=replace(TERMS, verify_key_hash=KEY.hash_for(PLAN.plan_id)))
+
+
+def halves(count: int = 3, of: Plan = PROVEN, seed: int = 0) -> tuple[ProvenHalf, ProvenHalf]:
+    dense = np.zeros((count, of.views[1].layout.length), np.int64)
+    dense[:, 0] = np.arange(count) % 4
+    reports = Reports(1, np.full(count, 4, np.uint32), sparse(dense))
+    return shard_proven(of, reports, np.random.default_rng(seed).bytes)
+
+
+def opened(batch: SealedBatch, of: Plan = PROVEN) -> tuple[ProvenHalf, ProvenHalf]:
+    received = SealedBatch.from_bytes(batch.to_bytes())
+    leader = open_half("leader", of, LEADER.seal, ROSTER, received.half("leader"))
+    helper = open_half("helper", of, HELPER.seal, ROSTER, received.half("helper"))
+    assert isinstance(leader, ProvenHalf)
+    assert isinstance(helper, ProvenHalf)
+    return leader, helper
+
+
+def test_halves_with_proofs_survive_their_batch_and_verify() -> None:
+    verified = verify(PROVEN, KEY, *opened(seal_batch(PROVEN, "a", bytes(16), *halves(), SITE.sign)))
+    assert verified.accepted.all()
+    total = (verified.leader.out_shares + verified.helper.out_shares)[:, 0]
+    assert len(total) == 3
+
+
+def test_a_public_share_that_is_not_the_announced_one_marks_its_report_at_the_one_who_got_it() -> None:
+    leader, helper = halves()
+    parts = helper.public_shares.joint_rand_parts.copy()
+    parts[1, 0, 0] ^= 1
+    batch = seal_batch(PROVEN, "a", bytes(16), leader, replace(helper, public_shares=PublicShares(parts)), SITE.sign)
+    at_leader, at_helper = opened(batch)
+    assert at_leader.wellformed.tolist() == [True] * 3
+    assert at_helper.wellformed.tolist() == [True, False, True]
+
+
+def test_hashes_of_public_shares_go_with_proofs_and_with_nothing_else() -> None:
+    batch = seal_batch(PROVEN, "a", bytes(16), *halves(), SITE.sign)
+    header = batch.signed.header
+    assert header.public_hashes is not None
+    assert BatchHeader.from_bytes(header.to_bytes()).to_bytes() == batch.signed.header_bytes
+    bare = replace(header, public_hashes=None).to_bytes()
+    signature = SITE.sign.sign(b"covey-1 batch", bare + batch.signed.leader_digest + batch.signed.helper_digest)
+    stripped = replace(batch.signed, header_bytes=bare, signature=signature)
+    with pytest.raises(BatchMalformed, match="public shares"):
+        open_half("leader", PROVEN, LEADER.seal, ROSTER, replace(batch.half("leader"), signed=stripped))
+    for wrong in (np.zeros((2, 32), np.uint8), np.zeros((3, 31), np.uint8)):
+        with pytest.raises(BatchMalformed, match="hashes"):
+            replace(header, public_hashes=wrong)
+
+
+def test_halves_of_the_other_kind_are_not_sealed() -> None:
+    plain = Reports(1, np.full(2, 4, np.uint32), sparse(np.zeros((2, PLAN.views[1].layout.length), np.int64)))
+    with pytest.raises(ReportRefused, match="prio3"):
+        seal_batch(PROVEN, "a", bytes(16), *shard(PLAN, plain, np.random.default_rng(0).bytes), SITE.sign)
+    with pytest.raises(ReportRefused, match="none"):
+        seal_batch(PLAN, "a", bytes(16), *halves(), SITE.sign)
+
+
+@pytest.mark.parametrize("keys", [3, 300])
+def test_as_many_reports_fit_as_it_says(keys: int) -> None:
+    wide = replace(PROVEN, views=(PROVEN.views[0], replace(PROVEN.views[1], view=view("v1", keys))))
+    count = max_reports(layout_of(view("v1", keys)), "prio3")
+    few = len(seal_batch(wide, "a", bytes(16), *halves(2, wide), SITE.sign).to_bytes())
+    more = len(seal_batch(wide, "a", bytes(16), *halves(4, wide), SITE.sign).to_bytes())
+    a_report = (more - few) // 2
+    size = few + (count - 2) * a_report
+    assert MAX_BATCH_BYTES - BATCH_OVERHEAD - a_report < size <= MAX_BATCH_BYTES
