@@ -100,14 +100,7 @@ class SiteLedger:
     """
 
     def __init__(self, path: Path, site: str, clock: Callable[[], int]) -> None:
-        self._ledger = Ledger(path, site_role(site), clock)
-        try:
-            with self._ledger.transaction() as db:
-                for statement in _SCHEMA:
-                    db.execute(statement)
-        except BaseException:
-            self._ledger.close()
-            raise
+        self._ledger = Ledger(path, site_role(site), clock, _SCHEMA)
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +48,7 @@ class Ledger:
     Args:
         owner: who keeps it, such as `leader` or `site-UA`; another owner's file is refused.
         clock: wall clock, µs since the epoch.
+        tables: what the owner keeps beside the entries, in the same transactions: `CREATE TABLE IF NOT EXISTS …`.
 
     Raises:
         LedgerBroken: edited, cut, rolled back, or no ledger of this owner.
@@ -56,7 +57,7 @@ class Ledger:
     synchronous: ClassVar[Literal["FULL", "OFF"]] = "FULL"
     """OFF is for tests that crash the process and not the machine."""
 
-    def __init__(self, path: Path, owner: str, clock: Callable[[], int]) -> None:
+    def __init__(self, path: Path, owner: str, clock: Callable[[], int], tables: Sequence[str] = ()) -> None:
         self.path, self.owner, self._clock = path, owner, clock
         self._lock = threading.RLock()
         self.state = LedgerState()
@@ -72,6 +73,10 @@ class Ledger:
             outside = self._outside()  # before the entries: another process writes them first
             self._refresh()
             self._check_outside(outside)
+            if tables:
+                with self.transaction() as db:
+                    for statement in tables:
+                        db.execute(statement)
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise LedgerBroken(str(path), f"it is no ledger ({error})") from None

@@ -148,11 +148,6 @@ class LedgerState:
         taken = np.concatenate([np.empty(0, np.int64), *found])
         return int(taken.min()) if len(taken) else None
 
-    def panes_of_day(self, definition: bytes, day: int) -> Ints:
-        """int64[P], the panes of a UTC day that plans in this ledger have taken, increasing."""
-        taken = (panes[panes // DAY_US == day] for _, panes in self._panes.get(definition, []))
-        return np.unique(np.concatenate([np.empty(0, np.int64), *taken]))
-
     def plans_of_day(self, definition: bytes, day: int) -> tuple[bytes, ...]:
         """The plans that have taken panes of a UTC day, in the order of their charges."""
         return tuple(plan for plan, panes in self._panes.get(definition, []) if (panes // DAY_US == day).any())

@@ -46,13 +46,7 @@ class RunLedger:
         self._budget = replace(budget, elsewhere=_most_spent(self._over_the_wire))
         path = ledger_path(directory, IN_PROCESS)
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        self._ledger = Ledger(path, IN_PROCESS, clock)
-        try:
-            with self._ledger.transaction() as db:
-                db.execute(_SCHEMA)
-        except BaseException:
-            self._ledger.close()
-            raise
+        self._ledger = Ledger(path, IN_PROCESS, clock, [_SCHEMA])
 
     def __enter__(self) -> Self:
         return self

@@ -89,7 +89,8 @@ def test_a_later_pane_of_a_day_that_was_paid_costs_nothing(ledger: Ledger) -> No
     ledger.intend(morning, HALF)
     ledger.intend(noon, HALF)
     assert ledger.state.spent == {0: 500_000}
-    assert ledger.state.panes_of_day(definition(hourly), 0).tolist() == [0, 3_600_000_000, 43_200_000_000]
+    assert ledger.state.plans_of_day(definition(hourly), 0) == (morning.hash, noon.hash)
+    assert ledger.state.pane_taken(definition(hourly), np.array([7_200_000_000, 43_200_000_000])) == 43_200_000_000
 
 
 def test_a_day_never_costs_more_than_its_budget(ledger: Ledger) -> None:
