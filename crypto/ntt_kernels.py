@@ -19,6 +19,9 @@ The arithmetic is LLVM IR because numba has no 128-bit integers; LLVM makes `mul
 in 32-bit limbs, which LLVM turns into AVX-512 or AVX2 over a loop (faster than scalar 64-bit products). Where products
 are only added up, `gather` puts the reduction off.
 
+Functions whose Python body is `raise NotImplementedError` are names for `overload`: compiled code takes the body below them,
+by the type of its elements, and nothing calls them uncompiled.
+
 Everything stands in this one file, because numba's `cache=True` does not notice a change in another module.
 """
 
