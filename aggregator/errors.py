@@ -54,6 +54,16 @@ class StateBehindLedger(AggregatorError):
         )
 
 
+class ProofsRequired(AggregatorError):
+    """A plan without proofs, and this aggregator's own setting demands them."""
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        super().__init__(
+            f"the plan has no proofs, which the {role}'s own setting demands: collect with --validity prio3"
+        )
+
+
 class PeerUnknown(AggregatorError):
     """A plan with proofs needs the other aggregator's keys pinned here: the verification key is for nobody else."""
 
@@ -63,12 +73,13 @@ class PeerUnknown(AggregatorError):
 
 
 class VerificationKeyMissing(AggregatorError):
-    """A plan with proofs whose verification key is not the one that was prepared here, or that never was."""
+    """A plan with proofs whose verification key is not kept here: never prepared, another one, or left for a day."""
 
     def __init__(self, plan_id: bytes) -> None:
         self.plan_id = plan_id
         super().__init__(
-            f"the verification key of plan id {plan_id.hex()} was not prepared with this aggregator, or is another one"
+            f"the verification key of plan id {plan_id.hex()} is not kept here: it was never prepared here, "
+            "is another one, or was left for a day without its plan. Announce a new plan"
         )
 
 

@@ -1,6 +1,6 @@
 """The helper: answers the leader's jobs, commits and opens with it, and gives the collector its noised share.
 
-TakeKey     the leader's key for a plan with proofs ──► kept, for good ──► its hash
+TakeKey     the leader's key for a plan with proofs ──► kept ──► its hash
 Aggregate   job ──► check, open, verify proofs ──► {sums, ids, answer} in one transaction ──► answer, always the same
 Commit      leader's counts and digests ──► charge in the ledger ──► {closed, both commitments} ──► its own
 Witness     heads of both ledgers, checked ──► {noised share}, `done` in the ledger ──► its own head
@@ -64,6 +64,7 @@ class Helper(Opener):
 
     role = "helper"
     peer = "leader"
+    grace_us = GRACE_US
 
     def take_key(self, data: bytes) -> bytes:
         """Keep the verification key that the leader has drawn for a plan that is yet to be signed; a repeat is the same.
@@ -73,7 +74,8 @@ class Helper(Opener):
             VerificationKeyConflict: another key is kept under this plan id.
         """
         plan_id, key = offered_key(data, self._pinned_peer(), self.keys.seal, self.keys.public)
-        if self.storage.keep_key(plan_id, key).hash_for(plan_id) != key.hash_for(plan_id):
+        self._forget()
+        if self.storage.keep_key(plan_id, key, self._clock()).hash_for(plan_id) != key.hash_for(plan_id):
             raise VerificationKeyConflict(plan_id)
         return key_taken(plan_id, key, self.keys.sign)
 
@@ -167,7 +169,7 @@ class Helper(Opener):
         return answer
 
     def _take(self, stored: StoredPlan, plan: Plan, job: Job, digest: bytes) -> bytes:
-        until_us = stored.deadline_us + GRACE_US
+        until_us = stored.deadline_us + self.grace_us
         self._require_open(plan.hash, until_us)
         sealed = SealedHalf.from_bytes(job.half)
         half = open_half("helper", plan, self.keys.seal, self.settings.roster, sealed)

@@ -147,6 +147,8 @@ class Intake(Opener):
                 if known != digest:
                     raise JobConflict(job)
                 return
+            if plan.validity == "prio3":
+                self._verification_key(plan)  # from here on it stays while the batch waits (retention.py)
             verdicts = np.where(offered, Verdict.TAKEN, Verdict.REJECTED).astype(np.uint8)
             self._count(number, plan, header, verdicts)
             encoded = verdicts.tobytes()

@@ -6,9 +6,11 @@ import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from .errors import AggregatorError
+
+ANNOUNCED: Final = "announced.json"
 
 
 class JobMalformed(AggregatorError):
@@ -78,7 +80,7 @@ class Job:
     @property
     def announced(self) -> Path:
         """The file that holds the plan as it was opened; a coordinator that starts again goes on with it."""
-        return self.result.with_name("announced.json")
+        return self.result.with_name(ANNOUNCED)
 
     def fail(self, why: str) -> None:
         """Give up by name; trying again at once would not help."""

@@ -5,8 +5,9 @@
     helper       keeps them ──► KeyTaken: their hash, signed ──► leader ──► hash ──► coordinator, who puts it into the plan
 
 Whoever knows the key can prove what is false, so it is the aggregators' alone: the coordinator may be in league with a
-client. Each keeps the first key of a plan id for good; a repeat gives the same hash. Who the other aggregator is, an
-aggregator knows from its own settings: there is no plan yet that could say so.
+client. Each keeps the first key of a plan id, and a repeat gives the same hash, until the plan takes no more reports
+(retention.py). Who the other aggregator is, an aggregator knows from its own settings: there is no plan yet that could
+say so.
 """
 
 from __future__ import annotations

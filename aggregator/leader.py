@@ -72,7 +72,8 @@ class Leader(Intake):
         """
         plan_id = prepared_plan(data, self.settings.coordinator)
         helper = self._pinned_peer()
-        key = self.storage.key(plan_id) or self.storage.keep_key(plan_id, VerificationKey(os.urandom(KEY_BYTES)))
+        self._forget()
+        key = self.storage.keep_key(plan_id, VerificationKey(os.urandom(KEY_BYTES)), self._clock())
         try:
             reply = self._helper.take_key(key_offer(plan_id, key, self.keys, helper))
         except Unreachable:

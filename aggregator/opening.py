@@ -76,6 +76,7 @@ class Opener(Party):
                 sealed = self._drawn(stored, plan)
                 with self.storage.transaction():
                     self.storage.add_noised(stored.number, sealed)
+                self._forget()
             digest = digest_of(share.statement for share in self.storage.noised(stored.number))
             try:
                 self.ledger.done(plan.hash, digest)

@@ -37,11 +37,13 @@ from .errors import (
     PeerUnknown,
     PlanTooLarge,
     PlanUnknown,
+    ProofsRequired,
     StateBehindLedger,
     Stopping,
     VerificationKeyMissing,
 )
 from .messages import Verdict, Verdicts
+from .retention import forget
 from .storage import REPORT_TABLES, PlanState, Storage, StoredPlan
 
 Clock: TypeAlias = Callable[[], int]
@@ -62,6 +64,7 @@ class Settings:
         roster: its own list of sites, with the most clients of each.
         budget: what a client-day may cost, over all views and of single ones.
         allow_no_noise: for tests and labs only.
+        require_proofs: plans without proofs are refused.
         peer: the other aggregator's keys, if they are pinned here too; plans with proofs need them.
     """
 
@@ -69,6 +72,7 @@ class Settings:
     roster: Roster
     budget: Budget
     allow_no_noise: bool = False
+    require_proofs: bool = False
     peer: PublicKeys | None = None
 
 
@@ -99,6 +103,8 @@ class Party:
     role: Aggregator
     peer: Aggregator
     """The other role."""
+    grace_us: int = 0
+    """How long after a plan's deadline reports of it are still taken."""
 
     def __init__(
         self, keys: RoleKeys, settings: Settings, storage: Storage, ledger: Ledger, clock: Clock, noise: NoiseSource
@@ -108,13 +114,14 @@ class Party:
         self._plans: dict[bytes, Plan] = {}
         self._noising = threading.Lock()
         self._stopped = threading.Event()
+        self._forget()
 
     def open_plan(self, signed: bytes) -> bytes:
         """Take part in a plan from now on; a repeat changes nothing. Returns the plan's hash.
 
         Raises:
             PlanInvalid, ReportTooLong, SignatureInvalid, PlanTooLarge, NoiseRefused, AfterDeadline, StateBehindLedger;
-            PeerUnknown, VerificationKeyMissing: of a plan with proofs.
+            ProofsRequired: of a plan without proofs. PeerUnknown, VerificationKeyMissing: of one with proofs.
             LedgerRefusal: by what was charged until now; the charge itself comes when the plan is closed.
         """
         plan = verify_plan(signed, self.settings.coordinator)
@@ -125,8 +132,11 @@ class Party:
                 raise AfterDeadline(deadline_us)
             self._require_never_opened(plan)
             self._require_affordable(plan)
-            self.storage.add_plan(plan.hash, signed, deadline_us)
-            self.storage.forget_reports(self._clock())
+            with self.storage.transaction():  # the key stays while the plan is open
+                if plan.validity == "prio3":
+                    self._verification_key(plan)
+                self.storage.add_plan(plan.hash, plan.plan_id, signed, deadline_us)
+            self._forget()
         self._plans[plan.hash] = plan
         return plan.hash
 
@@ -158,7 +168,9 @@ class Party:
         if self.settings.peer is not None:
             require_own_keys(plan, self.peer, self.settings.peer)
         if plan.validity == "prio3":
-            self._verification_key(plan)
+            self._pinned_peer()
+        elif self.settings.require_proofs:
+            raise ProofsRequired(self.role)
         if plan.noise == "none" and not self.settings.allow_no_noise:
             raise NoiseRefused(f"the plan says noise off; the {self.role}'s own setting does not allow it")
         if plan.offsets[-1] > MAX_WIRE_COLLECTIONS:
@@ -168,13 +180,19 @@ class Party:
         """The key that a plan's proofs are verified with.
 
         Raises:
-            PeerUnknown, VerificationKeyMissing: the plan commits to another key than the one that is held here.
+            VerificationKeyMissing: the plan commits to another key than the one that is kept here.
+            AlreadyCollected, AfterDeadline: it was erased, because the plan takes no more reports.
         """
-        self._pinned_peer()
         key = self.storage.key(plan.plan_id)
         if key is None or plan.wire is None or key.hash_for(plan.plan_id) != plan.wire.verify_key_hash:
+            if (stored := self.storage.plan(plan.hash)) is not None:
+                self._require_open(plan.hash, stored.deadline_us + self.grace_us)
             raise VerificationKeyMissing(plan.plan_id)
         return key
+
+    def _forget(self) -> None:
+        """Erase what nothing can ask for any more."""
+        forget(self.storage, self._clock(), self.grace_us)
 
     def _pinned_peer(self) -> PublicKeys:
         """The other aggregator's keys, as this one's own settings have them. Raises PeerUnknown."""

@@ -22,6 +22,7 @@ REASONS: Final[dict[type[Exception], str]] = {
     federation.NoiseRefused: "NOISE_REFUSED",
     own.PlanUnknown: "PLAN_UNKNOWN",
     own.PlanTooLarge: "PLAN_TOO_LARGE",
+    own.ProofsRequired: RefusalCode.PROOFS_REQUIRED.value,
     own.PeerUnknown: "PEER_UNKNOWN",
     own.VerificationKeyMissing: "VERIFICATION_KEY_MISSING",
     own.VerificationKeyConflict: "VERIFICATION_KEY_CONFLICT",

@@ -55,6 +55,7 @@ class RoleFile:
             "journal_mode=WAL",
             f"synchronous={self.synchronous}",
             "foreign_keys=ON",
+            "secure_delete=ON",
             "wal_autocheckpoint=4000",
         ):
             self._connection.execute(f"PRAGMA {pragma}")
@@ -66,7 +67,10 @@ class RoleFile:
                 self.run(f"PRAGMA application_id={_APPLICATION}")
                 self.run(f"PRAGMA user_version={self.version}")
             elif self.one("PRAGMA user_version") != (self.version,):
-                raise StorageUnusable(f"{self.path} was written by another version")
+                raise StorageUnusable(
+                    f"{self.path} was written by another version of Covey: collect its plans with that version, then "
+                    "move the file away; the ledger stays"
+                )
         if (found := self.one("SELECT name FROM role")) != (role,):
             raise StorageUnusable(f"{self.path} belongs to the {found[0] if found else 'nobody'}, not to the {role}")
 
@@ -74,6 +78,30 @@ class RoleFile:
         """Close the file; what was committed stays."""
         with self._lock:
             self._connection.close()
+
+    def erase(self, table: str, where: str, *values: Any) -> None:
+        """Delete rows for good; inside a transaction. What stays of the table is written anew.
+
+        secure_delete overwrites a row where it lies, but not the copies that SQLite leaves in the gaps of pages when it
+        moves rows between them. Those go with the pages of a table that is emptied.
+        """
+        if self.run(f"DELETE FROM {table} WHERE {where}", *values):
+            self.run(f"CREATE TABLE kept AS SELECT * FROM {table}")
+            self.run(f"DELETE FROM {table}")
+            self.run(f"INSERT INTO {table} SELECT * FROM kept")
+            self.run("DROP TABLE kept")
+
+    def empty_log(self) -> None:
+        """Move what was written ahead into the file and empty the log, where what was erased since would stay.
+
+        It waits for nobody: while another process reads the file (a copy is made), the log stays until the next time.
+        """
+        with self._lock:
+            self.rows("PRAGMA busy_timeout=0")
+            try:
+                self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                self.rows(f"PRAGMA busy_timeout={int(_BUSY_S * 1_000)}")
 
     # statements: everything goes through these three, which is where tests kill the process
 

@@ -4,18 +4,19 @@ WAL with synchronous=FULL: a transaction that has returned is on disk. Callers p
 `transaction()`; leader.py and helper.py say what that is. Sums are one row a collection, and only the rows that a batch
 touches are read and written, so memory is bounded by a batch and a view, never by the reports.
 
-    plans     what was opened, its state, and both aggregators' commitments once it is closed
-    pending   leader only: batches that the helper has not answered; their reports are in `reports` and `sites` already
-    jobs      job id → digest of its bytes → the recorded answer
-    keys      plan id → the key that proofs of the plan are verified with. Secret
-    reports   report ids; each counts once
-    rejected  ids of reports whose proof did not hold; none is verified a second time
-    sites     reports of a site in a collection, against its roster maximum
-    sums      this aggregator's share of the sum of a collection. Secret; deleted when its noised share is stored
-    noised    the noised shares, sealed to the collector, with their statements: all that a collect sends, now or later
+    plans       what was opened, its state, and both aggregators' commitments once it is closed
+    pending     leader only: batches that the helper has not answered; their reports are in `reports` and `sites` already
+    jobs        job id → digest of its bytes → the recorded answer
+    keys        plan id → the key that proofs of the plan are verified with. Secret
+    reports     report ids; each counts once
+    rejected    ids of reports whose proof did not hold; none is verified a second time
+    rejections  how many those were in a collection, once their ids are gone
+    sites       reports of a site in a collection, against its roster maximum
+    sums        this aggregator's share of the sum of a collection. Secret; deleted when its noised share is stored
+    noised      the noised shares, sealed to the collector, with their statements: all that a collect sends, now or later
 
-What a plan costs, and which panes were taken, is not kept here: the ledger (federation/ledger.py) is a file of its own,
-which outlives this one and notices if it is rolled back.
+How long keys and ids are kept: retention.py. What a plan costs, and which panes were taken, is not kept here: the ledger
+(federation/ledger.py) is a file of its own, which outlives this one and notices if it is rolled back.
 """
 
 from __future__ import annotations
@@ -40,13 +41,14 @@ REPORT_TABLES: Final[tuple[ReportTable, ReportTable]] = ("reports", "rejected")
 PlanState = Literal["open", "closed", "noised", "witnessed"]
 """`open` takes reports; `closed` is charged and committed; `noised` has its shares stored; `witnessed` may send them."""
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 _IDS_A_QUERY: Final = 1_000
 _SCHEMA: Final = """
 CREATE TABLE role (name TEXT NOT NULL);
 CREATE TABLE plans (
-    plan INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, signed BLOB NOT NULL, deadline_us INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'noised', 'witnessed')), own BLOB, other BLOB
+    plan INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, id BLOB NOT NULL, deadline_us INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'noised', 'witnessed')),
+    signed BLOB NOT NULL, own BLOB, other BLOB
 );
 CREATE TABLE pending (
     place INTEGER PRIMARY KEY AUTOINCREMENT, plan INTEGER NOT NULL REFERENCES plans, job BLOB NOT NULL,
@@ -56,10 +58,14 @@ CREATE TABLE jobs (
     plan INTEGER NOT NULL REFERENCES plans, job BLOB NOT NULL, digest BLOB NOT NULL, answer BLOB NOT NULL,
     PRIMARY KEY (plan, job)
 ) WITHOUT ROWID;
-CREATE TABLE keys (id BLOB NOT NULL PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE keys (id BLOB NOT NULL PRIMARY KEY, key BLOB NOT NULL, kept_us INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE rejected (
     plan INTEGER NOT NULL REFERENCES plans, report BLOB NOT NULL, collection INTEGER NOT NULL,
     PRIMARY KEY (plan, report)
+) WITHOUT ROWID;
+CREATE TABLE rejections (
+    plan INTEGER NOT NULL REFERENCES plans, collection INTEGER NOT NULL, reports INTEGER NOT NULL,
+    PRIMARY KEY (plan, collection)
 ) WITHOUT ROWID;
 CREATE TABLE reports (
     plan INTEGER NOT NULL REFERENCES plans, report BLOB NOT NULL, collection INTEGER NOT NULL,
@@ -121,11 +127,12 @@ class Storage(RoleFile):
 
     # plans
 
-    def add_plan(self, plan_hash: bytes, signed: bytes, deadline_us: int) -> None:
+    def add_plan(self, plan_hash: bytes, plan_id: bytes, signed: bytes, deadline_us: int) -> None:
         """Open a plan; a repeat changes nothing."""
         self.run(
-            "INSERT INTO plans (hash, signed, deadline_us, state) VALUES (?, ?, ?, 'open') ON CONFLICT DO NOTHING",
-            *(plan_hash, signed, deadline_us),
+            "INSERT INTO plans (hash, id, signed, deadline_us, state) VALUES (?, ?, ?, ?, 'open') "
+            "ON CONFLICT DO NOTHING",
+            *(plan_hash, plan_id, signed, deadline_us),
         )
 
     def plan(self, plan_hash: bytes) -> StoredPlan | None:
@@ -153,15 +160,17 @@ class Storage(RoleFile):
     # verification keys
 
     def key(self, plan_id: bytes) -> VerificationKey | None:
-        """The verification key of a plan, if one was prepared."""
+        """The verification key of a plan, if one is kept."""
         found = self.one("SELECT key FROM keys WHERE id = ?", plan_id)
         return VerificationKey(found[0]) if found else None
 
-    def keep_key(self, plan_id: bytes, key: VerificationKey) -> VerificationKey:
-        """Keep a plan's verification key, for good; the key that is kept now, which is the first one."""
-        self.run("INSERT INTO keys VALUES (?, ?) ON CONFLICT DO NOTHING", plan_id, key.secret_bytes())
-        kept = self.key(plan_id)
-        return key if kept is None else kept
+    def keep_key(self, plan_id: bytes, key: VerificationKey, now_us: int) -> VerificationKey:
+        """Keep a plan's verification key; the key that is kept now, which is the first one."""
+        with self.transaction():
+            if (kept := self.key(plan_id)) is not None:
+                return kept
+            self.run("INSERT INTO keys VALUES (?, ?, ?)", plan_id, key.secret_bytes(), now_us)
+            return key
 
     # jobs
 
@@ -242,9 +251,11 @@ class Storage(RoleFile):
     def rejected(self, plan: int, collections: int) -> npt.NDArray[np.int64]:
         """int64[collections]: how many reports were rejected in each."""
         counts = np.zeros(collections, np.int64)
-        for collection, count in self.rows(
-            "SELECT collection, count(*) FROM rejected WHERE plan = ? GROUP BY collection", plan
-        ):
+        query = (
+            "SELECT collection, count(*) FROM rejected WHERE plan = ? GROUP BY collection "
+            "UNION ALL SELECT collection, reports FROM rejections WHERE plan = ?"
+        )
+        for collection, count in self.rows(query, plan, plan):
             counts[collection] = count
         return counts
 
@@ -304,21 +315,12 @@ class Storage(RoleFile):
         """Store what will be sent, for good, and forget the shares without noise."""
         rows = ((plan, view, share.sealed, share.statement) for view, share in enumerate(shares))
         self.run_many("INSERT INTO noised VALUES (?, ?, ?, ?)", rows)
-        self.run("DELETE FROM sums WHERE plan = ?", plan)
+        self.erase("sums", "plan = ?", plan)
         self.run("UPDATE plans SET state = 'noised' WHERE plan = ?", plan)
 
     def set_witnessed(self, plan: int) -> None:
         """The other aggregator knows of this opening: its shares may be sent."""
         self.run("UPDATE plans SET state = 'witnessed' WHERE plan = ? AND state = 'noised'", plan)
-
-    def forget_reports(self, before_us: int) -> None:
-        """Drop the ids of plans with noise whose deadline was before: no report of theirs can come any more.
-
-        How many were rejected is asked later, too.
-        """
-        plans = "SELECT plan FROM plans WHERE state IN ('noised', 'witnessed') AND deadline_us < ?"
-        for table in ("reports", "sites"):
-            self.run(f"DELETE FROM {table} WHERE plan IN ({plans})", before_us)
 
 
 _PLAN: Final = "plan, hash, signed, deadline_us, state, own, other"

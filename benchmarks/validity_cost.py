@@ -38,6 +38,8 @@ KINDS: Mapping[str, tuple[Feature, ...]] = {
     "the same and nulls": (Histogram("x", edges=range(6), nulls=True),),
     "Mean of 1 step": (Mean("x", clip=(0, 1), resolution=1),),
     "Mean of 4 steps": (Mean("x", clip=(0, 4), resolution=1),),
+    "Mean of 5 steps, Count": (Mean("x", clip=(0, 5), resolution=1), Count("n")),
+    "two Means of 5 steps": (Mean("x", clip=(0, 5), resolution=1), Mean("y", clip=(0, 5), resolution=1)),
     "Mean of 1,000 steps": (Mean("x", clip=(0, 1_000), resolution=1),),
     "all of one kind each": (
         ClientCount("c"),

@@ -198,10 +198,10 @@ def _run(folder: Path, job: Job, superlink: str, progress: Progress) -> None:
         progress("all views", "sites", 0, job.sites)
         while not job.result.is_file():
             if job.failure.is_file():
-                raise CollectionFailed(_with_mend(job.failure.read_text(encoding="utf-8")))
+                raise CollectionFailed(_with_mend(job.failure.read_text(encoding="utf-8"), job))
             if processes.exit_status("coordinator") is not None and not job.result.is_file():
                 raise CollectionFailed(
-                    _with_mend(f"the coordinator ended without a result: {processes.last_line('coordinator')}")
+                    _with_mend(f"the coordinator ended without a result: {processes.last_line('coordinator')}", job)
                 )
             progress("all views", "sites", min(_answered(job), job.sites), job.sites)
             time.sleep(0.1)
@@ -211,8 +211,11 @@ def _answered(job: Job) -> int:
     return len(job.progress.read_text(encoding="utf-8").splitlines()) if job.progress.is_file() else 0
 
 
-def _with_mend(why: str) -> str:
-    return f"{why}; the plan is kept: --resume continues it"
+def _with_mend(why: str, job: Job) -> str:
+    mend = f"{why}; the plan is kept: --resume continues it"
+    if job.announced.is_file():
+        return mend
+    return f"{mend}, or move {job.result.parent} away and begin another one: no site has seen it, so nothing is lost"
 
 
 def _panes(directory: Path, view: FeatureView, days: tuple[int, int], now: int) -> npt.NDArray[np.int64]:

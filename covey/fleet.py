@@ -96,6 +96,7 @@ def make_project(
         Roster(RosterEntry(one.site, site_keys[one.site].public.sign, one.clients) for one in fleet),
         budget=budget,
         allow_noise_off=noise == "none",
+        validity="any" if validity == "none" else validity,
     )
     (project / FILE).write_text(settings.to_toml(), encoding="utf-8")
     wire = WireTerms(public["leader"], public["helper"], public["collector"], deadline_us)
@@ -115,6 +116,7 @@ def make_project(
         min_k=min(one.min_clients for one in planned),
         allow_noise_off=noise == "none",
         allow_activity_visible=plan.participation == "active",
+        validity=settings.validity,
         time_columns=tuple(sorted({one.view.time for one in planned if one.view.time is not None})),
     )
     (project / POLICY).write_text(policy_to_toml(policy), encoding="utf-8")

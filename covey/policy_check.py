@@ -112,6 +112,7 @@ def to_json(check: PolicyCheck) -> dict[str, Any]:
         "plan": None if check.plan is None else check.plan.hash.hex(),
         "participation": None if check.plan is None else check.plan.participation,
         "noise": None if check.plan is None else check.plan.noise,
+        "validity": None if check.plan is None else check.plan.validity,
         "repeated": check.repeated,
         "views": [
             {"view": one.view, "panes": len(one.panes), "min_clients": one.min_clients, "rho": one.micro_rho / 1e6}

@@ -22,6 +22,7 @@ from crypto.signing import VerifyKey
 from federation.errors import PartyInvalid
 from federation.ledger_state import Budget
 from federation.parties import PublicKeys, Roster, RosterEntry
+from federation.plan import ALLOWED_VALIDITIES, AllowedValidity
 from federation.rho import micro_rho_of, rho_text
 
 from .errors import ProjectMissing, UsageError
@@ -29,7 +30,7 @@ from .errors import ProjectMissing, UsageError
 FILE: Final = "covey.toml"
 KEYS: Final = "keys"
 DEFAULT_BUDGET: Final = Budget(100_000)
-_PRIVACY: Final = ("budget", "allow_noise_off", "quota")
+_PRIVACY: Final = ("budget", "allow_noise_off", "validity", "quota")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -40,6 +41,7 @@ class Project:
     Attributes:
         budget: what a client-day may cost, over all views and of single ones.
         allow_noise_off: for tests and labs only: plans without noise are run.
+        validity: `prio3`: plans without proofs are refused.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Project:
     roster: Roster
     budget: Budget = DEFAULT_BUDGET
     allow_noise_off: bool = False
+    validity: AllowedValidity = "any"
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -88,6 +91,7 @@ class Project:
             roster=roster,
             budget=read.budget(read.table("privacy")),
             allow_noise_off=read.flag(read.table("privacy"), "allow_noise_off", "privacy"),
+            validity=read.validity(read.table("privacy")),
         )
 
     def to_toml(self) -> str:
@@ -101,6 +105,7 @@ class Project:
             "[privacy]  # of this operator's aggregator: no plan can change it",
             f"budget = {rho_text(self.budget.micro_rho)}  # rho that a client-day may cost, over all views",
             f"allow_noise_off = {str(self.allow_noise_off).lower()}",
+            f'validity = "{self.validity}"  # "prio3": plans without proofs are refused; or "any"',
             "",
             "[privacy.quota]  # what single views may take of it, such as: dest_delay = 0.05",
             *(f"{json.dumps(view)} = {rho_text(quota)}" for view, quota in self.budget.quotas.items()),
@@ -183,6 +188,14 @@ class _Reader:
         if not isinstance(found, bool):
             raise UsageError(f"{self.path}, {where}: `{key} = true|false` is missing")
         return found
+
+    def validity(self, privacy: dict[str, Any]) -> AllowedValidity:
+        found = privacy.get("validity", Project.validity)
+        known = next((word for word in ALLOWED_VALIDITIES if word == found), None)
+        if known is None:
+            words = " or ".join(f'"{word}"' for word in ALLOWED_VALIDITIES)
+            raise UsageError(f"{self.path}, privacy: validity is {words}, not {str(found)[:80]!r}")
+        return known
 
     def verify_key(self, table: dict[str, Any], where: str) -> VerifyKey:
         try:

@@ -55,7 +55,14 @@ def _run(party: Leader | Helper, port: int) -> None:
 
 
 def _settings(project: Project, peer: PublicKeys) -> Settings:
-    return Settings(project.coordinator, project.roster, project.budget, project.allow_noise_off, peer)
+    return Settings(
+        project.coordinator,
+        project.roster,
+        project.budget,
+        project.allow_noise_off,
+        project.validity == "prio3",
+        peer,
+    )
 
 
 def _files(directory: Path, ledgers: Path | None, role: Aggregator) -> tuple[Storage, Ledger]:

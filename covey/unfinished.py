@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from aggregator.job import Job
+from aggregator.job import ANNOUNCED, Job
 from featurestore.offline import sync_folder
 
 from .errors import UsageError
@@ -51,9 +51,11 @@ class Unfinished:
     def require_none(self) -> None:
         """Raises UsageError, with both ways on, if a plan is unfinished."""
         if self.folder.exists():
+            resume = f"`covey start coordinator --resume --project {self._project}` continues it"
+            announced = (self.folder / ANNOUNCED).is_file()
+            price = "its panes may stay closed for good" if announced else "no site has seen it, so nothing is lost"
             raise UsageError(
-                f"an unfinished plan is in {self.folder}: `covey start coordinator --resume --project {self._project}` "
-                "continues it (to give it up, move the folder away: its panes may stay closed for good)"
+                f"an unfinished plan is in {self.folder}: {resume} (to give it up, move the folder away: {price})"
             )
 
     def begin(self, job: Job, superlink: str) -> Job:

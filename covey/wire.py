@@ -36,6 +36,7 @@ from federation.ledger_state import Budget
 from federation.parties import Participation
 from federation.plan import Noise, Plan, PlannedView, Validity
 from simulations.in_process import Progress, ViewReport
+from simulations.lying_app import LIARS, LyingSite, swap_in
 from simulations.panes import PaneChoice, choose_panes, opened_panes, require_tighter
 from simulations.run_ledger import LEDGERS, charged_plans, require_room
 
@@ -89,12 +90,14 @@ def run_over_wire(
     clock: Callable[[], int],
     progress: Progress,
     validity: Validity = "none",
+    liars: LyingSite | None = None,
 ) -> tuple[tuple[ViewReport, ...], dict[str, str]]:
     """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
 
     Args:
         participation: who reports; default: see `default_participation`.
         validity: whether reports carry proofs, which both aggregators verify.
+        liars: a site of the fleet that lies, in a lab.
         budget: what a client-day may cost, over all runs into this store.
 
     Returns:
@@ -148,6 +151,8 @@ def run_over_wire(
             deadline_us=clock() + int(DEADLINE_SECONDS * 1e6),
             site_seconds=SITE_SECONDS,
         )
+        if liars is not None:
+            liars.save(project / LIARS)
         result = _collect(project, job, progress)
     except (CollectionFailed, ProcessFailed):
         raise
@@ -219,6 +224,8 @@ class _Fleet:
         app = self._project / "app"
         shutil.rmtree(app, ignore_errors=True)
         shutil.copytree(str(files("covey") / "flower_app"), app)
+        if (self._project / LIARS).is_file():
+            swap_in(app)
         (self._project / "run.toml").write_text(f'job = "{self._project.absolute() / "job.json"}"\n')
         for name in _SERVICES:
             self._launch(name)

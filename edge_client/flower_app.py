@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 from flwr.clientapp import ClientApp
 
 from featurestore.definitions import FeatureView
+from federation.protocol import Protect, protect
 from federation.refusal_codes import RefusalCode
 
 from .events import Events, make_events, read_events
@@ -28,18 +30,31 @@ from .site_config import SiteConfig, load_site
 SITES_VARIABLE: Final = "COVEY_SITES"
 """Environment variable: the folder with one site configuration a site (paths only, never a secret)."""
 
-app = ClientApp()
 _log = logging.getLogger("covey.site")
 
+Protecting = Callable[[str], Protect]
+"""(site id) → what that site does with the reports of one answer before they are sealed."""
 
-@app.query()
-def collect(message: Message, context: Context) -> Message:
+
+def honestly(_site: str) -> Protect:
+    """As the plan says."""
+    return protect
+
+
+def client_app(protecting: Protecting = honestly) -> ClientApp:
+    """A ClientApp that answers plans; `protecting` is `honestly`, except in simulations of sites that lie."""
+    made = ClientApp()
+    made.query()(partial(collect, protecting=protecting))
+    return made
+
+
+def collect(message: Message, context: Context, protecting: Protecting = honestly) -> Message:
     """Answer one plan."""
     code, site, batches = "", "", list[bytes]()
     try:
         config = load_site(Path(os.environ[SITES_VARIABLE]), context.node_config)
         site = config.settings.site
-        result = _answer(_plan_of(message), config)
+        result = _answer(_plan_of(message), config, protecting(site))
         code, batches = ("OK", result) if isinstance(result, list) else (str(result.code), [])
     except Exception:  # noqa: BLE001 - nothing may travel to the server but a code; the site's own log has the rest
         _log.exception("the site could not answer")
@@ -55,11 +70,14 @@ def _plan_of(message: Message) -> bytes:
     return signed if isinstance(signed, bytes) else b""
 
 
-def _answer(signed_plan: bytes, config: SiteConfig) -> list[bytes] | Refuse:
+def _answer(signed_plan: bytes, config: SiteConfig, protect: Protect) -> list[bytes] | Refuse:
     def load(views: Sequence[FeatureView]) -> Events:
         columns = config.client_column, config.time_column
         table = read_events(config.events, views, *columns, None, strict=False)
         return make_events(table, *columns, strict_times=False)
 
-    answer = respond(signed_plan, config.settings, load, lambda: time.time_ns() // 1_000, os.urandom)
+    answer = respond(signed_plan, config.settings, load, lambda: time.time_ns() // 1_000, os.urandom, protect)
     return answer if isinstance(answer, Refuse) else [batch.to_bytes() for batch in answer]
+
+
+app = client_app()

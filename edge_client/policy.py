@@ -4,7 +4,7 @@
     form          PLAN_INVALID, EXPRESSION_NOT_ALLOWED
     parties       KEY_NOT_PINNED
     time          PLAN_EXPIRED, CLOCK_SKEW
-    terms         NOISE_OFF, PARTICIPATION_NOT_ALLOWED, ACTIVITY_VISIBLE, ANSWER_TOO_LARGE
+    terms         NOISE_OFF, PROOFS_REQUIRED, PARTICIPATION_NOT_ALLOWED, ACTIVITY_VISIBLE, ANSWER_TOO_LARGE
     each view     VIEW_NOT_ALLOWED, TIME_NOT_ALLOWED, K_TOO_LOW, RHO_TOO_HIGH
     the ledger    PANE_ALREADY_REPORTED, VIEW_OVERLAP, DAY_BUDGET_SPENT
 
@@ -28,7 +28,7 @@ from federation.errors import DayBudgetSpent, FederationError, LedgerRefusal, Pa
 from federation.ledger import CLOCK_SLACK_US
 from federation.ledger_state import Budget, LedgerState
 from federation.parties import PublicKeys
-from federation.plan import Plan, PlannedView
+from federation.plan import AllowedValidity, Plan, PlannedView
 from federation.refusal_codes import RefusalCode, code_of
 from federation.signed_plan import signed_bytes, verify_plan
 from federation.validity import report_elements
@@ -52,6 +52,7 @@ class Policy:
         allow_noise_off: for tests and labs only.
         allow_activity_visible: under `active`, how many clients had events is seen by coordinator, leader and helper.
         participation: the kind of plans that are taken part in.
+        validity: `prio3`: only plans whose reports carry proofs are taken part in.
         time_columns: by which columns a view may tell an event's day, beside the site's own one. A ledger charges days: by
             three columns one event lies on three days, and pays three times.
         max_answer_mib: how large an answer may become under `all`, where the plan alone decides it.
@@ -66,6 +67,7 @@ class Policy:
     allow_noise_off: bool = False
     allow_activity_visible: bool = False
     participation: AllowedParticipation = "any"
+    validity: AllowedValidity = "any"
     time_columns: tuple[str, ...] = ()
     max_answer_mib: int = 1024
 
@@ -168,6 +170,8 @@ def _reasons(
             yield RefusalCode.CLOCK_SKEW, planned.view.name
     if plan.noise == "none" and not policy.allow_noise_off:
         yield RefusalCode.NOISE_OFF, None
+    if policy.validity not in ("any", plan.validity):
+        yield RefusalCode.PROOFS_REQUIRED, None
     if policy.participation not in ("any", plan.participation):
         yield RefusalCode.PARTICIPATION_NOT_ALLOWED, None
     if plan.participation == "active" and not policy.allow_activity_visible:

@@ -27,7 +27,7 @@ from featurestore.wire import definition_hash
 from federation.batch import BATCH_ID_BYTES, SealedBatch, max_reports, seal_batch
 from federation.errors import LedgerBroken, LedgerRefusal
 from federation.plan import Plan, PlannedView
-from federation.protocol import protect
+from federation.protocol import Protect, protect
 from federation.refusal_codes import RefusalCode
 from federation.reports import REPORT_ID_BYTES, Randomness, Reports
 
@@ -64,12 +64,14 @@ def respond(
     load: Callable[[Sequence[FeatureView]], Events],
     clock: Callable[[], int],
     randomness: Randomness,
+    protect: Protect = protect,
 ) -> Iterator[SealedBatch] | Refuse:
     """Answer a plan, whatever it is.
 
     Args:
         load: reads the site's events for these views; raises EdgeError or FeatureStoreError where they do not fit.
         clock: wall clock, µs since the epoch.
+        protect: what is done with the reports before they are sealed.
     """
     try:
         with SiteLedger(settings.ledger, settings.site, clock) as ledger:
@@ -82,7 +84,7 @@ def respond(
                 events = load([planned.view for planned in plan.views])
                 for planned in plan.views:
                     check_schema(planned.view, events)
-                return answer(plan, events, settings, ledger, randomness)
+                return answer(plan, events, settings, ledger, randomness, protect)
             except (EdgeError, FeatureStoreError):
                 _log.exception("the events do not fit the plan")
                 refusal = Refuse(RefusalCode.SCHEMA, plan.hash)
@@ -96,7 +98,12 @@ def respond(
 
 
 def answer(
-    plan: Plan, events: Events, settings: SiteSettings, ledger: SiteLedger, randomness: Randomness
+    plan: Plan,
+    events: Events,
+    settings: SiteSettings,
+    ledger: SiteLedger,
+    randomness: Randomness,
+    protect: Protect = protect,
 ) -> Iterator[SealedBatch]:
     """The sealed reports of a plan that was accepted. When this returns, charge, ids and used cells are on disk.
 
@@ -121,7 +128,7 @@ def answer(
         if ledger.record(plan, basis, fresh, [day for one in made for day in one.cells]):
             sent = [(one.collection, one.slots, ids.ids) for one, ids in zip(made, fresh, strict=True)]
             break
-    return _sealed(plan, sent, settings, randomness)
+    return _sealed(plan, sent, settings, randomness, protect)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +238,9 @@ def _as_before(answer: _ViewAnswer, before: ReportIds) -> _Sent:
     return answer.collection[rows], slots, before.ids[same]
 
 
-def _sealed(plan: Plan, sent: Sequence[_Sent], settings: SiteSettings, randomness: Randomness) -> Iterator[SealedBatch]:
+def _sealed(
+    plan: Plan, sent: Sequence[_Sent], settings: SiteSettings, randomness: Randomness, protect: Protect
+) -> Iterator[SealedBatch]:
     for view, (collection, slots, ids) in enumerate(sent):
         size = max_reports(plan.views[view].layout, plan.validity)
         for first in range(0, len(collection), size):

@@ -29,8 +29,12 @@ Noise = Literal["full", "none"]
 Validity = Literal["none", "prio3"]
 """`none`: a client's values are its word. `prio3`: every report proves that it lies within the view's bounds."""
 
+AllowedValidity = Literal["any", "prio3"]
+"""What a site's policy, or an aggregator's settings, ask of plans. `prio3`: one without proofs is refused."""
+
 NOISES: Final[tuple[Noise, ...]] = get_args(Noise)
 VALIDITIES: Final[tuple[Validity, ...]] = get_args(Validity)
+ALLOWED_VALIDITIES: Final[tuple[AllowedValidity, ...]] = get_args(AllowedValidity)
 PARTICIPATIONS: Final[tuple[Participation, ...]] = get_args(Participation)
 MAX_COLLECTIONS: Final = 2**24
 PLAN_ID_BYTES: Final = 16

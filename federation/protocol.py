@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from math import ceil, isqrt
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,7 @@ from .reports import (
     LeaderHalf,
     ProvenHalf,
     Randomness,
+    ReportIds,
     Reports,
     VerifiedHalf,
 )
@@ -171,6 +172,25 @@ class OpenedView:
     rejected: int = 0
 
 
+Halves = tuple[LeaderHalf, HelperHalf] | tuple[ProvenHalf, ProvenHalf]
+
+
+class Protect(Protocol):
+    """How a site protects a batch of reports: `protect`, unless a simulation puts something else in its place."""
+
+    def __call__(
+        self, plan: Plan, reports: Reports, randomness: Randomness, *, report_ids: ReportIds | None = None
+    ) -> Halves:
+        """Both halves of the batch; `report_ids` are those of an earlier attempt, None: fresh ones."""
+        ...
+
+
+def protect(plan: Plan, reports: Reports, randomness: Randomness, *, report_ids: ReportIds | None = None) -> Halves:
+    """Run by the site: `shard` or `shard_proven`, as the plan's `validity` says."""
+    split = shard if plan.validity == "none" else shard_proven
+    return split(plan, reports, randomness, report_ids=report_ids)
+
+
 def run_collections(
     plan: Plan,
     batches: Iterable[Reports],
@@ -178,11 +198,13 @@ def run_collections(
     leader_noise: NoiseSource | None,
     helper_noise: NoiseSource | None,
     verify_key: VerificationKey | None = None,
+    protect: Protect = protect,
 ) -> tuple[OpenedView, ...]:
     """Run every collection of a plan: the protocol from top to bottom.
 
     Args:
         verify_key: the aggregators' own, of a plan with proofs; None: a fresh one.
+        protect: what the site does with its reports.
     """
     leader = Aggregating.start("leader", plan)
     helper = Aggregating.start("helper", plan)
@@ -191,13 +213,15 @@ def run_collections(
         verify_key = VerificationKey(randomness(VERIFY_KEY_SIZE))
 
     for reports in batches:
-        if verify_key is None:
-            to_leader, to_helper = shard(plan, reports, randomness)  # on the site; the reports go no further
-            leader, helper = leader.add(to_leader), helper.add(to_helper)
-        else:
-            verified = verify(plan, verify_key, *shard_proven(plan, reports, randomness))
-            leader, helper = leader.add(verified.leader), helper.add(verified.helper)
-            rejected[reports.view] += int(np.count_nonzero(~verified.accepted))
+        match protect(plan, reports, randomness):  # on the site; the reports go no further
+            case LeaderHalf() as to_leader, HelperHalf() as to_helper:
+                leader, helper = leader.add(to_leader), helper.add(to_helper)
+            case ProvenHalf() as to_leader, ProvenHalf() as to_helper if verify_key is not None:
+                verified = verify(plan, verify_key, to_leader, to_helper)
+                leader, helper = leader.add(verified.leader), helper.add(verified.helper)
+                rejected[reports.view] += int(np.count_nonzero(~verified.accepted))
+            case _:
+                raise ReportRefused(f"the plan says validity {plan.validity!r}; these halves are not of that kind")
 
     leader_closed, helper_closed = leader.close(), helper.close()
     parties = ThreadPoolExecutor(2)  # each decides and draws on its own, at the same time
@@ -274,14 +298,6 @@ def shard_proven(
     ids = _ids_of(plan, reports, randomness, report_ids)
     measurements = encode(plan.views[reports.view].layout, reports.slots)
     return prove(plan, reports.view, reports.collection, measurements, ids, randomness)
-
-
-def protect(
-    plan: Plan, reports: Reports, randomness: Randomness, *, report_ids: npt.NDArray[np.uint8] | None = None
-) -> tuple[LeaderHalf, HelperHalf] | tuple[ProvenHalf, ProvenHalf]:
-    """Run by the site: `shard` or `shard_proven`, as the plan's `validity` says."""
-    split = shard if plan.validity == "none" else shard_proven
-    return split(plan, reports, randomness, report_ids=report_ids)
 
 
 def _ids_of(

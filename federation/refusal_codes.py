@@ -32,6 +32,10 @@ class RefusalCode(StrEnum):
     DAY_BUDGET_SPENT = "DAY_BUDGET_SPENT", "With what was charged before it costs a client-day more than allowed."
     K_TOO_LOW = "K_TOO_LOW", "It opens panes of fewer clients than the policy demands."
     NOISE_OFF = "NOISE_OFF", "It asks for exact sums."
+    PROOFS_REQUIRED = (
+        "PROOFS_REQUIRED",
+        "Its reports carry no proof that they are within a view's bounds; the policy, or an aggregator, demands one.",
+    )
     ACTIVITY_VISIBLE = (
         "ACTIVITY_VISIBLE",
         "Under `active`, how many clients had events is seen by others; the policy does not allow that.",

@@ -37,7 +37,7 @@ from featurestore.layout import Layout
 
 from .errors import ReportRefused
 from .view_cell import cell_circuit
-from .view_forms import Counts, added, minus, moved
+from .view_forms import Counts, added, minus, moved, scaled
 
 AGGREGATORS: Final = 2
 
@@ -70,7 +70,8 @@ class ViewCircuit(PairCircuit[Sequence[int], list[int]]):
         if layout.keys > max_cells:
             scale = weights(max_cells)
             number = Form({layout.keys * cell.bits + i: weight for i, weight in enumerate(scale)})
-            equalities.append(minus(added(*(moved(cell.activity, start) for start in starts)), number))
+            active = added(*(moved(cell.activity.form, start) for start in starts))
+            equalities.append(minus(active, scaled(number, cell.activity.size)))
             weighed = len(scale)
         bits = layout.keys * cell.bits + weighed
         super().__init__(

@@ -4,25 +4,21 @@ Every entry is a bit. [a..b] is an integer in the draft's range encoding (`crypt
 whatever its bits are. A relation adds bits, and products and equalities that must be zero, and says how the bits are
 written. It is sound because bits are bits, and complete because what is written is in range where the relation holds:
 
-    number             v in [0..most]                        written: v
-    bounded            v <= b, b at most `most`:  v + s = b, s in [0..most]      s = b - v
-    divided            c parts of a sum of at most N         N = E·unit: bundles (see below), or numbers that are bounded
+    number      v in [0..most]                                                  written: v
+    bounded     v <= b, b at most `most`:       v + s = b, s in [0..most]       s = b - v
+    within      v <= most·unit                  v + s = most·unit               s = most·unit - v
+    unit_of     v <= most·unit for a new unit   F = v + s, F·(F - most) = 0     s = most - v, or 0 if no slot is set
+    divided     parts of a sum of at most E·unit                                see `view_division`
 
-**Bundles.** At most E·unit events, unit being 0 or 1, are divided over c parts (true and false, the cells of a histogram),
-some going to none. Instead of a number a part and a slack, the E events are tied up in bundles of w_1, w_2, … events,
-Σw = E, and each bundle goes as a whole to one part, or to none: a bit for each bundle i and part p, of which
-x_i = Σ_p bit(i, p) is 0 or the unit, because x_i·(unit - x_i) = 0. Part p holds Σ_i w_i·bit(i, p).
-*Sound:* all parts together hold Σ_i w_i·x_i <= E·unit. *Complete:* w_i is ⌈T/(c+1)⌉ of the T events that are left. Of c + 1
-bins (the parts, and what goes to none) that hold T, the fullest has at least so many, so the bundle fits there, and the
-rest is the same task with fewer events. With E = 1 that is a bit a part; it takes about c·log E / log(1 + 1/c) bits,
-against (c + 1)·log2 E for numbers: fewer for few events.
+**Units.** A unit is 0 or 1, and 1 where any of what it bounds is not zero. It is a form that is 0 or `size`, so that nothing
+has to be divided: where the relations above say unit, 1 and v there stand F, `size` and size·v. `unit_of` makes one that costs no
+bit: F/most, since v <= F, and v = 0 where F = 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -30,7 +26,8 @@ import numpy as np
 from crypto.flp.encoding import range_checked_bits, weights
 from crypto.ntt_forms import Form
 
-from .view_forms import NOTHING, Bits, Counts, added, bits_sum, minus, value_of
+from .view_division import Division, bundle_bits, largest_bits
+from .view_forms import NOTHING, ONE, Bits, Counts, added, bits_sum, minus, scaled, value_of
 
 Read: TypeAlias = Callable[[Counts, Bits], Counts]
 """Numbers to encode, from the slots int64[R, K, S] and the bits uint8[R, K, n] that were written before."""
@@ -38,11 +35,24 @@ Write: TypeAlias = Callable[[Counts, Bits], None]
 
 
 @dataclass(frozen=True)
-class Bound:
-    """N, which bounds the events of a feature; where N = E·unit for a form `unit` of 0 or 1, that too."""
+class Unit:
+    """0 or 1: a form that is 0 or `size`."""
 
-    count: Form
-    unit: Form | None
+    form: Form
+    size: int = 1
+
+    def zero_less(self, form: Form) -> Form:
+        """size·(unit - form)."""
+        return minus(self.form, scaled(form, self.size))
+
+    @property
+    def missing(self) -> Form:
+        """size·(1 - unit); no terms if the unit is the constant 1."""
+        return minus(scaled(ONE, self.size), self.form)
+
+    def read(self, _: Counts, bits: Bits) -> Counts:
+        """Its value, as bits are written."""
+        return np.asarray(value_of(self.form, bits) != 0, np.int64)
 
 
 @dataclass
@@ -66,7 +76,7 @@ class Relations:
 
     def multiply(self, left: Form, right: Form) -> None:
         """One of the two is zero."""
-        if left.terms:
+        if left.terms and (right.terms or right.constant):
             self.products.append((left, right))
 
     def number(self, most: int, read: Read) -> Form:
@@ -86,65 +96,70 @@ class Relations:
         slack = self.number(most, lambda _, bits: value_of(minus(bound, value), bits))
         self.equalities.append(minus(added(value, slack), bound))
 
-    def divided(self, count: int, events: int, bound: Bound, read: Read) -> list[Form]:
-        """`count` parts of at most `bound` events, itself at most `events`; `read` gives int64[R, K, count]."""
-        if events == 0:
-            return [NOTHING] * count
-        if bound.unit is not None and _bundled(count, events) <= _numbered(count, events):
-            return self._bundles(count, events, bound.unit, read)
-        parts = self.numbers(count, events, read)
-        self.bounded(added(*parts), events, bound.count)
-        return parts
+    def within(self, value: Form, most: int, unit: Unit) -> None:
+        """value <= most·unit."""
+        filled = self._filled(value, most, unit.read)
+        self.equalities.append(minus(scaled(filled, unit.size), scaled(unit.form, most)))
 
-    def _bundles(self, count: int, events: int, unit: Form, read: Read) -> list[Form]:
-        sizes = bundle_sizes(events, count)
-        first = self.take(count * len(sizes), lambda slots, bits: bundle_bits(read(slots, bits), events))
+    def unit_of(self, value: Form, most: int) -> Unit:
+        """A new unit with value <= most·unit, 1 where any slot is not zero; `most` > 0."""
+        filled = self._filled(value, most, any_slot)
+        self.multiply(filled, minus(filled, scaled(ONE, most)))
+        return Unit(filled, most)
+
+    def divided(self, division: Division, unit: Unit, read: Read) -> list[Form]:
+        """Parts of at most `unit` times the division's events; `read` gives int64[R, K, parts]."""
+        count, sizes = division.parts, division.bundles
+        events = sum(sizes) + division.rest
+        first = self.take(len(sizes) * count, lambda slots, bits: bundle_bits(read(slots, bits), events, sizes))
         for i in range(len(sizes)):
-            filled = bits_sum(first + i * count, count)
-            self.multiply(filled, minus(unit, filled))
-        return [Form({first + i * count + p: size for i, size in enumerate(sizes)}) for p in range(count)]
+            self._at_most_one(first + i * count, count, unit)
+        bundled = [Form({first + i * count + part: size for i, size in enumerate(sizes)}) for part in range(count)]
+
+        def rest(slots: Counts, bits: Bits) -> Counts:
+            return read(slots, bits) - np.stack([value_of(form, bits) for form in bundled], axis=-1)
+
+        if division.halved:
+            further = self._halved(count, division.rest, unit, rest)
+        else:
+            further = self.numbers(count, division.rest, rest)
+            if division.rest:
+                self.within(added(*further), division.rest, unit)
+        return [added(*forms) for forms in zip(bundled, further, strict=True)]
+
+    def first_event(self, count: int, read: Read) -> tuple[list[Form], Unit]:
+        """Of parts the first event: a bit each, of which one is set where any part is not zero. That is a unit."""
+        first = self.take(count, lambda slots, bits: largest_bits(read(slots, bits), 1))
+        return [Form({first + part: 1}) for part in range(count)], self._at_most_one(first, count, Unit(ONE))
+
+    def _halved(self, count: int, events: int, unit: Unit, read: Read) -> list[Form]:
+        most = events // 2
+        half = events - most
+        first = self.take(count, lambda slots, bits: largest_bits(read(slots, bits), half))
+        taken = self._at_most_one(first, count, unit)
+        parts = self.numbers(
+            count,
+            most,
+            lambda slots, bits: read(slots, bits) - half * bits[..., first : first + count].astype(np.int64),
+        )
+        total = added(*parts)
+        slack = self.number(most, lambda slots, bits: taken.read(slots, bits) * (most - value_of(total, bits)))
+        self.multiply(taken.form, minus(added(total, slack), scaled(ONE, most)))
+        self.multiply(total, unit.missing)
+        return [added(Form({first + i: half}), part) for i, part in enumerate(parts)]
+
+    def _at_most_one(self, first: int, count: int, unit: Unit) -> Unit:
+        """Of so many bits from `first` on at most one is set, and none if the unit is 0. Their sum is returned."""
+        filled = bits_sum(first, count)
+        self.multiply(filled, unit.zero_less(filled))
+        return Unit(filled)
+
+    def _filled(self, value: Form, most: int, unit: Read) -> Form:
+        """value + s, s in [0..most], which is written so that the sum is most·unit."""
+        slack = self.number(most, lambda slots, bits: most * unit(slots, bits) - value_of(value, bits))
+        return added(value, slack)
 
 
-def divided_bits(count: int, events: int) -> int:
-    """Bits of `Relations.divided` where there is a unit."""
-    return min(_bundled(count, events), _numbered(count, events))
-
-
-def _bundled(count: int, events: int) -> int:
-    return count * len(bundle_sizes(events, count))
-
-
-def _numbered(count: int, events: int) -> int:
-    return (count + 1) * events.bit_length()
-
-
-@lru_cache(maxsize=1024)
-def bundle_sizes(events: int, parts: int) -> tuple[int, ...]:
-    """Sizes of the bundles of `events` >= 0 events for so many parts, largest first."""
-    sizes = []
-    while events:
-        sizes.append(-(-events // (parts + 1)))
-        events -= sizes[-1]
-    return tuple(sizes)
-
-
-def bundle_bits(parts: Counts, events: int) -> Bits:
-    """Bits uint8[…, bundles, c] of how `parts: int64[…, c]` divide at most `events` events. No branch on a value.
-
-    Parts of a larger sum come out as something else: the circuit refuses it, or it stands for other parts.
-    """
-    count = parts.shape[-1]
-    sizes = bundle_sizes(events, count)
-    left = np.concatenate((parts, events - parts.sum(axis=-1, keepdims=True)), axis=-1)
-    bits = np.empty((*parts.shape[:-1], len(sizes), count), np.uint8)
-    for i, size in enumerate(sizes):
-        goes_to = np.arange(count + 1) == left.argmax(axis=-1)[..., None]
-        left -= size * goes_to
-        bits[..., i, :] = goes_to[..., :count]
-    return bits
-
-
-def first_event_bits(parts: Counts) -> Bits:
-    """One event of each that has any, in its largest part: uint8[…, c], all zero of those without events."""
-    largest = np.arange(parts.shape[-1]) == parts.argmax(axis=-1)[..., None]
-    return np.asarray(largest & (parts > 0), np.uint8)
+def any_slot(slots: Counts, _: Bits) -> Counts:
+    """1 where any slot of a cell is not zero: int64[R, K]."""
+    return np.asarray((slots != 0).any(axis=-1), np.int64)

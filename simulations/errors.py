@@ -13,3 +13,11 @@ class RunRefused(SimulationError):
 
 class DataMissing(SimulationError):
     """A data set that is not installed; names the command that installs it."""
+
+
+class CannotTell(SimulationError):
+    """A lie that cannot be told of a view; names what the view needs."""
+
+    def __init__(self, view: str, kind: str, needs: str) -> None:
+        self.view, self.kind, self.needs = view, kind, needs
+        super().__init__(f"the lie {kind!r} cannot be told of view {view!r}: it needs {needs}")

@@ -31,7 +31,7 @@ from featurestore.times import DAY_US
 from federation.ledger_state import Budget
 from federation.parties import Participation, default_participation
 from federation.plan import Noise, Plan, PlannedView, Validity
-from federation.protocol import run_collections
+from federation.protocol import Protect, protect, run_collections
 from federation.reports import Randomness, Reports
 from federation.validity import report_elements
 
@@ -95,6 +95,7 @@ def run_in_process(
     min_clients: int | None = None,
     participation: Participation | None = None,
     validity: Validity = "none",
+    protect: Protect = protect,
     progress: Progress = lambda *_: None,
 ) -> tuple[ViewReport, ...]:
     """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
@@ -107,6 +108,7 @@ def run_in_process(
         min_clients: k instead of the views' own; may only tighten, except with noise off.
         participation: under `all` each of the site's clients reports every pane; default: see `default_participation`.
         validity: under `prio3` each report carries a proof, and both aggregators verify it.
+        protect: what the sites do with their reports.
 
     Raises:
         RunRefused: min_clients would loosen a view's k, a day is open in part, or a run under other terms was cut off.
@@ -130,7 +132,9 @@ def run_in_process(
             ledger.check(terms.plan(randomness(16), tuple(new)))
         for view in views:
             publisher.register(view)
-        return tuple(_run_view(one, events, publisher, ledger, noise, randomness, clock, progress) for one in work)
+        return tuple(
+            _run_view(one, events, publisher, ledger, noise, randomness, clock, protect, progress) for one in work
+        )
 
 
 @dataclass(frozen=True)
@@ -216,6 +220,7 @@ def _run_view(
     noise: NoisePair | None,
     randomness: Randomness,
     clock: Callable[[], int],
+    protect: Protect,
     progress: Progress,
 ) -> ViewReport:
     view, choice, plans = work.view, work.choice, (*work.resumed, *work.fresh)
@@ -235,9 +240,9 @@ def _run_view(
         reports += len(chosen.collection)
         batches = _counted(chosen, report_elements(layout_of(view), plan.validity), view.name, progress)
         draws = _Draws(view.name, 2 * len(panes) * layout_of(view).length, progress)
-        sources = (None, None) if noise is None else (draws.of(noise.leader), draws.of(noise.helper))
+        leader, helper = (None, None) if noise is None else (draws.of(noise.leader), draws.of(noise.helper))
         try:
-            (result,) = run_collections(plan, batches, randomness, *sources)
+            (result,) = run_collections(plan, batches, randomness, leader, helper, protect=protect)
         except BaseException:
             draws.stop()
             raise

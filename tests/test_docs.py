@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -21,6 +22,7 @@ from simulations.flights import load_flights
 
 ROOT = Path(__file__).resolve().parents[1]
 PRIVACY = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
+VALIDITY = (ROOT / "docs" / "validity.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -79,6 +81,16 @@ def test_the_examples_can_be_explained(tmp_path: Path) -> None:
         _run(["-m", "covey", "explain", str(example)], tmp_path)
 
 
+def test_the_attack_on_the_validity_page_prints_what_the_page_shows(tmp_path: Path) -> None:
+    section = VALIDITY.split("## See it\n")[1]
+    command = re.search(r"```sh\n(covey lab attack \w+)\n```", section)
+    shown = re.search(r"```\n(arrivals: .*?)```", section, flags=re.S)
+    assert command is not None
+    assert shown is not None
+    printed = _run(["-m", *shlex.split(command[1])], tmp_path, COLUMNS="100")
+    assert [line.rstrip() for line in printed.splitlines()] == shown[1].splitlines()
+
+
 def test_docs_name_every_status() -> None:
     page = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `([A-Z_]+)`", page, flags=re.M) == [status.name for status in Status]
@@ -98,6 +110,9 @@ def test_the_privacy_pages_epsilons_are_the_accountants() -> None:
         assert [rounded_up(value) for value in expected] == told, rho
 
 
-def _run(arguments: list[str], directory: Path) -> None:
-    done = subprocess.run([sys.executable, *arguments], cwd=directory, capture_output=True, text=True)
+def _run(arguments: list[str], directory: Path, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=directory, env={**os.environ, **environment}, capture_output=True, text=True
+    )
     assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+    return done.stdout

@@ -14,7 +14,7 @@ from rich.console import Console
 from covey import __version__
 from covey.errors import DONE, FAILURE, INTERRUPTED, exit_code
 
-from . import demo, explain, init, keys, ledger, policy, reads, release, run, serve, start
+from . import demo, explain, init, keys, lab, ledger, policy, reads, release, run, serve, start
 
 app = typer.Typer(
     name="covey",
@@ -54,6 +54,7 @@ app.command("history")(reads.history)
 app.command("join")(reads.join)
 app.command("serve")(serve.serve)
 app.add_typer(keys.app, name="keys")
+app.add_typer(lab.app, name="lab")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(release.app, name="release")
 app.add_typer(policy.app, name="policy")

@@ -11,8 +11,21 @@ import typer
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where to write the picture.")] = Path("covey-demo.png"),
     store: Annotated[Path | None, typer.Option("--store", help="Keep the private store in this directory.")] = None,
+    validity: Annotated[
+        str,
+        typer.Option(
+            metavar="none|prio3",
+            help="prio3: reports prove that they are within their view's bounds, and a table says what that costs; "
+            "takes some minutes.",
+        ),
+    ] = "none",
 ) -> None:
     """The main job on real flights: a year of private features, their error bars, and a model that uses them."""
     from covey.demo import run_demo
+    from covey.errors import UsageError
 
-    run_demo(out, store)
+    match validity:
+        case "none" | "prio3":
+            run_demo(out, store, validity)
+        case _:
+            raise UsageError(f"--validity is none or prio3, got {validity!r}")

@@ -21,7 +21,10 @@ _TRUST: Final = {
     "in-process": "one process played every role and saw every event; the claim holds for what it published",
 }
 _PROTECTION: Final = {"shares": "each report went out in two additive shares, which tell nothing one by one"}
-_VALIDITY: Final = {"none": "no proof bounds what a dishonest client reports"}
+_VALIDITY: Final = {
+    "none": "no proof bounds what a dishonest client reports",
+    "prio3": "every report in it has proven to both aggregators that it is within the view's bounds",
+}
 _OUTSIDE: Final = {
     "activity": "how many clients of a site had events in the pane is seen by coordinator, leader and helper"
 }

@@ -162,7 +162,7 @@ def _published_voids(report: RunReport) -> dict[str, int]:
 
 
 def _print(report: RunReport, voids: dict[str, int], talk: Console) -> None:
-    from .talk import data_console, folding_table
+    from .talk import data_console, folding_table, in_words
 
     table = folding_table("view", "reports", "opened", "void", "already published", title=str(report.store))
     for view in report.views:
@@ -172,7 +172,7 @@ def _print(report: RunReport, voids: dict[str, int], talk: Console) -> None:
     codes = Counter(code for code in report.answers.values() if code != "OK")
     for code, count in codes.most_common():
         who = ", ".join(sorted(site for site, answer in report.answers.items() if answer == code)[:5])
-        talk.print(f"{count} site(s) answered {code}: {who}{' …' if count > 5 else ''}")
+        talk.print(f"{count} site(s) answered {code}: {who}{' …' if count > 5 else ''}{in_words(code)}")
     for view in report.views:
         for line in _remarks(view, voids[view.view]):
             talk.print(f"{view.view}: {line}")

@@ -186,7 +186,7 @@ def _tell(result: dict[str, Any], *, as_json: bool) -> int:
     from covey.coordination import NOTHING_TO_DO
     from covey.errors import DONE, NOTHING_RELEASED, REFUSED
 
-    from .talk import data_console, folding_table, pane_ranges, talk_console
+    from .talk import data_console, folding_table, in_words, pane_ranges, talk_console
 
     if as_json:
         typer.echo(json.dumps(result))
@@ -199,7 +199,8 @@ def _tell(result: dict[str, Any], *, as_json: bool) -> int:
         data_console().print(table)
         talk = talk_console()
         for code, sites in Counter(result["answers"].values()).items():
-            talk.print(f"{code}: {sites:,} site(s)", style=None if code == "OK" else "yellow", soft_wrap=True)
+            style = None if code == "OK" else "yellow"
+            talk.print(f"{code}: {sites:,} site(s){in_words(code)}", style=style, soft_wrap=True)
         for reason, batches in result["refused"].items():
             talk.print(f"{batches:,} batch(es) refused: {reason}", style="yellow", soft_wrap=True)
         for view, reports in result["rejected"].items():

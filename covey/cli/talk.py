@@ -43,6 +43,14 @@ def folding_table(*headers: str, title: str | None = None) -> Table:
     return Table(*(Column(header, overflow="fold") for header in headers), title=title)
 
 
+def in_words(code: str) -> str:
+    """A site's refusal as a sentence to follow its code; empty for another answer."""
+    from federation.refusal_codes import RefusalCode
+
+    known = RefusalCode.__members__.get(code)
+    return "" if known is None else f". {known.sentence}"
+
+
 @contextmanager
 def progress_bars(console: Console) -> Iterator[Progress]:
     """One bar for each step of each view, on stderr; a terminal is redrawn, a file gets the finished bars."""

@@ -21,11 +21,13 @@ from featurestore.layout import layout_of
 from featurestore.store import Store
 from federation.accountant import epsilon
 from federation.ledger_state import Budget
+from federation.plan import Validity
 from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 from simulations.in_process import NoisePair, run_in_process
 
 from .model import compare_models
 from .picture import draw
+from .proofs import BackFill, Collected, print_proofs
 from .reading import read_over_http
 from .tables import print_models, print_privacy, print_values
 
@@ -34,12 +36,14 @@ BUDGET: Final = Budget(200_000)
 """A client-day of all three views."""
 
 
-def run_demo(picture: Path, keep: Path | None = None) -> None:
+def run_demo(picture: Path, keep: Path | None = None, validity: Validity = "none") -> None:
     """Run the demo and write its picture.
 
     Args:
         picture: where the PNG goes.
         keep: a directory in which the private store stays; by default it is temporary.
+        validity: `prio3`: what is collected privately carries proofs, as far as the time allows, and a table says what
+            they cost.
     """
     started = time.monotonic()
     out, talk = Console(highlight=False, soft_wrap=False), Console(stderr=True, highlight=False)
@@ -53,18 +57,21 @@ def run_demo(picture: Path, keep: Path | None = None) -> None:
         private_dir, exact_dir = keep or Path(scratch, "private"), Path(scratch, "exact")
         talk.print(
             f"{views[0].name} and {views[1].name} go over the wire: {SITES} sites behind Flower, leader, helper and "
-            "coordinator, each a process with its own keys"
+            "coordinator, each a process with its own keys" + ("; reports carry proofs" if validity == "prio3" else "")
         )
-        _collect_over_wire(flights, views[:2], private_dir, talk)
+        over_wire = _collect_over_wire(flights, views[:2], private_dir, validity, talk)
         talk.print(f"{views[2].name} is back-filled in this process (2 GB of shares), its releases say so")
-        _collect(flights, views[2:], private_dir, noisy=True, talk=talk)
+        back_filled = _back_fill(flights, views[2:], private_dir, validity, talk)
         talk.print("once more without noise, in this process: the truth, which only a demo can know")
-        _collect(flights, views, exact_dir, noisy=False, talk=talk)
+        truth = _collect(flights, views, exact_dir, noisy=False, talk=talk)
         with Store.open(private_dir) as private, Store.open(exact_dir) as exact:
             print_values(out, flights, private, exact)
             out.print(read_over_http(private_dir, Path(scratch, "logs")), markup=False)
             draw(picture, private, exact)
             out.print(f"picture: {picture}")
+            if validity == "prio3":
+                year = {report.view: report.reports or 0 for report in truth.views}
+                print_proofs(out, views, (over_wire, *back_filled), year, private)
             with progress_bars(talk) as progress:
                 models = compare_models(
                     flights, private, exact, lambda done, total: progress("late-arrival model", "train", done, total)
@@ -75,8 +82,11 @@ def run_demo(picture: Path, keep: Path | None = None) -> None:
     out.print(_next_steps(keep), soft_wrap=True)
 
 
-def _collect_over_wire(flights: pa.Table, views: tuple[FeatureView, ...], directory: Path, talk: Console) -> None:
+def _collect_over_wire(
+    flights: pa.Table, views: tuple[FeatureView, ...], directory: Path, validity: Validity, talk: Console
+) -> Collected:
     """The real thing on one machine: one SuperNode a site, two aggregators, the coordinator."""
+    started = time.monotonic()
     with progress_bars(talk) as progress:
         reports, answers = run_over_wire(
             views,
@@ -93,14 +103,41 @@ def _collect_over_wire(flights: pa.Table, views: tuple[FeatureView, ...], direct
             days=None,
             clock=wall_clock,
             progress=progress,
+            validity=validity,
         )
     opened, void = sum(report.opened for report in reports), sum(report.void for report in reports)
     talk.print(f"{len(answers)} sites answered; {opened:,} panes opened, {void:,} void (too few planes)")
+    return Collected("over the wire, between processes", validity, reports, time.monotonic() - started)
 
 
-def _collect(flights: pa.Table, views: tuple[FeatureView, ...], directory: Path, *, noisy: bool, talk: Console) -> None:
+def _back_fill(
+    flights: pa.Table, views: tuple[FeatureView, ...], directory: Path, validity: Validity, talk: Console
+) -> tuple[Collected, ...]:
+    """In this process; with proofs only the last weeks, the days before without."""
+    if validity == "none":
+        return (_collect(flights, views, directory, noisy=True, talk=talk),)
+    days = BackFill.of(flights[TIME_COLUMN])
+    talk.print(f"its reports of {days} carry proofs; those of the days before do not, for the sake of time")
+    before, proven = (days.first, days.proven), (days.proven, days.end)
+    return (
+        _collect(flights, views, directory, noisy=True, talk=talk, days=before),
+        _collect(flights, views, directory, noisy=True, talk=talk, days=proven, validity=validity),
+    )
+
+
+def _collect(
+    flights: pa.Table,
+    views: tuple[FeatureView, ...],
+    directory: Path,
+    *,
+    noisy: bool,
+    talk: Console,
+    days: tuple[int, int] | None = None,
+    validity: Validity = "none",
+) -> Collected:
+    started = time.monotonic()
     with progress_bars(talk) as progress:
-        run_in_process(
+        reports = run_in_process(
             views,
             make_events(flights, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN),
             directory,
@@ -108,8 +145,11 @@ def _collect(flights: pa.Table, views: tuple[FeatureView, ...], directory: Path,
             budget=BUDGET,
             randomness=os.urandom,
             clock=wall_clock,
+            days=days,
+            validity=validity,
             progress=progress,
         )
+    return Collected("in one process, without sealing or network", validity, reports, time.monotonic() - started)
 
 
 def _next_steps(kept: Path | None) -> str:

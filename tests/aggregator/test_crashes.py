@@ -6,23 +6,26 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from aggregator.errors import HelperUnavailable, Unreachable, VerificationKeyMissing
 from aggregator.helper import Helper
 from aggregator.leader import Leader
-from aggregator.messages import Answer, collect_request
+from aggregator.messages import Answer, Verdict, collect_request
 from aggregator.sealed_share import Fetched, SealedShare
-from aggregator.storage import Storage
+from aggregator.storage import REPORT_TABLES, Storage
 from federation.ledger import Ledger
 from federation.ledger_entries import Done, Intended
 from federation.plan import Plan
 from federation.statement import digest_of
 from tests.aggregator.world import (
     COLLECTOR,
+    DEADLINE,
     Clock,
     LocalLink,
     Site,
@@ -30,24 +33,83 @@ from tests.aggregator.world import (
     make_helper,
     make_leader,
     make_plan,
+    prepared,
     require_exact,
     signed,
     view,
 )
 
-PLAN = make_plan(view("v", 2), view("w", 1), panes=2)
-A, B = Site(PLAN, "a"), Site(PLAN, "b")
-_first = A.batch([0, 0, 1])
-BATCHES = [
-    batch.to_bytes()
-    for batch in (
-        _first,
-        B.batch([1, 0]),
-        A.batch([0, 0, 1], counted=False, ids=_first.signed.header.report_ids),
-        A.batch([2, 3, 2]),
-        B.batch([3]),
-    )
-]
+VICTIMS = ["leader", "helper", "helper alone", "link"]
+TAKEN, DUPLICATE, REJECTED = (bytes([verdict]) for verdict in Verdict)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A plan, its batches in order, and what must become of them.
+
+    Attributes:
+        verdicts: of each batch; where a rejected report comes again, also what it is told while the first batch waits.
+        sums: the plain sums of what is taken.
+        rejected: by view, at both.
+        files: what both aggregators have when the plan is signed: with proofs, its verification key.
+    """
+
+    plan: Plan
+    batches: list[bytes]
+    verdicts: list[tuple[bytes, ...]]
+    sums: dict[int, np.ndarray]
+    rejected: tuple[int, ...]
+    files: Path
+
+
+def plain(files: Path) -> Work:
+    plan = make_plan(view("v", 2), view("w", 1), panes=2)
+    a, b = Site(plan, "a"), Site(plan, "b")
+    first = a.batch([0, 0, 1])
+    batches = [
+        first,
+        b.batch([1, 0]),
+        a.batch([0, 0, 1], counted=False, ids=first.signed.header.report_ids),
+        a.batch([2, 3, 2]),
+        b.batch([3]),
+    ]
+    verdicts = [(told,) for told in (TAKEN * 3, TAKEN * 2, DUPLICATE * 3, TAKEN * 3, TAKEN)]
+    return Work(plan, [batch.to_bytes() for batch in batches], verdicts, add_sums(a, b), (), files)
+
+
+def proven(files: Path) -> Work:
+    """Reports with proofs, of which some lie, and some come again: as they were, or honest this time."""
+    helper = make_helper(files)
+    leader = make_leader(files, LocalLink(helper))
+    plan = prepared(make_plan(panes=2, validity="prio3"), leader.prepare_key)
+    leader.close()
+    helper.close()
+    a, b = Site(plan, "a"), Site(plan, "b")
+    first = a.batch([0, 0, 1, 1], lying=[1])
+    ids = first.signed.header.report_ids
+    some = np.concatenate([ids[:2], np.full((2, 16), 7, np.uint8)])
+    some[3] = 9
+    batches = [
+        first,
+        b.batch([0, 1, 1], malformed=[1]),
+        a.batch([0, 0, 1, 1], counted=False, ids=ids),
+        a.batch([0, 0, 1, 1], counted=[False, False, False, True], ids=some, lying=[2]),
+        b.batch([1], lying=[0]),
+    ]
+    verdicts = [
+        (TAKEN + REJECTED + TAKEN * 2,),
+        (TAKEN + REJECTED + TAKEN,),
+        (DUPLICATE + REJECTED + DUPLICATE * 2, DUPLICATE * 4),
+        (DUPLICATE + REJECTED * 2 + TAKEN, DUPLICATE * 2 + REJECTED + TAKEN),
+        (REJECTED,),
+    ]
+    return Work(plan, [batch.to_bytes() for batch in batches], verdicts, add_sums(a, b), (4,), files)
+
+
+@pytest.fixture(scope="module", params=[plain, proven], ids=["none", "prio3"])
+def work(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Work:
+    made: Work = request.param(tmp_path_factory.mktemp("files"))
+    return made
 
 
 class Killed(BaseException):
@@ -55,22 +117,27 @@ class Killed(BaseException):
 
 
 class Mortal(Storage):
-    """Dies where it is told to. What a transaction has not committed is then gone, as after kill −9. Reads change
-    nothing: a death before one is a death before the next write."""
+    """Dies where it is told to. What a transaction has not committed is then gone, as after kill −9. Reads, and writes
+    that find no row, change nothing: a death after one is a death before it."""
 
     synchronous = "OFF"
     strike: Callable[[], None] = staticmethod(lambda: None)
+    changed = True
 
     def run(self, sql: str, *values: Any) -> int:
-        self.strike()
+        if self.changed:
+            self.strike()
         changed = super().run(sql, *values)
+        self.changed = changed > 0
         if sql == "COMMIT":
             self.strike()
         return changed
 
     def run_many(self, sql: str, rows: Any) -> None:
-        self.strike()
+        if self.changed:
+            self.strike()
         super().run_many(sql, rows)
+        self.changed = True
 
 
 class MortalLedger(Ledger):
@@ -96,24 +163,36 @@ class MortalLedger(Ledger):
 
 
 class MortalLink(LocalLink):
-    """Dies before a message is sent, and when the answer is on its way."""
+    """Dies before a message is sent, and when the answer is on its way. A helper that dies under a call takes the leader
+    with it, or the leader finds it unreachable and goes on with what it has in memory: see `Pair`."""
 
-    strike: Callable[[], None] = staticmethod(lambda: None)
+    pair: Pair
 
     def _call(self, call: Any, data: bytes) -> Any:
-        self.strike()
-        answer = super()._call(call, data)
-        self.strike()
+        self.pair.strike("link")
+        try:
+            answer = super()._call(call, data)
+        except Killed:
+            if not self.pair.apart:
+                raise
+            self.pair.restart_helper()
+            raise Unreachable("helper", "local") from None
+        self.pair.strike("link")
         return answer
 
 
 def require_consistent(storage: Storage, ledger: Ledger) -> None:
-    """What the files say at any moment: as many ids as taken verdicts, no sums beside noised shares, and a ledger that
-    is ahead: charged before closed, done after noised and before witnessed."""
+    """What the files say at any start: as many ids as taken verdicts, none of them rejected, no sums beside noised shares,
+    no key of a plan that is closed, and a ledger that is ahead: charged before closed, done after noised and before
+    witnessed."""
     verdicts = b"".join(Answer.from_bytes(answer).verdicts for (answer,) in storage.rows("SELECT answer FROM jobs"))
     waiting = b"".join(kept for (kept,) in storage.rows("SELECT verdicts FROM pending"))
     assert storage.one("SELECT count(*) FROM reports") == ((verdicts + waiting).count(0),)
-    assert storage.one("SELECT coalesce(sum(reports), 0) FROM sites") == ((verdicts + waiting).count(0),)
+    assert not storage.rows("SELECT 1 FROM reports JOIN rejected USING (plan, report)")
+    assert storage.one("SELECT coalesce(sum(reports), 0) FROM sites") == storage.one(
+        "SELECT (SELECT count(*) FROM reports) + (SELECT count(*) FROM rejected)"
+    )
+    assert not storage.rows("SELECT 1 FROM keys JOIN plans USING (id) WHERE state != 'open'")
     for plan in storage.plans():
         noised = storage.noised(plan.number)
         assert bool(noised) == (plan.state in ("noised", "witnessed"))
@@ -126,30 +205,45 @@ def require_consistent(storage: Storage, ledger: Ledger) -> None:
 
 
 class Pair:
-    """Leader and helper on their files; a party that was killed is started again."""
+    """Leader and helper on their files; a party that was killed is started again.
 
-    def __init__(self, path: Path, strikes: dict[str, Callable[[], None]]) -> None:
-        self.path, self.strikes, self.kills = path, strikes, 0
+    Args:
+        strikes: by victim, what is called before each of its writes (or messages).
+        apart: a helper that dies under a call of the leader's dies alone.
+    """
+
+    def __init__(self, path: Path, strikes: dict[str, Callable[[], None]], *, apart: bool = False) -> None:
+        self.path, self.strikes, self.apart = path, strikes, apart
+        self.kills, self.clock = 0, Clock()
         self.restart()
 
+    def strike(self, victim: str) -> None:
+        if self.armed:
+            self.strikes[victim]()
+
     def restart(self) -> None:
-        strikes, self.armed = self.strikes, False
+        self.armed = False
+        self.helper: Helper = make_helper(self.path, clock=self.clock, **self.files("helper"))
+        self.link = MortalLink(self.helper)
+        self.link.pair = self
+        self.leader: Leader = make_leader(self.path, self.link, clock=self.clock, **self.files("leader"))
+        self.go_on(self.leader, self.helper)
 
-        def files(role: str) -> dict[str, type]:
-            def strike(_: Any) -> None:
-                if self.armed:
-                    strikes[role]()
+    def restart_helper(self) -> None:
+        self.armed = False
+        self.kills += 1
+        self.helper.close()
+        self.helper = self.link.helper = make_helper(self.path, clock=self.clock, **self.files("helper"))
+        self.go_on(self.helper)
 
-            return {
-                "storage": type("Armed", (Mortal,), {"strike": strike}),
-                "ledger": type("ArmedLedger", (MortalLedger,), {"strike": strike}),
-            }
+    def files(self, role: str) -> dict[str, type]:
+        strike = {"strike": lambda _: self.strike(role)}
+        return {"storage": type("Armed", (Mortal,), strike), "ledger": type("ArmedLedger", (MortalLedger,), strike)}
 
-        link = type("ArmedLink", (MortalLink,), {"strike": lambda _: strikes["link"]() if self.armed else None})
-        self.helper: Helper = make_helper(self.path, clock=Clock(), **files("helper"))
-        self.leader: Leader = make_leader(self.path, link(self.helper), clock=Clock(), **files("leader"))
-        for party in (self.leader, self.helper):
-            require_consistent(party.storage, party.ledger)
+    def go_on(self, *parties: Leader | Helper) -> None:
+        for party in parties:
+            if self.clock.now < DEADLINE:  # then ids are erased
+                require_consistent(party.storage, party.ledger)
         self.armed = True
 
     def close(self) -> None:
@@ -161,6 +255,8 @@ class Pair:
         for _ in range(50):
             try:
                 return step()
+            except HelperUnavailable:
+                continue
             except Killed:
                 self.kills += 1
                 self.close()
@@ -172,26 +268,31 @@ def opened(plan: Plan, leader: list[SealedShare], helper: list[SealedShare]) -> 
     return Fetched.of(plan, leader, helper, COLLECTOR.seal).open(plan)
 
 
-def collection(pair: Pair) -> None:
+def collection(pair: Pair, work: Work) -> None:
     """A whole collection, each step until it succeeds; then everything is as it should be."""
-    pair.until_done(lambda: pair.leader.open_plan(signed(PLAN)))
-    pair.until_done(lambda: pair.helper.open_plan(signed(PLAN)))
-    for batch in BATCHES:
+    plan = work.plan
+    pair.until_done(lambda: pair.leader.open_plan(signed(plan)))
+    pair.until_done(lambda: pair.helper.open_plan(signed(plan)))
+    for batch in work.batches:
         pair.until_done(lambda batch=batch: pair.leader.submit(batch))
-    request = collect_request(PLAN, COLLECTOR.sign)
+    request = collect_request(plan, COLLECTOR.sign)
     leader = pair.until_done(lambda: pair.leader.collect(request))
     helper = pair.until_done(lambda: pair.helper.collect(request))
-    require_exact(PLAN, opened(PLAN, leader, helper), add_sums(A, B))
+    require_exact(plan, opened(plan, leader, helper), work.sums)
     pair.armed = False
     assert pair.leader.collect(request) == leader  # the same bytes, never fresh noise
     assert pair.helper.collect(request) == helper
-    verdicts = [pair.leader.submit(batch).verdicts for batch in BATCHES]
-    assert verdicts == [bytes(3), bytes(2), bytes([1, 1, 1]), bytes(3), bytes(1)]
+    for batch, (usual, *waiting) in zip(work.batches, work.verdicts, strict=True):
+        assert pair.leader.submit(batch).verdicts in (usual, *(waiting if pair.apart else ()))
+    taken, ids = sum(usual.count(TAKEN) for usual, *_ in work.verdicts), []
     for party in (pair.leader, pair.helper):
-        assert party.storage.one("SELECT count(*) FROM reports") == (9,)
+        assert party.status(plan.hash)[0].rejected == work.rejected
         assert [type(entry) for entry in party.ledger.entries()] == [Intended, Done]
-        assert party.storage.one("SELECT count(*) FROM sums") == (0,)
-        assert party.storage.one("SELECT count(*) FROM pending") == (0,)
+        for table in ("sums", "pending", "keys"):
+            assert party.storage.one(f"SELECT count(*) FROM {table}") == (0,)
+        ids.append([party.storage.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in REPORT_TABLES])
+    assert ids[0] == ids[1]
+    assert [len(rows) for rows in ids[0]] == [taken, sum(work.rejected)]
 
 
 class Countdown:
@@ -208,41 +309,112 @@ def spare() -> None:
     """Nobody dies."""
 
 
-@pytest.mark.parametrize("victim", ["leader", "helper", "link"])
-def test_a_kill_before_any_write_and_around_any_message_changes_nothing(tmp_path: Path, victim: str) -> None:
+def sweep(path: Path, victim: str, files: Path | None, scene: Callable[[Pair], None]) -> int:
+    """Play a scene over and over, with a victim that dies one write later each time, until it dies no more: how often."""
     at = 0
     while True:
         at += 1
-        folder = tmp_path / str(at)
-        folder.mkdir()
-        pair = Pair(folder, {"leader": spare, "helper": spare, "link": spare, victim: Countdown(at)})
+        folder = path / str(at)
+        if files is None:
+            folder.mkdir()
+        else:
+            shutil.copytree(files, folder)
+        strikes = {"leader": spare, "helper": spare, "link": spare, victim.partition(" ")[0]: Countdown(at)}
+        pair = Pair(folder, strikes, apart=victim == "helper alone")
         try:
-            collection(pair)
+            scene(pair)
         finally:
             pair.close()
         shutil.rmtree(folder)
         if not pair.kills:
-            break
-    assert at > {"leader": 60, "helper": 40, "link": 10}[victim]
+            return at - 1
 
 
-@pytest.mark.parametrize("number", range(8))
-def test_many_kills_in_one_collection_change_nothing(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_a_kill_before_any_write_and_around_any_message_changes_nothing(
+    tmp_path: Path, victim: str, work: Work
+) -> None:
+    kills = sweep(tmp_path, victim, work.files, lambda pair: collection(pair, work))
+    assert kills >= {"leader": 60, "helper": 45, "helper alone": 45, "link": 10}[victim]
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
+@pytest.mark.parametrize("number", range(5))
+def test_many_kills_in_one_collection_change_nothing(tmp_path: Path, number: int, apart: bool, work: Work) -> None:
     rng = np.random.default_rng(number)
 
     def strike() -> None:
         if rng.random() < 0.05:
             raise Killed
 
-    pair = Pair(tmp_path, {"leader": strike, "helper": strike, "link": strike})
+    shutil.copytree(work.files, tmp_path, dirs_exist_ok=True)
+    pair = Pair(tmp_path, {"leader": strike, "helper": strike, "link": strike}, apart=apart)
     try:
-        collection(pair)
+        collection(pair, work)
     finally:
         pair.close()
     assert pair.kills
 
 
-def test_a_failed_transaction_leaves_a_party_that_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_a_kill_while_the_key_is_agreed_leaves_one_key_at_both(tmp_path: Path, victim: str) -> None:
+    def agreement(pair: Pair) -> None:
+        asked = make_plan(validity="prio3")
+        plan = pair.until_done(lambda: prepared(asked, pair.leader.prepare_key))
+        another = replace(plan, wire=replace(plan.wire, verify_key_hash=bytes(32)))
+        pair.until_done(lambda: pair.helper.open_plan(signed(plan)))
+        pair.until_done(lambda: pair.leader.open_plan(signed(plan)))
+        pair.armed = False
+        assert prepared(asked, pair.leader.prepare_key).hash == plan.hash  # a repeat gives the same key
+        assert one_key(pair.leader) == one_key(pair.helper)
+        for party in (pair.leader, pair.helper):
+            with pytest.raises(VerificationKeyMissing):
+                party.open_plan(signed(another))
+        batch = Site(plan).batch([0, 0, 0], lying=[1]).to_bytes()
+        assert pair.leader.submit(batch).verdicts == TAKEN + REJECTED + TAKEN
+
+    kills = sweep(tmp_path, victim, None, agreement)
+    assert kills >= {"leader": 6, "helper": 6, "helper alone": 6, "link": 2}[victim]
+
+
+def one_key(party: Leader | Helper) -> bytes:
+    ((key,),) = party.storage.rows("SELECT key FROM keys")
+    return bytes(key)
+
+
+@pytest.mark.parametrize("victim", ["leader", "helper"])
+def test_a_kill_while_ids_are_erased_changes_no_answer(
+    tmp_path: Path, victim: str, work: Work, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The deadline has passed, and the next plan is announced."""
+    done = tmp_path_factory.mktemp("done")
+    shutil.copytree(work.files, done, dirs_exist_ok=True)
+    pair = Pair(done, dict.fromkeys(("leader", "helper", "link"), spare))
+    collection(pair, work)
+    request = collect_request(work.plan, COLLECTOR.sign)
+    parties = ("leader", "helper")
+    sent = [getattr(pair, role).collect(request) for role in parties]
+    pair.close()
+    later = make_plan(view("u", 1), number=1, first=10)
+    assert later.wire is not None
+    later = replace(later, wire=replace(later.wire, deadline_us=2 * DEADLINE))
+
+    def erasing(pair: Pair) -> None:
+        pair.clock.now = DEADLINE + 1
+        for role in parties:
+            pair.until_done(lambda role=role: getattr(pair, role).open_plan(signed(later)))
+        pair.armed = False
+        for role, shares in zip(parties, sent, strict=True):
+            party = getattr(pair, role)
+            assert party.collect(request) == shares
+            assert party.status(work.plan.hash)[0].rejected == work.rejected
+            for table in (*REPORT_TABLES, "sites"):
+                assert not party.storage.rows(f"SELECT 1 FROM {table}")
+
+    assert sweep(tmp_path, victim, done, erasing) >= 6
+
+
+def test_a_failed_transaction_leaves_a_party_that_goes_on(tmp_path: Path, work: Work) -> None:
     """An error that is no crash (a full disk) is undone as well, in the same process."""
 
     class Failing(Storage):
@@ -253,19 +425,21 @@ def test_a_failed_transaction_leaves_a_party_that_goes_on(tmp_path: Path) -> Non
                 raise sqlite3.OperationalError("database or disk is full")
             super().set_sums(*args)
 
+    shutil.copytree(work.files, tmp_path, dirs_exist_ok=True)
     helper = make_helper(tmp_path, storage=Failing)
     leader = make_leader(tmp_path, LocalLink(helper))
     try:
         for party in (leader, helper):
-            party.open_plan(signed(PLAN))
+            party.open_plan(signed(work.plan))
         helper.storage.fail = True
-        assert leader.submit(BATCHES[0]).pending
+        assert leader.submit(work.batches[0]).pending
         assert helper.storage.one("SELECT count(*) FROM reports") == (0,)
         helper.storage.fail = False
-        for batch in BATCHES:
+        for batch in work.batches:
             leader.submit(batch)
-        request = collect_request(PLAN, COLLECTOR.sign)
-        require_exact(PLAN, opened(PLAN, leader.collect(request), helper.collect(request)), add_sums(A, B))
+        request = collect_request(work.plan, COLLECTOR.sign)
+        shares = leader.collect(request), helper.collect(request)
+        require_exact(work.plan, opened(work.plan, *shares), work.sums)
     finally:
         leader.close()
         helper.close()

@@ -51,6 +51,7 @@ from tests.aggregator.world import (
     add_sums,
     make_helper,
     make_plan,
+    prepared,
     require_exact,
     roster,
     running,
@@ -440,6 +441,22 @@ def test_noise_off_is_refused_unless_this_aggregators_own_setting_allows_it(tmp_
     with running(tmp_path, **{f"{strict}_settings": settings}) as world:
         error = refused(lambda: world.client.open_plan(signed(make_plan())))
         assert (error.role, error.reason) == (strict, "NOISE_REFUSED")
+
+
+@pytest.mark.parametrize("strict", ["leader", "helper"])
+def test_a_plan_without_proofs_is_refused_where_this_aggregators_own_setting_demands_them(
+    tmp_path: Path, strict: str
+) -> None:
+    keys = {"leader": HELPER.public, "helper": LEADER.public}
+    settings = {
+        f"{role}_settings": replace(SETTINGS, peer=peer, require_proofs=role == strict) for role, peer in keys.items()
+    }
+    with running(tmp_path, **settings) as world:
+        error = refused(lambda: world.client.open_plan(signed(make_plan())))
+        assert (error.role, error.reason) == (strict, "PROOFS_REQUIRED")
+        assert "validity prio3" in error.text
+        proven = prepared(make_plan(validity="prio3", number=1), world.client.prepare_key)
+        assert world.client.open_plan(signed(proven)) == proven.hash
 
 
 def test_a_pane_is_collected_once_across_plans(world: World) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from aggregator.errors import StorageUnusable
+from aggregator.retention import forget
 from aggregator.sealed_share import SealedShare
 from aggregator.storage import Pending, Storage
 from crypto.errors import FieldElementOutOfRange
@@ -16,7 +17,7 @@ from crypto.errors import FieldElementOutOfRange
 @pytest.fixture
 def storage(tmp_path: Path) -> Iterator[Storage]:
     made = Storage(tmp_path / "leader.db", "leader")
-    made.add_plan(b"h" * 32, b"signed", 7)
+    made.add_plan(b"h" * 32, b"i" * 16, b"signed", 7)
     yield made
     made.close()
 
@@ -29,9 +30,10 @@ def u32(*numbers: int) -> np.ndarray:
     return np.array(numbers, np.uint32)
 
 
-def test_the_file_is_written_ahead_and_synced_in_full(storage: Storage) -> None:
+def test_the_file_is_written_ahead_synced_in_full_and_overwritten_where_rows_are_deleted(storage: Storage) -> None:
     assert storage.one("PRAGMA journal_mode") == ("wal",)
     assert storage.one("PRAGMA synchronous") == (2,)
+    assert storage.one("PRAGMA secure_delete") == (1,)
     assert storage.one("PRAGMA integrity_check") == ("ok",)
 
 
@@ -85,7 +87,8 @@ def test_an_id_a_job_and_a_noised_share_are_stored_once(storage: Storage) -> Non
 
 
 def test_many_ids_are_looked_up_in_parts(storage: Storage) -> None:
-    storage.add_reports(1, np.zeros(2_500, np.uint32), ids(*range(0, 5_000, 2)))
+    with storage.transaction():
+        storage.add_reports(1, np.zeros(2_500, np.uint32), ids(*range(0, 5_000, 2)))
     known = storage.known(1, ids(*range(5_000)))
     assert known.tolist() == [number % 2 == 0 for number in range(5_000)]
     assert not storage.known(2, ids(*range(10))).any()
@@ -118,14 +121,14 @@ def test_storing_a_noised_share_forgets_the_sums_and_only_then_it_is_witnessed(s
 
 
 def test_ids_are_kept_until_the_deadline_of_a_plan_with_noise(storage: Storage) -> None:
-    storage.add_plan(b"o" * 32, b"signed", 7)
+    storage.add_plan(b"o" * 32, b"j" * 16, b"signed", 7)
     for plan in (1, 2):
         storage.add_reports(plan, u32(0), ids(1))
         storage.set_site_counts(plan, "a", u32(0), np.array([1]))
     storage.add_noised(1, [])
-    storage.forget_reports(7)
+    forget(storage, 7, 0)
     assert storage.known(1, ids(1)).all()
-    storage.forget_reports(8)
+    forget(storage, 8, 0)
     assert not storage.known(1, ids(1)).any()
     assert storage.known(2, ids(1)).all()  # no noise yet
     assert storage.site_counts(2, "a", u32(0, 2), 3).tolist() == [1, 0, 0]
@@ -144,6 +147,9 @@ def test_a_file_of_another_role_program_or_version_is_refused(storage: Storage, 
         Storage(tmp_path / "noise.db", "leader")
     with pytest.raises(StorageUnusable):
         Storage(tmp_path / "missing" / "leader.db", "leader")
-    storage.run("PRAGMA user_version=99")
-    with pytest.raises(StorageUnusable, match="another version"):
-        Storage(tmp_path / "leader.db", "leader")
+    for version in (Storage.version - 1, Storage.version + 1):
+        storage.run(f"PRAGMA user_version={version}")
+        before = (tmp_path / "leader.db-wal").read_bytes()
+        with pytest.raises(StorageUnusable, match="another version of Covey"):
+            Storage(tmp_path / "leader.db", "leader")
+        assert (tmp_path / "leader.db-wal").read_bytes() == before

@@ -39,6 +39,7 @@ from tests.aggregator.world import (
     KEYS,
     NOW,
     SETTINGS,
+    Clock,
     LocalLink,
     Site,
     add_sums,
@@ -60,10 +61,10 @@ class Two:
     """Leader and helper in this process, on files that survive them."""
 
     def __init__(self, path: Path, settings: Any = SETTINGS) -> None:
-        self.path, self.settings = path, settings
-        self.helper = make_helper(path, settings)
+        self.path, self.settings, self.clock = path, settings, Clock()
+        self.helper = make_helper(path, settings, self.clock)
         self.link = LocalLink(self.helper)
-        self.leader = make_leader(path, self.link, settings)
+        self.leader = make_leader(path, self.link, settings, self.clock)
 
     def plan(self, **terms: Any) -> Plan:
         """A plan with proofs, prepared and open at both."""
@@ -81,9 +82,9 @@ class Two:
 
     def restart(self) -> None:
         self.close()
-        self.helper = make_helper(self.path, self.settings)
+        self.helper = make_helper(self.path, self.settings, self.clock)
         self.link.helper = self.helper
-        self.leader = make_leader(self.path, self.link, self.settings)
+        self.leader = make_leader(self.path, self.link, self.settings, self.clock)
 
     def close(self) -> None:
         self.leader.close()
@@ -93,6 +94,14 @@ class Two:
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[Two]:
     made = Two(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Iterator[Two]:
+    """With room for a report for each byte of one."""
+    made = Two(tmp_path, replace(SETTINGS, roster=roster(2_000)))
     yield made
     made.close()
 
@@ -212,6 +221,35 @@ def test_shares_that_are_no_field_elements_and_public_shares_that_differ_cost_th
     require_exact(plan, two.collect(plan), site.sums)
 
 
+@pytest.mark.parametrize("role", ["leader", "helper"])
+def test_every_byte_of_a_report_counts_for_that_report_alone(
+    crowded: Two, monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
+    """A site that seals one half of each report with another byte changed, and two reports as they should be."""
+    plan = crowded.plan()
+    site = Site(plan)
+    prio3 = prio3_of(plan.views[0].layout)
+    public, size = prio3.public_share_size, prio3.leader_share_size if role == "leader" else prio3.helper_share_size
+    bad = public + size
+    contents = federation.batch._contents
+
+    def changed(*arguments: Any) -> Any:
+        hashes, halves = contents(*arguments)
+        mine = np.frombuffer(halves[role == "helper"], np.uint8).copy()
+        publics, shares = (part.reshape(bad + 2, -1) for part in np.split(mine, [(bad + 2) * public]))
+        at = np.arange(bad)
+        publics[at[:public], at[:public]] ^= 1 << (at[:public] % 8).astype(np.uint8)
+        shares[at[public:], at[:size]] ^= 1 << (at[:size] % 8).astype(np.uint8)
+        return hashes, (mine.tobytes(), halves[1]) if role == "leader" else (halves[0], mine.tobytes())
+
+    with monkeypatch.context() as patched:
+        patched.setattr("federation.batch._contents", changed)
+        batch = site.batch([0] * (bad + 2), counted=[False] * bad + [True] * 2)
+    assert crowded.submit(batch) == REJECTED * bad + TAKEN * 2
+    require_exact(plan, crowded.collect(plan), site.sums)
+    assert [party.status(plan.hash)[0].rejected for party in (crowded.leader, crowded.helper)] == [(bad,), (bad,)]
+
+
 # the other aggregator does not follow the protocol
 
 
@@ -277,24 +315,25 @@ def test_verifier_shares_of_another_size_are_refused_whole(
     assert not any(two.helper.storage.sums(1, np.arange(2, dtype=np.uint32), 9).flat)
 
 
-def test_every_byte_of_a_verifier_share_counts_for_its_own_report(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_byte_of_a_verifier_share_counts_for_its_own_report(
+    crowded: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A leader whose verifier shares were damaged rejects what it damaged, at both, and the sums stay exact."""
-    plan = two.plan()
+    plan = crowded.plan()
     site = Site(plan)
     size = prio3_of(plan.views[0].layout).verifier_share_size
-    places = list(np.random.default_rng(3).choice(size, 24, replace=False))
     offer = aggregator.intake.offer
 
     def damaged(*arguments: Any) -> bytes:
         rows = bytearray(offer(*arguments))
-        for report, at in enumerate(places):
-            rows[report * size + int(at)] ^= 1
+        for at in range(size):
+            rows[at * size + at] ^= 1 << at % 8
         return bytes(rows)
 
     monkeypatch.setattr("aggregator.intake.offer", damaged)
-    batch = site.batch([0] * 26, counted=[False] * 24 + [True] * 2)
-    assert two.submit(batch) == REJECTED * 24 + TAKEN * 2
-    require_exact(plan, two.collect(plan), site.sums)
+    batch = site.batch([0] * (size + 2), counted=[False] * size + [True] * 2)
+    assert crowded.submit(batch) == REJECTED * size + TAKEN * 2
+    require_exact(plan, crowded.collect(plan), site.sums)
 
 
 # the verification key

@@ -21,6 +21,7 @@ from aggregator.party import Settings
 from aggregator.refusals import refusal_of
 from aggregator.services import Service, serve
 from aggregator.storage import Storage
+from crypto.ntt_field import FIELD64
 from crypto.sharing import SparseRows
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
@@ -107,6 +108,7 @@ class Site:
         counted: bool | Sequence[bool] = True,
         ids: np.ndarray | None = None,
         lying: Collection[int] = (),
+        malformed: Collection[int] = (),
     ) -> SealedBatch:
         """One batch.
 
@@ -114,6 +116,7 @@ class Site:
             counted: which reports will be in the sums.
             ids: reports under these (uint8[R, 16]).
             lying: with proofs, the reports whose first entry is 2^40 when it is proven; they are in no sum.
+            malformed: with proofs, the reports that send the leader no field element; they are in no sum.
         """
         index = int(np.searchsorted(self.plan.offsets, collections[0], side="right")) - 1
         length = self.plan.views[index].layout.length
@@ -123,7 +126,7 @@ class Site:
         if self.plan.validity == "prio3":
             dense = np.array([self._honest() for _ in collections])
         which = [counted] * len(collections) if isinstance(counted, bool) else list(counted)
-        which = [one and at not in lying for at, one in enumerate(which)]
+        which = [one and at not in (*lying, *malformed) for at, one in enumerate(which)]
         for collection, row, in_sums in zip(collections, dense, which, strict=True):
             if in_sums:
                 self.sums[collection] = self.sums.get(collection, 0) + row
@@ -138,6 +141,7 @@ class Site:
             measurements = encode(self.plan.views[index].layout, slots)
             measurements[list(lying), 0] = 2**40
             halves = prove(self.plan, index, reports.collection, measurements, ids, self.rng.bytes)
+            halves[0].input_shares.meas_share[list(malformed), 0] = FIELD64.modulus
         leader, helper = halves
         return seal_batch(self.plan, self.name, self.rng.bytes(16), leader, helper, KEYS[self.name].sign)
 

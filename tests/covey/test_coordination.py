@@ -57,10 +57,15 @@ class TestThePlanThatIsKept:
 
     def test_a_new_plan_waits_for_it(self, covey: Covey, flights: Path) -> None:
         with Unfinished(flights).at_work():
-            Unfinished(flights).begin(job(flights), "s:3")
-        code, _, err = covey("start", "coordinator", flights / "views.py", *DAYS, "--project", flights)
+            kept = Unfinished(flights).begin(job(flights), "s:3")
+        words = ("start", "coordinator", flights / "views.py", *DAYS, "--project", flights)
+        code, _, err = covey(*words)
         assert code == 2
         assert "covey start coordinator --resume --project" in err
+        assert "no site has seen it, so nothing is lost" in err
+        kept.announced.write_text("{}")
+        code, _, err = covey(*words)
+        assert code == 2
         assert "its panes may stay closed for good" in err
 
     def test_what_came_to_its_end_alone_is_told_by_resume(self, covey: Covey, flights: Path) -> None:
@@ -72,9 +77,9 @@ class TestThePlanThatIsKept:
         assert code == 0
         assert " ".join(out.replace("│", " ").split()).endswith("visits 2 1 " + "└" + out.split("└")[1].strip())
         for text in (
-            "OK: 1 site(s)",
+            "OK: 1 site(s)\n",
             "visits: 3 report(s) rejected",
-            "NOISE_OFF: 1 site(s)",
+            "NOISE_OFF: 1 site(s). It asks for exact sums.",
             "refused: ROSTER",
             "no budget left for 1970-01-01 … 1970-01-02",
         ):

@@ -33,6 +33,21 @@ def covey(*words: str) -> list[str]:
     return [sys.executable, "-m", "covey", *words]
 
 
+def start_services(project: Path, processes: Processes) -> dict[str, int]:
+    """SuperLink, helper and leader, listening; their ports, and one that is free for the server."""
+    ports = {name: free_port() for name in ("superlink", "leader", "helper", "server")}
+    at = ["--project", str(project)]
+    superlink = [script("flower-superlink"), "--insecure", "--disable-runtime-dependency-installation"]
+    environment = {**flower_environment(), "FLWR_HOME": str(project / "superlink")}
+    processes.start("superlink", [*superlink, "--port", str(ports["superlink"])], environment)
+    processes.start("helper", covey("start", "helper", *at, "--port", str(ports["helper"])))
+    peer = ["--helper", f"127.0.0.1:{ports['helper']}"]
+    processes.start("leader", covey("start", "leader", *at, "--port", str(ports["leader"]), *peer))
+    for name in ("superlink", "helper", "leader"):
+        processes.wait_for_port(name, ports[name], 60)
+    return ports
+
+
 def test_two_real_sites_two_aggregators_a_superlink_and_a_server(project: Path) -> None:
     subprocess.run(covey("init", str(project), "--budget", "1"), check=True, capture_output=True)
     policy = project / "policy.toml"
@@ -41,19 +56,10 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(project: Path) 
     for site, name in (("1", "x"), ("2", "y")):
         own = table.filter([value == name for value in table["site"].to_pylist()])
         pq.write_table(own, project / f"events-{site}.parquet")
-    ports = {name: free_port() for name in ("superlink", "leader", "helper", "server")}
-    link = f"127.0.0.1:{ports['superlink']}"
     at = ["--project", str(project)]
     with Processes(project / "logs") as processes:
-        superlink = [script("flower-superlink"), "--insecure", "--disable-runtime-dependency-installation"]
-
-        environment = {**flower_environment(), "FLWR_HOME": str(project / "superlink")}
-        processes.start("superlink", [*superlink, "--port", str(ports["superlink"])], environment)
-        processes.start("helper", covey("start", "helper", *at, "--port", str(ports["helper"])))
-        peer = ["--helper", f"127.0.0.1:{ports['helper']}"]
-        processes.start("leader", covey("start", "leader", *at, "--port", str(ports["leader"]), *peer))
-        for name in ("superlink", "helper", "leader"):
-            processes.wait_for_port(name, ports[name], 60)
+        ports = start_services(project, processes)
+        link, peer = f"127.0.0.1:{ports['superlink']}", ["--helper", f"127.0.0.1:{ports['helper']}"]
         for site in ("1", "2"):
             events = [
                 "--events",
@@ -104,6 +110,27 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(project: Path) 
         plan_hash = hashlib.sha256(base64.b64decode(kept)).hexdigest()
         assert set(store.releases("visits")["plan_hash"].to_pylist()) == {plan_hash}
     looks_at_what_was_signed_and_spent(at)
+
+
+def test_aggregators_that_demand_proofs_refuse_a_plan_without_them_and_the_coordinator_tells_the_mend(
+    project: Path,
+) -> None:
+    subprocess.run(covey("init", str(project), "--budget", "1"), check=True, capture_output=True)
+    toml, unfinished = project / "covey.toml", project / "roles" / "coordinator" / "unfinished"
+    toml.write_text(toml.read_text().replace('validity = "any"', 'validity = "prio3"'))
+    with Processes(project / "logs") as processes:
+        ports = start_services(project, processes)
+        collect = covey(
+            "start", "coordinator", str(project / "views.py"), "--project", str(project),
+            *(word for name in ("superlink", "leader", "helper") for word in (f"--{name}", f"127.0.0.1:{ports[name]}")),
+            "--from", "2020-05-01", "--to", "2020-05-02",
+        )  # fmt: skip
+        refused = subprocess.run(collect, capture_output=True, text=True, timeout=100)
+        assert refused.returncode == 1
+        said = " ".join(refused.stderr.split())
+        for text in ("(PROOFS_REQUIRED)", "collect with --validity prio3", f"or move {unfinished} away"):
+            assert text in said, said
+        assert "Traceback" not in said
 
 
 def looks_at_what_was_signed_and_spent(at: list[str]) -> None:

@@ -188,7 +188,13 @@ class TestProjectFile:
             ("budget = 0.1", "budget = 0.1234567", "millionths"),
             ("[privacy.quota]", "[privacy.quota]\nv = -1", "privacy.quota, v: rho must be above 0"),
             ("[privacy.quota]", "quota = 3\n[other]", "write quotas as a section"),
-            ("[privacy.quota]", "[privacy.quotas]", "unknown entry 'quotas'; known are budget, allow_noise_off, quota"),
+            (
+                "[privacy.quota]",
+                "[privacy.quotas]",
+                "unknown entry 'quotas'; known are budget, allow_noise_off, validity, quota",
+            ),
+            ('validity = "any"', 'validity = "none"', 'privacy: validity is "any" or "prio3", not \'none\''),
+            ('validity = "any"', "validity = true", "not 'True'"),
         ],
     )
     def test_a_mistake_is_named(self, covey: Covey, tmp_path: Path, old: str, new: str, says: str) -> None:
@@ -209,6 +215,17 @@ class TestProjectFile:
         assert project.budget == Budget(300_000, {"dest_delay": 50_000, "small": 1})
         path.write_text(project.to_toml())
         assert Project.load(tmp_path).budget == project.budget
+
+    def test_an_aggregator_demands_proofs_if_its_file_says_so(self, covey: Covey, tmp_path: Path) -> None:
+        covey("init", tmp_path)
+        path = tmp_path / "covey.toml"
+        text = path.read_text()
+        assert Project.load(tmp_path).validity == "any"
+        path.write_text(text.replace('validity = "any"', 'validity = "prio3"'))
+        assert Project.load(tmp_path).validity == "prio3"
+        assert Project.load(tmp_path).to_toml() == path.read_text()
+        path.write_text("".join(line for line in text.splitlines(True) if not line.startswith("validity")))
+        assert Project.load(tmp_path).validity == "any"
 
     def test_sections_of_others_are_left_alone_and_a_missing_file_is_named(self, covey: Covey, tmp_path: Path) -> None:
         with pytest.raises(ProjectMissing, match="covey init"):

@@ -18,7 +18,7 @@ from edge_client.site_config import load_config
 from federation.plan import Plan, PlannedView
 from federation.refusal_codes import RefusalCode
 from tests.aggregator.world import make_plan
-from tests.edge_client.making import POLICY, VIEW, answered, events, plan_with, settings_in, sign
+from tests.edge_client.making import POLICY, VIEW, answered, events, plan_with, proven, settings_in, sign
 from tests.federation.wire import DAY, LEADER
 
 Covey = Callable[..., tuple[int, str, str]]
@@ -66,6 +66,16 @@ def test_a_refusal_is_its_code_and_sentence_and_exit_code_4(covey: Covey, tmp_pa
     assert (code, told["answer"], told["plan"], told["views"]) == (4, "PLAN_UNSIGNED", None, [])
     code, out, _ = covey("policy", "check", write(tmp_path, plan_with()), "--policy", policy)
     assert (code, out.splitlines()[0]) == (4, "PLAN_EXPIRED")
+
+
+def test_a_site_that_demands_proofs_refuses_a_plan_without_them(covey: Covey, tmp_path: Path, policy: Path) -> None:
+    policy.write_text(policy.read_text().replace('validity = "any"', 'validity = "prio3"'))
+    plan = plan_with(deadline_us=FAR)
+    code, out, _ = covey("policy", "check", write(tmp_path, plan), "--policy", policy)
+    assert (code, out.splitlines()[:2]) == (4, ["PROOFS_REQUIRED", RefusalCode.PROOFS_REQUIRED.sentence])
+    assert "noise full, validity none" in out
+    code, out, _ = covey("policy", "check", write(tmp_path, proven(plan)), "--policy", policy, "--json")
+    assert (code, json.loads(out)["answer"], json.loads(out)["validity"]) == (0, "ACCEPT", "prio3")
 
 
 def files(folder: Path) -> dict[str, tuple[int, bytes]]:

@@ -93,6 +93,11 @@ class TestShow:
         assert shown["content_hash"] == item.content_hash.hex()
         assert "slots" not in out
 
+    def test_proofs_are_told(self, covey: Covey, run_arguments: list[str], project: Path) -> None:
+        assert covey(*run_arguments, "--validity", "prio3")[0] == 0
+        _, out, _ = covey("release", "show", first_visit(covey, project / "store"), "--store", project / "store")
+        assert "prio3: every report in it has proven to both aggregators" in out
+
     def test_noise_off_is_told(self, covey: Covey, run_arguments: list[str], project: Path) -> None:
         covey(*run_arguments, "--noise", "off", "--budget", "1")
         _, out, _ = covey("release", "show", first_visit(covey, project / "store"), "--store", project / "store")

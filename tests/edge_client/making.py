@@ -54,6 +54,12 @@ def plan_with(noise: Any = "full", participation: Any = "active", **terms: Any) 
     return replace(plan, wire=replace(plan.wire, **terms)) if terms else plan
 
 
+def proven(plan: Plan) -> Plan:
+    """The same plan, asking for proofs; its key is nobody's."""
+    assert plan.wire is not None
+    return replace(plan, validity="prio3", wire=replace(plan.wire, verify_key_hash=bytes(range(32))))
+
+
 def hours(number: int, *starts: int, participation: Any = "active", view: FeatureView = HOURLY) -> Plan:
     """A plan of an hourly view for these hours since the epoch."""
     plan = make_plan(view, noise="full", number=number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from edge_client import site
 from edge_client.events import Events, make_events
 from edge_client.ledger import Basis, SiteLedger
 from edge_client.policy import Refuse
-from edge_client.site import SiteSettings
+from edge_client.site import SiteSettings, respond
 from featurestore.definitions import Bounds
 from featurestore.entities import Entity
 from federation.ledger_snapshot import read_ledger
@@ -25,6 +25,7 @@ from federation.protocol import shard
 from federation.refusal_codes import RefusalCode
 from tests.aggregator.world import NOW, make_plan
 
+from . import making
 from .making import HOUR, HOURLY, VIEW, answered, ask, events, hours, ids_of, settings_in
 
 KEYS = [f"k{i}" for i in range(6)]
@@ -52,7 +53,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
             reports.append((int(starts[collection - plan.offsets[of.view]]), tuple(vector.tolist())))
         return shard(plan, of, *rest, **more)
 
-    monkeypatch.setattr(site, "protect", watch)
+    monkeypatch.setattr(making, "respond", partial(respond, protect=watch))
     return reports
 
 
@@ -306,7 +307,7 @@ def test_a_lost_batch_and_a_retry_with_late_events_use_no_more_cells_than_a_clie
                 reports.setdefault(report_ids[row].tobytes(), int(of.slots.indptr[row + 1] - of.slots.indptr[row]))
         return shard(plan, of, *rest, report_ids=report_ids, **more)
 
-    monkeypatch.setattr(site, "protect", take)
+    monkeypatch.setattr(making, "respond", partial(respond, protect=take))
     one = replace(settings, clients=1)
     plan = hours(0, 0, 1, participation=participation)
     answered(plan, events(("p", 0.5 / 24, "x"), ("p", 1.5 / 24, "x")), one)

@@ -21,7 +21,21 @@ from federation.signed_plan import DOMAIN
 from tests.aggregator.world import DEADLINE, NOW, make_plan
 from tests.federation.wire import COORDINATOR, DAY, HELPER, LEADER, OTHER_SITE
 
-from .making import HOUR, HOURLY, POLICY, VIEW, answered, ask, events, hours, ids_of, plan_with, settings_in, sign
+from .making import (
+    HOUR,
+    HOURLY,
+    POLICY,
+    VIEW,
+    answered,
+    ask,
+    events,
+    hours,
+    ids_of,
+    plan_with,
+    proven,
+    settings_in,
+    sign,
+)
 
 EMPTY = LedgerState()
 
@@ -75,6 +89,9 @@ CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "a pane to come": (sign(make_plan(VIEW, noise="full", first=99)), {}, "CLOCK_SKEW"),
     "exact sums": (sign(plan_with("none")), {}, "NOISE_OFF"),
     "exact sums in a lab": (sign(plan_with("none")), {"allow_noise_off": True, "min_k": 90}, "ACCEPT"),
+    "no proofs": (sign(OPEN), {"validity": "prio3"}, "PROOFS_REQUIRED"),
+    "proofs": (sign(proven(OPEN)), {"validity": "prio3"}, "ACCEPT"),
+    "proofs that nobody demands": (sign(proven(OPEN)), {}, "ACCEPT"),
     "only all": (sign(OPEN), {"participation": "all"}, "PARTICIPATION_NOT_ALLOWED"),
     "only active": (sign(ALL), {"participation": "active"}, "PARTICIPATION_NOT_ALLOWED"),
     "activity": (sign(OPEN), {"allow_activity_visible": False}, "ACTIVITY_VISIBLE"),
@@ -125,7 +142,7 @@ def test_the_reasons_come_in_the_order_that_the_module_says() -> None:
     plan = make_plan(dear, noise="none", first=99)
     assert plan.wire is not None
     plan = replace(plan, wire=replace(plan.wire, deadline_us=NOW, helper=OTHER_SITE.public))
-    policy = replace(POLICY, allow_activity_visible=False, participation="all", views=("w",), min_k=5)
+    policy = replace(POLICY, allow_activity_visible=False, participation="all", validity="prio3", views=("w",), min_k=5)
     order = []
 
     def answer() -> str:
@@ -142,6 +159,8 @@ def test_the_reasons_come_in_the_order_that_the_module_says() -> None:
     plan = replace(plan, views=(replace(plan.views[0], pane_starts=np.array([0, DAY])),))
     assert answer() == "NOISE_OFF"
     plan = replace(plan, noise="full")
+    assert answer() == "PROOFS_REQUIRED"
+    policy = replace(policy, validity="any")
     assert answer() == "PARTICIPATION_NOT_ALLOWED"
     policy = replace(policy, participation="any")
     assert answer() == "ACTIVITY_VISIBLE"

@@ -34,8 +34,9 @@ def read(path: Path, text: str) -> Policy:
     k=st.integers(1, 10**9),
     flags=st.tuples(st.booleans(), st.booleans()),
     participation=st.sampled_from(["any", "all", "active"]),
+    validity=st.sampled_from(["any", "prio3"]),
 )
-def test_what_is_written_is_read(tmp_path: Path, views, rho, k, flags, participation) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_written_is_read(tmp_path: Path, views, rho, k, flags, participation, validity) -> None:  # type: ignore[no-untyped-def]
     policy = Policy(
         **PINS,
         views=tuple(views),
@@ -44,6 +45,7 @@ def test_what_is_written_is_read(tmp_path: Path, views, rho, k, flags, participa
         allow_noise_off=flags[0],
         allow_activity_visible=flags[1],
         participation=participation,
+        validity=validity,
     )
     assert read(tmp_path, policy_to_toml(policy)) == policy
 
@@ -102,6 +104,7 @@ ODD: dict[str, tuple[Callable[[str], str], str]] = {
     "no list": (lambda t: t.replace('["*"]', '"*"'), "'views' must be a list of texts"),
     "an empty list": (lambda t: t.replace('["*"]', "[]"), "'views' must be a list of texts"),
     "another kind": (lambda t: t.replace('participation = "any"', 'participation = "some"'), "one of 'any', 'all'"),
+    "another proof": (lambda t: t.replace('validity = "any"', 'validity = "none"'), "one of 'any', 'prio3'"),
     "no truth": (lambda t: t.replace("noise_off = false", 'noise_off = "no"'), "'allow_noise_off' must be true or"),
 }
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import federation.batch
+from crypto.errors import SignatureInvalid
 from crypto.prio3_messages import PublicShares
 from featurestore.layout import layout_of
 from federation.batch import (
@@ -18,11 +23,18 @@ from federation.batch import (
     open_half,
     seal_batch,
 )
-from federation.errors import BatchMalformed, ReportRefused
+from federation.errors import (
+    BatchMalformed,
+    BatchOfAnotherPlan,
+    DigestMismatch,
+    ReportRefused,
+    UnknownSite,
+)
 from federation.plan import Plan
 from federation.protocol import shard, shard_proven, verify
 from federation.reports import ProvenHalf, Reports
-from federation.validity import VerificationKey
+from federation.validity import VerificationKey, public_hashes
+from federation.view_circuit import prio3_of
 from tests.federation.test_validity import sparse
 from tests.federation.wire import HELPER, LEADER, PLAN, ROSTER, SITE, TERMS, view
 
@@ -76,6 +88,66 @@ def test_hashes_of_public_shares_go_with_proofs_and_with_nothing_else() -> None:
     for wrong in (np.zeros((2, 32), np.uint8), np.zeros((3, 31), np.uint8)):
         with pytest.raises(BatchMalformed, match="hashes"):
             replace(header, public_hashes=wrong)
+
+
+def test_every_byte_of_a_sealed_batch_is_refused_by_name() -> None:
+    good, rng = seal_batch(PROVEN, "a", bytes(16), *halves(), SITE.sign).to_bytes(), np.random.default_rng(1)
+    for place, bit in enumerate(rng.integers(0, 8, len(good)).tolist()):
+        wrong = good[:place] + bytes([good[place] ^ 1 << bit]) + good[place + 1 :]
+        with pytest.raises((BatchMalformed, DigestMismatch, BatchOfAnotherPlan, UnknownSite, SignatureInvalid)):
+            open_half("leader", PROVEN, LEADER.seal, ROSTER, SealedBatch.from_bytes(wrong).half("leader"))
+
+
+def sealed_with(hashes: Any, leader: bytes, helper: bytes) -> SealedBatch:
+    """What a site sends that seals and announces whatever it likes."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(federation.batch, "_contents", lambda *_: (hashes, (leader, helper)))
+        return seal_batch(PROVEN, "a", bytes(16), *halves(), SITE.sign)
+
+
+@pytest.mark.parametrize("role", [0, 1], ids=["leader", "helper"])
+@pytest.mark.parametrize("size", [-32, -8, -1, 1, 8, 32])
+def test_content_of_another_size_is_refused_by_name(role: int, size: int) -> None:
+    hashes, contents = federation.batch._contents(PROVEN, *halves())
+    parts = list(contents)
+    parts[role] = parts[role][:size] if size < 0 else parts[role] + bytes(size)
+    batch = sealed_with(hashes, *parts)
+    open_it = (
+        lambda: open_half("leader", PROVEN, LEADER.seal, ROSTER, batch.half("leader")),
+        lambda: open_half("helper", PROVEN, HELPER.seal, ROSTER, batch.half("helper")),
+    )[role]
+    with pytest.raises(BatchMalformed, match="bytes, need"):
+        open_it()
+
+
+def test_content_for_the_other_aggregator_is_refused_by_name() -> None:
+    hashes, (to_leader, to_helper) = federation.batch._contents(PROVEN, *halves())
+    batch = sealed_with(hashes, to_helper, to_leader)
+    with pytest.raises(BatchMalformed, match="leader's ciphertext"):
+        open_half("leader", PROVEN, LEADER.seal, ROSTER, batch.half("leader"))
+    with pytest.raises(BatchMalformed, match="helper's ciphertext"):
+        open_half("helper", PROVEN, HELPER.seal, ROSTER, batch.half("helper"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), top=st.sampled_from([0x00, 0x7F, 0xFF]))
+def test_random_bytes_for_one_report_reject_it_alone(seed: int, top: int) -> None:
+    """Field elements below and above p, under a public share that is announced as it is."""
+    rng, prio3 = np.random.default_rng(seed), prio3_of(PROVEN.views[1].layout)
+    hashes, contents = federation.batch._contents(PROVEN, *halves())
+    assert hashes is not None
+    public = rng.integers(0, 256, (1, prio3.public_share_size), dtype=np.uint8)
+    hashes = hashes.copy()
+    hashes[1] = public_hashes(prio3.decode_public_shares(public))[0]
+    wrong = []
+    for content in contents:
+        octets = np.frombuffer(content, np.uint8).copy()
+        publics, shares = (part.reshape(3, -1) for part in np.split(octets, [3 * prio3.public_share_size]))
+        publics[1], shares[1] = public, rng.integers(0, top + 1, shares.shape[1])
+        wrong.append(octets.tobytes())
+    verified = verify(PROVEN, KEY, *opened(sealed_with(hashes, *wrong)))
+    assert verified.accepted.tolist() == [True, False, True]
+    assert len(verified.leader.out_shares) == len(verified.helper.out_shares) == 2
 
 
 def test_halves_of_the_other_kind_are_not_sealed() -> None:

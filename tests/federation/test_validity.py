@@ -18,7 +18,7 @@ from crypto.prio3_messages import HelperShares, LeaderShares, PublicShares, Veri
 from crypto.sharing import SparseRows
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count, Histogram, Mean
+from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.store import Store
 from federation.errors import ReportRefused
 from federation.plan import Plan, PlannedView
@@ -26,6 +26,7 @@ from federation.protocol import Aggregating, Verified, run_collections, shard, s
 from federation.reports import ProvenHalf, Reports
 from federation.validity import VerificationKey, encode, finish, judge, prove, start
 from federation.view_circuit import contexts, prio3_of
+from simulations.forging import forge
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle, run_views
 from tests.strategies import Case, cases
@@ -155,15 +156,8 @@ def require_only_the_fourth_is_rejected(dense: np.ndarray, verified: Verified) -
 
 
 def swapped_to(dense: np.ndarray) -> Callable[[Elements], None]:
-    """Bits of a vector that no client can have, as a lying site would write them with the view's own encoder."""
-
-    def change(measurement: Elements) -> None:
-        circuit: Any = PRIO3.circuit
-        slots = dense.reshape(1, LAYOUT.keys, LAYOUT.slots_per_key)
-        cells = circuit._cell.encode(slots).reshape(-1)
-        measurement[: len(cells)] = cells
-
-    return change
+    """A measurement of just this vector, bits wherever bits will do."""
+    return lambda measurement: measurement.__setitem__(slice(None), forge(LAYOUT, dense.astype(np.uint64)))
 
 
 def vector(**slots: int) -> np.ndarray:
@@ -232,6 +226,21 @@ def test_a_proof_holds_for_its_plan_collection_and_report_id_only() -> None:
     assert not verify(PLAN, KEY, *as_of(halves, report_ids=ids[[1, 2, 3, 0]])).accepted.any()
     other = sharded(honest(np.random.default_rng(2), 4), seed=5)
     assert not verify(PLAN, KEY, halves[0], replace(other[1], report_ids=ids)).accepted.any()
+
+
+def test_a_proof_of_another_views_circuit_does_not_hold() -> None:
+    """Halves of two views have the same sizes, and the context names the collection: what differs is the circuit."""
+    counts = replace(VIEW, name="counts", features=[Count("n"), Rate("r", where="x > 1")], bounds=Bounds(2, 1))
+    cells = replace(VIEW, name="cells", features=[Histogram("y", edges=[0, 1])], bounds=Bounds(2, 1))
+    both = plan(counts, cells)
+    first, second = (prio3_of(planned.layout) for planned in both.views)
+    assert (first.circuit.meas_len, first.proofs_len) == (second.circuit.meas_len, second.proofs_len)
+    rng, collection = np.random.default_rng(2), np.full(20, both.offsets[1], np.uint32)
+    ids = rng.integers(0, 256, (20, 16), dtype=np.uint8)
+    for index, slots in enumerate(([1, 1, 0], [0, 1, 0])):  # an event that is true; one cell, where two would be a lie
+        dense = np.pad(np.tile(slots, (20, 2)), ((0, 0), (0, 3)))
+        halves = prove(both, index, collection, encode(both.views[index].layout, sparse(dense)), ids, rng.bytes)
+        assert set(verify(both, KEY, *as_of(halves, view=1)).accepted.tolist()) == {index == 1}
 
 
 def test_each_aggregator_refuses_the_other_ones_half() -> None:
@@ -337,10 +346,12 @@ def test_halves_with_different_public_shares_are_rejected() -> None:
 # bytes
 
 
-def flips(octets: np.ndarray, rng: np.random.Generator, count: int) -> list[tuple[int, int]]:
-    """(byte, bit) to flip: some of them all over, or all of them where there are few."""
-    every = [(byte, bit) for byte in range(octets.shape[1]) for bit in range(8)]
-    return every if len(every) <= count else [every[i] for i in rng.choice(len(every), count, replace=False)]
+def flips(octets: np.ndarray, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """(byte, bit) to flip: every bit where there are few bytes, one of each byte where there are many."""
+    size = octets.shape[1]
+    if size <= 64:
+        return [(byte, bit) for byte in range(size) for bit in range(8)]
+    return list(enumerate(rng.integers(0, 8, size).tolist()))
 
 
 def flipped(octets: np.ndarray, where: list[tuple[int, int]]) -> np.ndarray:
@@ -379,11 +390,11 @@ def test_a_report_with_a_bit_flipped_is_rejected(message: str, agg_id: int) -> N
     one = halves[agg_id]
     if message == "public share":
         octets = PRIO3.encode_public_shares(one.public_shares)
-        where = flips(octets, rng, 600)
+        where = flips(octets, rng)
         changed: Any = {"public_shares": PRIO3.decode_public_shares(flipped(octets, where))}
     else:
         octets = PRIO3.encode_input_shares(one.input_shares)
-        where = flips(octets, rng, 600)
+        where = flips(octets, rng)
         shares, good = PRIO3.decode_input_shares(agg_id, flipped(octets, where))
         changed = {"input_shares": shares, "wellformed": good}
     many = [repeated(half, len(where)) for half in halves]
@@ -392,9 +403,10 @@ def test_a_report_with_a_bit_flipped_is_rejected(message: str, agg_id: int) -> N
 
 
 def test_a_verifier_share_with_a_bit_flipped_rejects_its_report_only() -> None:
-    leader, helper = (start(PLAN, KEY, repeated(half, 400)) for half in sharded(honest(np.random.default_rng(3), 1)))
+    count = 1 + PRIO3.verifier_share_size
+    leader, helper = (start(PLAN, KEY, repeated(half, count)) for half in sharded(honest(np.random.default_rng(3), 1)))
     octets = PRIO3.encode_verifier_shares(leader.shares)
-    where = flips(octets[:1], np.random.default_rng(5), 399)
+    where = flips(octets[:1], np.random.default_rng(5))
     octets = np.concatenate([octets[:1], flipped(octets[:1], where)])
     shares, good = PRIO3.decode_verifier_shares(octets)
     _, accepted = judge(PLAN, helper, shares, leader.offered & good)
@@ -405,7 +417,7 @@ def test_a_verifier_message_with_a_bit_flipped_is_refused_by_the_leader() -> Non
     leader, helper = (start(PLAN, KEY, half) for half in sharded(honest(np.random.default_rng(3), 1)))
     messages, accepted = judge(PLAN, helper, leader.shares, leader.offered)
     finish(PLAN, leader, messages, accepted)
-    for seed in flipped(messages.joint_rand_seeds, flips(messages.joint_rand_seeds, np.random.default_rng(0), 256)):
+    for seed in flipped(messages.joint_rand_seeds, flips(messages.joint_rand_seeds, np.random.default_rng(0))):
         with pytest.raises(ReportRefused):
             finish(PLAN, leader, VerifierMessages(seed[None]), accepted)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +22,9 @@ from featurestore.entities import Entity
 from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
 from featurestore.layout import layout_of
 from federation.errors import ReportRefused
-from federation.view_cell import cell_circuit
+from federation.view_cell import cell_circuit, cell_circuits
 from federation.view_circuit import FIELD64_X3, FIELD128_X1, ProofSystem, ViewCircuit, ViewPrio3, contexts, prio3_of
 from federation.view_forms import value_of
-from federation.view_relations import bundle_bits, bundle_sizes
 from tests.federation.view_rules import all_cells, may_be_sent, random_reports, wide_views
 from tests.strategies import Case, cases
 
@@ -64,7 +64,8 @@ def slots_of(circuit: ViewCircuit, meas: Elements) -> list[list[int]]:
 
 # ---- exactly what a client may send --------------------------------------------------------------------------------
 
-MEAN2, MEAN3, BINARY = (Mean("x", clip=(0, q), resolution=1) for q in (2, 3, 1))
+BINARY, MEAN2, MEAN3, MEAN4, MEAN5, MEAN8 = (Mean("x", clip=(0, q), resolution=1) for q in (1, 2, 3, 4, 5, 8))
+MEAN2B = Mean("y", clip=(0, 2), resolution=1)
 HIST2, HIST3 = Histogram("x", edges=[0]), Histogram("x", edges=[0, 1])
 NULLS2, NULLS3 = Histogram("y", edges=[0], nulls=True), Histogram("x", edges=[0], nulls=True, name="third")
 RATE, RATE2 = Rate("r", where="x > 1"), Rate("s", where="x > 2")
@@ -74,59 +75,132 @@ SMALL: list[tuple[tuple[Feature, ...], tuple[int, ...]]] = [
     ((COUNT,), (1, 2, 3, 4, 6, 9)),
     ((CLIENTS,), (1, 3)),
     ((CLIENTS, COUNT), (1, 2, 3, 5)),
-    ((RATE,), (1, 2, 3, 4, 5, 6)),
-    ((HIST2,), (1, 3)),
-    ((HIST3,), (1, 2, 3)),
-    ((NULLS2,), (1, 2, 3)),
-    ((MEAN2,), (1, 2, 3, 4)),
-    ((MEAN3,), (1, 2, 3, 4)),
-    ((BINARY,), (1, 2, 3, 4)),
-    ((RATE, RATE2), (1, 2, 3)),
-    ((RATE, MEAN2), (1, 2)),
-    ((RATE, COUNT), (1, 2, 3)),
-    ((RATE, CLIENTS), (1, 2, 3)),
+    ((RATE,), (1, 2, 3, 4, 5, 6, 8, 9, 13, 17)),
+    ((HIST2,), (1, 3, 12)),
+    ((HIST3,), (1, 2, 3, 5)),
+    ((NULLS2,), (1, 2, 3, 5)),
+    ((MEAN2,), (1, 2, 3, 4, 5, 6, 7, 13)),
+    ((MEAN3,), (1, 2, 3, 4, 5, 6, 10)),
+    ((MEAN4,), (1, 3, 5, 13)),
+    ((MEAN5,), (2, 3, 7)),
+    ((BINARY,), (1, 2, 3, 4, 10)),
+    ((RATE, RATE2), (1, 2, 3, 5, 6)),
+    ((RATE, MEAN2), (1, 2, 3, 5)),
+    ((RATE, COUNT), (1, 2, 3, 4, 6)),
+    ((RATE, COUNT, CLIENTS), (1, 2, 3)),
+    ((HIST3, COUNT), (1, 2, 3)),
+    ((BINARY, COUNT), (1, 2, 3)),
+    ((RATE, BINARY, COUNT), (1, 2)),
+    ((RATE, CLIENTS), (1, 2, 3, 7)),
     ((NULLS2, CLIENTS), (1, 2)),
     ((NULLS2, COUNT), (1, 2, 3)),
-    ((RATE, NULLS2), (1, 2)),
-    ((NULLS2, MEAN2), (1, 2)),
+    ((NULLS2, COUNT, CLIENTS), (1, 2, 3)),
+    ((NULLS2, RATE, CLIENTS), (1, 2)),
+    ((RATE, NULLS2), (1, 2, 3)),
+    ((NULLS2, MEAN2), (1, 2, 3)),
     ((NULLS3, NULLS2), (1, 2)),
-    ((MEAN3, COUNT), (1, 2)),
-    ((CLIENTS, MEAN2, COUNT), (1, 2)),
+    ((MEAN2, COUNT), (1, 2, 3, 4)),
+    ((MEAN3, COUNT), (1, 2, 3, 5)),
+    ((MEAN4, COUNT), (2, 3)),
+    ((MEAN5, COUNT), (3, 6)),
+    ((MEAN8, COUNT), (1, 2, 3)),
+    ((MEAN2, RATE, COUNT), (1, 2)),
+    ((MEAN8,), (1, 2, 3)),
+    ((MEAN5, MEAN2B), (1, 2)),
+    ((MEAN2, MEAN2B), (3,)),
+    ((CLIENTS, MEAN2, COUNT), (1, 2, 3)),
+    ((CLIENTS, MEAN2), (2, 3, 6)),
     ((CLIENTS, BINARY), (1, 2, 3)),
     ((HIST3, BINARY), (1, 2)),
 ]
 
 
+CELLS = [
+    pytest.param(features, events, id=f"{' '.join(feature.name for feature in features)}, {events} events")
+    for features, numbers in SMALL
+    for events in numbers
+]
+MOST_BITS = 20
+
+
 @pytest.mark.parametrize("capped", [False, True], ids=["all keys fit", "too many keys"])
-@pytest.mark.parametrize(
-    ("features", "events"),
-    [
-        pytest.param(features, events, id=f"{' '.join(feature.name for feature in features)}, {events} events")
-        for features, numbers in SMALL
-        for events in numbers
-    ],
-)
+@pytest.mark.parametrize(("features", "events"), CELLS)
 def test_over_all_bits_the_circuit_of_a_cell_has_the_cells_that_events_can_make(
     features: tuple[Feature, ...], events: int, capped: bool
 ) -> None:
     small = view(*features, keys=2 if capped else 1, events=events)
-    cell = cell_circuit(layout_of(small))
-    assert cell.bits <= 20, "too many to try them all"
-    bits = (np.arange(2**cell.bits)[:, None] >> np.arange(cell.bits) & 1).astype(np.uint8)
-    satisfied = np.ones(len(bits), np.bool_)
-    for left, right in cell.products:
-        satisfied &= (value_of(left, bits) == 0) | (value_of(right, bits) == 0)
-    for form in cell.equalities:
-        satisfied &= value_of(form, bits) == 0
-    reached = np.stack([value_of(form, bits) for form in cell.slots], axis=1)[satisfied]
-    assert set(map(tuple, reached.tolist())) == all_cells(small)
-    activity = value_of(cell.activity, bits)[satisfied]
-    if capped:
-        assert set(activity.tolist()) == {0, 1}
-        assert (activity >= reached.any(axis=1)).all()
-        assert not cell.activity.constant
-    elif CLIENTS not in features:
-        assert (activity == 1).all()
+    layout, allowed = layout_of(small), all_cells(small)
+    assert cell_circuit(layout).bits <= MOST_BITS, "too many to try them all"
+    for cell in cell_circuits(layout):
+        if cell.bits > MOST_BITS:
+            continue
+        bits = (np.arange(2**cell.bits)[:, None] >> np.arange(cell.bits) & 1).astype(np.uint8)
+        satisfied = np.ones(len(bits), np.bool_)
+        for left, right in cell.products:
+            satisfied &= (value_of(left, bits) == 0) | (value_of(right, bits) == 0)
+        for form in cell.equalities:
+            satisfied &= value_of(form, bits) == 0
+        reached = np.stack([value_of(form, bits) for form in cell.slots], axis=1)[satisfied]
+        assert set(map(tuple, reached.tolist())) == allowed
+        activity = value_of(cell.activity.form, bits)[satisfied]
+        if capped:
+            assert set(activity.tolist()) == {0, cell.activity.size}
+            assert (activity >= reached.any(axis=1)).all()
+            assert not cell.activity.form.constant
+        elif CLIENTS not in features:
+            assert (activity == 1).all()
+
+
+@pytest.mark.parametrize("capped", [False, True], ids=["all keys fit", "too many keys"])
+@pytest.mark.parametrize(("features", "events"), CELLS)
+def test_what_events_can_make_is_written_in_every_circuit_of_a_cell(
+    features: tuple[Feature, ...], events: int, capped: bool
+) -> None:
+    small = view(*features, keys=2 if capped else 1, events=events)
+    slots = np.array(sorted(all_cells(small)), np.int64)
+    for cell in cell_circuits(layout_of(small)):
+        bits = cell.encode(slots[:, None])[:, 0]
+        assert (np.stack([value_of(form, bits) for form in cell.slots], axis=1) == slots).all()
+        for left, right in cell.products:
+            assert ((value_of(left, bits) == 0) | (value_of(right, bits) == 0)).all()
+        for form in cell.equalities:
+            assert (value_of(form, bits) == 0).all()
+        if capped:
+            assert (value_of(cell.activity.form, bits) == cell.activity.size * slots.any(axis=1)).all()
+
+
+@pytest.mark.parametrize(
+    ("features", "events", "keys", "cells"),
+    [
+        pytest.param((COUNT,), 3, 3, 2, id="count"),
+        pytest.param((RATE,), 3, 2, 1, id="unit of 3 told by slack"),
+        pytest.param((RATE, COUNT), 3, 2, 1, id="unit of 3 told by slack with nulls"),
+        pytest.param((NULLS2,), 3, 2, 1, id="unit of 3 told by cells"),
+        pytest.param((MEAN3,), 2, 3, 2, id="first event"),
+        pytest.param((RATE, CLIENTS), 2, 3, 2, id="first event and clients"),
+        pytest.param((BINARY,), 2, 3, 2, id="ones and zeros"),
+    ],
+)
+def test_over_all_bits_a_whole_report_is_accepted_just_with_as_many_active_cells_as_allowed(
+    features: tuple[Feature, ...], events: int, keys: int, cells: int
+) -> None:
+    small = view(*features, keys=keys, cells=cells, events=events)
+    circuit, allowed = ViewCircuit(layout_of(small)), sorted(all_cells(small))
+    meas = (np.arange(2**circuit.meas_len)[:, None] >> np.arange(circuit.meas_len) & 1).astype(np.uint64)
+    accepted = np.concatenate([accepts(circuit, part) for part in np.array_split(meas, 16)])
+    reached = set(map(tuple, circuit.truncate(meas[accepted]).tolist()))
+    assert reached == {sum(r, ()) for r in product(allowed, repeat=keys) if sum(map(any, r)) <= cells}
+
+
+def test_no_value_of_a_form_wraps_around_or_overflows() -> None:
+    wide, more = Histogram("x", edges=range(1_000), nulls=True), Histogram("z", edges=range(1_000))
+    narrow = [RATE, Mean("y", clip=(0, 4_000), resolution=1)]
+    for features in ([wide, *narrow], [*narrow, more, COUNT], [*narrow, more], narrow[1:], [wide, CLIENTS]):
+        for cell in cell_circuits(layout_of(view(*features, keys=2, events=10**6))):
+            factors = [form for pair in cell.products for form in pair]
+            for form in (*cell.slots, cell.activity.form, *cell.equalities, *factors):
+                assert abs(form.constant) + sum(map(abs, form.terms.values())) < 2**60
+            assert cell.activity.size <= 10**6, "2**24 keys of it are still far from p"
 
 
 def test_the_two_descriptions_of_what_may_be_sent_agree() -> None:
@@ -170,17 +244,6 @@ def test_every_report_within_the_bounds_is_accepted(wide: FeatureView, field: Nt
     assert accepts(circuit, meas).all()
     assert slots_of(circuit, meas) == reports.tolist()
     assert {*np.unique(meas).tolist()} <= {0, 1}
-
-
-@given(st.integers(0, 2_000), st.integers(1, 12), st.data())
-def test_any_division_of_events_can_be_bundled(events: int, parts: int, data: st.DataObject) -> None:
-    cuts = sorted(data.draw(st.lists(st.integers(0, events), min_size=parts, max_size=parts)))
-    division = np.diff([0, *cuts])
-    sizes = np.array(bundle_sizes(events, parts), np.int64)
-    bits = bundle_bits(division[None], events)[0]
-    assert sizes.sum() == events
-    assert (sizes @ bits.astype(np.int64) == division).all()
-    assert (bits.sum(axis=1) <= 1).all()
 
 
 def test_no_reports_are_no_rows() -> None:

@@ -165,12 +165,12 @@ def test_plans_hold_whole_days(views: Sequence[FeatureView], tmp_path: Path, mon
     starts: dict[str, list[int]] = {}
     real = in_process.run_collections
 
-    def watch(plan: Any, *rest: Any) -> Any:
+    def watch(plan: Any, *rest: Any, **more: Any) -> Any:
         (planned,) = plan.views
         day, panes = np.unique(planned.pane_starts // DAY_US, return_counts=True)
         assert set(panes.tolist()) == {planned.view.panes_per_day}
         starts.setdefault(planned.view.name, []).extend(day.tolist())
-        return real(plan, *rest)
+        return real(plan, *rest, **more)
 
     monkeypatch.setattr(in_process, "run_collections", watch)
     run(views, tmp_path)

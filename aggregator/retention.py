@@ -1,0 +1,45 @@
+"""What an aggregator erases, and when: as it starts, with every new key and plan, and when it has stored its noise.
+
+    verification key  when its plan takes no more reports: it is closed, or past its deadline (at the helper: and past the
+                      grace) with no batch that waits. A key whose plan was never opened here: a day after it was kept
+    report ids        when the deadline of a plan with noise has passed: no report of it can come any more. How many were
+                      rejected is told as long as the plan can be collected again, so their counts stay
+    sums              when their noised share is stored (storage.py)
+
+What is erased is overwritten, and SQLite's log is emptied afterwards: no file of this aggregator holds a byte of a key or
+a sum that was. A plan that nobody collects keeps its ids and its share of the sums.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .storage import Storage
+
+UNANNOUNCED_US: Final = 86_400 * 10**6
+"""How long a verification key waits for its plan, which follows in seconds."""
+
+_KEYS: Final = """
+(kept_us < ? OR id IN (SELECT id FROM plans)) AND id NOT IN (
+    SELECT id FROM plans WHERE state = 'open' AND (deadline_us >= ? OR plan IN (SELECT plan FROM pending))
+)
+"""
+_OVER: Final = "SELECT plan FROM plans WHERE state IN ('noised', 'witnessed') AND deadline_us < ?"
+_COUNTS: Final = f"""
+INSERT INTO rejections
+SELECT plan, collection, count(*) FROM rejected WHERE plan IN ({_OVER}) GROUP BY plan, collection
+"""
+
+
+def forget(storage: Storage, now_us: int, grace_us: int) -> None:
+    """Erase all that is due.
+
+    Args:
+        grace_us: how long after a plan's deadline reports of it are still taken here.
+    """
+    with storage.transaction():
+        storage.erase("keys", _KEYS, now_us - UNANNOUNCED_US, now_us - grace_us)
+        storage.run(_COUNTS, now_us)
+        for table in ("rejected", "reports", "sites"):
+            storage.erase(table, f"plan IN ({_OVER})", now_us)
+    storage.empty_log()

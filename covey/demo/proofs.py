@@ -1,0 +1,130 @@
+"""The demo with proofs: which days' reports carry them, and the table of what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from covey.cli.talk import day_ranges
+from covey.explain import explain
+from featurestore.definitions import FeatureView
+from featurestore.store import Store
+from featurestore.times import DAY_US, to_us
+from federation.plan import VALIDITIES, Validity
+from simulations.in_process import ViewReport
+
+PROVEN_WEEKS: Final = 12
+"""Of the back-fill. All of its 250,000 reports of 19 kB with proofs would take more than two minutes longer."""
+
+
+@dataclass(frozen=True)
+class BackFill:
+    """UTC days since the epoch: reports of [first, proven) carry no proofs, those of [proven, end) do."""
+
+    first: int
+    proven: int
+    end: int
+
+    @classmethod
+    def of(cls, times: pa.ChunkedArray, weeks: int = PROVEN_WEEKS) -> BackFill:
+        """From the day of the first event to that of the last one; the last `weeks` weeks with proofs."""
+        bounds = pc.min_max(times).as_py()
+        first, last = (to_us(bounds[name]) // DAY_US for name in ("min", "max"))
+        return cls(first, max(first, last + 1 - 7 * weeks), last + 1)
+
+    def __str__(self) -> str:
+        return day_ranges(range(self.proven, self.end))
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What one collection of the demo was, and how long it took.
+
+    Attributes:
+        way: how it was done, for people.
+        validity: whether its reports carried proofs.
+        views: what became of each view.
+        seconds: from the events to the published releases.
+    """
+
+    way: str
+    validity: Validity
+    views: tuple[ViewReport, ...]
+    seconds: float
+
+    def reports(self, year: Mapping[str, int]) -> dict[str, int]:
+        """How many reports there were of each view; 0 where an earlier run had opened panes and nobody can tell.
+
+        Args:
+            year: reports of each view, as a run over the same events in one process has counted them: what goes over
+                the wire, nobody may count.
+        """
+        return {one.view: _count(one, year[one.view]) for one in self.views}
+
+    def rate(self, year: Mapping[str, int]) -> float:
+        """Reports a second, of all its views together."""
+        return sum(self.reports(year).values()) / self.seconds
+
+
+def print_proofs(
+    out: Console, views: Sequence[FeatureView], collections: Sequence[Collected], year: Mapping[str, int], store: Store
+) -> None:
+    """What proofs cost each view, how fast they were made and verified, and which releases say that they have them.
+
+    Args:
+        collections: those with proofs, one of each view; and those without that they are compared with.
+    """
+    columns = [_column(view, collections, year) for view in views]
+    table = Table("", *(view.name for view in views), box=SIMPLE_HEAD, title="What proofs cost (validity prio3)")
+    for row in columns[0]:
+        table.add_row(row, *(column[row] for column in columns))
+    table.caption = "bytes: of one report; without → with proofs. What is proven: docs/validity.md"
+    out.print(table)
+    for one in collections:
+        if reports := sum(one.reports(year).values()):
+            names = " and ".join(report.view for report in one.views)
+            proofs = "with proofs" if one.validity == "prio3" else "without"
+            out.print(
+                f"{one.way}: {reports:,} reports of {names} {proofs}, from events to releases in {one.seconds:.0f} s",
+                soft_wrap=True,
+            )
+    for view in views:
+        out.print(_said_by_releases(store, view.name), soft_wrap=True)
+
+
+def _count(report: ViewReport, year: int) -> int:
+    if report.reports is not None:
+        return report.reports
+    return 0 if report.already_open else year
+
+
+def _column(view: FeatureView, collections: Sequence[Collected], year: Mapping[str, int]) -> dict[str, str]:
+    """The row's name → the view's cell."""
+    found = {one.validity: (one, report) for one in collections for report in one.views if report.view == view.name}
+    one, report = found["prio3"]
+    label, rates = explain(view), [found[validity][0].rate(year) for validity in VALIDITIES if validity in found]
+    return {
+        "bytes to leader": f"{label.report_bytes_leader:,} → {label.with_proofs.report_bytes_leader:,}",
+        "bytes to helper": f"{label.report_bytes_helper:,} → {label.with_proofs.report_bytes_helper:,}",
+        "reports, year": f"{year[view.name]:,}",
+        "with proofs": f"{one.reports(year)[view.name]:,}",
+        "rejected": f"{report.rejected:,}",
+        "reports/s": " → ".join(f"{rate:,.0f}" if rate else "–" for rate in rates)
+        + (" together" if len(one.views) > 1 else ""),
+    }
+
+
+def _said_by_releases(store: Store, view: str) -> str:
+    """How many panes of a view were collected with proofs, and of which days, as their manifests say."""
+    panes = store.releases(view)
+    starts = panes.filter(pc.equal(panes["validity"], "prio3"))["pane_start"]
+    days = sorted({to_us(start) // DAY_US for start in starts.to_pylist()})
+    told = f"{view}: {len(starts):,} of {panes.num_rows:,} releases say validity prio3"
+    return told + (f": {day_ranges(days)}" if days else "")

@@ -1,0 +1,64 @@
+"""The ClientApp of a fleet in which one site lies: the honest one, with liars where that site's reports are protected.
+
+Only a simulated fleet runs it: `covey.wire` puts it in the place of the honest app where its project has a `liars.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from edge_client import flower_app
+from edge_client.flower_app import SITES_VARIABLE, client_app, honestly
+from federation.protocol import Protect
+
+from .errors import RunRefused
+from .liars import Liars
+
+LIARS: Final = "liars.json"
+"""Beside the folder of the sites' configurations."""
+
+
+@dataclass(frozen=True)
+class LyingSite:
+    """A site of a simulated fleet whose first clients of each pane lie, as a file of the fleet's project.
+
+    Attributes:
+        kinds, keys: see `Liars`.
+    """
+
+    site: str
+    kinds: tuple[str, ...]
+    keys: Mapping[str, int] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Write the file."""
+        path.write_text(json.dumps({"site": self.site, "kinds": self.kinds, "keys": dict(self.keys)}), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> LyingSite:
+        """Read the file. Raises RunRefused: it is none."""
+        try:
+            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return cls(str(data["site"]), tuple(map(str, data["kinds"])), {k: int(v) for k, v in data["keys"].items()})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunRefused(f"{path} names no lying site: {error}") from None
+
+
+def swap_in(folder: Path) -> None:
+    """Make a Flower app, a copy of `covey/flower_app`, start this ClientApp instead of the honest one."""
+    components = folder / "pyproject.toml"
+    text = components.read_text(encoding="utf-8")
+    components.write_text(text.replace(flower_app.__name__, __name__), encoding="utf-8")
+
+
+def _protecting(site: str) -> Protect:
+    lying = LyingSite.load(Path(os.environ[SITES_VARIABLE]).parent / LIARS)
+    return Liars(lying.kinds, lying.keys).protect if site == lying.site else honestly(site)
+
+
+app = client_app(_protecting)
