@@ -56,6 +56,7 @@ class RoleFile:
             f"synchronous={self.synchronous}",
             "foreign_keys=ON",
             "secure_delete=ON",
+            "temp_store=MEMORY",  # else a long statement's journal, with shares in it, is left on the disk of /var/tmp
             "wal_autocheckpoint=4000",
         ):
             self._connection.execute(f"PRAGMA {pragma}")

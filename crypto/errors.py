@@ -27,7 +27,7 @@ class ValueOutOfRange(CryptoError):
     """An integer that its encoding cannot hold. `index` is its place; the value itself is not told."""
 
     def __init__(self, what: str, index: int, low: int, high: int) -> None:
-        super().__init__(f"{what} {index} is outside [{low}, {high}]")
+        super().__init__(f"{what} at index {index} is outside [{low}, {high}]")
         self.what, self.index, self.low, self.high = what, index, low, high
 
 

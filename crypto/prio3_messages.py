@@ -237,4 +237,4 @@ def _one_row(encoded: bytes) -> Octets:
 
 def _require_size(what: str, octets: Octets, size: int) -> None:
     if octets.ndim != 2 or octets.shape[1] != size:
-        raise WrongLength(f"bytes of a {what}", octets.shape[-1], size)
+        raise WrongLength(f"bytes of an encoded {what}", octets.shape[-1], size)

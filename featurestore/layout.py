@@ -32,6 +32,8 @@ GroupKind = Literal["count", "client_count", "histogram", "centred_sum", "non_nu
 
 MAX_SLOTS: Final = 2**24
 """Slots of one report: 128 MiB of shares."""
+MAX_SLOTS_PER_KEY: Final = 2**11
+"""The noise basis has the square of them, and plans from outside are measured by layouts."""
 MIN_SIGMA_SQ: Final = Fraction(1, 4)
 """Below σ = ½ a discrete Gaussian is mostly zero, and below about 0.3 OpenDP adds nothing."""
 MIN_SCALE: Final = Fraction(1, 2)
@@ -173,6 +175,8 @@ def layout_of(view: FeatureView) -> Layout:
         first = len(slots)
         added, kinds, block = _parts(view, feature)
         slots += added
+        if len(slots) > MAX_SLOTS_PER_KEY:
+            raise DefinitionError(view.name, f"more than {MAX_SLOTS_PER_KEY:,} slots a key; use fewer cells, or two views")
         blocks.append(block)
         for (kind, positions, per_cell), price in zip(
             kinds, _parts_of_price(feature, shares[feature.name]), strict=True

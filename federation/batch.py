@@ -48,6 +48,7 @@ from .protocol import require_one_batch
 from .reports import REPORT_ID_BYTES, HelperHalf, LeaderHalf, ProvenHalf
 from .validity import public_hashes
 from .view_circuit import prio3_of
+from .view_cost import cost_of
 
 DOMAIN: Final = b"covey-1 batch"
 """Of the site's signature, and the first bytes of HPKE's `info`."""
@@ -235,9 +236,9 @@ def _report_bytes(layout: Layout, validity: Validity) -> tuple[int, int, int]:
     """Bytes of one report to the leader, to the helper, and in the header."""
     if validity == "none":
         return layout.length * ELEMENT_BYTES, SEED_BYTES, HEADER_REPORT_BYTES
-    prio3 = prio3_of(layout)
-    public = prio3.public_share_size
-    return public + prio3.leader_share_size, public + prio3.helper_share_size, HEADER_REPORT_BYTES + DIGEST_BYTES
+    cost = cost_of(layout)  # not of the circuit itself: a plan is measured before anything large is built for it
+    to_leader, to_helper = cost.report_bytes_leader - REPORT_ID_BYTES, cost.report_bytes_helper - REPORT_ID_BYTES
+    return to_leader, to_helper, HEADER_REPORT_BYTES + DIGEST_BYTES
 
 
 def seal_batch(
@@ -316,7 +317,8 @@ def open_half(
         key: this aggregator's own, and `roster` its own list of sites.
 
     Raises:
-        BatchMalformed, BatchOfAnotherPlan, UnknownSite, SignatureInvalid, DigestMismatch: of the batch.
+        BatchMalformed, BatchOfAnotherPlan, UnknownSite, SignatureInvalid, DigestMismatch: of the batch. BatchTooLarge: a
+            half of more reports than fit into a batch with their other half.
         ReportRefused, RosterExceeded, DuplicateReport: of its reports.
         SealBroken, FieldElementOutOfRange: of its content.
     """
@@ -333,7 +335,10 @@ def open_half(
     layout = plan.views[view].layout
     if (header.public_hashes is not None) != (plan.validity == "prio3"):
         raise BatchMalformed(f"hashes of public shares do not go with validity {plan.validity!r}, or are missing")
-    to_leader, to_helper, _ = _report_bytes(layout, plan.validity)
+    to_leader, to_helper, of_header = _report_bytes(layout, plan.validity)
+    both = len(header) * (to_leader + to_helper + of_header)
+    if both > MAX_BATCH_BYTES:  # a half of seeds alone is small, and would expand to many times that
+        raise BatchTooLarge(both, MAX_BATCH_BYTES)
     size = len(header) * (to_leader if role == "leader" else to_helper)
     _require_bytes(f"{role}'s ciphertext", half.ciphertext, size + SEAL_OVERHEAD)
 

@@ -30,7 +30,8 @@ from featurestore.layout import Layout
 from .errors import ReportRefused
 from .plan import Plan, Validity
 from .reports import Indices, ProvenHalf, Randomness, ReportIds, VerifiedHalf
-from .view_circuit import ViewCircuit, contexts, prio3_of
+from .view_circuit import FIELD64_X3, ViewCircuit, contexts, prio3_of
+from .view_cost import lengths_of
 
 DIGEST_BYTES: Final = 32
 _KEY_DOMAIN: Final = b"covey-1 verification key"
@@ -61,8 +62,7 @@ def report_elements(layout: Layout, validity: Validity) -> int:
     """How many field elements the leader's half of one report has."""
     if validity == "none":
         return layout.length
-    prio3 = prio3_of(layout)
-    return prio3.circuit.meas_len + prio3.proofs_len
+    return lengths_of(layout, FIELD64_X3.field).report_len(FIELD64_X3.proofs)
 
 
 def public_hashes(public_shares: PublicShares) -> npt.NDArray[np.uint8]:

@@ -29,7 +29,8 @@ Indices = npt.NDArray[np.int64]
 
 
 class Liars:
-    """Of each collection the first reports lie, report i by `kinds[i]`; the others are protected as by an honest site.
+    """Of each collection the first reports lie, report i by `kinds[i]`; the others are protected as by an honest site. Who
+    would copy, and is alone in its batch, stays honest and leaves the lie to the next one.
 
     Counts on from batch to batch: an object for all batches of a run in one process, or for one answer of a site.
     """
@@ -54,7 +55,10 @@ class Liars:
                 lies = self._lies(plan, reports, kind, rows, honest[0].report_ids[rows], randomness)
                 halves = _with_rows(halves, rows, lies, np.arange(len(rows)))
         if len(copied):
-            halves = _with_rows(halves, copied, honest, _neighbours(reports.collection, copied))
+            others = _neighbours(reports.collection, copied)
+            halves = _with_rows(halves, copied, honest, others)
+            alone = reports.collection[copied[others == copied]]  # the collection's next report copies instead
+            self._seen[plan.hash][alone] -= 1
         return halves
 
     def _numbers(self, plan: Plan, collection: npt.NDArray[np.uint32]) -> Indices:

@@ -81,7 +81,7 @@ def coordinator(
     plan_only: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Sign the plan and write it here for `covey policy check`; announce nothing."
+            metavar="FILE", help="Sign a plan without proofs, write it here for `covey policy check`; announce nothing."
         ),
     ] = None,
     superlink: Annotated[

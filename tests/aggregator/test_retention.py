@@ -38,6 +38,8 @@ from tests.aggregator.world import (
     view,
 )
 
+OPEN_FILES = Path("/proc/self/fd")
+
 
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[Two]:
@@ -369,6 +371,20 @@ def test_the_ids_and_sums_of_one_plan_among_others_leave_no_byte(storage: Storag
         for of in plans:
             for secret in (*ids[of - 1], *sums[of - 1]):
                 assert (secret in files) == (of in left)
+
+
+@pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="open files are told by Linux alone")
+def test_shares_that_stay_are_in_no_temporary_file_while_others_are_erased(storage: Storage) -> None:
+    """SQLite's journal of a statement, some shares long, goes where it is not overwritten."""
+    for plan in (1, 2):
+        storage.add_plan(bytes([plan]) * 32, bytes([plan]) * 16, b"signed", 0)
+        with storage.transaction():
+            storage.set_sums(plan, np.arange(3, dtype=np.uint32), np.full((3, 20_000), plan, np.uint64))
+    with storage.transaction():
+        storage.erase("sums", "plan = ?", 1)
+        links = [file.readlink() for file in OPEN_FILES.iterdir() if file.is_symlink()]
+    assert storage.path in links
+    assert not [link for link in links if link.name.startswith("etilqs_")]
 
 
 def test_a_log_that_another_process_reads_is_emptied_the_next_time(storage: Storage) -> None:

@@ -216,3 +216,16 @@ def test_rho_is_never_overspent_and_rounding_loses_little() -> None:
 def test_a_vector_that_is_too_long_is_refused() -> None:
     with pytest.raises(DefinitionError, match="at most"):
         layout_of(_view(Histogram("x", edges=range(999)), keys=20_000))
+
+
+def test_more_slots_a_key_than_a_basis_is_built_for_are_refused() -> None:
+    def view(histograms: int) -> FeatureView:
+        features = [Histogram(f"x{i}", edges=list(range(999))) for i in range(histograms)]
+        bounds, privacy = Bounds(max_cells=1), Privacy(rho=0.5, min_clients=2)
+        return FeatureView(
+            "wide", entity=Entity("dest", domain=["ATL"]), features=features, pane="1h", bounds=bounds, privacy=privacy
+        )
+
+    assert layout_of(view(2)).slots_per_key == 2_000
+    with pytest.raises(DefinitionError, match="more than 2,048 slots a key"):
+        layout_of(view(3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,18 @@ from hypothesis import strategies as st
 
 import federation.batch
 from crypto.errors import SignatureInvalid
+from crypto.field import ELEMENT_BYTES
 from crypto.prio3_messages import PublicShares
+from crypto.seal import seal
 from featurestore.layout import layout_of
 from federation.batch import (
     BATCH_OVERHEAD,
+    DOMAIN,
     MAX_BATCH_BYTES,
     BatchHeader,
     SealedBatch,
+    SealedHalf,
+    SignedHeader,
     max_reports,
     open_half,
     seal_batch,
@@ -26,14 +32,17 @@ from federation.batch import (
 from federation.errors import (
     BatchMalformed,
     BatchOfAnotherPlan,
+    BatchTooLarge,
     DigestMismatch,
     ReportRefused,
+    ReportTooLong,
     UnknownSite,
 )
+from federation.parties import Roster, RosterEntry
 from federation.plan import Plan
 from federation.protocol import shard, shard_proven, verify
 from federation.reports import ProvenHalf, Reports
-from federation.validity import VerificationKey, public_hashes
+from federation.validity import VerificationKey, public_hashes, report_elements
 from federation.view_circuit import prio3_of
 from tests.federation.test_validity import sparse
 from tests.federation.wire import HELPER, LEADER, PLAN, ROSTER, SITE, TERMS, view
@@ -156,6 +165,34 @@ def test_halves_of_the_other_kind_are_not_sealed() -> None:
         seal_batch(PROVEN, "a", bytes(16), *shard(PLAN, plain, np.random.default_rng(0).bytes), SITE.sign)
     with pytest.raises(ReportRefused, match="none"):
         seal_batch(PLAN, "a", bytes(16), *halves(), SITE.sign)
+
+
+def test_a_half_of_more_reports_than_fit_with_their_other_half_is_refused() -> None:
+    """A leader in league with a site: what a helper expands of so many seeds is many times a batch."""
+    count, ids = 9_000, np.random.default_rng(0).integers(0, 256, (9_000, 16), dtype=np.uint8)
+    columns = np.full(count, 4, np.uint32), ids, np.zeros((count, 32), np.uint8)
+    header = BatchHeader(PROVEN.hash, "a", bytes(16), *columns).to_bytes()
+    prio3 = prio3_of(PROVEN.views[1].layout)
+    content = bytes(count * (prio3.public_share_size + prio3.helper_share_size))
+    sealed = seal(HELPER.public.seal, content, DOMAIN + b"helper" + HELPER.public.seal.id + sha256(header).digest())
+    digests = bytes(32), sha256(sealed).digest()
+    half = SealedHalf(SignedHeader(header, *digests, SITE.sign.sign(DOMAIN, header + b"".join(digests))), sealed)
+    roster = Roster([RosterEntry("a", SITE.public.sign, count)])
+    with pytest.raises(BatchTooLarge):
+        open_half("helper", PROVEN, HELPER.seal, roster, SealedHalf.from_bytes(half.to_bytes()))
+
+
+def test_a_plan_is_measured_without_a_circuit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short plan can ask for a circuit of gigabytes: it is refused for its length before that is built."""
+
+    def built(*_: object) -> None:
+        raise AssertionError("a circuit was built")
+
+    monkeypatch.setattr("federation.view_circuit.ViewCircuit.__init__", built)
+    wide = layout_of(view("wide", 200_000))
+    assert report_elements(wide, "prio3") * ELEMENT_BYTES > MAX_BATCH_BYTES
+    with pytest.raises(ReportTooLong):
+        max_reports(wide, "prio3")
 
 
 @pytest.mark.parametrize("keys", [3, 300])

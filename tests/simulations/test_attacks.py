@@ -182,6 +182,17 @@ def test_many_liars_in_small_batches_are_the_first_of_each_pane() -> None:
         assert (opened.sums == sums(of, dense[:, 3:])).all()
 
 
+@pytest.mark.parametrize("batch", [2, 3, 4, 6, 7])
+def test_a_copied_proof_is_told_once_a_pane_wherever_a_batch_ends(batch: int) -> None:
+    """Where the first report of a pane ends a batch, it has nobody to copy from, and the second one does it."""
+    of = plan(view(EVERY), "prio3")
+    dense = honest(of.views[0].layout)
+    opened = collect(of, dense, Liars([COPIED]), batch)
+    lying = [int(pane * CLIENTS % batch == batch - 1) for pane in range(2)]
+    assert opened.rejected == 2
+    assert (opened.sums == sums(of, np.stack([np.delete(dense[pane], lying[pane], axis=0) for pane in range(2)]))).all()
+
+
 def test_more_liars_than_clients_are_all_of_them() -> None:
     of = plan(view(EVERY), "prio3")
     opened = collect(of, honest(of.views[0].layout), Liars(["huge"] * 50))
