@@ -38,6 +38,12 @@ _log = logging.getLogger("covey.coordinator")
 def main(grid: Grid, context: Context) -> None:
     """Run the job that the run's configuration names."""
     job = Job.load(Path(str(context.run_config["job"])))
+    with job.alone():
+        if not job.result.is_file():  # an attempt whose `flwr run` has died may have gone on, and be done by now
+            _run(job, grid)
+
+
+def _run(job: Job, grid: Grid) -> None:
     coordinator, collector = load_keys(job.keys, "coordinator"), load_keys(job.keys, "collector")
 
     def ask(signed: bytes) -> Iterable[SiteAnswer]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -81,6 +84,13 @@ class Job:
     def announced(self) -> Path:
         """The file that holds the plan as it was opened; a coordinator that starts again goes on with it."""
         return self.result.with_name(ANNOUNCED)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Only one process at a time works at this job; another one waits until that has ended, however it ends."""
+        with self.result.with_suffix(".lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def fail(self, why: str) -> None:
         """Give up by name; trying again at once would not help."""

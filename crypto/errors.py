@@ -59,7 +59,7 @@ class TooFewProofs(CryptoError):
     """A circuit with joint randomness over a field that is too small for so few proofs: its soundness is void."""
 
     def __init__(self, field: str, have: int, need: int) -> None:
-        super().__init__(f"{have} proofs over {field} with joint randomness, need {need}")
+        super().__init__(f"{have} proof{'s' * (have != 1)} over {field} with joint randomness, need {need}")
         self.field, self.have, self.need = field, have, need
 
 

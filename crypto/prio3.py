@@ -8,6 +8,12 @@
 
 These are the draft's methods, for one report; they raise where a report is refused. Its `agg_param` is None in Prio3.
 Each step is one on a batch (`…_batch`, see `crypto.prio3_batch`), and messages are batches of one.
+
+    vdaf = Prio3Sum(2, max_measurement=100)  # for two aggregators
+    nonce, rand = os.urandom(NONCE_SIZE), os.urandom(vdaf.rand_size)
+    public, inputs = vdaf.shard(b"context", 42, nonce, rand)
+
+The context should name what the circuit's parameters are: the draft does not bind them.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ app = typer.Typer(help="Experiments: what happens if …", no_args_is_help=True)
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 _WIDTH = max(map(len, KINDS))
 _KINDS = "\b\n" + "\n".join(f"{kind:{_WIDTH}}  {what}" for kind, what in KINDS.items())
-_MANY, _LITTLE, _FAR = 1e6, 5e-4, 1e3
+_MANY, _LITTLE, _FAR, _NEAR = 1e6, 5e-4, 1e3, 0.01
 
 
 @app.command(
@@ -175,7 +175,7 @@ def _pane(moved: Moved) -> str:
 
 
 def _remarks(view: Attacked, report: AttackReport) -> list[str]:
-    lines = [f"{view.view}: {view.rejected:,} report(s) rejected with proofs, in {view.opened:,} pane(s)"]
+    lines = [f"{view.view}: {view.rejected:,} report(s) rejected with proofs, in {view.opened:,} pane(s): the proof does not hold"]
     if report.noise == "on":
         lines.append(
             f"{view.view}: noise is on, drawn anew in each run: what no liar touched is off as well, mostly by less than 3"
@@ -216,6 +216,8 @@ def _off(moved: Moved, values: Floats) -> str:
         return "appeared"
     if moved.se is None:
         return f"{_number(away)}*"
+    if away / moved.se < _NEAR:
+        return f"<{_NEAR}"
     return f"{away / moved.se:.2f}" if away / moved.se < _FAR else f"{away / moved.se:.1e}"
 
 
