@@ -24,7 +24,7 @@ format: $(VENV)/.dev
 
 proto: $(VENV)/.dev
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. featurestore/view.proto federation/plan.proto federation/batch.proto
-	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. aggregator/aggregator.proto
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. aggregator/aggregator.proto featurestore/features.proto
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.shares
@@ -33,6 +33,9 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.privacy_error
 	$(BIN)/python -m benchmarks.prio3
 	$(BIN)/python -m benchmarks.validity_cost
+	$(BIN)/python -m benchmarks.pit_join
+	$(BIN)/python -m benchmarks.read_path
+	$(BIN)/python -m benchmarks.guards
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""What PINE would cost here, next to Prio3: lengths, and times estimated from this machine's kernels (docs/adr/0009-pine.md).
+"""What PINE would cost here, next to Prio3: lengths, and times estimated from this machine's kernels (docs/adr/0008-pine.md).
 
     python -m benchmarks.pine
 

@@ -11,12 +11,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from covey.views_file import load_views
 from crypto.field import ELEMENT_BYTES
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
 from featurestore.layout import layout_of
+from featurestore.views_file import load_views
 from federation.reports import REPORT_ID_BYTES
 from federation.view_circuit import FIELD64_X3, FIELD128_X1
 from federation.view_cost import ProofCost, cost_of

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from featurestore.definitions import Bounds, FeatureView, Privacy
     from featurestore.entities import Entity
     from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
+    from featurestore.on_demand import Feature, Input, on_demand
+    from featurestore.services import FeatureService
     from featurestore.store import Store
 
 __version__ = "0.1.0"
@@ -19,13 +21,17 @@ __all__ = [
     "ClientCount",
     "Count",
     "Entity",
+    "Feature",
+    "FeatureService",
     "FeatureView",
     "Histogram",
+    "Input",
     "Mean",
     "Privacy",
     "Rate",
     "RunReport",
     "Store",
+    "on_demand",
     "run",
 ]
 
@@ -39,6 +45,10 @@ _HOMES = {
     "Histogram": "featurestore.features",
     "Mean": "featurestore.features",
     "Rate": "featurestore.features",
+    "Feature": "featurestore.on_demand",
+    "Input": "featurestore.on_demand",
+    "on_demand": "featurestore.on_demand",
+    "FeatureService": "featurestore.services",
     "RunReport": "covey.running",
     "Store": "featurestore.store",
     "run": "covey.running",

@@ -27,7 +27,7 @@ from featurestore.entities import Entity
 from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.layout import layout_of
 from featurestore.store import Store
-from featurestore.times import DAY_US
+from featurestore.times import DAY_US, wall_clock
 from federation.ledger_state import Budget
 from federation.plan import Validity
 from federation.protocol import protect
@@ -42,7 +42,6 @@ from simulations.lying_app import LyingSite
 from .attack_values import Attacked, busiest_key, compare
 from .errors import CollectionFailed, UsageError
 from .fleet import split_sites
-from .running import wall_clock
 from .wire import run_over_wire
 
 _JUNE_US: Final = 1_370_044_800 * 10**6

@@ -16,7 +16,7 @@ from .errors import UsageError
 from .fleet import SITES
 from .init import POLICY
 from .ledger_view import owners_in
-from .project import DEFAULT_BUDGET, FILE, Project
+from .project import DEFAULT_BUDGET, Project
 
 
 def budget_of_text(rho: str) -> Budget:
@@ -39,8 +39,9 @@ def budgets_of(directory: Path, rho: str | None = None) -> Mapping[str, Budget |
     owners = owners_in(directory / LEDGERS)
     if rho is not None:
         return dict.fromkeys(owners, budget_of_text(rho))
-    project = Project.load(directory).budget if (directory / FILE).is_file() else None
-    return {owner: _of_site(directory, owner) if owner.startswith(SITE_PREFIX) else project for owner in owners}
+    project = Project.find(directory)
+    ours = None if project is None else project.budget
+    return {owner: _of_site(directory, owner) if owner.startswith(SITE_PREFIX) else ours for owner in owners}
 
 
 def _of_site(directory: Path, owner: str) -> Budget:

@@ -33,10 +33,6 @@ class ProjectMissing(NotThere):
         super().__init__(f"no {path}; `covey init {folder}` makes a project")
 
 
-class ViewsFileError(CoveyError):
-    """A VIEWS.py that cannot be read: a syntax error, an error inside it, or no FeatureView at module level."""
-
-
 class OverBudget(CoveyError):
     """A run that would cost a client-day more than the store's budget leaves; nothing was computed. Names the mend."""
 
@@ -72,6 +68,12 @@ def exit_code(error: BaseException) -> int | None:
         case store.ViewChanged() | store.ReleaseRefused() | NoiseRefused() | LedgerRefusal() | OverBudget():
             return REFUSED
         case store.DefinitionError() | store.ExpressionError() | store.BadReference() | KeyFileExists():
+            return USAGE
+        case store.ConsumerExists() | store.ConsumerInvalid():
+            return USAGE
+        case store.MemoryLimitRefused() | store.ViewsFileError() | store.SettingsInvalid() | store.ServiceInvalid():
+            return USAGE
+        case store.OnDemandInvalid():
             return USAGE
         case RunFailed() | VerificationUnsuccessful():
             return FAILURE

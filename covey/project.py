@@ -19,6 +19,7 @@ from typing import Any, Final
 from crypto.errors import CryptoError
 from crypto.seal import SealPublicKey
 from crypto.signing import VerifyKey
+from featurestore.settings import TABLE as ONLINE
 from federation.errors import PartyInvalid
 from federation.ledger_state import Budget
 from federation.parties import PublicKeys, Roster, RosterEntry
@@ -93,6 +94,21 @@ class Project:
             allow_noise_off=read.flag(read.table("privacy"), "allow_noise_off", "privacy"),
             validity=read.validity(read.table("privacy")),
         )
+
+    @classmethod
+    def find(cls, folder: Path) -> Project | None:
+        """Read `folder/covey.toml`; None where there is none, or one that only says where a store's rows are.
+
+        Raises:
+            UsageError.
+        """
+        try:
+            content = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except ValueError:
+            return cls.load(folder)  # which says what is wrong
+        return None if content.keys() == {ONLINE} else cls.load(folder)
 
     def to_toml(self) -> str:
         """What `load` reads."""

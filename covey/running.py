@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from featurestore.definitions import FeatureView
-from featurestore.times import DAY_US, to_us
+from featurestore.times import DAY_US, to_us, wall_clock
 
 from .errors import OverBudget, UsageError
 
@@ -178,11 +177,6 @@ def resume(store: str | Path, progress: Progress = lambda *_: None) -> RunReport
 
     views, answers = resume_wire(Path(store), progress)
     return RunReport(Path(store), None, views, answers)
-
-
-def wall_clock() -> int:
-    """Now, in µs since the epoch."""
-    return time.time_ns() // 1_000
 
 
 def _views(views: object) -> tuple[FeatureView, ...]:

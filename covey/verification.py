@@ -18,7 +18,7 @@ from federation.parties import PublicKeys
 from federation.release_check import find_plan, verify_opening
 
 from .errors import VerificationUnsuccessful
-from .project import FILE, Project
+from .project import Project
 from .releases import IN_PROCESS
 
 CHECKS: Final[Mapping[str, str]] = {
@@ -53,9 +53,9 @@ class Pinned:
     @classmethod
     def of(cls, directory: Path) -> Pinned:
         """Those of a project directory. Raises UsageError."""
-        if not (directory / FILE).is_file():
+        project = Project.find(directory)
+        if project is None:
             return cls()
-        project = Project.load(directory)
         return cls(project.coordinator, project.collector, project.leader, project.helper)
 
     @property

@@ -12,6 +12,8 @@ import numpy as np
 from .plain import is_text, plain, plain_tuple
 
 KeyType = Literal["string", "int64", "bool"]
+ColumnType = Literal["string", "int64", "bool", "float64"]
+"""Of a join key, or of what else a request brings."""
 KeyValue = str | int | bool
 Key = tuple[KeyValue, ...]
 

@@ -41,11 +41,14 @@ class NotFoundError(FeatureStoreError):
 
 
 class UnknownView(NotFoundError):
-    """The store holds no view of this name."""
+    """The store holds no view of this name; `named`: but one of its feature services speaks of it."""
 
-    def __init__(self, view: str, known: list[str]) -> None:
+    def __init__(self, view: str, known: list[str], *, named: bool = False) -> None:
         self.view = view
-        super().__init__(f"no view {view!r} in this store; it has: {', '.join(known) or 'none yet'}")
+        hint = (
+            ". A feature service names it: an on-demand view needs the file that declares it (--views)" if named else ""
+        )
+        super().__init__(f"no view {view!r} in this store; it has: {', '.join(known) or 'none yet'}{hint}")
 
 
 class UnknownFeature(NotFoundError):
@@ -145,15 +148,190 @@ class NameCollision(BadReference):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        super().__init__(f"two columns of the answer would be called {name!r}; ask for full names (view__feature)")
+        super().__init__(
+            f"the answer would have the column {name!r} twice; ask for each feature once, and for full names (view__feature) "
+            "where views share one"
+        )
+
+
+class StoreWriteFailed(FeatureStoreError):
+    """A file of the store could not be written, as on a full disk; readers stay on what was published before.
+
+    Attributes:
+        path: the file; reason: `disk full`, or what the operating system says.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"{path} could not be written ({reason}); readers stay on the last whole publication. Make room, and publish again"
+        )
 
 
 class UnknownFeatureService(NotFoundError):
-    """A feature service was asked for; this store has none."""
+    """The store has no feature service of this name."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"no feature service {name!r}: this store has none; send `features` as view:feature")
+    def __init__(self, name: str, known: list[str]) -> None:
+        self.name = name
+        super().__init__(f"no feature service {name!r} in this store; it has: {', '.join(known) or 'none'}")
 
 
 class AddressUnavailable(FeatureStoreError):
     """The feature server cannot listen where it was told to."""
+
+
+class ConsumerInvalid(FeatureStoreError):
+    """A consumer's name or limit that cannot be taken."""
+
+
+class ConsumerExists(FeatureStoreError):
+    """A consumer of this name has a key already."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"consumer {name!r} has a key, which is shown only once; `covey consumers remove {name}` takes it away, or "
+            "add one of another name"
+        )
+
+
+class UnknownConsumer(NotFoundError):
+    """No consumer of this name has a key."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        self.name = name
+        super().__init__(f"no consumer {name[:80]!r}; there are: {', '.join(known) or 'none yet'}")
+
+
+class ConsumersFileBroken(FeatureStoreError):
+    """The file of consumers cannot be read as it is, so no key is taken."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {reason}")
+
+
+class WorkersFailing(FeatureStoreError):
+    """Workers of the feature server end as often as they are started."""
+
+
+class SettingsInvalid(FeatureStoreError):
+    """The `[online]` table of a store's covey.toml cannot be used."""
+
+
+class OnlineUnavailable(FeatureStoreError):
+    """The online store cannot be reached, or does not hold the rows of an epoch that is being read.
+
+    Attributes:
+        retry_after_s: in how many seconds it is worth while to ask again.
+    """
+
+    retry_after_s = 1
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
+class NoEpoch(OnlineUnavailable):
+    """Not even a first epoch of a store can be read."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"nothing of this store can be read yet ({problem}); `covey store verify` says more")
+
+
+class ServiceInvalid(FeatureStoreError):
+    """A feature service that cannot be, or whose references the store does not have."""
+
+    def __init__(self, service: str, message: str) -> None:
+        self.service = service
+        super().__init__(f"feature service {service[:80]!r}: {message}")
+
+
+class OnDemandInvalid(FeatureStoreError):
+    """An on-demand transformation that cannot be as declared."""
+
+    def __init__(self, view: str, message: str) -> None:
+        self.view = view
+        super().__init__(f"on-demand view {view[:80]!r}: {message}")
+
+
+class OnDemandFailed(FeatureStoreError):
+    """The function of an on-demand transformation failed, or returned something else than it had declared."""
+
+    def __init__(self, view: str, message: str) -> None:
+        self.view = view
+        super().__init__(f"on-demand view {view!r}: {message}")
+
+
+class MemoryLimitRefused(FeatureStoreError):
+    """A join cannot keep to the memory limit that was asked for."""
+
+
+class MemoryLimitUnreadable(MemoryLimitRefused):
+    """A memory limit that is no size."""
+
+    def __init__(self, limit: object) -> None:
+        super().__init__(f"a memory limit is a number of bytes, or a size such as 1GiB or 800MB, not {limit!r}")
+
+
+class MemoryLimitTooSmall(MemoryLimitRefused):
+    """A memory limit below what the process uses already and what this join needs at least; both in bytes."""
+
+    def __init__(self, limit: int, need: int) -> None:
+        self.limit, self.need = limit, need
+        super().__init__(
+            f"a memory limit of {limit / 2**20:,.0f} MiB is too small: with what the process uses already, this join needs "
+            f"at least {-(-need // 2**20)}MiB"
+        )
+
+
+class SpillFailed(FeatureStoreError):
+    """A join cannot write its temporary files."""
+
+    def __init__(self, folder: str, reason: str) -> None:
+        super().__init__(
+            f"the join's temporary files cannot be written in {folder} ({reason}); set TMPDIR to a folder with room, or "
+            "raise the memory limit"
+        )
+
+
+class ViewsFileError(FeatureStoreError):
+    """A VIEWS.py that cannot be read: a syntax error, an error inside it, or nothing declared at module level."""
+
+
+class RemoteFailed(FeatureStoreError):
+    """A feature server that cannot be reached, refused the key, or whose answer cannot be read."""
+
+
+class KeyRefused(RemoteFailed):
+    """A feature server that asks for an API key, or does not know the one that was given."""
+
+
+def retry_after(text: str | None) -> int:
+    """Seconds to wait, as a server says; 1 where it says none that can be read, an hour at most."""
+    return min(int(text), 3_600) if text is not None and text.isascii() and text.isdigit() and len(text) < 9 else 1
+
+
+def error_named(name: str, message: str, retry_after_s: int = 1) -> FeatureStoreError:
+    """An error of this module as another process named it; RemoteFailed where there is none of that name."""
+    kind = globals().get(name)
+    if not (isinstance(kind, type) and issubclass(kind, FeatureStoreError)):
+        return RemoteFailed(message)
+    error = kind.__new__(kind)
+    error.args = (f"{message}; give it as key=…, or in COVEY_API_KEY" if kind is KeyRefused else message,)
+    if isinstance(error, Throttled | OnlineUnavailable):
+        error.retry_after_s = retry_after_s
+    return error
+
+
+class Throttled(RemoteFailed):
+    """A feature server that takes no more from this reader for a while.
+
+    Attributes:
+        retry_after_s: in how many seconds it does again.
+    """
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)

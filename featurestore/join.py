@@ -4,56 +4,83 @@ Every issue of a view has a row for every key of the domain, so which issue a la
 of the store — of the rows released by t, the one with the greatest (pane end, release time) — is settled once on the issues,
 which are few; each label is then a binary search and a gather (docs/adr/0003-join-on-issues.md). Whether the row that it
 sees is stale depends on the label's time too (`featurestore.staleness`).
+
+Where the row is, and what stands in it, are two steps: between them lies memory (`RowsInMemory`), or the disk
+(`featurestore.join_spill`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from .definitions import FeatureView
+from .join_rows import Rows, record_dtype
 from .keys import domain_index
-from .latest import issue_columns, last_of_each, rows_of
+from .latest import last_of_each
 from .references import Reference
-from .schema import STATUS, feature_fields, status_array, status_codes, value_type
+from .schema import STATUS, status_array, value_type
 from .staleness import SpentPanes
-from .values import Bytes, ServedFeature, Status, made_stale
+from .values import Bytes, Status, made_stale, n_is_there, value_is_there
 
 Ints = npt.NDArray[np.int64]
+Times: TypeAlias = Callable[[pa.RecordBatch], tuple[Ints, npt.NDArray[np.bool_]]]
+"""(int64[N] µs, bool[N] known) of a batch of labels."""
 
 
 @dataclass(frozen=True, eq=False)
 class JoinSide:
-    """One view's rows as labels see them: issue-major, issues by release time, each as good as it gets at that time.
+    """One view as labels see it: the issues that count, by release time, each as good as it gets at that time.
 
     Attributes:
         pane_end, released_at: int64[I], µs; both increase.
-        rows: I·K rows with the columns of the asked features.
-        status: for each reference, uint8[I·K] of `Status`.
+        first_row: int64[I], where in the view's stored rows each of them begins; it has a row a key.
         spent: the panes whose budget was gone.
     """
 
-    view: FeatureView
     references: tuple[Reference, ...]
     pane_end: Ints
     released_at: Ints
-    rows: pa.Table
-    status: tuple[Bytes, ...]
+    first_row: Ints
     spent: SpentPanes
 
+    @property
+    def view(self) -> FeatureView:
+        """The view."""
+        return self.references[0].registered.view
 
-def make_side(view: FeatureView, references: tuple[Reference, ...], rows: pa.Table, spent: SpentPanes) -> JoinSide:
-    """Settle which issue counts at which time; `rows` are issue-major with pane_start, released_at and seq."""
-    keys = len(view.entity.domain)
-    chosen = visible_issues(*issue_columns(rows, keys))
-    pane_start, released_at, _ = issue_columns(rows, keys)
-    columns = [name for reference in references for name in column_names(reference.served)]
-    taken = rows.select(columns).combine_chunks().take(pa.array(rows_of(chosen, keys)))
-    status = tuple(status_codes(taken.column(column_names(reference.served)[-1])) for reference in references)
-    return JoinSide(view, references, pane_start[chosen] + view.pane_us, released_at[chosen], taken, status, spent)
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What labels see of a view.
+
+    Attributes:
+        row: int64[N], the stored row; −1 where there is none, or it is too old.
+        told: uint8[N] of `Status`: OK (the row's own statuses), STALE_BUDGET (they are made stale), and for −1
+            OUTSIDE_MAX_AGE or NOT_FOUND.
+    """
+
+    row: Ints
+    told: Bytes
+
+
+def make_side(references: tuple[Reference, ...], issues: tuple[Ints, Ints, Ints], spent: SpentPanes) -> JoinSide:
+    """Settle which issue counts at which time.
+
+    Args:
+        references: features of one view.
+        issues: (pane_start, released_at, seq), in the order of storage.
+    """
+    view = references[0].registered.view
+    chosen = visible_issues(*issues)
+    pane_start, released_at, _ = issues
+    first_row = chosen * len(view.entity.domain)
+    return JoinSide(references, pane_start[chosen] + view.pane_us, released_at[chosen], first_row, spent)
 
 
 def visible_issues(pane: Ints, released_at: Ints, seq: Ints) -> Ints:
@@ -72,41 +99,53 @@ def visible_issues(pane: Ints, released_at: Ints, seq: Ints) -> Ints:
     return visible
 
 
-def column_names(served: ServedFeature) -> list[str]:
-    """The stored columns of a served feature."""
-    return [field.name for field in feature_fields(served)]
-
-
-def joined_columns(
-    side: JoinSide, labels: pa.RecordBatch | pa.Table, times: Ints, known: npt.NDArray[np.bool_]
-) -> list[pa.Array]:
-    """The arrays of each reference and its companions, a row a label; null with a status where there is nothing to see."""
-    view = side.view
-    count = labels.num_rows
+def rows_seen(side: JoinSide, labels: pa.RecordBatch | pa.Table, times: Ints, known: npt.NDArray[np.bool_]) -> Seen:
+    """Which stored row each label sees."""
+    view, count = side.view, labels.num_rows
+    told = np.full(count, Status.NOT_FOUND, dtype=np.uint8)
+    if len(side.released_at) == 0:
+        return Seen(np.full(count, -1, dtype=np.int64), told)
     if view.entity.constant:
         key = np.zeros(count, dtype=np.int64)
     else:
         key = domain_index(view.entity, [labels.column(name) for name in view.entity.keys])
     issue = np.searchsorted(side.released_at, times, side="right") - 1
     found = known & (issue >= 0) & (key >= 0)
-    row = np.where(found, issue * len(view.entity.domain) + key, 0)
-    expired = stale = np.zeros(count, dtype=bool)
-    if len(side.pane_end):
-        pane_end = side.pane_end[np.maximum(issue, 0)]
-        stale = found & side.spent.stale_at(times, pane_end)
-        if view.ttl_us is not None:
-            expired = found & (times - pane_end > view.ttl_us)
-    at = pa.array(np.where(found & ~expired, row, 0), mask=~found | expired)
-    arrays: list[pa.Array] = []
-    for reference, status in zip(side.references, side.status, strict=True):
-        *values, _ = column_names(reference.served)
-        arrays += [_take(side.rows.column(name), at) for name in values]
-        codes = np.full(count, Status.NOT_FOUND, dtype=np.uint8)
-        codes[found] = status[row[found]]
-        codes[stale] = made_stale(codes[stale])
-        codes[expired] = Status.OUTSIDE_MAX_AGE
-        arrays.append(status_array(codes))
-    return arrays
+    pane_end = side.pane_end[issue]
+    told[found] = Status.OK
+    told[found & side.spent.stale_at(times, pane_end)] = Status.STALE_BUDGET
+    if view.ttl_us is not None:
+        told[found & (times - pane_end > view.ttl_us)] = Status.OUTSIDE_MAX_AGE
+    return Seen(np.where(told < Status.OUTSIDE_MAX_AGE, side.first_row[issue] + key, -1), told)
+
+
+def joined_columns(side: JoinSide, told: Bytes, rows: Rows) -> dict[str, pa.Array]:
+    """By name the columns of each reference, a row a label; null with a status where there is nothing to see.
+
+    Args:
+        told: of `Seen`.
+        rows: the row of each label, in the labels' order; any where it sees none.
+    """
+    columns: dict[str, pa.Array] = {}
+    for i, reference in enumerate(side.references):
+        codes = rows[f"status{i}"]
+        codes = np.where(told == Status.STALE_BUDGET, made_stale(codes), codes)
+        codes = np.where(told >= Status.OUTSIDE_MAX_AGE, told, codes)
+        hidden = ~value_is_there(codes)
+        arrays = [_masked(rows[f"value{i}"], hidden), _masked(rows[f"se{i}"], hidden)]
+        if reference.served.has_n:
+            arrays.append(_masked(rows[f"n{i}"], ~n_is_there(codes)))
+        names = [field.name for field in joined_fields(reference)]
+        columns |= zip(names, [*arrays, status_array(codes)], strict=True)
+    return columns
+
+
+def _masked(values: npt.NDArray[Any], hidden: npt.NDArray[np.bool_]) -> pa.Array:
+    """Numbers, or lists of numbers ([N, cells]), null where hidden."""
+    if values.ndim == 1:
+        return pa.array(np.where(hidden, 0, values), mask=hidden)
+    flat = pa.array(np.where(hidden[:, None], 0, values).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=pa.array(hidden))
 
 
 def joined_fields(reference: Reference) -> list[pa.Field]:
@@ -118,8 +157,14 @@ def joined_fields(reference: Reference) -> list[pa.Field]:
     return [*fields, pa.field(f"{reference.column}__status", STATUS)]
 
 
-def _take(column: pa.ChunkedArray, at: pa.Array) -> pa.Array:
-    if len(column) == 0:
-        return pa.nulls(len(at), column.type)
-    taken = column.take(at).combine_chunks()
-    return taken if isinstance(taken, pa.Array) else taken.chunk(0)
+class RowsInMemory:
+    """A side with all stored rows of its view in memory."""
+
+    def __init__(self, side: JoinSide, rows: Rows, times: Times) -> None:
+        self._side, self._times = side, times
+        self._rows = rows if len(rows) else np.zeros(1, dtype=record_dtype(side.references))
+
+    def columns(self, _number: int, labels: pa.RecordBatch) -> dict[str, pa.Array]:
+        """By name the columns of each reference, a row a label."""
+        seen = rows_seen(self._side, labels, *self._times(labels))
+        return joined_columns(self._side, seen.told, self._rows.take(np.maximum(seen.row, 0)))

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .entities import Entity, Key, KeyType, KeyValue
+from .entities import ColumnType, Entity, Key, KeyType, KeyValue
 from .errors import BadReference
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
 
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-_ARROW = {"string": pa.string(), "int64": pa.int64(), "bool": pa.bool_()}
+_ARROW: Final[Mapping[ColumnType, pa.DataType]] = {
+    "string": pa.string(),
+    "int64": pa.int64(),
+    "bool": pa.bool_(),
+    "float64": pa.float64(),
+}
 
 
-def arrow_type(kind: KeyType) -> pa.DataType:
-    """The Arrow type of a join key."""
+def arrow_type(kind: ColumnType) -> pa.DataType:
+    """The Arrow type of a join key, or of an input."""
     return _ARROW[kind]
 
 
@@ -42,7 +47,7 @@ def domain_index(entity: Entity, columns: Sequence[Column]) -> npt.NDArray[np.in
     reached: npt.NDArray[np.int64] | None = None
     for name, kind, values, declared in zip(entity.keys, entity.types, columns, domain_columns(entity), strict=True):
         parts = pc.unique(declared).sort()
-        own, given = _index_in(declared, parts), _index_in(_typed(name, kind, values), parts)
+        own, given = _index_in(declared, parts), _index_in(key_column(name, kind, values), parts)
         if index is None or reached is None:
             index, reached = given, own
         else:  # (place of what stands so far, place of this part) → place among the pairs that the domain has
@@ -67,7 +72,8 @@ def _place(pairs: npt.NDArray[np.int64], codes: npt.NDArray[np.int64]) -> npt.ND
     return np.where(pairs[at] == codes, at, -1)
 
 
-def _typed(name: str, kind: KeyType, values: Column) -> Column:
+def key_column(name: str, kind: KeyType, values: Column) -> Column:
+    """A column of join keys in the key's own type; what does not fit into int64 becomes null. Raises BadReference."""
     given = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     fits = {
         "string": any(is_text(given) for is_text in _TEXTS),

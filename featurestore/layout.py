@@ -176,7 +176,9 @@ def layout_of(view: FeatureView) -> Layout:
         added, kinds, block = _parts(view, feature)
         slots += added
         if len(slots) > MAX_SLOTS_PER_KEY:
-            raise DefinitionError(view.name, f"more than {MAX_SLOTS_PER_KEY:,} slots a key; use fewer cells, or two views")
+            raise DefinitionError(
+                view.name, f"more than {MAX_SLOTS_PER_KEY:,} slots a key; use fewer cells, or two views"
+            )
         blocks.append(block)
         for (kind, positions, per_cell), price in zip(
             kinds, _parts_of_price(feature, shares[feature.name]), strict=True

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .disk import writing
 from .errors import StoreCorrupt
 from .keys import domain_columns
 from .registry import FileRecord, RegisteredView
@@ -88,13 +89,18 @@ class Offline:
         self.root = root
 
     def write_days(self, registered: RegisteredView, table: pa.Table, seq: int) -> list[FileRecord]:
-        """Write one file for each UTC day of a table that is sorted by pane; they count only once registered."""
+        """Write one file for each UTC day of a table that is sorted by pane; they count only once registered.
+
+        Raises:
+            StoreWriteFailed: there is no room, say; some of the files may be there then.
+        """
         starts = as_us(table.column("pane_start"))
         days = day_of(starts)
         edges = [*np.flatnonzero(np.diff(days, prepend=days[:1] - 1)).tolist(), len(days)]
         folder = self.root / registered.view.name / f"v{registered.version}"
         if not folder.is_dir():
-            folder.mkdir(parents=True)
+            with writing(folder):
+                folder.mkdir(parents=True)
             for parent in (self.root.parent, self.root, folder.parent):  # a rename is durable only with its folder
                 sync_folder(parent)
 
@@ -123,14 +129,37 @@ class Offline:
         path = self.root / file.path
         try:
             with pq.ParquetFile(path) as file_:  # half the time of pq.read_table, which opens a data set
-                table = file_.read(columns=wanted.names, use_threads=False)
+                table = file_.read(columns=wanted.names, use_threads=False).select(wanted.names).cast(wanted)
         except FileNotFoundError:
             raise
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, KeyError) as error:  # KeyError: a column is missing
             raise StoreCorrupt(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
         if table.num_rows != file.rows:
             raise StoreCorrupt(f"{path} holds {table.num_rows} rows, the registry says {file.rows}")
-        return table.select(wanted.names).cast(wanted)
+        return table
+
+    def batches(
+        self, file: FileRecord, schema: pa.Schema, columns: Sequence[str], size: int
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of one file, some columns of them, decoded in batches of at most `size`.
+
+        Raises:
+            FileNotFoundError, StoreCorrupt: as `read`.
+        """
+        wanted = pa.schema([schema.field(name) for name in columns])
+        path = self.root / file.path
+        rows = 0
+        try:
+            with pq.ParquetFile(path, buffer_size=2**18, pre_buffer=False) as file_:
+                for batch in file_.iter_batches(size, columns=wanted.names, use_threads=False):
+                    rows += batch.num_rows
+                    yield batch.select(wanted.names).cast(wanted)
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError, KeyError) as error:
+            raise StoreCorrupt(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+        if rows != file.rows:
+            raise StoreCorrupt(f"{path} holds {rows} rows, the registry says {file.rows}")
 
     def slots(self, files: Sequence[FileRecord], schema: pa.Schema, keys: int) -> dict[int, npt.NDArray[np.int64]]:
         """The opened sums in these files: by pane start (µs) int64[keys, slots_per_key]; a void has none.
@@ -165,19 +194,26 @@ def as_us(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 def _write_synced(table: pa.Table, path: Path) -> int:
     partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        pq.write_table(table, file, compression="zstd", write_statistics=False)
-        file.flush()
-        os.fsync(file.fileno())
-        size = file.tell()
-    partial.replace(path)
+    with writing(path):
+        with partial.open("wb") as file:
+            # checksums: `covey store verify` notices a changed bit, which zstd by itself may decode to other numbers
+            pq.write_table(table, file, compression="zstd", write_statistics=False, write_page_checksum=True)
+            file.flush()
+            os.fsync(file.fileno())
+            size = file.tell()
+        partial.replace(path)
     return size
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable: a renamed file is only there after a crash if its folder was synced."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Make the names in a folder durable: a renamed file is only there after a crash if its folder was synced.
+
+    Raises:
+        StoreWriteFailed.
+    """
+    with writing(folder):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

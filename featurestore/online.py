@@ -1,18 +1,26 @@
-"""The online store: the latest row of every key, packed, in RocksDB. This module translates and does nothing else."""
+"""The online store: the latest row of every key, packed, in RocksDB, or in Redis (`featurestore.redis_online`).
+
+Both translate and do nothing else.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from rocksdict import AccessType, Options, Rdict, WriteBatch, WriteOptions
 
-from .errors import StoreCorrupt, StoreInUse
+from .disk import is_full, reason_of
+from .errors import SettingsInvalid, StoreCorrupt, StoreInUse, StoreWriteFailed
 from .packing import Packed
+from .registry import RegisteredView
+from .settings import OnlineSettings
 
 _MARKER = struct.Struct(">q?qq")
 
@@ -33,17 +41,38 @@ class OnlineMarker:
     rows: RowTimes | None
 
 
+class OnlineEpoch(Protocol):
+    """The online store as a reader opened it, for the time of one epoch."""
+
+    def holds(self, view_id: int, seq: int) -> bool:
+        """Whether this publication of a view can be asked for; if not, one is under way."""
+        ...
+
+    def get(self, view_id: int, seq: int, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The packed rows of these keys, as this publication of the view left them; None for a key without one."""
+        ...
+
+
 class OnlineStore(Protocol):
-    """Rows by (view id, key bytes). One writer; each `put` is atomic and durable."""
+    """What the publisher writes. One writer; a `put` is seen whole or not at all."""
 
     def marker(self, view_id: int) -> OnlineMarker | None:
         """The marker of a view; None before its first publication."""
 
     def put(self, view_id: int, keys: Sequence[bytes], rows: Packed | None, marker: OnlineMarker) -> None:
-        """Replace the rows of these keys (None: keep them) and the marker, all at once."""
+        """Replace the rows of these keys (None: keep them) and the marker, all at once.
 
-    def get(self, view_id: int, keys: Sequence[bytes]) -> list[bytes | None]:
-        """The packed rows of these keys; None for a key without one."""
+        Raises:
+            StoreWriteFailed: nothing was replaced, and the store must be opened again before the next `put`.
+            OnlineUnavailable.
+        """
+
+    def retire(self, registered: RegisteredView, keep: Set[int]) -> None:
+        """Forget the publications of a view that nobody asks for any more: all but those to keep.
+
+        Raises:
+            OnlineUnavailable: some are left, and the next call forgets them too.
+        """
 
     def close(self) -> None:
         """Let go of the store."""
@@ -64,7 +93,7 @@ class RocksOnline:
 
     @classmethod
     def open_reader(cls, path: Path) -> Self:
-        """Open what is there now, beside a writer or not."""
+        """Open what is there now, beside a writer or not; what is written later is not seen."""
         return cls._open(path, AccessType.read_only())
 
     @classmethod
@@ -72,22 +101,22 @@ class RocksOnline:
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_keep_log_file_num(2)
+        options.set_disable_auto_compactions(True)  # see `_settle`
         try:
             return cls(Rdict(str(path), options, access_type=access))
-        except Exception as error:  # noqa: BLE001 - rocksdict raises plain Exception
-            if "lock" in str(error).lower():
+        except Exception as error:  # rocksdict raises plain Exception
+            if "/LOCK:" in str(error):
                 raise StoreInUse(str(path)) from None
+            if is_full(error):
+                raise StoreWriteFailed(str(path), reason_of(error)) from error
             raise StoreCorrupt(f"{path} cannot be opened as RocksDB: {str(error).splitlines()[0]}") from None
 
     def marker(self, view_id: int) -> OnlineMarker | None:
-        """See `OnlineStore`."""
-        data = self._db.get(_prefix(view_id, 0))
+        """See `OnlineStore`. Raises StoreCorrupt."""
+        data = self._read(_prefix(view_id, 0))
         if data is None:
             return None
-        if len(data) != _MARKER.size:
-            raise StoreCorrupt("the marker of an online view has a wrong length")
-        seq, has_rows, *times = _MARKER.unpack(data)
-        return OnlineMarker(seq, RowTimes(*times) if has_rows else None)
+        return marker_from_bytes(data)
 
     def put(self, view_id: int, keys: Sequence[bytes], rows: Packed | None, marker: OnlineMarker) -> None:
         """See `OnlineStore`."""
@@ -97,20 +126,94 @@ class RocksOnline:
             data = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)
             for key, row in zip(keys, data, strict=True):
                 batch.put(prefix + key, row.tobytes())
-        times = marker.rows or RowTimes(0, 0)
-        packed = _MARKER.pack(marker.seq, marker.rows is not None, times.pane_end, times.released_at)
-        batch.put(_prefix(view_id, 0), packed)
-        self._db.write(batch, self._synced)
+        batch.put(_prefix(view_id, 0), marker_to_bytes(marker))
+        try:
+            self._db.write(batch, self._synced)
+            self._settle(view_id)
+        except Exception as error:
+            raise StoreWriteFailed(self._db.path(), reason_of(error)) from error
 
-    def get(self, view_id: int, keys: Sequence[bytes]) -> list[bytes | None]:
-        """See `OnlineStore`."""
+    def _settle(self, view_id: int) -> None:
+        """Bring the rows of a view from the log into files, and drop those that they replace.
+
+        Readers open what is there once an epoch. What is in the log they read again, and all of their process waits for that;
+        files that RocksDB removes later, by itself, may go while they are being opened.
+        """
+        self._db.flush()
+        self._db.compact_range(_prefix(view_id, 0), _prefix(view_id + 1, 0))
+
+    def retire(self, registered: RegisteredView, keep: Set[int]) -> None:
+        """See `OnlineStore`: a row is in the place of the one before it, so there is nothing to do."""
+
+    def get(self, view_id: int, seq: int, keys: Sequence[bytes]) -> list[bytes | None]:
+        """See `OnlineEpoch`: what was opened holds one publication of a view, the one that `holds` tells. Raises StoreCorrupt."""
         prefix = _prefix(view_id, 1)
-        found: list[bytes | None] = self._db.get([prefix + key for key in keys])
+        found: list[bytes | None] = self._read([prefix + key for key in keys])
         return found
+
+    def _read(self, wanted: bytes | list[bytes]) -> Any:
+        """The value of a key, or those of several. Raises StoreCorrupt."""
+        try:
+            return self._db.get(wanted)
+        except Exception as error:  # noqa: BLE001 - rocksdict raises plain Exception
+            raise StoreCorrupt(f"{self._db.path()} cannot be read: {str(error).splitlines()[0]}") from None
+
+    def holds(self, view_id: int, seq: int) -> bool:
+        """See `OnlineEpoch`."""
+        marker = self.marker(view_id)
+        return marker is not None and marker.seq == seq
 
     def close(self) -> None:
         """See `OnlineStore`."""
-        self._db.close()
+        with contextlib.suppress(Exception):  # it repeats the error of a failed `put`; the others are durable
+            self._db.close()
+
+
+def online_opener(root: Path, settings: OnlineSettings) -> Callable[[], OnlineEpoch]:
+    """Opens the online store of a store for the time of an epoch. Raises SettingsInvalid."""
+    if settings.url is None:
+        return lambda: RocksOnline.open_reader(root / "online")
+    _require_redis()
+    from .redis_online import READER, RedisOnline, RedisServer
+
+    server = RedisServer(settings.url, READER, breaks=True)  # one for all epochs: it knows whether the server is away
+    return lambda: RedisOnline.open_reader(root, server)
+
+
+def open_online(root: Path, settings: OnlineSettings) -> OnlineStore:
+    """Opens the online store of a store for its publisher.
+
+    Raises:
+        StoreInUse, StoreCorrupt, StoreWriteFailed, OnlineUnavailable, SettingsInvalid.
+    """
+    if settings.url is None:
+        return RocksOnline.open_writer(root / "online")
+    _require_redis()
+    from .redis_online import RedisOnline
+
+    return RedisOnline.open_writer(root, settings.url)
+
+
+def marker_to_bytes(marker: OnlineMarker) -> bytes:
+    """What the online stores hold: seq (i64), whether there are rows (u8), pane end and release (i64 each), big-endian."""
+    times = marker.rows or RowTimes(0, 0)
+    return _MARKER.pack(marker.seq, marker.rows is not None, times.pane_end, times.released_at)
+
+
+def marker_from_bytes(data: bytes) -> OnlineMarker:
+    """The inverse. Raises StoreCorrupt: another length."""
+    if len(data) != _MARKER.size:
+        raise StoreCorrupt("the marker of an online view has a wrong length")
+    seq, has_rows, *times = _MARKER.unpack(data)
+    return OnlineMarker(seq, RowTimes(*times) if has_rows else None)
+
+
+def _require_redis() -> None:
+    """Its library is an extra. Raises SettingsInvalid."""
+    if importlib.util.find_spec("redis") is None:
+        raise SettingsInvalid(
+            "[online] url: this needs the redis package, which is not installed: pip install 'covey[redis]'"
+        )
 
 
 def _prefix(view_id: int, kind: int) -> bytes:

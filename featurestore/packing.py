@@ -8,7 +8,6 @@ Little-endian, no padding, one fixed length a view. Null is NaN in the numbers; 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -17,10 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .definitions import FeatureView
-from .errors import StoreCorrupt
 from .offline import as_us
 from .schema import status_codes
-from .values import ServedFeature, Status, served_features
+from .values import Status, served_features
 
 Packed = npt.NDArray[np.void]
 
@@ -63,27 +61,6 @@ def pack(view: FeatureView, rows: pa.Table) -> Packed:
     for i, name in enumerate(("pane_end", "released_at", "published_at")):
         packed["times"][:, i] = as_us(rows.column(name))
     return packed
-
-
-def unpack(view: FeatureView, rows: Sequence[bytes]) -> Packed:
-    """Packed rows of bytes; StoreCorrupt where a length is wrong."""
-    dtype = row_dtype(view)
-    data = b"".join(rows)
-    if len(data) != len(rows) * dtype.itemsize:
-        raise StoreCorrupt(f"online rows of view {view.name!r} have another length than its definition gives")
-    return np.frombuffer(data, dtype=dtype)
-
-
-def unpack_feature(
-    view: FeatureView, served: ServedFeature, rows: Packed
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64] | None, npt.NDArray[np.uint8]]:
-    """(value float64[N] or [N, width], se, n or None, status) of one served feature."""
-    everything = served_features(view)
-    index = everything.index(served)
-    value_at = sum(one.width for one in everything[:index])
-    value = rows["values"][:, value_at : value_at + served.width]
-    n = rows["n"][:, sum(one.has_n for one in everything[:index])] if served.has_n else None
-    return value if served.shape == "list" else value[:, 0], rows["se"][:, index], n, rows["status"][:, index]
 
 
 def missing_rows(view: FeatureView, count: int) -> Packed:

@@ -2,9 +2,13 @@
 
     1. Parquet files are written beside the old ones          a crash leaves strays, removed at the next start
     2. the registry commits panes, evidence, list of files    from here on the publication counts
-    3. RocksDB gets the latest row of every key, and a marker a crash is healed at the next start: marker < registry
-    4. each view's block is written, CURRENT.json renamed     likewise: block of another publication than the registry's
+    3. blocks, and the next CURRENT.json, are written beside  a crash is healed at the next start: block < registry
+    4. the online store gets the latest rows, and a marker    likewise: marker of another publication than the registry's
+    5. CURRENT.json is renamed into its place                 readers take up the new epoch
 
+What cannot be written, as on a full disk, is StoreWriteFailed: before 2 nothing is published, after it all is, but readers of
+the newest rows stay on the epoch before. The next call of the publisher, or its next start, goes on from there. So it is where
+the online store is another server and is away for longer than the publisher waits: OnlineUnavailable.
 Publishing the same item again changes nothing; other content under its id is refused. A retraction is a tombstone: a void
 with the reason RETRACTED (and why) for a pane that was opened. The pane stays published, and is never collected again.
 """
@@ -14,7 +18,8 @@ from __future__ import annotations
 import fcntl
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -27,27 +32,26 @@ import pyarrow as pa
 from .admission import Admitted, admit, as_record
 from .block_writer import BlockWriter, Latest
 from .definitions import FeatureView
-from .errors import StoreCorrupt, StoreInUse
+from .disk import writing
+from .errors import OnlineUnavailable, StoreCorrupt, StoreInUse, StoreWriteFailed
 from .keys import encode_key
-from .latest import last_issue_of_each_pane, latest_issues
+from .latest import latest_issues
 from .layout import layout_of
+from .newest import newest_rows
 from .offline import CLOCKS, Offline, Stamps, as_us, issue_table
-from .online import OnlineMarker, OnlineStore, RocksOnline, RowTimes
-from .packing import pack
+from .on_demand import OnDemandView
+from .online import OnlineStore, open_online
+from .reading import on_demand_by_name
 from .registry import FileRecord, PaneRecord, RegisteredView, Registry
 from .release import Release, Void
 from .rows import Panes, issue_times, make_issues, reach_us
 from .schema import offline_schema
-from .staleness import SpentPanes
+from .services import FeatureService, require_service
+from .settings import OnlineSettings, store_path
 from .times import DAY_US, day_of
 
 MAX_FILES: Final = 16
 """Files of one view and day that are merged before the day is complete: a day of minutes would be 1,440."""
-
-
-def store_path(directory: Path) -> Path:
-    """Where the store of a project directory lies."""
-    return directory / "store"
 
 
 @dataclass(frozen=True)
@@ -74,25 +78,35 @@ class Publisher:
     Args:
         directory: the project (or `--store`) directory; made if it does not exist.
         clock: wall clock, µs since the epoch.
+        settings: of its online rows; default: those of the directory's covey.toml.
 
     Raises:
-        StoreInUse: another writer. StoreCorrupt: not a store of this version.
+        StoreInUse: another writer. StoreCorrupt: not a store of this version. SettingsInvalid. StoreWriteFailed,
+            OnlineUnavailable: also by every method that writes.
     """
 
-    def __init__(self, directory: Path, clock: Callable[[], int]) -> None:
+    def __init__(self, directory: Path, clock: Callable[[], int], settings: OnlineSettings | None = None) -> None:
         root = store_path(directory)
-        root.mkdir(parents=True, exist_ok=True)
-        self._clock = clock
-        self._lock = _lock(root)
+        settings = settings or OnlineSettings.load(directory)
+        with writing(root):
+            root.mkdir(parents=True, exist_ok=True)
+        self._root, self._clock, self._settings = root, clock, settings
+        self._lock = lock_store(root)
         try:
             self._registry = Registry(root / "registry.db", read_only=False)
             self._offline = Offline(root / "offline")
-            self._online: OnlineStore = RocksOnline.open_writer(root / "online")
-            self._blocks = BlockWriter(root / "blocks")
-            self._heal()
+            self._online = open_online(root, settings)
+            try:
+                self._blocks = BlockWriter(root / "blocks", settings.max_block_bytes)
+                self._heal()
+            except BaseException:
+                self._online.close()
+                raise
         except BaseException:
             os.close(self._lock)
             raise
+        self._unfinished = False
+        """Whether something could not be written, and is yet to be healed."""
 
     def __enter__(self) -> Self:
         return self
@@ -111,10 +125,30 @@ class Publisher:
     def register(self, view: FeatureView) -> RegisteredView:
         """Make a view known; ViewChanged if another definition has its name."""
         layout_of(view)
-        registered = self._registry.register(view)
-        if self._blocks.seq(registered) is None:
-            self._blocks.publish([Latest(registered)])
+        with self._healed():
+            registered = self._registry.register(view)
+            if self._blocks.seq(registered) is None:
+                self._put_latest([Latest(registered)])
         return registered
+
+    def register_services(self, services: Iterable[FeatureService], on_demand: Iterable[OnDemandView] = ()) -> None:
+        """Make feature services known, all at once; one of a known name has these references from now on.
+
+        Args:
+            on_demand: the transformations whose outputs services may name.
+
+        Raises:
+            ServiceInvalid: a reference to a view or feature that is neither registered nor among `on_demand`.
+        """
+        transformations = on_demand_by_name(on_demand, {one.view.name for one in self._registry.views()})
+        named = list(services)
+        for service in named:
+            require_service(service, self._registry.view, transformations)
+        with self._healed():
+            with self._registry.transaction():
+                for service in named:
+                    self._registry.put_service(service.name, service.refs)
+            self._put_latest([])
 
     def opened(self, view: FeatureView) -> npt.NDArray[np.int64]:
         """int64[P], the pane starts of a view that are published already (opened, void or retracted), increasing."""
@@ -129,16 +163,18 @@ class Publisher:
         Raises:
             ReleaseRefused: one of them does not fit its view, or is published already with other content. PaneNotOpen,
                 PaneRetracted: a tombstone has nothing to retract. Nothing of the call is published then.
+            StoreWriteFailed, OnlineUnavailable: the same call again publishes what is not published yet.
         """
         by_view: dict[str, list[Release | Void]] = {}
         for item in items:
             by_view.setdefault(item.manifest.view, []).append(item)
-        seq, now = self._registry.next_seq(), self._clock()
-        admitted = [self._admit(name, of_view) for name, of_view in by_view.items()]
-        prepared = [self._prepare(one, seq, now) for one in admitted if one.fresh or one.tombstones]
-        self._commit(seq, now, prepared, list(evidence))
-        self._offline.remove([path for part in prepared for path in part.replaced])
-        self._blocks.publish([self._put_latest(part.registered, seq) for part in prepared])
+        with self._healed():
+            seq, now = self._registry.next_seq(), self._clock()
+            admitted = [self._admit(name, of_view) for name, of_view in by_view.items()]
+            prepared = [self._prepare(one, seq, now) for one in admitted if one.fresh or one.tombstones]
+            self._commit(seq, now, prepared, list(evidence))
+            self._offline.remove([path for part in prepared for path in part.replaced])
+            self._put_latest([self._newest(part.registered, seq) for part in prepared])
         return PublishReport(sum(len(part.panes) for part in prepared), sum(one.repeated for one in admitted))
 
     def _admit(self, view: str, items: list[Release | Void]) -> Admitted:
@@ -229,25 +265,21 @@ class Publisher:
         keep = latest_issues(together, layout_of(view).keys)
         return together.take(pa.array(keep)), [file.path for file in old]
 
-    def _put_latest(self, registered: RegisteredView, seq: int) -> Latest:
-        """Bring the online rows of a view up to a publication: the rows of its latest pane end, in their latest issue."""
-        view = registered.view
-        last = self._registry.last_row(registered.view_id)
-        if last is None:  # nothing but voids that make no row
-            marker = OnlineMarker(seq, None)
-            self._online.put(registered.view_id, [], None, marker)
-            return Latest(registered, None, marker)
-        files = self._registry.files(registered.view_id, day_of(last), day_of(last))
-        schema = offline_schema(view)
-        rows = self._offline.read(files, schema, schema.names)
-        rows = rows.filter(pa.compute.equal(rows.column("pane_start").cast(pa.int64()), last)).combine_chunks()
-        rows = rows.take(pa.array(last_issue_of_each_pane(rows, layout_of(view).keys)))
-        times = RowTimes(last + view.pane_us, int(as_us(rows.column("released_at"))[0]))
-        packed = pack(view, rows)
-        packed["status"] = SpentPanes.read(self._registry, registered).newest_status(packed["status"], times.pane_end)
-        marker = OnlineMarker(seq, times)
-        self._online.put(registered.view_id, [encode_key(key) for key in view.entity.domain], packed, marker)
-        return Latest(registered, packed, marker)
+    def _newest(self, registered: RegisteredView, seq: int) -> Latest:
+        return newest_rows(self._registry, self._offline, registered, seq)
+
+    def _put_latest(self, latest: Sequence[Latest]) -> None:
+        """Bring the online rows and the blocks of some views up to a publication, and readers to its epoch."""
+        before = {one.registered.view_id: self._blocks.named(one.registered) for one in latest}
+        staged = self._blocks.stage(latest, self._registry.services())
+        for one in latest:
+            put_online(self._online, one)
+        if staged is not None:
+            self._blocks.switch(staged)
+        with suppress(OnlineUnavailable):  # what is left of older publications goes with the next one
+            for one in latest:
+                if one.marker is not None:  # readers may be on the epoch before
+                    self._online.retire(one.registered, {before[one.registered.view_id], one.marker.seq})
 
     def _heal(self) -> None:
         """Remove strays of a crash, and bring online rows up to the registry."""
@@ -256,13 +288,39 @@ class Publisher:
         for registered in self._registry.views():
             seq = self._registry.last_seq(registered.view_id)
             marker = self._online.marker(registered.view_id)
-            if seq > (0 if marker is None else marker.seq) or self._blocks.seq(registered) != seq:
-                latest.append(self._put_latest(registered, seq) if seq else Latest(registered))
-        self._blocks.publish(latest)
+            if (seq and (marker is None or marker.seq != seq)) or self._blocks.seq(registered) != seq:
+                latest.append(self._newest(registered, seq))
+        self._put_latest(latest)
+
+    @contextmanager
+    def _healed(self) -> Iterator[None]:
+        """Around what writes: heals first what could not be written before, and remembers what cannot be now."""
+        if self._unfinished:
+            self._online.close()  # RocksDB takes nothing more after a failed write
+            self._online = open_online(self._root, self._settings)
+            self._blocks = BlockWriter(self._root / "blocks", self._settings.max_block_bytes)
+            self._heal()
+            self._unfinished = False
+        try:
+            yield
+        except (StoreWriteFailed, OnlineUnavailable):
+            self._unfinished = True
+            self._offline.remove(list(self._offline.strays(self._registry.all_paths())))  # they may take the last room
+            raise
 
 
-def _lock(root: Path) -> int:
-    descriptor = os.open(root / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def put_online(online: OnlineStore, latest: Latest) -> None:
+    """Put a view's newest rows, one a key in the domain's order; nothing before its first publication."""
+    registered, marker = latest.registered, latest.marker
+    if marker is not None:
+        keys = [] if latest.rows is None else [encode_key(key) for key in registered.view.entity.domain]
+        online.put(registered.view_id, keys, latest.rows, marker)
+
+
+def lock_store(root: Path) -> int:
+    """Be the one writer of a store, until the descriptor is closed. Raises StoreInUse."""
+    with writing(root / "writer.lock"):
+        descriptor = os.open(root / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

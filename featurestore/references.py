@@ -10,7 +10,7 @@ from .errors import BadReference, UnknownFeature, UnknownView
 from .registry import RegisteredView
 from .values import ServedFeature, served_features
 
-_REF = re.compile(r"([a-z][a-z0-9_]*)(?:@v([0-9]{1,9}))?:([a-z][a-z0-9_]*)")
+REFERENCE = re.compile(r"([a-z][a-z0-9_]*)(?:@v([0-9]{1,9}))?:([a-z][a-z0-9_]*)")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def resolve(refs: Sequence[str], find: Callable[[str], RegisteredView], *, full_
         raise BadReference("no feature asked for; name one as view:feature")
     found: list[Reference] = []
     for ref in refs:
-        match = _REF.fullmatch(ref)
+        match = REFERENCE.fullmatch(ref)
         if match is None:
             raise BadReference(f"{ref!r} is no feature reference; write view:feature, such as dest_delay:late_7d")
         name, version, feature = match.groups()

@@ -1,4 +1,4 @@
-"""The registry: views, publications, panes, manifests, evidence and the list of Parquet files, in one SQLite file.
+"""The registry: views, services, publications, panes, manifests, evidence and the list of Parquet files, in one SQLite file.
 
 Its commit is the moment at which a publication counts. Readers take the list of files from here and never search folders.
 A pane has one release or void, and a release that was retracted a tombstone beside it (`tombstone` = 1).
@@ -7,29 +7,33 @@ A pane has one release or void, and a release that was retracted a tombstone bes
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from .definitions import FeatureView
+from .disk import writing
 from .errors import StoreCorrupt, UnknownEvidence, UnknownRelease, UnknownView, ViewChanged
 from .release import Clock, Manifest
 from .rows import BUDGET_SPENT, NEVER, is_retraction
+from .watch import Published
 from .wire import definition_hash, view_from_bytes, view_to_bytes
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 _APPLICATION_ID: Final = 0x434F5659  # "COVY"
 
 _SCHEMA: Final = """
 CREATE TABLE views (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
     definition BLOB NOT NULL, definition_hash BLOB NOT NULL);
+CREATE TABLE services (name TEXT PRIMARY KEY, refs TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE publications (seq INTEGER PRIMARY KEY, published_at INTEGER NOT NULL);
 CREATE TABLE manifests (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, json TEXT NOT NULL);
 CREATE TABLE panes (
@@ -92,6 +96,42 @@ class FileRecord:
     bytes: int
 
 
+def _connection(path: Path) -> type[sqlite3.Connection]:
+    """Connections to a file that raise StoreCorrupt where its pages are damaged, whenever that comes out."""
+
+    @contextmanager
+    def whole() -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:  # locked, full, a constraint: not damage
+                raise
+            raise StoreCorrupt(f"{path} is damaged ({error}); `covey store verify` says more") from None
+
+    class Cursor(sqlite3.Cursor):
+        def execute(self, *given: Any) -> Self:
+            with whole():
+                return super().execute(*given)
+
+        def fetchone(self) -> Any:
+            with whole():
+                return super().fetchone()
+
+        def fetchall(self) -> list[Any]:
+            with whole():
+                return super().fetchall()
+
+        def __next__(self) -> Any:
+            with whole():
+                return super().__next__()
+
+    class Connection(sqlite3.Connection):
+        def execute(self, *given: Any) -> Cursor:
+            return self.cursor(Cursor).execute(*given)
+
+    return Connection
+
+
 class Registry:
     """Reads and writes the registry file. A reader opens it read-only and sees whole publications."""
 
@@ -100,12 +140,17 @@ class Registry:
         uri = f"file:{_quoted(path)}?mode={'ro' if read_only else 'rwc'}"
         try:
             # SQLite itself serialises calls from several threads; a server reads from more than one.
-            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0, check_same_thread=False)
-            if not read_only:
+            self._db = sqlite3.connect(
+                uri, uri=True, isolation_level=None, timeout=10.0, check_same_thread=False, factory=_connection(path)
+            )
+            if read_only:
+                self._check(create=False)
+                return
+            with writing(path):
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.execute("PRAGMA foreign_keys = ON")
-            self._check(create=not read_only)
+                self._check(create=True)
         except sqlite3.DatabaseError as error:
             raise StoreCorrupt(f"{path} is no registry of this version of covey ({error})") from None
 
@@ -133,23 +178,26 @@ class Registry:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        """All or nothing. Raises StoreWriteFailed: there is no room, say."""
+        with writing(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # where there is no room SQLite may have rolled back by itself
+                    self._db.execute("ROLLBACK")
+                raise
 
     def register(self, view: FeatureView) -> RegisteredView:
         """Register a view, or find it registered; ViewChanged if its name has another definition."""
         row = self._db.execute("SELECT definition_hash FROM views WHERE name = ?", (view.name,)).fetchone()
         if row is None:
-            self._db.execute(
-                "INSERT INTO views (name, version, definition, definition_hash) VALUES (?, 1, ?, ?)",
-                (view.name, view_to_bytes(view), definition_hash(view)),
-            )
+            with self.transaction():
+                self._db.execute(
+                    "INSERT INTO views (name, version, definition, definition_hash) VALUES (?, 1, ?, ?)",
+                    (view.name, view_to_bytes(view), definition_hash(view)),
+                )
         elif row[0] != definition_hash(view):
             raise ViewChanged(view.name)
         return self.view(view.name)
@@ -158,13 +206,23 @@ class Registry:
         """A registered view; UnknownView names those that there are."""
         row = self._db.execute("SELECT id, version, definition FROM views WHERE name = ?", (name,)).fetchone()
         if row is None:
-            raise UnknownView(name, [known.view.name for known in self.views()])
+            named = any(ref.startswith(f"{name}:") for refs in self.services().values() for ref in refs)
+            raise UnknownView(name, [known.view.name for known in self.views()], named=named)
         return RegisteredView(row[0], row[1], view_from_bytes(row[2]))
 
     def views(self) -> list[RegisteredView]:
         """All views, by name."""
         rows = self._db.execute("SELECT id, version, definition FROM views ORDER BY name").fetchall()
         return [RegisteredView(view_id, version, view_from_bytes(data)) for view_id, version, data in rows]
+
+    def put_service(self, name: str, refs: Sequence[str]) -> None:
+        """Name a list of references; a name that is there already names these from now on."""
+        self._db.execute("INSERT OR REPLACE INTO services VALUES (?, ?)", (name, json.dumps(list(refs))))
+
+    def services(self) -> dict[str, tuple[str, ...]]:
+        """By name the references of every feature service."""
+        rows = self._db.execute("SELECT name, refs FROM services ORDER BY name")
+        return {name: tuple(json.loads(refs)) for name, refs in rows}
 
     def next_seq(self) -> int:
         """The number that the next publication gets."""
@@ -175,6 +233,30 @@ class Registry:
         """The last publication with a pane of a view; 0 if there was none."""
         (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM panes WHERE view_id = ?", (view_id,)).fetchone()
         return int(last)
+
+    def published_since(self, registered: RegisteredView, seq: int) -> list[Published]:
+        """The panes and tombstones of a view that later publications brought, in the order of publication."""
+        rows = self._db.execute(
+            "SELECT seq, release_id, pane_start, opened, tombstone, reason, released_at, published_at FROM panes "
+            "WHERE view_id = ? AND seq > ? ORDER BY seq, pane_start, tombstone",
+            (registered.view_id, seq),
+        )
+        view = registered.view
+        return [
+            Published(
+                view.name,
+                registered.version,
+                number,
+                release_id,
+                start,
+                start + view.pane_us,
+                released_at,
+                published_at,
+                "retracted" if tombstone else "opened" if opened else "void",
+                reason,
+            )
+            for number, release_id, start, opened, tombstone, reason, released_at, published_at in rows
+        ]
 
     def pane_starts(self, view_id: int, start: int | None = None, end: int | None = None) -> npt.NDArray[np.int64]:
         """int64[P], the published panes of a view with start ≤ pane_start < end, increasing."""

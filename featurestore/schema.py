@@ -69,10 +69,14 @@ def feature_arrays(served: ServedFeature, decoded: Decoded) -> list[pa.Array]:
     return [*arrays, status_array(decoded.status)]
 
 
-def status_codes(column: pa.ChunkedArray) -> Bytes:
+def status_codes(column: pa.ChunkedArray | pa.DictionaryArray) -> Bytes:
     """uint8[N] of `Status`; a file's own dictionary may have any order."""
-    codes: Bytes = np.asarray(pc.index_in(column.cast(pa.string()), value_set=_STATUS_NAMES)).astype(np.uint8)
-    return codes
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    codes = [
+        np.asarray(pc.index_in(chunk.dictionary, value_set=_STATUS_NAMES)).astype(np.uint8)[np.asarray(chunk.indices)]
+        for chunk in chunks
+    ]
+    return np.concatenate([np.empty(0, dtype=np.uint8), *codes])
 
 
 def status_array(status: Bytes) -> pa.Array:

@@ -3,69 +3,116 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from .answer import Keys, answer_table, entities_of, key_table, key_types
+from .blocks import Snapshot, open_blocks
 from .definitions import FeatureView
-from .entities import KeyType
-from .errors import BadReference, StoreCorrupt, StoreNotFound
-from .features import Mean, Rate
-from .join import JoinSide, column_names, joined_columns, joined_fields, make_side
-from .keys import arrow_type, domain_index, encode_key
-from .labels import label_batches, label_times
+from .entities import ColumnType
+from .errors import StoreCorrupt, StoreNotFound, UnknownFeatureService
+from .join_plan import Reads, ViewToJoin, joined, joined_schema
+from .join_rows import StoredRows
+from .labels import open_labels
 from .latest import last_issue_of_each_pane
 from .layout import layout_of
 from .offline import Offline, as_us
-from .online import RocksOnline
-from .packing import Packed, missing_rows, unpack, unpack_feature
-from .publish import store_path
-from .references import Reference, resolve
+from .on_demand import OnDemandView
+from .on_demand_join import ask_join
+from .reading import Reading, ask, inputs_of, on_demand_by_name, views_of
+from .references import Reference
 from .registry import FileRecord, RegisteredView, Registry
 from .release import Release, Void
 from .releases import published_release, published_void, releases_table
-from .schema import TIMESTAMP, history_schema, offline_schema, status_array, status_codes, value_type
+from .schema import history_schema, offline_schema, status_array, status_codes
+from .services import FeatureService, refs_of
+from .settings import store_path
 from .staleness import SpentPanes
-from .times import day_of, to_us
-from .values import Status, made_stale, n_is_there, served_features, value_is_there
+from .times import day_of, to_us, wall_clock
+from .values import made_stale, served_features
+from .watch import POLL_S, Published, wait_for, watch
+
+if TYPE_CHECKING:
+    from .reader import Reader
+    from .remote import RemoteStore
 
 _RETRIES: Final = 5
+_UNDER_WAY_S: Final = 0.05
+"""How long to wait for a publication whose rows are there before its CURRENT.json."""
 
 _T = TypeVar("_T")
 Ints = npt.NDArray[np.int64]
-Keys: TypeAlias = Mapping[str, Sequence[Any]] | pa.Table
 
 
 class Store:
     """A store, opened for reading. Open it with `Store.open`; it is a context manager.
 
-    Args:
+    Attributes:
+        blocks: the newest rows of every view.
+        on_demand: transformations by name.
         clock: wall clock in µs since the epoch, for ttl.
     """
 
-    def __init__(self, directory: Path, clock: Callable[[], int]) -> None:
+    def __init__(self, directory: Path, clock: Callable[[], int], on_demand: Iterable[OnDemandView] = ()) -> None:
         root = store_path(directory)
         if not (root / "registry.db").is_file():
             raise StoreNotFound(str(directory))
-        self._clock = clock
-        self._online_path = root / "online"
+        self.clock = clock
+        self.blocks = open_blocks(directory)
         self._registry = Registry(root / "registry.db", read_only=True)
         self._offline = Offline(root / "offline")
+        self.on_demand = on_demand_by_name(on_demand, {view.name for view in self.views()})
+
+    @overload
+    @classmethod
+    def open(
+        cls, where: Path, *, on_demand: Iterable[OnDemandView] = (), clock: Callable[[], int] = wall_clock
+    ) -> Store: ...
+
+    @overload
+    @classmethod
+    def open(
+        cls,
+        where: str,
+        *,
+        on_demand: Iterable[OnDemandView] = (),
+        clock: Callable[[], int] = wall_clock,
+        key: str | None = None,
+    ) -> Store | RemoteStore: ...
 
     @classmethod
-    def open(cls, directory: str | Path, *, clock: Callable[[], int] = lambda: time.time_ns() // 1_000) -> Self:
-        """Open the store of a directory; a writer may be at work beside it.
+    def open(
+        cls,
+        where: str | Path,
+        *,
+        on_demand: Iterable[OnDemandView] = (),
+        clock: Callable[[], int] = wall_clock,
+        key: str | None = None,
+    ) -> Store | RemoteStore:
+        """Open the store of a directory, a writer may be at work beside it; or one behind a feature server, by its URL.
+
+        Args:
+            where: a directory, or `http://…`, `https://…`, `grpc://host:port`, `grpcs://host:port`.
+            on_demand: transformations whose outputs can be asked for like stored features. A server has its own.
+            clock: wall clock, µs since the epoch, for ttl. A server has its own.
+            key: an API key of the server; default: the environment variable COVEY_API_KEY.
 
         Raises:
-            StoreNotFound: there is none. StoreCorrupt: it is not of this version.
+            StoreNotFound: there is none. StoreCorrupt: it is not of this version. OnDemandInvalid. RemoteFailed: no such URL.
         """
-        return cls(Path(directory), clock)
+        if isinstance(where, str) and "://" in where:
+            from .remote import open_remote  # what it needs takes its time to import
+
+            return open_remote(where, key)
+        return cls(Path(where), clock, on_demand)
 
     def __enter__(self) -> Self:
         return self
@@ -83,23 +130,26 @@ class Store:
         """The registered views, by name."""
         return [registered.view for registered in self._registry.views()]
 
-    def key_types(self, refs: Sequence[str]) -> dict[str, KeyType]:
-        """The join keys that these references need, with their types; none for constant entities."""
-        types: dict[str, KeyType] = {}
-        for reference in resolve(refs, self._registry.view, full_names=True):
-            entity = reference.registered.view.entity
-            if not entity.constant:
-                types |= dict(zip(entity.keys, entity.types, strict=True))
-        return types
+    def key_types(self, refs: Sequence[str] | FeatureService) -> dict[str, ColumnType]:
+        """The join keys and inputs that these references need, with their types; no keys of constant entities."""
+        snapshot = self._newest()
+        asked = ask(refs_of(refs), snapshot, self.on_demand, full_names=True)
+        return inputs_of(asked) | key_types(views_of(asked, snapshot))
 
     def get(
-        self, refs: Sequence[str], keys: Keys | None = None, *, clamp: bool = False, full_names: bool = False
+        self,
+        refs: Sequence[str] | FeatureService,
+        keys: Keys | None = None,
+        *,
+        clamp: bool = False,
+        full_names: bool = False,
     ) -> pa.Table:
         """The latest values of some keys.
 
         Args:
-            refs: `view:feature` (with a window as `view:feature_7d`), in the order of the answer.
-            keys: a column for each join key, all of one length; None or {} where all entities are constant.
+            refs: `view:feature` (with a window as `view:feature_7d`), in the order of the answer, or a service.
+            keys: a column for each join key and each input of a transformation, all of one length; None or {} where all
+                entities are constant.
             clamp: hold counts and histogram cells at 0 or above, rates in [0, 1], means in their clip range.
             full_names: name the columns `view__feature`.
 
@@ -111,28 +161,34 @@ class Store:
         Raises:
             BadReference, UnknownView, UnknownFeature; BadReference for missing or wrongly typed keys.
         """
-        references = resolve(refs, self._registry.view, full_names=full_names)
-        table = self._key_table(references, keys)
-        _refuse_clash(references, table.column_names)
-        count = table.num_rows if table.num_columns else 1
-        columns: dict[str, pa.Array] = dict(zip(table.column_names, table.columns, strict=True))
-        times: dict[str, pa.Array] = {}
-        rows_by_view: dict[str, Packed] = {}
-        online = RocksOnline.open_reader(self._online_path) if (self._online_path / "CURRENT").is_file() else None
-        try:
-            for reference in references:
-                view = reference.registered.view
-                if view.name not in rows_by_view:
-                    rows_by_view[view.name] = self._online_rows(online, reference.registered, table, count)
-                    for i, name in enumerate(("pane_end", "released_at")):
-                        moment = rows_by_view[view.name]["times"][:, i]
-                        is_missing = pa.array(rows_by_view[view.name]["status"][:, 0] == Status.NOT_FOUND)
-                        times[f"{view.name}__{name}"] = pa.array(moment, mask=np.asarray(is_missing)).cast(TIMESTAMP)
-                columns |= _answer(reference, rows_by_view[view.name], clamp=clamp)
-        finally:
-            if online is not None:
-                online.close()
-        return pa.table(columns | times)
+        snapshot = self._newest()
+        asked = ask(refs_of(refs), snapshot, self.on_demand, full_names=full_names)
+        types = key_types(views_of(asked, snapshot))
+        table = key_table(keys, types)
+        entities, count = entities_of(table, types)
+        reading = Reading(snapshot, self.on_demand, entities, count, self.clock())
+        return answer_table(table, asked, reading, clamp=clamp)
+
+    def reader(self, refs: Sequence[str] | FeatureService) -> Reader:
+        """Reads one vector again and again, without Arrow: for serving in process.
+
+        Raises:
+            BadReference, UnknownView, UnknownFeature.
+        """
+        from .reader import Reader  # numba takes its time to import
+
+        return Reader(self._newest, refs_of(refs), self.on_demand, self.clock)
+
+    def services(self) -> list[FeatureService]:
+        """The feature services, by name."""
+        return [FeatureService(name, refs) for name, refs in self._registry.services().items()]
+
+    def service(self, name: str) -> FeatureService:
+        """A feature service; UnknownFeatureService names those that there are."""
+        services = self._registry.services()
+        if name not in services:
+            raise UnknownFeatureService(name[:80], list(services))
+        return FeatureService(name, services[name])
 
     def history(self, view: str, start: datetime | None = None, end: datetime | None = None) -> pa.Table:
         """A row for every join key and closed pane with start ≤ pane_start < end, in its last issue, by pane, then key.
@@ -163,10 +219,11 @@ class Store:
     def join(
         self,
         labels: pa.Table | pa.RecordBatchReader | str | Path,
-        features: Sequence[str],
+        features: Sequence[str] | FeatureService,
         time: str,
         *,
         full_names: bool = False,
+        memory_limit: int | str | None = None,
     ) -> pa.RecordBatchReader:
         """Point-in-time join: the labels in their order, with the values that were released at each label's time.
 
@@ -174,44 +231,27 @@ class Store:
         published without budget, and a pane is VOID from its retraction on.
 
         Args:
-            labels: a table, a reader, or a `.parquet` or `.csv` file, with the join keys (none for constant entities).
-            features: references, `view:feature`.
+            labels: a table, a reader, or a `.parquet` or `.csv` file, with the join keys (none for constant entities) and
+                the inputs of transformations.
+            features: references, `view:feature`, or a service.
             time: the labels' time column.
             full_names: name the columns `view__feature`.
+            memory_limit: of this process, in bytes or such as "1GiB": labels and history may both be larger. By default
+                what is used already and half of what the machine has available. Temporary files lie in TMPDIR.
+
+        Returns:
+            A reader of the joined batches. All of the store is read by then; it may be closed.
 
         Raises:
-            BadReference: a missing or wrongly typed column, or names that clash. UnknownView, UnknownFeature.
+            BadReference: a missing or wrongly typed column, names that clash, or a file that cannot be read.
+            MemoryLimitTooSmall: tells the least that would do. MemoryLimitUnreadable. SpillFailed: no room in TMPDIR.
+            UnknownView, UnknownFeature. As it is read, OnDemandFailed.
         """
-        references = resolve(features, self._registry.view, full_names=full_names)
-        batches, schema = label_batches(labels, self.key_types(features))
-        needed = [
-            time,
-            *(k for r in references if not r.registered.view.entity.constant for k in r.registered.view.entity.keys),
-        ]
-        for name in dict.fromkeys(needed):
-            if schema.names.count(name) != 1:
-                raise BadReference(
-                    f"the labels have no column {name!r} (or have it twice); they have: {', '.join(schema.names)}"
-                )
-        _refuse_clash(references, schema.names)
-        label_times(pa.array([], schema.field(time).type), time)  # refuse a wrong type before anything is read
-        sides = self._sides(references)
-        fields = [*schema, *(field for reference in references for field in joined_fields(reference))]
-        joined_schema = pa.schema(fields)
-        by_view = [reference for side in sides for reference in side.references]
-        order = [by_view.index(reference) for reference in references]
-
-        def joined() -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                times, known = label_times(batch.column(time), time)
-                parts: list[list[pa.Array]] = []
-                for side in sides:
-                    arrays = iter(joined_columns(side, batch, times, known))
-                    parts += [[next(arrays) for _ in joined_fields(reference)] for reference in side.references]
-                columns = [*batch.columns, *(array for i in order for array in parts[i])]
-                yield pa.RecordBatch.from_arrays(columns, schema=joined_schema)
-
-        return pa.RecordBatchReader.from_batches(joined_schema, joined())
+        asked = ask_join(refs_of(features), self.on_demand, cache(self._registry.view), full_names=full_names)
+        given = open_labels(labels, asked.column_types)
+        schema = joined_schema(given.schema, asked.stored, time)
+        batches = joined(given, schema, time, self._views_to_join(asked.stored), memory_limit)
+        return asked.computed(given.schema, pa.RecordBatchReader.from_batches(schema, batches))
 
     def release(self, release_id: bytes) -> Release | Void:
         """What was published of a pane, as it was signed: a release with its slots, or a void. Retracted or not.
@@ -256,19 +296,63 @@ class Store:
         registered = self._registry.view(view)
         return releases_table(registered.view, self._registry.panes(registered.view_id))
 
-    def _sides(self, references: Sequence[Reference]) -> list[JoinSide]:
-        """The join sides of the views that the references name, in the order of their first mention."""
-        sides = []
+    def published(self, view: str, after: int) -> list[Published]:
+        """What was published of a view after a publication (0: everything), in the order of publication.
+
+        Raises:
+            UnknownView.
+        """
+        return self._registry.published_since(self._registry.view(view), after)
+
+    def watch(
+        self, view: str, after: int | None = None, *, wait: Callable[[], bool] = lambda: wait_for(POLL_S)
+    ) -> Iterator[Published]:
+        """Every pane of a view as it is published, each once; it goes on until it is closed.
+
+        Args:
+            after: the last publication that is known already (`Published.seq`); None: from now on.
+            wait: waits a little; False ends the watch.
+
+        Raises:
+            UnknownView.
+        """
+        registered = self._registry.view(view)
+        return watch(
+            lambda: self._registry.last_seq(registered.view_id),
+            lambda seq: self._registry.published_since(registered, seq),
+            after,
+            wait,
+        )
+
+    def _newest(self) -> Snapshot:
+        """The newest epoch that can be read. Raises StoreCorrupt: there is none."""
+        for _ in range(_RETRIES):
+            self.blocks.refresh()
+            if self.blocks.problem is None or self.blocks.snapshot.epoch:
+                return self.blocks.snapshot
+            time.sleep(_UNDER_WAY_S)
+        raise StoreCorrupt(self.blocks.problem)
+
+    def _views_to_join(self, references: Sequence[Reference]) -> list[ViewToJoin]:
+        """The views that the references name, each with its references."""
+        views = []
         for name in dict.fromkeys(reference.registered.view.name for reference in references):
             of_view = tuple(reference for reference in references if reference.registered.view.name == name)
             registered = of_view[0].registered
-            schema = offline_schema(registered.view)
-            columns = [column for reference in of_view for column in column_names(reference.served)]
-            # before the rows: a void that is known then goes with rows that are at least as new
-            spent = SpentPanes.read(self._registry, registered)
-            rows = self._read(registered, None, None, schema, ["pane_start", "released_at", "seq", *columns])
-            sides.append(make_side(registered.view, of_view, rows, spent))
-        return sides
+            rows = sum(file.rows for file in self._registry.files(registered.view_id))
+            views.append(ViewToJoin(of_view, rows, SpentPanes.read(self._registry, registered), self._reads(of_view)))
+        return views
+
+    def _reads(self, of_view: tuple[Reference, ...]) -> Reads:
+        def reads(read: Callable[[StoredRows], _T]) -> _T:
+            return self._retried(
+                of_view[0].registered,
+                None,
+                None,
+                lambda files: read(StoredRows(self._offline, of_view, tuple(files))),
+            )
+
+        return reads
 
     def _slots(self, registered: RegisteredView, pane_start: int) -> Ints:
         """int64[keys, slots_per_key] of an opened pane, from its day's files."""
@@ -298,55 +382,6 @@ class Store:
                 missing = error
         raise StoreCorrupt(f"a file that the registry lists is missing: {missing}")
 
-    def _key_table(self, references: Sequence[Reference], keys: Keys | None) -> pa.Table:
-        """The given keys as a table with the join keys' types; BadReference if one is missing or odd."""
-        given = keys if isinstance(keys, pa.Table) else dict(keys or {})
-        types: dict[str, KeyType] = {}
-        for reference in references:
-            entity = reference.registered.view.entity
-            if not entity.constant:
-                types |= dict(zip(entity.keys, entity.types, strict=True))
-        names = given.column_names if isinstance(given, pa.Table) else list(given)
-        for name in types:
-            if name not in names:
-                raise BadReference(f"the join key {name!r} is missing; given: {', '.join(names) or 'none'}")
-        if isinstance(given, pa.Table):
-            return given
-        for name, values in given.items():
-            if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
-                raise BadReference(f"the join key {name!r} takes a list of values; write {{{name!r}: [{values!r}]}}")
-        try:
-            columns = {
-                name: pa.array(values, arrow_type(types[name]) if name in types else None)
-                for name, values in given.items()
-            }
-            return pa.table(columns)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise BadReference(f"the join keys cannot be read: {str(error).splitlines()[0]}") from None
-
-    def _online_rows(
-        self, online: RocksOnline | None, registered: RegisteredView, table: pa.Table, count: int
-    ) -> Packed:
-        """Packed rows of a view, one a key; expired and missing ones carry that as their status."""
-        view = registered.view
-        if view.entity.constant:
-            index = np.zeros(count, dtype=np.int64)
-        else:
-            index = domain_index(view.entity, [table.column(name) for name in view.entity.keys])
-        rows = missing_rows(view, count)
-        marker = None if online is None else online.marker(registered.view_id)
-        if online is None or marker is None or marker.rows is None:
-            return rows
-        known = np.flatnonzero(index >= 0)
-        places, back = np.unique(index[known], return_inverse=True)
-        stored = online.get(registered.view_id, [encode_key(view.entity.domain[place]) for place in places.tolist()])
-        if any(row is None for row in stored):
-            raise StoreCorrupt(f"the online store lacks rows of view {view.name!r}")
-        rows[known] = unpack(view, [row for row in stored if row is not None])[back]
-        if view.ttl_us is not None and self._clock() - marker.rows.pane_end > view.ttl_us:
-            rows["status"][known] = Status.OUTSIDE_MAX_AGE
-        return rows
-
 
 def _stale_from(rows: pa.Table, view: FeatureView, pane_start: int) -> pa.Table:
     """The rows with the statuses of one pane made stale."""
@@ -357,34 +392,3 @@ def _stale_from(rows: pa.Table, view: FeatureView, pane_start: int) -> pa.Table:
         codes[is_newest] = made_stale(codes[is_newest])
         rows = rows.set_column(rows.column_names.index(name), name, status_array(codes))
     return rows
-
-
-def _answer(reference: Reference, rows: Packed, *, clamp: bool) -> dict[str, pa.Array]:
-    """The columns of one reference: value, `__se`, `__n`, `__status`."""
-    served, name = reference.served, reference.column
-    value, se, n, status = unpack_feature(reference.registered.view, served, rows)
-    if clamp:
-        feature = served.feature
-        bounds = (0, 1) if isinstance(feature, Rate) else feature.bounds if isinstance(feature, Mean) else (0, np.inf)
-        value = np.clip(value, *bounds)
-        n = None if n is None else np.maximum(n, 0)
-    hidden = ~value_is_there(status)
-    shown = np.where(hidden[:, None] if value.ndim == 2 else hidden, 0, value)
-    if served.shape == "list":
-        flat = pa.array(shown.reshape(-1).astype(np.int64))
-        columns = {name: pa.FixedSizeListArray.from_arrays(flat, served.width, mask=pa.array(hidden))}
-    else:
-        columns = {name: pa.array(shown, mask=hidden).cast(value_type(served))}
-    columns[f"{name}__se"] = pa.array(se, mask=hidden)
-    if n is not None:
-        no_n = ~n_is_there(status)
-        columns[f"{name}__n"] = pa.array(np.where(no_n, 0, n).astype(np.int64), mask=no_n)
-    columns[f"{name}__status"] = status_array(status)
-    return columns
-
-
-def _refuse_clash(references: Sequence[Reference], given: Sequence[str]) -> None:
-    for reference in references:
-        for field in joined_fields(reference):
-            if field.name in given:
-                raise BadReference(f"the column {field.name!r} is there already; ask for full names (view__feature)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
@@ -57,3 +58,8 @@ Moment = TypeVar("Moment", int, npt.NDArray[np.int64])
 def day_of(moment_us: Moment) -> Moment:
     """The UTC day (days since the epoch, rounded down) that holds this moment."""
     return moment_us // DAY_US
+
+
+def wall_clock() -> int:
+    """The wall clock, µs since the epoch."""
+    return time.time_ns() // 1_000

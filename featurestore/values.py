@@ -42,17 +42,23 @@ class Status(IntEnum):
     """The row is older than the view's ttl (told at reads only)."""
     NOT_FOUND = 8
     """No such key, or no row yet at the time asked for (told at reads only)."""
+    UNDEFINED = 9
+    """The function of an on-demand transformation gave no number (told at reads only)."""
+
+
+_LAST_WITH_VALUE = np.uint8(Status.STALE_BUDGET)  # comparing an array with an IntEnum takes several times as long
+_DROWNED = np.uint8(Status.DROWNED)
 
 
 def value_is_there(status: Bytes) -> npt.NDArray[np.bool_]:
     """Where these statuses go with a value and its `__se`; bool in the shape of `status`."""
-    is_there: npt.NDArray[np.bool_] = status <= Status.STALE_BUDGET
+    is_there: npt.NDArray[np.bool_] = status <= _LAST_WITH_VALUE
     return is_there
 
 
 def n_is_there(status: Bytes) -> npt.NDArray[np.bool_]:
     """Where these statuses go with the `__n` of a Mean or Rate."""
-    is_there: npt.NDArray[np.bool_] = value_is_there(status) | (status == Status.DROWNED)
+    is_there: npt.NDArray[np.bool_] = value_is_there(status) | (status == _DROWNED)
     return is_there
 
 
@@ -80,6 +86,17 @@ class ServedFeature:
     def has_n(self) -> bool:
         """Whether `__n`, the noised number of events behind it, is served beside it."""
         return self.shape == "ratio"
+
+    @property
+    def clamp(self) -> tuple[float, float | None]:
+        """What a value is held to where clamping is asked for: [low, high]; None: no upper end."""
+        match self.feature:
+            case Rate():
+                return 0.0, 1.0
+            case Mean():
+                return self.feature.bounds
+            case _:
+                return 0.0, None
 
 
 @dataclass(frozen=True, eq=False)

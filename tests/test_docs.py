@@ -5,20 +5,30 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
 
+from featurestore.definitions import FeatureView
+from featurestore.entities import Entity
 from featurestore.epsilon import rounded_up
+from featurestore.join_memory import MINIMUM
+from featurestore.labels import CSV_BLOCK, JOIN_BATCH
+from featurestore.publish import Publisher
 from featurestore.values import Status
+from featurestore.views_file import load_declared
 from federation.accountant import epsilon
 from federation.refusal_codes import RefusalCode
 from simulations.flights import load_flights
+from tests.featurestore.making import DAY, a_view, fill
 
 ROOT = Path(__file__).resolve().parents[1]
 PRIVACY = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
@@ -116,3 +126,94 @@ def _run(arguments: list[str], directory: Path, **environment: str) -> str:
     )
     assert done.returncode == 0, (arguments, done.stdout, done.stderr)
     return done.stdout
+
+
+def test_the_joins_pages_commands_and_python_work_as_written(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "joins.md").read_text(encoding="utf-8")
+    view = a_view("dest_delay", pane="1d", windows=["7d"], entity=Entity("dest", domain=["ATL", "007"]))
+    fill(tmp_path, view, 10)
+    labels = pa.table({"dest": ["ATL", "007", "LAX"], "sched_dep": pa.array([9 * DAY] * 3, pa.timestamp("us", "UTC"))})
+    pq.write_table(labels, tmp_path / "labels.parquet")
+    csv.write_csv(labels, tmp_path / "labels.csv")
+    (commands,) = re.findall(r"```sh\n(.*?)```", page, flags=re.S)
+    (script,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
+    for line in commands.splitlines():
+        _run(["-m", *shlex.split(line.replace("--store store", "--store ."))], tmp_path)
+    assert pq.read_table(tmp_path / "training.parquet")["flights"].to_pylist() == [8, 8, None]
+    assert csv.read_csv(tmp_path / "training.csv")["late_7d__status"].to_pylist() == ["OK", "OK", "NOT_FOUND"]
+    (tmp_path / "script.py").write_text(script.replace('open("store")', 'open(".")'))
+    _run(["script.py"], tmp_path)
+    assert f"the first {CSV_BLOCK // 2**20} MiB" in page
+    assert f"at most\n{JOIN_BATCH:,} labels" in page
+    assert f"and {MINIMUM // 2**20} MiB is refused" in page
+
+
+def _page(name: str) -> tuple[list[str], list[str]]:
+    """The sh and the python blocks of a page."""
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    sh, python = (re.findall(rf"```{kind}\n(.*?)```", text, flags=re.S) for kind in ("sh", "python"))
+    return sh, python
+
+
+def _delays(directory: Path, view: FeatureView) -> None:
+    fill(directory, view, 5)
+    labels = {
+        "dest": ["ATL", "LAX"],
+        "distance": [760.0, 3.0],
+        "sched_dep": pa.array([DAY] * 2, pa.timestamp("us", "UTC")),
+    }
+    pq.write_table(pa.table(labels), directory / "labels.parquet")
+
+
+def test_the_on_demand_pages_commands_and_python_work_as_written(tmp_path: Path) -> None:
+    (commands,), (definitions, reading) = _page("on_demand.md")
+    (tmp_path / "views.py").write_text(definitions)
+    declared = load_declared(tmp_path / "views.py", need_views=True)
+    _delays(tmp_path, declared.views[0])
+    with Publisher(tmp_path, lambda: DAY) as publisher:
+        publisher.register_services(declared.services, declared.on_demand)
+    for line in commands.splitlines():
+        _run(["-m", *shlex.split(line.replace("--store store", "--store ."))], tmp_path)
+    assert pq.read_table(tmp_path / "training.parquet")["risk__status"].to_pylist() == ["OK", "OK"]
+    (tmp_path / "script.py").write_text(reading.replace('open("store"', 'open("."'))
+    _run(["script.py"], tmp_path)
+
+
+def test_the_remote_pages_commands_and_python_work_as_written(tmp_path: Path) -> None:
+    (serve, commands), (reading,) = _page("remote.md")
+    _delays(tmp_path, a_view())
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = {"6566": str(one.getsockname()[1]), "6570": str(other.getsockname()[1])}
+
+    def placed(text: str) -> str:
+        return re.sub("6566|6570", lambda port: ports[port[0]], text.replace("--store store", "--store ."))
+
+    words = shlex.split(placed(serve), comments=True)
+    server = subprocess.Popen(
+        [sys.executable, "-m", *words, "--port", ports["6566"]], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stderr is not None
+        for line in server.stderr:
+            if "worker(s)" in line:
+                break
+        _reachable(int(ports["6566"]))
+        (tmp_path / "script.py").write_text(placed(reading))
+        _run(["script.py"], tmp_path)
+        for line in commands.splitlines():
+            _run(["-m", *shlex.split(placed(line))], tmp_path)
+        assert pq.read_table(tmp_path / "history.parquet").num_rows == 10
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+
+
+def _reachable(port: int) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the server did not come up")

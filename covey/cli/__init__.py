@@ -14,7 +14,24 @@ from rich.console import Console
 from covey import __version__
 from covey.errors import DONE, FAILURE, INTERRUPTED, exit_code
 
-from . import demo, explain, init, keys, lab, ledger, policy, reads, release, run, serve, start
+from . import (
+    consumers,
+    demo,
+    explain,
+    init,
+    keys,
+    lab,
+    ledger,
+    policy,
+    reads,
+    release,
+    run,
+    serve,
+    start,
+    store,
+    views,
+    watch,
+)
 
 app = typer.Typer(
     name="covey",
@@ -53,12 +70,16 @@ app.command("get")(reads.get)
 app.command("history")(reads.history)
 app.command("join")(reads.join)
 app.command("serve")(serve.serve)
+app.command("watch")(watch.watch)
+app.command("views")(views.views)
+app.add_typer(consumers.app, name="consumers")
 app.add_typer(keys.app, name="keys")
 app.add_typer(lab.app, name="lab")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(release.app, name="release")
 app.add_typer(policy.app, name="policy")
 app.add_typer(start.app, name="start")
+app.add_typer(store.app, name="store")
 
 
 class _WithoutPandas(MetaPathFinder):
@@ -73,7 +94,7 @@ class _WithoutPandas(MetaPathFinder):
 def main() -> None:
     """Entry point: run the command, turn expected errors into one line and an exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
-    if sys.argv[1:2] and sys.argv[1] in _READS:
+    if sys.argv[1:2] and sys.argv[1] in _READS and "--views" not in sys.argv:
         sys.meta_path.insert(0, _WithoutPandas())
     sys.exit(call(sys.argv[1:]))
 

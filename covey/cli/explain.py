@@ -23,7 +23,7 @@ def explain(
 ) -> None:
     """Show the privacy label: what each view costs and how well it will be known, before anything is collected."""
     from covey.explain import label_of
-    from covey.views_file import load_views
+    from featurestore.views_file import load_views
 
     from .talk import data_console
 

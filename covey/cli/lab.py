@@ -104,8 +104,8 @@ def _what_to_attack(
     """Views, events and their columns: the user's, or those of the flights."""
     from covey.attack import a_week_of_flights
     from covey.errors import UsageError
-    from covey.views_file import load_views
     from edge_client.events import read_events
+    from featurestore.views_file import load_views
     from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN
 
     needed = {
@@ -175,7 +175,9 @@ def _pane(moved: Moved) -> str:
 
 
 def _remarks(view: Attacked, report: AttackReport) -> list[str]:
-    lines = [f"{view.view}: {view.rejected:,} report(s) rejected with proofs, in {view.opened:,} pane(s): the proof does not hold"]
+    lines = [
+        f"{view.view}: {view.rejected:,} report(s) rejected with proofs, in {view.opened:,} pane(s): the proof does not hold"
+    ]
     if report.noise == "on":
         lines.append(
             f"{view.view}: noise is on, drawn anew in each run: what no liar touched is off as well, mostly by less than 3"

@@ -43,7 +43,7 @@ def check(
     """
     from covey.errors import DONE, REFUSED, NotThere, UsageError
     from covey.policy_check import BROKEN, check_plan, ledger_state, to_json
-    from covey.running import wall_clock
+    from featurestore.times import wall_clock
     from federation.errors import LedgerBroken
     from federation.ledger_state import LedgerState
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,20 +14,35 @@ import typer
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from featurestore.remote import RemoteStore
     from featurestore.store import Store
+    from simulations.in_process import Progress
 
-_StoreOption = Annotated[Path, typer.Option("--store", help="The store's directory.")]
+_StoreOption = Annotated[
+    str,
+    typer.Option(
+        "--store", metavar="DIR|URL", help="The store's directory, or the URL of its server: http://…, grpc://…"
+    ),
+]
+_ViewsOption = Annotated[
+    Path | None, typer.Option("--views", metavar="VIEWS.py", help="A file whose on-demand views may be asked for, too.")
+]
+_ServiceOption = Annotated[
+    str | None, typer.Option("--service", metavar="NAME", help="Ask for a feature service instead of single features.")
+]
 _OutOption = Annotated[Path, typer.Option("--out", help="Where to write: a .parquet or .csv file.")]
 _JsonOption = Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")]
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 
 
 def get(
-    refs_and_keys: Annotated[
-        list[str],
-        typer.Argument(metavar="REF… k=v[,k=v]…", help="Features as view:feature, then one k=v (or k=v,k=v) a row."),
-    ],
     store: _StoreOption,
+    refs_and_keys: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="REF… k=v[,k=v]…", help="Features as view:feature, then one k=v (or k=v,k=v) a row."),
+    ] = None,
+    service: _ServiceOption = None,
+    views: _ViewsOption = None,
     clamp: Annotated[bool, typer.Option("--clamp", help="Hold counts at 0 and rates in [0, 1].")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")] = False,
 ) -> None:
@@ -44,12 +60,12 @@ def get(
     SUPPRESSED       no value: the noised ClientCount is below suppress_below
     OUTSIDE_MAX_AGE  no value: the row is older than the view's ttl
     NOT_FOUND        no value: no such key, or no row yet
+    UNDEFINED        no value: the function of an on-demand view gave none
     """
-    from featurestore.store import Store
-
-    refs = [word for word in refs_and_keys if "=" not in word]
-    with Store.open(store) as opened:
-        keys = _keys(opened, refs, [word for word in refs_and_keys if "=" in word])
+    words = refs_and_keys or []
+    with _opened(store, views) as opened:
+        refs = _asked(opened, [word for word in words if "=" not in word], service)
+        keys = _keys(opened, refs, [word for word in words if "=" in word])
         table = opened.get(refs, keys, clamp=clamp)
     if as_json:
         typer.echo(json.dumps(table.to_pylist(), default=_json_value))
@@ -66,37 +82,83 @@ def history(
     as_json: _JsonOption = False,
 ) -> None:
     """Write every row of a view: one for each join key and closed pane. `covey get --help` explains each __status."""
-    from featurestore.store import Store
-
     _check_out(out)
-    with Store.open(store) as opened:
+    with _opened(store, None) as opened:
         table = opened.history(view, start, end)
     _tell(_write([table], table.schema, out), out, as_json=as_json)
 
 
 def join(
     labels: Annotated[Path, typer.Argument(metavar="LABELS", help="A .parquet or .csv file with join keys and times.")],
-    features: Annotated[list[str], typer.Option("-f", "--feature", metavar="REF", help="A feature; may be repeated.")],
     time: Annotated[str, typer.Option("--time", help="The labels' time column.")],
     store: _StoreOption,
     out: _OutOption,
+    features: Annotated[
+        list[str] | None, typer.Option("-f", "--feature", metavar="REF", help="A feature; may be repeated.")
+    ] = None,
+    service: _ServiceOption = None,
+    views: _ViewsOption = None,
     full_names: Annotated[bool, typer.Option("--full-names", help="Name the columns view__feature.")] = False,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--memory-limit",
+            metavar="SIZE",
+            help="Of this process, such as 1GiB; by default what it uses and half of what is available.",
+        ),
+    ] = None,
     as_json: _JsonOption = False,
 ) -> None:
     """Point-in-time join: to every label the values that were released at its time, and nothing later.
 
-    `covey get --help` explains each __status; here it is the one of the label's time.
+    `covey get --help` explains each __status; here it is the one of the label's time. Labels and history may be larger
+    than the memory limit: what does not fit goes by way of temporary files in TMPDIR.
     """
+    from covey.errors import UsageError
     from featurestore.store import Store
 
+    from .talk import progress_bars, talk_console
+
     _check_out(out)
-    with Store.open(store) as opened:
-        reader = opened.join(labels, features, time, full_names=full_names)
-        rows = _write(reader, reader.schema, out)
+    with _opened(store, views) as opened:
+        asked = _asked(opened, features or [], service)
+        if isinstance(opened, Store):
+            reader = opened.join(labels, asked, time, full_names=full_names, memory_limit=memory_limit)
+        elif memory_limit is not None:
+            raise UsageError("--memory-limit is for a store's directory; a server joins within its own memory")
+        else:
+            reader = opened.join(labels, asked, time, full_names=full_names)
+        if as_json:
+            rows = _write(reader, reader.schema, out)
+        else:
+            with progress_bars(talk_console()) as progress:
+                rows = _write(_counted(reader, _stored_rows(labels), progress), reader.schema, out)
     _tell(rows, out, as_json=as_json)
 
 
-def _keys(store: Store, refs: list[str], words: list[str]) -> dict[str, list[Any]]:
+def _opened(store: str, views: Path | None) -> Store | RemoteStore:
+    """A store by its directory or URL, with the on-demand views of a file."""
+    from covey.errors import UsageError
+    from featurestore.store import Store
+    from featurestore.views_file import load_declared
+
+    if views is not None and "://" in store:
+        raise UsageError("--views is for a store's directory; a server has its own (`covey serve --views`)")
+    return Store.open(store, on_demand=() if views is None else load_declared(views, need_views=False).on_demand)
+
+
+def _asked(store: Store | RemoteStore, refs: list[str], service: str | None) -> list[str]:
+    """The references that are asked for, by themselves or by the name of a service."""
+    from covey.errors import UsageError
+
+    if service is None:
+        return refs
+    if refs:
+        raise UsageError("--service names all features; leave the single ones out")
+    return list(store.service(service).refs)
+
+
+def _keys(store: Store | RemoteStore, refs: list[str], words: list[str]) -> dict[str, list[Any]]:
     """Columns of join keys from `k=v[,k=v]` words, typed as the views' entities say."""
     from featurestore.errors import BadReference
 
@@ -116,7 +178,7 @@ def _keys(store: Store, refs: list[str], words: list[str]) -> dict[str, list[Any
     return columns
 
 
-def _typed(name: str, text: str, kind: str) -> str | int | bool:
+def _typed(name: str, text: str, kind: str) -> str | int | float | bool:
     from featurestore.errors import BadReference
 
     if kind == "int64":
@@ -124,6 +186,11 @@ def _typed(name: str, text: str, kind: str) -> str | int | bool:
             return int(text)
         except ValueError:
             raise BadReference(f"{name} is a whole number, got {text!r}") from None
+    if kind == "float64":
+        try:
+            return float(text)
+        except ValueError:
+            raise BadReference(f"{name} is a number, got {text!r}") from None
     if kind == "bool":
         if text.lower() not in ("true", "false"):
             raise BadReference(f"{name} is true or false, got {text!r}")
@@ -170,6 +237,22 @@ def _json_value(value: object) -> str:
     raise TypeError(f"{type(value).__name__} is no JSON")
 
 
+def _stored_rows(labels: Path) -> int:
+    """How many rows a Parquet file says it has; 0 of others."""
+    import pyarrow.parquet as pq
+
+    return pq.read_metadata(labels).num_rows if labels.suffix.lower() == ".parquet" else 0
+
+
+def _counted(batches: Iterable[pa.RecordBatch], total: int, progress: Progress) -> Iterator[pa.RecordBatch]:
+    """The batches, told to a bar once they are written; where the total is not known, it is what there was so far."""
+    done = 0
+    for batch in batches:
+        yield batch
+        done += batch.num_rows
+        progress("labels", "join", done, max(total, done))
+
+
 def _tell(rows: int, out: Path, *, as_json: bool) -> None:
     """Say what was written: on stderr, or as JSON on stdout."""
     from .talk import talk_console
@@ -194,6 +277,7 @@ def _check_out(out: Path) -> None:
 
 def _write(batches: Any, schema: pa.Schema, out: Path) -> int:
     """Write tables or record batches to a new file that appears only when it is whole; returns the number of rows."""
+    import pyarrow as pa
     import pyarrow.csv as csv
     import pyarrow.parquet as pq
 
@@ -206,7 +290,9 @@ def _write(batches: Any, schema: pa.Schema, out: Path) -> int:
         with writer:
             for batch in batches:
                 rows += batch.num_rows
-                writer.write(batch if flat is schema else _flat(batch, flat))
+                table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+                # as a table a batch is a row group of its own: nothing waits in memory for a larger one
+                writer.write_table(table if flat is schema else _flat(table, flat))
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)

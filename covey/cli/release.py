@@ -127,8 +127,8 @@ def retract(
     from covey.errors import DONE, FAILURE
     from covey.releases import find_id, state_of, to_json
     from covey.releases import retract as publish_tombstone
-    from covey.running import wall_clock
     from featurestore.store import Store
+    from featurestore.times import wall_clock
 
     from .talk import talk_console
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from covey.running import RunReport
+    from featurestore.views_file import Declared
     from federation.parties import Participation
     from federation.plan import Validity
     from simulations.in_process import ViewReport
@@ -76,7 +77,7 @@ def run(
     from covey.errors import DONE, NOTHING_RELEASED, UsageError
     from covey.running import resume as resume_run
     from covey.running import run as run_views
-    from covey.views_file import load_views
+    from featurestore.views_file import load_declared
 
     from .talk import progress_bars, talk_console
 
@@ -98,10 +99,10 @@ def run(
         if views_file is None or events is None or client_column is None or time_column is None:
             missing = ", ".join(name for name, value in needed.items() if value is None)
             raise UsageError(f"missing {missing}; see `covey run --help`")
-        views = load_views(views_file)
+        declared = load_declared(views_file, need_views=True)
         with progress_bars(talk) as progress:
             report = run_views(
-                views,
+                declared.views,
                 events,
                 store=store,
                 client_column=client_column,
@@ -118,12 +119,23 @@ def run(
                 sites=sites,
                 progress=progress,
             )
+        _register_services(declared, report.store)
     voids = _published_voids(report)
     if as_json:
         typer.echo(json.dumps(_as_dict(report, voids)))
     else:
         _print(report, voids, talk)
     return DONE if report.opened or report.already_open else NOTHING_RELEASED
+
+
+def _register_services(declared: Declared, store: Path) -> None:
+    """Make the feature services of a file known to the store, where there are any."""
+    from featurestore.publish import Publisher
+    from featurestore.times import wall_clock
+
+    if declared.services:
+        with Publisher(store, wall_clock) as publisher:
+            publisher.register_services(declared.services, declared.on_demand)
 
 
 def _participation(word: str | None) -> Participation | None:
@@ -146,8 +158,8 @@ def _validity(word: str) -> Validity:
 
 def _published_voids(report: RunReport) -> dict[str, int]:
     """How many of the panes that an earlier run had published, and that this one skipped, are void; by view."""
-    from featurestore.publish import store_path
     from featurestore.registry import Registry
+    from featurestore.settings import store_path
 
     voids = {view.view: 0 for view in report.views}
     skipped = [view for view in report.views if view.already_open]

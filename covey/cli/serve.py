@@ -6,34 +6,79 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 
 def serve(
     store: Annotated[Path, typer.Option("--store", help="The store's directory.")],
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="The port; 0 finds a free one.")] = 6566,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that answer.")] = 1,
+    keys: Annotated[
+        bool | None,
+        typer.Option(
+            "--keys/--no-keys",
+            help="Whether readers need an API key (`covey consumers add`). Default: not on a loopback address, else yes.",
+            show_default=False,
+        ),
+    ] = None,
+    rate: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="ROWS", help="Rows a second of a consumer without a limit. Default: no limit."),
+    ] = None,
+    requests: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Requests a second of a consumer without a limit. Default: no limit."),
+    ] = None,
+    views: Annotated[
+        Path | None, typer.Option("--views", metavar="VIEWS.py", help="A file whose on-demand views are served, too.")
+    ] = None,
+    grpc_port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Answer gRPC, too, on this port; 0 finds a free one.")
+    ] = None,
 ) -> None:
-    """Serve the newest releases over HTTP in Feast's wire format; new ones appear without a restart."""
-    from featurestore.blocks import Blocks
-    from featurestore.publish import store_path
-    from featurestore.server.app import FeatureServer
-    from featurestore.server.listen import open_socket, url_of
-    from featurestore.server.listen import serve as answer
-    from featurestore.store import Store
+    """Serve the newest releases over HTTP in Feast's wire format, and over gRPC; new ones appear without a restart."""
+    from contextlib import ExitStack
 
-    talk = Console(stderr=True, highlight=False, soft_wrap=True)
-    with Store.open(store) as opened:
-        views = [view.name for view in opened.views()]
-    blocks = Blocks(store_path(store) / "blocks")
-    without = [name for name in views if name not in blocks.snapshot.blocks]
+    from covey.errors import UsageError
+    from featurestore.server.api_keys import Consumers
+    from featurestore.server.listen import address_of, hold_port, is_loopback, open_socket, url_of
+    from featurestore.server.throttle import Limits
+    from featurestore.server.worker import ServerSettings
+    from featurestore.server.workers import run_server
+    from featurestore.store import Store
+    from featurestore.views_file import load_declared
+
+    from .talk import talk_console
+
+    talk = talk_console()
+    on_demand = () if views is None else load_declared(views, need_views=False).on_demand
+    with Store.open(store, on_demand=on_demand) as opened:
+        names = [view.name for view in opened.views()]
+        served, problem = opened.blocks.snapshot.views, opened.blocks.problem
+    without = [name for name in names if name not in served]
     if without:
-        talk.print(f"not served yet: {', '.join(without)}; the next publication into this store adds them")
-    with open_socket(host, port) as listening:
-        url = url_of(listening)
-        talk.print(f"serving {len(views) - len(without)} view(s) at {url}", markup=False)
-        talk.print(f"POST {url}/get-online-features (Feast's format); GET {url}/health, {url}/docs", markup=False)
+        why = "the next publication into this store adds them" if problem is None else problem
+        talk.print(f"not served yet: {', '.join(without)}; {why}", soft_wrap=True)
+    consumers = Consumers(store).read()
+    with ExitStack() as sockets:
+        listening = sockets.enter_context(open_socket(host, port))
+        url, with_keys = url_of(listening), not is_loopback(listening) if keys is None else keys
+        if with_keys and not consumers:
+            raise UsageError(
+                f"readers of {url} need an API key, and nobody has one: `covey consumers add NAME --store {store}` makes "
+                "one; --no-keys lets everybody read who reaches the address"
+            )
+        grpc = None if grpc_port is None else address_of(sockets.enter_context(hold_port(host, grpc_port)))
+        talk.print(f"serving {len(names) - len(without)} view(s) at {url}", soft_wrap=True)
+        talk.print(
+            f"POST {url}/get-online-features (Feast's format); GET {url}/health, /metrics, /docs", soft_wrap=True
+        )
+        if grpc is not None:
+            talk.print(f"grpc://{grpc} answers GetFeatures and Subscribe, and remote stores", soft_wrap=True)
+        who = f"the key of one of {len(consumers)} consumer(s)" if with_keys else "no key: whoever reaches the address"
+        talk.print(f"{workers} worker(s); reading needs {who}", soft_wrap=True)
+        settings = ServerSettings(store, with_keys, Limits(rate, requests), workers, views, grpc)
         try:
-            answer(FeatureServer(blocks), listening)
+            run_server(settings, listening, lambda line: talk.print(line, soft_wrap=True))
         except KeyboardInterrupt:  # SIGINT and SIGTERM are how a server ends, not failures
             talk.print("stopped")

@@ -113,7 +113,7 @@ def coordinator(
     """
     from covey.coordination import Addresses, resume_coordinator, run_coordinator, write_plan
     from covey.errors import DONE, UsageError
-    from covey.running import wall_clock
+    from featurestore.times import wall_clock
 
     from .talk import progress_bars, talk_console
 
@@ -147,7 +147,7 @@ def _wanted(
     from covey.coordination import Wanted
     from covey.errors import UsageError
     from covey.running import utc_days
-    from covey.views_file import load_views
+    from featurestore.views_file import load_views
     from federation.plan import PARTICIPATIONS, VALIDITIES
 
     days = utc_days(start, end)
@@ -219,7 +219,7 @@ def server(
     project: Annotated[Path, _PROJECT] = Path(),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Loopback port; 0 takes a free one.")] = 6566,
 ) -> None:
-    """The feature server of the project's store: the same as `covey serve`."""
+    """The feature server of the project's store, on the loopback; `covey serve --store PROJECT` has more options."""
     from .serve import serve
 
     serve(store=project, host="127.0.0.1", port=port)

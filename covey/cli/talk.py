@@ -22,6 +22,9 @@ _VERBS = {
     "train": "joined and trained",
     "sites": "sites answered",
     "verify": "verified",
+    "join": "joined",
+    "check": "checked",
+    "rebuild": "made again",
 }
 _MANY = 6
 

@@ -13,12 +13,12 @@ from rich.console import Console
 
 from aggregator.opendp_noise import OpenDPNoise
 from covey.cli.talk import progress_bars
-from covey.running import wall_clock
 from covey.wire import run_over_wire
 from edge_client.events import make_events
 from featurestore.definitions import FeatureView
 from featurestore.layout import layout_of
 from featurestore.store import Store
+from featurestore.times import wall_clock
 from federation.accountant import epsilon
 from federation.ledger_state import Budget
 from federation.plan import Validity

@@ -8,19 +8,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from fastapi import FastAPI
 
 from featurestore.blocks import Blocks
-from featurestore.errors import RequestTooLarge
+from featurestore.errors import OnlineUnavailable, RequestTooLarge
+from featurestore.reading import Reading
+from featurestore.remote_http import ARROW
+from featurestore.store import Store
 
-from .errors import feast_body, to_feast
-from .feast_wire import answer
+from .batching import Batcher
+from .errors import DEFECT, feast_body, to_feast
+from .feast_wire import AnswerPlan, AnswerPlans, render, render_arrow
 from .openapi import ROUTE, describe
-from .request import MAX_BODY, parse_request
+from .problems import answer_with_problems
+from .reads import Reads
+from .request import MAX_BODY, OnlineRequest, parse_request
+from .routes import add_routes
 
 POLL_S: Final = 0.1
 """How often the server looks for a new release."""
@@ -28,6 +35,18 @@ POLL_S: Final = 0.1
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+Render = Callable[[OnlineRequest, AnswerPlan, Reading], bytes]
+Beside = Callable[[Reads], AbstractAsyncContextManager[None]]
+
+JSON: Final = b"application/json"
+ARROW_BYTES: Final = ARROW.encode()
+
+
+def alone(_: Reads) -> AbstractAsyncContextManager[None]:
+    """Nothing runs beside the server."""
+    return contextlib.nullcontext()
+
 
 _log = logging.getLogger(__name__)
 
@@ -36,16 +55,13 @@ class FeatureServer:
     """The ASGI callable.
 
     Args:
-        blocks: where answers come from; refreshed every `poll_s` seconds while the server runs.
-        clock: wall clock, µs since the epoch, for ttl.
+        store: where answers come from; it looks for a new epoch every `poll_s` seconds while the server runs.
+        beside: what else runs on the same event loop while the server does, such as the gRPC service, given its reads.
     """
 
-    def __init__(
-        self, blocks: Blocks, *, clock: Callable[[], int] = lambda: time.time_ns() // 1_000, poll_s: float = POLL_S
-    ) -> None:
-        self._blocks = blocks
-        self._clock = clock
-        self._app = _make_app(blocks, poll_s)
+    def __init__(self, store: Store, *, beside: Beside = alone, poll_s: float = POLL_S) -> None:
+        self._store, self._batcher, self._plans = store, Batcher(), AnswerPlans(store.on_demand)
+        self._app = _make_app(store, Reads(store, self._batcher), beside, poll_s)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one connection event."""
@@ -58,16 +74,40 @@ class FeatureServer:
         if scope["method"] != "POST":
             await _send(send, 405, feast_body("FeastError", f"{ROUTE} takes POST"), (b"allow", b"POST"))
             return
+        more: tuple[tuple[bytes, bytes], ...] = ()
         try:
             body = await _read(receive)
             if body is None:
                 return
-            status, data = 200, answer(parse_request(body), self._blocks.snapshot, self._clock())
+            asked = parse_request(body)
+            scope.get("covey.charge", _no_charge)(asked.rows)
+            as_arrow = _accepts_arrow(scope["headers"])
+            data = await self._answer(asked, render_arrow if as_arrow else render)
         except Exception as error:  # noqa: BLE001 - expected errors are answers; a defect must be one too, in Feast's form
             status, data = to_feast(error)
-            if status >= 500:
+            if isinstance(error, OnlineUnavailable):
+                more = ((b"retry-after", b"%d" % error.retry_after_s),)
+            elif status >= DEFECT:
                 _log.exception("%s failed", ROUTE)
-        await _send(send, status, data)
+            await _send(send, status, data, *more)
+        else:
+            await _send(send, 200, data, kind=ARROW_BYTES if as_arrow else JSON)
+
+    async def _answer(self, request: OnlineRequest, render: Render) -> bytes:
+        """The body of an answer, all of it from one snapshot; rows that a disk or a network holds are read off the loop."""
+        snapshot, on_demand = self._store.blocks.require(), self._store.on_demand
+        plan = self._plans.find(request, snapshot)
+        entities, rows = request.entities, request.rows
+        placed = await self._batcher.placed(plan.views, entities, rows)
+        return render(request, plan, Reading(snapshot, on_demand, entities, rows, self._store.clock(), placed))
+
+
+def _accepts_arrow(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"accept" and value.startswith(ARROW_BYTES) for name, value in headers)
+
+
+def _no_charge(_: int) -> None:
+    """Rows cost nothing where no guard counts them."""
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -87,18 +127,19 @@ async def _read(receive: Receive) -> bytes | None:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _send(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *more]
+async def _send(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes], kind: bytes = JSON) -> None:
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-def _make_app(blocks: Blocks, poll_s: float) -> FastAPI:
+def _make_app(store: Store, reads: Reads, beside: Beside, poll_s: float) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(_poll(blocks, poll_s))
+        task = asyncio.create_task(_poll(store.blocks, poll_s))
         try:
-            yield
+            async with beside(reads):
+                yield
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -108,8 +149,10 @@ def _make_app(blocks: Blocks, poll_s: float) -> FastAPI:
 
     @app.get("/health", summary="Which releases are served")
     async def health() -> dict[str, Any]:
-        return health_of(blocks)
+        return health_of(store.blocks)
 
+    add_routes(app, reads)
+    answer_with_problems(app)
     describe(app)
     return app
 
@@ -133,12 +176,12 @@ def health_of(blocks: Blocks) -> dict[str, Any]:
         "epoch": snapshot.epoch,
         "views": [
             {
-                "view": block.header.view,
-                "version": block.header.version,
-                "keys": len(block.index),
-                "pane_end": block.header.pane_end,
-                "released_at": block.header.released_at,
+                "view": rows.header.view,
+                "version": rows.header.version,
+                "keys": rows.header.size if rows.header.has_rows else 0,
+                "pane_end": rows.header.pane_end,
+                "released_at": rows.header.released_at,
             }
-            for block in snapshot.versions()
+            for rows in snapshot.versions()
         ],
     }

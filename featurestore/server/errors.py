@@ -1,7 +1,7 @@
 """Errors as Feast's clients expect them: a JSON string that contains JSON with module, class and message.
 
 The client imports the class and raises it; any other body makes it fail in its own code. It retries 429 and 5xx for
-seconds, so a caller's mistake is never one of those.
+seconds, so a caller's mistake is never one of those. Before it asks again after a 429 or 503 it waits as `Retry-After` says.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from featurestore.errors import (
     BadReference,
     BadRequest,
     NameCollision,
+    NoEpoch,
     NotFoundError,
+    OnDemandFailed,
+    OnlineUnavailable,
     RequestTooLarge,
     UnknownFeatureService,
     UnknownView,
@@ -24,6 +27,8 @@ NOT_FOUND: Final = 404
 TOO_LARGE: Final = 413
 UNPROCESSABLE: Final = 422
 DEFECT: Final = 500
+UNAVAILABLE: Final = 503
+DEFECT_TEXT: Final = "a defect of the feature server; its log says more"
 
 _TO_FEAST: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (UnknownView, NOT_FOUND, "FeatureViewNotFoundException"),
@@ -33,15 +38,35 @@ _TO_FEAST: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (RequestTooLarge, TOO_LARGE, "FeastError"),
     (BadRequest, UNPROCESSABLE, "FeastError"),
     (BadReference, UNPROCESSABLE, "FeastError"),
+    (OnlineUnavailable, UNAVAILABLE, "FeastError"),
 )
 
 
 def to_feast(error: Exception) -> tuple[int, bytes]:
-    """(HTTP status, body) of an error; 500 without its text for anything that is not the caller's mistake."""
+    """(HTTP status, body) of an error; 500 without its text for what is neither the caller's mistake nor a server away."""
     for kind, status, name in _TO_FEAST:
         if isinstance(error, kind):
-            return status, feast_body(name, str(error))
-    return DEFECT, feast_body("FeastError", "a defect of the feature server; its log says more")
+            return status, feast_body(name, text_of(error))
+    return DEFECT, feast_body("FeastError", defect_text(error))
+
+
+def defect_text(error: Exception) -> str:
+    """What a caller is told of an error that is nobody's mistake but the server's, or that of a function it was started with."""
+    if isinstance(error, OnDemandFailed):
+        return f"the function of on-demand view {error.view!r} failed; the server's log says more"
+    return DEFECT_TEXT
+
+
+def text_of(error: Exception) -> str:
+    """What its caller is told. Where the online store is concerns no caller: the log says it."""
+    if isinstance(error, OnlineUnavailable) and not isinstance(error, NoEpoch):
+        return f"the online store is away; again in {error.retry_after_s} s"
+    return str(error)
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status of an error; 500 for what is neither the caller's mistake nor a server away."""
+    return next((status for kind, status, _ in _TO_FEAST if isinstance(error, kind)), DEFECT)
 
 
 def feast_body(name: str, message: str) -> bytes:

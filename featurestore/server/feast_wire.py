@@ -1,23 +1,32 @@
 """Feast's answer to `/get-online-features`, as bytes: columnar, join keys first, features in the order asked for.
 
 Numbers go from the mapped block to JSON in one call a column (`orjson` writes whole floats as `1.0` and NaN as null).
-Statuses and timestamps repeat, so they are made once for each (token, number of rows) and kept.
+Statuses and timestamps repeat, so they are made once for each (token, number of rows) and kept. What follows from the
+references alone is a plan, made once a snapshot.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 
-from featurestore.blocks import Block, BlockColumn, Snapshot
-from featurestore.errors import BadReference, NameCollision, RequestTooLarge, UnknownFeature
+from featurestore.answer import answer_table, key_table, key_types
+from featurestore.arrow_stream import ipc_bytes
+from featurestore.blocks import Snapshot
+from featurestore.errors import BadReference, RequestTooLarge
+from featurestore.gather import gather_columns
+from featurestore.on_demand import OnDemandView
+from featurestore.reading import Found, OnDemand, Reading, ask, views_of
 from featurestore.times import from_us
 from featurestore.values import Status, n_is_there, value_is_there
+from featurestore.view_rows import ViewColumn, ViewRows
 
+from .plans import Plans
 from .request import OnlineRequest
 
 MAX_NUMBERS: Final = 1_000_000
@@ -54,102 +63,184 @@ _TOKENS: Final = {
 _STATUS_NAMES: Final = tuple(f'"{status.name}"'.encode() for status in Status)
 
 Codes = npt.NDArray[np.uint8]
+_Result: TypeAlias = tuple[bytes, bytes]
+"""The array of a result's values, and what stands behind it."""
 
 
-def answer(request: OnlineRequest, snapshot: Snapshot, now_us: int) -> bytes:
-    """The body of the answer, all of it from one snapshot.
+class AnswerPlan:
+    """What some references read in one snapshot, and how it is written.
+
+    Attributes:
+        asked: the columns, in the order of the answer.
+        names: of the columns.
+        views: all that are read from, directly or by a transformation.
+        numbers: of a row of the answer.
+    """
+
+    def __init__(
+        self, refs: Sequence[str], snapshot: Snapshot, on_demand: OnDemand, *, full_names: bool, given: Sequence[str]
+    ) -> None:
+        self.asked = ask(refs, snapshot, on_demand, full_names=full_names, given=given, companions=True)
+        self.names = frozenset(one.name for one in self.asked)
+        self.views = views_of(self.asked, snapshot)
+        self.numbers = sum(max(1, one.column.width) for one in self.asked)
+        parts: dict[int, _Part] = {}
+        for at, one in enumerate(self.asked):
+            if not isinstance(one.source, OnDemandView):
+                parts.setdefault(id(one.source), _Part(one.source)).add(at, one.column)
+        self._part_of = [parts.get(id(one.source)) for one in self.asked]
+        self._names = orjson.dumps([one.name for one in self.asked])[1:]
+        versions = [{"name": part.view.header.view, "version": part.view.header.version} for part in parts.values()]
+        self._versions = b',"feature_view_metadata":' + orjson.dumps(versions)
+
+    def metadata(self, request: OnlineRequest) -> bytes:
+        """The object that names the columns."""
+        given = b"".join([orjson.dumps(name) + b"," for name in request.entities])
+        versions = self._versions if request.versions else b""
+        return b'{"feature_names":[' + given + self._names + versions + b"}"
+
+    def results(self, reading: Reading) -> list[_Result]:
+        """A result for each column. Raises BadReference, OnDemandFailed."""
+        results: dict[int, _Result] = {}
+        for at, part in enumerate(self._part_of):
+            if part is None:
+                results[at] = _computed(*reading.values(self.asked[at]))
+            elif at not in results:
+                part.fill(reading.found(part.view), results)
+        return [results[at] for at in range(len(self.asked))]
+
+
+class AnswerPlans:
+    """Makes the plans of requests, each once while its snapshot is the newest."""
+
+    def __init__(self, on_demand: OnDemand) -> None:
+        self._on_demand = on_demand
+        self._plans: Plans[tuple[tuple[str, ...], bool], AnswerPlan] = Plans()
+
+    def find(self, request: OnlineRequest, snapshot: Snapshot) -> AnswerPlan:
+        """The plan of a request.
+
+        Raises:
+            BadReference, UnknownView, UnknownFeature, UnknownFeatureService, NameCollision, RequestTooLarge.
+        """
+        refs = request.features if request.service is None else snapshot.service(request.service)
+
+        def make() -> AnswerPlan:
+            given = list(request.entities)
+            return AnswerPlan(refs, snapshot, self._on_demand, full_names=request.full_names, given=given)
+
+        plan = self._plans.find(snapshot, (refs, request.full_names), make)
+        if not plan.names.isdisjoint(request.entities):
+            make()  # says which name there is twice
+        numbers = request.rows * plan.numbers
+        if numbers > MAX_NUMBERS:
+            raise RequestTooLarge(f"{numbers:,} numbers; at most {MAX_NUMBERS:,} in one request: ask for fewer rows")
+        return plan
+
+
+def render(request: OnlineRequest, plan: AnswerPlan, reading: Reading) -> bytes:
+    """The body of the answer.
 
     Raises:
-        UnknownView, UnknownFeature, NameCollision, RequestTooLarge; BadReference for a missing or wrongly typed join key.
+        BadReference: a missing or wrongly typed join key or input. OnDemandFailed.
     """
-    asked = [_find(ref, snapshot) for ref in request.features]
-    names = _names(request, asked)
-    numbers = request.rows * sum(max(1, column.width) for _, column in asked)
-    if numbers > MAX_NUMBERS:
-        raise RequestTooLarge(f"{numbers:,} numbers; at most {MAX_NUMBERS:,} in one request: ask for fewer rows")
-    rows = {block: _Rows(block, request, now_us) for block, _ in asked}
-    results = [_join_key(values) for values in request.entities.values()]
-    results += [rows[block].column(column) for block, column in asked]
-    metadata: dict[str, Any] = {"feature_names": names}
-    if request.versions:
-        metadata["feature_view_metadata"] = [
-            {"name": block.header.view, "version": block.header.version} for block in rows
-        ]
-    return b'{"metadata":' + orjson.dumps(metadata) + b',"results":[' + b",".join(results) + b"]}"
+    pieces = [b'{"metadata":', plan.metadata(request)]
+    opened = b',"results":[{"values":'
+    for result in [*map(_join_key, request.entities.values()), *plan.results(reading)]:
+        pieces += (opened, *result)
+        opened = b'},{"values":'
+    return b"".join([*pieces, b"}]}"])
 
 
-def _find(ref: str, snapshot: Snapshot) -> tuple[Block, BlockColumn]:
-    view, colon, feature = ref.partition(":")
-    if not (view and colon and feature):
-        raise BadReference(f"{ref[:80]!r} is no feature reference; write view:feature, such as dest_delay:late_7d")
-    block = snapshot.find(view)
-    column = block.columns.get(feature)
-    if column is None:
-        known = [column.name for column in block.header.columns if column.kind in ("value", "list")]
-        raise UnknownFeature(view, feature[:80], known)
-    return block, column
+def render_arrow(request: OnlineRequest, plan: AnswerPlan, reading: Reading) -> bytes:
+    """The answer as an Arrow IPC stream: the table of `Store.get`. Raises as `render`."""
+    for one in plan.asked:
+        if one.column.kind not in ("value", "list"):
+            raise BadReference(f"{one.column.name!r} comes with its feature; ask for the feature alone")
+    types = key_types(one.source for one in plan.asked if not isinstance(one.source, OnDemandView))
+    table = answer_table(key_table(request.entities, types), plan.asked, reading, clamp=False)
+    return b"".join(ipc_bytes(table.schema, table.to_batches()))
 
 
-def _names(request: OnlineRequest, asked: list[tuple[Block, BlockColumn]]) -> list[str]:
-    names = list(request.entities)
-    for block, column in asked:
-        names.append(f"{block.header.view}__{column.name}" if request.full_names else column.name)
-    if len(set(names)) < len(names):
-        raise NameCollision(next(name for i, name in enumerate(names) if name in names[:i])[:80])
-    return names
+class _Part:
+    """The columns of one view, by their places in the answer."""
+
+    def __init__(self, view: ViewRows) -> None:
+        self.view = view
+        end = view.header.pane_end
+        self._moment = _EPOCH if end is None else f'"{from_us(end):%Y-%m-%dT%H:%M:%SZ}"'.encode()
+        self._columns: list[tuple[int, ViewColumn]] = []
+        self._scalars: list[tuple[int, ViewColumn]] = []
+        self._starts = np.empty(0, np.int64)
+
+    def add(self, at: int, column: ViewColumn) -> None:
+        """Take a column; those of one number a row are written together."""
+        if column.kind in ("list", "status"):
+            self._columns.append((at, column))
+        else:
+            self._scalars.append((at, column))
+            self._starts = np.append(self._starts, column.start)
+
+    def fill(self, found: Found, results: dict[int, _Result]) -> None:
+        """Write the results of these columns into their places."""
+        count, all_there = len(found.codes), bool(value_is_there(found.codes).all())
+        times = _times(found, self._moment, count, all_there)
+        every = _rest(_repeated(_PRESENT, count), times)
+
+        def rest(column: ViewColumn) -> bytes:
+            return every if all_there else _rest(_tokens(found.status(column), _TOKENS[column.kind]), times)
+
+        if self._scalars:
+            for (at, column), numbers in zip(self._scalars, self._numbers(found, count), strict=True):
+                results[at] = (numbers, rest(column))
+        for at, column in self._columns:
+            results[at] = (_values(found, column), rest(column))
+
+    def _numbers(self, found: Found, count: int) -> list[bytes]:
+        """The arrays of the scalar columns."""
+        if found.expired:
+            return [_repeated(b"null", count)] * len(self._scalars)
+        numbers = np.empty((len(self._scalars), count))
+        gather_columns(found.rows.place, found.rows.numbers, self._starts, numbers)
+        return [orjson.dumps(one, option=orjson.OPT_SERIALIZE_NUMPY) for one in numbers]
 
 
-class _Rows:
-    """The asked rows of one block: where they are, what their statuses are, from when they are."""
-
-    def __init__(self, block: Block, request: OnlineRequest, now_us: int) -> None:
-        header = block.header
-        self._block = block
-        self._place = block.places(request.entities, request.rows)
-        self._codes = block.status[self._place]
-        found = self._place >= 0
-        self._expired = (
-            header.ttl_us is not None and header.pane_end is not None and now_us - header.pane_end > header.ttl_us
-        )
-        if self._expired:
-            self._codes[found] = Status.OUTSIDE_MAX_AGE
-        self._all_there = bool(value_is_there(self._codes).all())
-        self._base = np.where(found, self._codes[:, 0] if self._expired else Status.OK, Status.NOT_FOUND).astype(
-            np.uint8
-        )
-        moment = _EPOCH if header.pane_end is None else f'"{from_us(header.pane_end):%Y-%m-%dT%H:%M:%SZ}"'.encode()
-        self._times = _tokens(found.astype(np.uint8), (_EPOCH, moment))
-
-    def column(self, column: BlockColumn) -> bytes:
-        """One result: values, statuses, event timestamps."""
-        codes = self._base if column.status is None else self._codes[:, column.status]
-        statuses = _repeated(_PRESENT, len(codes)) if self._all_there else _tokens(codes, _TOKENS[column.kind])
-        values = _tokens(codes, _STATUS_NAMES) if column.kind == "status" else self._values(column, codes)
-        return _result(values, statuses, self._times)
-
-    def _values(self, column: BlockColumn, codes: Codes) -> bytes:
-        if self._expired:
-            return _repeated(b"null", len(codes))
-        if column.kind != "list":
-            return orjson.dumps(self._block.numbers[self._place, column.start], option=orjson.OPT_SERIALIZE_NUMPY)
-        cells = self._block.numbers[self._place, column.start : column.start + column.width]
-        is_there = value_is_there(codes)
-        if is_there.all():
-            return orjson.dumps(cells, option=orjson.OPT_SERIALIZE_NUMPY)
-        shown = [row if there else None for row, there in zip(cells, is_there.tolist(), strict=True)]
-        return orjson.dumps(shown, option=orjson.OPT_SERIALIZE_NUMPY)
+def _values(found: Found, column: ViewColumn) -> bytes:
+    """The array of a list's or status' values."""
+    codes = found.status(column)
+    if column.kind == "status":
+        return _tokens(codes, _STATUS_NAMES)
+    if found.expired:
+        return _repeated(b"null", len(codes))
+    numbers, is_there = found.numbers(column), value_is_there(codes)
+    if is_there.all():
+        return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)
+    shown = [row if there else None for row, there in zip(numbers, is_there.tolist(), strict=True)]
+    return orjson.dumps(shown, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _join_key(values: list[Any]) -> bytes:
+def _times(found: Found, moment: bytes, count: int, all_there: bool) -> bytes:
+    """The array of the rows' event timestamps."""
+    return _repeated(moment, count) if all_there else _tokens(found.found.astype(np.uint8), (_EPOCH, moment))
+
+
+def _computed(values: npt.NDArray[np.float64], codes: Codes) -> _Result:
+    """The result of a transformation; it has no time of its own."""
+    statuses = _tokens(codes, _VALUE_TOKENS)
+    return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY), _rest(statuses, _repeated(_EPOCH, len(codes)))
+
+
+def _join_key(values: list[Any]) -> _Result:
     if None in values:
         statuses = b"[" + b",".join(b'"NULL_VALUE"' if value is None else _PRESENT for value in values) + b"]"
     else:
         statuses = _repeated(_PRESENT, len(values))
-    return _result(orjson.dumps(values), statuses, _repeated(_EPOCH, len(values)))
+    return orjson.dumps(values), _rest(statuses, _repeated(_EPOCH, len(values)))
 
 
-def _result(values: bytes, statuses: bytes, times: bytes) -> bytes:
-    return b'{"values":' + values + b',"statuses":' + statuses + b',"event_timestamps":' + times + b"}"
+def _rest(statuses: bytes, times: bytes) -> bytes:
+    """What stands in a result behind its values."""
+    return b',"statuses":' + statuses + b',"event_timestamps":' + times
 
 
 def _tokens(codes: Codes, tokens: tuple[bytes, ...]) -> bytes:

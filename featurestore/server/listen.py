@@ -1,7 +1,8 @@
-"""From an application to a listening process: uvicorn with one worker. This module translates and does nothing else."""
+"""From an application to a listening process: uvicorn. This module translates and does nothing else."""
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 from typing import Final
@@ -10,10 +11,10 @@ import uvicorn
 
 from featurestore.errors import AddressUnavailable
 
-from .app import FeatureServer
+from .app import App
 
 _BACKLOG: Final = 2_048
-_GRACE_S: Final = 5
+GRACE_S: Final = 5
 """How long answers under way may take after SIGTERM."""
 
 
@@ -23,28 +24,62 @@ def open_socket(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server((str(address[0]), int(address[1])), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
-        number = getattr(error, "errno", None) or 0  # negative for names that cannot be resolved
-        reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or str(error)
-        raise AddressUnavailable(
-            f"cannot listen on {host}:{port}: {reason}; choose another --port (0 finds a free one) or --host"
-        ) from None
+        raise _unavailable(host, port, "--port", error) from None
+
+
+def hold_port(host: str, port: int) -> socket.socket:
+    """A socket that holds a port (0: any free one) for processes that share it, and does not listen on it itself.
+
+    Raises:
+        AddressUnavailable: somebody else has it.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as alone:  # to share a port that is in use would be no error
+            alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            alone.bind(address)
+            found = alone.getsockname()
+        held = socket.socket(family, socket.SOCK_STREAM)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(found)
+    except (OSError, OverflowError) as error:
+        raise _unavailable(host, port, "--grpc-port", error) from None
+    return held
+
+
+def _unavailable(host: str, port: int, option: str, error: Exception) -> AddressUnavailable:
+    number = getattr(error, "errno", None) or 0  # negative for names that cannot be resolved
+    reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or str(error)
+    return AddressUnavailable(
+        f"cannot listen on {host}:{port}: {reason}; choose another {option} (0 finds a free one) or --host"
+    )
 
 
 def url_of(listening: socket.socket) -> str:
     """The URL of a listening socket."""
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if listening.family == socket.AF_INET6 else f"http://{host}:{port}"
+    return f"http://{address_of(listening)}"
 
 
-def serve(server: FeatureServer, listening: socket.socket) -> None:
+def address_of(bound: socket.socket) -> str:
+    """`host:port` of a socket."""
+    host, port = bound.getsockname()[:2]
+    return f"[{host}]:{port}" if bound.family == socket.AF_INET6 else f"{host}:{port}"
+
+
+def is_loopback(listening: socket.socket) -> bool:
+    """Whether only this machine reaches a listening socket."""
+    return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def serve(app: App, listening: socket.socket) -> None:
     """Answer until SIGINT or SIGTERM, which uvicorn raises again once everything is closed."""
     config = uvicorn.Config(
-        server,
+        app,
         lifespan="on",
         ws="none",
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=GRACE_S,
     )
     uvicorn.Server(config).run(sockets=[listening])

@@ -1,4 +1,4 @@
-"""What `/docs` and `/openapi.json` say about the route that FastAPI never sees."""
+"""What `/docs` and `/openapi.json` say: the routes that FastAPI never sees, keys, and the form of errors."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from .problems import MEDIA_TYPE
 from .request import MAX_FEATURES, MAX_ROWS
 
 ROUTE: Final = "/get-online-features"
+METRICS: Final = "/metrics"
 
 _SCALAR: Final = {"type": ["string", "integer", "number", "boolean", "null"]}
 _COLUMN: Final = {
@@ -30,7 +32,7 @@ _REQUEST: Final = {
     "properties": {
         "features": {
             "type": "array",
-            "items": {"type": "string"},
+            "items": {"type": "string", "pattern": "^[a-z][a-z0-9_]*(@v[0-9]+)?:[a-z][a-z0-9_]*$"},
             "minItems": 1,
             "maxItems": MAX_FEATURES,
             "description": "`view:feature`, `view:feature__se`, `…__n`, `…__status`, `view:coverage_7d`; "
@@ -53,7 +55,17 @@ _RESPONSE: Final = {
         "metadata": {
             "type": "object",
             "required": ["feature_names"],
-            "properties": {"feature_names": {"type": "array", "items": {"type": "string"}}},
+            "properties": {
+                "feature_names": {"type": "array", "items": {"type": "string"}},
+                "feature_view_metadata": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["name", "version"],
+                        "properties": {"name": {"type": "string"}, "version": {"type": "integer", "minimum": 1}},
+                    },
+                },
+            },
         },
         "results": {"type": "array", "items": _COLUMN},
     },
@@ -64,30 +76,103 @@ _ERROR: Final = {
 }
 
 
-def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+_PROBLEM: Final = {
+    "type": "object",
+    "required": ["title", "status", "detail"],
+    "properties": {
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "error": {"type": "string", "description": "The name of the error, where it is one of the feature store's."},
+    },
+    "additionalProperties": False,
+}
+_TIME: Final = {"type": ["integer", "null"], "description": "µs since the epoch"}
+_HEALTH: Final = {
+    "type": "object",
+    "required": ["status", "problem", "epoch", "views"],
+    "properties": {
+        "status": {"enum": ["ok", "stale"]},
+        "problem": {"type": ["string", "null"]},
+        "epoch": {"type": "integer", "minimum": 0},
+        "views": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["view", "version", "keys", "pane_end", "released_at"],
+                "properties": {
+                    "view": {"type": "string"},
+                    "version": {"type": "integer", "minimum": 1},
+                    "keys": {"type": "integer", "minimum": 0},
+                    "pane_end": _TIME,
+                    "released_at": _TIME,
+                },
+            },
+        },
+    },
+}
+_SECURITY: Final[list[dict[str, list[str]]]] = [{}, {"bearer": []}, {"api_key": []}]
+_SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, where the server asks for one."},
+    "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same."},
+}
+_WAIT: Final = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."}}
+_WHO: Final = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+_REFUSALS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
+    ("401", "No API key, or one that this server does not take.", {"headers": _WHO}),
+    ("429", "Over the consumer's limit of rows or requests.", {"headers": _WAIT}),
+)
 
 
-_OPERATION: Final = {
+def _json(description: str, schema: dict[str, Any], kind: str = "application/json") -> dict[str, Any]:
+    return {"description": description, "content": {kind: {"schema": schema}}}
+
+
+def _refusals(schema: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {status: _json(says, schema, kind) | headers for status, says, headers in _REFUSALS}
+
+
+_READ: Final = {
     "summary": "The newest released values of some keys (Feast's wire format)",
     "operationId": "get_online_features",
+    "security": _SECURITY,
     "requestBody": {"required": True, "content": {"application/json": {"schema": _REQUEST}}},
     "responses": {
         "200": _json("Columns: the join keys as given, then the features in the order asked for.", _RESPONSE),
         "404": _json("No such view, version or feature.", _ERROR),
+        "405": _json("Another method than POST.", _ERROR),
         "413": _json("Too many bytes, rows, features or numbers.", _ERROR),
         "422": _json("A body, reference or join key that cannot be read.", _ERROR),
+        "500": _json("A defect of the server.", _ERROR),
+        "503": _json("The online store, where a view of the request lies, is away.", _ERROR) | {"headers": _WAIT},
+        **_refusals(_ERROR, "application/json"),
     },
+}
+_COUNTED: Final = {
+    "summary": "What the server did, as Prometheus text",
+    "operationId": "metrics",
+    "security": _SECURITY,
+    "responses": {
+        "200": {"description": "All workers together.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        "405": _json("Another method than GET.", _PROBLEM, MEDIA_TYPE),
+        **_refusals(_PROBLEM, MEDIA_TYPE),
+    },
+}
+_HEALTH_ANSWERS: Final = {
+    "200": _json("What is served.", _HEALTH),
+    "405": _json("Another method than GET.", _PROBLEM, MEDIA_TYPE),
 }
 
 
 def describe(app: FastAPI) -> None:
-    """Add the route to the app's OpenAPI document."""
+    """Complete the app's OpenAPI document: it describes the server as it stands behind its guard."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-            schema["paths"][ROUTE] = {"post": _OPERATION}
+            schema["paths"]["/health"]["get"]["responses"] = _HEALTH_ANSWERS
+            schema["paths"] |= {ROUTE: {"post": _READ}, METRICS: {"get": _COUNTED}}
+            schema.setdefault("components", {})["securitySchemes"] = _SCHEMES
             app.openapi_schema = schema
         return app.openapi_schema
 

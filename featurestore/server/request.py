@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from featurestore.errors import BadReference, BadRequest, RequestTooLarge, UnknownFeatureService
+from featurestore.errors import BadReference, BadRequest, RequestTooLarge
 
 MAX_BODY: Final = 8 * 2**20
 """Bytes of a request: 10,000 rows with long composite keys fit."""
@@ -26,13 +26,15 @@ class OnlineRequest:
     """What is asked.
 
     Attributes:
-        features: `view:feature` or `view@v1:feature`, in the order of the answer.
+        features: `view:feature` or `view@v1:feature`, in the order of the answer; none where a service is named.
+        service: the feature service whose references are asked for.
         entities: columns of join keys, each `rows` long, as given.
         rows: 1 where no entities are given (constant entities).
         versions: whether the answer names the versions of its views.
     """
 
     features: tuple[str, ...]
+    service: str | None
     entities: Mapping[str, list[Any]]
     rows: int
     full_names: bool
@@ -43,7 +45,7 @@ def parse_request(body: bytes) -> OnlineRequest:
     """Parse a body; fields that are not known are accepted, as newer clients send more.
 
     Raises:
-        BadRequest: not JSON, or a field of a wrong type. RequestTooLarge. UnknownFeatureService. BadReference: no feature.
+        BadRequest: not JSON, or a field of a wrong type. RequestTooLarge. BadReference: no feature.
     """
     try:
         data = orjson.loads(body)
@@ -51,10 +53,12 @@ def parse_request(body: bytes) -> OnlineRequest:
         raise BadRequest(f"the body is not JSON: {error}") from None
     if not isinstance(data, dict):
         raise BadRequest("the body must be a JSON object with `features` and `entities`")
-    features = _features(data)
+    service = _service(data)
+    features = _features(data) if service is None else ()
     entities, rows = _entities(data.get("entities", {}))
     return OnlineRequest(
         features,
+        service,
         entities,
         rows,
         _flag(data, "full_feature_names"),
@@ -62,10 +66,18 @@ def parse_request(body: bytes) -> OnlineRequest:
     )
 
 
-def _features(data: dict[str, Any]) -> tuple[str, ...]:
+def _service(data: dict[str, Any]) -> str | None:
     service = data.get("feature_service")
-    if service is not None:
-        raise UnknownFeatureService(str(service)[:_SHOWN])
+    if service is None:
+        return None
+    if not isinstance(service, str):
+        raise BadRequest("`feature_service` must be a string")
+    if data.get("features"):
+        raise BadRequest("send `features` or a `feature_service`, not both")
+    return service
+
+
+def _features(data: dict[str, Any]) -> tuple[str, ...]:
     features = data.get("features")
     if not isinstance(features, list) or set(map(type, features)) - {str}:
         raise BadRequest("`features` must be a list of strings, each view:feature")

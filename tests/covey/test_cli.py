@@ -263,7 +263,7 @@ class TestInterrupted:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(Store, "open", interrupt)
-        monkeypatch.setattr("covey.views_file.load_views", interrupt)
+        monkeypatch.setattr("featurestore.views_file.load_views", interrupt)
         assert covey(*command) == (130, "", "interrupted\n")
 
 
@@ -579,6 +579,27 @@ class TestReads:
         )
         assert code == 2
         assert "no column 'when'" in err
+
+    def test_join_keeps_to_a_memory_limit_and_shows_how_far_it_is(
+        self, covey: Covey, store: Path, project: Path
+    ) -> None:
+        labels = pa.table({"shop": ["a", "b"], "t": pa.array([1_588_636_800] * 2, pa.timestamp("s", "UTC"))})
+        pq.write_table(labels, project / "l.parquet")
+        csv.write_csv(labels, project / "l.csv")
+        out = project / "o.parquet"
+        words = ["-f", "visits:visits", "--time", "t", "--store", store, "--out", out]
+        for limit, says in (("1MiB", "too small"), ("1 potato", "such as 1GiB")):
+            code, _, err = covey("join", project / "l.parquet", *words, "--memory-limit", limit)
+            assert code == 2
+            assert says in err
+            assert err.count("\n") == 1
+            assert not out.exists()
+        for labels_file in ("l.parquet", "l.csv"):
+            code, _, err = covey("join", project / labels_file, *words, "--memory-limit", "1TiB")
+            assert code == 0
+            assert re.search(r"labels: joined .* 2/2 ", err)
+            assert "2 rows written" in err
+            assert pq.read_table(out)["shop"].to_pylist() == ["a", "b"]
 
 
 class TestExplain:

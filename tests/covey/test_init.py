@@ -11,9 +11,10 @@ import pytest
 
 from covey.errors import ProjectMissing, UsageError
 from covey.project import Project
-from covey.views_file import load_views
 from edge_client.policy_file import load_policy
 from featurestore.layout import layout_of
+from featurestore.settings import OnlineSettings
+from featurestore.views_file import load_views
 from federation.keys import load_keys, roles_in
 from federation.ledger_state import Budget
 
@@ -234,3 +235,21 @@ class TestProjectFile:
         with (tmp_path / "covey.toml").open("a") as file:
             file.write("\n[server]\nport = 1\n")
         assert len(Project.load(tmp_path).roster.entries) == 2
+
+    def test_a_store_whose_file_only_says_where_its_rows_are_is_no_project(self, covey: Covey, tmp_path: Path) -> None:
+        online, path = '[online]\nurl = "redis://:secret@host"\n', tmp_path / "covey.toml"
+        assert Project.find(tmp_path) is None
+        path.write_text(online)
+        assert Project.find(tmp_path) is None
+        path.write_text(online + "[privcy]\nbudget = 0.1\n")
+        with pytest.raises(UsageError, match=r"no section \[project\]"):
+            Project.find(tmp_path)
+        path.unlink()
+        covey("init", tmp_path, "--budget", "0.3")
+        path.write_text(path.read_text() + online)
+        project = Project.find(tmp_path)
+        assert project is not None
+        assert project.budget == Budget(300_000)
+        assert OnlineSettings.load(tmp_path).url is not None
+        covey("init", tmp_path)  # it keeps the files that are there
+        assert path.read_text().endswith(online)

@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from covey.running import wall_clock
 from covey.wire import run_over_wire
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.store import Store
+from featurestore.times import wall_clock
 from federation.ledger_state import Budget
 from simulations.attack_kinds import KINDS, PLAUSIBLE
 from simulations.lying_app import LyingSite

@@ -12,14 +12,14 @@ import pytest
 import covey
 from covey import Store, run
 from covey.errors import UsageError
-from covey.views_file import load_views
+from featurestore.views_file import load_views
 from tests.covey.conftest import make_events
 
 
 def test_the_public_names_are_these() -> None:
     assert covey.__all__ == [
-        "Bounds", "ClientCount", "Count", "Entity", "FeatureView", "Histogram", "Mean", "Privacy", "Rate", "RunReport",
-        "Store", "run",
+        "Bounds", "ClientCount", "Count", "Entity", "Feature", "FeatureService", "FeatureView", "Histogram", "Input", "Mean",
+        "Privacy", "Rate", "RunReport", "Store", "on_demand", "run",
     ]  # fmt: skip
     for name in covey.__all__:
         assert inspect.getdoc(getattr(covey, name)), name
@@ -31,8 +31,8 @@ def test_the_public_names_are_these() -> None:
 def test_the_store_has_these_public_methods() -> None:
     public = {name for name in vars(Store) if not name.startswith("_")}
     assert public == {
-        "open", "close", "views", "key_types", "get", "history", "join", "releases", "release", "tombstone", "evidence",
-        "all_evidence",
+        "open", "close", "views", "services", "service", "key_types", "get", "reader", "history", "join", "releases",
+        "published", "watch", "release", "tombstone", "evidence", "all_evidence",
     }  # fmt: skip
 
 

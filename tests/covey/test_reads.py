@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from covey.cli import app
+from covey.errors import UsageError
 from featurestore.publish import Publisher
 from featurestore.values import Status
 
@@ -46,3 +47,11 @@ def test_a_status_other_than_ok_stands_beside_the_value(tmp_path: Path, value: i
     assert "OK" not in text
     (row,) = json.loads(said("get", "delays:late", "dest=ATL", "--store", str(tmp_path), "--json"))
     assert row["late__status"] in (shown.split()[-1], "OK", "DROWNED")
+
+
+@pytest.mark.parametrize("option", [("--memory-limit", "1GiB"), ("--views", "views.py")])
+def test_what_is_the_servers_is_refused_with_a_url_before_it_is_asked(tmp_path: Path, option: tuple[str, str]) -> None:
+    labels = ("labels.parquet", "-f", "delays:late", "--time", "t", "--out", str(tmp_path / "out.parquet"))
+    result = CliRunner().invoke(app, ["join", *labels, "--store", "http://127.0.0.1:1", *option])
+    assert isinstance(result.exception, UsageError)
+    assert option[0] in str(result.exception)

@@ -195,7 +195,7 @@ def test_a_run_that_failed_keeps_what_was_accepted_and_resume_goes_on(
     from covey import wire
     from covey.errors import RunFailed
     from covey.running import resume, run
-    from covey.views_file import load_views
+    from featurestore.views_file import load_views
 
     real = wire._Fleet._command
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import Count, Rate
+from featurestore.join_memory import Memory
 from featurestore.layout import layout_of
 from featurestore.publish import Publisher
-from featurestore.release import GroupNoise, Manifest, Release, Void
+from featurestore.release import Clock, GroupNoise, Manifest, Release, Void
 from featurestore.wire import definition_hash
 
 MINUTE = 60_000_000
@@ -69,7 +73,7 @@ def a_release(
     layout, end = layout_of(view), start + view.pane_us
     slots = np.full((layout.keys, layout.slots_per_key), value, dtype=np.int64)
     released = end + view.release_delay_us if released_at is None else released_at
-    clock = "replay" if released_at is None else "live"
+    clock: Clock = "replay" if released_at is None else "live"
     return Release(manifest_of(view, **given), start, end, released, end + DAY, clock, slots)
 
 
@@ -77,6 +81,14 @@ def a_void(view: FeatureView, start: int, reason: str = "BATCH_TOO_SMALL") -> Vo
     """A replayed pane that was not opened."""
     end = start + view.pane_us
     return Void(manifest_of(view), start, end, end + view.release_delay_us, end + DAY, "replay", reason)
+
+
+@contextmanager
+def having(memory: Memory) -> Iterator[None]:
+    """Joins share out so much memory and no more, whatever the machine and the limit say."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Memory, "within", lambda *_, **__: memory)
+        yield
 
 
 def fill(directory: Path, view: FeatureView, panes: int, clock: int = 100 * DAY) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurestore.blocks import CURRENT, Block, Blocks
+from featurestore.blocks import CURRENT, open_blocks
 from featurestore.entities import Entity
 from featurestore.errors import BadReference, UnknownView
 from featurestore.features import ClientCount, Histogram, Mean
@@ -18,6 +18,7 @@ from featurestore.publish import Publisher
 from featurestore.release import Release
 from featurestore.store import Store
 from featurestore.values import Status
+from featurestore.view_rows import Block, ViewRows
 
 from .making import DAY, HOUR, a_release, a_view, a_void, fill, manifest_of
 
@@ -31,7 +32,7 @@ class Crash(Exception):
 class CrashBeforeBlocks(Publisher):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self._blocks.publish = self._crash  # type: ignore[method-assign]
+        self._blocks.switch = self._crash  # type: ignore[method-assign]
 
     def _crash(self, *_: Any) -> None:
         raise Crash
@@ -50,9 +51,19 @@ def current(directory: Path) -> dict[str, Any]:
     return data
 
 
-def flights(block: Block) -> list[float]:
-    values: list[float] = block.numbers[:, block.columns["flights"].start].tolist()
+def flights(view: ViewRows) -> list[float]:
+    values: list[float] = block_of(view).numbers[:, view.columns["flights"].start].tolist()
     return values
+
+
+def block_of(view: ViewRows) -> Block:
+    assert isinstance(view, Block)
+    return view
+
+
+def places(view: ViewRows, keys: dict[str, Any], count: int) -> list[int]:
+    found: list[int] = view.rows(keys, count).place.tolist()
+    return found
 
 
 def publish(directory: Path, *items: Any, kind: type[Publisher] = Publisher) -> None:
@@ -82,9 +93,9 @@ def test_a_block_holds_what_get_returns_and_a_last_row_for_every_other_key(tmp_p
                 for i, one in enumerate(slots)
             ]
         )
-    block = Blocks(folder(tmp_path)).snapshot.find("delays")
+    block = block_of(open_blocks(tmp_path).snapshot.find("delays"))
     keys = {name: [key[i] for key in view.entity.domain] for i, name in enumerate(view.entity.keys)}
-    assert block.places(keys, 4).tolist() == [0, 1, 2, 3]
+    assert places(block, keys, 4) == [0, 1, 2, 3]
     with Store.open(tmp_path) as store:
         names = [column.name for column in block.header.columns if column.kind in ("value", "list")]
         got = store.get([f"delays:{name}" for name in names], keys)
@@ -107,10 +118,10 @@ def test_a_block_holds_what_get_returns_and_a_last_row_for_every_other_key(tmp_p
 def test_places_are_minus_one_for_null_and_unknown_keys(tmp_path: Path) -> None:
     view = a_view(entity=Entity(["dest", "hour"], product(["ATL", "LAX"], [0, 1])))
     fill(tmp_path, view, 1)
-    block = Blocks(folder(tmp_path)).snapshot.find("delays")
+    block = open_blocks(tmp_path).snapshot.find("delays")
     keys = {"dest": ["LAX", "LAX", None, "XXX"], "hour": [1, None, 0, 0], "extra": [{}, [], 1, None]}
-    assert block.places(keys, 4).tolist() == [3, -1, -1, -1]
-    assert block.places({"dest": [], "hour": []}, 0).tolist() == []
+    assert places(block, keys, 4) == [3, -1, -1, -1]
+    assert places(block, {"dest": [], "hour": []}, 0) == []
 
 
 @pytest.mark.parametrize(
@@ -127,14 +138,14 @@ def test_places_are_minus_one_for_null_and_unknown_keys(tmp_path: Path) -> None:
 def test_missing_and_wrongly_typed_join_keys_are_refused(tmp_path: Path, keys: dict[str, Any], message: str) -> None:
     fill(tmp_path, a_view(entity=Entity(["dest", "hour"], product(["ATL", "LAX"], [0, 1]))), 1)
     with pytest.raises(BadReference, match=message):
-        Blocks(folder(tmp_path)).snapshot.find("delays").places(keys, 1)
+        places(open_blocks(tmp_path).snapshot.find("delays"), keys, 1)
 
 
 def test_a_constant_entity_needs_no_key_but_another_key_is_not_found(tmp_path: Path) -> None:
     fill(tmp_path, a_view(entity=Entity("area", value="NYC")), 1)
-    block = Blocks(folder(tmp_path)).snapshot.find("delays")
-    assert block.places({}, 3).tolist() == [0, 0, 0]
-    assert block.places({"area": ["NYC", "BOS"]}, 2).tolist() == [0, -1]
+    block = open_blocks(tmp_path).snapshot.find("delays")
+    assert places(block, {}, 3) == [0, 0, 0]
+    assert places(block, {"area": ["NYC", "BOS"]}, 2) == [0, -1]
 
 
 def test_a_registered_view_is_served_as_not_found_before_its_first_release(tmp_path: Path) -> None:
@@ -144,11 +155,11 @@ def test_a_registered_view_is_served_as_not_found_before_its_first_release(tmp_p
         before = current(tmp_path)
         publisher.register(VIEW)
     assert current(tmp_path) == before
-    snapshot = Blocks(folder(tmp_path)).snapshot
+    snapshot = open_blocks(tmp_path).snapshot
     block = snapshot.find("delays")
     assert block.header.pane_end is None
-    assert block.places({"dest": ["ATL"]}, 1).tolist() == [-1]
-    assert snapshot.find("area").places({}, 1).tolist() == [-1]
+    assert places(block, {"dest": ["ATL"]}, 1) == [-1]
+    assert places(snapshot.find("area"), {}, 1) == [-1]
     assert [entry["seq"] for entry in before["views"]] == [0, 0]
 
 
@@ -198,7 +209,7 @@ def test_a_file_is_removed_one_publication_after_it_was_replaced(tmp_path: Path)
 
 def test_a_refresh_swaps_to_a_new_snapshot_and_leaves_the_old_one_whole(tmp_path: Path) -> None:
     fill(tmp_path, VIEW, 1)
-    blocks = Blocks(folder(tmp_path))
+    blocks = open_blocks(tmp_path)
     old = blocks.snapshot
     assert not blocks.refresh()
     for pane in range(1, 5):
@@ -209,13 +220,13 @@ def test_a_refresh_swaps_to_a_new_snapshot_and_leaves_the_old_one_whole(tmp_path
     new = blocks.snapshot.find("delays")
     assert flights(new)[:2] == [40.0, 40.0]
     assert blocks.snapshot.epoch > old.epoch
-    assert new.index is old.find("delays").index
+    assert block_of(new).index is block_of(old.find("delays")).index
 
 
 def test_only_views_that_changed_are_read_again(tmp_path: Path) -> None:
     fill(tmp_path, VIEW, 1)
     fill(tmp_path, a_view("others"), 1)
-    blocks = Blocks(folder(tmp_path))
+    blocks = open_blocks(tmp_path)
     before = blocks.snapshot
     publish(tmp_path, a_release(VIEW, HOUR))
     assert blocks.refresh()
@@ -226,7 +237,7 @@ def test_only_views_that_changed_are_read_again(tmp_path: Path) -> None:
 def test_a_void_pane_is_a_block_whose_pane_features_are_null(tmp_path: Path) -> None:
     fill(tmp_path, VIEW, 2)
     publish(tmp_path, a_void(VIEW, 2 * HOUR))
-    block = Blocks(folder(tmp_path)).snapshot.find("delays")
+    block = block_of(open_blocks(tmp_path).snapshot.find("delays"))
     assert block.header.pane_end == 3 * HOUR
     assert np.isnan(flights(block)).all()
     status = block.columns["flights__status"].status
@@ -235,7 +246,7 @@ def test_a_void_pane_is_a_block_whose_pane_features_are_null(tmp_path: Path) -> 
 
 def test_versions_are_found_by_pin_and_an_unknown_view_names_the_known(tmp_path: Path) -> None:
     fill(tmp_path, VIEW, 1)
-    snapshot = Blocks(folder(tmp_path)).snapshot
+    snapshot = open_blocks(tmp_path).snapshot
     assert snapshot.find("delays@v1") is snapshot.find("delays")
     assert snapshot.versions() == [snapshot.find("delays")]
     with pytest.raises(UnknownView, match=r"'nothing'.*it has: delays$"):
@@ -259,7 +270,7 @@ class TestHealing:
             case "current":
                 (folder(tmp_path) / CURRENT).unlink()
             case "torn current":
-                (folder(tmp_path) / CURRENT).write_text('{"format": 2, "epo')
+                (folder(tmp_path) / CURRENT).write_text('{"format": 3, "epo')
             case "all":
                 for path in folder(tmp_path).iterdir():
                     path.unlink()
@@ -268,13 +279,13 @@ class TestHealing:
                 (folder(tmp_path) / f".{CURRENT}.partial").write_text("{")
         Publisher(tmp_path, lambda: 0).close()
         assert {name: (folder(tmp_path) / name).read_bytes() for name in whole} == whole
-        blocks = Blocks(folder(tmp_path))
+        blocks = open_blocks(tmp_path)
         assert blocks.problem is None
         assert flights(blocks.snapshot.find("delays"))[:2] == [2.0, 2.0]
 
     def test_a_crash_after_the_online_rows_is_healed_at_the_next_start(self, tmp_path: Path) -> None:
         fill(tmp_path, VIEW, 1)
-        blocks = Blocks(folder(tmp_path))
+        blocks = open_blocks(tmp_path)
         with CrashBeforeBlocks(tmp_path, lambda: DAY) as publisher, pytest.raises(Crash):
             publisher.publish([a_release(VIEW, HOUR, 7)])
         assert not blocks.refresh()
@@ -297,18 +308,20 @@ class TestReadersKeepTheLastSnapshot:
             b"{",
             b"[]",
             b"null",
-            b'{"format": 2}',
+            b'{"format": 3}',
+            b'{"format": 4, "epoch": 9, "views": []}',
+            b'{"format": 3, "epoch": 9, "views": [{}]}',
+            b'{"format": 3, "epoch": 9, "views": 3, "services": {}}',
             b'{"format": 3, "epoch": 9, "views": []}',
-            b'{"format": 2, "epoch": 9, "views": [{}]}',
-            b'{"format": 2, "epoch": 9, "views": 3}',
-            b'{"format": 2, "epoch": 9, "views": [{"view": 1, "version": "1", "file": 2, "seq": null, "release_id": [], '
+            b'{"format": 3, "epoch": 9, "views": [], "services": []}',
+            b'{"format": 3, "epoch": 9, "views": [{"view": 1, "version": "1", "file": 2, "seq": null, "release_id": [], '
             b'"pane_end": {}, "released_at": 0, "bytes": 0, "sha256": ""}]}',
             b"\xff\xfe",
         ],
     )
     def test_while_current_is_torn(self, tmp_path: Path, text: bytes) -> None:
         fill(tmp_path, VIEW, 1)
-        blocks = Blocks(folder(tmp_path))
+        blocks = open_blocks(tmp_path)
         before, whole = blocks.snapshot, (folder(tmp_path) / CURRENT).read_bytes()
         (folder(tmp_path) / CURRENT).write_bytes(text)
         assert not blocks.refresh()
@@ -321,7 +334,7 @@ class TestReadersKeepTheLastSnapshot:
     @pytest.mark.parametrize("damage", ["missing", "cut", "empty", "text", "flipped", "other arrow"])
     def test_while_a_block_is_torn_or_missing(self, tmp_path: Path, damage: str) -> None:
         fill(tmp_path, VIEW, 1)
-        blocks = Blocks(folder(tmp_path))
+        blocks = open_blocks(tmp_path)
         before = blocks.snapshot
         publish(tmp_path, a_release(VIEW, HOUR, 7))
         path = folder(tmp_path) / "delays-v1-00000002.arrow"
@@ -343,6 +356,8 @@ class TestReadersKeepTheLastSnapshot:
         assert not blocks.refresh()
         assert blocks.snapshot is before
         assert blocks.problem is not None
+        assert f"{path.name} " in blocks.problem
+        assert "`covey store rebuild-online`" in blocks.problem
         path.write_bytes(whole)
         assert blocks.refresh()
         assert flights(blocks.snapshot.find("delays"))[:2] == [7.0, 7.0]
@@ -357,12 +372,12 @@ class TestReadersKeepTheLastSnapshot:
         data = current(tmp_path)
         data["views"][0]["sha256"] = sha256(path.read_bytes()).hexdigest()
         (folder(tmp_path) / CURRENT).write_text(json.dumps(data))
-        blocks = Blocks(folder(tmp_path))
+        blocks = open_blocks(tmp_path)
         assert blocks.snapshot.epoch == 0
         assert "no block of this version" in (blocks.problem or "")
 
     def test_and_start_empty_where_there_is_nothing(self, tmp_path: Path) -> None:
-        blocks = Blocks(tmp_path / "nowhere")
+        blocks = open_blocks(tmp_path / "nowhere")
         assert blocks.snapshot.epoch == 0
         with pytest.raises(UnknownView, match="none yet"):
             blocks.snapshot.find("delays")
@@ -372,7 +387,7 @@ def test_a_store_that_was_made_anew_under_a_reader_is_noticed(tmp_path: Path) ->
     import shutil
 
     fill(tmp_path, VIEW, 1)
-    blocks = Blocks(folder(tmp_path))
+    blocks = open_blocks(tmp_path)
     shutil.rmtree(tmp_path / "store")
     assert not blocks.refresh()
     with Publisher(tmp_path, lambda: DAY) as publisher:

@@ -16,18 +16,21 @@ from hypothesis import strategies as st
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import Count, Feature, Histogram, Mean, Rate
+from featurestore.join_memory import Memory
 from featurestore.publish import Publisher
 from featurestore.release import Clock, Release, Void
 from featurestore.store import Store
 from tests.join_oracle import Pane, Replay, Served, Sums, Tombstone
 
-from .making import manifest_of
+from .making import having, manifest_of
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
 FIRST = 15_774 * 24 * HOUR + 20 * HOUR  # near a midnight, so that windows reach over two files
 ROOMY = Bounds(max_cells=100, max_events_per_cell=100)
 KEYS = ("ATL", "BOS")
+TINY = (Memory(rows=1, batch=1), Memory(rows=700, batch=3_000))
+"""A row and a label at a time; and a part of the views in memory, some rows and labels at a time."""
 STATUS = {
     "ok": "OK",
     "stale": "STALE_BUDGET",
@@ -212,6 +215,9 @@ def compare(directory: Path, replays: Mapping[str, Replay], labels: Sequence[Lab
     given = label_table(labels)
     with Store.open(directory) as store:
         table = store.join(given, refs, "at", full_names=True).read_all()
+        for memory in TINY:
+            with having(memory):
+                assert store.join(given, refs, "at", full_names=True).read_all().equals(table), memory
     assert table.select(given.column_names).equals(given)
     for column, served in expected(replays, labels).items():
         got: list[Any] = table[column].to_pylist()

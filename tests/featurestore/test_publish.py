@@ -12,6 +12,7 @@ import pytest
 from featurestore.definitions import FeatureView
 from featurestore.errors import ReleaseRefused, StoreCorrupt, StoreInUse, UnknownView
 from featurestore.publish import MAX_FILES, Publisher
+from featurestore.settings import OnlineSettings
 from featurestore.store import Store
 
 from .making import DAY, HOUR, a_release, a_view, a_void, fill
@@ -29,7 +30,7 @@ class CrashBeforeCommit(Publisher):
 
 
 class CrashBeforeOnline(Publisher):
-    def _put_latest(self, *_: Any) -> None:
+    def _newest(self, *_: Any) -> None:
         raise Crash
 
 
@@ -156,12 +157,16 @@ def test_a_crash_between_offline_and_online_is_healed_at_the_next_start(tmp_path
 
 
 def test_an_online_store_that_was_lost_is_rebuilt(tmp_path: Path) -> None:
-    fill(tmp_path, VIEW, 3)
+    settings = OnlineSettings(block_mib=0)
+    with Publisher(tmp_path, lambda: 0, settings) as publisher:
+        publisher.register(VIEW)
+        publisher.publish([a_release(VIEW, 0)])
     before = latest(tmp_path)
     for path in (tmp_path / "store" / "online").iterdir():
         path.unlink()
-    assert latest(tmp_path)["flights__status"] == "NOT_FOUND"
-    Publisher(tmp_path, lambda: 0).close()
+    with pytest.raises(StoreCorrupt, match="online"):
+        latest(tmp_path)
+    Publisher(tmp_path, lambda: 0, settings).close()
     assert latest(tmp_path) == before
 
 

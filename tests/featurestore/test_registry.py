@@ -59,3 +59,18 @@ def test_a_database_of_somebody_else_and_one_of_a_later_version_are_refused(tmp_
         database.close()
         with pytest.raises(StoreCorrupt, match=message):
             Store.open(tmp_path)
+
+
+def test_damage_that_comes_out_late_is_named(tmp_path: Path) -> None:
+    fill(tmp_path, a_view(), 200)
+    path = tmp_path / "store" / "registry.db"
+    data = bytearray(path.read_bytes())
+    data[4096:] = bytes(b ^ 0xFF for b in data[4096:])
+    path.write_bytes(data)
+    for read in (
+        lambda store: store.releases("delays"),
+        lambda store: store.history("delays"),
+        lambda store: store.views(),
+    ):
+        with pytest.raises(StoreCorrupt, match=r"registry\.db"), Store.open(tmp_path) as store:
+            read(store)

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from featurestore.blocks import Blocks
+from featurestore.blocks import open_blocks
 from featurestore.errors import PaneNotOpen, PaneRetracted, ReleaseRefused
 from featurestore.publish import Publisher
 from featurestore.release import Release, Void
@@ -34,13 +34,16 @@ class CrashBeforeCommit(Publisher):
 
 
 class CrashBeforeOnline(Publisher):
-    def _put_latest(self, *_: Any) -> Any:
+    def _newest(self, *_: Any) -> Any:
         raise Crash
 
 
-class CrashBeforeBlocks(Publisher):
-    def _put_latest(self, *given: Any) -> Any:
-        super()._put_latest(*given)
+class CrashBeforeCurrent(Publisher):
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._blocks.switch = self._crash  # type: ignore[method-assign]
+
+    def _crash(self, *_: Any) -> None:
         raise Crash
 
 
@@ -64,66 +67,67 @@ def joined(directory: Path, times: Sequence[int]) -> pa.Table:
 def latest(directory: Path) -> tuple[int | None, int | None]:
     with Store.open(directory) as store:
         (row,) = store.get(REFS, {"dest": ["LAX"]}).to_pylist()
-    block = Blocks(directory / "store" / "blocks").snapshot.find("delays")
-    (window,) = block.numbers[1:2, block.columns["flights_3h"].start].tolist()
+    view = open_blocks(directory).snapshot.find("delays")
+    rows = view.rows({"dest": ["LAX"]}, 1)
+    (window,) = rows.numbers[rows.place, view.columns["flights_3h"].start].tolist()
     assert window == row["flights_3h"]
     return row["flights"], row["flights_3h"]
 
 
 def test_joins_before_the_tombstone_are_bit_for_bit_the_same_and_later_ones_are_without_the_pane(
-    tmp_path: Path,
+    store_dir: Path,
 ) -> None:
-    fill(tmp_path, VIEW, 30)
+    fill(store_dir, VIEW, 30)
     before = range(0, GONE, HOUR // 2)
-    was = joined(tmp_path, before)
-    publish(tmp_path, tombstone(a_release(VIEW, 28 * HOUR)))
-    assert joined(tmp_path, [*before, GONE - 1]).slice(0, len(before)).equals(was)
-    rows = joined(tmp_path, [GONE - 1, GONE]).to_pylist()
+    was = joined(store_dir, before)
+    publish(store_dir, tombstone(a_release(VIEW, 28 * HOUR)))
+    assert joined(store_dir, [*before, GONE - 1]).slice(0, len(before)).equals(was)
+    rows = joined(store_dir, [GONE - 1, GONE]).to_pylist()
     assert [row["flights_3h"] for row in rows] == [28 + 29 + 30, 28 + 30]
-    assert latest(tmp_path) == (30, 28 + 30)
-    with Store.open(tmp_path) as store:
+    assert latest(store_dir) == (30, 28 + 30)
+    with Store.open(store_dir) as store:
         history = store.history("delays").filter(pa.compute.field("dest") == "LAX").to_pylist()
     windows = [row["flights_3h"] for row in history[26:]]
     assert windows == [25 + 26 + 27, 26 + 27 + 28, 27 + 28, 28 + 30]
     assert (history[28]["flights"], history[28]["flights__status"], history[28]["coverage_3h"]) == (None, "VOID", 2 / 3)
 
 
-def test_a_retracted_newest_pane_is_void_online(tmp_path: Path) -> None:
-    fill(tmp_path, VIEW, 3)
-    publish(tmp_path, tombstone(a_release(VIEW, 2 * HOUR)))
-    assert latest(tmp_path) == (None, 1 + 2)
-    assert [row["flights__status"] for row in joined(tmp_path, [GONE - 1, GONE]).to_pylist()] == ["OK", "VOID"]
+def test_a_retracted_newest_pane_is_void_online(store_dir: Path) -> None:
+    fill(store_dir, VIEW, 3)
+    publish(store_dir, tombstone(a_release(VIEW, 2 * HOUR)))
+    assert latest(store_dir) == (None, 1 + 2)
+    assert [row["flights__status"] for row in joined(store_dir, [GONE - 1, GONE]).to_pylist()] == ["OK", "VOID"]
 
 
-def test_its_slots_are_in_no_window_issued_after_the_tombstone(tmp_path: Path) -> None:
-    fill(tmp_path, VIEW, 2)
-    publish(tmp_path, tombstone(a_release(VIEW, HOUR)))
-    publish(tmp_path, a_release(VIEW, 2 * HOUR, 4, released_at=GONE + HOUR))
-    assert latest(tmp_path) == (4, 1 + 4)
-    publish(tmp_path, a_release(VIEW, 3 * HOUR, 8, released_at=2 * GONE))
-    assert latest(tmp_path) == (8, 4 + 8)
+def test_its_slots_are_in_no_window_issued_after_the_tombstone(store_dir: Path) -> None:
+    fill(store_dir, VIEW, 2)
+    publish(store_dir, tombstone(a_release(VIEW, HOUR)))
+    publish(store_dir, a_release(VIEW, 2 * HOUR, 4, released_at=GONE + HOUR))
+    assert latest(store_dir) == (4, 1 + 4)
+    publish(store_dir, a_release(VIEW, 3 * HOUR, 8, released_at=2 * GONE))
+    assert latest(store_dir) == (8, 4 + 8)
 
 
-def test_a_pane_that_was_late_counts_between_its_release_and_its_tombstone(tmp_path: Path) -> None:
-    fill(tmp_path, VIEW, 3)
-    publish(tmp_path, tombstone(a_release(VIEW, HOUR)))
-    publish(tmp_path, a_release(VIEW, 3 * HOUR, 4))  # replayed: dated before the tombstone, published after it
-    rows = joined(tmp_path, [GONE - 1, GONE]).to_pylist()
+def test_a_pane_that_was_late_counts_between_its_release_and_its_tombstone(store_dir: Path) -> None:
+    fill(store_dir, VIEW, 3)
+    publish(store_dir, tombstone(a_release(VIEW, HOUR)))
+    publish(store_dir, a_release(VIEW, 3 * HOUR, 4))  # replayed: dated before the tombstone, published after it
+    rows = joined(store_dir, [GONE - 1, GONE]).to_pylist()
     assert [row["flights_3h"] for row in rows] == [2 + 3 + 4, 3 + 4]
 
 
-def test_the_pane_stays_published_with_both_records(tmp_path: Path) -> None:
-    fill(tmp_path, VIEW, 2)
+def test_the_pane_stays_published_with_both_records(store_dir: Path) -> None:
+    fill(store_dir, VIEW, 2)
     release = a_release(VIEW, HOUR, 2)
-    publish(tmp_path, tombstone(release))
-    with Publisher(tmp_path, lambda: GONE) as publisher:
+    publish(store_dir, tombstone(release))
+    with Publisher(store_dir, lambda: GONE) as publisher:
         assert publisher.opened(VIEW).tolist() == [0, HOUR]
         report = publisher.publish([release])
         assert (report.published, report.repeated) == (0, 1)
         with pytest.raises(ReleaseRefused, match="other content"):
             publisher.publish([a_release(VIEW, HOUR, 3)])
-    assert latest(tmp_path) == (None, 1)
-    with Store.open(tmp_path) as store:
+    assert latest(store_dir) == (None, 1)
+    with Store.open(store_dir) as store:
         listed = store.releases("delays").to_pylist()
         gone, grave = store.release(release.release_id), store.tombstone(release.release_id)
     assert [(pane["state"], pane["reason"]) for pane in listed] == [("opened", None), ("retracted", RETRACTED)]
@@ -134,45 +138,45 @@ def test_the_pane_stays_published_with_both_records(tmp_path: Path) -> None:
     assert grave.signature == b"signed"
 
 
-def test_the_same_tombstone_again_changes_nothing_and_another_is_refused(tmp_path: Path) -> None:
-    fill(tmp_path, VIEW, 2)
+def test_the_same_tombstone_again_changes_nothing_and_another_is_refused(store_dir: Path) -> None:
+    fill(store_dir, VIEW, 2)
     once = tombstone(a_release(VIEW, HOUR))
-    publish(tmp_path, once)
-    before = joined(tmp_path, [GONE])
-    with Publisher(tmp_path, lambda: GONE) as publisher:
+    publish(store_dir, once)
+    before = joined(store_dir, [GONE])
+    with Publisher(store_dir, lambda: GONE) as publisher:
         report = publisher.publish([once, once])
         assert (report.published, report.repeated) == (0, 2)
         for other in (replace(once, released_at=GONE + 1), replace(once, signature=b"other")):
             with pytest.raises(PaneRetracted, match=str(GONE)):
                 publisher.publish([other])
-    assert joined(tmp_path, [GONE]).equals(before)
+    assert joined(store_dir, [GONE]).equals(before)
 
 
-def test_a_tombstone_may_say_why(tmp_path: Path) -> None:
-    fill(tmp_path, VIEW, 2)
+def test_a_tombstone_may_say_why(store_dir: Path) -> None:
+    fill(store_dir, VIEW, 2)
     why = tombstone(a_release(VIEW, HOUR), reason="RETRACTED: a site counted twice")
-    publish(tmp_path, why)
-    assert latest(tmp_path) == (None, 1)
-    with Publisher(tmp_path, lambda: GONE) as publisher:
+    publish(store_dir, why)
+    assert latest(store_dir) == (None, 1)
+    with Publisher(store_dir, lambda: GONE) as publisher:
         assert publisher.publish([why]).repeated == 1
         with pytest.raises(PaneRetracted):
             publisher.publish([tombstone(a_release(VIEW, HOUR))])
         with pytest.raises(ReleaseRefused, match="other content"):
             publisher.publish([replace(why, reason="RETRACTEDLY")])
-    with Store.open(tmp_path) as store:
+    with Store.open(store_dir) as store:
         grave = store.tombstone(why.release_id)
         assert store.releases("delays")["reason"].to_pylist()[1] == why.reason
     assert grave is not None
     assert grave.signed_bytes == why.signed_bytes
 
 
-def test_only_an_opened_pane_is_retracted(tmp_path: Path) -> None:
-    fill(tmp_path, VIEW, 1)
-    publish(tmp_path, a_void(VIEW, HOUR), a_void(VIEW, 2 * HOUR, BUDGET_SPENT))
+def test_only_an_opened_pane_is_retracted(store_dir: Path) -> None:
+    fill(store_dir, VIEW, 1)
+    publish(store_dir, a_void(VIEW, HOUR), a_void(VIEW, 2 * HOUR, BUDGET_SPENT))
     for hour in (1, 2, 3):
         with pytest.raises(PaneNotOpen, match=str(hour * HOUR)):
-            publish(tmp_path, a_release(VIEW, 5 * HOUR), tombstone(a_void(VIEW, hour * HOUR)))
-    with Publisher(tmp_path, lambda: 0) as publisher:
+            publish(store_dir, a_release(VIEW, 5 * HOUR), tombstone(a_void(VIEW, hour * HOUR)))
+    with Publisher(store_dir, lambda: 0) as publisher:
         assert publisher.opened(VIEW).tolist() == [0, HOUR, 2 * HOUR]
 
 
@@ -181,43 +185,43 @@ def test_only_an_opened_pane_is_retracted(tmp_path: Path) -> None:
     [{"released_at": GONE - 1}, {"released_at": HOUR, "published_at": 0}],
     ids=["before it is made", "before R"],
 )
-def test_a_tombstone_is_not_dated_back(tmp_path: Path, early: dict[str, int]) -> None:
-    fill(tmp_path, VIEW, 1)
+def test_a_tombstone_is_not_dated_back(store_dir: Path, early: dict[str, int]) -> None:
+    fill(store_dir, VIEW, 1)
     with pytest.raises(ReleaseRefused, match="joins of the past stay"):
-        publish(tmp_path, tombstone(a_release(VIEW, 0), **early))
+        publish(store_dir, tombstone(a_release(VIEW, 0), **early))
 
 
-def test_a_release_and_its_tombstone_of_one_moment_and_one_call_were_never_open(tmp_path: Path) -> None:
+def test_a_release_and_its_tombstone_of_one_moment_and_one_call_were_never_open(store_dir: Path) -> None:
     release = a_release(VIEW, HOUR, 5, released_at=GONE)
-    publish(tmp_path, tombstone(release), a_release(VIEW, 0, 1), release)
-    assert latest(tmp_path) == (None, 1)
-    assert {row["flights_3h"] for row in joined(tmp_path, [GONE, 2 * GONE]).to_pylist()} == {1}
-    with Store.open(tmp_path) as store:
+    publish(store_dir, tombstone(release), a_release(VIEW, 0, 1), release)
+    assert latest(store_dir) == (None, 1)
+    assert {row["flights_3h"] for row in joined(store_dir, [GONE, 2 * GONE]).to_pylist()} == {1}
+    with Store.open(store_dir) as store:
         assert store.release(release.release_id).content_hash == release.content_hash
 
 
-@pytest.mark.parametrize("kind", [CrashBeforeCommit, CrashBeforeOnline, CrashBeforeBlocks])
-def test_a_retraction_that_crashed_counts_from_its_commit_on(tmp_path: Path, kind: type[Publisher]) -> None:
-    fill(tmp_path, VIEW, 3)
+@pytest.mark.parametrize("kind", [CrashBeforeCommit, CrashBeforeOnline, CrashBeforeCurrent])
+def test_a_retraction_that_crashed_counts_from_its_commit_on(store_dir: Path, kind: type[Publisher]) -> None:
+    fill(store_dir, VIEW, 3)
     grave = tombstone(a_release(VIEW, HOUR))
     with pytest.raises(Crash):
-        publish(tmp_path, grave, kind=kind)
-    Publisher(tmp_path, lambda: GONE).close()
-    assert latest(tmp_path) == ((3, 1 + 2 + 3) if kind is CrashBeforeCommit else (3, 1 + 3))
-    publish(tmp_path, grave)
-    assert latest(tmp_path) == (3, 1 + 3)
-    assert [row["flights_3h"] for row in joined(tmp_path, [GONE - 1, GONE]).to_pylist()] == [6, 4]
+        publish(store_dir, grave, kind=kind)
+    Publisher(store_dir, lambda: GONE).close()
+    assert latest(store_dir) == ((3, 1 + 2 + 3) if kind is CrashBeforeCommit else (3, 1 + 3))
+    publish(store_dir, grave)
+    assert latest(store_dir) == (3, 1 + 3)
+    assert [row["flights_3h"] for row in joined(store_dir, [GONE - 1, GONE]).to_pylist()] == [6, 4]
 
 
-def test_slots_survive_the_merge_of_a_day_that_was_retracted_from_and_completed_later(tmp_path: Path) -> None:
-    fill(tmp_path, VIEW, 20)
-    publish(tmp_path, tombstone(a_release(VIEW, 19 * HOUR)))
-    publish(tmp_path, *(a_release(VIEW, hour * HOUR, hour + 1) for hour in range(20, 24)))
-    folder = tmp_path / "store" / "offline" / "delays" / "v1"
+def test_slots_survive_the_merge_of_a_day_that_was_retracted_from_and_completed_later(store_dir: Path) -> None:
+    fill(store_dir, VIEW, 20)
+    publish(store_dir, tombstone(a_release(VIEW, 19 * HOUR)))
+    publish(store_dir, *(a_release(VIEW, hour * HOUR, hour + 1) for hour in range(20, 24)))
+    folder = store_dir / "store" / "offline" / "delays" / "v1"
     assert len(list(folder.iterdir())) == 1
-    rows = joined(tmp_path, [GONE - 1, GONE]).to_pylist()
+    rows = joined(store_dir, [GONE - 1, GONE]).to_pylist()
     assert [row["flights_3h"] for row in rows] == [22 + 23 + 24] * 2
-    with Store.open(tmp_path) as store:
+    with Store.open(store_dir) as store:
         history = store.history("delays").filter(pa.compute.field("dest") == "LAX").to_pylist()
         assert [row["flights_3h"] for row in history[20:22]] == [19 + 21, 21 + 22]
         kept = store.release(a_release(VIEW, 19 * HOUR).release_id)

@@ -22,9 +22,9 @@ from .making import DAY, HOUR, a_view, a_void, fill, manifest_of
 VIEW = a_view(ttl="2h")
 
 
-def test_values_come_with_their_companions_in_the_order_of_references_and_keys(tmp_path: Path) -> None:
-    fill(tmp_path, VIEW, 3)
-    with Store.open(tmp_path, clock=lambda: 3 * HOUR) as store:
+def test_values_come_with_their_companions_in_the_order_of_references_and_keys(store_dir: Path) -> None:
+    fill(store_dir, VIEW, 3)
+    with Store.open(store_dir, clock=lambda: 3 * HOUR) as store:
         table = store.get(["delays:late_3h", "delays:flights"], {"dest": ["LAX", None, "XXX", "LAX"]})
     assert table.column_names == [
         *("dest", "late_3h", "late_3h__se", "late_3h__n", "late_3h__status"),
@@ -37,32 +37,32 @@ def test_values_come_with_their_companions_in_the_order_of_references_and_keys(t
 
 
 @pytest.mark.parametrize(("age", "status"), [(0, "OK"), (2 * HOUR, "OK"), (2 * HOUR + 1, "OUTSIDE_MAX_AGE")])
-def test_a_row_is_served_until_it_is_older_than_its_ttl(tmp_path: Path, age: int, status: str) -> None:
-    fill(tmp_path, VIEW, 1)
-    with Store.open(tmp_path, clock=lambda: HOUR + age) as store:
+def test_a_row_is_served_until_it_is_older_than_its_ttl(store_dir: Path, age: int, status: str) -> None:
+    fill(store_dir, VIEW, 1)
+    with Store.open(store_dir, clock=lambda: HOUR + age) as store:
         row = store.get(["delays:flights"], {"dest": ["ATL"]}).to_pylist()[0]
     assert row["flights__status"] == status
     assert (row["flights"] is None) == (row["flights__se"] is None) == (status != "OK")
 
 
-def test_a_constant_entity_needs_no_key(tmp_path: Path) -> None:
-    fill(tmp_path, a_view(entity=Entity("area", value="NYC")), 1)
-    with Store.open(tmp_path) as store:
+def test_a_constant_entity_needs_no_key(store_dir: Path) -> None:
+    fill(store_dir, a_view(entity=Entity("area", value="NYC")), 1)
+    with Store.open(store_dir) as store:
         assert store.get(["delays:flights"]).column("flights").to_pylist() == [1]
         assert store.key_types(["delays:flights"]) == {}
 
 
-def test_get_equals_the_last_row_of_history(tmp_path: Path) -> None:
+def test_get_equals_the_last_row_of_history(store_dir: Path) -> None:
     view = a_view(features=[*VIEW.features, Histogram("delay", edges=[0, 15]), Mean("delay", clip=(-60, 180))])
     layout, random = layout_of(view), np.random.default_rng(1)
     items = [
         Release(manifest_of(view, "discrete-gaussian"), i * HOUR, (i + 1) * HOUR, (i + 2) * HOUR, 0, "live", slots)
         for i, slots in enumerate(random.integers(-50, 300, size=(9, layout.keys, layout.slots_per_key)))
     ]
-    with Publisher(tmp_path, lambda: 0) as publisher:
+    with Publisher(store_dir, lambda: 0) as publisher:
         publisher.register(view)
         publisher.publish(items[::-1])
-    with Store.open(tmp_path) as store:
+    with Store.open(store_dir) as store:
         last = store.history("delays").slice(16)
         names = [name for name in last.column_names if f"{name}__status" in last.column_names]
         got = store.get([f"delays:{name}" for name in names], {"dest": ["ATL", "LAX"]})
@@ -70,13 +70,13 @@ def test_get_equals_the_last_row_of_history(tmp_path: Path) -> None:
         assert got.column(name).to_pylist() == last.column(name).to_pylist(), name
 
 
-def test_clamping_holds_counts_and_cells_at_0_and_rates_in_0_to_1(tmp_path: Path) -> None:
+def test_clamping_holds_counts_and_cells_at_0_and_rates_in_0_to_1(store_dir: Path) -> None:
     view = a_view(features=[*VIEW.features, Histogram("delay", edges=[0])], windows=[])
     slots = np.tile(np.array([-5, -70, 60, -1, 4]), (2, 1))
-    with Publisher(tmp_path, lambda: 0) as publisher:
+    with Publisher(store_dir, lambda: 0) as publisher:
         publisher.register(view)
         publisher.publish([Release(manifest_of(view), 0, HOUR, HOUR, 0, "live", slots)])
-    with Store.open(tmp_path) as store:
+    with Store.open(store_dir) as store:
         refs = ["delays:flights", "delays:late", "delays:delay_hist"]
         raw, held = (store.get(refs, {"dest": ["ATL"]}, clamp=clamp).to_pylist()[0] for clamp in (False, True))
     assert (raw["flights"], raw["late"], raw["delay_hist"]) == (-5, -10 / 120, [-1, 4])
@@ -101,27 +101,27 @@ def test_clamping_holds_counts_and_cells_at_0_and_rates_in_0_to_1(tmp_path: Path
     ],
 )
 def test_a_bad_question_is_answered_with_the_mend(
-    tmp_path: Path, refs: Any, keys: Any, error: type[Exception], message: str
+    store_dir: Path, refs: Any, keys: Any, error: type[Exception], message: str
 ) -> None:
-    fill(tmp_path, VIEW, 1)
-    with Store.open(tmp_path) as store, pytest.raises(error, match=message):
+    fill(store_dir, VIEW, 1)
+    with Store.open(store_dir) as store, pytest.raises(error, match=message):
         store.get(refs, keys)
 
 
-def test_full_names_tell_equal_features_of_two_views_apart(tmp_path: Path) -> None:
-    fill(tmp_path, VIEW, 1)
-    fill(tmp_path, a_view("others"), 2)
+def test_full_names_tell_equal_features_of_two_views_apart(store_dir: Path) -> None:
+    fill(store_dir, VIEW, 1)
+    fill(store_dir, a_view("others"), 2)
     refs = ["delays:flights", "others:flights"]
-    with Store.open(tmp_path, clock=lambda: HOUR) as store:
+    with Store.open(store_dir, clock=lambda: HOUR) as store:
         with pytest.raises(BadReference, match="full names"):
             store.get(refs, {"dest": ["ATL"]})
         row = store.get(refs, {"dest": ["ATL"]}, full_names=True).to_pylist()[0]
     assert (row["delays__flights"], row["others__flights"]) == (1, 2)
 
 
-def test_history_is_cut_by_pane_start(tmp_path: Path) -> None:
-    fill(tmp_path, VIEW, 30)
-    with Store.open(tmp_path) as store:
+def test_history_is_cut_by_pane_start(store_dir: Path) -> None:
+    fill(store_dir, VIEW, 30)
+    with Store.open(store_dir) as store:
         table = store.history("delays", from_us(23 * HOUR), from_us(25 * HOUR))
         assert table.column("flights").to_pylist() == [24, 24, 25, 25]
         assert table.column("dest").to_pylist() == ["ATL", "LAX"] * 2
@@ -129,12 +129,12 @@ def test_history_is_cut_by_pane_start(tmp_path: Path) -> None:
         assert store.history("delays", from_us(99 * DAY)).num_rows == 0
 
 
-def test_a_void_has_no_pane_features_and_its_windows_are_summed_all_the_same(tmp_path: Path) -> None:
+def test_a_void_has_no_pane_features_and_its_windows_are_summed_all_the_same(store_dir: Path) -> None:
     view = a_view(min_coverage=0.5)
-    fill(tmp_path, view, 2)
-    with Publisher(tmp_path, lambda: 0) as publisher:
+    fill(store_dir, view, 2)
+    with Publisher(store_dir, lambda: 0) as publisher:
         publisher.publish([a_void(view, 2 * HOUR)])
-    with Store.open(tmp_path) as store:
+    with Store.open(store_dir) as store:
         row = store.history("delays").to_pylist()[-1]
         released = store.releases("delays").to_pylist()
     assert (row["flights"], row["flights__status"]) == (None, "VOID")
@@ -142,10 +142,10 @@ def test_a_void_has_no_pane_features_and_its_windows_are_summed_all_the_same(tmp
     assert [(pane["state"], pane["reason"]) for pane in released[1:]] == [("opened", None), ("void", "BATCH_TOO_SMALL")]
 
 
-def test_a_store_is_read_from_several_threads(tmp_path: Path) -> None:
-    fill(tmp_path, VIEW, 3)
+def test_a_store_is_read_from_several_threads(store_dir: Path) -> None:
+    fill(store_dir, VIEW, 3)
     rows: list[int] = []
-    with Store.open(tmp_path) as store:
+    with Store.open(store_dir) as store:
         threads = [threading.Thread(target=lambda: rows.append(store.history("delays").num_rows)) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -154,9 +154,9 @@ def test_a_store_is_read_from_several_threads(tmp_path: Path) -> None:
     assert rows == [6] * 4
 
 
-def test_a_view_without_a_release_has_no_rows(tmp_path: Path) -> None:
-    with Publisher(tmp_path, lambda: 0) as publisher:
+def test_a_view_without_a_release_has_no_rows(store_dir: Path) -> None:
+    with Publisher(store_dir, lambda: 0) as publisher:
         publisher.register(a_view(features=[Rate("late", where="x")]))
-    with Store.open(tmp_path) as store:
+    with Store.open(store_dir) as store:
         assert store.history("delays").num_rows == store.releases("delays").num_rows == 0
         assert store.get(["delays:late"], {"dest": ["ATL"]}).column("late__status").to_pylist() == ["NOT_FOUND"]

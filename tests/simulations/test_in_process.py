@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from covey.views_file import load_views
 from crypto.noise import SeededNoise
 from edge_client.compute import days_with_events
 from edge_client.errors import EventsError
@@ -22,6 +21,7 @@ from featurestore.definitions import FeatureView
 from featurestore.errors import BadReference
 from featurestore.store import Store
 from featurestore.times import DAY_US
+from featurestore.views_file import load_views
 from federation.ledger_state import Budget
 from simulations import in_process
 from simulations.errors import RunRefused

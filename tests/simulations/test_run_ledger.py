@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from covey.views_file import load_views
 from featurestore.definitions import FeatureView, Privacy
 from featurestore.publish import Publisher
 from featurestore.store import Store
 from featurestore.times import DAY_US
+from featurestore.views_file import load_views
 from featurestore.wire import definition_hash
 from federation.errors import DayBudgetSpent, LedgerBroken, PaneTaken
 from federation.ledger import Ledger

@@ -17,7 +17,9 @@ ODD: list[tuple[bytes | dict[str, Any], int, str, str]] = [
     ({"features": ["none:flights"], "entities": KEYS}, 404, "FeatureViewNotFoundException", "it has: area, delays"),
     ({"features": ["delays@v2:flights"], "entities": KEYS}, 404, "FeatureViewNotFoundException", "delays@v1"),
     ({"features": ["delays:none"], "entities": KEYS}, 404, "FeastObjectNotFoundException", "it has: flights, late"),
-    ({"feature_service": "s", "entities": KEYS}, 404, "FeatureServiceNotFoundException", "view:feature"),
+    ({"feature_service": "s", "entities": KEYS}, 404, "FeatureServiceNotFoundException", "it has: none"),
+    ({"feature_service": ["s"], "entities": KEYS}, 422, "FeastError", "must be a string"),
+    ({"feature_service": "s", "features": ["delays:flights"], "entities": KEYS}, 422, "FeastError", "not both"),
     ({"features": ["delays:late", "delays:late"], "entities": KEYS}, 422, "FeatureNameCollisionError", "'late'"),
     (
         {"features": ["delays:flights", "area:flights"], "entities": KEYS},

@@ -12,16 +12,17 @@ import httpx
 import numpy as np
 import pytest
 
-from featurestore.blocks import Blocks
+from featurestore.blocks import Snapshot, open_blocks
 from featurestore.definitions import FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.layout import layout_of
 from featurestore.publish import Publisher
+from featurestore.reading import NO_ON_DEMAND, Reading
 from featurestore.release import Release
 from featurestore.server import app as app_module
 from featurestore.server.app import FeatureServer
-from featurestore.server.feast_wire import answer
+from featurestore.server.feast_wire import AnswerPlans, render
 from featurestore.server.request import MAX_ROWS, parse_request
 from featurestore.store import Store
 from featurestore.times import from_us
@@ -36,7 +37,7 @@ Post = Callable[..., httpx.Response]
 
 
 def server_of(directory: Path, now: int = 2 * HOUR) -> FeatureServer:
-    return FeatureServer(Blocks(directory / "store" / "blocks"), clock=lambda: now)
+    return FeatureServer(Store.open(directory, clock=lambda: now))
 
 
 def request(server: FeatureServer, method: str, path: str, **given: Any) -> httpx.Response:
@@ -73,9 +74,9 @@ def refuse(server: FeatureServer, body: bytes | dict[str, Any]) -> tuple[int, st
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> FeatureServer:
+def server(new_store: Callable[[], Path]) -> FeatureServer:
     """Two hours of `delays`, one of the constant `area`."""
-    directory = tmp_path_factory.mktemp("server")
+    directory = new_store()
     fill(directory, VIEW, 2)
     fill(directory, AREA, 2)
     return server_of(directory)
@@ -199,14 +200,14 @@ def random_store(directory: Path) -> FeatureView:
     return view
 
 
-def test_every_value_and_status_is_what_get_returns(tmp_path: Path) -> None:
-    view = random_store(tmp_path)
+def test_every_value_and_status_is_what_get_returns(store_dir: Path) -> None:
+    view = random_store(store_dir)
     random = np.random.default_rng(9)
     rows = [view.entity.domain[i] for i in random.integers(0, len(view.entity.domain), 40)]
     rows += [("ATL", 0, True), (None, -5, True), ("ATL", None, None), ("", -5, False)]
     keys = {name: [row[i] for row in rows] for i, name in enumerate(view.entity.keys)}
-    server = server_of(tmp_path)
-    with Store.open(tmp_path) as store:
+    server = server_of(store_dir)
+    with Store.open(store_dir) as store:
         features = [
             c for c in store.history("delays").column_names if f"{c}__status" in store.history("delays").column_names
         ]
@@ -238,7 +239,9 @@ def test_every_value_and_status_is_what_get_returns(tmp_path: Path) -> None:
     [("OK", "PRESENT"), ("ROUGH_SE", "PRESENT"), ("STALE_BUDGET", "PRESENT"), ("DROWNED", "NULL_VALUE"),
      ("SUPPRESSED", "NULL_VALUE"), ("VOID", "NULL_VALUE"), ("LOW_COVERAGE", "NULL_VALUE")],
 )  # fmt: skip
-def test_each_status_of_a_row_has_its_word_and_a_value_if_it_is_present(tmp_path: Path, status: str, word: str) -> None:
+def test_each_status_of_a_row_has_its_word_and_a_value_if_it_is_present(
+    store_dir: Path, status: str, word: str
+) -> None:
     rate, clients = Rate("late", where="delay >= 15"), ClientCount("planes")
     privacy = Privacy(rho=0.5, min_clients=2, suppress_below=30 if status == "SUPPRESSED" else None)
     view = a_view(features=[rate, clients], windows=["3h"], privacy=privacy)
@@ -250,12 +253,12 @@ def test_each_status_of_a_row_has_its_word_and_a_value_if_it_is_present(tmp_path
         items.append(a_void(view, HOUR))
     if status == "STALE_BUDGET":
         items.append(a_void(view, HOUR, "BUDGET_SPENT"))
-    with Publisher(tmp_path, lambda: 0) as publisher:
+    with Publisher(store_dir, lambda: 0) as publisher:
         publisher.register(view)
         publisher.publish(items)
     name = "late_3h" if status == "LOW_COVERAGE" else "late"
     asked = [name, f"{name}__se", f"{name}__n", f"{name}__status"]
-    got = read(server_of(tmp_path), [f"delays:{one}" for one in asked], {"dest": ["ATL", "LAX"]})
+    got = read(server_of(store_dir), [f"delays:{one}" for one in asked], {"dest": ["ATL", "LAX"]})
     assert got[f"{name}__status"][:2] == ([status] * 2, ["PRESENT"] * 2)
     for one in asked[:2]:
         assert got[one][1] == [word] * 2
@@ -265,15 +268,15 @@ def test_each_status_of_a_row_has_its_word_and_a_value_if_it_is_present(tmp_path
 
 @pytest.mark.parametrize(("age", "old"), [(0, False), (2 * HOUR, False), (2 * HOUR + 1, True)])
 def test_a_row_older_than_its_ttl_is_outside_max_age_at_the_time_of_the_request(
-    tmp_path: Path, age: int, old: bool
+    store_dir: Path, age: int, old: bool
 ) -> None:
-    fill(tmp_path, a_view(ttl="2h", features=VIEW.features), 2)
-    fill(tmp_path, AREA, 2)
+    fill(store_dir, a_view(ttl="2h", features=VIEW.features), 2)
+    fill(store_dir, AREA, 2)
     features = [
         f"delays:{name}" for name in ("flights", "flights__se", "late__n", "delay_hist", "coverage_3h", "late__status")
     ]
     got = read(
-        server_of(tmp_path, 2 * HOUR + age),
+        server_of(store_dir, 2 * HOUR + age),
         [*features, "area:flights"],
         {"dest": ["ATL", "JFK"]},
         full_feature_names=True,
@@ -291,22 +294,22 @@ def test_a_row_older_than_its_ttl_is_outside_max_age_at_the_time_of_the_request(
             assert values[1] is None
 
 
-def test_a_void_is_null_and_a_view_without_a_release_is_not_found(tmp_path: Path) -> None:
-    with Publisher(tmp_path, lambda: 0) as publisher:
+def test_a_void_is_null_and_a_view_without_a_release_is_not_found(store_dir: Path) -> None:
+    with Publisher(store_dir, lambda: 0) as publisher:
         publisher.register(VIEW)
         publisher.register(AREA)
         publisher.publish([a_void(VIEW, 0)])
-    server = server_of(tmp_path)
+    server = server_of(store_dir)
     assert read(server, ["delays:delay_hist"], {"dest": ["ATL"]})["delay_hist"] == (
         [None], ["NULL_VALUE"], ["1970-01-01T01:00:00Z"],
     )  # fmt: skip
     assert read(server, ["area:flights", "area:late"])["flights"] == ([None], ["NOT_FOUND"], [NEVER])
 
 
-def test_negative_huge_and_whole_numbers_are_json_floats(tmp_path: Path) -> None:
+def test_negative_huge_and_whole_numbers_are_json_floats(store_dir: Path) -> None:
     for name, value in (("minus", -7), ("huge", 2**60), ("zero", 0)):
         view = a_view(name, features=[Count("flights")])
-        with Publisher(tmp_path, lambda: 0) as publisher:
+        with Publisher(store_dir, lambda: 0) as publisher:
             publisher.register(view)
             publisher.publish([a_release(view, 0, value)])
     body = {
@@ -314,28 +317,33 @@ def test_negative_huge_and_whole_numbers_are_json_floats(tmp_path: Path) -> None
         "entities": {"dest": ["ATL"]},
         "full_feature_names": True,
     }
-    text = request(server_of(tmp_path), "POST", "/get-online-features", json=body).text
+    text = request(server_of(store_dir), "POST", "/get-online-features", json=body).text
     for value in (-7.0, float(2**60), 0.0):
         assert any(f'"values":[{spelled}]' in text for spelled in (repr(value), f"{value:.1f}", f"{value:e}")), value
     numbers = [column["values"][0] for column in json.loads(text)["results"][1:]]
     assert all(isinstance(number, float) and math.isfinite(number) for number in numbers)
 
 
-def test_an_answer_over_several_views_is_of_one_snapshot(tmp_path: Path) -> None:
+def test_an_answer_over_several_views_is_of_one_snapshot(store_dir: Path) -> None:
     others = a_view("others")
     for view in (VIEW, others):
-        fill(tmp_path, view, 1)
-    blocks = Blocks(tmp_path / "store" / "blocks")
+        fill(store_dir, view, 1)
+    blocks = open_blocks(store_dir)
     asked = parse_request(
         b'{"features":["delays:flights","others:flights"],"entities":{"dest":["ATL"]},"full_feature_names":true}'
     )
+
+    def answer(snapshot: Snapshot) -> bytes:
+        reading = Reading(snapshot, NO_ON_DEMAND, asked.entities, asked.rows, 0)
+        return render(asked, AnswerPlans(NO_ON_DEMAND).find(asked, snapshot), reading)
+
     before = blocks.snapshot
-    first = answer(asked, before, 0)
-    with Publisher(tmp_path, lambda: DAY) as publisher:
+    first = answer(before)
+    with Publisher(store_dir, lambda: DAY) as publisher:
         publisher.publish([a_release(VIEW, HOUR, 5), a_release(others, HOUR, 5)])
     assert blocks.refresh()
-    assert answer(asked, before, 0) == first
-    values = [column["values"] for column in json.loads(answer(asked, blocks.snapshot, 0))["results"]]
+    assert answer(before) == first
+    values = [column["values"] for column in json.loads(answer(blocks.snapshot))["results"]]
     assert values == [["ATL"], [5.0], [5.0]]
 
 
@@ -349,10 +357,10 @@ def test_a_callers_mistake_is_a_4xx_in_feasts_form(
     assert len(message) < 400
 
 
-def test_too_many_numbers_are_refused_before_anything_is_read(tmp_path: Path) -> None:
-    fill(tmp_path, a_view(features=[Histogram("delay", edges=range(1_000))], windows=[]), 1)
+def test_too_many_numbers_are_refused_before_anything_is_read(store_dir: Path) -> None:
+    fill(store_dir, a_view(features=[Histogram("delay", edges=range(1_000))], windows=[]), 1)
     body = {"features": ["delays:delay_hist"], "entities": {"dest": ["ATL"] * 1_000}}
-    assert refuse(server_of(tmp_path), body)[:2] == (413, "FeastError")
+    assert refuse(server_of(store_dir), body)[:2] == (413, "FeastError")
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
@@ -368,7 +376,7 @@ def test_a_defect_is_a_500_in_feasts_form_without_its_text(
     def defect(*_: Any) -> bytes:
         raise ZeroDivisionError("secret of the inside")
 
-    monkeypatch.setattr(app_module, "answer", defect)
+    monkeypatch.setattr(app_module, "render", defect)
     status, kind, message = refuse(server, {"features": ["delays:late"], "entities": KEYS})
     assert (status, kind) == (500, "FeastError")
     assert "secret" not in message
@@ -398,10 +406,10 @@ def test_a_body_in_pieces_is_one_body(server: FeatureServer) -> None:
     assert request(server, "POST", "/get-online-features", content=pieces()).json()["results"][1]["values"] == [2.0]
 
 
-def test_health_names_what_is_served_and_says_when_it_is_stale(tmp_path: Path) -> None:
-    fill(tmp_path, VIEW, 2)
-    blocks = Blocks(tmp_path / "store" / "blocks")
-    server = FeatureServer(blocks)
+def test_health_names_what_is_served_and_says_when_it_is_stale(store_dir: Path) -> None:
+    fill(store_dir, VIEW, 2)
+    store = Store.open(store_dir)
+    blocks, server = store.blocks, FeatureServer(store)
     health = request(server, "GET", "/health").json()
     assert health == {
         "status": "ok",
@@ -411,7 +419,7 @@ def test_health_names_what_is_served_and_says_when_it_is_stale(tmp_path: Path) -
             {"view": "delays", "version": 1, "keys": 2, "pane_end": 2 * HOUR, "released_at": 2 * HOUR + HOUR // 2}
         ],
     }
-    (tmp_path / "store" / "blocks" / "CURRENT.json").write_text("{")
+    (store_dir / "store" / "blocks" / "CURRENT.json").write_text("{")
     blocks.refresh()
     stale = request(server, "GET", "/health").json()
     assert (stale["status"], stale["views"]) == ("stale", health["views"])
@@ -421,7 +429,7 @@ def test_health_names_what_is_served_and_says_when_it_is_stale(tmp_path: Path) -
 def test_the_documentation_describes_the_route_and_other_paths_are_404(server: FeatureServer) -> None:
     document = request(server, "GET", "/openapi.json").json()
     operation = document["paths"]["/get-online-features"]["post"]
-    assert sorted(operation["responses"]) == ["200", "404", "413", "422"]
+    assert sorted(operation["responses"]) == ["200", "401", "404", "405", "413", "422", "429", "500", "503"]
     assert "/health" in document["paths"]
     assert request(server, "GET", "/docs").status_code == 200
     assert request(server, "GET", "/nothing").status_code == 404
@@ -430,3 +438,13 @@ def test_the_documentation_describes_the_route_and_other_paths_are_404(server: F
 def test_times_are_those_of_the_row(server: FeatureServer) -> None:
     times = read(server, ["delays:flights"], {"dest": ["ATL"]})["flights"][2]
     assert times == [f"{from_us(2 * HOUR):%Y-%m-%dT%H:%M:%SZ}"]
+
+
+def test_a_server_that_cannot_read_a_first_epoch_says_so_and_not_that_there_is_no_view(tmp_path: Path) -> None:
+    fill(tmp_path, VIEW, 1)
+    (tmp_path / "store" / "blocks" / "delays-v1-00000001.arrow").unlink()
+    server = FeatureServer(Store.open(tmp_path))
+    response = request(server, "POST", "/get-online-features", json={"features": ["delays:flights"], "entities": KEYS})
+    assert response.status_code == 503
+    assert "delays-v1-00000001.arrow" in response.text
+    assert str(tmp_path) not in response.text + request(server, "GET", "/health").text

@@ -1,0 +1,83 @@
+"""`covey consumers`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Who may read from the feature server: API keys and limits.", no_args_is_help=True)
+
+_Store = Annotated[Path, typer.Option("--store", metavar="DIR", help="The store's (or project's) directory.")]
+_Name = Annotated[str, typer.Argument(help="1 to 64 letters, digits, '.', '_', '-'.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def add(
+    name: _Name,
+    store: _Store,
+    rate: Annotated[
+        int | None, typer.Option(min=1, metavar="ROWS", help="Rows a second. Default: what `covey serve` says.")
+    ] = None,
+    requests: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Requests a second. Default: what `covey serve` says.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Make an API key and print it, this once: the store keeps its SHA-256 only. Running servers take it at once."""
+    import os
+
+    from featurestore.server.api_keys import Consumers
+    from featurestore.server.throttle import Limits
+    from featurestore.times import wall_clock
+
+    from .talk import talk_console
+
+    consumers = Consumers(store)
+    key = consumers.add(name, Limits(rate, requests), wall_clock(), os.urandom)
+    typer.echo(json.dumps({"name": name, "key": key}) if as_json else key)
+    talk = talk_console()
+    talk.print(f"the key of {name}, shown this once; send it as `Authorization: Bearer KEY`", soft_wrap=True)
+
+
+@app.command("list")
+def list_(store: _Store, as_json: _Json = False) -> None:
+    """List the consumers and their limits, never their keys."""
+    from featurestore.server.api_keys import Consumers
+    from featurestore.times import from_us
+
+    from .talk import data_console, folding_table
+
+    found = Consumers(store).read()
+    if as_json:
+        rows = [
+            {
+                "name": one.name,
+                "key_id": one.key_id,
+                "rows_per_s": one.limits.rows,
+                "requests_per_s": one.limits.requests,
+                "added_at": f"{from_us(one.added_at):%Y-%m-%dT%H:%M:%SZ}",
+            }
+            for one in found
+        ]
+        typer.echo(json.dumps(rows))
+        return
+    table = folding_table("consumer", "key", "rows a second", "requests a second", "added")
+    for one in found:
+        limits = ("default" if limit is None else f"{limit:,}" for limit in (one.limits.rows, one.limits.requests))
+        table.add_row(one.name, f"covey_{one.key_id}_…", *limits, f"{from_us(one.added_at):%Y-%m-%dT%H:%M:%SZ}")
+    data_console().print(table)
+
+
+@app.command()
+def remove(name: _Name, store: _Store) -> None:
+    """Take a consumer's key away; running servers refuse it at once."""
+    from featurestore.server.api_keys import Consumers
+
+    from .talk import talk_console
+
+    Consumers(store).remove(name)
+    talk_console().print(f"{name} is removed", soft_wrap=True)

@@ -1,0 +1,57 @@
+"""`covey store`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="The files of a store: verify them, and make its online rows again.", no_args_is_help=True)
+
+_Store = Annotated[
+    Path,
+    typer.Option("--store", "--project", metavar="DIR", help="The store's, or project's, directory. Default: here."),
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def verify(store: _Store = Path(), as_json: _Json = False) -> int:
+    """Check every file: registry, Parquet, online rows and blocks, each by itself and against the others.
+
+    It changes nothing, and is refused while something is published. Exit code 1: something is damaged.
+    """
+    from covey.errors import DONE, FAILURE
+    from featurestore.check import check_store
+
+    from .talk import data_console, progress_bars, talk_console
+
+    with progress_bars(talk_console()) as bars:
+        checked = check_store(store, lambda what, done, total: bars(what, "check", done, total))
+    if as_json:
+        typer.echo(json.dumps({"files": checked.files, "damaged": [asdict(one) for one in checked.damaged]}))
+    else:
+        out = data_console()
+        for one in checked.damaged:
+            out.print(f"{one.path}: {one.what}; {one.mend}", style="red", soft_wrap=True)
+        out.print(f"{checked.files:,} files checked, {len(checked.damaged) or 'nothing'} damaged")
+    return FAILURE if checked.damaged else DONE
+
+
+@app.command("rebuild-online")
+def rebuild_online(store: _Store = Path(), as_json: _Json = False) -> None:
+    """Make the online rows and the blocks again from what is offline; readers go on meanwhile, and take them up at once."""
+    from featurestore.rebuild import rebuild_online as rebuild
+
+    from .talk import progress_bars, talk_console
+
+    talk = talk_console()
+    with progress_bars(talk) as bars:
+        views = rebuild(store, lambda done, total: bars("online rows", "rebuild", done, total))
+    if as_json:
+        typer.echo(json.dumps({"views": views}))
+    else:
+        talk.print(f"made again: {', '.join(views) or 'no view is registered'}", soft_wrap=True)

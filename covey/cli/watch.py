@@ -1,0 +1,63 @@
+"""`covey watch`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from featurestore.watch import Published
+
+
+def watch(
+    view: Annotated[str, typer.Argument(metavar="VIEW", help="The view's name.")],
+    store: Annotated[
+        str,
+        typer.Option(
+            "--store", metavar="DIR|URL", help="The store's directory, or the URL of its server: http://…, grpc://…"
+        ),
+    ],
+    after: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="SEQ", help="Begin after this publication; 0: with all there are. Default: from now on."
+        ),
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="End after so many panes. Default: never.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
+) -> None:
+    """Print what a view publishes, a line a pane, as it is published, until Ctrl-C."""
+    from itertools import islice
+
+    from featurestore.store import Store
+
+    with Store.open(store) as opened:
+        for one in islice(opened.watch(view, after), count):
+            typer.echo(json.dumps(_as_dict(one)) if as_json else _line(one))
+
+
+def _line(one: Published) -> str:
+    from featurestore.times import utc_text
+
+    pane = f"pane {utc_text(one.pane_start)} to {utc_text(one.pane_end)}"
+    why = "" if one.reason is None else f" ({one.reason})"
+    return f"{one.seq:>6}  {one.view}@v{one.version}  {pane}  {one.state}{why}, released {utc_text(one.released_at)}"
+
+
+def _as_dict(one: Published) -> dict[str, Any]:
+    from featurestore.times import utc_text
+
+    return {
+        "view": one.view,
+        "version": one.version,
+        "seq": one.seq,
+        "release_id": one.release_id.hex(),
+        "pane_start": utc_text(one.pane_start),
+        "pane_end": utc_text(one.pane_end),
+        "released_at": utc_text(one.released_at),
+        "published_at": utc_text(one.published_at),
+        "state": one.state,
+        "reason": one.reason,
+    }

@@ -1,0 +1,244 @@
+"""API keys of the feature server's consumers: `consumers.json` in the store's directory, which running servers read again.
+
+A key is `covey_<id>_<secret>`: 8 hex digits that tell which it is, and 256 random bits in base64url. The file holds its
+SHA-256 only. A slow hash protects secrets that can be guessed; one of 2²⁵⁶ cannot be, and every request would pay for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import hashlib
+import hmac
+import json
+import logging
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from featurestore.errors import ConsumerExists, ConsumerInvalid, ConsumersFileBroken, StoreNotFound, UnknownConsumer
+
+from .throttle import Limits
+
+FILE: Final = "consumers.json"
+CHECK_S: Final = 0.1
+"""How often a running server looks whether the file was replaced."""
+MAX_CONSUMERS: Final = 10_000
+
+_FORMAT: Final = 1
+_MAX_BYTES: Final = 4 * 2**20
+_PREFIX: Final = "covey_"
+_ID_BYTES: Final = 4
+_SECRET_BYTES: Final = 32
+_KEY: Final = re.compile(rb"covey_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
+_ID: Final = re.compile(r"[0-9a-f]{8}")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAMES: Final = "a name has 1 to 64 letters, digits, '.', '_', '-'"
+_NOBODY: Final = bytes(32)
+"""What the digest of a key with an unknown id is compared with."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """Who may read.
+
+    Attributes:
+        key_id: the public part of its key.
+        digest: SHA-256 of the whole key.
+        limits: its own ones.
+        added_at: µs since the epoch.
+    """
+
+    name: str
+    key_id: str
+    digest: bytes = field(repr=False)
+    limits: Limits
+    added_at: int
+
+
+class Consumers:
+    """The consumers of one store; adding and removing replace the file as a whole.
+
+    Args:
+        directory: the store's (or project's) directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.path = directory / FILE
+
+    def read(self) -> tuple[Consumer, ...]:
+        """All of them, by name; none where there is no file.
+
+        Raises:
+            ConsumersFileBroken: not such a file, or others may read it.
+        """
+        try:
+            number = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise ConsumersFileBroken(str(self.path), f"it cannot be opened ({error.strerror})") from None
+        with os.fdopen(number, "rb") as file:
+            found = os.fstat(number)
+            if not stat.S_ISREG(found.st_mode):
+                raise ConsumersFileBroken(str(self.path), "it is no file")
+            if stat.S_IMODE(found.st_mode) & 0o177:
+                raise ConsumersFileBroken(str(self.path), "others may read it; give it the mode 600")
+            data = file.read(_MAX_BYTES + 1)
+        try:
+            return _parse(data)
+        except (ValueError, KeyError, TypeError, RecursionError, ConsumerInvalid) as error:
+            raise ConsumersFileBroken(str(self.path), str(error).splitlines()[0][:200]) from None
+
+    def add(self, name: str, limits: Limits, now_us: int, random: Callable[[int], bytes]) -> str:
+        """Make a consumer; returns its key, which is not kept.
+
+        Args:
+            random: bytes from the operating system.
+
+        Raises:
+            ConsumerExists, ConsumerInvalid. StoreNotFound: no such directory. ConsumersFileBroken.
+        """
+        if not _NAME.fullmatch(name):
+            raise ConsumerInvalid(f"consumer {name[:80]!r}: {_NAMES}")
+        with self._locked():
+            known = self.read()
+            if name in {one.name for one in known}:
+                raise ConsumerExists(name)
+            if len(known) >= MAX_CONSUMERS:
+                raise ConsumerInvalid(f"there are {MAX_CONSUMERS:,} consumers; remove one first")
+            key_id = random(_ID_BYTES).hex()
+            while key_id in {one.key_id for one in known}:
+                key_id = random(_ID_BYTES).hex()
+            secret = base64.urlsafe_b64encode(random(_SECRET_BYTES)).rstrip(b"=").decode()
+            key = f"{_PREFIX}{key_id}_{secret}"
+            self._replace((*known, Consumer(name, key_id, _digest(key.encode()), limits, now_us)))
+        return key
+
+    def remove(self, name: str) -> None:
+        """Take a consumer away. Raises UnknownConsumer, ConsumersFileBroken."""
+        with self._locked():
+            known = self.read()
+            if name not in {one.name for one in known}:
+                raise UnknownConsumer(name, [one.name for one in known])
+            self._replace(tuple(one for one in known if one.name != name))
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One writer at a time: a lock on the directory, which needs no file of its own."""
+        try:
+            folder = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            raise StoreNotFound(str(self._directory)) from None
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _replace(self, consumers: tuple[Consumer, ...]) -> None:
+        fresh = self._directory / f".{FILE}.new"
+        fresh.unlink(missing_ok=True)  # left by a crash; the lock is ours
+        number = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(number, "wb") as file:
+            file.write(_written(consumers))
+            file.flush()
+            os.fsync(number)
+        fresh.replace(self.path)
+
+
+class KeyRing:
+    """The keys that a running server takes: those of the file as it is now. A file that is broken lets nobody in.
+
+    Args:
+        clock: seconds of a steady clock.
+    """
+
+    def __init__(self, consumers: Consumers, clock: Callable[[], float] = time.monotonic) -> None:
+        self._consumers, self._clock = consumers, clock
+        self._by_id: dict[bytes, Consumer] = {}
+        self._seen: tuple[int, int, int] | None = None
+        self._checked = clock()
+        self._look()
+
+    def find(self, key: bytes) -> Consumer | None:
+        """Whose key it is; takes the same time for every wrong one of the right form."""
+        if self._clock() - self._checked >= CHECK_S:
+            self._look()
+        form = _KEY.fullmatch(key)
+        if form is None:
+            return None
+        consumer = self._by_id.get(form[1])
+        right = hmac.compare_digest(_digest(key), _NOBODY if consumer is None else consumer.digest)
+        return consumer if right else None
+
+    def _look(self) -> None:
+        self._checked = self._clock()
+        try:
+            found = self._consumers.path.lstat()
+            seen = (found.st_ino, found.st_mtime_ns, found.st_size)
+        except OSError:
+            seen = (0, 0, 0)
+        if seen == self._seen:
+            return
+        self._seen = seen  # taken before reading: a file that is replaced meanwhile is read again
+        try:
+            self._by_id = {one.key_id.encode(): one for one in self._consumers.read()}
+        except ConsumersFileBroken:
+            self._by_id = {}
+            _log.exception("no API key is taken")
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
+
+
+def _written(consumers: tuple[Consumer, ...]) -> bytes:
+    rows = [
+        {
+            "name": one.name,
+            "key_id": one.key_id,
+            "sha256": one.digest.hex(),
+            "rows_per_s": one.limits.rows,
+            "requests_per_s": one.limits.requests,
+            "added_at": one.added_at,
+        }
+        for one in sorted(consumers, key=lambda one: one.name)
+    ]
+    return json.dumps({"format": _FORMAT, "consumers": rows}, indent=1).encode() + b"\n"
+
+
+def _parse(data: bytes) -> tuple[Consumer, ...]:
+    """The inverse of `_written`; ValueError, KeyError, TypeError or ConsumerInvalid with what is wrong."""
+    if len(data) > _MAX_BYTES:
+        raise ValueError(f"over {_MAX_BYTES:,} bytes")
+    read = json.loads(data)
+    if type(read) is not dict or read.get("format") != _FORMAT or set(read) != {"format", "consumers"}:
+        raise ValueError("another format")
+    consumers = tuple(_consumer(**row) for row in read["consumers"])
+    if len(consumers) > MAX_CONSUMERS:
+        raise ValueError(f"over {MAX_CONSUMERS:,} consumers")
+    for what, values in (("name", [one.name for one in consumers]), ("key_id", [one.key_id for one in consumers])):
+        if len(set(values)) < len(values):
+            raise ValueError(f"a {what} stands there twice")
+    return consumers
+
+
+def _consumer(*, name: Any, key_id: Any, sha256: Any, rows_per_s: Any, requests_per_s: Any, added_at: Any) -> Consumer:
+    for what, value, form in (("name", name, _NAME), ("key_id", key_id, _ID), ("sha256", sha256, _DIGEST)):
+        if type(value) is not str or not form.fullmatch(value):
+            raise ValueError(f"a {what} is not valid")
+    if type(added_at) is not int:
+        raise ValueError(f"added_at of {name} is no whole number")
+    return Consumer(name, key_id, bytes.fromhex(sha256), Limits(rows_per_s, requests_per_s), added_at)

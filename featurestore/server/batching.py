@@ -1,0 +1,78 @@
+"""Concurrent small reads of a view whose rows a disk or a network holds, answered by one read together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from featurestore.reading import Entities
+from featurestore.view_rows import Rows, ViewRows
+
+
+@dataclass(eq=False)
+class _Queue:
+    """The reads of one view that wait: those that came while the read before them was under way."""
+
+    waiting: list[tuple[Entities, int, asyncio.Future[Rows]]] = field(default_factory=list)
+    running: bool = False
+
+
+class Batcher:
+    """For one event loop. A read that finds nothing under way starts at once; the next takes all that came meanwhile."""
+
+    def __init__(self) -> None:
+        self._queues: dict[ViewRows, _Queue] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def placed(self, views: Sequence[ViewRows], entities: Entities, count: int) -> dict[ViewRows, Rows]:
+        """The rows of those views that a disk or a network holds."""
+        return {view: await self.rows(view, entities, count) for view in views if view.blocking}
+
+    async def rows(self, view: ViewRows, entities: Entities, count: int) -> Rows:
+        """See `ViewRows.rows`."""
+        columns = view.header.key_columns(entities, count)  # a request that is wrong fails alone
+        keys = dict(zip(view.header.keys, columns, strict=True))
+        queue = self._queues.setdefault(view, _Queue())
+        future: asyncio.Future[Rows] = asyncio.get_running_loop().create_future()
+        queue.waiting.append((keys, count, future))
+        if not queue.running:
+            queue.running = True
+            task = asyncio.create_task(self._drain(view, queue))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return await future
+
+    async def _drain(self, view: ViewRows, queue: _Queue) -> None:
+        try:
+            while queue.waiting:
+                together, queue.waiting = queue.waiting, []
+                await _answer(view, together)
+        finally:
+            queue.running = False
+            del self._queues[view]  # a view of an epoch that is over goes with its last read
+
+
+async def _answer(view: ViewRows, together: Sequence[tuple[Entities, int, asyncio.Future[Rows]]]) -> None:
+    try:
+        found = await asyncio.to_thread(_read, view, [(keys, count) for keys, count, _ in together])
+    except Exception as error:  # noqa: BLE001 - it is everybody's who waits
+        for _, _, future in together:
+            if not future.done():
+                future.set_exception(error)
+        return
+    for (_, _, future), rows in zip(together, found, strict=True):
+        if not future.done():  # its request may have gone
+            future.set_result(rows)
+
+
+def _read(view: ViewRows, reads: Sequence[tuple[Entities, int]]) -> list[Rows]:
+    """The rows of several reads, by one."""
+    merged = {name: [value for keys, _ in reads for value in keys[name]] for name in view.header.keys}
+    rows = view.rows(merged, sum(count for _, count in reads))
+    found: list[Rows] = []
+    first = 0
+    for _, count in reads:
+        found.append(rows._replace(place=rows.place[first : first + count]))
+        first += count
+    return found

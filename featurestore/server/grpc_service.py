@@ -1,0 +1,141 @@
+"""The feature server over gRPC, on the loop and read path of the HTTP one. This module translates and does nothing else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final, NoReturn, TypeAlias
+
+import grpc
+
+from featurestore import errors
+from featurestore import features_pb2 as pb
+from featurestore import features_pb2_grpc as pb_grpc
+from featurestore.errors import AddressUnavailable, BadRequest, FeatureStoreError
+from featurestore.remote_grpc import ERROR_KEY, RETRY_KEY, published_message
+from featurestore.tables import TAKES_TABLE
+from featurestore.vectors_wire import MAX_REPLY, MAX_REQUEST
+
+from .errors import defect_text, text_of
+from .guard import Gate, Refused
+from .reads import Reads
+
+_GRACE_S: Final = 5.0
+_CODES: Final[tuple[tuple[type[Exception], grpc.StatusCode], ...]] = (
+    (errors.NotFoundError, grpc.StatusCode.NOT_FOUND),
+    (errors.BadRequest, grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.BadReference, grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.OnlineUnavailable, grpc.StatusCode.UNAVAILABLE),
+)
+_REFUSED: Final = {
+    401: (grpc.StatusCode.UNAUTHENTICATED, errors.KeyRefused.__name__),
+    429: (grpc.StatusCode.RESOURCE_EXHAUSTED, errors.Throttled.__name__),
+}
+
+_log = logging.getLogger(__name__)
+
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+
+
+class Features(pb_grpc.FeaturesServicer):
+    """The calls of features.proto."""
+
+    def __init__(self, reads: Reads, gate: Gate) -> None:
+        self._reads, self._gate = reads, gate
+
+    async def GetFeatures(self, request: pb.GetFeaturesRequest, context: Context) -> pb.GetFeaturesReply:
+        try:
+            return await self._reads.vectors(request, self._admitted(context))
+        except Exception as error:  # noqa: BLE001 - every error is an answer
+            await _end(context, error)
+
+    async def Subscribe(self, request: pb.SubscribeRequest, context: Context) -> AsyncIterator[pb.Published]:
+        try:
+            self._admitted(context)
+            after = request.after if request.HasField("after") else None
+            async for one in await self._reads.published(request.view, after):
+                yield published_message(one)
+        except Exception as error:  # noqa: BLE001 - every error is an answer
+            await _end(context, error)
+
+    async def Read(self, request: AsyncIterator[pb.ReadPart], context: Context) -> AsyncIterator[pb.Bytes]:
+        try:
+            charge = self._admitted(context)
+            first = await anext(request, None)
+            if first is None or first.WhichOneof("part") != "call":
+                raise BadRequest("the first part of a read is its call")
+            call = first.call
+            data = _data(request) if call.name in TAKES_TABLE else None
+            async for part in await self._reads.table(call.name, call.arguments, data, charge):
+                for at in range(0, len(part), _PART):
+                    yield pb.Bytes(data=part[at : at + _PART])
+        except Exception as error:  # noqa: BLE001 - every error is an answer
+            await _end(context, error)
+
+    def _admitted(self, context: Context) -> Callable[[int], None]:
+        """Raises Refused."""
+        key = None
+        for name, value in context.invocation_metadata() or ():
+            text = value.encode() if isinstance(value, str) else value
+            if name == "x-api-key":
+                key = text
+            elif name == "authorization" and key is None and text[:7].lower() == b"bearer ":
+                key = text[7:].strip()
+        return self._gate.admit(key)
+
+
+_PART: Final = 2**20
+
+
+async def _data(request: AsyncIterator[pb.ReadPart]) -> AsyncIterator[bytes]:
+    async for part in request:
+        if part.WhichOneof("part") != "data":
+            raise BadRequest("after its call a read has data only")
+        yield part.data
+
+
+async def _end(context: Context, error: Exception) -> NoReturn:
+    """End a call with an error; a defect of the server is logged, and told without its text."""
+    if isinstance(error, grpc.aio.BaseError | grpc.aio.AbortError):
+        raise error
+    if isinstance(error, Refused):
+        code, name = _REFUSED[error.status]
+        wait = tuple((key.decode(), value.decode()) for key, value in error.headers if key == RETRY_KEY.encode())
+        await context.abort(code, error.detail, ((ERROR_KEY, name), *wait))
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            await context.abort(code, text_of(error)[:400], ((ERROR_KEY, type(error).__name__),))
+    _log.error("a call failed", exc_info=error)
+    named = ((ERROR_KEY, type(error).__name__),) if isinstance(error, FeatureStoreError) else ()
+    await context.abort(grpc.StatusCode.INTERNAL, defect_text(error), named)
+    raise error  # abort has raised
+
+
+def grpc_beside(
+    address: str, gate: Gate, *, shared: bool = False
+) -> Callable[[Reads], AbstractAsyncContextManager[None]]:
+    """What runs the service on `host:port` while the HTTP server does; other processes may listen there, too."""
+
+    @asynccontextmanager
+    async def beside(reads: Reads) -> AsyncIterator[None]:
+        options = [
+            ("grpc.so_reuseport", 1),
+            ("grpc.max_receive_message_length", MAX_REQUEST),
+            ("grpc.max_send_message_length", MAX_REPLY),
+        ]
+        server = grpc.aio.server(options=options)
+        pb_grpc.add_FeaturesServicer_to_server(Features(reads, gate), server)  # type: ignore[no-untyped-call]  # generated
+        try:
+            server.add_insecure_port(address)
+        except RuntimeError:
+            raise AddressUnavailable(
+                f"cannot listen on {address}; choose another --grpc-port (0 finds a free one)"
+            ) from None
+        await server.start()
+        try:
+            yield
+        finally:
+            await server.stop(_GRACE_S)
+
+    return beside

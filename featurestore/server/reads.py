@@ -1,0 +1,170 @@
+"""What remote stores ask for, whether they come over HTTP or gRPC: vectors, whole tables, and what is published."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from typing import IO, Final
+
+from featurestore import features_pb2 as pb
+from featurestore.errors import BadRequest, RequestTooLarge
+from featurestore.reader import VectorPlan
+from featurestore.store import Store
+from featurestore.tables import Arguments, read_table
+from featurestore.vectors_wire import parse_request, reply_of, require_small
+from featurestore.watch import POLL_S, Published
+
+from .batching import Batcher
+from .plans import Plans
+
+MAX_TABLE: Final = 4 * 2**30
+"""Bytes of the labels that one join takes; they lie on the server's disk while it joins."""
+MAX_KEYS_TABLE: Final = 2**27
+"""Bytes of the keys of one `get`, which holds them in memory."""
+MAX_JOINS: Final = 2
+"""Joins at a time: each takes its share of the memory that is free."""
+MAX_TABLES: Final = 4
+"""Tables that are read at a time, in threads of their own: small reads and new releases never wait for them."""
+_MAX_SEQ: Final = 2**62
+STALL_S: Final = 60
+"""How long who sends a table may send nothing: it holds a join's place."""
+_IN_MEMORY: Final = 2**20
+
+
+class Reads:
+    """The reads of one store.
+
+    Args:
+        batcher: joins concurrent reads of views that a disk or a network holds.
+    """
+
+    def __init__(self, store: Store, batcher: Batcher) -> None:
+        self._store, self._batcher = store, batcher
+        self._plans: Plans[tuple[str, ...], VectorPlan] = Plans()
+        self._joins = asyncio.Semaphore(MAX_JOINS)
+        self._threads = ThreadPoolExecutor(MAX_TABLES, "covey-table")
+
+    async def vectors(self, request: pb.GetFeaturesRequest, charge: Callable[[int], None]) -> pb.GetFeaturesReply:
+        """The newest vectors of some keys.
+
+        Args:
+            charge: takes the number of rows before they are read.
+
+        Raises:
+            BadRequest, RequestTooLarge, BadReference, UnknownView, UnknownFeature, UnknownFeatureService, OnDemandFailed.
+        """
+        refs, service, entities = parse_request(request)
+        count = len(next(iter(entities.values()))) if entities else 1
+        charge(count)
+        snapshot, on_demand = self._store.blocks.require(), self._store.on_demand
+        named = refs or snapshot.service(service)
+        plan = self._plans.find(snapshot, named, lambda: VectorPlan(snapshot, named, on_demand))
+        require_small(count, len(plan.names))
+        placed = await self._batcher.placed(plan.views, entities, count)
+        arrays = plan.arrays(entities, count, self._store.clock(), placed)
+        return reply_of(plan.names, snapshot.epoch, *arrays)
+
+    async def table(
+        self, name: str, arguments: str | bytes, data: AsyncIterator[bytes] | None, charge: Callable[[int], None]
+    ) -> AsyncIterator[bytes]:
+        """A read of `featurestore.tables`, which is begun when this returns: errors that it can tell by then are raised.
+
+        Args:
+            charge: takes the number of rows as they are read.
+
+        Raises:
+            RequestTooLarge: a table of more than `MAX_TABLE` or `MAX_KEYS_TABLE` bytes. Else see `read_table`.
+        """
+        loop = asyncio.get_running_loop()
+
+        def charged(rows: int) -> None:
+            loop.call_soon_threadsafe(charge, rows)
+
+        async with AsyncExitStack() as held:
+            if name == "join":  # before its labels are taken: they lie on the disk
+                await held.enter_async_context(self._joins)
+            most = MAX_TABLE if name == "join" else MAX_KEYS_TABLE
+            spooled = None if data is None else held.enter_context(await _spooled(data, most))
+            begun = await _begun(
+                lambda: read_table(self._store, name, Arguments(arguments), spooled, charged), self._threads
+            )
+            return _off_the_loop(begun, held.pop_all(), self._threads)
+
+    async def published(self, view: str, after: int | None) -> AsyncIterator[Published]:
+        """What is published of a view after a publication (None: from now on), and then on and on.
+
+        Raises:
+            UnknownView. BadRequest: no number that a publication can have.
+        """
+        if after is not None and after > _MAX_SEQ:
+            raise BadRequest(f"`after` is the number of a publication, not {after}")
+        seen = after
+        if seen is None:
+            seen = max((one.seq for one in await asyncio.to_thread(self._store.published, view, 0)), default=0)
+        else:
+            await asyncio.to_thread(self._store.published, view, _MAX_SEQ)
+        return self._follow(view, seen)
+
+    async def _follow(self, view: str, seen: int) -> AsyncIterator[Published]:
+        while True:
+            epoch = self._store.blocks.snapshot.epoch  # before the look: what is published after that makes another one
+            for one in await asyncio.to_thread(self._store.published, view, seen):
+                yield one
+                seen = one.seq
+            while self._store.blocks.snapshot.epoch == epoch:
+                await asyncio.sleep(POLL_S)
+
+
+async def _spooled(data: AsyncIterator[bytes], most: int) -> IO[bytes]:
+    """What was sent, on disk if it is much. Raises RequestTooLarge."""
+    file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - its caller closes it
+    size = 0
+    try:
+        while (part := await _next_part(data)) is not None:
+            size += len(part)
+            if size > most:
+                raise RequestTooLarge(f"a table of more than {most:,} bytes; send it in parts")
+            if size > _IN_MEMORY:
+                await asyncio.to_thread(file.write, part)
+            else:
+                file.write(part)
+    except BaseException:  # whoever sends it may go away
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+async def _next_part(data: AsyncIterator[bytes]) -> bytes | None:
+    """What comes next, None at the end. Raises BadRequest: nothing came for `STALL_S` seconds."""
+    try:
+        async with asyncio.timeout(STALL_S):
+            return await anext(data, None)
+    except TimeoutError:
+        raise BadRequest(f"nothing was sent for {STALL_S} s") from None
+
+
+async def _begun(start: Callable[[], Iterator[bytes]], threads: Executor) -> Iterator[bytes]:
+    """An iterator that has given its first part already: what it cannot do it has said by then."""
+
+    def first() -> Iterator[bytes]:
+        parts = start()
+        return _after(next(parts, b""), parts)
+
+    return await asyncio.get_running_loop().run_in_executor(threads, first)
+
+
+def _after(first: bytes, parts: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from parts
+
+
+async def _off_the_loop(parts: Iterator[bytes], held: AsyncExitStack, threads: Executor) -> AsyncIterator[bytes]:
+    """The parts, each made in a thread; what is held until the last of them is let go."""
+    async with held:
+        loop = asyncio.get_running_loop()
+        while (part := await loop.run_in_executor(threads, next, parts, None)) is not None:
+            yield part

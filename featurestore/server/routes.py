@@ -1,0 +1,132 @@
+"""The routes of remote stores, in the FastAPI app behind the hot one; `featurestore.remote_http` calls them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Annotated, Final, Literal
+
+from fastapi import FastAPI, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from google.protobuf.message import DecodeError
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from featurestore import features_pb2 as pb
+from featurestore.errors import BadRequest, FeatureStoreError, RequestTooLarge
+from featurestore.remote_http import ARROW, PROTOBUF, READ, VECTORS, WATCH
+from featurestore.tables import TAKES_TABLE
+from featurestore.vectors_wire import MAX_REQUEST
+from featurestore.watch import Published, published_to_json
+
+from .problems import problem_of
+from .reads import Reads
+
+HEARTBEAT_S: Final = 15.0
+"""How often a watch that has nothing to say says so: whoever went away is noticed then."""
+Name = Literal["views", "services", "key_types", "get", "history", "releases", "published", "join"]
+
+
+def add_routes(app: FastAPI, reads: Reads) -> None:
+    """Add them."""
+
+    async def refused(_: Request, error: Exception) -> Response:
+        return problem_of(error)
+
+    async def gone(_: Request, __: Exception) -> Response:
+        return _Nothing()
+
+    app.add_exception_handler(FeatureStoreError, refused)
+    app.add_exception_handler(ClientDisconnect, gone)
+
+    @app.post(
+        VECTORS,
+        summary="The newest vectors of some keys",
+        response_class=Response,
+        responses={200: {"content": {PROTOBUF: {}}}},
+        openapi_extra={"requestBody": {"required": True, "content": {PROTOBUF: {"schema": _BINARY}}}},
+    )
+    async def vectors(request: Request) -> Response:
+        """A `GetFeaturesRequest` for a `GetFeaturesReply` (featurestore/features.proto)."""
+        try:
+            message = pb.GetFeaturesRequest.FromString(await _body(request, MAX_REQUEST))
+        except DecodeError:
+            raise BadRequest("the body is no GetFeaturesRequest") from None
+        reply = await reads.vectors(message, request.scope.get("covey.charge", _no_charge))
+        return Response(reply.SerializeToString(), media_type=PROTOBUF)
+
+    @app.post(
+        f"{READ}/{{name}}",
+        summary="A whole table",
+        response_class=Response,
+        responses={200: {"content": {ARROW: {}}}},
+        openapi_extra={"requestBody": {"content": {ARROW: {"schema": _BINARY}}}},
+    )
+    async def read(
+        request: Request,
+        name: Annotated[Name, Path(description="What is read; see featurestore/tables.py.")],
+        arguments: Annotated[str, Query(description="A JSON object.")] = "{}",
+    ) -> Response:
+        """An Arrow IPC stream; `get` and `join` take one, of keys and of labels."""
+        data = request.stream() if name in TAKES_TABLE else None
+        charge = request.scope.get("covey.charge", _no_charge)
+        return StreamingResponse(await reads.table(name, arguments, data, charge), media_type=ARROW)
+
+    @app.get(
+        WATCH,
+        summary="What a view publishes, as it is published",
+        response_class=Response,
+        responses={200: {"content": {"text/event-stream": {}}}},
+    )
+    async def watch(
+        view: Annotated[str, Query(description="The view.")],
+        after: Annotated[
+            int | None,
+            Query(ge=0, le=2**62, description="The last publication that is known already; default: the newest."),
+        ] = None,
+    ) -> Response:
+        """Server-sent events, one a pane, each a JSON object; it never ends by itself."""
+        published = await reads.published(view, after)
+        return StreamingResponse(_events(published), media_type="text/event-stream")
+
+
+class _Nothing(Response):
+    """The answer to a client that went away while it was sending."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send nothing."""
+
+
+_BINARY: Final = {"type": "string", "format": "binary"}
+
+
+def _no_charge(_: int) -> None:
+    """Rows cost nothing where no guard counts them."""
+
+
+async def _body(request: Request, most: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise RequestTooLarge(f"a body of more than {most:,} bytes; ask for fewer rows in one request")
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _events(published: AsyncIterator[Published]) -> AsyncIterator[str]:
+    waiting: asyncio.Future[Published] | None = None
+    try:
+        while True:
+            waiting = waiting or asyncio.ensure_future(anext(published))
+            with contextlib.suppress(TimeoutError):
+                one = await asyncio.wait_for(asyncio.shield(waiting), HEARTBEAT_S)
+                waiting = None
+                yield f"data: {published_to_json(one)}\n\n"
+                continue
+            yield ": nothing new\n\n"
+    finally:
+        if waiting is not None:
+            waiting.cancel()

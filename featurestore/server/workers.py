@@ -1,0 +1,118 @@
+"""The feature server in several processes: one listening socket, one supervisor that answers nothing itself.
+
+The supervisor opens the socket and every worker accepts from it: a port in use stays an error (with SO_REUSEPORT it is none),
+and a connection that waits when a worker dies goes to another one. Workers are programs of their own, not forks: the
+libraries below have threads and open files that no fork may inherit. A worker whose supervisor is gone, however it went,
+reads the end of a pipe and ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from featurestore.errors import WorkersFailing
+
+from .listen import GRACE_S, serve
+from .metrics import ROW_BYTES, Counts
+from .worker import ServerSettings, WorkerFiles, guarded
+
+MAX_DEATHS: Final = 5
+"""More deaths than this within `DEATHS_S` end the server: what kills every worker is not mended by another one."""
+DEATHS_S: Final = 60.0
+
+_LOOK_S: Final = 0.05
+_KILL_AFTER_S: Final = GRACE_S + 5
+"""How long a worker may take to end after SIGTERM; then it is killed."""
+
+
+class _Workers:
+    """The running workers, by their number."""
+
+    def __init__(self, settings: ServerSettings, files: WorkerFiles) -> None:
+        self._settings, self._files = settings, files
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+
+    def start(self, number: int) -> None:
+        """Start one, in place of one that has ended."""
+        arguments = (self._settings.to_json(), self._files.to_json(), str(number))
+        self._running[number] = subprocess.Popen(  # noqa: S603 - this very program, with arguments of our own
+            [sys.executable, "-m", "featurestore.server.worker", *arguments],
+            pass_fds=self._files.descriptors,
+            stdin=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C is for the supervisor, which then ends all of them
+        )
+
+    def ended(self) -> Iterator[tuple[int, int]]:
+        """(number, exit code) of those that have ended."""
+        for number, process in list(self._running.items()):
+            code = process.poll()
+            if code is not None:
+                yield number, code
+
+    def stop(self) -> None:
+        """End all: SIGTERM to each by its pid, SIGKILL to those that do not follow."""
+        try:
+            for process in self._running.values():
+                process.terminate()
+            end = time.monotonic() + _KILL_AFTER_S
+            for process in self._running.values():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.0, end - time.monotonic()))
+        finally:
+            for process in self._running.values():
+                process.kill()
+                process.wait()
+
+
+def run_server(settings: ServerSettings, listening: socket.socket, say: Callable[[str], None]) -> None:
+    """Answer until SIGINT or SIGTERM raises KeyboardInterrupt: in this process, or in `settings.workers` of them.
+
+    Raises:
+        WorkersFailing.
+    """
+    if settings.workers == 1:
+        serve(guarded(settings, Counts()), listening)
+    else:
+        serve_with_workers(settings, listening, say)
+
+
+def serve_with_workers(settings: ServerSettings, listening: socket.socket, say: Callable[[str], None]) -> None:
+    """Run `settings.workers` workers until KeyboardInterrupt, which is raised again once all have ended.
+
+    Args:
+        say: told of a worker that died.
+
+    Raises:
+        WorkersFailing: they die as often as they are started.
+    """
+    with contextlib.ExitStack() as stack:
+        counts = stack.enter_context(tempfile.TemporaryFile(prefix="covey-counts-"))
+        counts.truncate(settings.workers * ROW_BYTES)
+        alive, held = os.pipe()
+        stack.callback(os.close, held)
+        stack.callback(os.close, alive)
+        workers = _Workers(settings, WorkerFiles(listening.fileno(), counts.fileno(), alive))
+        stack.callback(workers.stop)
+        for number in range(settings.workers):
+            workers.start(number)
+        deaths: deque[float] = deque(maxlen=MAX_DEATHS + 1)
+        while True:
+            time.sleep(_LOOK_S)
+            for number, code in workers.ended():
+                deaths.append(time.monotonic())
+                if len(deaths) > MAX_DEATHS and deaths[-1] - deaths[0] < DEATHS_S:
+                    raise WorkersFailing(
+                        f"worker {number} ended with {code}, as {MAX_DEATHS} did in the last {DEATHS_S:.0f} s; "
+                        "what they wrote above says why"
+                    )
+                say(f"worker {number} ended with {code}; another one takes its place")
+                workers.start(number)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featurestore.errors import ConsumerInvalid
+from featurestore.server.throttle import BURST_S, Bucket, Limits, Throttle
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_what_a_second_brings_is_there_at_once_and_then_comes_in_at_the_rate() -> None:
+    bucket = Bucket(10, 0.0)
+    for _ in range(10):
+        assert bucket.wait_s(0.0) == 0
+        bucket.take(1)
+    assert bucket.wait_s(0.0) == 1
+    assert bucket.wait_s(0.05) == 0
+    bucket.take(1)
+    assert bucket.wait_s(0.05) == 1
+    assert bucket.wait_s(1_000.0) == 0
+    for _ in range(10):
+        bucket.take(1)
+    assert bucket.wait_s(1_000.0) == 1
+
+
+def test_one_large_request_goes_into_debt_and_its_debt_is_waited_off() -> None:
+    bucket = Bucket(100, 0.0)
+    assert bucket.wait_s(0.0) == 0
+    bucket.take(10_000)
+    assert bucket.wait_s(0.0) == 100
+    assert bucket.wait_s(98.9) == 1
+    assert bucket.wait_s(100.0) == 0
+
+
+@given(
+    rate=st.floats(0.01, 1e6),
+    steps=st.lists(st.tuples(st.floats(0, 50), st.integers(1, 10_000)), min_size=1, max_size=50),
+)
+def test_in_the_long_run_nobody_gets_more_than_his_rate(rate: float, steps: list[tuple[float, int]]) -> None:
+    bucket, now, before = Bucket(rate, 0.0), 0.0, 0
+    for pause, tokens in steps:
+        now += pause
+        if bucket.wait_s(now) == 0:
+            assert before <= rate * (now + BURST_S) * (1 + 1e-9)
+            bucket.take(tokens)
+            before += tokens
+
+
+@given(rate=st.floats(0.01, 1e6), tokens=st.integers(1, 10_000_000))
+def test_the_announced_wait_is_enough_and_a_second_less_is_not(rate: float, tokens: int) -> None:
+    bucket = Bucket(rate, 0.0)
+    bucket.take(tokens)
+    wait = bucket.wait_s(0.0)
+    if wait > 1:
+        assert bucket.wait_s((wait - 1) * (1 - 1e-9)) >= 1
+    assert bucket.wait_s(wait + 1e-6) == 0
+
+
+def test_a_refused_request_costs_nothing() -> None:
+    clock = Clock()
+    allowance = Throttle(Limits(rows=100, requests=1), clock=clock).allowance("one", Limits())
+    assert allowance.admit() == 0
+    allowance.charge(1_000)
+    for _ in range(50):
+        assert allowance.admit() == 10
+    clock.now += 10
+    assert allowance.admit() == 0
+
+
+@pytest.mark.parametrize("limits", [Limits(requests=2), Limits(rows=2)])
+def test_each_limit_holds_by_itself(limits: Limits) -> None:
+    allowance = Throttle(limits, clock=Clock()).allowance("one", Limits())
+    for _ in range(2):
+        assert allowance.admit() == 0
+        allowance.charge(1)
+    assert allowance.admit() == 1
+
+
+def test_without_a_limit_nothing_is_ever_refused() -> None:
+    allowance = Throttle(Limits(), clock=Clock()).allowance("one", Limits())
+    for _ in range(1_000):
+        allowance.charge(10**6)
+        assert allowance.admit() == 0
+
+
+def test_a_consumers_own_limit_counts_before_the_default() -> None:
+    throttle = Throttle(Limits(rows=5, requests=1), clock=Clock())
+    own, other = throttle.allowance("own", Limits(requests=3)), throttle.allowance("other", Limits())
+    assert [own.admit() for _ in range(4)] == [0, 0, 0, 1]
+    assert [other.admit() for _ in range(2)] == [0, 1]
+    assert throttle.allowance("own", Limits(requests=3)) is own
+
+
+def test_each_of_several_workers_has_an_equal_share() -> None:
+    shares = [Throttle(Limits(requests=8), 4, Clock()).allowance("one", Limits()) for _ in range(4)]
+    assert sum([share.admit() for _ in range(20)].count(0) for share in shares) == 8
+
+
+@pytest.mark.parametrize("odd", [0, -1, 10**9 + 1, 1.5, True, "5"])
+def test_a_limit_is_a_positive_whole_number(odd: Any) -> None:
+    for given_ in ({"rows": odd}, {"requests": odd}):
+        with pytest.raises(ConsumerInvalid, match="a second"):
+            Limits(**given_)

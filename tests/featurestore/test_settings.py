@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from featurestore.errors import SettingsInvalid
+from featurestore.settings import OnlineSettings, OnlineUrl
+
+
+def load(directory: Path, text: str) -> OnlineSettings:
+    (directory / "covey.toml").write_text(text)
+    return OnlineSettings.load(directory)
+
+
+def test_without_a_file_or_a_table_the_rows_are_in_rocksdb(tmp_path: Path) -> None:
+    assert OnlineSettings.load(tmp_path) == load(tmp_path, "[project]\nname = 'x'\n") == OnlineSettings(1024, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "address", "cluster"),
+    [
+        ("redis://host", "redis://host", "redis://host", False),
+        ("redis://host:6380/3", "redis://host:6380/3", "redis://host:6380/3", False),
+        ("redis://[::1]:7/", "redis://[::1]:7/", "redis://[::1]:7/", False),
+        ("redis://:secret@host/1", "redis://:***@host/1", "redis://:secret@host/1", False),
+        ("rediss://me:s%40cret@host", "rediss://me:***@host", "rediss://me:s%40cret@host", False),
+        (
+            "rediss://h?ssl_ca_certs=/ca.pem",
+            "rediss://h?ssl_ca_certs=/ca.pem",
+            "rediss://h?ssl_ca_certs=/ca.pem",
+            False,
+        ),
+        ("unix:///run/v.sock?db=2", "unix:///run/v.sock?db=2", "unix:///run/v.sock?db=2", False),
+        ("unix://me:secret@/run/v.sock", "unix://me:***@/run/v.sock", "unix://me:secret@/run/v.sock", False),
+        (
+            "redis+cluster://me:secret@host:7000",
+            "redis+cluster://me:***@host:7000",
+            "redis://me:secret@host:7000",
+            True,
+        ),
+        ("rediss+cluster://host/0", "rediss+cluster://host/0", "rediss://host/0", True),
+    ],
+)
+def test_a_url_is_shown_without_its_password(
+    tmp_path: Path, text: str, shown: str, address: str, cluster: bool
+) -> None:
+    settings = load(tmp_path, f'[online]\nblock_mib = 7\nurl = "{text}"\n')
+    url = settings.url
+    assert url is not None
+    assert (settings.block_mib, str(url), url.address, url.cluster) == (7, shown, address, cluster)
+    assert "cret" not in repr(settings) + repr(url) + f"{url}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "host", "http://host", "redis://", "redis://host/x", "redis://host/0/1", "redis://host?db=1", "redis://host#1",
+     "redis://host:p0rt", "redis://host:70000", "redis://:se/cret@host", "redis://:1/secret@host", "redis://u:1?secret@host",
+     "redis://ho st", "redis://host/123456789", "rediss://host?ssl_cert_reqs=none", "unix://host/path", "unix:///",
+     "unix:///path?db=x", "unix:///path?db=1&db=2", "redis+cluster://host/1", "unix+cluster:///path"],
+)  # fmt: skip
+def test_what_is_no_url_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(ValueError, match="url is redis://") as caught:
+        OnlineUrl.of(text)
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("online = 3", "must be a table"),
+        ("[online]\nblok_mib = 3", "unknown blok_mib; there are: block_mib, url"),
+        ("[online]\nblock_mib = -1", "block_mib is a whole number"),
+        ("[online]\nblock_mib = true", "block_mib is a whole number"),
+        ("[online]\nurl = 3", "url: it is of no known kind"),
+        ("[online]\nurl = 'redis://:secret@h:p'", "url: it is no URL"),
+        ("[online", "cannot be read"),
+    ],
+)
+def test_odd_settings_are_named(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(SettingsInvalid, match=says) as caught:
+        load(tmp_path, text)
+    assert "secret" not in str(caught.value)
