@@ -259,7 +259,7 @@ class TestInterrupted:
     def test_only_run_says_that_it_continues(
         self, covey: Covey, monkeypatch: pytest.MonkeyPatch, command: list[str]
     ) -> None:
-        def interrupt(*_: object) -> None:
+        def interrupt(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(Store, "open", interrupt)
