@@ -27,7 +27,10 @@ def main() -> None:
         project="peer",
         provider="local",
         registry=str(registry),
-        online_store={"type": "sqlite", "path": str(registry.with_name("online.db"))},  # by default: data/ where it runs
+        online_store={
+            "type": "sqlite",
+            "path": str(registry.with_name("online.db")),
+        },  # by default: data/ where it runs
         offline_store={"type": kind},
         entity_key_serialization_version=3,
     )
