@@ -35,7 +35,8 @@ from .errors import (
     UnknownFeatureService,
     UnknownView,
 )
-from .online import OnlineEpoch, online_opener
+from .online import OnlineEpoch
+from .online_choice import online_opener
 from .references import REFERENCE
 from .settings import OnlineSettings, store_path
 from .view_rows import FORMAT, Block, StoredView, ViewColumn, ViewHeader, ViewRows

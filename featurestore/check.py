@@ -29,11 +29,13 @@ from .errors import OnlineUnavailable, StoreCorrupt, StoreInUse, StoreNotFound
 from .keys import encode_key
 from .newest import newest_rows
 from .offline import Offline, as_us
-from .online import OnlineEpoch, RocksOnline, online_opener
+from .online import OnlineEpoch
+from .online_choice import online_opener
 from .registry import FileRecord, PaneRecord, RegisteredView, Registry
 from .registry_check import registry_problems
 from .release import release_id
 from .releases import published_release, published_void
+from .rocks_online import RocksOnline
 from .schema import offline_schema
 from .settings import OnlineSettings, store_path
 from .times import day_of, utc_text

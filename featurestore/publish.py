@@ -40,7 +40,8 @@ from .layout import layout_of
 from .newest import newest_rows
 from .offline import CLOCKS, Offline, Stamps, as_us, issue_table
 from .on_demand import OnDemandView
-from .online import OnlineStore, open_online
+from .online import OnlineStore
+from .online_choice import open_online
 from .reading import on_demand_by_name
 from .registry import FileRecord, PaneRecord, RegisteredView, Registry
 from .release import Release, Void

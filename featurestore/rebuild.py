@@ -17,9 +17,10 @@ from .disk import writing
 from .errors import StoreCorrupt, StoreNotFound
 from .newest import newest_rows
 from .offline import Offline, sync_folder
-from .online import RocksOnline, open_online
+from .online_choice import open_online
 from .publish import lock_store, put_online
 from .registry import Registry
+from .rocks_online import RocksOnline
 from .settings import OnlineSettings, store_path
 
 

@@ -19,9 +19,9 @@ from featurestore.blocks import CURRENT, open_blocks
 from featurestore.check import Checked, check_store
 from featurestore.errors import StoreCorrupt, StoreInUse, StoreNotFound
 from featurestore.keys import encode_key
-from featurestore.online import RocksOnline
 from featurestore.publish import Publisher
 from featurestore.rebuild import rebuild_online
+from featurestore.rocks_online import RocksOnline
 from featurestore.services import FeatureService
 from featurestore.store import Store
 

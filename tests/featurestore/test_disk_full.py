@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from featurestore.errors import StoreWriteFailed
-from featurestore.online import RocksOnline
 from featurestore.publish import Publisher
+from featurestore.rocks_online import RocksOnline
 from featurestore.settings import OnlineSettings
 from featurestore.store import Store
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from featurestore.errors import StoreCorrupt
-from featurestore.online import OnlineMarker, RocksOnline, RowTimes
+from featurestore.online import OnlineMarker, RowTimes
 from featurestore.packing import missing_rows, row_dtype
+from featurestore.rocks_online import RocksOnline
 
 from .making import a_view
 
