@@ -33,6 +33,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.privacy_error
 	$(BIN)/python -m benchmarks.prio3
 	$(BIN)/python -m benchmarks.validity_cost
+	$(BIN)/python -m benchmarks.protections
 	$(BIN)/python -m benchmarks.pit_join
 	$(BIN)/python -m benchmarks.read_path
 	$(BIN)/python -m benchmarks.guards

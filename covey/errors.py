@@ -57,7 +57,7 @@ def exit_code(error: BaseException) -> int | None:
     """The exit code of an expected error; None for a defect."""
     from aggregator.errors import AggregatorError
     from crypto.errors import CryptoError
-    from edge_client.errors import EdgeError
+    from edge_client.errors import EdgeError, EncryptionFailed
     from featurestore import errors as store
     from federation.errors import FederationError, KeyFileExists, KeyFileMissing, LedgerRefusal, NoiseRefused
     from simulations.errors import DataMissing, SimulationError
@@ -75,7 +75,7 @@ def exit_code(error: BaseException) -> int | None:
             return USAGE
         case store.OnDemandInvalid():
             return USAGE
-        case RunFailed() | VerificationUnsuccessful():
+        case RunFailed() | VerificationUnsuccessful() | EncryptionFailed():
             return FAILURE
         case CoveyError() | EdgeError() | SimulationError():
             return USAGE

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from crypto.bfv import message_bytes
 from crypto.xof import SEED_BYTES
 from featurestore.definitions import FeatureView, Mechanism, derivation
 from featurestore.errors import DefinitionError
@@ -17,6 +18,8 @@ from featurestore.features import Count, Feature, Histogram, Mean, Rate
 from featurestore.layout import NOISERS, Group, Layout, layout_of
 from featurestore.values import Decoded, decode, value_is_there
 from federation.accountant import Cost, cost_of_day
+from federation.errors import HeImpossible
+from federation.he_view import he_parameters, leak_micro_rho
 from federation.reports import REPORT_ID_BYTES
 from federation.view_cost import ProofCost, cost_of
 
@@ -107,6 +110,24 @@ class CostExplained:
 
 
 @dataclass(frozen=True)
+class Encrypted:
+    """A report under `protection="he"`, in a run with at most so many clients.
+
+    Attributes:
+        ciphertexts: how many there are in it, of `degree` slots each.
+        leak_micro_rho: what a client-day costs beyond the view's price.
+        why_not: why the view cannot be encrypted; all numbers but `clients` are 0 then.
+    """
+
+    clients: int
+    ciphertexts: int = 0
+    degree: int = 0
+    report_bytes_leader: int = 0
+    leak_micro_rho: int = 0
+    why_not: str | None = None
+
+
+@dataclass(frozen=True)
 class ViewExplained:
     """Everything about a view that follows from its definition.
 
@@ -115,6 +136,7 @@ class ViewExplained:
         held_millionths: that price in whole millionths of ρ (Gaussian) or ε (Laplace).
         lost_millionths: how much of it the split over the groups left over.
         with_proofs: the price of a report under `validity="prio3"`; `report_bytes_…` are those without.
+        encrypted: a report under `protection="he"`, which goes to the leader only.
     """
 
     view: str
@@ -126,6 +148,7 @@ class ViewExplained:
     report_bytes_leader: int
     report_bytes_helper: int
     with_proofs: ProofCost
+    encrypted: Encrypted
     max_cells: int
     max_events_per_cell: int
     min_clients: int
@@ -188,6 +211,7 @@ def explain(view: FeatureView) -> ViewExplained:
         report_bytes_leader=ELEMENT_BYTES * layout.length + REPORT_ID_BYTES,
         report_bytes_helper=SEED_BYTES + REPORT_ID_BYTES,
         with_proofs=cost_of(layout),
+        encrypted=_encrypted(view),
         max_cells=view.bounds.max_cells,
         max_events_per_cell=view.bounds.max_events_per_cell,
         min_clients=privacy.min_clients,
@@ -204,6 +228,21 @@ def explain(view: FeatureView) -> ViewExplained:
         outside_claim=dict(OUTSIDE_CLAIM),
         groups=tuple(_group(layout, group) for group in layout.groups),
         features=tuple(_feature(layout, feature) for feature in view.features),
+    )
+
+
+def _encrypted(view: FeatureView) -> Encrypted:
+    clients = CLIENTS[-1]
+    try:
+        parameters = he_parameters(view, clients, noisy=True)
+    except HeImpossible as error:
+        return Encrypted(clients, why_not=error.why)
+    return Encrypted(
+        clients,
+        parameters.ciphertexts,
+        parameters.degree,
+        message_bytes(parameters) + REPORT_ID_BYTES,
+        leak_micro_rho(view, clients, noisy=True),
     )
 
 

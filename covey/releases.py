@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,7 +76,7 @@ def to_json(item: Release | Void, tombstone: Void | None) -> dict[str, Any]:
         "content_hash": item.content_hash.hex(),
         "signature": item.signature.hex(),
         "epsilon_day": epsilon_of_day(manifest),
-        "manifest": asdict(manifest),
+        "manifest": manifest.to_dict(),
     }
 
 

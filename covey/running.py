@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from federation.errors import DayBudgetSpent
     from federation.ledger_state import Budget
     from federation.parties import Participation
-    from federation.plan import Noise, Validity
+    from federation.plan import Noise, Protection, Validity
     from simulations.in_process import Progress, ViewReport
 
 
@@ -63,6 +63,7 @@ def run(
     noise: Literal["on", "off"] = "on",
     min_clients: int | None = None,
     participation: Participation | None = None,
+    protection: Protection = "shares",
     validity: Validity = "none",
     budget: float | str = 0.1,
     in_process: bool = False,
@@ -80,6 +81,7 @@ def run(
         min_clients: k instead of the views' own; may only tighten, except with noise off.
         participation: "all": every client reports every pane, zeros too; "active": those with an event of the pane.
             Default: "all" if every site has one client, else "active".
+        protection: "he": reports are encrypted for a key holder, and the leader adds them (docs/he.md); in one process only.
         validity: "prio3": every report proves that it is within the view's bounds; one that does not is rejected.
         budget: the ρ that a client-day may cost, over all views and all runs into this store.
         in_process: run all roles in this process, instead of one process for each.
@@ -104,6 +106,7 @@ def run(
         raise UsageError(f"participation is 'all' or 'active', got {participation!r}")
     if validity not in ("none", "prio3"):
         raise UsageError(f"validity is 'none' or 'prio3', got {validity!r}")
+    _require_protection(protection, validity, in_process=in_process)
     allowed = budget_of_text(str(budget))
     chosen = _views(views)
     _check_types(events, store, client_column=client_column, time_column=time_column, site_column=site_column)
@@ -113,6 +116,7 @@ def run(
         if isinstance(events, str | Path)
         else events
     )
+    encrypted_for = 0
     try:
         if not in_process:
             from .wire import run_over_wire
@@ -135,9 +139,11 @@ def run(
                 progress=progress,
             )
             return RunReport(Path(store), "full" if noise == "on" else "none", over_wire, answers)
+        made = make_events(table, client_column, time_column, site_column)
+        encrypted_for = made.clients if protection == "he" else 0
         reports = run_in_process(
             chosen,
-            make_events(table, client_column, time_column, site_column),
+            made,
             Path(store),
             noise=NoisePair(OpenDPNoise(), OpenDPNoise()) if noise == "on" else None,
             budget=allowed,
@@ -146,20 +152,42 @@ def run(
             days=days,
             min_clients=min_clients,
             participation=participation,
+            protection=protection,
             validity=validity,
             progress=progress,
         )
     except DayBudgetSpent as error:
-        raise _over_budget(error, chosen, allowed) from error
+        raise _over_budget(error, chosen, allowed, encrypted_for, noisy=noise == "on") from error
     return RunReport(Path(store), "full" if noise == "on" else "none", reports)
 
 
-def _over_budget(error: DayBudgetSpent, views: Sequence[FeatureView], budget: Budget) -> OverBudget:
-    """The same with the budget that would do for a day on which nothing but these views is collected."""
+def _require_protection(protection: object, validity: Validity, *, in_process: bool) -> None:
+    if protection not in ("shares", "he"):
+        raise UsageError(f"protection is 'shares' or 'he', got {protection!r}")
+    if protection == "he" and validity != "none":
+        raise UsageError("nothing can be proven of encrypted reports: --protection he goes with --validity none only")
+    if protection == "he" and not in_process:
+        raise UsageError(
+            "--protection he works in one process only, so far: add --in-process, or use --protection shares"
+        )
+
+
+def _over_budget(
+    error: DayBudgetSpent, views: Sequence[FeatureView], budget: Budget, encrypted_for: int, *, noisy: bool
+) -> OverBudget:
+    """The same with the budget that would do for a day on which nothing but these views is collected.
+
+    Args:
+        encrypted_for: under `he`, how many clients there are; else 0.
+    """
     from featurestore.layout import layout_of
+    from federation.he_view import leak_micro_rho
     from federation.rho import rho_text
 
-    need = max(sum(layout_of(view).micro_rho for view in views), budget.micro_rho - error.have + error.need)
+    costs = [layout_of(view).micro_rho for view in views]
+    if encrypted_for:
+        costs += [leak_micro_rho(view, encrypted_for, noisy) for view in views]
+    need = max(sum(costs), budget.micro_rho - error.have + error.need)
     return OverBudget(
         f"view {error.view!r} costs rho = {rho_text(error.need)} a client-day; of {date(1970, 1, 1) + timedelta(error.day)} "
         f"{rho_text(error.have)} are left of {rho_text(budget.micro_rho)}, over all views and runs into this store. Nothing "

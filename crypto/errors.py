@@ -150,3 +150,72 @@ class QueryPointIsRoot(ReportRejected):
 
     def __init__(self) -> None:
         super().__init__("the test point is a root of unity")
+
+
+class ExtraMissing(CryptoError):
+    """A library of an optional extra that is not installed."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(f"{library} is not installed: pip install 'covey[{extra}]'")
+        self.library, self.extra = library, extra
+
+
+class LibraryUnknown(CryptoError):
+    """A library that writes its objects in another layout than the one this code was written for."""
+
+    def __init__(self, library: str, what: str) -> None:
+        super().__init__(f"{library}: {what}")
+        self.library, self.what = library, what
+
+
+class BfvImpossible(CryptoError):
+    """No parameters at 128 bits hold these sums exactly.
+
+    `sum_bits` is what a signed sum with the noise of both parties needs; `most_bits` the room of the largest parameters.
+    """
+
+    def __init__(self, max_clients: int, slots: int, sum_bits: int, most_bits: int) -> None:
+        super().__init__(
+            f"no BFV parameters for {max_clients} clients and {slots} slots: "
+            f"a sum needs {sum_bits} bits, there is room for {most_bits}"
+        )
+        self.max_clients, self.slots, self.sum_bits, self.most_bits = max_clients, slots, sum_bits, most_bits
+
+
+class CoefficientOutOfRange(CryptoError):
+    """A coefficient that is not below its modulus. `ciphertext` counts from 0 in its message (0 for a key)."""
+
+    def __init__(self, ciphertext: int) -> None:
+        super().__init__(f"a coefficient of ciphertext {ciphertext} is not below its modulus")
+        self.ciphertext = ciphertext
+
+
+class KeyMismatch(CryptoError):
+    """Ciphertexts under another public key or other parameters than those in use here."""
+
+    def __init__(self, have: bytes, need: bytes) -> None:
+        super().__init__(f"ciphertexts of key {have.hex()}, need {need.hex()}")
+        self.have, self.need = have, need
+
+
+class TooManyReports(CryptoError):
+    """More reports in one sum than its parameters were chosen for: beyond that number the sum may be wrong."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"a sum of more than {most} reports")
+        self.most = most
+
+
+class SumOutOfRange(CryptoError):
+    """A decrypted sum that no honest reports give. Which slot, and what it holds, would tell of the key: never told."""
+
+    def __init__(self) -> None:
+        super().__init__("the decrypted sum is outside the range of its reports")
+
+
+class KeyErased(CryptoError):
+    """A secret key that was erased: nothing under it can be opened any more."""
+
+    def __init__(self, key_id: bytes) -> None:
+        super().__init__(f"the secret key {key_id.hex()} was erased")
+        self.key_id = key_id

@@ -19,6 +19,13 @@ class EventColumnError(EventsError):
         super().__init__(f"column {column!r}: {message}")
 
 
+class EncryptionFailed(EdgeError):
+    """A process that encrypts reports has ended before it had them all."""
+
+    def __init__(self) -> None:
+        super().__init__("a process that encrypts reports has ended early (out of memory?); run it again")
+
+
 class ConfigError(EdgeError):
     """A site's configuration or policy file that cannot be used; names the file and what is wrong."""
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -60,22 +60,27 @@ class GroupNoise:
         )
 
 
+_OF_SHARES: Final = (("leak_micro_rho", 0), ("k_checked_by", "both"))
+
+
 @dataclass(frozen=True)
 class Manifest:
     """Under which terms the panes of one plan were opened. Shared by all of its releases.
 
     Attributes:
         noise: `discrete-gaussian`, `discrete-laplace`, or `none` in tests and labs.
-        noise_source: who sampled, leader then helper: `opendp`; `cks20-seeded` in simulations.
+        noise_source: who sampled, leader then helper (under `he`, key holder): `opendp`; `cks20-seeded` in simulations.
         noisers: how many independent noises of the full scale are in each sum (2; 0 with noise off).
         noise_factor: standard error of an opened sum ÷ that of one aggregator's noise: √noisers. With two it is √2, the
             price of a claim that holds if either aggregator is honest: each adds the whole noise that the claim needs.
-        micro_rho: zCDP of a client-day, in millionths: the sum over the groups.
+        micro_rho: zCDP of a client-day, in millionths: the sum over the groups, and `leak_micro_rho`.
         micro_epsilon: its pure ε, likewise; None of a Gaussian view.
         outside_claim: what others see beyond the differential privacy claim.
         trust: what has to hold for the claim. `one-honest-noiser`: leader or helper added its noise and keeps it and its
             share to itself. `in-process`: one process saw everything.
         commitments: hex SHA-256 of the opening statements that leader and helper signed; empty in one process.
+        leak_micro_rho: under `he`, what the openings of a client-day's panes tell the key holder besides; 0 under shares.
+        k_checked_by: `both` aggregators, or under `he` the `leader` alone.
     """
 
     view: str
@@ -97,10 +102,16 @@ class Manifest:
     outside_claim: tuple[str, ...]
     trust: str
     commitments: tuple[str, str]
+    leak_micro_rho: int = 0
+    k_checked_by: Literal["both", "leader"] = "both"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All terms, for JSON; those of `he` only where they differ from what shares have."""
+        return {name: value for name, value in asdict(self).items() if (name, value) not in _OF_SHARES}
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:

@@ -4,7 +4,7 @@ A client-day costs a view the sum over its noise groups, once: panes are disjoin
 sensitivities are those of the whole client-day, so a pane costs nothing beyond its day. Views and days add up (zCDP: Bun
 and Steinke 2016, Lemma 1.7; pure DP: basic composition). Every rounding is to the safe side: a view's price is split into
 whole millionths rounded down before it buys noise, a Laplace group's micro-ρ is rounded up, σ and b are rounded up by the
-samplers, and a text of ε is rounded up.
+samplers, and a text of ε is rounded up. Under homomorphic encryption a plan adds what its openings tell the key holder.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from featurestore.epsilon import epsilon_of
 from featurestore.layout import Layout
+
+from .plan import Plan, PlannedView
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ def cost_of_day(layouts: Iterable[Layout]) -> Cost:
     for layout in layouts:
         total += Cost(layout.micro_rho, layout.micro_epsilon)
     return total
+
+
+def charge_of(plan: Plan, planned: PlannedView) -> int:
+    """What a client-day costs in micro-ρ under this plan: the view's price, and under `he` what openings tell besides."""
+    return planned.layout.micro_rho + plan.leak_micro_rho(planned)
 
 
 def epsilon(micro_rho: int, delta: float, days: int = 1) -> float:

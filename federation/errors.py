@@ -18,6 +18,14 @@ class PlanInvalid(FederationError):
     """A plan that no party would run: not canonical, empty, out of order, or asking for what does not exist."""
 
 
+class HeImpossible(PlanInvalid):
+    """A view that cannot be collected under homomorphic encryption."""
+
+    def __init__(self, view: str, why: str) -> None:
+        self.view, self.why = view, why
+        super().__init__(f"view {view!r} cannot be encrypted: {why}")
+
+
 class ReportRefused(FederationError):
     """A report that does not belong to the plan: an unknown collection, or a vector of another length."""
 
@@ -32,6 +40,24 @@ class DuplicateReport(FederationError):
 
 class NoiseRefused(FederationError):
     """A noise source that this aggregator does not accept, or noise off without its consent."""
+
+
+class PaneOpenedBefore(FederationError):
+    """A pane that the key holder has opened already. It is opened once."""
+
+    def __init__(self, view: str) -> None:
+        self.view = view
+        super().__init__(f"view {view!r}: a pane of these sums was opened before; a pane is opened once")
+
+
+class KeyBurnt(FederationError):
+    """A plan whose keys were erased after a sum that no honest reports give. The rest of it stays closed."""
+
+    def __init__(self, plan_hash: bytes) -> None:
+        self.plan_hash = plan_hash
+        super().__init__(
+            f"plan {plan_hash.hex()[:16]}…: a sum was outside the range of its reports, so the plan's keys were erased"
+        )
 
 
 class PartyInvalid(FederationError):

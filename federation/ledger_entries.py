@@ -42,7 +42,8 @@ class ViewIntent:
     """One view of a plan that may be opened from now on, and the client-days that it is charged for.
 
     Attributes:
-        scales: the noise of each group as `Δ/µ` in integers, or `none`; parties compare integers, never floats.
+        scales: the noise of each group as `Δ/µ` in integers, or `none`, and under `he` the leak; parties compare integers,
+            never floats.
         micro_rho: what one client-day costs.
         days: int64[D], UTC days (since the epoch) that are newly charged; days that were paid before are not in it.
         panes: int64[P], pane starts in µs, increasing: each may be opened under this plan, and never under another.

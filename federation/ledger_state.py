@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from featurestore.layout import Layout
+from featurestore.layout import Group
 from featurestore.times import DAY_US
 from featurestore.wire import definition_hash
 
+from .accountant import charge_of
 from .errors import DayBudgetSpent, PaneTaken, ViewOverlap
 from .ledger_entries import Done, Entry, Intended, Refused, ViewIntent
 from .plan import Plan, PlannedView
@@ -114,11 +115,11 @@ class LedgerState:
         if plan.hash in self.intended:
             return None
         left: dict[int, int] = {}
-        views = tuple(self._intent_of(planned, plan.noise == "none", budget, left) for planned in plan.views)
+        views = tuple(self._intent_of(plan, planned, budget, left) for planned in plan.views)
         return Intended(max(now_us, self.last_us), plan.hash, budget.micro_rho, views)
 
-    def _intent_of(self, planned: PlannedView, noise_off: bool, budget: Budget, left: dict[int, int]) -> ViewIntent:
-        view, layout, definition = planned.view, planned.layout, definition_hash(planned.view)
+    def _intent_of(self, plan: Plan, planned: PlannedView, budget: Budget, left: dict[int, int]) -> ViewIntent:
+        view, definition, cost = planned.view, definition_hash(planned.view), charge_of(plan, planned)
         panes, days = planned.pane_starts, np.unique(planned.pane_starts // DAY_US)
         taken = self.pane_taken(definition, panes)
         if taken is not None:
@@ -126,17 +127,17 @@ class LedgerState:
         for day in days.tolist():
             if self._definition.get((view.name, day), definition) != definition:
                 raise ViewOverlap(view.name, day)
-        scales = "none" if noise_off else _scales(layout)
+        scales = _scales(plan, planned)
         new = [day for day in days.tolist() if Charge(view.name, definition, scales, day) not in self.paid]
         for day in new:
             have = left.get(day, self.left(day, budget))
             quota = budget.quotas.get(view.name)
             if quota is not None:
                 have = min(have, quota - self._by_view.get((view.name, day), 0))
-            if layout.micro_rho > have:
-                raise DayBudgetSpent(view.name, day, max(0, have), layout.micro_rho)
-            left[day] = left.get(day, self.left(day, budget)) - layout.micro_rho
-        return ViewIntent(view.name, definition, scales, layout.micro_rho, np.array(new, dtype=np.int64), panes)
+            if cost > have:
+                raise DayBudgetSpent(view.name, day, max(0, have), cost)
+            left[day] = left.get(day, self.left(day, budget)) - cost
+        return ViewIntent(view.name, definition, scales, cost, np.array(new, dtype=np.int64), panes)
 
     def left(self, day: int, budget: Budget) -> int:
         """What is left of a UTC day, in micro-ρ; below 0 where the budget was made smaller."""
@@ -153,11 +154,14 @@ class LedgerState:
         return tuple(plan for plan, panes in self._panes.get(definition, []) if (panes // DAY_US == day).any())
 
 
-def _scales(layout: Layout) -> str:
-    """The noise of every group in integers, Δ₂²/µρ or Δ₁/µε: equal texts, equal noise."""
-    return ";".join(
-        f"{group.delta2_sq}/{group.micro_rho}"
-        if group.mechanism == "gaussian"
-        else f"laplace {group.delta1}/{group.micro_epsilon}"
-        for group in layout.groups
-    )
+def _scales(plan: Plan, planned: PlannedView) -> str:
+    """The noise of every group in integers, Δ₂²/µρ or Δ₁/µε, and a leak in µρ: equal texts, equal noise and price."""
+    texts = ["none"] if plan.noise == "none" else [_scale(group) for group in planned.layout.groups]
+    leak = plan.leak_micro_rho(planned)
+    return ";".join([*texts, f"leak {leak}"] if leak else texts)
+
+
+def _scale(group: Group) -> str:
+    if group.mechanism == "gaussian":
+        return f"{group.delta2_sq}/{group.micro_rho}"
+    return f"laplace {group.delta1}/{group.micro_epsilon}"

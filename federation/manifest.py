@@ -8,6 +8,7 @@ from featurestore.layout import NOISERS
 from featurestore.release import GroupNoise, Manifest
 from featurestore.wire import definition_hash
 
+from .accountant import charge_of
 from .plan import Plan, PlannedView
 
 
@@ -17,7 +18,7 @@ def manifest_of(
     """The manifest of one view of a plan. All but the arguments below follows from view and plan.
 
     Args:
-        noise_source: the names of the samplers, leader's and helper's.
+        noise_source: the names of the samplers, leader's and helper's (or key holder's).
         trust: what has to hold for the privacy claim.
         commitments: hex SHA-256 of the opening statements; empty where nothing was opened, or in one process.
     """
@@ -35,7 +36,7 @@ def manifest_of(
         noisers=noisers,
         noise_factor=math.sqrt(noisers),
         groups=tuple(GroupNoise.of(group, noisy=noisy) for group in layout.groups),
-        micro_rho=layout.micro_rho,
+        micro_rho=charge_of(plan, planned),
         micro_epsilon=layout.micro_epsilon,
         delta=planned.view.privacy.delta,
         min_clients=planned.min_clients,
@@ -43,4 +44,6 @@ def manifest_of(
         outside_claim=("activity",) if plan.participation == "active" else (),
         trust=trust,
         commitments=commitments,
+        leak_micro_rho=plan.leak_micro_rho(planned),
+        k_checked_by="leader" if plan.protection == "he" else "both",
     )

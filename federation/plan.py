@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
+from crypto.bfv_parameters import BfvParameters
 from crypto.errors import CryptoError
 from crypto.seal import SealPublicKey
 from crypto.signing import VerifyKey
@@ -21,10 +22,14 @@ from featurestore.wire import view_from_bytes, view_to_bytes
 
 from . import plan_pb2 as pb
 from .errors import PlanInvalid
+from .he_view import he_parameters, leak_micro_rho
 from .parties import Participation, PublicKeys, Role
 
 Noise = Literal["full", "none"]
 """`full`: each aggregator adds noise of the full scale, by the mechanism of each view. `none`: tests and labs only."""
+
+Protection = Literal["shares", "he"]
+"""`shares`: additive, for two aggregators. `he`: BFV ciphertexts, for a leader that adds and a key holder that opens."""
 
 Validity = Literal["none", "prio3"]
 """`none`: a client's values are its word. `prio3`: every report proves that it lies within the view's bounds."""
@@ -33,6 +38,7 @@ AllowedValidity = Literal["any", "prio3"]
 """What a site's policy, or an aggregator's settings, ask of plans. `prio3`: one without proofs is refused."""
 
 NOISES: Final[tuple[Noise, ...]] = get_args(Noise)
+PROTECTIONS: Final[tuple[Protection, ...]] = get_args(Protection)
 VALIDITIES: Final[tuple[Validity, ...]] = get_args(Validity)
 ALLOWED_VALIDITIES: Final[tuple[AllowedValidity, ...]] = get_args(AllowedValidity)
 PARTICIPATIONS: Final[tuple[Participation, ...]] = get_args(Participation)
@@ -104,15 +110,17 @@ class Plan:
     Attributes:
         plan_id: 16 random bytes: two plans for the same panes never share a hash.
         wire: keys and deadline; None where all parties are one process. In the hash: no share fits other keys.
+        max_clients: under `he`, the most reports of a collection, for which the encryption has room; 0 under shares.
     """
 
     plan_id: bytes
     views: tuple[PlannedView, ...]
     noise: Noise
-    protection: Literal["shares"] = "shares"
+    protection: Protection = "shares"
     validity: Validity = "none"
     participation: Participation = "active"
     wire: WireTerms | None = None
+    max_clients: int = 0
 
     def __post_init__(self) -> None:
         _check(self)
@@ -127,6 +135,16 @@ class Plan:
         """The first collection index of each view, and the number of collections last."""
         sizes = [len(planned.pane_starts) for planned in self.views]
         return tuple(int(end) for end in np.concatenate(([0], np.cumsum(sizes))))
+
+    def he_parameters(self, planned: PlannedView) -> BfvParameters:
+        """Under `he`: the encryption of a view of this plan, as every party derives it."""
+        return he_parameters(planned.view, self.max_clients, self.noise != "none")
+
+    def leak_micro_rho(self, planned: PlannedView) -> int:
+        """What a client-day of the view costs beyond its layout's price, in micro-ρ: see `he_view`. 0 under shares."""
+        return (
+            0 if self.protection == "shares" else leak_micro_rho(planned.view, self.max_clients, self.noise != "none")
+        )
 
 
 def plan_to_bytes(plan: Plan) -> bytes:
@@ -146,6 +164,7 @@ def plan_to_bytes(plan: Plan) -> bytes:
         participation=plan.participation,
         noise=plan.noise,
         wire=None if plan.wire is None else _wire_to_pb(plan.wire),
+        max_clients=plan.max_clients,
     )
     return message.SerializeToString(deterministic=True)
 
@@ -165,15 +184,15 @@ def plan_from_bytes(data: bytes) -> Plan:
         PlannedView(view_from_bytes(planned.view), np.array(planned.pane_starts, dtype=np.int64), planned.min_clients)
         for planned in message.views
     )
-    if message.protection != "shares":
-        raise PlanInvalid(f"unknown protection {message.protection!r}; known is shares")
     plan = Plan(
         message.id,
         views,
         _one_of("noise", message.noise, NOISES),
+        protection=_one_of("protection", message.protection, PROTECTIONS),
         validity=_one_of("validity", message.validity, VALIDITIES),
         participation=_one_of("participation", message.participation, PARTICIPATIONS),
         wire=_wire_from_pb(message.wire) if message.HasField("wire") else None,
+        max_clients=message.max_clients,
     )
     if plan_to_bytes(plan) != data:
         raise PlanInvalid("the bytes of a plan are not canonical")
@@ -226,5 +245,19 @@ def _check(plan: Plan) -> None:
         least = 1 if plan.noise == "none" else planned.view.privacy.min_clients
         if planned.min_clients < least:
             raise PlanInvalid(f"view {name!r}: min_clients {planned.min_clients} is below {least}")
+    _check_protection(plan)
     if plan.offsets[-1] > MAX_COLLECTIONS:
         raise PlanInvalid(f"{plan.offsets[-1]:,} collections in one plan; at most {MAX_COLLECTIONS:,}")
+
+
+def _check_protection(plan: Plan) -> None:
+    if plan.protection == "shares":
+        if plan.max_clients:
+            raise PlanInvalid("a plan with shares has room for any number of clients; max_clients is for he")
+        return
+    if plan.validity != "none":
+        raise PlanInvalid("nothing can be proven of encrypted reports: he goes with validity none only")
+    if plan.wire is not None:
+        raise PlanInvalid("a plan with protection he runs in one process only, so far")
+    for planned in plan.views:
+        plan.he_parameters(planned)  # raises where there are none

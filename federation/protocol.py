@@ -96,7 +96,7 @@ class Aggregating:
             ReportRefused: not of this plan, or not as its `validity` says. CryptoError: a share that is not a vector of
                 field elements.
         """
-        rows = _rows_of(self.plan, half)
+        rows = rows_of(self.plan, half)
         add_half(self.plan, self.sums[half.view], half, rows)
         return replace(self, taken=(*self.taken, (half.collection, half.report_ids)))
 
@@ -106,7 +106,7 @@ class Aggregating:
         Raises:
             DuplicateReport: an id was taken twice; nothing of the plan may be opened.
         """
-        return Closed(self.role, self.plan, self.sums, _commit(self.plan, self.taken))
+        return Closed(self.role, self.plan, self.sums, commit(self.plan, self.taken))
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,7 +252,7 @@ def verify(plan: Plan, key: VerificationKey, leader_half: ProvenHalf, helper_hal
         ReportRefused: halves that are not of one batch, or another plan's.
     """
     for half in (leader_half, helper_half):
-        _rows_of(plan, half)
+        rows_of(plan, half)
     if (leader_half.role, helper_half.role) != ("leader", "helper"):
         raise ReportRefused("each aggregator verifies its own half, not the other aggregator's")
     require_one_batch(leader_half, helper_half)
@@ -274,9 +274,11 @@ def shard(
     Raises:
         ReportRefused: a plan with proofs, a collection that is not the view's, or a vector of another length.
     """
+    if plan.protection != "shares":
+        raise ReportRefused(f"the plan says protection {plan.protection!r}; it takes no shares")
     if plan.validity != "none":
         raise ReportRefused("the plan asks for proofs; these shares have none")
-    ids, count = _ids_of(plan, reports, randomness, report_ids), len(reports.collection)
+    ids, count = ids_of(plan, reports, randomness, report_ids), len(reports.collection)
     seeds = HelperSeeds.from_bytes(randomness(count * SEED_BYTES), count)
     shares = sharing.shard(reports.slots, seeds, reports.collection, plan.hash)
     return (
@@ -295,15 +297,15 @@ def shard_proven(
     """
     if plan.validity != "prio3":
         raise ReportRefused("the plan does not ask for proofs")
-    ids = _ids_of(plan, reports, randomness, report_ids)
+    ids = ids_of(plan, reports, randomness, report_ids)
     measurements = encode(plan.views[reports.view].layout, reports.slots)
     return prove(plan, reports.view, reports.collection, measurements, ids, randomness)
 
 
-def _ids_of(
+def ids_of(
     plan: Plan, reports: Reports, randomness: Randomness, report_ids: npt.NDArray[np.uint8] | None
 ) -> npt.NDArray[np.uint8]:
-    """uint8[R, 16]: the ids to report under. Raises ReportRefused."""
+    """uint8[R, 16]: the ids to report under. Raises ReportRefused: a vector of another length."""
     count = len(reports.collection)
     if reports.slots.length != plan.views[reports.view].layout.length or len(reports.slots) != count:
         raise ReportRefused(f"{len(reports.slots)} vectors of {reports.slots.length} slots for {count} reports")
@@ -349,7 +351,7 @@ def open_shares(plan: Plan, leader: NoisedShares, helper: NoisedShares) -> tuple
     return tuple(opened)
 
 
-def _rows_of(plan: Plan, half: Half) -> npt.NDArray[np.int64]:
+def rows_of(plan: Plan, half: Half) -> npt.NDArray[np.int64]:
     """int64[R]: the accumulator row of each report; ReportRefused if a collection is not the view's."""
     if not 0 <= half.view < len(plan.views):
         raise ReportRefused(f"the plan has {len(plan.views)} view(s), not number {half.view}")
@@ -361,7 +363,7 @@ def _rows_of(plan: Plan, half: Half) -> npt.NDArray[np.int64]:
     return rows
 
 
-def _commit(plan: Plan, taken: tuple[tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]], ...]) -> Commitment:
+def commit(plan: Plan, taken: tuple[tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]], ...]) -> Commitment:
     """Counts and digests of every collection, from the ids in order of arrival."""
     collection = np.concatenate([c for c, _ in taken]) if taken else np.empty(0, np.uint32)
     ids = np.concatenate([i for _, i in taken]) if taken else np.empty((0, REPORT_ID_BYTES), np.uint8)
@@ -407,14 +409,17 @@ def _farthest(group: Group) -> int:
 
 
 def _add_noise(layout: Layout, shares: npt.NDArray[np.uint64], source: NoiseSource) -> npt.NDArray[np.uint64]:
-    """Add noise of each group's own full scale, one draw for all panes and keys of a group."""
-    noised = shares.reshape(len(shares), layout.keys, layout.slots_per_key).copy()
+    noise = draw_noise(layout, len(shares), source).reshape(shares.shape)
+    return field64.add(shares, field64.encode(noise))
+
+
+def draw_noise(layout: Layout, panes: int, source: NoiseSource) -> Noise:
+    """int64[panes, K, S]: noise of each group's own full scale, one draw for all panes and keys of a group."""
+    noise = np.empty((panes, layout.keys, layout.slots_per_key), np.int64)
     for group in layout.groups:
-        shape = (*noised.shape[:2], len(group.slots))
-        noise = _draw(group, source, shape[0] * shape[1] * shape[2]).reshape(shape)
-        slots = list(group.slots)
-        noised[:, :, slots] = field64.add(noised[:, :, slots], field64.encode(noise))
-    return noised.reshape(shares.shape)
+        shape = (panes, layout.keys, len(group.slots))
+        noise[:, :, list(group.slots)] = _draw(group, source, shape[0] * shape[1] * shape[2]).reshape(shape)
+    return noise
 
 
 def _draw(group: Group, source: NoiseSource, size: int) -> Noise:

@@ -39,7 +39,7 @@ class Statement:
         definition: the view's definition hash.
         outcomes: one byte of `Outcome` a pane.
         sets: see `sets_of`.
-        share: SHA-256 of the share that was sealed to the collector.
+        share: SHA-256 of the share that was sealed to the collector; under `he`, of the leader's sums for the key holder.
     """
 
     role: Aggregator
@@ -90,10 +90,17 @@ def sign_statement(
     Args:
         sealed: the share as it will be sent.
     """
-    definition = definition_hash(plan.views[view].view)
-    sets, share = sets_of(plan, view, commitment, outcomes), hashlib.sha256(sealed).digest()
-    body = Statement(role, plan.hash, view, definition, outcomes, sets, share).to_bytes()
+    body = statement_of(plan, view, role, outcomes, commitment, sealed).to_bytes()
     return body + key.sign(DOMAIN, body)
+
+
+def statement_of(
+    plan: Plan, view: int, role: Aggregator, outcomes: bytes, commitment: Commitment, sent: bytes
+) -> Statement:
+    """The same before it is signed; `sent` is the share, or under `he` the sums for the key holder one after another."""
+    definition = definition_hash(plan.views[view].view)
+    sets, share = sets_of(plan, view, commitment, outcomes), hashlib.sha256(sent).digest()
+    return Statement(role, plan.hash, view, definition, outcomes, sets, share)
 
 
 def verify_statement(signed: bytes, key: VerifyKey) -> Statement:

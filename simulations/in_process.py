@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,19 +20,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aggregator.collector import releases_of
+from aggregator.opendp_noise import OpenDPNoise
+from crypto.bfv import message_elements
+from crypto.bfv_seal import require_installed
 from crypto.noise import Noise as Samples
 from crypto.noise import NoiseSource
 from edge_client.compute import Contributions, Dropped, compute
+from edge_client.encrypting import encrypting
 from edge_client.events import Events, check_schema
 from edge_client.participation import of_active_clients, of_every_client
 from featurestore.definitions import FeatureView
 from featurestore.layout import layout_of
 from featurestore.publish import Publisher
 from featurestore.times import DAY_US
+from federation.errors import HeImpossible
+from federation.he_protocol import run_encrypted_collections
+from federation.he_view import he_parameters
 from federation.ledger_state import Budget
 from federation.parties import Participation, default_participation
-from federation.plan import Noise, Plan, PlannedView, Validity
-from federation.protocol import Protect, protect, run_collections
+from federation.plan import Noise, Plan, PlannedView, Protection, Validity
+from federation.protocol import OpenedView, Protect, protect, run_collections
 from federation.reports import Randomness, Reports
 from federation.validity import report_elements
 
@@ -49,12 +57,13 @@ NOISE_CHUNK: Final = 2**15
 """Samples that are drawn between two steps of the progress bar."""
 
 Progress = Callable[[str, str, int, int], None]
-"""(view, step, done, total), called often; the steps are `compute`, `protect`, `noise`, `publish`."""
+"""(view, step, done, total), called often; the steps are `compute`, `protect`, `noise`, `publish`; under `he` `encrypt` and
+`flood` instead of `protect` and `noise`."""
 
 
 @dataclass(frozen=True)
 class NoisePair:
-    """The noise sources of the two aggregators; `None` is noise off."""
+    """The noise sources of the two aggregators (under `he`, helper stands for key holder); `None` is noise off."""
 
     leader: NoiseSource
     helper: NoiseSource
@@ -94,6 +103,7 @@ def run_in_process(
     days: tuple[int, int] | None = None,
     min_clients: int | None = None,
     participation: Participation | None = None,
+    protection: Protection = "shares",
     validity: Validity = "none",
     protect: Protect = protect,
     progress: Progress = lambda *_: None,
@@ -107,11 +117,13 @@ def run_in_process(
         days: [from, to) in UTC days since the epoch; default: the days that hold events.
         min_clients: k instead of the views' own; may only tighten, except with noise off.
         participation: under `all` each of the site's clients reports every pane; default: see `default_participation`.
+        protection: under `he` reports are encrypted, for the key holder of each plan.
         validity: under `prio3` each report carries a proof, and both aggregators verify it.
-        protect: what the sites do with their reports.
+        protect: what the sites do with their reports under `shares`.
 
     Raises:
-        RunRefused: min_clients would loosen a view's k, a day is open in part, or a run under other terms was cut off.
+        RunRefused: min_clients would loosen a view's k, a day is open in part, a run under other terms was cut off, or a
+            view cannot be encrypted.
         DayBudgetSpent: before anything is computed or registered. LedgerBroken. EventsError, BadReference: the events
             do not fit a view; nothing is made or registered then. ViewChanged, StoreInUse: of the store.
     """
@@ -123,8 +135,12 @@ def run_in_process(
         "none" if noise is None else "full",
         participation or default_participation(_clients_of_sites(events)),
         min_clients,
+        protection,
         validity,
+        max(1, events.clients),
     )
+    if protection == "he":
+        _require_encryptable(views, terms)
     with Publisher(directory, clock) as publisher, RunLedger(directory, budget, clock) as ledger:
         work = [_work_of(view, events, publisher, ledger, terms, randomness, days, clock()) for view in views]
         new = [planned for one in work for planned in one.to_charge()]
@@ -144,13 +160,41 @@ class _Terms:
     noise: Noise
     participation: Participation
     min_clients: int | None
+    protection: Protection
     validity: Validity
+    clients: int
 
     def k(self, view: FeatureView) -> int:
         return self.min_clients or view.privacy.min_clients
 
     def plan(self, plan_id: bytes, views: tuple[PlannedView, ...]) -> Plan:
-        return Plan(plan_id, views, self.noise, validity=self.validity, participation=self.participation)
+        return Plan(
+            plan_id,
+            views,
+            self.noise,
+            protection=self.protection,
+            validity=self.validity,
+            participation=self.participation,
+            max_clients=self.clients if self.protection == "he" else 0,
+        )
+
+    def pane_elements(self, view: FeatureView) -> int:
+        """Words of memory that the sum of one pane takes."""
+        if self.protection == "shares":
+            return layout_of(view).length
+        return message_elements(he_parameters(view, self.clients, self.noise != "none"))
+
+
+def _require_encryptable(views: Sequence[FeatureView], terms: _Terms) -> None:
+    """RunRefused unless each view has parameters for so many clients; ExtraMissing without TenSEAL."""
+    require_installed()
+    if terms.validity != "none":
+        raise RunRefused("nothing can be proven of encrypted reports: --protection he goes with --validity none only")
+    try:
+        for view in views:
+            he_parameters(view, terms.clients, terms.noise != "none")
+    except HeImpossible as error:
+        raise RunRefused(str(error)) from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +237,8 @@ def _work_of(
             panes = np.setdiff1d(panes, of_plan)
     every = events.clients if terms.participation == "all" else None
     fresh = [
-        terms.plan(randomness(16), (PlannedView(view, chunk, terms.k(view)),)) for chunk in _chunks(view, panes, every)
+        terms.plan(randomness(16), (PlannedView(view, chunk, terms.k(view)),))
+        for chunk in _chunks(view, panes, terms.pane_elements(view), every)
     ]
     return _Work(view, choice, tuple(resumed), tuple(fresh))
 
@@ -201,14 +246,21 @@ def _work_of(
 def _require_same(plan: Plan, terms: _Terms) -> None:
     """RunRefused if a plan that was cut off asks for other terms: its panes are opened as it says, or never."""
     (planned,) = plan.views
-    theirs = plan.noise, plan.validity, plan.participation, planned.min_clients
-    if theirs != (terms.noise, terms.validity, terms.participation, terms.k(planned.view)):
+    theirs = plan.noise, plan.protection, plan.validity, plan.participation, planned.min_clients
+    mine = terms.noise, terms.protection, terms.validity, terms.participation, terms.k(planned.view)
+    if theirs == mine and plan.protection == "he" and plan.max_clients < terms.clients:
+        raise RunRefused(
+            f"view {planned.view.name!r}: a run with room for {plan.max_clients:,} clients was cut off, and now there are "
+            f"{terms.clients:,}; repeat it with its own events first, or leave its days out with --from and --to"
+        )
+    if theirs != mine:
         first, last = (np.datetime64(int(us) // DAY_US, "D") for us in planned.pane_starts[[0, -1]])
         noise = "off" if plan.noise == "none" else "on"
         raise RunRefused(
             f"view {planned.view.name!r}: a run over {first} … {last} was cut off, and its panes are opened under its terms "
-            f"or never: repeat it with --noise {noise} --validity {plan.validity} --participation {plan.participation} "
-            f"--min-clients {planned.min_clients}, or leave these days out with --from and --to"
+            f"or never: repeat it with --protection {plan.protection} --noise {noise} --validity {plan.validity} "
+            f"--participation {plan.participation} --min-clients {planned.min_clients}, or leave these days out with --from "
+            "and --to"
         )
 
 
@@ -238,15 +290,10 @@ def _run_view(
         panes = plan.views[0].pane_starts
         chosen = _reports(plan, events, contributions)
         reports += len(chosen.collection)
-        batches = _counted(chosen, report_elements(layout_of(view), plan.validity), view.name, progress)
-        draws = _Draws(view.name, 2 * len(panes) * layout_of(view).length, progress)
-        leader, helper = (None, None) if noise is None else (draws.of(noise.leader), draws.of(noise.helper))
-        try:
-            (result,) = run_collections(plan, batches, randomness, leader, helper, protect=protect)
-        except BaseException:
-            draws.stop()
-            raise
-        draws.finish()
+        if plan.protection == "he":
+            result = _collect_encrypted(plan, chosen, noise, randomness, progress)
+        else:
+            result = _collect_shares(plan, chosen, noise, randomness, protect, progress)
         items = list(
             releases_of(
                 plan,
@@ -267,11 +314,44 @@ def _run_view(
     return ViewReport(view.name, reports, opened, void, *skipped, contributions.dropped, rejected)
 
 
-class _Draws:
-    """Counts what both aggregators draw, for the progress bar. `total` holds if every pane opens."""
+def _collect_shares(
+    plan: Plan, reports: Reports, noise: NoisePair | None, randomness: Randomness, protect: Protect, progress: Progress
+) -> OpenedView:
+    """Run the plan of one view."""
+    (planned,) = plan.views
+    name, layout = planned.view.name, planned.layout
+    batches = _counted(reports, report_elements(layout, plan.validity), name, "protect", progress)
+    draws = _Draws(name, "noise", 2 * len(planned.pane_starts) * layout.length, progress)
+    leader, helper = (None, None) if noise is None else (draws.of(noise.leader), draws.of(noise.helper))
+    with draws:
+        (result,) = run_collections(plan, batches, randomness, leader, helper, protect=protect)
+    return result
 
-    def __init__(self, view: str, total: int, progress: Progress) -> None:
-        self._view, self._total, self._progress = view, total, progress
+
+def _collect_encrypted(
+    plan: Plan, reports: Reports, noise: NoisePair | None, randomness: Randomness, progress: Progress
+) -> OpenedView:
+    """The same under `he`. With noise off sums are flooded all the same, so that they are exact as those of a real run."""
+    (planned,) = plan.views
+    name, parameters = planned.view.name, plan.he_parameters(planned)
+    batches = _counted(reports, message_elements(parameters), name, "encrypt", progress)
+    flooded, noised = parameters.ciphertexts * parameters.degree, 0 if noise is None else 2 * parameters.slots
+    draws = _Draws(name, "flood", len(planned.pane_starts) * (flooded + noised), progress)
+    leader, key_holder = (None, None) if noise is None else (draws.of(noise.leader), draws.of(noise.helper))
+    flood = draws.of(OpenDPNoise() if noise is None else noise.leader)
+    with draws, encrypting(parameters, len(reports.collection)) as encrypt:
+        (result,) = run_encrypted_collections(plan, batches, randomness, leader, key_holder, flood, encrypt)
+    return result
+
+
+class _Draws:
+    """Counts what both parties draw, for the progress bar. `total` holds if every pane opens.
+
+    As a context manager: what is left early stops the threads that draw.
+    """
+
+    def __init__(self, view: str, step: str, total: int, progress: Progress) -> None:
+        self._view, self._step, self._total, self._progress = view, step, total, progress
         self._done, self._stopped = 0, False
         self._lock = Lock()
 
@@ -285,14 +365,18 @@ class _Draws:
             if self._stopped:
                 raise RunRefused("the run was stopped")
             self._done += samples
-            self._progress(self._view, "noise", self._done, self._total)
+            self._progress(self._view, self._step, self._done, self._total)
 
-    def stop(self) -> None:
-        self._stopped = True
+    def __enter__(self) -> Self:
+        return self
 
-    def finish(self) -> None:
-        if self._done:
-            self._progress(self._view, "noise", self._done, self._done)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._stopped = True
+        elif self._done:
+            self._progress(self._view, self._step, self._done, self._done)
 
 
 class _Counted:
@@ -317,15 +401,18 @@ class _Counted:
         return samples
 
 
-def _chunks(view: FeatureView, panes: npt.NDArray[np.int64], every: int | None) -> Iterator[npt.NDArray[np.int64]]:
+def _chunks(
+    view: FeatureView, panes: npt.NDArray[np.int64], elements: int, every: int | None
+) -> Iterator[npt.NDArray[np.int64]]:
     """The panes in runs of whole days whose accumulators fit `CHUNK_ELEMENTS`, and reports `CHUNK_REPORTS`.
 
     Args:
+        elements: of one pane's accumulator.
         every: under `all`, the clients that report each pane.
     """
     days = panes // DAY_US
     starts = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))
-    per_chunk = max(1, CHUNK_ELEMENTS // (layout_of(view).length * view.panes_per_day))
+    per_chunk = max(1, CHUNK_ELEMENTS // (elements * view.panes_per_day))
     if every is not None:
         per_chunk = max(1, min(per_chunk, CHUNK_REPORTS // (max(1, every) * view.panes_per_day)))
     for first in range(0, len(starts), per_chunk):
@@ -351,9 +438,9 @@ def _reports(plan: Plan, events: Events, contributions: Contributions) -> Report
     return Reports(0, reports.pane.astype(np.uint32), reports.slots)
 
 
-def _counted(reports: Reports, elements: int, view: str, progress: Progress) -> Iterator[Reports]:
+def _counted(reports: Reports, elements: int, view: str, step: str, progress: Progress) -> Iterator[Reports]:
     total, done = len(reports.collection), 0
     for batch in reports.batches(elements):
         yield batch
         done += len(batch.collection)
-        progress(view, "protect", done, total)
+        progress(view, step, done, total)

@@ -179,6 +179,30 @@ def test_the_on_demand_pages_commands_and_python_work_as_written(tmp_path: Path)
     _run(["script.py"], tmp_path)
 
 
+def test_the_encryption_pages_commands_work_as_written(tmp_path: Path) -> None:
+    pytest.importorskip("tenseal", reason="the extra `he` is not installed")
+    (_, commands), (definitions,) = _page("he.md")
+    (tmp_path / "views.py").write_text(definitions)
+    times = [DAY * (1 + i % 2) for i in range(80)]
+    pq.write_table(
+        pa.table(
+            {
+                "who": [f"p{i // 4}" for i in range(80)],
+                "at": pa.array(times, pa.timestamp("us", "UTC")),
+                "shop": ["a", "a", "b", "b"] * 20,
+                "spent": [float(i) for i in range(80)],
+            }
+        ),
+        tmp_path / "events.parquet",
+    )
+    printed = [_run(["-m", *shlex.split(line)], tmp_path, COLUMNS="200") for line in commands.splitlines()]
+    bytes_of_a_report = re.search(r"1 ciphertext of 4,096 slots, ([\d,]+) bytes", printed[0])
+    assert bytes_of_a_report is not None
+    assert bytes_of_a_report[1].startswith("61,")  # the page rounds it
+    assert "costs ρ = 0.000001 more" in printed[0]
+    assert printed[2].count("opened") == 2
+
+
 def test_the_remote_pages_commands_and_python_work_as_written(tmp_path: Path) -> None:
     (serve, commands), (reading,) = _page("remote.md")
     _delays(tmp_path, a_view())

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from covey.explain import CostExplained, ExpectedError, FeatureExplained, Label, ViewExplained
+    from covey.explain import CostExplained, Encrypted, ExpectedError, FeatureExplained, Label, ViewExplained
     from federation.view_cost import ProofCost
 
 
@@ -74,6 +74,7 @@ def _facts(view: ViewExplained) -> list[tuple[str, str]]:
             f"{view.report_bytes_helper} to the helper",
         ),
         ("with proofs", _with_proofs(view.with_proofs)),
+        ("encrypted", _encrypted(view.encrypted)),
         ("unit", view.unit),
         ("neighbours", view.neighbours),
         (
@@ -99,6 +100,17 @@ def _with_proofs(cost: ProofCost) -> str:
         f"+ {cost.proofs} × {cost.proof:,} elements of {cost.field}, {cost.sum_vec_ratio:.2f} times a SumVec of the slots' "
         f"bits. What is outside of the bounds passes with probability 2^-{int(cost.soundness_bits)} a try, at most. "
         f"Prio3 with a circuit of our own, algorithm 0x{cost.algorithm:08X}: docs/validity.md"
+    )
+
+
+def _encrypted(one: Encrypted) -> str:
+    from federation.rho import rho_text
+
+    if one.why_not is not None:
+        return f"not with protection he: {one.why_not}"
+    return (
+        f"with protection he {_many(one.ciphertexts, 'ciphertext')} of {one.degree:,} slots, {one.report_bytes_leader:,} bytes, "
+        f"to the leader, for at most {one.clients:,} clients; costs ρ = {rho_text(one.leak_micro_rho)} more. docs/he.md"
     )
 
 

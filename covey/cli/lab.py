@@ -11,6 +11,8 @@ import typer
 
 from simulations.attack_kinds import KINDS
 
+from . import lab_compare
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from featurestore.definitions import FeatureView
 
 app = typer.Typer(help="Experiments: what happens if …", no_args_is_help=True)
+app.command("compare")(lab_compare.compare)
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 _WIDTH = max(map(len, KINDS))
@@ -71,7 +74,7 @@ def attack(
         raise UsageError(f"--noise is on or off, got {noise!r}")
     if picture is not None:
         require_png(picture)
-    views, table, columns = _what_to_attack(views_file, events, client_column, time_column, site_column)
+    views, table, columns = what_to_collect(views_file, events, client_column, time_column, site_column)
     with progress_bars(talk) as progress:
         report = run_attack(
             kind,
@@ -94,7 +97,7 @@ def attack(
     return DONE if report.views else NOTHING_RELEASED
 
 
-def _what_to_attack(
+def what_to_collect(
     views_file: Path | None,
     events: Path | None,
     client_column: str | None,
@@ -119,7 +122,7 @@ def _what_to_attack(
         return [view], table, {"client_column": CLIENT_COLUMN, "time_column": TIME_COLUMN, "site_column": SITE_COLUMN}
     if views_file is None or events is None or client_column is None or time_column is None:
         missing = ", ".join(name for name, value in needed.items() if value is None)
-        raise UsageError(f"missing {missing}; without any of them, a week of flights is attacked")
+        raise UsageError(f"missing {missing}; without any of them, it is a week of flights")
     views = list(load_views(views_file))
     table = read_events(events, views, client_column, time_column, site_column)
     return views, table, {"client_column": client_column, "time_column": time_column, "site_column": site_column}

@@ -20,7 +20,11 @@ _TRUST: Final = {
     "one-honest-noiser": "the claim holds if leader or helper is honest: each has added the whole noise",
     "in-process": "one process played every role and saw every event; the claim holds for what it published",
 }
-_PROTECTION: Final = {"shares": "each report went out in two additive shares, which tell nothing one by one"}
+_PROTECTION: Final = {
+    "shares": "each report went out in two additive shares, which tell nothing one by one",
+    "he": "each report went out encrypted (BFV); private while the leader follows the protocol and does not collude with the "
+    "key holder, who opened noised sums only. Nothing bounds what a client encrypts",
+}
 _VALIDITY: Final = {
     "none": "no proof bounds what a dishonest client reports",
     "prio3": "every report in it has proven to both aggregators that it is within the view's bounds",
@@ -44,7 +48,7 @@ def print_terms(item: Release | Void, tombstone: Void | None, verified: Verified
         ("trust", _trust(manifest)),
         ("protection", f"{manifest.protection}: {_PROTECTION.get(manifest.protection, 'unknown to this version')}"),
         ("validity", f"{manifest.validity}: {_VALIDITY.get(manifest.validity, 'unknown to this version')}"),
-        ("k", f"{manifest.min_clients} reports at least, participation {manifest.participation}"),
+        ("k", _k(manifest)),
         ("outside claim", _outside(manifest)),
         ("view", f"{manifest.view} version {manifest.view_version}, definition {manifest.definition_hash}"),
         ("plan", manifest.plan_hash),
@@ -79,14 +83,22 @@ def _mechanism(manifest: Manifest) -> str:
 
 def _price(manifest: Manifest) -> str:
     from featurestore.epsilon import rounded_up
+    from federation.rho import rho_text
 
     told = epsilon_of_day(manifest)
     rho = f"ρ = {manifest.micro_rho / 1e6:g} of a client-day, whatever the number of its panes"
+    if manifest.leak_micro_rho:
+        rho += f" ({rho_text(manifest.leak_micro_rho)} of it for the decryption noise, which the key holder sees)"
     if told is None:
         return f"{rho}, as charged; without noise nothing is protected"
     return f"{rho}; ε = {rounded_up(told)}" + (
         f" at δ = {manifest.delta:g}" if manifest.micro_epsilon is None else ", pure"
     )
+
+
+def _k(manifest: Manifest) -> str:
+    least = f"{manifest.min_clients} reports at least, participation {manifest.participation}"
+    return least if manifest.k_checked_by == "both" else f"{least}; counted by the {manifest.k_checked_by} alone"
 
 
 def _outside(manifest: Manifest) -> str:
@@ -95,7 +107,8 @@ def _outside(manifest: Manifest) -> str:
 
 
 def _commitments(manifest: Manifest) -> tuple[tuple[str, str], ...]:
-    return tuple(zip(("leader", "helper"), manifest.commitments, strict=True))
+    other = "key holder" if manifest.protection == "he" else "helper"
+    return tuple(zip(("leader", other), manifest.commitments, strict=True))
 
 
 def _print_facts(facts: list[tuple[str, str]], out: Console) -> None:

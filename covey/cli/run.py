@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from covey.running import RunReport
     from featurestore.views_file import Declared
     from federation.parties import Participation
-    from federation.plan import Validity
+    from federation.plan import Protection, Validity
     from simulations.in_process import ViewReport
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
@@ -57,6 +57,14 @@ def run(
             help="Who reports: every client, or those with an event of the pane. Default: all, if every site has one.",
         ),
     ] = None,
+    protection: Annotated[
+        str,
+        typer.Option(
+            metavar="shares|he",
+            help="he: reports are encrypted (BFV) for a key holder, and one server adds them; with --in-process only. See "
+            "docs/he.md.",
+        ),
+    ] = "shares",
     validity: Annotated[
         str,
         typer.Option(
@@ -113,6 +121,7 @@ def run(
                 noise="off" if noise == "off" else "on",
                 min_clients=min_clients,
                 participation=_participation(participation),
+                protection=_protection(protection),
                 validity=_validity(validity),
                 budget=budget,
                 in_process=in_process,
@@ -145,6 +154,15 @@ def _participation(word: str | None) -> Participation | None:
         case None | "all" | "active":
             return word
     raise UsageError(f"--participation is all or active, got {word!r}")
+
+
+def _protection(word: str) -> Protection:
+    from covey.errors import UsageError
+
+    match word:
+        case "shares" | "he":
+            return word
+    raise UsageError(f"--protection is shares or he, got {word!r}")
 
 
 def _validity(word: str) -> Validity:

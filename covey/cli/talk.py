@@ -18,6 +18,8 @@ _VERBS = {
     "compute": "computing on the sites",
     "protect": "sharing and adding",
     "noise": "drawing noise (leader and helper)",
+    "encrypt": "encrypting and adding",
+    "flood": "drawing noise (leader and key holder)",
     "publish": "opened and published",
     "train": "joined and trained",
     "sites": "sites answered",

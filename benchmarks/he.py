@@ -1,0 +1,183 @@
+"""What BFV costs a site, the leader and the key holder, beside the CKKS settings that NVFlare ships.
+
+    python -m benchmarks.he
+
+One thread, CPU time of it, medians; the two libraries' work is timed in turns. Reports of 16,384 slots, as many as fill
+whole ciphertexts of either side, so that no figure counts padding.
+
+* `encrypt_us_per_value`: from int64 slots to the bytes of the wire. NVFlare: `ckks_vector` of the same values and its
+  `serialize`, at N = 8192, chain 60-40-40 and scale 2^40.
+* `add_us_per_value`: from the bytes of a report to the sum: parsed, every coefficient checked, added.
+  `tenseal_add_us_per_value` is TenSEAL's `add_` of vectors that it holds already, `tenseal_load_add_us_per_value` with its own
+  parsing, which must not see foreign bytes.
+* `decrypt_us_per_value`: a sum opened, range check included.
+* `encrypt_scaling_2_cores`: reports a second in two spawned processes over those in one (TenSEAL holds the GIL).
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from multiprocessing.connection import Connection
+
+import numpy as np
+import tenseal
+from rich.console import Console
+from rich.table import Table
+
+from crypto.bfv import CiphertextSum, PublicKey, finish, message_bytes, public_key_bytes
+from crypto.bfv_parameters import BfvParameters, leak_rho
+from crypto.bfv_seal import public_context_bytes
+from crypto.bfv_secret import SecretKey
+from crypto.noise import SeededNoise
+
+SLOTS = 16_384
+TURNS = 9
+SCALING_REPORTS, SCALING_TURNS = 60, 5
+WISH = (10_000, 0, 2**16 - 1, Fraction(100**2), SLOTS)
+NVFLARE = (8192, [60, 40, 40], 2**40)  # its HEBuilder's defaults
+
+
+def medians(*work: Callable[[], object]) -> list[float]:
+    """CPU seconds of each piece of work: the median of TURNS turns, after one that does not count."""
+    taken: list[list[float]] = [[] for _ in work]
+    for turn in range(TURNS + 1):
+        for piece, seconds in zip(work, taken, strict=True):
+            start = time.thread_time()
+            piece()
+            if turn:
+                seconds.append(time.thread_time() - start)
+    return [statistics.median(seconds) for seconds in taken]
+
+
+def encrypt_on_request(pipe: Connection, key: bytes) -> None:
+    """A process that encrypts as many reports as it is asked to, and answers when it is done."""
+    public = PublicKey.from_bytes(BfvParameters.choose(*WISH), key)
+    values = np.arange(SLOTS, dtype=np.int64)
+    public.encrypt(values)
+    pipe.send(0)
+    while reports := pipe.recv():
+        for _ in range(reports):
+            public.encrypt(values).to_bytes()
+        pipe.send(reports)
+
+
+def scaling(key: bytes) -> tuple[float, float]:
+    """Reports a second of (one process, two), the medians of turns taken one after the other."""
+    spawn = multiprocessing.get_context("spawn")  # a fork after TenSEAL's threads were made may hang
+    pipes, workers = [], []
+    for _ in range(2):
+        ours, theirs = spawn.Pipe()
+        worker = spawn.Process(target=encrypt_on_request, args=(theirs, key), daemon=True)
+        worker.start()
+        pipes.append(ours)
+        workers.append(worker)
+    for pipe in pipes:
+        pipe.recv()
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(SCALING_TURNS):
+        for count, measured in rates.items():
+            start = time.perf_counter()
+            for pipe in pipes[:count]:
+                pipe.send(SCALING_REPORTS // count)
+            for pipe in pipes[:count]:
+                pipe.recv()
+            measured.append(SCALING_REPORTS / (time.perf_counter() - start))
+    for pipe, worker in zip(pipes, workers, strict=True):
+        pipe.send(0)
+        worker.join()
+    return statistics.median(rates[1]), statistics.median(rates[2])
+
+
+def main() -> None:
+    """Print the table and, last, one JSON object."""
+    parameters = BfvParameters.choose(*WISH)
+    secret = SecretKey.generate(parameters)
+    key = PublicKey.from_bytes(parameters, secret.public.to_bytes())
+    values = np.random.default_rng(1).integers(0, 2**16, SLOTS)
+    floats = (values / 2**16).tolist()
+    report = key.encrypt(values).to_bytes()
+    total = CiphertextSum(parameters, key.key_id)
+
+    degree, chain, scale = NVFLARE
+    ckks = tenseal.context(tenseal.SCHEME_TYPE.CKKS, degree, coeff_mod_bit_sizes=chain, n_threads=1)
+    ckks.global_scale = scale
+    nvflare_bytes = len(tenseal.ckks_vector(ckks, floats[: degree // 2]).serialize()) / (degree // 2)
+
+    bfv = tenseal.context(
+        tenseal.SCHEME_TYPE.BFV, parameters.degree, parameters.plain_modulus, list(parameters.prime_bits), n_threads=1
+    )
+    parts = [tenseal.bfv_vector(bfv, part.tolist()) for part in values.reshape(-1, parameters.degree)]
+    running = [part.copy() for part in parts]
+    stored = [part.serialize() for part in parts]
+
+    def nvflare_encrypt() -> None:
+        for start in range(0, SLOTS, degree // 2):
+            tenseal.ckks_vector(ckks, floats[start : start + degree // 2]).serialize()
+
+    def tenseal_add() -> None:
+        for into, part in zip(running, parts, strict=True):
+            into.add_(part)
+
+    def tenseal_load_add() -> None:
+        for into, data in zip(running, stored, strict=True):
+            into.add_(tenseal.bfv_vector_from(bfv, data))
+
+    encrypt, nvflare = medians(lambda: key.encrypt(values).to_bytes(), nvflare_encrypt)
+    add, library_add, library_load_add = medians(lambda: total.add(report), tenseal_add, tenseal_load_add)
+    zeros = np.zeros(SLOTS, np.int64)
+    finished = finish(key, total, zeros, SeededNoise(1, "flood"))
+    decrypt, finishing = medians(
+        lambda: secret.open_sum(finished), lambda: finish(key, total, zeros, SeededNoise(1, "flood"))
+    )
+    one, two = scaling(key.to_bytes())
+    context, full_context = public_context_bytes(parameters)
+
+    per = 1e6 / SLOTS
+    bytes_per_value = message_bytes(parameters) / SLOTS
+    title = (
+        f"BFV, {SLOTS:,} slots, {parameters.max_clients:,} clients: N = {parameters.degree}, chain {parameters.prime_bits}, "
+        f"t of {parameters.plain_modulus.bit_length()} bits, leak {leak_rho(parameters):.1e} rho an opening"
+    )
+    table = Table("figure", "ours", "compared with", title=title)
+    table.add_row("bytes a value", f"{bytes_per_value:.3f}", f"NVFlare's CKKS {nvflare_bytes:.1f}")
+    table.add_row("encrypt, us a value", f"{encrypt * per:.4f}", f"NVFlare's CKKS {nvflare * per:.4f}")
+    library = f"TenSEAL add_ {library_add * per:.4f}, with loading {library_load_add * per:.4f}"
+    table.add_row("check and add, us a value", f"{add * per:.4f}", library)
+    table.add_row("leader's noise and flooding, us a value", f"{finishing * per:.4f}", "once a pane")
+    table.add_row("decrypt, us a value", f"{decrypt * per:.4f}", "once a pane")
+    table.add_row(
+        "public key, bytes", f"{public_key_bytes(parameters):,}", f"TenSEAL {context:,}, with all keys {full_context:,}"
+    )
+    table.add_row("reports/s in two processes", f"{two:.1f}", f"in one {one:.1f}")
+    Console(width=140).print(table)
+    print(
+        json.dumps(
+            {
+                "bytes_per_value": round(bytes_per_value, 3),
+                "nvflare_bytes_per_value": round(nvflare_bytes, 2),
+                "encrypt_us_per_value": round(encrypt * per, 4),
+                "nvflare_encrypt_us_per_value": round(nvflare * per, 4),
+                "add_us_per_value": round(add * per, 5),
+                "tenseal_add_us_per_value": round(library_add * per, 5),
+                "tenseal_load_add_us_per_value": round(library_load_add * per, 5),
+                "finish_us_per_value": round(finishing * per, 4),
+                "decrypt_us_per_value": round(decrypt * per, 4),
+                "encrypt_scaling_2_cores": round(two / one, 2),
+                "public_key_bytes": public_key_bytes(parameters),
+                "tenseal_public_context_bytes": context,
+                "tenseal_full_context_bytes": full_context,
+                "leak_rho": leak_rho(parameters),
+                "load_average": round(os.getloadavg()[0], 1),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""`covey lab compare`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from covey.compare import Comparison
+
+
+def compare(
+    views_file: Annotated[
+        Path | None, typer.Argument(metavar="VIEWS.py", help="A Python file with FeatureView objects at module level.")
+    ] = None,
+    events: Annotated[Path | None, typer.Option(help="The events: a .parquet or .csv file.")] = None,
+    client_column: Annotated[str | None, typer.Option(help="Whose event it is.")] = None,
+    time_column: Annotated[str | None, typer.Option(help="When it happened; a view may name another column.")] = None,
+    site_column: Annotated[
+        str | None, typer.Option(help="Which site holds it; an identity is (site, client). Default: one site.")
+    ] = None,
+    view: Annotated[str | None, typer.Option(help="Which view. Default: the first of the file.")] = None,
+    reports: Annotated[
+        int | None, typer.Option(min=1, help="So many reports at most. Default: all, where reports are not long.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw it, too.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Carry one pane of a view under each protection, and show what it costs and what has to be believed.
+
+    Protections: plaintext, shares, shares + prio3, he, and CKKS as NVFlare ships it, on the same reports, those of the pane
+    that has most of them. Noise is off, so that the sums can be compared. Without VIEWS.py and --events it is a week of flights.
+    """
+    from covey.attack_picture import require_png
+    from covey.compare import choose_view
+    from covey.compare import compare as run_compare
+    from covey.compare_picture import draw
+    from covey.compare_text import as_dict
+    from covey.errors import DONE
+    from edge_client.events import make_events
+
+    from .lab import what_to_collect
+    from .talk import progress_bars, talk_console
+
+    talk = talk_console()
+    if picture is not None:
+        require_png(picture)
+    views, table, columns = what_to_collect(views_file, events, client_column, time_column, site_column)
+    chosen = choose_view(views, view)
+    with progress_bars(talk) as progress:
+        comparison = run_compare(chosen, make_events(table, *columns.values()), most_reports=reports, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(as_dict(comparison)))
+    else:
+        _print(comparison, talk)
+    if picture is not None:
+        draw(comparison, picture)
+        talk.print(f"drawn in {picture}", soft_wrap=True)
+    return DONE
+
+
+def _print(comparison: Comparison, talk: Console) -> None:
+    from rich.box import SIMPLE_HEAD
+
+    from covey.compare_text import ROWS, in_short, in_time
+    from featurestore.times import DAY_US, from_us
+
+    from .talk import data_console, folding_table
+
+    measured = [one for one in comparison.protections if one.cost is not None]
+    start = from_us(comparison.pane_start).strftime(
+        "%Y-%m-%d" if comparison.pane_start % DAY_US == 0 else "%Y-%m-%dT%H:%MZ"
+    )
+    title = (
+        f"{comparison.view}, pane {start}: {comparison.reports:,} report(s) of {comparison.slots:,} slot(s), "
+        f"of {comparison.clients:,} client(s)"
+    )
+    table = folding_table("", *(one.protection.name for one in measured), title=title)
+    table.box, table.show_edge, table.pad_edge, table.padding = SIMPLE_HEAD, False, False, (0, 1, 0, 0)
+    table.title_justify = table.caption_justify = "left"
+    for what, cells in zip(ROWS, zip(*map(in_short, measured), strict=True), strict=True):
+        table.add_row(what, *cells)
+    table.add_section()
+    table.add_row("privacy holds if", *(one.protection.privacy_holds_if for one in measured))
+    table.add_row("a client's bad input", *(one.protection.bad_input for one in measured))
+    table.caption = (
+        "CPU time, on one machine; upload without header and seal of a batch; error in units of a slot, noise off"
+    )
+    data_console().print(table)
+    for one in comparison.protections:
+        if one.skipped is not None:
+            talk.print(f"{one.protection.name}: skipped: {one.skipped}", style="yellow", soft_wrap=True)
+    talk.print(f"a report's vector takes {in_time(comparison.compute_s)} to compute, under each protection")
+    talk.print(f"load of the machine: {os.getloadavg()[0]:.1f}")

@@ -1,0 +1,119 @@
+"""The secret side of BFV: the key holder's, and nobody else may import it.
+
+BFV does not withstand chosen ciphertexts. (0, q/t) opens to the secret polynomial itself, and with noise on what is opened
+a second opening of (0, 2^20 q/t) removes it: two openings are the whole key. So a key pair serves one plan, a
+pane is opened once, and `open_sum` refuses every sum that honest reports cannot give, before any noise is
+added and without a word on which slot it was. The caller must treat the first refusal as the end of the key.
+
+A check of the range is no proof of honesty: a sum in range may still be forged, and one bit, whether a sum was
+refused, is always told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+
+from crypto.bfv import Ciphertexts, PublicKey
+from crypto.bfv_parameters import BfvParameters, Slots
+from crypto.bfv_seal import SealContext
+from crypto.bfv_wire import exactly, pack, polynomial_bytes, unpack
+from crypto.errors import KeyErased, KeyMismatch, SumOutOfRange
+from crypto.field import BytesLike
+
+
+@dataclass(frozen=True, eq=False)
+class SumRange:
+    """Where each slot of an honest sum lies: [low, high], both int64[slots], the leader's noise included."""
+
+    low: Slots
+    high: Slots
+
+    @classmethod
+    def of(cls, parameters: BfvParameters, slot_min: Slots, slot_max: Slots, noise_bound: Slots) -> Self:
+        """The range slot by slot: [max_clients slot_min - B, max_clients slot_max + B], all int64[slots].
+
+        Each slot's bounds narrow the parameters' own; they never widen them. Raises WrongArray and WrongLength.
+        """
+        for what, values in (("slot_min", slot_min), ("slot_max", slot_max), ("noise_bound", noise_bound)):
+            parameters.require_slots(what, values)
+        slot_min = np.maximum(slot_min, parameters.slot_min)
+        slot_max = np.minimum(slot_max, parameters.slot_max)
+        bound = np.minimum(noise_bound, parameters.noise_bound)
+        n = parameters.max_clients
+        return cls(n * slot_min - bound, n * slot_max + bound)
+
+    @classmethod
+    def uniform(cls, parameters: BfvParameters) -> Self:
+        """The same range for all slots, that of the parameters."""
+        ends = parameters.slot_min, parameters.slot_max, parameters.noise_bound
+        return cls.of(parameters, *(np.full(parameters.slots, end, np.int64) for end in ends))
+
+
+@dataclass(eq=False)
+class SecretKey:
+    """The key pair of one plan. **Secret.** Its bytes are for the key holder's own disk.
+
+    `erase` drops it: SEAL keeps a secret key in memory that it clears when it frees it. Copies that Python made on the
+    way to and from bytes are freed, not cleared.
+    """
+
+    public: PublicKey
+    _context: SealContext | None = field(repr=False)
+
+    @classmethod
+    def generate(cls, parameters: BfvParameters) -> Self:
+        """A fresh key pair, of TenSEAL's own randomness."""
+        context = SealContext.generate(parameters)
+        return cls(PublicKey(parameters, context.public_key()), context)
+
+    @classmethod
+    def from_bytes(cls, parameters: BfvParameters, data: BytesLike) -> Self:
+        """Parse what `to_bytes` gave. Raises WrongLength and CoefficientOutOfRange."""
+        need = 3 * polynomial_bytes(parameters.degree, parameters.moduli)
+        octets = exactly("bytes of a secret key", data, need)
+        polynomials = unpack(octets, 3, parameters.degree, parameters.moduli)
+        public, secret = polynomials[:2], polynomials[2:]
+        return cls(PublicKey(parameters, public), SealContext.secret(parameters, public, secret))
+
+    def to_bytes(self) -> bytes:
+        """The public key's polynomials and the secret one. Raises KeyErased. **Secret.**"""
+        return self.public.to_bytes() + pack(self._usable().secret_key(), self.public.parameters.moduli)
+
+    def open_sum(self, total: Ciphertexts, expected: SumRange | None = None) -> Slots:
+        """The sum with the leader's noise, int64[slots]; the key holder adds its own before it leaves.
+
+        `expected` is `SumRange.uniform` where it is not given. Raises SumOutOfRange (then erase the key), KeyMismatch
+        and KeyErased.
+        """
+        parameters = self.public.parameters
+        expected = expected or SumRange.uniform(parameters)
+        values = self._decrypt(total)
+        slots, unused = values[: parameters.slots], values[parameters.slots :]
+        honest = np.all((slots >= expected.low) & (slots <= expected.high)) and not unused.any()
+        if not honest:
+            raise SumOutOfRange
+        return slots
+
+    def erase(self) -> None:
+        """Forget the secret key; the public one stays, to name what can no longer be opened."""
+        self._context = None
+
+    @property
+    def erased(self) -> bool:
+        """True after `erase`."""
+        return self._context is None
+
+    def _decrypt(self, total: Ciphertexts) -> Slots:
+        """All slots of all ciphertexts, int64[C N], in whatever range."""
+        context = self._usable()
+        if total.key_id != self.public.key_id:
+            raise KeyMismatch(total.key_id, self.public.key_id)
+        return np.concatenate([context.decrypt(ciphertext) for ciphertext in total.polynomials])
+
+    def _usable(self) -> SealContext:
+        if self._context is None:
+            raise KeyErased(self.public.key_id)
+        return self._context

@@ -1,0 +1,127 @@
+"""The leader under homomorphic encryption: it counts and adds ciphertexts, adds its noise, and hides what they came from.
+
+It holds public keys only. It alone sees which reports are in a sum, so that at least k are is its word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from crypto.bfv import Ciphertexts, CiphertextSum, PublicKey, finish
+from crypto.errors import TooManyReports
+from crypto.noise import NoiseSource
+
+from .errors import NoiseRefused, ReportRefused
+from .he_reports import EncryptedReports, require_keys
+from .plan import Plan
+from .protocol import Commitment, Outcome, commit, draw_noise, rows_of
+from .statement import Statement, statement_of
+
+
+@dataclass(frozen=True, eq=False)
+class EncryptedSums:
+    """What the key holder receives of one view.
+
+    Attributes:
+        statement: what the leader says that it has done: panes, the set of reports behind them, and the bytes below.
+        messages: the ciphertexts of each opened pane, in order, with the leader's noise.
+    """
+
+    statement: Statement
+    messages: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class HeAggregating:
+    """A leader that takes encrypted reports. Its sums are moved on by `add`: use the returned state only.
+
+    Attributes:
+        keys: the public key of each view.
+        sums: of each collection that has a report; the size of one report each.
+    """
+
+    plan: Plan = field(repr=False)
+    keys: tuple[PublicKey, ...]
+    sums: dict[int, CiphertextSum] = field(default_factory=dict, repr=False)
+    taken: tuple[tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]], ...] = field(default=(), repr=False)
+
+    @classmethod
+    def start(cls, plan: Plan, keys: Sequence[PublicKey]) -> HeAggregating:
+        """Nothing taken yet. Raises ReportRefused: keys that do not fit the plan."""
+        require_keys(plan, keys)
+        return cls(plan, tuple(keys))
+
+    def add(self, batch: EncryptedReports) -> HeAggregating:
+        """Take one batch, whole or not at all.
+
+        Raises:
+            ReportRefused: not of this plan. TooManyReports: more in a collection than the plan has room for.
+            WrongLength, KeyMismatch, CoefficientOutOfRange: a message that is none, or under another key.
+        """
+        rows_of(self.plan, batch)
+        if len(batch.messages) != len(batch.collection):
+            raise ReportRefused(f"{len(batch.messages)} messages for {len(batch.collection)} reports")
+        key = self.keys[batch.view]
+        parsed = [Ciphertexts.from_bytes(key.parameters, key.key_id, message) for message in batch.messages]
+        touched, more = np.unique(batch.collection, return_counts=True)
+        for collection, count in zip(touched.tolist(), more.tolist(), strict=True):
+            before = self.sums[collection].count if collection in self.sums else 0
+            if before + count > self.plan.max_clients:
+                raise TooManyReports(self.plan.max_clients)
+        for collection, report in zip(batch.collection.tolist(), parsed, strict=True):
+            self.sums.setdefault(collection, CiphertextSum(key.parameters, key.key_id)).add(report)
+        return replace(self, taken=(*self.taken, (batch.collection, batch.report_ids)))
+
+    def close(self) -> HeClosed:
+        """Take no more.
+
+        Raises:
+            DuplicateReport: an id was taken twice; nothing of the plan may be opened.
+        """
+        return HeClosed(self.plan, self.keys, self.sums, commit(self.plan, self.taken))
+
+
+@dataclass(frozen=True, eq=False)
+class HeClosed:
+    """A leader that has all its reports."""
+
+    plan: Plan = field(repr=False)
+    keys: tuple[PublicKey, ...]
+    sums: dict[int, CiphertextSum] = field(repr=False)
+    commitment: Commitment
+
+    def noise(self, source: NoiseSource | None, flood: NoiseSource) -> Iterator[EncryptedSums]:
+        """Add noise of the full scale to the panes with k reports, each in a fresh encryption, flooded; view by view.
+
+        Args:
+            source: None only where the plan says noise off (and the caller's settings allow it).
+            flood: what the decryption noise is hidden behind, also with noise off.
+
+        Raises:
+            NoiseRefused: the plan asks for noise and there is no source, or the other way round.
+        """
+        if (source is None) != (self.plan.noise == "none"):
+            raise NoiseRefused(f"the plan says noise {self.plan.noise!r}, the leader was told otherwise")
+        for view in range(len(self.plan.views)):
+            yield self._noise_view(view, source, flood)
+
+    def _noise_view(self, view: int, source: NoiseSource | None, flood: NoiseSource) -> EncryptedSums:
+        planned, first, end = self.plan.views[view], *self.plan.offsets[view : view + 2]
+        enough = np.array(self.commitment.counts[first:end]) >= planned.min_clients
+        outcomes = np.where(enough, Outcome.OPENED, Outcome.BATCH_TOO_SMALL).astype(np.uint8).tobytes()
+        opened = (first + np.flatnonzero(enough)).tolist()
+        shape = len(opened), planned.layout.length
+        noise = np.zeros(shape, np.int64)
+        if source is not None:
+            noise = draw_noise(planned.layout, len(opened), source).reshape(shape)
+        key = self.keys[view]
+        messages = tuple(
+            finish(key, self.sums[collection], row, flood).to_bytes()
+            for collection, row in zip(opened, noise, strict=True)
+        )
+        statement = statement_of(self.plan, view, "leader", outcomes, self.commitment, b"".join(messages))
+        return EncryptedSums(statement, messages)
