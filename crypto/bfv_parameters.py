@@ -6,8 +6,9 @@ reaches a ciphertext. `CHAINS` stays below the table of 128-bit security (`MOST_
 standard of 2018 for ternary secrets), the last prime counted.
 
 **A sum fits in t.** A slot of the sum is in [n slot_min, n slot_max]. The leader adds noise, at most B = ceil(12 sigma)
-but with probability 2 exp(-72); the key holder's comes after decryption, yet room is kept for it as well. `choose` takes
-t > 2 (max(|n slot_min|, |n slot_max|) + 2 B), so the signed residue in (-t/2, t/2) is the integer itself.
+but with probability 2 exp(-72); the key holder's comes after decryption, yet room is kept for it as well. With
+t > 2 (max(|n slot_min|, |n slot_max|) + 2 B) the signed residue in (-t/2, t/2) is the integer itself; `choose` takes twice
+that, so that the sums that can be are at most half of those that can be told (see "Which t").
 
 **Decryption is exact.** Decrypting rounds (t/q)(c0 + c1 s); it is right while each coefficient of the noise
 c0 + c1 s - (q/t) m stays below H = q/2t. The noise of the sum of n reports and the leader's fresh ciphertext is
@@ -18,19 +19,21 @@ c0 + c1 s - (q/t) m stays below H = q/2t. The noise of the sum of n reports and 
         e u + e1 s + e2 of the key level, of variance 13.7 N, is divided by the last prime: below 0.001),
     f   the flooding, of variance sigma_f^2.
 
-With sigma_f^2 <= ((H - (n + 1)/2)/7)^2 - (n + 1) N/18 the standard deviation of e + f is at most (H - |b|)/7, so a
-coefficient fails with the Gaussian's tail beyond 7: 2.6e-12, 1e-8 for a ciphertext of 4096. (For n well below q/t this is
-the (q/14t)^2 - n N/18 of the literature; the term (n + 1)/2 is what reports that are all alike need.)
+With sigma_f^2 <= ((H - (n + 1)/2)/9)^2 - (n + 1) N/18 the standard deviation of e + f is at most (H - |b|)/9, so a
+coefficient fails with the Gaussian's tail beyond 9: 2.3e-19, 1e-15 for a ciphertext of 4096. (The term (n + 1)/2 is what
+reports that are all alike need.)
 
-**What the noise tells.** The key holder sees the noise too. Of it only b depends on the clients' values: a report that
-is replaced by zeros moves it by at most 1/2 a coefficient, sqrt(C N)/2 in L2 over C ciphertexts. Flooding by a discrete
-Gaussian makes this rho = C N/(8 sigma_f^2) of zCDP an opening (`leak_rho`), which is to be added to the release's. This
+**What the noise tells.** The key holder sees the noise too. Of it only b depends on the clients' values. Given the sum, a
+report that is replaced by zeros is made up for by the leader's noise, and both are rounded anew: b moves by an integer,
+at most 1 a coefficient, sqrt(C N) in L2 over C ciphertexts. Flooding by a discrete Gaussian makes this
+rho = C N/(2 sigma_f^2) of zCDP an opening (`leak_rho`), which is to be added to the release's. This
 counts the view through c0 + c1 s; that c0 and c1 say no more, once the leader has added a fresh encryption, is the usual
 heuristic of circuit privacy, not a theorem.
 
 **Which t.** A larger t leaves less room for the flooding, but makes forged sums likelier to be out of range: a chosen
-ciphertext decrypts to slots all over (-t/2, t/2). So t is the largest prime with a leak of at most `LEAK_AIM`; where the
-sums need more, the smallest that holds them, as long as the leak stays below `leak_limit`.
+ciphertext decrypts to slots all over (-t/2, t/2), of which the range check takes at most half: who wants the key has to
+learn many more slots than such a check lets pass, all at once. So t is the largest prime with a leak of at most `LEAK_AIM`;
+where the sums need more, the smallest that holds them twice, as long as the leak stays below `leak_limit`.
 """
 
 from __future__ import annotations
@@ -99,7 +102,7 @@ class BfvParameters:
         if noise_sigma_sq < 0:
             raise ParameterOutOfRange("noise_sigma_sq", math.floor(noise_sigma_sq), "not negative")
         bound = gaussian_bound(noise_sigma_sq)
-        least_t = 2 * (max_clients * max(abs(slot_min), abs(slot_max)) + 2 * bound) + 1
+        least_t = 4 * (max_clients * max(abs(slot_min), abs(slot_max)) + 2 * bound) + 1
         most_bits = 0
         for degree, bits in CHAINS:
             candidate = cls(degree, bits, 0, slots, max_clients, slot_min, slot_max, bound)
@@ -136,7 +139,7 @@ class BfvParameters:
     def flood_sigma_sq(self) -> int:
         """sigma_f^2 of the leader's flooding, in units of a coefficient; see the module for the bound."""
         half = Fraction(self.q, 2 * self.plain_modulus)
-        room: Fraction = ((half - Fraction(self.max_clients + 1, 2)) / 7) ** 2
+        room: Fraction = ((half - Fraction(self.max_clients + 1, 2)) / 9) ** 2
         return min(math.floor(room - self._fresh_variance), _MOST_FLOOD**2)
 
     @property
@@ -145,10 +148,10 @@ class BfvParameters:
 
     def _most_t(self, leak: Fraction) -> int:
         """The largest t with which sums decrypt and leak at most so much."""
-        flood_sq = self.ciphertexts * self.degree / (8 * leak)
+        flood_sq = self.ciphertexts * self.degree / (2 * leak)
         sigma = _root_above(min(flood_sq, Fraction(_MOST_FLOOD**2)) + self._fresh_variance + 1)
         most: int = 2**MOST_PLAIN_BITS - 1
-        return min(self.q // (14 * sigma + self.max_clients + 1), most)
+        return min(self.q // (18 * sigma + self.max_clients + 1), most)
 
     def _plain_prime(self, start: int, step: int) -> int:
         """The first prime that batching can use (1 mod 2N, none of the chain) from `start` on; 0 where there is none."""
@@ -171,8 +174,8 @@ class BfvParameters:
 
 
 def leak_rho(parameters: BfvParameters) -> float:
-    """rho of zCDP that the decryption noise of one opening tells the key holder: C N/(8 sigma_f^2)."""
-    return parameters.ciphertexts * parameters.degree / (8 * parameters.flood_sigma_sq)
+    """rho of zCDP that the decryption noise of one opening tells the key holder: C N/(2 sigma_f^2)."""
+    return parameters.ciphertexts * parameters.degree / (2 * parameters.flood_sigma_sq)
 
 
 def gaussian_bound(sigma_sq: Fraction) -> int:

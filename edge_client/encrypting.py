@@ -42,7 +42,7 @@ def encrypting(parameters: BfvParameters, reports: int, processes: int | None = 
     if count == 1 or reports * parameters.ciphertexts < WORTH_IT:
         yield encrypt_one_by_one
         return
-    children = [_Child(parameters) for _ in range(count)]
+    children: list[_Child] = []
     threads = ThreadPoolExecutor(count)
 
     def encrypt(key: PublicKey, values: Slots) -> Sequence[bytes]:
@@ -50,6 +50,7 @@ def encrypting(parameters: BfvParameters, reports: int, processes: int | None = 
         return [message for part in parts for message in part]
 
     try:
+        children += (_Child(parameters) for _ in range(count))
         yield encrypt
     finally:
         for child in children:

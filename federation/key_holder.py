@@ -60,6 +60,7 @@ class KeyHolder:
 
         Raises:
             SumOutOfRange: of one of them, whichever; nothing is told of any, and the plan's keys are erased.
+            KeyErased: they were before.
             KeyBurnt: that has happened before. PaneOpenedBefore. NoiseRefused.
             StatementMalformed: the leader's statement is of something else. WrongLength, KeyMismatch,
             CoefficientOutOfRange: no sums under this plan's key. Nothing is decrypted then.
@@ -75,7 +76,7 @@ class KeyHolder:
         self.statements.append(sums.statement)
         try:
             opened = [key.open_sum(one, self._ranges[view]) for one in parsed]
-        except SumOutOfRange:
+        except BaseException:  # whatever went wrong after a sum was looked at: no second look
             self._burnt = True
             self.erase()
             raise

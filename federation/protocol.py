@@ -86,7 +86,9 @@ class Aggregating:
 
     @classmethod
     def start(cls, role: Literal["leader", "helper"], plan: Plan) -> Aggregating:
-        """Nothing taken yet."""
+        """Nothing taken yet. Raises ReportRefused: the plan's reports are no shares."""
+        if plan.protection != "shares":
+            raise ReportRefused(f"the plan says protection {plan.protection!r}; shares are not added under it")
         return cls(role, plan, tuple(Accumulator(len(v.pane_starts), v.layout.length) for v in plan.views))
 
     def add(self, half: Addable) -> Aggregating:

@@ -1,13 +1,14 @@
 """The secret side of BFV: sums out of range, the key-recovery attack, what the decryption noise tells, erasing."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from crypto.bfv import Ciphertexts, CiphertextSum, finish
-from crypto.bfv_parameters import BfvParameters, Slots, leak_rho
+from crypto.bfv_parameters import BfvParameters, Slots, _is_prime, leak_rho
 from crypto.bfv_secret import SecretKey, SumRange
 from crypto.bfv_wire import Polynomials
 from crypto.errors import CoefficientOutOfRange, KeyErased, KeyMismatch, SumOutOfRange, WrongLength
@@ -194,7 +195,7 @@ def test_the_noise_of_a_finished_sum_is_flooded_as_the_leak_assumes_and_far_from
     assert abs(samples.mean()) < 6 * math.sqrt(expected / samples.size) + 2.5
     assert np.abs(samples).max() < parameters.q / (2 * parameters.plain_modulus)
     # Against this spread, the largest shift of a neighbour is what `leak_rho` says: sqrt(2 rho) deviations.
-    shift = math.sqrt(parameters.degree) / 2 / samples.std()
+    shift = math.sqrt(parameters.degree) / samples.std()
     assert shift == pytest.approx(math.sqrt(2 * leak_rho(parameters)), rel=6 / math.sqrt(samples.size))
 
 
@@ -238,3 +239,57 @@ def test_nothing_secret_is_in_a_repr(secret: SecretKey):
     assert "polynomials" not in repr(secret)
     assert "context" not in repr(secret).lower()
     assert "array" not in repr(secret)
+
+
+def masked(parameters: BfvParameters, key_id: bytes, factor: int, turn: int) -> Ciphertexts:
+    """(0, q/t · p · factor), p a polynomial that is 1 in every second slot and 0 in the others: opens to s there.
+
+    The slots are values at odd powers of a 2N-th root of unity, every second one at exponents of ±1 mod 8. So p is the
+    polynomial in y = x^(N/4), of degree 3, that is 1 at ψ and ψ^7 of the 8th roots of unity and 0 at ψ^3 and ψ^5; with
+    `turn` 3 instead of 1 it is the other way round.
+    """
+    t, degree, q = parameters.plain_modulus, parameters.degree, parameters.q
+    eighth = next(
+        root for base in range(2, 100) if pow(root := pow(base, (t - 1) // 8, t), 4, t) == t - 1
+    )  # a primitive 8th root of unity mod t
+    points, values = [pow(eighth, turn * e, t) for e in (1, 3, 5, 7)], (1, 0, 0, 1)
+    polynomial = [0] * 4
+    for point, value in zip(points, values, strict=True):
+        term, scale = [1], value
+        for other in points:
+            if other != point:
+                term = [(low - other * high) % t for low, high in zip([0, *term], [*term, 0], strict=True)]
+                scale = scale * pow(point - other, -1, t) % t
+        polynomial = [(a + scale * b) % t for a, b in zip(polynomial, term, strict=True)]
+    forged = np.zeros((1, 2, len(parameters.data_moduli), degree), np.uint64)
+    for power, coefficient in enumerate(polynomial):
+        lifted = (2 * q * (coefficient * factor % t) + t) // (2 * t)
+        for i, modulus in enumerate(parameters.data_moduli):
+            forged[0, 1, i, power * degree // 4] = lifted % modulus
+    return Ciphertexts(parameters, key_id, forged)
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_a_forged_sum_that_shows_only_slots_of_a_wide_range_is_refused_because_t_is_twice_as_wide(wide: bool):
+    most, clients = 30_000_000, 100_000
+    parameters = BfvParameters.choose(clients, -most, most, Fraction(2**40), 4096)
+    if not wide:  # with a t that just holds the sums, nearly every slot would pass
+        step, least = 2 * parameters.degree, 2 * (clients * most + 2 * parameters.noise_bound)
+        t = next(v for v in range(least - least % step + step + 1, 2**60, step) if _is_prime(v))
+        parameters = replace(parameters, plain_modulus=t)
+    secret = SecretKey.generate(parameters)
+    low, high = np.zeros(4096, np.int64), np.full(4096, 4)
+    low[::2], high[::2] = -most, most
+    expected = SumRange.of(parameters, low, high, np.full(4096, parameters.noise_bound))
+    sums = [[masked(parameters, secret.public.key_id, factor, turn) for factor in (1, 2**20)] for turn in (1, 3)]
+    if wide:
+        for one in (*sums[0], *sums[1]):
+            with pytest.raises(SumOutOfRange):
+                secret.open_sum(one, expected)
+        return
+    forged = next(pair for pair in sums if not secret.open_sum(pair[0], None)[1::2].any())
+    for one in forged:
+        shown = secret.open_sum(one, None)
+        assert not shown[1::2].any()
+        assert np.abs(shown[::2]).max() > 2**40
+        assert np.mean((shown >= expected.low) & (shown <= expected.high)) > 0.99
