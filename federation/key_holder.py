@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from crypto.bfv import Ciphertexts, PublicKey
 from crypto.bfv_secret import SecretKey, SumRange
-from crypto.errors import SumOutOfRange
+from crypto.errors import KeyErased
 from crypto.noise import NoiseSource
 
 from .errors import KeyBurnt, NoiseRefused, PaneOpenedBefore, ReportRefused, StatementMalformed
@@ -67,6 +67,9 @@ class KeyHolder:
         """
         if self._burnt:
             raise KeyBurnt(self.plan.hash)
+        for key in self._keys:
+            if key.erased:  # before a pane counts as opened
+                raise KeyErased(key.public.key_id)
         if (source is None) != (self.plan.noise == "none"):
             raise NoiseRefused(f"the plan says noise {self.plan.noise!r}, the key holder was told otherwise")
         view, outcomes = self._subject(sums)
