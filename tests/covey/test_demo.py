@@ -53,7 +53,9 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, seconds: float, numb
     process.send_signal(number)
     try:
         _, err = process.communicate(timeout=30)
-    except subprocess.TimeoutExpired:  # the first one can be lost while libraries are being imported; people press again
+    except (
+        subprocess.TimeoutExpired
+    ):  # the first one can be lost while libraries are being imported; people press again
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
