@@ -21,7 +21,6 @@ import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable
 from fractions import Fraction
 from multiprocessing.connection import Connection
 
@@ -36,23 +35,12 @@ from crypto.bfv_seal import public_context_bytes
 from crypto.bfv_secret import SecretKey
 from crypto.noise import SeededNoise
 
+from .timing import medians
+
 SLOTS = 16_384
-TURNS = 9
 SCALING_REPORTS, SCALING_TURNS = 60, 5
 WISH = (10_000, 0, 2**16 - 1, Fraction(100**2), SLOTS)
 NVFLARE = (8192, [60, 40, 40], 2**40)  # its HEBuilder's defaults
-
-
-def medians(*work: Callable[[], object]) -> list[float]:
-    """CPU seconds of each piece of work: the median of TURNS turns, after one that does not count."""
-    taken: list[list[float]] = [[] for _ in work]
-    for turn in range(TURNS + 1):
-        for piece, seconds in zip(work, taken, strict=True):
-            start = time.thread_time()
-            piece()
-            if turn:
-                seconds.append(time.thread_time() - start)
-    return [statistics.median(seconds) for seconds in taken]
 
 
 def encrypt_on_request(pipe: Connection, key: bytes) -> None:
@@ -105,7 +93,13 @@ def main() -> None:
     total = CiphertextSum(parameters, key.key_id)
 
     degree, chain, scale = NVFLARE
-    ckks = tenseal.context(tenseal.SCHEME_TYPE.CKKS, degree, coeff_mod_bit_sizes=chain, n_threads=1)
+    ckks = tenseal.context(
+        tenseal.SCHEME_TYPE.CKKS,
+        degree,
+        coeff_mod_bit_sizes=chain,
+        encryption_type=tenseal.ENCRYPTION_TYPE.SYMMETRIC,  # as its HEBuilder has it
+        n_threads=1,
+    )
     ckks.global_scale = scale
     nvflare_bytes = len(tenseal.ckks_vector(ckks, floats[: degree // 2]).serialize()) / (degree // 2)
 

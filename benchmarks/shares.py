@@ -18,9 +18,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
-import time
-from collections.abc import Callable
 
 import numpy as np
 from flwr.common.secure_aggregation.ndarrays_arithmetic import (
@@ -34,24 +31,13 @@ from rich.table import Table
 
 from crypto.sharing import Accumulator, HelperSeeds, LeaderShares, SparseRows, shard, share_xof
 
+from .timing import medians
+
 SLOTS = 10_000
 SITE_REPORTS = 64
 NEIGHBOURS = 10  # few, which favours SecAgg+: its time is linear in them
 FLOWER_MODULUS = 2**32  # Flower's default `modulus_range`
 PLAN = bytes(range(32))
-TURNS = 9
-
-
-def medians(*work: Callable[[], object]) -> list[float]:
-    """CPU seconds of each piece of work: the median of TURNS turns, after one that does not count."""
-    taken: list[list[float]] = [[] for _ in work]
-    for turn in range(TURNS + 1):
-        for piece, seconds in zip(work, taken, strict=True):
-            start = time.thread_time()
-            piece()
-            if turn:
-                seconds.append(time.thread_time() - start)
-    return [statistics.median(seconds) for seconds in taken]
 
 
 def reports(count: int, slots: int, filled: int) -> SparseRows:
