@@ -48,7 +48,7 @@ _pinned: ContextVar[Snapshot | None] = ContextVar("_pinned", default=None)
 """The snapshot of the answer that is being made: Feast asks for each of its views by itself."""
 
 
-class CoveyOnlineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]  # all of Feast is untyped here
+class CoveyOnlineStoreConfig(FeastConfigBaseModel):
     """The table `online_store` of feature_store.yaml.
 
     Attributes:
@@ -59,7 +59,7 @@ class CoveyOnlineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]  # all
     path: str
 
 
-class ReadRefused(FeastError):  # type: ignore[misc]
+class ReadRefused(FeastError):
     """Join keys that the view does not have, or of another type."""
 
     def http_status_code(self) -> int:
@@ -67,7 +67,7 @@ class ReadRefused(FeastError):  # type: ignore[misc]
         return _UNPROCESSABLE
 
 
-class WriteRefused(FeastError):  # type: ignore[misc]
+class WriteRefused(FeastError):
     """Feast was asked to write: `feast materialize`, `push` or `write_to_online_store`."""
 
     def __init__(self, view: str) -> None:
@@ -81,7 +81,7 @@ class WriteRefused(FeastError):  # type: ignore[misc]
         return _UNPROCESSABLE
 
 
-class CoveyOnlineStore(OnlineStore):  # type: ignore[misc]
+class CoveyOnlineStore(OnlineStore):
     """Reads the newest rows of a covey store. For any thread, and in a process that was forked."""
 
     def __init__(self) -> None:
