@@ -9,6 +9,7 @@ from typing import Any, Final
 from crypto.errors import CryptoError
 from edge_client.policy import Accept, Policy, decide
 from featurestore.times import DAY_US, from_us
+from federation.accountant import charge_of
 from federation.errors import FederationError, LedgerRefusal
 from federation.ledger_snapshot import read_ledger
 from federation.ledger_state import Budget, LedgerState
@@ -82,7 +83,7 @@ def check_plan(signed: bytes, policy: Policy, state: LedgerState, now_us: int) -
     if plan is None:
         return PolicyCheck(code, view, day, None, False, (), ())
     views = tuple(
-        ViewAsked(planned.view.name, tuple(planned.pane_starts.tolist()), planned.min_clients, planned.layout.micro_rho)
+        ViewAsked(planned.view.name, tuple(planned.pane_starts.tolist()), planned.min_clients, charge_of(plan, planned))
         for planned in plan.views
     )
     repeated = plan.hash in state.intended

@@ -24,6 +24,7 @@ from crypto.field import ELEMENT_BYTES
 from crypto.signing import VerifyKey
 from featurestore.errors import ExpressionRefused
 from featurestore.times import DAY_US
+from federation.accountant import charge_of
 from federation.errors import DayBudgetSpent, FederationError, LedgerRefusal, PaneTaken, ViewOverlap
 from federation.ledger import CLOCK_SLACK_US
 from federation.ledger_state import Budget, LedgerState
@@ -179,18 +180,18 @@ def _reasons(
     if plan.participation == "all" and _answer_bytes(plan, clients) > policy.max_answer_mib * 2**20:
         yield RefusalCode.ANSWER_TOO_LARGE, None
     for planned in plan.views:
-        for code in _reasons_of(planned, policy, noise_off=plan.noise == "none"):
+        for code in _reasons_of(plan, planned, policy):
             yield code, planned.view.name
 
 
-def _reasons_of(planned: PlannedView, policy: Policy, *, noise_off: bool) -> Iterator[RefusalCode]:
+def _reasons_of(plan: Plan, planned: PlannedView, policy: Policy) -> Iterator[RefusalCode]:
     if not any(fnmatchcase(planned.view.name, pattern) for pattern in policy.views):
         yield RefusalCode.VIEW_NOT_ALLOWED
     if planned.view.time is not None and planned.view.time not in policy.time_columns:
         yield RefusalCode.TIME_NOT_ALLOWED
-    if planned.min_clients < policy.min_k and not noise_off:  # exact sums: there is nothing left for k to protect
+    if planned.min_clients < policy.min_k and plan.noise != "none":  # exact sums: there is nothing left for k to protect
         yield RefusalCode.K_TOO_LOW
-    if planned.layout.micro_rho > policy.max_micro_rho:
+    if charge_of(plan, planned) > policy.max_micro_rho:
         yield RefusalCode.RHO_TOO_HIGH
 
 
