@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from simulations.attack_kinds import KINDS
 
 from . import lab_compare
+from .lab_options import (
+    AsJson,
+    ClientColumn,
+    EventsFile,
+    PictureFile,
+    SiteColumn,
+    TimeColumn,
+    ViewsFile,
+    what_to_collect,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from covey.attack import AttackReport
     from covey.attack_values import Attacked, Floats, Moved
-    from featurestore.definitions import FeatureView
 
 app = typer.Typer(help="Experiments: what happens if …", no_args_is_help=True)
 app.command("compare")(lab_compare.compare)
@@ -36,15 +44,11 @@ _MANY, _LITTLE, _FAR, _NEAR = 1e6, 5e-4, 1e3, 0.01
 )
 def attack(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="What the liars do; see above.")],
-    views_file: Annotated[
-        Path | None, typer.Argument(metavar="VIEWS.py", help="A Python file with FeatureView objects at module level.")
-    ] = None,
-    events: Annotated[Path | None, typer.Option(help="The events: a .parquet or .csv file.")] = None,
-    client_column: Annotated[str | None, typer.Option(help="Whose event it is.")] = None,
-    time_column: Annotated[str | None, typer.Option(help="When it happened; a view may name another column.")] = None,
-    site_column: Annotated[
-        str | None, typer.Option(help="Which site holds it; an identity is (site, client). Default: one site.")
-    ] = None,
+    views_file: ViewsFile = None,
+    events: EventsFile = None,
+    client_column: ClientColumn = None,
+    time_column: TimeColumn = None,
+    site_column: SiteColumn = None,
     start: Annotated[
         datetime | None, typer.Option("--from", formats=_DATES, help="First UTC day. Default: the days with events.")
     ] = None,
@@ -56,8 +60,8 @@ def attack(
     wire: Annotated[
         bool, typer.Option("--wire", help="Send the lies through real processes, from one site of a fleet.")
     ] = False,
-    picture: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw it, too.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    picture: PictureFile = None,
+    as_json: AsJson = False,
 ) -> int:
     """Let a few clients lie; the help text is that of the decorator."""
     from covey.attack import attack as run_attack
@@ -95,37 +99,6 @@ def attack(
         draw(report, picture)
         talk.print(f"drawn in {picture}", soft_wrap=True)
     return DONE if report.views else NOTHING_RELEASED
-
-
-def what_to_collect(
-    views_file: Path | None,
-    events: Path | None,
-    client_column: str | None,
-    time_column: str | None,
-    site_column: str | None,
-) -> tuple[list[FeatureView], Any, dict[str, Any]]:
-    """Views, events and their columns: the user's, or those of the flights."""
-    from covey.attack import a_week_of_flights
-    from covey.errors import UsageError
-    from edge_client.events import read_events
-    from featurestore.views_file import load_views
-    from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN
-
-    needed = {
-        "VIEWS.py": views_file,
-        "--events": events,
-        "--client-column": client_column,
-        "--time-column": time_column,
-    }
-    if not any(needed.values()) and site_column is None:
-        view, table = a_week_of_flights()
-        return [view], table, {"client_column": CLIENT_COLUMN, "time_column": TIME_COLUMN, "site_column": SITE_COLUMN}
-    if views_file is None or events is None or client_column is None or time_column is None:
-        missing = ", ".join(name for name, value in needed.items() if value is None)
-        raise UsageError(f"missing {missing}; without any of them, it is a week of flights")
-    views = list(load_views(views_file))
-    table = read_events(events, views, client_column, time_column, site_column)
-    return views, table, {"client_column": client_column, "time_column": time_column, "site_column": site_column}
 
 
 def _print(report: AttackReport, talk: Console) -> None:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from .lab_options import (
+    AsJson,
+    ClientColumn,
+    EventsFile,
+    PictureFile,
+    SiteColumn,
+    TimeColumn,
+    ViewsFile,
+    what_to_collect,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,21 +26,17 @@ if TYPE_CHECKING:
 
 
 def compare(
-    views_file: Annotated[
-        Path | None, typer.Argument(metavar="VIEWS.py", help="A Python file with FeatureView objects at module level.")
-    ] = None,
-    events: Annotated[Path | None, typer.Option(help="The events: a .parquet or .csv file.")] = None,
-    client_column: Annotated[str | None, typer.Option(help="Whose event it is.")] = None,
-    time_column: Annotated[str | None, typer.Option(help="When it happened; a view may name another column.")] = None,
-    site_column: Annotated[
-        str | None, typer.Option(help="Which site holds it; an identity is (site, client). Default: one site.")
-    ] = None,
+    views_file: ViewsFile = None,
+    events: EventsFile = None,
+    client_column: ClientColumn = None,
+    time_column: TimeColumn = None,
+    site_column: SiteColumn = None,
     view: Annotated[str | None, typer.Option(help="Which view. Default: the first of the file.")] = None,
     reports: Annotated[
         int | None, typer.Option(min=1, help="So many reports at most. Default: all, where reports are not long.")
     ] = None,
-    picture: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw it, too.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    picture: PictureFile = None,
+    as_json: AsJson = False,
 ) -> int:
     """Carry one pane of a view under each protection, and show what it costs and what has to be believed.
 
@@ -45,7 +51,6 @@ def compare(
     from covey.errors import DONE
     from edge_client.events import make_events
 
-    from .lab import what_to_collect
     from .talk import progress_bars, talk_console
 
     talk = talk_console()

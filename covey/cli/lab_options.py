@@ -1,0 +1,54 @@
+"""What the commands of `covey lab` ask alike: over which events, and how the result is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+if TYPE_CHECKING:
+    from featurestore.definitions import FeatureView
+
+ViewsFile: TypeAlias = Annotated[
+    Path | None, typer.Argument(metavar="VIEWS.py", help="A Python file with FeatureView objects at module level.")
+]
+EventsFile: TypeAlias = Annotated[Path | None, typer.Option(help="The events: a .parquet or .csv file.")]
+ClientColumn: TypeAlias = Annotated[str | None, typer.Option(help="Whose event it is.")]
+TimeColumn: TypeAlias = Annotated[str | None, typer.Option(help="When it happened; a view may name another column.")]
+SiteColumn: TypeAlias = Annotated[
+    str | None, typer.Option(help="Which site holds it; an identity is (site, client). Default: one site.")
+]
+PictureFile: TypeAlias = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw it, too.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def what_to_collect(
+    views_file: Path | None,
+    events: Path | None,
+    client_column: str | None,
+    time_column: str | None,
+    site_column: str | None,
+) -> tuple[list[FeatureView], Any, dict[str, Any]]:
+    """Views, events and their columns: the user's, or those of the flights."""
+    from covey.attack import a_week_of_flights
+    from covey.errors import UsageError
+    from edge_client.events import read_events
+    from featurestore.views_file import load_views
+    from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN
+
+    needed = {
+        "VIEWS.py": views_file,
+        "--events": events,
+        "--client-column": client_column,
+        "--time-column": time_column,
+    }
+    if not any(needed.values()) and site_column is None:
+        view, table = a_week_of_flights()
+        return [view], table, {"client_column": CLIENT_COLUMN, "time_column": TIME_COLUMN, "site_column": SITE_COLUMN}
+    if views_file is None or events is None or client_column is None or time_column is None:
+        missing = ", ".join(name for name, value in needed.items() if value is None)
+        raise UsageError(f"missing {missing}; without any of them, it is a week of flights")
+    views = list(load_views(views_file))
+    table = read_events(events, views, client_column, time_column, site_column)
+    return views, table, {"client_column": client_column, "time_column": time_column, "site_column": site_column}
