@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from featurestore.blocks import open_blocks
 from featurestore.entities import Entity
 from featurestore.errors import BadReference, NameCollision, UnknownFeature, UnknownView
 from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
@@ -19,6 +20,7 @@ from featurestore.store import Store
 from featurestore.values import Status
 
 from .making import DAY, HOUR, a_release, a_view, fill, manifest_of
+from .test_blocks import Crash, CrashBeforeBlocks
 
 FEATURES = [
     Count("flights"),
@@ -168,3 +170,24 @@ def test_a_view_above_the_budget_is_read_from_the_online_store_and_others_are_no
     with Store.open(tmp_path) as store:
         vectors = store.reader(["large:flights", "delays:flights"]).read({"dest": ["k39999", "ATL"]})
     assert vectors.mask.tolist() == [[True, False], [False, True]]
+
+
+def test_rows_that_are_ahead_of_their_epoch_are_not_read(tmp_path: Path) -> None:
+    """A publisher that dies between the online rows and CURRENT.json: who reads stays on the last epoch, who comes waits."""
+    view = a_view()
+    (tmp_path / "covey.toml").write_text("[online]\nblock_mib = 0\n")
+    with Publisher(tmp_path, lambda: 0) as publisher:
+        publisher.register(view)
+        publisher.publish([a_release(view, 0, 1)])
+    with Store.open(tmp_path) as store:
+        reader = store.reader(["delays:flights"])
+        assert reader.read({"dest": ["ATL"]}).values.tolist() == [[1]]
+        with pytest.raises(Crash), CrashBeforeBlocks(tmp_path, lambda: DAY) as publisher:
+            publisher.publish([a_release(view, HOUR, 2)])
+        assert reader.read({"dest": ["ATL"]}).values.tolist() == [[1]]
+        fresh = open_blocks(tmp_path)
+        assert (fresh.snapshot.epoch, fresh.problem is None) == (0, False)
+        Publisher(tmp_path, lambda: DAY).close()
+        assert reader.read({"dest": ["ATL"]}).values.tolist() == [[2]]
+    assert fresh.refresh()
+    assert fresh.snapshot.find("delays").rows({"dest": ["ATL"]}, 1).numbers[0, 0] == 2
