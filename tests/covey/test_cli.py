@@ -255,6 +255,30 @@ class TestInterrupted:
         )
         assert (done.returncode, done.stdout, done.stderr) == (130, "", says)
 
+    def test_one_that_comes_while_a_class_is_made_is_one_too(self, covey: Covey, project: Path) -> None:
+        """Python 3.11 wraps what is raised in `__set_name__` into a RuntimeError."""
+
+        def interrupted_class(*_: object, **__: object) -> None:
+            class Late:
+                def __set_name__(self, *_: object) -> None:
+                    raise KeyboardInterrupt
+
+            type("Made", (), {"late": Late()})
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Store, "open", interrupted_class)
+            assert covey("get", "v:f", "--store", project) == (130, "", "interrupted\n")
+
+    def test_the_demo_lets_nothing_import_pandas_where_an_interrupt_would_be_lost(self) -> None:
+        script = """
+import sys, types
+from covey.cli import main
+sys.modules["covey.demo"] = types.SimpleNamespace(run_demo=lambda *_: __import__("pandas"))
+main()
+"""
+        done = subprocess.run([sys.executable, "-c", script, "demo"], capture_output=True, text=True)
+        assert "pandas is not needed here" in done.stderr
+
     @pytest.mark.parametrize("command", [["--debug", "get", "v:f", "--store", "nowhere"], ["explain", "run"]])
     def test_only_run_says_that_it_continues(
         self, covey: Covey, monkeypatch: pytest.MonkeyPatch, command: list[str]
