@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import traceback
 from importlib.abc import MetaPathFinder
@@ -19,6 +18,7 @@ from . import (
     demo,
     explain,
     init,
+    interrupt,
     keys,
     lab,
     ledger,
@@ -43,7 +43,7 @@ app = typer.Typer(
 )
 
 _DEBUG = False
-_WITHOUT_PANDAS = ("demo", "get", "history", "join", "watch")
+_WITHOUT_PANDAS = ("get", "history", "join", "watch")
 """Commands that run no code of the user's, and use no pandas."""
 
 
@@ -83,10 +83,7 @@ app.add_typer(store.app, name="store")
 
 
 class _WithoutPandas(MetaPathFinder):
-    """pyarrow imports pandas, where it is installed, to find that a list is no Series: most of a second, for nothing.
-
-    And a Ctrl-C that comes in the meantime is lost: pyarrow drops whatever that import raises.
-    """
+    """pyarrow imports pandas, where it is installed, to find that a list is no Series: most of a second, for nothing."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         """Say that there is no pandas; anything else is left to the other finders."""
@@ -96,15 +93,10 @@ class _WithoutPandas(MetaPathFinder):
 
 def main() -> None:
     """Entry point: run the command, turn expected errors into one line and an exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt.install()
     if sys.argv[1:2] and sys.argv[1] in _WITHOUT_PANDAS and "--views" not in sys.argv:
         sys.meta_path.insert(0, _WithoutPandas())
     sys.exit(call(sys.argv[1:]))
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    """SIGTERM ends a command as Ctrl-C does: temporary files go, the store stays whole."""
-    raise KeyboardInterrupt
 
 
 def call(arguments: list[str]) -> int:
@@ -123,9 +115,6 @@ def call(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last handler: expected errors become one line, defects say so
-        if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 wraps what comes while a class is being made
-            talk.print(_interrupted(arguments), style="yellow")
-            return INTERRUPTED
         expected = exit_code(error)
         if _DEBUG or expected is None:
             traceback.print_exc()

@@ -255,29 +255,28 @@ class TestInterrupted:
         )
         assert (done.returncode, done.stdout, done.stderr) == (130, "", says)
 
-    def test_one_that_comes_while_a_class_is_made_is_one_too(self, covey: Covey, project: Path) -> None:
-        """Python 3.11 wraps what is raised in `__set_name__` into a RuntimeError."""
-
-        def interrupted_class(*_: object, **__: object) -> None:
-            class Late:
-                def __set_name__(self, *_: object) -> None:
-                    raise KeyboardInterrupt
-
-            type("Made", (), {"late": Late()})
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Store, "open", interrupted_class)
-            assert covey("get", "v:f", "--store", project) == (130, "", "interrupted\n")
-
-    def test_the_demo_lets_nothing_import_pandas_where_an_interrupt_would_be_lost(self) -> None:
-        script = """
-import sys, types
-from covey.cli import main
-sys.modules["covey.demo"] = types.SimpleNamespace(run_demo=lambda *_: __import__("pandas"))
-main()
-"""
-        done = subprocess.run([sys.executable, "-c", script, "demo"], capture_output=True, text=True)
-        assert "pandas is not needed here" in done.stderr
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize(
+        "lost",
+        [
+            "class Lost:\n    def __del__(self): {kill}\nLost()",
+            "class Lost:\n    def __set_name__(self, *_): {kill}\nclass Made: lost = Lost()",
+            "try: import lost_in_an_import\nexcept BaseException: pass",
+        ],
+    )
+    def test_a_signal_is_not_lost_where_python_drops_what_is_raised(
+        self, project: Path, number: signal.Signals, lost: str
+    ) -> None:
+        kill = f"os.kill(os.getpid(), {int(number)})"
+        (project / "lost_in_an_import.py").write_text(f"import os\n{kill}\n")
+        (project / "views.py").write_text(f"import os, time\n{lost.format(kill=kill)}\ntime.sleep(30)")
+        done = subprocess.run(
+            [sys.executable, "-c", "from covey.cli import main; main()", "explain", str(project / "views.py")],
+            capture_output=True,
+            text=True,
+            timeout=25,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
     @pytest.mark.parametrize("command", [["--debug", "get", "v:f", "--store", "nowhere"], ["explain", "run"]])
     def test_only_run_says_that_it_continues(
