@@ -189,7 +189,8 @@ def _reasons_of(plan: Plan, planned: PlannedView, policy: Policy) -> Iterator[Re
         yield RefusalCode.VIEW_NOT_ALLOWED
     if planned.view.time is not None and planned.view.time not in policy.time_columns:
         yield RefusalCode.TIME_NOT_ALLOWED
-    if planned.min_clients < policy.min_k and plan.noise != "none":  # exact sums: there is nothing left for k to protect
+    exact = plan.noise == "none"  # there is nothing left for k to protect
+    if planned.min_clients < policy.min_k and not exact:
         yield RefusalCode.K_TOO_LOW
     if charge_of(plan, planned) > policy.max_micro_rho:
         yield RefusalCode.RHO_TOO_HIGH
