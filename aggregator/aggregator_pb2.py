@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61ggregator/aggregator.proto\x12\x08\x63ovey.v1\")\n\x06Signed\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"X\n\x07Refusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12!\n\x07numbers\x18\x03 \x03(\x0b\x32\x10.covey.v1.Number\x12\x0c\n\x04view\x18\x04 \x01(\t\"%\n\x06Number\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x12\"a\n\x03Job\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06job_id\x18\x02 \x01(\x0c\x12\x0c\n\x04half\x18\x03 \x01(\x0c\x12\x10\n\x08verdicts\x18\x04 \x01(\x0c\x12\x17\n\x0fverifier_shares\x18\x05 \x01(\x0c\"\x93\x01\n\tJobAnswer\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06job_id\x18\x02 \x01(\x0c\x12\x12\n\njob_digest\x18\x03 \x01(\x0c\x12\x10\n\x08verdicts\x18\x04 \x01(\x0c\x12\"\n\x07refusal\x18\x05 \x01(\x0b\x32\x11.covey.v1.Refusal\x12\x19\n\x11verifier_messages\x18\x06 \x01(\x0c\"\x1d\n\nPrepareKey\x12\x0f\n\x07plan_id\x18\x01 \x01(\x0c\"#\n\x0fPrepareKeyReply\x12\x10\n\x08key_hash\x18\x01 \x01(\x0c\"+\n\x08KeyOffer\x12\x0f\n\x07plan_id\x18\x01 \x01(\x0c\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"-\n\x08KeyTaken\x12\x0f\n\x07plan_id\x18\x01 \x01(\x0c\x12\x10\n\x08key_hash\x18\x02 \x01(\x0c\"@\n\nCommitment\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63ounts\x18\x02 \x03(\r\x12\x0f\n\x07\x64igests\x18\x03 \x01(\x0c\")\n\nLedgerHead\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"\xa6\x01\n\x07Witness\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x11\n\tcommitted\x18\x02 \x01(\x08\x12\"\n\x04head\x18\x03 \x01(\x0b\x32\x14.covey.v1.LedgerHead\x12(\n\nremembered\x18\x04 \x01(\x0b\x32\x14.covey.v1.LedgerHead\x12\'\n\tconfirmed\x18\x05 \x01(\x0b\x32\x14.covey.v1.LedgerHead\"#\n\x0e\x43ollectRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"<\n\tSharePart\x12\x0c\n\x04view\x18\x01 \x01(\r\x12\x11\n\tstatement\x18\x02 \x01(\x0c\x12\x0e\n\x06sealed\x18\x03 \x01(\x0c\"&\n\x0fOpenPlanRequest\x12\x13\n\x0bsigned_plan\x18\x01 \x01(\x0c\"\"\n\rOpenPlanReply\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"\x1e\n\rSubmitRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"0\n\x0bSubmitReply\x12\x0f\n\x07pending\x18\x01 \x01(\x08\x12\x10\n\x08verdicts\x18\x02 \x01(\x0c\"\"\n\rStatusRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"@\n\x0bStatusReply\x12\x0c\n\x04role\x18\x01 \x01(\t\x12#\n\x05plans\x18\x02 \x03(\x0b\x32\x14.covey.v1.PlanStatus\"f\n\nPlanStatus\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\r\n\x05state\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x03 \x01(\x12\x12\x0f\n\x07pending\x18\x04 \x01(\r\x12\x10\n\x08rejected\x18\x05 \x03(\r2\xab\x02\n\x06Leader\x12\x39\n\nPrepareKey\x12\x10.covey.v1.Signed\x1a\x19.covey.v1.PrepareKeyReply\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12\x38\n\x06Submit\x12\x17.covey.v1.SubmitRequest\x1a\x15.covey.v1.SubmitReply\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2\xf3\x02\n\x06Helper\x12-\n\x07TakeKey\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12/\n\tAggregate\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12,\n\x06\x43ommit\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12-\n\x07Witness\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61ggregator/aggregator.proto\x12\x08\x63ovey.v1\")\n\x06Signed\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"X\n\x07Refusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12!\n\x07numbers\x18\x03 \x03(\x0b\x32\x10.covey.v1.Number\x12\x0c\n\x04view\x18\x04 \x01(\t\"%\n\x06Number\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x12\"a\n\x03Job\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06job_id\x18\x02 \x01(\x0c\x12\x0c\n\x04half\x18\x03 \x01(\x0c\x12\x10\n\x08verdicts\x18\x04 \x01(\x0c\x12\x17\n\x0fverifier_shares\x18\x05 \x01(\x0c\"\x93\x01\n\tJobAnswer\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06job_id\x18\x02 \x01(\x0c\x12\x12\n\njob_digest\x18\x03 \x01(\x0c\x12\x10\n\x08verdicts\x18\x04 \x01(\x0c\x12\"\n\x07refusal\x18\x05 \x01(\x0b\x32\x11.covey.v1.Refusal\x12\x19\n\x11verifier_messages\x18\x06 \x01(\x0c\"\x1d\n\nPrepareKey\x12\x0f\n\x07plan_id\x18\x01 \x01(\x0c\"#\n\x0fPrepareKeyReply\x12\x10\n\x08key_hash\x18\x01 \x01(\x0c\"+\n\x08KeyOffer\x12\x0f\n\x07plan_id\x18\x01 \x01(\x0c\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"-\n\x08KeyTaken\x12\x0f\n\x07plan_id\x18\x01 \x01(\x0c\x12\x10\n\x08key_hash\x18\x02 \x01(\x0c\"@\n\nCommitment\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63ounts\x18\x02 \x03(\r\x12\x0f\n\x07\x64igests\x18\x03 \x01(\x0c\")\n\nLedgerHead\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"\xa6\x01\n\x07Witness\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x11\n\tcommitted\x18\x02 \x01(\x08\x12\"\n\x04head\x18\x03 \x01(\x0b\x32\x14.covey.v1.LedgerHead\x12(\n\nremembered\x18\x04 \x01(\x0b\x32\x14.covey.v1.LedgerHead\x12\'\n\tconfirmed\x18\x05 \x01(\x0b\x32\x14.covey.v1.LedgerHead\"#\n\x0e\x43ollectRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"<\n\tSharePart\x12\x0c\n\x04view\x18\x01 \x01(\r\x12\x11\n\tstatement\x18\x02 \x01(\x0c\x12\x0e\n\x06sealed\x18\x03 \x01(\x0c\"\x18\n\x08KeysPart\x12\x0c\n\x04keys\x18\x01 \x01(\x0c\"K\n\x07SumPart\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0c\n\x04view\x18\x02 \x01(\r\x12\x11\n\tstatement\x18\x03 \x01(\x0c\x12\x0c\n\x04sums\x18\x04 \x01(\x0c\"\x0f\n\rOpenSumsReply\"?\n\x0fOpenPlanRequest\x12\x13\n\x0bsigned_plan\x18\x01 \x01(\x0c\x12\x17\n\x0f\x65ncryption_keys\x18\x02 \x01(\x0c\"\"\n\rOpenPlanReply\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"\x1e\n\rSubmitRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"0\n\x0bSubmitReply\x12\x0f\n\x07pending\x18\x01 \x01(\x08\x12\x10\n\x08verdicts\x18\x02 \x01(\x0c\"\"\n\rStatusRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"@\n\x0bStatusReply\x12\x0c\n\x04role\x18\x01 \x01(\t\x12#\n\x05plans\x18\x02 \x03(\x0b\x32\x14.covey.v1.PlanStatus\"f\n\nPlanStatus\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\r\n\x05state\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x03 \x01(\x12\x12\x0f\n\x07pending\x18\x04 \x01(\r\x12\x10\n\x08rejected\x18\x05 \x03(\r2\xab\x02\n\x06Leader\x12\x39\n\nPrepareKey\x12\x10.covey.v1.Signed\x1a\x19.covey.v1.PrepareKeyReply\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12\x38\n\x06Submit\x12\x17.covey.v1.SubmitRequest\x1a\x15.covey.v1.SubmitReply\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2\xf3\x02\n\x06Helper\x12-\n\x07TakeKey\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12/\n\tAggregate\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12,\n\x06\x43ommit\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12-\n\x07Witness\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2\xd6\x02\n\tKeyHolder\x12\x32\n\x08MakeKeys\x12\x10.covey.v1.Signed\x1a\x12.covey.v1.KeysPart0\x01\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12\x38\n\x08OpenSums\x12\x11.covey.v1.SumPart\x1a\x17.covey.v1.OpenSumsReply(\x01\x12-\n\x07Witness\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,22 +59,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COLLECTREQUEST']._serialized_end=935
   _globals['_SHAREPART']._serialized_start=937
   _globals['_SHAREPART']._serialized_end=997
-  _globals['_OPENPLANREQUEST']._serialized_start=999
-  _globals['_OPENPLANREQUEST']._serialized_end=1037
-  _globals['_OPENPLANREPLY']._serialized_start=1039
-  _globals['_OPENPLANREPLY']._serialized_end=1073
-  _globals['_SUBMITREQUEST']._serialized_start=1075
-  _globals['_SUBMITREQUEST']._serialized_end=1105
-  _globals['_SUBMITREPLY']._serialized_start=1107
-  _globals['_SUBMITREPLY']._serialized_end=1155
-  _globals['_STATUSREQUEST']._serialized_start=1157
-  _globals['_STATUSREQUEST']._serialized_end=1191
-  _globals['_STATUSREPLY']._serialized_start=1193
-  _globals['_STATUSREPLY']._serialized_end=1257
-  _globals['_PLANSTATUS']._serialized_start=1259
-  _globals['_PLANSTATUS']._serialized_end=1361
-  _globals['_LEADER']._serialized_start=1364
-  _globals['_LEADER']._serialized_end=1663
-  _globals['_HELPER']._serialized_start=1666
-  _globals['_HELPER']._serialized_end=2037
+  _globals['_KEYSPART']._serialized_start=999
+  _globals['_KEYSPART']._serialized_end=1023
+  _globals['_SUMPART']._serialized_start=1025
+  _globals['_SUMPART']._serialized_end=1100
+  _globals['_OPENSUMSREPLY']._serialized_start=1102
+  _globals['_OPENSUMSREPLY']._serialized_end=1117
+  _globals['_OPENPLANREQUEST']._serialized_start=1119
+  _globals['_OPENPLANREQUEST']._serialized_end=1182
+  _globals['_OPENPLANREPLY']._serialized_start=1184
+  _globals['_OPENPLANREPLY']._serialized_end=1218
+  _globals['_SUBMITREQUEST']._serialized_start=1220
+  _globals['_SUBMITREQUEST']._serialized_end=1250
+  _globals['_SUBMITREPLY']._serialized_start=1252
+  _globals['_SUBMITREPLY']._serialized_end=1300
+  _globals['_STATUSREQUEST']._serialized_start=1302
+  _globals['_STATUSREQUEST']._serialized_end=1336
+  _globals['_STATUSREPLY']._serialized_start=1338
+  _globals['_STATUSREPLY']._serialized_end=1402
+  _globals['_PLANSTATUS']._serialized_start=1404
+  _globals['_PLANSTATUS']._serialized_end=1506
+  _globals['_LEADER']._serialized_start=1509
+  _globals['_LEADER']._serialized_end=1808
+  _globals['_HELPER']._serialized_start=1811
+  _globals['_HELPER']._serialized_end=2182
+  _globals['_KEYHOLDER']._serialized_start=2185
+  _globals['_KEYHOLDER']._serialized_end=2527
 # @@protoc_insertion_point(module_scope)

@@ -140,11 +140,35 @@ class SharePart(_message.Message):
     sealed: bytes
     def __init__(self, view: _Optional[int] = ..., statement: _Optional[bytes] = ..., sealed: _Optional[bytes] = ...) -> None: ...
 
+class KeysPart(_message.Message):
+    __slots__ = ("keys",)
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    keys: bytes
+    def __init__(self, keys: _Optional[bytes] = ...) -> None: ...
+
+class SumPart(_message.Message):
+    __slots__ = ("plan_hash", "view", "statement", "sums")
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    SUMS_FIELD_NUMBER: _ClassVar[int]
+    plan_hash: bytes
+    view: int
+    statement: bytes
+    sums: bytes
+    def __init__(self, plan_hash: _Optional[bytes] = ..., view: _Optional[int] = ..., statement: _Optional[bytes] = ..., sums: _Optional[bytes] = ...) -> None: ...
+
+class OpenSumsReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class OpenPlanRequest(_message.Message):
-    __slots__ = ("signed_plan",)
+    __slots__ = ("signed_plan", "encryption_keys")
     SIGNED_PLAN_FIELD_NUMBER: _ClassVar[int]
+    ENCRYPTION_KEYS_FIELD_NUMBER: _ClassVar[int]
     signed_plan: bytes
-    def __init__(self, signed_plan: _Optional[bytes] = ...) -> None: ...
+    encryption_keys: bytes
+    def __init__(self, signed_plan: _Optional[bytes] = ..., encryption_keys: _Optional[bytes] = ...) -> None: ...
 
 class OpenPlanReply(_message.Message):
     __slots__ = ("plan_hash",)

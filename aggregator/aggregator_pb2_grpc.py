@@ -604,3 +604,294 @@ class Helper(object):
             timeout,
             metadata,
             _registered_method=True)
+
+
+class KeyHolderStub(object):
+    """Missing associated documentation comment in .proto file."""
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.MakeKeys = channel.unary_stream(
+                '/covey.v1.KeyHolder/MakeKeys',
+                request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+                response_deserializer=aggregator_dot_aggregator__pb2.KeysPart.FromString,
+                _registered_method=True)
+        self.OpenPlan = channel.unary_unary(
+                '/covey.v1.KeyHolder/OpenPlan',
+                request_serializer=aggregator_dot_aggregator__pb2.OpenPlanRequest.SerializeToString,
+                response_deserializer=aggregator_dot_aggregator__pb2.OpenPlanReply.FromString,
+                _registered_method=True)
+        self.OpenSums = channel.stream_unary(
+                '/covey.v1.KeyHolder/OpenSums',
+                request_serializer=aggregator_dot_aggregator__pb2.SumPart.SerializeToString,
+                response_deserializer=aggregator_dot_aggregator__pb2.OpenSumsReply.FromString,
+                _registered_method=True)
+        self.Witness = channel.unary_unary(
+                '/covey.v1.KeyHolder/Witness',
+                request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+                response_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
+                _registered_method=True)
+        self.Collect = channel.unary_stream(
+                '/covey.v1.KeyHolder/Collect',
+                request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+                response_deserializer=aggregator_dot_aggregator__pb2.SharePart.FromString,
+                _registered_method=True)
+        self.Status = channel.unary_unary(
+                '/covey.v1.KeyHolder/Status',
+                request_serializer=aggregator_dot_aggregator__pb2.StatusRequest.SerializeToString,
+                response_deserializer=aggregator_dot_aggregator__pb2.StatusReply.FromString,
+                _registered_method=True)
+
+
+class KeyHolderServicer(object):
+    """Missing associated documentation comment in .proto file."""
+
+    def MakeKeys(self, request, context):
+        """a plan without keys, signed by the coordinator → its public keys
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def OpenPlan(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def OpenSums(self, request_iterator, context):
+        """from the leader
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Witness(self, request, context):
+        """Witness of the leader → Witness of the key holder
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Collect(self, request, context):
+        """CollectRequest, signed by the collector
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Status(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_KeyHolderServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'MakeKeys': grpc.unary_stream_rpc_method_handler(
+                    servicer.MakeKeys,
+                    request_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
+                    response_serializer=aggregator_dot_aggregator__pb2.KeysPart.SerializeToString,
+            ),
+            'OpenPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenPlan,
+                    request_deserializer=aggregator_dot_aggregator__pb2.OpenPlanRequest.FromString,
+                    response_serializer=aggregator_dot_aggregator__pb2.OpenPlanReply.SerializeToString,
+            ),
+            'OpenSums': grpc.stream_unary_rpc_method_handler(
+                    servicer.OpenSums,
+                    request_deserializer=aggregator_dot_aggregator__pb2.SumPart.FromString,
+                    response_serializer=aggregator_dot_aggregator__pb2.OpenSumsReply.SerializeToString,
+            ),
+            'Witness': grpc.unary_unary_rpc_method_handler(
+                    servicer.Witness,
+                    request_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
+                    response_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+            ),
+            'Collect': grpc.unary_stream_rpc_method_handler(
+                    servicer.Collect,
+                    request_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
+                    response_serializer=aggregator_dot_aggregator__pb2.SharePart.SerializeToString,
+            ),
+            'Status': grpc.unary_unary_rpc_method_handler(
+                    servicer.Status,
+                    request_deserializer=aggregator_dot_aggregator__pb2.StatusRequest.FromString,
+                    response_serializer=aggregator_dot_aggregator__pb2.StatusReply.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'covey.v1.KeyHolder', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('covey.v1.KeyHolder', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class KeyHolder(object):
+    """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def MakeKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/covey.v1.KeyHolder/MakeKeys',
+            aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+            aggregator_dot_aggregator__pb2.KeysPart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/covey.v1.KeyHolder/OpenPlan',
+            aggregator_dot_aggregator__pb2.OpenPlanRequest.SerializeToString,
+            aggregator_dot_aggregator__pb2.OpenPlanReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenSums(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/covey.v1.KeyHolder/OpenSums',
+            aggregator_dot_aggregator__pb2.SumPart.SerializeToString,
+            aggregator_dot_aggregator__pb2.OpenSumsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Witness(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/covey.v1.KeyHolder/Witness',
+            aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+            aggregator_dot_aggregator__pb2.Signed.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Collect(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/covey.v1.KeyHolder/Collect',
+            aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+            aggregator_dot_aggregator__pb2.SharePart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Status(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/covey.v1.KeyHolder/Status',
+            aggregator_dot_aggregator__pb2.StatusRequest.SerializeToString,
+            aggregator_dot_aggregator__pb2.StatusReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from crypto.signing import SigningKey, VerifyKey
 from featurestore.times import DAY_US
+from federation.he_keys import keys_hash
 from federation.plan import PLAN_ID_BYTES, Plan, PlannedView
 from federation.refusal_codes import RefusalCode
 from federation.reports import Randomness
@@ -24,7 +24,7 @@ from federation.signed_plan import sign_plan, verify_plan
 
 from .errors import Refused
 from .job import JobMalformed
-from .key_agreement import prepare_request
+from .key_agreement import draft_request, prepare_request
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +48,13 @@ class Announcement:
     Attributes:
         plan: None if nothing is left of it.
         signed: the plan's signed bytes, for the sites; empty where there is none.
+        encryption_keys: under `he`, the key holder's signed public keys, for the sites.
     """
 
     plan: Plan | None
     signed: bytes = field(repr=False)
     left_out: tuple[LeftOut, ...] = ()
+    encryption_keys: bytes = field(default=b"", repr=False)
 
     def save(self, path: Path) -> None:
         """Rename a file into place, so that a coordinator that starts again goes on with this very plan."""
@@ -61,7 +63,8 @@ class Announcement:
             for one in self.left_out
         ]
         partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps({"plan": _text(self.signed), "left_out": left}), encoding="utf-8")
+        data = {"plan": _text(self.signed), "left_out": left, "encryption_keys": _text(self.encryption_keys)}
+        partial.write_text(json.dumps(data), encoding="utf-8")
         partial.replace(path)
 
     @classmethod
@@ -71,18 +74,31 @@ class Announcement:
             data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             signed = base64.b64decode(data["plan"], validate=True)
             plan = verify_plan(signed, coordinator) if signed else None
+            keys = base64.b64decode(data["encryption_keys"], validate=True)
             asked = [(base64.b64decode(one["asked"], validate=True), one) for one in data["left_out"]]
             left = tuple(_left_out(plan_bytes, coordinator, one["view"], one["panes"]) for plan_bytes, one in asked)
         except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
             raise JobMalformed(f"{path} is no announcement of a coordinator: {error!r}") from None
-        return cls(plan, signed, left)
+        return cls(plan, signed, left, keys)
+
+
+class Parties(Protocol):
+    """Whom a plan is announced to. Each call raises Refused or Unreachable."""
+
+    def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> object:
+        """Open a signed plan at both aggregators."""
+
+    def prepare_key(self, request: bytes) -> bytes:
+        """Have them agree on the verification key of a plan with proofs: signed request → hash of the key."""
+
+    def make_keys(self, request: bytes) -> bytes:
+        """Have the key holder make the keys of a plan under `he`: signed request → its signed public keys."""
 
 
 def announce(
     plan: Plan,
     coordinator: SigningKey,
-    open_plan: Callable[[bytes], object],
-    prepare_key: Callable[[bytes], bytes],
+    parties: Parties,
     randomness: Randomness,
     earlier: tuple[LeftOut, ...] = (),
 ) -> Announcement:
@@ -91,20 +107,18 @@ def announce(
     Each refusal names one view and day; what is left without it is another plan, with an id of its own.
 
     Args:
-        open_plan: opens a signed plan at both.
-        prepare_key: has them agree on the verification key of a plan with proofs: signed request → hash of the key.
         earlier: what an announcement before this one has left out.
 
     Raises:
         Refused: for any other reason; or a refusal for what the plan does not ask for. Unreachable.
     """
-    asked = _with_key(plan, coordinator, prepare_key)
+    asked, keys = _with_keys(plan, coordinator, parties)
     first = signed = sign_plan(asked, coordinator)
     left: dict[str, set[int]] = {}
     rest: Plan | None = asked
     while rest is not None:
         try:
-            open_plan(signed)
+            parties.open_plan(signed, keys)
             break
         except Refused as refused:
             if refused.reason != RefusalCode.DAY_BUDGET_SPENT or "day" not in refused.numbers:
@@ -115,22 +129,28 @@ def announce(
         left.setdefault(view, set()).add(day)
         rest, signed = _without(rest, view, day, randomness), b""
         if rest is not None:
-            rest = _with_key(rest, coordinator, prepare_key)
+            rest, keys = _with_keys(rest, coordinator, parties)
             signed = sign_plan(rest, coordinator)
     mine = tuple(
         LeftOut(_of_days(one, sorted(left[one.view.name]), inside=True), asked, first)
         for one in asked.views
         if one.view.name in left
     )
-    return Announcement(rest, signed, (*earlier, *mine))
+    return Announcement(rest, signed, (*earlier, *mine), keys if rest is not None else b"")
 
 
-def _with_key(plan: Plan, coordinator: SigningKey, prepare_key: Callable[[bytes], bytes]) -> Plan:
-    """A plan with proofs that commits its aggregators to their verification key; any other plan as it is."""
-    if plan.validity == "none" or plan.wire is None:
-        return plan
-    key_hash = prepare_key(prepare_request(plan.plan_id, coordinator))
-    return replace(plan, wire=replace(plan.wire, verify_key_hash=key_hash))
+def _with_keys(plan: Plan, coordinator: SigningKey, parties: Parties) -> tuple[Plan, bytes]:
+    """The plan, committed to the keys that it needs: of its proofs, or what reports are encrypted under (those, too)."""
+    if plan.wire is None:
+        return plan, b""
+    if plan.protection == "he":
+        draft = replace(plan, wire=replace(plan.wire, encryption_keys_hash=b""))
+        keys = parties.make_keys(draft_request(draft, coordinator))
+        return replace(plan, wire=replace(plan.wire, encryption_keys_hash=keys_hash(keys))), keys
+    if plan.validity == "prio3":
+        key_hash = parties.prepare_key(prepare_request(plan.plan_id, coordinator))
+        return replace(plan, wire=replace(plan.wire, verify_key_hash=key_hash)), b""
+    return plan, b""
 
 
 def _without(plan: Plan, view: str, day: int, randomness: Randomness) -> Plan | None:

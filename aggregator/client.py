@@ -7,7 +7,7 @@ until `patience_s` is over.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -16,13 +16,14 @@ import grpc
 
 from federation.keys import RoleKeys
 from federation.parties import Aggregator
-from federation.plan import Plan
+from federation.plan import Plan, Protection
 
 from . import aggregator_pb2 as pb
 from . import aggregator_pb2_grpc as pb_grpc
-from .errors import Refused, Unreachable
+from .errors import HelperUnavailable, KeyHolderUnavailable, Refused, Unreachable
 from .intake import Submitted
 from .messages import collect_request
+from .refusals import REASONS
 from .rpc import CHANNEL_OPTIONS, error_of
 from .sealed_share import Fetched, SealedShare, shares_from_parts
 
@@ -33,13 +34,13 @@ COLLECT_S: Final = 600.0
 ROLES: Final[tuple[Aggregator, ...]] = ("leader", "helper")
 """In the order of a collect: the leader opens with the helper."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 1.0
-_HELPER_UNAVAILABLE: Final = "HELPER_UNAVAILABLE"
+_AWAY: Final = (REASONS[HelperUnavailable], REASONS[KeyHolderUnavailable])
 
 _T = TypeVar("_T")
 
 
 class HelperLink:
-    """The leader's connection to the helper: a `leader.HelperLink`. Asked once; the leader keeps what is not answered."""
+    """The leader's connection to the helper: a `peer_links.HelperLink`. Asked once; what is not answered is kept."""
 
     def __init__(self, address: str, *, call_s: float = CALL_S) -> None:
         self._address, self._call_s = address, call_s
@@ -83,6 +84,41 @@ class HelperLink:
             raise error_of(failure, "helper", self._address) from None
 
 
+class KeyHolderLink:
+    """The leader's connection to the key holder: a `peer_links.KeyHolderLink`."""
+
+    def __init__(self, address: str, *, call_s: float = CALL_S) -> None:
+        self._address, self._call_s = address, call_s
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._stub = pb_grpc.KeyHolderStub(self._channel)  # type: ignore[no-untyped-call]
+
+    def open_plan(self, signed: bytes) -> None:
+        """Pass a signed plan on. Raises Refused and Unreachable."""
+        request = pb.OpenPlanRequest(signed_plan=signed)
+        self._call(lambda: self._stub.OpenPlan(request, timeout=self._call_s))
+
+    def open_sums(self, parts: Iterator[pb.SumPart]) -> None:
+        """The leader's sums, in pieces; opened when this returns. Raises Refused and Unreachable."""
+        self._call(lambda: self._stub.OpenSums(parts, timeout=COLLECT_S))
+
+    def witness(self, told: bytes) -> bytes:
+        """The leader's signed `Witness` → the key holder's. Raises Refused and Unreachable."""
+        request = pb.Signed.FromString(told)
+        reply = self._call(lambda: self._stub.Witness(request, timeout=self._call_s))
+        data: bytes = reply.SerializeToString(deterministic=True)
+        return data
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def _call(self, call: Callable[[], _T]) -> _T:
+        try:
+            return call()
+        except grpc.RpcError as failure:
+            raise error_of(failure, "key holder", self._address) from None
+
+
 @dataclass(frozen=True)
 class Status:
     """How far a plan is at one aggregator: see `party.PlanStatus`."""
@@ -95,20 +131,30 @@ class Status:
 
 
 class Aggregators:
-    """Both aggregators, as the coordinator and the collector reach them.
+    """Leader and helper, as the coordinator and the collector reach them.
 
     Args:
+        helper: under `he` the key holder, which has the helper's place.
         patience_s: how long to go on asking where nobody answers.
     """
 
-    def __init__(self, leader: str, helper: str, *, patience_s: float = 30.0) -> None:
+    def __init__(
+        self, leader: str, helper: str, *, protection: Protection = "shares", patience_s: float = 30.0
+    ) -> None:
         self._addresses: dict[Aggregator, str] = {"leader": leader, "helper": helper}
         self._patience_s = patience_s
         self._channels = {
             role: grpc.insecure_channel(address, options=CHANNEL_OPTIONS) for role, address in self._addresses.items()
         }
         self._leader = pb_grpc.LeaderStub(self._channels["leader"])  # type: ignore[no-untyped-call]
-        self._helper = pb_grpc.HelperStub(self._channels["helper"])  # type: ignore[no-untyped-call]
+        self._key_holder = pb_grpc.KeyHolderStub(self._channels["helper"])  # type: ignore[no-untyped-call]
+        self._helper: pb_grpc.HelperStub | pb_grpc.KeyHolderStub = self._key_holder
+        if protection == "shares":
+            self._helper = pb_grpc.HelperStub(self._channels["helper"])  # type: ignore[no-untyped-call]
+        self._names: dict[Aggregator, str] = {
+            "leader": "leader",
+            "helper": "helper" if protection == "shares" else "key holder",
+        }
 
     def __enter__(self) -> Self:
         return self
@@ -132,10 +178,24 @@ class Aggregators:
         reply = self._ask("leader", lambda: self._leader.PrepareKey(message, timeout=CALL_S))
         return bytes(reply.key_hash)
 
-    def open_plan(self, signed: bytes) -> bytes:
-        """Run by the coordinator: open a plan at both. Returns its hash. Raises Refused and Unreachable."""
+    def make_keys(self, request: bytes) -> bytes:
+        """Run by the coordinator: have the key holder make the keys of a plan; its public keys, signed.
+
+        Raises Refused and Unreachable.
+        """
+        message = pb.Signed.FromString(request)
+        parts = self._ask("helper", lambda: list(self._key_holder.MakeKeys(message, timeout=CALL_S)))
+        return b"".join(part.keys for part in parts)
+
+    def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
+        """Run by the coordinator: open a plan at both. Returns its hash. Raises Refused and Unreachable.
+
+        Args:
+            encryption_keys: under `he`, for the leader.
+        """
         request = pb.OpenPlanRequest(signed_plan=signed)
         self._ask("helper", lambda: self._helper.OpenPlan(request, timeout=CALL_S))
+        request = pb.OpenPlanRequest(signed_plan=signed, encryption_keys=encryption_keys)
         reply = self._ask("leader", lambda: self._leader.OpenPlan(request, timeout=CALL_S))
         return bytes(reply.plan_hash)
 
@@ -179,10 +239,8 @@ class Aggregators:
             try:
                 return call()
             except grpc.RpcError as failure:
-                error = error_of(failure, role, self._addresses[role])
-            away = isinstance(error, Unreachable) or (
-                isinstance(error, Refused) and error.reason == _HELPER_UNAVAILABLE
-            )
+                error = error_of(failure, self._names[role], self._addresses[role])
+            away = isinstance(error, Unreachable) or (isinstance(error, Refused) and error.reason in _AWAY)
             if not away or time.monotonic() + wait_s > until:
                 raise error
             time.sleep(wait_s)

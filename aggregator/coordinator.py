@@ -49,7 +49,7 @@ class Collected:
 def collect(
     announced: Announcement,
     collector: RoleKeys,
-    ask: Callable[[bytes], Iterable[SiteAnswer]],
+    ask: Callable[[bytes, bytes], Iterable[SiteAnswer]],
     aggregators: Aggregators,
     progress: Callable[[SiteAnswer], None] = lambda _: None,
 ) -> Collected:
@@ -57,7 +57,7 @@ def collect(
 
     Args:
         announced: the plan, open at both aggregators (`announcement.announce`).
-        ask: the sites' answers to a signed plan, as they arrive.
+        ask: the sites' answers to a signed plan (and, under `he`, to its encryption keys), as they arrive.
     """
     plan = announced.plan
     if plan is None:
@@ -65,7 +65,7 @@ def collect(
     answers: dict[str, str] = {}
     refused: Counter[str] = Counter()
     carried = pending = 0
-    for answer in ask(announced.signed):
+    for answer in ask(announced.signed, announced.encryption_keys):
         name = answer.site if answer.site and answer.site not in answers else f"node {answer.node}"
         answers[name] = answer.code  # the name is the node's word: it hides no other's answer
         for batch in answer.batches:

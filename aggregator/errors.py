@@ -119,12 +119,37 @@ class HelperUnavailable(AggregatorError):
         super().__init__(f"the helper does not answer; {pending} batch(es) of the plan wait for it")
 
 
-class HelperRefused(AggregatorError):
-    """The helper refuses what the leader asks, by its own reason, which is passed on."""
+class KeyHolderUnavailable(AggregatorError):
+    """The key holder does not answer, and it alone can open the sums. The reports are kept."""
+
+    def __init__(self) -> None:
+        super().__init__("the key holder does not answer; the reports are kept: ask again when it is back")
+
+
+class KeyHolderUnknown(AggregatorError):
+    """A plan with encrypted reports, and this leader was not told where the key holder listens."""
+
+    def __init__(self) -> None:
+        super().__init__("this leader has no key holder: start it with --keyholder HOST:PORT")
+
+
+class EncryptionKeysMissing(AggregatorError):
+    """A plan whose secret keys are not held here: never made, made for other terms, or erased."""
+
+    def __init__(self, plan_id: bytes) -> None:
+        self.plan_id = plan_id
+        super().__init__(
+            f"the secret keys of plan id {plan_id.hex()} are not held here: never made here, made for other terms, or "
+            "erased. Announce a new plan"
+        )
+
+
+class PeerRefused(AggregatorError):
+    """The helper, or the key holder, refuses what the leader asks, by its own reason, which is passed on."""
 
     def __init__(self, refused: Refused) -> None:
         self.refused = refused
-        super().__init__(f"the helper refuses ({refused.reason}): {refused.text}")
+        super().__init__(f"the {refused.role} refuses ({refused.reason}): {refused.text}")
 
 
 class Stopping(AggregatorError):

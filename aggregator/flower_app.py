@@ -46,14 +46,15 @@ def main(grid: Grid, context: Context) -> None:
 def _run(job: Job, grid: Grid) -> None:
     coordinator, collector = load_keys(job.keys, "coordinator"), load_keys(job.keys, "collector")
 
-    def ask(signed: bytes) -> Iterable[SiteAnswer]:
-        return ask_sites(grid, signed, sites=job.sites, seconds=job.seconds, clock=time.monotonic, sleep=time.sleep)
+    def ask(*told: bytes) -> Iterable[SiteAnswer]:
+        return ask_sites(grid, *told, sites=job.sites, seconds=job.seconds, clock=time.monotonic, sleep=time.sleep)
 
     def progress(answer: SiteAnswer) -> None:
         _append(job.progress, {"site": answer.site, "code": answer.code, "batches": len(answer.batches)})
 
     try:
-        with Aggregators(job.leader, job.helper) as aggregators:
+        protection = plan_from_bytes(job.plan).protection
+        with Aggregators(job.leader, job.helper, protection=protection) as aggregators:
             announced = _announce(job, coordinator, aggregators)
             collected = collect(announced, collector, ask, aggregators, progress)
         _publish(job, announced, collected, collector)
@@ -69,14 +70,7 @@ def _announce(job: Job, coordinator: RoleKeys, aggregators: Aggregators) -> Anno
         earlier = Announcement.load(job.announced, coordinator.sign.public)
     if earlier.plan is None:
         return earlier
-    announced = announce(
-        earlier.plan,
-        coordinator.sign,
-        aggregators.open_plan,
-        aggregators.prepare_key,
-        os.urandom,
-        earlier.left_out,
-    )
+    announced = announce(earlier.plan, coordinator.sign, aggregators, os.urandom, earlier.left_out)
     announced.save(job.announced)
     return announced
 

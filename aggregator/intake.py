@@ -29,8 +29,17 @@ from federation.plan import Plan
 from federation.reports import Addable, LeaderHalf, ProvenHalf
 from federation.validity import Started, start
 
-from .errors import HelperRefused, HelperUnavailable, JobConflict, MessageMalformed, PlanUnknown, Refused, Unreachable
-from .helper_link import HelperLink, as_helpers
+from .errors import (
+    HelperUnavailable,
+    JobConflict,
+    KeyHolderUnavailable,
+    MessageMalformed,
+    PeerRefused,
+    PlanUnknown,
+    Refused,
+    Unreachable,
+)
+from .he_intake import EncryptedIntake
 from .messages import (
     ANSWER_DOMAIN,
     JOB_DOMAIN,
@@ -44,8 +53,8 @@ from .messages import (
     sign,
     verdicts_from,
 )
-from .opening import Opener
 from .party import Clock, Settings
+from .peer_links import HelperLink, KeyHolderLink, PeerLink, as_peers
 from .refusals import REASONS
 from .storage import Pending, Storage, StoredPlan
 from .verification import finished, offer
@@ -72,11 +81,12 @@ class Submitted:
     verdicts: bytes = field(repr=False)
 
 
-class Intake(Opener):
+class Intake(EncryptedIntake):
     """The leader, as far as batches are concerned."""
 
     role = "leader"
     peer = "helper"
+    protections = ("shares", "he")
 
     def __init__(
         self,
@@ -87,9 +97,10 @@ class Intake(Opener):
         clock: Clock,
         noise: NoiseSource,
         helper: HelperLink,
+        key_holder: KeyHolderLink | None = None,
     ) -> None:
         super().__init__(keys, settings, storage, ledger, clock, noise)
-        self._helper = helper
+        self._helper, self._key_holder = helper, key_holder
         self._line = threading.Lock()
         self._fresh: dict[bytes, tuple[SealedBatch, _Work]] = {}  # by digest, while under way: opened once only
 
@@ -104,6 +115,11 @@ class Intake(Opener):
         header = batch.signed.header
         stored, plan = self._opened(header.plan_hash)
         job, digest = job_id_of(header.site, header.batch_id), batch.signed.digest
+        if plan.protection == "he":
+            if self._known_digest(stored.number, job) != digest:
+                self._require_open(plan.hash)
+                self._take_encrypted(stored, plan, job, batch)
+            return self._submitted(stored.number, job)
         try:
             if (
                 self._known_digest(stored.number, job) != digest
@@ -116,7 +132,7 @@ class Intake(Opener):
             if self.storage.pending_digest(stored.number, job) is not None:
                 with self._line:
                     self._ask_all(None)
-        except (HelperUnavailable, HelperRefused) as error:
+        except (HelperUnavailable, PeerRefused) as error:
             log.warning("batches are kept: %s", error)
         finally:
             self._fresh.pop(digest, None)
@@ -174,16 +190,16 @@ class Intake(Opener):
         """Ask the helper about all batches that wait (of one plan), oldest first.
 
         Raises:
-            HelperUnavailable: at once. HelperRefused: after all others were asked.
+            HelperUnavailable: at once. PeerRefused: after all others were asked.
         """
-        refused: HelperRefused | None = None
+        refused: PeerRefused | None = None
         for of, job in self.storage.pending_jobs(number):
             pending = self.storage.pending(of, job)
             if pending is None:
                 continue
             try:
                 self._ask(pending)
-            except HelperRefused as error:
+            except PeerRefused as error:
                 refused = refused or error
         if refused is not None:
             raise refused
@@ -197,8 +213,8 @@ class Intake(Opener):
         shares = offer(plan, work, offered) if isinstance(work, Started) else b""
         body = Job(plan.hash, pending.job, batch.half("helper").to_bytes(), pending.verdicts, shares).to_bytes()
 
-        reply = self._call(stored, self._helper.aggregate, sign(JOB_DOMAIN, body, self.keys.sign))
-        with as_helpers():
+        reply = self._call(stored, self._helper, self._helper.aggregate, sign(JOB_DOMAIN, body, self.keys.sign))
+        with as_peers():
             answer = Answer.from_bytes(Signed.from_bytes(reply).verify(ANSWER_DOMAIN, helper_of(plan)))
             if (answer.plan_hash, answer.job_id, answer.job_digest) != (plan.hash, pending.job, job_digest(body)):
                 raise MessageMalformed("an answer to another job")
@@ -248,20 +264,22 @@ class Intake(Opener):
                 self.storage.set_site_counts(number, site, touched, before[touched] - reports)
             self.storage.record(number, pending.job, pending.digest, answer.to_bytes())
 
-    def _call(self, stored: StoredPlan, call: Callable[[bytes], _T], data: bytes) -> _T:
-        """Call the helper; pass the plan on first where it says that it does not know it."""
+    def _call(self, stored: StoredPlan, peer: PeerLink, call: Callable[[bytes], _T], data: bytes) -> _T:
+        """Call the helper or key holder; pass the plan on first where it says that it does not know it."""
         try:
             try:
                 return call(data)
             except Refused as refused:
                 if refused.reason != _PLAN_UNKNOWN:
                     raise
-                self._helper.open_plan(stored.signed)
+                peer.open_plan(stored.signed)
                 return call(data)
         except Unreachable:
+            if peer is self._key_holder:
+                raise KeyHolderUnavailable from None
             raise HelperUnavailable(len(self.storage.pending_jobs(stored.number))) from None
         except Refused as refused:
-            raise HelperRefused(refused) from None
+            raise PeerRefused(refused) from None
 
 
 def _offered(work: _Work) -> Mask:

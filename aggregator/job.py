@@ -27,7 +27,7 @@ class Job:
     Attributes:
         plan: canonical bytes of the plan, with its parties.
         keys: the folder with the coordinator's and the collector's keys.
-        leader, helper: `host:port` of the services.
+        leader, helper: `host:port` of the services; under `he`, helper is the key holder's.
         store: the project directory whose store gets the releases.
         sites: how many nodes are waited for, `seconds` how long the sites have.
         result: the file that appears when, and only when, all is published.

@@ -18,9 +18,10 @@ from crypto.errors import WrongLength
 from crypto.prio3_batch import VERIFY_KEY_SIZE
 from crypto.seal import SealKey, open_sealed, seal
 from crypto.signing import SigningKey, VerifyKey
+from federation.he_keys import sign_draft
 from federation.keys import RoleKeys
 from federation.parties import PublicKeys
-from federation.plan import KEY_HASH_BYTES, PLAN_ID_BYTES
+from federation.plan import KEY_HASH_BYTES, PLAN_ID_BYTES, Plan
 from federation.validity import VerificationKey
 
 from . import aggregator_pb2 as pb
@@ -36,6 +37,12 @@ KEY_BYTES: Final = VERIFY_KEY_SIZE
 def prepare_request(plan_id: bytes, coordinator: SigningKey) -> bytes:
     """Run by the coordinator: ask the leader to agree on a key for a plan that is yet to be signed."""
     return sign(PREPARE_DOMAIN, encode(pb.PrepareKey(plan_id=plan_id)), coordinator)
+
+
+def draft_request(plan: Plan, coordinator: SigningKey) -> bytes:
+    """Run by the coordinator: ask the key holder to make the keys of a plan under `he` that is yet to be signed."""
+    body, signature = sign_draft(plan, coordinator)
+    return encode(pb.Signed(body=body, signature=signature))
 
 
 def prepared_plan(data: bytes, coordinator: VerifyKey) -> bytes:

@@ -24,9 +24,9 @@ from federation.ledger_entries import Head
 from federation.plan import Plan
 from federation.validity import VerificationKey
 
-from .errors import HelperRefused, HelperUnavailable, MessageMalformed, Refused, Stopping, Unreachable
-from .helper_link import HelperLink, answer_invalid, as_helpers
-from .intake import Intake, helper_of
+from .errors import HelperUnavailable, MessageMalformed, PeerRefused, Refused, Stopping, Unreachable
+from .he_opening import EncryptedOpening
+from .intake import helper_of
 from .key_agreement import KEY_BYTES, key_offer, prepared_plan, require_taken
 from .messages import (
     COMMITMENT_DOMAIN,
@@ -38,6 +38,7 @@ from .messages import (
     sign,
 )
 from .party import Clock, Settings
+from .peer_links import HelperLink, KeyHolderLink, PeerLink, answer_invalid, as_peers
 from .sealed_share import SealedShare
 from .storage import Storage
 
@@ -45,7 +46,7 @@ _LOOK_S: Final = 0.05
 """How often a leader that waits for the helper looks whether it should stop."""
 
 
-class Leader(Intake):
+class Leader(EncryptedOpening):
     """The aggregator that holds the long shares, and drives the helper."""
 
     def __init__(
@@ -57,8 +58,9 @@ class Leader(Intake):
         clock: Clock,
         noise: NoiseSource,
         helper: HelperLink,
+        key_holder: KeyHolderLink | None = None,
     ) -> None:
-        super().__init__(keys, settings, storage, ledger, clock, noise, helper)
+        super().__init__(keys, settings, storage, ledger, clock, noise, helper, key_holder)
         self._opening = threading.Lock()  # taken before the line; one plan at a time, or heads would cross
 
     def prepare_key(self, data: bytes) -> bytes:
@@ -68,7 +70,7 @@ class Leader(Intake):
 
         Raises:
             MessageMalformed, SignatureInvalid: not of this leader's coordinator. PeerUnknown.
-            HelperUnavailable, HelperRefused: ask again.
+            HelperUnavailable, PeerRefused: ask again.
         """
         plan_id = prepared_plan(data, self.settings.coordinator)
         helper = self._pinned_peer()
@@ -79,8 +81,8 @@ class Leader(Intake):
         except Unreachable:
             raise HelperUnavailable(0) from None
         except Refused as refused:
-            raise HelperRefused(refused) from None
-        with as_helpers():
+            raise PeerRefused(refused) from None
+        with as_peers():
             require_taken(reply, plan_id, key, helper.sign)
         return key.hash_for(plan_id)
 
@@ -88,7 +90,7 @@ class Leader(Intake):
         """Close and open the plan with the helper, and give the leader's noised shares.
 
         Raises:
-            HelperUnavailable, HelperRefused: nothing is lost; ask again. LedgerRefusal, and as `Opener._noise`.
+            HelperUnavailable, PeerRefused: nothing is lost; ask again. LedgerRefusal, and as `Opener._noise`.
         """
         _, plan = self._asked_by_collector(data)
         with self._opening:
@@ -105,10 +107,13 @@ class Leader(Intake):
             confirmed = self._meet(plan, committed=False, confirmed=None).remembered
         with self._line:
             self._close(plan)
+        if plan.protection == "he":  # the key holder draws nothing before it has the sums
+            self._noise(plan)
+            self._send_sums(plan)
         first = self._meet(plan, committed=True, confirmed=confirmed, meanwhile=lambda: self._noise(plan))
         second = self._meet(plan, committed=True, confirmed=first.remembered)
         if not self._witnessed_by(plan, second):
-            raise answer_invalid("it does not remember the leader's opening")
+            raise answer_invalid("it does not remember the leader's opening", _name_of_peer(plan))
 
     def _close(self, plan: Plan) -> None:
         """Charge, and agree with the helper on the set of reports (holding the line)."""
@@ -121,10 +126,10 @@ class Leader(Intake):
                     own = commitment_to_bytes(plan, self._commitment(stored.number, plan))
                     self.storage.close_plan(stored.number, own, None)
             stored, _ = self._opened(plan.hash)
-        if stored.other is None:
+        if stored.other is None and plan.protection == "shares":
             own = sign(COMMITMENT_DOMAIN["leader"], stored.own, self.keys.sign)
-            reply = self._call(stored, self._helper.commit, own)
-            with as_helpers():
+            reply = self._call(stored, self._helper, self._helper.commit, own)
+            with as_peers():
                 other = Signed.from_bytes(reply).verify(COMMITMENT_DOMAIN["helper"], helper_of(plan))
                 commitment_from_bytes(plan, other)
             self.storage.set_other(stored.number, other)
@@ -143,13 +148,14 @@ class Leader(Intake):
             meanwhile: done while the helper answers, which takes minutes if it draws noise.
 
         Raises:
-            LedgerBehind: one of the two was rolled back. HelperUnavailable, HelperRefused, Stopping.
+            LedgerBehind: one of the two was rolled back. HelperUnavailable, PeerRefused, Stopping.
         """
         stored, _ = self._opened(plan.hash)
         told = self._witness(plan, committed=committed, confirmed=confirmed)
         data = sign(WITNESS_DOMAIN["leader"], told.to_bytes(), self.keys.sign)
         thread = ThreadPoolExecutor(1, thread_name_prefix="witness")
-        reply = thread.submit(self._call, stored, self._helper.witness, data)
+        peer: PeerLink = self._helper if plan.protection == "shares" else self._holder()
+        reply = thread.submit(self._call, stored, peer, peer.witness, data)
         try:
             meanwhile()
         finally:
@@ -158,7 +164,7 @@ class Leader(Intake):
             thread.shutdown(wait=False)
         if not reply.done():
             raise Stopping("this aggregator is stopping; nothing was opened: ask again when it is back")
-        with as_helpers():
+        with as_peers(_name_of_peer(plan)):
             heard = Witness.from_bytes(
                 Signed.from_bytes(reply.result()).verify(WITNESS_DOMAIN["helper"], helper_of(plan))
             )
@@ -166,3 +172,7 @@ class Leader(Intake):
                 raise MessageMalformed("an answer to another witness")
         self._hear(plan, heard)
         return heard
+
+
+def _name_of_peer(plan: Plan) -> str:
+    return "helper" if plan.protection == "shares" else "key holder"

@@ -87,11 +87,7 @@ class Opener(Party):
         """Fresh noise on this aggregator's sums, sealed and signed."""
         if stored.own is None or stored.other is None or plan.wire is None:
             raise NotCommitted(plan.hash)
-        self._require_terms(plan)
-        if plan.hash not in self.ledger.state.intended:
-            raise LedgerBehind(
-                str(self.ledger.path), f"it has not charged plan {plan.hash.hex()[:16]}…, which was closed"
-            )
+        self._require_charged(plan)
         own, other = (commitment_from_bytes(plan, data) for data in (stored.own, stored.other))
         sums = tuple(
             Accumulator.from_values(self.storage.sums(stored.number, collections, planned.layout.length))
@@ -100,6 +96,14 @@ class Opener(Party):
         shares = Closed(self.role, plan, sums, own).noise(other, self._noise_source(plan))
         collector = plan.wire.collector.seal
         return [SealedShare.make(plan, view, shares, own, collector, self.keys.sign) for view in range(len(plan.views))]
+
+    def _require_charged(self, plan: Plan) -> None:
+        """A plan that was closed was charged before. Raises LedgerBehind; and as `open_plan` of its terms."""
+        self._require_terms(plan)
+        if plan.hash not in self.ledger.state.intended:
+            raise LedgerBehind(
+                str(self.ledger.path), f"it has not charged plan {plan.hash.hex()[:16]}…, which was closed"
+            )
 
     def _witness(self, plan: Plan, *, committed: bool, confirmed: Head | None) -> Witness:
         """What this aggregator tells the other one of both ledgers."""
@@ -139,7 +143,8 @@ class Opener(Party):
         """Under which name the other aggregator's head is remembered: new keys begin a new ledger."""
         if plan.wire is None:
             raise PlanUnknown(plan.hash)
-        return f"{self.peer} {plan.wire.keys_of(self.peer).sign.id.hex()}"
+        name = "keyholder" if plan.protection == "he" and self.peer == "helper" else self.peer
+        return f"{name} {plan.wire.keys_of(self.peer).sign.id.hex()}"
 
 
 def _collections(plan: Plan) -> Iterator[npt.NDArray[np.uint32]]:

@@ -16,16 +16,17 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from crypto.bfv import PublicKey
 from crypto.noise import Noise, NoiseSource
 from crypto.sharing import Accumulator
 from crypto.signing import VerifyKey
 from federation.batch import BatchHeader
-from federation.errors import LedgerRefusal, NoiseRefused, PlanInvalid
+from federation.errors import EncryptionKeysInvalid, LedgerRefusal, NoiseRefused, PlanInvalid
 from federation.keys import RoleKeys
 from federation.ledger import Ledger
 from federation.ledger_state import Budget
 from federation.parties import Aggregator, PublicKeys, Roster
-from federation.plan import Plan
+from federation.plan import Plan, Protection
 from federation.protocol import Commitment, add_half
 from federation.reports import Addable
 from federation.signed_plan import require_own_keys, verify_plan
@@ -103,6 +104,8 @@ class Party:
     role: Aggregator
     peer: Aggregator
     """The other role."""
+    protections: tuple[Protection, ...] = ("shares",)
+    """Of the plans that this role takes part in."""
     grace_us: int = 0
     """How long after a plan's deadline reports of it are still taken."""
 
@@ -112,16 +115,21 @@ class Party:
         self.keys, self.settings, self.storage, self.ledger, self.noise = keys, settings, storage, ledger, noise
         self._clock = clock
         self._plans: dict[bytes, Plan] = {}
+        self._encryption_keys: dict[bytes, tuple[PublicKey, ...]] = {}
         self._noising = threading.Lock()
         self._stopped = threading.Event()
         self._forget()
 
-    def open_plan(self, signed: bytes) -> bytes:
+    def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
         """Take part in a plan from now on; a repeat changes nothing. Returns the plan's hash.
+
+        Args:
+            encryption_keys: for the leader of a plan with protection `he`: the key holder's signed public keys.
 
         Raises:
             PlanInvalid, ReportTooLong, SignatureInvalid, PlanTooLarge, NoiseRefused, AfterDeadline, StateBehindLedger;
             ProofsRequired: of a plan without proofs. PeerUnknown, VerificationKeyMissing: of one with proofs.
+            EncryptionKeysInvalid, EncryptionKeysMissing: of one with encrypted reports.
             LedgerRefusal: by what was charged until now; the charge itself comes when the plan is closed.
         """
         plan = verify_plan(signed, self.settings.coordinator)
@@ -135,7 +143,8 @@ class Party:
             with self.storage.transaction():  # the key stays while the plan is open
                 if plan.validity == "prio3":
                     self._verification_key(plan)
-                self.storage.add_plan(plan.hash, plan.plan_id, signed, deadline_us)
+                kept = self._accepted_keys(plan, encryption_keys)
+                self.storage.add_plan(plan.hash, plan.plan_id, signed, deadline_us, kept)
             self._forget()
         self._plans[plan.hash] = plan
         return plan.hash
@@ -164,6 +173,8 @@ class Party:
 
     def _require_terms(self, plan: Plan) -> None:
         """This aggregator is in the plan, with its own keys, and may run it on its settings."""
+        if plan.protection not in self.protections:
+            raise PlanInvalid(f"this {self.role} takes no part in plans with protection {plan.protection!r}")
         require_own_keys(plan, self.role, self.keys.public)
         if self.settings.peer is not None:
             require_own_keys(plan, self.peer, self.settings.peer)
@@ -175,6 +186,12 @@ class Party:
             raise NoiseRefused(f"the plan says noise off; the {self.role}'s own setting does not allow it")
         if plan.offsets[-1] > MAX_WIRE_COLLECTIONS:
             raise PlanTooLarge(plan.offsets[-1], MAX_WIRE_COLLECTIONS)
+
+    def _accepted_keys(self, plan: Plan, given: bytes) -> bytes:
+        """The signed public keys to keep with a plan. Raises EncryptionKeysInvalid: such keys where nothing is encrypted."""
+        if given:
+            raise EncryptionKeysInvalid(f"nothing is encrypted for plan {plan.hash.hex()[:16]}… here")
+        return b""
 
     def _verification_key(self, plan: Plan) -> VerificationKey:
         """The key that a plan's proofs are verified with.
@@ -278,7 +295,10 @@ class Party:
 
     def _noise_source(self, plan: Plan) -> NoiseSource | None:
         """Where this plan's noise comes from: none where it says noise off, which `_require_terms` has allowed."""
-        return None if plan.noise == "none" else _Stoppable(self.noise, self._stopped)
+        return None if plan.noise == "none" else self._stoppable(self.noise)
+
+    def _stoppable(self, source: NoiseSource) -> NoiseSource:
+        return _Stoppable(source, self._stopped)
 
 
 class _Stoppable:

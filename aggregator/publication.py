@@ -9,7 +9,7 @@ from typing import Any, Final
 from crypto.signing import SigningKey
 from featurestore.release import Clock, Release, Void
 from featurestore.rows import BUDGET_SPENT
-from federation.plan import Plan
+from federation.plan import Plan, Protection
 from federation.release_signing import sign_release
 
 from .announcement import Announcement
@@ -17,7 +17,7 @@ from .collector import releases_of, voids_of
 from .coordinator import Collected
 
 NOISE_SOURCE: Final = "opendp, opendp"
-TRUST: Final = "one-honest-noiser"
+TRUST: Final[dict[Protection, str]] = {"shares": "one-honest-noiser", "he": "honest-leader"}
 
 
 def items_of(
@@ -31,8 +31,9 @@ def items_of(
     if announced.plan is not None:
         yield from _opened_items(announced.plan, collected, collector, now, clock)
     for left in collected.budget_spent:
+        trust = TRUST[left.asked.protection]
         voids = voids_of(
-            left.asked, left.planned, BUDGET_SPENT, now=now, clock=clock, noise_source=NOISE_SOURCE, trust=TRUST
+            left.asked, left.planned, BUDGET_SPENT, now=now, clock=clock, noise_source=NOISE_SOURCE, trust=trust
         )
         yield from (sign_release(void, collector) for void in voids)
 
@@ -48,7 +49,7 @@ def _opened_items(
             now=now,
             clock=clock,
             noise_source=NOISE_SOURCE,
-            trust=TRUST,
+            trust=TRUST[plan.protection],
             commitments=(leader, helper),
         )
         yield from (sign_release(item, collector) for item in items)

@@ -26,6 +26,10 @@ REASONS: Final[dict[type[Exception], str]] = {
     own.PeerUnknown: "PEER_UNKNOWN",
     own.VerificationKeyMissing: "VERIFICATION_KEY_MISSING",
     own.VerificationKeyConflict: "VERIFICATION_KEY_CONFLICT",
+    federation.HeImpossible: "HE_IMPOSSIBLE",
+    federation.EncryptionKeysInvalid: "ENCRYPTION_KEYS_INVALID",
+    own.EncryptionKeysMissing: "ENCRYPTION_KEYS_MISSING",
+    own.KeyHolderUnknown: "KEY_HOLDER_UNKNOWN",
     # of a ledger, in its own words
     federation.PaneTaken: RefusalCode.PANE_ALREADY_REPORTED.value,
     federation.AlreadyDone: RefusalCode.PANE_ALREADY_REPORTED.value,
@@ -46,6 +50,10 @@ REASONS: Final[dict[type[Exception], str]] = {
     federation.DuplicateReport: "DUPLICATE_REPORT",
     crypto.SealBroken: "SEAL_BROKEN",
     crypto.FieldElementOutOfRange: "FIELD_ELEMENT_OUT_OF_RANGE",
+    crypto.WrongLength: "WRONG_LENGTH",
+    crypto.KeyMismatch: "KEY_MISMATCH",
+    crypto.CoefficientOutOfRange: "COEFFICIENT_OUT_OF_RANGE",
+    crypto.TooManyReports: "TOO_MANY_REPORTS",
     own.AfterDeadline: "AFTER_DEADLINE",
     own.AlreadyCollected: "COLLECTED",
     # of any message
@@ -55,6 +63,12 @@ REASONS: Final[dict[type[Exception], str]] = {
     own.CommitmentConflict: "COMMITMENT_CONFLICT",
     own.NotCommitted: "NOT_COMMITTED",
     own.HelperUnavailable: "HELPER_UNAVAILABLE",
+    # of encrypted sums
+    crypto.SumOutOfRange: "SUM_OUT_OF_RANGE",
+    federation.KeyBurnt: "KEY_BURNT",
+    federation.StatementMalformed: "STATEMENT_MALFORMED",
+    crypto.ExtraMissing: "EXTRA_MISSING",
+    own.KeyHolderUnavailable: "KEY_HOLDER_UNAVAILABLE",
     own.Stopping: "STOPPING",
 }
 INTERNAL: Final = "INTERNAL"
@@ -90,7 +104,7 @@ class Refusal:
 
 def refusal_of(error: Exception) -> Refusal:
     """The refusal that an error stands for. An unexpected one tells nothing about itself."""
-    if isinstance(error, own.HelperRefused):
+    if isinstance(error, own.PeerRefused):
         error = error.refused
     if isinstance(error, own.Refused):  # the other aggregator's, passed on
         return Refusal(error.reason, f"the {error.role} refuses: {error.text}", error.numbers, error.view)

@@ -7,11 +7,14 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from federation.parties import Aggregator
 
 from .errors import StorageUnusable
+
+StoringRole: TypeAlias = Aggregator | Literal["keyholder"]
+"""Whose file it is. The key holder's is not the helper's, though both have one operator."""
 
 _APPLICATION: Final = 0x436F7665  # "Cove"
 _BUSY_S: Final = 30.0
@@ -30,7 +33,7 @@ class RoleFile:
     schema: ClassVar[str]
     version: ClassVar[int]
 
-    def __init__(self, path: Path, role: Aggregator) -> None:
+    def __init__(self, path: Path, role: StoringRole) -> None:
         self.path = path
         self._lock = threading.RLock()
         try:
@@ -47,7 +50,7 @@ class RoleFile:
             self._connection.close()
             raise
 
-    def _open(self, role: Aggregator) -> None:
+    def _open(self, role: StoringRole) -> None:
         empty = not self.one("SELECT 1 FROM sqlite_master")
         if not empty and self.one("PRAGMA application_id") != (_APPLICATION,):
             raise StorageUnusable(f"{self.path} is no storage of an aggregator")

@@ -38,6 +38,7 @@ _AWAY: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, 
 _CODES: Final = {
     INTERNAL: grpc.StatusCode.INTERNAL,
     "HELPER_UNAVAILABLE": grpc.StatusCode.UNAVAILABLE,
+    "KEY_HOLDER_UNAVAILABLE": grpc.StatusCode.UNAVAILABLE,
     "STOPPING": grpc.StatusCode.UNAVAILABLE,
     "PLAN_UNKNOWN": grpc.StatusCode.NOT_FOUND,
     "JOB_CONFLICT": grpc.StatusCode.ALREADY_EXISTS,
@@ -52,6 +53,10 @@ _CODES: Final = {
     "NOT_COMMITTED": grpc.StatusCode.FAILED_PRECONDITION,
     "NOISE_REFUSED": grpc.StatusCode.FAILED_PRECONDITION,
     "PROOFS_REQUIRED": grpc.StatusCode.FAILED_PRECONDITION,
+    "KEY_HOLDER_UNKNOWN": grpc.StatusCode.FAILED_PRECONDITION,
+    "KEY_BURNT": grpc.StatusCode.FAILED_PRECONDITION,
+    "SUM_OUT_OF_RANGE": grpc.StatusCode.FAILED_PRECONDITION,
+    "EXTRA_MISSING": grpc.StatusCode.FAILED_PRECONDITION,
     "CLOCK_SKEW": grpc.StatusCode.FAILED_PRECONDITION,
     "LEDGER_BROKEN": grpc.StatusCode.DATA_LOSS,
 }

@@ -25,6 +25,7 @@ from federation.statement import (
     require_agreement,
     require_subject,
     sign_statement,
+    statement_of,
     verify_statement,
 )
 
@@ -62,6 +63,17 @@ class SealedShare:
         outcomes = shares.outcomes[view].tobytes()
         return cls(sealed, sign_statement(plan, view, shares.role, outcomes, commitment, sealed, key))
 
+    @classmethod
+    def of_sums(
+        cls, plan: Plan, said: Statement, sums: npt.NDArray[np.int64], collector: SealPublicKey, key: SigningKey
+    ) -> SealedShare:
+        """Run by the key holder: int64[opened, K·S] with both noises, and that it has opened what the leader says."""
+        info = _share_info(plan, "helper", said.view, collector)
+        sealed = seal(collector, field64.to_bytes(field64.encode(sums)), info)
+        digest = hashlib.sha256(sealed).digest()
+        mine = statement_of(plan, said.view, "helper", said.outcomes, said.sets, digest)
+        return cls(sealed, mine.sign(key))
+
     def open(
         self, plan: Plan, view: int, role: Aggregator, collector: SealKey
     ) -> tuple[Statement, npt.NDArray[np.uint64]]:
@@ -80,6 +92,21 @@ class SealedShare:
         opened, length = statement.outcomes.count(Outcome.OPENED), plan.views[view].layout.length
         elements = require_length(f"share of view {view}", plaintext, opened * length * field64.ELEMENT_BYTES)
         return statement, field64.from_bytes(elements).reshape(opened, length)
+
+    def said(self, plan: Plan, view: int) -> tuple[Statement, npt.NDArray[np.uint64]]:
+        """Run by the collector, under `he`: what the leader says, and zeros: its noise is in the key holder's sums.
+
+        Raises:
+            SignatureInvalid, StatementMalformed, MessageMalformed.
+        """
+        if plan.wire is None:
+            raise PlanUnknown(plan.hash)
+        statement = verify_statement(self.statement, plan.wire.leader.sign)
+        require_subject(statement, plan, view, "leader")
+        require_length(f"leader's share of view {view}", self.sealed, 0)
+        return statement, np.zeros(
+            (statement.outcomes.count(Outcome.OPENED), plan.views[view].layout.length), np.uint64
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +128,10 @@ class Fetched:
         Raises:
             StatementsDisagree; and as `SealedShare.open`.
         """
-        from_leader = [share.open(plan, view, "leader", collector) for view, share in enumerate(leader)]
+        from_leader = [
+            share.open(plan, view, "leader", collector) if plan.protection == "shares" else share.said(plan, view)
+            for view, share in enumerate(leader)
+        ]
         from_helper = [share.open(plan, view, "helper", collector) for view, share in enumerate(helper)]
         for planned, (mine, _), (theirs, _) in zip(plan.views, from_leader, from_helper, strict=True):
             require_agreement(planned.view.name, mine, theirs)
@@ -116,7 +146,7 @@ class Fetched:
 def shares_to_parts(shares: list[SealedShare], size: int) -> Iterator[pb.SharePart]:
     """The stored shares in pieces of at most `size` bytes; a view's first one has its statement too."""
     for view, share in enumerate(shares):
-        for at in range(0, len(share.sealed), size):
+        for at in range(0, max(1, len(share.sealed)), size):  # under `he` the leader has a statement and no share
             yield pb.SharePart(view=view, statement=b"" if at else share.statement, sealed=share.sealed[at : at + size])
 
 

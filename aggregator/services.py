@@ -1,4 +1,4 @@
-"""Leader and helper as gRPC services: this module translates and does nothing else.
+"""Leader, helper and key holder as gRPC services: this module translates and does nothing else.
 
 Until mutual TLS comes the services listen on the loopback only; what they say to each other is signed all the same.
 """
@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import grpc
 
@@ -21,6 +21,7 @@ from . import aggregator_pb2 as pb
 from . import aggregator_pb2_grpc as pb_grpc
 from .errors import AddressUnusable
 from .helper import Helper
+from .key_holder import KeyHolder
 from .leader import Leader
 from .party import Party
 from .refusals import INTERNAL, Expected, refusal_of
@@ -35,15 +36,18 @@ STOP_S: Final = 5.0
 
 _T = TypeVar("_T")
 
+Role: TypeAlias = Leader | Helper | KeyHolder
+
 
 class _Servicer:
-    """The calls that both roles have."""
+    """The calls that all roles have."""
 
-    def __init__(self, party: Leader | Helper) -> None:
+    def __init__(self, party: Role) -> None:
         self._party = party
 
     def OpenPlan(self, request: pb.OpenPlanRequest, context: grpc.ServicerContext) -> pb.OpenPlanReply:
-        return _answer(context, lambda: pb.OpenPlanReply(plan_hash=self._party.open_plan(request.signed_plan)))
+        plan_hash = _answer(context, lambda: self._party.open_plan(request.signed_plan, request.encryption_keys))
+        return pb.OpenPlanReply(plan_hash=plan_hash)
 
     def Collect(self, request: pb.Signed, context: grpc.ServicerContext) -> Iterator[pb.SharePart]:
         shares: list[SealedShare] = _answer(context, lambda: self._party.collect(_bytes_of(request)))
@@ -101,6 +105,26 @@ class HelperServicer(_Servicer, pb_grpc.HelperServicer):
         return _answer(context, lambda: pb.Signed.FromString(self._helper.witness(_bytes_of(request))))
 
 
+class KeyHolderServicer(_Servicer, pb_grpc.KeyHolderServicer):
+    """The key holder's calls."""
+
+    def __init__(self, key_holder: KeyHolder) -> None:
+        super().__init__(key_holder)
+        self._key_holder = key_holder
+
+    def MakeKeys(self, request: pb.Signed, context: grpc.ServicerContext) -> Iterator[pb.KeysPart]:
+        keys = _answer(context, lambda: self._key_holder.make_keys(_bytes_of(request)))
+        for at in range(0, len(keys), PART_BYTES):
+            yield pb.KeysPart(keys=keys[at : at + PART_BYTES])
+
+    def OpenSums(self, request_iterator: Iterator[pb.SumPart], context: grpc.ServicerContext) -> pb.OpenSumsReply:
+        _answer(context, lambda: self._key_holder.open_sums(request_iterator))
+        return pb.OpenSumsReply()
+
+    def Witness(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
+        return _answer(context, lambda: pb.Signed.FromString(self._key_holder.witness(_bytes_of(request))))
+
+
 class Service:
     """One role, listening. Made by `serve`."""
 
@@ -123,7 +147,7 @@ class Service:
         self.stop()
 
 
-def serve(party: Leader | Helper, host: str, port: int) -> Service:
+def serve(party: Role, host: str, port: int) -> Service:
     """Listen on a loopback address; port 0 takes a free one, told by `address`.
 
     Raises:
@@ -138,8 +162,10 @@ def serve(party: Leader | Helper, host: str, port: int) -> Service:
     server = grpc.server(pool, options=SERVER_OPTIONS, maximum_concurrent_rpcs=None)
     if isinstance(party, Leader):
         pb_grpc.add_LeaderServicer_to_server(LeaderServicer(party), server)  # type: ignore[no-untyped-call]
-    else:
+    elif isinstance(party, Helper):
         pb_grpc.add_HelperServicer_to_server(HelperServicer(party), server)  # type: ignore[no-untyped-call]
+    else:
+        pb_grpc.add_KeyHolderServicer_to_server(KeyHolderServicer(party), server)  # type: ignore[no-untyped-call]
     try:
         bound = server.add_insecure_port(address)
     except RuntimeError:

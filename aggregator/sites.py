@@ -50,6 +50,7 @@ class SiteAnswer:
 def ask_sites(
     grid: Grid,
     signed_plan: bytes,
+    encryption_keys: bytes = b"",
     *,
     sites: int,
     seconds: float,
@@ -61,11 +62,12 @@ def ask_sites(
     A site that never registers holds up nobody's reports: what the others answer is handed on meanwhile.
 
     Args:
+        encryption_keys: what goes along with a plan under `he`: what reports are to be encrypted under.
         seconds: how long the whole takes at most; nodes without an answer by then are NO_ANSWER.
         clock, sleep: monotonic seconds, and how to wait.
     """
     end = clock() + seconds
-    content = RecordDict({"plan": ConfigRecord({"signed": signed_plan})})
+    content = RecordDict({"plan": ConfigRecord({"signed": signed_plan, "encryption_keys": encryption_keys})})
     asked: set[int] = set()
     waiting: dict[str, int] = {}
     while (left := end - clock()) > 0 and (waiting or len(asked) < sites):

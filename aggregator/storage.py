@@ -14,6 +14,9 @@ touches are read and written, so memory is bounded by a batch and a view, never 
     sites       reports of a site in a collection, against its roster maximum
     sums        this aggregator's share of the sum of a collection. Secret; deleted when its noised share is stored
     noised      the noised shares, sealed to the collector, with their statements: all that a collect sends, now or later
+    ciphertexts with protection he, the encrypted sum of a collection: as it grows at the leader, as it came at the key holder
+    finished    leader only: what the key holder gets of a collection, until it has opened it
+    secret_keys key holder only: plan id → the secret keys of the plan's views. Secret; erased when the plan is opened
 
 How long keys and ids are kept: retention.py. What a plan costs, and which panes were taken, is not kept here: the ledger
 (federation/ledger.py) is a file of its own, which outlives this one and notices if it is rolled back.
@@ -37,18 +40,20 @@ from .role_file import RoleFile
 from .sealed_share import SealedShare
 
 ReportTable = Literal["reports", "rejected"]
+MessageTable = Literal["ciphertexts", "finished"]
 REPORT_TABLES: Final[tuple[ReportTable, ReportTable]] = ("reports", "rejected")
-PlanState = Literal["open", "closed", "noised", "witnessed"]
-"""`open` takes reports; `closed` is charged and committed; `noised` has its shares stored; `witnessed` may send them."""
+PlanState = Literal["open", "closed", "noised", "witnessed", "burnt"]
+"""`open` takes reports; `closed` is charged and committed; `noised` has its shares stored; `witnessed` may send them; `burnt`
+is a key holder's plan whose keys are gone, because a sum of it was none of honest reports."""
 
-_VERSION: Final = 4
+_VERSION: Final = 5
 _IDS_A_QUERY: Final = 1_000
 _SCHEMA: Final = """
 CREATE TABLE role (name TEXT NOT NULL);
 CREATE TABLE plans (
     plan INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, id BLOB NOT NULL, deadline_us INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'noised', 'witnessed')),
-    signed BLOB NOT NULL, own BLOB, other BLOB
+    state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'noised', 'witnessed', 'burnt')),
+    signed BLOB NOT NULL, own BLOB, other BLOB, encryption_keys BLOB NOT NULL
 );
 CREATE TABLE pending (
     place INTEGER PRIMARY KEY AUTOINCREMENT, plan INTEGER NOT NULL REFERENCES plans, job BLOB NOT NULL,
@@ -83,12 +88,27 @@ CREATE TABLE noised (
     plan INTEGER NOT NULL REFERENCES plans, view INTEGER NOT NULL, sealed BLOB NOT NULL, statement BLOB NOT NULL,
     PRIMARY KEY (plan, view)
 );
+CREATE TABLE ciphertexts (
+    row INTEGER PRIMARY KEY, plan INTEGER NOT NULL REFERENCES plans, collection INTEGER NOT NULL, message BLOB NOT NULL,
+    UNIQUE (plan, collection)
+);
+CREATE TABLE finished (
+    row INTEGER PRIMARY KEY, plan INTEGER NOT NULL REFERENCES plans, collection INTEGER NOT NULL, message BLOB NOT NULL,
+    UNIQUE (plan, collection)
+);
+CREATE TABLE secret_keys (
+    id BLOB NOT NULL PRIMARY KEY, draft BLOB NOT NULL, public BLOB NOT NULL, secret BLOB NOT NULL, until_us INTEGER NOT NULL
+) WITHOUT ROWID;
 """
 
 
 @dataclass(frozen=True)
 class StoredPlan:
-    """A plan as it is stored. `own` and `other` are the bytes of commitments."""
+    """A plan as it is stored. `own` and `other` are the bytes of commitments, or of statements at a key holder.
+
+    Attributes:
+        encryption_keys: the key holder's signed public keys; none under shares.
+    """
 
     number: int
     hash: bytes
@@ -97,6 +117,7 @@ class StoredPlan:
     state: PlanState
     own: bytes | None = field(repr=False)
     other: bytes | None = field(repr=False)
+    encryption_keys: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -115,6 +136,21 @@ class Pending:
     batch: bytes = field(repr=False)
 
 
+@dataclass(frozen=True)
+class SecretKeys:
+    """The keys of a plan's views at its key holder. **Secret**.
+
+    Attributes:
+        draft: SHA-256 of the plan that they were made for, when it had no keys yet.
+        public: as `he_keys.sign_keys` gave them.
+        secret: `SecretKey.to_bytes` of each view, one after another.
+    """
+
+    draft: bytes
+    public: bytes = field(repr=False)
+    secret: bytes = field(repr=False)
+
+
 class Storage(RoleFile):
     """One aggregator's file. Threads may share it.
 
@@ -127,12 +163,14 @@ class Storage(RoleFile):
 
     # plans
 
-    def add_plan(self, plan_hash: bytes, plan_id: bytes, signed: bytes, deadline_us: int) -> None:
+    def add_plan(
+        self, plan_hash: bytes, plan_id: bytes, signed: bytes, deadline_us: int, encryption_keys: bytes = b""
+    ) -> None:
         """Open a plan; a repeat changes nothing."""
         self.run(
-            "INSERT INTO plans (hash, id, signed, deadline_us, state) VALUES (?, ?, ?, ?, 'open') "
+            "INSERT INTO plans (hash, id, signed, deadline_us, state, encryption_keys) VALUES (?, ?, ?, ?, 'open', ?) "
             "ON CONFLICT DO NOTHING",
-            *(plan_hash, plan_id, signed, deadline_us),
+            *(plan_hash, plan_id, signed, deadline_us, encryption_keys),
         )
 
     def plan(self, plan_hash: bytes) -> StoredPlan | None:
@@ -304,6 +342,51 @@ class Storage(RoleFile):
             ((plan, of, field64.to_bytes(total)) for of, total in zip(collections.tolist(), totals, strict=True)),
         )
 
+    # encrypted sums
+
+    def reports_in(self, plan: int, collections: Sequence[int]) -> dict[int, int]:
+        """How many reports were taken in each of these collections, over all sites."""
+        query = (
+            "SELECT collection, sum(reports) FROM sites "
+            "WHERE plan = ? AND collection IN (SELECT value FROM json_each(?)) GROUP BY collection"
+        )
+        return {**dict.fromkeys(collections, 0), **dict(self.rows(query, plan, json.dumps(list(collections))))}
+
+    def message(self, table: MessageTable, plan: int, collection: int) -> bytes | None:
+        """The ciphertexts of a collection, if there are any."""
+        found = self.one(f"SELECT message FROM {table} WHERE plan = ? AND collection = ?", plan, collection)
+        return found[0] if found else None
+
+    def set_message(self, table: MessageTable, plan: int, collection: int, message: bytes) -> None:
+        """Write the ciphertexts of a collection."""
+        self.run(
+            f"INSERT INTO {table} (plan, collection, message) VALUES (?, ?, ?) "
+            "ON CONFLICT (plan, collection) DO UPDATE SET message = excluded.message",
+            *(plan, collection, message),
+        )
+
+    def drop_messages(self, table: MessageTable, plan: int) -> None:
+        """Delete the ciphertexts of a plan. They lie in pages of their own, which secure_delete overwrites."""
+        self.run(f"DELETE FROM {table} WHERE plan = ?", plan)
+
+    def secret_keys(self, plan_id: bytes) -> SecretKeys | None:
+        """The keys that were made for a plan, if they are held."""
+        found = self.one("SELECT draft, public, secret FROM secret_keys WHERE id = ?", plan_id)
+        return SecretKeys(*found) if found else None
+
+    def keep_secret_keys(self, plan_id: bytes, keys: SecretKeys, until_us: int) -> None:
+        """Hold the keys of a plan, that long at most (µs since the epoch). A repeat changes nothing."""
+        self.run(
+            "INSERT INTO secret_keys VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            *(plan_id, keys.draft, keys.public, keys.secret, until_us),
+        )
+
+    def burn(self, plan: int, plan_id: bytes) -> None:
+        """Erase a plan's secret keys and sums; nothing of it is ever opened."""
+        self.erase("secret_keys", "id = ?", plan_id)
+        self.drop_messages("ciphertexts", plan)
+        self.run("UPDATE plans SET state = 'burnt' WHERE plan = ?", plan)
+
     # what is opened
 
     def noised(self, plan: int) -> list[SealedShare]:
@@ -316,14 +399,18 @@ class Storage(RoleFile):
         rows = ((plan, view, share.sealed, share.statement) for view, share in enumerate(shares))
         self.run_many("INSERT INTO noised VALUES (?, ?, ?, ?)", rows)
         self.erase("sums", "plan = ?", plan)
+        self.erase("secret_keys", "id IN (SELECT id FROM plans WHERE plan = ?)", plan)
+        self.drop_messages("ciphertexts", plan)
         self.run("UPDATE plans SET state = 'noised' WHERE plan = ?", plan)
 
     def set_witnessed(self, plan: int) -> None:
         """The other aggregator knows of this opening: its shares may be sent."""
-        self.run("UPDATE plans SET state = 'witnessed' WHERE plan = ? AND state = 'noised'", plan)
+        with self.transaction():
+            if self.run("UPDATE plans SET state = 'witnessed' WHERE plan = ? AND state = 'noised'", plan):
+                self.drop_messages("finished", plan)
 
 
-_PLAN: Final = "plan, hash, signed, deadline_us, state, own, other"
+_PLAN: Final = "plan, hash, signed, deadline_us, state, own, other, encryption_keys"
 
 
 def _split(report_ids: npt.NDArray[np.uint8]) -> list[bytes]:

@@ -26,7 +26,7 @@ from featurestore.store import Store
 from featurestore.times import DAY_US
 from federation.keys import load_keys
 from federation.parties import Participation, default_participation
-from federation.plan import Noise, Plan, PlannedView, Validity, WireTerms, plan_from_bytes, plan_to_bytes
+from federation.plan import Noise, Plan, PlannedView, Protection, Validity, WireTerms, plan_from_bytes, plan_to_bytes
 from federation.signed_plan import sign_plan
 from simulations.in_process import Progress
 
@@ -39,6 +39,7 @@ from .wire import flower_environment
 SUPERLINK: Final = "127.0.0.1:8000"
 LEADER: Final = "127.0.0.1:7301"
 HELPER: Final = "127.0.0.1:7302"
+KEY_HOLDER: Final = "127.0.0.1:7303"
 NOTHING_TO_DO: Final[dict[str, Any]] = {"views": {}, "answers": {}, "batches": 0, "refused": {}, "rejected": {},
                                        "budget_spent": {}}  # fmt: skip
 """The result where every pane is published already."""
@@ -51,6 +52,11 @@ class Addresses:
     superlink: str | None = None
     leader: str | None = None
     helper: str | None = None
+    key_holder: str | None = None
+
+    def second(self, protection: Protection) -> str | None:
+        """Where the one listens who opens a plan with the leader: the helper, or under `he` the key holder."""
+        return self.helper if protection == "shares" else self.key_holder
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ class Wanted:
         days: whole UTC days since the epoch, [from, to).
         participation: None: `all` if every enrolled site has one client at most, else `active`.
         seconds: how long the sites have to answer; the aggregators take reports for twice that time.
+        protection: `he`: reports are encrypted for a key holder. There is room for all clients of the roster.
         validity: `prio3`: every report carries a proof, and both aggregators verify it.
     """
 
@@ -69,6 +76,7 @@ class Wanted:
     noise: Noise = "full"
     participation: Participation | None = None
     seconds: float = 300.0
+    protection: Protection = "shares"
     validity: Validity = "none"
 
 
@@ -86,10 +94,13 @@ def make_plan(directory: Path, wanted: Wanted, clock: Callable[[], int]) -> Plan
     if not planned:
         return None
     deadline_us = now + int(2 * wanted.seconds * 1e6)
+    clients = sum(one.max_clients for one in project.roster.entries)
     return Plan(
         os.urandom(16),
         tuple(planned),
         wanted.noise,
+        protection=wanted.protection,
+        max_clients=clients if wanted.protection == "he" else 0,
         validity=wanted.validity,
         participation=wanted.participation
         or default_participation([one.max_clients for one in project.roster.entries]),
@@ -101,13 +112,13 @@ def write_plan(directory: Path, wanted: Wanted, path: Path, clock: Callable[[], 
     """Sign a plan and write it, for people to look at; nothing is announced, registered or kept.
 
     Raises:
-        UsageError: a plan with proofs: it is signed when leader and helper have agreed on its verification key.
+        UsageError: a plan with proofs, or with encrypted reports: it is signed when its keys are there.
         KeyFileMissing: the coordinator's. And as `make_plan`.
     """
-    if wanted.validity != "none":
+    if wanted.validity != "none" or wanted.protection != "shares":
         raise UsageError(
-            "a plan with proofs commits leader and helper to a key that they agree on when it is announced: --plan-only "
-            "goes with --validity none"
+            "a plan with proofs or encrypted reports commits its parties to keys that are made when it is announced: "
+            "--plan-only goes with --protection shares and --validity none"
         )
     plan = make_plan(directory, wanted, clock)
     keys = load_keys(directory / KEYS, "coordinator")
@@ -137,7 +148,8 @@ def run_coordinator(
             for view in wanted.views:
                 publisher.register(view)
         job = Job(
-            plan_to_bytes(plan), directory / KEYS, addresses.leader or LEADER, addresses.helper or HELPER, directory,
+            plan_to_bytes(plan), directory / KEYS, addresses.leader or LEADER,
+            addresses.second(plan.protection) or (HELPER if plan.protection == "shares" else KEY_HOLDER), directory,
             len(project.roster.entries), wanted.seconds, Path(), Path(),
         )  # fmt: skip
         superlink = addresses.superlink or SUPERLINK
@@ -155,7 +167,8 @@ def resume_coordinator(
     unfinished = Unfinished(directory)
     with unfinished.at_work():
         job, superlink = unfinished.load()
-        job = replace(job, leader=addresses.leader or job.leader, helper=addresses.helper or job.helper)
+        second = addresses.second(plan_from_bytes(job.plan).protection)
+        job = replace(job, leader=addresses.leader or job.leader, helper=second or job.helper)
         superlink = addresses.superlink or superlink
         unfinished.save(job, superlink)
         return _carry_out(unfinished, job, superlink, clock, progress)

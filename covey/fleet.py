@@ -16,12 +16,12 @@ from aggregator.job import Job
 from edge_client.policy import Policy
 from edge_client.policy_file import policy_to_toml
 from edge_client.site_config import config_to_toml
-from featurestore.layout import layout_of
+from federation.accountant import charge_of
 from federation.errors import PartyInvalid
 from federation.keys import RoleKeys, create_folder, site_role
 from federation.ledger_state import Budget
 from federation.parties import Participation, Roster, RosterEntry, default_participation, require_site_id
-from federation.plan import Noise, Plan, PlannedView, Validity, WireTerms, plan_to_bytes
+from federation.plan import Noise, Plan, PlannedView, Protection, Validity, WireTerms, plan_to_bytes
 from simulations.run_ledger import LEDGERS
 
 from .init import POLICY
@@ -69,6 +69,7 @@ def make_project(
     time_column: str,
     noise: Noise,
     participation: Participation | None,
+    protection: Protection,
     validity: Validity,
     budget: Budget,
     deadline_us: int,
@@ -78,6 +79,7 @@ def make_project(
 
     Args:
         participation: who reports; default: see `default_participation`.
+        protection: how reports are protected; under `he` there is room for all clients of the fleet.
         validity: whether reports carry proofs; the plan gets the hash of its verification key when it is announced.
         budget: of the aggregators. The simulated sites allow what this plan needs, and nothing beyond.
         deadline_us: µs since the epoch; the aggregators refuse reports from then on.
@@ -104,6 +106,8 @@ def make_project(
         os.urandom(16),
         tuple(planned),
         noise,
+        protection=protection,
+        max_clients=sum(one.clients for one in fleet) if protection == "he" else 0,
         validity=validity,
         participation=participation or default_participation([one.clients for one in fleet]),
         wire=wire,
@@ -112,10 +116,11 @@ def make_project(
         public["coordinator"].sign,
         public["leader"],
         public["helper"],
-        max_micro_rho=sum(layout_of(one.view).micro_rho for one in planned),
+        max_micro_rho=sum(charge_of(plan, one) for one in planned),
         min_k=min(one.min_clients for one in planned),
         allow_noise_off=noise == "none",
         allow_activity_visible=plan.participation == "active",
+        protection=protection,
         validity=settings.validity,
         time_columns=tuple(sorted({one.view.time for one in planned if one.view.time is not None})),
     )

@@ -7,25 +7,30 @@ from pathlib import Path
 
 from rich.console import Console
 
-from aggregator.client import HelperLink
+from aggregator.client import HelperLink, KeyHolderLink
 from aggregator.helper import Helper
+from aggregator.key_holder import KeyHolder
 from aggregator.leader import Leader
 from aggregator.opendp_noise import OpenDPNoise
 from aggregator.party import Settings
+from aggregator.role_file import StoringRole
 from aggregator.services import serve
 from aggregator.storage import Storage
 from federation.keys import load_keys
 from federation.ledger import Ledger
-from federation.parties import Aggregator, PublicKeys
+from federation.parties import PublicKeys
 from simulations.run_ledger import LEDGERS
 
 from .project import KEYS, Project
 
 
-def serve_leader(directory: Path, port: int, helper: str, ledgers: Path | None = None) -> None:
+def serve_leader(
+    directory: Path, port: int, helper: str, key_holder: str | None = None, ledgers: Path | None = None
+) -> None:
     """Run the leader until SIGTERM or SIGINT.
 
     Args:
+        key_holder: where it listens; None: plans with encrypted reports are refused.
         ledgers: the folder of its ledger, where that is not the project's own.
 
     Raises:
@@ -33,24 +38,34 @@ def serve_leader(directory: Path, port: int, helper: str, ledgers: Path | None =
     """
     project = Project.load(directory)
     keys, settings = load_keys(directory / KEYS, "leader"), _settings(project, project.helper)
-    link = HelperLink(helper)
+    link, holder = HelperLink(helper), None if key_holder is None else KeyHolderLink(key_holder)
     try:
         files = _files(directory, ledgers, "leader")
-        _run(Leader(keys, settings, *files, _wall_clock, OpenDPNoise(), link), port)
+        _run(Leader(keys, settings, *files, _wall_clock, OpenDPNoise(), link, holder), port, "leader")
     finally:
         link.close()
+        if holder is not None:
+            holder.close()
 
 
 def serve_helper(directory: Path, port: int, ledgers: Path | None = None) -> None:
     """Run the helper until SIGTERM or SIGINT. As `serve_leader`."""
     project = Project.load(directory)
     keys, settings = load_keys(directory / KEYS, "helper"), _settings(project, project.leader)
-    _run(Helper(keys, settings, *_files(directory, ledgers, "helper"), _wall_clock, OpenDPNoise()), port)
+    _run(Helper(keys, settings, *_files(directory, ledgers, "helper"), _wall_clock, OpenDPNoise()), port, "helper")
 
 
-def _run(party: Leader | Helper, port: int) -> None:
+def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None) -> None:
+    """Run the key holder, with the helper's keys, until SIGTERM or SIGINT. As `serve_leader`."""
+    project = Project.load(directory)
+    keys, settings = load_keys(directory / KEYS, "helper"), _settings(project, project.leader)
+    files = _files(directory, ledgers, "keyholder")
+    _run(KeyHolder(keys, settings, *files, _wall_clock, OpenDPNoise()), port, "keyholder")
+
+
+def _run(party: Leader | Helper | KeyHolder, port: int, name: str) -> None:
     service = serve(party, "127.0.0.1", port)
-    Console(stderr=True, highlight=False).print(f"{party.role} listens on {service.address}")
+    Console(stderr=True, highlight=False).print(f"{name} listens on {service.address}")
     service.run()
 
 
@@ -65,7 +80,7 @@ def _settings(project: Project, peer: PublicKeys) -> Settings:
     )
 
 
-def _files(directory: Path, ledgers: Path | None, role: Aggregator) -> tuple[Storage, Ledger]:
+def _files(directory: Path, ledgers: Path | None, role: StoringRole) -> tuple[Storage, Ledger]:
     folder, ledgers = directory / "roles" / role, ledgers or directory / LEDGERS
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)

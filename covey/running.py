@@ -81,7 +81,7 @@ def run(
         min_clients: k instead of the views' own; may only tighten, except with noise off.
         participation: "all": every client reports every pane, zeros too; "active": those with an event of the pane.
             Default: "all" if every site has one client, else "active".
-        protection: "he": reports are encrypted for a key holder, and the leader adds them (docs/he.md); in one process only.
+        protection: "he": reports are encrypted for a key holder, and the leader adds them (docs/he.md).
         validity: "prio3": every report proves that it is within the view's bounds; one that does not is rejected.
         budget: the ρ that a client-day may cost, over all views and all runs into this store.
         in_process: run all roles in this process, instead of one process for each.
@@ -106,7 +106,7 @@ def run(
         raise UsageError(f"participation is 'all' or 'active', got {participation!r}")
     if validity not in ("none", "prio3"):
         raise UsageError(f"validity is 'none' or 'prio3', got {validity!r}")
-    _require_protection(protection, validity, in_process=in_process)
+    _require_protection(protection, validity)
     allowed = budget_of_text(str(budget))
     chosen = _views(views)
     _check_types(events, store, client_column=client_column, time_column=time_column, site_column=site_column)
@@ -132,6 +132,7 @@ def run(
                 noise="none" if noise == "off" else "full",
                 min_clients=min_clients,
                 participation=participation,
+                protection=protection,
                 validity=validity,
                 budget=allowed,
                 days=days,
@@ -161,15 +162,11 @@ def run(
     return RunReport(Path(store), "full" if noise == "on" else "none", reports)
 
 
-def _require_protection(protection: object, validity: Validity, *, in_process: bool) -> None:
+def _require_protection(protection: object, validity: Validity) -> None:
     if protection not in ("shares", "he"):
         raise UsageError(f"protection is 'shares' or 'he', got {protection!r}")
     if protection == "he" and validity != "none":
         raise UsageError("nothing can be proven of encrypted reports: --protection he goes with --validity none only")
-    if protection == "he" and not in_process:
-        raise UsageError(
-            "--protection he works in one process only, so far: add --in-process, or use --protection shares"
-        )
 
 
 def _over_budget(

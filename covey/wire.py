@@ -1,6 +1,6 @@
 """A run through real processes on one machine: sites behind Flower, leader and helper as services, the coordinator.
 
-    covey run ─┬─ leader, helper          gRPC services with keys and SQLite files of their own
+    covey run ─┬─ leader, helper          gRPC services with keys and SQLite files of their own (under `he`: leader, key holder)
                └─ SuperLink ─┬─ ServerApp  the coordinator: announces, carries batches, opens, publishes
                              └─ ClientApps one site each, over its own events only
 
@@ -34,7 +34,7 @@ from featurestore.definitions import FeatureView
 from featurestore.publish import Publisher
 from federation.ledger_state import Budget
 from federation.parties import Participation
-from federation.plan import Noise, Plan, PlannedView, Validity
+from federation.plan import Noise, Plan, PlannedView, Protection, Validity, plan_from_bytes
 from simulations.in_process import Progress, ViewReport
 from simulations.lying_app import LIARS, LyingSite, swap_in
 from simulations.panes import PaneChoice, choose_panes, opened_panes, require_tighter
@@ -52,7 +52,9 @@ START_SECONDS: Final = 60.0
 ATTEMPTS: Final = 4
 """How often a process that died is started again. Every step may be repeated, so a crash costs time and nothing else."""
 MAX_RAY_PARENT: Final = 20
-_SERVICES: Final = ("helper", "leader", "superlink")
+_SECOND: Final[dict[Protection, str]] = {"shares": "helper", "he": "keyholder"}
+"""Who opens a plan with the leader, by its `covey start` command."""
+_AGGREGATORS: Final = ("leader", *_SECOND.values())
 
 
 def flower_environment() -> dict[str, str]:
@@ -89,6 +91,7 @@ def run_over_wire(
     days: tuple[int, int] | None,
     clock: Callable[[], int],
     progress: Progress,
+    protection: Protection = "shares",
     validity: Validity = "none",
     liars: LyingSite | None = None,
 ) -> tuple[tuple[ViewReport, ...], dict[str, str]]:
@@ -96,6 +99,7 @@ def run_over_wire(
 
     Args:
         participation: who reports; default: see `default_participation`.
+        protection: `he`: reports are encrypted for a key holder.
         validity: whether reports carry proofs, which both aggregators verify.
         liars: a site of the fleet that lies, in a lab.
         budget: what a client-day may cost, over all runs into this store.
@@ -126,7 +130,9 @@ def run_over_wire(
             if len(choices[view.name].todo)
         ]
         if planned:
-            require_room(directory, Plan(os.urandom(16), tuple(planned), noise), budget, clock())
+            clients = events.clients if protection == "he" else 0
+            draft = Plan(os.urandom(16), tuple(planned), noise, protection=protection, max_clients=clients)
+            require_room(directory, draft, budget, clock())
         for view in views:
             publisher.register(view)
     if not planned:
@@ -146,6 +152,7 @@ def run_over_wire(
             time_column=time_column,
             noise=noise,
             participation=participation,
+            protection=protection,
             validity=validity,
             budget=budget,
             deadline_us=clock() + int(DEADLINE_SECONDS * 1e6),
@@ -185,8 +192,9 @@ def resume(directory: Path, progress: Progress) -> tuple[tuple[ViewReport, ...],
 
 def _collect(project: Path, job: Job, progress: Progress) -> dict[str, Any]:
     """Start every process, wait for the result, end every process."""
-    ports = {name: free_port() for name in _SERVICES}
-    job = replace(job, leader=f"127.0.0.1:{ports['leader']}", helper=f"127.0.0.1:{ports['helper']}")
+    second = _SECOND[plan_from_bytes(job.plan).protection]
+    ports = {name: free_port() for name in (second, "leader", "superlink")}
+    job = replace(job, leader=f"127.0.0.1:{ports['leader']}", helper=f"127.0.0.1:{ports[second]}")
     job.save(project / "job.json")
     ray = _ray_folder()
     try:
@@ -227,9 +235,9 @@ class _Fleet:
         if (self._project / LIARS).is_file():
             swap_in(app)
         (self._project / "run.toml").write_text(f'job = "{self._project.absolute() / "job.json"}"\n')
-        for name in _SERVICES:
+        for name in self._ports:
             self._launch(name)
-        for name in _SERVICES:
+        for name in self._ports:
             self._listening(name)
         self._launch("coordinator")
 
@@ -244,7 +252,7 @@ class _Fleet:
         while not self._job.result.is_file():
             if self._job.failure.is_file():
                 raise CollectionFailed(f"{self._job.failure.read_text(encoding='utf-8')}; --resume continues")
-            for name in (*_SERVICES, "coordinator"):
+            for name in (*self._ports, "coordinator"):
                 if self._processes.exit_status(name) is not None and not self._job.result.is_file():
                     if self._starts[name] == ATTEMPTS:
                         self._processes.require_running(name)
@@ -272,16 +280,17 @@ class _Fleet:
         if name == "coordinator":
             self._job.failure.unlink(missing_ok=True)
             self._job.progress.unlink(missing_ok=True)
-        self._processes.start(name, self._command(name), {} if name in ("leader", "helper") else self._flower)
+        self._processes.start(name, self._command(name), {} if name in _AGGREGATORS else self._flower)
 
     def _command(self, name: str) -> list[str]:
         at = ["--project", str(self._project), "--port", str(self._ports.get(name, 0))]
-        at += ["--ledgers", str(self._job.store / LEDGERS)] if name in ("leader", "helper") else []
+        at += ["--ledgers", str(self._job.store / LEDGERS)] if name in _AGGREGATORS else []
         match name:
-            case "helper":
-                return [sys.executable, "-m", "covey", "start", "helper", *at]
+            case "helper" | "keyholder":
+                return [sys.executable, "-m", "covey", "start", name, *at]
             case "leader":
-                return [sys.executable, "-m", "covey", "start", "leader", *at, "--helper", self._job.helper]
+                peer = "--keyholder" if "keyholder" in self._ports else "--helper"
+                return [sys.executable, "-m", "covey", "start", "leader", *at, peer, self._job.helper]
             case "superlink":
                 options = ["--insecure", "--simulation", "--disable-runtime-dependency-installation"]
                 return [script("flower-superlink"), *options, "--port", str(self._ports[name])]

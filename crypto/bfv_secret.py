@@ -72,8 +72,7 @@ class SecretKey:
     @classmethod
     def from_bytes(cls, parameters: BfvParameters, data: BytesLike) -> Self:
         """Parse what `to_bytes` gave. Raises WrongLength and CoefficientOutOfRange."""
-        need = 3 * polynomial_bytes(parameters.degree, parameters.moduli)
-        octets = exactly("bytes of a secret key", data, need)
+        octets = exactly("bytes of a secret key", data, secret_key_bytes(parameters))
         polynomials = unpack(octets, 3, parameters.degree, parameters.moduli)
         public, secret = polynomials[:2], polynomials[2:]
         return cls(PublicKey(parameters, public), SealContext.secret(parameters, public, secret))
@@ -117,3 +116,8 @@ class SecretKey:
         if self._context is None:
             raise KeyErased(self.public.key_id)
         return self._context
+
+
+def secret_key_bytes(parameters: BfvParameters) -> int:
+    """Bytes of `SecretKey.to_bytes`."""
+    return 3 * polynomial_bytes(parameters.degree, parameters.moduli)

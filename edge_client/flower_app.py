@@ -1,14 +1,14 @@
 """The site behind Flower: a ClientApp that carries a plan in and an answer out, and does nothing else.
 
-The message holds the signed plan; the reply holds a code and, if it is OK, the sealed batches. Whatever goes wrong is a
-code: an exception would travel to the server with its traceback, and `sys.exit` would take other sites along.
+The message holds the signed plan (and under `he` its encryption keys); the reply holds a code and, if it is OK, the
+sealed batches. Whatever goes wrong is a code: an exception would travel to the server with its traceback, and `sys.exit`
+would take other sites along.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 from flwr.clientapp import ClientApp
 
 from featurestore.definitions import FeatureView
+from featurestore.times import wall_clock
 from federation.protocol import Protect, protect
 from federation.refusal_codes import RefusalCode
 
@@ -54,7 +55,7 @@ def collect(message: Message, context: Context, protecting: Protecting = honestl
     try:
         config = load_site(Path(os.environ[SITES_VARIABLE]), context.node_config)
         site = config.settings.site
-        result = _answer(_plan_of(message), config, protecting(site))
+        result = _answer(_told(message, "signed"), _told(message, "encryption_keys"), config, protecting(site))
         code, batches = ("OK", result) if isinstance(result, list) else (str(result.code), [])
     except Exception:  # noqa: BLE001 - nothing may travel to the server but a code; the site's own log has the rest
         _log.exception("the site could not answer")
@@ -64,19 +65,19 @@ def collect(message: Message, context: Context, protecting: Protecting = honestl
     return Message(content, reply_to=message)
 
 
-def _plan_of(message: Message) -> bytes:
-    """The signed plan in a message; no bytes, which no coordinator has signed, where there is none."""
-    signed = message.content.get("plan", {}).get("signed")
-    return signed if isinstance(signed, bytes) else b""
+def _told(message: Message, what: str) -> bytes:
+    """The signed plan, or its encryption keys, in a message; no bytes, which nobody has signed, where there are none."""
+    told = message.content.get("plan", {}).get(what)
+    return told if isinstance(told, bytes) else b""
 
 
-def _answer(signed_plan: bytes, config: SiteConfig, protect: Protect) -> list[bytes] | Refuse:
+def _answer(signed_plan: bytes, keys: bytes, config: SiteConfig, protect: Protect) -> list[bytes] | Refuse:
     def load(views: Sequence[FeatureView]) -> Events:
         columns = config.client_column, config.time_column
         table = read_events(config.events, views, *columns, None, strict=False)
         return make_events(table, *columns, strict_times=False)
 
-    answer = respond(signed_plan, config.settings, load, lambda: time.time_ns() // 1_000, os.urandom, protect)
+    answer = respond(signed_plan, config.settings, load, wall_clock, os.urandom, protect, keys)
     return answer if isinstance(answer, Refuse) else [batch.to_bytes() for batch in answer]
 
 

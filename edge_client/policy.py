@@ -4,7 +4,7 @@
     form          PLAN_INVALID, EXPRESSION_NOT_ALLOWED
     parties       KEY_NOT_PINNED
     time          PLAN_EXPIRED, CLOCK_SKEW
-    terms         NOISE_OFF, PROOFS_REQUIRED, PARTICIPATION_NOT_ALLOWED, ACTIVITY_VISIBLE, ANSWER_TOO_LARGE
+    terms         NOISE_OFF, PROTECTION_NOT_ALLOWED, PROOFS_REQUIRED, PARTICIPATION_NOT_ALLOWED, ACTIVITY_VISIBLE, ANSWER_TOO_LARGE
     each view     VIEW_NOT_ALLOWED, TIME_NOT_ALLOWED, K_TOO_LOW, RHO_TOO_HIGH
     the ledger    PANE_ALREADY_REPORTED, VIEW_OVERLAP, DAY_BUDGET_SPENT
 
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, Literal, get_args
 
+from crypto.bfv import message_bytes
 from crypto.errors import CryptoError
 from crypto.field import ELEMENT_BYTES
 from crypto.signing import VerifyKey
@@ -34,6 +35,8 @@ from federation.refusal_codes import RefusalCode, code_of
 from federation.signed_plan import signed_bytes, verify_plan
 from federation.validity import report_elements
 
+AllowedProtection = Literal["any", "shares", "he"]
+ALLOWED_PROTECTIONS: Final[tuple[AllowedProtection, ...]] = get_args(AllowedProtection)
 AllowedParticipation = Literal["any", "all", "active"]
 ALLOWED_PARTICIPATIONS: Final[tuple[AllowedParticipation, ...]] = get_args(AllowedParticipation)
 
@@ -46,13 +49,14 @@ class Policy:
     """What the owner of a site has set. It stands in `policy.toml`; no plan can change it.
 
     Attributes:
-        coordinator, leader, helper: pinned keys: plans of others are refused.
+        coordinator, leader, helper: pinned keys: plans of others are refused. Under `he` the key holder has the helper's.
         views: glob patterns of the names of views (case matters).
         max_micro_rho: what one client-day may cost over all views, in millionths of ρ.
         min_k: the smallest `min_clients` of a pane.
         allow_noise_off: for tests and labs only.
         allow_activity_visible: under `active`, how many clients had events is seen by coordinator, leader and helper.
         participation: the kind of plans that are taken part in.
+        protection: the kind of plans that are taken part in; under `he` the leader alone counts the clients of a sum.
         validity: `prio3`: only plans whose reports carry proofs are taken part in.
         time_columns: by which columns a view may tell an event's day, beside the site's own one. A ledger charges days: by
             three columns one event lies on three days, and pays three times.
@@ -68,6 +72,7 @@ class Policy:
     allow_noise_off: bool = False
     allow_activity_visible: bool = False
     participation: AllowedParticipation = "any"
+    protection: AllowedProtection = "shares"
     validity: AllowedValidity = "any"
     time_columns: tuple[str, ...] = ()
     max_answer_mib: int = 1024
@@ -171,6 +176,8 @@ def _reasons(
             yield RefusalCode.CLOCK_SKEW, planned.view.name
     if plan.noise == "none" and not policy.allow_noise_off:
         yield RefusalCode.NOISE_OFF, None
+    if policy.protection not in ("any", plan.protection):
+        yield RefusalCode.PROTECTION_NOT_ALLOWED, None
     if policy.validity not in ("any", plan.validity):
         yield RefusalCode.PROOFS_REQUIRED, None
     if policy.participation not in ("any", plan.participation):
@@ -197,6 +204,11 @@ def _reasons_of(plan: Plan, planned: PlannedView, policy: Policy) -> Iterator[Re
 
 
 def _answer_bytes(plan: Plan, clients: int) -> int:
-    """Shares of an answer in which everybody enrolled reports every pane, with their proofs."""
-    sizes = (len(one.pane_starts) * report_elements(one.layout, plan.validity) for one in plan.views)
-    return clients * sum(sizes) * ELEMENT_BYTES
+    """Shares of an answer in which everybody enrolled reports every pane, with their proofs; or its ciphertexts."""
+    return clients * sum(len(one.pane_starts) * _report_bytes(plan, one) for one in plan.views)
+
+
+def _report_bytes(plan: Plan, planned: PlannedView) -> int:
+    if plan.protection == "he":
+        return message_bytes(plan.he_parameters(planned))
+    return report_elements(planned.layout, plan.validity) * ELEMENT_BYTES

@@ -15,13 +15,13 @@ from federation.parties import Aggregator, PublicKeys
 from federation.plan import ALLOWED_VALIDITIES
 from federation.rho import micro_rho_of, rho_text
 
-from .policy import ALLOWED_PARTICIPATIONS, Policy
+from .policy import ALLOWED_PARTICIPATIONS, ALLOWED_PROTECTIONS, Policy
 from .toml_file import TomlFile
 
 PINS: Final = ("coordinator", "leader", "helper")
 KEYS: Final = (
     *PINS, "views", "max_rho_per_day", "min_k", "allow_noise_off", "allow_activity_visible", "participation",
-    "validity", "time_columns", "max_answer_mib",
+    "protection", "validity", "time_columns", "max_answer_mib",
 )  # fmt: skip
 
 _TEXT: Final = """\
@@ -38,6 +38,7 @@ min_k = {min_k}  # a pane opens at so many clients or more
 time_columns = {time_columns}  # by which a view may tell an event's day, beside the site's own: each charges by itself
 max_answer_mib = {max_answer_mib}  # how large an answer may become where a plan asks all clients for all panes
 participation = {participation}  # "all", "active" or "any": the kind of plans that are taken part in
+protection = {protection}  # "shares", "he" (encrypted for a key holder; the leader alone counts the clients) or "any"
 validity = {validity}  # "prio3": only plans whose reports prove that they are within a view's bounds; or "any"
 
 # Under `active`, coordinator, leader and helper see how many clients of a site had events in a pane.
@@ -57,6 +58,7 @@ def policy_to_toml(policy: Policy) -> str:
         max_rho_per_day=rho_text(policy.max_micro_rho),
         min_k=policy.min_k,
         participation=_quoted(policy.participation),
+        protection=_quoted(policy.protection),
         validity=_quoted(policy.validity),
         time_columns=f"[{', '.join(map(_quoted, policy.time_columns))}]",
         max_answer_mib=policy.max_answer_mib,
@@ -82,6 +84,7 @@ def load_policy(path: Path) -> Policy:
         file.flag("allow_noise_off"),
         file.flag("allow_activity_visible"),
         file.one_of("participation", ALLOWED_PARTICIPATIONS, Policy.participation),
+        file.one_of("protection", ALLOWED_PROTECTIONS, Policy.protection),
         file.one_of("validity", ALLOWED_VALIDITIES, Policy.validity),
         file.texts("time_columns", Policy.time_columns),
         file.whole("max_answer_mib", Policy.max_answer_mib),

@@ -19,19 +19,24 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from crypto.bfv import PublicKey
 from crypto.sharing import SparseRows
 from crypto.signing import SigningKey
 from featurestore.definitions import FeatureView
 from featurestore.errors import FeatureStoreError
 from featurestore.wire import definition_hash
 from federation.batch import BATCH_ID_BYTES, SealedBatch, max_reports, seal_batch
-from federation.errors import LedgerBroken, LedgerRefusal
+from federation.errors import EncryptionKeysInvalid, LedgerBroken, LedgerRefusal
+from federation.he_batch import seal_encrypted
+from federation.he_keys import verify_keys
+from federation.he_reports import encrypt_reports
 from federation.plan import Plan, PlannedView
 from federation.protocol import Protect, protect
 from federation.refusal_codes import RefusalCode
 from federation.reports import REPORT_ID_BYTES, Randomness, Reports
 
 from .compute import Contributions, UsedCells, compute
+from .encrypting import encrypting
 from .errors import EdgeError
 from .events import Events, check_schema
 from .ledger import DayCells, ReportIds, SiteLedger, days_in_part
@@ -65,10 +70,12 @@ def respond(
     clock: Callable[[], int],
     randomness: Randomness,
     protect: Protect = protect,
+    encryption_keys: bytes = b"",
 ) -> Iterator[SealedBatch] | Refuse:
     """Answer a plan, whatever it is.
 
     Args:
+        encryption_keys: what came along with a plan under `he`: the key holder's signed public keys.
         load: reads the site's events for these views; raises EdgeError or FeatureStoreError where they do not fit.
         clock: wall clock, µs since the epoch.
         protect: what is done with the reports before they are sealed.
@@ -81,10 +88,17 @@ def respond(
                 return decision
             plan = decision.plan
             try:
+                keys = verify_keys(encryption_keys, plan) if plan.protection == "he" else ()
+            except EncryptionKeysInvalid:
+                _log.exception("nothing can be encrypted for the plan")
+                refusal = Refuse(RefusalCode.ENCRYPTION_KEYS_INVALID, plan.hash)
+                ledger.refuse(refusal)
+                return refusal
+            try:
                 events = load([planned.view for planned in plan.views])
                 for planned in plan.views:
                     check_schema(planned.view, events)
-                return answer(plan, events, settings, ledger, randomness, protect)
+                return answer(plan, events, settings, ledger, randomness, protect, keys)
             except (EdgeError, FeatureStoreError):
                 _log.exception("the events do not fit the plan")
                 refusal = Refuse(RefusalCode.SCHEMA, plan.hash)
@@ -104,8 +118,12 @@ def answer(
     ledger: SiteLedger,
     randomness: Randomness,
     protect: Protect = protect,
+    keys: Sequence[PublicKey] = (),
 ) -> Iterator[SealedBatch]:
     """The sealed reports of a plan that was accepted. When this returns, charge, ids and used cells are on disk.
+
+    Args:
+        keys: under `he`, what the reports of each view are encrypted under.
 
     Raises:
         LedgerRefusal: the ledger was charged for other plans meanwhile. LedgerBroken: it was edited. EdgeError: the
@@ -128,6 +146,8 @@ def answer(
         if ledger.record(plan, basis, fresh, [day for one in made for day in one.cells]):
             sent = [(one.collection, one.slots, ids.ids) for one, ids in zip(made, fresh, strict=True)]
             break
+    if plan.protection == "he":
+        return _encrypted(plan, sent, settings, randomness, keys)
     return _sealed(plan, sent, settings, randomness, protect)
 
 
@@ -241,10 +261,26 @@ def _as_before(answer: _ViewAnswer, before: ReportIds) -> _Sent:
 def _sealed(
     plan: Plan, sent: Sequence[_Sent], settings: SiteSettings, randomness: Randomness, protect: Protect
 ) -> Iterator[SealedBatch]:
-    for view, (collection, slots, ids) in enumerate(sent):
-        size = max_reports(plan.views[view].layout, plan.validity)
-        for first in range(0, len(collection), size):
-            part = slice(first, first + size)
-            reports = Reports(view, collection[part], slots[part])
-            leader, helper = protect(plan, reports, randomness, report_ids=ids[part])
+    for view, one in enumerate(sent):
+        for reports, ids in _parts(plan, view, one):
+            leader, helper = protect(plan, reports, randomness, report_ids=ids)
             yield seal_batch(plan, settings.site, randomness(BATCH_ID_BYTES), leader, helper, settings.key)
+
+
+def _encrypted(
+    plan: Plan, sent: Sequence[_Sent], settings: SiteSettings, randomness: Randomness, keys: Sequence[PublicKey]
+) -> Iterator[SealedBatch]:
+    for view, one in enumerate(sent):
+        with encrypting(plan.he_parameters(plan.views[view]), len(one[0])) as encrypt:
+            for reports, ids in _parts(plan, view, one):
+                made = encrypt_reports(plan, keys, reports, randomness, report_ids=ids, encrypt=encrypt)
+                yield seal_encrypted(plan, settings.site, randomness(BATCH_ID_BYTES), made, settings.key)
+
+
+def _parts(plan: Plan, view: int, sent: _Sent) -> Iterator[tuple[Reports, npt.NDArray[np.uint8]]]:
+    """Reports, with their ids, in pieces that fit into a batch."""
+    collection, slots, ids = sent
+    size = max_reports(plan, view)
+    for first in range(0, len(collection), size):
+        part = slice(first, first + size)
+        yield Reports(view, collection[part], slots[part]), ids[part]

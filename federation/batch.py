@@ -8,8 +8,8 @@
 
 A report costs 8 bytes a slot to the leader, 32 to the helper and 20 in the header; a batch costs up to 2,586 more, of
 which 2,272 are the two HPKE encapsulations. With proofs both halves hold the reports' public shares, then input shares
-(validity.py), and the header 32 bytes more a report: the hash that ties both halves to one public share. Parsing and
-checking work on whole columns.
+(validity.py), and the header 32 bytes more a report: the hash that ties both halves to one public share. Encrypted reports
+(he_batch.py) are for the leader alone. Parsing and checking work on whole columns.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError, Message
 
+from crypto.bfv import message_bytes
 from crypto.field import ELEMENT_BYTES, require_canonical
 from crypto.seal import SEAL_OVERHEAD, SealKey, open_sealed, seal
 from crypto.sharing import PLAN_HASH_BYTES, HelperSeeds, LeaderShares
@@ -43,7 +44,7 @@ from .errors import (
     ReportTooLong,
 )
 from .parties import Aggregator, Roster, require_site_id
-from .plan import Plan, Validity
+from .plan import Plan
 from .protocol import require_one_batch
 from .reports import REPORT_ID_BYTES, HelperHalf, LeaderHalf, ProvenHalf
 from .validity import public_hashes
@@ -217,24 +218,27 @@ class SealedBatch:
         return batch
 
 
-def max_reports(layout: Layout, validity: Validity) -> int:
-    """How many reports of a view fit into a batch, at least 1.
+def max_reports(plan: Plan, view: int) -> int:
+    """How many reports of a view of a plan fit into a batch, at least 1.
 
     Raises:
         ReportTooLong: not even one (without proofs from 523,770 slots on): such a view cannot go over the wire and must
             be split.
     """
-    room = MAX_BATCH_BYTES - BATCH_OVERHEAD
-    to_leader, to_helper, header = _report_bytes(layout, validity)
+    room, layout = MAX_BATCH_BYTES - BATCH_OVERHEAD, plan.views[view].layout
+    to_leader, to_helper, header = _report_bytes(plan, view)
     reports = room // (to_leader + to_helper + header)
     if reports < 1:
         raise ReportTooLong(layout.view.name, layout.length, (room - to_helper - header) * layout.length // to_leader)
     return reports
 
 
-def _report_bytes(layout: Layout, validity: Validity) -> tuple[int, int, int]:
+def _report_bytes(plan: Plan, view: int) -> tuple[int, int, int]:
     """Bytes of one report to the leader, to the helper, and in the header."""
-    if validity == "none":
+    layout = plan.views[view].layout
+    if plan.protection == "he":
+        return message_bytes(plan.he_parameters(plan.views[view])), 0, HEADER_REPORT_BYTES
+    if plan.validity == "none":
         return layout.length * ELEMENT_BYTES, SEED_BYTES, HEADER_REPORT_BYTES
     cost = cost_of(layout)  # not of the circuit itself: a plan is measured before anything large is built for it
     to_leader, to_helper = cost.report_bytes_leader - REPORT_ID_BYTES, cost.report_bytes_helper - REPORT_ID_BYTES
@@ -264,14 +268,23 @@ def seal_batch(
         raise PlanInvalid("a plan without its parties' keys stays in one process; nothing can be sealed to them")
     require_one_batch(leader_half, helper_half)
     hashes, contents = _contents(plan, leader_half, helper_half)
-    if (size := sum(map(len, contents))) > MAX_BATCH_BYTES:
+    header = BatchHeader(plan.hash, site, batch_id, leader_half.collection, leader_half.report_ids, hashes)
+    return seal_contents(plan, header, contents, key)
+
+
+def seal_contents(
+    plan: Plan, header: BatchHeader, contents: tuple[bytes, bytes | None], key: SigningKey
+) -> SealedBatch:
+    """What is for leader and helper, sealed, and signed with its header; None: nothing is for the helper."""
+    if plan.wire is None:
+        raise PlanInvalid("a plan without its parties' keys stays in one process; nothing can be sealed to them")
+    if (size := sum(len(content) for content in contents if content is not None)) > MAX_BATCH_BYTES:
         raise BatchTooLarge(size, MAX_BATCH_BYTES)
-    header = BatchHeader(plan.hash, site, batch_id, leader_half.collection, leader_half.report_ids, hashes).to_bytes()
-    to_leader, to_helper = plan.wire.leader.seal, plan.wire.helper.seal
-    leader = seal(to_leader, contents[0], _info("leader", to_leader.id, header))
-    helper = seal(to_helper, contents[1], _info("helper", to_helper.id, header))
+    signed, (to_leader, to_helper) = header.to_bytes(), (plan.wire.leader.seal, plan.wire.helper.seal)
+    leader = seal(to_leader, contents[0] or b"", _info("leader", to_leader.id, signed))
+    helper = b"" if contents[1] is None else seal(to_helper, contents[1], _info("helper", to_helper.id, signed))
     digests = hashlib.sha256(leader).digest(), hashlib.sha256(helper).digest()
-    batch = SealedBatch(SignedHeader(header, *digests, key.sign(DOMAIN, header + b"".join(digests))), leader, helper)
+    batch = SealedBatch(SignedHeader(signed, *digests, key.sign(DOMAIN, signed + b"".join(digests))), leader, helper)
     if (size := len(batch.to_bytes())) > MAX_BATCH_BYTES:
         raise BatchTooLarge(size, MAX_BATCH_BYTES)
     return batch
@@ -322,6 +335,25 @@ def open_half(
         ReportRefused, RosterExceeded, DuplicateReport: of its reports.
         SealBroken, FieldElementOutOfRange: of its content.
     """
+    if plan.protection != "shares":
+        raise ReportRefused(f"the plan says protection {plan.protection!r}; a batch of it holds no shares")
+    header, layout = half.signed.header, plan.views[view := check_half(role, plan, roster, half)].layout
+    content = open_content(role, key, half)
+    if header.public_hashes is not None:
+        return _proven(role, layout, view, header, header.public_hashes, content)
+    if role == "helper":
+        seeds = HelperSeeds.from_bytes(content, len(header))
+        return HelperHalf(view, header.collection, header.report_ids, seeds)
+    shares = LeaderShares.from_bytes(content, len(header), layout.length)
+    require_canonical(shares.elements)
+    return LeaderHalf(view, header.collection, header.report_ids, shares)
+
+
+def check_half(role: Aggregator, plan: Plan, roster: Roster, half: SealedHalf) -> int:
+    """All that can be checked of a role's half before it is opened; the view that its reports are of.
+
+    Raises as `open_half`, but for what is wrong with the content.
+    """
     signed, header = half.signed, half.signed.header
     if header.plan_hash != plan.hash:
         raise BatchOfAnotherPlan(header.plan_hash, plan.hash)
@@ -332,25 +364,20 @@ def open_half(
     view = _view_of(plan, header.collection)
     _require_distinct(header.report_ids)
     entry.count(np.zeros(plan.offsets[-1], np.int64), header.collection)
-    layout = plan.views[view].layout
     if (header.public_hashes is not None) != (plan.validity == "prio3"):
         raise BatchMalformed(f"hashes of public shares do not go with validity {plan.validity!r}, or are missing")
-    to_leader, to_helper, of_header = _report_bytes(layout, plan.validity)
+    to_leader, to_helper, of_header = _report_bytes(plan, view)
     both = len(header) * (to_leader + to_helper + of_header)
     if both > MAX_BATCH_BYTES:  # a half of seeds alone is small, and would expand to many times that
         raise BatchTooLarge(both, MAX_BATCH_BYTES)
     size = len(header) * (to_leader if role == "leader" else to_helper)
     _require_bytes(f"{role}'s ciphertext", half.ciphertext, size + SEAL_OVERHEAD)
+    return view
 
-    content = open_sealed(key, half.ciphertext, _info(role, key.public.id, signed.header_bytes))
-    if header.public_hashes is not None:
-        return _proven(role, layout, view, header, header.public_hashes, content)
-    if role == "helper":
-        seeds = HelperSeeds.from_bytes(content, len(header))
-        return HelperHalf(view, header.collection, header.report_ids, seeds)
-    shares = LeaderShares.from_bytes(content, len(header), layout.length)
-    require_canonical(shares.elements)
-    return LeaderHalf(view, header.collection, header.report_ids, shares)
+
+def open_content(role: Aggregator, key: SealKey, half: SealedHalf) -> bytes:
+    """What was sealed to a role. Raises SealBroken."""
+    return open_sealed(key, half.ciphertext, _info(role, key.public.id, half.signed.header_bytes))
 
 
 def _proven(

@@ -50,6 +50,14 @@ class PaneOpenedBefore(FederationError):
         super().__init__(f"view {view!r}: a pane of these sums was opened before; a pane is opened once")
 
 
+class EncryptionKeysInvalid(FederationError):
+    """Public keys that a plan's reports may not be encrypted under."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"the encryption keys are not the plan's: {why}")
+
+
 class KeyBurnt(FederationError):
     """A plan whose keys were erased after a sum that no honest reports give. The rest of it stays closed."""
 

@@ -5,6 +5,7 @@ It holds public keys only. It alone sees which reports are in a sum, so that at 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +20,7 @@ from .errors import NoiseRefused, ReportRefused
 from .he_reports import EncryptedReports, require_keys
 from .plan import Plan
 from .protocol import Commitment, Outcome, commit, draw_noise, rows_of
-from .statement import Statement, statement_of
+from .statement import Statement, sets_of, statement_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,24 +105,46 @@ class HeClosed:
         Raises:
             NoiseRefused: the plan asks for noise and there is no source, or the other way round.
         """
-        if (source is None) != (self.plan.noise == "none"):
-            raise NoiseRefused(f"the plan says noise {self.plan.noise!r}, the leader was told otherwise")
+        require_source(self.plan, "leader", source)
         for view in range(len(self.plan.views)):
             yield self._noise_view(view, source, flood)
 
     def _noise_view(self, view: int, source: NoiseSource | None, flood: NoiseSource) -> EncryptedSums:
-        planned, first, end = self.plan.views[view], *self.plan.offsets[view : view + 2]
-        enough = np.array(self.commitment.counts[first:end]) >= planned.min_clients
-        outcomes = np.where(enough, Outcome.OPENED, Outcome.BATCH_TOO_SMALL).astype(np.uint8).tobytes()
-        opened = (first + np.flatnonzero(enough)).tolist()
-        shape = len(opened), planned.layout.length
-        noise = np.zeros(shape, np.int64)
-        if source is not None:
-            noise = draw_noise(planned.layout, len(opened), source).reshape(shape)
-        key = self.keys[view]
+        outcomes = outcomes_of(self.plan, view, self.commitment)
         messages = tuple(
-            finish(key, self.sums[collection], row, flood).to_bytes()
-            for collection, row in zip(opened, noise, strict=True)
+            noised_sum(self.plan, view, self.keys[view], self.sums[collection], source, flood)
+            for collection in opened_of(self.plan, view, outcomes)
         )
-        statement = statement_of(self.plan, view, "leader", outcomes, self.commitment, b"".join(messages))
-        return EncryptedSums(statement, messages)
+        sets = sets_of(self.plan, view, self.commitment, outcomes)
+        digest = hashlib.sha256(b"".join(messages)).digest()
+        return EncryptedSums(statement_of(self.plan, view, "leader", outcomes, sets, digest), messages)
+
+
+def require_source(plan: Plan, who: str, source: NoiseSource | None) -> None:
+    """Raise NoiseRefused where the plan asks for noise and there is no source, or the other way round."""
+    if (source is None) != (plan.noise == "none"):
+        raise NoiseRefused(f"the plan says noise {plan.noise!r}, the {who} was told otherwise")
+
+
+def outcomes_of(plan: Plan, view: int, commitment: Commitment) -> bytes:
+    """One byte of `Outcome` a pane of the view: whether enough clients have reported it, by the leader's own count."""
+    first, end = plan.offsets[view : view + 2]
+    enough = np.array(commitment.counts[first:end]) >= plan.views[view].min_clients
+    return np.where(enough, Outcome.OPENED, Outcome.BATCH_TOO_SMALL).astype(np.uint8).tobytes()
+
+
+def opened_of(plan: Plan, view: int, outcomes: bytes) -> list[int]:
+    """The collections of a view that are opened."""
+    opened = np.frombuffer(outcomes, np.uint8) == Outcome.OPENED
+    return (plan.offsets[view] + np.flatnonzero(opened)).tolist()
+
+
+def noised_sum(
+    plan: Plan, view: int, key: PublicKey, total: CiphertextSum, source: NoiseSource | None, flood: NoiseSource
+) -> bytes:
+    """The message for the key holder of one pane: its sum, the leader's noise, and what hides both."""
+    layout = plan.views[view].layout
+    noise = np.zeros(layout.length, np.int64)
+    if source is not None:
+        noise = draw_noise(layout, 1, source).reshape(layout.length)
+    return finish(key, total, noise, flood).to_bytes()

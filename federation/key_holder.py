@@ -9,15 +9,14 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-import numpy.typing as npt
 
 from crypto.bfv import Ciphertexts, PublicKey
 from crypto.bfv_secret import SecretKey, SumRange
 from crypto.errors import KeyErased
 from crypto.noise import NoiseSource
 
-from .errors import KeyBurnt, NoiseRefused, PaneOpenedBefore, ReportRefused, StatementMalformed
-from .he_leader import EncryptedSums
+from .errors import KeyBurnt, PaneOpenedBefore, ReportRefused, StatementMalformed
+from .he_leader import EncryptedSums, opened_of, require_source
 from .he_view import slot_bounds
 from .plan import Plan
 from .protocol import OpenedView, Outcome, draw_noise
@@ -40,7 +39,7 @@ class KeyHolder:
         self.plan = plan
         self.statements: list[Statement] = []
         self._keys = [SecretKey.generate(plan.he_parameters(planned)) for planned in plan.views]
-        self._ranges = [self._range(view) for view in range(len(plan.views))]
+        self._ranges = [sum_range(plan, view) for view in range(len(plan.views))]
         self._opened: set[int] = set()
         self._burnt = False
 
@@ -70,12 +69,12 @@ class KeyHolder:
         for key in self._keys:
             if key.erased:  # before a pane counts as opened
                 raise KeyErased(key.public.key_id)
-        if (source is None) != (self.plan.noise == "none"):
-            raise NoiseRefused(f"the plan says noise {self.plan.noise!r}, the key holder was told otherwise")
-        view, outcomes = self._subject(sums)
+        require_source(self.plan, "key holder", source)
+        view = self._subject(sums)
+        opened_panes = opened_of(self.plan, view, sums.statement.outcomes)
         planned, key = self.plan.views[view], self._keys[view]
         parsed = [Ciphertexts.from_bytes(key.public.parameters, key.public.key_id, data) for data in sums.messages]
-        self._spend(view, outcomes)
+        self._spend(view, opened_panes)
         self.statements.append(sums.statement)
         try:
             opened = [key.open_sum(one, self._ranges[view]) for one in parsed]
@@ -87,34 +86,39 @@ class KeyHolder:
         values = np.array(opened, np.int64).reshape(shape)
         if source is not None:
             values += draw_noise(planned.layout, len(opened), source)
-        return OpenedView(planned, outcomes, values)
+        return OpenedView(planned, np.frombuffer(sums.statement.outcomes, np.uint8), values)
 
     def erase(self) -> None:
         """Forget the secret keys: at the plan's end."""
         for key in self._keys:
             key.erase()
 
-    def _subject(self, sums: EncryptedSums) -> tuple[int, npt.NDArray[np.uint8]]:
-        """The view that the sums are of, and uint8[C] of `Outcome`."""
+    def _subject(self, sums: EncryptedSums) -> int:
+        """The view that the sums are of."""
         statement = sums.statement
-        if not 0 <= statement.view < len(self.plan.views):
-            raise StatementMalformed(f"the plan has no view number {statement.view}")
-        require_subject(statement, self.plan, statement.view, "leader")
-        outcomes = np.frombuffer(statement.outcomes, np.uint8)
-        if np.count_nonzero(outcomes == Outcome.OPENED) != len(sums.messages):
-            raise StatementMalformed(f"{len(sums.messages)} sums are not those of its opened panes")
+        require_sums(self.plan, statement)
+        if (need := statement.outcomes.count(Outcome.OPENED)) != len(sums.messages):
+            raise StatementMalformed(f"{len(sums.messages)} sums for its {need} opened panes")
         if hashlib.sha256(b"".join(sums.messages)).digest() != statement.share:
             raise StatementMalformed("it is of other sums")
-        return statement.view, outcomes
+        return statement.view
 
-    def _spend(self, view: int, outcomes: npt.NDArray[np.uint8]) -> None:
+    def _spend(self, view: int, collections: list[int]) -> None:
         """Mark the panes as opened, before they are."""
-        collections = (self.plan.offsets[view] + np.flatnonzero(outcomes == Outcome.OPENED)).tolist()
         if self._opened.intersection(collections):
             raise PaneOpenedBefore(self.plan.views[view].view.name)
         self._opened.update(collections)
 
-    def _range(self, view: int) -> SumRange:
-        planned = self.plan.views[view]
-        bounds = slot_bounds(planned.layout, noisy=self.plan.noise != "none")
-        return SumRange.of(self._keys[view].public.parameters, bounds.low, bounds.high, bounds.noise)
+
+def require_sums(plan: Plan, statement: Statement) -> None:
+    """Raise StatementMalformed unless a statement is the leader's, of a view of this plan."""
+    if not 0 <= statement.view < len(plan.views):
+        raise StatementMalformed(f"the plan has no view number {statement.view}")
+    require_subject(statement, plan, statement.view, "leader")
+
+
+def sum_range(plan: Plan, view: int) -> SumRange:
+    """Where each slot of an honest sum of a view lies, the leader's noise included."""
+    planned = plan.views[view]
+    bounds = slot_bounds(planned.layout, noisy=plan.noise != "none")
+    return SumRange.of(plan.he_parameters(planned), bounds.low, bounds.high, bounds.noise)

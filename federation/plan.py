@@ -74,8 +74,11 @@ class WireTerms:
 
     Attributes:
         deadline_us: µs since the epoch, wall clock; the aggregators refuse reports from then on.
+        helper: under `he`, of the key holder: the helper's operator in another role.
         verify_key_hash: commits the aggregators to the key that they verify proofs with (validity.py), 32 bytes; empty
             with validity none, and in a plan that is not signed yet.
+        encryption_keys_hash: commits all parties to what reports are encrypted under (he_keys.py), 32 bytes; empty under
+            shares, and in a plan that is not signed yet.
     """
 
     leader: PublicKeys
@@ -83,14 +86,16 @@ class WireTerms:
     collector: PublicKeys
     deadline_us: int
     verify_key_hash: bytes = b""
+    encryption_keys_hash: bytes = b""
 
     def __post_init__(self) -> None:
         if self.leader.sign == self.helper.sign or self.leader.seal == self.helper.seal:
             raise PlanInvalid("leader and helper have the same key: one operator would open every report")
         if not -(2**63) <= self.deadline_us < 2**63:
             raise PlanInvalid(f"the deadline {self.deadline_us} does not fit into 64 bits")
-        if len(self.verify_key_hash) not in (0, KEY_HASH_BYTES):
-            raise PlanInvalid(f"the hash of a verification key has {KEY_HASH_BYTES} bytes")
+        for what, key_hash in (("a verification key", self.verify_key_hash), ("keys", self.encryption_keys_hash)):
+            if len(key_hash) not in (0, KEY_HASH_BYTES):
+                raise PlanInvalid(f"the hash of {what} has {KEY_HASH_BYTES} bytes")
 
     def keys_of(self, role: Role) -> PublicKeys:
         """The keys of a role."""
@@ -216,6 +221,7 @@ def _wire_to_pb(wire: WireTerms) -> pb.WireTerms:
         collector=collector,
         deadline_us=wire.deadline_us,
         verify_key_hash=wire.verify_key_hash,
+        encryption_keys_hash=wire.encryption_keys_hash,
     )
 
 
@@ -227,7 +233,8 @@ def _wire_from_pb(message: pb.WireTerms) -> WireTerms:
         )
     except CryptoError as error:
         raise PlanInvalid(f"a party's keys: {error}") from None
-    return WireTerms(leader, helper, collector, message.deadline_us, message.verify_key_hash)
+    hashes = message.verify_key_hash, message.encryption_keys_hash
+    return WireTerms(leader, helper, collector, message.deadline_us, *hashes)
 
 
 def _check(plan: Plan) -> None:
@@ -254,10 +261,10 @@ def _check_protection(plan: Plan) -> None:
     if plan.protection == "shares":
         if plan.max_clients:
             raise PlanInvalid("a plan with shares has room for any number of clients; max_clients is for he")
+        if plan.wire is not None and plan.wire.encryption_keys_hash:
+            raise PlanInvalid("a plan with shares has no encryption keys")
         return
     if plan.validity != "none":
         raise PlanInvalid("nothing can be proven of encrypted reports: he goes with validity none only")
-    if plan.wire is not None:
-        raise PlanInvalid("a plan with protection he runs in one process only, so far")
     for planned in plan.views:
         plan.he_parameters(planned)  # raises where there are none

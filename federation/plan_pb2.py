@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x66\x65\x64\x65ration/plan.proto\x12\x08\x63ovey.v1\"E\n\x0bPlannedView\x12\x0c\n\x04view\x18\x01 \x01(\x0c\x12\x13\n\x0bpane_starts\x18\x02 \x03(\x12\x12\x13\n\x0bmin_clients\x18\x03 \x01(\r\"\'\n\tPartyKeys\x12\x0c\n\x04sign\x18\x01 \x01(\x0c\x12\x0c\n\x04seal\x18\x02 \x01(\x0c\"\xab\x01\n\tWireTerms\x12#\n\x06leader\x18\x01 \x01(\x0b\x32\x13.covey.v1.PartyKeys\x12#\n\x06helper\x18\x02 \x01(\x0b\x32\x13.covey.v1.PartyKeys\x12&\n\tcollector\x18\x03 \x01(\x0b\x32\x13.covey.v1.PartyKeys\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x04 \x01(\x12\x12\x17\n\x0fverify_key_hash\x18\x05 \x01(\x0c\"\xbc\x01\n\x04Plan\x12\n\n\x02id\x18\x01 \x01(\x0c\x12$\n\x05views\x18\x02 \x03(\x0b\x32\x15.covey.v1.PlannedView\x12\x12\n\nprotection\x18\x03 \x01(\t\x12\x10\n\x08validity\x18\x04 \x01(\t\x12\x15\n\rparticipation\x18\x05 \x01(\t\x12\r\n\x05noise\x18\x06 \x01(\t\x12!\n\x04wire\x18\x07 \x01(\x0b\x32\x13.covey.v1.WireTerms\x12\x13\n\x0bmax_clients\x18\x08 \x01(\r\"-\n\nSignedPlan\x12\x0c\n\x04plan\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x66\x65\x64\x65ration/plan.proto\x12\x08\x63ovey.v1\"E\n\x0bPlannedView\x12\x0c\n\x04view\x18\x01 \x01(\x0c\x12\x13\n\x0bpane_starts\x18\x02 \x03(\x12\x12\x13\n\x0bmin_clients\x18\x03 \x01(\r\"\'\n\tPartyKeys\x12\x0c\n\x04sign\x18\x01 \x01(\x0c\x12\x0c\n\x04seal\x18\x02 \x01(\x0c\"\xc9\x01\n\tWireTerms\x12#\n\x06leader\x18\x01 \x01(\x0b\x32\x13.covey.v1.PartyKeys\x12#\n\x06helper\x18\x02 \x01(\x0b\x32\x13.covey.v1.PartyKeys\x12&\n\tcollector\x18\x03 \x01(\x0b\x32\x13.covey.v1.PartyKeys\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x04 \x01(\x12\x12\x17\n\x0fverify_key_hash\x18\x05 \x01(\x0c\x12\x1c\n\x14\x65ncryption_keys_hash\x18\x06 \x01(\x0c\"\xbc\x01\n\x04Plan\x12\n\n\x02id\x18\x01 \x01(\x0c\x12$\n\x05views\x18\x02 \x03(\x0b\x32\x15.covey.v1.PlannedView\x12\x12\n\nprotection\x18\x03 \x01(\t\x12\x10\n\x08validity\x18\x04 \x01(\t\x12\x15\n\rparticipation\x18\x05 \x01(\t\x12\r\n\x05noise\x18\x06 \x01(\t\x12!\n\x04wire\x18\x07 \x01(\x0b\x32\x13.covey.v1.WireTerms\x12\x13\n\x0bmax_clients\x18\x08 \x01(\r\"-\n\nSignedPlan\x12\x0c\n\x04plan\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,9 +36,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PARTYKEYS']._serialized_start=106
   _globals['_PARTYKEYS']._serialized_end=145
   _globals['_WIRETERMS']._serialized_start=148
-  _globals['_WIRETERMS']._serialized_end=319
-  _globals['_PLAN']._serialized_start=322
-  _globals['_PLAN']._serialized_end=510
-  _globals['_SIGNEDPLAN']._serialized_start=512
-  _globals['_SIGNEDPLAN']._serialized_end=557
+  _globals['_WIRETERMS']._serialized_end=349
+  _globals['_PLAN']._serialized_start=352
+  _globals['_PLAN']._serialized_end=540
+  _globals['_SIGNEDPLAN']._serialized_start=542
+  _globals['_SIGNEDPLAN']._serialized_end=587
 # @@protoc_insertion_point(module_scope)

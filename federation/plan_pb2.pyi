@@ -25,18 +25,20 @@ class PartyKeys(_message.Message):
     def __init__(self, sign: _Optional[bytes] = ..., seal: _Optional[bytes] = ...) -> None: ...
 
 class WireTerms(_message.Message):
-    __slots__ = ("leader", "helper", "collector", "deadline_us", "verify_key_hash")
+    __slots__ = ("leader", "helper", "collector", "deadline_us", "verify_key_hash", "encryption_keys_hash")
     LEADER_FIELD_NUMBER: _ClassVar[int]
     HELPER_FIELD_NUMBER: _ClassVar[int]
     COLLECTOR_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_US_FIELD_NUMBER: _ClassVar[int]
     VERIFY_KEY_HASH_FIELD_NUMBER: _ClassVar[int]
+    ENCRYPTION_KEYS_HASH_FIELD_NUMBER: _ClassVar[int]
     leader: PartyKeys
     helper: PartyKeys
     collector: PartyKeys
     deadline_us: int
     verify_key_hash: bytes
-    def __init__(self, leader: _Optional[_Union[PartyKeys, _Mapping]] = ..., helper: _Optional[_Union[PartyKeys, _Mapping]] = ..., collector: _Optional[_Union[PartyKeys, _Mapping]] = ..., deadline_us: _Optional[int] = ..., verify_key_hash: _Optional[bytes] = ...) -> None: ...
+    encryption_keys_hash: bytes
+    def __init__(self, leader: _Optional[_Union[PartyKeys, _Mapping]] = ..., helper: _Optional[_Union[PartyKeys, _Mapping]] = ..., collector: _Optional[_Union[PartyKeys, _Mapping]] = ..., deadline_us: _Optional[int] = ..., verify_key_hash: _Optional[bytes] = ..., encryption_keys_hash: _Optional[bytes] = ...) -> None: ...
 
 class Plan(_message.Message):
     __slots__ = ("id", "views", "protection", "validity", "participation", "noise", "wire", "max_clients")

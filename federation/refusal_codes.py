@@ -36,6 +36,14 @@ class RefusalCode(StrEnum):
         "PROOFS_REQUIRED",
         "Its reports carry no proof that they are within a view's bounds; the policy, or an aggregator, demands one.",
     )
+    PROTECTION_NOT_ALLOWED = (
+        "PROTECTION_NOT_ALLOWED",
+        "The policy does not allow reports that are protected so (shares, or encrypted: `he`).",
+    )
+    ENCRYPTION_KEYS_INVALID = (
+        "ENCRYPTION_KEYS_INVALID",
+        "The keys that came along are not those of the plan's key holder.",
+    )
     ACTIVITY_VISIBLE = (
         "ACTIVITY_VISIBLE",
         "Under `active`, how many clients had events is seen by others; the policy does not allow that.",

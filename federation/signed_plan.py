@@ -20,12 +20,14 @@ DOMAIN: Final = b"covey-1 plan"
 MAX_PLAN_BYTES: Final = 4 * 2**20
 """About 520,000 panes, or a domain of some 250,000 keys of ten letters; a longer backfill takes several plans."""
 
+NO_TERMS: Final = "a plan on the wire names its parties' keys and its deadline"
+
 
 def sign_plan(plan: Plan, coordinator: SigningKey) -> bytes:
     """Run by the coordinator: the bytes that every party receives.
 
     Raises:
-        PlanInvalid: without keys and deadline, without its verification key, or longer than MAX_PLAN_BYTES.
+        PlanInvalid: without keys and deadline, without its verification or encryption keys, or longer than MAX_PLAN_BYTES.
         ReportTooLong: see `max_reports`.
     """
     _require_wire(plan)
@@ -81,7 +83,9 @@ def require_own_keys(plan: Plan, role: Role, own: PublicKeys) -> None:
     Raises:
         PlanInvalid: the plan gives another key for this role; what is sealed to that one could not be opened.
     """
-    named = _require_wire(plan).keys_of(role)
+    if plan.wire is None:
+        raise PlanInvalid(NO_TERMS)
+    named = plan.wire.keys_of(role)
     for what, theirs, mine in (("signing", named.sign, own.sign), ("seal", named.seal, own.seal)):
         if theirs != mine:
             raise PlanInvalid(f"the plan's {role} has the {what} key {theirs.id.hex()}; mine is {mine.id.hex()}")
@@ -89,9 +93,11 @@ def require_own_keys(plan: Plan, role: Role, own: PublicKeys) -> None:
 
 def _require_wire(plan: Plan) -> WireTerms:
     if plan.wire is None:
-        raise PlanInvalid("a plan on the wire names its parties' keys and its deadline")
+        raise PlanInvalid(NO_TERMS)
     if plan.validity == "prio3" and not plan.wire.verify_key_hash:
         raise PlanInvalid("a plan with proofs on the wire commits its aggregators to a verification key")
-    for planned in plan.views:
-        max_reports(planned.layout, plan.validity)
+    if plan.protection == "he" and not plan.wire.encryption_keys_hash:
+        raise PlanInvalid("a plan with protection he on the wire commits its parties to its encryption keys")
+    for view in range(len(plan.views)):
+        max_reports(plan, view)
     return plan.wire

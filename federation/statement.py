@@ -56,6 +56,11 @@ class Statement:
         parts = (self.role.encode("ascii"), self.plan_hash, view, self.definition, self.sets, self.share, self.outcomes)
         return b"".join(parts)
 
+    def sign(self, key: SigningKey) -> bytes:
+        """`to_bytes` ‖ signature."""
+        body = self.to_bytes()
+        return body + key.sign(DOMAIN, body)
+
     @classmethod
     def from_bytes(cls, data: bytes) -> Statement:
         """Parse. Raises StatementMalformed."""
@@ -90,17 +95,13 @@ def sign_statement(
     Args:
         sealed: the share as it will be sent.
     """
-    body = statement_of(plan, view, role, outcomes, commitment, sealed).to_bytes()
-    return body + key.sign(DOMAIN, body)
+    digest = hashlib.sha256(sealed).digest()
+    return statement_of(plan, view, role, outcomes, sets_of(plan, view, commitment, outcomes), digest).sign(key)
 
 
-def statement_of(
-    plan: Plan, view: int, role: Aggregator, outcomes: bytes, commitment: Commitment, sent: bytes
-) -> Statement:
-    """The same before it is signed; `sent` is the share, or under `he` the sums for the key holder one after another."""
-    definition = definition_hash(plan.views[view].view)
-    sets, share = sets_of(plan, view, commitment, outcomes), hashlib.sha256(sent).digest()
-    return Statement(role, plan.hash, view, definition, outcomes, sets, share)
+def statement_of(plan: Plan, view: int, role: Aggregator, outcomes: bytes, sets: bytes, share: bytes) -> Statement:
+    """The same before it is signed; `sets` and `share` as in `Statement`."""
+    return Statement(role, plan.hash, view, definition_hash(plan.views[view].view), outcomes, sets, share)
 
 
 def verify_statement(signed: bytes, key: VerifyKey) -> Statement:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _TRUST: Final = {
     "one-honest-noiser": "the claim holds if leader or helper is honest: each has added the whole noise",
+    "honest-leader": "the claim holds if the leader follows the protocol and does not collude with the key holder",
     "in-process": "one process played every role and saw every event; the claim holds for what it published",
 }
 _PROTECTION: Final = {

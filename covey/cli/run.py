@@ -61,8 +61,7 @@ def run(
         str,
         typer.Option(
             metavar="shares|he",
-            help="he: reports are encrypted (BFV) for a key holder, and one server adds them; with --in-process only. See "
-            "docs/he.md.",
+            help="he: reports are encrypted (BFV) for a key holder, and one server adds them: docs/he.md.",
         ),
     ] = "shares",
     validity: Annotated[

@@ -24,12 +24,16 @@ def leader(
     project: Annotated[Path, _PROJECT] = Path(),
     port: Annotated[int, _PORT] = 7301,
     helper: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the helper listens.")] = "127.0.0.1:7302",
+    keyholder: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where the key holder listens. Without it, plans under he are refused."),
+    ] = None,
     ledgers: Annotated[Path | None, _LEDGERS] = None,
 ) -> None:
-    """The leader: holds the long shares, takes batches from the coordinator, drives the helper."""
+    """The leader: holds the long shares or adds ciphertexts, takes batches from the coordinator, drives the helper."""
     from covey.roles import serve_leader
 
-    serve_leader(project, port, helper, ledgers)
+    serve_leader(project, port, helper, keyholder, ledgers)
 
 
 @app.command()
@@ -42,6 +46,18 @@ def helper(
     from covey.roles import serve_helper
 
     serve_helper(project, port, ledgers)
+
+
+@app.command()
+def keyholder(
+    project: Annotated[Path, _PROJECT] = Path(),
+    port: Annotated[int, _PORT] = 7303,
+    ledgers: Annotated[Path | None, _LEDGERS] = None,
+) -> None:
+    """The key holder of encrypted reports (he): makes a plan's keys, opens its noised sums once. The helper's operator."""
+    from covey.roles import serve_key_holder
+
+    serve_key_holder(project, port, ledgers)
 
 
 @app.command()
@@ -81,7 +97,8 @@ def coordinator(
     plan_only: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Sign a plan without proofs, write it here for `covey policy check`; announce nothing."
+            metavar="FILE",
+            help="Sign a plan that needs no keys of its own, write it here for `covey policy check`; announce nothing.",
         ),
     ] = None,
     superlink: Annotated[
@@ -93,6 +110,12 @@ def coordinator(
     helper: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where the helper listens. Default: 127.0.0.1:7302.")
     ] = None,
+    keyholder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="With --protection he: where the key holder listens. Default: 127.0.0.1:7303."
+        ),
+    ] = None,
     noise: Annotated[str, typer.Option(metavar="on|off", help="off: every party must allow it.")] = "on",
     participation: Annotated[
         str | None,
@@ -101,6 +124,12 @@ def coordinator(
             help="Who reports: every client, or those with an event of the pane. Default: all, if every site has one.",
         ),
     ] = None,
+    protection: Annotated[
+        str,
+        typer.Option(
+            metavar="shares|he", help="he: reports are encrypted for the key holder, and the leader adds them."
+        ),
+    ] = "shares",
     validity: Annotated[
         str, typer.Option(metavar="none|prio3", help="prio3: reports prove that they are within the view's bounds.")
     ] = "none",
@@ -117,7 +146,7 @@ def coordinator(
 
     from .talk import progress_bars, talk_console
 
-    addresses = Addresses(superlink, leader, helper)
+    addresses = Addresses(superlink, leader, helper, keyholder)
     talk = talk_console()
     if resume:
         if views_file is not None or start is not None or end is not None or plan_only is not None:
@@ -125,7 +154,7 @@ def coordinator(
         with progress_bars(talk) as progress:
             result = resume_coordinator(project, addresses, wall_clock, progress)
         return _tell(result, as_json=as_json)
-    wanted = _wanted(views_file, start, end, noise, participation, validity, seconds)
+    wanted = _wanted(views_file, start, end, noise, participation, protection, validity, seconds)
     if plan_only is not None:
         plan = write_plan(project, wanted, plan_only, wall_clock)
         _tell_plan(plan, plan_only, as_json=as_json)
@@ -141,6 +170,7 @@ def _wanted(
     end: datetime | None,
     noise: str,
     participation: str | None,
+    protection: str,
     validity: str,
     seconds: float,
 ) -> Wanted:
@@ -148,7 +178,7 @@ def _wanted(
     from covey.errors import UsageError
     from covey.running import utc_days
     from featurestore.views_file import load_views
-    from federation.plan import PARTICIPATIONS, VALIDITIES
+    from federation.plan import PARTICIPATIONS, PROTECTIONS, VALIDITIES
 
     days = utc_days(start, end)
     if views_file is None or days is None:
@@ -161,7 +191,11 @@ def _wanted(
     proofs = next((known for known in VALIDITIES if known == validity), None)
     if proofs is None:
         raise UsageError(f"--validity is none or prio3, got {validity!r}")
-    return Wanted(load_views(views_file), days, "none" if noise == "off" else "full", chosen, seconds, proofs)
+    protected = next((known for known in PROTECTIONS if known == protection), None)
+    if protected is None:
+        raise UsageError(f"--protection is shares or he, got {protection!r}")
+    views = load_views(views_file)
+    return Wanted(views, days, "none" if noise == "off" else "full", chosen, seconds, protected, proofs)
 
 
 def _tell_plan(plan: Plan | None, path: Path, *, as_json: bool) -> None:

@@ -15,9 +15,9 @@ from aggregator.errors import (
     AfterDeadline,
     AlreadyCollected,
     CommitmentConflict,
-    HelperRefused,
     HelperUnavailable,
     NotCommitted,
+    PeerRefused,
     PlanTooLarge,
     Refused,
 )
@@ -291,7 +291,7 @@ def test_an_answer_that_is_wrong_commits_nothing(
     aggregate = two.link.aggregate
     monkeypatch.setattr(two.link, "aggregate", lambda data: wrong(aggregate(data)))
     assert two.leader.submit(mixed.to_bytes()).pending
-    with pytest.raises(HelperRefused, match="ANSWER_INVALID"):
+    with pytest.raises(PeerRefused, match="ANSWER_INVALID"):
         two.leader.collect(collect_request(plan, COLLECTOR.sign))
     monkeypatch.undo()
     assert two.leader.submit(mixed.to_bytes()).verdicts == bytes([0, 0, 0, 1, 0])
@@ -361,7 +361,7 @@ def test_a_helper_that_does_not_remember_the_leaders_opening_gets_no_share_out_o
         return sign(b"covey-1 witness helper", replace(told, remembered=first).to_bytes(), HELPER.sign)
 
     monkeypatch.setattr(two.link, "witness", forgets)
-    with pytest.raises(HelperRefused, match="does not remember the leader's opening"):
+    with pytest.raises(PeerRefused, match="does not remember the leader's opening"):
         two.leader.collect(collect_request(plan, COLLECTOR.sign))
     assert two.leader.status()[0].state == "noised"
 
@@ -390,7 +390,7 @@ def test_a_witness_that_is_wrong_closes_nothing(
     monkeypatch.setattr(
         two.link, "witness", lambda data: wrong(Witness.from_bytes(Signed.from_bytes(witness(data)).body))
     )
-    with pytest.raises(HelperRefused, match="ANSWER_INVALID"):
+    with pytest.raises(PeerRefused, match="ANSWER_INVALID"):
         two.leader.collect(collect_request(plan, COLLECTOR.sign))
     assert [party.status()[0].state for party in (two.leader, two.helper)] == ["open", "open"]
     assert not two.leader.ledger.state.intended
@@ -428,7 +428,7 @@ def test_what_the_helper_has_no_budget_for_is_refused_by_its_reason_and_numbers(
         two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
     two.collect(one)
     before = dict(two.helper.ledger.state.spent)
-    with pytest.raises(HelperRefused) as refused:
+    with pytest.raises(PeerRefused) as refused:
         two.leader.collect(collect_request(other, COLLECTOR.sign))
     told = refusal_of(refused.value)
     assert (told.reason, told.view, told.numbers["day"]) == ("DAY_BUDGET_SPENT", "v", 0)

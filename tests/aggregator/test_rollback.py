@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aggregator.errors import HelperRefused, StateBehindLedger
+from aggregator.errors import PeerRefused, StateBehindLedger
 from aggregator.helper import Helper
 from aggregator.leader import Leader
 from aggregator.messages import collect_request
@@ -184,7 +184,7 @@ def test_each_says_whose_ledger_was_rolled_back(
                 getattr(pair, role).ledger.record_refusal(bytes([step]) * 32, "CLOCK_SKEW")
             for party in (pair.leader, pair.helper):
                 party.open_plan(signed(NEXT))
-            with pytest.raises((LedgerBehind, HelperRefused)) as refused:
+            with pytest.raises((LedgerBehind, PeerRefused)) as refused:
                 pair.leader.collect(request)
             refusal = refusal_of(refused.value)
             assert refusal.reason == "LEDGER_BROKEN"

@@ -15,8 +15,8 @@ import federation.batch
 from aggregator.announcement import announce
 from aggregator.coordinator import collect
 from aggregator.errors import (
-    HelperRefused,
     HelperUnavailable,
+    PeerRefused,
     PeerUnknown,
     Refused,
     VerificationKeyConflict,
@@ -284,7 +284,7 @@ def test_what_the_leader_cannot_follow_is_an_error_by_name_and_commits_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(two.link, "aggregate", lambda data: changed(aggregate(data), wrong))
         assert two.leader.submit(batch.to_bytes()).pending
-        with pytest.raises(HelperRefused, match="ANSWER_INVALID"):
+        with pytest.raises(PeerRefused, match="ANSWER_INVALID"):
             two.leader.collect(collect_request(plan, COLLECTOR.sign))
     assert two.submit(batch) == TAKEN * 3 + REJECTED
     two.submit(site.batch([1]))
@@ -377,7 +377,7 @@ def test_only_the_coordinator_asks_for_a_key_and_only_the_leader_offers_one(two:
     two.helper.take_key(key_offer(bytes(16), key, LEADER, HELPER.public))
     with pytest.raises(VerificationKeyConflict):
         two.helper.take_key(key_offer(bytes(16), VerificationKey(b"1" * 32), LEADER, HELPER.public))
-    with pytest.raises(HelperRefused, match="VERIFICATION_KEY_CONFLICT"):
+    with pytest.raises(PeerRefused, match="VERIFICATION_KEY_CONFLICT"):
         two.leader.prepare_key(prepare_request(bytes(16), COORDINATOR.sign))
     for party in (two.leader, two.helper):
         party.settings = SETTINGS  # no peer pinned
@@ -400,7 +400,7 @@ def test_a_helper_that_does_not_keep_this_very_key_gets_no_plan(
     two: Two, monkeypatch: pytest.MonkeyPatch, wrong: bytes
 ) -> None:
     monkeypatch.setattr(two.link, "take_key", lambda _: wrong)
-    with pytest.raises(HelperRefused, match="ANSWER_INVALID"):
+    with pytest.raises(PeerRefused, match="ANSWER_INVALID"):
         two.leader.prepare_key(prepare_request(bytes(16), COORDINATOR.sign))
 
 

@@ -1,0 +1,56 @@
+"""Helper and key holder as the leader reaches them, and what is said of an answer that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from crypto.errors import SignatureInvalid
+
+from . import aggregator_pb2 as pb
+from .errors import MessageMalformed, PeerRefused, Refused
+
+
+class PeerLink(Protocol):
+    """Whoever opens a plan with the leader. Each call raises Refused or Unreachable."""
+
+    def open_plan(self, signed: bytes) -> None:
+        """Pass a signed plan on."""
+
+    def witness(self, told: bytes) -> bytes:
+        """The leader's signed `Witness` → the other's; a helper has drawn its noise by then if both have committed."""
+
+
+class HelperLink(PeerLink, Protocol):
+    """The helper as the leader reaches it."""
+
+    def take_key(self, offer: bytes) -> bytes:
+        """The leader's signed offer of a verification key → the helper's signed word that it keeps it."""
+
+    def aggregate(self, job: bytes) -> bytes:
+        """A signed job → the signed answer."""
+
+    def commit(self, commitment: bytes) -> bytes:
+        """The leader's signed commitment → the helper's."""
+
+
+class KeyHolderLink(PeerLink, Protocol):
+    """The key holder as the leader reaches it."""
+
+    def open_sums(self, parts: Iterator[pb.SumPart]) -> None:
+        """The leader's sums of a plan, in pieces; it has opened them when this returns."""
+
+
+@contextmanager
+def as_peers(role: str = "helper") -> Iterator[None]:
+    """An answer that is wrong is that party's failure, not the caller's."""
+    try:
+        yield
+    except (MessageMalformed, SignatureInvalid) as error:
+        raise answer_invalid(str(error), role) from None
+
+
+def answer_invalid(why: str, role: str = "helper") -> PeerRefused:
+    """The error of an answer that a helper or key holder should not have given."""
+    return PeerRefused(Refused(role, "ANSWER_INVALID", f"its answer is not valid: {why}", {}))
