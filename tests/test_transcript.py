@@ -157,7 +157,7 @@ def run(
     recorded = Recorded(path, settings)
     events = {site: site_events(site, counts) for site, counts in clients.items()}
 
-    def ask(signed: bytes) -> Iterator[SiteAnswer]:
+    def ask(signed: bytes, _keys: bytes) -> Iterator[SiteAnswer]:
         for node, (site, own) in enumerate(events.items()):
             rng = np.random.default_rng([node, 7])  # the statistics below are of fixed bits
             site_settings = SiteSettings(site, KEYS[site].sign, 1_000, POLICY, path / f"{site}.db")
@@ -181,7 +181,7 @@ def run(
 
     recorded.before_collect = look
     try:
-        announced = announce(plan, COORDINATOR.sign, recorded.open_plan, recorded.prepare_key, os.urandom)
+        announced = announce(plan, COORDINATOR.sign, recorded, os.urandom)
         collected = collect(announced, COLLECTOR, ask, recorded)  # type: ignore[arg-type]
         for role in ("leader", "helper"):
             recorded.status(role, plan.hash)  # type: ignore[arg-type]

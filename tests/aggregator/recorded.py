@@ -62,7 +62,11 @@ class Recorded:
         self._tell(pb.PrepareKeyReply(key_hash=reply))
         return reply
 
-    def open_plan(self, signed: bytes) -> bytes:
+    def make_keys(self, request: bytes) -> bytes:
+        raise AssertionError("no plan here encrypts anything")
+
+    def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
+        assert not encryption_keys
         for role in ("helper", "leader"):
             reply = self._ask(role, lambda party: party.open_plan(signed), signed)
             self._tell(pb.OpenPlanReply(plan_hash=reply))

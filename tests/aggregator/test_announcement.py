@@ -64,9 +64,9 @@ def days_left_out(left: tuple[LeftOut, ...]) -> dict[str, list[int]]:
 
 def carry_out(recorded: Recorded, plan: Plan) -> tuple[Announcement, Collected]:
     """A whole collection of whatever is left of a plan; two reports in every pane."""
-    announced = announce(plan, COORDINATOR.sign, recorded.open_plan, recorded.prepare_key, ids())
+    announced = announce(plan, COORDINATOR.sign, recorded, ids())
 
-    def ask(told: bytes) -> Iterator[SiteAnswer]:
+    def ask(told: bytes, _: bytes) -> Iterator[SiteAnswer]:
         assert told == announced.signed
         assert announced.plan is not None
         site = Site(announced.plan)
@@ -134,12 +134,13 @@ def test_where_nothing_is_left_nobody_is_asked_and_nothing_is_charged(recorded: 
         Refused("leader", "DAY_BUDGET_SPENT", "", {"day": 0}),
     ],
 )
-def test_any_other_refusal_ends_the_announcement(refusal: Refused) -> None:
-    def refuse(_: bytes) -> None:
-        raise refusal
+def test_any_other_refusal_ends_the_announcement(refusal: Refused, tmp_path: Path) -> None:
+    class Refusing(Recorded):
+        def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
+            raise refusal
 
     with pytest.raises(Refused) as caught:
-        announce(make_plan(view("v")), COORDINATOR.sign, refuse, refuse, randomness)
+        announce(make_plan(view("v")), COORDINATOR.sign, Refusing(tmp_path), randomness)
     assert caught.value is refusal
 
 
@@ -179,13 +180,13 @@ def test_an_announcement_is_kept_and_a_coordinator_that_starts_again_goes_on_wit
     spend(recorded, "leader", (1,))
     recorded.leader.settings = TIGHT
     plan = make_plan(view("v"), view("w"), panes=3)
-    first = announce(plan, COORDINATOR.sign, recorded.open_plan, recorded.prepare_key, ids())
+    first = announce(plan, COORDINATOR.sign, recorded, ids())
     first.save(tmp_path / "announced.json")
     found = Announcement.load(tmp_path / "announced.json", COORDINATOR.public.sign)
     assert found.plan is not None
     assert found.signed == first.signed
     assert days_left_out(found.left_out) == days_left_out(first.left_out) != {}
-    again = announce(found.plan, COORDINATOR.sign, recorded.open_plan, recorded.prepare_key, ids(), found.left_out)
+    again = announce(found.plan, COORDINATOR.sign, recorded, ids(), found.left_out)
     assert again.signed == first.signed  # the aggregators know it
     assert days_left_out(again.left_out) == days_left_out(first.left_out)
 

@@ -82,9 +82,9 @@ class FakeGrid:
         foreign, self.foreign = self.foreign, []
         return ready + foreign
 
-    def ask(self, sites: int) -> Callable[[bytes], Iterator[SiteAnswer]]:
-        return lambda signed: ask_sites(
-            self, signed, sites=sites, seconds=SECONDS, clock=self.clock, sleep=self.sleep  # type: ignore[arg-type]
+    def ask(self, sites: int) -> Callable[..., Iterator[SiteAnswer]]:
+        return lambda *told: ask_sites(
+            self, *told, sites=sites, seconds=SECONDS, clock=self.clock, sleep=self.sleep  # type: ignore[arg-type]
         )  # fmt: skip
 
 
@@ -164,9 +164,7 @@ class Fleet:
 
     def run(self, grid: FakeGrid, sites: int | None = None) -> Collected:
         ask = grid.ask(len(grid.nodes) if sites is None else sites)
-        announced = announce(
-            self.plan, COORDINATOR.sign, self.aggregators.open_plan, self.aggregators.prepare_key, os.urandom
-        )
+        announced = announce(self.plan, COORDINATOR.sign, self.aggregators, os.urandom)
         return collect(announced, COLLECTOR, ask, self.aggregators)  # type: ignore[arg-type]
 
     def batches(self, site: Site) -> tuple[bytes, ...]:
@@ -328,14 +326,12 @@ def test_batches_are_handed_on_as_each_site_answers(fleet: Fleet) -> None:
     """Memory is bounded by one answer: the first site's batches are submitted before the second has answered."""
     seen = []
 
-    def ask(signed: bytes) -> Iterator[SiteAnswer]:
+    def ask(*_: bytes) -> Iterator[SiteAnswer]:
         other = Site(fleet.plan, "b")
         yield SiteAnswer(1, "a", "OK", fleet.batches(fleet.good))
         seen.append(len(fleet.aggregators.batches))
         yield SiteAnswer(2, "b", "OK", fleet.batches(other))
 
-    announced = announce(
-        fleet.plan, COORDINATOR.sign, fleet.aggregators.open_plan, fleet.aggregators.prepare_key, os.urandom
-    )
+    announced = announce(fleet.plan, COORDINATOR.sign, fleet.aggregators, os.urandom)
     collect(announced, COLLECTOR, ask, fleet.aggregators)  # type: ignore[arg-type]
     assert seen == [2]

@@ -441,15 +441,14 @@ def test_the_coordinator_is_told_how_many_were_rejected_by_view(tmp_path: Path) 
     announced = announce(
         make_plan(validity="prio3"),
         COORDINATOR.sign,
-        recorded.open_plan,
-        recorded.prepare_key,
+        recorded,
         np.random.default_rng(0).bytes,
     )
     plan = announced.plan
     assert plan is not None
     site = Site(plan)
 
-    def ask(_: bytes) -> Iterator[SiteAnswer]:
+    def ask(*_: bytes) -> Iterator[SiteAnswer]:
         yield SiteAnswer(0, "a", "OK", (site.batch([0, 0, 0, 1, 1], lying=[1]).to_bytes(),))
 
     collected = collect(announced, COLLECTOR, ask, recorded)  # type: ignore[arg-type]
@@ -462,20 +461,21 @@ def test_the_coordinator_is_told_how_many_were_rejected_by_view(tmp_path: Path) 
 
 
 def test_a_day_that_is_left_out_makes_a_plan_with_a_key_of_its_own(tmp_path: Path) -> None:
-    recorded = Recorded(tmp_path, SETTINGS)
     asked: list[bytes] = []
 
-    def refuse_once(told: bytes) -> bytes:
-        asked.append(told)
-        if len(asked) == 1:
-            raise Refused("helper", "DAY_BUDGET_SPENT", "", {"day": 0, "have": 0, "need": 1}, "v")
-        return recorded.open_plan(told)
+    class RefusingOnce(Recorded):
+        def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
+            asked.append(signed)
+            if len(asked) == 1:
+                raise Refused("helper", "DAY_BUDGET_SPENT", "", {"day": 0, "have": 0, "need": 1}, "v")
+            return super().open_plan(signed)
+
+    recorded = RefusingOnce(tmp_path, SETTINGS)
 
     announced = announce(
         make_plan(validity="prio3"),
         COORDINATOR.sign,
-        refuse_once,
-        recorded.prepare_key,
+        recorded,
         np.random.default_rng(0).bytes,
     )
     assert announced.plan is not None

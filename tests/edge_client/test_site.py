@@ -257,7 +257,7 @@ def test_more_reports_than_a_batch_holds_are_split(settings: SiteSettings, monke
 def test_a_batch_of_the_largest_size_is_within_the_limit(settings: SiteSettings) -> None:
     long = replace(VIEW, entity=Entity("k", domain=[f"k{i:05d}" for i in range(20_000)]))
     plan = make_plan(long, noise="full")
-    most = batches_module.max_reports(plan.views[0].layout, "none")
+    most = batches_module.max_reports(plan, 0)
     own = events(*((f"c{i:03d}", 0, "k00001") for i in range(most + 1)))
     sizes = [len(batch.to_bytes()) for batch in answered(plan, own, settings, 0)]
     assert len(sizes) == 2

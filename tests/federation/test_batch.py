@@ -16,7 +16,6 @@ from crypto.errors import FieldElementOutOfRange, SealBroken, SignatureInvalid
 from crypto.seal import SEAL_OVERHEAD, seal
 from crypto.sharing import HelperSeeds, LeaderShares
 from crypto.signing import SigningKey
-from featurestore.layout import layout_of
 from federation.batch import (
     BATCH_OVERHEAD,
     DOMAIN,
@@ -42,10 +41,11 @@ from federation.errors import (
     UnknownSite,
 )
 from federation.parties import Aggregator, Roster, RosterEntry
+from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating
 from federation.reports import HelperHalf, LeaderHalf
 
-from .wire import HELPER, LEADER, OTHER_SITE, PLAN, ROSTER, SITE, halves, plan, view
+from .wire import HELPER, LEADER, OTHER_SITE, PLAN, ROSTER, SITE, TERMS, halves, plan, view
 
 BATCH_ID = bytes(range(16))
 KEYS = {"leader": LEADER.seal, "helper": HELPER.seal}
@@ -323,9 +323,13 @@ def test_the_site_cannot_seal_what_does_not_belong_together() -> None:
         seal_batch(plan(terms=None), "a", BATCH_ID, leader, helper, SITE.sign)
 
 
+def of_one(the_view: FeatureView) -> Plan:
+    return Plan(bytes(16), (PlannedView(the_view, np.zeros(1, np.int64), 2),), "full", wire=TERMS)
+
+
 @pytest.mark.parametrize("keys", [1, 900])
 def test_as_many_reports_fit_as_it_says(keys: int) -> None:
-    count = max_reports(layout_of(view("v", keys)), "none")
+    count = max_reports(of_one(view("v", keys)), 0)
     ids = np.random.default_rng(0).integers(0, 256, (count, 16), np.uint8)
     header = BatchHeader(bytes(32), "s" * 64, bytes(16), np.zeros(count, np.uint32), ids).to_bytes()
     leader, helper = bytes(8 * keys * count + SEAL_OVERHEAD), bytes(32 * count + SEAL_OVERHEAD)
@@ -350,9 +354,9 @@ def test_a_batch_that_is_too_large_is_not_made() -> None:
 
 
 def test_a_view_whose_report_fits_no_batch_is_named() -> None:
-    assert max_reports(layout_of(view("v", 523_769)), "none") == 1
+    assert max_reports(of_one(view("v", 523_769)), 0) == 1
     with pytest.raises(ReportTooLong) as raised:
-        max_reports(layout_of(view("wide", 523_770)), "none")
+        max_reports(of_one(view("wide", 523_770)), 0)
     assert (raised.value.view, raised.value.slots, raised.value.most) == ("wide", 523_770, 523_769)
 
 

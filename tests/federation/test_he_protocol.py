@@ -163,7 +163,11 @@ def test_what_the_key_holder_tells_has_both_noises(collected: Any) -> None:
     the_plan, _, _, key_holder, sums = collected
     layout = the_plan.views[0].layout
     (told,) = key_holder.told
-    noises = [draw_noise(layout, len(sums), SeededNoise(1, who)) for who in ("leader", "key holder")]
+    leader = SeededNoise(1, "leader")  # it draws for one pane after another
+    noises = [
+        np.concatenate([draw_noise(layout, 1, leader) for _ in sums]),
+        draw_noise(layout, len(sums), SeededNoise(1, "key holder")),
+    ]
     assert np.array_equal(told.sums, sums + noises[0] + noises[1])
     for noise in noises:
         assert np.count_nonzero(noise) > noise.size // 2

@@ -97,6 +97,9 @@ def replace_privacy(privacy: Privacy) -> FeatureView:
     )
 
 
+KEYED = WireTerms(LEADER.public, HELPER.public, COLLECTOR.public, 0, encryption_keys_hash=bytes(32))
+
+
 def test_a_plan_says_its_protection_and_for_how_many_clients() -> None:
     the_plan = plan()
     again = plan_from_bytes(plan_to_bytes(the_plan))
@@ -106,7 +109,7 @@ def test_a_plan_says_its_protection_and_for_how_many_clients() -> None:
         ({"max_clients": 0}, "max_clients"),
         ({"validity": "prio3"}, "nothing can be proven"),
         ({"protection": "shares"}, "max_clients is for he"),
-        ({"wire": WireTerms(LEADER.public, HELPER.public, COLLECTOR.public, 0)}, "one process only"),
+        ({"protection": "shares", "max_clients": 0, "wire": KEYED}, "no encryption keys"),
     ):
         with pytest.raises(PlanInvalid, match=why):
             replace(the_plan, **changes)  # type: ignore[arg-type]
