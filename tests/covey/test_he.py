@@ -63,7 +63,7 @@ def test_releases_of_shares_say_nothing_of_it(covey: Covey, project: Path, argum
     ("changes", "why"),
     [
         (["--in-process", "--validity", "prio3"], "nothing can be proven of encrypted reports"),
-        ([], "--protection he works in one process only, so far: add --in-process, or use --protection shares"),
+        (["--validity", "prio3"], "nothing can be proven of encrypted reports"),
         (["--in-process", "--protection", "mpc"], "--protection is shares or he, got 'mpc'"),
     ],
 )
