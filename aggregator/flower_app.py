@@ -25,9 +25,10 @@ from federation.plan import plan_from_bytes
 from .announcement import Announcement, announce
 from .client import Aggregators
 from .coordinator import Collected, collect
-from .errors import AggregatorError
+from .errors import AggregatorError, Refused
 from .job import Job
 from .publication import evidence_of, items_of, summary_of
+from .refusals import LOST
 from .sites import SiteAnswer, ask_sites
 
 app = ServerApp()
@@ -60,7 +61,7 @@ def _run(job: Job, grid: Grid) -> None:
         _publish(job, announced, collected, collector)
     except (AggregatorError, FederationError, CryptoError, FeatureStoreError) as error:
         _log.exception("the collection failed")
-        job.fail(str(error))
+        job.fail(str(error), lost=isinstance(error, Refused) and error.reason in LOST)
 
 
 def _announce(job: Job, coordinator: RoleKeys, aggregators: Aggregators) -> Announcement:

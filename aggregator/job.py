@@ -92,11 +92,19 @@ class Job:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def fail(self, why: str) -> None:
-        """Give up by name; trying again at once would not help."""
+    def fail(self, why: str, *, lost: bool = False) -> None:
+        """Give up by name; trying again at once would not help, and never would if the plan is lost."""
         partial = self.result.with_suffix(".partial")
-        partial.write_text(why, encoding="utf-8")
+        partial.write_text(json.dumps({"why": why, "lost": lost}), encoding="utf-8")
         partial.replace(self.failure)
+
+    @property
+    def failed(self) -> tuple[str, bool] | None:
+        """Why the coordinator gave up, and whether the plan is lost; None while it has not."""
+        if not self.failure.is_file():
+            return None
+        told = json.loads(self.failure.read_text(encoding="utf-8"))
+        return str(told["why"]), bool(told["lost"])
 
     def finish(self, result: dict[str, object]) -> None:
         """Rename the result into place: the collection is published."""

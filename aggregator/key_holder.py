@@ -15,6 +15,7 @@ is kept as evidence. Its part in the plan is the helper's, with the helper's pin
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -23,11 +24,14 @@ from crypto.bfv import Ciphertexts, message_bytes
 from crypto.bfv_parameters import Slots
 from crypto.bfv_secret import SecretKey, secret_key_bytes
 from crypto.errors import SumOutOfRange
+from crypto.noise import NoiseSource
 from crypto.signing import SIGNATURE_BYTES, VerifyKey
 from federation.errors import EncryptionKeysInvalid, KeyBurnt, StatementMalformed
 from federation.he_keys import keys_hash, plan_of_draft, sign_keys
 from federation.he_leader import opened_of, require_source
 from federation.key_holder import require_sums, sum_range
+from federation.keys import RoleKeys
+from federation.ledger import Ledger
 from federation.plan import Plan
 from federation.protocol import draw_noise
 from federation.signed_plan import require_own_keys
@@ -45,8 +49,9 @@ from .errors import (
 from .he_opening import require_size
 from .messages import WITNESS_DOMAIN, Signed, Witness, plan_of, sign
 from .opening import LATEST_CHARGE_US, Opener
+from .party import Clock, Settings
 from .sealed_share import SealedShare
-from .storage import SecretKeys, StoredPlan
+from .storage import SecretKeys, Storage, StoredPlan
 
 
 class KeyHolder(Opener):
@@ -55,6 +60,12 @@ class KeyHolder(Opener):
     role = "helper"  # its place in plans and statements
     peer = "leader"
     protections = ("he",)
+
+    def __init__(
+        self, keys: RoleKeys, settings: Settings, storage: Storage, ledger: Ledger, clock: Clock, noise: NoiseSource
+    ) -> None:
+        super().__init__(keys, settings, storage, ledger, clock, noise)
+        self._opening = threading.Lock()  # one plan at a time: a leader that asks again waits for its first question
 
     def make_keys(self, data: bytes) -> bytes:
         """Make and keep the keys of a plan that is yet to be signed; its public keys, signed. A repeat gives the same.
@@ -94,6 +105,10 @@ class KeyHolder(Opener):
         first = next(parts, None)
         if first is None:
             raise MessageMalformed("no sums")
+        with self._opening:
+            self._open(first, parts)
+
+    def _open(self, first: pb.SumPart, parts: Iterator[pb.SumPart]) -> None:
         stored, plan = self._opened(first.plan_hash)
         if stored.state == "burnt":
             raise KeyBurnt(plan.hash)

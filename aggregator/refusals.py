@@ -72,6 +72,8 @@ REASONS: Final[dict[type[Exception], str]] = {
     own.Stopping: "STOPPING",
 }
 INTERNAL: Final = "INTERNAL"
+LOST: Final = ("SUM_OUT_OF_RANGE", "KEY_BURNT")
+"""What nobody can mend: no pane of the plan is ever opened."""
 
 Expected = (AggregatorError, FederationError, CryptoError)
 """What may be refused by name; no text or number of these trees is a client's."""

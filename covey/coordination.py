@@ -34,7 +34,7 @@ from .errors import CollectionFailed, UsageError
 from .processes import Processes, script
 from .project import KEYS, Project
 from .unfinished import Unfinished
-from .wire import flower_environment
+from .wire import flower_environment, lost_mend
 
 SUPERLINK: Final = "127.0.0.1:8000"
 LEADER: Final = "127.0.0.1:7301"
@@ -210,8 +210,9 @@ def _run(folder: Path, job: Job, superlink: str, progress: Progress) -> None:
         processes.start("coordinator", command, {**flower_environment(), "FLWR_HOME": str(home)})
         progress("all views", "sites", 0, job.sites)
         while not job.result.is_file():
-            if job.failure.is_file():
-                raise CollectionFailed(_with_mend(job.failure.read_text(encoding="utf-8"), job))
+            if (failed := job.failed) is not None:
+                why, lost = failed
+                raise CollectionFailed(f"{why}; {lost_mend(job.result.parent)}" if lost else _with_mend(why, job))
             if processes.exit_status("coordinator") is not None and not job.result.is_file():
                 raise CollectionFailed(
                     _with_mend(f"the coordinator ended without a result: {processes.last_line('coordinator')}", job)

@@ -113,6 +113,7 @@ def to_json(check: PolicyCheck) -> dict[str, Any]:
         "plan": None if check.plan is None else check.plan.hash.hex(),
         "participation": None if check.plan is None else check.plan.participation,
         "noise": None if check.plan is None else check.plan.noise,
+        "protection": None if check.plan is None else check.plan.protection,
         "validity": None if check.plan is None else check.plan.validity,
         "repeated": check.repeated,
         "views": [

@@ -207,6 +207,11 @@ def _collect(project: Path, job: Job, progress: Progress) -> dict[str, Any]:
         shutil.rmtree(project / "flower", ignore_errors=True)
 
 
+def lost_mend(folder: Path) -> str:
+    """What is left to do where nothing of a plan can be opened any more."""
+    return f"its panes stay closed and its days charged. Remove {folder} to go on with other panes"
+
+
 class _Fleet:
     """The processes of one run, each started again if it dies."""
 
@@ -250,8 +255,9 @@ class _Fleet:
         sites, answered = self._job.sites, 0
         progress("all views", "sites", 0, sites)
         while not self._job.result.is_file():
-            if self._job.failure.is_file():
-                raise CollectionFailed(f"{self._job.failure.read_text(encoding='utf-8')}; --resume continues")
+            if (failed := self._job.failed) is not None:
+                why, lost = failed
+                raise CollectionFailed(f"{why}; {lost_mend(self._project) if lost else '--resume continues'}")
             for name in (*self._ports, "coordinator"):
                 if self._processes.exit_status(name) is not None and not self._job.result.is_file():
                     if self._starts[name] == ATTEMPTS:

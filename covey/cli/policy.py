@@ -100,7 +100,7 @@ def _print(found: PolicyCheck, policy: Policy, out: Console) -> None:
         return
     out.print(
         f"plan {found.plan.hash.hex()[:16]}…: participation {found.plan.participation}, "
-        f"noise {found.plan.noise}, validity {found.plan.validity}"
+        f"noise {found.plan.noise}, protection {found.plan.protection}, validity {found.plan.validity}"
         + ("; charged before, it costs nothing more" if found.repeated else "")
     )
     table = folding_table("view", "panes", "number", "k", "rho a client-day")

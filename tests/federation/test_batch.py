@@ -16,6 +16,7 @@ from crypto.errors import FieldElementOutOfRange, SealBroken, SignatureInvalid
 from crypto.seal import SEAL_OVERHEAD, seal
 from crypto.sharing import HelperSeeds, LeaderShares
 from crypto.signing import SigningKey
+from featurestore.definitions import FeatureView
 from federation.batch import (
     BATCH_OVERHEAD,
     DOMAIN,
