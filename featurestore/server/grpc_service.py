@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
@@ -19,6 +21,7 @@ from featurestore.vectors_wire import MAX_REPLY, MAX_REQUEST
 
 from .errors import defect_text, text_of
 from .guard import Gate, Refused
+from .metrics import GONE, GRPC
 from .reads import Reads
 
 _GRACE_S: Final = 5.0
@@ -33,6 +36,12 @@ _REFUSED: Final = {
     429: (grpc.StatusCode.RESOURCE_EXHAUSTED, errors.Throttled.__name__),
 }
 
+_STATUSES: Final = {
+    grpc.StatusCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    grpc.StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
+    grpc.StatusCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
 _log = logging.getLogger(__name__)
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
@@ -45,22 +54,19 @@ class Features(pb_grpc.FeaturesServicer):
         self._reads, self._gate = reads, gate
 
     async def GetFeatures(self, request: pb.GetFeaturesRequest, context: Context) -> pb.GetFeaturesReply:
-        try:
+        async with self._answering("GetFeatures", context):
             return await self._reads.vectors(request, self._admitted(context))
-        except Exception as error:  # noqa: BLE001 - every error is an answer
-            await _end(context, error)
+        raise AssertionError  # an error has ended the call
 
     async def Subscribe(self, request: pb.SubscribeRequest, context: Context) -> AsyncIterator[pb.Published]:
-        try:
+        async with self._answering("Subscribe", context):
             self._admitted(context)
             after = request.after if request.HasField("after") else None
             async for one in await self._reads.published(request.view, after):
                 yield published_message(one)
-        except Exception as error:  # noqa: BLE001 - every error is an answer
-            await _end(context, error)
 
     async def Read(self, request: AsyncIterator[pb.ReadPart], context: Context) -> AsyncIterator[pb.Bytes]:
-        try:
+        async with self._answering("Read", context):
             charge = self._admitted(context)
             first = await anext(request, None)
             if first is None or first.WhichOneof("part") != "call":
@@ -70,8 +76,19 @@ class Features(pb_grpc.FeaturesServicer):
             async for part in await self._reads.table(call.name, call.arguments, data, charge):
                 for at in range(0, len(part), _PART):
                     yield pb.Bytes(data=part[at : at + _PART])
+
+    @asynccontextmanager
+    async def _answering(self, call: str, context: Context) -> AsyncIterator[None]:
+        """Every error in it is an answer, and every answer is counted, by the status that it has over HTTP."""
+        start, status = time.perf_counter(), GONE
+        try:
+            yield
+            status = HTTPStatus.OK
         except Exception as error:  # noqa: BLE001 - every error is an answer
+            status = _status_of(error)
             await _end(context, error)
+        finally:
+            self._gate.counts.request(GRPC + call, status, time.perf_counter() - start)
 
     def _admitted(self, context: Context) -> Callable[[int], None]:
         """Raises Refused."""
@@ -93,6 +110,15 @@ async def _data(request: AsyncIterator[pb.ReadPart]) -> AsyncIterator[bytes]:
         if part.WhichOneof("part") != "data":
             raise BadRequest("after its call a read has data only")
         yield part.data
+
+
+def _status_of(error: Exception) -> int:
+    """The HTTP status of an answer that is this error; GONE where the call was ended from outside."""
+    if isinstance(error, grpc.aio.BaseError | grpc.aio.AbortError):
+        return GONE
+    if isinstance(error, Refused):
+        return error.status
+    return next((_STATUSES[code] for kind, code in _CODES if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 async def _end(context: Context, error: Exception) -> NoReturn:

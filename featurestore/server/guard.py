@@ -44,10 +44,11 @@ class Gate:
 
     Args:
         keys: the keys that are taken; None: everybody may read.
+        counts: where rows and requests are counted.
     """
 
     def __init__(self, keys: KeyRing | None, throttle: Throttle, counts: Counts) -> None:
-        self._keys, self._throttle, self._counts = keys, throttle, counts
+        self._keys, self._throttle, self.counts = keys, throttle, counts
 
     def admit(self, key: bytes | None) -> Callable[[int], None]:
         """What takes the number of rows that a request reads, once it is known.
@@ -63,7 +64,7 @@ class Gate:
             )
 
         def charge(rows: int) -> None:
-            self._counts.rows(rows)
+            self.counts.rows(rows)
             allowance.charge(rows)
 
         return charge

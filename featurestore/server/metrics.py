@@ -18,7 +18,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-ROUTES: Final = ("/get-online-features", "/health", "/metrics", "other")
+GRPC: Final = "/covey.features.v1.Features/"
+"""What the path of a gRPC call begins with."""
+ROUTES: Final = (
+    "/get-online-features",
+    "/health",
+    "/metrics",
+    *(GRPC + call for call in ("GetFeatures", "Subscribe", "Read")),
+    "other",
+)
 BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper ends of the latency's buckets, s."""
 GONE: Final = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from featurestore.errors import (
     BadReference,
     BadRequest,
     FeatureStoreError,
+    NotFoundError,
     OnDemandFailed,
     RemoteFailed,
     RequestTooLarge,
@@ -535,3 +537,20 @@ def test_feasts_route_refuses_in_arrow_what_does_not_fit_its_type(served: Served
 def test_a_given_column_is_not_replaced(served: Served) -> None:
     with pytest.raises(BadReference, match="area__pane_end"):
         served.local.get(["area:flights"], {"area__pane_end": [1]})
+
+
+def test_calls_over_grpc_are_counted_with_their_status(tmp_path: Path) -> None:
+    fill(tmp_path)
+    with serving(tmp_path) as running, opened(running.grpc) as store:
+        store.reader(REFS).read(KEYS)
+        store.history("delays")
+        with pytest.raises(NotFoundError):
+            store.reader(["delays:nothing"]).read(KEYS)
+        shown = httpx.get(f"{running.http}/metrics").text
+    counted = re.findall(
+        r'covey_requests_total\{route="/covey\.features\.v1\.Features/(\w+)",status="(\d+)"\} (\S+)', shown
+    )
+    by_status = {(call, status): float(count) for call, status, count in counted}
+    assert by_status["GetFeatures", "200"] >= 1
+    assert by_status["Read", "200"] >= 1
+    assert {status for call, status in by_status if call == "GetFeatures"} == {"200", "404"}
