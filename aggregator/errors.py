@@ -176,6 +176,14 @@ class Refused(AggregatorError):
         super().__init__(f"{role}: {text} ({reason})")
 
 
+class MpcFailed(AggregatorError):
+    """The MPC finish did not come to its end. Nothing was opened."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"the MPC finish failed: {why}. Nothing was opened; run it again")
+
+
 class Unreachable(AggregatorError):
     """An aggregator that did not answer in time."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from federation.errors import DayBudgetSpent
     from federation.ledger_state import Budget
     from federation.parties import Participation
-    from federation.plan import Noise, Protection, Validity
+    from federation.plan import Finish, Noise, Protection, Validity
     from simulations.in_process import Progress, ViewReport
 
 
@@ -65,6 +65,7 @@ def run(
     participation: Participation | None = None,
     protection: Protection = "shares",
     validity: Validity = "none",
+    finish: Finish = "open",
     budget: float | str = 0.1,
     in_process: bool = False,
     sites: int = 1,
@@ -83,6 +84,8 @@ def run(
             Default: "all" if every site has one client, else "active".
         protection: "he": reports are encrypted for a key holder, and the leader adds them (docs/he.md).
         validity: "prio3": every report proves that it is within the view's bounds; one that does not is rejected.
+        finish: "mpc" (experimental, in one process only): cells below a view's `suppress_below` are opened to nobody
+            (docs/mpc.md).
         budget: the ρ that a client-day may cost, over all views and all runs into this store.
         in_process: run all roles in this process, instead of one process for each.
         sites: over the wire and without `site_column`, hash the clients to so many sites.
@@ -107,6 +110,7 @@ def run(
     if validity not in ("none", "prio3"):
         raise UsageError(f"validity is 'none' or 'prio3', got {validity!r}")
     _require_protection(protection, validity)
+    _require_finish(finish, in_process=in_process)
     allowed = budget_of_text(str(budget))
     chosen = _views(views)
     _check_types(events, store, client_column=client_column, time_column=time_column, site_column=site_column)
@@ -155,6 +159,7 @@ def run(
             participation=participation,
             protection=protection,
             validity=validity,
+            finish=finish,
             progress=progress,
         )
     except DayBudgetSpent as error:
@@ -167,6 +172,13 @@ def _require_protection(protection: object, validity: Validity) -> None:
         raise UsageError(f"protection is 'shares' or 'he', got {protection!r}")
     if protection == "he" and validity != "none":
         raise UsageError("nothing can be proven of encrypted reports: --protection he goes with --validity none only")
+
+
+def _require_finish(finish: object, *, in_process: bool) -> None:
+    if finish not in ("open", "mpc"):
+        raise UsageError(f"finish is 'open' or 'mpc', got {finish!r}")
+    if finish == "mpc" and not in_process:
+        raise UsageError("--finish mpc works in one process only, so far: add --in-process, or leave it out")
 
 
 def _over_budget(

@@ -160,6 +160,26 @@ class ExtraMissing(CryptoError):
         self.library, self.extra = library, extra
 
 
+class CrypTenMissing(CryptoError):
+    """CrypTen, or the PyTorch that it runs on, is not installed. CrypTen is in no extra: a dependency of it does not build."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "CrypTen is not installed: pip install 'covey[mpc]', and then pip install --no-deps crypten==0.4.1"
+        )
+
+
+class ConversionUnsafe(CryptoError):
+    """So many shared values of so many bits that one of them would come out wrong too often (`crypto.mpc_shares`)."""
+
+    def __init__(self, values: int, bits: int, most: int) -> None:
+        super().__init__(
+            f"{values:,} values of up to {bits} bits: their shares cannot be converted for MPC with a chance of error below "
+            f"2^-20; at most {most:,} values can, so take fewer panes, keys or slots at once"
+        )
+        self.values, self.bits, self.most = values, bits, most
+
+
 class LibraryUnknown(CryptoError):
     """A library that writes its objects in another layout than the one this code was written for."""
 

@@ -142,6 +142,11 @@ class Layout:
         return self.keys * self.slots_per_key
 
     @property
+    def client_counts(self) -> tuple[int, ...]:
+        """The slots of each ClientCount within a key: what `suppress_below` is compared with, the least of them."""
+        return tuple(group.slots[0] for group in self.groups if group.kind == "client_count")
+
+    @property
     def micro_rho(self) -> int:
         """What a client-day costs in zCDP: the sum over the groups; of a Gaussian view at most its ρ."""
         return sum(group.micro_rho for group in self.groups)

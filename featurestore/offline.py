@@ -57,7 +57,7 @@ def issue_table(registered: RegisteredView, panes: Panes, issues: Issues, stamps
     columns += [_times(starts), _times(starts + view.pane_us)]
     for served, decoded in zip(served_features(view), issues.features, strict=True):
         columns += feature_arrays(served, decoded)
-    columns += [pa.array(values.repeat(keys)) for values in issues.coverage.values()]
+    columns += [pa.array(values) for values in issues.coverage.values()]
     slots = np.ascontiguousarray(panes.slots[issues.pane]).reshape(-1)
     void = ~panes.opened[pane]
     ids = _release_ids(registered, panes.start)

@@ -238,6 +238,7 @@ class Publisher:
             np.array([r.pane_start for r in both], dtype=np.int64),
             np.array([r.opened for r in both], dtype=bool),
             slots,
+            np.array([r.manifest.finish == "mpc" for r in both], dtype=bool),
             np.array([float(r.manifest.noisers) for r in both]),
             np.array([r.released_at for r in both], dtype=np.int64),
             np.array([r.retracted_at for r in both], dtype=np.int64),

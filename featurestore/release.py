@@ -60,7 +60,7 @@ class GroupNoise:
         )
 
 
-_OF_SHARES: Final = (("leak_micro_rho", 0), ("k_checked_by", "both"))
+_USUAL: Final = (("leak_micro_rho", 0), ("k_checked_by", "both"), ("finish", "open"))
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ class Manifest:
         commitments: hex SHA-256 of the opening statements that leader and helper signed; empty in one process.
         leak_micro_rho: under `he`, what the openings of a client-day's panes tell the key holder besides; 0 under shares.
         k_checked_by: `both` aggregators, or under `he` the `leader` alone.
+        finish: `open`: all sums were opened. `mpc`: cells below the view's `suppress_below` were not, by anybody; their sums
+            in a release are zeros that stand for nothing.
     """
 
     view: str
@@ -104,10 +106,11 @@ class Manifest:
     commitments: tuple[str, str]
     leak_micro_rho: int = 0
     k_checked_by: Literal["both", "leader"] = "both"
+    finish: Literal["open", "mpc"] = "open"
 
     def to_dict(self) -> dict[str, Any]:
-        """All terms, for JSON; those of `he` only where they differ from what shares have."""
-        return {name: value for name, value in asdict(self).items() if (name, value) not in _OF_SHARES}
+        """All terms, for JSON; those of `he` and `mpc` only where they differ from what shares and `open` have."""
+        return {name: value for name, value in asdict(self).items() if (name, value) not in _USUAL}
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces."""

@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 from .definitions import FeatureView
-from .features import ClientCount
 from .layout import layout_of
 from .values import Bytes, Decoded, Floats, Ints, Status, decode, served_features
 
@@ -49,6 +48,7 @@ class Panes:
         start: int64[P], µs.
         opened: bool[P]; the others are void.
         slots: int64[P, K, S], zero where void.
+        withheld: bool[P], panes of which the cells below `suppress_below` were never opened: their slots are 0 (finish mpc).
         noise_units: float64[P], noises of the full scale in each opened pane (2, or 0 with noise off).
         released_at: int64[P], µs.
         retracted_at: int64[P], µs; NEVER for most.
@@ -57,6 +57,7 @@ class Panes:
     start: Ints
     opened: Bools
     slots: Ints
+    withheld: Bools
     noise_units: Floats
     released_at: Ints
     retracted_at: Ints
@@ -75,7 +76,7 @@ class Issues:
         pane: int64[I], index of the row's own pane in `Panes`.
         released_at: int64[I], µs.
         features: for each served feature, its values over I·K rows.
-        coverage: for each window's name, float64[I].
+        coverage: for each window's name, float64[I·K].
     """
 
     pane: Ints
@@ -116,44 +117,61 @@ def make_issues(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) 
     base = np.where(is_open, np.uint8(Status.OK), np.uint8(Status.VOID)).repeat(keys)
     base = _suppressed(view, panes.slots[pane].reshape(-1, layout.slots_per_key), base)
     sums = {"": panes.slots[pane]}
-    units = {"": np.where(is_open, panes.noise_units[pane], 0.0)}
+    units: dict[str, Floats] = {"": np.where(is_open, panes.noise_units[pane], 0.0).repeat(keys)}
     status = {"": base}
     coverage: dict[str, Floats] = {}
     for window in view.trailing:
         total, unit, opened = _window_sums(view, panes, window.panes, pane, released_at)
-        coverage[window.name] = opened / window.panes
+        coverage[window.name] = _of_keys(opened, keys) / window.panes
         enough = coverage[window.name] >= view.min_coverage
-        sums[window.name], units[window.name] = total, unit
-        status[window.name] = np.where(enough, np.uint8(Status.OK), np.uint8(Status.LOW_COVERAGE)).repeat(keys)
+        sums[window.name] = total
+        units[window.name] = _of_keys(unit, keys)
+        status[window.name] = np.where(enough, np.uint8(Status.OK), np.uint8(Status.LOW_COVERAGE))
     features = []
     for served in served_features(view):
         name = "" if served.window is None else served.window.name
         rows = sums[name].reshape(-1, layout.slots_per_key)
-        features.append(decode(layout, served.feature, rows, units[name].repeat(keys), status[name]))
+        features.append(decode(layout, served.feature, rows, units[name], status[name]))
     return Issues(pane, released_at, tuple(features), coverage)
 
 
 def _window_sums(
     view: FeatureView, panes: Panes, width: int, pane: Ints, released_at: Ints
 ) -> tuple[Ints, Floats, Ints]:
-    """Slots int64[I, K, S], noise units float64[I] and number of opened panes int64[I] of one window."""
-    opened = panes.opened
-    shape = (len(opened), -1)
-    slots = np.where(opened[:, None], panes.slots.reshape(shape), 0)
+    """Slots int64[I, K, S], noise units float64[I, K] and number of opened panes int64[I, K] of one window.
+
+    Units and numbers are of shape [I, 1] where they are the same for all keys.
+    """
+    opened = _opened_cells(view, panes)
+    slots = np.where(opened[:, :, None], panes.slots, 0)
     first = _first_of_window(view, panes, width)[pane]
     total = _range_sums(slots, first, pane)
-    units_of_pane: Floats = panes.noise_units * opened
+    units_of_pane: Floats = panes.noise_units[:, None] * opened
     units = _range_sums(units_of_pane, first, pane)
     count = _range_sums(opened.astype(np.int64), first, pane)
     if not panes.in_order:
         for i, (low, high, moment) in enumerate(zip(first.tolist(), pane.tolist(), released_at.tolist(), strict=True)):
             inside = slice(low, high + 1)
-            known = opened[inside] & (panes.released_at[inside] <= moment) & (moment < panes.retracted_at[inside])
-            if not np.array_equal(known, opened[inside]):  # from before a late pane came, or after one was retracted
+            known = (panes.released_at[inside] <= moment) & (moment < panes.retracted_at[inside])
+            if not known.all():  # from before a late pane came, or after one was retracted
                 total[i] = slots[inside][known].sum(axis=0)
-                units[i] = panes.noise_units[inside][known].sum()
-                count[i] = np.count_nonzero(known)
-    return total.reshape(len(pane), *panes.slots.shape[1:]), units, count
+                units[i] = units_of_pane[inside][known].sum(axis=0)
+                count[i] = np.count_nonzero(opened[inside][known], axis=0)
+    return total, units, count
+
+
+def _opened_cells(view: FeatureView, panes: Panes) -> Bools:
+    """bool[P, K], or [P, 1] where the keys of a pane are opened together: a cell that was withheld adds nothing to windows."""
+    opened = panes.opened[:, None]
+    limit = view.privacy.suppress_below
+    if limit is None or not panes.withheld.any():
+        return opened
+    return opened & ~(panes.withheld[:, None] & _small(view, panes.slots, limit))
+
+
+def _of_keys(values: Sums, keys: int) -> Sums:
+    """[I, K] or [I, 1] as one entry for each issue and key."""
+    return np.broadcast_to(values, (len(values), keys)).reshape(-1)
 
 
 def _range_sums(values: Sums, first: Ints, last: Ints) -> Sums:
@@ -182,7 +200,10 @@ def _suppressed(view: FeatureView, rows: Ints, base: Bytes) -> Bytes:
     limit = view.privacy.suppress_below
     if limit is None:
         return base
-    layout = layout_of(view)
-    counts = [group.slots[0] for f in view.features if isinstance(f, ClientCount) for group in layout.groups_of(f)]
-    small = rows[:, counts].min(axis=1) < limit
-    return np.where((base == Status.OK) & small, np.uint8(Status.SUPPRESSED), base)
+    return np.where((base == Status.OK) & _small(view, rows, limit), np.uint8(Status.SUPPRESSED), base)
+
+
+def _small(view: FeatureView, slots: Ints, limit: int) -> Bools:
+    """Which keys, int64[..., S], have a noised ClientCount below the limit: the rule of the finish mpc as well."""
+    small: Bools = slots[..., layout_of(view).client_counts].min(axis=-1) < limit
+    return small

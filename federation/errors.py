@@ -42,6 +42,10 @@ class NoiseRefused(FederationError):
     """A noise source that this aggregator does not accept, or noise off without its consent."""
 
 
+class FinishRefused(FederationError):
+    """Shares that are to be opened in another way than the plan says, or that must not be opened so."""
+
+
 class PaneOpenedBefore(FederationError):
     """A pane that the key holder has opened already. It is opened once."""
 

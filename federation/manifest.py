@@ -46,4 +46,5 @@ def manifest_of(
         commitments=commitments,
         leak_micro_rho=plan.leak_micro_rho(planned),
         k_checked_by="leader" if plan.protection == "he" else "both",
+        finish=plan.finish,
     )

@@ -34,12 +34,16 @@ Protection = Literal["shares", "he"]
 Validity = Literal["none", "prio3"]
 """`none`: a client's values are its word. `prio3`: every report proves that it lies within the view's bounds."""
 
+Finish = Literal["open", "mpc"]
+"""`open`: the collector adds the noised shares. `mpc`: the aggregators suppress small cells under MPC before they open."""
+
 AllowedValidity = Literal["any", "prio3"]
 """What a site's policy, or an aggregator's settings, ask of plans. `prio3`: one without proofs is refused."""
 
 NOISES: Final[tuple[Noise, ...]] = get_args(Noise)
 PROTECTIONS: Final[tuple[Protection, ...]] = get_args(Protection)
 VALIDITIES: Final[tuple[Validity, ...]] = get_args(Validity)
+FINISHES: Final[tuple[Finish, ...]] = get_args(Finish)
 ALLOWED_VALIDITIES: Final[tuple[AllowedValidity, ...]] = get_args(AllowedValidity)
 PARTICIPATIONS: Final[tuple[Participation, ...]] = get_args(Participation)
 MAX_COLLECTIONS: Final = 2**24
@@ -126,6 +130,7 @@ class Plan:
     participation: Participation = "active"
     wire: WireTerms | None = None
     max_clients: int = 0
+    finish: Finish = "open"
 
     def __post_init__(self) -> None:
         _check(self)
@@ -170,6 +175,7 @@ def plan_to_bytes(plan: Plan) -> bytes:
         noise=plan.noise,
         wire=None if plan.wire is None else _wire_to_pb(plan.wire),
         max_clients=plan.max_clients,
+        finish="" if plan.finish == "open" else plan.finish,
     )
     return message.SerializeToString(deterministic=True)
 
@@ -198,6 +204,7 @@ def plan_from_bytes(data: bytes) -> Plan:
         participation=_one_of("participation", message.participation, PARTICIPATIONS),
         wire=_wire_from_pb(message.wire) if message.HasField("wire") else None,
         max_clients=message.max_clients,
+        finish=_one_of("finish", message.finish or "open", FINISHES),
     )
     if plan_to_bytes(plan) != data:
         raise PlanInvalid("the bytes of a plan are not canonical")
@@ -253,6 +260,8 @@ def _check(plan: Plan) -> None:
         if planned.min_clients < least:
             raise PlanInvalid(f"view {name!r}: min_clients {planned.min_clients} is below {least}")
     _check_protection(plan)
+    if plan.finish == "mpc":
+        _check_mpc(plan)
     if plan.offsets[-1] > MAX_COLLECTIONS:
         raise PlanInvalid(f"{plan.offsets[-1]:,} collections in one plan; at most {MAX_COLLECTIONS:,}")
 
@@ -268,3 +277,15 @@ def _check_protection(plan: Plan) -> None:
         raise PlanInvalid("nothing can be proven of encrypted reports: he goes with validity none only")
     for planned in plan.views:
         plan.he_parameters(planned)  # raises where there are none
+
+
+def _check_mpc(plan: Plan) -> None:
+    if plan.protection != "shares":
+        raise PlanInvalid("the finish mpc computes with shares: it goes with protection shares only")
+    if plan.noise == "none":
+        raise PlanInvalid("the finish mpc takes noised shares only: it does not go with noise none")
+    if plan.wire is not None:
+        raise PlanInvalid("a plan with the finish mpc runs in one process only, so far")
+    for planned in plan.views:
+        if planned.view.privacy.suppress_below is None:
+            raise PlanInvalid(f"view {planned.view.name!r} has no suppress_below: there is nothing to finish by mpc")

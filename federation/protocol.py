@@ -12,7 +12,7 @@ everything, and a release says so.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -32,7 +32,7 @@ from crypto.xof import SEED_BYTES
 from featurestore.layout import NOISERS, Group, Layout
 
 from .basis import to_noise_basis
-from .errors import DuplicateReport, NoiseRefused, ReportRefused
+from .errors import DuplicateReport, FinishRefused, NoiseRefused, ReportRefused
 from .plan import Plan, PlannedView
 from .reports import (
     REPORT_ID_BYTES,
@@ -166,12 +166,14 @@ class OpenedView:
         outcomes: uint8[C] of `Outcome`, for each pane of the planned view.
         sums: int64[opened, K, S], centred, in the noise basis, panes in order.
         rejected: reports whose proof did not hold, as far as `run_collections` has seen; over the wire the leader tells.
+        suppressed: after the finish mpc bool[opened, K], the cells that were not opened: their sums are 0. Else None.
     """
 
     planned: PlannedView
     outcomes: npt.NDArray[np.uint8]
     sums: npt.NDArray[np.int64]
     rejected: int = 0
+    suppressed: npt.NDArray[np.bool_] | None = None
 
 
 Halves = tuple[LeaderHalf, HelperHalf] | tuple[ProvenHalf, ProvenHalf]
@@ -185,6 +187,10 @@ class Protect(Protocol):
     ) -> Halves:
         """Both halves of the batch; `report_ids` are those of an earlier attempt, None: fresh ones."""
         ...
+
+
+Open = Callable[[Plan, NoisedShares, NoisedShares], tuple[OpenedView, ...]]
+"""Leader's and helper's shares → what is opened of each view: `open_shares`, unless the plan asks for another finish."""
 
 
 def protect(plan: Plan, reports: Reports, randomness: Randomness, *, report_ids: ReportIds | None = None) -> Halves:
@@ -201,12 +207,14 @@ def run_collections(
     helper_noise: NoiseSource | None,
     verify_key: VerificationKey | None = None,
     protect: Protect = protect,
+    finish: Open | None = None,
 ) -> tuple[OpenedView, ...]:
     """Run every collection of a plan: the protocol from top to bottom.
 
     Args:
         verify_key: the aggregators' own, of a plan with proofs; None: a fresh one.
         protect: what the site does with its reports.
+        finish: how a plan is opened that does not say `open`.
     """
     leader = Aggregating.start("leader", plan)
     helper = Aggregating.start("helper", plan)
@@ -234,7 +242,7 @@ def run_collections(
     finally:
         parties.shutdown(wait=False)  # an interrupted run does not wait for noise that nobody will use
 
-    opened = open_shares(plan, *shares)  # by the collector
+    opened = (finish or open_shares)(plan, *shares)  # by the collector, or by leader and helper
     return tuple(replace(view, rejected=count) for view, count in zip(opened, rejected, strict=True))
 
 
@@ -341,7 +349,13 @@ def add_half(plan: Plan, sums: Accumulator, half: Addable, rows: npt.NDArray[np.
 
 
 def open_shares(plan: Plan, leader: NoisedShares, helper: NoisedShares) -> tuple[OpenedView, ...]:
-    """Run by the collector: add the two noised shares and read them as centred integers."""
+    """Run by the collector: add the two noised shares and read them as centred integers.
+
+    Raises:
+        FinishRefused: the plan says that not all of them are to be opened.
+    """
+    if plan.finish != "open":
+        raise FinishRefused(f"the plan says finish {plan.finish!r}: the collector must not add its shares")
     opened = []
     for index, planned in enumerate(plan.views):
         outcome = leader.outcomes[index]
@@ -397,10 +411,15 @@ def _decide(planned: PlannedView, mine: Commitment, other: Commitment) -> npt.ND
 
 def _require_range(layout: Layout, clients: int) -> None:
     """No opened sum may reach p/2, where it would wrap into another integer."""
+    if largest_sum(layout, clients) >= field64.HALF:
+        raise ReportRefused(f"view {layout.view.name!r}: a sum over {clients:,} clients could pass half the field")
+
+
+def largest_sum(layout: Layout, clients: int) -> int:
+    """How far from 0 an opened sum may be, with both aggregators' noise, over so many clients."""
     sums = np.array([slot.max_value for slot in layout.slots], dtype=object)
     largest = int(max(np.abs(layout.basis.astype(object)) @ sums)) * clients  # a client has one cell of a key and pane
-    if largest + max(_farthest(group) for group in layout.groups) >= field64.HALF:
-        raise ReportRefused(f"view {layout.view.name!r}: a sum over {clients:,} clients could pass half the field")
+    return largest + max(_farthest(group) for group in layout.groups)
 
 
 def _farthest(group: Group) -> int:

@@ -7,8 +7,10 @@ the same as over the wire.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -20,9 +22,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aggregator.collector import releases_of
+from aggregator.mpc_finish import MpcFinish, mpc_parties, require_exact
+from aggregator.mpc_finish import require_installed as require_crypten
 from aggregator.opendp_noise import OpenDPNoise
 from crypto.bfv import message_elements
 from crypto.bfv_seal import require_installed
+from crypto.errors import ConversionUnsafe
 from crypto.noise import Noise as Samples
 from crypto.noise import NoiseSource
 from edge_client.compute import Contributions, Dropped, compute
@@ -38,8 +43,8 @@ from federation.he_protocol import run_encrypted_collections
 from federation.he_view import he_parameters
 from federation.ledger_state import Budget
 from federation.parties import Participation, default_participation
-from federation.plan import Noise, Plan, PlannedView, Protection, Validity
-from federation.protocol import OpenedView, Protect, protect, run_collections
+from federation.plan import Finish, Noise, Plan, PlannedView, Protection, Validity
+from federation.protocol import Open, OpenedView, Protect, protect, run_collections
 from federation.reports import Randomness, Reports
 from federation.validity import report_elements
 
@@ -105,6 +110,7 @@ def run_in_process(
     participation: Participation | None = None,
     protection: Protection = "shares",
     validity: Validity = "none",
+    finish: Finish = "open",
     protect: Protect = protect,
     progress: Progress = lambda *_: None,
 ) -> tuple[ViewReport, ...]:
@@ -119,13 +125,15 @@ def run_in_process(
         participation: under `all` each of the site's clients reports every pane; default: see `default_participation`.
         protection: under `he` reports are encrypted, for the key holder of each plan.
         validity: under `prio3` each report carries a proof, and both aggregators verify it.
+        finish: under `mpc` (experimental) cells below a view's `suppress_below` are not opened.
         protect: what the sites do with their reports under `shares`.
 
     Raises:
         RunRefused: min_clients would loosen a view's k, a day is open in part, a run under other terms was cut off, or a
-            view cannot be encrypted.
+            view cannot be encrypted, or finished by mpc.
         DayBudgetSpent: before anything is computed or registered. LedgerBroken. EventsError, BadReference: the events
             do not fit a view; nothing is made or registered then. ViewChanged, StoreInUse: of the store.
+            MpcFailed: what was not published yet is continued by the same run again.
     """
     require_tighter(views, min_clients, noise_off=noise is None)
     for view in views:
@@ -138,19 +146,26 @@ def run_in_process(
         protection,
         validity,
         max(1, events.clients),
+        finish,
     )
     if protection == "he":
         _require_encryptable(views, terms)
+    if finish == "mpc":
+        _require_finishable(views, terms)
     with Publisher(directory, clock) as publisher, RunLedger(directory, budget, clock) as ledger:
         work = [_work_of(view, events, publisher, ledger, terms, randomness, days, clock()) for view in views]
+        if finish == "mpc":
+            _require_exact(work, terms)
         new = [planned for one in work for planned in one.to_charge()]
         if new:
             ledger.check(terms.plan(randomness(16), tuple(new)))
         for view in views:
             publisher.register(view)
-        return tuple(
-            _run_view(one, events, publisher, ledger, noise, randomness, clock, protect, progress) for one in work
-        )
+        with _finishing(work, terms) as by_mpc:
+            return tuple(
+                _run_view(one, events, publisher, ledger, noise, randomness, clock, protect, by_mpc, progress)
+                for one in work
+            )
 
 
 @dataclass(frozen=True)
@@ -163,6 +178,7 @@ class _Terms:
     protection: Protection
     validity: Validity
     clients: int
+    finish: Finish = "open"
 
     def k(self, view: FeatureView) -> int:
         return self.min_clients or view.privacy.min_clients
@@ -176,6 +192,7 @@ class _Terms:
             validity=self.validity,
             participation=self.participation,
             max_clients=self.clients if self.protection == "he" else 0,
+            finish=self.finish,
         )
 
     def pane_elements(self, view: FeatureView) -> int:
@@ -197,6 +214,41 @@ def _require_encryptable(views: Sequence[FeatureView], terms: _Terms) -> None:
         raise RunRefused(str(error)) from None
 
 
+def _require_finishable(views: Sequence[FeatureView], terms: _Terms) -> None:
+    """RunRefused unless the finish mpc has noised shares, and something to suppress; CrypTenMissing."""
+    require_crypten()
+    if terms.protection != "shares":
+        raise RunRefused("--finish mpc computes with shares: it goes with --protection shares only")
+    if terms.noise == "none":
+        raise RunRefused("--finish mpc takes noised shares only: it does not go with --noise off")
+    for view in views:
+        if view.privacy.suppress_below is None:
+            raise RunRefused(
+                f"view {view.name!r} has no suppress_below: --finish mpc would have nothing to suppress. Give it "
+                "Privacy(suppress_below=…), or leave --finish mpc out"
+            )
+
+
+def _require_exact(work: Sequence[_Work], terms: _Terms) -> None:
+    """RunRefused where so many values cannot get into MPC exactly; before anything is charged."""
+    for one in work:
+        for plan in one.plans:
+            try:
+                require_exact(plan.views[0], terms.clients)
+            except ConversionUnsafe as error:
+                raise RunRefused(f"view {one.view.name!r}: {error} (fewer days: --from, --to)") from None
+
+
+@contextmanager
+def _finishing(work: Sequence[_Work], terms: _Terms) -> Iterator[MpcFinish | None]:
+    """The parties of the finish mpc, where there is something to finish."""
+    if terms.finish == "open" or not any(one.plans for one in work):
+        yield None
+        return
+    with mpc_parties() as by_mpc:
+        yield by_mpc
+
+
 @dataclass(frozen=True, eq=False)
 class _Work:
     """What a run does for one view: plans that an earlier run was charged for, then fresh ones."""
@@ -205,6 +257,11 @@ class _Work:
     choice: PaneChoice
     resumed: tuple[Plan, ...]
     fresh: tuple[Plan, ...]
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """All of them."""
+        return (*self.resumed, *self.fresh)
 
     def to_charge(self) -> list[PlannedView]:
         """The panes that no ledger knows, as one planned view."""
@@ -246,8 +303,8 @@ def _work_of(
 def _require_same(plan: Plan, terms: _Terms) -> None:
     """RunRefused if a plan that was cut off asks for other terms: its panes are opened as it says, or never."""
     (planned,) = plan.views
-    theirs = plan.noise, plan.protection, plan.validity, plan.participation, planned.min_clients
-    mine = terms.noise, terms.protection, terms.validity, terms.participation, terms.k(planned.view)
+    theirs = plan.noise, plan.protection, plan.validity, plan.finish, plan.participation, planned.min_clients
+    mine = terms.noise, terms.protection, terms.validity, terms.finish, terms.participation, terms.k(planned.view)
     if theirs == mine and plan.protection == "he" and plan.max_clients < terms.clients:
         raise RunRefused(
             f"view {planned.view.name!r}: a run with room for {plan.max_clients:,} clients was cut off, and now there are "
@@ -259,8 +316,8 @@ def _require_same(plan: Plan, terms: _Terms) -> None:
         raise RunRefused(
             f"view {planned.view.name!r}: a run over {first} … {last} was cut off, and its panes are opened under its terms "
             f"or never: repeat it with --protection {plan.protection} --noise {noise} --validity {plan.validity} "
-            f"--participation {plan.participation} --min-clients {planned.min_clients}, or leave these days out with --from "
-            "and --to"
+            f"--participation {plan.participation} --min-clients {planned.min_clients} --finish {plan.finish}, or leave "
+            "these days out with --from and --to"
         )
 
 
@@ -273,9 +330,10 @@ def _run_view(
     randomness: Randomness,
     clock: Callable[[], int],
     protect: Protect,
+    by_mpc: MpcFinish | None,
     progress: Progress,
 ) -> ViewReport:
-    view, choice, plans = work.view, work.choice, (*work.resumed, *work.fresh)
+    view, choice, plans = work.view, work.choice, work.plans
     skipped = tuple(choice.already_open.tolist()), tuple(choice.days_not_over.tolist())
     progress(view.name, "compute", 0, 1)
     if not plans:
@@ -293,7 +351,7 @@ def _run_view(
         if plan.protection == "he":
             result = _collect_encrypted(plan, chosen, noise, randomness, progress)
         else:
-            result = _collect_shares(plan, chosen, noise, randomness, protect, progress)
+            result = _collect_shares(plan, chosen, noise, randomness, protect, by_mpc, progress)
         items = list(
             releases_of(
                 plan,
@@ -315,7 +373,13 @@ def _run_view(
 
 
 def _collect_shares(
-    plan: Plan, reports: Reports, noise: NoisePair | None, randomness: Randomness, protect: Protect, progress: Progress
+    plan: Plan,
+    reports: Reports,
+    noise: NoisePair | None,
+    randomness: Randomness,
+    protect: Protect,
+    by_mpc: MpcFinish | None,
+    progress: Progress,
 ) -> OpenedView:
     """Run the plan of one view."""
     (planned,) = plan.views
@@ -323,8 +387,12 @@ def _collect_shares(
     batches = _counted(reports, report_elements(layout, plan.validity), name, "protect", progress)
     draws = _Draws(name, "noise", 2 * len(planned.pane_starts) * layout.length, progress)
     leader, helper = (None, None) if noise is None else (draws.of(noise.leader), draws.of(noise.helper))
+    finish: Open | None = None
+    if by_mpc is not None:
+        most = int(np.bincount(reports.collection, minlength=1).max())
+        finish = partial(by_mpc, clients=most)
     with draws:
-        (result,) = run_collections(plan, batches, randomness, leader, helper, protect=protect)
+        (result,) = run_collections(plan, batches, randomness, leader, helper, protect=protect, finish=finish)
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -201,6 +202,26 @@ def test_the_encryption_pages_commands_work_as_written(tmp_path: Path) -> None:
     assert bytes_of_a_report[1].startswith("61,")  # the page rounds it
     assert "costs ρ = 0.000001 more" in printed[0]
     assert printed[2].count("opened") == 2
+
+
+@pytest.mark.xdist_group("mpc")
+def test_the_mpc_pages_commands_work_as_written(tmp_path: Path) -> None:
+    if importlib.util.find_spec("crypten") is None or importlib.util.find_spec("torch") is None:
+        pytest.skip("CrypTen is not installed (extra `mpc`, then pip install --no-deps crypten)")
+    (_, commands), (definitions,) = _page("mpc.md")
+    (tmp_path / "views.py").write_text(definitions)
+    columns = {
+        "who": [f"p{i // 4}" for i in range(80)],
+        "at": pa.array([DAY * (1 + i % 2) for i in range(80)], pa.timestamp("us", "UTC")),
+        "shop": ["a", "a", "b", "b"] * 20,
+        "spent": [float(i) for i in range(80)],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "events.parquet")
+    printed = [_run(["-m", *shlex.split(line)], tmp_path, COLUMNS="300") for line in commands.splitlines()]
+    assert printed[1].count("opened") == 2
+    history = pq.read_table(tmp_path / "history.parquet").to_pylist()
+    assert "SUPPRESSED" in {row["people__status"] for row in history if row["shop"] == "c"}  # nobody was there
+    assert all((row["people"] is None) == (row["people__status"] == "SUPPRESSED") for row in history)
 
 
 def test_the_remote_pages_commands_and_python_work_as_written(tmp_path: Path) -> None:

@@ -30,6 +30,10 @@ _VALIDITY: Final = {
     "none": "no proof bounds what a dishonest client reports",
     "prio3": "every report in it has proven to both aggregators that it is within the view's bounds",
 }
+_FINISH: Final = {
+    "mpc": "cells below suppress_below were compared under MPC (experimental) and never opened; their sums here are zeros "
+    "that stand for nothing",
+}
 _OUTSIDE: Final = {
     "activity": "how many clients of a site had events in the pane is seen by coordinator, leader and helper"
 }
@@ -49,6 +53,7 @@ def print_terms(item: Release | Void, tombstone: Void | None, verified: Verified
         ("trust", _trust(manifest)),
         ("protection", f"{manifest.protection}: {_PROTECTION.get(manifest.protection, 'unknown to this version')}"),
         ("validity", f"{manifest.validity}: {_VALIDITY.get(manifest.validity, 'unknown to this version')}"),
+        *([] if manifest.finish == "open" else [("finish", _finish(manifest))]),
         ("k", _k(manifest)),
         ("outside claim", _outside(manifest)),
         ("view", f"{manifest.view} version {manifest.view_version}, definition {manifest.definition_hash}"),
@@ -100,6 +105,10 @@ def _price(manifest: Manifest) -> str:
 def _k(manifest: Manifest) -> str:
     least = f"{manifest.min_clients} reports at least, participation {manifest.participation}"
     return least if manifest.k_checked_by == "both" else f"{least}; counted by the {manifest.k_checked_by} alone"
+
+
+def _finish(manifest: Manifest) -> str:
+    return f"{manifest.finish}: {_FINISH.get(manifest.finish, 'unknown to this version')}"
 
 
 def _outside(manifest: Manifest) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from covey.running import RunReport
     from featurestore.views_file import Declared
     from federation.parties import Participation
-    from federation.plan import Protection, Validity
+    from federation.plan import Finish, Protection, Validity
     from simulations.in_process import ViewReport
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
@@ -71,6 +71,14 @@ def run(
             help="prio3: every report proves that it is within the view's bounds; one that does not is rejected.",
         ),
     ] = "none",
+    finish: Annotated[
+        str,
+        typer.Option(
+            metavar="open|mpc",
+            help="mpc (experimental): cells below suppress_below are opened to nobody; with --in-process only. See "
+            "docs/mpc.md.",
+        ),
+    ] = "open",
     budget: Annotated[
         str,
         typer.Option(metavar="RHO", help="What a client-day may cost, over all views and all runs into this store."),
@@ -122,6 +130,7 @@ def run(
                 participation=_participation(participation),
                 protection=_protection(protection),
                 validity=_validity(validity),
+                finish=_finish(finish),
                 budget=budget,
                 in_process=in_process,
                 sites=sites,
@@ -171,6 +180,15 @@ def _validity(word: str) -> Validity:
         case "none" | "prio3":
             return word
     raise UsageError(f"--validity is none or prio3, got {word!r}")
+
+
+def _finish(word: str) -> Finish:
+    from covey.errors import UsageError
+
+    match word:
+        case "open" | "mpc":
+            return word
+    raise UsageError(f"--finish is open or mpc, got {word!r}")
 
 
 def _published_voids(report: RunReport) -> dict[str, int]:

@@ -7,9 +7,11 @@ import pytest
 
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
-from featurestore.features import Count
+from featurestore.features import ClientCount, Count
+from federation import plan_pb2 as pb
 from federation.errors import PlanInvalid
 from federation.plan import Plan, PlannedView, plan_from_bytes, plan_to_bytes
+from tests.federation.wire import TERMS
 
 HOUR = 3_600 * 10**6
 
@@ -73,3 +75,33 @@ def test_only_canonical_bytes_are_read() -> None:
             plan_from_bytes(wrong)
     with pytest.raises(PlanInvalid, match="16 bytes"):
         dataclasses.replace(plan, plan_id=b"short")
+
+
+def suppressing() -> PlannedView:
+    privacy = Privacy(rho=0.1, min_clients=5, suppress_below=7)
+    view = dataclasses.replace(planned().view, features=(Count("n"), ClientCount("c")), privacy=privacy)
+    return dataclasses.replace(planned(), view=view)
+
+
+def test_the_finish_is_in_the_bytes_of_a_plan_that_has_one_and_in_no_other() -> None:
+    usual, by_mpc = (Plan(bytes(16), (suppressing(),), "full", finish=finish) for finish in ("open", "mpc"))
+    assert usual.hash != by_mpc.hash
+    assert b"mpc" in plan_to_bytes(by_mpc)
+    assert plan_from_bytes(plan_to_bytes(by_mpc)).finish == "mpc"
+    assert plan_from_bytes(plan_to_bytes(usual)).finish == "open"
+    for name in ("open", "mcp"):  # the one is not canonical, the other does not exist
+        message = pb.Plan.FromString(plan_to_bytes(usual))
+        message.finish = name
+        with pytest.raises(PlanInvalid, match=r"canonical|unknown finish 'mcp'"):
+            plan_from_bytes(message.SerializeToString(deterministic=True))
+
+
+def test_what_does_not_go_with_the_finish_mpc() -> None:
+    with pytest.raises(PlanInvalid, match="view 'v' has no suppress_below"):
+        Plan(bytes(16), (planned(),), "full", finish="mpc")
+    with pytest.raises(PlanInvalid, match="noise none"):
+        Plan(bytes(16), (suppressing(),), "none", finish="mpc")
+    with pytest.raises(PlanInvalid, match="protection shares only"):
+        Plan(bytes(16), (suppressing(),), "full", protection="he", max_clients=10, finish="mpc")
+    with pytest.raises(PlanInvalid, match="in one process only"):
+        Plan(bytes(16), (suppressing(),), "full", wire=TERMS, finish="mpc")

@@ -1,0 +1,248 @@
+"""The MPC finish of a collection, experimental: noised shares → CrypTen → sums of the cells that are not suppressed.
+
+Leader and helper have added their noise, each the whole of it, to their shares. Instead of handing the shares to a collector
+they compare each cell's noised ClientCount with `suppress_below` and multiply the cell by the result, under MPC; only the
+products and the results are opened. What is opened is a function of the noised sums, so the claim is theirs; but the values
+of suppressed cells are seen by nobody.
+
+    leader  NoisedShares ──► process of the leader's party ─┐
+                                 provider of triples ──────►├──► OpenedView, twice the same
+    helper  NoisedShares ──► process of the helper's party ─┘
+
+Here all three processes run on this machine, and start and end with this one. See docs/mpc.md for whom one has to believe.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from crypto.errors import CrypTenMissing
+from crypto.mpc_shares import require_convertible
+from federation.errors import FinishRefused
+from federation.plan import Plan, PlannedView
+from federation.protocol import NoisedShares, OpenedView, largest_sum
+
+from .errors import MpcFailed
+from .mpc_party import MAX_BLOCK, PEER_LOST, ROLE, ROLES, SHARES, TERMS, Role, block
+
+PROCESS: Final = "aggregator.mpc_party"
+START_S: Final = 180
+"""Seconds that the three processes may take to import PyTorch and to find each other, before the first answer."""
+ANSWER_S: Final = 120
+"""Seconds that an answer about at most `MAX_BLOCK` bytes of shares may take."""
+_GRACE_S: Final = 2
+_WORD_BYTES: Final = 8
+
+
+class MpcFinish(Protocol):
+    """What `mpc_parties` gives: opens the shares of a plan."""
+
+    def __call__(self, plan: Plan, leader: NoisedShares, helper: NoisedShares, clients: int) -> tuple[OpenedView, ...]:
+        """What is opened of each view; `clients` is the most reports of a collection."""
+        ...
+
+
+def require_installed() -> None:
+    """Raise CrypTenMissing."""
+    if any(importlib.util.find_spec(name) is None for name in ("crypten", "torch")):
+        raise CrypTenMissing
+
+
+def require_exact(planned: PlannedView, clients: int) -> None:
+    """Raise ConversionUnsafe if a sum of the view could be changed on its way into MPC, with so many clients."""
+    require_convertible(len(planned.pane_starts) * planned.layout.length, largest_sum(planned.layout, clients))
+
+
+@contextmanager
+def mpc_parties() -> Iterator[MpcFinish]:
+    """Start both parties and the provider; an `MpcFinish` that uses them, for one caller; they end with the block.
+
+    The `MpcFinish` raises:
+        FinishRefused: the plan does not ask for it, or these are no noised shares of it. ConversionUnsafe. MpcFailed: a process
+        has ended or does not answer, or the parties disagree; nothing is opened then.
+
+    Raises:
+        CrypTenMissing.
+    """
+    require_installed()
+    threads = ThreadPoolExecutor(len(ROLES))
+    children: list[_Child] = []
+    try:
+        port = _free_port()
+        children += (_Child(role, rank, port) for rank, role in enumerate(ROLES))
+        yield _Parties(children, threads).finish
+    finally:
+        for child in children:
+            child.kill()
+        for child in children:
+            child.reap()  # a thread that waits for it ends, too
+        threads.shutdown()
+
+
+class _Parties:
+    """The three processes."""
+
+    def __init__(self, children: list[_Child], threads: ThreadPoolExecutor) -> None:
+        *self._parties, self._provider = children
+        self._threads = threads
+        self._provider_ended = threads.submit(self._provider.read, 1)
+        self._limit = START_S + ANSWER_S
+
+    def finish(self, plan: Plan, leader: NoisedShares, helper: NoisedShares, clients: int) -> tuple[OpenedView, ...]:
+        """An `MpcFinish`."""
+        _require_noised(plan, leader, helper)
+        for planned in plan.views:
+            require_exact(planned, clients)
+        return tuple(
+            self._open(planned, leader.outcomes[view], (leader.shares[view], helper.shares[view]))
+            for view, planned in enumerate(plan.views)
+        )
+
+    def _open(self, planned: PlannedView, outcomes: npt.NDArray[np.uint8], shares: tuple[_Words, _Words]) -> OpenedView:
+        layout, least = planned.layout, planned.view.privacy.suppress_below
+        slots = layout.slots_per_key
+        terms = json.dumps({"slots": slots, "counts": layout.client_counts, "least": least}).encode()
+        leader, helper = (words.reshape(-1, slots) for words in shares)
+        sums = np.zeros(leader.shape, np.int64)
+        suppressed = np.zeros(len(leader), np.bool_)
+        step = MAX_BLOCK // (slots * _WORD_BYTES)
+        for first in range(0, len(sums), step):
+            cells = slice(first, first + step)
+            sums[cells], suppressed[cells] = self._ask(terms, leader[cells], helper[cells])
+        panes = len(shares[0])
+        return OpenedView(
+            planned,
+            outcomes,
+            sums.reshape(panes, layout.keys, slots),
+            suppressed=suppressed.reshape(panes, layout.keys),
+        )
+
+    def _ask(self, terms: bytes, leader: _Words, helper: _Words) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        size = leader.nbytes + len(leader)
+        asked = [
+            self._threads.submit(party.ask, block(TERMS, terms) + block(SHARES, words.astype("<u8").tobytes()), size)
+            for party, words in zip(self._parties, (leader, helper), strict=True)
+        ]
+        mine, other = self._answers(asked, size)
+        if mine != other:
+            raise MpcFailed("leader and helper have opened different values")
+        sums = np.frombuffer(mine[: leader.nbytes], np.int64).reshape(leader.shape)
+        suppressed = np.frombuffer(mine[leader.nbytes :], np.uint8)
+        if suppressed.max() > 1 or sums[suppressed == 1].any():
+            raise MpcFailed("what was opened is no set of cells")
+        return sums, suppressed == 1
+
+    def _answers(self, asked: list[Future[bytes]], size: int) -> list[bytes]:
+        """Both answers. Raises MpcFailed as soon as one of the three processes has ended, or after a while."""
+        pending = {self._provider_ended, *asked}
+        while not all(answer.done() for answer in asked):
+            done, pending = wait(pending, self._limit, FIRST_COMPLETED)
+            if not done:
+                raise MpcFailed(f"no answer within {self._limit} seconds")
+            if any(len(answer.result()) != size for answer in done):
+                wait(pending, _GRACE_S)  # the others notice
+                raise MpcFailed(self._who_ended())
+        self._limit = ANSWER_S
+        return [answer.result() for answer in asked]
+
+    def _who_ended(self) -> str:
+        """The process that ended first; the others end because of it, and say so."""
+        codes = {child.role: child.poll() for child in (*self._parties, self._provider)}
+        ended = [role for role, code in codes.items() if code not in (None, PEER_LOST)]
+        ended += [role for role, code in codes.items() if code == PEER_LOST]
+        return f"the process of the {ended[0] if ended else 'parties'} has ended early"
+
+
+_Words = npt.NDArray[np.uint64]
+
+
+def _require_noised(plan: Plan, leader: NoisedShares, helper: NoisedShares) -> None:
+    """Un-noised shares never enter CrypTen: its randomness protects nothing that noise does not protect already."""
+    if plan.finish != "mpc" or plan.noise == "none":
+        raise FinishRefused(
+            f"a plan with finish {plan.finish!r} and noise {plan.noise!r}: mpc takes noised shares only"
+        )
+    if not (isinstance(leader, NoisedShares) and isinstance(helper, NoisedShares)):
+        raise FinishRefused("the MPC finish takes noised shares, nothing else")
+    if (leader.role, helper.role) != ("leader", "helper"):
+        raise FinishRefused("the MPC finish takes the leader's shares and the helper's")
+    for planned, mine, other in zip(plan.views, leader.outcomes, helper.outcomes, strict=True):
+        if not np.array_equal(mine, other):
+            raise FinishRefused(f"view {planned.view.name!r}: leader and helper opened different panes")
+
+
+class _Child:
+    """One process. One caller at a time for `ask`."""
+
+    def __init__(self, role: Role, rank: int, port: int) -> None:
+        self.role = role
+        self._process = subprocess.Popen(  # noqa: S603 - this very program, with nothing from outside
+            [sys.executable, "-m", PROCESS],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **_environment(rank, port)},
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._to, self._from = self._process.stdin, self._process.stdout
+        self._write(block(ROLE, role.encode()))
+
+    def ask(self, blocks: bytes, size: int) -> bytes:
+        """So many bytes of answer; fewer if the process has ended."""
+        self._write(blocks)
+        return self.read(size)
+
+    def read(self, size: int) -> bytes:
+        """So many bytes; fewer if the process has ended."""
+        return self._from.read(size)
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._process.poll()
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        self._process.kill()
+
+    def reap(self) -> None:
+        """Wait for its end."""
+        self._process.wait()
+        for pipe in (self._to, self._from):
+            with suppress(BrokenPipeError):
+                pipe.close()
+
+    def _write(self, data: bytes) -> None:
+        with suppress(BrokenPipeError):  # then there is no answer
+            self._to.write(data)
+            self._to.flush()
+
+
+def _environment(rank: int, port: int) -> dict[str, str]:
+    """Where the processes meet, as CrypTen and gloo take it; and one thread for each, since there are three."""
+    return {
+        "DISTRIBUTED_BACKEND": "gloo",
+        "RENDEZVOUS": f"tcp://127.0.0.1:{port}",
+        "WORLD_SIZE": str(len(ROLES) - 1),
+        "RANK": str(rank),
+        "GLOO_SOCKET_IFNAME": "lo",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port

@@ -1,0 +1,71 @@
+"""The one module that calls CrypTen: two parties that suppress cells, and the provider of their triples; it translates, no more.
+
+CrypTen is imported with a stand-in for its ONNX converter, which nothing here uses and which cannot be imported with
+PyTorch >= 2.13. Triples are made by a third process, the *provider* (CrypTen's TTP); by default rank 0 would make them, and
+could then read all that is computed.
+
+Where the processes meet is in the environment, as CrypTen takes it: DISTRIBUTED_BACKEND, RENDEZVOUS, WORLD_SIZE (2), RANK (0
+the leader, 1 the helper, 2 the provider), and for gloo GLOO_SOCKET_IFNAME.
+
+All randomness is CrypTen's: PyTorch's MT19937, which uses 32 bits of a seed. A party that tries 2^32 seeds sees the other's
+values. So this is for experiments, and only noised values may enter.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+_converter = ModuleType("crypten.nn.onnx_converter")
+vars(_converter).update(from_onnx=None, from_pytorch=None, from_tensorflow=None, TF_AND_TF2ONNX=False)
+sys.modules.setdefault(_converter.__name__, _converter)
+
+import crypten  # noqa: E402
+import torch  # noqa: E402
+from crypten.mpc import MPCTensor  # noqa: E402
+from crypten.mpc.provider import TTPServer  # noqa: E402
+
+from crypto.field import Elements  # noqa: E402
+
+PeerLost: Final = RuntimeError
+"""What PyTorch raises where another process has gone."""
+
+
+def meet() -> None:
+    """Run by leader and helper, once: wait for the other two. Raises PeerLost."""
+    crypten.cfg.mpc.provider = "TTP"
+    crypten.init()
+
+
+def provide() -> None:
+    """Run by the provider: make triples until the parties have gone. Raises PeerLost."""
+    crypten.cfg.mpc.provider = "TTP"
+    TTPServer()
+
+
+def suppress(
+    shares: Elements, counts: Sequence[int], least: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Run by both parties at once: open the cells of which no count is below `least`, and of the others nothing but that.
+
+    Args:
+        shares: uint64[cells, slots], this party's, mod 2^64, of signed values.
+        counts: which slots are compared.
+
+    Returns:
+        int64[cells, slots], zero where suppressed, and bool[cells], which are. The same at both parties.
+
+    Raises:
+        PeerLost: nothing was opened, or only the other party knows it.
+    """
+    values = MPCTensor.from_shares(torch.from_numpy(shares.view(np.int64)), precision=0)
+    shown = values[:, counts[0] : counts[0] + 1] >= least
+    for slot in counts[1:]:
+        shown = shown * (values[:, slot : slot + 1] >= least)
+    opened = crypten.cat([values * shown, shown], dim=1).reveal().numpy()
+    return opened[:, :-1], opened[:, -1] == 0

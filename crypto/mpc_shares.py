@@ -1,0 +1,50 @@
+"""Shares mod 2^64, as CrypTen computes with, out of shares of Field64: each party on its own, without a word.
+
+A value x, |x| < p/2, is shared as a + b = x mod p with a and b in [0, p), each uniform. As integers a + b is x, x + p or
+x + 2p, and almost always x + p. So the leader keeps a and the helper takes b - p, both mod 2^64; their sum is then x mod 2^64
+unless
+
+    x >= 0   and a <= x:          (x + 1)/p of all a     the sum is x - p = x + 2^32 - 1 mod 2^64
+    x <  0   and a > p - |x|:     (|x| - 1)/p of them    the sum is x + p = x - 2^32 + 1 mod 2^64
+
+i.e. with a chance of at most (|x| + 1)/p <= 2^(bits - 64) · (1 + 2^-31), where |x| has at most so many bits.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+
+from crypto.errors import ConversionUnsafe
+from crypto.field import Elements, require_canonical
+from crypto.field_kernels import P
+
+RING_BITS: Final = 64
+MOST_WRONG: Final = Fraction(1, 2**20)
+"""The greatest chance, for all values of one computation together, that is put up with."""
+
+
+def leader_to_ring(shares: Elements) -> Elements:
+    """a mod 2^64: uint64[...], the same words. Raises FieldElementOutOfRange."""
+    require_canonical(shares)
+    return shares.copy()
+
+
+def helper_to_ring(shares: Elements) -> Elements:
+    """(b - p) mod 2^64: uint64[...]. Raises FieldElementOutOfRange."""
+    require_canonical(shares)
+    return shares + np.uint64(2**RING_BITS - P)
+
+
+def wrong_chance(value: int) -> Fraction:
+    """The chance that a shared value, |value| < p/2, is another one after the conversion."""
+    return Fraction(value + 1 if value >= 0 else -value - 1, P)
+
+
+def require_convertible(values: int, largest: int) -> None:
+    """Raise ConversionUnsafe where so many values of at most `largest`, + or -, come out wrong too often (`MOST_WRONG`)."""
+    bits = largest.bit_length()
+    if values * Fraction(2) ** (bits - RING_BITS) > MOST_WRONG:
+        raise ConversionUnsafe(values, bits, int(MOST_WRONG * 2 ** (RING_BITS - bits)))

@@ -1,0 +1,73 @@
+"""A process of the MPC finish that writes down every tensor it receives and opens: `python -m tests.aggregator.mpc_recorded`.
+
+All that CrypTen sends goes through these functions of torch.distributed. One pickle (function, before, after) a tensor, in
+`<COVEY_MPC_TRANSCRIPT>/<rank>`: for what is received `after` is it, for what is opened the value, of which `before` is the own share.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+import aggregator.mpc_party
+from tests.aggregator.mpc_transcript import Entry
+
+BOTH = ("all_reduce", "reduce", "broadcast")
+IN = ("recv", "irecv")
+OUT = ("send", "isend")
+UNUSED = (
+    "all_gather",
+    "gather",
+    "scatter",
+    "all_to_all",
+    "reduce_scatter",
+    "all_gather_into_tensor",
+    "batch_isend_irecv",
+)
+
+
+class _Waiting:
+    def __init__(self, work: Any, written: Any) -> None:
+        self._work, self._written = work, written
+
+    def wait(self) -> Any:
+        result = self._work.wait()
+        self._written()
+        return result
+
+
+def main() -> None:
+    file = (Path(os.environ["COVEY_MPC_TRANSCRIPT"]) / os.environ["RANK"]).open("ab", buffering=0)
+
+    def recorded(name: str, real: Any) -> Any:
+        def call(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+            before = tensor.numpy().tobytes()
+
+            def written() -> None:
+                file.write(pickle.dumps(Entry(name, str(tensor.dtype), before, tensor.numpy().tobytes())))
+
+            result = real(tensor, *args, **kwargs)
+            if name == "irecv" or kwargs.get("async_op"):
+                return _Waiting(result, written)
+            written()
+            return result
+
+        return call
+
+    def unexpected(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a way to receive that nobody writes down")
+
+    for name in (*BOTH, *IN):
+        setattr(dist, name, recorded(name, getattr(dist, name)))
+    for name in UNUSED:
+        setattr(dist, name, unexpected)
+    aggregator.mpc_party.main()
+
+
+if __name__ == "__main__":
+    main()
