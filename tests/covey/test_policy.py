@@ -73,7 +73,7 @@ def test_a_site_that_demands_proofs_refuses_a_plan_without_them(covey: Covey, tm
     plan = plan_with(deadline_us=FAR)
     code, out, _ = covey("policy", "check", write(tmp_path, plan), "--policy", policy)
     assert (code, out.splitlines()[:2]) == (4, ["PROOFS_REQUIRED", RefusalCode.PROOFS_REQUIRED.sentence])
-    assert "noise full, validity none" in out
+    assert "noise full, protection shares, validity none" in out
     code, out, _ = covey("policy", "check", write(tmp_path, proven(plan)), "--policy", policy, "--json")
     assert (code, json.loads(out)["answer"], json.loads(out)["validity"]) == (0, "ACCEPT", "prio3")
 
