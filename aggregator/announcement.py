@@ -16,7 +16,7 @@ import numpy as np
 
 from crypto.signing import SigningKey, VerifyKey
 from featurestore.times import DAY_US
-from federation.he_keys import keys_hash
+from federation.he_keys import draft_of, keys_hash
 from federation.plan import PLAN_ID_BYTES, Plan, PlannedView
 from federation.refusal_codes import RefusalCode
 from federation.reports import Randomness
@@ -144,8 +144,7 @@ def _with_keys(plan: Plan, coordinator: SigningKey, parties: Parties) -> tuple[P
     if plan.wire is None:
         return plan, b""
     if plan.protection == "he":
-        draft = replace(plan, wire=replace(plan.wire, encryption_keys_hash=b""))
-        keys = parties.make_keys(draft_request(draft, coordinator))
+        keys = parties.make_keys(draft_request(draft_of(plan), coordinator))
         return replace(plan, wire=replace(plan.wire, encryption_keys_hash=keys_hash(keys))), keys
     if plan.validity == "prio3":
         key_hash = parties.prepare_key(prepare_request(plan.plan_id, coordinator))

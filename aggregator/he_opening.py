@@ -11,10 +11,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from crypto.bfv import message_bytes
+from crypto.bfv import message_bytes, public_key_bytes
 from federation.errors import HeImpossible
 from federation.he_leader import noised_sum, opened_of, outcomes_of, require_source
 from federation.plan import Plan
+from federation.signed_plan import MAX_PLAN_BYTES
 from federation.statement import sets_of, statement_of, verify_statement
 
 from . import aggregator_pb2 as pb
@@ -22,12 +23,14 @@ from .errors import KeyHolderUnknown, NotCommitted
 from .intake import Intake
 from .messages import commitment_from_bytes
 from .peer_links import KeyHolderLink
-from .rpc import PART_BYTES
+from .rpc import MAX_MESSAGE_BYTES, PART_BYTES
 from .sealed_share import SealedShare
 from .storage import StoredPlan
 
 MAX_SUMS_BYTES = 8 * 2**30
 """Of all sums of a plan together: they lie on the disks of leader and key holder, and travel once."""
+MAX_KEYS_BYTES = MAX_MESSAGE_BYTES - MAX_PLAN_BYTES - 2**16
+"""Of all public keys of a plan together: they reach the leader in one message with it."""
 
 
 class EncryptedOpening(Intake):
@@ -96,10 +99,13 @@ class EncryptedOpening(Intake):
 
 
 def require_size(plan: Plan) -> None:
-    """Raise HeImpossible where the sums of a plan are larger than leader and key holder keep."""
-    sizes = [len(one.pane_starts) * message_bytes(plan.he_parameters(one)) for one in plan.views]
-    if (size := sum(sizes)) > MAX_SUMS_BYTES:
-        largest = plan.views[sizes.index(max(sizes))].view.name
-        raise HeImpossible(
-            largest, f"the sums of this plan have {size:,} bytes, at most {MAX_SUMS_BYTES:,}: make several plans"
-        )
+    """Raise HeImpossible where the sums of a plan are larger than leader and key holder keep, or its keys than travel."""
+    parameters = [plan.he_parameters(one) for one in plan.views]
+    sums = [len(one.pane_starts) * message_bytes(each) for one, each in zip(plan.views, parameters, strict=True)]
+    keys = [public_key_bytes(each) for each in parameters]
+    for what, sizes, most in (("sums", sums, MAX_SUMS_BYTES), ("public keys", keys, MAX_KEYS_BYTES)):
+        if (size := sum(sizes)) > most:
+            largest = plan.views[sizes.index(max(sizes))].view.name
+            raise HeImpossible(
+                largest, f"the {what} of this plan have {size:,} bytes, at most {most:,}: make several plans"
+            )

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from crypto.errors import SumOutOfRange
 from crypto.noise import NoiseSource
 from crypto.signing import SIGNATURE_BYTES, VerifyKey
 from federation.errors import EncryptionKeysInvalid, KeyBurnt, StatementMalformed
-from federation.he_keys import keys_hash, plan_of_draft, sign_keys
+from federation.he_keys import draft_of, keys_hash, plan_of_draft, sign_keys, verify_keys
 from federation.he_leader import opened_of, require_source
 from federation.key_holder import require_sums, sum_range
 from federation.keys import RoleKeys
@@ -86,8 +87,9 @@ class KeyHolder(Opener):
             made = [SecretKey.generate(plan.he_parameters(planned)) for planned in plan.views]
             public = sign_keys(plan.plan_id, [key.public for key in made], self.keys.sign)
             fresh = SecretKeys(plan.hash, public, b"".join(key.to_bytes() for key in made))
+            until_us = min(deadline_us + LATEST_CHARGE_US, 2**63 - 1)  # SQLite's integers end there
             with self.storage.transaction():
-                self.storage.keep_secret_keys(plan.plan_id, fresh, deadline_us + LATEST_CHARGE_US)
+                self.storage.keep_secret_keys(plan.plan_id, fresh, until_us)
             kept = self.storage.secret_keys(plan.plan_id)
         if kept is None or kept.draft != plan.hash:
             raise EncryptionKeysMissing(plan.plan_id)
@@ -113,14 +115,16 @@ class KeyHolder(Opener):
         if stored.state == "burnt":
             raise KeyBurnt(plan.hash)
         if stored.state in ("open", "closed"):
-            statements = self._received(stored, plan, first, parts)
+            statements = self._received(plan, first, parts)
             self._charge(plan)
             with self.storage.transaction():
                 stored, _ = self._opened(plan.hash)
                 if stored.other is None:
                     self.storage.close_plan(stored.number, b"", statements)
-                elif stored.other != statements:
-                    raise CommitmentConflict("the leader has signed other sums of this plan before")
+                else:
+                    _require_same(stored, statements)
+        else:
+            _require_repeat(stored, first, parts)
         self._noise(plan)
 
     def witness(self, data: bytes) -> bytes:
@@ -128,6 +132,7 @@ class KeyHolder(Opener):
 
         Raises:
             MessageMalformed, PlanUnknown, SignatureInvalid. LedgerBehind: one of the two ledgers was rolled back.
+            StateBehindLedger: the storage here was. KeyBurnt.
             NotCommitted: the leader says that both have committed, and has sent no sums.
         """
         signed = Signed.from_bytes(data)
@@ -135,7 +140,10 @@ class KeyHolder(Opener):
         told = Witness.from_bytes(signed.verify(WITNESS_DOMAIN["leader"], _wire_leader(plan)))
         self._hear(plan, told)
         if told.committed:
+            if stored.state == "burnt":
+                raise KeyBurnt(plan.hash)
             if stored.state not in ("noised", "witnessed"):
+                self._require_never_opened(plan)
                 raise NotCommitted(plan.hash)
             self._witnessed_by(plan, told)
         reply = self._witness(plan, committed=told.committed, confirmed=told.remembered)
@@ -155,28 +163,38 @@ class KeyHolder(Opener):
     def _accepted_keys(self, plan: Plan, given: bytes) -> bytes:
         """None are kept with the plan: the key holder has its own. Raises EncryptionKeysMissing, EncryptionKeysInvalid."""
         held = self.storage.secret_keys(plan.plan_id)
-        if held is None or plan.wire is None:
+        if held is None or plan.wire is None or held.draft != draft_of(plan).hash:
             raise EncryptionKeysMissing(plan.plan_id)
         if keys_hash(held.public) != plan.wire.encryption_keys_hash:
             raise EncryptionKeysInvalid("the plan commits to other ones than were made here")
         return super()._accepted_keys(plan, given)
 
-    def _received(self, stored: StoredPlan, plan: Plan, first: pb.SumPart, rest: Iterator[pb.SumPart]) -> bytes:
+    def _received(self, plan: Plan, first: pb.SumPart, rest: Iterator[pb.SumPart]) -> bytes:
         """Keep the sums of a plan, all of them as the leader's statements say; those statements, one after another."""
-        keys, pieces, statements = self._secret_keys(plan), _Pieces(first, rest), []
-        for view, key in enumerate(keys):
-            size = message_bytes(key.public.parameters)
-            statements.append(pieces.statement(view, FIXED_BYTES + len(plan.views[view].pane_starts) + SIGNATURE_BYTES))
-            said, digest = _statement(plan, view, statements[-1]), hashlib.sha256()
+        held = self.storage.secret_keys(plan.plan_id)
+        if held is None:
+            raise EncryptionKeysMissing(plan.plan_id)
+        pieces, statements = _Pieces(first, rest), b""
+        for view, key in enumerate(verify_keys(held.public, plan)):
+            signed, size = pieces.statement(view, _statement_bytes(plan, view)), message_bytes(key.parameters)
+            said, digest, statements = _statement(plan, view, signed), hashlib.sha256(), statements + signed
             for collection in opened_of(plan, view, said.outcomes):
                 message = pieces.message(view, size)
-                Ciphertexts.from_bytes(key.public.parameters, key.public.key_id, message)
+                Ciphertexts.from_bytes(key.parameters, key.key_id, message)
                 digest.update(message)
-                self.storage.set_message("ciphertexts", stored.number, collection, message)
+                self._keep(plan, statements, collection, message)
             if digest.digest() != said.share:
                 raise StatementMalformed("it is of other sums")
         pieces.end()
-        return b"".join(statements)
+        return statements
+
+    def _keep(self, plan: Plan, statements: bytes, collection: int, message: bytes) -> None:
+        """Keep a sum, until the plan is opened; none in the place of one that the leader has signed before."""
+        with self.storage.transaction():
+            stored, _ = self._opened(plan.hash)
+            _require_same(stored, statements)
+            if stored.state in ("open", "closed"):
+                self.storage.set_message("ciphertexts", stored.number, collection, message)
 
     def _drawn(self, stored: StoredPlan, plan: Plan) -> list[SealedShare]:
         """The sums with the key holder's noise, sealed and signed. The first that is out of its range is the end of the keys."""
@@ -187,10 +205,10 @@ class KeyHolder(Opener):
         require_source(plan, "key holder", source)
         try:
             for view, key in enumerate(self._secret_keys(plan)):
-                planned = plan.views[view]
-                length = FIXED_BYTES + len(planned.pane_starts) + SIGNATURE_BYTES
-                said, at = _statement(plan, view, stored.other[at : at + length]), at + length
+                planned, end = plan.views[view], at + _statement_bytes(plan, view)
+                said, at = _statement(plan, view, stored.other[at:end]), end
                 collections = opened_of(plan, view, said.outcomes)
+                self._require_sums(stored.number, said, collections)
                 sums = np.zeros((len(collections), planned.layout.length), np.int64)
                 for row, collection in enumerate(collections):
                     sums[row] = self._opened_sum(stored.number, plan, view, key, collection)
@@ -203,6 +221,14 @@ class KeyHolder(Opener):
             self._forget()
             raise
         return shares
+
+    def _require_sums(self, number: int, said: Statement, collections: list[int]) -> None:
+        """The kept sums are those that the leader has signed. Raises StatementMalformed; nothing is decrypted then."""
+        digest = hashlib.sha256()
+        for collection in collections:
+            digest.update(self.storage.message("ciphertexts", number, collection) or b"")
+        if digest.digest() != said.share:
+            raise StatementMalformed("it is of other sums")
 
     def _opened_sum(self, number: int, plan: Plan, view: int, key: SecretKey, collection: int) -> Slots:
         """int64[slots]. Raises SumOutOfRange."""
@@ -269,6 +295,27 @@ def _statement(plan: Plan, view: int, signed: bytes) -> Statement:
     if said.view != view:
         raise StatementMalformed(f"it is of view {said.view}, not of view {view}")
     return said
+
+
+def _statement_bytes(plan: Plan, view: int) -> int:
+    return FIXED_BYTES + len(plan.views[view].pane_starts) + SIGNATURE_BYTES
+
+
+def _require_same(stored: StoredPlan, statements: bytes) -> None:
+    """What the leader has signed of the first views is what it has signed before. Raises CommitmentConflict."""
+    if stored.other is not None and not stored.other.startswith(statements):
+        raise CommitmentConflict("the leader has signed other sums of this plan before")
+
+
+def _require_repeat(stored: StoredPlan, first: pb.SumPart, rest: Iterator[pb.SumPart]) -> None:
+    """The sums of a plan that was opened come with the statements that they came with then. Raises CommitmentConflict."""
+    statements = b""
+    for part in chain([first], rest):
+        statements += part.statement
+        _require_same(stored, statements)
+        if statements == stored.other:
+            return
+    raise CommitmentConflict("the leader has signed other sums of this plan before")
 
 
 def _wire_leader(plan: Plan) -> VerifyKey:

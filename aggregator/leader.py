@@ -103,7 +103,9 @@ class Leader(EncryptedOpening):
         A plan that was opened before goes the same way: nothing is drawn again, and files that are older now are found.
         """
         confirmed: Head | None = None
-        if self._opened(plan.hash)[0].state == "open":  # a ledger that was rolled back is found before it charges
+        state = self._opened(plan.hash)[0].state
+        if state == "open" or (plan.protection == "he" and state != "witnessed"):
+            # a ledger that was rolled back is found before it charges, and before sums are opened
             confirmed = self._meet(plan, committed=False, confirmed=None).remembered
         with self._line:
             self._close(plan)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crypto.sharing import Accumulator
-from federation.errors import AlreadyDone, LedgerBehind
+from federation.errors import AlreadyDone, KeyBurnt, LedgerBehind
 from federation.ledger_entries import Head
 from federation.plan import Plan
 from federation.protocol import Closed
@@ -66,11 +66,13 @@ class Opener(Party):
         """Decide what may be opened, add noise, store the result, record it in the ledger: once. A repeat draws nothing.
 
         Raises:
-            NotCommitted, NoiseRefused, Stopping; ReportRefused: a sum could pass half the field.
+            NotCommitted, NoiseRefused, Stopping; ReportRefused: a sum could pass half the field. KeyBurnt.
             LedgerBehind, StateBehindLedger: the ledger or the storage is an older copy.
         """
         with self._noising:
             stored, _ = self._opened(plan.hash)
+            if stored.state == "burnt":  # another call was faster
+                raise KeyBurnt(plan.hash)
             if stored.state in ("open", "closed"):
                 self._require_never_opened(plan)
                 sealed = self._drawn(stored, plan)

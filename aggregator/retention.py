@@ -5,7 +5,7 @@
     report ids        when the deadline of a plan with noise has passed: no report of it can come any more. How many were
                       rejected is told as long as the plan can be collected again, so their counts stay
     sums              when their noised share is stored (storage.py)
-secret keys       of a key holder: when the plan is opened or burnt (storage.py), or can no longer be charged
+    secret keys       of a key holder: when the plan is opened or burnt (storage.py), or can no longer be charged
 
 What is erased is overwritten, and SQLite's log is emptied afterwards: no file of this aggregator holds a byte of a key or
 a sum that was. A plan that nobody collects keeps its ids and its share of the sums.

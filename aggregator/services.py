@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 THREADS: Final = 4
 """Calls at once: one speaks to the helper while others check and open. Each holds a batch, so this bounds memory too."""
 STOP_S: Final = 5.0
+STALL_S: Final = 30.0
+"""How long a stream may keep a thread waiting for its next piece."""
 
 _T = TypeVar("_T")
 
@@ -118,7 +120,7 @@ class KeyHolderServicer(_Servicer, pb_grpc.KeyHolderServicer):
             yield pb.KeysPart(keys=keys[at : at + PART_BYTES])
 
     def OpenSums(self, request_iterator: Iterator[pb.SumPart], context: grpc.ServicerContext) -> pb.OpenSumsReply:
-        _answer(context, lambda: self._key_holder.open_sums(request_iterator))
+        _answer(context, lambda: self._key_holder.open_sums(_without_stalls(request_iterator, context)))
         return pb.OpenSumsReply()
 
     def Witness(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
@@ -188,6 +190,21 @@ def _answer(context: grpc.ServicerContext, call: Callable[[], _T]) -> _T:
     context.set_trailing_metadata(((REFUSAL_KEY, refusal.to_message().SerializeToString(deterministic=True)),))
     context.abort(code_of(refusal.reason), refusal.text)
     raise AssertionError  # abort has raised
+
+
+def _without_stalls(parts: Iterator[_T], context: grpc.ServicerContext) -> Iterator[_T]:
+    """The pieces of a stream, which is cancelled where one does not come."""
+    while True:
+        timer = threading.Timer(STALL_S, context.cancel)
+        timer.daemon = True
+        timer.start()
+        try:
+            part = next(parts)
+        except StopIteration:
+            return
+        finally:
+            timer.cancel()
+        yield part
 
 
 def _bytes_of(request: pb.Signed) -> bytes:

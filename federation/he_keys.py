@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from crypto.bfv import PublicKey, public_key_bytes
@@ -25,6 +26,13 @@ from .plan import PLAN_ID_BYTES, Plan, plan_from_bytes, plan_to_bytes
 
 DOMAIN: Final = b"covey-1 encryption keys"
 DRAFT_DOMAIN: Final = b"covey-1 make keys"
+
+
+def draft_of(plan: Plan) -> Plan:
+    """A plan as it was before its keys were made. Raises PlanInvalid: a plan that stays in one process."""
+    if plan.wire is None:
+        raise PlanInvalid("a plan without its parties' keys stays in one process; no keys are made for it")
+    return replace(plan, wire=replace(plan.wire, encryption_keys_hash=b""))
 
 
 def sign_draft(plan: Plan, coordinator: SigningKey) -> tuple[bytes, bytes]:

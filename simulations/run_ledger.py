@@ -3,7 +3,8 @@
     <directory>/ledgers/in-process.db    federation's ledger, and the bytes of every plan until its releases are published
 
 A pane is opened under the plan that took it, or never: so a run that was cut off leaves its plans here, and the next one goes
-on with them. Runs over the wire into the same store have ledgers of their own (leader, helper); what those have spent counts.
+on with them. Runs over the wire into the same store have ledgers of their own (leader, helper, key holder); what those have
+spent counts.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from federation.plan import Plan, plan_from_bytes, plan_to_bytes
 
 LEDGERS: Final = "ledgers"
 IN_PROCESS: Final = "in-process"
-AGGREGATORS: Final = ("leader", "helper")
+AGGREGATORS: Final = ("leader", "helper", "keyholder")
 NO_LIMIT: Final = 2**62
 _PUBLISHED: Final = b"covey-1 published"
 _SCHEMA: Final = "CREATE TABLE IF NOT EXISTS plans (plan BLOB PRIMARY KEY, bytes BLOB NOT NULL) WITHOUT ROWID"

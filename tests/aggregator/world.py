@@ -185,6 +185,8 @@ class Clock:
 class LocalLink:
     """The helper without a network: errors cross as they do on the wire. `down` makes it unreachable."""
 
+    role = "helper"
+
     def __init__(self, helper: Helper) -> None:
         self.helper, self.down, self.calls = helper, False, 0
 
@@ -206,12 +208,12 @@ class LocalLink:
     def _call(self, call: Any, data: bytes) -> Any:
         self.calls += 1
         if self.down:
-            raise Unreachable("helper", "local")
+            raise Unreachable(self.role, "local")
         try:
             return call(data)
         except Exception as error:  # noqa: BLE001
             refusal = refusal_of(error)
-            raise Refused("helper", refusal.reason, refusal.text, refusal.numbers, refusal.view) from None
+            raise Refused(self.role, refusal.reason, refusal.text, refusal.numbers, refusal.view) from None
 
 
 def make_helper(
@@ -230,11 +232,12 @@ def make_leader(
     clock: Clock | None = None,
     storage: Any = Storage,
     ledger: Any = Ledger,
+    key_holder: Any = None,
 ) -> Leader:
     clock = clock or Clock()
     settings = replace(settings, peer=settings.peer or HELPER.public)
     files = files_of(path, "leader", clock, storage, ledger)
-    return Leader(LEADER, settings, *files, clock, OpenDPNoise(), link)
+    return Leader(LEADER, settings, *files, clock, OpenDPNoise(), link, key_holder)
 
 
 def files_of(path: Path, role: str, clock: Clock, storage: Any, ledger: Any) -> tuple[Any, Any]:

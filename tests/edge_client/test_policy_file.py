@@ -34,9 +34,10 @@ def read(path: Path, text: str) -> Policy:
     k=st.integers(1, 10**9),
     flags=st.tuples(st.booleans(), st.booleans()),
     participation=st.sampled_from(["any", "all", "active"]),
+    protection=st.sampled_from(["any", "shares", "he"]),
     validity=st.sampled_from(["any", "prio3"]),
 )
-def test_what_is_written_is_read(tmp_path: Path, views, rho, k, flags, participation, validity) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_written_is_read(tmp_path: Path, views, rho, k, flags, participation, protection, validity) -> None:  # type: ignore[no-untyped-def]
     policy = Policy(
         **PINS,
         views=tuple(views),
@@ -45,6 +46,7 @@ def test_what_is_written_is_read(tmp_path: Path, views, rho, k, flags, participa
         allow_noise_off=flags[0],
         allow_activity_visible=flags[1],
         participation=participation,
+        protection=protection,
         validity=validity,
     )
     assert read(tmp_path, policy_to_toml(policy)) == policy
@@ -56,6 +58,7 @@ def test_a_file_of_pins_alone_is_as_strict_as_the_defaults(tmp_path: Path) -> No
     assert Policy(**PINS).max_micro_rho == 100_000
     assert Policy(**PINS).min_k == 50
     assert not Policy(**PINS).allow_activity_visible
+    assert Policy(**PINS).protection == "shares"
 
 
 def test_every_key_stands_in_the_file_with_a_word_about_it() -> None:
