@@ -39,6 +39,9 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.pit_join
 	$(BIN)/python -m benchmarks.read_path
 	$(BIN)/python -m benchmarks.guards
+	$(BIN)/python -m benchmarks.trainer
+	$(BIN)/python -m benchmarks.table
+	$(BIN)/python -m benchmarks.utility
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

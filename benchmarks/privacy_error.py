@@ -35,7 +35,7 @@ from edge_client.compute import compute
 from edge_client.events import make_events
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
-from featurestore.features import Count, Feature, Histogram, Mean
+from featurestore.features import Count, Histogram, Mean, PaneFeature
 from featurestore.values import Decoded, Status, decode
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, open_shares, shard
@@ -127,7 +127,7 @@ def _rms(error: Floats) -> float:
     return float(np.sqrt(np.mean(error**2)))
 
 
-def _errors(feature: Feature, draws: int) -> tuple[Floats, float]:
+def _errors(feature: PaneFeature, draws: int) -> tuple[Floats, float]:
     """float64[draws, cells]: released less exact, and the served standard error (its median)."""
     world = _collected(feature)
     (planned,) = world.plan.views
@@ -148,7 +148,7 @@ def _errors(feature: Feature, draws: int) -> tuple[Floats, float]:
     return error, float(np.median(released.se))
 
 
-def _collected(feature: Feature) -> World:
+def _collected(feature: PaneFeature) -> World:
     """One pane of one feature, computed, shared and added by the code of a collection."""
     view = FeatureView(
         "v",

@@ -17,7 +17,7 @@ import numpy as np
 
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
-from featurestore.features import Count, Feature, Mean
+from featurestore.features import Count, Mean, PaneFeature
 from featurestore.layout import layout_of
 from featurestore.values import Decoded, Status, decode
 
@@ -52,7 +52,7 @@ def draw(path: Path) -> None:
     plt.close(figure)
 
 
-def _served(feature: Feature, rho: float) -> Decoded:
+def _served(feature: PaneFeature, rho: float) -> Decoded:
     """What is served at each number of events, where the values lie in the middle of the clip range."""
     view = FeatureView(
         "v",

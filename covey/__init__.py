@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from featurestore.definitions import Bounds, FeatureView, Privacy
     from featurestore.entities import Entity
     from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
+    from featurestore.filtered import Filtered
     from featurestore.on_demand import Feature, Input, on_demand
     from featurestore.services import FeatureService
     from featurestore.store import Store
@@ -24,6 +25,7 @@ __all__ = [
     "Feature",
     "FeatureService",
     "FeatureView",
+    "Filtered",
     "Histogram",
     "Input",
     "Mean",
@@ -45,6 +47,7 @@ _HOMES = {
     "Histogram": "featurestore.features",
     "Mean": "featurestore.features",
     "Rate": "featurestore.features",
+    "Filtered": "featurestore.filtered",
     "Feature": "featurestore.on_demand",
     "Input": "featurestore.on_demand",
     "on_demand": "featurestore.on_demand",

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from featurestore.definitions import FeatureView
-from featurestore.features import Feature, Histogram, Mean, Rate
+from featurestore.features import Histogram, Mean, PaneFeature, Rate
 from featurestore.layout import NOISERS, layout_of
 from featurestore.release import Release, Void
 from featurestore.store import Store
@@ -76,7 +76,7 @@ class Attacked:
 def busiest_key(view: FeatureView, store: Store) -> int:
     """The index of the join key with the most events, as far as the view's first feature tells."""
     history = store.history(view.name)
-    feature = view.features[0]
+    feature = view.pane_features[0]
     column = f"{feature.name}__n" if isinstance(feature, Mean | Rate) else feature.name
     if not history.num_rows:
         return 0
@@ -88,7 +88,7 @@ def _key_of(view: FeatureView, history: pa.Table, row: int) -> tuple[Any, ...]:
     return tuple(history[name][row].as_py() for name in view.entity.keys)
 
 
-def _numbers(column: pa.ChunkedArray, feature: Feature) -> Floats:
+def _numbers(column: pa.ChunkedArray, feature: PaneFeature) -> Floats:
     """float64[N, cells] of a feature's column, NaN where it is null; one cell where the feature is no histogram."""
     if not isinstance(feature, Histogram):
         return np.asarray(pc.fill_null(column.cast(pa.float64(), safe=False), np.nan)).reshape(-1, 1)
@@ -112,7 +112,7 @@ def compare(view: FeatureView, stores: tuple[Store, Store, Store], rejected: int
     opened = [stores[0].release(bytes.fromhex(one)) for one in tables[0]["release_id"].to_pylist()[::keys]]
     values = moved_without = moved_with = 0
     worst: list[Moved] = []
-    for feature in view.features if len(panes) else ():
+    for feature in view.pane_features if len(panes) else ():
         honest, without, proven = (
             _numbers(table[feature.name], feature).reshape(len(starts), keys, -1) for table in tables
         )
@@ -156,7 +156,7 @@ def _furthest(away: Floats, se: Floats) -> list[tuple[int, int, int]]:
 
 
 def _noise_se(
-    view: FeatureView, feature: Feature, panes: Sequence[Release | Void], keys: Sequence[tuple[Any, ...]]
+    view: FeatureView, feature: PaneFeature, panes: Sequence[Release | Void], keys: Sequence[tuple[Any, ...]]
 ) -> Floats:
     """float64[P, K]: the standard error of both aggregators' noise at each value, whether or not it was added here.
 

@@ -53,12 +53,35 @@ class CollectionFailed(RunFailed):
     """The collection ended without a result; names the log that says why."""
 
 
+class TrainConfigInvalid(UsageError):
+    """A file of `covey train` that cannot be used; names the section, the key and the mend."""
+
+    def __init__(self, path: str, message: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {message}")
+
+
+class TrainingRefused(CoveyError):
+    """Labels, or a split of them, from which no model can be trained or judged."""
+
+
+class ModelOutdated(CoveyError):
+    """A model whose views, or the functions behind them, are no longer those that it was trained on."""
+
+    def __init__(self, model: str, reason: str) -> None:
+        self.model = model
+        super().__init__(
+            f"model {model}: {reason}; its inputs would mean something else. Train it again: covey train CONFIG.toml"
+        )
+
+
 def exit_code(error: BaseException) -> int | None:
     """The exit code of an expected error; None for a defect."""
     from aggregator.errors import AggregatorError
     from crypto.errors import CryptoError
     from edge_client.errors import EdgeError, EncryptionFailed
     from featurestore import errors as store
+    from featurestore.trainers.errors import LabelsRefused, TrainingArgument
     from federation.errors import FederationError, KeyFileExists, KeyFileMissing, LedgerRefusal, NoiseRefused
     from simulations.errors import DataMissing, SimulationError
 
@@ -67,13 +90,15 @@ def exit_code(error: BaseException) -> int | None:
             return NOT_FOUND
         case store.ViewChanged() | store.ReleaseRefused() | NoiseRefused() | LedgerRefusal() | OverBudget():
             return REFUSED
+        case ModelOutdated():
+            return REFUSED
         case store.DefinitionError() | store.ExpressionError() | store.BadReference() | KeyFileExists():
             return USAGE
         case store.ConsumerExists() | store.ConsumerInvalid():
             return USAGE
         case store.MemoryLimitRefused() | store.ViewsFileError() | store.SettingsInvalid() | store.ServiceInvalid():
             return USAGE
-        case store.OnDemandInvalid():
+        case store.OnDemandInvalid() | store.ModelInvalid() | LabelsRefused() | TrainingArgument():
             return USAGE
         case RunFailed() | VerificationUnsuccessful() | EncryptionFailed():
             return FAILURE

@@ -14,7 +14,8 @@ from crypto.bfv import message_bytes
 from crypto.xof import SEED_BYTES
 from featurestore.definitions import FeatureView, Mechanism, derivation
 from featurestore.errors import DefinitionError
-from featurestore.features import Count, Feature, Histogram, Mean, Rate
+from featurestore.features import Count, Histogram, Mean, PaneFeature, Rate
+from featurestore.filtered import Filtered
 from featurestore.layout import NOISERS, Group, Layout, layout_of
 from featurestore.values import Decoded, decode, value_is_there
 from federation.accountant import Cost, cost_of_day
@@ -33,6 +34,7 @@ DAYS: Final = 30
 ELEMENT_BYTES: Final = 8
 UNIT: Final = "one client in one UTC day"
 NEIGHBOURS: Final = "all events of that client-day, set against none; who is enrolled is public"
+FILTERED_SE: Final = "tracking and sampling error too, not the noise alone"
 OUTSIDE_CLAIM: Final = {"active": ("activity",), "all": ()}
 """What others see beyond the claim, by the plan's participation."""
 
@@ -68,6 +70,23 @@ class FeatureExplained:
     expected: tuple[ExpectedError, ...]
     enough_clients: int | None
     other_way: tuple[ExpectedError, ...] | None
+
+
+@dataclass(frozen=True)
+class FilteredExplained:
+    """The features that are filtered from a Rate: they have no slots and no price.
+
+    Attributes:
+        se: what their standard errors hold.
+    """
+
+    features: tuple[str, ...]
+    rate: str
+    half_life: str
+    sd: float
+    season: str | None
+    tz: str
+    se: str
 
 
 @dataclass(frozen=True)
@@ -165,6 +184,7 @@ class ViewExplained:
     outside_claim: dict[str, tuple[str, ...]]
     groups: tuple[GroupExplained, ...]
     features: tuple[FeatureExplained, ...]
+    filtered: tuple[FilteredExplained, ...]
 
 
 @dataclass(frozen=True)
@@ -227,7 +247,8 @@ def explain(view: FeatureView) -> ViewExplained:
         cost=_cost(cost_of_day([layout]), privacy.delta),
         outside_claim=dict(OUTSIDE_CLAIM),
         groups=tuple(_group(layout, group) for group in layout.groups),
-        features=tuple(_feature(layout, feature) for feature in view.features),
+        features=tuple(_feature(layout, feature) for feature in view.pane_features),
+        filtered=tuple(map(_filtered, view.filtered)),
     )
 
 
@@ -275,7 +296,7 @@ def _group(layout: Layout, group: Group) -> GroupExplained:
     )
 
 
-def _feature(layout: Layout, feature: Feature) -> FeatureExplained:
+def _feature(layout: Layout, feature: PaneFeature) -> FeatureExplained:
     source = derivation(layout.view, feature)
     other = None
     if source is not None and isinstance(feature, Count | Rate):
@@ -293,21 +314,33 @@ def _feature(layout: Layout, feature: Feature) -> FeatureExplained:
     )
 
 
-def _other_way(view: FeatureView, feature: Count | Rate) -> tuple[Layout, Feature]:
+def _filtered(filtered: Filtered) -> FilteredExplained:
+    return FilteredExplained(
+        filtered.names,
+        filtered.rate,
+        filtered.half_life,
+        float(filtered.sd),
+        filtered.season,
+        filtered.tz,
+        FILTERED_SE,
+    )
+
+
+def _other_way(view: FeatureView, feature: Count | Rate) -> tuple[Layout, PaneFeature]:
     """The layout in which a derivable feature goes the other way: with slots of its own, or read off its histogram."""
     turned: Count | Rate
     if isinstance(feature, Rate):
         turned = Rate(feature.name, where=feature.where, derive=not feature.derive, weight=feature.weight)
     else:
         turned = Count(feature.name, derive=not feature.derive, weight=feature.weight)
-    features = [turned if f is feature else f for f in view.features]
+    features = [turned if f is feature else f for f in view.pane_features]
     other = FeatureView(
         view.name, entity=view.entity, features=features, pane=view.pane, bounds=view.bounds, privacy=view.privacy
     )
     return layout_of(other), turned
 
 
-def _expected(layout: Layout, feature: Feature) -> tuple[ExpectedError, ...]:
+def _expected(layout: Layout, feature: PaneFeature) -> tuple[ExpectedError, ...]:
     clients, decoded = _imagined(layout, feature, np.array(CLIENTS, dtype=np.int64))
     there = value_is_there(decoded.status)
     return tuple(
@@ -319,7 +352,7 @@ def _expected(layout: Layout, feature: Feature) -> tuple[ExpectedError, ...]:
 
 
 def _imagined(
-    layout: Layout, feature: Feature, clients: npt.NDArray[np.int64]
+    layout: Layout, feature: PaneFeature, clients: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], Decoded]:
     """Decode imagined sums: n events of n clients, evenly over a histogram's cells, a Mean mid-range, a Rate of ½."""
     sums = np.zeros((len(clients), layout.slots_per_key), dtype=np.int64)
@@ -330,7 +363,7 @@ def _imagined(
     return clients, decode(layout, feature, sums, np.full(len(clients), float(NOISERS)), base)
 
 
-def _drowned(feature: Feature, clients: npt.NDArray[np.int64], decoded: Decoded) -> npt.NDArray[np.bool_]:
+def _drowned(feature: PaneFeature, clients: npt.NDArray[np.int64], decoded: Decoded) -> npt.NDArray[np.bool_]:
     """bool[N]: see `ExpectedError.drowned`. Of a histogram, each cell."""
     if isinstance(feature, Mean | Rate):
         return ~value_is_there(decoded.status)

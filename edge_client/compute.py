@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from crypto.sharing import SparseRows
 from featurestore.definitions import FeatureView
 from featurestore.expressions import parse
-from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.features import ClientCount, Count, Histogram, Mean, PaneFeature, Rate
 from featurestore.keys import domain_index
 from featurestore.layout import layout_of
 from featurestore.times import DAY_US
@@ -187,12 +187,12 @@ def _value_names(view: FeatureView) -> dict[str, str]:
     return {column: f"v{i}" for i, column in enumerate(sorted(column_types(view)))}
 
 
-def _collected(view: FeatureView) -> dict[int, Feature]:
+def _collected(view: FeatureView) -> dict[int, PaneFeature]:
     """The features that take slots of a join key, by the first of their slots."""
     first: dict[str, int] = {}
     for i, slot in enumerate(layout_of(view).slots):
         first.setdefault(slot.feature, i)
-    return {first[feature.name]: feature for feature in view.features if not feature.derive}
+    return {first[feature.name]: feature for feature in view.pane_features if not feature.derive}
 
 
 def _query(view: FeatureView) -> str:

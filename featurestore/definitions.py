@@ -14,7 +14,8 @@ from .entities import Entity
 from .epsilon import largest_micro_rho
 from .errors import DefinitionError, ExpressionError, ExpressionRefused
 from .expressions import Compare, parse
-from .features import ClientCount, Count, Feature, Histogram, Mean, Rate, problem
+from .features import ClientCount, Count, Feature, Histogram, Mean, PaneFeature, Rate, problem
+from .filtered import Filtered, season_problem
 from .plain import is_text, make_plain, plain, plain_tuple
 from .times import DAY_US, PANES, parse_duration
 
@@ -123,7 +124,7 @@ class FeatureView:
     Args:
         name: `[a-z][a-z0-9_]*` without `__`.
         entity: what the features describe.
-        features: at least one of Count, ClientCount, Mean, Histogram, Rate.
+        features: at least one of Count, ClientCount, Mean, Histogram, Rate; and any Filtered of its Rates.
         pane: `1m 5m 15m 1h 1d`: the disjoint intervals that are each opened once.
         bounds: what one client may add in one UTC day.
         privacy: price, mechanism, k and δ.
@@ -240,6 +241,20 @@ class FeatureView:
         """The histogram that a derived feature is read off; None if the feature is not derived."""
         return derivation(self, feature) if feature.derive else None
 
+    @property
+    def pane_features(self) -> tuple[PaneFeature, ...]:
+        """The features among them that are read off sums."""
+        return tuple(feature for feature in self.features if not isinstance(feature, Filtered))
+
+    @property
+    def filtered(self) -> tuple[Filtered, ...]:
+        """The features among them that are filtered from Rates."""
+        return tuple(feature for feature in self.features if isinstance(feature, Filtered))
+
+    def rate_of(self, filtered: Filtered) -> Rate:
+        """The Rate that a Filtered of this view filters."""
+        return next(one for one in self.features if isinstance(one, Rate) and one.name == filtered.rate)
+
 
 def derivation(view: FeatureView, feature: Feature) -> Histogram | None:
     """The first histogram of the view that a feature could be read off, whether or not `derive=True` asks for it."""
@@ -294,7 +309,7 @@ def _check_types(view: FeatureView) -> None:
     for feature in view.features:
         if not isinstance(feature, Feature):
             raise DefinitionError(
-                view.name, f"{feature!r} is no feature; use Count, ClientCount, Mean, Histogram or Rate"
+                view.name, f"{feature!r} is no feature; use Count, ClientCount, Mean, Histogram, Rate or Filtered"
             )
     for attribute in ("max_cells", "max_events_per_cell"):
         bound = getattr(view.bounds, attribute)
@@ -393,9 +408,11 @@ def _check_names(view: FeatureView) -> None:
             raise DefinitionError(
                 view.name, "a feature's name is [a-z][a-z0-9_]*, without __; give one with `name=`", name
             )
-        if name in RESERVED_COLUMNS or name.startswith("coverage_"):
+        served = _served_names(view, feature)
+        if isinstance(feature, Filtered) and not all(map(_is_name, served)):
+            raise DefinitionError(view.name, f"its name must not end in _: it serves {', '.join(served)}", name)
+        if any(column in RESERVED_COLUMNS or column.startswith("coverage_") for column in served):
             raise DefinitionError(view.name, "the name is reserved; give another with `name=`", name)
-        served = [name] if isinstance(feature, ClientCount) else [name, *(f"{name}_{w}" for w in view.windows)]
         for column in served:
             if column in taken:
                 raise DefinitionError(
@@ -404,6 +421,16 @@ def _check_names(view: FeatureView) -> None:
                     name,
                 )
         taken |= dict.fromkeys(served, f"served by feature {name!r}")
+
+
+def _served_names(view: FeatureView, feature: Feature) -> tuple[str, ...]:
+    match feature:
+        case Filtered():
+            return feature.names
+        case ClientCount():
+            return (feature.name,)
+        case _:
+            return (feature.name, *(f"{feature.name}_{window}" for window in view.windows))
 
 
 def _is_name(name: object) -> bool:
@@ -420,7 +447,11 @@ def _check_use(view: FeatureView, feature: Feature) -> None:
         raise DefinitionError(
             view.name, "max_events_per_cell × steps of the clip range reaches 2**32: coarsen `resolution`", feature.name
         )
-    if feature.derive and derivation(view, feature) is None:
+    if isinstance(feature, Filtered):
+        trouble = _filtered_problem(view, feature)
+        if trouble:
+            raise DefinitionError(view.name, trouble, feature.name)
+    elif feature.derive and derivation(view, feature) is None:
         missing = (
             "a Histogram with nulls=True, which counts every event"
             if isinstance(feature, Count)
@@ -429,3 +460,16 @@ def _check_use(view: FeatureView, feature: Feature) -> None:
         raise DefinitionError(
             view.name, f"`derive=True` finds nothing to derive from; it needs {missing}", feature.name
         )
+
+
+def _filtered_problem(view: FeatureView, filtered: Filtered) -> str | None:
+    rates = [feature for feature in view.features if isinstance(feature, Rate)]
+    rate = next((one for one in rates if one.name == filtered.rate), None)
+    if rate is None:
+        known = ", ".join(one.name for one in rates) or "none"
+        return f"`rate` names no Rate of the view: {filtered.rate!r}; it has: {known}"
+    if rate.derive:
+        return f"the Rate {filtered.rate!r} is derived; a Filtered needs one with slots, and noise, of its own"
+    if view.privacy.suppress_below is not None:
+        return "`suppress_below` withholds panes that a Filtered is made of; leave one of them out"
+    return season_problem(filtered, view.pane_us)

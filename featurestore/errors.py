@@ -240,6 +240,20 @@ class NoEpoch(OnlineUnavailable):
         super().__init__(f"nothing of this store can be read yet ({problem}); `covey store verify` says more")
 
 
+class UnknownModel(NotFoundError):
+    """The store has no model of this name, or not this version of it."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        self.name = name
+        super().__init__(
+            f"no model {name[:80]!r} in this store; it has: {', '.join(known) or 'none'}. `covey train CONFIG.toml` makes one"
+        )
+
+
+class ModelInvalid(FeatureStoreError):
+    """A model that cannot be registered: its name, or the names of its files."""
+
+
 class ServiceInvalid(FeatureStoreError):
     """A feature service that cannot be, or whose references the store does not have."""
 

@@ -13,6 +13,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import ClassVar, Final
 
+from .filtered import Filtered, filter_problem
 from .plain import is_text, make_plain, plain_tuple
 
 Weight = int | float | Fraction
@@ -154,7 +155,9 @@ class Rate:
         make_plain(self, "name", "where", "derive", "weight", "description")
 
 
-Feature = Count | ClientCount | Mean | Histogram | Rate
+PaneFeature = Count | ClientCount | Mean | Histogram | Rate
+"""What is read off the sums of a pane, or of a window: from slots of its own, or from those of a Histogram."""
+Feature = PaneFeature | Filtered
 
 
 def problem(feature: Feature) -> str | None:
@@ -163,6 +166,8 @@ def problem(feature: Feature) -> str | None:
         return f"`column` must be the name of a column, in valid Unicode, got {feature.column!r}"
     if not is_text(feature.description):
         return f"`description` must be a text of valid Unicode, got {feature.description!r}"
+    if isinstance(feature, Filtered):
+        return filter_problem(feature)
     for flag in ("derive", "nulls"):
         if type(getattr(feature, flag, False)) is not bool:
             return f"`{flag}` must be True or False, got {getattr(feature, flag)!r}"

@@ -37,7 +37,7 @@ def record_dtype(references: Sequence[Reference]) -> np.dtype[np.void]:
     fields: list[tuple[Any, ...]] = []
     for i, reference in enumerate(references):
         served = reference.served
-        fields.append((f"value{i}", np.float64 if served.shape == "ratio" else np.int64))
+        fields.append((f"value{i}", np.int64 if served.is_whole else np.float64))
         if served.shape == "list":
             fields[-1] = (*fields[-1], (served.width,))
         fields.append((f"se{i}", np.float64))

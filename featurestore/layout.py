@@ -26,7 +26,7 @@ import numpy.typing as npt
 from .definitions import FeatureView, Mechanism
 from .epsilon import micro_rho_of_pure
 from .errors import DefinitionError
-from .features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from .features import ClientCount, Count, Feature, Histogram, Mean, PaneFeature, Rate
 
 GroupKind = Literal["count", "client_count", "histogram", "centred_sum", "non_null_count"]
 
@@ -171,7 +171,7 @@ def layout_of(view: FeatureView) -> Layout:
     Raises:
         DefinitionError: the vector is too long, or the price is too small or too large for a group.
     """
-    collected = [feature for feature in view.features if not feature.derive]
+    collected = [feature for feature in view.pane_features if not feature.derive]
     shares = _split_price(view, collected)
     slots: list[Slot] = []
     groups: list[Group] = []
@@ -206,7 +206,7 @@ def layout_of(view: FeatureView) -> Layout:
 _Kinds = list[tuple[GroupKind, tuple[int, ...], int]]
 
 
-def _parts(view: FeatureView, feature: Feature) -> tuple[list[Slot], _Kinds, npt.NDArray[np.int64]]:
+def _parts(view: FeatureView, feature: PaneFeature) -> tuple[list[Slot], _Kinds, npt.NDArray[np.int64]]:
     """Raw slots, (kind, positions, largest norm of one cell) of each group, and the noise-basis block of one feature.
 
     The norm is that of what one client adds to the group's mapped slots in one cell. A cell holds at most `events`
@@ -260,7 +260,7 @@ def _group(
     return group
 
 
-def _split_price(view: FeatureView, collected: list[Feature]) -> dict[str, int]:
+def _split_price(view: FeatureView, collected: list[PaneFeature]) -> dict[str, int]:
     """The view's price over the collected features by weight, each part rounded down to whole millionths."""
     price = view.privacy.micro_epsilon if view.privacy.mechanism == "laplace" else view.privacy.micro_rho
     weights = {feature.name: Fraction(feature.weight) for feature in collected}

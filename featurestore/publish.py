@@ -37,6 +37,7 @@ from .errors import OnlineUnavailable, StoreCorrupt, StoreInUse, StoreWriteFaile
 from .keys import encode_key
 from .latest import latest_issues
 from .layout import layout_of
+from .models import RegisteredModel, require_model, write_model
 from .newest import newest_rows
 from .offline import CLOCKS, Offline, Stamps, as_us, issue_table
 from .on_demand import OnDemandView
@@ -150,6 +151,24 @@ class Publisher:
                 for service in named:
                     self._registry.put_service(service.name, service.refs)
             self._put_latest([])
+
+    def register_model(self, name: str, files: Mapping[str, bytes], lineage: str) -> RegisteredModel:
+        """Keep a trained model as the next version of its name: its files in the store, their hashes in the registry.
+
+        Args:
+            files: by name their content.
+            lineage: a JSON object, what the model was made from.
+
+        Raises:
+            ModelInvalid.
+        """
+        require_model(name, files, lineage)
+        with self._healed():
+            version = 1 + max((row[1] for row in self._registry.models() if row[0] == name), default=0)
+            hashes = write_model(self._root, name, version, files)
+            with self._registry.transaction():
+                self._registry.put_model(name, version, hashes, lineage, at := self._clock())
+        return RegisteredModel.of(self._root, name, version, hashes, lineage, at)
 
     def opened(self, view: FeatureView) -> npt.NDArray[np.int64]:
         """int64[P], the pane starts of a view that are published already (opened, void or retracted), increasing."""
@@ -350,7 +369,9 @@ def _changed(
     first = np.searchsorted(starts, panes.start - reach_us(view))
     last = np.searchsorted(starts, panes.start, side="right")
     touched = np.flatnonzero(first < last)
-    since = np.array([when[first[i] : last[i]].min() for i in touched.tolist()], dtype=np.int64)
+    lowest = np.minimum.accumulate(when)  # where a window reaches to the first pane, as those of Filtered all do
+    earliest = [when[first[i] : last[i]].min() if first[i] else lowest[last[i] - 1] for i in touched.tolist()]
+    since = np.array(earliest, dtype=np.int64)
     return touched, since
 
 

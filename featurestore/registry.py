@@ -1,4 +1,4 @@
-"""The registry: views, services, publications, panes, manifests, evidence and the list of Parquet files, in one SQLite file.
+"""The registry: views, services, models, publications, panes, manifests, evidence, the list of Parquet files; one SQLite file.
 
 Its commit is the moment at which a publication counts. Readers take the list of files from here and never search folders.
 A pane has one release or void, and a release that was retracted a tombstone beside it (`tombstone` = 1).
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from .rows import BUDGET_SPENT, NEVER, is_retraction
 from .watch import Published
 from .wire import definition_hash, view_from_bytes, view_to_bytes
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 _APPLICATION_ID: Final = 0x434F5659  # "COVY"
 
 _SCHEMA: Final = """
@@ -34,6 +34,9 @@ CREATE TABLE views (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
     definition BLOB NOT NULL, definition_hash BLOB NOT NULL);
 CREATE TABLE services (name TEXT PRIMARY KEY, refs TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE models (
+    name TEXT NOT NULL, version INTEGER NOT NULL, files TEXT NOT NULL, lineage TEXT NOT NULL, registered_at INTEGER NOT NULL,
+    PRIMARY KEY (name, version));
 CREATE TABLE publications (seq INTEGER PRIMARY KEY, published_at INTEGER NOT NULL);
 CREATE TABLE manifests (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, json TEXT NOT NULL);
 CREATE TABLE panes (
@@ -224,6 +227,20 @@ class Registry:
         rows = self._db.execute("SELECT name, refs FROM services ORDER BY name")
         return {name: tuple(json.loads(refs)) for name, refs in rows}
 
+    def put_model(self, name: str, version: int, files: Mapping[str, str], lineage: str, registered_at: int) -> None:
+        """Keep a version of a model: by name the SHA-256 of its files, and what it was made from, as JSON."""
+        told = (name, version, json.dumps(dict(files)), lineage, registered_at)
+        self._db.execute("INSERT INTO models VALUES (?, ?, ?, ?, ?)", told)
+
+    def models(self) -> list[tuple[str, int, dict[str, str], str, int]]:
+        """(name, version, files, lineage, registered_at) of every model, by name and version; see `put_model`."""
+        rows = self._db.execute(
+            "SELECT name, version, files, lineage, registered_at FROM models ORDER BY name, version"
+        )
+        return [
+            (name, version, json.loads(files), lineage, at) for name, version, files, lineage, at in rows.fetchall()
+        ]
+
     def next_seq(self) -> int:
         """The number that the next publication gets."""
         (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM publications").fetchone()
@@ -306,6 +323,13 @@ class Registry:
             before = found.get(one.pane_start)
             found[one.pane_start] = one if before is None else replace(before, tombstone=one)
         return list(found.values())
+
+    def contents(self, view_id: int) -> bytes:
+        """SHA-256 over what every published pane of a view holds, tombstones too."""
+        rows = self._db.execute(
+            "SELECT content FROM panes WHERE view_id = ? ORDER BY pane_start, tombstone", (view_id,)
+        )
+        return hashlib.sha256(b"".join(content for (content,) in rows)).digest()
 
     def find(self, release_id: bytes) -> tuple[RegisteredView, PaneRecord]:
         """The view and the published pane of a release id; UnknownRelease."""

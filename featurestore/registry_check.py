@@ -20,7 +20,7 @@ def registry_problems(path: Path) -> list[str]:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             found += _pages(database)
-            for check in () if found else (_references, _definitions, _manifests, _evidence, _services):
+            for check in () if found else (_references, _definitions, _manifests, _evidence, _services, _models):
                 found += check(database)
     except (sqlite3.DatabaseError, UnicodeError, TypeError, AttributeError) as error:  # the last two: another type
         found.append(f"it cannot be read: {error}")
@@ -74,3 +74,13 @@ def _services(database: sqlite3.Connection) -> Iterator[str]:
             refs = None
         if not isinstance(refs, list) or {*map(type, refs)} != {str}:
             yield f"feature service {name!r} cannot be read"
+
+
+def _models(database: sqlite3.Connection) -> Iterator[str]:
+    for name, version, *texts in database.execute("SELECT name, version, files, lineage FROM models"):
+        try:
+            whole = all(isinstance(json.loads(text), dict) for text in texts)
+        except ValueError:
+            whole = False
+        if not whole:
+            yield f"model {name!r} v{version} cannot be read"

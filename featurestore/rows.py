@@ -7,6 +7,8 @@ retracted_at(P). So at any time t the latest issue with r ≤ t tells exactly wh
 whatever the order in which panes were published. In order and without retractions, every pane end has one issue, and all
 windows come from one cumulative sum.
 
+A Filtered feature (`featurestore.filter_runs`) is made of all panes before the row's: with one, a window reaches to the first.
+
 A void whose reason is BUDGET_SPENT is no known pane here: it makes no row, so that reads go on with the last one
 (`featurestore.staleness`), and the windows of later panes hold nothing of it.
 """
@@ -20,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .definitions import FeatureView
+from .filtered import Filtered
 from .layout import layout_of
 from .values import Bytes, Decoded, Floats, Ints, Status, decode, served_features
 
@@ -30,6 +33,8 @@ RETRACTED: Final = "RETRACTED"
 pane counts as not opened."""
 NEVER: Final = 2**63 - 1
 """`retracted_at` of a pane that was not retracted."""
+EVER_US: Final = 2**61
+"""Longer than the years 1 to 9999, and no time ± it leaves int64."""
 
 Bools = npt.NDArray[np.bool_]
 Sums = TypeVar("Sums", Ints, Floats)
@@ -95,7 +100,7 @@ def issue_times(view: FeatureView, panes: Panes, ends: Ints, since: Ints) -> tup
     if panes.in_order:  # one issue each
         wanted = panes.released_at[ends] >= since
         return ends[wanted], panes.released_at[ends][wanted]
-    first = _first_of_window(view, panes, _largest_window(view))
+    first = np.searchsorted(panes.start, panes.start - reach_us(view))
     at: list[Ints] = []
     times: list[Ints] = []
     for end, after in zip(ends.tolist(), since.tolist(), strict=True):
@@ -127,12 +132,29 @@ def make_issues(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) 
         sums[window.name] = total
         units[window.name] = _of_keys(unit, keys)
         status[window.name] = np.where(enough, np.uint8(Status.OK), np.uint8(Status.LOW_COVERAGE))
+    estimates = _estimates(view, panes, pane, released_at)
     features = []
     for served in served_features(view):
+        if isinstance(served.feature, Filtered):
+            features.append(estimates[served.name])
+            continue
         name = "" if served.window is None else served.window.name
         rows = sums[name].reshape(-1, layout.slots_per_key)
         features.append(decode(layout, served.feature, rows, units[name], status[name]))
     return Issues(pane, released_at, tuple(features), coverage)
+
+
+def _estimates(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) -> dict[str, Decoded]:
+    """What the view's Filtered features serve in these issues, by name."""
+    if not view.filtered:
+        return {}
+    from .filter_runs import filter_rows, runs_of  # numba takes its time to import
+
+    runs = runs_of(panes, pane, released_at)
+    by_name: dict[str, Decoded] = {}
+    for filtered in view.filtered:
+        by_name |= zip(filtered.names, filter_rows(view, filtered, panes, pane, runs), strict=True)
+    return by_name
 
 
 def _window_sums(
@@ -186,13 +208,11 @@ def _first_of_window(view: FeatureView, panes: Panes, width: int) -> Ints:
     return np.searchsorted(panes.start, panes.start - (width - 1) * view.pane_us)
 
 
-def _largest_window(view: FeatureView) -> int:
-    return max((window.panes for window in view.trailing), default=1)
-
-
 def reach_us(view: FeatureView) -> int:
     """How far a pane reaches into later rows (and a row into earlier panes): largest window − one pane, in µs."""
-    return (_largest_window(view) - 1) * view.pane_us
+    if view.filtered:
+        return EVER_US
+    return (max((window.panes for window in view.trailing), default=1) - 1) * view.pane_us
 
 
 def _suppressed(view: FeatureView, rows: Ints, base: Bytes) -> Bytes:

@@ -17,10 +17,10 @@ _STATUS_NAMES = pa.array([status.name for status in Status])
 
 
 def value_type(served: ServedFeature) -> pa.DataType:
-    """int64 for a count, float64 for a ratio, a fixed-size list of int64 for a histogram."""
+    """int64 for a count, float64 for a ratio or an estimate, a fixed-size list of int64 for a histogram."""
     if served.shape == "list":
         return pa.list_(pa.int64(), served.width)
-    return pa.float64() if served.shape == "ratio" else pa.int64()
+    return pa.int64() if served.is_whole else pa.float64()
 
 
 def feature_fields(served: ServedFeature) -> list[pa.Field]:

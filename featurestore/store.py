@@ -24,6 +24,7 @@ from .join_rows import StoredRows
 from .labels import open_labels
 from .latest import last_issue_of_each_pane
 from .layout import layout_of
+from .models import RegisteredModel, find_model
 from .offline import Offline, as_us
 from .on_demand import OnDemandView
 from .on_demand_join import ask_join
@@ -67,6 +68,7 @@ class Store:
             raise StoreNotFound(str(directory))
         self.clock = clock
         self.blocks = open_blocks(directory)
+        self._root = root
         self._registry = Registry(root / "registry.db", read_only=True)
         self._offline = Offline(root / "offline")
         self.on_demand = on_demand_by_name(on_demand, {view.name for view in self.views()})
@@ -189,6 +191,14 @@ class Store:
         if name not in services:
             raise UnknownFeatureService(name[:80], list(services))
         return FeatureService(name, services[name])
+
+    def models(self) -> list[RegisteredModel]:
+        """The registered models, by name and version."""
+        return [RegisteredModel.of(self._root, *row) for row in self._registry.models()]
+
+    def model(self, name: str) -> RegisteredModel:
+        """The newest version of a model, or `name@v<n>`; UnknownModel names those that there are."""
+        return find_model(self.models(), name)
 
     def history(self, view: str, start: datetime | None = None, end: datetime | None = None) -> pa.Table:
         """A row for every join key and closed pane with start ≤ pane_start < end, in its last issue, by pane, then key.

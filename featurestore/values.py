@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from .definitions import FeatureView, Window
 from .expressions import Compare, parse
-from .features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from .features import ClientCount, Count, Feature, Histogram, Mean, PaneFeature, Rate
+from .filtered import PARTS, Filtered, Part
 from .layout import Layout
 
 Ints = npt.NDArray[np.int64]
@@ -69,18 +70,20 @@ def made_stale(status: Bytes) -> Bytes:
 
 @dataclass(frozen=True)
 class ServedFeature:
-    """One column of the store: a feature over the pane itself or over a window.
+    """One column of the store: a feature over the pane itself or over a window, or a part of a Filtered.
 
     Attributes:
-        name: `<feature>` or `<feature>_<window>`.
-        shape: `count` (int64), `ratio` (float64, with `__n`) or `list` (int64 of `width` cells).
+        name: `<feature>`, `<feature>_<window>` or `<filtered>_<part>`.
+        shape: `count` (int64), `ratio` (float64, with `__n`), `list` (int64 of `width` cells) or `estimate` (float64).
+        part: of a Filtered; else None.
     """
 
     name: str
     feature: Feature
     window: Window | None
-    shape: Literal["count", "ratio", "list"]
+    shape: Literal["count", "ratio", "list", "estimate"]
     width: int
+    part: Part | None = None
 
     @property
     def has_n(self) -> bool:
@@ -88,9 +91,18 @@ class ServedFeature:
         return self.shape == "ratio"
 
     @property
-    def clamp(self) -> tuple[float, float | None]:
-        """What a value is held to where clamping is asked for: [low, high]; None: no upper end."""
+    def is_whole(self) -> bool:
+        """Whether its values are whole numbers, int64."""
+        return self.shape in ("count", "list")
+
+    @property
+    def clamp(self) -> tuple[float | None, float | None]:
+        """What a value is held to where clamping is asked for: [low, high]; None: no such end."""
         match self.feature:
+            case Filtered() if self.part == "dev":
+                return None, None
+            case Filtered() if self.part == "pred":
+                return 0.0, 1.0
             case Rate():
                 return 0.0, 1.0
             case Mean():
@@ -104,8 +116,8 @@ class Decoded:
     """One served feature over N rows; entries are meaningful only where `status` says so.
 
     Attributes:
-        value: int64[N] (count), float64[N] (ratio) or int64[N, width] (list).
-        se: float64[N], standard error due to noise; of each cell for a list.
+        value: int64[N] (count), float64[N] (ratio, estimate) or int64[N, width] (list).
+        se: float64[N], standard error due to noise; of each cell for a list. Of an estimate, with all other error too.
         n: int64[N] for a ratio, else None.
         status: uint8[N] of `Status`.
     """
@@ -117,21 +129,24 @@ class Decoded:
 
 
 def served_features(view: FeatureView) -> tuple[ServedFeature, ...]:
-    """What a view serves, in column order: the pane's features, then each window's."""
-    served = [_served(feature, None) for feature in view.features]
+    """What a view serves, in column order: the pane's features, then each window's, then each Filtered's."""
+    served = [_served(feature, None) for feature in view.pane_features]
     for window in view.trailing:
-        served += [_served(feature, window) for feature in view.features if not isinstance(feature, ClientCount)]
+        served += [_served(feature, window) for feature in view.pane_features if not isinstance(feature, ClientCount)]
+    for feature in view.filtered:
+        names = zip(PARTS, feature.names, strict=True)
+        served += [ServedFeature(name, feature, None, "estimate", 1, part) for part, name in names]
     return tuple(served)
 
 
-def _served(feature: Feature, window: Window | None) -> ServedFeature:
+def _served(feature: PaneFeature, window: Window | None) -> ServedFeature:
     name = feature.name if window is None else f"{feature.name}_{window.name}"
     if isinstance(feature, Histogram):
         return ServedFeature(name, feature, window, "list", feature.cells)
     return ServedFeature(name, feature, window, "ratio" if isinstance(feature, Mean | Rate) else "count", 1)
 
 
-def decode(layout: Layout, feature: Feature, sums: Ints, noise_units: Floats, base: Bytes) -> Decoded:
+def decode(layout: Layout, feature: PaneFeature, sums: Ints, noise_units: Floats, base: Bytes) -> Decoded:
     """Read one feature off N rows of opened sums.
 
     Args:

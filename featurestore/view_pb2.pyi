@@ -41,7 +41,7 @@ class Weight(_message.Message):
     def __init__(self, numerator: _Optional[str] = ..., denominator: _Optional[str] = ...) -> None: ...
 
 class Feature(_message.Message):
-    __slots__ = ("name", "weight", "description", "count", "client_count", "mean", "histogram", "rate")
+    __slots__ = ("name", "weight", "description", "count", "client_count", "mean", "histogram", "rate", "filtered")
     NAME_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +50,7 @@ class Feature(_message.Message):
     MEAN_FIELD_NUMBER: _ClassVar[int]
     HISTOGRAM_FIELD_NUMBER: _ClassVar[int]
     RATE_FIELD_NUMBER: _ClassVar[int]
+    FILTERED_FIELD_NUMBER: _ClassVar[int]
     name: str
     weight: Weight
     description: str
@@ -58,7 +59,8 @@ class Feature(_message.Message):
     mean: Mean
     histogram: Histogram
     rate: Rate
-    def __init__(self, name: _Optional[str] = ..., weight: _Optional[_Union[Weight, _Mapping]] = ..., description: _Optional[str] = ..., count: _Optional[_Union[Count, _Mapping]] = ..., client_count: _Optional[_Union[ClientCount, _Mapping]] = ..., mean: _Optional[_Union[Mean, _Mapping]] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., rate: _Optional[_Union[Rate, _Mapping]] = ...) -> None: ...
+    filtered: Filtered
+    def __init__(self, name: _Optional[str] = ..., weight: _Optional[_Union[Weight, _Mapping]] = ..., description: _Optional[str] = ..., count: _Optional[_Union[Count, _Mapping]] = ..., client_count: _Optional[_Union[ClientCount, _Mapping]] = ..., mean: _Optional[_Union[Mean, _Mapping]] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., rate: _Optional[_Union[Rate, _Mapping]] = ..., filtered: _Optional[_Union[Filtered, _Mapping]] = ...) -> None: ...
 
 class Count(_message.Message):
     __slots__ = ("derive",)
@@ -99,6 +101,26 @@ class Rate(_message.Message):
     where: str
     derive: bool
     def __init__(self, where: _Optional[str] = ..., derive: bool = ...) -> None: ...
+
+class Filtered(_message.Message):
+    __slots__ = ("rate", "half_life", "sd", "season", "tz", "scaled", "baseline_half_life", "baseline_variance")
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    HALF_LIFE_FIELD_NUMBER: _ClassVar[int]
+    SD_FIELD_NUMBER: _ClassVar[int]
+    SEASON_FIELD_NUMBER: _ClassVar[int]
+    TZ_FIELD_NUMBER: _ClassVar[int]
+    SCALED_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_HALF_LIFE_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_VARIANCE_FIELD_NUMBER: _ClassVar[int]
+    rate: str
+    half_life: str
+    sd: float
+    season: str
+    tz: str
+    scaled: bool
+    baseline_half_life: str
+    baseline_variance: float
+    def __init__(self, rate: _Optional[str] = ..., half_life: _Optional[str] = ..., sd: _Optional[float] = ..., season: _Optional[str] = ..., tz: _Optional[str] = ..., scaled: bool = ..., baseline_half_life: _Optional[str] = ..., baseline_variance: _Optional[float] = ...) -> None: ...
 
 class FeatureView(_message.Message):
     __slots__ = ("name", "entity", "features", "pane", "windows", "time", "max_cells", "max_events_per_cell", "micro_rho", "delta", "min_clients", "suppress_below", "release_delay", "grace", "ttl", "min_coverage", "owner", "tags", "description", "mechanism", "micro_epsilon")

@@ -13,6 +13,7 @@ from .definitions import MECHANISMS, Bounds, FeatureView, Privacy
 from .entities import Entity, KeyValue
 from .errors import FeatureStoreError, ViewMalformed
 from .features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from .filtered import Filtered
 
 
 @lru_cache(maxsize=256)
@@ -142,6 +143,8 @@ def _part_from_pb(part: pb.KeyPart) -> KeyValue:
 
 
 def _feature_to_pb(feature: Feature) -> pb.Feature:
+    if isinstance(feature, Filtered):
+        return _filtered_to_pb(feature)
     weight = Fraction(feature.weight)
     message = pb.Feature(
         name=feature.name,
@@ -165,7 +168,39 @@ def _feature_to_pb(feature: Feature) -> pb.Feature:
     return message
 
 
+def _filtered_to_pb(filtered: Filtered) -> pb.Feature:
+    settings = pb.Filtered(
+        rate=filtered.rate,
+        half_life=filtered.half_life,
+        sd=filtered.sd,
+        season=filtered.season or "",
+        tz=filtered.tz,
+        scaled=filtered.scaled,
+        baseline_half_life=filtered.baseline_half_life,
+        baseline_variance=filtered.baseline_variance,
+    )
+    return pb.Feature(name=filtered.name, description=filtered.description, filtered=settings)
+
+
+def _filtered_from_pb(message: pb.Feature) -> Filtered:
+    settings = message.filtered
+    return Filtered(
+        settings.rate,
+        settings.half_life,
+        sd=settings.sd,
+        season=settings.season or None,
+        tz=settings.tz,
+        scaled=settings.scaled,
+        baseline_half_life=settings.baseline_half_life,
+        baseline_variance=settings.baseline_variance,
+        name=message.name,
+        description=message.description,
+    )
+
+
 def _feature_from_pb(message: pb.Feature) -> Feature:
+    if message.WhichOneof("kind") == "filtered":
+        return _filtered_from_pb(message)
     weight = Fraction(int(message.weight.numerator), int(message.weight.denominator))
     name, text = message.name, message.description
     match message.WhichOneof("kind"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -18,6 +19,9 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
 
+from covey.demo.model import late_labels
+from covey.running import run
+from covey.training import config as training_config
 from featurestore.definitions import FeatureView
 from featurestore.entities import Entity
 from featurestore.epsilon import rounded_up
@@ -28,7 +32,8 @@ from featurestore.values import Status
 from featurestore.views_file import load_declared
 from federation.accountant import epsilon
 from federation.refusal_codes import RefusalCode
-from simulations.flights import load_flights
+from simulations.flights import flight_views, load_flights
+from tests.covey.conftest import VIEWS, make_events
 from tests.featurestore.making import DAY, a_view, fill
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -262,3 +267,53 @@ def _reachable(port: int) -> None:
         except OSError:
             time.sleep(0.1)
     raise AssertionError("the server did not come up")
+
+
+def test_the_model_pages_commands_and_python_work_as_written(
+    tmp_path: Path, flights: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On January alone, and without the demo's own minutes."""
+    pytest.importorskip("torch", reason="the extra `train` is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (commands,), (script,) = _page("training-models.md")
+    demo, *rest = commands.splitlines()
+    assert demo == "covey demo --store flights-store"
+    store = tmp_path / "flights-store"
+    run(
+        flight_views(flights)[:2], flights, store=store, client_column="tailnum", time_column="arrived_at",
+        site_column="carrier", budget="0.2", in_process=True,
+    )  # fmt: skip
+    pq.write_table(late_labels(flights), store / "labels.parquet")
+    config = (ROOT / "examples" / "late_model.toml").read_text(encoding="utf-8")
+    config = config.replace("2013-08-01", "2013-01-21").replace("2013-09-01", "2013-01-25")
+    config = config.replace('    "carrier_delay:late_28d",\n', "").replace("epochs = 10", "epochs = 1")
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "late_model.toml").write_text(config)
+    printed = [_run(["-m", *shlex.split(line)], tmp_path, COLUMNS="200") for line in rest]
+    assert "served now" in printed[0]
+    assert "late@v1" in printed[1]
+    assert [0 < row["prediction"] < 1 for row in json.loads(printed[3])] == [True]
+    (tmp_path / "script.py").write_text(script)
+    assert "carrier_delay:late_7d__mask" in _run(["script.py"], tmp_path)
+
+
+def test_the_model_pages_one_command_works_as_written(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the extra `train` is not installed")
+    page = (ROOT / "docs" / "training-models.md").read_text(encoding="utf-8")
+    (config,) = re.findall(r"```toml\n(.*?)```", page, flags=re.S)
+    (tmp_path / "big.toml").write_text(config)
+    (tmp_path / "views.py").write_text(VIEWS)
+    pq.write_table(make_events(), tmp_path / "events.parquet")
+    labels = {"shop": ["a", "b"] * 200, "big": [i % 3 == 0 for i in range(400)]}
+    at = pa.array([1_588_400_000 + 500 * i for i in range(400)], pa.timestamp("s"))
+    pq.write_table(pa.table({**labels, "at": at}), tmp_path / "labels.parquet")
+    printed = _run(["-m", "covey", "train", "big.toml"], tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert "served now" in printed
+
+
+def test_the_model_page_names_every_key_of_a_configuration() -> None:
+    page = (ROOT / "docs" / "training-models.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (?:`\[(\w+)\]` )?\| (.+) \|$", page, flags=re.M))
+    for section, keys in training_config.KEYS.items():
+        for key in keys:
+            assert key in training_config.KEYS or f"`{key}`" in rows[section], (section, key)

@@ -23,12 +23,14 @@ from . import (
     lab,
     ledger,
     policy,
+    predict,
     reads,
     release,
     run,
     serve,
     start,
     store,
+    train,
     views,
     watch,
 )
@@ -72,6 +74,8 @@ app.command("join")(reads.join)
 app.command("serve")(serve.serve)
 app.command("watch")(watch.watch)
 app.command("views")(views.views)
+app.command("train")(train.train)
+app.command("predict")(predict.predict)
 app.add_typer(consumers.app, name="consumers")
 app.add_typer(keys.app, name="keys")
 app.add_typer(lab.app, name="lab")

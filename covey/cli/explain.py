@@ -48,6 +48,7 @@ def _print_view(view: ViewExplained, out: Console) -> None:
     out.print(facts)
     _print_groups(view, out)
     _print_errors(view, out)
+    _print_filtered(view, out)
     drowned = [feature for feature in view.features if feature.expected[0].drowned]
     for feature in drowned:
         out.print(f"warning: {_drowns(feature)}", style="yellow")
@@ -180,6 +181,15 @@ def _print_errors(view: ViewExplained, out: Console) -> None:
         table.add_row(*row)
     out.print("Expected standard error due to noise, of one key and pane with n clients (one event each):")
     out.print(table)
+
+
+def _print_filtered(view: ViewExplained, out: Console) -> None:
+    for one in view.filtered:
+        season = "no season" if one.season is None else f"season {one.season} in the local time of {one.tz}"
+        out.print(
+            f"{', '.join(one.features)}: filtered from {one.rate}, half-life {one.half_life}, s₀ {one.sd:g}, {season}. They "
+            f"cost nothing; their standard error holds {one.se}"
+        )
 
 
 def _drowns(feature: FeatureExplained) -> str:

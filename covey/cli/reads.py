@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +14,7 @@ import typer
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from featurestore.entities import ColumnType
     from featurestore.remote import RemoteStore
     from featurestore.store import Store
     from simulations.in_process import Progress
@@ -160,9 +161,13 @@ def _asked(store: Store | RemoteStore, refs: list[str], service: str | None) -> 
 
 def _keys(store: Store | RemoteStore, refs: list[str], words: list[str]) -> dict[str, list[Any]]:
     """Columns of join keys from `k=v[,k=v]` words, typed as the views' entities say."""
+    return key_columns(store.key_types(refs), words)
+
+
+def key_columns(types: Mapping[str, ColumnType], words: list[str]) -> dict[str, list[Any]]:
+    """Columns from `k=v[,k=v]` words, one word a row."""
     from featurestore.errors import BadReference
 
-    types = store.key_types(refs)
     if not types and words:
         raise BadReference("these features have a constant entity: they need no key")
     cut = re.compile(",(?=(?:" + "|".join(map(re.escape, types)) + ")=)")

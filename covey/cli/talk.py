@@ -25,6 +25,8 @@ _VERBS = {
     "sites": "sites answered",
     "verify": "verified",
     "join": "joined",
+    "fit": "epochs trained",
+    "measure": "measured on the test days",
     "check": "checked",
     "rebuild": "made again",
 }

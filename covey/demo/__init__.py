@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from rich.console import Console
 
 from aggregator.opendp_noise import OpenDPNoise
@@ -25,7 +26,7 @@ from federation.plan import Validity
 from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 from simulations.in_process import NoisePair, run_in_process
 
-from .model import compare_models
+from .model import compare_models, late_labels
 from .picture import draw
 from .proofs import BackFill, Collected, print_proofs
 from .reading import read_over_http
@@ -34,6 +35,8 @@ from .tables import print_models, print_privacy, print_values
 SITES: Final = 16
 BUDGET: Final = Budget(200_000)
 """A client-day of all three views."""
+LABELS: Final = "labels.parquet"
+"""Where a kept store gets the labels of `examples/late_model.toml`."""
 
 
 def run_demo(picture: Path, keep: Path | None = None, validity: Validity = "none") -> None:
@@ -41,7 +44,7 @@ def run_demo(picture: Path, keep: Path | None = None, validity: Validity = "none
 
     Args:
         picture: where the PNG goes.
-        keep: a directory in which the private store stays; by default it is temporary.
+        keep: a directory in which the private store stays, with labels to train on; by default it is temporary.
         validity: `prio3`: what is collected privately carries proofs, as far as the time allows, and a table says what
             they cost.
     """
@@ -77,6 +80,8 @@ def run_demo(picture: Path, keep: Path | None = None, validity: Validity = "none
                     flights, private, exact, lambda done, total: progress("late-arrival model", "train", done, total)
                 )
             print_models(out, models)
+    if keep is not None:
+        pq.write_table(late_labels(flights), keep / LABELS)
     print_privacy(out, [(view.name, layout_of(view).micro_rho) for view in views], views[0].privacy.delta, epsilon)
     out.print(f"{time.monotonic() - started:.0f} s in all.")
     out.print(_next_steps(keep), soft_wrap=True)
@@ -158,6 +163,7 @@ def _next_steps(kept: Path | None) -> str:
         "Try next:",
         *([] if kept else [f"  covey demo --store {store}    # keeps the store"]),
         f"  covey get dest_delay:arr_delay_mean_28d dest=ATL dest=LAX --store {store}",
+        "  covey train examples/late_model.toml    # a model on the store's features, registered with its lineage",
         f"  covey history area_delay --store {store} --out area_delay.parquet",
         "  covey explain examples/taxi_views.py    # what views of your own would cost, before anything is collected",
         "  covey run VIEWS.py --events FILE.parquet --client-column C --time-column T --store DIR",

@@ -63,6 +63,13 @@ def compare_models(flights: pa.Table, private: Store, exact: Store, progress: Ca
     return Models(int((~is_test).sum()), int(is_test.sum()), *aucs)
 
 
+def late_labels(flights: pa.Table) -> pa.Table:
+    """What `examples/late_model.toml` trains on: one row for each flight that arrived, by scheduled departure."""
+    labels = flights.filter(pc.is_valid(flights["arr_delay"])).sort_by("sched_dep")
+    kept = labels.select(["carrier", "origin", "dest", "distance", "hour", "sched_dep", "arrived_at"])
+    return kept.append_column("late", pc.greater(labels["arr_delay"], LATE_MINUTES))
+
+
 def _schedule(labels: pa.Table) -> npt.NDArray[np.float32]:
     """float32[N, 6]: three categories as codes first, then local minute of the day, weekday, distance."""
     codes = [labels[name].combine_chunks().dictionary_encode().indices.to_numpy() for name in _CATEGORIES]

@@ -139,6 +139,26 @@ class TestCommand:
         ):
             assert text in out
 
+    def test_a_filtered_rate_costs_nothing_and_says_what_its_error_holds(self, covey: Covey, tmp_path: Path) -> None:
+        filtered = "Rate('r', where='x > 1'), Filtered('r', '4h', sd=0.1, tz='Europe/Paris')]"
+        (tmp_path / "plain.py").write_text(TWO_VIEWS)
+        (tmp_path / "views.py").write_text(TWO_VIEWS.replace("Rate('r', where='x > 1')]", filtered))
+        _, out, _ = covey("explain", tmp_path / "views.py")
+        told = " ".join(out.split())
+        assert (
+            "r_dev, r_pred, r_n: filtered from r, half-life 4h, s₀ 0.1, season 1d in the local time of Europe/Paris"
+            in told
+        )
+        assert (
+            "They cost nothing; their standard error holds tracking and sampling error too, not the noise alone" in told
+        )
+        plain, made = (
+            json.loads(covey("explain", tmp_path / name, "--json")[1])["views"][1] for name in ("plain.py", "views.py")
+        )
+        assert plain.pop("filtered") == []
+        assert [one["features"] for one in made.pop("filtered")] == [["r_dev", "r_pred", "r_n"]]
+        assert made == plain
+
     def test_it_fits_100_columns(self, covey: Covey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("COLUMNS", "100")
         (tmp_path / "views.py").write_text(TWO_VIEWS)

@@ -18,8 +18,8 @@ from tests.covey.conftest import make_events
 
 def test_the_public_names_are_these() -> None:
     assert covey.__all__ == [
-        "Bounds", "ClientCount", "Count", "Entity", "Feature", "FeatureService", "FeatureView", "Histogram", "Input", "Mean",
-        "Privacy", "Rate", "RunReport", "Store", "on_demand", "run",
+        "Bounds", "ClientCount", "Count", "Entity", "Feature", "FeatureService", "FeatureView", "Filtered", "Histogram", "Input",
+        "Mean", "Privacy", "Rate", "RunReport", "Store", "on_demand", "run",
     ]  # fmt: skip
     for name in covey.__all__:
         assert inspect.getdoc(getattr(covey, name)), name
@@ -32,7 +32,7 @@ def test_the_store_has_these_public_methods() -> None:
     public = {name for name in vars(Store) if not name.startswith("_")}
     assert public == {
         "open", "close", "views", "services", "service", "key_types", "get", "reader", "history", "join", "releases",
-        "published", "watch", "release", "tombstone", "evidence", "all_evidence",
+        "published", "watch", "release", "tombstone", "evidence", "all_evidence", "models", "model",
     }  # fmt: skip
 
 

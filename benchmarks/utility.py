@@ -1,0 +1,216 @@
+"""What private aggregates are worth to a model: two tasks at several prices, with intervals.
+
+    python -m benchmarks.utility [--task flights|baskets|all] [--seeds 5] [--ablation-seeds 3] [--plot PNG] [--write PAGE]
+
+The share of the gain is (private − own) ÷ (exact − own), in AUC on the test months: own is the model without aggregates, exact
+has the windows of exact sums in the monotone model. An interval is that of 2,000 draws of days (not rows: a day shares its
+weather) and noise seeds. The JSON line holds the flights:
+
+* `gain_share_eps1_windows`: plain windows at ε = 1 (δ = 1e-6) a client-day, `gain_share_eps1`: filtered features; both in
+  models that are monotone in the rates. `gain_share_rho_0_1`, `gain_share_eps0_5`: filtered, at ρ = 0.1 and ε = 0.5.
+
+`--write` puts the tables into the marked places of a page, and the plot beside it as a PNG of the same name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from rich.console import Console
+from rich.markdown import Markdown
+
+from simulations.errors import DataMissing
+from simulations.tasks.ablation import ENTRIES, Ablation, ablate
+from simulations.tasks.scores import DayPairs, Draws, Interval, interval
+from simulations.tasks.study import FILTERED, OWN, RHOS, TASKS, WINDOWS, Model, Scores, study
+
+KEYS: Final = {
+    "gain_share_eps1_windows": ("ε = 1", WINDOWS),
+    "gain_share_eps1": ("ε = 1", FILTERED),
+    "gain_share_rho_0_1": ("ρ = 0.1", FILTERED),
+    "gain_share_eps0_5": ("ε = 0.5", FILTERED),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a task's table: AUC, and share of the gain; no share of the own features."""
+
+    price: str
+    model: str
+    auc: Interval
+    share: Interval | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A task's figures."""
+
+    scores: Scores
+    rows: list[Row]
+    shares: dict[tuple[str, Model], Interval]
+
+
+def main() -> None:
+    """Print the tables, and one JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", choices=[*TASKS, "all"], default="all", help="which task (default: all)")
+    parser.add_argument("--seeds", type=int, default=5, help="noise seeds of each price (default: 5)")
+    parser.add_argument("--ablation-seeds", type=int, default=3, help="noise seeds of the ablation; 0 leaves it out")
+    parser.add_argument("--plot", type=Path, help="where the PNG goes")
+    parser.add_argument("--write", type=Path, help="a page whose marked tables are replaced, such as docs/utility.md")
+    given = parser.parse_args()
+    if given.seeds < 1 or given.ablation_seeds < 0:
+        parser.error("--seeds must be at least 1, --ablation-seeds at least 0")
+    if given.write is not None:
+        require_places(given.write, _titles(given.task, given.ablation_seeds))
+    started = time.monotonic()
+    reports, sections = _measure(given.task, given.seeds, given.ablation_seeds)
+    console = Console()
+    for title, text in sections.items():
+        console.print(Markdown(f"### {title}\n\n{text}"))
+    plot = given.write.with_suffix(".png") if given.plot is None and given.write is not None else given.plot
+    if plot is not None:
+        from benchmarks.utility_plot import draw
+
+        draw(plot, {name: report.shares for name, report in reports.items()})
+    if given.write is not None:
+        write_into(given.write, sections)
+    print(json.dumps(_figures(reports, given.seeds, time.monotonic() - started)))
+
+
+def _titles(task: str, ablation_seeds: int) -> list[str]:
+    """Of the sections that are going to be written."""
+    tables = [f"{name}: {part}" for name in TASKS if task in (name, "all") for part in ("table", "choice")]
+    return [*tables, "flights: ablation"] if task != "baskets" and ablation_seeds else tables
+
+
+def _measure(task: str, seeds: int, ablation_seeds: int) -> tuple[dict[str, Report], dict[str, str]]:
+    """The reports by task, and the sections of the page by title."""
+    reports: dict[str, Report] = {}
+    sections: dict[str, str] = {}
+    for name in TASKS if task == "all" else [task]:
+        try:
+            scores = study(name, seeds, _say)
+        except DataMissing as missing:
+            sections |= dict.fromkeys((f"{name}: table", f"{name}: choice"), f"Left out: {missing}")
+            continue
+        reports[name] = report = _report(scores)
+        sections[f"{name}: table"] = _table(report)
+        sections[f"{name}: choice"] = _choice(scores)
+    if "flights" in reports and ablation_seeds:
+        sections["flights: ablation"] = _ablation(ablate(ablation_seeds, _say), reports["flights"].scores.days)
+    return reports, sections
+
+
+def _report(scores: Scores) -> Report:
+    seeds = max(len(pairs) for models in scores.private.values() for pairs in models.values())
+    draws = Draws.make(scores.days, seeds)
+    own, best = draws.auc([scores.own]), draws.auc([scores.exact[WINDOWS]])
+    rows, shares = [Row("", OWN, interval(own), None)], {}
+    worlds: dict[str, dict[Model, list[DayPairs]]] = {"exact": {m: [pairs] for m, pairs in scores.exact.items()}}
+    for price, models in (worlds | scores.private).items():
+        for model, pairs in models.items():
+            auc = draws.auc(pairs)
+            share = interval((auc - own) / (best - own))
+            rows.append(Row(price, model.title, interval(auc), share))
+            shares[price, model] = share
+    return Report(scores, rows, shares)
+
+
+def _table(report: Report) -> str:
+    lines = ["| a client-day | model | AUC | share of the gain |", "|---|---|---|---|"]
+    for row in report.rows:
+        share = "" if row.share is None else _percent(row.share)
+        price = f"{row.price} (ρ = {RHOS[row.price]:.4f})" if row.price.startswith("ε") else row.price
+        lines.append(f"| {price} | {row.model} | {row.auc.value:.3f} | {share} |")
+    return "\n".join(lines)
+
+
+def _choice(scores: Scores) -> str:
+    lines = ["| candidate, at ε = 1 | AUC on July and August |", "|---|---|"]
+    for candidate, aucs in sorted(scores.choice.items(), key=lambda one: -float(np.mean(one[1]))):
+        lines.append(f"| {candidate} | {np.mean(aucs):.4f} |")
+    return "\n".join(lines)
+
+
+def _ablation(ablation: Ablation, days: int) -> str:
+    seeds = len(ablation.forecasts)
+    draws = Draws.make(days, seeds)
+    lines = ["| model | tool | AUC without | AUC with | change | it |", "|---|---|---|---|---|---|"]
+    for entry in ENTRIES:
+        without, with_tool = (draws.auc(ablation.pairs[name]) for name in (entry.base, entry.variant))
+        change = interval(with_tool - without)
+        verdict = "helps" if change.low > 0 else "hurts" if change.high < 0 else "makes no clear difference"
+        lines.append(
+            f"| {entry.model} | {entry.tool} | {without[0]:.4f} | {with_tool[0]:.4f} "
+            f"| {change.value:+.4f} [{change.low:+.4f}, {change.high:+.4f}] | {verdict} |"
+        )
+    plain, own, typical = (
+        np.mean([getattr(one, name) for one in ablation.forecasts]) for name in ("plain", "own", "typical")
+    )
+    return "\n".join(
+        (
+            *lines,
+            "",
+            "| forecast of an airline's rate tomorrow, least squares | RMSE | change |",
+            "|---|---|---|",
+            f"| every noisy day alike | {plain:.4f} | |",
+            f"| `inverse_variance_weights` of each day's own se | {own:.4f} | {own / plain - 1:+.1%} |",
+            f"| `inverse_variance_weights` of the airline's typical se | {typical:.4f} | {typical / plain - 1:+.1%} |",
+        )
+    )
+
+
+def _figures(reports: dict[str, Report], seeds: int, seconds: float) -> dict[str, object]:
+    figures: dict[str, object] = {"seeds": seeds, "seconds": round(seconds)}
+    if "flights" not in reports:
+        return figures
+    report = reports["flights"]
+    for key, place in KEYS.items():
+        share = report.shares[place]
+        figures[key] = round(share.value, 3)
+        figures[f"{key}_interval"] = [round(share.low, 3), round(share.high, 3)]
+    aucs = {(row.price, row.model): round(row.auc.value, 4) for row in report.rows}
+    figures |= {"auc_own": aucs["", OWN], "auc_exact": aucs["exact", WINDOWS.title], "test_days": report.scores.days}
+    return figures
+
+
+def write_into(page: Path, sections: dict[str, str]) -> None:
+    """Replace what stands between `<!-- TITLE -->` and the next `<!-- end -->`. SystemExit: a section has no place."""
+    require_places(page, list(sections))
+    text = page.read_text(encoding="utf-8")
+    for title, body in sections.items():
+        before, _, rest = text.partition(f"<!-- {title} -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        text = f"{before}<!-- {title} -->\n{body}\n{end}{after}"
+    page.write_text(text, encoding="utf-8")
+
+
+def require_places(page: Path, titles: list[str]) -> None:
+    """SystemExit unless the page has one place for each of these sections."""
+    text = page.read_text(encoding="utf-8")
+    for title in titles:
+        found = re.findall(rf"^<!-- {re.escape(title)} -->\n(?:(?!<!-- ).)*<!-- end -->$", text, flags=re.S | re.M)
+        if len(found) != 1:
+            raise SystemExit(f"{page} has {len(found)} places for section {title!r}: <!-- {title} --> … <!-- end -->")
+
+
+def _percent(share: Interval) -> str:
+    return f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

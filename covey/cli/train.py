@@ -1,0 +1,119 @@
+"""`covey train`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from featurestore.models import RegisteredModel
+
+
+def train(
+    config: Annotated[
+        Path | None,
+        typer.Argument(metavar="CONFIG.toml", help="Labels, features, split and model (docs/training-models.md)."),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option("--store", metavar="DIR", help="The store's directory. Default: the one that CONFIG.toml names."),
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the registered models of a store instead.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Train a baseline model on labels and released features, test it on later days, export it and register its lineage.
+
+    Where there is no store yet, and CONFIG.toml has a section [collect], its events are collected first.
+    """
+    from covey.errors import UsageError
+
+    if list_:
+        if config is not None:
+            raise UsageError("--list lists what is registered; leave out CONFIG.toml, or leave out --list")
+        _list(store or Path(), as_json=as_json)
+        return
+    if config is None:
+        raise UsageError("name a CONFIG.toml, or list the registered models with --list")
+    require_torch()
+    from covey.training.config import TrainConfig
+    from covey.training.predict import ServedModel
+    from covey.training.train import train as train_model
+    from featurestore.store import Store
+    from featurestore.views_file import load_declared
+
+    from .predict import print_predicted
+    from .talk import progress_bars, talk_console
+
+    settings = TrainConfig.load(config, store)
+    talk = talk_console()
+    with progress_bars(talk) as progress:
+        trained = train_model(settings, progress)
+    if as_json:
+        told = {"model": str(trained.model), "folder": str(trained.model.folder), **trained.report.to_dict()}
+        typer.echo(json.dumps(told))
+        return
+    typer.echo(str(trained.report))
+    talk.print(f"registered as {trained.model}, in {trained.model.folder}", soft_wrap=True)
+    views = settings.features.views
+    on_demand = () if views is None else load_declared(views, need_views=False).on_demand
+    with Store.open(settings.store, on_demand=on_demand) as opened:
+        served = ServedModel.open(opened, str(trained.model), views)
+        example = {name: [value] for name, value in trained.example.items()}
+        typer.echo("\nthe last label's keys, served now:")
+        print_predicted(served, example, served.predict(example))
+    words = ",".join(f"{name}={value}" for name, value in trained.example.items())
+    command = ["covey", "predict", trained.model.name, *([words] if words else []), "--store", str(settings.store)]
+    talk.print(f"again: {shlex.join(command)}{'' if views is None else f' --views {views}'}", soft_wrap=True)
+
+
+def require_torch() -> None:
+    """Its library is an extra. Raises UsageError."""
+    from importlib.util import find_spec
+
+    from covey.errors import UsageError
+
+    if find_spec("torch") is None:
+        raise UsageError("this needs PyTorch: pip install 'covey[train]'")
+
+
+def _list(store: Path, *, as_json: bool) -> None:
+    from featurestore.store import Store
+    from featurestore.times import utc_text
+
+    from .talk import data_console, folding_table
+
+    with Store.open(store) as opened:
+        models = opened.models()
+    if as_json:
+        typer.echo(json.dumps([_to_json(model) for model in models]))
+        return
+    table = folding_table("model", "registered", "views", "features", "labels", "folder")
+    for model in models:
+        told = _to_json(model)
+        table.add_row(
+            str(model),
+            utc_text(model.registered_at),
+            " ".join(told["views"]),
+            " ".join([*told["features"], *told["columns"]]),
+            f"{told['labels']['file']} ({told['labels']['rows']:,} rows, {told['labels']['sha256'][:12]}…)",
+            str(model.folder),
+        )
+    data_console().print(table)
+
+
+def _to_json(model: RegisteredModel) -> dict[str, Any]:
+    from featurestore.times import utc_text
+
+    lineage = model.lineage
+    return {
+        "name": model.name,
+        "version": model.version,
+        "registered_at": utc_text(model.registered_at),
+        "folder": str(model.folder),
+        "views": [f"{view['name']}@v{view['version']}" for view in lineage["views"]],
+        **{name: lineage[name] for name in ("service", "features", "columns", "labels", "seed")},
+    }

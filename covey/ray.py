@@ -1,0 +1,123 @@
+"""Ray Data: labels and the features as they were known at each label's time, joined in tasks on any number of machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from covey.errors import UsageError
+from featurestore.labels import JOIN_BATCH, label_times, open_labels
+from featurestore.on_demand import OnDemandView
+from featurestore.remote import RemoteStore
+from featurestore.services import FeatureService, refs_of
+from featurestore.store import Store
+from featurestore.trainers.errors import StoreMoved, TrainingArgument
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+__all__ = ["read_features"]
+
+_MAX_BYTES: Final = 2**28
+"""Of the labels of a block."""
+
+
+def read_features(
+    store: str | Path,
+    labels: pa.Table | str | Path,
+    features: Sequence[str] | FeatureService | str,
+    time: str,
+    *,
+    full_names: bool = False,
+    on_demand: Iterable[OnDemandView] = (),
+    block_rows: int = JOIN_BATCH,
+) -> Dataset:
+    """A dataset of the same rows and columns as `Store.join`. Its blocks are neighbouring labels, joined when they are read.
+
+    Blocks come in Ray's order, rows within one in the labels'. All blocks are of one state of the store: a publication that
+    changes what these labels see, such as a back-fill, ends the read with StoreMoved. What is released after a label's time
+    changes nothing and may go on.
+
+    Args:
+        store: a directory that every machine can read, or the URL of a feature server.
+        labels, features, time, full_names: see `Store.join`; features may be the name of a feature service.
+        on_demand: transformations whose outputs are asked for; a server has its own.
+        block_rows: labels of a block, at most.
+
+    Raises:
+        UsageError: Ray Data is not installed. TrainingArgument. BadReference, UnknownView, UnknownFeature; what `Store.open`
+            raises. Errors of a task are raised by Ray as it is read, with ours as their cause.
+    """
+    try:
+        import ray.data
+    except ImportError:
+        raise UsageError("covey.ray needs Ray Data: pip install 'covey[ray]'") from None
+    if block_rows < 1:
+        raise TrainingArgument(f"a block has at least one row; block_rows is {block_rows}")
+    views, where = tuple(on_demand), str(store)
+    with Store.open(where, on_demand=views) as opened:
+        refs = list(opened.service(features).refs if isinstance(features, str) else refs_of(features))
+        given = open_labels(labels, opened.key_types(refs))
+        opened.join(given.schema.empty_table(), refs, time, full_names=full_names).read_all()  # names what does not fit
+        state = {name: _last_publication(opened, name) for name in _stored_views(opened, refs)}
+        blocks = [
+            pa.Table.from_batches([batch.slice(at, block_rows)])
+            for batch in given.batches(_MAX_BYTES)
+            for at in range(0, batch.num_rows, block_rows)
+        ] or [given.schema.empty_table()]
+    return ray.data.from_arrow(blocks).map_batches(
+        _joiner(where, refs, time, full_names, views, state),
+        batch_format="pyarrow",
+        batch_size=None,
+        zero_copy_batch=True,
+    )
+
+
+def _joiner(
+    store: str,
+    refs: Sequence[str],
+    time: str,
+    full_names: bool,
+    on_demand: tuple[OnDemandView, ...],
+    state: Mapping[str, int],
+) -> Callable[[pa.Table], pa.Table]:
+    """What a task does with its labels."""
+
+    def join(labels: pa.Table) -> pa.Table:
+        with Store.open(store, on_demand=on_demand) as opened:
+            joined = opened.join(labels, refs, time, full_names=full_names).read_all()
+            _require_unmoved(opened, state, labels.column(time), time)
+        return joined
+
+    return join
+
+
+def _stored_views(store: Store | RemoteStore, refs: Sequence[str]) -> list[str]:
+    """The views that references name, directly or by a transformation that is known here."""
+    known = {view.name for view in store.views()}
+    transformations = store.on_demand if isinstance(store, Store) else {}
+    names: list[str] = []
+    for ref in refs:
+        name = ref.partition(":")[0].partition("@")[0]
+        sources = transformations[name].features.values() if name in transformations else [ref]
+        names += [source.partition(":")[0].partition("@")[0] for source in sources]
+    return [name for name in dict.fromkeys(names) if name in known]
+
+
+def _last_publication(store: Store | RemoteStore, view: str) -> int:
+    return max((one.seq for one in store.published(view, 0)), default=0)
+
+
+def _require_unmoved(store: Store | RemoteStore, state: Mapping[str, int], times: Any, time: str) -> None:
+    """Raise StoreMoved if something was published since that is released at or before one of these times."""
+    at, known = label_times(times, time)
+    if not known.any():
+        return
+    last = int(np.max(at[known]))
+    for view, publication in state.items():
+        if any(one.released_at <= last for one in store.published(view, publication)):
+            raise StoreMoved(view)

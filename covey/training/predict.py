@@ -1,0 +1,110 @@
+"""Predictions of a registered model from the online store: the newest values, through the scaling that was exported with it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from featurestore.entities import ColumnType
+from featurestore.errors import BadReference, StoreCorrupt
+from featurestore.models import RegisteredModel
+from featurestore.reader import Vectors
+from featurestore.store import Store
+
+from .lineage import require_same
+from .train import MODEL
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """Predictions for N keys, of one epoch of the store.
+
+    Attributes:
+        values: float64[N], probabilities for a binary target.
+        columns: float64[N, C], the plain columns as they were given.
+        vectors: what the store served.
+    """
+
+    values: npt.NDArray[np.float64]
+    columns: npt.NDArray[np.float64]
+    vectors: Vectors
+
+
+class ServedModel:
+    """A registered model, ready to predict. Open it with `ServedModel.open`.
+
+    Attributes:
+        model: as it is registered.
+        features: the references whose values it reads, with their views' versions.
+    """
+
+    def __init__(self, model: RegisteredModel, store: Store, program: torch.nn.Module) -> None:
+        self.model, self._program, self._store = model, program, store
+        self.features: tuple[str, ...] = tuple(model.lineage["features"])
+        self.columns: tuple[str, ...] = tuple(model.lineage["columns"])
+        self._constants: Mapping[str, Any] = model.lineage["constants"]
+        self._reader = store.reader(self.features)
+
+    @classmethod
+    def open(cls, store: Store, name: str, views_file: Path | None = None) -> Self:
+        """The newest version of a model, or `name@v<n>`.
+
+        Args:
+            store: opened with the on-demand views of `views_file`, where there are any.
+
+        Raises:
+            UnknownModel. ModelOutdated: a view, or the file of on-demand views, is not the one that it was trained on.
+            StoreCorrupt: the model's file is not the one that was registered.
+        """
+        model = store.model(name)
+        require_same(model, store, views_file)
+        data = model.read(MODEL)
+        try:
+            program = torch.export.load(io.BytesIO(data)).module()
+        except Exception as error:  # torch's own errors have no common class; the bytes are those that were registered
+            raise StoreCorrupt(
+                f"model {model} cannot be loaded by torch {torch.__version__} ({str(error).splitlines()[0]}); it was made by "
+                f"torch {model.lineage['torch']}"
+            ) from error
+        return cls(model, store, program)
+
+    @property
+    def inputs(self) -> dict[str, ColumnType]:
+        """What `predict` needs: join keys, inputs of transformations and plain columns, with their types."""
+        keys = {
+            name: kind for name, kind in self._store.key_types(self.features).items() if name not in self._constants
+        }
+        return keys | dict.fromkeys(self.columns, "float64")
+
+    def predict(self, given: Mapping[str, Sequence[Any]]) -> Predicted:
+        """Predictions for some keys, from the newest epoch.
+
+        Args:
+            given: a list for each of `inputs`, all of one length; {} where there are none.
+
+        Raises:
+            BadReference: one is missing, or has another type. OnDemandFailed.
+        """
+        needed = self.inputs
+        for name in needed:
+            if name not in given:
+                raise BadReference(f"model {self.model} needs {name!r}; it takes: {', '.join(needed)}")
+        count = len(next(iter(given.values()), [0]))
+        types = self._store.key_types(self.features)
+        keys = {name: list(given[name]) for name in types if name not in self._constants}
+        keys |= {name: [value] * count for name, value in self._constants.items() if name in types}
+        vectors = self._reader.read(keys)
+        columns = np.array([given[name] for name in self.columns], dtype=np.float64).reshape(len(self.columns), count).T
+        mask = np.hstack((vectors.mask, ~np.isnan(columns)))
+        x, se = np.hstack((vectors.values, columns)), np.hstack((vectors.se, np.zeros_like(columns)))
+        arrays = (np.where(mask, x, 0).astype(np.float32), mask, np.where(mask, se, 0).astype(np.float32))
+        with torch.no_grad():
+            values = self._program(*map(torch.from_numpy, arrays)).numpy()
+        return Predicted(values.astype(np.float64), columns, vectors)

@@ -1,0 +1,26 @@
+"""A bar for the join of a training set, on stderr and only where somebody watches."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .build_cache import Progress
+
+
+@contextmanager
+def shown(what: str) -> Iterator[Progress]:
+    """A bar that comes with the first rows; without a terminal there is none."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    with Bars(
+        TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=Console(stderr=True)
+    ) as bars:
+        task = bars.add_task(what, total=None, visible=False)
+        yield lambda done, total: bars.update(task, completed=done, total=total, visible=True)

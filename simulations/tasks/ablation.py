@@ -1,0 +1,223 @@
+"""When a tool that knows the noise helps, and when it does not: one change at a time, on the flights.
+
+Each entry sets a model with one tool against the same model without it. Models at ε = 1, unless they are said to be trained
+at one price and asked at another, as after a cut of the budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from featurestore.store import Store
+from featurestore.times import to_us
+from featurestore.trainers.noise_aware import (
+    DenoisedScaler,
+    EmpiricalBayesShrinkage,
+    inverse_variance_weights,
+    released_rows,
+)
+
+from .models import logistic, trees
+from .scores import DayPairs, Floats
+from .study import RHOS, beside_own, calibrator, given, pairs_of, workers
+from .task import Bools, Task
+from .worlds import Noise, joined, published
+
+LIGHT: Final = 1.0
+HEAVY: Final = 20_000.0
+"""Penalties of the logistic regressions: next to none, and one that counts in units of a scaled column."""
+PRICE: Final = "ε = 1"
+BEFORE, AFTER = "ρ = 0.1", "ε = 0.5"
+"""Prices of training and of use, where the budget was cut."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the ablation: a model with a tool, and the one without that it is set against."""
+
+    model: str
+    tool: str
+    base: str
+    variant: str
+
+
+_TREES, _LOGISTIC = "trees, unconstrained", "logistic regression"
+_HEAVY, _CUT = "logistic regression, strong penalty", f"monotone trees, trained at {BEFORE}, used at {AFTER}"
+ENTRIES: Final = (
+    Entry(_TREES, "monotone in each rate", "trees", "trees monotone"),
+    Entry(_TREES, "standard errors as inputs", "trees", "trees se"),
+    Entry(_TREES, "`EmpiricalBayesShrinkage`", "trees", "trees shrunk"),
+    Entry(_TREES, "`RegressionCalibrator`", "trees", "trees calibrated"),
+    Entry(_TREES, "rows weighed by `inverse_variance_weights`", "trees", "trees weighed"),
+    Entry("monotone trees", "`RegressionCalibrator`", "trees monotone", "trees monotone calibrated"),
+    Entry(_LOGISTIC, "`DenoisedScaler`", "logistic", "logistic denoised"),
+    Entry(_LOGISTIC, "`EmpiricalBayesShrinkage`", "logistic", "logistic shrunk"),
+    Entry(_LOGISTIC, "`RegressionCalibrator`", "logistic", "logistic calibrated"),
+    Entry(_HEAVY, "`DenoisedScaler`", "heavy", "heavy denoised"),
+    Entry(_CUT, "`EmpiricalBayesShrinkage`", "cut", "cut shrunk"),
+    Entry(_CUT, "`RegressionCalibrator`", "cut", "cut calibrated"),
+)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Root mean square errors of tomorrow's rate of an airline, each flight alike, against the exact rate.
+
+    Attributes:
+        plain: of a least-squares fit to noisy rates.
+        own, typical: of one with `inverse_variance_weights`, of each row's own se, or of its airline's root of mean se².
+    """
+
+    plain: float
+    own: float
+    typical: float
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation:
+    """By variant, how each seed's model orders the test; and the forecasts of each seed."""
+
+    pairs: dict[str, list[DayPairs]]
+    forecasts: list[Forecast]
+
+
+def ablate(seeds: int, progress: Callable[[str], None]) -> Ablation:
+    """Run it. Raises DataMissing."""
+    with workers("flights", progress) as pool:
+        truth = pool.submit(_exact_days).result()
+        futures = [(pool.submit(_at_one_price, seed, truth), pool.submit(_after_a_cut, seed)) for seed in range(seeds)]
+        pairs: dict[str, list[DayPairs]] = {}
+        forecasts = []
+        for seed, (one_price, cut) in enumerate(futures):
+            of_price, forecast = one_price.result()
+            forecasts.append(forecast)
+            for variant, ordered in (of_price | cut.result()).items():
+                pairs.setdefault(variant, []).append(ordered)
+            progress(f"ablation: seed {seed}")
+    return Ablation(pairs, forecasts)
+
+
+def _exact_days() -> pa.Table:
+    task, exact = given()
+    with published(exact, task.views(None), None) as store:
+        return _daily(store)
+
+
+def _at_one_price(seed: int, truth: pa.Table) -> tuple[dict[str, DayPairs], Forecast]:
+    task, exact = given()
+    features = task.sets["windows"]
+    with published(exact, task.views(RHOS[PRICE]), Noise(RHOS[PRICE], seed)) as store:
+        x, se = joined(store, task.labels, task.time, features.references)
+        prior = EmpiricalBayesShrinkage().fit(*released_rows(store, features.references, task.split))
+        forecast = _forecast(_daily(store), truth, to_us(task.split))
+    shrunk = prior.transform(x, se)
+    calibrated = calibrator(task).fit(x[task.train], se[task.train]).transform(x, se)
+    weights = inverse_variance_weights(np.nan_to_num(se[:, 1], nan=np.nanmax(se[:, 1])), float(prior.variance_[1]))
+    rising = features.monotone(task.own.shape[1])
+    pairs = {
+        "trees": _trees(task, x),
+        "trees monotone": _trees(task, x, rising),
+        "trees se": _trees(task, np.column_stack((x, se))),
+        "trees shrunk": _trees(task, shrunk),
+        "trees calibrated": _trees(task, calibrated),
+        "trees weighed": _trees(task, x, weights=weights),
+        "trees monotone calibrated": _trees(task, calibrated, rising),
+    }
+    usual, denoised = _standardized(task, x, se, np.zeros_like(se)), _standardized(task, x, se, se)
+    no_noise = np.zeros_like(se)
+    for name, columns, penalty in (
+        ("logistic", usual, LIGHT),
+        ("logistic denoised", denoised, LIGHT),
+        ("logistic shrunk", _standardized(task, shrunk, se, no_noise), LIGHT),
+        ("logistic calibrated", _standardized(task, calibrated, se, no_noise), LIGHT),
+        ("heavy", usual, HEAVY),
+        ("heavy denoised", denoised, HEAVY),
+    ):
+        inputs = np.column_stack((_one_hot(task), columns)).astype(np.float32)
+        pairs[name] = pairs_of(task, logistic(inputs, task.y, task.train, task.test, penalty))
+    return pairs, forecast
+
+
+def _after_a_cut(seed: int) -> dict[str, DayPairs]:
+    """Labels of the training split get features at one price, those of the test at another."""
+    task, exact = given()
+    features = task.sets["windows"]
+    sides = []
+    for price in (BEFORE, AFTER):
+        with published(exact, task.views(RHOS[price]), Noise(RHOS[price], seed)) as store:
+            if price == BEFORE:
+                prior = EmpiricalBayesShrinkage().fit(*released_rows(store, features.references, task.split))
+            sides.append(joined(store, task.labels, task.time, features.references))
+    x, se = (np.where(task.test[:, None], after, before) for before, after in zip(*sides, strict=True))
+    calibrated = calibrator(task).fit(x[task.train], se[task.train]).transform(x, se)
+    rising = features.monotone(task.own.shape[1])
+    return {
+        "cut": _trees(task, x, rising),
+        "cut shrunk": _trees(task, prior.transform(x, se), rising),
+        "cut calibrated": _trees(task, calibrated, rising),
+    }
+
+
+def _trees(task: Task, x: Floats, rising: Bools | None = None, weights: Floats | None = None) -> DayPairs:
+    scores = trees(
+        beside_own(task, x),
+        task.y,
+        task.train,
+        task.test,
+        categories=task.categories,
+        rising=rising,
+        weights=weights,
+    )
+    return pairs_of(task, scores)
+
+
+def _standardized(task: Task, x: Floats, se: Floats, noise: Floats) -> Floats:
+    """Scaled with this noise taken off (0: the usual way); a null is the mean."""
+    errors = np.where(np.isnan(x), np.nan, noise)
+    scaler = DenoisedScaler().fit(x[task.train], errors[task.train])
+    return np.nan_to_num(scaler.transform(x))
+
+
+def _one_hot(task: Task) -> Floats:
+    """float64[N, …]: airline, origin and weekday as indicators, the time of day as two waves."""
+    airline, origin, _, minute, weekday, _ = task.own.T
+    day = 2 * np.pi * minute / 1440
+    columns = [np.eye(int(codes.max()) + 1)[codes.astype(np.int64)] for codes in (airline, origin, weekday)]
+    return np.column_stack((*columns, np.sin(day), np.cos(day), np.sin(2 * day), np.cos(2 * day)))
+
+
+def _daily(store: Store) -> pa.Table:
+    """Each airline's days: rate, its standard error and n, and the windows that end with the day."""
+    wanted = ("late", "late__se", "late__n", "late_7d", "late_28d")
+    table = store.history("carrier_delay")
+    return table.select(["carrier", "pane_start", *wanted]).sort_by(
+        [("carrier", "ascending"), ("pane_start", "ascending")]
+    )
+
+
+def _forecast(noisy: pa.Table, exact: pa.Table, split: int) -> Forecast:
+    """Fit a day's noisy rate on the windows that ended before it; ask on the days of the test."""
+    start = noisy["pane_start"].cast(pa.int64()).to_numpy()
+    y, se, week, month = (noisy[name].to_numpy() for name in ("late", "late__se", "late_7d", "late_28d"))
+    same = np.concatenate([[False], pc.equal(noisy["carrier"][1:], noisy["carrier"][:-1]).to_numpy()])
+    before = np.column_stack([np.concatenate([[np.nan], window[:-1]]) for window in (week, month)])
+    x = np.column_stack((np.ones(len(y)), np.where(same[:, None], before, np.nan)))
+    known = np.isfinite(x).all(axis=1)
+    fit = known & np.isfinite(y) & (start < split)
+    truth, n = exact["late"].to_numpy(), exact["late__n"].to_numpy()
+    ask = known & np.isfinite(truth) & (start >= split)
+    between = float(EmpiricalBayesShrinkage().fit(y[fit, None], se[fit, None]).variance_[0])
+    _, airline = np.unique(np.array(noisy["carrier"].to_pylist())[fit], return_inverse=True)
+    typical = np.sqrt(np.bincount(airline, se[fit] ** 2) / np.bincount(airline))[airline]
+    errors = []
+    for weights in (np.ones(fit.sum()), *(inverse_variance_weights(of, between) for of in (se[fit], typical))):
+        root = np.sqrt(weights)
+        coefficients = np.linalg.lstsq(x[fit] * root[:, None], y[fit] * root, rcond=None)[0]
+        errors.append(float(np.sqrt(np.average((x[ask] @ coefficients - truth[ask]) ** 2, weights=n[ask]))))
+    return Forecast(*errors)

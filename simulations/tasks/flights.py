@@ -1,0 +1,124 @@
+"""Late arrival: will this departure arrive more than 15 minutes late? Asked at the scheduled departure, from January on.
+
+Own features are the schedule's. The aggregates are private sums over planes: how late the whole area departs, hour by hour,
+and how late each airline arrives, day by day. Trained on January to August, tested on September to December; settings are
+compared on July and August, with models of January to June.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from edge_client.events import make_events
+from featurestore.definitions import FeatureView
+from featurestore.filtered import Filtered
+from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, area_delay, carrier_delay, load_flights
+
+from .task import FeatureSet, Task
+
+ZONE: Final = "America/New_York"
+LATE_MINUTES: Final = 15
+AREA_SHARE: Final = 0.8
+"""Of ρ, for the fast signal; the slow one has the rest."""
+
+AREA_FAST: Final = Filtered("late", "258m", sd=0.13, tz=ZONE)
+AREA_SLOW: Final = Filtered("late", "24h", sd=0.10, tz=ZONE, name="late_slow")
+CARRIER: Final = Filtered(
+    "late", "20d", sd=0.06, season=None, tz=ZONE, scaled=False, baseline_half_life="60d", baseline_variance=0.01
+)
+
+_WINDOWS: Final = (
+    "area_delay:late",
+    "area_delay:late_3h",
+    "area_delay:late_24h",
+    "carrier_delay:late",
+    "carrier_delay:late_7d",
+    "carrier_delay:late_28d",
+)
+_FILTERED: Final = (
+    "area_delay:late_dev",
+    "area_delay:late_pred",
+    "area_delay:late_n",
+    "area_delay:late_slow_dev",
+    "carrier_delay:late_pred",
+)
+_N: Final = "area_delay:late_n"
+SETS: Final = {
+    "windows": FeatureSet(_WINDOWS, frozenset(_WINDOWS)),
+    "filtered": FeatureSet(_FILTERED, frozenset(_FILTERED) - {_N}),
+}
+
+OTHERS: Final = {
+    "half-life ÷ 2": replace(AREA_FAST, half_life="129m", name="late_short"),
+    "half-life × 2": replace(AREA_FAST, half_life="516m", name="late_long"),
+    "s₀ ÷ 2": replace(AREA_FAST, sd=0.065, name="late_calm"),
+    "s₀ × 2": replace(AREA_FAST, sd=0.26, name="late_wild"),
+    "season in UTC": replace(AREA_FAST, tz="UTC", name="late_utc"),
+}
+"""Other settings of the fast filter: collected at no price, and compared with it on the training months."""
+
+
+def other_set(filtered: Filtered) -> FeatureSet:
+    """The filtered features with another filter in the place of the fast one."""
+    fast = tuple(f"area_delay:{name}" for name in filtered.names)
+    references = (*fast, *_FILTERED[len(fast) :])
+    return FeatureSet(references, frozenset(references) - {fast[-1]})
+
+
+WINDOW_PANES: Final = ((1, 3, 24), (1, 7, 28))
+"""Panes of the windows, of each view: they share noise."""
+_CATEGORIES: Final = ("carrier", "origin", "dest")
+
+
+def late_arrivals(flights: pa.Table | None = None) -> Task:
+    """The task over these departures; default: the year's. Raises DataMissing."""
+    table = load_flights() if flights is None else flights
+    carriers = sorted(pc.unique(table["carrier"]).to_pylist())
+    labels = table.filter(pc.is_valid(table["arr_delay"]))
+    local = pc.local_timestamp(labels["sched_dep"].cast(pa.timestamp("us", ZONE)))
+    codes = [labels[name].combine_chunks().dictionary_encode().indices.to_numpy() for name in _CATEGORIES]
+    minute = labels["hour"].to_numpy() * 60 + labels["minute"].to_numpy()
+    own = np.column_stack((*codes, minute, pc.day_of_week(local).to_numpy(), labels["distance"].to_numpy()))
+    return Task(
+        name="flights",
+        events=make_events(table, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN),
+        views=lambda rho, others=False: views(carriers, rho, others=others),
+        labels=labels.select(["carrier", "sched_dep"]),
+        time="sched_dep",
+        own=own.astype(np.float32),
+        categories=len(_CATEGORIES),
+        y=pc.greater(labels["arr_delay"], LATE_MINUTES).to_numpy(),
+        day=pc.floor_temporal(local, unit="day").cast(pa.date32()).cast(pa.int32()).to_numpy().astype(np.int64),
+        choose_from=_day(date(2013, 7, 1)),
+        test_from=_day(date(2013, 9, 1)),
+        split=datetime(2013, 9, 1, tzinfo=ZoneInfo(ZONE)),
+        sets=SETS,
+        windows=WINDOW_PANES,
+    )
+
+
+def views(carriers: list[str], rho: float | None, *, others: bool = False) -> tuple[FeatureView, FeatureView]:
+    """`area_delay` and `carrier_delay` at ρ of a client-day, with their filtered features; None: at any price.
+
+    Args:
+        others: the filters of `OTHERS` too: no other collection.
+    """
+    area, carrier = area_delay(), carrier_delay(carriers)
+    area = replace(area, features=(*area.features, AREA_FAST, AREA_SLOW, *(OTHERS.values() if others else ())))
+    carrier = replace(carrier, features=(*carrier.features, CARRIER))
+    return _priced(area, rho, AREA_SHARE), _priced(carrier, rho, 1 - AREA_SHARE)
+
+
+def _priced(view: FeatureView, rho: float | None, share: float) -> FeatureView:
+    return view if rho is None else replace(view, privacy=replace(view.privacy, rho=rho * share))
+
+
+def _day(day: date) -> int:
+    return (day - date(1970, 1, 1)).days

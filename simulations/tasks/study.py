@@ -1,0 +1,228 @@
+"""The study of a task: models over own features, exact aggregates and private ones, in every world, in two processes.
+
+A world is published, joined and given up before the next one: nothing of it is kept but how each model orders the labels of
+the test (`scores.DayPairs`). Candidates for settings are fitted and compared before the test begins, in worlds whose seeds no
+test has.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from featurestore.definitions import Privacy
+from featurestore.trainers.noise_aware import RegressionCalibrator, nested_windows
+
+from .baskets import basket_categories
+from .flights import OTHERS, late_arrivals, other_set
+from .models import trees
+from .scores import DayPairs, Floats
+from .task import Bools, FeatureSet, Inputs, Task
+from .worlds import Exact, Noise, collect, joined, published
+
+TASKS: Final[dict[str, Callable[[], Task]]] = {"flights": late_arrivals, "baskets": basket_categories}
+
+DELTA: Final = 1e-6
+RHOS: Final = {
+    "ε = 0.5": Privacy(epsilon=0.5, delta=DELTA).micro_rho / 1e6,
+    "ε = 1": Privacy(epsilon=1, delta=DELTA).micro_rho / 1e6,
+    "ρ = 0.1": 0.1,
+}
+"""Prices of a client-day."""
+FIRST_CHOICE_SEED: Final = 1_000
+"""The seeds from here on are those of the worlds in which settings are compared."""
+CHOICE_SEEDS: Final = 2
+
+OWN: Final = "own features"
+_GIVEN: Task
+_EXACT: tuple[Exact, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of the table: a feature set, and what is done with it."""
+
+    features: str
+    monotone: bool = True
+    calibrated: bool = False
+
+    @property
+    def title(self) -> str:
+        """As the table names it."""
+        words = ["calibrated " * self.calibrated + self.features, "monotone" if self.monotone else "unconstrained"]
+        return ", ".join(words)
+
+
+WINDOWS_PLAIN: Final = Model("windows", monotone=False)
+WINDOWS: Final = Model("windows")
+CALIBRATED: Final = Model("windows", calibrated=True)
+FILTERED: Final = Model("filtered")
+
+
+@dataclass
+class Scores:
+    """How the models of a task order the labels of its test.
+
+    Attributes:
+        own: of the model without aggregates.
+        exact: by model.
+        private: by price, then model: one for each seed.
+        choice: by candidate, one AUC a seed, on the last training months.
+    """
+
+    own: DayPairs
+    days: int
+    exact: dict[Model, DayPairs] = field(default_factory=dict)
+    private: dict[str, dict[Model, list[DayPairs]]] = field(default_factory=dict)
+    choice: dict[str, list[float]] = field(default_factory=dict)
+
+
+def models_of(task: Task) -> tuple[Model, ...]:
+    """The models of the table; of those that know the noise, the one that the task has features for."""
+    return WINDOWS_PLAIN, WINDOWS, FILTERED if "filtered" in task.sets else CALIBRATED
+
+
+def study(name: str, seeds: int, progress: Callable[[str], None]) -> Scores:
+    """Run all worlds of a task.
+
+    Args:
+        seeds: worlds of each price.
+        progress: told what is done, now and then.
+
+    Raises:
+        DataMissing.
+    """
+    with workers(name, progress) as pool:
+        own, days = pool.submit(_own).result()
+        scores = Scores(own, days)
+        worlds = {pool.submit(_world, None): ("exact", 0)}
+        for price, rho in RHOS.items():
+            worlds |= {pool.submit(_world, Noise(rho, seed)): (price, seed) for seed in range(seeds)}
+        choices = [pool.submit(_choice, Noise(RHOS["ε = 1"], FIRST_CHOICE_SEED + i)) for i in range(CHOICE_SEEDS)]
+        for done in as_completed(worlds):
+            progress(f"{name}: world {worlds[done][0]}, seed {worlds[done][1]}")
+        for future, (price, _) in worlds.items():
+            for model, pairs in future.result().items():
+                if price == "exact":
+                    scores.exact[model] = pairs
+                else:
+                    scores.private.setdefault(price, {}).setdefault(model, []).append(pairs)
+        for choice in choices:
+            for candidate, auc in choice.result().items():
+                scores.choice.setdefault(candidate, []).append(auc)
+        progress(f"{name}: settings compared")
+    return scores
+
+
+@contextmanager
+def workers(name: str, progress: Callable[[str], None]) -> Iterator[ProcessPoolExecutor]:
+    """One process a core, each with the task and the exact sums; trees run on one thread in each. Raises DataMissing."""
+    task = TASKS[name]()
+    exact = tuple(collect(view, task.events) for view in task.views(None))
+    progress(f"{name}: {len(task.y):,} labels; {sum(len(one.sums) for one in exact):,} panes collected")
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the workers, before they import scikit-learn
+    context = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks, not the threads
+    with ProcessPoolExecutor(os.cpu_count(), context, _start, (name, exact)) as pool:
+        yield pool
+
+
+def _start(name: str, exact: tuple[Exact, ...]) -> None:
+    global _GIVEN, _EXACT
+    _GIVEN, _EXACT = TASKS[name](), exact
+
+
+def given() -> tuple[Task, tuple[Exact, ...]]:
+    """The task and the sums of this worker."""
+    return _GIVEN, _EXACT
+
+
+def test_days(task: Task) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], int]:
+    """int64 index of the day of each label of the test, and how many days there are."""
+    days, index = np.unique(task.day[task.test], return_inverse=True)
+    return index.astype(np.int64), len(days)
+
+
+def pairs_of(task: Task, scores: Floats) -> DayPairs:
+    """How these scores order the labels of the test."""
+    return DayPairs.count(scores, task.y[task.test], test_days(task)[0])
+
+
+def beside_own(task: Task, x: Floats) -> Inputs:
+    """float32[N, S + F]: own features, then these."""
+    return np.column_stack((task.own, x.astype(np.float32)))
+
+
+def calibrator(task: Task) -> RegressionCalibrator:
+    """One for the task's windows, whose noise is shared within a view."""
+    blocks = [nested_windows(panes) for panes in task.windows]
+    width = sum(len(block) for block in blocks)
+    correlation, at = np.zeros((width, width)), 0
+    for block in blocks:
+        correlation[at : at + len(block), at : at + len(block)] = block
+        at += len(block)
+    return RegressionCalibrator(correlation)
+
+
+def prepared(task: Task, model: Model, x: Floats, se: Floats, fit: Bools) -> Floats:
+    """The features as the model takes them; what is learnt is learnt on `fit`."""
+    if not model.calibrated:
+        return x
+    return calibrator(task).fit(x[fit], se[fit]).transform(x, se)
+
+
+def _own() -> tuple[DayPairs, int]:
+    task, _ = given()
+    scores = trees(task.own, task.y, task.train, task.test, categories=task.categories)
+    return pairs_of(task, scores), test_days(task)[1]
+
+
+def _world(noise: Noise | None) -> dict[Model, DayPairs]:
+    task, exact = given()
+    models = [model for model in models_of(task) if noise is not None or not model.calibrated]
+    sets = {name: task.sets[name] for name in dict.fromkeys(model.features for model in models)}
+    with published(exact, task.views(None if noise is None else noise.rho), noise) as store:
+        columns = {name: joined(store, task.labels, task.time, one.references) for name, one in sets.items()}
+    return {
+        model: pairs_of(
+            task, _scores(task, model, sets[model.features], *columns[model.features], task.train, task.test)
+        )
+        for model in models
+    }
+
+
+def _choice(noise: Noise) -> dict[str, float]:
+    """The AUC of each candidate on the last training months, fitted on those before."""
+    task, exact = given()
+    candidates = {(model.title, model): task.sets[model.features] for model in (WINDOWS_PLAIN, WINDOWS, CALIBRATED)}
+    if "filtered" in task.sets:
+        both = [task.sets[name] for name in ("windows", "filtered")]
+        for model in (Model("filtered", monotone=False), FILTERED):
+            candidates[model.title, model] = both[1]
+        together = FeatureSet(both[0].references + both[1].references, both[0].rising | both[1].rising)
+        candidates["windows and filtered, monotone", FILTERED] = together
+        for setting, filtered in OTHERS.items():
+            candidates[f"filtered, monotone; {setting}", FILTERED] = other_set(filtered)
+    with published(exact, task.views(noise.rho, others=True), noise) as store:
+        every = list(dict.fromkeys(name for one in candidates.values() for name in one.references))
+        x, se = joined(store, task.labels, task.time, every)
+    aucs = {}
+    for (title, model), features in candidates.items():
+        at = [every.index(reference) for reference in features.references]
+        scores = _scores(task, model, features, x[:, at], se[:, at], task.fitted, task.compared)
+        y = task.y[task.compared]
+        aucs[title] = float(DayPairs.count(scores, y, np.zeros(len(y), np.int64)).auc(np.ones((1, 1)))[0])
+    return aucs
+
+
+def _scores(task: Task, model: Model, features: FeatureSet, x: Floats, se: Floats, fit: Bools, ask: Bools) -> Floats:
+    own = task.own.shape[1]
+    rising = features.monotone(own) if model.monotone else None
+    inputs = beside_own(task, prepared(task, model, x, se, fit))
+    return trees(inputs, task.y, fit, ask, categories=task.categories, rising=rising)

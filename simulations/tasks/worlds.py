@@ -1,0 +1,131 @@
+"""One year in many worlds that differ in price and noise only: collected once, noised and published for each of them.
+
+A collection of a view costs the same whatever its noise is, so it runs once, through the protocol, with noise off: what it
+opens are the exact sums. A world adds to them what leader and helper would draw, from the same sampler, at the scale of the
+world's own layout and in the same order, and publishes the outcome as releases. `tests/simulations/test_tasks.py` compares
+the releases with those of `run_in_process` under the same seeds: they are equal, value for value.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from aggregator.collector import releases_of
+from crypto.noise import NoiseSource, SeededNoise
+from edge_client.compute import compute, days_with_events
+from edge_client.events import Events
+from edge_client.participation import of_active_clients
+from featurestore.definitions import FeatureView
+from featurestore.publish import Publisher
+from featurestore.release import Release, Void
+from featurestore.store import Store
+from featurestore.times import DAY_US
+from federation.plan import Plan, PlannedView
+from federation.protocol import OpenedView, draw_noise, run_collections
+from federation.reports import Reports
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_PLAN_ID: Final = bytes(16)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The price and the noise of a world.
+
+    Attributes:
+        rho: zCDP of a client-day, of all views together.
+        seed: of both aggregators' noise.
+    """
+
+    rho: float
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Exact:
+    """What a collection would open without noise.
+
+    Attributes:
+        pane_starts: int64[P], µs; outcomes: uint8[P] of `Outcome`.
+        sums: int64[opened, K, S], in the noise basis.
+    """
+
+    pane_starts: Ints
+    outcomes: npt.NDArray[np.uint8]
+    sums: Ints
+
+
+def collect(view: FeatureView, events: Events, seed: int = 0) -> Exact:
+    """Every pane of the days that hold events, through the whole protocol, with noise off.
+
+    Args:
+        seed: of report ids and shares, which leave no trace in a sum.
+    """
+    panes = (days_with_events(view, events)[:, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us).ravel()
+    reports = of_active_clients(panes, compute(view, events, panes=panes))
+    plan = _plan(view, panes, noisy=False)
+    batches = Reports(0, reports.pane.astype(np.uint32), reports.slots).batches()
+    (opened,) = run_collections(plan, batches, np.random.default_rng(seed).bytes, None, None)
+    return Exact(panes, opened.outcomes, opened.sums)
+
+
+@contextmanager
+def published(exact: Sequence[Exact], views: Sequence[FeatureView], noise: Noise | None) -> Iterator[Store]:
+    """A store with the releases of a world, for as long as the context lasts.
+
+    Args:
+        views: those that were collected, at the world's price, in the same order.
+        noise: None publishes the exact sums, marked as such.
+    """
+    sources = () if noise is None else tuple(SeededNoise(noise.seed, name) for name in ("leader", "helper"))
+    after = max(int(one.pane_starts[-1]) for one in exact) + 2 * DAY_US
+    with tempfile.TemporaryDirectory(prefix="covey-task-") as directory:
+        with Publisher(Path(directory), lambda: after) as publisher:
+            for view, sums in zip(views, exact, strict=True):
+                publisher.register(view)
+                publisher.publish(_releases(view, sums, sources, after))
+        with Store.open(Path(directory)) as store:
+            yield store
+
+
+def _releases(view: FeatureView, exact: Exact, sources: Sequence[NoiseSource], now: int) -> Iterator[Release | Void]:
+    plan = _plan(view, exact.pane_starts, noisy=bool(sources))
+    (planned,) = plan.views
+    sums = exact.sums.copy()
+    for source in sources:
+        sums += draw_noise(planned.layout, len(sums), source)
+    return releases_of(
+        plan,
+        OpenedView(planned, exact.outcomes, sums),
+        now=now,
+        clock="replay",
+        noise_source=", ".join(source.name for source in sources) or "none",
+        trust="in-process",
+    )
+
+
+def joined(store: Store, labels: pa.Table, time: str, references: Sequence[str]) -> tuple[Floats, Floats]:
+    """Values and standard errors as released at each label's time: float64[N, F] each, NaN for null."""
+    table = store.join(labels, list(references), time, full_names=True).read_all()
+    names = [reference.replace(":", "__") for reference in references]
+    x, se = (
+        np.column_stack([table[name + companion].cast(pa.float64()).to_numpy() for name in names])
+        for companion in ("", "__se")
+    )
+    return x, se
+
+
+def _plan(view: FeatureView, panes: Ints, *, noisy: bool) -> Plan:
+    planned = PlannedView(view, panes, view.privacy.min_clients)
+    return Plan(_PLAN_ID, (planned,), "full" if noisy else "none", participation="active")
