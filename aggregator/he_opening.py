@@ -62,6 +62,7 @@ class EncryptedOpening(Intake):
             sets = sets_of(plan, view, commitment, outcomes)
             statement = statement_of(plan, view, "leader", outcomes, sets, digest.digest())
             shares.append(SealedShare(b"", statement.sign(self.keys.sign)))
+        self._encryption_keys.pop(plan.hash, None)  # TenSEAL keeps megabytes for each key that was used
         return shares
 
     def _finished(self, stored: StoredPlan, plan: Plan, view: int, collection: int, count: int) -> bytes:

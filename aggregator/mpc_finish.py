@@ -60,9 +60,10 @@ def require_installed() -> None:
         raise CrypTenMissing
 
 
-def require_exact(planned: PlannedView, clients: int) -> None:
-    """Raise ConversionUnsafe if a sum of the view could be changed on its way into MPC, with so many clients."""
-    require_convertible(len(planned.pane_starts) * planned.layout.length, largest_sum(planned.layout, clients))
+def require_exact(plan: Plan, clients: int) -> None:
+    """Raise ConversionUnsafe if a sum of the plan could be changed on its way into MPC, with so many clients."""
+    values = sum(len(planned.pane_starts) * planned.layout.length for planned in plan.views)
+    require_convertible(values, max(largest_sum(planned.layout, clients) for planned in plan.views))
 
 
 @contextmanager
@@ -103,8 +104,7 @@ class _Parties:
     def finish(self, plan: Plan, leader: NoisedShares, helper: NoisedShares, clients: int) -> tuple[OpenedView, ...]:
         """An `MpcFinish`."""
         _require_noised(plan, leader, helper)
-        for planned in plan.views:
-            require_exact(planned, clients)
+        require_exact(plan, clients)
         return tuple(
             self._open(planned, leader.outcomes[view], (leader.shares[view], helper.shares[view]))
             for view, planned in enumerate(plan.views)

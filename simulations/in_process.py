@@ -234,7 +234,7 @@ def _require_exact(work: Sequence[_Work], terms: _Terms) -> None:
     for one in work:
         for plan in one.plans:
             try:
-                require_exact(plan.views[0], terms.clients)
+                require_exact(plan, terms.clients)
             except ConversionUnsafe as error:
                 raise RunRefused(f"view {one.view.name!r}: {error} (fewer days: --from, --to)") from None
 

@@ -152,7 +152,7 @@ def test_shares_of_different_panes_are_refused(finish: MpcFinish) -> None:
 
 def test_more_values_than_can_be_converted_are_refused(finish: MpcFinish) -> None:
     (planned,) = plan(panes=3).views
-    clients = next(2**n for n in range(60) if _refused(planned, 2**n))
+    clients = next(2**n for n in range(60) if _refused(plan(), 2**n))
     most = largest_sum(planned.layout, clients)
     values = 3 * planned.layout.length
     assert values * wrong_chance(most) > MOST_WRONG / 2
@@ -161,9 +161,15 @@ def test_more_values_than_can_be_converted_are_refused(finish: MpcFinish) -> Non
         finish(plan(), *shares_of(np.zeros((3, 5, 4), np.int64)), clients=clients)
 
 
-def _refused(planned: PlannedView, clients: int) -> bool:
+def test_the_values_of_all_views_of_a_plan_count_together() -> None:
+    many = tuple(view(f"v{number}") for number in range(5))
+    clients = next(2**n for n in range(60) if _refused(plan(*many), 2**n))
+    assert not any(_refused(plan(one), clients) for one in many)
+
+
+def _refused(the_plan: Plan, clients: int) -> bool:
     try:
-        require_exact(planned, clients)
+        require_exact(the_plan, clients)
     except ConversionUnsafe:
         return True
     return False
