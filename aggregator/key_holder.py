@@ -49,8 +49,9 @@ from .errors import (
 )
 from .he_opening import require_size
 from .messages import WITNESS_DOMAIN, Signed, Witness, plan_of, sign
-from .opening import LATEST_CHARGE_US, Opener
+from .opening import Opener
 from .party import Clock, Settings
+from .retention import LATEST_CHARGE_US
 from .sealed_share import SealedShare
 from .storage import SecretKeys, Storage, StoredPlan
 

@@ -13,7 +13,6 @@ shares that were sent. The noises of two openings could be averaged away.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,12 +27,9 @@ from federation.statement import digest_of
 from .errors import AfterDeadline, NotCommitted, PlanUnknown, StateBehindLedger
 from .messages import COLLECT_DOMAIN, Signed, Witness, commitment_from_bytes, plan_of
 from .party import Party
+from .retention import LATEST_CHARGE_US
 from .sealed_share import SealedShare
 from .storage import StoredPlan
-
-LATEST_CHARGE_US: Final = 31 * 86_400 * 10**6
-"""How long after its deadline a plan may still be charged. A clock that runs years ahead for a moment would else write that
-time into the ledger, and the right clock would be refused ever after."""
 
 
 class Opener(Party):

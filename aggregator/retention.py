@@ -5,6 +5,7 @@
     report ids        when the deadline of a plan with noise has passed: no report of it can come any more. How many were
                       rejected is told as long as the plan can be collected again, so their counts stay
     sums              when their noised share is stored (storage.py)
+    finished sums     of a leader: when the key holder has opened them (storage.py), or holds no keys of the plan any more
     secret keys       of a key holder: when the plan is opened or burnt (storage.py), or can no longer be charged
 
 What is erased is overwritten, and SQLite's log is emptied afterwards: no file of this aggregator holds a byte of a key or
@@ -17,6 +18,9 @@ from typing import Final
 
 from .storage import Storage
 
+LATEST_CHARGE_US: Final = 31 * 86_400 * 10**6
+"""How long after its deadline a plan may still be charged. A clock that runs years ahead for a moment would else write that
+time into the ledger, and the right clock would be refused ever after."""
 UNANNOUNCED_US: Final = 86_400 * 10**6
 """How long a verification key waits for its plan, which follows in seconds."""
 
@@ -44,4 +48,6 @@ def forget(storage: Storage, now_us: int, grace_us: int) -> None:
         for table in ("rejected", "reports", "sites"):
             storage.erase(table, f"plan IN ({_OVER})", now_us)
         storage.erase("secret_keys", "until_us < ?", now_us)
+        past = "plan IN (SELECT plan FROM plans WHERE deadline_us < ?)"
+        storage.run(f"DELETE FROM finished WHERE {past}", now_us - LATEST_CHARGE_US)
     storage.empty_log()

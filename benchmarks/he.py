@@ -11,18 +11,17 @@ whole ciphertexts of either side, so that no figure counts padding.
   `tenseal_add_us_per_value` is TenSEAL's `add_` of vectors that it holds already, `tenseal_load_add_us_per_value` with its own
   parsing, which must not see foreign bytes.
 * `decrypt_us_per_value`: a sum opened, range check included.
-* `encrypt_scaling_2_cores`: reports a second in two spawned processes over those in one (TenSEAL holds the GIL).
+* `encrypt_scaling_2_cores`: reports a second as a site encrypts them in two processes over those in its own alone, wall clock.
 """
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import statistics
 import time
+from collections.abc import Callable
 from fractions import Fraction
-from multiprocessing.connection import Connection
 
 import numpy as np
 import tenseal
@@ -34,6 +33,7 @@ from crypto.bfv_parameters import BfvParameters, leak_rho
 from crypto.bfv_seal import public_context_bytes
 from crypto.bfv_secret import SecretKey
 from crypto.noise import SeededNoise
+from edge_client.encrypting import WORTH_IT, encrypting
 
 from .timing import medians
 
@@ -43,43 +43,25 @@ WISH = (10_000, 0, 2**16 - 1, Fraction(100**2), SLOTS)
 NVFLARE = (8192, [60, 40, 40], 2**40)  # its HEBuilder's defaults
 
 
-def encrypt_on_request(pipe: Connection, key: bytes) -> None:
-    """A process that encrypts as many reports as it is asked to, and answers when it is done."""
-    public = PublicKey.from_bytes(BfvParameters.choose(*WISH), key)
-    values = np.arange(SLOTS, dtype=np.int64)
-    public.encrypt(values)
-    pipe.send(0)
-    while reports := pipe.recv():
-        for _ in range(reports):
-            public.encrypt(values).to_bytes()
-        pipe.send(reports)
+def scaling(key: PublicKey) -> tuple[float, float]:
+    """Reports a second as a site encrypts them, in (one process, two): the medians of turns taken one after the other."""
+    values = np.tile(np.arange(SLOTS, dtype=np.int64), (SCALING_REPORTS, 1))
+    with encrypting(key.parameters, SCALING_REPORTS, 1) as one, encrypting(key.parameters, WORTH_IT, 2) as two:
+        for encrypt in (one, two):
+            encrypt(key, values[:2])  # the children have started
+        seconds = clock_medians(lambda: one(key, values), lambda: two(key, values))
+    return SCALING_REPORTS / seconds[0], SCALING_REPORTS / seconds[1]
 
 
-def scaling(key: bytes) -> tuple[float, float]:
-    """Reports a second of (one process, two), the medians of turns taken one after the other."""
-    spawn = multiprocessing.get_context("spawn")  # a fork after TenSEAL's threads were made may hang
-    pipes, workers = [], []
-    for _ in range(2):
-        ours, theirs = spawn.Pipe()
-        worker = spawn.Process(target=encrypt_on_request, args=(theirs, key), daemon=True)
-        worker.start()
-        pipes.append(ours)
-        workers.append(worker)
-    for pipe in pipes:
-        pipe.recv()
-    rates: dict[int, list[float]] = {1: [], 2: []}
+def clock_medians(*works: Callable[[], object]) -> list[float]:
+    """Wall-clock seconds of each, medians of turns."""
+    seconds: list[list[float]] = [[] for _ in works]
     for _ in range(SCALING_TURNS):
-        for count, measured in rates.items():
+        for measured, work in zip(seconds, works, strict=True):
             start = time.perf_counter()
-            for pipe in pipes[:count]:
-                pipe.send(SCALING_REPORTS // count)
-            for pipe in pipes[:count]:
-                pipe.recv()
-            measured.append(SCALING_REPORTS / (time.perf_counter() - start))
-    for pipe, worker in zip(pipes, workers, strict=True):
-        pipe.send(0)
-        worker.join()
-    return statistics.median(rates[1]), statistics.median(rates[2])
+            work()
+            measured.append(time.perf_counter() - start)
+    return [statistics.median(each) for each in seconds]
 
 
 def main() -> None:
@@ -129,7 +111,7 @@ def main() -> None:
     decrypt, finishing = medians(
         lambda: secret.open_sum(finished), lambda: finish(key, total, zeros, SeededNoise(1, "flood"))
     )
-    one, two = scaling(key.to_bytes())
+    one, two = scaling(key)
     context, full_context = public_context_bytes(parameters)
 
     per = 1e6 / SLOTS

@@ -1,4 +1,5 @@
-"""The one module that calls TenSEAL: keys, encryption and decryption of single ciphertexts; it translates, no more.
+"""The one module of the protocol that calls TenSEAL: keys, encryption, decryption of single ciphertexts; it translates, no more.
+(A lab that measures TenSEAL's CKKS calls it by itself.)
 
 TenSEAL takes and gives objects as bytes only: protobuf around SEAL's own format. Bytes from outside never reach its
 parsers: they crash on some and believe others. What is loaded here was assembled here, of three parts that were made on this

@@ -164,9 +164,7 @@ class CrypTenMissing(CryptoError):
     """CrypTen, or the PyTorch that it runs on, is not installed. CrypTen is in no extra: a dependency of it does not build."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "CrypTen is not installed: pip install 'covey[mpc]', and then pip install --no-deps crypten==0.4.1"
-        )
+        super().__init__("CrypTen is not installed: pip install 'covey[mpc]', and then pip install --no-deps crypten")
 
 
 class ConversionUnsafe(CryptoError):

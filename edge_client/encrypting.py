@@ -18,6 +18,7 @@ from dataclasses import asdict
 from typing import IO, Final
 
 import numpy as np
+import psutil
 
 from crypto.bfv import PublicKey, message_bytes
 from crypto.bfv_parameters import BfvParameters, Slots
@@ -34,11 +35,11 @@ _HEAD_BYTES: Final = 9
 
 @contextmanager
 def encrypting(parameters: BfvParameters, reports: int, processes: int | None = None) -> Iterator[Encrypt]:
-    """An `Encrypt` for about so many reports, in so many processes (default: the cores of this machine).
+    """An `Encrypt` for about so many reports, in so many processes (default: the cores that this one may use).
 
     It raises EncryptionFailed where a child has ended early.
     """
-    count = processes or os.cpu_count() or 1
+    count = processes or cores()
     if count == 1 or reports * parameters.ciphertexts < WORTH_IT:
         yield encrypt_one_by_one
         return
@@ -56,6 +57,11 @@ def encrypting(parameters: BfvParameters, reports: int, processes: int | None = 
         for child in children:
             child.stop()  # a thread that waits for it ends, too
         threads.shutdown()
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count() or 1
 
 
 class _Child:

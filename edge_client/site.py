@@ -36,12 +36,15 @@ from federation.refusal_codes import RefusalCode
 from federation.reports import REPORT_ID_BYTES, Randomness, Reports
 
 from .compute import Contributions, UsedCells, compute
-from .encrypting import encrypting
+from .encrypting import cores, encrypting
 from .errors import EdgeError
 from .events import Events, check_schema
 from .ledger import DayCells, ReportIds, SiteLedger, days_in_part
 from .participation import Seats, of_active_clients, of_every_client, seats_for, seats_of
 from .policy import Policy, Refuse, decide, refusal_of
+
+ENCRYPTED_A_CORE = 8
+"""Reports that a core encrypts at a time: batches of large reports hold too few to keep all cores busy."""
 
 _log = logging.getLogger("covey.site")
 
@@ -262,7 +265,7 @@ def _sealed(
     plan: Plan, sent: Sequence[_Sent], settings: SiteSettings, randomness: Randomness, protect: Protect
 ) -> Iterator[SealedBatch]:
     for view, one in enumerate(sent):
-        for reports, ids in _parts(plan, view, one):
+        for reports, ids in _parts(view, one, max_reports(plan, view)):
             leader, helper = protect(plan, reports, randomness, report_ids=ids)
             yield seal_batch(plan, settings.site, randomness(BATCH_ID_BYTES), leader, helper, settings.key)
 
@@ -271,16 +274,17 @@ def _encrypted(
     plan: Plan, sent: Sequence[_Sent], settings: SiteSettings, randomness: Randomness, keys: Sequence[PublicKey]
 ) -> Iterator[SealedBatch]:
     for view, one in enumerate(sent):
+        size = max_reports(plan, view)
         with encrypting(plan.he_parameters(plan.views[view]), len(one[0])) as encrypt:
-            for reports, ids in _parts(plan, view, one):
+            for reports, ids in _parts(view, one, size * -(-ENCRYPTED_A_CORE * cores() // size)):
                 made = encrypt_reports(plan, keys, reports, randomness, report_ids=ids, encrypt=encrypt)
-                yield seal_encrypted(plan, settings.site, randomness(BATCH_ID_BYTES), made, settings.key)
+                for batch in made.in_parts(size):
+                    yield seal_encrypted(plan, settings.site, randomness(BATCH_ID_BYTES), batch, settings.key)
 
 
-def _parts(plan: Plan, view: int, sent: _Sent) -> Iterator[tuple[Reports, npt.NDArray[np.uint8]]]:
-    """Reports, with their ids, in pieces that fit into a batch."""
+def _parts(view: int, sent: _Sent, size: int) -> Iterator[tuple[Reports, npt.NDArray[np.uint8]]]:
+    """Reports, with their ids, so many at a time."""
     collection, slots, ids = sent
-    size = max_reports(plan, view)
     for first in range(0, len(collection), size):
         part = slice(first, first + size)
         yield Reports(view, collection[part], slots[part]), ids[part]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from crypto.bfv import PublicKey
@@ -27,6 +27,12 @@ class EncryptedReports(Half):
     """
 
     messages: tuple[bytes, ...] = field(repr=False)
+
+    def in_parts(self, size: int) -> Iterator[EncryptedReports]:
+        """The same reports, at most `size` at a time."""
+        for at in range(0, len(self.messages), size):
+            part = slice(at, at + size)
+            yield EncryptedReports(self.view, self.collection[part], self.report_ids[part], self.messages[part])
 
 
 def encrypt_one_by_one(key: PublicKey, values: Slots) -> list[bytes]:

@@ -13,7 +13,11 @@ settings.load_profile("covey")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", type=int, default=2, metavar="N", help="seeds of each seeded simulation (default 2)")
-    parser.addoption("--full", action="store_true", help="the privacy audit with more draws and views (minutes)")
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="the privacy audit with more draws and views, and 10^5 mutated messages (minutes)",
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

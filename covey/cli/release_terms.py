@@ -34,9 +34,7 @@ _FINISH: Final = {
     "mpc": "cells below suppress_below were compared under MPC (experimental) and never opened; their sums here are zeros "
     "that stand for nothing",
 }
-_OUTSIDE: Final = {
-    "activity": "how many clients of a site had events in the pane is seen by coordinator, leader and helper"
-}
+_OUTSIDE: Final = {"activity": "how many clients of a site had events in the pane is seen by {who}"}
 
 
 def print_terms(item: Release | Void, tombstone: Void | None, verified: Verified, out: Console) -> None:
@@ -112,7 +110,9 @@ def _finish(manifest: Manifest) -> str:
 
 
 def _outside(manifest: Manifest) -> str:
-    said = (f"{name}: {_OUTSIDE.get(name, 'unknown to this version')}" for name in manifest.outside_claim)
+    who = "coordinator and leader" if manifest.protection == "he" else "coordinator, leader and helper"
+    known = {name: text.format(who=who) for name, text in _OUTSIDE.items()}
+    said = (f"{name}: {known.get(name, 'unknown to this version')}" for name in manifest.outside_claim)
     return "; ".join(said) or "nothing"
 
 

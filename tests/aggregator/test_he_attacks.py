@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -57,8 +56,6 @@ from tests.crypto.test_bfv_secret import two_openings
 from tests.federation.he_cases import view
 from tests.federation.wire import COLLECTOR, COORDINATOR, LEADER
 
-FUZZ = int(os.environ.get("COVEY_FUZZ", "400"))
-"""How many mutated messages the services get: 100,000 by hand."""
 NAMED = {
     "BATCH_MALFORMED", "BATCH_TOO_LARGE", "BATCH_OF_ANOTHER_PLAN", "DIGEST_MISMATCH", "SIGNATURE_INVALID", "UNKNOWN_SITE",
     "PLAN_UNKNOWN", "PLAN_INVALID", "MESSAGE_MALFORMED", "STATEMENT_MALFORMED", "COMMITMENT_CONFLICT", "NOT_COMMITTED",
@@ -445,9 +442,12 @@ def mutated(data: bytes, rng: np.random.Generator, others: list[bytes]) -> bytes
     return bytes(body)
 
 
-def test_mutated_messages_are_refused_by_name_and_nothing_else_changes(tmp_path: Path) -> None:
-    """Through the real services. Bytes that are still the same message are none of the mutated ones."""
-    rng = np.random.default_rng(FUZZ)
+def test_mutated_messages_are_refused_by_name_and_nothing_else_changes(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Through the real services; 10^5 of them with --full. Bytes that are still the same message are none of the mutated ones."""
+    rounds = 100_000 if request.config.getoption("--full") else 400
+    rng = np.random.default_rng(rounds)
     with running(tmp_path) as world:
         plan, keys = world.plan(panes=1)
         late, late_keys = world.plan(panes=1, first=10, number=1)
@@ -503,7 +503,7 @@ def test_mutated_messages_are_refused_by_name_and_nothing_else_changes(tmp_path:
             ]  # fmt: skip
             others = [data for data, _ in targets]
             seen: dict[str, int] = {}
-            for _ in range(FUZZ):
+            for _ in range(rounds):
                 data, send = targets[rng.integers(0, len(targets))]
                 changed = mutated(data, rng, others)
                 if changed == data:

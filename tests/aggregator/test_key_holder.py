@@ -33,8 +33,8 @@ from aggregator.errors import (
 from aggregator.he_opening import MAX_KEYS_BYTES, require_size
 from aggregator.key_agreement import draft_request
 from aggregator.messages import Witness, collect_request, sign
-from aggregator.opening import LATEST_CHARGE_US
 from aggregator.refusals import refusal_of
+from aggregator.retention import LATEST_CHARGE_US
 from aggregator.storage import Storage
 from crypto import field as field64
 from crypto.bfv import Ciphertexts

@@ -33,8 +33,8 @@ from aggregator.messages import (
     commitment_to_bytes,
     sign,
 )
-from aggregator.opening import LATEST_CHARGE_US
 from aggregator.refusals import refusal_of
+from aggregator.retention import LATEST_CHARGE_US
 from aggregator.sealed_share import Fetched, SealedShare
 from featurestore.wire import definition_hash
 from federation.batch import open_half
