@@ -4,7 +4,8 @@
 
 A store of 1,000 keys is joined to so many labels, 12 numbers a row; everything is then read from the mapped cache, whose pages
 are in memory. A piece of work is one pass over all rows in batches; the pieces are done in turns, and the median of the
-seconds of each, by the clock, is compared. The bytes of a pass are the same for all: x, se, mask and y of each row.
+seconds of each, by the clock, is compared; the reads of single rows are done once. The bytes of a pass are the same for all: x,
+se, mask and y of each row.
 
 * `fraction_of_raw_arrow`: copying the columns of an Arrow table into [B, F], over our pass, in the labels' order.
 * `fraction_of_memcpy`: copying each batch from row-major arrays into one buffer, over our pass.
@@ -13,7 +14,10 @@ seconds of each, by the clock, is compared. The bytes of a pass are the same for
 * `speedup_vs_rowwise`: rows a second, over those of a map-style dataset that reads each row from the store (`Store.reader`).
 * `rows_per_second`, in the labels' order; `resident_mb`: anonymous memory that a pass adds to the process, at its most.
 
-`table_gbps_fraction` and `loader_stall_fraction` are of a GPU; without one they are null, and a line says so.
+Of a GPU only; without one they are null, and a line says so:
+
+* `table_gbps_fraction`: see `benchmarks.table`.
+* `loader_stall_fraction`: the share of an epoch's seconds in which a training on the GPU waits for its next batch.
 """
 
 from __future__ import annotations
@@ -38,6 +42,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.table import table_figures
 from covey.torch import FeatureDataset
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
@@ -52,6 +57,7 @@ DAYS: Final = 20
 REFS: Final = ("sales:orders", "sales:paid_7d", "sales:late_7d", "sales:late", "sales:spent_hist_7d")
 TURNS: Final = 7
 ROWWISE: Final = 4_000
+HIDDEN: Final = 256
 GPU_ONLY: Final = ("table_gbps_fraction", "loader_stall_fraction")
 
 Arrays = tuple[npt.NDArray[Any], ...]
@@ -256,9 +262,9 @@ def measured(store: Store, labels: pa.Table, cache: Path, size: int) -> dict[str
             "np.take": lambda: taken(plain.arrays, order, size),
         }
     )
-    start = time.perf_counter()
-    ours(plain_order, workers=2)
-    seconds["ours, num_workers=2"] = time.perf_counter() - start
+    # by themselves: a fork write-protects the memory of what comes after it
+    forked = seconds_of({"without": lambda: ours(plain_order), "with": lambda: ours(plain_order, workers=2)})
+    seconds["ours, num_workers=2"] = forked["with"]
     start = time.perf_counter()
     for _ in DataLoader(Rowwise(store, labels.slice(0, ROWWISE)), batch_size=size):
         pass
@@ -268,23 +274,47 @@ def measured(store: Store, labels: pa.Table, cache: Path, size: int) -> dict[str
         "fraction_of_raw_arrow": round(seconds["arrow columns into [B, F]"] / seconds["ours"], 2),
         "fraction_of_memcpy": round(seconds["memcpy"] / seconds["ours"], 2),
         "shuffled_fraction": round(seconds["np.take"] / seconds["ours, shuffled"], 2),
-        "workers2_fraction": round(seconds["ours"] / seconds["ours, num_workers=2"], 3),
+        "workers2_fraction": round(forked["without"] / forked["with"], 3),
         "speedup_vs_rowwise": round(rowwise * rows / seconds["ours"]),
         "rows_per_second": round(rows / seconds["ours"]),
         "rows_per_second_shuffled": round(rows / seconds["ours, shuffled"]),
         "resident_mb": round(resident["in order"], 1),
         "resident_mb_shuffled": round(resident["shuffled"], 1),
         "join_seconds": round(joined_s, 1),
-        **on_a_gpu(),
+        **on_a_gpu(shuffled),
         "load_average": round(os.getloadavg()[0], 1),
     }
 
 
-def on_a_gpu() -> dict[str, float | None]:
+def on_a_gpu(dataset: FeatureDataset) -> dict[str, float | None]:
     """The figures of a GPU; null where there is none."""
     if not torch.cuda.is_available():
         print(f"no GPU here: {' and '.join(GPU_ONLY)} were not measured", file=sys.stderr)
-    return dict.fromkeys(GPU_ONLY)
+        return dict.fromkeys(GPU_ONLY)
+    stall_fraction(dataset, "cuda")  # what is compiled and allocated at first does not count
+    return dict(zip(GPU_ONLY, (table_figures()["table_gbps_fraction"], stall_fraction(dataset, "cuda")), strict=True))
+
+
+def stall_fraction(dataset: FeatureDataset, device: str) -> float:
+    """Waiting for batches, over all of an epoch's training of a model of two layers; a step has ended before the next begins."""
+    model = torch.nn.Sequential(
+        torch.nn.Linear(len(dataset.feature_names), HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, 1)
+    ).to(device)
+    optimizer = torch.optim.Adam(model.parameters())
+    batches = iter(DataLoader(dataset, batch_size=None, pin_memory=device == "cuda"))
+    waited, start = 0.0, time.perf_counter()
+    while True:
+        asked = time.perf_counter()
+        batch = next(batches, None)
+        waited += time.perf_counter() - asked
+        if batch is None:
+            return waited / (time.perf_counter() - start)
+        x, y, weight = (part.to(device, non_blocking=True) for part in (batch["x"], batch["y"], batch["weight"]))
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(x)[:, 0], y, weight)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        loss.item()  # waits for the device
 
 
 def show(seconds: dict[str, float], size: int, rows: int, joined_s: float) -> None:

@@ -85,6 +85,8 @@ def key_column(name: str, kind: KeyType, values: Column) -> Column:
     if pa.types.is_uint64(given):  # what does not fit into int64 is outside every domain
         values = values.cast(pa.uint64())
         values = pc.if_else(pc.less_equal(values, pa.scalar(2**63 - 1, pa.uint64())), values, None)
+    if pa.types.is_dictionary(values.type) and pa.types.is_string_view(given):  # as of Polars; Arrow cannot decode it
+        values = values.cast(pa.dictionary(values.type.index_type, pa.string()))
     return values.cast(arrow_type(kind))
 
 

@@ -3,8 +3,8 @@
 Whoever makes a cache holds its lock; others wait, and find it made. A lock goes with its process. Where a file system has no
 locks that hold among machines, several make the same cache, and the first rename counts.
 
-What was published is read before and after the join: a publication in between means that it is joined again, so that a cache
-is of one state of the store, the one in its key.
+What was published is read before the join and again when the join has read the store (of a server: when its answer is whole): a
+publication in between means that it is joined again, so that a cache is of one state of the store, the one in its key.
 """
 
 from __future__ import annotations
@@ -136,8 +136,7 @@ def _found_or_made(
         with _writing(cache_dir):
             partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=cache_dir))
         try:
-            _make(store, asked, refs, labels, snapshot, partial, key, progress)
-            if snapshot_of(store, refs).views != snapshot.views:
+            if not _made(store, asked, refs, labels, snapshot, partial, key, progress):
                 return None
             with _writing(cache_dir):
                 _put(partial, folder)
@@ -161,7 +160,7 @@ def _found(folder: Path, key: str) -> JoinedCache | None:
     return None
 
 
-def _make(
+def _made(
     store: AnyStore,
     asked: Asked,
     refs: Sequence[str],
@@ -170,10 +169,12 @@ def _make(
     folder: Path,
     key: str,
     progress: Progress,
-) -> None:
-    """Join, and write all files of a cache into a folder."""
+) -> bool:
+    """Join, and write all files of a cache into a folder; False: the store has changed before it was read."""
     limit: dict[str, Any] = {"memory_limit": asked.memory_limit} if isinstance(store, Store) else {}
     reader = store.join(labels.reader(), refs, TIME, full_names=True, **limit)
+    if isinstance(store, Store) and _moved(store, refs, snapshot):  # what is left to read is labels
+        return False
     layout = Layout.of(reader.schema, refs, asked.roles.columns)
     findings = Findings(snapshot.views, layout, list(labels.columns))
     has_outcome = asked.roles.outcome_time is not None
@@ -197,12 +198,19 @@ def _make(
         labels.require_unchanged()
         if rows == 0:
             raise NoLabels("the labels have no row, so there is nothing to train on")
+    if not isinstance(store, Store) and _moved(store, refs, snapshot):
+        return False
     header = Header(key, rows, layout.names, has_outcome, findings.report(), files.marks)
     with _writing(folder.parent), (folder / HEADER).open("w", encoding="utf-8") as file:
         file.write(header.to_json())
         file.flush()
         os.fsync(file.fileno())
     _sync_folder(folder)
+    return True
+
+
+def _moved(store: AnyStore, refs: Sequence[str], snapshot: Snapshot) -> bool:
+    return snapshot_of(store, refs).views != snapshot.views
 
 
 def _times(batch: pa.RecordBatch, name: str, column: str) -> npt.NDArray[np.int64]:
@@ -243,7 +251,7 @@ class _Files:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with ExitStack() as closing:
             for one in self._open.values():
-                closing.callback(one.file.close)
+                closing.callback(_close, one.file)
             if kind is None:
                 for name, one in self._open.items():
                     self._write(one, np.packbits(one.bits, bitorder="little"))
@@ -278,12 +286,19 @@ class _Files:
         one.hash.update(data)
 
 
+def _close(file: BufferedWriter) -> None:
+    """Close a file; what a full disk has refused already is refused once more, as the buffer is written out."""
+    with suppress(OSError):
+        file.close()
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold a lock file, alone; it is removed before it is let go."""
     while True:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with _writing(path.parent):
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
             if os.fstat(lock).st_ino == path.stat().st_ino:
                 break

@@ -9,6 +9,8 @@ from typing import Any
 import lightning
 import torch
 
+from featurestore.times import to_us
+
 from .dataset import FeatureDataset
 from .errors import TrainingArgument
 from .loader import FeatureLoader
@@ -38,7 +40,7 @@ class FeatureDataModule(lightning.LightningDataModule):
         **given: Any,
     ) -> None:
         super().__init__()
-        if validate_from is not None and test_from is not None and validate_from >= test_from:
+        if validate_from is not None and test_from is not None and to_us(validate_from) >= to_us(test_from):
             raise TrainingArgument(f"validate_from {validate_from} must be before test_from {test_from}")
         self._store, self._shuffle, self._given = store, shuffle, given
         self._validate_from, self._test_from = validate_from, test_from

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -129,6 +131,7 @@ class FeatureDataset(IterableDataset[Batch]):
         self._epoch = _shared_number()
         self._base = self._next = 0
         self._resume = (0, 0)
+        self._resumed_by: int | None = None
 
     @property
     def rows(self) -> int:
@@ -154,19 +157,22 @@ class FeatureDataset(IterableDataset[Batch]):
         self._epoch.fill_(epoch)
 
     def between(self, start: datetime | None, end: datetime | None, *, shuffle: bool | None = None) -> Self:
-        """The rows with start ≤ time < end, and, where there is an outcome time, an outcome known before the end.
+        """The rows with start ≤ time < end, and, where there is an outcome time, an outcome known before the end (null: never).
 
         Raises:
-            NoLabels: there are none.
+            NoLabels: there are none. TrainingArgument: no moments.
         """
         cache = self._cache
+        for moment in (start, end):
+            if not isinstance(moment, datetime | None):
+                raise TrainingArgument(f"a part begins and ends with a datetime, not {moment!r}")
         time = cache.small["time"]
-        known = np.maximum(time, cache.small["outcome"]) if cache.header.has_outcome else time
+        known = cache.small["outcome"] if cache.header.has_outcome else time
         wanted = time != NO_TIME
         if start is not None:
             wanted &= time >= to_us(start)
         if end is not None:
-            wanted &= known < to_us(end)
+            wanted &= (known < to_us(end)) & (known != NO_TIME)
         selected = np.asarray(self._selected)[wanted[self._selected]]
         if len(selected) == 0:
             raise NoLabels(f"no label has a time from {start} to {end}")
@@ -183,13 +189,23 @@ class FeatureDataset(IterableDataset[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         """The batches of this process in this epoch; after `load_state_dict` those that were not read yet."""
-        place = self._worker()
+        place, is_worker = self._worker(), get_worker_info() is not None
+        if is_worker and self._resume != (0, 0) and self._resumed_by not in (None, os.getpid()):
+            raise TrainingArgument(
+                "the workers of a DataLoader would go on from the loaded state in every epoch; take covey.torch.FeatureLoader, "
+                "or torchdata's StatefulDataLoader"
+            )
         self.begin()
-        return self._batches(self._order(), place["worker"], place["workers"], ahead=get_worker_info() is None)
+        first = self._base + self._next * place["workers"] + place["worker"]
+        return self._batches(self._order(), first, place["workers"], ahead=not is_worker)
 
     def begin(self) -> None:
         """Begin an epoch, or go on in the one of a loaded state: for who reads the batches by other processes."""
         (self._base, self._next), self._resume = self._resume, (0, 0)
+
+    def lend(self) -> None:
+        """Workers may go on from a loaded state: whoever calls this calls `begin` once they have it."""
+        self._resumed_by = None
 
     def count(self) -> None:
         """One more batch was read."""
@@ -214,10 +230,11 @@ class FeatureDataset(IterableDataset[Batch]):
         if not all(isinstance(state.get(name), int) and state[name] >= 0 for name in ("epoch", "first", "read")):
             differs.append("it tells no place in an epoch")
         if differs:
-            raise StateRefused(differs)
+            raise StateRefused(*differs)
         self._epoch.fill_(int(state["epoch"]))
         # batches do not depend on the number of workers: what one reader has begun any number of them can end
         self._base, self._next = self._resume = int(state["first"]), int(state["read"])
+        self._resumed_by = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is mapped, and with the rank, which a new process cannot ask for."""
@@ -228,9 +245,9 @@ class FeatureDataset(IterableDataset[Batch]):
         self.__dict__.update(state)
         self._cache = open_cache(*state["_cache"])
 
-    def _batches(self, order: Order, worker: int, workers: int, *, ahead: bool) -> Iterator[Batch]:
-        """Every `workers`-th batch from the next one on; `ahead`: a thread reads some while those before are used."""
-        first, buffers = self._base + self._next * workers + worker, Buffers()
+    def _batches(self, order: Order, first: int, workers: int, *, ahead: bool) -> Iterator[Batch]:
+        """Every `workers`-th batch from the first one on; `ahead`: a thread reads some while those before are used."""
+        buffers = Buffers()
         if not ahead:
             for batch in range(first, order.batches, workers):
                 yield from self._counted(self._read(order, batch, 1, buffers))
@@ -330,12 +347,12 @@ def _listed(columns: Sequence[str]) -> tuple[str, ...]:
 def _require_arguments(
     batch_size: int, seed: int, shuffle_mb: float, max_missing: float, rank: int | None, world_size: int | None
 ) -> None:
-    if batch_size < 1:
+    if not isinstance(batch_size, int) or batch_size < 1:
         raise TrainingArgument(f"a batch has at least one row; batch_size is {batch_size}")
     if seed < 0:
         raise TrainingArgument(f"a seed is 0 or above, not {seed}")
-    if not shuffle_mb > 0:
-        raise TrainingArgument(f"shuffle_mb is above 0, not {shuffle_mb}")
+    if not 0 < shuffle_mb < math.inf:
+        raise TrainingArgument(f"shuffle_mb is a number above 0, not {shuffle_mb}")
     if not 0 <= max_missing <= 1:
         raise TrainingArgument(f"max_missing is a share from 0 to 1, not {max_missing}")
     if (rank is None) != (world_size is None):

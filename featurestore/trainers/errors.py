@@ -41,12 +41,22 @@ class ColumnNotNumeric(LabelsRefused):
 
 
 class TargetMissing(LabelsRefused):
-    """A row whose target is null, NaN or infinite."""
+    """A row whose target is null, NaN or infinite, as float32."""
 
     def __init__(self, column: str, row: int) -> None:
         self.column, self.row = column, row
         super().__init__(
             f"the target {column!r} of label row {row:,} is no finite number; drop the rows that have none"
+        )
+
+
+class PlainTooLarge(LabelsRefused):
+    """A row with a plain feature that is infinite, as float32."""
+
+    def __init__(self, column: str, row: int) -> None:
+        self.column, self.row = column, row
+        super().__init__(
+            f"the plain feature {column!r} of label row {row:,} is infinite as float32; make it null, or scale the column"
         )
 
 
@@ -128,8 +138,8 @@ class StoreBusy(TrainingError):
 class StateRefused(TrainingError):
     """A state to resume from that belongs to other rows, or to another order of them."""
 
-    def __init__(self, differs: Sequence[str]) -> None:
-        self.differs = tuple(differs)
+    def __init__(self, *differs: str) -> None:
+        self.differs = differs
         super().__init__(f"this state continues another reading: {'; '.join(differs)}")
 
 

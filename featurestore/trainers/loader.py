@@ -43,6 +43,8 @@ class FeatureLoader(DataLoader[Batch]):
         """The batches of this process in this epoch. As they are read, WorkerDied."""
         if self._epoch_of is not None:
             self.dataset.set_epoch(self._epoch_of())
+        if self.num_workers:
+            self.dataset.lend()
         batches = super().__iter__()
         if self.num_workers:
             self.dataset.begin()  # without workers it has begun by itself

@@ -3,6 +3,8 @@
 A served value is x = t + e: t is what exact aggregation would have served, and e is the noise of the release, with
 E[e] = 0 and a known variance se². Several columns have several se, and one column has another se in every row. The tools
 here use that; each is fitted on the training split, and `released_rows` keeps later releases out of the fit. NaN is null.
+Not for `Filtered` features: they are drawn to their baselines already, and their se is the error of that estimate, not noise
+on top of a truth. Their variance less mean se² is too small, and shrinking them shrinks twice.
 
 Sources: Fuller 1987, "Measurement Error Models" (§1.2 and §2.2: the reliability ratio and its matrix form); Carroll,
 Ruppert, Stefanski, Crainiceanu 2006, "Measurement Error in Nonlinear Models" (§4: regression calibration); Efron and Morris

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import marshal
+import pickle
+import sysconfig
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, Final, TypeAlias
 
 from featurestore.definitions import FeatureView
 from featurestore.on_demand import OnDemandView
@@ -18,6 +21,9 @@ from featurestore.store import Store
 from featurestore.wire import definition_hash
 
 AnyStore: TypeAlias = Store | RemoteStore
+
+_LIBRARIES: Final = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+"""Where the code of others lies, which is told by its name."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,42 @@ def _state_of(store: AnyStore, view: FeatureView) -> ViewState:
 
 
 def _code_of(view: OnDemandView) -> str:
-    """What a transformation computes, as far as its code tells: not what it calls, nor what it reads besides."""
-    code = getattr(view.function, "__code__", None)
+    """What a transformation computes: its code, and the functions and values that it refers to.
+
+    Of a class and of what is installed it is the name alone. What cannot be told has a new state every time.
+    """
     told = [view.name, view.outputs, sorted(view.features.items()), sorted(view.inputs.items())]
-    return hashlib.sha256(repr(told).encode() + (b"" if code is None else marshal.dumps(code))).hexdigest()
+    digest = hashlib.sha256(repr(told).encode())
+    _tell(view.function, digest, set())
+    return digest.hexdigest()
+
+
+def _tell(value: Any, digest: Any, seen: set[int]) -> None:
+    """Put what a function computes, or what a value is, into a digest; functions in `seen` are in it already."""
+    value = getattr(value, "py_func", value)  # of numba
+    if not isinstance(value, FunctionType):
+        digest.update(value.__name__.encode() if isinstance(value, ModuleType) else _pickled(value))
+    elif value.__code__.co_filename.startswith(_LIBRARIES):
+        digest.update(f"{value.__module__}.{value.__qualname__}".encode())
+    elif id(value) not in seen:
+        seen.add(id(value))
+        digest.update(marshal.dumps(value.__code__))
+        names = sorted({name for code in _codes(value.__code__) for name in code.co_names} & value.__globals__.keys())
+        enclosed = [cell.cell_contents for cell in value.__closure__ or ()]
+        for one in (value.__defaults__, value.__kwdefaults__, *enclosed, *(value.__globals__[name] for name in names)):
+            _tell(one, digest, seen)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """A function's code and that of the functions within it."""
+    yield code
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            yield from _codes(one)
+
+
+def _pickled(value: Any) -> bytes:
+    try:
+        return pickle.dumps(value)
+    except (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError):
+        return uuid.uuid4().bytes

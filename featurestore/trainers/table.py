@@ -92,6 +92,9 @@ class FeatureTable(nn.Module):
         self.register_buffer("v", halves.to(device))
         self.register_buffer("active", torch.tensor(0, device=self.v.device))
         self._retired: weakref.ref[torch.Tensor] | None = None
+        # the memory of what `_retired` refers to: a stream on a GPU may still be about to read it
+        self._lent: torch.UntypedStorage | None = None
+        self._loaded = False
         self.problem: str | None = None
         """Why the last look of `follow` kept the older rows; None if it did not."""
 
@@ -141,14 +144,14 @@ class FeatureTable(nn.Module):
         if feed is None:
             raise TableInvalid("a copy or a closed table stays on its release; make a new table of the store")
         with feed.refreshing:
-            if feed.look() == self._seen:
+            if feed.look() == self._seen and not self._loaded:
                 return False
             rows, seen = feed.read()
             half = 1 - int(self.active)
             self._wait_for_readers(feed.stopped)
             active = self._filled(rows, half)
-            self._retired = weakref.ref(self.active)
-            self.active, self._seen = active, seen
+            self._retired, self._lent = weakref.ref(self.active), self.active.untyped_storage()
+            self.active, self._seen, self._loaded = active, seen, False
         return True
 
     def follow(self, every_s: float | None = None) -> None:
@@ -174,7 +177,12 @@ class FeatureTable(nn.Module):
                 feed.thread.join()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_feed": None, "_retired": None}
+        return self.__dict__ | {"_feed": None, "_retired": None, "_lent": None}
+
+    def _load_from_state_dict(self, *given: Any) -> None:
+        """Rows of a state dict are of any release: the next refresh takes up the store's, whatever its epoch is."""
+        super()._load_from_state_dict(*given)
+        self._loaded = True
 
     def extra_repr(self) -> str:
         """What `print` shows of it."""
@@ -326,6 +334,6 @@ def _follow(table: weakref.ref[FeatureTable], stopped: threading.Event, every_s:
         try:
             followed.refresh()
             followed.problem = None
-        except FeatureStoreError as error:
+        except (FeatureStoreError, RuntimeError) as error:  # torch's own, as of a full device, are RuntimeErrors
             followed.problem = str(error)
         del followed

@@ -23,7 +23,15 @@ from featurestore.errors import BadReference
 from featurestore.keys import arrow_type
 from featurestore.labels import Labels, label_times, open_labels
 
-from .errors import ColumnMissing, ColumnNotNumeric, LabelsChanged, LabelsRefused, OutcomeBeforeTime, TargetMissing
+from .errors import (
+    ColumnMissing,
+    ColumnNotNumeric,
+    LabelsChanged,
+    LabelsRefused,
+    OutcomeBeforeTime,
+    PlainTooLarge,
+    TargetMissing,
+)
 
 TIME: Final = "\x00time"
 TARGET: Final = "\x00target"
@@ -110,7 +118,7 @@ class TrainingLabels:
         """What is joined: the keys, then TIME, TARGET, OUTCOME and the plain features; checked as it is read.
 
         Raises:
-            As it is read TargetMissing, OutcomeBeforeTime, LabelsRefused.
+            As it is read TargetMissing, PlainTooLarge, OutcomeBeforeTime, LabelsRefused.
         """
         given = self._opened()
         fields = [pa.field(name, given.schema.field(column).type) for name, column in self.columns.items()]
@@ -134,9 +142,14 @@ class TrainingLabels:
             yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
     def _check(self, columns: Mapping[str, pa.Array], first: int) -> None:
-        is_number = np.isfinite(numbers(columns[TARGET], np.nan))
-        if not is_number.all():
-            raise TargetMissing(self.roles.target, first + int(np.argmin(is_number)))
+        with np.errstate(over="ignore"):
+            is_number = np.isfinite(numbers(columns[TARGET], np.nan).astype(np.float32))
+            if not is_number.all():
+                raise TargetMissing(self.roles.target, first + int(np.argmin(is_number)))
+            for i, column in enumerate(self.roles.columns):
+                is_infinite = np.isinf(numbers(columns[plain_name(i)], np.nan).astype(np.float32))
+                if is_infinite.any():
+                    raise PlainTooLarge(column, first + int(np.argmax(is_infinite)))
         if self.roles.outcome_time is not None:
             (time, known), (outcome, is_known) = (
                 label_times(columns[name], column)
@@ -207,10 +220,14 @@ def _as_table(labels: object) -> pa.Table | Path:
         return Path(labels)
     if isinstance(labels, pa.Table):
         return labels
-    if type(labels).__module__.partition(".")[0] == "pandas":
-        return pa.Table.from_pandas(labels, preserve_index=False)
-    if hasattr(labels, "__arrow_c_stream__"):
-        return pa.table(labels)
+    try:
+        if type(labels).__module__.partition(".")[0] == "pandas" and hasattr(labels, "columns"):
+            return pa.Table.from_pandas(labels, preserve_index=False)
+        if hasattr(labels, "__arrow_c_stream__"):
+            return pa.table(labels)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        reason = "; ".join(map(str, error.args))
+        raise LabelsRefused(f"the labels do not fit into Arrow ({reason}); rename, cast or drop that column") from None
     raise LabelsRefused(
         f"labels are a .parquet or .csv file, a pyarrow.Table, a pandas frame, or have an Arrow stream; not {type(labels).__name__}"
     )

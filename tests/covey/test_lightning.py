@@ -124,6 +124,6 @@ def test_what_cannot_be_is_refused(store: Path, tmp_path: Path) -> None:
     labels = make_labels(ROWS)
     moment = labels["at"][100].as_py()
     with pytest.raises(TrainingArgument, match="must be before"):
-        FeatureDataModule(store, validate_from=moment, test_from=moment, **asked(tmp_path, labels))
+        FeatureDataModule(store, validate_from=moment, test_from=moment.replace(tzinfo=None), **asked(tmp_path, labels))
     with pytest.raises(TooMuchMissing):
         FeatureDataModule(store, **asked(tmp_path, labels, max_missing=0.01)).prepare_data()

@@ -25,7 +25,7 @@ from covey import FeatureService, Store  # noqa: E402
 from covey.torch import Batch, FeatureDataset, FeatureLoader  # noqa: E402
 from featurestore.errors import UnknownFeature, UnknownFeatureService, UnknownView  # noqa: E402
 from featurestore.publish import Publisher  # noqa: E402
-from featurestore.trainers.errors import CacheGone, StateRefused, TrainingArgument, WorkerDied  # noqa: E402
+from featurestore.trainers.errors import CacheGone, NoLabels, StateRefused, TrainingArgument, WorkerDied  # noqa: E402
 from tests.featurestore.trainers.training import (  # noqa: E402
     FEATURES,
     WIDTH,
@@ -162,6 +162,13 @@ def test_memory_is_used_again_only_when_nobody_holds_it(make: Callable[..., Feat
         assert batch["meta"]["row"].tolist() == [i]
 
 
+def test_readings_at_the_same_time_are_whole(make: Callable[..., FeatureDataset]) -> None:
+    dataset = make(shuffle=True)
+    wanted = numbers_of(dataset)
+    pairs = list(zip(dataset, dataset, strict=True))
+    assert numbers_of(one for one, _ in pairs) == numbers_of(other for _, other in pairs) == wanted
+
+
 class TestResume:
     @pytest.mark.parametrize("shuffle", [False, True])
     def test_it_goes_on_exactly_at_every_batch(self, make: Callable[..., FeatureDataset], shuffle: bool) -> None:
@@ -220,6 +227,25 @@ class TestResume:
         assert read + numbers_of(second) == wanted
         assert numbers_of(second) == wanted
 
+    def test_workers_that_nobody_counts_for_do_not_go_on(self, make: Callable[..., FeatureDataset]) -> None:
+        dataset = make()
+        next(iter(dataset))
+        dataset.load_state_dict(dataset.state_dict())
+        with pytest.raises(TrainingArgument, match=r"covey\.torch\.FeatureLoader"):
+            list(DataLoader(dataset, batch_size=None, num_workers=1))
+        assert len(numbers_of(FeatureLoader(dataset, num_workers=1))) == len(dataset) - 1
+
+    @pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")  # torchdata calls it
+    def test_a_state_that_a_worker_refuses_is_told_as_it_is(self, make: Callable[..., FeatureDataset]) -> None:
+        stateful = pytest.importorskip("torchdata.stateful_dataloader", reason="torchdata is not installed")
+        first, second = (
+            stateful.StatefulDataLoader(make(batch_size=size), batch_size=None, num_workers=1) for size in (16, 8)
+        )
+        next(iter(first))
+        second.load_state_dict(first.state_dict())
+        with pytest.raises(StateRefused, match="batch_size is 16, not 8"):
+            next(iter(second))
+
     @pytest.mark.parametrize(
         ("changes", "says"),
         [
@@ -258,6 +284,11 @@ def test_parts_are_split_by_time_and_an_outcome_known_too_late_is_left_out(make:
     before, after = dataset.between(None, moment), dataset.between(moment, None, shuffle=False)
     assert sorted(flat(numbers_of(before))) == [i for i in range(ROWS) if times[i] + 3_600_000_000 < times[100]]
     assert flat(numbers_of(after)) == [i for i in range(ROWS) if times[i] >= times[100]]
+    never = labels.append_column("known", pa.nulls(ROWS, outcome.type))
+    with pytest.raises(NoLabels):
+        make(labels=never, outcome_time="known").between(None, moment)
+    with pytest.raises(TrainingArgument, match="not '1970-01-02'"):
+        dataset.between("1970-01-02", None)  # type: ignore[arg-type]
     backwards = make(labels=labels.take(list(range(ROWS))[::-1])).between(None, moment)
     assert flat(numbers_of(backwards.between(labels["at"][50].as_py(), None))) == [
         ROWS - 1 - i for i in range(ROWS - 1, -1, -1) if times[50] <= times[i] < times[100]
@@ -297,8 +328,10 @@ class TestSources:
     ("changes", "says"),
     [
         ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": 8.5}, "batch_size is 8.5"),
         ({"seed": -1}, "seed"),
         ({"shuffle_mb": 0}, "shuffle_mb"),
+        ({"shuffle_mb": float("inf")}, "shuffle_mb"),
         ({"max_missing": 1.5}, "max_missing"),
         ({"rank": 1}, "go together"),
         ({"rank": 2, "world_size": 2}, "rank 2 is not one of 2"),

@@ -50,6 +50,7 @@ def test_the_index_of_composite_keys_is_their_place_in_the_sorted_domain(
         pa.array(["b", "zz", None, "a"]),
         pa.array(["b", "zz", None, "a"], pa.large_string()),
         pa.array(["b", "zz", None, "a"], pa.string_view()),
+        pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 2]), pa.array(["b", "zz", "a"], pa.string_view())),
         pa.array(["b", "zz", None, "a"]).dictionary_encode(),
         pa.chunked_array([pa.array(["b", "zz"]).dictionary_encode(), pa.array([None, "a"]).dictionary_encode()]),
     ],

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -32,9 +33,11 @@ from featurestore.trainers.errors import (
     LabelsRefused,
     NoLabels,
     OutcomeBeforeTime,
+    PlainTooLarge,
     StoreBusy,
     TargetMissing,
 )
+from featurestore.trainers.snapshot import snapshot_of
 from featurestore.trainers.training_labels import Roles
 
 from .training import FEATURES, WIDTH, expected, make_labels, make_store, publish_more
@@ -112,6 +115,7 @@ def test_labels_of_every_form_give_the_same_rows(join: Callable[..., JoinedCache
     forms.append(pa.concat_tables([table.slice(0, 7), table.slice(7)]))
     if (polars := pytest.importorskip("polars", reason="polars is not installed")) is not None:
         forms.append(polars.from_arrow(table))
+        forms.append(forms[-1].with_columns(polars.col("destination").cast(polars.Categorical)))
     wanted = join()
     for form in forms:
         cache = join(form)
@@ -166,6 +170,24 @@ def test_a_publication_during_the_join_means_that_it_is_joined_again(
         cache = joined_cache(opened, asked, tmp_path / "cache", lambda _done, _total: None)
         assert joined_cache(opened, asked, tmp_path / "cache", lambda _done, _total: None).folder == cache.folder
     assert len(calls) == 2
+
+
+def test_what_is_published_once_the_store_was_read_is_of_the_next_cache(tmp_path: Path) -> None:
+    directory, labels = make_store(tmp_path / "store"), make_labels(ROWS)
+    x, *_ = expected(directory, labels)
+    done = list[int]()
+
+    def publish(rows: int, _total: int | None) -> None:
+        publish_more(directory)
+        done.append(rows)
+
+    with Store.open(directory) as opened:
+        asked = Asked(labels, FEATURES, Roles(**ROLES))
+        cache = joined_cache(opened, asked, tmp_path / "cache", publish)
+        newer = joined_cache(opened, asked, tmp_path / "cache", lambda _done, _total: None)
+    assert done == [ROWS]
+    np.testing.assert_array_equal(cache.x, x)
+    assert newer.folder != cache.folder
 
 
 def test_a_store_that_never_rests_is_an_error(
@@ -318,6 +340,20 @@ def test_a_full_disk_is_named_and_leaves_nothing(
     assert caches(tmp_path) == []
 
 
+def test_a_disk_that_is_full_at_the_last_byte_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.f32").symlink_to("/dev/full")
+    with pytest.raises(CacheWriteFailed, match="disk full"), build_cache._Files(tmp_path) as files:
+        files.put("x.f32", np.zeros(3, np.float32))
+
+
+def test_a_place_that_cannot_be_locked_is_named(join: Callable[..., JoinedCache], tmp_path: Path) -> None:
+    cache = join()
+    shutil.rmtree(cache.folder)
+    (tmp_path / "cache" / f".{cache.folder.name}.lock").mkdir()
+    with pytest.raises(CacheWriteFailed, match="cannot be written"):
+        join()
+
+
 class TestLabels:
     """Labels that cannot be trained on are refused by name."""
 
@@ -349,12 +385,26 @@ class TestLabels:
         with pytest.raises(error, match=says):
             join(**changes)
 
-    @pytest.mark.parametrize("bad", [None, float("nan"), float("inf")])
+    @pytest.mark.parametrize("bad", [None, float("nan"), float("inf"), 1e300])
     def test_without_a_target(self, join: Callable[..., JoinedCache], bad: float | None, tmp_path: Path) -> None:
         target = pa.array([1.0] * 9 + [bad] + [0.0] * (ROWS - 10))
         with pytest.raises(TargetMissing, match="label row 9"):
             join(make_labels(ROWS, late=target))
         assert caches(tmp_path) == []
+
+    @pytest.mark.parametrize("bad", [float("-inf"), 1e300])
+    def test_with_an_infinite_feature(self, join: Callable[..., JoinedCache], bad: float) -> None:
+        distances = pa.array([1.0] * 9 + [bad, None, float("nan")] + [0.0] * (ROWS - 12))
+        with pytest.raises(PlainTooLarge, match="'distance' of label row 9"):
+            join(make_labels(ROWS, distance=distances))
+
+    def test_that_do_not_fit_into_arrow(self, join: Callable[..., JoinedCache]) -> None:
+        pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+        frame = make_labels(ROWS).to_pandas()
+        mixed = frame.assign(late=[1, "no", *[0] * (ROWS - 2)])
+        for odd in (pandas.concat([frame, frame[["late"]]], axis=1), mixed, frame["late"]):
+            with pytest.raises(LabelsRefused):
+                join(odd)
 
     def test_whose_outcome_comes_first(self, join: Callable[..., JoinedCache]) -> None:
         labels = make_labels(ROWS)
@@ -416,6 +466,35 @@ def test_outputs_of_transformations_have_no_known_error_and_their_code_is_part_o
     assert not np.isnan(made[0].se[:, 1]).any()
     assert made[0].header.key != made[1].header.key
     assert not np.array_equal(made[0].x, made[1].x)
+
+
+SCALE, gettempdir = 1.0, tempfile.gettempdir
+
+
+def _scaled(values: np.ndarray) -> Any:
+    return values * SCALE + len(gettempdir())  # which has a lock of its own
+
+
+def _view(factor: float) -> Any:
+    @on_demand(outputs=["risk"], name="far")
+    def far(late: Annotated[np.ndarray, Feature("delays:flights")]) -> Any:
+        return [_scaled(row) * factor for row in late]
+
+    return far
+
+
+def test_what_a_transformation_refers_to_is_part_of_the_key(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def state(view: Any) -> str:
+        with Store.open(store, on_demand=[view]) as opened:
+            return snapshot_of(opened, ["far:risk"]).digest
+
+    first = state(_view(1.0))
+    assert first == state(_view(1.0))
+    assert first != state(_view(2.0))
+    monkeypatch.setitem(globals(), "SCALE", 2.0)
+    assert first != state(_view(1.0))
+    monkeypatch.setitem(globals(), "SCALE", threading.Lock())  # who knows what that is
+    assert state(_view(1.0)) != state(_view(1.0))
 
 
 def test_progress_tells_rows_of_all_rows(store: Path, tmp_path: Path) -> None:

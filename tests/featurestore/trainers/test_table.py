@@ -257,6 +257,24 @@ class TestRefresh:
         eventually(lambda: table.problem is None)
         table.close()
 
+    def test_follow_goes_on_after_trouble_of_the_device(
+        self, tmp_path: Path, store: Store, view: FeatureView, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        table, real, failed = FeatureTable(store, REFS), FeatureTable._filled, threading.Event()
+
+        def filled(self: FeatureTable, *given: Any) -> torch.Tensor:
+            if not failed.is_set():
+                failed.set()
+                raise torch.OutOfMemoryError("no memory left on the device")
+            return real(self, *given)
+
+        monkeypatch.setattr(FeatureTable, "_filled", filled)
+        table.follow(0.01)
+        publish(tmp_path, view, a_release(view, 50 * HOUR, 50))
+        eventually(lambda: row(table, "ATL")[0][0] == 50)
+        assert failed.is_set()
+        table.close()
+
     def test_a_half_that_is_read_is_not_written(
         self, tmp_path: Path, store: Store, view: FeatureView, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -363,6 +381,17 @@ with Store.open(Path({str(tmp_path)!r})) as store:
         assert list(state) == ["v", "active"]
         table.load_state_dict(state)
         assert row(table, "ATL", "SFO") == before
+        assert table.refresh(), "rows that were loaded are no reason to miss the store's"
+        assert row(table, "ATL")[0][0] == 50
+        assert not table.refresh()
+
+    def test_memory_that_a_stream_may_still_read_is_kept(self, tmp_path: Path, store: Store, view: FeatureView) -> None:
+        table = FeatureTable(store, REFS)
+        before = table.active.data_ptr()
+        publish(tmp_path, view, a_release(view, 50 * HOUR, 50))
+        assert table.refresh()
+        assert table._lent is not None
+        assert (table._lent.data_ptr(), table._retired and table._retired()) == (before, None)
 
     def test_on_a_gpu_refreshes_and_lookups_are_the_same(self, tmp_path: Path, store: Store, view: FeatureView) -> None:
         if not torch.cuda.is_available():
