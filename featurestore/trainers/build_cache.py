@@ -16,6 +16,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -54,6 +55,7 @@ from .training_labels import OUTCOME, TARGET, TIME, Roles, TrainingLabels, numbe
 
 _log = logging.getLogger(__name__)
 
+LEFT_BEHIND_S: Final = 86_400
 _TRIES: Final = 5
 
 Progress = Callable[[int, int | None], None]
@@ -134,6 +136,7 @@ def _found_or_made(
         if (found := _found(folder, key)) is not None:
             return found
         with _writing(cache_dir):
+            _sweep(cache_dir, folder.name)
             partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=cache_dir))
         try:
             if not _made(store, asked, refs, labels, snapshot, partial, key, progress):
@@ -143,6 +146,13 @@ def _found_or_made(
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return open_cache(folder, key)
+
+
+def _sweep(cache_dir: Path, name: str) -> None:
+    """Remove what a builder that was killed has left; holding the lock. Younger ones may be another machine's."""
+    for left in cache_dir.glob(f".{name}.*"):
+        if left.is_dir() and time.time() - left.stat().st_mtime > LEFT_BEHIND_S:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _found(folder: Path, key: str) -> JoinedCache | None:

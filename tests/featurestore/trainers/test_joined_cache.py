@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -325,7 +326,15 @@ def test_a_builder_that_dies_holds_nobody_up(join: Callable[..., JoinedCache], s
     process.start()
     process.join(120)
     assert process.exitcode == 9
+    (left,) = (one for one in (tmp_path / "cache").iterdir() if one.is_dir())
+    made = join()
+    assert made.rows == ROWS
+    assert left.is_dir()  # it may be another machine's
+    shutil.rmtree(made.folder)
+    yesterday = time.time() - build_cache.LEFT_BEHIND_S - 1
+    os.utime(left, (yesterday, yesterday))
     assert join().rows == ROWS
+    assert not left.exists()
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(
