@@ -28,9 +28,9 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from simulations.errors import DataMissing
-from simulations.tasks.ablation import ENTRIES, Ablation, ablate
+from simulations.tasks.ablation import ENTRIES, Ablating, Ablation
 from simulations.tasks.scores import DayPairs, Draws, Interval, interval
-from simulations.tasks.study import FILTERED, OWN, RHOS, TASKS, WINDOWS, Model, Scores, study
+from simulations.tasks.study import FILTERED, MOST_SEEDS, OWN, RHOS, TASKS, WINDOWS, Model, Scores, study, workers
 
 KEYS: Final = {
     "gain_share_eps1_windows": ("ε = 1", WINDOWS),
@@ -63,13 +63,17 @@ def main() -> None:
     """Print the tables, and one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", choices=[*TASKS, "all"], default="all", help="which task (default: all)")
-    parser.add_argument("--seeds", type=int, default=5, help="noise seeds of each price (default: 5)")
-    parser.add_argument("--ablation-seeds", type=int, default=3, help="noise seeds of the ablation; 0 leaves it out")
+    parser.add_argument(
+        "--seeds", type=int, default=5, help="noise seeds of each price (default: 5; baskets: at most 3)"
+    )
+    parser.add_argument(
+        "--ablation-seeds", type=int, default=3, help="the first seeds, for the ablation; 0 leaves it out"
+    )
     parser.add_argument("--plot", type=Path, help="where the PNG goes")
     parser.add_argument("--write", type=Path, help="a page whose marked tables are replaced, such as docs/utility.md")
     given = parser.parse_args()
-    if given.seeds < 1 or given.ablation_seeds < 0:
-        parser.error("--seeds must be at least 1, --ablation-seeds at least 0")
+    if not 0 <= given.ablation_seeds <= given.seeds or given.seeds < 1:
+        parser.error("--seeds must be at least 1, --ablation-seeds from 0 to --seeds")
     if given.write is not None:
         require_places(given.write, _titles(given.task, given.ablation_seeds))
     started = time.monotonic()
@@ -99,21 +103,23 @@ def _measure(task: str, seeds: int, ablation_seeds: int) -> tuple[dict[str, Repo
     sections: dict[str, str] = {}
     for name in TASKS if task == "all" else [task]:
         try:
-            scores = study(name, seeds, _say)
+            with workers(name, _say) as pool:
+                ablating = Ablating(pool, ablation_seeds, _say) if name == "flights" and ablation_seeds else None
+                scores = study(pool, name, min(seeds, MOST_SEEDS.get(name, seeds)), _say)
+                ablation = None if ablating is None else ablating.result(scores)
         except DataMissing as missing:
             sections |= dict.fromkeys((f"{name}: table", f"{name}: choice"), f"Left out: {missing}")
             continue
         reports[name] = report = _report(scores)
         sections[f"{name}: table"] = _table(report)
         sections[f"{name}: choice"] = _choice(scores)
-    if "flights" in reports and ablation_seeds:
-        sections["flights: ablation"] = _ablation(ablate(ablation_seeds, _say), reports["flights"].scores.days)
+        if ablation is not None:
+            sections["flights: ablation"] = _ablation(ablation, scores.days)
     return reports, sections
 
 
 def _report(scores: Scores) -> Report:
-    seeds = max(len(pairs) for models in scores.private.values() for pairs in models.values())
-    draws = Draws.make(scores.days, seeds)
+    draws = Draws.make(scores.days, _seeds(scores))
     own, best = draws.auc([scores.own]), draws.auc([scores.exact[WINDOWS]])
     rows, shares = [Row("", OWN, interval(own), None)], {}
     worlds: dict[str, dict[Model, list[DayPairs]]] = {"exact": {m: [pairs] for m, pairs in scores.exact.items()}}
@@ -126,13 +132,19 @@ def _report(scores: Scores) -> Report:
     return Report(scores, rows, shares)
 
 
+def _seeds(scores: Scores) -> int:
+    """Worlds of each price."""
+    return max(len(pairs) for models in scores.private.values() for pairs in models.values())
+
+
 def _table(report: Report) -> str:
     lines = ["| a client-day | model | AUC | share of the gain |", "|---|---|---|---|"]
     for row in report.rows:
         share = "" if row.share is None else _percent(row.share)
         price = f"{row.price} (ρ = {RHOS[row.price]:.4f})" if row.price.startswith("ε") else row.price
         lines.append(f"| {price} | {row.model} | {row.auc.value:.3f} | {share} |")
-    return "\n".join(lines)
+    days, seeds = report.scores.days, _seeds(report.scores)
+    return "\n".join([*lines, "", f"{days} days of the test, {seeds} noise seeds of each price."])
 
 
 def _choice(scores: Scores) -> str:

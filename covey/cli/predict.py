@@ -88,7 +88,8 @@ def _rows(served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Pr
                 "status": Status(vectors.status[i, j]).name,
             }
         for j, name in enumerate(served.columns):
-            features[name] = {"value": float(predicted.columns[i, j]), "se": None, "status": "GIVEN"}
+            value = predicted.columns[i, j]
+            features[name] = {"value": None if np.isnan(value) else float(value), "se": None, "status": "GIVEN"}
         keys = {name: values[i] for name, values in given.items() if name not in served.columns}
         rows.append({"keys": keys, "prediction": prediction, "features": features})
     return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from covey.errors import TrainingRefused
 from featurestore.trainers.dataset import Batch, FeatureDataset
 
 from .config import ModelConfig, Task
@@ -48,13 +50,16 @@ def fit(
     Args:
         train, valid: parts of one dataset; `train` shuffles.
         progress: told (epochs done, epochs in all).
+
+    Raises:
+        TrainingRefused: it diverges.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = make_model(Scaling.of(train, task), config, task, mask=mask, se=se)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     losses: list[tuple[float, float]] = []
-    best: dict[str, Any] = {}
+    best, chosen, least = dict[str, Any](), 0, math.inf
     for epoch in range(config.epochs):
         progress(epoch, config.epochs)
         train.set_epoch(epoch)
@@ -67,10 +72,13 @@ def fit(
             optimiser.step()
             total.add(loss.detach(), weight)
         losses.append((total.value, _loss(model, valid)))
-        if losses[-1][1] <= min(one for _, one in losses):
-            best = copy.deepcopy(model.state_dict())
+        if losses[-1][1] <= least and math.isfinite(losses[-1][1]):
+            best, chosen, least = copy.deepcopy(model.state_dict()), epoch, losses[-1][1]
     progress(config.epochs, config.epochs)
-    chosen = min(range(len(losses)), key=lambda epoch: (losses[epoch][1], -epoch))
+    if not best:
+        raise TrainingRefused(
+            "no epoch has a finite validation loss; take a smaller learning_rate, or a target in another unit"
+        )
     model.load_state_dict(best)
     return Fitted(model.eval(), losses, chosen)
 

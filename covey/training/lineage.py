@@ -64,11 +64,16 @@ def name_of(ref: str) -> str:
 
 
 def pinned(store: Store, refs: Sequence[str]) -> list[str]:
-    """The references with the version that each view has now."""
+    """The references with the version that each view has now; one that names a version has that one.
+
+    Raises:
+        UnknownView: also of such a version.
+    """
     snapshot = store.blocks.snapshot
+    split = [ref.partition(":") for ref in refs]
     return [
-        ref if name_of(ref) in store.on_demand else f"{snapshot.find(name_of(ref)).header.name}:{ref.partition(':')[2]}"
-        for ref in refs
+        ref if view in store.on_demand else f"{snapshot.find(view).header.name}:{feature}"
+        for ref, (view, _, feature) in zip(refs, split, strict=True)
     ]
 
 

@@ -90,7 +90,7 @@ class ServedModel:
             given: a list for each of `inputs`, all of one length; {} where there are none.
 
         Raises:
-            BadReference: one is missing, or has another type. OnDemandFailed.
+            BadReference: one is missing, has another type, or is an infinite number. OnDemandFailed.
         """
         needed = self.inputs
         for name in needed:
@@ -102,6 +102,10 @@ class ServedModel:
         keys |= {name: [value] * count for name, value in self._constants.items() if name in types}
         vectors = self._reader.read(keys)
         columns = np.array([given[name] for name in self.columns], dtype=np.float64).reshape(len(self.columns), count).T
+        if np.isinf(columns).any():
+            raise BadReference(
+                f"{self.columns[int(np.isinf(columns).any(axis=0).argmax())]!r} is infinite; write a number"
+            )
         mask = np.hstack((vectors.mask, ~np.isnan(columns)))
         x, se = np.hstack((vectors.values, columns)), np.hstack((vectors.se, np.zeros_like(columns)))
         arrays = (np.where(mask, x, 0).astype(np.float32), mask, np.where(mask, se, 0).astype(np.float32))

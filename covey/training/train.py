@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -63,7 +64,7 @@ def train(config: TrainConfig, progress: Progress = lambda *_: None) -> Trained:
     with Store.open(config.store, on_demand=on_demand) as store:
         asked = config.features.refs if config.features.service is None else store.service(config.features.service).refs
         refs = pinned(store, asked)
-        dataset, views = _joined(store, config, refs)
+        dataset, views, labels_hash = _joined(store, config, refs)
         example = _last_label(config, store.key_types(refs))
     made, report = _trained(config, dataset, progress)
     lineage = {
@@ -74,7 +75,7 @@ def train(config: TrainConfig, progress: Progress = lambda *_: None) -> Trained:
         "torch": torch.__version__.partition("+")[0],
         "seed": config.model.seed,
         "task": report.task,
-        "labels": {"file": config.labels.file.name, "sha256": file_hash(config.labels.file), "rows": dataset.rows},
+        "labels": {"file": config.labels.file.name, "sha256": labels_hash, "rows": dataset.rows},
         "service": config.features.service,
         "features": refs,
         "columns": list(config.labels.columns),
@@ -135,11 +136,11 @@ def _trained(config: TrainConfig, dataset: FeatureDataset, progress: Progress) -
     return exported(fitted.model, len(dataset.feature_names)), report
 
 
-def _joined(store: Store, config: TrainConfig, refs: Sequence[str]) -> tuple[FeatureDataset, list[dict[str, Any]]]:
-    """The dataset, and the releases that its labels could see: nothing was published between the two."""
+def _joined(store: Store, config: TrainConfig, refs: Sequence[str]) -> tuple[FeatureDataset, list[dict[str, Any]], str]:
+    """The dataset, the releases that its labels could see, and the labels' hash: neither changed during the join."""
     labels = config.labels
     for _ in range(_TRIES):
-        before = views_of(store, refs)
+        before = views_of(store, refs), _hash_of(labels.file)
         dataset = FeatureDataset(
             store,
             labels=labels.file,
@@ -154,10 +155,15 @@ def _joined(store: Store, config: TrainConfig, refs: Sequence[str]) -> tuple[Fea
             seed=config.model.seed,
             max_missing=labels.max_missing,
         )
-        if views_of(store, refs) == before:
+        if (views_of(store, refs), _hash_of(labels.file)) == before:
             last = max(int(batch["meta"]["time"].max()) for batch in dataset)
-            return dataset, views_of(store, refs, last)
+            return dataset, views_of(store, refs, last), before[1]
     raise StoreBusy(_TRIES)
+
+
+def _hash_of(labels: Path) -> str:
+    """Of the labels' file; "" where there is none, which the dataset refuses by name."""
+    return file_hash(labels) if labels.is_file() else ""
 
 
 def _collect_first(config: TrainConfig, progress: Progress) -> None:

@@ -7,6 +7,7 @@ at one price and asked at another, as after a cut of the budget.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,7 +26,7 @@ from featurestore.trainers.noise_aware import (
 
 from .models import logistic, trees
 from .scores import DayPairs, Floats
-from .study import RHOS, beside_own, calibrator, given, pairs_of, workers
+from .study import RHOS, WINDOWS, WINDOWS_PLAIN, Scores, beside_own, calibrator, given, pairs_of
 from .task import Bools, Task
 from .worlds import Noise, joined, published
 
@@ -65,6 +66,10 @@ ENTRIES: Final = (
 )
 
 
+_OF_STUDY: Final = {"trees": WINDOWS_PLAIN, "trees monotone": WINDOWS}
+"""Variants that the study has fitted already, in the same worlds."""
+
+
 @dataclass(frozen=True)
 class Forecast:
     """Root mean square errors of tomorrow's rate of an airline, each flight alike, against the exact rate.
@@ -87,42 +92,55 @@ class Ablation:
     forecasts: list[Forecast]
 
 
-def ablate(seeds: int, progress: Callable[[str], None]) -> Ablation:
-    """Run it. Raises DataMissing."""
-    with workers("flights", progress) as pool:
-        truth = pool.submit(_exact_days).result()
-        futures = [(pool.submit(_at_one_price, seed, truth), pool.submit(_after_a_cut, seed)) for seed in range(seeds)]
-        pairs: dict[str, list[DayPairs]] = {}
+class Ablating:
+    """An ablation that is under way.
+
+    Args:
+        pool: of the flights (`study.workers`).
+        seeds: noise seeds: the first ones of the study.
+        progress: told what is done, now and then.
+    """
+
+    def __init__(self, pool: ProcessPoolExecutor, seeds: int, progress: Callable[[str], None]) -> None:
+        self._exact = pool.submit(_exact_days)
+        self._seeds = [(pool.submit(_at_one_price, seed), pool.submit(_after_a_cut, seed)) for seed in range(seeds)]
+        for future in (future for both in self._seeds for future in both):
+            future.add_done_callback(lambda _: progress("ablation: half a seed"))
+
+    def result(self, scores: Scores) -> Ablation:
+        """What it found, beside the study's models of plain windows, which are the ones without a tool."""
+        truth, split = self._exact.result()
+        of_study = scores.private[PRICE]
+        pairs = {name: of_study[model][: len(self._seeds)] for name, model in _OF_STUDY.items()}
         forecasts = []
-        for seed, (one_price, cut) in enumerate(futures):
-            of_price, forecast = one_price.result()
-            forecasts.append(forecast)
+        for one_price, cut in self._seeds:
+            of_price, days = one_price.result()
+            forecasts.append(_forecast(days, truth, split))
             for variant, ordered in (of_price | cut.result()).items():
                 pairs.setdefault(variant, []).append(ordered)
-            progress(f"ablation: seed {seed}")
-    return Ablation(pairs, forecasts)
+        return Ablation(pairs, forecasts)
 
 
-def _exact_days() -> pa.Table:
+def _exact_days() -> tuple[pa.Table, int]:
+    """The airlines' days without noise, and when the test begins (µs)."""
     task, exact = given()
     with published(exact, task.views(None), None) as store:
-        return _daily(store)
+        return _daily(store), to_us(task.split)
 
 
-def _at_one_price(seed: int, truth: pa.Table) -> tuple[dict[str, DayPairs], Forecast]:
+def _at_one_price(seed: int) -> tuple[dict[str, DayPairs], pa.Table]:
+    """How the models order the test, by variant; and the airlines' noisy days."""
     task, exact = given()
     features = task.sets["windows"]
     with published(exact, task.views(RHOS[PRICE]), Noise(RHOS[PRICE], seed)) as store:
         x, se = joined(store, task.labels, task.time, features.references)
         prior = EmpiricalBayesShrinkage().fit(*released_rows(store, features.references, task.split))
-        forecast = _forecast(_daily(store), truth, to_us(task.split))
+        days = _daily(store)
     shrunk = prior.transform(x, se)
     calibrated = calibrator(task).fit(x[task.train], se[task.train]).transform(x, se)
     weights = inverse_variance_weights(np.nan_to_num(se[:, 1], nan=np.nanmax(se[:, 1])), float(prior.variance_[1]))
     rising = features.monotone(task.own.shape[1])
     pairs = {
-        "trees": _trees(task, x),
-        "trees monotone": _trees(task, x, rising),
         "trees se": _trees(task, np.column_stack((x, se))),
         "trees shrunk": _trees(task, shrunk),
         "trees calibrated": _trees(task, calibrated),
@@ -141,7 +159,7 @@ def _at_one_price(seed: int, truth: pa.Table) -> tuple[dict[str, DayPairs], Fore
     ):
         inputs = np.column_stack((_one_hot(task), columns)).astype(np.float32)
         pairs[name] = pairs_of(task, logistic(inputs, task.y, task.train, task.test, penalty))
-    return pairs, forecast
+    return pairs, days
 
 
 def _after_a_cut(seed: int) -> dict[str, DayPairs]:

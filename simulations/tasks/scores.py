@@ -45,7 +45,8 @@ class DayPairs:
     def count(cls, score: Floats, y: Bools, day: Ints) -> DayPairs:
         """Count them; `day` is an index 0 … D−1 of each row."""
         days = int(day.max()) + 1
-        above, of_day = score[y], day[y]
+        order = np.flatnonzero(y)[np.argsort(score[y])]  # sorted needles are found several times as fast
+        above, of_day = score[order], day[order]
         positives = np.bincount(of_day, minlength=days).astype(np.float64)
         negatives = np.bincount(day[~y], minlength=days).astype(np.float64)
         wins = np.zeros((days, days))

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
 from featurestore.definitions import Privacy
+from featurestore.store import Store
 from featurestore.trainers.noise_aware import RegressionCalibrator, nested_windows
 
 from .baskets import basket_categories
@@ -38,9 +39,12 @@ RHOS: Final = {
 """Prices of a client-day."""
 FIRST_CHOICE_SEED: Final = 1_000
 """The seeds from here on are those of the worlds in which settings are compared."""
-CHOICE_SEEDS: Final = 2
+CHOICE_SEEDS: Final = 1
+MOST_SEEDS: Final = {"baskets": 3}
+"""Worlds of each price, at most: the baskets are for education, and noise is not what their intervals are made of."""
 
 OWN: Final = "own features"
+Name = TypeVar("Name")
 _GIVEN: Task
 _EXACT: tuple[Exact, ...]
 
@@ -89,35 +93,34 @@ def models_of(task: Task) -> tuple[Model, ...]:
     return WINDOWS_PLAIN, WINDOWS, FILTERED if "filtered" in task.sets else CALIBRATED
 
 
-def study(name: str, seeds: int, progress: Callable[[str], None]) -> Scores:
+def study(pool: ProcessPoolExecutor, name: str, seeds: int, progress: Callable[[str], None]) -> Scores:
     """Run all worlds of a task.
 
     Args:
+        pool: of this task (`workers`).
         seeds: worlds of each price.
         progress: told what is done, now and then.
-
-    Raises:
-        DataMissing.
     """
-    with workers(name, progress) as pool:
-        own, days = pool.submit(_own).result()
-        scores = Scores(own, days)
-        worlds = {pool.submit(_world, None): ("exact", 0)}
-        for price, rho in RHOS.items():
-            worlds |= {pool.submit(_world, Noise(rho, seed)): (price, seed) for seed in range(seeds)}
-        choices = [pool.submit(_choice, Noise(RHOS["ε = 1"], FIRST_CHOICE_SEED + i)) for i in range(CHOICE_SEEDS)]
-        for done in as_completed(worlds):
-            progress(f"{name}: world {worlds[done][0]}, seed {worlds[done][1]}")
-        for future, (price, _) in worlds.items():
-            for model, pairs in future.result().items():
-                if price == "exact":
-                    scores.exact[model] = pairs
-                else:
-                    scores.private.setdefault(price, {}).setdefault(model, []).append(pairs)
-        for choice in choices:
-            for candidate, auc in choice.result().items():
-                scores.choice.setdefault(candidate, []).append(auc)
-        progress(f"{name}: settings compared")
+    # the longest first: what is short fills up the end
+    choices = [pool.submit(_choice, Noise(RHOS["ε = 1"], FIRST_CHOICE_SEED + i)) for i in range(CHOICE_SEEDS)]
+    for choice in choices:
+        choice.add_done_callback(lambda _: progress(f"{name}: settings compared in a world"))
+    own = pool.submit(_own)
+    worlds = {pool.submit(_world, None): ("exact", 0)}
+    for price, rho in RHOS.items():
+        worlds |= {pool.submit(_world, Noise(rho, seed)): (price, seed) for seed in range(seeds)}
+    scores = Scores(*own.result())
+    for done in as_completed(worlds):
+        progress(f"{name}: world {worlds[done][0]}, seed {worlds[done][1]}")
+    for future, (price, _) in worlds.items():
+        for model, pairs in future.result().items():
+            if price == "exact":
+                scores.exact[model] = pairs
+            else:
+                scores.private.setdefault(price, {}).setdefault(model, []).append(pairs)
+    for choice in choices:
+        for candidate, auc in choice.result().items():
+            scores.choice.setdefault(candidate, []).append(auc)
     return scores
 
 
@@ -188,13 +191,21 @@ def _world(noise: Noise | None) -> dict[Model, DayPairs]:
     models = [model for model in models_of(task) if noise is not None or not model.calibrated]
     sets = {name: task.sets[name] for name in dict.fromkeys(model.features for model in models)}
     with published(exact, task.views(None if noise is None else noise.rho), noise) as store:
-        columns = {name: joined(store, task.labels, task.time, one.references) for name, one in sets.items()}
+        columns = _columns(store, task, sets)
     return {
         model: pairs_of(
             task, _scores(task, model, sets[model.features], *columns[model.features], task.train, task.test)
         )
         for model in models
     }
+
+
+def _columns(store: Store, task: Task, sets: Mapping[Name, FeatureSet]) -> dict[Name, tuple[Floats, Floats]]:
+    """Values and standard errors of some feature sets, from one join."""
+    every = list(dict.fromkeys(reference for one in sets.values() for reference in one.references))
+    x, se = joined(store, task.labels, task.time, every)
+    places = {name: [every.index(reference) for reference in one.references] for name, one in sets.items()}
+    return {name: (x[:, at], se[:, at]) for name, at in places.items()}
 
 
 def _choice(noise: Noise) -> dict[str, float]:
@@ -210,13 +221,12 @@ def _choice(noise: Noise) -> dict[str, float]:
         for setting, filtered in OTHERS.items():
             candidates[f"filtered, monotone; {setting}", FILTERED] = other_set(filtered)
     with published(exact, task.views(noise.rho, others=True), noise) as store:
-        every = list(dict.fromkeys(name for one in candidates.values() for name in one.references))
-        x, se = joined(store, task.labels, task.time, every)
+        columns = _columns(store, task, candidates)
     aucs = {}
-    for (title, model), features in candidates.items():
-        at = [every.index(reference) for reference in features.references]
-        scores = _scores(task, model, features, x[:, at], se[:, at], task.fitted, task.compared)
-        y = task.y[task.compared]
+    y = task.y[task.compared]
+    for candidate, features in candidates.items():
+        title, model = candidate
+        scores = _scores(task, model, features, *columns[candidate], task.fitted, task.compared)
         aucs[title] = float(DayPairs.count(scores, y, np.zeros(len(y), np.int64)).auc(np.ones((1, 1)))[0])
     return aucs
 

@@ -108,6 +108,13 @@ def test_the_command_prints_predictions_with_values_and_statuses(covey: Covey, t
     assert second["features"]["distance"] == {"value": 900.0, "se": None, "status": "GIVEN"}
 
 
+def test_a_column_that_is_no_number_is_null(covey: Covey, trained: Path) -> None:
+    code, out, err = covey("predict", "late", "dest=ATL,distance=nan", "--store", trained, "--json")
+    assert code == 0, err
+    assert "NaN" not in out
+    assert json.loads(out)[0]["features"]["distance"] == {"value": None, "se": None, "status": "GIVEN"}
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
@@ -116,6 +123,7 @@ def test_the_command_prints_predictions_with_values_and_statuses(covey: Covey, t
         (["late"], 2, "which rows? add dest=…,distance=… for each"),
         (["late", "dest=ATL"], 2, "must give dest, distance"),
         (["late", "dest=ATL,distance=far"], 2, "distance is a number, got 'far'"),
+        (["late", "dest=ATL,distance=-inf"], 2, "'distance' is infinite"),
     ],
 )
 def test_what_is_wrong_is_one_line(covey: Covey, trained: Path, words: list[str], code: int, says: str) -> None:

@@ -15,9 +15,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from covey.errors import TrainConfigInvalid  # noqa: E402
+from covey.errors import TrainConfigInvalid, TrainingRefused  # noqa: E402
 from covey.training.config import TrainConfig  # noqa: E402
 from covey.training.metrics import auc_of, measure  # noqa: E402
+from covey.training.model import Baseline  # noqa: E402
 from covey.training.train import MODEL, train  # noqa: E402
 from featurestore.check import check_store  # noqa: E402
 from featurestore.errors import ModelInvalid, StoreCorrupt, UnknownModel  # noqa: E402
@@ -178,6 +179,13 @@ class TestTrain:
         assert lineage["service"] == "vector"
         assert lineage["features"] == ["everywhere@v1:flights", "traffic@v1:flights"]
 
+    def test_a_model_that_diverges_is_refused(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Baseline, "loss", lambda self, batch, y: self.score(*batch) * float("nan"))
+        with pytest.raises(
+            TrainingRefused, match="no epoch has a finite validation loss; take a smaller learning_rate"
+        ):
+            train(TrainConfig.load(write_config(project, model={"epochs": 2})))
+
     def test_what_is_exported_is_what_was_tested(self, project: Path) -> None:
         """The file alone, fed with the join of the test labels, gives the report's AUC."""
         trained = train(TrainConfig.load(write_config(project, model={"kind": "mlp"})))
@@ -234,6 +242,7 @@ class TestCommand:
             ({"labels": {"rename": {"dest": "to"}}}, 2, "the labels need one column 'to'"),
             ({"features": {"refs": ["nothing:flights"]}}, 5, "no view 'nothing'"),
             ({"features": {"refs": ["traffic:nothing"]}}, 5, "no feature 'nothing'"),
+            ({"features": {"refs": ["traffic@v3:flights"]}}, 5, "no view 'traffic@v3'"),
             ({"features": {"refs": None, "service": "nothing"}}, 5, "no feature service 'nothing'"),
             ({"split": {"test_from": "2020-01-01"}}, 2, "no label has a time from"),
             ({"labels": {"target": "distance"}, "model": {"task": "binary"}}, 2, "not only 0 and 1"),

@@ -54,7 +54,8 @@ def some_panes(view: FeatureView, first: int, count: int, seed: int, open_share:
     slots = rng.integers(-60, 200, (count, layout.keys, layout.slots_per_key))
     slots[~opened] = 0
     units = rng.choice([0.0, 2.0], count, p=[0.1, 0.9])
-    return Panes(start, opened, slots, units, start + view.pane_us, np.full(count, NEVER))
+    none = np.zeros(count, dtype=bool)
+    return Panes(start, opened, slots, none, units, start + view.pane_us, np.full(count, NEVER))
 
 
 def expected(view: FeatureView, filtered: Filtered, panes: Panes, known: Sequence[bool], key: int) -> list[Served]:
@@ -118,7 +119,7 @@ def test_panes_that_nobody_knows_are_predicted_like_voids() -> None:
     fewer = Panes(
         *(
             getattr(panes, name)[kept]
-            for name in ("start", "opened", "slots", "noise_units", "released_at", "retracted_at")
+            for name in ("start", "opened", "slots", "withheld", "noise_units", "released_at", "retracted_at")
         )
     )
     assert len(kept) < 190
@@ -181,9 +182,8 @@ class TestLocalTime:
                 rate = np.where((slot >= 7) & (slot < 12), 0.8, 0.1)
                 slots = np.stack([(2 * rate - 1) * 500, np.full(len(rate), 500.0)], axis=1).round().astype(np.int64)
                 always = np.ones(len(start), dtype=bool)
-                panes = Panes(
-                    start, always, slots[:, None], np.full(len(start), 2.0), start + HOUR, np.full(len(start), NEVER)
-                )
+                units, never = np.full(len(start), 2.0), np.full(len(start), NEVER)
+                panes = Panes(start, always, slots[:, None], ~always, units, start + HOUR, never)
                 pred = rows_of(view, filtered, panes)["pred"][:-1, 0]
                 errors[tz] = np.abs(pred - rate[1:])[-48:].max()
             assert errors[NEW_YORK] < 0.1
@@ -214,6 +214,7 @@ def as_panes(items: Sequence[Release | Void]) -> Panes:
         np.array([item.pane_start for item in items]),
         np.array([isinstance(item, Release) for item in items]),
         np.array([item.slots if isinstance(item, Release) else zero for item in items]),
+        np.zeros(len(items), dtype=bool),
         np.full(len(items), 2.0),
         np.array([item.released_at for item in items]),
         np.full(len(items), NEVER),
@@ -274,6 +275,7 @@ def stored_panes(directory: Path) -> tuple[Panes, Offline, Registry, int]:
         np.array([record.pane_start for record in records]),
         np.array([record.opened for record in records]),
         np.array([slots.get(record.pane_start, zero) for record in records]),
+        np.zeros(len(records), dtype=bool),
         np.array([float(record.manifest.noisers) for record in records]),
         np.array([record.released_at for record in records]),
         np.array([record.retracted_at for record in records]),

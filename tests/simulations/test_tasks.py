@@ -20,7 +20,7 @@ from featurestore.times import to_us
 from federation.ledger_state import Budget
 from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, load_flights
 from simulations.in_process import NoisePair, run_in_process
-from simulations.tasks import models, study
+from simulations.tasks import ablation, models, study
 from simulations.tasks.baskets import KEPT_DAYS, basket_categories
 from simulations.tasks.flights import late_arrivals
 from simulations.tasks.scores import DayPairs, Draws, interval
@@ -183,6 +183,19 @@ def test_aggregates_help_a_model_and_settings_are_chosen_without_the_test(
     assert set(chosen) >= {model.title for model in (study.WINDOWS, study.CALIBRATED, study.FILTERED)}
     monkeypatch.setattr(study, "_GIVEN", replace(given, y=np.where(given.test, ~given.y, given.y)))
     assert study._choice(Noise(RHO, 1)) == chosen
+
+
+def test_the_study_has_the_ablations_models_without_a_tool(given: Task) -> None:
+    pytest.importorskip("sklearn", reason="the extra `train` is not installed")
+    noise, own = Noise(RHO, 0), given.own.shape[1]
+    found = study._world(noise)
+    with published(study._EXACT, given.views(noise.rho), noise) as store:
+        x, _ = joined(store, given.labels, given.time, given.sets["windows"].references)
+    for variant, rising in (("trees", None), ("trees monotone", given.sets["windows"].monotone(own))):
+        np.testing.assert_array_equal(
+            found[ablation._OF_STUDY[variant]].wins, ablation._trees(given, x, rising).wins, variant
+        )
+    assert {variant for one in ablation.ENTRIES for variant in (one.base, one.variant)} > set(ablation._OF_STUDY)
 
 
 def test_aucs_by_days_are_those_of_the_rows_that_the_weights_repeat() -> None:
