@@ -19,6 +19,7 @@ import json
 import re
 import sys
 import time
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,8 +30,10 @@ from rich.markdown import Markdown
 
 from simulations.errors import DataMissing
 from simulations.tasks.ablation import ENTRIES, Ablating, Ablation
+from simulations.tasks.calibration import Calibration, calibration
 from simulations.tasks.scores import DayPairs, Draws, Interval, interval
 from simulations.tasks.study import FILTERED, MOST_SEEDS, OWN, RHOS, TASKS, WINDOWS, Model, Scores, study, workers
+from simulations.tasks.worlds import Noise
 
 KEYS: Final = {
     "gain_share_eps1_windows": ("ε = 1", WINDOWS),
@@ -57,6 +60,7 @@ class Report:
     scores: Scores
     rows: list[Row]
     shares: dict[tuple[str, Model], Interval]
+    calibrations: dict[str, Calibration]
 
 
 def main() -> None:
@@ -94,7 +98,9 @@ def main() -> None:
 def _titles(task: str, ablation_seeds: int) -> list[str]:
     """Of the sections that are going to be written."""
     tables = [f"{name}: {part}" for name in TASKS if task in (name, "all") for part in ("table", "choice")]
-    return [*tables, "flights: ablation"] if task != "baskets" and ablation_seeds else tables
+    if task == "baskets":
+        return tables
+    return [*tables, "flights: calibration", *(["flights: ablation"] if ablation_seeds else [])]
 
 
 def _measure(task: str, seeds: int, ablation_seeds: int) -> tuple[dict[str, Report], dict[str, str]]:
@@ -105,20 +111,40 @@ def _measure(task: str, seeds: int, ablation_seeds: int) -> tuple[dict[str, Repo
         try:
             with workers(name, _say) as pool:
                 ablating = Ablating(pool, ablation_seeds, _say) if name == "flights" and ablation_seeds else None
+                calibrated = _calibrating(pool) if name == "flights" else {}
                 scores = study(pool, name, min(seeds, MOST_SEEDS.get(name, seeds)), _say)
+                calibrations = {price: future.result() for price, future in calibrated.items()}
                 ablation = None if ablating is None else ablating.result(scores)
         except DataMissing as missing:
             sections |= dict.fromkeys((f"{name}: table", f"{name}: choice"), f"Left out: {missing}")
             continue
-        reports[name] = report = _report(scores)
+        reports[name] = report = _report(scores, calibrations)
         sections[f"{name}: table"] = _table(report)
         sections[f"{name}: choice"] = _choice(scores)
+        if calibrations:
+            sections["flights: calibration"] = _calibration(calibrations)
         if ablation is not None:
             sections["flights: ablation"] = _ablation(ablation, scores.days)
     return reports, sections
 
 
-def _report(scores: Scores) -> Report:
+def _calibrating(pool: ProcessPoolExecutor) -> dict[str, Future[Calibration]]:
+    """Under way: how good the filtered forecasts are, in the first world of each price."""
+    return {price: pool.submit(calibration, Noise(rho, 0)) for price, rho in RHOS.items()}
+
+
+def _calibration(calibrations: dict[str, Calibration]) -> str:
+    lines = [
+        "| a client-day | hours | within the 95 % interval | RMSE of `late_pred` | the exact hour before | the noisy hour |",
+        "|---|---|---|---|---|---|",
+    ]
+    for price, one in calibrations.items():
+        noisy = f"{one.noisy:.3f} ({one.noisy_hours:,} hours that are served)"
+        lines.append(f"| {price} | {one.hours:,} | {one.covered:.3f} | {one.forecast:.3f} | {one.hour:.3f} | {noisy} |")
+    return "\n".join(lines)
+
+
+def _report(scores: Scores, calibrations: dict[str, Calibration]) -> Report:
     draws = Draws.make(scores.days, _seeds(scores))
     own, best = draws.auc([scores.own]), draws.auc([scores.exact[WINDOWS]])
     rows, shares = [Row("", OWN, interval(own), None)], {}
@@ -129,7 +155,7 @@ def _report(scores: Scores) -> Report:
             share = interval((auc - own) / (best - own))
             rows.append(Row(price, model.title, interval(auc), share))
             shares[price, model] = share
-    return Report(scores, rows, shares)
+    return Report(scores, rows, shares, calibrations)
 
 
 def _seeds(scores: Scores) -> int:
@@ -191,6 +217,8 @@ def _figures(reports: dict[str, Report], seeds: int, seconds: float) -> dict[str
         share = report.shares[place]
         figures[key] = round(share.value, 3)
         figures[f"{key}_interval"] = [round(share.low, 3), round(share.high, 3)]
+    for price, one in report.calibrations.items():
+        figures[f"coverage {price}"] = round(one.covered, 3)
     aucs = {(row.price, row.model): round(row.auc.value, 4) for row in report.rows}
     figures |= {"auc_own": aucs["", OWN], "auc_exact": aucs["exact", WINDOWS.title], "test_days": report.scores.days}
     return figures

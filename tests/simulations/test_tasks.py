@@ -22,6 +22,7 @@ from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, load_fl
 from simulations.in_process import NoisePair, run_in_process
 from simulations.tasks import ablation, models, study
 from simulations.tasks.baskets import KEPT_DAYS, basket_categories
+from simulations.tasks.calibration import calibration
 from simulations.tasks.flights import late_arrivals
 from simulations.tasks.scores import DayPairs, Draws, interval
 from simulations.tasks.task import Task
@@ -285,3 +286,17 @@ def test_the_utility_page_has_a_table_in_each_place() -> None:
     for title in titles:
         text = page.read_text(encoding="utf-8").split(f"<!-- {title} -->\n")[1].split("<!-- end -->")[0]
         assert text.count("\n|") >= 4, title
+
+
+def test_a_forecast_is_compared_with_the_exact_hour_that_follows(
+    task: Task, exact: tuple[Exact, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "_GIVEN", task, raising=False)
+    monkeypatch.setattr(study, "_EXACT", exact, raising=False)
+    calm, loud = (calibration(Noise(rho, 0)) for rho in (50.0, 0.005))
+    assert calm.hours == loud.hours > 50
+    assert calm.hour == loud.hour > 0
+    assert calm.noisy_hours >= calm.hours > loud.noisy_hours
+    assert calm.noisy < 0.02 < calm.forecast  # hardly any noise: the hour is the hour, and its forecast is none
+    assert calm.forecast < loud.forecast
+    assert 0.7 < calm.covered <= 1
