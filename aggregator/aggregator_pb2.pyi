@@ -124,6 +124,18 @@ class Witness(_message.Message):
     confirmed: LedgerHead
     def __init__(self, plan_hash: _Optional[bytes] = ..., committed: bool = ..., head: _Optional[_Union[LedgerHead, _Mapping]] = ..., remembered: _Optional[_Union[LedgerHead, _Mapping]] = ..., confirmed: _Optional[_Union[LedgerHead, _Mapping]] = ...) -> None: ...
 
+class Finish(_message.Message):
+    __slots__ = ("plan_hash", "port")
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    plan_hash: bytes
+    port: int
+    def __init__(self, plan_hash: _Optional[bytes] = ..., port: _Optional[int] = ...) -> None: ...
+
+class ProvideReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class CollectRequest(_message.Message):
     __slots__ = ("plan_hash",)
     PLAN_HASH_FIELD_NUMBER: _ClassVar[int]

@@ -305,6 +305,11 @@ class HelperStub(object):
                 request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
                 response_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
                 _registered_method=True)
+        self.Finish = channel.unary_unary(
+                '/covey.v1.Helper/Finish',
+                request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+                response_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
+                _registered_method=True)
         self.Collect = channel.unary_stream(
                 '/covey.v1.Helper/Collect',
                 request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
@@ -354,6 +359,13 @@ class HelperServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Finish(self, request, context):
+        """Finish, signed by the leader → the same, signed by the helper
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Collect(self, request, context):
         """CollectRequest, signed by the collector
         """
@@ -392,6 +404,11 @@ def add_HelperServicer_to_server(servicer, server):
             ),
             'Witness': grpc.unary_unary_rpc_method_handler(
                     servicer.Witness,
+                    request_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
+                    response_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+            ),
+            'Finish': grpc.unary_unary_rpc_method_handler(
+                    servicer.Finish,
                     request_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
                     response_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
             ),
@@ -539,6 +556,33 @@ class Helper(object):
             request,
             target,
             '/covey.v1.Helper/Witness',
+            aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+            aggregator_dot_aggregator__pb2.Signed.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Finish(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/covey.v1.Helper/Finish',
             aggregator_dot_aggregator__pb2.Signed.SerializeToString,
             aggregator_dot_aggregator__pb2.Signed.FromString,
             options,
@@ -886,6 +930,79 @@ class KeyHolder(object):
             '/covey.v1.KeyHolder/Status',
             aggregator_dot_aggregator__pb2.StatusRequest.SerializeToString,
             aggregator_dot_aggregator__pb2.StatusReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class ProviderStub(object):
+    """Missing associated documentation comment in .proto file."""
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Provide = channel.unary_unary(
+                '/covey.v1.Provider/Provide',
+                request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+                response_deserializer=aggregator_dot_aggregator__pb2.ProvideReply.FromString,
+                _registered_method=True)
+
+
+class ProviderServicer(object):
+    """Missing associated documentation comment in .proto file."""
+
+    def Provide(self, request, context):
+        """Finish, signed by the leader; lasts as long as the provider's process
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ProviderServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Provide': grpc.unary_unary_rpc_method_handler(
+                    servicer.Provide,
+                    request_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
+                    response_serializer=aggregator_dot_aggregator__pb2.ProvideReply.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'covey.v1.Provider', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('covey.v1.Provider', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Provider(object):
+    """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def Provide(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/covey.v1.Provider/Provide',
+            aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+            aggregator_dot_aggregator__pb2.ProvideReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -20,21 +20,19 @@ from federation.plan import Plan, Protection
 
 from . import aggregator_pb2 as pb
 from . import aggregator_pb2_grpc as pb_grpc
-from .errors import HelperUnavailable, KeyHolderUnavailable, Refused, Unreachable
+from .errors import HelperUnavailable, KeyHolderUnavailable, ProviderUnavailable, Refused, Unreachable
 from .intake import Submitted
 from .messages import collect_request
 from .refusals import REASONS
 from .rpc import CHANNEL_OPTIONS, error_of
-from .sealed_share import Fetched, SealedShare, shares_from_parts
+from .sealed_share import ROLES, Fetched, Finished, SealedShare, shares_from_parts
 
 CALL_S: Final = 60.0
 """The longest that one call for a batch may take."""
 COLLECT_S: Final = 600.0
 """The longest that one collect, or one witness, may take: noise is drawn in it, some 20 µs a value."""
-ROLES: Final[tuple[Aggregator, ...]] = ("leader", "helper")
-"""In the order of a collect: the leader opens with the helper."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 1.0
-_AWAY: Final = (REASONS[HelperUnavailable], REASONS[KeyHolderUnavailable])
+_AWAY: Final = (REASONS[HelperUnavailable], REASONS[KeyHolderUnavailable], REASONS[ProviderUnavailable])
 
 _T = TypeVar("_T")
 
@@ -67,6 +65,10 @@ class HelperLink:
     def witness(self, told: bytes) -> bytes:
         """The leader's signed `Witness` → the helper's. Raises Refused and Unreachable."""
         return self._signed(self._stub.Witness, told, COLLECT_S)
+
+    def finish(self, asked: bytes) -> bytes:
+        """The leader's signed `Finish` → the same, signed by the helper. Raises Refused and Unreachable."""
+        return self._signed(self._stub.Finish, asked, COLLECT_S)
 
     def close(self) -> None:
         """Close the connection."""
@@ -117,6 +119,43 @@ class KeyHolderLink:
             return call()
         except grpc.RpcError as failure:
             raise error_of(failure, "key holder", self._address) from None
+
+
+class ProviderLink:
+    """The leader's connection to the provider of triples: a `peer_links.ProviderLink`."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._stub = pb_grpc.ProviderStub(self._channel)  # type: ignore[no-untyped-call]
+
+    def provide(self, asked: bytes) -> Providing:
+        """Have it start its process."""
+        return Providing(self._stub.Provide.future(pb.Signed.FromString(asked), timeout=COLLECT_S), self._address)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+
+class Providing:
+    """A session of the provider's: a `peer_links.Providing`."""
+
+    def __init__(self, call: grpc.Future[pb.ProvideReply], address: str) -> None:
+        self._call, self._address = call, address
+
+    def wait(self) -> None:
+        """Until its process has ended. Raises Refused and Unreachable."""
+        try:
+            self._call.result()
+        except grpc.FutureCancelledError:
+            pass
+        except grpc.RpcError as failure:
+            raise error_of(failure, "provider", self._address) from None
+
+    def end(self) -> None:
+        """Have it end its process."""
+        self._call.cancel()
 
 
 @dataclass(frozen=True)
@@ -208,16 +247,16 @@ class Aggregators:
         reply = self._ask("leader", lambda: self._leader.Submit(request, timeout=CALL_S))
         return Submitted(reply.pending, reply.verdicts)
 
-    def collect(self, plan: Plan, keys: RoleKeys) -> Fetched:
-        """Run by the collector: have the plan opened, and fetch both noised shares with their statements.
+    def collect(self, plan: Plan, keys: RoleKeys) -> Fetched | Finished:
+        """Run by the collector: have the plan opened, and fetch both noised shares, or results, with their statements.
 
         Raises:
-            Refused: by name, also HELPER_UNAVAILABLE. Unreachable. And as `Fetched.of`: an aggregator's share that is
-            not what its statement and the plan say, or two statements that do not fit.
+            Refused: by name, also HELPER_UNAVAILABLE. Unreachable. And as `Fetched.of` or `Finished.of`: an aggregator's
+            share that is not what its statement and the plan say, or two statements that do not fit.
         """
         request = pb.Signed.FromString(collect_request(plan, keys.sign))
         leader, helper = (self._shares(plan, role, request) for role in ROLES)
-        return Fetched.of(plan, leader, helper, keys.seal)
+        return (Finished if plan.finish == "mpc" else Fetched).of(plan, leader, helper, keys.seal)
 
     def status(self, role: Aggregator, plan_hash: bytes = b"") -> list[Status]:
         """The state of one plan, or of all, at one aggregator. Raises Refused and Unreachable."""

@@ -1,4 +1,4 @@
-"""The errors of leader, helper, key holder and collector, in one tree. An expected refusal carries its numbers."""
+"""The errors of leader, helper, key holder, provider and collector, in one tree. An expected refusal carries its numbers."""
 
 from __future__ import annotations
 
@@ -144,8 +144,22 @@ class EncryptionKeysMissing(AggregatorError):
         )
 
 
+class ProviderUnavailable(AggregatorError):
+    """The provider of triples does not answer, and without it nothing is finished. The noised shares are kept."""
+
+    def __init__(self) -> None:
+        super().__init__("the provider does not answer; the noised shares are kept: ask again when it is back")
+
+
+class ProviderUnknown(AggregatorError):
+    """A plan with the finish mpc, and this leader was not told where the provider of triples listens."""
+
+    def __init__(self) -> None:
+        super().__init__("this leader has no provider: start it with --provider HOST:PORT")
+
+
 class PeerRefused(AggregatorError):
-    """The helper, or the key holder, refuses what the leader asks, by its own reason, which is passed on."""
+    """The helper, the key holder or the provider refuses what the leader asks, by its own reason, which is passed on."""
 
     def __init__(self, refused: Refused) -> None:
         self.refused = refused

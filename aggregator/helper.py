@@ -5,7 +5,8 @@ Aggregate   job ──► check, open, verify proofs ──► {sums, ids, answe
 Commit      leader's counts and digests ──► charge in the ledger ──► {closed, both commitments} ──► its own
 Witness     heads of both ledgers, checked ──► {noised share}, `done` in the ledger ──► its own head
             ──► {witnessed} where the leader knows of that `done`
-Collect     of a plan that is witnessed: the same bytes, always
+Finish      of a plan that is witnessed, with finish mpc: own process ──► {what was opened}; and later {own share erased}
+Collect     of a plan that is witnessed (and finished): the same bytes, always
 """
 
 from __future__ import annotations
@@ -30,13 +31,17 @@ from .errors import (
     PlanUnknown,
     VerificationKeyConflict,
 )
+from .finishing import Finishing
 from .key_agreement import key_taken, offered_key
 from .messages import (
     ANSWER_DOMAIN,
     COMMITMENT_DOMAIN,
+    FINISH_DOMAIN,
+    FINISHED_DOMAIN,
     JOB_DOMAIN,
     WITNESS_DOMAIN,
     Answer,
+    Finish,
     Job,
     Signed,
     Verdict,
@@ -49,7 +54,6 @@ from .messages import (
     sign,
     verdicts_from,
 )
-from .opening import Opener
 from .refusals import INTERNAL, refusal_of
 from .sealed_share import SealedShare
 from .storage import StoredPlan
@@ -59,7 +63,7 @@ GRACE_US: Final = 86_400 * 10**6
 """How long after the deadline the helper takes what the leader received before it: a helper may have been down."""
 
 
-class Helper(Opener):
+class Helper(Finishing):
     """The aggregator that holds seeds."""
 
     role = "helper"
@@ -132,6 +136,24 @@ class Helper(Opener):
             self._witnessed_by(plan, told)
         reply = self._witness(plan, committed=told.committed, confirmed=told.remembered)
         return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.keys.sign)
+
+    def finish(self, data: bytes) -> bytes:
+        """Run this helper's process of the finish mpc and store what was opened, or erase what it was opened from.
+
+        Raises:
+            MessageMalformed, PlanUnknown, SignatureInvalid. NotCommitted, FinishRefused, MpcFailed, Stopping.
+        """
+        signed = Signed.from_bytes(data)
+        stored, plan = self._opened(plan_of(signed))
+        body = signed.verify(FINISH_DOMAIN, _leader_of(plan))
+        if port := Finish.from_bytes(body).port:
+            finished = self._run(stored, plan, port)
+            with self.storage.transaction():
+                self.storage.set_finished(stored.number, finished)
+        else:
+            self._seat.end()
+            self._erase_held(stored)
+        return sign(FINISHED_DOMAIN, body, self.keys.sign)
 
     def collect(self, data: bytes) -> list[SealedShare]:
         """The helper's noised shares, for the collector.

@@ -5,6 +5,7 @@
     Collect   heads of both ledgers ──► ask for what is kept ──► charge in the ledger ──► {closed, own commitment}
               ──► the helper's commitment ──► heads; meanwhile both draw noise ──► {noised share}, `done` in the ledger
               ──► heads: each knows the other's `done` ──► {witnessed} ──► the same bytes, always
+              with finish mpc: {witnessed} ──► both open under MPC what is not suppressed (mpc_opening.py) ──► those bytes
 
 One thread at a time opens a plan; batches of others are taken meanwhile.
 """
@@ -25,7 +26,6 @@ from federation.plan import Plan
 from federation.validity import VerificationKey
 
 from .errors import HelperUnavailable, MessageMalformed, PeerRefused, Refused, Stopping, Unreachable
-from .he_opening import EncryptedOpening
 from .intake import helper_of
 from .key_agreement import KEY_BYTES, key_offer, prepared_plan, require_taken
 from .messages import (
@@ -37,8 +37,9 @@ from .messages import (
     commitment_to_bytes,
     sign,
 )
+from .mpc_opening import FinishedOpening
 from .party import Clock, Settings
-from .peer_links import HelperLink, KeyHolderLink, PeerLink, answer_invalid, as_peers
+from .peer_links import HelperLink, KeyHolderLink, PeerLink, ProviderLink, answer_invalid, as_peers
 from .sealed_share import SealedShare
 from .storage import Storage
 
@@ -46,7 +47,7 @@ _LOOK_S: Final = 0.05
 """How often a leader that waits for the helper looks whether it should stop."""
 
 
-class Leader(EncryptedOpening):
+class Leader(FinishedOpening):
     """The aggregator that holds the long shares, and drives the helper."""
 
     def __init__(
@@ -59,8 +60,9 @@ class Leader(EncryptedOpening):
         noise: NoiseSource,
         helper: HelperLink,
         key_holder: KeyHolderLink | None = None,
+        provider: ProviderLink | None = None,
     ) -> None:
-        super().__init__(keys, settings, storage, ledger, clock, noise, helper, key_holder)
+        super().__init__(keys, settings, storage, ledger, clock, noise, helper, key_holder, provider)
         self._opening = threading.Lock()  # taken before the line; one plan at a time, or heads would cross
 
     def prepare_key(self, data: bytes) -> bytes:
@@ -90,11 +92,13 @@ class Leader(EncryptedOpening):
         """Close and open the plan with the helper, and give the leader's noised shares.
 
         Raises:
-            HelperUnavailable, PeerRefused: nothing is lost; ask again. LedgerRefusal, and as `Opener._noise`.
+            HelperUnavailable, PeerRefused: nothing is lost; ask again. LedgerRefusal, and as `Opener._noise` and `_finish`.
         """
         _, plan = self._asked_by_collector(data)
         with self._opening:
             self._open(plan)
+            if plan.finish == "mpc":
+                self._finish(plan)
         return self._shares(plan)
 
     def _open(self, plan: Plan) -> None:

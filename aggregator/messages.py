@@ -39,8 +39,13 @@ WITNESS_DOMAIN: Final[dict[Aggregator, bytes]] = {
     "helper": b"covey-1 witness helper",
 }
 
+FINISH_DOMAIN: Final = b"covey-1 finish"
+PROVIDE_DOMAIN: Final = b"covey-1 provide"
+FINISHED_DOMAIN: Final = b"covey-1 finished"
+
 JOB_ID_BYTES: Final = 16
 DIGEST_BYTES: Final = 32
+MAX_PORT: Final = 2**16 - 1
 
 
 class Verdict(IntEnum):
@@ -243,6 +248,30 @@ class Witness:
             for name in ("remembered", "confirmed")
         )
         return cls(message.plan_hash, message.committed, _head_from_pb(message.head), remembered, confirmed)
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Where on the loopback the three processes of the finish mpc meet.
+
+    Attributes:
+        port: 0, to the helper: the leader has stored what it has opened, so noised shares are needed no more.
+    """
+
+    plan_hash: bytes
+    port: int
+
+    def to_bytes(self) -> bytes:
+        """The canonical encoding."""
+        return encode(pb.Finish(plan_hash=self.plan_hash, port=self.port))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Finish:
+        """Parse. Raises MessageMalformed."""
+        message = decode(pb.Finish, data)
+        if message.port > MAX_PORT:
+            raise MessageMalformed(f"there is no port {message.port}")
+        return cls(require_length("plan hash", message.plan_hash, PLAN_HASH_BYTES), message.port)
 
 
 def collect_request(plan: Plan, collector: SigningKey) -> bytes:

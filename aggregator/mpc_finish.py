@@ -9,7 +9,8 @@ of suppressed cells are seen by nobody.
                                  provider of triples ──────►├──► OpenedView, twice the same
     helper  NoisedShares ──► process of the helper's party ─┘
 
-Here all three processes run on this machine, and start and end with this one. See docs/mpc.md for whom one has to believe.
+Here (`mpc_parties`) all three processes start and end with this one. Between leader, helper and provider as services each
+starts its own: mpc_seat.py. See docs/mpc.md for whom one has to believe.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from typing import Final, Protocol
@@ -60,10 +61,10 @@ def require_installed() -> None:
         raise CrypTenMissing
 
 
-def require_exact(plan: Plan, clients: int) -> None:
-    """Raise ConversionUnsafe if a sum of the plan could be changed on its way into MPC, with so many clients."""
-    values = sum(len(planned.pane_starts) * planned.layout.length for planned in plan.views)
-    require_convertible(values, max(largest_sum(planned.layout, clients) for planned in plan.views))
+def require_exact(views: Sequence[PlannedView], clients: int) -> None:
+    """Raise ConversionUnsafe if a sum of a plan's views could be changed on its way into MPC, with so many clients."""
+    values = sum(len(planned.pane_starts) * planned.layout.length for planned in views)
+    require_convertible(values, max((largest_sum(planned.layout, clients) for planned in views), default=0))
 
 
 @contextmanager
@@ -79,10 +80,10 @@ def mpc_parties() -> Iterator[MpcFinish]:
     """
     require_installed()
     threads = ThreadPoolExecutor(len(ROLES))
-    children: list[_Child] = []
+    children: list[MpcProcess] = []
     try:
-        port = _free_port()
-        children += (_Child(role, rank, port) for rank, role in enumerate(ROLES))
+        port = free_port()
+        children += (MpcProcess(role, rank, port) for rank, role in enumerate(ROLES))
         yield _Parties(children, threads).finish
     finally:
         for child in children:
@@ -95,7 +96,7 @@ def mpc_parties() -> Iterator[MpcFinish]:
 class _Parties:
     """The three processes."""
 
-    def __init__(self, children: list[_Child], threads: ThreadPoolExecutor) -> None:
+    def __init__(self, children: list[MpcProcess], threads: ThreadPoolExecutor) -> None:
         *self._parties, self._provider = children
         self._threads = threads
         self._provider_ended = threads.submit(self._provider.read, 1)
@@ -104,45 +105,18 @@ class _Parties:
     def finish(self, plan: Plan, leader: NoisedShares, helper: NoisedShares, clients: int) -> tuple[OpenedView, ...]:
         """An `MpcFinish`."""
         _require_noised(plan, leader, helper)
-        require_exact(plan, clients)
+        require_exact(plan.views, clients)
         return tuple(
-            self._open(planned, leader.outcomes[view], (leader.shares[view], helper.shares[view]))
+            open_view(planned, leader.outcomes[view], (leader.shares[view], helper.shares[view]), self._ask)
             for view, planned in enumerate(plan.views)
         )
 
-    def _open(self, planned: PlannedView, outcomes: npt.NDArray[np.uint8], shares: tuple[_Words, _Words]) -> OpenedView:
-        layout, least = planned.layout, planned.view.privacy.suppress_below
-        slots = layout.slots_per_key
-        terms = json.dumps({"slots": slots, "counts": layout.client_counts, "least": least}).encode()
-        leader, helper = (words.reshape(-1, slots) for words in shares)
-        sums = np.zeros(leader.shape, np.int64)
-        suppressed = np.zeros(len(leader), np.bool_)
-        step = MAX_BLOCK // (slots * _WORD_BYTES)
-        for first in range(0, len(sums), step):
-            cells = slice(first, first + step)
-            sums[cells], suppressed[cells] = self._ask(terms, leader[cells], helper[cells])
-        panes = len(shares[0])
-        return OpenedView(
-            planned,
-            outcomes,
-            sums.reshape(panes, layout.keys, slots),
-            suppressed=suppressed.reshape(panes, layout.keys),
-        )
-
-    def _ask(self, terms: bytes, leader: _Words, helper: _Words) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        size = leader.nbytes + len(leader)
-        asked = [
-            self._threads.submit(party.ask, block(TERMS, terms) + block(SHARES, words.astype("<u8").tobytes()), size)
-            for party, words in zip(self._parties, (leader, helper), strict=True)
-        ]
+    def _ask(self, blocks: tuple[bytes, ...], size: int) -> bytes:
+        asked = [self._threads.submit(party.ask, one, size) for party, one in zip(self._parties, blocks, strict=True)]
         mine, other = self._answers(asked, size)
         if mine != other:
             raise MpcFailed("leader and helper have opened different values")
-        sums = np.frombuffer(mine[: leader.nbytes], np.int64).reshape(leader.shape)
-        suppressed = np.frombuffer(mine[leader.nbytes :], np.uint8)
-        if suppressed.max() > 1 or sums[suppressed == 1].any():
-            raise MpcFailed("what was opened is no set of cells")
-        return sums, suppressed == 1
+        return mine
 
     def _answers(self, asked: list[Future[bytes]], size: int) -> list[bytes]:
         """Both answers. Raises MpcFailed as soon as one of the three processes has ended, or after a while."""
@@ -165,17 +139,48 @@ class _Parties:
         return f"the process of the {ended[0] if ended else 'parties'} has ended early"
 
 
-_Words = npt.NDArray[np.uint64]
+Ask = Callable[[tuple[bytes, ...], int], bytes]
+"""Blocks for the process of each party that is at hand, and how long the answer is → the answer. Raises MpcFailed."""
+
+
+def open_view(
+    planned: PlannedView, outcomes: npt.NDArray[np.uint8], shares: tuple[npt.NDArray[np.uint64], ...], ask: Ask
+) -> OpenedView:
+    """What the parties open of a view, some cells at a time.
+
+    Args:
+        shares: uint64[opened, K·S] of each party that is at hand.
+
+    Raises:
+        MpcFailed: also if the answer is none that a party gives.
+    """
+    layout, least = planned.layout, planned.view.privacy.suppress_below
+    slots = layout.slots_per_key
+    terms = block(TERMS, json.dumps({"slots": slots, "counts": layout.client_counts, "least": least}).encode())
+    of_cells = [words.reshape(-1, slots).astype("<u8") for words in shares]
+    sums = np.zeros(of_cells[0].shape, np.int64)
+    suppressed = np.zeros(len(sums), np.bool_)
+    step = MAX_BLOCK // (slots * _WORD_BYTES)
+    for first in range(0, len(sums), step):
+        cells = slice(first, first + step)
+        words = sums[cells].nbytes
+        blocks = tuple(terms + block(SHARES, share[cells].tobytes()) for share in of_cells)
+        answer = ask(blocks, words + len(sums[cells]))
+        sums[cells] = np.frombuffer(answer[:words], np.int64).reshape(-1, slots)
+        small = np.frombuffer(answer[words:], np.uint8)
+        if small.max() > 1 or sums[cells][small == 1].any():
+            raise MpcFailed("what was opened is no set of cells")
+        suppressed[cells] = small == 1
+    panes = len(shares[0])
+    return OpenedView(
+        planned, outcomes, sums.reshape(panes, layout.keys, slots), suppressed=suppressed.reshape(panes, layout.keys)
+    )
 
 
 def _require_noised(plan: Plan, leader: NoisedShares, helper: NoisedShares) -> None:
     """Un-noised shares never enter CrypTen: its randomness protects nothing that noise does not protect already."""
-    if plan.finish != "mpc" or plan.noise == "none":
-        raise FinishRefused(
-            f"a plan with finish {plan.finish!r} and noise {plan.noise!r}: mpc takes noised shares only"
-        )
-    if not (isinstance(leader, NoisedShares) and isinstance(helper, NoisedShares)):
-        raise FinishRefused("the MPC finish takes noised shares, nothing else")
+    for shares in (leader, helper):
+        require_noised(plan, shares)
     if (leader.role, helper.role) != ("leader", "helper"):
         raise FinishRefused("the MPC finish takes the leader's shares and the helper's")
     for planned, mine, other in zip(plan.views, leader.outcomes, helper.outcomes, strict=True):
@@ -183,7 +188,17 @@ def _require_noised(plan: Plan, leader: NoisedShares, helper: NoisedShares) -> N
             raise FinishRefused(f"view {planned.view.name!r}: leader and helper opened different panes")
 
 
-class _Child:
+def require_noised(plan: Plan, shares: NoisedShares) -> None:
+    """Raise FinishRefused unless these are noised shares, of a plan that asks for this finish."""
+    if plan.finish != "mpc" or plan.noise == "none":
+        raise FinishRefused(
+            f"a plan with finish {plan.finish!r} and noise {plan.noise!r}: mpc takes noised shares only"
+        )
+    if not isinstance(shares, NoisedShares):
+        raise FinishRefused("the MPC finish takes noised shares, nothing else")
+
+
+class MpcProcess:
     """One process. One caller at a time for `ask`."""
 
     def __init__(self, role: Role, rank: int, port: int) -> None:
@@ -207,11 +222,18 @@ class _Child:
 
     def read(self, size: int) -> bytes:
         """So many bytes; fewer if the process has ended."""
-        return self._from.read(size)
+        try:
+            return self._from.read(size)
+        except ValueError:  # it was reaped
+            return b""
 
     def poll(self) -> int | None:
         """Its exit code; None while it runs."""
         return self._process.poll()
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        return self._process.wait()
 
     def kill(self) -> None:
         """End it, whatever it does."""
@@ -225,7 +247,7 @@ class _Child:
                 pipe.close()
 
     def _write(self, data: bytes) -> None:
-        with suppress(BrokenPipeError):  # then there is no answer
+        with suppress(BrokenPipeError, ValueError):  # then there is no answer
             self._to.write(data)
             self._to.flush()
 
@@ -242,7 +264,8 @@ def _environment(rank: int, port: int) -> dict[str, str]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on, now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port

@@ -3,7 +3,7 @@
     charge    intent in the ledger, on disk, before the plan is closed       refused: nothing is closed
     noise     drawn once ──► {noised shares, statements} in one transaction ──► `done` in the ledger, by their digest
     witness   the other aggregator has told that it remembers a head of this ledger in which `done` stands
-    send      the stored bytes, and only those of a plan that is witnessed
+    send      the stored bytes, and only those of a plan that is witnessed. With finish mpc: what both have opened (finishing.py)
 
 A crash between two steps is mended by doing them again. An older copy of the storage lies behind the ledger (StateBehindLedger),
 an older copy of both behind what the other aggregator remembers (LedgerBehind): neither draws noise a second time for
@@ -21,14 +21,14 @@ from crypto.sharing import Accumulator
 from federation.errors import AlreadyDone, KeyBurnt, LedgerBehind
 from federation.ledger_entries import Head
 from federation.plan import Plan
-from federation.protocol import Closed
+from federation.protocol import Closed, Commitment, NoisedShares
 from federation.statement import digest_of
 
 from .errors import AfterDeadline, NotCommitted, PlanUnknown, StateBehindLedger
 from .messages import COLLECT_DOMAIN, Signed, Witness, commitment_from_bytes, plan_of
 from .party import Party
 from .retention import LATEST_CHARGE_US
-from .sealed_share import SealedShare
+from .sealed_share import HeldShare, SealedShare
 from .storage import StoredPlan
 
 
@@ -71,11 +71,16 @@ class Opener(Party):
                 raise KeyBurnt(plan.hash)
             if stored.state in ("open", "closed"):
                 self._require_never_opened(plan)
-                sealed = self._drawn(stored, plan)
-                with self.storage.transaction():
-                    self.storage.add_noised(stored.number, sealed)
+                if plan.finish == "mpc":
+                    held = self._held(stored, plan)
+                    with self.storage.transaction():
+                        self.storage.add_held(stored.number, held)
+                else:
+                    sealed = self._drawn(stored, plan)
+                    with self.storage.transaction():
+                        self.storage.add_noised(stored.number, sealed)
                 self._forget()
-            digest = digest_of(share.statement for share in self.storage.noised(stored.number))
+            digest = digest_of(self.storage.statements(stored.number))
             try:
                 self.ledger.done(plan.hash, digest)
             except AlreadyDone:
@@ -83,7 +88,19 @@ class Opener(Party):
 
     def _drawn(self, stored: StoredPlan, plan: Plan) -> list[SealedShare]:
         """Fresh noise on this aggregator's sums, sealed and signed."""
-        if stored.own is None or stored.other is None or plan.wire is None:
+        shares, own = self._noised_shares(stored, plan)
+        if plan.wire is None:
+            raise PlanUnknown(plan.hash)
+        collector = plan.wire.collector.seal
+        return [SealedShare.make(plan, view, shares, own, collector, self.keys.sign) for view in range(len(plan.views))]
+
+    def _held(self, stored: StoredPlan, plan: Plan) -> list[HeldShare]:
+        """The same with finish mpc: signed, and kept as it is."""
+        shares, own = self._noised_shares(stored, plan)
+        return [HeldShare.make(plan, view, shares, own, self.keys.sign) for view in range(len(plan.views))]
+
+    def _noised_shares(self, stored: StoredPlan, plan: Plan) -> tuple[NoisedShares, Commitment]:
+        if stored.own is None or stored.other is None:
             raise NotCommitted(plan.hash)
         self._require_charged(plan)
         own, other = (commitment_from_bytes(plan, data) for data in (stored.own, stored.other))
@@ -91,9 +108,7 @@ class Opener(Party):
             Accumulator.from_values(self.storage.sums(stored.number, collections, planned.layout.length))
             for planned, collections in zip(plan.views, _collections(plan), strict=True)
         )
-        shares = Closed(self.role, plan, sums, own).noise(other, self._noise_source(plan))
-        collector = plan.wire.collector.seal
-        return [SealedShare.make(plan, view, shares, own, collector, self.keys.sign) for view in range(len(plan.views))]
+        return Closed(self.role, plan, sums, own).noise(other, self._noise_source(plan)), own
 
     def _require_charged(self, plan: Plan) -> None:
         """A plan that was closed was charged before. Raises LedgerBehind; and as `open_plan` of its terms."""
@@ -133,7 +148,7 @@ class Opener(Party):
         if stored.state != "witnessed":
             raise NotCommitted(plan.hash)
         shares = self.storage.noised(stored.number)
-        if self.ledger.state.done.get(plan.hash) != digest_of(share.statement for share in shares):
+        if self.ledger.state.done.get(plan.hash) != digest_of(self.storage.statements(stored.number)):
             raise LedgerBehind(str(self.ledger.path), f"it does not hold the opening of plan {plan.hash.hex()[:16]}…")
         return shares
 

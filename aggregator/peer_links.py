@@ -1,4 +1,4 @@
-"""Helper and key holder as the leader reaches them, and what is said of an answer that is wrong."""
+"""Helper, key holder and provider as the leader reaches them, and what is said of an answer that is wrong."""
 
 from __future__ import annotations
 
@@ -34,12 +34,33 @@ class HelperLink(PeerLink, Protocol):
     def commit(self, commitment: bytes) -> bytes:
         """The leader's signed commitment → the helper's."""
 
+    def finish(self, asked: bytes) -> bytes:
+        """The leader's signed `Finish` → the same, signed by the helper, which has done so."""
+
 
 class KeyHolderLink(PeerLink, Protocol):
     """The key holder as the leader reaches it."""
 
     def open_sums(self, parts: Iterator[pb.SumPart]) -> None:
         """The leader's sums of a plan, in pieces; it has opened them when this returns."""
+
+
+class Providing(Protocol):
+    """A session of the provider's: it lasts as long as its process."""
+
+    def wait(self) -> None:
+        """Until the process has ended. Raises Refused and Unreachable."""
+
+    def end(self) -> None:
+        """End the process."""
+
+
+class ProviderLink(Protocol):
+    """The provider of triples as the leader reaches it."""
+
+    def provide(self, asked: bytes) -> Providing:
+        """The leader's signed `Finish` → a session."""
+        ...
 
 
 @contextmanager

@@ -30,6 +30,8 @@ REASONS: Final[dict[type[Exception], str]] = {
     federation.EncryptionKeysInvalid: "ENCRYPTION_KEYS_INVALID",
     own.EncryptionKeysMissing: "ENCRYPTION_KEYS_MISSING",
     own.KeyHolderUnknown: "KEY_HOLDER_UNKNOWN",
+    own.ProviderUnknown: "PROVIDER_UNKNOWN",
+    crypto.ConversionUnsafe: "CONVERSION_UNSAFE",
     # of a ledger, in its own words
     federation.PaneTaken: RefusalCode.PANE_ALREADY_REPORTED.value,
     federation.AlreadyDone: RefusalCode.PANE_ALREADY_REPORTED.value,
@@ -68,7 +70,12 @@ REASONS: Final[dict[type[Exception], str]] = {
     federation.KeyBurnt: "KEY_BURNT",
     federation.StatementMalformed: "STATEMENT_MALFORMED",
     crypto.ExtraMissing: "EXTRA_MISSING",
+    crypto.CrypTenMissing: "EXTRA_MISSING",
     own.KeyHolderUnavailable: "KEY_HOLDER_UNAVAILABLE",
+    # of the finish mpc
+    own.MpcFailed: "MPC_FAILED",
+    federation.FinishRefused: "FINISH_REFUSED",
+    own.ProviderUnavailable: "PROVIDER_UNAVAILABLE",
     own.Stopping: "STOPPING",
 }
 INTERNAL: Final = "INTERNAL"

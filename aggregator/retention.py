@@ -6,10 +6,11 @@
                       rejected is told as long as the plan can be collected again, so their counts stay
     sums              when their noised share is stored (storage.py)
     finished sums     of a leader: when the key holder has opened them (storage.py), or holds no keys of the plan any more
+    noised shares     with finish mpc: when leader and helper have both stored what they opened of them
     secret keys       of a key holder: when the plan is opened or burnt (storage.py), or can no longer be charged
 
 What is erased is overwritten, and SQLite's log is emptied afterwards: no file of this aggregator holds a byte of a key or
-a sum that was. A plan that nobody collects keeps its ids and its share of the sums.
+a sum that was. A plan that nobody collects keeps its ids and its share of the sums; one that nobody finishes, its noised shares.
 """
 
 from __future__ import annotations

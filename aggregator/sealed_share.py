@@ -1,23 +1,26 @@
 """Noised shares as they are stored and sent: sealed to the collector, each with its aggregator's signed statement.
 
 The statement (federation/statement.py) says which panes were opened and binds the sealed bytes; the share itself holds
-nothing but field elements. There is one signature, and it is the one that a release can be checked against for ever.
+nothing but field elements. There is one signature, and it is the one that a release can be checked against for ever. With finish
+mpc the noised share is held (`HeldShare`), and what both have opened of their shares is sealed instead.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from crypto import field as field64
 from crypto.seal import SEAL_OVERHEAD, SealKey, SealPublicKey, open_sealed, seal
-from crypto.signing import SIGNATURE_BYTES, SigningKey
+from crypto.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
+from federation.errors import FinishRefused, StatementsDisagree
 from federation.parties import Aggregator
-from federation.plan import Plan
+from federation.plan import Plan, PlannedView
 from federation.protocol import Commitment, NoisedShares, OpenedView, Outcome, open_shares
 from federation.statement import (
     FIXED_BYTES,
@@ -34,6 +37,8 @@ from .errors import MessageMalformed, PlanUnknown
 from .messages import require_length
 
 _INFO = b"covey-1 share"
+ROLES: Final[tuple[Aggregator, ...]] = ("leader", "helper")
+"""In the order of a collect: the leader opens with the helper."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,15 @@ class SealedShare:
         return cls(sealed, sign_statement(plan, view, shares.role, outcomes, commitment, sealed, key))
 
     @classmethod
+    def of_finished(cls, plan: Plan, said: Statement, opened: OpenedView, key: SigningKey) -> SealedShare:
+        """Run by leader and helper, with finish mpc: what both have opened, instead of the share of which `said` speaks."""
+        if plan.wire is None:
+            raise PlanUnknown(plan.hash)
+        collector = plan.wire.collector.seal
+        sealed = seal(collector, _finished_bytes(opened), _share_info(plan, said.role, said.view, collector))
+        return cls(sealed, replace(said, share=hashlib.sha256(sealed).digest()).sign(key))
+
+    @classmethod
     def of_sums(
         cls, plan: Plan, said: Statement, sums: npt.NDArray[np.int64], collector: SealPublicKey, key: SigningKey
     ) -> SealedShare:
@@ -74,13 +88,11 @@ class SealedShare:
         mine = statement_of(plan, said.view, "helper", said.outcomes, said.sets, digest)
         return cls(sealed, mine.sign(key))
 
-    def open(
-        self, plan: Plan, view: int, role: Aggregator, collector: SealKey
-    ) -> tuple[Statement, npt.NDArray[np.uint64]]:
-        """Run by the collector: what the plan's leader or helper says, and its share, uint64[opened, K·S].
+    def plaintext(self, plan: Plan, view: int, role: Aggregator, collector: SealKey) -> tuple[Statement, bytes]:
+        """Run by the collector: what the plan's leader or helper says, and what it has sealed.
 
         Raises:
-            SignatureInvalid, StatementMalformed, SealBroken, MessageMalformed, FieldElementOutOfRange.
+            SignatureInvalid, StatementMalformed, SealBroken, MessageMalformed.
         """
         if plan.wire is None:
             raise PlanUnknown(plan.hash)
@@ -88,7 +100,17 @@ class SealedShare:
         require_subject(statement, plan, view, role)
         if hashlib.sha256(self.sealed).digest() != statement.share:
             raise MessageMalformed(f"view {view}: the sealed share is not the one that the {role} signed")
-        plaintext = open_sealed(collector, self.sealed, _share_info(plan, role, view, collector.public))
+        return statement, open_sealed(collector, self.sealed, _share_info(plan, role, view, collector.public))
+
+    def open(
+        self, plan: Plan, view: int, role: Aggregator, collector: SealKey
+    ) -> tuple[Statement, npt.NDArray[np.uint64]]:
+        """Run by the collector: what the plan's leader or helper says, and its share, uint64[opened, K·S].
+
+        Raises:
+            FieldElementOutOfRange; and as `plaintext`.
+        """
+        statement, plaintext = self.plaintext(plan, view, role, collector)
         opened, length = statement.outcomes.count(Outcome.OPENED), plan.views[view].layout.length
         elements = require_length(f"share of view {view}", plaintext, opened * length * field64.ELEMENT_BYTES)
         return statement, field64.from_bytes(elements).reshape(opened, length)
@@ -107,6 +129,72 @@ class SealedShare:
         return statement, np.zeros(
             (statement.outcomes.count(Outcome.OPENED), plan.views[view].layout.length), np.uint64
         )
+
+
+@dataclass(frozen=True)
+class HeldShare:
+    """With finish mpc: one aggregator's noised share of one view, which goes into its own process and nowhere else.
+
+    Attributes:
+        share: field elements of the opened panes. **Secret** until its view is finished.
+        statement: the signed statement of the share; it stays here, and is what the ledger knows.
+    """
+
+    share: bytes = field(repr=False)
+    statement: bytes = field(repr=False)
+
+    @classmethod
+    def make(cls, plan: Plan, view: int, shares: NoisedShares, commitment: Commitment, key: SigningKey) -> HeldShare:
+        """Run by an aggregator that has drawn its noise."""
+        share, outcomes = field64.to_bytes(shares.shares[view]), shares.outcomes[view].tobytes()
+        return cls(share, sign_statement(plan, view, shares.role, outcomes, commitment, share, key))
+
+
+def noised_of(
+    plan: Plan, role: Aggregator, held: list[HeldShare], key: VerifyKey
+) -> tuple[NoisedShares, list[Statement]]:
+    """Run by the same aggregator: the shares again, and what it has said of them."""
+    said = [verify_statement(one.statement, key) for one in held]
+    shares = [
+        (statement, field64.from_bytes(one.share).reshape(-1, planned.layout.length))
+        for statement, one, planned in zip(said, held, plan.views, strict=True)
+    ]
+    return _noised(role, shares), said
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """With finish mpc: what the collector holds of a plan, which leader and helper have opened together.
+
+    Attributes:
+        statements: the signed statements of leader and helper, for each view.
+    """
+
+    opened: tuple[OpenedView, ...]
+    statements: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+
+    @classmethod
+    def of(cls, plan: Plan, leader: list[SealedShare], helper: list[SealedShare], collector: SealKey) -> Finished:
+        """Run by the collector: both must say and have opened the same.
+
+        Raises:
+            StatementsDisagree; and as `SealedShare.plaintext`.
+        """
+        opened = []
+        for view, (planned, *both) in enumerate(zip(plan.views, leader, helper, strict=True)):
+            (mine, sums), (theirs, others) = (
+                share.plaintext(plan, view, role, collector) for share, role in zip(both, ROLES, strict=True)
+            )
+            require_agreement(planned.view.name, mine, theirs)
+            if sums != others:
+                raise StatementsDisagree(planned.view.name, "opened different values")
+            opened.append(_finished_view(planned, mine, sums))
+        statements = tuple((one.statement, other.statement) for one, other in zip(leader, helper, strict=True))
+        return cls(tuple(opened), statements)
+
+    def open(self, plan: Plan) -> tuple[OpenedView, ...]:
+        """The noised sums of each view, zeros where a cell was suppressed."""
+        return self.opened
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,11 +250,32 @@ def shares_from_parts(plan: Plan, parts: Iterable[pb.SharePart]) -> list[SealedS
         planned = plan.views[part.view]
         panes = len(planned.pane_starts)
         most = panes * planned.layout.length * field64.ELEMENT_BYTES + SEAL_OVERHEAD
+        most += panes * planned.layout.keys if plan.finish == "mpc" else 0
         if len(found[-1][1]) > most or len(found[-1][0]) > FIXED_BYTES + panes + SIGNATURE_BYTES:
             raise MessageMalformed(f"a share of view {part.view} is longer than its panes")
     if len(found) != len(plan.views):
         raise MessageMalformed(f"shares of {len(found)} views, the plan has {len(plan.views)}")
     return [SealedShare(bytes(sealed), statement) for statement, sealed in found]
+
+
+def _finished_bytes(opened: OpenedView) -> bytes:
+    """int64[opened, K, S] LE, and a byte a cell, 1 where it is suppressed."""
+    if opened.suppressed is None:
+        raise FinishRefused("these are no sums that were finished by mpc")
+    return opened.sums.astype("<i8").tobytes() + opened.suppressed.astype(np.uint8).tobytes()
+
+
+def _finished_view(planned: PlannedView, said: Statement, data: bytes) -> OpenedView:
+    """`_finished_bytes` read again. Raises MessageMalformed."""
+    layout, panes = planned.layout, said.outcomes.count(Outcome.OPENED)
+    words = panes * layout.length * field64.ELEMENT_BYTES
+    what = f"what was opened of view {planned.view.name!r}"
+    require_length(what, data, words + panes * layout.keys)
+    sums = np.frombuffer(data[:words], "<i8").astype(np.int64).reshape(panes, layout.keys, layout.slots_per_key)
+    cells = np.frombuffer(data[words:], np.uint8).reshape(panes, layout.keys)
+    if (cells > 1).any() or sums[cells == 1].any():
+        raise MessageMalformed(f"{what} is no set of cells")
+    return OpenedView(planned, np.frombuffer(said.outcomes, np.uint8), sums, suppressed=cells == 1)
 
 
 def _noised(role: Aggregator, opened: list[tuple[Statement, npt.NDArray[np.uint64]]]) -> NoisedShares:

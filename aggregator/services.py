@@ -1,4 +1,4 @@
-"""Leader, helper and key holder as gRPC services: this module translates and does nothing else.
+"""Leader, helper, key holder and provider as gRPC services: this module translates and does nothing else.
 
 Until mutual TLS comes the services listen on the loopback only; what they say to each other is signed all the same.
 """
@@ -23,7 +23,7 @@ from .errors import AddressUnusable
 from .helper import Helper
 from .key_holder import KeyHolder
 from .leader import Leader
-from .party import Party
+from .provider import Provider
 from .refusals import INTERNAL, Expected, refusal_of
 from .rpc import PART_BYTES, REFUSAL_KEY, SERVER_OPTIONS, code_of
 from .sealed_share import SealedShare, shares_to_parts
@@ -106,6 +106,9 @@ class HelperServicer(_Servicer, pb_grpc.HelperServicer):
     def Witness(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
         return _answer(context, lambda: pb.Signed.FromString(self._helper.witness(_bytes_of(request))))
 
+    def Finish(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
+        return _answer(context, lambda: pb.Signed.FromString(self._helper.finish(_bytes_of(request))))
+
 
 class KeyHolderServicer(_Servicer, pb_grpc.KeyHolderServicer):
     """The key holder's calls."""
@@ -127,10 +130,24 @@ class KeyHolderServicer(_Servicer, pb_grpc.KeyHolderServicer):
         return _answer(context, lambda: pb.Signed.FromString(self._key_holder.witness(_bytes_of(request))))
 
 
+class ProviderServicer(pb_grpc.ProviderServicer):
+    """The provider's one call."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    def Provide(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.ProvideReply:
+        session = _answer(context, lambda: self._provider.begin(_bytes_of(request)))
+        if not context.add_callback(session.kill):  # the leader has gone already
+            session.kill()
+        _answer(context, lambda: self._provider.wait(session))
+        return pb.ProvideReply()
+
+
 class Service:
     """One role, listening. Made by `serve`."""
 
-    def __init__(self, party: Party, server: grpc.Server, address: str) -> None:
+    def __init__(self, party: Role | Provider, server: grpc.Server, address: str) -> None:
         self.party, self.address = party, address
         self._server = server
 
@@ -149,13 +166,13 @@ class Service:
         self.stop()
 
 
-def serve(party: Role, host: str, port: int) -> Service:
+def serve(party: Role | Provider, host: str, port: int) -> Service:
     """Listen on a loopback address; port 0 takes a free one, told by `address`.
 
     Raises:
         NoiseRefused: the noise source is seeded. AddressUnusable: no loopback address, or the port is taken.
     """
-    if party.noise.seeded:
+    if not isinstance(party, Provider) and party.noise.seeded:
         raise NoiseRefused(f"the {party.role} has the seeded noise source {party.noise.name!r}; it protects nobody")
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if not _is_loopback(host):
@@ -166,6 +183,8 @@ def serve(party: Role, host: str, port: int) -> Service:
         pb_grpc.add_LeaderServicer_to_server(LeaderServicer(party), server)  # type: ignore[no-untyped-call]
     elif isinstance(party, Helper):
         pb_grpc.add_HelperServicer_to_server(HelperServicer(party), server)  # type: ignore[no-untyped-call]
+    elif isinstance(party, Provider):
+        pb_grpc.add_ProviderServicer_to_server(ProviderServicer(party), server)  # type: ignore[no-untyped-call]
     else:
         pb_grpc.add_KeyHolderServicer_to_server(KeyHolderServicer(party), server)  # type: ignore[no-untyped-call]
     try:

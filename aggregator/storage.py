@@ -13,7 +13,10 @@ touches are read and written, so memory is bounded by a batch and a view, never 
     rejections  how many those were in a collection, once their ids are gone
     sites       reports of a site in a collection, against its roster maximum
     sums        this aggregator's share of the sum of a collection. Secret; deleted when its noised share is stored
-    noised      the noised shares, sealed to the collector, with their statements: all that a collect sends, now or later
+    noised      the noised shares, sealed to the collector, with their statements: all that a collect sends, now or later.
+                With finish mpc, what leader and helper have opened together instead
+    held        with finish mpc, the noised shares themselves, until both have stored what they opened. Secret until then
+    drawn       with finish mpc, the statements of those shares, which the ledger knows
     ciphertexts with protection he, the encrypted sum of a collection: as it grows at the leader, as it came at the key holder
     finished    leader only: what the key holder gets of a collection, until it has opened it
     secret_keys key holder only: plan id → the secret keys of the plan's views. Secret; erased when the plan is opened
@@ -37,7 +40,7 @@ from federation.reports import REPORT_ID_BYTES
 from federation.validity import VerificationKey
 
 from .role_file import RoleFile
-from .sealed_share import SealedShare
+from .sealed_share import HeldShare, SealedShare
 
 ReportTable = Literal["reports", "rejected"]
 MessageTable = Literal["ciphertexts", "finished"]
@@ -46,7 +49,7 @@ PlanState = Literal["open", "closed", "noised", "witnessed", "burnt"]
 """`open` takes reports; `closed` is charged and committed; `noised` has its shares stored; `witnessed` may send them; `burnt`
 is a key holder's plan whose keys are gone, because a sum of it was none of honest reports."""
 
-_VERSION: Final = 5
+_VERSION: Final = 6
 _IDS_A_QUERY: Final = 1_000
 _SCHEMA: Final = """
 CREATE TABLE role (name TEXT NOT NULL);
@@ -87,6 +90,13 @@ CREATE TABLE sums (
 CREATE TABLE noised (
     plan INTEGER NOT NULL REFERENCES plans, view INTEGER NOT NULL, sealed BLOB NOT NULL, statement BLOB NOT NULL,
     PRIMARY KEY (plan, view)
+);
+CREATE TABLE held (
+    row INTEGER PRIMARY KEY, plan INTEGER NOT NULL REFERENCES plans, view INTEGER NOT NULL, share BLOB NOT NULL,
+    UNIQUE (plan, view)
+);
+CREATE TABLE drawn (
+    plan INTEGER NOT NULL REFERENCES plans, view INTEGER NOT NULL, statement BLOB NOT NULL, PRIMARY KEY (plan, view)
 );
 CREATE TABLE ciphertexts (
     row INTEGER PRIMARY KEY, plan INTEGER NOT NULL REFERENCES plans, collection INTEGER NOT NULL, message BLOB NOT NULL,
@@ -398,6 +408,36 @@ class Storage(RoleFile):
         """Store what will be sent, for good, and forget the shares without noise."""
         rows = ((plan, view, share.sealed, share.statement) for view, share in enumerate(shares))
         self.run_many("INSERT INTO noised VALUES (?, ?, ?, ?)", rows)
+        self._set_noised(plan)
+
+    def statements(self, plan: int) -> list[bytes]:
+        """The statements of the noise that was drawn, by view: what the ledger knows of an opening."""
+        query = "SELECT statement FROM drawn WHERE plan = ? ORDER BY view"
+        return [found for (found,) in self.rows(query, plan)] or [share.statement for share in self.noised(plan)]
+
+    def held(self, plan: int) -> list[HeldShare]:
+        """With finish mpc: the noised shares of a plan's views, in order; none before there is noise, or once it is settled."""
+        query = "SELECT share, statement FROM held JOIN drawn USING (plan, view) WHERE plan = ? ORDER BY view"
+        return [HeldShare(*row) for row in self.rows(query, plan)]
+
+    def add_held(self, plan: int, shares: Sequence[HeldShare]) -> None:
+        """With finish mpc: store the noised shares, and forget those without noise."""
+        for view, share in enumerate(shares):
+            self.run("INSERT INTO held (plan, view, share) VALUES (?, ?, ?)", plan, view, share.share)
+            self.run("INSERT INTO drawn VALUES (?, ?, ?)", plan, view, share.statement)
+        self._set_noised(plan)
+
+    def set_finished(self, plan: int, shares: Sequence[SealedShare]) -> None:
+        """Store what leader and helper have opened together; in the place of what an earlier try has left."""
+        self.run("DELETE FROM noised WHERE plan = ?", plan)
+        rows = ((plan, view, share.sealed, share.statement) for view, share in enumerate(shares))
+        self.run_many("INSERT INTO noised VALUES (?, ?, ?, ?)", rows)
+
+    def settle(self, plan: int) -> None:
+        """Erase the noised shares: what was opened of them is stored at both; inside a transaction."""
+        self.erase("held", "plan = ?", plan)
+
+    def _set_noised(self, plan: int) -> None:
         self.erase("sums", "plan = ?", plan)
         self.erase("secret_keys", "id IN (SELECT id FROM plans WHERE plan = ?)", plan)
         self.drop_messages("ciphertexts", plan)

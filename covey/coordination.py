@@ -26,7 +26,17 @@ from featurestore.store import Store
 from featurestore.times import DAY_US
 from federation.keys import load_keys
 from federation.parties import Participation, default_participation
-from federation.plan import Noise, Plan, PlannedView, Protection, Validity, WireTerms, plan_from_bytes, plan_to_bytes
+from federation.plan import (
+    Finish,
+    Noise,
+    Plan,
+    PlannedView,
+    Protection,
+    Validity,
+    WireTerms,
+    plan_from_bytes,
+    plan_to_bytes,
+)
 from federation.signed_plan import sign_plan
 from simulations.in_process import Progress
 
@@ -69,6 +79,7 @@ class Wanted:
         seconds: how long the sites have to answer; the aggregators take reports for twice that time.
         protection: `he`: reports are encrypted for a key holder. There is room for all clients of the roster.
         validity: `prio3`: every report carries a proof, and both aggregators verify it.
+        finish: `mpc` (experimental): cells below a view's `suppress_below` are opened to nobody.
     """
 
     views: Sequence[FeatureView]
@@ -78,6 +89,7 @@ class Wanted:
     seconds: float = 300.0
     protection: Protection = "shares"
     validity: Validity = "none"
+    finish: Finish = "open"
 
 
 def make_plan(directory: Path, wanted: Wanted, clock: Callable[[], int]) -> Plan | None:
@@ -105,6 +117,7 @@ def make_plan(directory: Path, wanted: Wanted, clock: Callable[[], int]) -> Plan
         participation=wanted.participation
         or default_participation([one.max_clients for one in project.roster.entries]),
         wire=WireTerms(project.leader, project.helper, project.collector, deadline_us),
+        finish=wanted.finish,
     )
 
 

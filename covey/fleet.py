@@ -21,7 +21,7 @@ from federation.errors import PartyInvalid
 from federation.keys import RoleKeys, create_folder, site_role
 from federation.ledger_state import Budget
 from federation.parties import Participation, Roster, RosterEntry, default_participation, require_site_id
-from federation.plan import Noise, Plan, PlannedView, Protection, Validity, WireTerms, plan_to_bytes
+from federation.plan import Finish, Noise, Plan, PlannedView, Protection, Validity, WireTerms, plan_to_bytes
 from simulations.run_ledger import LEDGERS
 
 from .init import POLICY
@@ -71,6 +71,7 @@ def make_project(
     participation: Participation | None,
     protection: Protection,
     validity: Validity,
+    finish: Finish,
     budget: Budget,
     deadline_us: int,
     site_seconds: float,
@@ -81,6 +82,7 @@ def make_project(
         participation: who reports; default: see `default_participation`.
         protection: how reports are protected; under `he` there is room for all clients of the fleet.
         validity: whether reports carry proofs; the plan gets the hash of its verification key when it is announced.
+        finish: how leader and helper open.
         budget: of the aggregators. The simulated sites allow what this plan needs, and nothing beyond.
         deadline_us: µs since the epoch; the aggregators refuse reports from then on.
         site_seconds: how long the coordinator waits for the sites.
@@ -111,6 +113,7 @@ def make_project(
         validity=validity,
         participation=participation or default_participation([one.clients for one in fleet]),
         wire=wire,
+        finish=finish,
     )
     policy = Policy(
         public["coordinator"].sign,

@@ -1,4 +1,7 @@
-"""The aggregators of a project as services: keys, settings, storage and ledger from its directory (DESIGN §9, layout)."""
+"""The aggregators of a project as services: keys, settings, storage and ledger from its directory (DESIGN §9, layout).
+
+And the provider of triples, which has none of these.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from aggregator.client import HelperLink, KeyHolderLink
+from aggregator.client import HelperLink, KeyHolderLink, ProviderLink
 from aggregator.helper import Helper
 from aggregator.key_holder import KeyHolder
 from aggregator.leader import Leader
 from aggregator.opendp_noise import OpenDPNoise
 from aggregator.party import Settings
+from aggregator.provider import Provider
 from aggregator.role_file import StoringRole
 from aggregator.services import serve
 from aggregator.storage import Storage
@@ -25,12 +29,18 @@ from .project import KEYS, Project
 
 
 def serve_leader(
-    directory: Path, port: int, helper: str, key_holder: str | None = None, ledgers: Path | None = None
+    directory: Path,
+    port: int,
+    helper: str,
+    key_holder: str | None = None,
+    provider: str | None = None,
+    ledgers: Path | None = None,
 ) -> None:
     """Run the leader until SIGTERM or SIGINT.
 
     Args:
         key_holder: where it listens; None: plans with encrypted reports are refused.
+        provider: where it listens; None: plans with the finish mpc are refused.
         ledgers: the folder of its ledger, where that is not the project's own.
 
     Raises:
@@ -39,13 +49,14 @@ def serve_leader(
     project = Project.load(directory)
     keys, settings = load_keys(directory / KEYS, "leader"), _settings(project, project.helper)
     link, holder = HelperLink(helper), None if key_holder is None else KeyHolderLink(key_holder)
+    third = None if provider is None else ProviderLink(provider)
     try:
         files = _files(directory, ledgers, "leader")
-        _run(Leader(keys, settings, *files, _wall_clock, OpenDPNoise(), link, holder), port, "leader")
+        _run(Leader(keys, settings, *files, _wall_clock, OpenDPNoise(), link, holder, third), port, "leader")
     finally:
-        link.close()
-        if holder is not None:
-            holder.close()
+        for one in (link, holder, third):
+            if one is not None:
+                one.close()
 
 
 def serve_helper(directory: Path, port: int, ledgers: Path | None = None) -> None:
@@ -63,7 +74,12 @@ def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None) ->
     _run(KeyHolder(keys, settings, *files, _wall_clock, OpenDPNoise()), port, "keyholder")
 
 
-def _run(party: Leader | Helper | KeyHolder, port: int, name: str) -> None:
+def serve_provider(directory: Path, port: int) -> None:
+    """Run the provider of triples until SIGTERM or SIGINT. It needs the leader's pinned key only."""
+    _run(Provider(Project.load(directory).leader.sign), port, "provider")
+
+
+def _run(party: Leader | Helper | KeyHolder | Provider, port: int, name: str) -> None:
     service = serve(party, "127.0.0.1", port)
     Console(stderr=True, highlight=False).print(f"{name} listens on {service.address}")
     service.run()

@@ -84,8 +84,7 @@ def run(
             Default: "all" if every site has one client, else "active".
         protection: "he": reports are encrypted for a key holder, and the leader adds them (docs/he.md).
         validity: "prio3": every report proves that it is within the view's bounds; one that does not is rejected.
-        finish: "mpc" (experimental, in one process only): cells below a view's `suppress_below` are opened to nobody
-            (docs/mpc.md).
+        finish: "mpc" (experimental): cells below a view's `suppress_below` are opened to nobody (docs/mpc.md).
         budget: the ρ that a client-day may cost, over all views and all runs into this store.
         in_process: run all roles in this process, instead of one process for each.
         sites: over the wire and without `site_column`, hash the clients to so many sites.
@@ -110,7 +109,7 @@ def run(
     if validity not in ("none", "prio3"):
         raise UsageError(f"validity is 'none' or 'prio3', got {validity!r}")
     _require_protection(protection, validity)
-    _require_finish(finish, in_process=in_process)
+    _require_finish(finish)
     allowed = budget_of_text(str(budget))
     chosen = _views(views)
     _check_types(events, store, client_column=client_column, time_column=time_column, site_column=site_column)
@@ -138,6 +137,7 @@ def run(
                 participation=participation,
                 protection=protection,
                 validity=validity,
+                finish=finish,
                 budget=allowed,
                 days=days,
                 clock=wall_clock,
@@ -174,11 +174,9 @@ def _require_protection(protection: object, validity: Validity) -> None:
         raise UsageError("nothing can be proven of encrypted reports: --protection he goes with --validity none only")
 
 
-def _require_finish(finish: object, *, in_process: bool) -> None:
+def _require_finish(finish: object) -> None:
     if finish not in ("open", "mpc"):
         raise UsageError(f"finish is 'open' or 'mpc', got {finish!r}")
-    if finish == "mpc" and not in_process:
-        raise UsageError("--finish mpc works in one process only, so far: add --in-process, or leave it out")
 
 
 def _over_budget(

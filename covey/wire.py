@@ -1,6 +1,7 @@
 """A run through real processes on one machine: sites behind Flower, leader and helper as services, the coordinator.
 
     covey run ─┬─ leader, helper          gRPC services with keys and SQLite files of their own (under `he`: leader, key holder)
+               ├─ provider              of triples, with finish mpc: a service without keys or files
                └─ SuperLink ─┬─ ServerApp  the coordinator: announces, carries batches, opens, publishes
                              └─ ClientApps one site each, over its own events only
 
@@ -34,8 +35,8 @@ from featurestore.definitions import FeatureView
 from featurestore.publish import Publisher
 from federation.ledger_state import Budget
 from federation.parties import Participation
-from federation.plan import Noise, Plan, PlannedView, Protection, Validity, plan_from_bytes
-from simulations.in_process import Progress, ViewReport
+from federation.plan import Finish, Noise, Plan, PlannedView, Protection, Validity, plan_from_bytes
+from simulations.in_process import Progress, ViewReport, require_convertible, require_finishable
 from simulations.lying_app import LIARS, LyingSite, swap_in
 from simulations.panes import PaneChoice, choose_panes, opened_panes, require_tighter
 from simulations.run_ledger import LEDGERS, charged_plans, require_room
@@ -55,6 +56,7 @@ MAX_RAY_PARENT: Final = 20
 _SECOND: Final[dict[Protection, str]] = {"shares": "helper", "he": "keyholder"}
 """Who opens a plan with the leader, by its `covey start` command."""
 _AGGREGATORS: Final = ("leader", *_SECOND.values())
+_SERVICES: Final = (*_AGGREGATORS, "provider")
 
 
 def flower_environment() -> dict[str, str]:
@@ -93,6 +95,7 @@ def run_over_wire(
     progress: Progress,
     protection: Protection = "shares",
     validity: Validity = "none",
+    finish: Finish = "open",
     liars: LyingSite | None = None,
 ) -> tuple[tuple[ViewReport, ...], dict[str, str]]:
     """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
@@ -101,6 +104,7 @@ def run_over_wire(
         participation: who reports; default: see `default_participation`.
         protection: `he`: reports are encrypted for a key holder.
         validity: whether reports carry proofs, which both aggregators verify.
+        finish: `mpc` (experimental): cells below a view's `suppress_below` are not opened.
         liars: a site of the fleet that lies, in a lab.
         budget: what a client-day may cost, over all runs into this store.
 
@@ -112,6 +116,8 @@ def run_over_wire(
         CollectionFailed, ProcessFailed: with the log that says why; `resume` continues.
     """
     require_tighter(views, min_clients, noise_off=noise == "none")
+    if finish == "mpc":
+        require_finishable(views, protection, noise)
     project = unfinished(directory)
     if project.exists():
         raise UsageError(
@@ -129,9 +135,13 @@ def run_over_wire(
             for view in views
             if len(choices[view.name].todo)
         ]
+        if finish == "mpc":
+            require_convertible(planned, events.clients)
         if planned:
             clients = events.clients if protection == "he" else 0
-            draft = Plan(os.urandom(16), tuple(planned), noise, protection=protection, max_clients=clients)
+            draft = Plan(
+                os.urandom(16), tuple(planned), noise, protection=protection, max_clients=clients, finish=finish
+            )
             require_room(directory, draft, budget, clock())
         for view in views:
             publisher.register(view)
@@ -154,6 +164,7 @@ def run_over_wire(
             participation=participation,
             protection=protection,
             validity=validity,
+            finish=finish,
             budget=budget,
             deadline_us=clock() + int(DEADLINE_SECONDS * 1e6),
             site_seconds=SITE_SECONDS,
@@ -192,8 +203,9 @@ def resume(directory: Path, progress: Progress) -> tuple[tuple[ViewReport, ...],
 
 def _collect(project: Path, job: Job, progress: Progress) -> dict[str, Any]:
     """Start every process, wait for the result, end every process."""
-    second = _SECOND[plan_from_bytes(job.plan).protection]
-    ports = {name: free_port() for name in (second, "leader", "superlink")}
+    plan = plan_from_bytes(job.plan)
+    second, third = _SECOND[plan.protection], ("provider",) if plan.finish == "mpc" else ()
+    ports = {name: free_port() for name in (second, *third, "leader", "superlink")}
     job = replace(job, leader=f"127.0.0.1:{ports['leader']}", helper=f"127.0.0.1:{ports[second]}")
     job.save(project / "job.json")
     ray = _ray_folder()
@@ -286,17 +298,20 @@ class _Fleet:
         if name == "coordinator":
             self._job.failure.unlink(missing_ok=True)
             self._job.progress.unlink(missing_ok=True)
-        self._processes.start(name, self._command(name), {} if name in _AGGREGATORS else self._flower)
+        self._processes.start(name, self._command(name), {} if name in _SERVICES else self._flower)
 
     def _command(self, name: str) -> list[str]:
         at = ["--project", str(self._project), "--port", str(self._ports.get(name, 0))]
         at += ["--ledgers", str(self._job.store / LEDGERS)] if name in _AGGREGATORS else []
         match name:
-            case "helper" | "keyholder":
+            case "helper" | "keyholder" | "provider":
                 return [sys.executable, "-m", "covey", "start", name, *at]
             case "leader":
                 peer = "--keyholder" if "keyholder" in self._ports else "--helper"
-                return [sys.executable, "-m", "covey", "start", "leader", *at, peer, self._job.helper]
+                others = [peer, self._job.helper]
+                if "provider" in self._ports:
+                    others += ["--provider", f"127.0.0.1:{self._ports['provider']}"]
+                return [sys.executable, "-m", "covey", "start", "leader", *at, *others]
             case "superlink":
                 options = ["--insecure", "--simulation", "--disable-runtime-dependency-installation"]
                 return [script("flower-superlink"), *options, "--port", str(self._ports[name])]

@@ -284,8 +284,6 @@ def _check_mpc(plan: Plan) -> None:
         raise PlanInvalid("the finish mpc computes with shares: it goes with protection shares only")
     if plan.noise == "none":
         raise PlanInvalid("the finish mpc takes noised shares only: it does not go with noise none")
-    if plan.wire is not None:
-        raise PlanInvalid("a plan with the finish mpc runs in one process only, so far")
     for planned in plan.views:
         if planned.view.privacy.suppress_below is None:
             raise PlanInvalid(f"view {planned.view.name!r} has no suppress_below: there is nothing to finish by mpc")

@@ -151,11 +151,12 @@ def run_in_process(
     if protection == "he":
         _require_encryptable(views, terms)
     if finish == "mpc":
-        _require_finishable(views, terms)
+        require_finishable(views, terms.protection, terms.noise)
     with Publisher(directory, clock) as publisher, RunLedger(directory, budget, clock) as ledger:
         work = [_work_of(view, events, publisher, ledger, terms, randomness, days, clock()) for view in views]
         if finish == "mpc":
-            _require_exact(work, terms)
+            for plan in (plan for one in work for plan in one.plans):
+                require_convertible(plan.views, terms.clients)
         new = [planned for one in work for planned in one.to_charge()]
         if new:
             ledger.check(terms.plan(randomness(16), tuple(new)))
@@ -214,12 +215,12 @@ def _require_encryptable(views: Sequence[FeatureView], terms: _Terms) -> None:
         raise RunRefused(str(error)) from None
 
 
-def _require_finishable(views: Sequence[FeatureView], terms: _Terms) -> None:
+def require_finishable(views: Sequence[FeatureView], protection: Protection, noise: Noise) -> None:
     """RunRefused unless the finish mpc has noised shares, and something to suppress; CrypTenMissing."""
     require_crypten()
-    if terms.protection != "shares":
+    if protection != "shares":
         raise RunRefused("--finish mpc computes with shares: it goes with --protection shares only")
-    if terms.noise == "none":
+    if noise == "none":
         raise RunRefused("--finish mpc takes noised shares only: it does not go with --noise off")
     for view in views:
         if view.privacy.suppress_below is None:
@@ -229,14 +230,13 @@ def _require_finishable(views: Sequence[FeatureView], terms: _Terms) -> None:
             )
 
 
-def _require_exact(work: Sequence[_Work], terms: _Terms) -> None:
-    """RunRefused where so many values cannot get into MPC exactly; before anything is charged."""
-    for one in work:
-        for plan in one.plans:
-            try:
-                require_exact(plan, terms.clients)
-            except ConversionUnsafe as error:
-                raise RunRefused(f"view {one.view.name!r}: {error} (fewer days: --from, --to)") from None
+def require_convertible(planned: Sequence[PlannedView], clients: int) -> None:
+    """RunRefused where so many values of one plan cannot get into MPC exactly; before anything is charged."""
+    try:
+        require_exact(planned, clients)
+    except ConversionUnsafe as error:
+        names = ", ".join(dict.fromkeys(one.view.name for one in planned))
+        raise RunRefused(f"{names}: {error} (fewer days: --from, --to)") from None
 
 
 @contextmanager

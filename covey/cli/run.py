@@ -75,8 +75,7 @@ def run(
         str,
         typer.Option(
             metavar="open|mpc",
-            help="mpc (experimental): cells below suppress_below are opened to nobody; with --in-process only. See "
-            "docs/mpc.md.",
+            help="mpc (experimental): cells below suppress_below are opened to nobody: docs/mpc.md.",
         ),
     ] = "open",
     budget: Annotated[

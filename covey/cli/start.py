@@ -28,12 +28,18 @@ def leader(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Where the key holder listens. Without it, plans under he are refused."),
     ] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Where the provider listens. Without it, plans with finish mpc are refused."
+        ),
+    ] = None,
     ledgers: Annotated[Path | None, _LEDGERS] = None,
 ) -> None:
     """The leader: holds the long shares or adds ciphertexts, takes batches from the coordinator, drives the helper."""
     from covey.roles import serve_leader
 
-    serve_leader(project, port, helper, keyholder, ledgers)
+    serve_leader(project, port, helper, keyholder, provider, ledgers)
 
 
 @app.command()
@@ -58,6 +64,17 @@ def keyholder(
     from covey.roles import serve_key_holder
 
     serve_key_holder(project, port, ledgers)
+
+
+@app.command()
+def provider(
+    project: Annotated[Path, _PROJECT] = Path(),
+    port: Annotated[int, _PORT] = 7304,
+) -> None:
+    """The provider of triples for --finish mpc (experimental): a third operator's, who sees no share. See docs/mpc.md."""
+    from covey.roles import serve_provider
+
+    serve_provider(project, port)
 
 
 @app.command()
@@ -133,6 +150,13 @@ def coordinator(
     validity: Annotated[
         str, typer.Option(metavar="none|prio3", help="prio3: reports prove that they are within the view's bounds.")
     ] = "none",
+    finish: Annotated[
+        str,
+        typer.Option(
+            metavar="open|mpc",
+            help="mpc (experimental): cells below suppress_below are opened to nobody; the leader needs a provider.",
+        ),
+    ] = "open",
     seconds: Annotated[float, typer.Option(min=1, help="How long the sites have to answer.")] = 300.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
@@ -154,7 +178,7 @@ def coordinator(
         with progress_bars(talk) as progress:
             result = resume_coordinator(project, addresses, wall_clock, progress)
         return _tell(result, as_json=as_json)
-    wanted = _wanted(views_file, start, end, noise, participation, protection, validity, seconds)
+    wanted = _wanted(views_file, start, end, noise, participation, protection, validity, finish, seconds)
     if plan_only is not None:
         plan = write_plan(project, wanted, plan_only, wall_clock)
         _tell_plan(plan, plan_only, as_json=as_json)
@@ -172,13 +196,14 @@ def _wanted(
     participation: str | None,
     protection: str,
     validity: str,
+    finish: str,
     seconds: float,
 ) -> Wanted:
     from covey.coordination import Wanted
     from covey.errors import UsageError
     from covey.running import utc_days
     from featurestore.views_file import load_views
-    from federation.plan import PARTICIPATIONS, PROTECTIONS, VALIDITIES
+    from federation.plan import FINISHES, PARTICIPATIONS, PROTECTIONS, VALIDITIES
 
     days = utc_days(start, end)
     if views_file is None or days is None:
@@ -194,8 +219,11 @@ def _wanted(
     protected = next((known for known in PROTECTIONS if known == protection), None)
     if protected is None:
         raise UsageError(f"--protection is shares or he, got {protection!r}")
+    ending = next((known for known in FINISHES if known == finish), None)
+    if ending is None:
+        raise UsageError(f"--finish is open or mpc, got {finish!r}")
     views = load_views(views_file)
-    return Wanted(views, days, "none" if noise == "off" else "full", chosen, seconds, protected, proofs)
+    return Wanted(views, days, "none" if noise == "off" else "full", chosen, seconds, protected, proofs, ending)
 
 
 def _tell_plan(plan: Plan | None, path: Path, *, as_json: bool) -> None:

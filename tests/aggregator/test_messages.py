@@ -108,7 +108,7 @@ def test_a_witness_without_a_head_or_with_one_of_another_length_is_malformed() -
 
 def test_reasons_are_stable_and_those_of_ledgers_are_its_codes() -> None:
     shared = [reason for reason, errors in Counter(REASONS.values()).items() if errors > 1]
-    assert set(shared) == {"PANE_ALREADY_REPORTED", "LEDGER_BROKEN"}
+    assert set(shared) == {"PANE_ALREADY_REPORTED", "LEDGER_BROKEN", "EXTRA_MISSING"}
     for refusal, code in _CODES.items():
         assert REASONS[refusal] == code
     known = (
@@ -120,7 +120,8 @@ def test_reasons_are_stable_and_those_of_ledgers_are_its_codes() -> None:
         "MESSAGE_MALFORMED JOB_CONFLICT COMMITMENT_CONFLICT NOT_COMMITTED HELPER_UNAVAILABLE STOPPING "
         "HE_IMPOSSIBLE ENCRYPTION_KEYS_INVALID ENCRYPTION_KEYS_MISSING KEY_HOLDER_UNKNOWN KEY_HOLDER_UNAVAILABLE "
         "WRONG_LENGTH KEY_MISMATCH COEFFICIENT_OUT_OF_RANGE TOO_MANY_REPORTS SUM_OUT_OF_RANGE KEY_BURNT "
-        "STATEMENT_MALFORMED EXTRA_MISSING"
+        "STATEMENT_MALFORMED EXTRA_MISSING "
+        "PROVIDER_UNKNOWN PROVIDER_UNAVAILABLE CONVERSION_UNSAFE MPC_FAILED FINISH_REFUSED"
     )
     assert set(REASONS.values()) == set(known.split())
 

@@ -233,11 +233,12 @@ def make_leader(
     storage: Any = Storage,
     ledger: Any = Ledger,
     key_holder: Any = None,
+    provider: Any = None,
 ) -> Leader:
     clock = clock or Clock()
     settings = replace(settings, peer=settings.peer or HELPER.public)
     files = files_of(path, "leader", clock, storage, ledger)
-    return Leader(LEADER, settings, *files, clock, OpenDPNoise(), link, key_holder)
+    return Leader(LEADER, settings, *files, clock, OpenDPNoise(), link, key_holder, provider)
 
 
 def files_of(path: Path, role: str, clock: Clock, storage: Any, ledger: Any) -> tuple[Any, Any]:

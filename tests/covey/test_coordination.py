@@ -133,6 +133,18 @@ class TestPlanOnly:
         plan = verify_plan((flights / "b.plan").read_bytes(), Project.load(flights).coordinator)
         assert (plan.participation, plan.noise) == ("active", "none")
 
+    def test_the_finish_is_in_the_plan_where_there_is_something_to_suppress(self, covey: Covey, flights: Path) -> None:
+        views, path = flights / "views.py", flights / "a.plan"
+        words = ("start", "coordinator", views, *DAYS, "--project", flights, "--plan-only", path, "--finish", "mpc")
+        code, _, err = covey(*words)
+        assert (code, path.exists()) == (1, False)
+        assert "view 'visits' has no suppress_below" in err
+        daily = views.read_text().split("everywhere =")[0]
+        views.write_text(daily.replace("min_clients=5)", "min_clients=5, suppress_below=18)"))
+        code, _, err = covey(*words)
+        assert code == 0, err
+        assert verify_plan(path.read_bytes(), Project.load(flights).coordinator).finish == "mpc"
+
     def test_panes_that_are_published_are_left_out(self, covey: Covey, flights: Path, run_arguments: list[str]) -> None:
         run_arguments[run_arguments.index("--store") + 1] = str(flights)
         words = (
@@ -166,6 +178,7 @@ class TestPlanOnly:
         (["views.py", *DAYS, "--noise", "some"], 2, "--noise is on or off"),
         (["views.py", *DAYS, "--participation", "most"], 2, "--participation is all or active"),
         (["views.py", "--from", "2020-05-01", "--to", "2999-01-01"], 2, "the last day is not over"),
+        (["views.py", *DAYS, "--finish", "he"], 2, "--finish is open or mpc, got 'he'"),
         (["views.py", *DAYS, "--resume"], 2, "--resume continues the plan as it is"),
         (["--resume"], 2, "no unfinished plan"),
         (["nowhere.py", *DAYS], 2, "no views file nowhere.py"),

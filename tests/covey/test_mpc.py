@@ -40,7 +40,8 @@ def test_a_run_is_shown_as_it_was(covey: Covey, project: Path, arguments: list[s
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ([], "--finish mpc works in one process only, so far: add --in-process, or leave it out"),
+        (["--protection", "he"], "--finish mpc computes with shares: it goes with --protection shares only"),
+        (["--noise", "off"], "--finish mpc takes noised shares only: it does not go with --noise off"),
         (["--in-process", "--finish", "he"], "--finish is open or mpc, got 'he'"),
     ],
 )

@@ -103,5 +103,5 @@ def test_what_does_not_go_with_the_finish_mpc() -> None:
         Plan(bytes(16), (suppressing(),), "none", finish="mpc")
     with pytest.raises(PlanInvalid, match="protection shares only"):
         Plan(bytes(16), (suppressing(),), "full", protection="he", max_clients=10, finish="mpc")
-    with pytest.raises(PlanInvalid, match="in one process only"):
-        Plan(bytes(16), (suppressing(),), "full", wire=TERMS, finish="mpc")
+    with_terms = Plan(bytes(16), (suppressing(),), "full", wire=TERMS, finish="mpc")
+    assert plan_from_bytes(plan_to_bytes(with_terms)).hash == with_terms.hash

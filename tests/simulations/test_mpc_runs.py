@@ -97,7 +97,7 @@ def test_a_run_whose_party_dies_publishes_nothing_and_is_continued(
     views: Sequence[FeatureView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Any] = []
-    make = mpc_finish._Child
+    make = mpc_finish.MpcProcess
 
     def short_lived(role: Any, *args: Any) -> Any:
         started.append(make(role, *args))
@@ -106,7 +106,7 @@ def test_a_run_whose_party_dies_publishes_nothing_and_is_continued(
         return started[-1]
 
     with monkeypatch.context() as patched:
-        patched.setattr(mpc_finish, "_Child", short_lived)
+        patched.setattr(mpc_finish, "MpcProcess", short_lived)
         with pytest.raises(MpcFailed, match="helper"):
             run(views, tmp_path)
     assert len(started) == 3

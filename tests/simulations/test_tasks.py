@@ -293,7 +293,7 @@ def test_a_forecast_is_compared_with_the_exact_hour_that_follows(
 ) -> None:
     monkeypatch.setattr(study, "_GIVEN", task, raising=False)
     monkeypatch.setattr(study, "_EXACT", exact, raising=False)
-    calm, loud = (calibration(Noise(rho, 0)) for rho in (50.0, 0.005))
+    calm, loud = (calibration(Noise(rho, 0)) for rho in (5.0, 0.005))
     assert calm.hours == loud.hours > 50
     assert calm.hour == loud.hour > 0
     assert calm.noisy_hours >= calm.hours > loud.noisy_hours

@@ -1,0 +1,79 @@
+"""An aggregator's own side of the finish mpc, after both have been witnessed. The same steps at leader and helper.
+
+    run      own noised shares ──► own process, with the other's and the provider's ──► what is opened, sealed and signed
+    settle   both have stored that ──► own noised shares are erased, and the result may be sent
+
+What is opened follows from the noised shares alone, so a crash before `settle` is mended by running again.
+"""
+
+from __future__ import annotations
+
+from crypto.noise import NoiseSource
+from federation.errors import FinishRefused
+from federation.keys import RoleKeys
+from federation.ledger import Ledger
+from federation.plan import Plan
+
+from .errors import NotCommitted
+from .messages import commitment_from_bytes
+from .mpc_finish import require_exact, require_installed
+from .mpc_seat import Seat, finish_own
+from .opening import Opener
+from .party import Clock, Settings
+from .sealed_share import SealedShare, noised_of
+from .storage import Storage, StoredPlan
+
+
+class Finishing(Opener):
+    """Leader or helper, as far as its own process is concerned."""
+
+    def __init__(
+        self, keys: RoleKeys, settings: Settings, storage: Storage, ledger: Ledger, clock: Clock, noise: NoiseSource
+    ) -> None:
+        self._seat = Seat(self.role)
+        super().__init__(keys, settings, storage, ledger, clock, noise)
+
+    def stop(self) -> None:
+        """Draw no more noise, and end the process of the finish."""
+        super().stop()
+        self._seat.stop()
+
+    def _require_terms(self, plan: Plan) -> None:
+        """Raises CrypTenMissing, ConversionUnsafe: by the most clients that the roster allows. And as `Party`."""
+        super()._require_terms(plan)
+        if plan.finish == "mpc":
+            require_installed()
+            require_exact(plan.views, sum(entry.max_clients for entry in self.settings.roster.entries))
+
+    def _run(self, stored: StoredPlan, plan: Plan, port: int) -> list[SealedShare]:
+        """Run this party's process over its noised shares, and seal what was opened.
+
+        Raises:
+            NotCommitted: the plan is not witnessed. FinishRefused: its shares are erased. And as `finish_own`.
+        """
+        if stored.state != "witnessed" or stored.own is None:
+            raise NotCommitted(plan.hash)
+        held = self.storage.held(stored.number)
+        if not held:
+            raise FinishRefused(
+                f"plan {plan.hash.hex()[:16]}… was finished before, and its noised shares are erased: put the newest copy "
+                "of the other aggregator's file back"
+            )
+        shares, said = noised_of(plan, self.role, held, self.keys.sign.public)
+        clients = max(commitment_from_bytes(plan, stored.own).counts)
+        opened = finish_own(self._seat, port, plan, shares, clients)
+        return [SealedShare.of_finished(plan, *both, self.keys.sign) for both in zip(said, opened, strict=True)]
+
+    def _erase_held(self, stored: StoredPlan) -> None:
+        """Erase the noised shares of what is stored: nothing runs again. A repeat changes nothing. Raises NotCommitted."""
+        if not self.storage.noised(stored.number):
+            raise NotCommitted(stored.hash)
+        with self.storage.transaction():
+            self.storage.settle(stored.number)
+        self._forget()
+
+    def _shares(self, plan: Plan) -> list[SealedShare]:
+        """As `Opener`; of a plan with finish mpc nothing before it is settled, so that the bytes do not change."""
+        if self.storage.held(self._opened(plan.hash)[0].number):
+            raise NotCommitted(plan.hash)
+        return super()._shares(plan)
