@@ -1,5 +1,5 @@
 """`--seeds N`: how many seeds each seeded simulation runs (a test with a `simulation_seed` argument); few by default.
-`--full`: the privacy audit with five times the draws and more views, which takes minutes.
+`--full`: the privacy audit with five times the draws and more views, which takes minutes, and tests that are marked `long`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full",
         action="store_true",
-        help="the privacy audit with more draws and views, and 10^5 mutated messages (minutes)",
+        help="the privacy audit with more draws and views, 10^5 mutated messages, and long tests (minutes)",
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--full"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="a long test: --full runs it"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -82,7 +82,7 @@ def test_a_run_through_processes_equals_shares_in_one_and_is_verified(
     assert not wire.unfinished(project / "store").exists()
 
 
-@pytest.mark.parametrize("when", ["at its start", "when it is sent the sums"])
+@pytest.mark.parametrize("when", [pytest.param("at its start", marks=pytest.mark.long), "when it is sent the sums"])
 def test_a_key_holder_that_keeps_dying_ends_the_run_by_name_and_resume_completes_it(
     project: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:

@@ -34,7 +34,7 @@ sys.exit(call(sys.argv[1:]))
 def test_a_run_through_processes_that_lost_its_provider_is_resumed_and_verified(
     covey: Covey, project: Path, run_arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    daily = VIEWS.split("everywhere =")[0].replace("min_clients=5)", "min_clients=5, suppress_below=18)")
+    daily = VIEWS.split("everywhere =")[0].replace("min_clients=5)", "min_clients=5, suppress_below=36)")
     assert "suppress_below" in daily
     (project / "views.py").write_text(daily)
     arguments = [*(word for word in run_arguments if word != "--in-process"), "--finish", "mpc"]
@@ -66,6 +66,6 @@ def test_a_run_through_processes_that_lost_its_provider_is_resumed_and_verified(
     assert (manifest["finish"], manifest["trust"]) == ("mpc", "one-honest-noiser")
     with Store.open(project / "store") as store:
         people = store.history("visits")["people"].to_pylist()
-    assert None in people  # a shop with few people, which nobody has opened
-    assert min(one for one in people if one is not None) >= 18
+    assert None in people  # of a shop with some 25 people, far below the noise's reach, which nobody has opened
+    assert min(one for one in people if one is not None) >= 36
     assert np.isfinite([one for one in people if one is not None]).all()

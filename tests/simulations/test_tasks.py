@@ -282,7 +282,7 @@ def test_the_utility_page_has_a_table_in_each_place() -> None:
     page = Path(__file__).resolve().parents[2] / "docs" / "utility.md"
     titles = _titles("all", 1)
     require_places(page, titles)
-    assert len(titles) == 5
+    assert len(titles) == 6
     for title in titles:
         text = page.read_text(encoding="utf-8").split(f"<!-- {title} -->\n")[1].split("<!-- end -->")[0]
         assert text.count("\n|") >= 4, title
