@@ -41,6 +41,7 @@ KEYS: Final = {
     "gain_share_rho_0_1": ("ρ = 0.1", FILTERED),
     "gain_share_eps0_5": ("ε = 0.5", FILTERED),
 }
+COVERAGE_KEYS: Final = {"ε = 0.5": "coverage_eps0_5", "ε = 1": "coverage_eps1", "ρ = 0.1": "coverage_rho_0_1"}
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ def _figures(reports: dict[str, Report], seeds: int, seconds: float) -> dict[str
         figures[key] = round(share.value, 3)
         figures[f"{key}_interval"] = [round(share.low, 3), round(share.high, 3)]
     for price, one in report.calibrations.items():
-        figures[f"coverage {price}"] = round(one.covered, 3)
+        figures[COVERAGE_KEYS[price]] = round(one.covered, 3)
     aucs = {(row.price, row.model): round(row.auc.value, 4) for row in report.rows}
     figures |= {"auc_own": aucs["", OWN], "auc_exact": aucs["exact", WINDOWS.title], "test_days": report.scores.days}
     return figures
