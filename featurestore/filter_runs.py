@@ -9,22 +9,17 @@ a run serves does not depend on which voids are known. Publication, rebuilding a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from .definitions import FeatureView
 from .filter_kernel import filter_keys
 from .filtered import PARTS, Filtered, local_slots, slots_of
 from .layout import layout_of
+from .panes import Bools, Panes
 from .times import DAY_US
 from .values import Decoded, Floats, Ints, Status
-
-if TYPE_CHECKING:
-    from .rows import Panes
-
-Bools = npt.NDArray[np.bool_]
 
 _WEEK_SLOT_HALF_LIFE_US: Final = 56 * DAY_US
 _SEASON_SLOT_HALF_LIFE_US: Final = 14 * DAY_US

@@ -21,9 +21,10 @@ import pyarrow.parquet as pq
 from .disk import writing
 from .errors import StoreCorrupt
 from .keys import domain_columns
+from .panes import Panes
 from .registry import FileRecord, RegisteredView
 from .release import release_id
-from .rows import Issues, Panes
+from .rows import Issues
 from .schema import TIMESTAMP, feature_arrays, offline_schema
 from .times import day_of
 from .values import served_features

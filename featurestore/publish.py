@@ -43,10 +43,11 @@ from .offline import CLOCKS, Offline, Stamps, as_us, issue_table
 from .on_demand import OnDemandView
 from .online import OnlineStore
 from .online_choice import open_online
+from .panes import Panes
 from .reading import on_demand_by_name
 from .registry import FileRecord, PaneRecord, RegisteredView, Registry
 from .release import Release, Void
-from .rows import Panes, issue_times, make_issues, reach_us
+from .rows import issue_times, make_issues, reach_us
 from .schema import offline_schema
 from .services import FeatureService, require_service
 from .settings import OnlineSettings, store_path

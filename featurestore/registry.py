@@ -21,8 +21,9 @@ import numpy.typing as npt
 from .definitions import FeatureView
 from .disk import writing
 from .errors import StoreCorrupt, UnknownEvidence, UnknownRelease, UnknownView, ViewChanged
+from .panes import NEVER
 from .release import Clock, Manifest
-from .rows import BUDGET_SPENT, NEVER, is_retraction
+from .rows import BUDGET_SPENT, is_retraction
 from .watch import Published
 from .wire import definition_hash, view_from_bytes, view_to_bytes
 

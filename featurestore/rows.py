@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from .definitions import FeatureView
 from .filtered import Filtered
 from .layout import layout_of
+from .panes import NEVER, Bools, Panes
 from .values import Bytes, Decoded, Floats, Ints, Status, decode, served_features
 
 BUDGET_SPENT: Final = "BUDGET_SPENT"
@@ -31,46 +31,15 @@ BUDGET_SPENT: Final = "BUDGET_SPENT"
 RETRACTED: Final = "RETRACTED"
 """The reason of a tombstone, alone or as `RETRACTED: why`: a void of a pane that was opened; from its `released_at` on the
 pane counts as not opened."""
-NEVER: Final = 2**63 - 1
-"""`retracted_at` of a pane that was not retracted."""
 EVER_US: Final = 2**61
 """Longer than the years 1 to 9999, and no time ± it leaves int64."""
 
-Bools = npt.NDArray[np.bool_]
 Sums = TypeVar("Sums", Ints, Floats)
 
 
 def is_retraction(reason: str | None) -> bool:
     """Whether a void with this reason is a tombstone."""
     return reason is not None and (reason == RETRACTED or reason.startswith(f"{RETRACTED}: "))
-
-
-@dataclass(frozen=True, eq=False)
-class Panes:
-    """Known panes of one view, by increasing start.
-
-    Attributes:
-        start: int64[P], µs.
-        opened: bool[P]; the others are void.
-        slots: int64[P, K, S], zero where void.
-        withheld: bool[P], panes of which the cells below `suppress_below` were never opened: their slots are 0 (finish mpc).
-        noise_units: float64[P], noises of the full scale in each opened pane (2, or 0 with noise off).
-        released_at: int64[P], µs.
-        retracted_at: int64[P], µs; NEVER for most.
-    """
-
-    start: Ints
-    opened: Bools
-    slots: Ints
-    withheld: Bools
-    noise_units: Floats
-    released_at: Ints
-    retracted_at: Ints
-
-    @property
-    def in_order(self) -> bool:
-        """Whether each pane was released after the ones before it, and none was retracted."""
-        return bool((np.diff(self.released_at) >= 0).all() and (self.retracted_at == NEVER).all())
 
 
 @dataclass(frozen=True, eq=False)

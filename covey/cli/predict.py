@@ -36,7 +36,6 @@ def predict(
     from featurestore.views_file import load_declared
 
     from .reads import key_columns
-    from .train import require_torch
 
     require_torch()
     on_demand = () if views is None else load_declared(views, need_views=False).on_demand
@@ -48,6 +47,16 @@ def predict(
         typer.echo(json.dumps(_rows(served, given, predicted)))
     else:
         print_predicted(served, given, predicted)
+
+
+def require_torch() -> None:
+    """Its library is an extra. Raises UsageError."""
+    from importlib.util import find_spec
+
+    from covey.errors import UsageError
+
+    if find_spec("torch") is None:
+        raise UsageError("this needs PyTorch: pip install 'covey[train]'")
 
 
 def print_predicted(served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Predicted) -> None:

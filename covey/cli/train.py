@@ -38,6 +38,8 @@ def train(
         return
     if config is None:
         raise UsageError("name a CONFIG.toml, or list the registered models with --list")
+    from .predict import print_predicted, require_torch
+
     require_torch()
     from covey.training.config import TrainConfig
     from covey.training.predict import ServedModel
@@ -45,7 +47,6 @@ def train(
     from featurestore.store import Store
     from featurestore.views_file import load_declared
 
-    from .predict import print_predicted
     from .talk import progress_bars, talk_console
 
     settings = TrainConfig.load(config, store)
@@ -68,16 +69,6 @@ def train(
     words = ",".join(f"{name}={value}" for name, value in trained.example.items())
     command = ["covey", "predict", trained.model.name, *([words] if words else []), "--store", str(settings.store)]
     talk.print(f"again: {shlex.join(command)}{'' if views is None else f' --views {views}'}", soft_wrap=True)
-
-
-def require_torch() -> None:
-    """Its library is an extra. Raises UsageError."""
-    from importlib.util import find_spec
-
-    from covey.errors import UsageError
-
-    if find_spec("torch") is None:
-        raise UsageError("this needs PyTorch: pip install 'covey[train]'")
 
 
 def _list(store: Path, *, as_json: bool) -> None:

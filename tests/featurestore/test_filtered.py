@@ -22,11 +22,12 @@ from featurestore.filter_runs import filter_rows, runs_of
 from featurestore.filtered import Filtered, local_slots
 from featurestore.layout import layout_of
 from featurestore.offline import Offline, as_us
+from featurestore.panes import NEVER, Panes
 from featurestore.publish import Publisher
 from featurestore.rebuild import rebuild_online
 from featurestore.registry import Registry
 from featurestore.release import Release, Void
-from featurestore.rows import BUDGET_SPENT, NEVER, RETRACTED, Panes, issue_times, make_issues
+from featurestore.rows import BUDGET_SPENT, RETRACTED, issue_times, make_issues
 from featurestore.schema import feature_arrays, offline_schema
 from featurestore.store import Store
 from featurestore.times import from_us, to_us

@@ -1,0 +1,44 @@
+"""What is known of the panes of a view: all that its rows are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from .values import Floats, Ints
+
+NEVER: Final = 2**63 - 1
+"""`retracted_at` of a pane that was not retracted."""
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Panes:
+    """Known panes of one view, by increasing start.
+
+    Attributes:
+        start: int64[P], µs.
+        opened: bool[P]; the others are void.
+        slots: int64[P, K, S], zero where void.
+        withheld: bool[P], panes of which the cells below `suppress_below` were never opened: their slots are 0 (finish mpc).
+        noise_units: float64[P], noises of the full scale in each opened pane (2, or 0 with noise off).
+        released_at: int64[P], µs.
+        retracted_at: int64[P], µs; NEVER for most.
+    """
+
+    start: Ints
+    opened: Bools
+    slots: Ints
+    withheld: Bools
+    noise_units: Floats
+    released_at: Ints
+    retracted_at: Ints
+
+    @property
+    def in_order(self) -> bool:
+        """Whether each pane was released after the ones before it, and none was retracted."""
+        return bool((np.diff(self.released_at) >= 0).all() and (self.retracted_at == NEVER).all())
