@@ -51,9 +51,17 @@ def calibration(noise: Noise) -> Calibration:
         seen, (noisy, pred, se) = _columns(store, _RATE, f"{_RATE}_pred", f"{_RATE}_pred__se")
     if not np.array_equal(ends, seen):
         raise AssertionError("two worlds of the same panes")
+    return compared(ends, rate, n, noisy, pred, se)
+
+
+def compared(ends: Ints, rate: Floats, n: Floats, noisy: Floats, pred: Floats, se: Floats) -> Calibration:
+    """Each hour with enough departures, with what the row of the hour before it had foretold.
+
+    Args:
+        ends: int64[P], µs; rate, n: float64[P], exact; noisy, pred, se: float64[P], as served with each hour. NaN for null.
+    """
     follows = np.diff(ends) == np.diff(ends).min()  # the next row is of the next hour
-    compared = np.append(False, follows & (n[1:] >= ENOUGH) & ~np.isnan(pred[:-1]))
-    at = np.flatnonzero(compared)
+    at = 1 + np.flatnonzero(follows & (n[1:] >= ENOUGH) & ~np.isnan(pred[:-1]))
     p, came = pred[at - 1], rate[at]
     off = came - p
     sampling = np.clip(p, 0.01, 0.99) * (1 - np.clip(p, 0.01, 0.99)) / n[at]

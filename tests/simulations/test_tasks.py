@@ -22,7 +22,7 @@ from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, load_fl
 from simulations.in_process import NoisePair, run_in_process
 from simulations.tasks import ablation, models, study
 from simulations.tasks.baskets import KEPT_DAYS, basket_categories
-from simulations.tasks.calibration import calibration
+from simulations.tasks.calibration import calibration, compared
 from simulations.tasks.flights import late_arrivals
 from simulations.tasks.scores import DayPairs, Draws, interval
 from simulations.tasks.task import Task
@@ -286,6 +286,18 @@ def test_the_utility_page_has_a_table_in_each_place() -> None:
     for title in titles:
         text = page.read_text(encoding="utf-8").split(f"<!-- {title} -->\n")[1].split("<!-- end -->")[0]
         assert text.count("\n|") >= 4, title
+
+
+def test_a_forecast_is_that_of_the_row_before_and_small_hours_and_gaps_are_left_out() -> None:
+    hours = np.array([0, 1, 2, 3, 5, 6])  # hour 4 has no row
+    rate = np.array([0.5, 0.2, 0.4, 0.9, 0.1, 0.3])
+    n = np.array([100.0, 100, 100, 19, 100, 100])
+    pred = np.array([0.3, 0.4, 0.7, 0.1, 0.8, 0.5])
+    found = compared(hours, rate, n, np.where(hours == 2, np.nan, rate + 0.1), pred, np.full(6, 0.01))
+    assert found.hours == 3  # 1, 2 and 6
+    assert found.forecast == pytest.approx(np.sqrt((0.1**2 + 0.0 + 0.5**2) / 3))
+    assert found.covered == pytest.approx(1 / 3)  # 0.1 off is just beyond 1.96 √(0.01² + 0.3·0.7/100)
+    assert (found.noisy, found.noisy_hours) == (pytest.approx(0.1), 2)
 
 
 def test_a_forecast_is_compared_with_the_exact_hour_that_follows(
