@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crypto.errors import IndexOutOfRange, ValueOutOfRange, WrongArray, WrongLength
-from crypto.field import ELEMENT_BYTES, BytesLike, Elements, negate, require_canonical, to_bytes, view_words
+from crypto.field import ELEMENT_BYTES, BytesLike, Elements, add, negate, require_canonical, to_bytes, view_words
 from crypto.field_kernels import add_rows, add_sparse
 from crypto.xof import SEED_BYTES
 from crypto.xof_batch import INDEX_BYTES, BatchXof, Indices, Rows, Seeds, check_rows
@@ -184,6 +184,14 @@ class Accumulator:
     def values(self) -> Elements:
         """The totals, canonical: uint64[C, d], a copy."""
         return self._totals.copy()
+
+    def merge(self, totals: Elements) -> None:
+        """Add another accumulator's totals (uint64[C, d]), of reports that this one has not. Raises as `from_values`."""
+        _require("totals", totals, np.uint64, 2)
+        if totals.shape != self._totals.shape:
+            raise WrongLength("totals", totals.size, self._totals.size)
+        require_canonical(totals)
+        self._totals[:] = add(self._totals, totals)
 
     def add_leader(self, shares: LeaderShares | BytesLike, rows: Rows) -> None:
         """Run by the leader: add share b to row `rows[b]` (int64[B]). All shares are added, or none.

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from math import ceil, isqrt
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,10 @@ LAPLACE_TAIL: Final = 128
 """b of each aggregator's noise that must fit likewise: beyond lies, of either, 2e⁻¹²⁸ (of both, less than 2⁻¹⁸²)."""
 
 
+Ids: TypeAlias = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]
+"""Collection indices (uint32[R]) and ids (uint8[R, 16]) of some reports."""
+
+
 class Outcome(IntEnum):
     """What became of a collection."""
 
@@ -82,7 +86,7 @@ class Aggregating:
     role: Literal["leader", "helper"]
     plan: Plan = field(repr=False)
     sums: tuple[Accumulator, ...]
-    taken: tuple[tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]], ...] = field(default=(), repr=False)
+    taken: tuple[Ids, ...] = field(default=(), repr=False)
 
     @classmethod
     def start(cls, role: Literal["leader", "helper"], plan: Plan) -> Aggregating:
@@ -100,7 +104,22 @@ class Aggregating:
         """
         rows = rows_of(self.plan, half)
         add_half(self.plan, self.sums[half.view], half, rows)
-        return replace(self, taken=(*self.taken, (half.collection, half.report_ids)))
+        return replace(self, taken=_with(self.taken, (half.collection, half.report_ids)))
+
+    def merge(self, other: Aggregating) -> Aggregating:
+        """Take what another shard of the same aggregator took: sums add up, so batches may go to any number of shards.
+
+        Raises:
+            ReportRefused: another role's, or another plan's.
+        """
+        if (other.role, other.plan.hash) != (self.role, self.plan.hash):
+            raise ReportRefused(f"shards of one {self.role} and one plan can be merged, no others")
+        for mine, its in zip(self.sums, other.sums, strict=True):
+            mine.merge(its.values)
+        taken = self.taken
+        for part in other.taken:
+            taken = _with(taken, part)
+        return replace(self, taken=taken)
 
     def close(self) -> Closed:
         """Take no more; commit to the set of reports of each collection.
@@ -233,7 +252,19 @@ def run_collections(
             case _:
                 raise ReportRefused(f"the plan says validity {plan.validity!r}; these halves are not of that kind")
 
-    leader_closed, helper_closed = leader.close(), helper.close()
+    opened = finish_collections(leader, helper, leader_noise, helper_noise, finish)
+    return tuple(replace(view, rejected=count) for view, count in zip(opened, rejected, strict=True))
+
+
+def finish_collections(
+    leader: Aggregating,
+    helper: Aggregating,
+    leader_noise: NoiseSource | None,
+    helper_noise: NoiseSource | None,
+    finish: Open | None = None,
+) -> tuple[OpenedView, ...]:
+    """The second half: both aggregators have all their reports; close → noise → open. Arguments as `run_collections`."""
+    plan, leader_closed, helper_closed = leader.plan, leader.close(), helper.close()
     parties = ThreadPoolExecutor(2)  # each decides and draws on its own, at the same time
     try:
         from_leader = parties.submit(leader_closed.noise, helper_closed.commitment, leader_noise)
@@ -241,9 +272,7 @@ def run_collections(
         shares = from_leader.result(), from_helper.result()
     finally:
         parties.shutdown(wait=False)  # an interrupted run does not wait for noise that nobody will use
-
-    opened = (finish or open_shares)(plan, *shares)  # by the collector, or by leader and helper
-    return tuple(replace(view, rejected=count) for view, count in zip(opened, rejected, strict=True))
+    return (finish or open_shares)(plan, *shares)  # by the collector, or by leader and helper
 
 
 @dataclass(frozen=True, eq=False)
@@ -379,7 +408,17 @@ def rows_of(plan: Plan, half: Half) -> npt.NDArray[np.int64]:
     return rows
 
 
-def commit(plan: Plan, taken: tuple[tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]], ...]) -> Commitment:
+def _with(taken: tuple[Ids, ...], ids: Ids) -> tuple[Ids, ...]:
+    """Some ids more. Parts of like size are joined, so that a million small batches are a few parts: each id is copied
+    once for each doubling.
+    """
+    while taken and len(taken[-1][0]) <= len(ids[0]):
+        ids = np.concatenate((taken[-1][0], ids[0])), np.concatenate((taken[-1][1], ids[1]))
+        taken = taken[:-1]
+    return (*taken, ids)
+
+
+def commit(plan: Plan, taken: tuple[Ids, ...]) -> Commitment:
     """Counts and digests of every collection, from the ids in order of arrival."""
     collection = np.concatenate([c for c, _ in taken]) if taken else np.empty(0, np.uint32)
     ids = np.concatenate([i for _, i in taken]) if taken else np.empty((0, REPORT_ID_BYTES), np.uint8)

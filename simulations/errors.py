@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class SimulationError(Exception):
     """Anything that a run on one machine refuses or cannot do."""
@@ -21,3 +23,22 @@ class CannotTell(SimulationError):
     def __init__(self, view: str, kind: str, needs: str) -> None:
         self.view, self.kind, self.needs = view, kind, needs
         super().__init__(f"the lie {kind!r} cannot be told of view {view!r}: it needs {needs}")
+
+
+class FleetImpossible(SimulationError):
+    """A fleet, or its arrivals, that cannot be; names the value and what it may be."""
+
+
+class TraceInvalid(SimulationError):
+    """A file of arrivals that is not one; names the line."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"{path} is no trace of arrivals: {why}")
+
+
+class WorkerDied(SimulationError):
+    """A worker process was killed from outside."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"one of {count} worker processes was killed, most likely for want of memory: use fewer")

@@ -1,0 +1,106 @@
+"""What the columns of simulated events hold: made to a view's measure, so that its cells and clips are all met."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from edge_client.events import column_types
+from featurestore.definitions import FeatureView
+from featurestore.expressions import Between, Compare, In, Junction, Like, Node, Not, parse
+from featurestore.features import Histogram, Mean, Rate
+
+Floats = npt.NDArray[np.float64]
+
+TRUE_PART: Final = 0.3
+OTHER_WORD: Final = "other"
+KEY_EFFECT, HOUR_EFFECT = 0.4, 0.4
+"""How far key and hour move a value, in its spreads."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A value column.
+
+    Attributes:
+        kind: number, text, boolean, or any (which only its being null matters of).
+        low, high: of numbers, between which the views look.
+        words: of texts, those that the views compare with, and another one.
+    """
+
+    name: str
+    kind: str
+    low: float = 0.0
+    high: float = 1.0
+    words: tuple[str, ...] = ()
+
+    def draw(self, rng: np.random.Generator, effect: Floats, nulls: float) -> pa.Array:
+        """One value an event, moved by `effect` (float64[N], in spreads); skewed to the right, as delays are."""
+        count = len(effect)
+        missing = rng.random(count) < nulls
+        z = rng.standard_normal(count) + effect
+        if self.kind == "text":
+            at = rng.integers(0, len(self.words), count)
+            return pa.DictionaryArray.from_arrays(pa.array(at, pa.int32(), mask=missing), pa.array(self.words))
+        if self.kind == "boolean":
+            return pa.array(rng.random(count) < TRUE_PART + 0.1 * effect, mask=missing)
+        spread = (self.high - self.low) / 5
+        value = self.low + 0.3 * (self.high - self.low) + spread * (z + 0.35 * np.maximum(z, 0) ** 2)
+        return pa.array(np.round(value, 2), mask=missing)
+
+
+def columns_of(views: Sequence[FeatureView]) -> tuple[Column, ...]:
+    """The value columns that these views read, by name."""
+    kinds: dict[str, str] = {}
+    for view in views:
+        for name, kind in column_types(view).items():
+            kinds[name] = kind if kinds.get(name, "any") == "any" else kinds[name]
+    return tuple(_column(name, kinds[name], views) for name in sorted(kinds))
+
+
+def _column(name: str, kind: str, views: Sequence[FeatureView]) -> Column:
+    met = list(_met(name, views))
+    numbers = sorted({float(value) for value in met if not isinstance(value, str)})
+    words = tuple(sorted({value for value in met if isinstance(value, str)} | {OTHER_WORD}))
+    if not numbers:
+        return Column(name, kind, words=words)
+    low, high = numbers[0], numbers[-1]
+    return Column(name, kind, low, high if high > low else low + max(1.0, abs(low)), words)
+
+
+def _met(name: str, views: Sequence[FeatureView]) -> Iterator[float | str]:
+    """What the features compare a column with."""
+    for view in views:
+        for feature in view.features:
+            if isinstance(feature, Mean) and feature.column == name:
+                yield from feature.bounds
+            elif isinstance(feature, Histogram) and feature.column == name:
+                yield from feature.edges
+            elif isinstance(feature, Rate):
+                yield from _literals(parse(feature.where).root, name)
+
+
+def _literals(node: Node, name: str) -> Iterator[float | str]:
+    """The numbers and texts that a predicate compares a column with."""
+    match node:
+        case Compare(left=column, right=value) if column.name == name:
+            found: tuple[object, ...] = (value,)
+        case In(column=column, values=values) if column.name == name:
+            found = values
+        case Between(column=column, low=low, high=high) if column.name == name:
+            found = low, high
+        case Like(column=column, pattern=pattern) if column.name == name:
+            found = (pattern.replace("%", "").replace("_", "x"),)
+        case Not(part=part):
+            return (yield from _literals(part, name))
+        case Junction(left=left, right=right):
+            yield from _literals(left, name)
+            return (yield from _literals(right, name))
+        case _:
+            return None
+    yield from (value for value in found if isinstance(value, int | float | str) and not isinstance(value, bool))

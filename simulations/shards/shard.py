@@ -1,0 +1,176 @@
+"""One shard: the sites of a block answer a plan, and a shard of each aggregator takes what arrives in time.
+
+Every byte that would travel is made, signed, parsed and checked by the code that does it between processes; only the way in
+between is a function call. Blocks follow each other, sites in order of arrival; nothing of a block is kept but sums and ids.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from crypto.sharing import SparseRows
+from crypto.signing import SigningKey
+from edge_client.compute import compute
+from edge_client.participation import of_active_clients, of_every_client
+from federation.batch import BATCH_ID_BYTES, SealedBatch, SealedHalf, max_reports, open_half, seal_batch
+from federation.parties import Roster, RosterEntry
+from federation.plan import Plan, plan_from_bytes
+from federation.protocol import Aggregating, protect, verify
+from federation.reports import HelperHalf, LeaderHalf, ProvenHalf, Reports
+from simulations.fleets.arrivals import Fates
+from simulations.fleets.block import Block
+
+from .watch import TimedSigningKey, TimedVerifyKey, Watch
+from .work import Ints, ShardResult, ShardWork, Taken, Tally
+
+_STATUS = Path("/proc/self/status")
+
+
+def run_shard(work: ShardWork) -> ShardResult:
+    """Do it; a repeat gives the same sums under other shares and ids."""
+    return _Shard(work).run()
+
+
+@lru_cache(maxsize=2)
+def _parsed(plan: bytes) -> Plan:
+    return plan_from_bytes(plan)
+
+
+class _Shard:
+    """The work in progress."""
+
+    def __init__(self, work: ShardWork) -> None:
+        self._work, self._plan = work, _parsed(work.plan)
+        self._leader = Aggregating.start("leader", self._plan)
+        self._helper = Aggregating.start("helper", self._plan)
+        self._truth = [np.zeros((len(one.pane_starts), one.layout.length), np.int64) for one in self._plan.views]
+        self._tally, self._watch = Tally(), Watch()
+        self._open_keys = {role: work.parties.seal_key(role) for role in ("leader", "helper")}
+
+    def run(self) -> ShardResult:
+        """The whole block."""
+        with self._watch.step("generate"):
+            block = self._work.source.block(self._work.block)
+        self._block(block)
+        return ShardResult(
+            Taken.of(self._leader),
+            Taken.of(self._helper),
+            tuple(self._truth),
+            self._tally,
+            dict(self._watch.seconds),
+            peak_bytes(),
+        )
+
+    def _block(self, block: Block) -> None:
+        """Every site of a block that answers, in order of arrival."""
+        fates = self._work.arrivals.of(block.sites)
+        answering = np.isfinite(fates.at_s)
+        self._tally.offline += int(np.count_nonzero(~answering))
+        self._tally.events += block.table.num_rows
+        order = np.argsort(fates.at_s, kind="stable")[: np.count_nonzero(answering)]
+        keys = self._keys_of(block, order)
+        for view in range(len(self._plan.views)):
+            with self._watch.step("compute"):
+                by_site = _BySite(self._plan, view, block, order, self._tally)
+            for site, reports in by_site:
+                self._answer(block.sites[site], int(block.enrolled[site]), keys[site], reports, fates, site)
+        self._tally.answered += len(order)
+        self._tally.lost += int(np.count_nonzero(fates.lost & answering))
+        self._tally.late += int(np.count_nonzero(answering & ~fates.lost & (fates.at_s >= self._work.deadline_s)))
+
+    def _keys_of(self, block: Block, order: Ints) -> dict[int, SigningKey]:
+        with self._watch.step("sign"):
+            seeds = {site: self._work.parties.signing_seed(f"site-{block.sites[site]}") for site in order.tolist()}
+            return {site: TimedSigningKey(seed, self._watch) for site, seed in seeds.items()}
+
+    def _answer(self, site: str, clients: int, key: SigningKey, reports: Reports, fates: Fates, index: int) -> None:
+        """A site's reports of one view, batch by batch, as far as they get."""
+        entry = RosterEntry(site, TimedVerifyKey(key.public, self._watch), clients)
+        roster, size = Roster([entry]), max_reports(self._plan, reports.view)
+        for first in range(0, len(reports.collection), size):
+            part = slice(first, first + size)
+            batch = Reports(reports.view, reports.collection[part], reports.slots[part])
+            with self._watch.step("share"):
+                leader, helper = protect(self._plan, batch, os.urandom)
+            with self._watch.step("seal"):
+                sealed = seal_batch(self._plan, site, os.urandom(BATCH_ID_BYTES), leader, helper, key)
+            with self._watch.step("carry"):
+                sent = sealed.to_bytes()
+            self._tally.batches += 1
+            self._tally.bytes_sent += len(sent)
+            if not fates.lost[index] and fates.at_s[index] < self._work.deadline_s:
+                self._take(sent, roster, batch)
+
+    def _take(self, sent: bytes, roster: Roster, batch: Reports) -> None:
+        """Both aggregators: parse, check, open, add."""
+        with self._watch.step("carry"):
+            received = SealedBatch.from_bytes(sent)
+            to_helper = SealedHalf.from_bytes(received.half("helper").to_bytes())
+        with self._watch.step("open"):
+            leader = open_half("leader", self._plan, self._open_keys["leader"], roster, received.half("leader"))
+            helper = open_half("helper", self._plan, self._open_keys["helper"], roster, to_helper)
+        accepted: npt.NDArray[np.bool_] = np.ones(len(batch.collection), np.bool_)
+        match leader, helper:
+            case LeaderHalf(), HelperHalf():
+                with self._watch.step("add"):
+                    self._leader, self._helper = self._leader.add(leader), self._helper.add(helper)
+            case ProvenHalf(), ProvenHalf():
+                with self._watch.step("verify proof"):
+                    verified = verify(self._plan, self._work.parties.verification_key, leader, helper)
+                with self._watch.step("add"):
+                    self._leader, self._helper = (
+                        self._leader.add(verified.leader),
+                        self._helper.add(verified.helper),
+                    )
+                accepted = verified.accepted
+        self._tally.reports[batch.view] += int(np.count_nonzero(accepted))
+        self._tally.rejected[batch.view] += int(np.count_nonzero(~accepted))
+        _add_truth(self._truth[batch.view], batch, self._plan.offsets[batch.view], accepted)
+
+
+class _BySite:
+    """A view's reports of a block, site by site in the given order."""
+
+    def __init__(self, plan: Plan, view: int, block: Block, order: Ints, tally: Tally) -> None:
+        planned, seated = plan.views[view], block.seated()
+        made = compute(planned.view, seated.events, panes=planned.pane_starts)
+        tally.drop(view, made.dropped)
+        if plan.participation == "all":
+            enrolled = len(seated.site_of_seat)
+            reports = of_every_client(planned.pane_starts, made, seated.seat_of, enrolled)
+            site = seated.site_of_seat[reports.reporter]
+        else:
+            reports = of_active_clients(planned.pane_starts, made)
+            site = seated.site_of[reports.reporter]
+        by_site = np.argsort(site, kind="stable")
+        self._view, self._order = view, order
+        self._starts = np.searchsorted(site[by_site], np.arange(len(block.sites) + 1))
+        self._collection = (reports.pane[by_site] + plan.offsets[view]).astype(np.uint32)
+        self._slots: SparseRows = reports.slots.take(by_site)
+
+    def __iter__(self) -> Iterator[tuple[int, Reports]]:
+        for site in self._order.tolist():
+            part = slice(int(self._starts[site]), int(self._starts[site + 1]))
+            yield site, Reports(self._view, self._collection[part], self._slots[part])
+
+
+def _add_truth(truth: Ints, batch: Reports, offset: int, accepted: npt.NDArray[np.bool_]) -> None:
+    """Add the plain vectors of the reports that count."""
+    rows = np.repeat(batch.collection.astype(np.int64) - offset, np.diff(batch.slots.indptr))
+    counted = np.repeat(accepted, np.diff(batch.slots.indptr))
+    np.add.at(truth, (rows[counted], batch.slots.columns[counted]), batch.slots.values[counted])
+
+
+def peak_bytes() -> int:
+    """The most resident memory that this process has had; 0 where the system does not tell."""
+    try:
+        lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)

@@ -1,0 +1,120 @@
+"""What a shard is asked for, and what it gives: plain data, which can be sent to another process or machine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from crypto.sharing import Accumulator
+from edge_client.compute import Dropped
+from federation.parties import Aggregator
+from federation.plan import Plan
+from federation.protocol import Aggregating
+from simulations.fleets.arrivals import Arrivals
+from simulations.fleets.block import Source
+
+from .keys import Parties
+
+Elements = npt.NDArray[np.uint64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ShardWork:
+    """One shard: a block of a fleet, under one plan.
+
+    Attributes:
+        plan: canonical bytes, with its wire terms.
+        deadline_s: virtual seconds after the announcement, from when on the aggregators refuse.
+    """
+
+    plan: bytes = field(repr=False)
+    source: Source
+    block: int
+    arrivals: Arrivals
+    deadline_s: float
+    parties: Parties
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """What one aggregator's shard has taken. **Secret**: shares of sums.
+
+    Attributes:
+        sums: of each view uint64[C, d].
+        collection, report_ids: uint32[R], uint8[R, 16].
+    """
+
+    sums: tuple[Elements, ...] = field(repr=False)
+    collection: npt.NDArray[np.uint32] = field(repr=False)
+    report_ids: npt.NDArray[np.uint8] = field(repr=False)
+
+    @classmethod
+    def of(cls, state: Aggregating) -> Taken:
+        """What a state has."""
+        collection = np.concatenate([np.empty(0, np.uint32), *(part for part, _ in state.taken)])
+        ids = np.concatenate([np.empty((0, 16), np.uint8), *(part for _, part in state.taken)])
+        return cls(tuple(one.values for one in state.sums), collection, ids)
+
+    def state(self, role: Aggregator, plan: Plan) -> Aggregating:
+        """The state again."""
+        sums = tuple(Accumulator.from_values(one) for one in self.sums)
+        return Aggregating(role, plan, sums, ((self.collection, self.report_ids),))
+
+
+@dataclass
+class Tally:
+    """What became of the reports and answers; of it nobody but the simulation knows all.
+
+    Attributes:
+        reports: of each view, how many both aggregators counted.
+        rejected: of each view, how many proofs did not hold.
+        answered, offline, lost, late: sites.
+        bytes_sent: of sealed batches, as they leave the sites.
+        dropped: events that were not counted, by view.
+    """
+
+    reports: Counter[int] = field(default_factory=Counter)
+    rejected: Counter[int] = field(default_factory=Counter)
+    answered: int = 0
+    offline: int = 0
+    lost: int = 0
+    late: int = 0
+    batches: int = 0
+    bytes_sent: int = 0
+    events: int = 0
+    dropped: Counter[tuple[int, str]] = field(default_factory=Counter)
+
+    def add(self, other: Tally) -> None:
+        """Count another shard's."""
+        self.reports.update(other.reports)
+        self.rejected.update(other.rejected)
+        self.dropped.update(other.dropped)
+        for name in ("answered", "offline", "lost", "late", "batches", "bytes_sent", "events"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def drop(self, view: int, dropped: Dropped) -> None:
+        """Count events that were not counted."""
+        for reason, count in vars(dropped).items():
+            self.dropped[view, reason] += count
+
+
+@dataclass(frozen=True, eq=False)
+class ShardResult:
+    """What a shard gives. **Secret.**
+
+    Attributes:
+        truth: of each view int64[C, d], the plain sums of what both aggregators counted: what a simulation compares with.
+        seconds: CPU seconds by step.
+        peak_bytes: the most memory that the worker has had.
+    """
+
+    leader: Taken
+    helper: Taken
+    truth: tuple[Ints, ...] = field(repr=False)
+    tally: Tally
+    seconds: dict[str, float]
+    peak_bytes: int
