@@ -15,7 +15,7 @@ which 2,272 are the two HPKE encapsulations. With proofs both halves hold the re
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import cached_property
 from typing import Final, Literal, TypeVar, overload
 
@@ -171,51 +171,65 @@ class SignedHeader:
 
 @dataclass(frozen=True)
 class SealedHalf:
-    """One aggregator's half of a batch: it opens without the other half."""
+    """One aggregator's half of a batch: it opens without the other half.
+
+    Attributes:
+        digest_of: the role whose signed digest the ciphertext is known to have; None: nobody has looked.
+    """
 
     signed: SignedHeader
     ciphertext: bytes = field(repr=False)
+    digest_of: Aggregator | None = field(default=None, repr=False, compare=False)
 
     def to_bytes(self) -> bytes:
         """The canonical encoding, at most MAX_BATCH_BYTES."""
-        return _encode(pb.SealedHalf(signed=_signed_to_pb(self.signed), ciphertext=self.ciphertext))
+        return _encode(pb.SealedHalf(signed=_signed_to_pb(self.signed)), self.ciphertext)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> SealedHalf:
         """Parse. Raises BatchTooLarge and BatchMalformed."""
-        message = _decode(pb.SealedHalf, data)
-        half = cls(_signed_from_pb(message.signed), message.ciphertext)
-        _require_canonical("half", half.to_bytes(), data)
-        return half
+        signed, ciphertext = _fields("half", data, 2)
+        return cls(_signed_from_bytes(signed), ciphertext)
 
 
 @dataclass(frozen=True)
 class SealedBatch:
-    """A batch as its site sends it. The ciphertexts are those that it signed (raises DigestMismatch)."""
+    """A batch as its site sends it. The ciphertexts are those that it signed (raises DigestMismatch).
+
+    Args:
+        just_hashed: the signed digests were made of these very ciphertexts; they are not hashed again.
+    """
 
     signed: SignedHeader
     leader: bytes = field(repr=False)
     helper: bytes = field(repr=False)
+    just_hashed: InitVar[bool] = False
 
-    def __post_init__(self) -> None:
-        _require_digest(self.signed, "leader", self.leader)
-        _require_digest(self.signed, "helper", self.helper)
+    def __post_init__(self, just_hashed: bool) -> None:
+        if not just_hashed:
+            _require_digest(self.signed, "leader", self.leader)
+            _require_digest(self.signed, "helper", self.helper)
 
     def half(self, role: Aggregator) -> SealedHalf:
         """What a role needs: the leader opens its own and passes the helper's on."""
-        return SealedHalf(self.signed, self.leader if role == "leader" else self.helper)
+        return SealedHalf(self.signed, self.leader if role == "leader" else self.helper, role)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the encoding."""
+        return len(_encode(pb.SealedBatch(signed=_signed_to_pb(self.signed)))) + sum(
+            len(_head(number, part)) + len(part) for number, part in enumerate((self.leader, self.helper), 2) if part
+        )
 
     def to_bytes(self) -> bytes:
         """The canonical encoding, at most MAX_BATCH_BYTES."""
-        return _encode(pb.SealedBatch(signed=_signed_to_pb(self.signed), leader=self.leader, helper=self.helper))
+        return _encode(pb.SealedBatch(signed=_signed_to_pb(self.signed)), self.leader, self.helper)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> SealedBatch:
         """Parse. Raises BatchTooLarge, BatchMalformed and DigestMismatch."""
-        message = _decode(pb.SealedBatch, data)
-        batch = cls(_signed_from_pb(message.signed), message.leader, message.helper)
-        _require_canonical("sealed batch", batch.to_bytes(), data)
-        return batch
+        signed, leader, helper = _fields("sealed batch", data, 3)
+        return cls(_signed_from_bytes(signed), leader, helper)
 
 
 def max_reports(plan: Plan, view: int) -> int:
@@ -284,9 +298,10 @@ def seal_contents(
     leader = seal(to_leader, contents[0] or b"", _info("leader", to_leader.id, signed))
     helper = b"" if contents[1] is None else seal(to_helper, contents[1], _info("helper", to_helper.id, signed))
     digests = hashlib.sha256(leader).digest(), hashlib.sha256(helper).digest()
-    batch = SealedBatch(SignedHeader(signed, *digests, key.sign(DOMAIN, signed + b"".join(digests))), leader, helper)
-    if (size := len(batch.to_bytes())) > MAX_BATCH_BYTES:
-        raise BatchTooLarge(size, MAX_BATCH_BYTES)
+    signature = key.sign(DOMAIN, signed + b"".join(digests))
+    batch = SealedBatch(SignedHeader(signed, *digests, signature), leader, helper, just_hashed=True)
+    if batch.size > MAX_BATCH_BYTES:
+        raise BatchTooLarge(batch.size, MAX_BATCH_BYTES)
     return batch
 
 
@@ -359,7 +374,8 @@ def check_half(role: Aggregator, plan: Plan, roster: Roster, half: SealedHalf) -
         raise BatchOfAnotherPlan(header.plan_hash, plan.hash)
     entry = roster[header.site]
     signed.verify(entry.key)
-    _require_digest(signed, role, half.ciphertext)
+    if half.digest_of != role:
+        _require_digest(signed, role, half.ciphertext)
 
     view = _view_of(plan, header.collection)
     _require_distinct(header.report_ids)
@@ -429,6 +445,9 @@ def _require_canonical(what: str, ours: bytes, data: bytes) -> None:
         raise BatchMalformed(f"the bytes of a {what} are not canonical")
 
 
+_LOW_7_BITS: Final = 0x7F
+_LENGTH_BYTES: Final = 4
+"""Of a length below 2²⁸, and so of all in a batch."""
 _M = TypeVar("_M", bound=Message)
 
 
@@ -442,8 +461,26 @@ def _decode(kind: type[_M], data: bytes) -> _M:
         raise BatchMalformed("the bytes of a batch are not protobuf") from None
 
 
-def _encode(message: Message) -> bytes:
-    return message.SerializeToString(deterministic=True)
+def _encode(message: Message, *payloads: bytes) -> bytes:
+    """The canonical encoding of a message, and of the fields of bytes from number 2 on, which it leaves to the arguments.
+
+    They are megabytes, and copied once here; the library copies them several times. Its encoding is the same.
+    """
+    parts = [message.SerializeToString(deterministic=True)]
+    for number, payload in enumerate(payloads, 2):
+        if payload:  # as every proto3 field that has its default
+            parts += _head(number, payload), payload
+    return b"".join(parts)
+
+
+def _head(number: int, payload: bytes) -> bytes:
+    """What stands before a field of bytes: its number and wire type 2, then its length, in 7 bits a byte, low ones first."""
+    head, rest = bytearray([number << 3 | 2]), len(payload)
+    while rest > _LOW_7_BITS:
+        head.append(rest & _LOW_7_BITS | _LOW_7_BITS + 1)
+        rest >>= 7
+    head.append(rest)
+    return bytes(head)
 
 
 def _signed_to_pb(signed: SignedHeader) -> pb.SignedHeader:
@@ -455,5 +492,36 @@ def _signed_to_pb(signed: SignedHeader) -> pb.SignedHeader:
     )
 
 
-def _signed_from_pb(message: pb.SignedHeader) -> SignedHeader:
-    return SignedHeader(message.header, message.leader_digest, message.helper_digest, message.signature)
+def _signed_from_bytes(data: bytes) -> SignedHeader:
+    message = _decode(pb.SignedHeader, data)
+    signed = SignedHeader(message.header, message.leader_digest, message.helper_digest, message.signature)
+    _require_canonical("signed header", _encode(_signed_to_pb(signed)), data)
+    return signed
+
+
+def _fields(what: str, data: bytes, count: int) -> tuple[bytes, ...]:
+    """The fields 1 to `count` of a message, all of them bytes, of its one canonical encoding: see `_encode`.
+
+    Raises BatchTooLarge, and BatchMalformed where it is another encoding: fields in another order, twice, empty ones or
+    unknown ones, a length that is too long or spelled longer than it has to be.
+    """
+    if len(data) > MAX_BATCH_BYTES:
+        raise BatchTooLarge(len(data), MAX_BATCH_BYTES)
+    fields, at = [b""] * count, 0
+    for number in range(1, count + 1):
+        if data[at : at + 1] != bytes([number << 3 | 2]):
+            continue  # it has its default
+        length = shift = 0
+        start = at + 1
+        for byte in data[start : start + _LENGTH_BYTES]:
+            length |= (byte & _LOW_7_BITS) << shift
+            start, shift = start + 1, shift + 7
+            if byte <= _LOW_7_BITS:
+                break
+        fields[number - 1] = data[start : start + length]
+        if not length or data[at:start] != _head(number, fields[number - 1]):
+            raise BatchMalformed(f"the bytes of a {what} are not canonical: field {number}")
+        at = start + length
+    if at != len(data):
+        raise BatchMalformed(f"the bytes of a {what} are not canonical: {len(data) - at:,} after byte {at:,}")
+    return tuple(fields)

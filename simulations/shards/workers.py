@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Final, Protocol, TypeVar
 
+from edge_client.encrypting import cores
 from simulations.errors import WorkerDied
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class LocalProcesses:
     """Processes of this machine, as many as it has cores unless told otherwise."""
 
     def __init__(self, count: int | None = None) -> None:
-        self.count = count or len(os.sched_getaffinity(0))
+        self.count = count or cores()
 
     def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
         """As `Workers.map`. Raises WorkerDied: a process was killed, most likely for want of memory."""

@@ -17,6 +17,7 @@ from crypto.seal import SEAL_OVERHEAD, seal
 from crypto.sharing import HelperSeeds, LeaderShares
 from crypto.signing import SigningKey
 from featurestore.definitions import FeatureView
+from federation import batch_pb2 as pb
 from federation.batch import (
     BATCH_OVERHEAD,
     DOMAIN,
@@ -171,6 +172,43 @@ def test_only_canonical_bytes_of_a_bounded_size_are_read(
     with pytest.raises(BatchTooLarge) as raised:
         kind.from_bytes(bytes(MAX_BATCH_BYTES + 1))
     assert (raised.value.have, raised.value.most) == (MAX_BATCH_BYTES + 1, MAX_BATCH_BYTES)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (127, 128), (16_383, 16_384), (2_097_151, 1), (1, 2_097_152), (3_000_000, 0)])
+def test_a_sealed_batch_is_encoded_as_protobuf_encodes_it(sizes: tuple[int, int]) -> None:
+    leader, helper = (bytes(size) for size in sizes)
+    digests = hashlib.sha256(leader).digest(), hashlib.sha256(helper).digest()
+    batch = SealedBatch(SignedHeader(WHOLE.signed.header_bytes, *digests, bytes(64)), leader, helper)
+    signed = pb.SignedHeader(
+        header=WHOLE.signed.header_bytes, leader_digest=digests[0], helper_digest=digests[1], signature=bytes(64)
+    )
+    by_library = pb.SealedBatch(signed=signed, leader=leader, helper=helper).SerializeToString(deterministic=True)
+    assert batch.to_bytes() == by_library
+    assert batch.size == len(by_library)
+    assert SealedBatch.from_bytes(by_library) == batch
+    half = pb.SealedHalf(signed=signed, ciphertext=leader).SerializeToString(deterministic=True)
+    assert batch.half("leader").to_bytes() == half
+
+
+def test_another_spelling_of_the_same_fields_is_refused() -> None:
+    good, leader, helper = WHOLE.to_bytes(), WHOLE.leader, WHOLE.helper
+    end = len(good) - len(helper) - 3
+    assert good[end : end + 1] == b"\x1a"
+    to_leader, to_helper, start = good[end - len(leader) - 3 : end], good[end:], good[: end - len(leader) - 3]
+    assert start + to_leader + to_helper == good
+    for wrong in (
+        start + to_helper + to_leader,
+        to_leader + start + to_helper,
+        good + to_helper,
+        start + to_leader + b"\x1a\x00",
+        start + b"\x12\x00" + to_helper,
+        good[:end] + b"\x1a" + bytes([good[end + 1], good[end + 2] | 0x80, 0]) + helper,  # the length in three bytes
+        good[:end] + b"\x1a\xff\xff\xff\xff\x7f" + helper,
+        good[: end + 1],
+        good[: end + 2],
+    ):
+        with pytest.raises(BatchMalformed):
+            SealedBatch.from_bytes(wrong)
 
 
 @pytest.mark.parametrize(
