@@ -174,7 +174,9 @@ def test_only_canonical_bytes_of_a_bounded_size_are_read(
     assert (raised.value.have, raised.value.most) == (MAX_BATCH_BYTES + 1, MAX_BATCH_BYTES)
 
 
-@pytest.mark.parametrize("sizes", [(1, 1), (127, 128), (16_383, 16_384), (2_097_151, 1), (1, 2_097_152), (3_000_000, 0)])
+@pytest.mark.parametrize(
+    "sizes", [(1, 1), (127, 128), (16_383, 16_384), (2_097_151, 1), (1, 2_097_152), (3_000_000, 0)]
+)
 def test_a_sealed_batch_is_encoded_as_protobuf_encodes_it(sizes: tuple[int, int]) -> None:
     leader, helper = (bytes(size) for size in sizes)
     digests = hashlib.sha256(leader).digest(), hashlib.sha256(helper).digest()
