@@ -42,3 +42,11 @@ class WorkerDied(SimulationError):
 
     def __init__(self, count: int) -> None:
         super().__init__(f"one of {count} worker processes was killed, most likely for want of memory: use fewer")
+
+
+class SettingRefused(SimulationError):
+    """A setting of the lab with which an attack cannot run; names what it must be."""
+
+    def __init__(self, name: str, value: float, need: str) -> None:
+        self.name, self.value, self.need = name, value, need
+        super().__init__(f"{name} is {value:,g}; it must be {need}")

@@ -18,15 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from crypto import field as field64
-from crypto.sharing import Accumulator
 from featurestore.definitions import FeatureView
 from featurestore.layout import Layout
 from federation.accountant import cost_of_day
 from federation.basis import to_noise_basis
 from federation.plan import Plan, PlannedView
-from federation.protocol import Closed, Commitment, NoisedShares, open_shares
+from federation.protocol import Closed, NoisedShares, open_shares
+from simulations.lab.bounds import Floats, LowerBounds, Scores, lower_bounds
+from simulations.lab.panes import repeated
 
-from .bounds import Floats, LowerBounds, Scores, lower_bounds
 from .chain import Chain
 from .worlds import World, run_world
 
@@ -121,13 +121,6 @@ def audit(view: FeatureView, chain: Chain, draws: int, *, requests: int = 1) -> 
         return Audit(False, of_present, of_absent, claimed=cost.micro_epsilon / 10**6, delta=0.0)
     delta = view.privacy.delta
     return Audit(True, of_present, of_absent, claimed=cost.epsilon(delta), delta=delta)
-
-
-def repeated(closed: Closed, plan: Plan, times: int) -> Closed:
-    """The same closed aggregator, its panes laid down `times` times, one after the other, as panes of `plan`."""
-    totals = np.tile(closed.sums[0].values, (times, 1))
-    commitment = Commitment(closed.commitment.counts * times, closed.commitment.digests * times)
-    return replace(closed, plan=plan, sums=(Accumulator.from_values(totals),), commitment=commitment)
 
 
 def repeated_plan(plan: Plan, times: int) -> Plan:

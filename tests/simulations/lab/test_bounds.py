@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from dp_accounting.pld.privacy_loss_mechanism import GaussianPrivacyLoss
 
-from .bounds import Scores, clopper_pearson_lower, clopper_pearson_upper, gaussian_epsilon, lower_bounds
+from simulations.lab.bounds import Scores, clopper_pearson_lower, clopper_pearson_upper, gaussian_epsilon, lower_bounds
 
 
 @pytest.mark.parametrize("mu", [0.05, 0.2, math.sqrt(0.2), 1.0, 3.0])

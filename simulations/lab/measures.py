@@ -1,0 +1,121 @@
+"""Estimates with 95 % intervals: rates, means, AUC, and the ε that scores in two worlds show.
+
+A rate has Clopper and Pearson's (1934) limits. An AUC has Newcombe's (2006, "Confidence intervals for an effect size measure
+based on the Mann–Whitney statistic. Part 2", method 5): Hanley and McNeil's (1982) variance at the limit itself, so that it
+has a width where the worlds do not overlap.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from scipy.special import betaincinv  # type: ignore[import-untyped]
+
+from .attack import Floats, Measure, Series
+from .bounds import Counts, Scores, gaussian_epsilon, lower_bounds
+
+CONFIDENCE: Final = 0.95
+Z: Final = 1.959963984540054
+"""Φ⁻¹(0.975)."""
+ROC_POINTS: Final = 200
+
+
+def rate(what: str, hits: int, trials: int) -> Measure:
+    """Hits of trials. Without a trial: 0, from 0 to 1."""
+    if not trials:
+        return Measure(what, 0.0, 0.0, 1.0)
+    tail = (1 - CONFIDENCE) / 2
+    low = 0.0 if hits == 0 else float(betaincinv(hits, trials - hits + 1, tail))
+    high = 1.0 if hits == trials else float(betaincinv(hits + 1, trials - hits, 1 - tail))
+    return Measure(what, hits / trials, low, high)
+
+
+def rates(label: str, x: Floats, hits: Counts, trials: int) -> Series:
+    """A rate at each x."""
+    measured = [rate(label, int(count), trials) for count in hits]
+    return series(label, x, measured)
+
+
+def series(label: str, x: Floats, measured: list[Measure]) -> Series:
+    """A measure at each x."""
+    y, low, high = (np.array([getattr(one, part) for one in measured]) for part in ("estimate", "low", "high"))
+    return Series(label, np.asarray(x, np.float64), y, low, high)
+
+
+def mean(what: str, values: Floats) -> Measure:
+    """The mean of independent values, by the normal approximation."""
+    centre = float(values.mean())
+    half = Z * float(values.std(ddof=1)) / math.sqrt(len(values))
+    return Measure(what, centre, centre - half, centre + half)
+
+
+def auc(scores: Scores) -> Measure:
+    """How often a score of the world with the target is above one of the world without it; ties count half."""
+    present, absent = len(scores.present), len(scores.absent)
+    ordered = np.sort(scores.absent)
+    below = np.searchsorted(ordered, scores.present, side="left") + np.searchsorted(ordered, scores.present, "right")
+    estimate = float(below.sum() / (2 * present * absent))
+
+    def beyond(value: float) -> bool:
+        """Whether the estimate is further from this value than it would be by chance."""
+        spread = (present + absent) / 2 - 1
+        both = 1 + spread * ((1 - value) / (2 - value) + value / (1 + value))
+        return abs(value - estimate) > Z * math.sqrt(value * (1 - value) * both / (present * absent))
+
+    def limit(outside: float) -> float:
+        inside = estimate
+        if not beyond(outside):
+            return outside
+        for _ in range(50):
+            middle = (inside + outside) / 2
+            inside, outside = (inside, middle) if beyond(middle) else (middle, outside)
+        return inside
+
+    return Measure("AUC", estimate, limit(0.0), limit(1.0))
+
+
+def roc(label: str, scores: Scores) -> Series:
+    """True-positive rate (y) against false-positive rate (x) of the tests "score ≥ t"."""
+    thresholds = np.unique(np.concatenate((scores.present, scores.absent)))[::-1]
+    if len(thresholds) > ROC_POINTS:
+        thresholds = thresholds[np.linspace(0, len(thresholds) - 1, ROC_POINTS).astype(int)]
+    tpr, fpr = (_reaching(part, thresholds) for part in (scores.present, scores.absent))
+    return Series(label, np.concatenate(([0.0], fpr)), np.concatenate(([0.0], tpr)))
+
+
+def tpr_at(scores: Scores, most_fpr: float) -> float:
+    """The largest true-positive rate of a test whose false-positive rate is at most this."""
+    thresholds = np.unique(np.concatenate((scores.present, scores.absent)))
+    tpr, fpr = (_reaching(part, thresholds) for part in (scores.present, scores.absent))
+    return float(tpr[fpr <= most_fpr].max(initial=0.0))
+
+
+def epsilon(scores: Scores, *, gaussian: bool, delta: float) -> Measure:
+    """ε at δ that the scores show. `low` is the audit's lower bound, which one half chooses and the other half states.
+
+    Args:
+        gaussian: whether all that the scores differ by is Gaussian noise. Then μ is the worlds' distance in standard
+            deviations; else the estimate is that of the test with the largest one, with half a case added to each count.
+    """
+    what = f"ε at δ = {delta:g}"
+    choosing, held_out = (Scores(scores.present[part::2], scores.absent[part::2]) for part in (0, 1))
+    low = lower_bounds(choosing, held_out, gaussian=gaussian, delta=delta, confidence=CONFIDENCE).best
+    present, absent = len(scores.present), len(scores.absent)
+    if not gaussian:
+        thresholds = np.unique(np.concatenate((scores.present, scores.absent)))
+        tpr = (_reaching(scores.present, thresholds) * present + 0.5) / (present + 1)
+        fpr = (_reaching(scores.absent, thresholds) * absent + 0.5) / (absent + 1)
+        estimate = float(np.log(np.maximum(tpr - delta, 1e-300) / fpr).max())
+        return Measure(what, max(low, estimate), low, math.inf)
+    pooled = math.sqrt((scores.present.var(ddof=1) + scores.absent.var(ddof=1)) / 2)
+    mu = float(scores.present.mean() - scores.absent.mean()) / pooled
+    half = Z * math.sqrt(1 / present + 1 / absent + mu**2 / (2 * (present + absent)))
+    estimate, high = (max(low, gaussian_epsilon(value, delta)) for value in (mu, mu + half))
+    return Measure(what, estimate, low, high)
+
+
+def _reaching(scores: Floats, thresholds: Floats) -> Floats:
+    """For each threshold, the part of the scores that reach it."""
+    return 1 - np.searchsorted(np.sort(scores), thresholds, side="left") / len(scores)
