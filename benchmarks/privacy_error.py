@@ -40,9 +40,10 @@ from featurestore.values import Decoded, Status, decode
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, open_shares, shard
 from federation.reports import Reports
-from tests.audit.bounds import gaussian_epsilon
+from simulations.lab.bounds import gaussian_epsilon
+from simulations.lab.panes import repeated
 from tests.audit.chain import Chain
-from tests.audit.coalitions import COALITIONS, audit, exact_sums, repeated, repeated_plan
+from tests.audit.coalitions import COALITIONS, audit, exact_sums, repeated_plan
 from tests.audit.worlds import WHOLE_VIEW, World
 
 EPSILON, DELTA = 1.0, 1e-6
