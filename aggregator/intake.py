@@ -24,9 +24,9 @@ from crypto.signing import VerifyKey
 from federation.batch import BatchHeader, SealedBatch, open_half
 from federation.keys import RoleKeys
 from federation.ledger import Ledger
-from federation.parties import MAX_CLIENTS, Roster, RosterEntry
+from federation.parties import MAX_CLIENTS, Roster, RosterEntry, clients_in
 from federation.plan import Plan
-from federation.reports import Addable, LeaderHalf, ProvenHalf
+from federation.reports import Addable, LeaderHalf, ProvenHalf, declared
 from federation.validity import Started, start
 
 from .errors import (
@@ -257,11 +257,11 @@ class Intake(EncryptedIntake):
             if len(mine.collection):
                 self._add(number, plan, mine)
             self.storage.drop_reports(number, header.report_ids[rejected | back])
-            self.storage.add_reports(number, header.collection[rejected], header.report_ids[rejected], "rejected")
+            self.storage.add_rejected(number, header.collection[rejected], header.report_ids[rejected])
             if back.any():
-                touched, reports = np.unique(header.collection[back], return_counts=True)
+                touched, clients = clients_in(header.collection[back], declared(header.clients, back))
                 before = self.storage.site_counts(number, site, touched, plan.offsets[-1])
-                self.storage.set_site_counts(number, site, touched, before[touched] - reports)
+                self.storage.set_site_counts(number, site, touched, before[touched] - clients)
             self.storage.record(number, pending.job, pending.digest, answer.to_bytes())
 
     def _call(self, stored: StoredPlan, peer: PeerLink, call: Callable[[bytes], _T], data: bytes) -> _T:

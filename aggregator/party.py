@@ -1,7 +1,7 @@
 """What leader and helper have in common: plans, sums and commitments, over one storage and one ledger.
 
 No network and no clock of its own. An aggregator believes nothing that it can derive: Δ, σ and the basis follow from the
-view in the plan, the number of reports from the ids that it took itself. How a plan is charged and opened: opening.py.
+view in the plan, the number of clients from the reports that it took itself. How a plan is charged and opened: opening.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from federation.ledger_state import Budget
 from federation.parties import Aggregator, PublicKeys, Roster
 from federation.plan import Plan, Protection
 from federation.protocol import Commitment, add_half
-from federation.reports import Addable
+from federation.reports import Addable, declared
 from federation.signed_plan import require_own_keys, verify_plan
 from federation.validity import VerificationKey
 
@@ -267,6 +267,7 @@ class Party:
 
         Raises:
             RosterExceeded: of taken and rejected reports together: a site that lies has no more tries than clients.
+            ReportedTwice: likewise, where a report is a site's.
         """
         known, refused = (self.storage.known(number, header.report_ids, table) for table in REPORT_TABLES)
         verdicts[refused] = Verdict.REJECTED
@@ -274,12 +275,13 @@ class Party:
         taken, rejected = verdicts == Verdict.TAKEN, (verdicts == Verdict.REJECTED) & ~refused
         if not (taken | rejected).any():
             return
-        collection = header.collection[taken | rejected]
+        new, ids = taken | rejected, header.report_ids
+        collection, clients = header.collection[new], declared(header.clients, new)
         before = self.storage.site_counts(number, header.site, collection, plan.offsets[-1])
-        touched, counts = self.settings.roster[header.site].count(before, collection)
+        touched, counts = self.settings.roster[header.site].count(before, collection, clients)
         self.storage.set_site_counts(number, header.site, touched, counts)
-        for rows, table in zip((taken, rejected), REPORT_TABLES, strict=True):
-            self.storage.add_reports(number, header.collection[rows], header.report_ids[rows], table)
+        self.storage.add_reports(number, header.collection[taken], ids[taken], declared(header.clients, taken))
+        self.storage.add_rejected(number, header.collection[rejected], ids[rejected])
 
     def _commitment(self, number: int, plan: Plan) -> Commitment:
         """Counts and digests of every collection, over ids that come sorted from the storage."""
@@ -287,9 +289,9 @@ class Party:
         counts, digests = [0] * collections, [hashlib.sha256().digest()] * collections
         for collection, reports in groupby(self.storage.reports(number), lambda row: row[0]):
             digest = hashlib.sha256()
-            for _, report in reports:
+            for _, report, clients in reports:
                 digest.update(report)
-                counts[collection] += 1
+                counts[collection] += clients
             digests[collection] = digest.digest()
         return Commitment(tuple(counts), tuple(digests))
 

@@ -48,6 +48,8 @@ REASONS: Final[dict[type[Exception], str]] = {
     federation.PartyInvalid: "PARTY_INVALID",
     federation.UnknownSite: "UNKNOWN_SITE",
     federation.RosterExceeded: "ROSTER_EXCEEDED",
+    federation.ReportedTwice: "REPORTED_TWICE",
+    federation.TooManyDeclared: "TOO_MANY_DECLARED",
     federation.ReportRefused: "REPORT_REFUSED",
     federation.DuplicateReport: "DUPLICATE_REPORT",
     crypto.SealBroken: "SEAL_BROKEN",

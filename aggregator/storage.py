@@ -8,10 +8,10 @@ touches are read and written, so memory is bounded by a batch and a view, never 
     pending     leader only: batches that the helper has not answered; their reports are in `reports` and `sites` already
     jobs        job id → digest of its bytes → the recorded answer
     keys        plan id → the key that proofs of the plan are verified with. Secret
-    reports     report ids; each counts once
+    reports     report ids, each of which counts once, and of how many clients it is: one, or what its site declares
     rejected    ids of reports whose proof did not hold; none is verified a second time
     rejections  how many those were in a collection, once their ids are gone
-    sites       reports of a site in a collection, against its roster maximum
+    sites       clients of a site in a collection, against its roster maximum
     sums        this aggregator's share of the sum of a collection. Secret; deleted when its noised share is stored
     noised      the noised shares, sealed to the collector, with their statements: all that a collect sends, now or later.
                 With finish mpc, what leader and helper have opened together instead
@@ -49,7 +49,7 @@ PlanState = Literal["open", "closed", "noised", "witnessed", "burnt"]
 """`open` takes reports; `closed` is charged and committed; `noised` has its shares stored; `witnessed` may send them; `burnt`
 is a key holder's plan whose keys are gone, because a sum of it was none of honest reports."""
 
-_VERSION: Final = 6
+_VERSION: Final = 7
 _IDS_A_QUERY: Final = 1_000
 _SCHEMA: Final = """
 CREATE TABLE role (name TEXT NOT NULL);
@@ -76,11 +76,11 @@ CREATE TABLE rejections (
     PRIMARY KEY (plan, collection)
 ) WITHOUT ROWID;
 CREATE TABLE reports (
-    plan INTEGER NOT NULL REFERENCES plans, report BLOB NOT NULL, collection INTEGER NOT NULL,
+    plan INTEGER NOT NULL REFERENCES plans, report BLOB NOT NULL, collection INTEGER NOT NULL, clients INTEGER NOT NULL,
     PRIMARY KEY (plan, report)
 ) WITHOUT ROWID;
 CREATE TABLE sites (
-    plan INTEGER NOT NULL REFERENCES plans, site TEXT NOT NULL, collection INTEGER NOT NULL, reports INTEGER NOT NULL,
+    plan INTEGER NOT NULL REFERENCES plans, site TEXT NOT NULL, collection INTEGER NOT NULL, clients INTEGER NOT NULL,
     PRIMARY KEY (plan, site, collection)
 ) WITHOUT ROWID;
 CREATE TABLE sums (
@@ -280,20 +280,27 @@ class Storage(RoleFile):
         plan: int,
         collection: npt.NDArray[np.uint32],
         report_ids: npt.NDArray[np.uint8],
-        table: ReportTable = "reports",
+        clients: npt.NDArray[np.uint32] | None = None,
     ) -> None:
-        """Take (or reject) these ids."""
-        ordered = sorted(zip(_split(report_ids), collection.tolist(), strict=True))  # kinder to the B-tree
-        self.run_many(f"INSERT INTO {table} VALUES (?, ?, ?)", ((plan, one, of) for one, of in ordered))
+        """Take these ids, of so many clients each; None: of one."""
+        counts = np.ones(len(collection), np.uint32) if clients is None else clients
+        rows = zip(_split(report_ids), collection.tolist(), counts.tolist(), strict=True)
+        ordered = sorted(rows)  # kinder to the B-tree
+        self.run_many("INSERT INTO reports VALUES (?, ?, ?, ?)", ((plan, *row) for row in ordered))
+
+    def add_rejected(self, plan: int, collection: npt.NDArray[np.uint32], report_ids: npt.NDArray[np.uint8]) -> None:
+        """Reject these ids."""
+        ordered = sorted(zip(_split(report_ids), collection.tolist(), strict=True))
+        self.run_many("INSERT INTO rejected VALUES (?, ?, ?)", ((plan, *row) for row in ordered))
 
     def drop_reports(self, plan: int, report_ids: npt.NDArray[np.uint8]) -> None:
         """Give these ids back: the other aggregator did not take them."""
         self.run_many("DELETE FROM reports WHERE plan = ? AND report = ?", ((plan, one) for one in _split(report_ids)))
 
-    def reports(self, plan: int) -> Iterator[tuple[int, bytes]]:
-        """(collection, report id) of all reports, sorted by both; in order of the sorted ids of each collection."""
+    def reports(self, plan: int) -> Iterator[tuple[int, bytes, int]]:
+        """(collection, report id, clients) of all reports, in order of the sorted ids of each collection."""
         with self._lock:
-            query = "SELECT collection, report FROM reports WHERE plan = ? ORDER BY collection, report"
+            query = "SELECT collection, report, clients FROM reports WHERE plan = ? ORDER BY collection, report"
             yield from self._connection.execute(query, (plan,))
 
     def rejected(self, plan: int, collections: int) -> npt.NDArray[np.int64]:
@@ -310,10 +317,10 @@ class Storage(RoleFile):
     def site_counts(
         self, plan: int, site: str, touched: npt.NDArray[np.uint32], collections: int
     ) -> npt.NDArray[np.int64]:
-        """int64[collections]: reports of a site in each of those that are touched, and zero elsewhere."""
+        """int64[collections]: clients of a site in each of those that are touched, and zero elsewhere."""
         counts = np.zeros(collections, np.int64)
         query = (
-            "SELECT collection, reports FROM sites "
+            "SELECT collection, clients FROM sites "
             "WHERE plan = ? AND site = ? AND collection IN (SELECT value FROM json_each(?))"
         )
         found = self.rows(query, plan, site, json.dumps(np.unique(touched).tolist()))
@@ -325,10 +332,10 @@ class Storage(RoleFile):
     def set_site_counts(
         self, plan: int, site: str, collections: npt.NDArray[np.uint32], counts: npt.NDArray[np.int64]
     ) -> None:
-        """Write a site's reports of some collections."""
+        """Write how many clients of a site are in some collections."""
         self.run_many(
             "INSERT INTO sites VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (plan, site, collection) DO UPDATE SET reports = excluded.reports",
+            "ON CONFLICT (plan, site, collection) DO UPDATE SET clients = excluded.clients",
             ((plan, site, of, count) for of, count in zip(collections.tolist(), counts.tolist(), strict=True)),
         )
 
@@ -357,7 +364,7 @@ class Storage(RoleFile):
     def reports_in(self, plan: int, collections: Sequence[int]) -> dict[int, int]:
         """How many reports were taken in each of these collections, over all sites."""
         query = (
-            "SELECT collection, sum(reports) FROM sites "
+            "SELECT collection, sum(clients) FROM sites "
             "WHERE plan = ? AND collection IN (SELECT value FROM json_each(?)) GROUP BY collection"
         )
         return {**dict.fromkeys(collections, 0), **dict(self.rows(query, plan, json.dumps(list(collections))))}

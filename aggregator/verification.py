@@ -10,8 +10,7 @@ from crypto.ntt_field import Mask, Octets
 from federation.errors import ReportRefused
 from federation.plan import Plan
 from federation.reports import VerifiedHalf
-from federation.validity import Started, finish, judge
-from federation.view_circuit import prio3_of
+from federation.validity import Started, finish, judge, prio3_for
 
 from .errors import MessageMalformed
 from .messages import rows_from
@@ -19,7 +18,7 @@ from .messages import rows_from
 
 def offer(plan: Plan, leader: Started, offered: Mask) -> bytes:
     """Run by the leader: its verifier shares of the reports that it offers (bool[R])."""
-    prio3 = prio3_of(plan.views[leader.half.view].layout)
+    prio3 = prio3_for(plan, leader.half.view)
     return prio3.encode_verifier_shares(leader.shares)[offered].tobytes()
 
 
@@ -28,7 +27,7 @@ def judged(plan: Plan, helper: Started, data: bytes, offered: Mask) -> tuple[Oct
 
     A verifier share that is no vector of field elements costs its own report. Raises MessageMalformed.
     """
-    prio3 = prio3_of(plan.views[helper.half.view].layout)
+    prio3 = prio3_for(plan, helper.half.view)
     rows = rows_from("verifier shares", data, offered, prio3.verifier_share_size)
     shares, good = prio3.decode_verifier_shares(rows)
     messages, accepted = judge(plan, helper, shares, offered & good)
@@ -41,7 +40,7 @@ def finished(plan: Plan, leader: Started, data: bytes, taken: Mask) -> VerifiedH
     Raises:
         MessageMalformed: messages of another size, or that the leader cannot follow: they would hold different sums.
     """
-    prio3 = prio3_of(plan.views[leader.half.view].layout)
+    prio3 = prio3_for(plan, leader.half.view)
     rows = rows_from("verifier messages", data, taken, prio3.verifier_message_size)
     try:
         return finish(plan, leader, prio3.decode_verifier_messages(rows), taken)

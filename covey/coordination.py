@@ -25,7 +25,7 @@ from featurestore.publish import Publisher
 from featurestore.store import Store
 from featurestore.times import DAY_US
 from federation.keys import load_keys
-from federation.parties import Participation, default_participation
+from federation.parties import Participation, ReportPer, default_participation
 from federation.plan import (
     Finish,
     Noise,
@@ -34,6 +34,7 @@ from federation.plan import (
     Protection,
     Validity,
     WireTerms,
+    max_clients_of,
     plan_from_bytes,
     plan_to_bytes,
 )
@@ -80,6 +81,7 @@ class Wanted:
         protection: `he`: reports are encrypted for a key holder. There is room for all clients of the roster.
         validity: `prio3`: every report carries a proof, and both aggregators verify it.
         finish: `mpc` (experimental): cells below a view's `suppress_below` are opened to nobody.
+        report_per: `site`: each site sends the sum of its clients; it may declare as many as the roster allows any site.
     """
 
     views: Sequence[FeatureView]
@@ -90,6 +92,7 @@ class Wanted:
     protection: Protection = "shares"
     validity: Validity = "none"
     finish: Finish = "open"
+    report_per: ReportPer = "client"
 
 
 def make_plan(directory: Path, wanted: Wanted, clock: Callable[[], int]) -> Plan | None:
@@ -106,18 +109,18 @@ def make_plan(directory: Path, wanted: Wanted, clock: Callable[[], int]) -> Plan
     if not planned:
         return None
     deadline_us = now + int(2 * wanted.seconds * 1e6)
-    clients = sum(one.max_clients for one in project.roster.entries)
+    clients = [one.max_clients for one in project.roster.entries]
     return Plan(
         os.urandom(16),
         tuple(planned),
         wanted.noise,
         protection=wanted.protection,
-        max_clients=clients if wanted.protection == "he" else 0,
+        max_clients=max_clients_of(clients, wanted.protection, wanted.report_per),
         validity=wanted.validity,
-        participation=wanted.participation
-        or default_participation([one.max_clients for one in project.roster.entries]),
+        participation=wanted.participation or default_participation(clients),
         wire=WireTerms(project.leader, project.helper, project.collector, deadline_us),
         finish=wanted.finish,
+        report_per=wanted.report_per,
     )
 
 

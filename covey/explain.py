@@ -156,6 +156,7 @@ class ViewExplained:
         lost_millionths: how much of it the split over the groups left over.
         with_proofs: the price of a report under `validity="prio3"`; `report_bytes_…` are those without.
         encrypted: a report under `protection="he"`, which goes to the leader only.
+        site_clients: the most clients of a site, where one report is the sum of a site's (`report_per="site"`); else 0.
     """
 
     view: str
@@ -185,6 +186,7 @@ class ViewExplained:
     groups: tuple[GroupExplained, ...]
     features: tuple[FeatureExplained, ...]
     filtered: tuple[FilteredExplained, ...]
+    site_clients: int = 0
 
 
 @dataclass(frozen=True)
@@ -206,17 +208,22 @@ class Label:
         return max(0, self.total.micro_rho - self.budget_micro_rho)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self) | {"over_budget_micro_rho": self.over_budget}
+        """For JSON; `site_clients` only where reports are sites'."""
+        views = [_without_usual(asdict(view)) for view in self.views]
+        return asdict(self) | {"views": views, "over_budget_micro_rho": self.over_budget}
 
 
-def label_of(views: Sequence[FeatureView]) -> Label:
-    """The privacy label of one or more views."""
+def _without_usual(view: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in view.items() if (name, value) != ("site_clients", 0)}
+
+
+def label_of(views: Sequence[FeatureView], site_clients: int = 0) -> Label:
+    """The privacy label of one or more views; `site_clients`: where a report is the sum of so many at most."""
     total = _cost(cost_of_day(map(layout_of, views)), min(view.privacy.delta for view in views))
-    return Label(tuple(explain(view) for view in views), total, DEFAULT_BUDGET.micro_rho)
+    return Label(tuple(explain(view, site_clients) for view in views), total, DEFAULT_BUDGET.micro_rho)
 
 
-def explain(view: FeatureView) -> ViewExplained:
+def explain(view: FeatureView, site_clients: int = 0) -> ViewExplained:
     """Slots, bytes, sensitivities, scales, cost of a view, and the errors to expect."""
     layout, privacy = layout_of(view), view.privacy
     pure = layout.micro_epsilon
@@ -230,7 +237,7 @@ def explain(view: FeatureView) -> ViewExplained:
         slots=layout.length,
         report_bytes_leader=ELEMENT_BYTES * layout.length + REPORT_ID_BYTES,
         report_bytes_helper=SEED_BYTES + REPORT_ID_BYTES,
-        with_proofs=cost_of(layout),
+        with_proofs=cost_of(layout, clients=site_clients or 1),
         encrypted=_encrypted(view),
         max_cells=view.bounds.max_cells,
         max_events_per_cell=view.bounds.max_events_per_cell,
@@ -249,6 +256,7 @@ def explain(view: FeatureView) -> ViewExplained:
         groups=tuple(_group(layout, group) for group in layout.groups),
         features=tuple(_feature(layout, feature) for feature in view.pane_features),
         filtered=tuple(map(_filtered, view.filtered)),
+        site_clients=site_clients,
     )
 
 

@@ -20,8 +20,18 @@ from federation.accountant import charge_of
 from federation.errors import PartyInvalid
 from federation.keys import RoleKeys, create_folder, site_role
 from federation.ledger_state import Budget
-from federation.parties import Participation, Roster, RosterEntry, default_participation, require_site_id
-from federation.plan import Finish, Noise, Plan, PlannedView, Protection, Validity, WireTerms, plan_to_bytes
+from federation.parties import Participation, ReportPer, Roster, RosterEntry, default_participation, require_site_id
+from federation.plan import (
+    Finish,
+    Noise,
+    Plan,
+    PlannedView,
+    Protection,
+    Validity,
+    WireTerms,
+    max_clients_of,
+    plan_to_bytes,
+)
 from simulations.run_ledger import LEDGERS
 
 from .init import POLICY
@@ -72,6 +82,7 @@ def make_project(
     protection: Protection,
     validity: Validity,
     finish: Finish,
+    report_per: ReportPer,
     budget: Budget,
     deadline_us: int,
     site_seconds: float,
@@ -83,6 +94,7 @@ def make_project(
         protection: how reports are protected; under `he` there is room for all clients of the fleet.
         validity: whether reports carry proofs; the plan gets the hash of its verification key when it is announced.
         finish: how leader and helper open.
+        report_per: `site`: each site sends the sum of its clients; one may declare as many as the largest has.
         budget: of the aggregators. The simulated sites allow what this plan needs, and nothing beyond.
         deadline_us: µs since the epoch; the aggregators refuse reports from then on.
         site_seconds: how long the coordinator waits for the sites.
@@ -109,11 +121,12 @@ def make_project(
         tuple(planned),
         noise,
         protection=protection,
-        max_clients=sum(one.clients for one in fleet) if protection == "he" else 0,
+        max_clients=max_clients_of([one.clients for one in fleet], protection, report_per),
         validity=validity,
         participation=participation or default_participation([one.clients for one in fleet]),
         wire=wire,
         finish=finish,
+        report_per=report_per,
     )
     policy = Policy(
         public["coordinator"].sign,

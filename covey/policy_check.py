@@ -115,6 +115,7 @@ def to_json(check: PolicyCheck) -> dict[str, Any]:
         "noise": None if check.plan is None else check.plan.noise,
         "protection": None if check.plan is None else check.plan.protection,
         "validity": None if check.plan is None else check.plan.validity,
+        "report_per": None if check.plan is None else check.plan.report_per,
         "repeated": check.repeated,
         "views": [
             {"view": one.view, "panes": len(one.panes), "min_clients": one.min_clients, "rho": one.micro_rho / 1e6}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from federation.errors import DayBudgetSpent
     from federation.ledger_state import Budget
-    from federation.parties import Participation
+    from federation.parties import Participation, ReportPer
     from federation.plan import Finish, Noise, Protection, Validity
     from simulations.in_process import Progress, ViewReport
 
@@ -66,6 +66,7 @@ def run(
     protection: Protection = "shares",
     validity: Validity = "none",
     finish: Finish = "open",
+    report_per: ReportPer = "client",
     budget: float | str = 0.1,
     in_process: bool = False,
     sites: int = 1,
@@ -85,6 +86,7 @@ def run(
         protection: "he": reports are encrypted for a key holder, and the leader adds them (docs/he.md).
         validity: "prio3": every report proves that it is within the view's bounds; one that does not is rejected.
         finish: "mpc" (experimental): cells below a view's `suppress_below` are opened to nobody (docs/mpc.md).
+        report_per: "site": each site sums its clients, each bounded, and sends one report a pane (docs/cross_silo.md).
         budget: the ρ that a client-day may cost, over all views and all runs into this store.
         in_process: run all roles in this process, instead of one process for each.
         sites: over the wire and without `site_column`, hash the clients to so many sites.
@@ -110,6 +112,7 @@ def run(
         raise UsageError(f"validity is 'none' or 'prio3', got {validity!r}")
     _require_protection(protection, validity)
     _require_finish(finish)
+    _require_report_per(report_per, protection)
     allowed = budget_of_text(str(budget))
     chosen = _views(views)
     _check_types(events, store, client_column=client_column, time_column=time_column, site_column=site_column)
@@ -138,6 +141,7 @@ def run(
                 protection=protection,
                 validity=validity,
                 finish=finish,
+                report_per=report_per,
                 budget=allowed,
                 days=days,
                 clock=wall_clock,
@@ -160,6 +164,7 @@ def run(
             protection=protection,
             validity=validity,
             finish=finish,
+            report_per=report_per,
             progress=progress,
         )
     except DayBudgetSpent as error:
@@ -177,6 +182,13 @@ def _require_protection(protection: object, validity: Validity) -> None:
 def _require_finish(finish: object) -> None:
     if finish not in ("open", "mpc"):
         raise UsageError(f"finish is 'open' or 'mpc', got {finish!r}")
+
+
+def _require_report_per(report_per: object, protection: Protection) -> None:
+    if report_per not in ("client", "site"):
+        raise UsageError(f"report_per is 'client' or 'site', got {report_per!r}")
+    if report_per == "site" and protection != "shares":
+        raise UsageError("a site's sum is not encrypted: --report-per site goes with --protection shares only")
 
 
 def _over_budget(

@@ -27,7 +27,7 @@ CHECKS: Final[Mapping[str, str]] = {
     "parties": "its leader, helper and collector are the pinned ones",
     "view": "it asks for this view",
     "pane": "it asks for this pane, and the times fit",
-    "manifest": "definition, noise, price, k and participation follow from view and plan",
+    "manifest": "definition, noise, price, k, participation and who reports follow from view and plan",
     "commitments": "the statements that leader and helper signed have the hashes that the manifest names",
     "statement": "each is signed by its aggregator, and of this plan and view",
     "agreement": "both opened the same panes, over the same reports",

@@ -34,9 +34,9 @@ from edge_client.flower_app import SITES_VARIABLE
 from featurestore.definitions import FeatureView
 from featurestore.publish import Publisher
 from federation.ledger_state import Budget
-from federation.parties import Participation
+from federation.parties import Participation, ReportPer
 from federation.plan import Finish, Noise, Plan, PlannedView, Protection, Validity, plan_from_bytes
-from simulations.in_process import Progress, ViewReport, require_convertible, require_finishable
+from simulations.in_process import Progress, ViewReport, require_convertible, require_finishable, require_summable
 from simulations.lying_app import LIARS, LyingSite, swap_in
 from simulations.panes import PaneChoice, choose_panes, opened_panes, require_tighter
 from simulations.run_ledger import LEDGERS, charged_plans, require_room
@@ -96,6 +96,7 @@ def run_over_wire(
     protection: Protection = "shares",
     validity: Validity = "none",
     finish: Finish = "open",
+    report_per: ReportPer = "client",
     liars: LyingSite | None = None,
 ) -> tuple[tuple[ViewReport, ...], dict[str, str]]:
     """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
@@ -105,6 +106,7 @@ def run_over_wire(
         protection: `he`: reports are encrypted for a key holder.
         validity: whether reports carry proofs, which both aggregators verify.
         finish: `mpc` (experimental): cells below a view's `suppress_below` are not opened.
+        report_per: `site`: each site sends the sum of its clients.
         liars: a site of the fleet that lies, in a lab.
         budget: what a client-day may cost, over all runs into this store.
 
@@ -126,6 +128,10 @@ def run_over_wire(
     events = make_events(table, client_column, time_column, site_column)
     for view in views:
         check_schema(view, events)
+    fleet = split_sites(table, client_column, site_column, sites)
+    most = max((one.clients for one in fleet), default=1)
+    if report_per == "site":
+        require_summable(views, protection, validity, most)
     with Publisher(directory, clock) as publisher:
         choices = {
             view.name: choose_panes(view, events, opened_panes(publisher, view), days, clock()) for view in views
@@ -138,16 +144,20 @@ def run_over_wire(
         if finish == "mpc":
             require_convertible(planned, events.clients)
         if planned:
-            clients = events.clients if protection == "he" else 0
             draft = Plan(
-                os.urandom(16), tuple(planned), noise, protection=protection, max_clients=clients, finish=finish
+                os.urandom(16),
+                tuple(planned),
+                noise,
+                protection=protection,
+                max_clients=events.clients if protection == "he" else most if report_per == "site" else 0,
+                finish=finish,
+                report_per=report_per,
             )
             require_room(directory, draft, budget, clock())
         for view in views:
             publisher.register(view)
     if not planned:
         return tuple(_report(view, choices[view.name], {}) for view in views), {}
-    fleet = split_sites(table, client_column, site_column, sites)
     if not fleet:
         raise UsageError("no event has a site; nothing can be collected")
     before = charged_plans(directory)
@@ -165,6 +175,7 @@ def run_over_wire(
             protection=protection,
             validity=validity,
             finish=finish,
+            report_per=report_per,
             budget=budget,
             deadline_us=clock() + int(DEADLINE_SECONDS * 1e6),
             site_seconds=SITE_SECONDS,

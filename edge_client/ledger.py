@@ -52,7 +52,7 @@ class ReportIds:
         names: the stable names of those who report, each once.
         collection: uint32[R], collection indices of the plan.
         reporter: uint32[R], index into `names`.
-        ids: uint8[R, 16].
+        ids: uint8[R, 16]; of reports that are sent as one sum, the same.
         cells: uint32[R], how many cells each report filled. Some of a first answer may have been counted and some lost, so a
             report that is sent again fills no more: else the two answers together could pass `max_cells`.
     """

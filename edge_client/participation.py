@@ -1,8 +1,10 @@
-"""Which reports a site sends of what its clients contribute: those of active clients, or one of every enrolled client.
+"""Which reports a site sends of what its clients contribute: those of active clients, one of every enrolled client, or a sum.
 
 Under `active`, clients with a kept event of a pane report, so the number of reports tells how many were active. Under `all`
 exactly `enrolled` reports a pane are sent, whatever the events are: the site's clients sit on numbered seats, and what has
 no client, or whose client has no event, is a report of zeros. Nobody but the site knows which those are.
+
+Where a report is a site's (`report_per="site"`), these reports are summed pane by pane, each bounded as it is.
 """
 
 from __future__ import annotations
@@ -61,6 +63,38 @@ def of_every_client(pane_starts: Ints, made: Contributions, seat_of: Ints, enrol
     filled[row[order]] = np.diff(kept.indptr)
     slots = SparseRows(np.concatenate(([0], np.cumsum(filled))), kept.columns, kept.values, kept.length)
     return PaneReports(np.repeat(np.arange(len(pane_starts)), enrolled), np.arange(rows) % enrolled, slots)
+
+
+@dataclass(frozen=True, eq=False)
+class SiteReports:
+    """The sums of reports of clients, by pane, then site. Secret.
+
+    Attributes:
+        first: int64[R], the first of the reports that each is the sum of.
+        clients: uint32[R], of how many reports, each another client's.
+        slots: the R sparse report vectors.
+    """
+
+    first: Ints
+    clients: npt.NDArray[np.uint32]
+    slots: SparseRows
+
+    def __repr__(self) -> str:
+        return f"SiteReports({len(self.first)} reports: redacted)"
+
+
+def of_sites(pane: Ints, site: Ints, slots: SparseRows) -> SiteReports:
+    """One report of each pane and site that has a report of a client; `pane`, `site`: int64[R], of those reports."""
+    (_, first, row, clients) = np.unique(
+        np.stack((pane, site), axis=1), axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
+    entry = np.repeat(row.reshape(-1), np.diff(slots.indptr)) * slots.length + slots.columns
+    entries, at = np.unique(entry, return_inverse=True)
+    values = np.zeros(len(entries), np.int64)
+    np.add.at(values, at, slots.values)
+    indptr = np.concatenate(([0], np.cumsum(np.bincount(entries // slots.length, minlength=len(first)))))
+    summed = SparseRows(indptr.astype(np.int64), (entries % slots.length).astype(np.int32), values, slots.length)
+    return SiteReports(first, clients.astype(np.uint32), summed)
 
 
 @dataclass(frozen=True, eq=False)

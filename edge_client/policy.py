@@ -4,7 +4,8 @@
     form          PLAN_INVALID, EXPRESSION_NOT_ALLOWED
     parties       KEY_NOT_PINNED
     time          PLAN_EXPIRED, CLOCK_SKEW
-    terms         NOISE_OFF, PROTECTION_NOT_ALLOWED, PROOFS_REQUIRED, PARTICIPATION_NOT_ALLOWED, ACTIVITY_VISIBLE, ANSWER_TOO_LARGE
+    terms         NOISE_OFF, PROTECTION_NOT_ALLOWED, PROOFS_REQUIRED, PARTICIPATION_NOT_ALLOWED, ACTIVITY_VISIBLE,
+                  REPORT_PER_NOT_ALLOWED, TOO_MANY_CLIENTS, ANSWER_TOO_LARGE
     each view     VIEW_NOT_ALLOWED, TIME_NOT_ALLOWED, K_TOO_LOW, RHO_TOO_HIGH
     the ledger    PANE_ALREADY_REPORTED, VIEW_OVERLAP, DAY_BUDGET_SPENT
 
@@ -39,6 +40,8 @@ AllowedProtection = Literal["any", "shares", "he"]
 ALLOWED_PROTECTIONS: Final[tuple[AllowedProtection, ...]] = get_args(AllowedProtection)
 AllowedParticipation = Literal["any", "all", "active"]
 ALLOWED_PARTICIPATIONS: Final[tuple[AllowedParticipation, ...]] = get_args(AllowedParticipation)
+AllowedReportPer = Literal["any", "client"]
+ALLOWED_REPORT_PERS: Final[tuple[AllowedReportPer, ...]] = get_args(AllowedReportPer)
 
 FUTURE_SLACK_US: Final = CLOCK_SLACK_US
 """How far beyond this clock a pane may end: clocks differ by seconds, and an open pane would be reported in part."""
@@ -61,6 +64,7 @@ class Policy:
         time_columns: by which columns a view may tell an event's day, beside the site's own one. A ledger charges days: by
             three columns one event lies on three days, and pays three times.
         max_answer_mib: how large an answer may become under `all`, where the plan alone decides it.
+        report_per: `client`: plans in which the site sends the sum of its clients are refused.
     """
 
     coordinator: VerifyKey
@@ -76,6 +80,7 @@ class Policy:
     validity: AllowedValidity = "any"
     time_columns: tuple[str, ...] = ()
     max_answer_mib: int = 1024
+    report_per: AllowedReportPer = "any"
 
     @property
     def budget(self) -> Budget:
@@ -184,6 +189,10 @@ def _reasons(
         yield RefusalCode.PARTICIPATION_NOT_ALLOWED, None
     if plan.participation == "active" and not policy.allow_activity_visible:
         yield RefusalCode.ACTIVITY_VISIBLE, None
+    if policy.report_per not in ("any", plan.report_per):
+        yield RefusalCode.REPORT_PER_NOT_ALLOWED, None
+    if plan.report_per == "site" and clients > plan.max_clients:
+        yield RefusalCode.TOO_MANY_CLIENTS, None
     if plan.participation == "all" and _answer_bytes(plan, clients) > policy.max_answer_mib * 2**20:
         yield RefusalCode.ANSWER_TOO_LARGE, None
     for planned in plan.views:
@@ -204,11 +213,12 @@ def _reasons_of(plan: Plan, planned: PlannedView, policy: Policy) -> Iterator[Re
 
 
 def _answer_bytes(plan: Plan, clients: int) -> int:
-    """Shares of an answer in which everybody enrolled reports every pane, with their proofs; or its ciphertexts."""
-    return clients * sum(len(one.pane_starts) * _report_bytes(plan, one) for one in plan.views)
+    """Shares of an answer in which everybody enrolled reports every pane, or the site does, with proofs; or its ciphertexts."""
+    reporters = 1 if plan.report_per == "site" else clients
+    return reporters * sum(len(one.pane_starts) * _report_bytes(plan, one) for one in plan.views)
 
 
 def _report_bytes(plan: Plan, planned: PlannedView) -> int:
     if plan.protection == "he":
         return message_bytes(plan.he_parameters(planned))
-    return report_elements(planned.layout, plan.validity) * ELEMENT_BYTES
+    return report_elements(planned.layout, plan.validity, plan.clients_a_report) * ELEMENT_BYTES

@@ -15,13 +15,13 @@ from federation.parties import Aggregator, PublicKeys
 from federation.plan import ALLOWED_VALIDITIES
 from federation.rho import micro_rho_of, rho_text
 
-from .policy import ALLOWED_PARTICIPATIONS, ALLOWED_PROTECTIONS, Policy
+from .policy import ALLOWED_PARTICIPATIONS, ALLOWED_PROTECTIONS, ALLOWED_REPORT_PERS, Policy
 from .toml_file import TomlFile
 
 PINS: Final = ("coordinator", "leader", "helper")
 KEYS: Final = (
     *PINS, "views", "max_rho_per_day", "min_k", "allow_noise_off", "allow_activity_visible", "participation",
-    "protection", "validity", "time_columns", "max_answer_mib",
+    "protection", "validity", "time_columns", "max_answer_mib", "report_per",
 )  # fmt: skip
 
 _TEXT: Final = """\
@@ -40,6 +40,7 @@ max_answer_mib = {max_answer_mib}  # how large an answer may become where a plan
 participation = {participation}  # "all", "active" or "any": the kind of plans that are taken part in
 protection = {protection}  # "shares", "he" (encrypted for a key holder; the leader alone counts the clients) or "any"
 validity = {validity}  # "prio3": only plans whose reports prove that they are within a view's bounds; or "any"
+report_per = {report_per}  # "client": no plan is taken part in that asks for the sum of the site's clients; or "any"
 
 # Under `active`, coordinator, leader and helper see how many clients of a site had events in a pane.
 allow_activity_visible = {allow_activity_visible}
@@ -62,6 +63,7 @@ def policy_to_toml(policy: Policy) -> str:
         validity=_quoted(policy.validity),
         time_columns=f"[{', '.join(map(_quoted, policy.time_columns))}]",
         max_answer_mib=policy.max_answer_mib,
+        report_per=_quoted(policy.report_per),
         allow_activity_visible=str(policy.allow_activity_visible).lower(),
         allow_noise_off=str(policy.allow_noise_off).lower(),
     )
@@ -88,6 +90,7 @@ def load_policy(path: Path) -> Policy:
         file.one_of("validity", ALLOWED_VALIDITIES, Policy.validity),
         file.texts("time_columns", Policy.time_columns),
         file.whole("max_answer_mib", Policy.max_answer_mib),
+        file.one_of("report_per", ALLOWED_REPORT_PERS, Policy.report_per),
     )
 
 

@@ -6,6 +6,9 @@
 A refusal is an answer, never silence and never an exception across the wire; no code depends on what events hold. Report ids
 are stored before anything is sent: a retry keeps the id of each (collection, reporter) and draws fresh share randomness, so a
 report counts once however often it is sent. A reported pane is closed: what a client does there later is reported by no retry.
+
+Where a plan asks for one report of a site (`report_per="site"`), everything is as before, client by client, and a collection's
+reports have one id; they are summed as the last step before they are protected.
 """
 
 from __future__ import annotations
@@ -33,14 +36,14 @@ from federation.he_reports import encrypt_reports
 from federation.plan import Plan, PlannedView
 from federation.protocol import Protect, protect
 from federation.refusal_codes import RefusalCode
-from federation.reports import REPORT_ID_BYTES, Randomness, Reports
+from federation.reports import REPORT_ID_BYTES, Randomness, Reports, declared
 
 from .compute import Contributions, UsedCells, compute
 from .encrypting import cores, encrypting
 from .errors import EdgeError
 from .events import Events, check_schema
 from .ledger import DayCells, ReportIds, SiteLedger, days_in_part
-from .participation import Seats, of_active_clients, of_every_client, seats_for, seats_of
+from .participation import PaneReports, Seats, of_active_clients, of_every_client, of_sites, seats_for, seats_of
 from .policy import Policy, Refuse, decide, refusal_of
 
 ENCRYPTED_A_CORE = 8
@@ -145,10 +148,12 @@ def answer(
         if before is not None:
             sent = [_as_before(one, ids) for one, ids in zip(made, before, strict=True)]
             break
-        fresh = [one.with_ids(randomness) for one in made]
+        fresh = [one.with_ids(randomness, of_site=plan.report_per == "site") for one in made]
         if ledger.record(plan, basis, fresh, [day for one in made for day in one.cells]):
-            sent = [(one.collection, one.slots, ids.ids) for one, ids in zip(made, fresh, strict=True)]
+            sent = [_Sent(one.collection, one.slots, ids.ids) for one, ids in zip(made, fresh, strict=True)]
             break
+    if plan.report_per == "site":
+        sent = [_summed(one) for one in sent]
     if plan.protection == "he":
         return _encrypted(plan, sent, settings, randomness, keys)
     return _sealed(plan, sent, settings, randomness, protect)
@@ -174,23 +179,36 @@ class _ViewAnswer:
     def __repr__(self) -> str:
         return f"_ViewAnswer({len(self.collection)} reports: redacted)"
 
-    def with_ids(self, randomness: Randomness) -> ReportIds:
-        """The same reports under fresh ids."""
+    def with_ids(self, randomness: Randomness, *, of_site: bool) -> ReportIds:
+        """The same reports under fresh ids; `of_site`: those of a collection under one, since they are sent as their sum."""
         count = len(self.collection)
-        ids = np.frombuffer(randomness(count * REPORT_ID_BYTES), np.uint8).reshape(count, REPORT_ID_BYTES)
+        named, row = np.unique(self.collection, return_inverse=True) if of_site else (self.collection, np.arange(count))
+        ids = np.frombuffer(randomness(len(named) * REPORT_ID_BYTES), np.uint8).reshape(-1, REPORT_ID_BYTES)[row]
         report, cell = _cells_of_reports(self.slots, self.width)
         cells = np.zeros(count, np.uint32)
         np.maximum.at(cells, report, (cell + 1).astype(np.uint32))
         return ReportIds(self.names, self.collection, self.reporter, ids, cells)
 
 
-_Sent = tuple[npt.NDArray[np.uint32], SparseRows, npt.NDArray[np.uint8]]
-"""Collection indices, vectors and ids of the reports of one view."""
+@dataclass(frozen=True, eq=False)
+class _Sent:
+    """Collection indices, vectors and ids of the reports of one view, and of how many clients each is. Secret."""
+
+    collection: npt.NDArray[np.uint32]
+    slots: SparseRows
+    ids: npt.NDArray[np.uint8]
+    clients: npt.NDArray[np.uint32] | None = None
+
+    def __repr__(self) -> str:
+        return f"_Sent({len(self.collection)} reports: redacted)"
 
 
 def _seats(plan: Plan, settings: SiteSettings, clients: Sequence[bytes], before: ReportIds | None) -> Seats | None:
-    """Who sits where; None under `active`. A retry keeps the seats: two clients under one id would both count."""
-    if plan.participation == "active":
+    """Who sits where; None where active clients report. A retry keeps the seats: two clients under one id would both count.
+
+    Of a site's sum no more clients are part than are enrolled, under `active` as well: it must not declare more.
+    """
+    if plan.participation == "active" and plan.report_per == "client":
         return None
     seats = seats_for(clients, settings.clients) if before is None else seats_of(clients, before.names)
     if seats.left_out:
@@ -204,8 +222,11 @@ def _compute(
     planned = plan.views[view]
     panes = planned.pane_starts
     made = compute(planned.view, events, used, panes=panes)
-    if seats is None:
+    if seats is None or plan.participation == "active":
         reports = of_active_clients(panes, made)
+        if seats is not None:
+            seated = np.flatnonzero(seats.seat_of[reports.reporter] >= 0)
+            reports = PaneReports(reports.pane[seated], reports.reporter[seated], reports.slots.take(seated))
         present, reporter = np.unique(reports.reporter, return_inverse=True)
         names: Sequence[bytes] = [clients[client] for client in present.tolist()]
     else:
@@ -258,7 +279,14 @@ def _as_before(answer: _ViewAnswer, before: ReportIds) -> _Sent:
     rows = np.flatnonzero(found & (who >= 0))
     same = order[at[rows]]
     slots = _of_few_cells(answer.slots.take(rows), answer.width, before.cells[same])
-    return answer.collection[rows], slots, before.ids[same]
+    return _Sent(answer.collection[rows], slots, before.ids[same])
+
+
+def _summed(sent: _Sent) -> _Sent:
+    """One report of each collection: the sum of its clients', under the id that they share."""
+    pane = sent.collection.astype(np.int64)
+    made = of_sites(pane, np.zeros(len(pane), np.int64), sent.slots)
+    return _Sent(sent.collection[made.first], made.slots, sent.ids[made.first], made.clients)
 
 
 def _sealed(
@@ -275,7 +303,7 @@ def _encrypted(
 ) -> Iterator[SealedBatch]:
     for view, one in enumerate(sent):
         size = max_reports(plan, view)
-        with encrypting(plan.he_parameters(plan.views[view]), len(one[0])) as encrypt:
+        with encrypting(plan.he_parameters(plan.views[view]), len(one.collection)) as encrypt:
             for reports, ids in _parts(view, one, size * -(-ENCRYPTED_A_CORE * cores() // size)):
                 made = encrypt_reports(plan, keys, reports, randomness, report_ids=ids, encrypt=encrypt)
                 for batch in made.in_parts(size):
@@ -284,7 +312,7 @@ def _encrypted(
 
 def _parts(view: int, sent: _Sent, size: int) -> Iterator[tuple[Reports, npt.NDArray[np.uint8]]]:
     """Reports, with their ids, so many at a time."""
-    collection, slots, ids = sent
-    for first in range(0, len(collection), size):
+    for first in range(0, len(sent.collection), size):
         part = slice(first, first + size)
-        yield Reports(view, collection[part], slots[part]), ids[part]
+        clients = declared(sent.clients, part)
+        yield Reports(view, sent.collection[part], sent.slots[part], clients), sent.ids[part]

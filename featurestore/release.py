@@ -60,7 +60,7 @@ class GroupNoise:
         )
 
 
-_USUAL: Final = (("leak_micro_rho", 0), ("k_checked_by", "both"), ("finish", "open"))
+_USUAL: Final = (("leak_micro_rho", 0), ("k_checked_by", "both"), ("finish", "open"), ("report_per", "client"))
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ class Manifest:
         k_checked_by: `both` aggregators, or under `he` the `leader` alone.
         finish: `open`: all sums were opened. `mpc`: cells below the view's `suppress_below` were not, by anybody; their sums
             in a release are zeros that stand for nothing.
+        report_per: `client`: k counts reports, each of one client. `site`: a report is the sum of a site's clients, and k
+            counts those that the sites declare.
     """
 
     view: str
@@ -107,9 +109,10 @@ class Manifest:
     leak_micro_rho: int = 0
     k_checked_by: Literal["both", "leader"] = "both"
     finish: Literal["open", "mpc"] = "open"
+    report_per: Literal["client", "site"] = "client"
 
     def to_dict(self) -> dict[str, Any]:
-        """All terms, for JSON; those of `he` and `mpc` only where they differ from what shares and `open` have."""
+        """All terms, for JSON; those with a default only where they differ from it."""
         return {name: value for name, value in asdict(self).items() if (name, value) not in _USUAL}
 
     def to_json(self) -> str:

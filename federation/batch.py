@@ -8,8 +8,9 @@
 
 A report costs 8 bytes a slot to the leader, 32 to the helper and 20 in the header; a batch costs up to 2,586 more, of
 which 2,272 are the two HPKE encapsulations. With proofs both halves hold the reports' public shares, then input shares
-(validity.py), and the header 32 bytes more a report: the hash that ties both halves to one public share. Encrypted reports
-(he_batch.py) are for the leader alone. Parsing and checking work on whole columns.
+(validity.py), and the header 32 bytes more a report: the hash that ties both halves to one public share. Where a report is a
+site's sum, the header has 4 bytes more: of how many clients. Encrypted reports (he_batch.py) are for the leader alone.
+Parsing and checking work on whole columns.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from crypto.seal import SEAL_OVERHEAD, SealKey, open_sealed, seal
 from crypto.sharing import PLAN_HASH_BYTES, HelperSeeds, LeaderShares
 from crypto.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
 from crypto.xof import SEED_BYTES
-from featurestore.layout import Layout
 
 from . import batch_pb2 as pb
 from .errors import (
@@ -42,13 +42,13 @@ from .errors import (
     PlanInvalid,
     ReportRefused,
     ReportTooLong,
+    TooManyDeclared,
 )
 from .parties import Aggregator, Roster, require_site_id
 from .plan import Plan
 from .protocol import require_one_batch
 from .reports import REPORT_ID_BYTES, HelperHalf, LeaderHalf, ProvenHalf
-from .validity import public_hashes
-from .view_circuit import prio3_of
+from .validity import prio3_for, public_hashes
 from .view_cost import cost_of
 
 DOMAIN: Final = b"covey-1 batch"
@@ -73,6 +73,7 @@ class BatchHeader:
         collection: uint32[R], collection indices of the plan, R at least 1.
         report_ids: uint8[R, 16].
         public_hashes: uint8[R, 32], SHA-256 of each public share; None without proofs.
+        clients: uint32[R], how many clients the site declares of each report, 1 at least; None where it is one client's.
     """
 
     plan_hash: bytes
@@ -81,6 +82,7 @@ class BatchHeader:
     collection: npt.NDArray[np.uint32]
     report_ids: npt.NDArray[np.uint8]
     public_hashes: npt.NDArray[np.uint8] | None = None
+    clients: npt.NDArray[np.uint32] | None = None
 
     def __post_init__(self) -> None:
         require_site_id(self.site)
@@ -91,6 +93,8 @@ class BatchHeader:
             raise BatchMalformed(f"{self.report_ids.shape} report ids for {count} reports, one at least")
         if self.public_hashes is not None and self.public_hashes.shape != (count, DIGEST_BYTES):
             raise BatchMalformed(f"{self.public_hashes.shape} hashes of public shares for {count} reports")
+        if self.clients is not None and (self.clients.shape != (count,) or not self.clients.all()):
+            raise BatchMalformed(f"{self.clients.shape} numbers of clients for {count} reports, each 1 at least")
 
     def __len__(self) -> int:
         return len(self.collection)
@@ -105,6 +109,7 @@ class BatchHeader:
                 collections=self.collection.astype(">u4").tobytes(),
                 report_ids=self.report_ids.tobytes(),
                 public_hashes=b"" if self.public_hashes is None else self.public_hashes.tobytes(),
+                clients=b"" if self.clients is None else self.clients.astype(">u4").tobytes(),
             )
         )
 
@@ -120,6 +125,10 @@ class BatchHeader:
         if message.public_hashes:
             _require_bytes("hashes of public shares", message.public_hashes, count * DIGEST_BYTES)
             hashes = np.frombuffer(message.public_hashes, np.uint8).reshape(-1, DIGEST_BYTES)
+        clients = None
+        if message.clients:
+            _require_bytes("numbers of clients", message.clients, count * INDEX_BYTES)
+            clients = np.frombuffer(message.clients, ">u4").astype(np.uint32)
         columns = np.frombuffer(collections, ">u4").astype(np.uint32), np.frombuffer(ids, np.uint8)
         try:
             header = cls(
@@ -129,6 +138,7 @@ class BatchHeader:
                 columns[0],
                 columns[1].reshape(-1, REPORT_ID_BYTES),
                 hashes,
+                clients,
             )
         except PartyInvalid as error:
             raise BatchMalformed(str(error)) from None
@@ -250,13 +260,15 @@ def max_reports(plan: Plan, view: int) -> int:
 def _report_bytes(plan: Plan, view: int) -> tuple[int, int, int]:
     """Bytes of one report to the leader, to the helper, and in the header."""
     layout = plan.views[view].layout
+    header = HEADER_REPORT_BYTES + (INDEX_BYTES if plan.report_per == "site" else 0)
     if plan.protection == "he":
-        return message_bytes(plan.he_parameters(plan.views[view])), 0, HEADER_REPORT_BYTES
+        return message_bytes(plan.he_parameters(plan.views[view])), 0, header
     if plan.validity == "none":
-        return layout.length * ELEMENT_BYTES, SEED_BYTES, HEADER_REPORT_BYTES
-    cost = cost_of(layout)  # not of the circuit itself: a plan is measured before anything large is built for it
+        return layout.length * ELEMENT_BYTES, SEED_BYTES, header
+    # Not of the circuit itself: a plan is measured before anything large is built for it.
+    cost = cost_of(layout, clients=plan.clients_a_report)
     to_leader, to_helper = cost.report_bytes_leader - REPORT_ID_BYTES, cost.report_bytes_helper - REPORT_ID_BYTES
-    return to_leader, to_helper, HEADER_REPORT_BYTES + DIGEST_BYTES
+    return to_leader, to_helper, header + DIGEST_BYTES
 
 
 def seal_batch(
@@ -282,7 +294,8 @@ def seal_batch(
         raise PlanInvalid("a plan without its parties' keys stays in one process; nothing can be sealed to them")
     require_one_batch(leader_half, helper_half)
     hashes, contents = _contents(plan, leader_half, helper_half)
-    header = BatchHeader(plan.hash, site, batch_id, leader_half.collection, leader_half.report_ids, hashes)
+    collection, ids, clients = leader_half.collection, leader_half.report_ids, leader_half.clients
+    header = BatchHeader(plan.hash, site, batch_id, collection, ids, hashes, clients)
     return seal_contents(plan, header, contents, key)
 
 
@@ -313,7 +326,7 @@ def _contents(
         return None, (leader.shares.to_bytes(), helper.seeds.to_bytes())
     if not (plan.validity == "prio3" and isinstance(leader, ProvenHalf) and isinstance(helper, ProvenHalf)):
         raise ReportRefused(f"the plan says validity {plan.validity!r}; these halves are not of that kind")
-    prio3 = prio3_of(plan.views[leader.view].layout)
+    prio3 = prio3_for(plan, leader.view)
     to_leader, to_helper = (
         prio3.encode_public_shares(half.public_shares).tobytes()
         + prio3.encode_input_shares(half.input_shares).tobytes()
@@ -347,21 +360,21 @@ def open_half(
     Raises:
         BatchMalformed, BatchOfAnotherPlan, UnknownSite, SignatureInvalid, DigestMismatch: of the batch. BatchTooLarge: a
             half of more reports than fit into a batch with their other half.
-        ReportRefused, RosterExceeded, DuplicateReport: of its reports.
+        ReportRefused, RosterExceeded, ReportedTwice, TooManyDeclared, DuplicateReport: of its reports.
         SealBroken, FieldElementOutOfRange: of its content.
     """
     if plan.protection != "shares":
         raise ReportRefused(f"the plan says protection {plan.protection!r}; a batch of it holds no shares")
-    header, layout = half.signed.header, plan.views[view := check_half(role, plan, roster, half)].layout
+    header, view = half.signed.header, check_half(role, plan, roster, half)
     content = open_content(role, key, half)
     if header.public_hashes is not None:
-        return _proven(role, layout, view, header, header.public_hashes, content)
+        return _proven(role, plan, view, header, header.public_hashes, content)
     if role == "helper":
         seeds = HelperSeeds.from_bytes(content, len(header))
-        return HelperHalf(view, header.collection, header.report_ids, seeds)
-    shares = LeaderShares.from_bytes(content, len(header), layout.length)
+        return HelperHalf(view, header.collection, header.report_ids, seeds, clients=header.clients)
+    shares = LeaderShares.from_bytes(content, len(header), plan.views[view].layout.length)
     require_canonical(shares.elements)
-    return LeaderHalf(view, header.collection, header.report_ids, shares)
+    return LeaderHalf(view, header.collection, header.report_ids, shares, clients=header.clients)
 
 
 def check_half(role: Aggregator, plan: Plan, roster: Roster, half: SealedHalf) -> int:
@@ -379,7 +392,8 @@ def check_half(role: Aggregator, plan: Plan, roster: Roster, half: SealedHalf) -
 
     view = _view_of(plan, header.collection)
     _require_distinct(header.report_ids)
-    entry.count(np.zeros(plan.offsets[-1], np.int64), header.collection)
+    _require_declared(plan, header)
+    entry.count(np.zeros(plan.offsets[-1], np.int64), header.collection, header.clients)
     if (header.public_hashes is not None) != (plan.validity == "prio3"):
         raise BatchMalformed(f"hashes of public shares do not go with validity {plan.validity!r}, or are missing")
     to_leader, to_helper, of_header = _report_bytes(plan, view)
@@ -397,15 +411,16 @@ def open_content(role: Aggregator, key: SealKey, half: SealedHalf) -> bytes:
 
 
 def _proven(
-    role: Aggregator, layout: Layout, view: int, header: BatchHeader, hashes: npt.NDArray[np.uint8], content: bytes
+    role: Aggregator, plan: Plan, view: int, header: BatchHeader, hashes: npt.NDArray[np.uint8], content: bytes
 ) -> ProvenHalf:
     """An opened half with proofs: all public shares, then all input shares."""
-    prio3, count = prio3_of(layout), len(header)
+    prio3, count = prio3_for(plan, view), len(header)
     octets, at = np.frombuffer(content, np.uint8), count * prio3.public_share_size
     public = prio3.decode_public_shares(octets[:at].reshape(count, -1))
     shares, good = prio3.decode_input_shares(0 if role == "leader" else 1, octets[at:].reshape(count, -1))
     announced = (public_hashes(public) == hashes).all(axis=1)
-    return ProvenHalf(view, header.collection, header.report_ids, role, public, shares, good & announced)
+    columns = view, header.collection, header.report_ids
+    return ProvenHalf(*columns, role, public, shares, good & announced, clients=header.clients)
 
 
 def _info(role: Aggregator, key_id: bytes, header: bytes) -> bytes:
@@ -421,6 +436,14 @@ def _view_of(plan: Plan, collection: npt.NDArray[np.uint32]) -> int:
     if collection.min() < plan.offsets[view] or collection.max() >= plan.offsets[view + 1]:
         raise ReportRefused(f"a batch is of one view; this one is not only of {plan.views[view].view.name!r}")
     return view
+
+
+def _require_declared(plan: Plan, header: BatchHeader) -> None:
+    """The header says of how many clients its reports are, just where the plan asks for sites' reports."""
+    if (header.clients is not None) != (plan.report_per == "site"):
+        raise BatchMalformed(f"numbers of clients do not go with report_per {plan.report_per!r}, or are missing")
+    if header.clients is not None and (most := int(header.clients.max())) > plan.max_clients:
+        raise TooManyDeclared(most, plan.max_clients)
 
 
 def _require_distinct(report_ids: npt.NDArray[np.uint8]) -> None:

@@ -89,7 +89,23 @@ class RosterExceeded(FederationError):
 
     def __init__(self, site: str, collection: int, have: int, most: int) -> None:
         self.site, self.collection, self.have, self.most = site, collection, have, most
-        super().__init__(f"site {site!r}: {have} reports in collection {collection}; its roster entry allows {most}")
+        super().__init__(f"site {site!r}: {have} clients in collection {collection}; its roster entry allows {most}")
+
+
+class ReportedTwice(FederationError):
+    """A site's second report of a collection, under a plan in which it gives one."""
+
+    def __init__(self, site: str, collection: int) -> None:
+        self.site, self.collection = site, collection
+        super().__init__(f"site {site!r} has reported collection {collection} already; a site reports it once")
+
+
+class TooManyDeclared(FederationError):
+    """A site declares more clients than the plan allows of one."""
+
+    def __init__(self, have: int, most: int) -> None:
+        self.have, self.most = have, most
+        super().__init__(f"a report declares {have:,} clients; the plan allows {most:,} of a site")
 
 
 class ReportTooLong(FederationError):

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from crypto.bfv import Ciphertexts, CiphertextSum, PublicKey, finish
 from crypto.errors import TooManyReports
@@ -19,7 +18,7 @@ from crypto.noise import NoiseSource
 from .errors import NoiseRefused, ReportRefused
 from .he_reports import EncryptedReports, require_keys
 from .plan import Plan
-from .protocol import Commitment, Outcome, commit, draw_noise, rows_of
+from .protocol import Commitment, Outcome, Taken, commit, draw_noise, rows_of
 from .statement import Statement, sets_of, statement_of
 
 
@@ -48,7 +47,7 @@ class HeAggregating:
     plan: Plan = field(repr=False)
     keys: tuple[PublicKey, ...]
     sums: dict[int, CiphertextSum] = field(default_factory=dict, repr=False)
-    taken: tuple[tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]], ...] = field(default=(), repr=False)
+    taken: tuple[Taken, ...] = field(default=(), repr=False)
 
     @classmethod
     def start(cls, plan: Plan, keys: Sequence[PublicKey]) -> HeAggregating:
@@ -75,7 +74,7 @@ class HeAggregating:
                 raise TooManyReports(self.plan.max_clients)
         for collection, report in zip(batch.collection.tolist(), parsed, strict=True):
             self.sums.setdefault(collection, CiphertextSum(key.parameters, key.key_id)).add(report)
-        return replace(self, taken=(*self.taken, (batch.collection, batch.report_ids)))
+        return replace(self, taken=(*self.taken, (batch.collection, batch.report_ids, None)))
 
     def close(self) -> HeClosed:
         """Take no more.

@@ -47,4 +47,5 @@ def manifest_of(
         leak_micro_rho=plan.leak_micro_rho(planned),
         k_checked_by="leader" if plan.protection == "he" else "both",
         finish=plan.finish,
+        report_per=plan.report_per,
     )

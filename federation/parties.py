@@ -14,13 +14,16 @@ import numpy.typing as npt
 from crypto.seal import SealPublicKey
 from crypto.signing import VerifyKey
 
-from .errors import PartyInvalid, RosterExceeded, UnknownSite
+from .errors import PartyInvalid, ReportedTwice, RosterExceeded, UnknownSite
 
 Aggregator: TypeAlias = Literal["leader", "helper"]
 Role: TypeAlias = Literal["leader", "helper", "collector"]
 
 Participation = Literal["active", "all"]
 """`active`: clients with a kept event of the pane report. `all`: every enrolled client reports, zeros too (DESIGN §4)."""
+
+ReportPer = Literal["client", "site"]
+"""`client`: a report is one client's. `site`: it is the sum of a site's clients, each bounded before, and declares how many."""
 
 MAX_SITE_ID: Final = 64
 MAX_CLIENTS: Final = 2**31 - 1
@@ -51,7 +54,7 @@ class RosterEntry:
     """A site that an aggregator takes reports from.
 
     Attributes:
-        max_clients: the most reports that count in one collection. A site can invent clients up to here.
+        max_clients: the most clients that count in one collection: reports, or declared. A site can invent clients up to here.
     """
 
     site: str
@@ -64,25 +67,44 @@ class RosterEntry:
             raise PartyInvalid(f"site {self.site!r}: max_clients {self.max_clients} is outside [1, {MAX_CLIENTS:,}]")
 
     def count(
-        self, before: npt.NDArray[np.int64], collection: npt.NDArray[np.uint32]
+        self,
+        before: npt.NDArray[np.int64],
+        collection: npt.NDArray[np.uint32],
+        clients: npt.NDArray[np.uint32] | None = None,
     ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-        """Which collections a batch touches (uint32[T], increasing), and this site's reports in each with it (int64[T]).
+        """Which collections a batch touches (uint32[T], increasing), and this site's clients in each with it (int64[T]).
 
         Run by each aggregator in the transaction that takes the batch: `before[touched] = counts` afterwards.
 
         Args:
-            before: int64[collections of the plan], this site's reports that were taken already; not changed.
+            before: int64[collections of the plan], this site's clients that were counted already; not changed.
             collection: uint32[R], the batch's collection indices, all below `len(before)`.
+            clients: uint32[R], what the site declares of each report, 1 at least. None: a report is one client's.
 
         Raises:
+            ReportedTwice: a second report of a collection, where reports are a site's.
             RosterExceeded: the batch takes a collection beyond `max_clients`.
         """
-        touched, reports = np.unique(collection, return_counts=True)
-        counts = before[touched] + reports
+        touched, new = clients_in(collection, clients)
+        if clients is not None:
+            again = (before[touched] > 0) | (np.unique(collection, return_counts=True)[1] > 1)
+            if again.any():
+                raise ReportedTwice(self.site, int(touched[np.argmax(again)]))
+        counts = before[touched] + new
         if len(counts) and counts.max() > self.max_clients:
             worst = int(np.argmax(counts))
             raise RosterExceeded(self.site, int(touched[worst]), int(counts[worst]), self.max_clients)
         return touched, counts
+
+
+def clients_in(
+    collection: npt.NDArray[np.uint32], clients: npt.NDArray[np.uint32] | None
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """The collections of some reports (uint32[T], increasing), and the clients behind them in each (int64[T])."""
+    touched, at = np.unique(collection, return_inverse=True)
+    counts = np.zeros(len(touched), np.int64)
+    np.add.at(counts, at, 1 if clients is None else clients)
+    return touched, counts
 
 
 class Roster:

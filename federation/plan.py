@@ -23,7 +23,7 @@ from featurestore.wire import view_from_bytes, view_to_bytes
 from . import plan_pb2 as pb
 from .errors import PlanInvalid
 from .he_view import he_parameters, leak_micro_rho
-from .parties import Participation, PublicKeys, Role
+from .parties import MAX_CLIENTS, Participation, PublicKeys, ReportPer, Role
 
 Noise = Literal["full", "none"]
 """`full`: each aggregator adds noise of the full scale, by the mechanism of each view. `none`: tests and labs only."""
@@ -46,9 +46,12 @@ VALIDITIES: Final[tuple[Validity, ...]] = get_args(Validity)
 FINISHES: Final[tuple[Finish, ...]] = get_args(Finish)
 ALLOWED_VALIDITIES: Final[tuple[AllowedValidity, ...]] = get_args(AllowedValidity)
 PARTICIPATIONS: Final[tuple[Participation, ...]] = get_args(Participation)
+REPORT_PERS: Final[tuple[ReportPer, ...]] = get_args(ReportPer)
 MAX_COLLECTIONS: Final = 2**24
 PLAN_ID_BYTES: Final = 16
 KEY_HASH_BYTES: Final = 32
+LARGEST_PROVEN: Final = 2**60
+"""Of a slot in a site's report with a proof: twice that is below p/2, so that no relation wraps, and fits into int64."""
 
 _T = TypeVar("_T", bound=str)
 
@@ -119,7 +122,8 @@ class Plan:
     Attributes:
         plan_id: 16 random bytes: two plans for the same panes never share a hash.
         wire: keys and deadline; None where all parties are one process. In the hash: no share fits other keys.
-        max_clients: under `he`, the most reports of a collection, for which the encryption has room; 0 under shares.
+        max_clients: under `he`, the most reports of a collection, for which the encryption has room; where a site reports, the
+            most clients that it may declare; else 0.
     """
 
     plan_id: bytes
@@ -131,6 +135,7 @@ class Plan:
     wire: WireTerms | None = None
     max_clients: int = 0
     finish: Finish = "open"
+    report_per: ReportPer = "client"
 
     def __post_init__(self) -> None:
         _check(self)
@@ -146,6 +151,11 @@ class Plan:
         sizes = [len(planned.pane_starts) for planned in self.views]
         return tuple(int(end) for end in np.concatenate(([0], np.cumsum(sizes))))
 
+    @property
+    def clients_a_report(self) -> int:
+        """The most clients that one report is the sum of: so many times the view's bounds hold for it."""
+        return self.max_clients if self.report_per == "site" else 1
+
     def he_parameters(self, planned: PlannedView) -> BfvParameters:
         """Under `he`: the encryption of a view of this plan, as every party derives it."""
         return he_parameters(planned.view, self.max_clients, self.noise != "none")
@@ -155,6 +165,13 @@ class Plan:
         return (
             0 if self.protection == "shares" else leak_micro_rho(planned.view, self.max_clients, self.noise != "none")
         )
+
+
+def max_clients_of(sites: Sequence[int], protection: Protection, report_per: ReportPer) -> int:
+    """`Plan.max_clients` of a plan for sites of so many clients each."""
+    if report_per == "site":
+        return max(sites, default=1)
+    return sum(sites) if protection == "he" else 0
 
 
 def plan_to_bytes(plan: Plan) -> bytes:
@@ -176,6 +193,7 @@ def plan_to_bytes(plan: Plan) -> bytes:
         wire=None if plan.wire is None else _wire_to_pb(plan.wire),
         max_clients=plan.max_clients,
         finish="" if plan.finish == "open" else plan.finish,
+        report_per="" if plan.report_per == "client" else plan.report_per,
     )
     return message.SerializeToString(deterministic=True)
 
@@ -205,6 +223,7 @@ def plan_from_bytes(data: bytes) -> Plan:
         wire=_wire_from_pb(message.wire) if message.HasField("wire") else None,
         max_clients=message.max_clients,
         finish=_one_of("finish", message.finish or "open", FINISHES),
+        report_per=_one_of("report_per", message.report_per or "client", REPORT_PERS),
     )
     if plan_to_bytes(plan) != data:
         raise PlanInvalid("the bytes of a plan are not canonical")
@@ -268,15 +287,35 @@ def _check(plan: Plan) -> None:
 
 def _check_protection(plan: Plan) -> None:
     if plan.protection == "shares":
-        if plan.max_clients:
-            raise PlanInvalid("a plan with shares has room for any number of clients; max_clients is for he")
+        if plan.report_per == "site":
+            _check_of_sites(plan)
+        elif plan.max_clients:
+            raise PlanInvalid(
+                "a plan with shares has room for any number of clients; max_clients is for he, or a site's sum"
+            )
         if plan.wire is not None and plan.wire.encryption_keys_hash:
             raise PlanInvalid("a plan with shares has no encryption keys")
         return
+    if plan.report_per == "site":
+        raise PlanInvalid("a site's sum is not encrypted: report_per site goes with protection shares only")
     if plan.validity != "none":
         raise PlanInvalid("nothing can be proven of encrypted reports: he goes with validity none only")
     for planned in plan.views:
         plan.he_parameters(planned)  # raises where there are none
+
+
+def _check_of_sites(plan: Plan) -> None:
+    if not 1 <= plan.max_clients <= MAX_CLIENTS:
+        raise PlanInvalid(f"the clients that a site may declare are 1 to {MAX_CLIENTS:,}, not {plan.max_clients:,}")
+    if plan.validity == "none":
+        return
+    for planned in plan.views:
+        most = max(slot.max_value for slot in planned.layout.slots) * plan.max_clients
+        if most > LARGEST_PROVEN:
+            raise PlanInvalid(
+                f"view {planned.view.name!r}: the sum of {plan.max_clients:,} clients of a site may be {most:,}, "
+                f"of which nothing can be proven; at most {LARGEST_PROVEN:,}"
+            )
 
 
 def _check_mpc(plan: Plan) -> None:

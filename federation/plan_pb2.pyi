@@ -41,7 +41,7 @@ class WireTerms(_message.Message):
     def __init__(self, leader: _Optional[_Union[PartyKeys, _Mapping]] = ..., helper: _Optional[_Union[PartyKeys, _Mapping]] = ..., collector: _Optional[_Union[PartyKeys, _Mapping]] = ..., deadline_us: _Optional[int] = ..., verify_key_hash: _Optional[bytes] = ..., encryption_keys_hash: _Optional[bytes] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("id", "views", "protection", "validity", "participation", "noise", "wire", "max_clients", "finish")
+    __slots__ = ("id", "views", "protection", "validity", "participation", "noise", "wire", "max_clients", "finish", "report_per")
     ID_FIELD_NUMBER: _ClassVar[int]
     VIEWS_FIELD_NUMBER: _ClassVar[int]
     PROTECTION_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +51,7 @@ class Plan(_message.Message):
     WIRE_FIELD_NUMBER: _ClassVar[int]
     MAX_CLIENTS_FIELD_NUMBER: _ClassVar[int]
     FINISH_FIELD_NUMBER: _ClassVar[int]
+    REPORT_PER_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     views: _containers.RepeatedCompositeFieldContainer[PlannedView]
     protection: str
@@ -60,7 +61,8 @@ class Plan(_message.Message):
     wire: WireTerms
     max_clients: int
     finish: str
-    def __init__(self, id: _Optional[bytes] = ..., views: _Optional[_Iterable[_Union[PlannedView, _Mapping]]] = ..., protection: _Optional[str] = ..., validity: _Optional[str] = ..., participation: _Optional[str] = ..., noise: _Optional[str] = ..., wire: _Optional[_Union[WireTerms, _Mapping]] = ..., max_clients: _Optional[int] = ..., finish: _Optional[str] = ...) -> None: ...
+    report_per: str
+    def __init__(self, id: _Optional[bytes] = ..., views: _Optional[_Iterable[_Union[PlannedView, _Mapping]]] = ..., protection: _Optional[str] = ..., validity: _Optional[str] = ..., participation: _Optional[str] = ..., noise: _Optional[str] = ..., wire: _Optional[_Union[WireTerms, _Mapping]] = ..., max_clients: _Optional[int] = ..., finish: _Optional[str] = ..., report_per: _Optional[str] = ...) -> None: ...
 
 class SignedPlan(_message.Message):
     __slots__ = ("plan", "signature")

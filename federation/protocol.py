@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from math import ceil, isqrt
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,7 @@ from .reports import (
     Addable,
     Half,
     HelperHalf,
+    Indices,
     LeaderHalf,
     ProvenHalf,
     Randomness,
@@ -54,10 +55,6 @@ LAPLACE_TAIL: Final = 128
 """b of each aggregator's noise that must fit likewise: beyond lies, of either, 2e⁻¹²⁸ (of both, less than 2⁻¹⁸²)."""
 
 
-Ids: TypeAlias = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]
-"""Collection indices (uint32[R]) and ids (uint8[R, 16]) of some reports."""
-
-
 class Outcome(IntEnum):
     """What became of a collection."""
 
@@ -71,12 +68,16 @@ class Commitment:
     """What an aggregator tells the other one before anything is opened.
 
     Attributes:
-        counts: number of reports of each collection.
+        counts: number of clients of each collection: its reports, or what sites declare of theirs.
         digests: SHA-256 over the sorted report ids of each collection.
     """
 
     counts: tuple[int, ...]
     digests: tuple[bytes, ...]
+
+
+Taken = tuple[Indices, ReportIds, Indices | None]
+"""Collections, ids and declared clients of the reports of a batch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,7 @@ class Aggregating:
     role: Literal["leader", "helper"]
     plan: Plan = field(repr=False)
     sums: tuple[Accumulator, ...]
-    taken: tuple[Ids, ...] = field(default=(), repr=False)
+    taken: tuple[Taken, ...] = field(default=(), repr=False)
 
     @classmethod
     def start(cls, role: Literal["leader", "helper"], plan: Plan) -> Aggregating:
@@ -104,7 +105,7 @@ class Aggregating:
         """
         rows = rows_of(self.plan, half)
         add_half(self.plan, self.sums[half.view], half, rows)
-        return replace(self, taken=_with(self.taken, (half.collection, half.report_ids)))
+        return replace(self, taken=_with(self.taken, (half.collection, half.report_ids, half.clients)))
 
     def merge(self, other: Aggregating) -> Aggregating:
         """Take what another shard of the same aggregator took: sums add up, so batches may go to any number of shards.
@@ -321,8 +322,8 @@ def shard(
     seeds = HelperSeeds.from_bytes(randomness(count * SEED_BYTES), count)
     shares = sharing.shard(reports.slots, seeds, reports.collection, plan.hash)
     return (
-        LeaderHalf(reports.view, reports.collection, ids, shares),
-        HelperHalf(reports.view, reports.collection, ids, seeds),
+        LeaderHalf(reports.view, reports.collection, ids, shares, clients=reports.clients),
+        HelperHalf(reports.view, reports.collection, ids, seeds, clients=reports.clients),
     )
 
 
@@ -332,20 +333,21 @@ def shard_proven(
     """Run by the site: the same with a proof of each report, for a plan with validity prio3.
 
     Raises:
-        ReportRefused: as `shard`. ValueOutOfRange: a vector that no client of the view can have.
+        ReportRefused: as `shard`. ValueOutOfRange: a vector that no client of the view, or no site, can have.
     """
     if plan.validity != "prio3":
         raise ReportRefused("the plan does not ask for proofs")
     ids = ids_of(plan, reports, randomness, report_ids)
-    measurements = encode(plan.views[reports.view].layout, reports.slots)
-    return prove(plan, reports.view, reports.collection, measurements, ids, randomness)
+    measurements = encode(plan.views[reports.view].layout, reports.slots, plan.clients_a_report)
+    return prove(plan, reports.view, reports.collection, measurements, ids, randomness, reports.clients)
 
 
 def ids_of(
     plan: Plan, reports: Reports, randomness: Randomness, report_ids: npt.NDArray[np.uint8] | None
 ) -> npt.NDArray[np.uint8]:
-    """uint8[R, 16]: the ids to report under. Raises ReportRefused: a vector of another length."""
+    """uint8[R, 16]: the ids to report under. Raises ReportRefused: a vector of another length, or of other reporters."""
     count = len(reports.collection)
+    _require_reporters(plan, reports.clients)
     if reports.slots.length != plan.views[reports.view].layout.length or len(reports.slots) != count:
         raise ReportRefused(f"{len(reports.slots)} vectors of {reports.slots.length} slots for {count} reports")
     if report_ids is not None:
@@ -356,7 +358,12 @@ def ids_of(
 def require_one_batch(leader: Half, helper: Half) -> None:
     """Raise ReportRefused unless two halves are of the same reports, in the same order."""
     same = leader.view == helper.view and np.array_equal(leader.collection, helper.collection)
-    if not (same and np.array_equal(leader.report_ids, helper.report_ids)):
+    same &= np.array_equal(leader.report_ids, helper.report_ids)
+    if leader.clients is None or helper.clients is None:
+        same &= leader.clients is helper.clients
+    else:
+        same &= np.array_equal(leader.clients, helper.clients)
+    if not same:
         raise ReportRefused("the two halves are not of one batch")
 
 
@@ -405,23 +412,39 @@ def rows_of(plan: Plan, half: Half) -> npt.NDArray[np.int64]:
         raise ReportRefused(f"a collection index is not of view {plan.views[half.view].view.name!r}")
     if half.report_ids.shape != (len(rows), REPORT_ID_BYTES):
         raise ReportRefused(f"{half.report_ids.shape} report ids for {len(rows)} reports")
+    _require_reporters(plan, half.clients)
     return rows
 
 
-def _with(taken: tuple[Ids, ...], ids: Ids) -> tuple[Ids, ...]:
-    """Some ids more. Parts of like size are joined, so that a million small batches are a few parts: each id is copied
-    once for each doubling.
+def _require_reporters(plan: Plan, clients: Indices | None) -> None:
+    """Reports are of those who report by the plan. Raises ReportRefused."""
+    if (clients is not None) != (plan.report_per == "site"):
+        raise ReportRefused(f"the plan says report_per {plan.report_per!r}; these reports are not of that kind")
+
+
+def _with(taken: tuple[Taken, ...], more: Taken) -> tuple[Taken, ...]:
+    """Some reports more. Parts of like size are joined, so that a million small batches are a few parts: each report is
+    copied once for each doubling.
     """
-    while taken and len(taken[-1][0]) <= len(ids[0]):
-        ids = np.concatenate((taken[-1][0], ids[0])), np.concatenate((taken[-1][1], ids[1]))
-        taken = taken[:-1]
-    return (*taken, ids)
+    while taken and len(taken[-1][0]) <= len(more[0]):
+        more, taken = _joined(taken[-1], more), taken[:-1]
+    return (*taken, more)
 
 
-def commit(plan: Plan, taken: tuple[Ids, ...]) -> Commitment:
+def _joined(one: Taken, other: Taken) -> Taken:
+    clients = (
+        None if one[2] is None or other[2] is None else np.concatenate((one[2], other[2]))
+    )  # all of a plan, or none
+    return np.concatenate((one[0], other[0])), np.concatenate((one[1], other[1])), clients
+
+
+def commit(plan: Plan, taken: tuple[Taken, ...]) -> Commitment:
     """Counts and digests of every collection, from the ids in order of arrival."""
-    collection = np.concatenate([c for c, _ in taken]) if taken else np.empty(0, np.uint32)
-    ids = np.concatenate([i for _, i in taken]) if taken else np.empty((0, REPORT_ID_BYTES), np.uint8)
+    collection = np.concatenate([c for c, _, _ in taken]) if taken else np.empty(0, np.uint32)
+    ids = np.concatenate([i for _, i, _ in taken]) if taken else np.empty((0, REPORT_ID_BYTES), np.uint8)
+    clients = np.zeros(plan.offsets[-1], np.int64)
+    for of, _, declared in taken:
+        np.add.at(clients, of, 1 if declared is None else declared)
     words = np.ascontiguousarray(ids).view(">u8")
     by_id = np.lexsort((words[:, 1], words[:, 0]))
     duplicates = int(np.count_nonzero((words[by_id][1:] == words[by_id][:-1]).all(axis=1)))
@@ -429,11 +452,11 @@ def commit(plan: Plan, taken: tuple[Ids, ...]) -> Commitment:
         raise DuplicateReport(duplicates)
     order = by_id[np.argsort(collection[by_id], kind="stable")]
     data = memoryview(ids[order].tobytes())
-    counts = np.bincount(collection, minlength=plan.offsets[-1])
-    ends = np.cumsum(counts) * REPORT_ID_BYTES
-    starts = ends - counts * REPORT_ID_BYTES
+    reports = np.bincount(collection, minlength=plan.offsets[-1])
+    ends = np.cumsum(reports) * REPORT_ID_BYTES
+    starts = ends - reports * REPORT_ID_BYTES
     digests = tuple(hashlib.sha256(data[a:b]).digest() for a, b in zip(starts.tolist(), ends.tolist(), strict=True))
-    return Commitment(tuple(counts.tolist()), digests)
+    return Commitment(tuple(clients.tolist()), digests)
 
 
 def _part(commitment: Commitment, span: slice) -> Commitment:
@@ -441,7 +464,7 @@ def _part(commitment: Commitment, span: slice) -> Commitment:
 
 
 def _decide(planned: PlannedView, mine: Commitment, other: Commitment) -> npt.NDArray[np.uint8]:
-    """uint8[C] of `Outcome`: the same set at both aggregators, and at least k reports of it."""
+    """uint8[C] of `Outcome`: the same set at both aggregators, and at least k clients of it."""
     same = np.array(mine.digests) == np.array(other.digests)
     same &= np.array(mine.counts) == np.array(other.counts)
     outcome = np.where(np.array(mine.counts) < planned.min_clients, Outcome.BATCH_TOO_SMALL, Outcome.OPENED)

@@ -52,6 +52,11 @@ class RefusalCode(StrEnum):
         "PARTICIPATION_NOT_ALLOWED",
         "The policy takes part in plans of the other kind of participation only.",
     )
+    REPORT_PER_NOT_ALLOWED = (
+        "REPORT_PER_NOT_ALLOWED",
+        "It asks for one report of the site, the sum of its clients; the policy does not allow that.",
+    )
+    TOO_MANY_CLIENTS = "TOO_MANY_CLIENTS", "More clients are enrolled here than it allows one site to declare."
     ANSWER_TOO_LARGE = (
         "ANSWER_TOO_LARGE",
         "Under `all`, reports of every enrolled client and pane would be larger than the policy allows.",

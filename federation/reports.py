@@ -32,6 +32,11 @@ Indices = npt.NDArray[np.uint32]
 ReportIds = npt.NDArray[np.uint8]
 
 
+def declared(clients: Indices | None, rows: slice | Mask) -> Indices | None:
+    """What is declared of some reports; None where a report is one client's."""
+    return None if clients is None else clients[rows]
+
+
 @dataclass(frozen=True, eq=False)
 class Reports:
     """Reports of one view before they are protected. Secret: this is what never leaves the site.
@@ -40,11 +45,13 @@ class Reports:
         view: index of the view in the plan.
         collection: uint32[R], collection indices of the plan.
         slots: the R report vectors.
+        clients: uint32[R], how many clients each is the sum of, where reports are a site's; None: each is one client's.
     """
 
     view: int
     collection: Indices
     slots: SparseRows
+    clients: Indices | None = None
 
     def __repr__(self) -> str:
         return f"Reports(view={self.view}, {len(self.collection)} reports: redacted)"
@@ -57,8 +64,8 @@ class Reports:
         """
         rows = max(1, BATCH_ELEMENTS // (elements or self.slots.length))
         for first in range(0, len(self.collection), rows):
-            last = first + rows
-            yield Reports(self.view, self.collection[first:last], self.slots[first:last])
+            part = slice(first, first + rows)
+            yield Reports(self.view, self.collection[part], self.slots[part], declared(self.clients, part))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +74,13 @@ class Half:
 
     Attributes:
         report_ids: uint8[R, 16], from the CSPRNG.
+        clients: uint32[R], how many clients the site declares of each; None where a report is one client's.
     """
 
     view: int
     collection: Indices
     report_ids: ReportIds
+    clients: Indices | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +91,8 @@ class LeaderHalf(Half):
 
     def take(self, rows: Mask) -> Self:
         """The same half with only some of its reports."""
-        shares = LeaderShares(self.shares.elements[rows])
-        return type(self)(self.view, self.collection[rows], self.report_ids[rows], shares)
+        shares, clients = LeaderShares(self.shares.elements[rows]), declared(self.clients, rows)
+        return type(self)(self.view, self.collection[rows], self.report_ids[rows], shares, clients=clients)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +103,8 @@ class HelperHalf(Half):
 
     def take(self, rows: Mask) -> Self:
         """The same half with only some of its reports."""
-        seeds = HelperSeeds(self.seeds.seeds[rows])
-        return type(self)(self.view, self.collection[rows], self.report_ids[rows], seeds)
+        seeds, clients = HelperSeeds(self.seeds.seeds[rows]), declared(self.clients, rows)
+        return type(self)(self.view, self.collection[rows], self.report_ids[rows], seeds, clients=clients)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +129,8 @@ class VerifiedHalf(Half):
 
     def take(self, rows: Mask) -> Self:
         """The same half with only some of its reports."""
-        return type(self)(self.view, self.collection[rows], self.report_ids[rows], self.out_shares[rows])
+        out_shares, clients = self.out_shares[rows], declared(self.clients, rows)
+        return type(self)(self.view, self.collection[rows], self.report_ids[rows], out_shares, clients=clients)
 
 
 Addable = LeaderHalf | HelperHalf | VerifiedHalf

@@ -29,8 +29,8 @@ from featurestore.layout import Layout
 
 from .errors import ReportRefused
 from .plan import Plan, Validity
-from .reports import Indices, ProvenHalf, Randomness, ReportIds, VerifiedHalf
-from .view_circuit import FIELD64_X3, ViewCircuit, contexts, prio3_of
+from .reports import Indices, ProvenHalf, Randomness, ReportIds, VerifiedHalf, declared
+from .view_circuit import FIELD64_X3, ViewCircuit, ViewPrio3, contexts, prio3_of
 from .view_cost import lengths_of
 
 DIGEST_BYTES: Final = 32
@@ -58,11 +58,16 @@ class VerificationKey:
         return hashlib.sha256(_KEY_DOMAIN + plan_id + self._data).digest()
 
 
-def report_elements(layout: Layout, validity: Validity) -> int:
-    """How many field elements the leader's half of one report has."""
+def prio3_for(plan: Plan, view: int) -> ViewPrio3:
+    """What the reports of a view of a plan are proven with; where a site reports, the sum of so many clients."""
+    return prio3_of(plan.views[view].layout, clients=plan.clients_a_report)
+
+
+def report_elements(layout: Layout, validity: Validity, clients: int = 1) -> int:
+    """How many field elements the leader's half of one report has, of the sum of so many clients."""
     if validity == "none":
         return layout.length
-    return lengths_of(layout, FIELD64_X3.field).report_len(FIELD64_X3.proofs)
+    return lengths_of(layout, FIELD64_X3.field, clients).report_len(FIELD64_X3.proofs)
 
 
 def public_hashes(public_shares: PublicShares) -> npt.NDArray[np.uint8]:
@@ -75,13 +80,13 @@ def public_hashes(public_shares: PublicShares) -> npt.NDArray[np.uint8]:
 # ---- the site ----------------------------------------------------------------------------------------------------------
 
 
-def encode(layout: Layout, slots: SparseRows) -> Elements:
-    """Run by the site: report vectors as measurements `[R, meas_len]`.
+def encode(layout: Layout, slots: SparseRows, clients: int = 1) -> Elements:
+    """Run by the site: report vectors as measurements `[R, meas_len]`, each the sum of so many clients at most.
 
     Raises:
-        ReportRefused: a vector that no client of the view can have. WrongLength.
+        ReportRefused: a vector that no clients of the view can have. WrongLength.
     """
-    return cast(ViewCircuit, prio3_of(layout).circuit).encode(slots)
+    return cast(ViewCircuit, prio3_of(layout, clients=clients).circuit).encode(slots)
 
 
 def prove(
@@ -91,22 +96,24 @@ def prove(
     measurements: Elements,
     report_ids: ReportIds,
     randomness: Randomness,
+    clients: Indices | None = None,
 ) -> tuple[ProvenHalf, ProvenHalf]:
     """Run by the site: shares of encoded measurements (`encode`) with proofs, under fresh randomness.
 
     Args:
         index: of the view in the plan.
         measurements: `[R, meas_len]`. What is not valid is proven all the same, and rejected by the aggregators.
+        clients: uint32[R], what the site declares of each report, where it is a site's.
     """
-    prio3, count = prio3_of(plan.views[index].layout), len(collection)
+    prio3, count = prio3_for(plan, index), len(collection)
     rand = np.frombuffer(randomness(count * prio3.rand_size), np.uint8).reshape(count, prio3.rand_size)
     public, (leader, helper) = prio3.shard_encoded_batch(
         contexts(plan.hash, collection), measurements, report_ids, rand
     )
     good = np.ones(count, np.bool_)
     return (
-        ProvenHalf(index, collection, report_ids, "leader", public, leader, good),
-        ProvenHalf(index, collection, report_ids, "helper", public, helper, good),
+        ProvenHalf(index, collection, report_ids, "leader", public, leader, good, clients=clients),
+        ProvenHalf(index, collection, report_ids, "helper", public, helper, good, clients=clients),
     )
 
 
@@ -130,12 +137,13 @@ class Started:
     def take(self, rows: Mask) -> VerifiedHalf:
         """The output shares of reports that both aggregators accept."""
         half, out_shares = self.half, self.states.out_shares[rows]
-        return VerifiedHalf(half.view, half.collection[rows], half.report_ids[rows], out_shares)
+        clients = declared(half.clients, rows)
+        return VerifiedHalf(half.view, half.collection[rows], half.report_ids[rows], out_shares, clients=clients)
 
 
 def start(plan: Plan, key: VerificationKey, half: ProvenHalf) -> Started:
     """Run by each aggregator on its own half."""
-    states, shares = prio3_of(plan.views[half.view].layout).verify_init_batch(
+    states, shares = prio3_for(plan, half.view).verify_init_batch(
         key.secret_bytes(),
         contexts(plan.hash, half.collection),
         0 if half.role == "leader" else 1,
@@ -159,7 +167,7 @@ def judge(plan: Plan, helper: Started, leader_shares: VerifierShares, offered: M
         leader_shares: of all R reports; rows that are not `offered` by the leader may hold anything.
     """
     half = helper.half
-    prio3 = prio3_of(plan.views[half.view].layout)
+    prio3 = prio3_for(plan, half.view)
     messages, holds = prio3.verifier_shares_to_message_batch(
         contexts(plan.hash, half.collection), [leader_shares, helper.shares]
     )
@@ -175,7 +183,7 @@ def finish(plan: Plan, leader: Started, messages: VerifierMessages, accepted: Ma
     Raises:
         ReportRefused: the helper accepts a report that this leader cannot; it does not follow the protocol.
     """
-    prio3 = prio3_of(plan.views[leader.half.view].layout)
+    prio3 = prio3_for(plan, leader.half.view)
     mine = leader.offered & prio3.verify_next_batch(leader.states, messages)
     if differs := int(np.count_nonzero(accepted & ~mine)):
         raise ReportRefused(f"the helper accepts {differs} report(s) whose joint randomness the leader does not find")

@@ -99,8 +99,8 @@ def cell_circuit(layout: Layout) -> CellCircuit:
 
 def cell_circuits(layout: Layout) -> list[CellCircuit]:
     """One for each way to tell the activity."""
-    features = _collected(layout)
-    asked = _has_clients(features) or layout.keys > layout.view.bounds.max_cells
+    features = collected(layout)
+    asked = has_clients(features) or layout.keys > layout.view.bounds.max_cells
     events = layout.view.bounds.max_events_per_cell
     tellers = _tellers(features) if asked else (None,)
     return [_Cell(features, events, asked, teller).circuit() for teller in tellers]
@@ -108,15 +108,15 @@ def cell_circuits(layout: Layout) -> list[CellCircuit]:
 
 def _tellers(features: dict[int, Feature]) -> Iterator[Teller | None]:
     """What may tell the activity, None being a bit of its own; see the module's text."""
-    counted, clients = _count_of(features) is not None, _has_clients(features)
+    counted, clients = count_of(features) is not None, has_clients(features)
     others = {first: feature for first, feature in features.items() if not isinstance(feature, Count | ClientCount)}
-    all_events = {first: feature for first, feature in others.items() if _counts_all(feature)}
+    all_events = {first: feature for first, feature in others.items() if counts_all(feature)}
     if not (clients and all_events):
         yield None
     for first, feature in (all_events or others).items():
         if not clients:
             yield first, "slack"
-        if counted or _counts_all(feature) or (len(others) == 1 and not clients):
+        if counted or counts_all(feature) or (len(others) == 1 and not clients):
             yield first, "first event"
 
 
@@ -141,7 +141,7 @@ class _Cell:
         """All features; returns the activity."""
         if teller is not None:
             first, by = teller
-            e, bound = self._add_telling(first, features.pop(first), by, _count_of(features))
+            e, bound = self._add_telling(first, features.pop(first), by, count_of(features))
         else:
             e = Unit(self._relations.number(1, any_slot) if asked else ONE)
             bound = self._bound(features, e)
@@ -159,11 +159,11 @@ class _Cell:
 
     def _bound(self, features: dict[int, Feature], e: Unit) -> Form | Unit:
         """N: a form, or the unit that it is E times. If it is the sum of a feature's slots, that feature is taken out."""
-        all_events = [first for first, feature in features.items() if _counts_all(feature)]
+        all_events = [first for first, feature in features.items() if counts_all(feature)]
         if all_events:
             self._add(all_events[0], features.pop(all_events[0]), e)
             return self._all_events(added(*self._slots.values()))
-        count = _count_of(features)
+        count = count_of(features)
         return e if count is None else self._count(count, e)
 
     def _count(self, first: int, e: Unit) -> Form | Unit:
@@ -185,7 +185,7 @@ class _Cell:
         if _has_steps(feature):
             self._add_mean(first, feature, bound)
             return
-        read, count = _parts(first, feature)
+        read, count = parts_of(first, feature)
         if isinstance(bound, Unit):
             parts = self._relations.divided(shortest_division(self._events, count), bound, read)
         else:
@@ -195,21 +195,21 @@ class _Cell:
 
     def _add_all_events(self, first: int, feature: Histogram, bound: Form | Unit) -> None:
         """A feature whose events are exactly N."""
-        read, count = _parts(first, feature)
+        read, count = parts_of(first, feature)
         parts = self._relations.numbers(count, self._events, read)
         self._relations.equalities.append(minus(added(*parts), _form_of(bound)))
         self._place(first, feature, parts)
 
     def _add_telling(self, first: int, feature: Feature, by: str, count: int | None) -> tuple[Unit, Form | Unit]:
         """A feature that tells the activity; beside a Count its nulls are one more part. Returns e and N."""
-        with_nulls = None if _counts_all(feature) else count
+        with_nulls = None if counts_all(feature) else count
         add = self._add_telling_mean if _has_steps(feature) else self._add_telling_parts
         e, total = add(first, feature, by, with_nulls)
-        return e, self._all_events(total) if _counts_all(feature) or count is not None else e
+        return e, self._all_events(total) if counts_all(feature) or count is not None else e
 
     def _add_telling_parts(self, first: int, feature: Feature, by: str, count: int | None) -> tuple[Unit, Form]:
         """The same of parts, with their nulls if a Count is given. Returns e and the sum."""
-        read, own = _parts(first, feature)
+        read, own = parts_of(first, feature)
         every = own
         if count is not None:
             read, every = _and_nulls(read, count), own + 1
@@ -313,22 +313,23 @@ class _Cell:
         self._slots |= {first + i: form for i, form in enumerate(parts)}
 
 
-def _collected(layout: Layout) -> dict[int, Feature]:
+def collected(layout: Layout) -> dict[int, Feature]:
     """The features that take slots of a key, by the first of them."""
     names = [slot.feature for slot in layout.slots]
     return {names.index(feature.name): feature for feature in layout.view.features if not feature.derive}
 
 
-def _count_of(features: dict[int, Feature]) -> int | None:
+def count_of(features: dict[int, Feature]) -> int | None:
     """The slot of the first Count that there is."""
     return next((first for first, feature in features.items() if isinstance(feature, Count)), None)
 
 
-def _has_clients(features: dict[int, Feature]) -> bool:
+def has_clients(features: dict[int, Feature]) -> bool:
+    """Whether one of them counts clients."""
     return any(isinstance(feature, ClientCount) for feature in features.values())
 
 
-def _counts_all(feature: Feature) -> bool:
+def counts_all(feature: Feature) -> bool:
     """Whether its cells count every event, null or not."""
     return isinstance(feature, Histogram) and feature.nulls
 
@@ -347,7 +348,7 @@ def _form_of(bound: Form | Unit) -> Form:
     return bound.form if isinstance(bound, Unit) else bound
 
 
-def _parts(first: int, feature: Feature) -> tuple[Read, int]:
+def parts_of(first: int, feature: Feature) -> tuple[Read, int]:
     """The parts that a feature divides events over, and how many: cells; true and false; a Mean's ones and zeros."""
     match feature:
         case Histogram():

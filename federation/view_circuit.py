@@ -13,7 +13,8 @@ range encoding of [0, max_cells], as MultihotCountVec does it. The circuit's out
 and it aggregates exactly the layout's raw slots, linear forms of the bits: what follows, the noise basis first, is as
 without proofs. Where all keys fit into `max_cells` there is nothing to count, and nothing is.
 
-What is proven bounds one report, i.e. one client in one pane: see docs/validity.md.
+What is proven bounds one report, i.e. one client in one pane: see docs/validity.md. Where a report is the sum of a site's
+clients, its cells are those of `view_site_cell`, and the number of active ones is in [0, clients·max_cells].
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ from crypto.sharing import CONTEXT, PLAN_HASH_BYTES, SparseRows
 from featurestore.layout import Layout
 
 from .errors import ReportRefused
-from .view_cell import cell_circuit
-from .view_forms import Counts, added, minus, moved, scaled
+from .view_forms import Counts, added, minus, moved, scaled, value_of
+from .view_site_cell import cell_of
 
 AGGREGATORS: Final = 2
 
@@ -60,14 +61,18 @@ FIELD128_X1: Final = ProofSystem(FIELD128, 1, 0xFFFF0003)
 
 
 class ViewCircuit(PairCircuit[Sequence[int], list[int]]):
-    """What a client may report of a view in one pane. A measurement is its report: the raw slots, key-major."""
+    """What a client may report of a view in one pane. A measurement is its report: the raw slots, key-major.
 
-    def __init__(self, layout: Layout, field: NttField = FIELD64) -> None:
-        cell, max_cells = cell_circuit(layout), layout.view.bounds.max_cells
+    Args:
+        clients: the most clients that a report is the sum of.
+    """
+
+    def __init__(self, layout: Layout, field: NttField = FIELD64, clients: int = 1) -> None:
+        cell, max_cells = cell_of(layout, clients), clients * layout.view.bounds.max_cells
         starts = range(0, layout.keys * cell.bits, cell.bits)
         equalities = [moved(form, start) for start in starts for form in cell.equalities]
         weighed = 0
-        if layout.keys > max_cells:
+        if layout.keys > layout.view.bounds.max_cells:
             scale = weights(max_cells)
             number = Form({layout.keys * cell.bits + i: weight for i, weight in enumerate(scale)})
             active = added(*(moved(cell.activity.form, start) for start in starts))
@@ -84,7 +89,7 @@ class ViewCircuit(PairCircuit[Sequence[int], list[int]]):
             equalities=equalities,
             outputs_of=[moved(form, start) for start in starts for form in cell.slots],
         )
-        self._layout, self._cell = layout, cell
+        self._layout, self._cell, self._clients = layout, cell, clients
 
     def encode(self, measurements: Sequence[Sequence[int]] | SparseRows) -> Elements:
         """Reports as elements `[R, meas_len]`: dense raw slots, or the rows that a site computes.
@@ -99,8 +104,9 @@ class ViewCircuit(PairCircuit[Sequence[int], list[int]]):
         cells = self._cell.encode(slots)
         parts = [cells.reshape(len(reports), self._layout.keys * self._cell.bits)]
         if self.meas_len > parts[0].shape[1]:
-            most = self._layout.view.bounds.max_cells
-            parts.append(range_checked_bits((slots != 0).any(axis=2).sum(axis=1), most))
+            most, activity = self._clients * self._layout.view.bounds.max_cells, self._cell.activity
+            active = value_of(activity.form, cells).sum(axis=1) // activity.size
+            parts.append(range_checked_bits(active, most))
         meas = self.field.from_small(np.concatenate(parts, axis=1))
         self._require_valid(meas, reports)
         return meas
@@ -113,7 +119,7 @@ class ViewCircuit(PairCircuit[Sequence[int], list[int]]):
         """int64[R, length]."""
         length = self._layout.length
         if not isinstance(reports, SparseRows):
-            largest = max(slot.max_value for slot in self._layout.slots)
+            largest = self._clients * max(slot.max_value for slot in self._layout.slots)
             return np.asarray(as_integers("slot", reports, largest, length), np.int64)
         if reports.length != length:
             raise WrongLength("slots of a report", reports.length, length)
@@ -130,6 +136,7 @@ class ViewCircuit(PairCircuit[Sequence[int], list[int]]):
             view = self._layout.view
             raise ReportRefused(
                 f"report {int(np.argmax(wrong))} is not within the bounds of view {view.name!r}: {view.bounds}"
+                + (f", of {self._clients:,} clients" if self._clients > 1 else "")
             )
 
 
@@ -137,9 +144,9 @@ ViewPrio3: TypeAlias = Prio3[Sequence[int], list[int]]
 
 
 @lru_cache(maxsize=16)
-def prio3_of(layout: Layout, system: ProofSystem = FIELD64_X3) -> ViewPrio3:
-    """Prio3 with the circuit of a layout, for leader and helper."""
-    return Prio3(system.algorithm, ViewCircuit(layout, system.field), AGGREGATORS, system.proofs)
+def prio3_of(layout: Layout, system: ProofSystem = FIELD64_X3, clients: int = 1) -> ViewPrio3:
+    """Prio3 with the circuit of a layout, for leader and helper; reports are sums of so many clients at most."""
+    return Prio3(system.algorithm, ViewCircuit(layout, system.field, clients), AGGREGATORS, system.proofs)
 
 
 def contexts(plan_hash: bytes, collections: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:

@@ -15,8 +15,8 @@ from crypto.xof import SEED_BYTES
 from featurestore.layout import Layout
 
 from .reports import REPORT_ID_BYTES
-from .view_cell import cell_circuit
 from .view_circuit import AGGREGATORS, FIELD64_X3, ProofSystem
+from .view_site_cell import cell_of
 
 
 @dataclass(frozen=True)
@@ -82,24 +82,24 @@ class ProofCost:
     soundness_bits: float
 
 
-def lengths_of(layout: Layout, field: NttField) -> Lengths:
-    """Those of a layout's `ViewCircuit`."""
-    cell, max_cells = cell_circuit(layout), layout.view.bounds.max_cells
+def lengths_of(layout: Layout, field: NttField, clients: int = 1) -> Lengths:
+    """Those of a layout's `ViewCircuit`, of reports that are the sums of so many clients at most."""
+    cell, max_cells = cell_of(layout, clients), layout.view.bounds.max_cells
     weighed = layout.keys > max_cells
-    meas_len = layout.keys * cell.bits + (max_cells.bit_length() if weighed else 0)
+    meas_len = layout.keys * cell.bits + ((clients * max_cells).bit_length() if weighed else 0)
     outputs = 1 + layout.keys * len(cell.equalities) + weighed
     return Lengths(field, meas_len, meas_len + layout.keys * len(cell.products), outputs)
 
 
-def sum_vec_lengths(layout: Layout, field: NttField) -> Lengths:
+def sum_vec_lengths(layout: Layout, field: NttField, clients: int = 1) -> Lengths:
     """Those of the draft's SumVec, if it took as many bits for each slot as that slot needs."""
-    bits = layout.keys * sum(slot.bits for slot in layout.slots)
+    bits = layout.keys * sum((clients * slot.max_value).bit_length() for slot in layout.slots)
     return Lengths(field, bits, bits, 1)
 
 
-def cost_of(layout: Layout, system: ProofSystem = FIELD64_X3) -> ProofCost:
-    """The price of proofs for a report of a layout."""
-    lengths = lengths_of(layout, system.field)
+def cost_of(layout: Layout, system: ProofSystem = FIELD64_X3, clients: int = 1) -> ProofCost:
+    """The price of proofs for a report of a layout, the sum of so many clients at most."""
+    lengths = lengths_of(layout, system.field, clients)
     elements = lengths.report_len(system.proofs)
     # With joint randomness there is a public share of a seed for each aggregator, a blind beside each input share.
     public = AGGREGATORS * SEED_BYTES + REPORT_ID_BYTES
@@ -112,6 +112,6 @@ def cost_of(layout: Layout, system: ProofSystem = FIELD64_X3) -> ProofCost:
         proof=lengths.proof_len,
         report_bytes_leader=system.field.encoded_size * elements + SEED_BYTES + public,
         report_bytes_helper=2 * SEED_BYTES + public,
-        sum_vec_ratio=elements / sum_vec_lengths(layout, system.field).report_len(system.proofs),
+        sum_vec_ratio=elements / sum_vec_lengths(layout, system.field, clients).report_len(system.proofs),
         soundness_bits=lengths.soundness_bits(system.proofs),
     )

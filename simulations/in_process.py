@@ -33,17 +33,17 @@ from crypto.noise import NoiseSource
 from edge_client.compute import Contributions, Dropped, compute
 from edge_client.encrypting import encrypting
 from edge_client.events import Events, check_schema
-from edge_client.participation import of_active_clients, of_every_client
+from edge_client.participation import PaneReports, of_active_clients, of_every_client, of_sites
 from featurestore.definitions import FeatureView
 from featurestore.layout import layout_of
 from featurestore.publish import Publisher
 from featurestore.times import DAY_US
-from federation.errors import HeImpossible
+from federation.errors import HeImpossible, PlanInvalid
 from federation.he_protocol import run_encrypted_collections
 from federation.he_view import he_parameters
 from federation.ledger_state import Budget
-from federation.parties import Participation, default_participation
-from federation.plan import Finish, Noise, Plan, PlannedView, Protection, Validity
+from federation.parties import Participation, ReportPer, clients_in, default_participation
+from federation.plan import PLAN_ID_BYTES, Finish, Noise, Plan, PlannedView, Protection, Validity
 from federation.protocol import Open, OpenedView, Protect, protect, run_collections
 from federation.reports import Randomness, Reports
 from federation.validity import report_elements
@@ -111,6 +111,7 @@ def run_in_process(
     protection: Protection = "shares",
     validity: Validity = "none",
     finish: Finish = "open",
+    report_per: ReportPer = "client",
     protect: Protect = protect,
     progress: Progress = lambda *_: None,
 ) -> tuple[ViewReport, ...]:
@@ -126,6 +127,7 @@ def run_in_process(
         protection: under `he` reports are encrypted, for the key holder of each plan.
         validity: under `prio3` each report carries a proof, and both aggregators verify it.
         finish: under `mpc` (experimental) cells below a view's `suppress_below` are not opened.
+        report_per: under `site` each site sums its clients' reports of a pane, and sends one.
         protect: what the sites do with their reports under `shares`.
 
     Raises:
@@ -147,7 +149,11 @@ def run_in_process(
         validity,
         max(1, events.clients),
         finish,
+        report_per,
+        max(_clients_of_sites(events), default=1),
     )
+    if report_per == "site":
+        require_summable(views, protection, validity, terms.most_of_a_site)
     if protection == "he":
         _require_encryptable(views, terms)
     if finish == "mpc":
@@ -180,6 +186,8 @@ class _Terms:
     validity: Validity
     clients: int
     finish: Finish = "open"
+    report_per: ReportPer = "client"
+    most_of_a_site: int = 1
 
     def k(self, view: FeatureView) -> int:
         return self.min_clients or view.privacy.min_clients
@@ -192,9 +200,15 @@ class _Terms:
             protection=self.protection,
             validity=self.validity,
             participation=self.participation,
-            max_clients=self.clients if self.protection == "he" else 0,
+            max_clients=self._max_clients(),
             finish=self.finish,
+            report_per=self.report_per,
         )
+
+    def _max_clients(self) -> int:
+        if self.report_per == "site":
+            return self.most_of_a_site
+        return self.clients if self.protection == "he" else 0
 
     def pane_elements(self, view: FeatureView) -> int:
         """Words of memory that the sum of one pane takes."""
@@ -212,6 +226,19 @@ def _require_encryptable(views: Sequence[FeatureView], terms: _Terms) -> None:
         for view in views:
             he_parameters(view, terms.clients, terms.noise != "none")
     except HeImpossible as error:
+        raise RunRefused(str(error)) from None
+
+
+def require_summable(views: Sequence[FeatureView], protection: Protection, validity: Validity, most: int) -> None:
+    """RunRefused unless sites can send sums of so many clients, and prove them where that is asked."""
+    if protection != "shares":
+        raise RunRefused("a site's sum is not encrypted: --report-per site goes with --protection shares only")
+    day = np.zeros(1, np.int64)
+    try:
+        for view in views:
+            planned = PlannedView(view, day, view.privacy.min_clients)
+            Plan(bytes(PLAN_ID_BYTES), (planned,), "full", validity=validity, max_clients=most, report_per="site")
+    except PlanInvalid as error:
         raise RunRefused(str(error)) from None
 
 
@@ -303,12 +330,13 @@ def _work_of(
 def _require_same(plan: Plan, terms: _Terms) -> None:
     """RunRefused if a plan that was cut off asks for other terms: its panes are opened as it says, or never."""
     (planned,) = plan.views
-    theirs = plan.noise, plan.protection, plan.validity, plan.finish, plan.participation, planned.min_clients
-    mine = terms.noise, terms.protection, terms.validity, terms.finish, terms.participation, terms.k(planned.view)
-    if theirs == mine and plan.protection == "he" and plan.max_clients < terms.clients:
+    theirs = _common(plan), planned.min_clients
+    mine = _common(terms), terms.k(planned.view)
+    need = terms.most_of_a_site if plan.report_per == "site" else terms.clients if plan.protection == "he" else 0
+    if theirs == mine and plan.max_clients < need:
         raise RunRefused(
             f"view {planned.view.name!r}: a run with room for {plan.max_clients:,} clients was cut off, and now there are "
-            f"{terms.clients:,}; repeat it with its own events first, or leave its days out with --from and --to"
+            f"{need:,}; repeat it with its own events first, or leave its days out with --from and --to"
         )
     if theirs != mine:
         first, last = (np.datetime64(int(us) // DAY_US, "D") for us in planned.pane_starts[[0, -1]])
@@ -316,9 +344,14 @@ def _require_same(plan: Plan, terms: _Terms) -> None:
         raise RunRefused(
             f"view {planned.view.name!r}: a run over {first} … {last} was cut off, and its panes are opened under its terms "
             f"or never: repeat it with --protection {plan.protection} --noise {noise} --validity {plan.validity} "
-            f"--participation {plan.participation} --min-clients {planned.min_clients} --finish {plan.finish}, or leave "
-            "these days out with --from and --to"
+            f"--participation {plan.participation} --min-clients {planned.min_clients} --finish {plan.finish} "
+            f"--report-per {plan.report_per}, or leave these days out with --from and --to"
         )
+
+
+def _common(terms: Plan | _Terms) -> tuple[str, ...]:
+    """The terms that a plan and a run both have."""
+    return terms.noise, terms.protection, terms.validity, terms.finish, terms.participation, terms.report_per
 
 
 def _run_view(
@@ -384,12 +417,13 @@ def _collect_shares(
     """Run the plan of one view."""
     (planned,) = plan.views
     name, layout = planned.view.name, planned.layout
-    batches = _counted(reports, report_elements(layout, plan.validity), name, "protect", progress)
+    elements = report_elements(layout, plan.validity, plan.clients_a_report)
+    batches = _counted(reports, elements, name, "protect", progress)
     draws = _Draws(name, "noise", 2 * len(planned.pane_starts) * layout.length, progress)
     leader, helper = (None, None) if noise is None else (draws.of(noise.leader), draws.of(noise.helper))
     finish: Open | None = None
     if by_mpc is not None:
-        most = int(np.bincount(reports.collection, minlength=1).max())
+        most = int(clients_in(reports.collection, reports.clients)[1].max(initial=0))
         finish = partial(by_mpc, clients=most)
     with draws:
         (result,) = run_collections(plan, batches, randomness, leader, helper, protect=protect, finish=finish)
@@ -497,13 +531,25 @@ def _clients_of_sites(events: Events) -> list[int]:
 
 
 def _reports(plan: Plan, events: Events, contributions: Contributions) -> Reports:
-    """The reports of a plan of one view: of active clients, or of every client of every site."""
+    """The reports of a plan of one view: of active clients, or of every client of every site; or each site's sums of them."""
     panes = plan.views[0].pane_starts
     if plan.participation == "active":
         reports = of_active_clients(panes, contributions)
     else:
         reports = of_every_client(panes, contributions, np.arange(events.clients), events.clients)
+    if plan.report_per == "site":
+        return _sums(events, reports)
     return Reports(0, reports.pane.astype(np.uint32), reports.slots)
+
+
+def _sums(events: Events, reports: PaneReports) -> Reports:
+    """One report of each pane and site."""
+    sites = np.zeros(events.clients, np.int64)
+    if pa.types.is_struct(events.identities.type):
+        encoded = events.identities.field("site").dictionary_encode()
+        sites = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    made = of_sites(reports.pane, sites[reports.reporter], reports.slots)
+    return Reports(0, reports.pane[made.first].astype(np.uint32), made.slots, made.clients)
 
 
 def _counted(reports: Reports, elements: int, view: str, step: str, progress: Progress) -> Iterator[Reports]:

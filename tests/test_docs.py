@@ -209,6 +209,24 @@ def test_the_encryption_pages_commands_work_as_written(tmp_path: Path) -> None:
     assert printed[2].count("opened") == 2
 
 
+def test_the_cross_silo_pages_commands_work_as_written(tmp_path: Path) -> None:
+    (commands,), (definitions,) = _page("cross_silo.md")
+    (tmp_path / "views.py").write_text(definitions)
+    columns = {
+        "patient": [f"p{i % 40}" for i in range(160)],
+        "hospital": [f"h{i % 2}" for i in range(160)],
+        "at": pa.array([DAY * (1 + i % 3) for i in range(160)], pa.timestamp("us", "UTC")),
+        "ward": ["a", "b", "c", "a"] * 40,
+        "hours": [float(i % 60) for i in range(160)],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "events.parquet")
+    printed = [_run(["-m", *shlex.split(line)], tmp_path, COLUMNS="300") for line in commands.splitlines()]
+    assert "the sum of 20 clients at most" in printed[0]
+    assert "as sites declare them" in printed[0]
+    assert printed[1].split("stays")[1].split()[1] == "6"  # reports: of two sites and three days
+    assert printed[2].count("opened") == 3
+
+
 @pytest.mark.xdist_group("mpc")
 def test_the_mpc_pages_commands_work_as_written(tmp_path: Path) -> None:
     if importlib.util.find_spec("crypten") is None or importlib.util.find_spec("torch") is None:

@@ -19,6 +19,14 @@ def explain(
     views_file: Annotated[
         Path, typer.Argument(metavar="VIEWS.py", help="A Python file with FeatureView objects at module level.")
     ],
+    site_clients: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=2**31 - 1,
+            help="With --report-per site: the most clients of a site. 0: a report is one client's.",
+        ),
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the privacy label: what each view costs and how well it will be known, before anything is collected."""
@@ -27,7 +35,7 @@ def explain(
 
     from .talk import data_console
 
-    label = label_of(load_views(views_file))
+    label = label_of(load_views(views_file), site_clients)
     if as_json:
         typer.echo(json.dumps(label.to_dict()))
         return
@@ -75,7 +83,8 @@ def _facts(view: ViewExplained) -> list[tuple[str, str]]:
             f"{view.report_bytes_helper} to the helper",
         ),
         ("with proofs", _with_proofs(view.with_proofs)),
-        ("encrypted", _encrypted(view.encrypted)),
+        *([("report per", _report_per(view))] if view.site_clients else []),
+        *([("encrypted", _encrypted(view.encrypted))] if not view.site_clients else []),
         ("unit", view.unit),
         ("neighbours", view.neighbours),
         (
@@ -91,8 +100,19 @@ def _facts(view: ViewExplained) -> list[tuple[str, str]]:
         ("price", _price(view)),
         *_epsilons(view.cost),
         ("outside claim", activity),
-        ("k", f"a pane opens at {view.min_clients:,} reports: hygiene, no part of the claim"),
+        ("k", f"a pane opens at {view.min_clients:,} {_counted(view)}: hygiene, no part of the claim"),
     ]
+
+
+def _counted(view: ViewExplained) -> str:
+    return "clients, as sites declare them" if view.site_clients else "reports"
+
+
+def _report_per(view: ViewExplained) -> str:
+    return (
+        f"site: the sum of {_many(view.site_clients, 'client')} at most, each within the bounds; the proof bounds the sum. "
+        "docs/cross_silo.md"
+    )
 
 
 def _with_proofs(cost: ProofCost) -> str:

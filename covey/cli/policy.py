@@ -98,9 +98,11 @@ def _print(found: PolicyCheck, policy: Policy, out: Console) -> None:
         out.print(found.code.sentence)
     if found.plan is None:
         return
+    of_site = f", one report of a site, of {found.plan.max_clients:,} clients at most"
     out.print(
         f"plan {found.plan.hash.hex()[:16]}…: participation {found.plan.participation}, "
         f"noise {found.plan.noise}, protection {found.plan.protection}, validity {found.plan.validity}"
+        + (of_site if found.plan.report_per == "site" else "")
         + ("; charged before, it costs nothing more" if found.repeated else "")
     )
     table = folding_table("view", "panes", "number", "k", "rho a client-day")

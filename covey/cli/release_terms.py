@@ -34,6 +34,9 @@ _FINISH: Final = {
     "mpc": "cells below suppress_below were compared under MPC (experimental) and never opened; their sums here are zeros "
     "that stand for nothing",
 }
+_REPORT_PER: Final = {
+    "site": "each site bounded its clients one by one and sent their sum, so a proof bounds a site's report, not a client's"
+}
 _OUTSIDE: Final = {"activity": "how many clients of a site had events in the pane is seen by {who}"}
 
 
@@ -52,6 +55,7 @@ def print_terms(item: Release | Void, tombstone: Void | None, verified: Verified
         ("protection", f"{manifest.protection}: {_PROTECTION.get(manifest.protection, 'unknown to this version')}"),
         ("validity", f"{manifest.validity}: {_VALIDITY.get(manifest.validity, 'unknown to this version')}"),
         *([] if manifest.finish == "open" else [("finish", _finish(manifest))]),
+        *([] if manifest.report_per == "client" else [("report per", _report_per(manifest))]),
         ("k", _k(manifest)),
         ("outside claim", _outside(manifest)),
         ("view", f"{manifest.view} version {manifest.view_version}, definition {manifest.definition_hash}"),
@@ -101,12 +105,17 @@ def _price(manifest: Manifest) -> str:
 
 
 def _k(manifest: Manifest) -> str:
-    least = f"{manifest.min_clients} reports at least, participation {manifest.participation}"
+    counted = "reports at least" if manifest.report_per == "client" else "clients at least, as their sites declare"
+    least = f"{manifest.min_clients} {counted}, participation {manifest.participation}"
     return least if manifest.k_checked_by == "both" else f"{least}; counted by the {manifest.k_checked_by} alone"
 
 
 def _finish(manifest: Manifest) -> str:
     return f"{manifest.finish}: {_FINISH.get(manifest.finish, 'unknown to this version')}"
+
+
+def _report_per(manifest: Manifest) -> str:
+    return f"{manifest.report_per}: {_REPORT_PER.get(manifest.report_per, 'unknown to this version')}"
 
 
 def _outside(manifest: Manifest) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from covey.running import RunReport
     from featurestore.views_file import Declared
-    from federation.parties import Participation
+    from federation.parties import Participation, ReportPer
     from federation.plan import Finish, Protection, Validity
     from simulations.in_process import ViewReport
 
@@ -78,6 +78,13 @@ def run(
             help="mpc (experimental): cells below suppress_below are opened to nobody: docs/mpc.md.",
         ),
     ] = "open",
+    report_per: Annotated[
+        str,
+        typer.Option(
+            metavar="client|site",
+            help="site: each site bounds its clients one by one and sends one report a pane, their sum: docs/cross_silo.md.",
+        ),
+    ] = "client",
     budget: Annotated[
         str,
         typer.Option(metavar="RHO", help="What a client-day may cost, over all views and all runs into this store."),
@@ -130,6 +137,7 @@ def run(
                 protection=_protection(protection),
                 validity=_validity(validity),
                 finish=_finish(finish),
+                report_per=_report_per(report_per),
                 budget=budget,
                 in_process=in_process,
                 sites=sites,
@@ -188,6 +196,15 @@ def _finish(word: str) -> Finish:
         case "open" | "mpc":
             return word
     raise UsageError(f"--finish is open or mpc, got {word!r}")
+
+
+def _report_per(word: str) -> ReportPer:
+    from covey.errors import UsageError
+
+    match word:
+        case "client" | "site":
+            return word
+    raise UsageError(f"--report-per is client or site, got {word!r}")
 
 
 def _published_voids(report: RunReport) -> dict[str, int]:

@@ -157,6 +157,13 @@ def coordinator(
             help="mpc (experimental): cells below suppress_below are opened to nobody; the leader needs a provider.",
         ),
     ] = "open",
+    report_per: Annotated[
+        str,
+        typer.Option(
+            metavar="client|site",
+            help="site: each site bounds its clients one by one and sends one report a pane, their sum: docs/cross_silo.md.",
+        ),
+    ] = "client",
     seconds: Annotated[float, typer.Option(min=1, help="How long the sites have to answer.")] = 300.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
@@ -178,7 +185,7 @@ def coordinator(
         with progress_bars(talk) as progress:
             result = resume_coordinator(project, addresses, wall_clock, progress)
         return _tell(result, as_json=as_json)
-    wanted = _wanted(views_file, start, end, noise, participation, protection, validity, finish, seconds)
+    wanted = _wanted(views_file, start, end, noise, participation, protection, validity, finish, report_per, seconds)
     if plan_only is not None:
         plan = write_plan(project, wanted, plan_only, wall_clock)
         _tell_plan(plan, plan_only, as_json=as_json)
@@ -197,13 +204,14 @@ def _wanted(
     protection: str,
     validity: str,
     finish: str,
+    report_per: str,
     seconds: float,
 ) -> Wanted:
     from covey.coordination import Wanted
     from covey.errors import UsageError
     from covey.running import utc_days
     from featurestore.views_file import load_views
-    from federation.plan import FINISHES, PARTICIPATIONS, PROTECTIONS, VALIDITIES
+    from federation.plan import FINISHES, PARTICIPATIONS, PROTECTIONS, REPORT_PERS, VALIDITIES
 
     days = utc_days(start, end)
     if views_file is None or days is None:
@@ -222,8 +230,14 @@ def _wanted(
     ending = next((known for known in FINISHES if known == finish), None)
     if ending is None:
         raise UsageError(f"--finish is open or mpc, got {finish!r}")
+    reporter = next((known for known in REPORT_PERS if known == report_per), None)
+    if reporter is None:
+        raise UsageError(f"--report-per is client or site, got {report_per!r}")
+    if reporter == "site" and protected != "shares":
+        raise UsageError("a site's sum is not encrypted: --report-per site goes with --protection shares only")
     views = load_views(views_file)
-    return Wanted(views, days, "none" if noise == "off" else "full", chosen, seconds, protected, proofs, ending)
+    terms = chosen, seconds, protected, proofs, ending, reporter
+    return Wanted(views, days, "none" if noise == "off" else "full", *terms)
 
 
 def _tell_plan(plan: Plan | None, path: Path, *, as_json: bool) -> None:

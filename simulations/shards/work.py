@@ -13,6 +13,7 @@ from edge_client.compute import Dropped
 from federation.parties import Aggregator
 from federation.plan import Plan
 from federation.protocol import Aggregating
+from federation.reports import REPORT_ID_BYTES
 from simulations.fleets.arrivals import Arrivals
 from simulations.fleets.block import Source
 
@@ -46,23 +47,30 @@ class Taken:
     Attributes:
         sums: of each view uint64[C, d].
         collection, report_ids: uint32[R], uint8[R, 16].
+        clients: uint32[R], where sites report for so many each.
     """
 
     sums: tuple[Elements, ...] = field(repr=False)
     collection: npt.NDArray[np.uint32] = field(repr=False)
     report_ids: npt.NDArray[np.uint8] = field(repr=False)
+    clients: npt.NDArray[np.uint32] | None = field(repr=False)
 
     @classmethod
     def of(cls, state: Aggregating) -> Taken:
         """What a state has."""
-        collection = np.concatenate([np.empty(0, np.uint32), *(part for part, _ in state.taken)])
-        ids = np.concatenate([np.empty((0, 16), np.uint8), *(part for _, part in state.taken)])
-        return cls(tuple(one.values for one in state.sums), collection, ids)
+        collection = np.concatenate([np.empty(0, np.uint32), *(part for part, _, _ in state.taken)])
+        ids = np.concatenate([np.empty((0, REPORT_ID_BYTES), np.uint8), *(part for _, part, _ in state.taken)])
+        clients = None
+        if state.plan.report_per == "site":
+            clients = np.concatenate(
+                [np.empty(0, np.uint32), *(part for _, _, part in state.taken if part is not None)]
+            )
+        return cls(tuple(one.values for one in state.sums), collection, ids, clients)
 
     def state(self, role: Aggregator, plan: Plan) -> Aggregating:
         """The state again."""
         sums = tuple(Accumulator.from_values(one) for one in self.sums)
-        return Aggregating(role, plan, sums, ((self.collection, self.report_ids),))
+        return Aggregating(role, plan, sums, ((self.collection, self.report_ids, self.clients),))
 
 
 @dataclass

@@ -189,7 +189,7 @@ def require_consistent(storage: Storage, ledger: Ledger) -> None:
     waiting = b"".join(kept for (kept,) in storage.rows("SELECT verdicts FROM pending"))
     assert storage.one("SELECT count(*) FROM reports") == ((verdicts + waiting).count(0),)
     assert not storage.rows("SELECT 1 FROM reports JOIN rejected USING (plan, report)")
-    assert storage.one("SELECT coalesce(sum(reports), 0) FROM sites") == storage.one(
+    assert storage.one("SELECT coalesce(sum(clients), 0) FROM sites") == storage.one(
         "SELECT (SELECT count(*) FROM reports) + (SELECT count(*) FROM rejected)"
     )
     assert not storage.rows("SELECT 1 FROM keys JOIN plans USING (id) WHERE state != 'open'")

@@ -96,9 +96,9 @@ def test_many_ids_are_looked_up_in_parts(storage: Storage) -> None:
 
 def test_reports_come_sorted_by_collection_and_id(storage: Storage) -> None:
     storage.add_reports(1, u32(2, 0, 2, 0), ids(9, 8, 1, 300))
-    assert [(of, int.from_bytes(one, "big")) for of, one in storage.reports(1)] == [(0, 8), (0, 300), (2, 1), (2, 9)]
+    assert [(of, int.from_bytes(one, "big")) for of, one, _ in storage.reports(1)] == [(0, 8), (0, 300), (2, 1), (2, 9)]
     storage.drop_reports(1, ids(8, 9))
-    assert [int.from_bytes(one, "big") for _, one in storage.reports(1)] == [300, 1]
+    assert [int.from_bytes(one, "big") for _, one, _ in storage.reports(1)] == [300, 1]
 
 
 def test_a_sum_that_is_no_field_element_is_not_read(storage: Storage) -> None:

@@ -443,8 +443,8 @@ def test_shares_without_proofs_do_not_enter_a_plan_with_proofs_and_the_other_way
 def test_a_run_tells_how_many_were_rejected_and_opens_the_rest_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     dense = honest(np.random.default_rng(11), 9)
 
-    def lying(layout: Any, slots: SparseRows) -> Elements:
-        measurements = encode(layout, slots)
+    def lying(layout: Any, slots: SparseRows, clients: int) -> Elements:
+        measurements = encode(layout, slots, clients)
         measurements[4, 0] = 2**40
         return measurements
 

@@ -1,0 +1,121 @@
+"""A site that reports the sum of its clients: what it declares, what it leaves out, and that a retry counts once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crypto import field as field64
+from crypto.sharing import share_xof
+from edge_client.policy import Refuse
+from edge_client.site import SiteSettings
+from federation.batch import SealedBatch, open_half
+from federation.parties import Roster, RosterEntry
+from federation.plan import Plan
+from federation.refusal_codes import RefusalCode
+from tests.federation.wire import HELPER, LEADER, SITE
+
+from .making import POLICY, answered, ask, events, ids_of, plan_with, proven, settings_in
+
+ROSTER = Roster([RosterEntry("a", SITE.public.sign, 10_000)])
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> SiteSettings:
+    return settings_in(tmp_path)
+
+
+def plan_of(participation: Any = "active", most: int = 10) -> Plan:
+    return replace(plan_with(participation=participation), report_per="site", max_clients=most)
+
+
+def sums(plan: Plan, batches: list[SealedBatch]) -> dict[int, tuple[int, list[int]]]:
+    """Of each collection what is declared, and the sum that both shares stand for."""
+    found = {}
+    for batch in batches:
+        leader = open_half("leader", plan, LEADER.seal, ROSTER, batch.half("leader"))
+        helper = open_half("helper", plan, HELPER.seal, ROSTER, batch.half("helper"))
+        expanded = share_xof(plan.hash).expand(helper.seeds.seeds, helper.collection, 2)
+        total = field64.add(leader.shares.elements, expanded).tolist()
+        for row, of in enumerate(leader.collection.tolist()):
+            assert of not in found
+            found[of] = int(leader.clients[row]), total[row]
+    return found
+
+
+ROWS = [("p", 0, "x"), ("q", 0, "x"), ("q", 0, "y"), ("q", 1, "x"), *[("r", 1, "y")] * 5]
+"""VIEW keeps three events of r: every client is bounded before it is added."""
+
+
+def test_one_report_of_a_pane_holds_every_client_within_its_own_bounds(settings: SiteSettings) -> None:
+    plan = plan_of()
+    assert sums(plan, answered(plan, events(*ROWS), settings)) == {0: (2, [2, 1]), 1: (2, [1, 3])}
+
+
+def test_a_pane_without_events_has_no_report_and_under_all_one_of_everybody(tmp_path: Path) -> None:
+    (tmp_path / "all").mkdir()
+    one, settings, of_all = plan_of(), settings_in(tmp_path), settings_in(tmp_path / "all")
+    assert sums(one, answered(one, events(("p", 1, "x")), settings)) == {1: (1, [1, 0])}
+    nobody = replace(one, plan_id=bytes([9]) * 16)
+    (tmp_path / "empty").mkdir()
+    assert answered(nobody, events(), settings_in(tmp_path / "empty")) == []
+    assert answered(nobody, events(("p", 1, "x")), settings_in(tmp_path / "empty")) == []  # and none later
+    every = plan_of("all")
+    for own in (events(("p", 1, "x")), events(("p", 1, "x"), ("q", 0, "y"))):  # the retry as the first answer
+        assert sums(every, answered(every, own, of_all)) == {0: (10, [0, 0]), 1: (10, [1, 0])}
+
+
+def test_a_retry_keeps_the_id_of_each_pane_and_what_it_is_the_sum_of(settings: SiteSettings) -> None:
+    plan = plan_of()
+    first = answered(plan, events(*ROWS), settings, 1)
+    later = events(*ROWS, ("new", 0, "y"), ("p", 0, "y"), ("p", 1, "x"))  # a reported pane is closed
+    second = answered(plan, later, settings, 2)
+    assert ids_of(first) == ids_of(second)
+    assert len({report for _, report in ids_of(first)}) == len(ids_of(first)) == 2
+    assert sums(plan, second) == sums(plan, first)
+    assert first[0].leader != second[0].leader
+    fewer = sums(plan, answered(plan, events(*ROWS[:1]), settings, 3))
+    assert fewer == {0: (1, [1, 0])}  # of q nothing is known any more, and nothing is made up
+
+
+@pytest.mark.parametrize("participation", ["active", "all"])
+def test_no_more_clients_than_are_enrolled_are_part_of_a_sum(tmp_path: Path, participation: Any) -> None:
+    settings, plan = settings_in(tmp_path, clients=3), plan_of(participation, most=3)
+    own = events(*((name, 0, "x") for name in "abcdefg"))
+    assert sums(plan, answered(plan, own, settings))[0] == (3, [3, 0])
+
+
+def test_a_site_refuses_what_it_could_not_declare_or_does_not_want(tmp_path: Path) -> None:
+    own = events(*ROWS)
+    few = ask(plan_of(most=9), own, settings_in(tmp_path))
+    assert isinstance(few, Refuse)
+    assert few.code == RefusalCode.TOO_MANY_CLIENTS
+    unwanted = ask(plan_of(), own, settings_in(tmp_path, replace(POLICY, report_per="client")))
+    assert isinstance(unwanted, Refuse)
+    assert unwanted.code == RefusalCode.REPORT_PER_NOT_ALLOWED
+    assert answered(plan_with(), own, settings_in(tmp_path, replace(POLICY, report_per="client")))
+
+
+def test_an_answer_of_everybody_is_as_large_as_one_report_a_pane(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    tight = replace(POLICY, max_answer_mib=1)
+    clients = 2**17
+    wide = replace(plan_with(participation="all"), plan_id=bytes(16))
+    found = ask(wide, events(*ROWS), settings_in(tmp_path, tight, clients))
+    assert isinstance(found, Refuse)
+    assert found.code == RefusalCode.ANSWER_TOO_LARGE
+    small = replace(wide, report_per="site", max_clients=clients)
+    assert len(answered(small, events(*ROWS), settings_in(tmp_path / "site", tight, clients))) == 1
+
+
+def test_a_proof_is_of_the_sum_and_of_the_plans_clients(settings: SiteSettings) -> None:
+    plan = proven(plan_of())
+    (batch,) = answered(plan, events(*ROWS), settings)
+    half = open_half("leader", plan, LEADER.seal, ROSTER, batch.half("leader"))
+    assert half.wellformed.all()
+    assert half.clients.tolist() == [2, 2]
+    assert np.array_equal(half.collection, [0, 1])
