@@ -94,11 +94,15 @@ class Processes:
         raise ProcessFailed(f"{name} did not listen on port {port} within {seconds:.0f} s (log: {self.log(name)})")
 
     def stop(self) -> None:
-        """End every process of the run, its children's children included: first asked, then killed."""
-        for child in self._children.values():
-            if child.poll() is None:
-                child.terminate()
-        psutil.wait_procs(self.marked(), timeout=GRACE_SECONDS)
+        """End every process of the run, its children's children included: all are asked first, then killed.
+
+        Ray's processes do not end with those that have started them: who only waits for them loses the whole grace period.
+        """
+        asked = self.marked()
+        for process in asked:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+        psutil.wait_procs(asked, timeout=GRACE_SECONDS)
         quiet = 0
         while quiet < QUIET_LOOKS:  # a process in the middle of its exec shows no environment for a moment
             alive = self.marked()

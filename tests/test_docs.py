@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import json
 import os
 import re
@@ -19,6 +21,7 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
 
+from covey.cli import call
 from covey.demo.model import late_labels
 from covey.running import run
 from covey.training import config as training_config
@@ -94,7 +97,7 @@ def test_the_readmes_picture_and_pages_exist() -> None:
 
 def test_the_examples_can_be_explained(tmp_path: Path) -> None:
     for example in (ROOT / "examples").glob("*.py"):
-        _run(["-m", "covey", "explain", str(example)], tmp_path)
+        _covey(f"covey explain {shlex.quote(str(example))}", tmp_path)
 
 
 def test_the_attack_on_the_validity_page_prints_what_the_page_shows(tmp_path: Path) -> None:
@@ -103,7 +106,7 @@ def test_the_attack_on_the_validity_page_prints_what_the_page_shows(tmp_path: Pa
     shown = re.search(r"```\n(arrivals: .*?)```", section, flags=re.S)
     assert command is not None
     assert shown is not None
-    printed = _run(["-m", *shlex.split(command[1])], tmp_path, COLUMNS="100")
+    printed = _covey(command[1], tmp_path, COLUMNS="100")
     assert [line.rstrip() for line in printed.splitlines()] == shown[1].splitlines()
 
 
@@ -126,6 +129,19 @@ def test_the_privacy_pages_epsilons_are_the_accountants() -> None:
         assert [rounded_up(value) for value in expected] == told, rho
 
 
+def _covey(line: str, directory: Path, **environment: str) -> str:
+    """Run a command line of a page in this process, which has imported everything once; returns what it prints."""
+    name, *arguments = shlex.split(line)
+    assert name == "covey", line
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(out):
+        patched.chdir(directory)
+        for variable, value in environment.items():
+            patched.setenv(variable, value)
+        assert call(arguments) == 0, (line, out.getvalue())
+    return out.getvalue()
+
+
 def _run(arguments: list[str], directory: Path, **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, *arguments], cwd=directory, env={**os.environ, **environment}, capture_output=True, text=True
@@ -144,7 +160,7 @@ def test_the_joins_pages_commands_and_python_work_as_written(tmp_path: Path) -> 
     (commands,) = re.findall(r"```sh\n(.*?)```", page, flags=re.S)
     (script,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
     for line in commands.splitlines():
-        _run(["-m", *shlex.split(line.replace("--store store", "--store ."))], tmp_path)
+        _covey(line.replace("--store store", "--store ."), tmp_path)
     assert pq.read_table(tmp_path / "training.parquet")["flights"].to_pylist() == [8, 8, None]
     assert csv.read_csv(tmp_path / "training.csv")["late_7d__status"].to_pylist() == ["OK", "OK", "NOT_FOUND"]
     (tmp_path / "script.py").write_text(script.replace('open("store")', 'open(".")'))
@@ -179,7 +195,7 @@ def test_the_on_demand_pages_commands_and_python_work_as_written(tmp_path: Path)
     with Publisher(tmp_path, lambda: DAY) as publisher:
         publisher.register_services(declared.services, declared.on_demand)
     for line in commands.splitlines():
-        _run(["-m", *shlex.split(line.replace("--store store", "--store ."))], tmp_path)
+        _covey(line.replace("--store store", "--store ."), tmp_path)
     assert pq.read_table(tmp_path / "training.parquet")["risk__status"].to_pylist() == ["OK", "OK"]
     (tmp_path / "script.py").write_text(reading.replace('open("store"', 'open("."'))
     _run(["script.py"], tmp_path)
@@ -201,7 +217,7 @@ def test_the_encryption_pages_commands_work_as_written(tmp_path: Path) -> None:
         ),
         tmp_path / "events.parquet",
     )
-    printed = [_run(["-m", *shlex.split(line)], tmp_path, COLUMNS="200") for line in commands.splitlines()]
+    printed = [_covey(line, tmp_path, COLUMNS="200") for line in commands.splitlines()]
     bytes_of_a_report = re.search(r"1 ciphertext of 4,096 slots, ([\d,]+) bytes", printed[0])
     assert bytes_of_a_report is not None
     assert bytes_of_a_report[1].startswith("61,")  # the page rounds it
@@ -240,7 +256,7 @@ def test_the_mpc_pages_commands_work_as_written(tmp_path: Path) -> None:
         "spent": [float(i) for i in range(80)],
     }
     pq.write_table(pa.table(columns), tmp_path / "events.parquet")
-    printed = [_run(["-m", *shlex.split(line)], tmp_path, COLUMNS="300") for line in commands.splitlines()]
+    printed = [_covey(line, tmp_path, COLUMNS="300") for line in commands.splitlines()]
     assert printed[1].count("opened") == 2
     history = pq.read_table(tmp_path / "history.parquet").to_pylist()
     assert "SUPPRESSED" in {row["people__status"] for row in history if row["shop"] == "c"}  # nobody was there
@@ -269,7 +285,7 @@ def test_the_remote_pages_commands_and_python_work_as_written(tmp_path: Path) ->
         (tmp_path / "script.py").write_text(placed(reading))
         _run(["script.py"], tmp_path)
         for line in commands.splitlines():
-            _run(["-m", *shlex.split(placed(line))], tmp_path)
+            _covey(placed(line), tmp_path)
         assert pq.read_table(tmp_path / "history.parquet").num_rows == 10
     finally:
         server.terminate()
@@ -307,7 +323,7 @@ def test_the_model_pages_commands_and_python_work_as_written(
     config = config.replace('    "carrier_delay:late_28d",\n', "").replace("epochs = 10", "epochs = 1")
     (tmp_path / "examples").mkdir()
     (tmp_path / "examples" / "late_model.toml").write_text(config)
-    printed = [_run(["-m", *shlex.split(line)], tmp_path, COLUMNS="200") for line in rest]
+    printed = [_covey(line, tmp_path, COLUMNS="200") for line in rest]
     assert "served now" in printed[0]
     assert "late@v1" in printed[1]
     assert [0 < row["prediction"] < 1 for row in json.loads(printed[3])] == [True]
@@ -325,7 +341,7 @@ def test_the_model_pages_one_command_works_as_written(tmp_path: Path) -> None:
     labels = {"shop": ["a", "b"] * 200, "big": [i % 3 == 0 for i in range(400)]}
     at = pa.array([1_588_400_000 + 500 * i for i in range(400)], pa.timestamp("s"))
     pq.write_table(pa.table({**labels, "at": at}), tmp_path / "labels.parquet")
-    printed = _run(["-m", "covey", "train", "big.toml"], tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    printed = _covey("covey train big.toml", tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert "served now" in printed
 
 

@@ -17,6 +17,8 @@ from featurestore.layout import layout_of
 from featurestore.store import Store
 from tests.pipeline import run_views
 
+pytestmark = pytest.mark.xdist_group("laplace_view")  # the stores are made once
+
 DAYS, KEYS, CLIENTS = 60, 60, 100
 
 VIEW = FeatureView(

@@ -67,7 +67,7 @@ def test_random_events_equal_the_oracle(case: Case) -> None:
     assert_equal_to_oracle(mine, expected, case.view.entity.keys)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(case=cases(panes=("1h", "1d", "15m")), step_panes=st.integers(1, 9))
 def test_a_day_computed_pane_by_pane_is_the_day_computed_at_once(case: Case, step_panes: int) -> None:
     events = make_events(case.events, case.client_column, case.time_column, case.site_column)

@@ -49,6 +49,10 @@ TERMS = WireTerms(LEADER.public, HELPER.public, COLLECTOR.public, DEADLINE)
 NOBODY = "127.0.0.1:1"  # the helper's address, where there is none
 
 
+class Killed(BaseException):
+    """The process is gone."""
+
+
 def draft(
     *views: Any,
     panes: int = 2,

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,12 @@ pytest.importorskip("flwr")
 pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
 
 
-def covey(*words: str) -> list[str]:
-    return [sys.executable, "-m", "covey", *words]
+Covey = Callable[..., tuple[int, str, str]]
+
+
+def words(*arguments: str) -> list[str]:
+    """A command for a process of its own."""
+    return [sys.executable, "-m", "covey", *arguments]
 
 
 def start_services(project: Path, processes: Processes) -> dict[str, int]:
@@ -40,16 +45,16 @@ def start_services(project: Path, processes: Processes) -> dict[str, int]:
     superlink = [script("flower-superlink"), "--insecure", "--disable-runtime-dependency-installation"]
     environment = {**flower_environment(), "FLWR_HOME": str(project / "superlink")}
     processes.start("superlink", [*superlink, "--port", str(ports["superlink"])], environment)
-    processes.start("helper", covey("start", "helper", *at, "--port", str(ports["helper"])))
+    processes.start("helper", words("start", "helper", *at, "--port", str(ports["helper"])))
     peer = ["--helper", f"127.0.0.1:{ports['helper']}"]
-    processes.start("leader", covey("start", "leader", *at, "--port", str(ports["leader"]), *peer))
+    processes.start("leader", words("start", "leader", *at, "--port", str(ports["leader"]), *peer))
     for name in ("superlink", "helper", "leader"):
         processes.wait_for_port(name, ports[name], 60)
     return ports
 
 
-def test_two_real_sites_two_aggregators_a_superlink_and_a_server(project: Path) -> None:
-    subprocess.run(covey("init", str(project), "--budget", "1"), check=True, capture_output=True)
+def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, project: Path) -> None:
+    assert covey("init", project, "--budget", "1")[0] == 0
     policy = project / "policy.toml"
     policy.write_text(policy.read_text().replace("min_k = 50", "min_k = 2"))
     table = make_events()
@@ -69,21 +74,21 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(project: Path) 
                 "--time-column",
                 "at",
             ]
-            processes.start(f"site-{site}", covey("start", "site", site, *at, "--superlink", link, *events))
+            processes.start(f"site-{site}", words("start", "site", site, *at, "--superlink", link, *events))
         coordinator = ["start", "coordinator", *at, "--json"]
-        collect = covey(
+        collect = (
             *coordinator, str(project / "views.py"), "--superlink", link, "--leader", f"127.0.0.1:{ports['leader']}",
             *peer, "--from", "2020-05-01", "--to", "2020-05-04", "--seconds", "120",
         )  # fmt: skip
         unfinished = project / "roles" / "coordinator" / "unfinished"
         nowhere = [word.replace(link, f"127.0.0.1:{free_port()}") for word in collect]
-        failed = subprocess.run(nowhere, capture_output=True, text=True, timeout=100)
-        assert (failed.returncode, "--resume continues it" in failed.stderr) == (1, True), failed.stderr
+        code, _, err = covey(*nowhere)
+        assert (code, "--resume continues it" in err) == (1, True), err
         kept = json.loads((unfinished / "job.json").read_text())["plan"]
-        another = subprocess.run(collect, capture_output=True, text=True, timeout=100)
-        assert (another.returncode, "an unfinished plan is in" in another.stderr) == (2, True), another.stderr
+        code, _, err = covey(*collect)
+        assert (code, "an unfinished plan is in" in err) == (2, True), err
         assert json.loads((unfinished / "job.json").read_text())["plan"] == kept
-        resumed = covey(*coordinator, "--resume", "--superlink", link)  # leader and helper: where the plan found them
+        resumed = words(*coordinator, "--resume", "--superlink", link)  # leader and helper: where the plan found them
         done = subprocess.run(resumed, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr + "".join(p.read_text() for p in (project / "logs").glob("site*.log"))
         assert not unfinished.exists()
@@ -92,7 +97,7 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(project: Path) 
         assert result["views"]["visits"]["opened"] == 3
         answers = []
         for attempt in ("server", "server-again"):
-            pid = processes.start(attempt, covey("start", "server", *at, "--port", str(ports["server"])))
+            pid = processes.start(attempt, words("start", "server", *at, "--port", str(ports["server"])))
             processes.wait_for_port(attempt, ports["server"], 30)
             body = {"features": ["visits:visits"], "entities": {"shop": ["a"]}}
             url = f"http://127.0.0.1:{ports['server']}/get-online-features"
@@ -102,44 +107,43 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(project: Path) 
                 time.sleep(0.05)
         assert answers[0]["results"][1]["statuses"] == ["PRESENT"]
         assert answers[0] == answers[1]  # killed and started again: nothing lost
-        again = subprocess.run(collect, capture_output=True, text=True, timeout=100)
-        assert (again.returncode, json.loads(again.stdout)["views"]) == (0, {})  # every pane is open already
+        code, out, _ = covey(*collect)
+        assert (code, json.loads(out)["views"]) == (0, {})  # every pane is open already
     with Store.open(project) as store:
         assert set(store.releases("visits")["trust"].to_pylist()) == {"one-honest-noiser"}
         assert store.history("visits").num_rows == 9
         plan_hash = hashlib.sha256(base64.b64decode(kept)).hexdigest()
         assert set(store.releases("visits")["plan_hash"].to_pylist()) == {plan_hash}
-    looks_at_what_was_signed_and_spent(at)
+    looks_at_what_was_signed_and_spent(covey, at)
 
 
 def test_aggregators_that_demand_proofs_refuse_a_plan_without_them_and_the_coordinator_tells_the_mend(
-    project: Path,
+    covey: Covey, project: Path
 ) -> None:
-    subprocess.run(covey("init", str(project), "--budget", "1"), check=True, capture_output=True)
+    assert covey("init", project, "--budget", "1")[0] == 0
     toml, unfinished = project / "covey.toml", project / "roles" / "coordinator" / "unfinished"
     toml.write_text(toml.read_text().replace('validity = "any"', 'validity = "prio3"'))
     with Processes(project / "logs") as processes:
         ports = start_services(project, processes)
-        collect = covey(
+        code, _, err = covey(
             "start", "coordinator", str(project / "views.py"), "--project", str(project),
             *(word for name in ("superlink", "leader", "helper") for word in (f"--{name}", f"127.0.0.1:{ports[name]}")),
             "--from", "2020-05-01", "--to", "2020-05-02",
         )  # fmt: skip
-        refused = subprocess.run(collect, capture_output=True, text=True, timeout=100)
-        assert refused.returncode == 1
-        said = " ".join(refused.stderr.split())
+        assert code == 1
+        said = " ".join(err.split())
         for text in ("(PROOFS_REQUIRED)", "collect with --validity prio3", f"or move {unfinished} away"):
             assert text in said, said
         assert "Traceback" not in said
 
 
-def looks_at_what_was_signed_and_spent(at: list[str]) -> None:
+def looks_at_what_was_signed_and_spent(covey: Covey, at: list[str]) -> None:
     """Every release follows from what its parties signed, a retraction too; four ledgers tell the same."""
 
-    def said(*words: str) -> Any:
-        done = subprocess.run(covey(*words, *at, "--json"), capture_output=True, text=True, timeout=100)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+    def said(*arguments: str) -> Any:
+        code, out, err = covey(*arguments, *at, "--json")
+        assert code == 0, err
+        return json.loads(out)
 
     verified = said("release", "verify", "--all")
     assert verified["keys"] == "covey.toml's"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -31,7 +32,9 @@ from ..featurestore.making import DAY, HOUR, a_release, a_view
 from ..featurestore.whole_store import AREA, REFS, VIEW, fill
 from .test_serve import serving
 
-pytest.importorskip("feast", reason="Feast is not installed: it is one of the `dev` extras, and no dependency")
+if importlib.util.find_spec("feast") is None:  # not imported here: that takes seconds, in every worker
+    pytest.skip("Feast is not installed: it is one of the `dev` extras, and no dependency", allow_module_level=True)
+pytestmark = pytest.mark.xdist_group("feast")  # one repository applied and one server started for all of them
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = {

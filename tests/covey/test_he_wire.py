@@ -57,6 +57,7 @@ def in_one_process(project: Path) -> list[dict[str, Any]]:
     return history(project / "other")
 
 
+@pytest.mark.long  # a run that is resumed always runs, and is looked at in the same way
 def test_a_run_through_processes_equals_shares_in_one_and_is_verified(
     covey: Covey, project: Path, arguments: list[str]
 ) -> None:
@@ -65,6 +66,11 @@ def test_a_run_through_processes_equals_shares_in_one_and_is_verified(
     report = json.loads(out)
     assert set(report["answers"].values()) == {"OK"}
     assert report["views"][0]["opened"] == 3
+    looks_at_what_was_released(covey, project)
+
+
+def looks_at_what_was_released(covey: Covey, project: Path) -> None:
+    """Values are those of shares; every release is verified and says how it was protected; nothing is left over."""
     assert history(project / "store") == in_one_process(project)
     code, out, _ = covey("release", "verify", "--all", "--store", project / "store", "--json")
     assert code == 0
@@ -84,7 +90,7 @@ def test_a_run_through_processes_equals_shares_in_one_and_is_verified(
 
 @pytest.mark.parametrize("when", [pytest.param("at its start", marks=pytest.mark.long), "when it is sent the sums"])
 def test_a_key_holder_that_keeps_dying_ends_the_run_by_name_and_resume_completes_it(
-    project: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, when: str
+    covey: Covey, project: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     real = wire._Fleet._command
 
@@ -107,17 +113,17 @@ def test_a_key_holder_that_keeps_dying_ends_the_run_by_name_and_resume_completes
     report = resume(project / "store")
     assert set(report.answers.values()) == {"OK"}
     assert report.opened == 3
-    assert history(project / "store") == in_one_process(project)
+    looks_at_what_was_released(covey, project)
 
 
 @pytest.mark.usefixtures("arguments")
-def test_a_project_of_operators_collects_encrypted_reports(project: Path) -> None:
+def test_a_project_of_operators_collects_encrypted_reports(covey: Covey, project: Path) -> None:
     """As docs/he.md says: a key holder, a leader that knows where it listens, two sites whose policy allows it."""
 
     def words(*more: str) -> list[str]:
         return [sys.executable, "-m", "covey", *more]
 
-    subprocess.run(words("init", str(project), "--budget", "1"), check=True, capture_output=True)
+    assert covey("init", project, "--budget", "1")[0] == 0
     policy = project / "policy.toml"
     told = policy.read_text().replace("min_k = 50", "min_k = 2").replace('protection = "shares"', 'protection = "he"')
     policy.write_text(told)
@@ -150,8 +156,8 @@ def test_a_project_of_operators_collects_encrypted_reports(project: Path) -> Non
     result = json.loads(done.stdout)
     assert result["answers"] == {"1": "OK", "2": "OK"}
     assert result["views"]["visits"]["opened"] == 3
-    verified = subprocess.run(words("release", "verify", "--all", *at, "--json"), capture_output=True, text=True)
-    assert {one["state"] for one in json.loads(verified.stdout)["releases"]} == {"verified"}
+    _, verified, _ = covey("release", "verify", "--all", *at, "--json")
+    assert {one["state"] for one in json.loads(verified)["releases"]} == {"verified"}
     with Store.open(project) as store:
         assert set(store.releases("visits")["trust"].to_pylist()) == {"honest-leader"}
         assert set(store.releases("visits")["protection"].to_pylist()) == {"he"}

@@ -23,6 +23,8 @@ from featurestore.store import Store  # noqa: E402
 from tests.covey.training import DAYS, DESTS, everywhere, make_labels, make_store, traffic, write_config  # noqa: E402
 from tests.featurestore.making import DAY, a_release  # noqa: E402
 
+pytestmark = pytest.mark.xdist_group("predict")  # the model is trained once
+
 Covey = Callable[..., tuple[int, str, str]]
 
 ON_DEMAND = """

@@ -28,6 +28,28 @@ def test_all_that_a_process_started_is_ended_too_even_what_ignores_sigterm(tmp_p
     assert not any(psutil.pid_exists(process.pid) and process.is_running() for process in living)
 
 
+_WRITES_WHEN_ASKED = """
+import signal, subprocess, sys, time
+child = '''
+import pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (pathlib.Path(sys.argv[1], "asked").touch(), sys.exit()))
+pathlib.Path(sys.argv[1], "ready").touch()
+time.sleep(600)
+'''
+subprocess.Popen([sys.executable, "-c", child, sys.argv[1]], start_new_session=True)
+time.sleep(600)
+"""
+
+
+def test_what_a_process_started_is_asked_before_it_is_killed(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        processes.start("family", [sys.executable, "-c", _WRITES_WHEN_ASKED, str(tmp_path)])
+        end = time.monotonic() + 10
+        while not (tmp_path / "ready").exists() and time.monotonic() < end:
+            time.sleep(0.05)
+    assert (tmp_path / "asked").exists()
+
+
 def test_a_process_that_ends_early_is_named_with_its_last_words(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes:
         processes.start("short", [sys.executable, "-c", "print('no such plan'); raise SystemExit(3)"])

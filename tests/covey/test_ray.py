@@ -28,7 +28,7 @@ from tests.covey.training import DAYS, make_labels, make_store, traffic
 from tests.featurestore.making import DAY, a_release
 
 REFS = ["everywhere:flights", "traffic:flights"]
-pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.xdist_group("ray")]  # Ray's own; one cluster
 
 
 @on_demand(outputs=["half"])
