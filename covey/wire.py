@@ -43,7 +43,9 @@ from simulations.run_ledger import LEDGERS, charged_plans, require_room
 
 from .errors import CollectionFailed, ProcessFailed, UsageError
 from .fleet import SITES, make_project, split_sites
-from .processes import Processes, free_port, script
+from .flower_processes import run_command, superlink_command, write_flower_home
+from .processes import Processes, free_port
+from .service_processes import SECOND, SERVICES, service_command, services_of
 
 SITE_SECONDS: Final = 900.0
 """How long the sites of a simulated fleet have to answer."""
@@ -53,10 +55,6 @@ START_SECONDS: Final = 60.0
 ATTEMPTS: Final = 4
 """How often a process that died is started again. Every step may be repeated, so a crash costs time and nothing else."""
 MAX_RAY_PARENT: Final = 20
-_SECOND: Final[dict[Protection, str]] = {"shares": "helper", "he": "keyholder"}
-"""Who opens a plan with the leader, by its `covey start` command."""
-_AGGREGATORS: Final = ("leader", *_SECOND.values())
-_SERVICES: Final = (*_AGGREGATORS, "provider")
 
 
 def flower_environment() -> dict[str, str]:
@@ -183,7 +181,7 @@ def run_over_wire(
         )
         if liars is not None:
             liars.save(project / LIARS)
-        result = _collect(project, job, progress)
+        result = collect_project(project, job, progress)
     except (CollectionFailed, ProcessFailed):
         raise
     except BaseException:
@@ -204,7 +202,7 @@ def resume(directory: Path, progress: Progress) -> tuple[tuple[ViewReport, ...],
     project = unfinished(directory)
     if not (project / "job.json").is_file():
         raise UsageError(f"no unfinished collection in {directory}")
-    result = _collect(project, Job.load(project / "job.json"), progress)
+    result = collect_project(project, Job.load(project / "job.json"), progress)
     shutil.rmtree(project)
     reports = tuple(
         ViewReport(name, None, counts["opened"], counts["void"], (), (), Dropped(), counts["rejected"])
@@ -213,14 +211,18 @@ def resume(directory: Path, progress: Progress) -> tuple[tuple[ViewReport, ...],
     return reports, result["answers"]
 
 
-def _collect(project: Path, job: Job, progress: Progress) -> dict[str, Any]:
-    """Start every process, wait for the result, end every process."""
+def collect_project(project: Path, job: Job, progress: Progress) -> dict[str, Any]:
+    """Carry out a project's job: start every process, wait for the result, end every process.
+
+    Raises:
+        CollectionFailed, ProcessFailed: with the log that says why; the same job may be carried out again.
+    """
     plan = plan_from_bytes(job.plan)
-    second, third = _SECOND[plan.protection], ("provider",) if plan.finish == "mpc" else ()
-    ports = {name: free_port() for name in (second, *third, "leader", "superlink")}
+    ports = {name: free_port() for name in (*services_of(plan), "superlink")}
+    second = SECOND[plan.protection]
     job = replace(job, leader=f"127.0.0.1:{ports['leader']}", helper=f"127.0.0.1:{ports[second]}")
     job.save(project / "job.json")
-    ray = _ray_folder()
+    ray = ray_folder()
     try:
         with Processes(project / "logs") as processes:
             fleet = _Fleet(processes, project, ports, ray, job)
@@ -251,13 +253,8 @@ class _Fleet:
 
     def start(self) -> None:
         """Everything but the coordinator, until all of it listens; then the coordinator."""
-        address = f"127.0.0.1:{self._ports['superlink']}"
-        home = self._project / "flower"
-        home.mkdir()
+        write_flower_home(self._project / "flower", self._ports["superlink"])
         Path(self._flower["RAY_TMPDIR"]).mkdir(exist_ok=True)
-        (home / "config.toml").write_text(
-            f'[superlink]\ndefault = "local"\n\n[superlink.local]\naddress = "{address}"\ninsecure = true\n'
-        )
         app = self._project / "app"
         shutil.rmtree(app, ignore_errors=True)
         shutil.copytree(str(files("covey") / "flower_app"), app)
@@ -310,29 +307,17 @@ class _Fleet:
         if name == "coordinator":
             self._job.failure.unlink(missing_ok=True)
             self._job.progress.unlink(missing_ok=True)
-        self._processes.start(name, self._command(name), {} if name in _SERVICES else self._flower)
+        self._processes.start(name, self._command(name), {} if name in SERVICES else self._flower)
 
     def _command(self, name: str) -> list[str]:
-        at = ["--project", str(self._project), "--port", str(self._ports.get(name, 0))]
-        at += ["--ledgers", str(self._job.store / LEDGERS)] if name in _AGGREGATORS else []
-        match name:
-            case "helper" | "keyholder" | "provider":
-                return [sys.executable, "-m", "covey", "start", name, *at]
-            case "leader":
-                peer = "--keyholder" if "keyholder" in self._ports else "--helper"
-                others = [peer, self._job.helper]
-                if "provider" in self._ports:
-                    others += ["--provider", f"127.0.0.1:{self._ports['provider']}"]
-                return [sys.executable, "-m", "covey", "start", "leader", *at, *others]
-            case "superlink":
-                options = ["--insecure", "--simulation", "--disable-runtime-dependency-installation"]
-                return [script("flower-superlink"), *options, "--port", str(self._ports[name])]
-        run = ["run", str(self._project / "app"), "local", "--stream", "--run-config", str(self._project / "run.toml")]
-        nodes = f"num-supernodes={self._job.sites} client-resources-num-cpus=1"
-        return [script("flwr"), *run, "--federation-config", nodes]
+        if name in SERVICES:
+            return service_command(name, self._project, self._job.store / LEDGERS, self._ports)
+        if name == "superlink":
+            return superlink_command(self._ports[name])
+        return run_command(self._project / "app", self._project / "run.toml", self._job.sites)
 
 
-def _ray_folder() -> Path:
+def ray_folder() -> Path:
     """Ray's sockets need a short path, 107 bytes at most with some 75 of its own."""
     parent = tempfile.gettempdir() if len(tempfile.gettempdir()) <= MAX_RAY_PARENT else "/tmp"  # noqa: S108
     return Path(tempfile.mkdtemp(prefix="r", dir=parent))

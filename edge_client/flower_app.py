@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,15 +18,11 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from featurestore.definitions import FeatureView
-from featurestore.times import wall_clock
 from federation.protocol import Protect, protect
 from federation.refusal_codes import RefusalCode
 
-from .events import Events, make_events, read_events
-from .policy import Refuse
-from .site import respond
-from .site_config import SiteConfig, load_site
+from .answering import answer_plan
+from .site_config import load_site
 
 SITES_VARIABLE: Final = "COVEY_SITES"
 """Environment variable: the folder with one site configuration a site (paths only, never a secret)."""
@@ -55,7 +51,8 @@ def collect(message: Message, context: Context, protecting: Protecting = honestl
     try:
         config = load_site(Path(os.environ[SITES_VARIABLE]), context.node_config)
         site = config.settings.site
-        result = _answer(_told(message, "signed"), _told(message, "encryption_keys"), config, protecting(site))
+        told = _told(message, "signed"), _told(message, "encryption_keys")
+        result = answer_plan(*told, config, protecting(site))
         code, batches = ("OK", result) if isinstance(result, list) else (str(result.code), [])
     except Exception:  # noqa: BLE001 - nothing may travel to the server but a code; the site's own log has the rest
         _log.exception("the site could not answer")
@@ -69,16 +66,6 @@ def _told(message: Message, what: str) -> bytes:
     """The signed plan, or its encryption keys, in a message; no bytes, which nobody has signed, where there are none."""
     told = message.content.get("plan", {}).get(what)
     return told if isinstance(told, bytes) else b""
-
-
-def _answer(signed_plan: bytes, keys: bytes, config: SiteConfig, protect: Protect) -> list[bytes] | Refuse:
-    def load(views: Sequence[FeatureView]) -> Events:
-        columns = config.client_column, config.time_column
-        table = read_events(config.events, views, *columns, None, strict=False)
-        return make_events(table, *columns, strict_times=False)
-
-    answer = respond(signed_plan, config.settings, load, wall_clock, os.urandom, protect, keys)
-    return answer if isinstance(answer, Refuse) else [batch.to_bytes() for batch in answer]
 
 
 app = client_app()

@@ -155,7 +155,7 @@ def run_in_process(
     if report_per == "site":
         require_summable(views, protection, validity, terms.most_of_a_site)
     if protection == "he":
-        _require_encryptable(views, terms)
+        require_encryptable(views, terms.clients, terms.validity, terms.noise)
     if finish == "mpc":
         require_finishable(views, terms.protection, terms.noise)
     with Publisher(directory, clock) as publisher, RunLedger(directory, budget, clock) as ledger:
@@ -217,14 +217,14 @@ class _Terms:
         return message_elements(he_parameters(view, self.clients, self.noise != "none"))
 
 
-def _require_encryptable(views: Sequence[FeatureView], terms: _Terms) -> None:
+def require_encryptable(views: Sequence[FeatureView], clients: int, validity: Validity, noise: Noise) -> None:
     """RunRefused unless each view has parameters for so many clients; ExtraMissing without TenSEAL."""
     require_installed()
-    if terms.validity != "none":
+    if validity != "none":
         raise RunRefused("nothing can be proven of encrypted reports: --protection he goes with --validity none only")
     try:
         for view in views:
-            he_parameters(view, terms.clients, terms.noise != "none")
+            he_parameters(view, clients, noise != "none")
     except HeImpossible as error:
         raise RunRefused(str(error)) from None
 

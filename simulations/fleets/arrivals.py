@@ -42,6 +42,11 @@ class Fates:
     at_s: Floats
     lost: Mask
 
+    def in_time(self, deadline_s: float) -> Mask:
+        """bool[S], those that count: not lost, and there before the deadline."""
+        counts: Mask = ~self.lost & (self.at_s < deadline_s)
+        return counts
+
 
 class Arrivals(Protocol):
     """A trace. Small and picklable."""

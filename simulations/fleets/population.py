@@ -3,7 +3,7 @@
     fleet ──sizes of its sites──► blocks ──► of each block: who its clients are, then day by day what they do
 
 Each block, day and column has a stream of its own, so that blocks can be made in any order and on any machine, and a
-view more changes no event.
+view more changes neither who does something nor when and where; values are made to the measure of all views.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from edge_client.events import column_types
 from featurestore.definitions import FeatureView
 from featurestore.times import DAY_US
+from simulations.errors import FleetImpossible
 
 from .block import BLOCK_CLIENTS, CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, Block, Columns
 from .spec import Fleet
@@ -35,10 +37,23 @@ GENERATIONS: Final = 1_000
 
 @dataclass(frozen=True)
 class Population:
-    """A generated fleet, made to the measure of the views that are collected of it."""
+    """A generated fleet, made to the measure of the views that are collected of it.
+
+    Raises:
+        FleetImpossible: a view reads a column that says whose an event is, where, or when.
+    """
 
     fleet: Fleet
     views: tuple[FeatureView, ...]
+
+    def __post_init__(self) -> None:
+        for view in self.views:
+            own = {*() if view.entity.constant else view.entity.columns, *column_types(view)}
+            if taken := own & {CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN}:
+                raise FleetImpossible(
+                    f"view {view.name!r} reads the column {min(taken)!r}, which a generated fleet has for itself: name "
+                    "another one, or give the fleet's events as a file"
+                )
 
     @property
     def clients(self) -> int:
@@ -61,13 +76,10 @@ class Population:
         sizes = _site_sizes(self.fleet)[first:last]
         names = tuple(f"s{number:07d}" for number in range(first, last))
         who = _Clients.draw(self.fleet, index, sizes)
-        tables = [self._day(index, who, day) for day in range(self.fleet.days)]
-        table = pa.concat_tables(tables)
-        site = pa.DictionaryArray.from_arrays(pa.array(table.column("place").to_numpy(), pa.int32()), pa.array(names))
-        table = table.set_column(0, SITE_COLUMN, site)
+        table = pa.concat_tables([self._day(index, who, day, names) for day in range(self.fleet.days)])
         return Block(names, sizes + who.joined(len(sizes)), table, Columns())
 
-    def _day(self, index: int, who: _Clients, day: int) -> pa.Table:
+    def _day(self, index: int, who: _Clients, day: int, names: tuple[str, ...]) -> pa.Table:
         """The events of a block's clients of one day, in order of client."""
         fleet, rng = self.fleet, _rng(self.fleet, index, "day", day)
         counts = rng.poisson(np.where(rng.random(who.count) < fleet.offline, 0.0, who.activity))
@@ -79,7 +91,7 @@ class Population:
         time = (fleet.first_day + day) * DAY_US + (seconds * 1e6).astype(np.int64)
         effect = HOUR_EFFECT * np.cos(2 * np.pi * (hour - BUSIEST_HOUR) / 24)
         columns: dict[str, pa.Array] = {
-            "place": pa.array(who.site[client].astype(np.int32)),
+            SITE_COLUMN: pa.DictionaryArray.from_arrays(pa.array(who.site[client].astype(np.int32)), pa.array(names)),
             CLIENT_COLUMN: pa.array((who.first + client) * GENERATIONS + who.generation[day][client]),
         }
         for name in {TIME_COLUMN, *(view.time for view in self.views if view.time)}:
@@ -87,7 +99,8 @@ class Population:
         for view in self.views:
             effect = effect + self._keys(columns, view, who.region[client], _rng(fleet, index, _key_stream(view), day))
         for column in columns_of(self.views):
-            columns[column.name] = self._values(column, effect, index, day)
+            if column.name not in columns:  # else a predicate looks at a join key
+                columns[column.name] = self._values(column, effect, index, day)
         return pa.table(columns)
 
     def _keys(self, columns: dict[str, pa.Array], view: FeatureView, region: Ints, rng: np.random.Generator) -> Floats:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from aggregator.collector import releases_of
+from aggregator.mpc_finish import mpc_parties
 from crypto import field as field64
 from featurestore.definitions import FeatureView
 from featurestore.publish import Publisher
 from featurestore.times import DAY_US
 from federation.basis import to_noise_basis
-from federation.parties import Participation
-from federation.plan import PLAN_ID_BYTES, Noise, Plan, PlannedView, Validity, plan_to_bytes
-from federation.protocol import Aggregating, OpenedView, finish_collections
+from federation.parties import Participation, ReportPer
+from federation.plan import PLAN_ID_BYTES, Finish, Noise, Plan, PlannedView, Protection, Validity, plan_to_bytes
+from federation.protocol import Aggregating, Open, OpenedView, finish_collections
 from simulations.errors import RunRefused
 from simulations.fleets.arrivals import Arrivals
 from simulations.fleets.block import Source
@@ -47,6 +50,7 @@ class Terms:
 
     views: tuple[FeatureView, ...]
     participation: Participation = "active"
+    report_per: ReportPer = "client"
     validity: Validity = "none"
     min_clients: int | None = None
     deadline_s: float = 600.0
@@ -77,10 +81,16 @@ class FleetRun:
     peak_bytes: int
 
 
-def plan_of(terms: Terms, source: Source, *, noisy: bool) -> tuple[Plan, Parties]:
+def plan_of(
+    terms: Terms, source: Source, *, noisy: bool, protection: Protection = "shares", finish: Finish = "open"
+) -> tuple[Plan, Parties]:
     """The plan of all days of a fleet, and everybody's keys.
 
+    Args:
+        protection: under `he` there is room for all clients of the fleet, which are counted block by block.
+
     Raises:
+        HeImpossible: no encryption has room for so many clients.
         RunRefused: a view needs more reports than the fleet has clients, or k is looser than the view's own.
     """
     for view in terms.views:
@@ -98,8 +108,35 @@ def plan_of(terms: Terms, source: Source, *, noisy: bool) -> tuple[Plan, Parties
         wire = replace(wire, verify_key_hash=parties.verification_key.hash_for(plan_id))
     planned = tuple(PlannedView(view, _panes(view, source.days), terms.k(view)) for view in terms.views)
     noise: Noise = "full" if noisy else "none"
-    plan = Plan(plan_id, planned, noise, validity=terms.validity, participation=terms.participation, wire=wire)
+    plan = Plan(
+        plan_id,
+        planned,
+        noise,
+        protection=protection,
+        validity=terms.validity,
+        participation=terms.participation,
+        wire=wire,
+        max_clients=_max_clients(source, protection, terms.report_per),
+        finish=finish,
+        report_per=terms.report_per,
+    )
     return plan, parties
+
+
+def _max_clients(source: Source, protection: Protection, report_per: ReportPer) -> int:
+    if report_per == "site":
+        return most_of_a_site(source)
+    return enrolled_of(source) if protection == "he" else 0
+
+
+def most_of_a_site(source: Source) -> int:
+    """Clients of the largest site, over all days."""
+    return max(int(source.block(index).enrolled.max()) for index in range(source.blocks))
+
+
+def enrolled_of(source: Source) -> int:
+    """Clients of all sites, over all days: with churn more than are enrolled at any time."""
+    return sum(int(source.block(index).enrolled.sum()) for index in range(source.blocks))
 
 
 def run_fleet(
@@ -109,15 +146,19 @@ def run_fleet(
     *,
     noise: NoisePair | None,
     workers: Workers,
+    finish: Finish = "open",
     progress: Progress = lambda *_: None,
 ) -> FleetRun:
     """Collect every day of a fleet, under one plan; the result depends on the seeds and on nothing else.
 
+    Args:
+        finish: `mpc` (experimental): cells below a view's `suppress_below` are not opened; in three processes of its own.
+
     Raises:
-        RunRefused: see `plan_of`. WorkerDied.
+        RunRefused: see `plan_of`. WorkerDied. MpcFailed.
     """
     start, watch = time.perf_counter(), Watch()
-    plan, parties = plan_of(terms, source, noisy=noise is not None)
+    plan, parties = plan_of(terms, source, noisy=noise is not None, finish=finish)
     encoded = plan_to_bytes(plan)
     work = (ShardWork(encoded, source, block, arrivals, terms.deadline_s, parties) for block in range(source.blocks))
     merged = _Merged(plan)
@@ -127,9 +168,10 @@ def run_fleet(
             merged.add(result)
         progress("shards", done, source.blocks)
     progress("noise", 0, 1)
-    sources = (None, None) if noise is None else (noise.leader, noise.helper)
+    leader_noise, helper_noise = (None, None) if noise is None else (noise.leader, noise.helper)
     noise_start = time.process_time()  # both aggregators draw in threads of their own
-    opened = finish_collections(merged.leader, merged.helper, *sources)
+    with _finishing(merged.leader) as open_shares:
+        opened = finish_collections(merged.leader, merged.helper, leader_noise, helper_noise, open_shares)
     watch.seconds["noise"] += time.process_time() - noise_start
     progress("noise", 1, 1)
     rejected = merged.tally.rejected
@@ -139,6 +181,17 @@ def run_fleet(
         merged.seconds[step] += seconds
     wall_s = time.perf_counter() - start
     return FleetRun(plan, opened, tuple(merged.truth), merged.tally, dict(merged.seconds), wall_s, peak)
+
+
+@contextmanager
+def _finishing(leader: Aggregating) -> Iterator[Open | None]:
+    """How a plan is opened that does not say `open`."""
+    if leader.plan.finish == "open":
+        yield None
+        return
+    most = max(leader.close().commitment.counts)
+    with mpc_parties() as by_mpc:
+        yield partial(by_mpc, clients=most)
 
 
 class _Merged:
@@ -184,16 +237,16 @@ def publish(run: FleetRun, directory: Path, now: int, noise_source: str) -> None
 
 def publish_truth(run: FleetRun, directory: Path, now: int) -> None:
     """Write the plain sums of the same panes into a store, as releases without noise: what the others are compared with."""
-    exact = replace(run.plan, noise="none")
+    exact = replace(run.plan, noise="none", protection="shares", max_clients=0, finish="open", report_per="client")
     opened = tuple(
-        OpenedView(planned, one.outcomes, _in_noise_basis(planned, truth)[one.outcomes == 0])
+        OpenedView(planned, one.outcomes, in_noise_basis(planned, truth)[one.outcomes == 0])
         for planned, one, truth in zip(run.plan.views, run.opened, run.truth, strict=True)
     )
     publish(replace(run, plan=exact, opened=opened), directory, now, "none")
 
 
-def _in_noise_basis(planned: PlannedView, truth: Ints) -> Ints:
-    """int64[C, K, S] of int64[C, d]."""
+def in_noise_basis(planned: PlannedView, truth: Ints) -> Ints:
+    """int64[C, K, S]: plain sums, int64[C, d], as they would be opened without noise."""
     layout = planned.layout
     mapped: Ints = field64.decode_centred(to_noise_basis(layout, field64.encode(truth)))
     return mapped.reshape(len(truth), layout.keys, layout.slots_per_key)

@@ -17,19 +17,16 @@ import numpy.typing as npt
 from crypto.sharing import SparseRows
 from crypto.signing import SigningKey
 from edge_client.compute import compute
-from edge_client.participation import of_active_clients, of_every_client
+from edge_client.participation import of_active_clients, of_every_client, of_sites
 from federation.batch import BATCH_ID_BYTES, SealedBatch, SealedHalf, max_reports, open_half, seal_batch
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan, plan_from_bytes
 from federation.protocol import Aggregating, protect, verify
-from federation.reports import HelperHalf, LeaderHalf, ProvenHalf, Reports
-from simulations.fleets.arrivals import Fates
+from federation.reports import HelperHalf, LeaderHalf, ProvenHalf, Reports, declared
 from simulations.fleets.block import Block
 
 from .watch import TimedSigningKey, TimedVerifyKey, Watch
 from .work import Ints, ShardResult, ShardWork, Taken, Tally
-
-_STATUS = Path("/proc/self/status")
 
 
 def run_shard(work: ShardWork) -> ShardResult:
@@ -70,32 +67,30 @@ class _Shard:
     def _block(self, block: Block) -> None:
         """Every site of a block that answers, in order of arrival."""
         fates = self._work.arrivals.of(block.sites)
-        answering = np.isfinite(fates.at_s)
-        self._tally.offline += int(np.count_nonzero(~answering))
+        self._tally.sites(fates, self._work.deadline_s)
         self._tally.events += block.table.num_rows
-        order = np.argsort(fates.at_s, kind="stable")[: np.count_nonzero(answering)]
-        keys = self._keys_of(block, order)
+        order = np.argsort(fates.at_s, kind="stable")[: np.count_nonzero(np.isfinite(fates.at_s))]
+        in_time, keys = fates.in_time(self._work.deadline_s), self._keys_of(block, order)
         for view in range(len(self._plan.views)):
             with self._watch.step("compute"):
-                by_site = _BySite(self._plan, view, block, order, self._tally)
+                by_site = BySite(self._plan, view, block, order, self._tally)
             for site, reports in by_site:
-                self._answer(block.sites[site], int(block.enrolled[site]), keys[site], reports, fates, site)
-        self._tally.answered += len(order)
-        self._tally.lost += int(np.count_nonzero(fates.lost & answering))
-        self._tally.late += int(np.count_nonzero(answering & ~fates.lost & (fates.at_s >= self._work.deadline_s)))
+                clients, counts = int(block.enrolled[site]), bool(in_time[site])
+                self._answer(block.sites[site], clients, keys[site], reports, counts)
 
     def _keys_of(self, block: Block, order: Ints) -> dict[int, SigningKey]:
         with self._watch.step("sign"):
             seeds = {site: self._work.parties.signing_seed(f"site-{block.sites[site]}") for site in order.tolist()}
             return {site: TimedSigningKey(seed, self._watch) for site, seed in seeds.items()}
 
-    def _answer(self, site: str, clients: int, key: SigningKey, reports: Reports, fates: Fates, index: int) -> None:
+    def _answer(self, site: str, clients: int, key: SigningKey, reports: Reports, in_time: bool) -> None:
         """A site's reports of one view, batch by batch, as far as they get."""
         entry = RosterEntry(site, TimedVerifyKey(key.public, self._watch), clients)
         roster, size = Roster([entry]), max_reports(self._plan, reports.view)
         for first in range(0, len(reports.collection), size):
             part = slice(first, first + size)
-            batch = Reports(reports.view, reports.collection[part], reports.slots[part])
+            clients_of = declared(reports.clients, part)
+            batch = Reports(reports.view, reports.collection[part], reports.slots[part], clients_of)
             with self._watch.step("share"):
                 leader, helper = protect(self._plan, batch, os.urandom)
             with self._watch.step("seal"):
@@ -104,7 +99,7 @@ class _Shard:
                 sent = sealed.to_bytes()
             self._tally.batches += 1
             self._tally.bytes_sent += len(sent)
-            if not fates.lost[index] and fates.at_s[index] < self._work.deadline_s:
+            if in_time:
                 self._take(sent, roster, batch)
 
     def _take(self, sent: bytes, roster: Roster, batch: Reports) -> None:
@@ -131,11 +126,11 @@ class _Shard:
                 accepted = verified.accepted
         self._tally.reports[batch.view] += int(np.count_nonzero(accepted))
         self._tally.rejected[batch.view] += int(np.count_nonzero(~accepted))
-        _add_truth(self._truth[batch.view], batch, self._plan.offsets[batch.view], accepted)
+        add_truth(self._truth[batch.view], batch, self._plan.offsets[batch.view], accepted)
 
 
-class _BySite:
-    """A view's reports of a block, site by site in the given order."""
+class BySite:
+    """A view's reports of a block, site by site in the given order. What was dropped is added to the tally."""
 
     def __init__(self, plan: Plan, view: int, block: Block, order: Ints, tally: Tally) -> None:
         planned, seated = plan.views[view], block.seated()
@@ -148,29 +143,35 @@ class _BySite:
         else:
             reports = of_active_clients(planned.pane_starts, made)
             site = seated.site_of[reports.reporter]
+        pane, slots, clients = reports.pane, reports.slots, None
+        if plan.report_per == "site":
+            sums = of_sites(pane, site, slots)
+            pane, site, slots, clients = pane[sums.first], site[sums.first], sums.slots, sums.clients
         by_site = np.argsort(site, kind="stable")
         self._view, self._order = view, order
         self._starts = np.searchsorted(site[by_site], np.arange(len(block.sites) + 1))
-        self._collection = (reports.pane[by_site] + plan.offsets[view]).astype(np.uint32)
-        self._slots: SparseRows = reports.slots.take(by_site)
+        self._collection = (pane[by_site] + plan.offsets[view]).astype(np.uint32)
+        self._slots: SparseRows = slots.take(by_site)
+        self._clients = None if clients is None else clients[by_site]
 
     def __iter__(self) -> Iterator[tuple[int, Reports]]:
         for site in self._order.tolist():
             part = slice(int(self._starts[site]), int(self._starts[site + 1]))
-            yield site, Reports(self._view, self._collection[part], self._slots[part])
+            clients = declared(self._clients, part)
+            yield site, Reports(self._view, self._collection[part], self._slots[part], clients)
 
 
-def _add_truth(truth: Ints, batch: Reports, offset: int, accepted: npt.NDArray[np.bool_]) -> None:
+def add_truth(truth: Ints, batch: Reports, offset: int, accepted: npt.NDArray[np.bool_]) -> None:
     """Add the plain vectors of the reports that count."""
     rows = np.repeat(batch.collection.astype(np.int64) - offset, np.diff(batch.slots.indptr))
     counted = np.repeat(accepted, np.diff(batch.slots.indptr))
     np.add.at(truth, (rows[counted], batch.slots.columns[counted]), batch.slots.values[counted])
 
 
-def peak_bytes() -> int:
-    """The most resident memory that this process has had; 0 where the system does not tell."""
+def peak_bytes(process: int | None = None) -> int:
+    """The most resident memory that a process (default: this one) has had; 0 where the system does not tell."""
     try:
-        lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
+        status = Path(f"/proc/{process or 'self'}/status").read_text(encoding="ascii", errors="replace")
     except OSError:
         return 0
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
+    return next((1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)

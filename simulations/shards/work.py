@@ -14,7 +14,7 @@ from federation.parties import Aggregator
 from federation.plan import Plan
 from federation.protocol import Aggregating
 from federation.reports import REPORT_ID_BYTES
-from simulations.fleets.arrivals import Arrivals
+from simulations.fleets.arrivals import Arrivals, Fates
 from simulations.fleets.block import Source
 
 from .keys import Parties
@@ -103,6 +103,14 @@ class Tally:
         self.dropped.update(other.dropped)
         for name in ("answered", "offline", "lost", "late", "batches", "bytes_sent", "events"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def sites(self, fates: Fates, deadline_s: float) -> None:
+        """Count what becomes of some sites' answers."""
+        answering = np.isfinite(fates.at_s)
+        self.answered += int(np.count_nonzero(answering))
+        self.offline += int(np.count_nonzero(~answering))
+        self.lost += int(np.count_nonzero(answering & fates.lost))
+        self.late += int(np.count_nonzero(answering & ~fates.lost & ~fates.in_time(deadline_s)))
 
     def drop(self, view: int, dropped: Dropped) -> None:
         """Count events that were not counted."""

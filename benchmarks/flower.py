@@ -1,0 +1,190 @@
+"""What a collection through Flower costs: a real SuperLink and its nodes, leader and helper as services, beside Flower alone.
+
+    python -m benchmarks.flower [--sites 200] [--clients 2000]
+
+Every client reports one day (participation `all`), with the noise of both aggregators. `ms_per_site` and `ms_per_client` are wall
+time from the announced plan to the published releases, over all sites and clients; `…_with_start` from the first process on;
+processes' ends are not counted. The peer is Flower's plain round trip on as many nodes, which answer with as many bytes and do
+nothing: `ratio` is our time over its time, and says what Covey adds. Nodes run one a core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from covey.cli.talk import progress_bars
+from covey.flower_processes import run_command, superlink_command, write_flower_home
+from covey.lab.collect import Collection
+from covey.lab.real import Prepared, prepare
+from covey.processes import Processes, free_port
+from covey.wire import START_SECONDS, collect_project, flower_environment, ray_folder
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.features import Count, Histogram, Mean
+from federation.keys import load_keys
+from federation.plan import plan_from_bytes
+from federation.signed_plan import sign_plan
+from simulations.fleets.arrivals import Generated
+from simulations.fleets.population import Population
+from simulations.fleets.spec import Fleet
+from simulations.in_process import Progress
+from simulations.shards.run import Terms
+
+VIEW = FeatureView(
+    "visits",
+    entity=Entity("shop", domain=range(50)),
+    features=[Count("visits"), Mean("spent", clip=(0, 100), resolution=1), Histogram("spent", edges=[10, 20, 50, 80])],
+    pane="1d",
+    bounds=Bounds(max_cells=3, max_events_per_cell=2),
+    privacy=Privacy(rho=0.1, min_clients=20),
+)
+APP = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "covey-benchmark"
+version = "0.1.0"
+description = "A plain round trip."
+license = "Apache-2.0"
+dependencies = []
+
+[tool.flwr.app]
+publisher = "covey"
+
+[tool.flwr.app.components]
+serverapp = "benchmarks.flower_peer:server"
+clientapp = "benchmarks.flower_peer:client"
+
+[tool.flwr.app.config]
+ask = 0
+answer = 0
+nodes = 0
+result = ""
+"""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Wall seconds of a run: of the way from the question to the last answer's result, and of the start before it."""
+
+    seconds: float
+    start_s: float
+    bytes: int
+
+    def ms(self, count: int, *, with_start: bool = False) -> float:
+        """For each of so many."""
+        return 1e3 * (self.seconds + (self.start_s if with_start else 0.0)) / count
+
+
+def main() -> None:
+    """Print a table, and one JSON line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.flower")
+    parser.add_argument("--sites", type=int, default=200)
+    parser.add_argument("--clients", type=int, default=2_000)
+    options = parser.parse_args()
+    sites, clients = options.sites, options.clients
+    with (
+        tempfile.TemporaryDirectory(prefix="covey-bench-") as folder,
+        progress_bars(Console(stderr=True)) as progress,
+    ):
+        prepared = prepare(collection(sites, clients), Path(folder))
+        ours = _ours(prepared, sites, progress)
+        asked = len(sign_plan(plan_from_bytes(prepared.job.plan), load_keys(prepared.job.keys, "coordinator").sign))
+        peer = _peer(Path(folder) / "peer", sites, asked, ours.bytes // sites)
+    _print(ours, peer, sites, clients)
+    figures = {
+        "sites": sites,
+        "clients": clients,
+        "ms_per_site": ours.ms(sites),
+        "ms_per_client": ours.ms(clients),
+        "ms_per_site_with_start": ours.ms(sites, with_start=True),
+        "ms_per_client_with_start": ours.ms(clients, with_start=True),
+        "bytes": ours.bytes,
+        "bytes_per_client": ours.bytes / clients,
+        "peer_ms_per_site": peer.ms(sites),
+        "peer_ms_per_site_with_start": peer.ms(sites, with_start=True),
+        "peer_bytes": peer.bytes,
+        "ratio": ours.seconds / peer.seconds,
+        "ratio_with_start": ours.ms(1, with_start=True) / peer.ms(1, with_start=True),
+        "load_average": os.getloadavg()[0],
+    }
+    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+
+
+def collection(sites: int, clients: int) -> Collection:
+    """All sites answer, all clients report one day."""
+    fleet = Fleet(clients=clients, clients_per_site=clients / sites, site_tail=0.5, seed=7)
+    terms = Terms((VIEW,), participation="all", seed=7)
+    return Collection(terms, Population(fleet, (VIEW,)), Generated(median_s=0), level="flower", noise_seed=None)
+
+
+def _ours(prepared: Prepared, sites: int, progress: Progress) -> Taken:
+    """The collection, by the times of the files that its coordinator leaves."""
+    job, begun = replace(prepared.job, sites=sites), time.time()
+    result = collect_project(prepared.project, job, progress)
+    if set(result["answers"].values()) != {"OK"} or len(result["answers"]) != sites:
+        raise SystemExit(f"not every site took part: {result['answers']}")
+    asked, done = (path.stat().st_mtime for path in (job.announced, job.result))
+    lines = job.progress.read_text(encoding="utf-8").splitlines()
+    return Taken(done - asked, asked - begun, sum(json.loads(line)["bytes"] for line in lines))
+
+
+def _peer(folder: Path, nodes: int, ask: int, answer: int) -> Taken:
+    """Flower's round trip: `ask` bytes to each node, `answer` bytes back."""
+    app, result, port, ray = folder / "app", folder / "result.json", free_port(), ray_folder()
+    app.mkdir(parents=True)
+    (app / "pyproject.toml").write_text(APP, encoding="utf-8")
+    config = folder / "run.toml"
+    config.write_text(f'ask = {ask}\nanswer = {answer}\nnodes = {nodes}\nresult = "{result}"\n', encoding="utf-8")
+    write_flower_home(folder / "flower", port)
+    root = str(Path(__file__).parents[1])
+    environment = {
+        **flower_environment(),
+        "FLWR_HOME": str(folder / "flower"),
+        "RAY_TMPDIR": str(ray),
+        "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
+    }
+    begun = time.time()
+    try:
+        with Processes(folder / "logs") as processes:
+            processes.start("superlink", superlink_command(port), environment)
+            processes.wait_for_port("superlink", port, START_SECONDS)
+            processes.start("server", run_command(app, config, nodes), environment)
+            while not result.is_file():
+                processes.require_running("superlink")
+                if processes.exit_status("server") is not None and not result.is_file():
+                    processes.require_running("server")  # `flwr run` ends when the run has: its log tells why
+                time.sleep(0.05)
+    finally:
+        shutil.rmtree(ray, ignore_errors=True)
+    told: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    if told["answers"] != nodes:
+        raise SystemExit(f"{told['answers']} of {nodes} nodes have answered")
+    return Taken(told["answered"] - told["asked"], told["asked"] - begun, told["bytes"])
+
+
+def _print(ours: Taken, peer: Taken, sites: int, clients: int) -> None:
+    table = Table("wall time", "Covey", "Flower alone", "ratio", title=f"{sites:,} sites, {clients:,} clients, one day")
+    for name, with_start in (("asked to published", False), ("with start-up", True)):
+        mine, its = ours.ms(sites, with_start=with_start), peer.ms(sites, with_start=with_start)
+        table.add_row(f"ms a site, {name}", f"{mine:.1f}", f"{its:.1f}", f"{mine / its:.2f}")
+        table.add_row(f"ms a client, {name}", f"{ours.ms(clients, with_start=with_start):.2f}", "–", "–")
+    table.add_row("bytes from the sites", f"{ours.bytes:,}", f"{peer.bytes:,}", f"{ours.bytes / peer.bytes:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

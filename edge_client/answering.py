@@ -1,0 +1,33 @@
+"""A configured site's answer to a plan, as bytes: what it does however the plan has reached it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from featurestore.definitions import FeatureView
+from featurestore.times import wall_clock
+from federation.protocol import Protect, protect
+
+from .events import Events, make_events, read_events
+from .policy import Refuse
+from .site import respond
+from .site_config import SiteConfig
+
+
+def answer_plan(
+    signed_plan: bytes, encryption_keys: bytes, config: SiteConfig, protect: Protect = protect
+) -> list[bytes] | Refuse:
+    """The sealed batches of a site, of its own file of events, by the wall clock.
+
+    Args:
+        encryption_keys, protect: see `respond`.
+    """
+
+    def load(views: Sequence[FeatureView]) -> Events:
+        columns = config.client_column, config.time_column
+        table = read_events(config.events, views, *columns, None, strict=False)
+        return make_events(table, *columns, strict_times=False)
+
+    answer = respond(signed_plan, config.settings, load, wall_clock, os.urandom, protect, encryption_keys)
+    return answer if isinstance(answer, Refuse) else [batch.to_bytes() for batch in answer]

@@ -1,0 +1,45 @@
+"""The reports of a fleet that count, in the clear: answered, not lost, and before the deadline. Of them the truth is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from federation.plan import Plan
+from federation.reports import Reports
+from simulations.fleets.arrivals import Arrivals
+from simulations.fleets.block import Source
+
+from .shard import BySite, add_truth
+from .work import Ints, Tally
+
+
+class Counted:
+    """Gives the reports that count, block by block, and adds them up as it goes.
+
+    Attributes:
+        truth: of each view int64[C, d], plain sums of the reports that were given. **Secret.**
+        tally: of the reports that were given, and of all sites and events; nothing of batches.
+    """
+
+    def __init__(self, plan: Plan, source: Source, arrivals: Arrivals, deadline_s: float) -> None:
+        self._plan, self._source, self._arrivals, self._deadline_s = plan, source, arrivals, deadline_s
+        self.truth: tuple[Ints, ...] = tuple(
+            np.zeros((len(one.pane_starts), one.layout.length), np.int64) for one in plan.views
+        )
+        self.tally = Tally()
+
+    def __iter__(self) -> Iterator[Reports]:
+        for index in range(self._source.blocks):
+            block = self._source.block(index)
+            fates = self._arrivals.of(block.sites)
+            self.tally.events += block.table.num_rows
+            self.tally.sites(fates, self._deadline_s)
+            order = np.flatnonzero(fates.in_time(self._deadline_s))
+            for view in range(len(self._plan.views)):
+                for _, reports in BySite(self._plan, view, block, order, self.tally):
+                    self.tally.reports[view] += len(reports.collection)
+                    everything = np.ones(len(reports.collection), np.bool_)
+                    add_truth(self.truth[view], reports, self._plan.offsets[view], everything)
+                    yield reports

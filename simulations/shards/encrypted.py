@@ -1,0 +1,88 @@
+"""A collection of a whole fleet under homomorphic encryption: one process plays clients, leader and key holder.
+
+Reports are made block by block, encrypted and added at once. They are not signed and sealed on their way to the leader:
+beside their encryption that costs nothing worth measuring.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from aggregator.opendp_noise import OpenDPNoise
+from crypto.bfv import PublicKey, message_bytes, message_elements
+from crypto.bfv_parameters import BfvParameters, Slots
+from edge_client.encrypting import encrypting
+from federation.he_protocol import run_encrypted_collections
+from federation.he_reports import Encrypt
+from federation.plan import Plan
+from federation.reports import Reports
+from simulations.fleets.arrivals import Arrivals
+from simulations.fleets.block import Source
+from simulations.in_process import NoisePair
+
+from .counted import Counted
+from .run import FleetRun, Progress, Terms, plan_of
+from .shard import peak_bytes
+from .watch import Watch
+
+
+def run_encrypted_fleet(
+    terms: Terms,
+    source: Source,
+    arrivals: Arrivals,
+    *,
+    noise: NoisePair | None,
+    progress: Progress = lambda *_: None,
+) -> FleetRun:
+    """Collect every day of a fleet, under one plan. As `run_fleet`; the noise pair's helper stands for the key holder.
+
+    Of the sites whose answers do not count nothing is encrypted; `batches` and `bytes_sent` are those of the others'
+    ciphertexts. Sums are flooded with noise off, too.
+
+    Raises:
+        RunRefused, HeImpossible: see `plan_of`. EncryptionFailed.
+    """
+    start, watch = time.perf_counter(), Watch()
+    plan, _ = plan_of(terms, source, noisy=noise is not None, protection="he")
+    counted = Counted(plan, source, arrivals, terms.deadline_s)
+    leader, key_holder = (None, None) if noise is None else (noise.leader, noise.helper)
+    flood = OpenDPNoise() if noise is None else noise.leader
+    with watch.step("encrypt and add"), _encrypting(plan) as encrypt:
+        batches = _batches(plan, counted, progress)
+        opened = run_encrypted_collections(plan, batches, os.urandom, leader, key_holder, flood, encrypt)
+    wall_s = time.perf_counter() - start
+    return FleetRun(plan, opened, counted.truth, counted.tally, dict(watch.seconds), wall_s, peak_bytes())
+
+
+def _batches(plan: Plan, counted: Counted, progress: Progress) -> Iterator[Reports]:
+    """The reports that count, so many at a time as memory has room for encrypted."""
+    most = plan.max_clients * plan.offsets[-1]
+    done = 0
+    for reports in counted:
+        parameters = plan.he_parameters(plan.views[reports.view])
+        for batch in reports.batches(message_elements(parameters)):
+            yield batch
+            counted.tally.batches += 1
+            counted.tally.bytes_sent += len(batch.collection) * message_bytes(parameters)
+            done += len(batch.collection)
+            progress("encrypt", done, most)
+    progress("encrypt", done, done)
+
+
+@contextmanager
+def _encrypting(plan: Plan) -> Iterator[Encrypt]:
+    """An `Encrypt` for all views of a plan, each in processes of its own where there is enough to do."""
+    most = {plan.he_parameters(one): plan.max_clients * len(one.pane_starts) for one in plan.views}
+    of_view: dict[BfvParameters, Encrypt] = {}
+    with ExitStack() as stack:
+
+        def encrypt(key: PublicKey, values: Slots) -> Sequence[bytes]:
+            parameters = key.parameters
+            if parameters not in of_view:
+                of_view[parameters] = stack.enter_context(encrypting(parameters, most[parameters]))
+            return of_view[parameters](key, values)
+
+        yield encrypt
