@@ -76,11 +76,17 @@ def choose_view(views: Sequence[FeatureView], name: str | None) -> FeatureView:
 
 
 def compare(
-    view: FeatureView, events: Events, *, most_reports: int | None = None, progress: Progress = lambda *_: None
+    view: FeatureView,
+    events: Events,
+    *,
+    names: Sequence[str] | None = None,
+    most_reports: int | None = None,
+    progress: Progress = lambda *_: None,
 ) -> Comparison:
     """Carry the reports of the pane that has most of them under every protection.
 
     Args:
+        names: of the protections; default: all.
         most_reports: so many of them at most; default: as `WORK` allows.
 
     Raises:
@@ -101,19 +107,24 @@ def compare(
         slots=layout_of(view).length,
         clients=events.clients,
         compute_s=compute_s / len(made.client),
-        protections=measure_all(work, most_reports=most_reports, progress=progress),
+        protections=measure_all(work, names=names, most_reports=most_reports, progress=progress),
     )
 
 
 def measure_all(
-    work: Work, *, most_reports: int | None = None, progress: Progress = lambda *_: None
+    work: Work,
+    *,
+    names: Sequence[str] | None = None,
+    most_reports: int | None = None,
+    progress: Progress = lambda *_: None,
 ) -> tuple[Compared, ...]:
-    """Measure every protection in a fresh process of its own."""
+    """Measure protections, by default every one, each in a fresh process of its own."""
     name, done = plan_from_bytes(work.plan).views[0].view.name, []
-    progress(name, STEP, 0, len(PROTECTIONS))
-    for protection in PROTECTIONS.values():
+    chosen = [PROTECTIONS[one] for one in (PROTECTIONS if names is None else names)]
+    progress(name, STEP, 0, len(chosen))
+    for protection in chosen:
         done.append(_in_a_process(protection, work, most_reports))
-        progress(name, STEP, len(done), len(PROTECTIONS))
+        progress(name, STEP, len(done), len(chosen))
     return tuple(done)
 
 

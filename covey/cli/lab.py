@@ -10,7 +10,7 @@ import typer
 
 from simulations.attack_kinds import KINDS
 
-from . import lab_compare
+from . import lab_compare, lab_report
 from .lab_options import (
     AsJson,
     ClientColumn,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Experiments: what happens if …", no_args_is_help=True)
 app.command("compare")(lab_compare.compare)
+app.command("report")(lab_report.report)
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 _WIDTH = max(map(len, KINDS))

@@ -48,7 +48,7 @@ class Population:
 
     def __post_init__(self) -> None:
         for view in self.views:
-            own = {*() if view.entity.constant else view.entity.columns, *column_types(view)}
+            own = {*([] if view.entity.constant else view.entity.columns), *column_types(view)}
             if taken := own & {CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN}:
                 raise FleetImpossible(
                     f"view {view.name!r} reads the column {min(taken)!r}, which a generated fleet has for itself: name "

@@ -1,0 +1,136 @@
+"""Attacks: success against ε with the defence on and off, and the ε that an attacker can measure beside the one that is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from .numbered import Numbered
+from .page import interval, number, section
+from .paper_points import Part, chosen, line, listed
+from .plots import COLOURS, Line, Panel, Scale
+from .report_experiments import Done
+
+OFF, ON = COLOURS[1], COLOURS[0]
+EPSILON: Final = "ε of a client-day"
+_FAR: Final = 50.0
+"""From this on an effect is drawn on a symmetric log axis."""
+
+
+def attacks(done: Sequence[Done], numbered: Numbered) -> Part | None:
+    """All of it."""
+    mine = [one for one in done if one.experiment.kind == "attack" and one.outcome is not None]
+    if not mine:
+        return None
+    names = list(dict.fromkeys(one.experiment.asked["attack"] for one in mine))
+    by_name = {name: [one for one in mine if one.experiment.asked["attack"] == name] for name in names}
+    legend = [("defence off", OFF), ("defence on", ON)]
+    defences = numbered.table(
+        "What each attack does, its defence, and the one thing that is off where the defence is.",
+        ("attack", "what it does", "the defence", "where the defence is off"),
+        [[name, *(_extra(of[0])[key] for key in ("what", "defence", "what_is_off"))] for name, of in by_name.items()],
+    )
+    effects = numbered.figure(
+        "Success of each attack, in its own terms, against ε of a client-day; the dotted line is what somebody has who saw "
+        "nothing.",
+        [_effect_panel(name, of_name) for name, of_name in by_name.items()],
+        legend,
+    )
+    measured = _measured(by_name, numbered, legend)
+    table = numbered.table(
+        "Each attack at each ε, with 95 % intervals. ✓: it succeeds.",
+        ("attack", "what is told", "ε", "nothing seen", "defence off", "defence on"),
+        [_row(one) for one in mine],
+    )
+    return Part(section("Attacks against ε", defences, effects, table, *measured), [*_success(by_name), *_bounds(mine)])
+
+
+def _extra(one: Done) -> dict[str, Any]:
+    return {} if one.outcome is None else one.outcome.extra
+
+
+def _effect_panel(name: str, of_name: Sequence[Done]) -> Panel:
+    effect = _extra(of_name[0])["on"]["effect"]["what"]
+    points = [point for one in of_name if one.outcome is not None for point in one.outcome.points]
+    lines = [
+        line(chosen(points, measure=f"{name}: {effect}", x_name=EPSILON, series=series), series, colour)
+        for series, colour in (("off", OFF), ("on", ON))
+    ]
+    far = max(float(np.nanmax(np.abs(one.y))) for one in lines)
+    scale: Scale = "symlog" if far > _FAR else "linear"
+    level = float(_extra(of_name[0])["on"]["baseline"])
+    return Panel(name, tuple(lines), EPSILON, effect, x_scale="log", y_scale=scale, level=level, y_from_zero=True)
+
+
+def _measured(by_name: dict[str, list[Done]], numbered: Numbered, legend: list[tuple[str, str]]) -> list[str]:
+    """Measured ε against the claim, of the attacks that measure one with the defence on."""
+    panels = []
+    for name, of_name in by_name.items():
+        points = [point for one in of_name if one.outcome is not None for point in one.outcome.points]
+        on = chosen(points, measure=f"{name}: measured ε", x_name=EPSILON, series="on")
+        if on:
+            claim = np.array([one.x for one in on])
+            drawn = line(on, "on", ON)
+            panels.append(
+                Panel(
+                    name,
+                    (drawn, Line("claimed", claim, claim, colour=COLOURS[5], dashed=True)),
+                    EPSILON,
+                    "measured ε",
+                    "log",
+                )
+            )
+    if not panels:
+        return []
+    told = (
+        "The ε that each attack measures with its defence on, against the ε that is told: the line. Only the lower end of an "
+        "interval is evidence."
+    )
+    return [numbered.figure(told, panels, [legend[1], ("what is told", COLOURS[5])])]
+
+
+def _row(one: Done) -> list[str]:
+    on, off = _extra(one)["on"], _extra(one)["off"]
+    epsilon = one.outcome.points[0].x if one.outcome is not None else None
+    about = one.experiment.asked["attack"], on["effect"]["what"], number(epsilon), number(on["baseline"])
+    return [*about, _effect_cell(off), _effect_cell(on)]
+
+
+def _effect_cell(of: dict[str, Any]) -> str:
+    effect = of["effect"]
+    return interval(effect["estimate"], effect["low"], effect["high"]) + (" ✓" if of["succeeded"] else "")
+
+
+def _success(by_name: dict[str, list[Done]]) -> list[str]:
+    told = []
+    for series, state in (("off", "off"), ("on", "on")):
+        ever = [name for name, of in by_name.items() if any(_extra(one)[series]["succeeded"] for one in of)]
+        told.append(
+            f"With its defence {state} {len(ever)} of {len(by_name)} attacks succeed{'s' if len(ever) == 1 else ''} at "
+            f"some ε that was tried" + (f": {listed(ever)}" if 0 < len(ever) < len(by_name) else "") + "."
+        )
+    return told
+
+
+def _bounds(mine: Sequence[Done]) -> list[str]:
+    """Whether any lower bound on ε lies above what is told."""
+    bounds = [
+        (one.experiment.asked["attack"], on["epsilon"]["low"], on["claimed_epsilon"])
+        for one in mine
+        if (on := _extra(one)["on"])["epsilon"] is not None and on["claimed_epsilon"] is not None
+    ]
+    bounds = [(name, low, claim) for name, low, claim in bounds if low == low]
+    if not bounds:
+        return []
+    above = [name for name, low, claim in bounds if low > claim]
+    name, low, claim = max(bounds, key=lambda one: one[1] / one[2])
+    if above:
+        return [
+            f"With the defence on the lower bound on ε lies above what is told in: {listed(list(dict.fromkeys(above)))}."
+        ]
+    return [
+        "With the defence on no lower bound on ε lies above what is told; nearest is "
+        f"{name}, with {number(low)} of {number(claim)}."
+    ]

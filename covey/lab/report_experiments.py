@@ -1,0 +1,98 @@
+"""The experiments of a report: what is asked of each, and what it gives.
+
+A point is one number of one curve, with its 95 % interval where something was repeated: that of the mean of the repeats,
+each with other events and other noise (Student's t); an attack brings its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .report_conf import ReportConfig
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment.
+
+    Attributes:
+        kind: of `report_runs.RUNS`.
+        asked: its settings, for JSON: whoever changes one of them runs it again.
+        weight: about how many seconds it takes, for the progress bar.
+    """
+
+    name: str
+    kind: str
+    asked: Mapping[str, Any]
+    weight: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """One number. `series` names the curve, `measure` what is told of it, `x` where it stands on `x_name`."""
+
+    series: str
+    measure: str
+    x_name: str
+    x: float
+    estimate: float
+    low: float | None = None
+    high: float | None = None
+    repeats: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an experiment has come to. `extra`: what is no curve, for JSON."""
+
+    points: tuple[Point, ...]
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Done:
+    """An experiment that was run.
+
+    Attributes:
+        error: one line where it failed; then there is no outcome.
+        revision: of the code that ran it; None outside a clone.
+    """
+
+    experiment: Experiment
+    outcome: Outcome | None
+    error: str | None
+    seconds: float
+    revision: str | None
+
+
+def experiments_of(config: ReportConfig) -> Iterator[Experiment]:
+    """Those of a set, in the order in which they run."""
+    common = {"seed": config.seed, "delta": config.delta}
+    if (utility := config.utility) is not None:
+        fleet = {name: getattr(utility, name) for name in ("clients", "keys", "days", "repeats")}
+        for rho in utility.rhos:
+            yield Experiment(f"utility-rho-{rho:g}", "errors", common | fleet | {"rho": rho}, utility.repeats)
+    if (clients := config.clients) is not None:
+        fleet = {name: getattr(clients, name) for name in ("rho", "keys", "days", "repeats")}
+        for count in clients.clients:
+            yield Experiment(f"clients-{count}", "errors", common | fleet | {"clients": count}, clients.repeats)
+    if (attacks := config.attacks) is not None:
+        setting = {name: getattr(attacks, name) for name in ("clients", "k", "trials")}
+        for name in attacks.names:
+            for rho in attacks.rhos:
+                asked = common | setting | {"attack": name, "rho": rho}
+                yield Experiment(f"attack-{name}-rho-{rho:g}", "attack", asked, 1 + attacks.trials / 100)
+    if (cost := config.cost) is not None:
+        for count in cost.clients:
+            for validity in ("none", "prio3"):
+                if validity == "none" or count <= cost.prio3_up_to:
+                    asked = common | {"clients": count, "validity": validity, "keys": 8}
+                    yield Experiment(f"cost-clients-{count}-{validity}", "cost", asked, 1 + count / 2000)
+        for slots in cost.slots:
+            asked = common | {"slots": slots, "clients": cost.slots_clients, "names": list(cost.slots_names)}
+            yield Experiment(f"cost-slots-{slots}", "slots", asked, 2 * len(cost.slots_names) + slots / 500)
+    if (protections := config.protections) is not None:
+        asked = common | asdict(protections) | {"names": list(protections.names)}
+        yield Experiment("protections", "protections", asked, 2 * len(protections.names))

@@ -1,0 +1,137 @@
+"""The page of a sweep: what each swept number does to errors, costs and attacks; then every run in a table."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from .numbered import Numbered
+from .page import Html, number, page, section, tag, terms
+from .plots import COLOURS, Line, Panel, Scale
+from .recorded import Recorded
+
+SEEDS: Final = frozenset({"seed", "noise_seed"})
+"""Settings over which runs are averaged."""
+_MOST_PANELS: Final = 9
+_WIDE: Final = 20.0
+"""Ratio of the largest to the least from which on an axis is logarithmic."""
+
+
+def sweep_page(sweep: Recorded, runs: Sequence[Recorded | None]) -> str:
+    """The document. `runs`: the records of the planned runs, in their order; None where there is none."""
+    numbered, planned = Numbered(), sweep.parts("runs")
+    pairs = list(zip(planned, runs, strict=True))
+    done = [(_swept(plan), run) for plan, run in pairs if run is not None and run.text("status") == "done"]
+    figures = [part for name in _numeric(planned) if (part := _against(name, done, numbered)) is not None]
+    bad = [_failure(plan, run) for plan, run in pairs if run is None or run.text("status") != "done"]
+    failed = (section(f"{len(bad)} run(s) did not come to their end", tag("ul", *bad)),) if bad else ()
+    git = sweep.part("git")
+    facts = terms([("runs", f"{len(done)} of {len(planned)} done"), ("code", git.text("revision")[:12])])
+    return page(f"Sweep: {sweep.text('name', '')}", facts, *failed, *figures, _all_runs(pairs, numbered))
+
+
+def _swept(planned: Recorded) -> dict[str, str]:
+    return dict(planned.part("swept").flat())
+
+
+def _as_number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
+
+
+def _numeric(planned: Sequence[Recorded]) -> list[str]:
+    """The swept settings, seeds aside, that are numbers in every run that has them."""
+    values: dict[str, set[float | None]] = defaultdict(set)
+    for one in planned:
+        for name, text in _swept(one).items():
+            values[name].add(_as_number(text))
+    return [name for name, found in values.items() if name not in SEEDS and None not in found and len(found) > 1]
+
+
+def measures(run: Recorded) -> Iterator[tuple[str, float]]:
+    """What is drawn of a run: (what, number)."""
+    summary, attack = run.part("summary"), run.part("attack")
+    for side in ("off", "on"):
+        effect = attack.part(side).part("effect")
+        if (value := effect.number("estimate")) is not None:
+            yield f"defence {side}: {effect.text('what', 'effect')}", value
+    errors = summary.part("error")
+    for view in errors.fields:
+        for feature in errors.part(view).fields:
+            one = errors.part(view).part(feature)
+            rmse, size = one.number("rmse"), one.number("mean_abs_truth")
+            if rmse is not None:
+                yield (f"{view}:{feature} relative error", rmse / size) if size else (f"{view}:{feature} RMSE", rmse)
+    if size := summary.number("bytes_per_client"):
+        yield "bytes a client", size
+    steps = summary.part("steps_cpu_s")
+    if seconds := sum(value for name in steps.fields if (value := steps.number(name)) is not None):
+        yield "CPU seconds", seconds
+
+
+def _against(name: str, done: Sequence[tuple[dict[str, str], Recorded]], numbered: Numbered) -> Html | None:
+    """Every measure against one setting; a line for each combination of the others."""
+    found: dict[str, dict[str, dict[float, list[float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for swept, run in done:
+        x = _as_number(swept.get(name, ""))
+        others = ", ".join(f"{key}={value}" for key, value in swept.items() if key != name and key not in SEEDS)
+        if x is not None:
+            for measure, value in measures(run):
+                found[measure][others][x].append(value)
+    if not found:
+        return None
+    groups = list(dict.fromkeys(group for of in found.values() for group in of))
+    shown = groups[: len(COLOURS)]
+    panels = [_panel(measure, name, of, shown) for measure, of in list(found.items())[:_MOST_PANELS]]
+    left = (
+        [f" {len(groups) - len(shown)} more combinations of settings are in the table only."]
+        if len(groups) > len(shown)
+        else []
+    )
+    if len(found) > len(panels):
+        left.append(f" {len(found) - len(panels)} more measures are in results.parquet only.")
+    caption = f"Against {name}; the mean of runs that differ in their seed only.{''.join(left)}"
+    legend = [(group or "all runs", colour) for group, colour in zip(shown, COLOURS, strict=False)]
+    return section(f"Against {name}", numbered.figure(caption, panels, legend if len(shown) > 1 else ()))
+
+
+def _panel(measure: str, name: str, of: dict[str, dict[float, list[float]]], groups: Sequence[str]) -> Panel:
+    lines = []
+    for group, colour in zip(groups, COLOURS, strict=False):
+        points = sorted(of.get(group, {}).items())
+        if points:
+            x, y = np.array([x for x, _ in points]), np.array([float(np.mean(values)) for _, values in points])
+            lines.append(Line(group, x, y, colour=colour))
+    xs, ys = (np.concatenate([getattr(line, axis) for line in lines] or [np.zeros(1)]) for axis in ("x", "y"))
+    return Panel(measure, tuple(lines), name, "", _scale(xs), _scale(ys))
+
+
+def _scale(values: np.ndarray) -> Scale:
+    least = float(values.min())
+    return "log" if least > 0 and float(values.max()) >= _WIDE * least else "linear"
+
+
+def _failure(planned: Recorded, run: Recorded | None) -> Html:
+    why = planned.text("error", "") if run is None else run.text("error", "")
+    settings = ", ".join(f"{name}={value}" for name, value in _swept(planned).items())
+    label = f"{planned.text('folder', 'a run')} ({settings})"
+    return tag("li", tag("span", label, class_="bad"), f": {why or planned.text('status', 'no record')}")
+
+
+def _all_runs(pairs: Sequence[tuple[Recorded, Recorded | None]], numbered: Numbered) -> Html:
+    names = list(dict.fromkeys(name for planned, _ in pairs for name in _swept(planned)))
+    told = [dict(measures(run)) if run is not None else {} for _, run in pairs]
+    columns = list(dict.fromkeys(name for one in told for name in one))[:_MOST_PANELS]
+    rows = []
+    for (planned, run), found in zip(pairs, told, strict=True):
+        swept = _swept(planned)
+        status = planned.text("status", "planned") if run is None else run.text("status")
+        cells = (number(found.get(column)) for column in columns)
+        rows.append([number(planned.number("number")), status, *(swept.get(name, "–") for name in names), *cells])
+    return section("Every run", numbered.table("Every run of the sweep.", ("run", "status", *names, *columns), rows))
