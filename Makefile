@@ -42,6 +42,10 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.trainer
 	$(BIN)/python -m benchmarks.table
 	$(BIN)/python -m benchmarks.utility
+	$(BIN)/python -m benchmarks.fleet --clients 1000000
+	$(BIN)/python -m benchmarks.fleet --clients 10000 --validity prio3
+	$(BIN)/python -m benchmarks.flower --sites 200
+	$(BIN)/python -m benchmarks.scale
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from covey.lab.collect import Collection, collect
+from covey.lab.levels.collect import Collection, collect
 from crypto.field_kernels import add_rows, add_sparse
 from crypto.sharing import SparseRows, share_xof
 from edge_client.encrypting import cores

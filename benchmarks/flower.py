@@ -25,8 +25,8 @@ from rich.table import Table
 
 from covey.cli.talk import progress_bars
 from covey.flower_processes import run_command, superlink_command, write_flower_home
-from covey.lab.collect import Collection
-from covey.lab.real import Prepared, prepare
+from covey.lab.levels.collect import Collection
+from covey.lab.levels.real import Prepared, prepare
 from covey.processes import Processes, free_port
 from covey.wire import START_SECONDS, collect_project, flower_environment, ray_folder
 from featurestore.definitions import Bounds, FeatureView, Privacy

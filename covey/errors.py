@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 DONE: Final = 0
@@ -42,7 +43,17 @@ class VerificationUnsuccessful(CoveyError):
 
 
 class RunFailed(CoveyError):
-    """A run over real processes did not come to its end."""
+    """A run did not come to its end."""
+
+
+class DiskFull(RunFailed):
+    """No space is left for a run of the lab; names the mend."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(
+            f"the disk is full; what is finished is kept: make space, then covey lab run --resume {folder}"
+        )
 
 
 class ProcessFailed(RunFailed):

@@ -351,3 +351,17 @@ def test_the_model_page_names_every_key_of_a_configuration() -> None:
     for section, keys in training_config.KEYS.items():
         for key in keys:
             assert key in training_config.KEYS or f"`{key}`" in rows[section], (section, key)
+
+
+def test_the_lab_pages_commands_work_as_written(tmp_path: Path) -> None:
+    pytest.importorskip("hydra", reason="the extra `lab` is not installed")
+    page = (ROOT / "docs" / "lab.md").read_text(encoding="utf-8")
+    (nested,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.S)
+    (tmp_path / "nested.yaml").write_text(nested)
+    runs = [line for block in re.findall(r"```sh\n(.*?)```", page, flags=re.S) for line in block.splitlines()]
+    for line in runs:
+        _run(["-m", *shlex.split(line)], tmp_path)
+    counts = {name: len(list((tmp_path / name / "runs").iterdir())) for name in ("sizes", "seeds", "nested")}
+    assert counts == {"sizes": 4, "seeds": 3, "nested": 4}
+    run = tmp_path / "phones"
+    assert {one.name for one in run.iterdir()} == {"run.json", "values.parquet", "store", "truth", "report.html"}

@@ -10,7 +10,7 @@ import typer
 
 from simulations.attack_kinds import KINDS
 
-from . import lab_compare, lab_report
+from . import lab_compare, lab_list, lab_report, lab_run
 from .lab_options import (
     AsJson,
     ClientColumn,
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from covey.attack_values import Attacked, Floats, Moved
 
 app = typer.Typer(help="Experiments: what happens if …", no_args_is_help=True)
-app.command("compare")(lab_compare.compare)
+app.command("run")(lab_run.run)
+app.command("list")(lab_list.list_all)
 app.command("report")(lab_report.report)
+app.command("compare")(lab_compare.compare)
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 _WIDTH = max(map(len, KINDS))

@@ -23,6 +23,16 @@ PictureFile: TypeAlias = Annotated[Path | None, typer.Option(metavar="FILE.png",
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+def require_hydra() -> None:
+    """Raise UsageError where configurations cannot be composed."""
+    from importlib.util import find_spec
+
+    from covey.errors import UsageError
+
+    if find_spec("hydra") is None:
+        raise UsageError("experiments need Hydra: pip install 'covey[lab]'")
+
+
 def what_to_collect(
     views_file: Path | None,
     events: Path | None,

@@ -15,7 +15,7 @@ from .lab_options import AsJson
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from covey.lab.report import Progress
+    from covey.lab.reports.report import Progress
 
 
 def report(
@@ -36,8 +36,8 @@ def report(
     takes some minutes.
     """
     from covey.errors import DONE, FAILURE, UsageError
-    from covey.lab.report import make_report
-    from covey.lab.report_conf import read_report_config
+    from covey.lab.reports.conf import read_report_config
+    from covey.lab.reports.report import make_report
     from simulations.shards.workers import Inline
 
     from .talk import talk_console

@@ -29,6 +29,8 @@ _VERBS = {
     "measure": "measured on the test days",
     "check": "checked",
     "rebuild": "made again",
+    "shards": "blocks of sites collected",
+    "runs": "runs finished",
 }
 _MANY = 6
 
@@ -59,9 +61,13 @@ def in_words(code: str) -> str:
 
 
 @contextmanager
-def progress_bars(console: Console) -> Iterator[Progress]:
-    """One bar for each step of each view, on stderr; a terminal is redrawn, a file gets the finished bars."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+def progress_bars(console: Console, *, eta: bool = False) -> Iterator[Progress]:
+    """One bar for each step of each view, on stderr; a terminal is redrawn, a file gets the finished bars.
+
+    Args:
+        eta: show the time that is left, too. A step that begins anew gets its bar again.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     columns = (
@@ -69,6 +75,7 @@ def progress_bars(console: Console) -> Iterator[Progress]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        *([TextColumn("left:"), TimeRemainingColumn()] if eta else []),
     )
     with Bars(*columns, console=console) as bars:
         tasks: dict[tuple[str, str], TaskID] = {}
@@ -76,6 +83,8 @@ def progress_bars(console: Console) -> Iterator[Progress]:
         def progress(view: str, step: str, done: int, total: int) -> None:
             if (view, step) not in tasks:
                 tasks[view, step] = bars.add_task(f"{view}: {_VERBS.get(step, step)}", total=total)
+            elif done == 0 and bars.tasks[tasks[view, step]].finished:
+                bars.reset(tasks[view, step], total=total)
             bars.update(tasks[view, step], completed=done, total=total)
 
         yield progress

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Final, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
 
 from edge_client.encrypting import cores
 from simulations.errors import WorkerDied
@@ -50,12 +51,51 @@ class LocalProcesses:
     def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
         """As `Workers.map`. Raises WorkerDied: a process was killed, most likely for want of memory."""
         pool = ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
+        abandoned = True
         try:
-            yield from in_order(lambda task: pool.submit(function, task), Future.result, tasks, AHEAD * self.count)
+
+            def submit(task: T) -> Future[R | Raised]:
+                return pool.submit(told, function, task)
+
+            yield from in_order(submit, lambda future: taken(future.result()), tasks, AHEAD * self.count)
+            abandoned = False
         except BrokenProcessPool:
             raise WorkerDied(self.count) from None
         finally:
+            processes = list((pool._processes or {}).values())
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes if abandoned else ():  # else Python waits for their shards as it ends
+                process.terminate()
+
+
+@dataclass(frozen=True, eq=False)
+class Raised:
+    """What a task has raised, in parts: an error that is made of other arguments than its message cannot be sent whole."""
+
+    kind: type[Exception]
+    args: tuple[Any, ...]
+    state: dict[str, Any]
+
+    def again(self) -> Exception:
+        """The error."""
+        error = self.kind.__new__(self.kind, *self.args)
+        error.__dict__.update(self.state)
+        return error
+
+
+def told(function: Callable[[T], R], task: T) -> R | Raised:
+    """Where the work is done: the result, or what was raised."""
+    try:
+        return function(task)
+    except Exception as error:  # noqa: BLE001 - raised again by `taken`
+        return Raised(type(error), error.args, vars(error))
+
+
+def taken(result: R | Raised) -> R:
+    """Where it was asked for: the result. Raises what was raised."""
+    if isinstance(result, Raised):
+        raise result.again()
+    return result
 
 
 S = TypeVar("S")

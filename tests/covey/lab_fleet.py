@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from covey.lab.collect import STORE, TRUTH, Collected, Collection, collect
+from covey.lab.levels.collect import STORE, TRUTH, Collected, Collection, collect
 from featurestore.definitions import FeatureView
 from featurestore.store import Store
 from simulations.fleets.arrivals import Generated

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from covey.errors import CollectionFailed
-from covey.lab.collect import STORE, TRUTH, Collection
-from covey.lab.collection import require_possible
-from covey.lab.real import _require_whole, prepare
+from covey.lab.levels.collect import STORE, TRUTH, Collection
+from covey.lab.levels.collection import require_possible
+from covey.lab.levels.real import _require_whole, prepare
 from featurestore.definitions import FeatureView, Privacy
 from federation.parties import Participation
 from simulations import in_process

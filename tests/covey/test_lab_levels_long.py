@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from covey.lab.collect import STORE, TRUTH
+from covey.lab.levels.collect import STORE, TRUTH
 from featurestore.definitions import FeatureView, Privacy
 from tests.simulations.shards.small import DAILY, slots_of
 

@@ -16,15 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from covey.errors import NotThere
-from covey.lab import report as reports
-from covey.lab.collect import STORE, TRUTH, Collected, Collection, collect
-from covey.lab.html import RunUnreadable, write_run_report, write_sweep_report
-from covey.lab.page import Html, number, page, table, tag
-from covey.lab.paper import paper
-from covey.lab.report_conf import ReportConfig, ReportConfigInvalid, parse, read_report_config
-from covey.lab.report_experiments import Done, Experiment, Outcome, Point, experiments_of
-from covey.lab.report_runs import mean_point
-from covey.lab.values import write_values
+from covey.lab.levels.collect import STORE, TRUTH, Collected, Collection, collect
+from covey.lab.reports import report as reports
+from covey.lab.reports.conf import ReportConfig, ReportConfigInvalid, parse, read_report_config
+from covey.lab.reports.experiments import Done, Experiment, Outcome, Point, experiments_of
+from covey.lab.reports.html import RunUnreadable, write_run_report, write_sweep_report
+from covey.lab.reports.page import Html, number, page, table, tag
+from covey.lab.reports.paper import paper
+from covey.lab.reports.runs import mean_point
+from covey.lab.reports.values import write_values
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import Count, Histogram, Mean, Rate

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from covey.lab.page import POLICY
-from covey.lab.report import make_report
-from covey.lab.report_conf import parse
+from covey.lab.reports.conf import parse
+from covey.lab.reports.page import POLICY
+from covey.lab.reports.report import make_report
 from simulations.shards.workers import Inline
 
 from .test_lab_report import SMALL

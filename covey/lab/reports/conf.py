@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 from covey.errors import NotThere, UsageError
 
-FOLDER: Final = Path(__file__).parent / "conf" / "report"
+FOLDER: Final = Path(__file__).parents[1] / "conf" / "report"
 MAX_BYTES: Final = 2**16
 MAX_POINTS: Final = 32
 """Entries of a list."""

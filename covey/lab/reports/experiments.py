@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .report_conf import ReportConfig
+from .conf import ReportConfig
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,8 @@ import numpy as np
 from covey.compare import compare
 from covey.compare_text import figures_of
 from covey.errors import UsageError
+from covey.lab.levels.collect import Collected, Collection, collect
+from covey.lab.plain import attack_as_dict
 from covey.protections import PROTECTIONS
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
@@ -23,13 +25,12 @@ from featurestore.layout import layout_of
 from simulations.fleets.arrivals import Generated
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
-from simulations.lab.attack import AttackResult, Measure, Series, Setting
+from simulations.lab.attack import Measure, Setting
 from simulations.lab.registry import ATTACKS
 from simulations.shards.run import Terms
 from simulations.shards.workers import Workers
 
-from .collect import Collected, Collection, collect
-from .report_experiments import Experiment, Outcome, Point
+from .experiments import Experiment, Outcome, Point
 from .values import Errors, write_values
 
 Progress = Callable[[float], None]
@@ -239,33 +240,3 @@ MEASURES: Final = {
     "served": _ratio("values", "rows"),
 }
 """What is told of a feature's errors."""
-
-
-def attack_as_dict(result: AttackResult) -> dict[str, Any]:
-    """An attack's result for JSON."""
-    return {
-        "attack": result.attack,
-        "defence": result.defence,
-        "defended": result.defended,
-        "trials": result.trials,
-        "seed": result.seed,
-        "effect": asdict(result.effect),
-        "baseline": result.baseline,
-        "epsilon": result.epsilon and asdict(result.epsilon),
-        "claimed_epsilon": result.claimed_epsilon,
-        "series": [_series(one) for one in result.series],
-        "x_label": result.x_label,
-        "y_label": result.y_label,
-        "note": result.note,
-        "succeeded": bool(result.succeeded),
-    }
-
-
-def _series(series: Series) -> dict[str, Any]:
-    def numbers(array: Any) -> list[float] | None:
-        return None if array is None else [float(one) for one in array]
-
-    return {
-        "label": series.label,
-        **{name: numbers(getattr(series, name)) for name in ("x", "y", "low", "high")},
-    }

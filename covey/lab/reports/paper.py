@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from . import paper_attacks, paper_costs, paper_errors
+from .conf import ReportConfig
+from .experiments import Done
 from .numbered import Figure, Numbered
 from .page import Html, number, page, section, tag, terms
-from .report_conf import ReportConfig
-from .report_experiments import Done
-from .report_runs import K
+from .runs import K
 
 _SECTIONS: Final = (paper_errors.utility, paper_attacks.attacks, paper_errors.clients, paper_costs.costs)
 _SHOWN: Final = 12

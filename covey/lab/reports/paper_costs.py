@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from covey.compare_text import in_bytes, in_time
 
+from .experiments import Done, Point
 from .numbered import Numbered
 from .page import Html, number, section
 from .paper_points import Part, at, chosen, exponent, line, points_of
 from .plots import COLOURS, Panel
-from .report_experiments import Done, Point
-from .report_runs import SERVERS, SITE
+from .runs import SERVERS, SITE
 
 BYTES: Final = "bytes a client"
 _MEASURES: Final = ((SITE, "CPU µs a report"), (SERVERS, "CPU µs a report"), (BYTES, "bytes a client"))

@@ -19,11 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from covey.lab.levels.collect import STORE, TRUTH, Collected
 from featurestore.definitions import FeatureView
 from featurestore.store import Store
 from featurestore.values import ServedFeature, served_features
-
-from .collect import STORE, TRUTH, Collected
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,12 +8,12 @@ from typing import Final
 
 import numpy as np
 
+from .experiments import Done, Point
 from .numbered import Numbered
 from .page import Html, number, percent, section
 from .paper_points import Part, at, cell, chosen, exponent, line, points_of
 from .plots import COLOURS, Panel
-from .report_experiments import Done, Point
-from .report_runs import FEATURES, MEASURES
+from .runs import FEATURES, MEASURES
 
 KINDS: Final = tuple(FEATURES.values())
 EPSILON, CLIENTS = "ε of a client-day", "clients"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .experiments import Done, Point
 from .page import Html, interval, number, percent
 from .plots import Line
-from .report_experiments import Done, Point
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from simulations.shards.workers import Workers
 
 from .collection import LEVELS, STORE, TRUTH, Collected, Collection, Level, Progress, require_possible
 
-__all__ = ["LEVELS", "STORE", "TRUTH", "Collected", "Collection", "Level", "Progress", "collect"]
+__all__ = ["LEVELS", "STORE", "TRUTH", "Collected", "Collection", "Level", "Progress", "collect", "require_possible"]
 
 
 def collect(
@@ -34,14 +34,14 @@ def collect(
     require_possible(collection)
     match collection.level:
         case "memory":
-            from .memory_level import collect_in_memory
+            from .memory import collect_in_memory
 
             return collect_in_memory(collection, directory, workers, progress)
         case "processes":
-            from .processes_level import collect_by_processes
+            from .processes import collect_by_processes
 
             return collect_by_processes(collection, directory, progress)
         case "flower":
-            from .flower_level import collect_by_flower
+            from .flower import collect_by_flower
 
             return collect_by_flower(collection, directory, progress)

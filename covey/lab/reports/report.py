@@ -24,15 +24,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from covey.errors import UsageError
+from covey.lab.provenance import git, versions
 from simulations.shards.workers import Workers
 
+from .conf import ReportConfig
+from .experiments import Done, Experiment, Outcome, Point, experiments_of
 from .page import write_page
 from .paper import paper
 from .plots import require_matplotlib, write_png
-from .provenance import git, versions
-from .report_conf import ReportConfig
-from .report_experiments import Done, Experiment, Outcome, Point, experiments_of
-from .report_runs import run_experiment
+from .runs import run_experiment
 
 Progress = Callable[[str, float, float], None]
 """(what is under way, seconds' worth that are done, in all)."""

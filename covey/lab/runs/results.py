@@ -1,0 +1,52 @@
+"""results.parquet of a sweep: one row a run, its number, status and error, what was swept, and its summary, flattened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .config import flattened
+
+_OF_ATTACK = ("effect", "epsilon")
+
+
+def row_of(number: int, swept: dict[str, str], run: dict[str, Any]) -> dict[str, Any]:
+    """A run's row; an attack's has its numbers, not its curves."""
+    row: dict[str, Any] = {"run": number, "status": run["status"], "error": run["error"], "seconds": run["seconds"]}
+    row |= {name: _typed(value) for name, value in swept.items()}
+    row |= flattened({key: value for key, value in (run["summary"] or {}).items() if value is not None}, "summary.")
+    for side, result in (run["attack"] or {}).items():
+        plain = {key: value for key, value in result.items() if not isinstance(value, list | dict)}
+        row |= flattened(plain | {key: result[key] or {} for key in _OF_ATTACK}, f"attack.{side}.")
+    return row
+
+
+def write_results(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Columns are those of all rows; one that has texts and numbers becomes text."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: _column([row.get(name) for row in rows]) for name in names}
+    beside = path.with_name(f"{path.name}.part")
+    pq.write_table(pa.table(columns), beside)
+    beside.replace(path)
+
+
+def _typed(value: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+def _column(values: list[Any]) -> pa.Array:
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds) > 1 and kinds <= {int, float}:
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    if len(kinds) > 1:
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+    return pa.array(values, pa.string() if not kinds else None)
