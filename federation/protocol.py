@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from math import ceil, isqrt
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,8 @@ class Commitment:
     counts: tuple[int, ...]
     digests: tuple[bytes, ...]
 
+
+_T = TypeVar("_T", bound=np.generic)
 
 Taken = tuple[Indices, ReportIds, Indices | None]
 """Collections, ids and declared clients of the reports of a batch."""
@@ -440,23 +442,34 @@ def _joined(one: Taken, other: Taken) -> Taken:
 
 def commit(plan: Plan, taken: tuple[Taken, ...]) -> Commitment:
     """Counts and digests of every collection, from the ids in order of arrival."""
-    collection = np.concatenate([c for c, _, _ in taken]) if taken else np.empty(0, np.uint32)
-    ids = np.concatenate([i for _, i, _ in taken]) if taken else np.empty((0, REPORT_ID_BYTES), np.uint8)
+    if not taken:
+        taken = ((np.empty(0, np.uint32), np.empty((0, REPORT_ID_BYTES), np.uint8), None),)
     clients = np.zeros(plan.offsets[-1], np.int64)
     for of, _, declared in taken:
         np.add.at(clients, of, 1 if declared is None else declared)
+    collection, ids = _all([of for of, _, _ in taken]), _all([id_ for _, id_, _ in taken])
     words = np.ascontiguousarray(ids).view(">u8")
-    by_id = np.lexsort((words[:, 1], words[:, 0]))
-    duplicates = int(np.count_nonzero((words[by_id][1:] == words[by_id][:-1]).all(axis=1)))
+    order = np.lexsort((words[:, 1], words[:, 0]))
+    duplicates = _duplicates(words[order])
     if duplicates:
         raise DuplicateReport(duplicates)
-    order = by_id[np.argsort(collection[by_id], kind="stable")]
-    data = memoryview(ids[order].tobytes())
+    order = order[np.argsort(collection[order], kind="stable")]
+    data = ids[order].data.cast("B")
     reports = np.bincount(collection, minlength=plan.offsets[-1])
     ends = np.cumsum(reports) * REPORT_ID_BYTES
     starts = ends - reports * REPORT_ID_BYTES
     digests = tuple(hashlib.sha256(data[a:b]).digest() for a, b in zip(starts.tolist(), ends.tolist(), strict=True))
     return Commitment(tuple(clients.tolist()), digests)
+
+
+def _all(parts: list[npt.NDArray[_T]]) -> npt.NDArray[_T]:
+    """One array; not a copy where it is one already. Ids are most of an aggregator's memory."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _duplicates(words: npt.NDArray[np.uint64]) -> int:
+    """How many of these ids, two words each and sorted, are that of the one before."""
+    return int(np.count_nonzero((words[1:] == words[:-1]).all(axis=1)))
 
 
 def _part(commitment: Commitment, span: slice) -> Commitment:
