@@ -454,7 +454,7 @@ def commit(plan: Plan, taken: tuple[Taken, ...]) -> Commitment:
     if duplicates:
         raise DuplicateReport(duplicates)
     order = order[np.argsort(collection[order], kind="stable")]
-    data = ids[order].data.cast("B")
+    data = ids[order].reshape(-1).data
     reports = np.bincount(collection, minlength=plan.offsets[-1])
     ends = np.cumsum(reports) * REPORT_ID_BYTES
     starts = ends - reports * REPORT_ID_BYTES
