@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from math import ceil, isqrt
-from typing import Final, Literal, Protocol, TypeVar
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,8 @@ GAUSSIAN_TAIL: Final = 16
 """σ of an opened sum's noise that must fit beside the largest sum: beyond lies 2e⁻¹²⁸ < 2⁻¹⁸³, as of a normal (CKS20)."""
 LAPLACE_TAIL: Final = 128
 """b of each aggregator's noise that must fit likewise: beyond lies, of either, 2e⁻¹²⁸ (of both, less than 2⁻¹⁸²)."""
+SORTED_IDS: Final = 2**17
+"""Report ids that are sorted at a time: 2 MiB."""
 
 
 class Outcome(IntEnum):
@@ -75,8 +77,6 @@ class Commitment:
     counts: tuple[int, ...]
     digests: tuple[bytes, ...]
 
-
-_T = TypeVar("_T", bound=np.generic)
 
 Taken = tuple[Indices, ReportIds, Indices | None]
 """Collections, ids and declared clients of the reports of a batch."""
@@ -425,46 +425,51 @@ def _require_reporters(plan: Plan, clients: Indices | None) -> None:
 
 
 def _with(taken: tuple[Taken, ...], more: Taken) -> tuple[Taken, ...]:
-    """Some reports more. Parts of like size are joined, so that a million small batches are a few parts: each report is
+    """Some reports more. Small parts of like size are joined, so that a million batches are a few parts: each report is
     copied once for each doubling.
     """
-    while taken and len(taken[-1][0]) <= len(more[0]):
+    while taken and len(taken[-1][0]) <= len(more[0]) < SORTED_IDS:
         more, taken = _joined(taken[-1], more), taken[:-1]
     return (*taken, more)
 
 
 def _joined(one: Taken, other: Taken) -> Taken:
+    mine, its = one[2], other[2]
     clients = (
-        None if one[2] is None or other[2] is None else np.concatenate((one[2], other[2]))
-    )  # all of a plan, or none
+        None if mine is None or its is None else np.concatenate((mine, its))
+    )  # all reports of a plan have it, or none
     return np.concatenate((one[0], other[0])), np.concatenate((one[1], other[1])), clients
 
 
 def commit(plan: Plan, taken: tuple[Taken, ...]) -> Commitment:
-    """Counts and digests of every collection, from the ids in order of arrival."""
-    if not taken:
-        taken = ((np.empty(0, np.uint32), np.empty((0, REPORT_ID_BYTES), np.uint8), None),)
+    """Counts and digests of every collection, from the ids in order of arrival.
+
+    Ids are sorted a part of their range at a time, so that what sorting takes does not grow with their number.
+    """
     clients = np.zeros(plan.offsets[-1], np.int64)
     for of, _, declared in taken:
         np.add.at(clients, of, 1 if declared is None else declared)
-    collection, ids = _all([of for of, _, _ in taken]), _all([id_ for _, id_, _ in taken])
-    words = np.ascontiguousarray(ids).view(">u8")
-    order = np.lexsort((words[:, 1], words[:, 0]))
-    duplicates = _duplicates(words[order])
-    if duplicates:
-        raise DuplicateReport(duplicates)
-    order = order[np.argsort(collection[order], kind="stable")]
-    data = ids[order].reshape(-1).data
-    reports = np.bincount(collection, minlength=plan.offsets[-1])
-    ends = np.cumsum(reports) * REPORT_ID_BYTES
-    starts = ends - reports * REPORT_ID_BYTES
-    digests = tuple(hashlib.sha256(data[a:b]).digest() for a, b in zip(starts.tolist(), ends.tolist(), strict=True))
-    return Commitment(tuple(clients.tolist()), digests)
+    digests = [hashlib.sha256() for _ in range(plan.offsets[-1])]
+    parts = min(256, -(-sum(len(of) for of, _, _ in taken) // SORTED_IDS))
+    for part in range(parts):
+        collection, ids = _in_part(taken, part, parts)
+        words = ids.view(">u8")
+        order = np.lexsort((words[:, 1], words[:, 0]))
+        if duplicates := _duplicates(words[order]):
+            raise DuplicateReport(duplicates)
+        order = order[np.argsort(collection[order], kind="stable")]
+        data, found = ids[order].reshape(-1).data, np.bincount(collection, minlength=len(digests))
+        ends = np.cumsum(found) * REPORT_ID_BYTES
+        for index in np.flatnonzero(found).tolist():
+            digests[index].update(data[ends[index] - found[index] * REPORT_ID_BYTES : ends[index]])
+    return Commitment(tuple(clients.tolist()), tuple(digest.digest() for digest in digests))
 
 
-def _all(parts: list[npt.NDArray[_T]]) -> npt.NDArray[_T]:
-    """One array; not a copy where it is one already. Ids are most of an aggregator's memory."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+def _in_part(taken: tuple[Taken, ...], part: int, parts: int) -> tuple[Indices, ReportIds]:
+    """The reports whose ids are in a part of the range: by their first byte."""
+    inside = [ids[:, 0].astype(np.int64) * parts // 256 == part for _, ids, _ in taken]
+    collection = np.concatenate([of[rows] for (of, _, _), rows in zip(taken, inside, strict=True)])
+    return collection, np.concatenate([ids[rows] for (_, ids, _), rows in zip(taken, inside, strict=True)])
 
 
 def _duplicates(words: npt.NDArray[np.uint64]) -> int:

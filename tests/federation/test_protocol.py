@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -16,6 +17,7 @@ from crypto.sharing import LeaderShares, SparseRows
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import ClientCount, Count, Mean, Rate
+from federation import protocol
 from federation.errors import DuplicateReport, NoiseRefused, ReportRefused
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, Outcome, _require_range, open_shares, run_collections, shard
@@ -163,6 +165,31 @@ def test_a_report_id_that_is_taken_twice_opens_nothing() -> None:
     half, _ = shard(the_plan, batch, random_bytes(1))
     with pytest.raises(DuplicateReport, match="10 report id"):
         Aggregating.start("leader", the_plan).add(half).add(half).close()
+
+
+@pytest.mark.parametrize("sorted_ids", [1, 7, 40, 2**17])
+@pytest.mark.parametrize("batch", [1, 3, 50])
+def test_digests_are_over_the_sorted_ids_however_many_are_sorted_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, sorted_ids: int, batch: int
+) -> None:
+    monkeypatch.setattr(protocol, "SORTED_IDS", sorted_ids)
+    rng, of = np.random.default_rng(3), plan(view())
+    collection = rng.integers(0, 2, 200).astype(np.uint32)  # nothing of the third pane
+    ids = rng.integers(0, 256, (200, 16)).astype(np.uint8)
+    ids[:100, 0] = 255  # many of one part
+    taken: tuple[protocol.Taken, ...] = ()
+    for first in range(0, 200, batch):
+        taken = protocol._with(taken, (collection[first : first + batch], ids[first : first + batch], None))
+    expected = [hashlib.sha256(b"".join(sorted(map(bytes, ids[collection == pane])))).digest() for pane in range(3)]
+    made = protocol.commit(of, taken)
+    assert list(made.digests) == expected
+    assert made.counts == tuple(np.bincount(collection, minlength=3).tolist())
+    assert sum(len(part[0]) for part in taken) == 200
+    if batch == 1 and sorted_ids == 2**17:
+        assert len(taken) <= 8  # and not 200
+    twice = (np.zeros(1, np.uint32), ids[150:151], None)
+    with pytest.raises(DuplicateReport):
+        protocol.commit(of, (*taken, twice))
 
 
 def test_a_report_of_another_plan_or_view_is_refused_by_name() -> None:
