@@ -202,4 +202,4 @@ def _number(value: float | None) -> str:
         return "–"
     if value == int(value) and abs(value) < 1e9:
         return f"{value:,.0f}"
-    return f"{value:,.3g}" if abs(value) < 1e3 else f"{value:,.0f}"
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.3g}"

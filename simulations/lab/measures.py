@@ -11,7 +11,7 @@ import math
 from typing import Final
 
 import numpy as np
-from scipy.special import betaincinv  # type: ignore[import-untyped]
+from scipy.special import betaincinv, stdtrit  # type: ignore[import-untyped]
 
 from .attack import Floats, Measure, Series
 from .bounds import Counts, Scores, gaussian_epsilon, lower_bounds
@@ -45,9 +45,10 @@ def series(label: str, x: Floats, measured: list[Measure]) -> Series:
 
 
 def mean(what: str, values: Floats) -> Measure:
-    """The mean of independent values, by the normal approximation."""
+    """The mean of independent values, two or more, with Student's t: there may be few."""
     centre = float(values.mean())
-    half = Z * float(values.std(ddof=1)) / math.sqrt(len(values))
+    quantile = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2))
+    half = quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
     return Measure(what, centre, centre - half, centre + half)
 
 

@@ -32,6 +32,9 @@ BOUND: Final = 7
 """Events that a client may report."""
 TRIALS_A_PANE: Final = 20
 """A pane with proofs costs as much as so many without."""
+SHUT: Final = (
+    " Where that left fewer than k reports the panes stayed shut: liars can withhold a sum that they cannot move."
+)
 
 
 class Poisoning(Described):
@@ -49,21 +52,24 @@ class Poisoning(Described):
         se = float(layout_of(view).groups[0].opened_variance) ** 0.5
         bias: dict[str, list[Measure]] = {HUGE: [], PLAUSIBLE: []}
         rejected: dict[str, int] = {}
+        shut = False
         runs = [(kind, liars) for kind in bias for liars in LIARS]
         for number, (kind, liars) in enumerate(runs):
             plan = plan_of(view, panes, rng, validity="prio3" if defended else "none")
             protect = Liars([kind] * liars).protect
             collected = open_all(plan, reports_of(values), setting, f"{self.name} {kind} {liars}", protect)
             rejected[kind] = collected.rejected
+            shut |= not opened(collected.outcomes).all()
             bias[kind].append(_bias(kind, collected, values[:, :, 0].sum(axis=1), se))
             progress(number + 1, len(runs))
-        effect, allowed = bias[HUGE][-1], LIARS[-1] * BOUND / se
+        effect, within, allowed = bias[HUGE][-1], bias[PLAUSIBLE][-1], LIARS[-1] * BOUND / se
         x = np.array(LIARS, np.float64)
         points = (*(series(kind, x, of) for kind, of in bias.items()), Series("a bound a liar", x, x * BOUND / se))
         note = (
             f"{LIARS[-1]} liars in each of {panes} panes that report 2^63 too much ({rejected[HUGE]} reports rejected) move a sum "
             f"by {effect.estimate:.3g} standard errors; within the bounds ({rejected[PLAUSIBLE]} rejected) they move it by "
-            f"{bias[PLAUSIBLE][-1].estimate:.2f}, and could by {allowed:.2f} at most."
+            f"{within.estimate:.2f} ({within.low:.2f} … {within.high:.2f}), and could by {allowed:.2f} at most."
+            f"{SHUT if shut else ''}"
         )
         labels = Shown(points, "lying clients", "bias of a sum, in its standard errors", note)
         return result_of(self, setting, labels, effect, defended=defended, baseline=0.0, margin=allowed, trials=panes)

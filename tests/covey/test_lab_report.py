@@ -23,6 +23,9 @@ from covey.lab.reports.experiments import Done, Experiment, Outcome, Point, expe
 from covey.lab.reports.html import RunUnreadable, write_run_report, write_sweep_report
 from covey.lab.reports.page import Html, number, page, table, tag
 from covey.lab.reports.paper import paper
+from covey.lab.reports.plots import Panel, _tick
+from covey.lab.reports.recorded import Recorded
+from covey.lab.reports.run_page import _series
 from covey.lab.reports.runs import mean_point
 from covey.lab.reports.values import write_values
 from featurestore.definitions import Bounds, FeatureView, Privacy
@@ -183,6 +186,12 @@ def test_numbers_are_written_for_people(value: object, text: str) -> None:
         ("[1.0, 0.1]", "[]", "utility.rhos"),
         ("[1.0, 0.1]", "[0.1, 0.1]", "utility.rhos"),
         ("[membership]", "[1]", "attacks.names"),
+        ("[membership]", "[a/b]", "attacks.names has 'a/b'; there are differencing, membership"),
+        ("protections: null", "protections: {names: [sharez], clients: 50, keys: 2}", "'sharez'; there are plaintext"),
+        ("trials: 40", "trials: 39", "attacks: trials is 39; it must be at least 40"),
+        ("k: 50", "k: 61", "attacks: k is 61; it must be from 2 to the number of clients, 60"),
+        ("rhos: [0.1]", "rhos: [0.1, 3.0]", "attacks: rho is 3"),
+        ("delta: 1.0e-6", "delta: 1.0", "delta must be below 1"),
         ("clients: null", "clients: 3", "clients"),
         ("title: A <small> report", "title: !!python/object/apply:os.system [ls]", "python"),
         ("seed: 3", "seed: [", "expected"),
@@ -205,6 +214,14 @@ def test_the_sets_that_come_along_can_be_read_and_no_name_leads_out_of_their_fol
     for name in ("../report/paper", "nothing", "/tmp/nothing.yaml"):
         with pytest.raises(NotThere):
             read_report_config(name)
+
+
+def test_another_price_is_another_experiment() -> None:
+    rhos = "[0.1, 0.10000001, 1.0]"
+    text = SMALL.replace("[1.0, 0.1]", rhos).replace("rhos: [0.1]", f"rhos: {rhos}")
+    names = [one.name for one in experiments_of(parse(Path("x.yaml"), text.encode()))]
+    assert len(set(names)) == len(names) == 6
+    assert {"utility-rho-0.1", "utility-rho-1", "attack-membership-rho-0.1"} < set(names)
 
 
 @pytest.fixture(scope="module")
@@ -269,16 +286,16 @@ def test_an_interrupted_report_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def test_a_failed_experiment_is_named_and_the_exit_code_is_one(covey: Covey, tmp_path: Path) -> None:
-    text = SMALL.replace("names: [membership]", 'names: ["no <such>"]').replace("[1.0, 0.1]", "[1.0]")
+    text = SMALL.replace("[1.0, 0.1]", "[1.0]").replace("clients: 200", "clients: 20")
     (tmp_path / "mine.yaml").write_text(text)
     code, out, err = covey("lab", "report", tmp_path / "mine.yaml", "--out", tmp_path / "out", "--json")
     answer = json.loads(out)
     assert code == 1, err
-    assert answer["failed"] == ["attack-no <such>-rho-0.1"]
+    assert answer["failed"] == ["utility-rho-1"]
     html = (tmp_path / "out" / "report.html").read_text()
-    assert "no attack &#x27;no &lt;such&gt;&#x27;" in html
-    assert "Utility against ε" in html
-    assert "attack-no" in err
+    assert "view &#x27;visits&#x27; opens no pane of fewer than 50 clients, and the fleet has 20" in html
+    assert "Attacks against ε" in html
+    assert "utility-rho-1" in err
 
 
 @pytest.mark.parametrize("words", [["nothing"], ["paper", "--quick"], ["--quick", "--out", __file__]])
@@ -310,6 +327,7 @@ def test_the_sentences_are_read_off_the_numbers() -> None:
         side = {
             "effect": {"what": "AUC", "estimate": 0.5, "low": 0.4, "high": 0.6},
             "baseline": 0.5,
+            "margin": 0.25,
             "succeeded": succeeds,
             "epsilon": {"low": low},
             "claimed_epsilon": 2.0,
@@ -326,6 +344,53 @@ def test_the_sentences_are_read_off_the_numbers() -> None:
     assert any("on 1 of 1 attacks" in one for one in bad)
     assert any("no lower bound" in one and "1 of 2" in one for one in calm)
     assert any("lies above what is told in: a" in one for one in bad)
+
+
+def test_the_table_of_attacks_has_each_side_in_its_column_and_the_limit_of_a_success() -> None:
+    def side(estimate: float, *, succeeded: bool) -> dict[str, Any]:
+        effect = {"what": "AUC", "estimate": estimate, "low": estimate - 0.1, "high": estimate + 0.1}
+        about = {"baseline": 0.5, "margin": 0.25, "epsilon": None, "claimed_epsilon": None}
+        return {"effect": effect, "succeeded": succeeded, **about}
+
+    off, on = side(0.9, succeeded=True), side(0.6, succeeded=False)
+    effects = [Point(of, "a: AUC", "ε of a client-day", 2.0, 0.5, 0.4, 0.6) for of in ("on", "off")]
+    extra = {"on": on, "off": off, "what": "", "defence": "", "what_is_off": ""}
+    text = paper("x", _config(), [_done("attack-a", "attack", {"attack": "a"}, effects, extra)], MADE_BY).html
+    (row,) = re.findall(r"<tr><td>a</td><td>AUC</td>.*?</tr>", text)
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", row)
+    assert cells == ["a", "AUC", "2", "0.5", "0.75", "0.9 (0.8 … 1) ✓", "0.6 (0.5 … 0.7)"]
+
+
+def test_the_figures_draw_the_points_in_the_colours_of_their_legend(made: tuple[Path, reports.Report]) -> None:
+    out, _ = made
+    config = parse(out, SMALL.encode())
+    reports.make_report("x", config, out, Inline())
+    done = [reports._kept(out / "experiments" / f"{one.name}.json", one) for one in experiments_of(config)]
+    kept = [one for one in done if one is not None]
+    rows = [point for one in kept if one.outcome is not None for point in one.outcome.points]
+    (errors, _), (attacks, legend), *_ = paper("x", config, kept, MADE_BY).figures
+    for panel in errors:
+        assert isinstance(panel, Panel)
+        (drawn,) = panel.lines
+        told = {one.x: one.estimate for one in rows if (one.series, one.measure) == (panel.title, "relative error")}
+        assert dict(zip(drawn.x, drawn.y, strict=True)) == pytest.approx(
+            {x: 100 * y for x, y in told.items() if x < 100}  # the others are against clients
+        )
+    assert dict(legend).keys() == {"defence off", "defence on"}
+    assert isinstance(attacks[0], Panel)
+    for one in attacks[0].lines:
+        (point,) = [row for row in rows if (row.series, row.measure) == (one.label, "membership: AUC")]
+        assert one.low is not None
+        assert one.high is not None
+        assert (one.x[0], one.y[0], one.low[0], one.high[0]) == (point.x, point.estimate, point.low, point.high)
+        assert one.colour == dict(legend)[f"defence {one.label}"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.1, "0.1"), (2.0, "2"), (10_000.0, "10k"), (1e10, "10G"), (1e15, "10¹⁵")]
+)
+def test_a_tick_is_a_short_number(value: float, text: str) -> None:
+    assert _tick(value) == text
 
 
 def test_an_interval_over_repeats_is_students() -> None:
@@ -348,6 +413,18 @@ def test_a_run_has_a_page_with_what_it_released_and_how_far_it_is_off(run_folder
         "0123456789ab",
     ):
         assert told in text, told
+
+
+def test_an_attacks_curve_over_a_wide_range_has_a_log_axis() -> None:
+    def scale(*x: float) -> str:
+        stored = {"series": [{"label": "AUC", "x": list(x), "y": [0.5] * len(x)}]}
+        panel = _series("on", Recorded(stored))
+        assert panel is not None
+        return panel.x_scale
+
+    assert scale(0.01, 1.0, 100.0) == "log"
+    assert scale(1.0, 3.0, 5.0) == "linear"
+    assert scale(0.0, 0.001, 1.0) == "linear"  # a ROC
 
 
 @pytest.mark.parametrize("record", ["", "[]", "{", '{"a": ' * 100_000, "null"])

@@ -19,6 +19,7 @@ import pytest
 
 pytest.importorskip("hydra", reason="hydra-core is not installed")
 
+from covey.cli.lab_run import _number
 from covey.lab.runs import experiment as experiments
 from covey.lab.runs import running
 from featurestore.store import Store
@@ -271,6 +272,13 @@ def test_workers_change_nothing(covey: Covey, small: list[str], tmp_path: Path) 
     path = trace(tmp_path / "trace.csv", 3)
     code, _, err = covey("lab", "run", *fleet, "arrivals=trace", f"arrivals.path={path}", "--workers", 2)
     assert (code, "does not name site 's0000003'" in err) == (2, True)  # as it was raised in another process
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "–"), (400.0, "400"), (0.12345, "0.123"), (12345.6, "12,346"), (4.1667e17, "4.17e+17")]
+)
+def test_a_number_of_any_size_fits_a_column(value: float | None, text: str) -> None:
+    assert _number(value) == text
 
 
 def test_an_attack_runs_with_its_defence_on_and_off(covey: Covey, tmp_path: Path) -> None:

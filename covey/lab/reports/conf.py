@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 from covey.errors import NotThere, UsageError
+from covey.protections import PROTECTIONS
+from simulations.errors import SettingRefused
+from simulations.lab.attack import Setting
+from simulations.lab.attack_texts import TEXTS
 
 FOLDER: Final = Path(__file__).parents[1] / "conf" / "report"
 MAX_BYTES: Final = 2**16
@@ -148,7 +152,31 @@ def parse(path: Path, text: bytes) -> ReportConfig:
         loaded = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise ReportConfigInvalid(path, " ".join(str(error).split())) from None
-    return _made(ReportConfig, loaded, lambda why: ReportConfigInvalid(path, why), "")
+    config = _made(ReportConfig, loaded, lambda why: ReportConfigInvalid(path, why), "")
+    if (why := _impossible(config)) is not None:
+        raise ReportConfigInvalid(path, why)
+    return config
+
+
+def _impossible(config: ReportConfig) -> str | None:
+    """What no experiment could run with, before any of them does."""
+    attacks, cost, protections = config.attacks, config.cost, config.protections
+    for where, names, known in (
+        ("attacks.names", () if attacks is None else attacks.names, tuple(TEXTS)),
+        ("cost.slots_names", () if cost is None else cost.slots_names, tuple(PROTECTIONS)),
+        ("protections.names", () if protections is None else protections.names, tuple(PROTECTIONS)),
+    ):
+        if unknown := [name for name in names if name not in known]:
+            return f"{where} has {unknown[0]!r}; there are {', '.join(known)}"
+    if config.delta >= 1:
+        return f"delta must be below 1, got {config.delta}"
+    for rho in () if attacks is None else attacks.rhos:
+        given = {name: getattr(attacks, name) for name in ("clients", "k", "trials")}
+        try:
+            Setting(**given, rho=rho, delta=config.delta, seed=config.seed)
+        except SettingRefused as error:
+            return f"attacks: {error}"
+    return None
 
 
 def _made(kind: type[T], given: Any, refused: Callable[[str], Exception], where: str) -> T:

@@ -73,7 +73,7 @@ def experiments_of(config: ReportConfig) -> Iterator[Experiment]:
     if (utility := config.utility) is not None:
         fleet = {name: getattr(utility, name) for name in ("clients", "keys", "days", "repeats")}
         for rho in utility.rhos:
-            yield Experiment(f"utility-rho-{rho:g}", "errors", common | fleet | {"rho": rho}, utility.repeats)
+            yield Experiment(f"utility-rho-{_in_full(rho)}", "errors", common | fleet | {"rho": rho}, utility.repeats)
     if (clients := config.clients) is not None:
         fleet = {name: getattr(clients, name) for name in ("rho", "keys", "days", "repeats")}
         for count in clients.clients:
@@ -83,7 +83,7 @@ def experiments_of(config: ReportConfig) -> Iterator[Experiment]:
         for name in attacks.names:
             for rho in attacks.rhos:
                 asked = common | setting | {"attack": name, "rho": rho}
-                yield Experiment(f"attack-{name}-rho-{rho:g}", "attack", asked, 1 + attacks.trials / 100)
+                yield Experiment(f"attack-{name}-rho-{_in_full(rho)}", "attack", asked, 1 + attacks.trials / 100)
     if (cost := config.cost) is not None:
         for count in cost.clients:
             for validity in ("none", "prio3"):
@@ -96,3 +96,8 @@ def experiments_of(config: ReportConfig) -> Iterator[Experiment]:
     if (protections := config.protections) is not None:
         asked = common | asdict(protections) | {"names": list(protections.names)}
         yield Experiment("protections", "protections", asked, 2 * len(protections.names))
+
+
+def _in_full(rho: float) -> str:
+    """`0.1`, `1`: another ρ, another name."""
+    return repr(rho).removesuffix(".0")

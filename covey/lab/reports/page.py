@@ -152,5 +152,5 @@ pre{background:var(--panel);padding:.7rem;overflow-x:auto;font-size:.82rem}
 .bad{color:var(--bad);font-weight:600}
 @media(max-width:40rem){body{font-size:15px}dl{grid-template-columns:1fr}dt{margin-top:.5rem}}
 @media print{:root{--ink:#000;--faint:#444;--line:#bbb;--back:#fff;--panel:#fff;--bad:#900}main{max-width:none;padding:0}
-.wide{overflow:visible}body{font-size:10pt}table{font-size:8pt}h2{break-after:avoid}tr{break-inside:avoid}}
+.wide{overflow:visible}body{font-size:10pt}table{font-size:8pt}td,td.long{min-width:0}td.number{white-space:normal}h2{break-after:avoid}tr{break-inside:avoid}}
 """

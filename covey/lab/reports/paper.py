@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from simulations.lab.poisoning import TRIALS_A_PANE
+
 from . import paper_attacks, paper_costs, paper_errors
 from .conf import ReportConfig
 from .experiments import Done
@@ -59,9 +61,10 @@ def _methods(config: ReportConfig) -> Html:
     ]
     if config.attacks is not None:
         parts.append(
-            f"An attack runs {config.attacks.trials:,} times in each world against a pane of {config.attacks.clients:,} "
-            "clients, with its defence on and off; off is exactly one thing, which the table names. An attack counts as "
-            "a success if its whole interval lies above what somebody has who saw nothing, by the attack's own margin."
+            f"An attack takes {config.attacks.trials:,} trials in each world against panes of {config.attacks.clients:,} "
+            "clients, with its defence on and off; off is exactly one thing, which the table names. A trial is a pane; of "
+            f"reconstruction a secret bit, of attribute a cell, and poisoning has a pane for {TRIALS_A_PANE} trials. An attack "
+            "counts as a success if its whole interval lies above what somebody has who saw nothing, by its own margin."
         )
     parts.append(
         "Intervals are 95 %: Student's t over repeats with other events and other noise, or the attack's own. Times are CPU "

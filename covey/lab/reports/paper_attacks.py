@@ -40,8 +40,9 @@ def attacks(done: Sequence[Done], numbered: Numbered) -> Part | None:
     )
     measured = _measured(by_name, numbered, legend)
     table = numbered.table(
-        "Each attack at each ε, with 95 % intervals. ✓: it succeeds.",
-        ("attack", "what is told", "ε", "nothing seen", "defence off", "defence on"),
+        "Each attack at each ε, with 95 % intervals. ✓: it succeeds, as its whole interval lies above the limit, which is what "
+        "somebody has who saw nothing and the attack's own margin.",
+        ("attack", "what is told", "ε", "nothing seen", "limit", "defence off", "defence on"),
         [_row(one) for one in mine],
     )
     return Part(section("Attacks against ε", defences, effects, table, *measured), [*_success(by_name), *_bounds(mine)])
@@ -94,8 +95,9 @@ def _measured(by_name: dict[str, list[Done]], numbered: Numbered, legend: list[t
 def _row(one: Done) -> list[str]:
     on, off = _extra(one)["on"], _extra(one)["off"]
     epsilon = one.outcome.points[0].x if one.outcome is not None else None
-    about = one.experiment.asked["attack"], on["effect"]["what"], number(epsilon), number(on["baseline"])
-    return [*about, _effect_cell(off), _effect_cell(on)]
+    levels = number(on["baseline"]), number(on["baseline"] + on["margin"])
+    about = one.experiment.asked["attack"], on["effect"]["what"], number(epsilon)
+    return [*about, *levels, _effect_cell(off), _effect_cell(on)]
 
 
 def _effect_cell(of: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from covey.errors import UsageError
 
-from .page import Html, tag
+from .page import Html, number, tag
 
 Floats = npt.NDArray[np.float64]
 Scale = Literal["linear", "log", "symlog"]
@@ -232,6 +232,8 @@ def _plain_ticks(axes: Any, x_scale: Scale, y_scale: Scale) -> None:
 
 
 def _tick(value: float) -> str:
+    if value >= 1e12:
+        return number(value).removeprefix("1.00·")
     if value >= 1:
         for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
             if value >= size:

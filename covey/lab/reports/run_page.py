@@ -14,7 +14,7 @@ from featurestore.epsilon import epsilon_of
 
 from .numbered import Numbered
 from .page import Html, interval, number, page, percent, section, tag, terms
-from .plots import COLOURS, Bars, Bells, Drawable, Line, Panel
+from .plots import COLOURS, Bars, Bells, Drawable, Line, Panel, Scale
 from .recorded import Recorded
 
 Floats = npt.NDArray[np.float64]
@@ -26,6 +26,8 @@ _BINS: Final = 8
 _IN_BINS: Final = 5 * _BINS
 """Values from which on groups of them tell something."""
 _MAX_RHO: Final = 100.0
+_WIDE: Final = 50.0
+"""An attack's x that goes up by more is drawn on a log axis."""
 
 
 def run_page(run: Recorded, values: Path | None) -> str:
@@ -193,7 +195,9 @@ def _series(title: str, one: Recorded) -> Panel | None:
         return None
     far = max(float(np.nanmax(np.abs(line.y), initial=0.0)) for line in lines)
     scale: Any = "symlog" if far > 1e3 else "linear"
-    return Panel(title, tuple(lines), one.text("x_label", ""), one.text("y_label", ""), y_scale=scale)
+    every = np.concatenate([line.x for line in lines])
+    wide: Scale = "log" if every.min() > 0 and every.max() > _WIDE * every.min() else "linear"
+    return Panel(title, tuple(lines), one.text("x_label", ""), one.text("y_label", ""), x_scale=wide, y_scale=scale)
 
 
 def _cost(summary: Recorded, numbered: Numbered) -> Html | None:

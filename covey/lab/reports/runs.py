@@ -13,10 +13,8 @@ import numpy as np
 
 from covey.compare import compare
 from covey.compare_text import figures_of
-from covey.errors import UsageError
 from covey.lab.levels.collect import Collected, Collection, collect
 from covey.lab.plain import attack_as_dict
-from covey.protections import PROTECTIONS
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.epsilon import epsilon_of
@@ -112,8 +110,6 @@ def _protections(asked: Mapping[str, Any], _workers: Workers, progress: Progress
 
 def _attack(asked: Mapping[str, Any], _workers: Workers, progress: Progress) -> Outcome:
     """An attack with its defence on and off."""
-    if asked["attack"] not in ATTACKS:
-        raise UsageError(f"no attack {asked['attack']!r}; there are {', '.join(ATTACKS)}")
     attack = ATTACKS[asked["attack"]]
     setting = Setting(**{name: asked[name] for name in ("clients", "rho", "delta", "trials", "seed", "k")})
     epsilon = epsilon_of(round(1e6 * asked["rho"]), asked["delta"])
@@ -181,9 +177,6 @@ def _collected(collection: Collection, workers: Workers) -> tuple[Collected, Err
 def _compared(view: FeatureView, asked: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """`covey lab compare` over a day of simulated clients."""
     source = Population(_fleet(asked["clients"], 1, asked["seed"]), (view,))
-    for name in asked["names"]:
-        if name not in PROTECTIONS:
-            raise UsageError(f"no protection {name!r}; there are {', '.join(PROTECTIONS)}")
     comparison = compare(
         view,
         source.block(0).seated().events,

@@ -14,10 +14,16 @@ import numpy.typing as npt
 import pytest
 
 from crypto.noise import SeededNoise
+from featurestore.features import Count, Mean
+from featurestore.layout import layout_of
+from simulations.attack_kinds import PLAUSIBLE
+from simulations.attacks import vector_of
 from simulations.errors import SettingRefused
 from simulations.lab import drop_all_but_one
 from simulations.lab.attack import AttackResult, Setting
 from simulations.lab.attack_texts import TEXTS
+from simulations.lab.bounds import gaussian_epsilon
+from simulations.lab.panes import TwoWorlds, view_of
 from simulations.lab.poisoning import BOUND
 from simulations.lab.registry import ATTACKS
 
@@ -62,6 +68,12 @@ def test_a_result_is_complete(name: str, defended: bool) -> None:
     assert all(np.isfinite(column).all() for column in columns(result))
     assert result.note.endswith(".")
     assert result.trials > 0
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_curves_have_the_same_names_on_both_sides_so_that_one_legend_does(name: str) -> None:
+    on, off = ([one.label for one in default(name, defended).series] for defended in (True, False))
+    assert on in ([], off)
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -158,6 +170,28 @@ def test_without_noise_membership_is_told_beyond_what_is_claimed_with_it() -> No
     assert off.claimed_epsilon is None
 
 
+def test_the_likelihood_ratio_of_a_release_is_as_good_as_its_price_allows() -> None:
+    setting = Setting(clients=10, k=2, trials=5_000)
+    result = run("membership", setting, defended=True)
+    assert result.epsilon is not None
+    opened_by_both = gaussian_epsilon(setting.rho**0.5, setting.delta)  # μ = √(2ρ) of one noise, and there are two
+    assert result.epsilon.estimate == pytest.approx(opened_by_both, rel=0.08)
+
+
+def test_the_likelihood_ratio_weighs_each_group_by_its_noise() -> None:
+    view = view_of(SMALL, Count("n"), Mean("x", clip=(0, 100)), keys=2)
+    layout = layout_of(view)
+    assert len({group.variance for group in layout.groups}) > 1
+    vector = vector_of(PLAUSIBLE, layout).astype(np.int64)
+    worlds = TwoWorlds.make(layout, vector, np.zeros((2, 3), np.bool_))
+    sums = (worlds.vectors.sum(axis=1)).reshape(2, layout.keys, -1) @ layout.basis.T
+    scores = worlds.scores(sums)
+    assert scores.absent[0] == 0
+    assert scores.present[0] == pytest.approx(
+        2 * SMALL.rho, rel=0.01
+    )  # Σ d²/σ² is 2ρ where d is all that the bounds allow
+
+
 def test_the_ledgers_leave_one_subset_and_more_of_them_give_more_bits() -> None:
     assert default("reconstruction", True).series[0].x.tolist() == [1]
     right = default("reconstruction", False).series[0].y
@@ -182,11 +216,15 @@ def test_liars_within_the_bounds_move_a_sum_by_a_bound_each_at_most(defended: bo
     assert allowed.y[-1] == pytest.approx(result.margin)
     assert result.margin == pytest.approx(5 * BOUND / (2 * BOUND**2 / 0.2) ** 0.5)
     assert ("(100 reports rejected)" in result.note) == defended
+    assert f"{plausible.y[-1]:.2f} ({plausible.low[-1]:.2f} …" in result.note
+    assert (result.effect.low == 0.0) == defended  # there the bias may as well be none, or of the other sign
 
 
 def test_where_a_rejected_lie_leaves_too_few_reports_the_pane_stays_shut() -> None:
     result = run("poisoning", Setting(clients=10, k=10, trials=40), defended=True)
     assert (result.effect.estimate, result.effect.high, result.succeeded) == (0.0, 0.0, False)
+    assert "the panes stayed shut" in result.note
+    assert "stayed shut" not in default("poisoning", True).note
 
 
 def test_what_a_stranger_opens_is_noised_all_the_same() -> None:
@@ -242,3 +280,4 @@ def test_under_all_time_tells_only_where_events_are_dear() -> None:
     (points,) = default("straggler", True).series
     assert points.y[0] == pytest.approx(0.5, abs=0.1)
     assert points.y[-1] > 0.9
+    assert f"and {points.y[-1]:.2f} where it costs 100 ms" in default("straggler", True).note

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from dp_accounting.pld.privacy_loss_mechanism import GaussianPrivacyLoss
+from scipy.special import ndtri
 
 from simulations.lab.bounds import Scores, clopper_pearson_lower, clopper_pearson_upper, gaussian_epsilon, lower_bounds
 
@@ -63,6 +64,16 @@ def test_both_bounds_stay_below_the_epsilon_of_a_known_gaussian_mechanism(mu: fl
 def test_worlds_that_are_the_same_show_nothing() -> None:
     bounds = lower_bounds(gaussian_scores(1, 0), gaussian_scores(2, 0), gaussian=True, delta=1e-6, confidence=0.99)
     assert bounds.best == 0.0
+
+
+@pytest.mark.parametrize("audits", [1, 10])
+def test_a_bound_errs_with_its_part_of_what_all_limits_may_err_with(audits: int) -> None:
+    draws, delta = 1_000, 1e-6
+    apart = Scores(np.full(draws, 1.0), np.zeros(draws))
+    bounds = lower_bounds(apart, apart, gaussian=True, delta=delta, confidence=0.95, audits=audits)
+    least = (0.05 / (audits * 2 * 2)) ** (1 / draws)  # two bounds of two limits each; all draws are hits
+    assert bounds.at_threshold == pytest.approx(math.log((least - delta) / (1 - least)))
+    assert bounds.by_mu == pytest.approx(gaussian_epsilon(2 * float(ndtri(least)), delta))
 
 
 def test_worlds_without_noise_show_as_much_as_the_number_of_draws_can() -> None:
