@@ -33,6 +33,7 @@ from federation.ledger_state import Budget, LedgerState
 from federation.parties import PublicKeys
 from federation.plan import AllowedValidity, Plan, PlannedView
 from federation.refusal_codes import RefusalCode, code_of
+from federation.reports import REPORT_ID_BYTES
 from federation.signed_plan import signed_bytes, verify_plan
 from federation.validity import report_elements
 
@@ -45,6 +46,9 @@ ALLOWED_REPORT_PERS: Final[tuple[AllowedReportPer, ...]] = get_args(AllowedRepor
 
 FUTURE_SLACK_US: Final = CLOCK_SLACK_US
 """How far beyond this clock a pane may end: clocks differ by seconds, and an open pane would be reported in part."""
+
+KEPT_BYTES: Final = REPORT_ID_BYTES + 3 * 4
+"""Of a client's part in a pane, in the site's ledger: report id, collection, reporter, cells."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ class Policy:
         validity: `prio3`: only plans whose reports carry proofs are taken part in.
         time_columns: by which columns a view may tell an event's day, beside the site's own one. A ledger charges days: by
             three columns one event lies on three days, and pays three times.
-        max_answer_mib: how large an answer may become under `all`, where the plan alone decides it.
+        max_answer_mib: how large an answer may become under `all`, where the plan alone decides it; of a site's sums with
+            what is kept of each client.
         report_per: `client`: plans in which the site sends the sum of its clients are refused.
     """
 
@@ -213,9 +218,13 @@ def _reasons_of(plan: Plan, planned: PlannedView, policy: Policy) -> Iterator[Re
 
 
 def _answer_bytes(plan: Plan, clients: int) -> int:
-    """Shares of an answer in which everybody enrolled reports every pane, or the site does, with proofs; or its ciphertexts."""
-    reporters = 1 if plan.report_per == "site" else clients
-    return reporters * sum(len(one.pane_starts) * _report_bytes(plan, one) for one in plan.views)
+    """What an answer takes in which everybody enrolled reports every pane: the shares of all, with proofs, or their ciphertexts.
+
+    Where the site reports, those of its sums, and what its ledger keeps of each client and pane that they are of.
+    """
+    of_site = plan.report_per == "site"
+    reporters, kept = (1, clients * KEPT_BYTES) if of_site else (clients, 0)
+    return sum(len(one.pane_starts) * (reporters * _report_bytes(plan, one) + kept) for one in plan.views)
 
 
 def _report_bytes(plan: Plan, planned: PlannedView) -> int:

@@ -184,12 +184,13 @@ class SealedHalf:
     """One aggregator's half of a batch: it opens without the other half.
 
     Attributes:
-        digest_of: the role whose signed digest the ciphertext is known to have; None: nobody has looked.
+        digest_of: the role whose signed digest this very ciphertext is known to have; None: nobody has looked. A copy with another
+            ciphertext or header knows nothing.
     """
 
     signed: SignedHeader
     ciphertext: bytes = field(repr=False)
-    digest_of: Aggregator | None = field(default=None, repr=False, compare=False)
+    digest_of: Aggregator | None = field(default=None, init=False, repr=False, compare=False)
 
     def to_bytes(self) -> bytes:
         """The canonical encoding, at most MAX_BATCH_BYTES."""
@@ -222,7 +223,9 @@ class SealedBatch:
 
     def half(self, role: Aggregator) -> SealedHalf:
         """What a role needs: the leader opens its own and passes the helper's on."""
-        return SealedHalf(self.signed, self.leader if role == "leader" else self.helper, role)
+        half = SealedHalf(self.signed, self.leader if role == "leader" else self.helper)
+        object.__setattr__(half, "digest_of", role)
+        return half
 
     @property
     def size(self) -> int:

@@ -79,6 +79,12 @@ def counts(party: Any, plan: Plan = PLAN) -> list[int]:
     return list(party._commitment(party.storage.plan(plan.hash).number, plan).counts)
 
 
+def of_site(party: Any) -> list[int]:
+    """The clients of site a against its roster entry."""
+    touched = np.arange(4, dtype=np.uint32)
+    return list(party.storage.site_counts(party.storage.plan(PLAN.hash).number, "a", touched, 4).tolist())
+
+
 def test_both_count_what_is_declared_and_open_by_it(both: tuple[Any, Any, LocalLink]) -> None:
     """k is 2: two sites of one client, or one of two, are enough; one of one is not."""
     leader, helper, _ = both
@@ -128,6 +134,32 @@ def test_what_the_helper_refuses_is_given_back_and_can_be_reported_again(tmp_pat
     assert counts(leader) == counts(helper) == [5, 0, 0, 0]
     leader.close()
     helper.close()
+
+
+def test_of_a_batch_that_is_known_in_part_the_new_reports_count_with_their_own_number(
+    both: tuple[Any, Any, LocalLink],
+) -> None:
+    leader, helper, _ = both
+    leader.open_plan(signed(PLAN))
+    helper.open_plan(signed(PLAN))
+    first = batch([0, 1], [3, 4])
+    leader.submit(first.to_bytes())
+    ids = np.concatenate((first.signed.header.report_ids[:1], np.full((1, 16), 7, np.uint8)))
+    assert leader.submit(batch([0, 2], [9, 5], seed=1, ids=ids).to_bytes()).verdicts == b"\x01\x00"
+    for party in (leader, helper):
+        assert counts(party) == of_site(party) == [3, 4, 5, 0]
+
+
+def test_what_only_the_helper_knows_is_given_back_with_its_own_number(both: tuple[Any, Any, LocalLink]) -> None:
+    leader, helper, _ = both
+    leader.open_plan(signed(PLAN))
+    helper.open_plan(signed(PLAN))
+    one = batch([0, 2], [3, 7])
+    number = helper.storage.plan(PLAN.hash).number
+    helper.storage.add_reports(number, np.array([3], np.uint32), one.signed.header.report_ids[1:])
+    assert leader.submit(one.to_bytes()).verdicts == b"\x00\x01"
+    assert counts(leader) == of_site(leader) == [3, 0, 0, 0]
+    assert leader.submit(batch([2], [6], seed=1).to_bytes()).verdicts == b"\x00"
 
 
 def test_with_proofs_a_rejected_report_is_the_sites_only_one(both: tuple[Any, Any, LocalLink]) -> None:

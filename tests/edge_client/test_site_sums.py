@@ -11,12 +11,15 @@ import pytest
 
 from crypto import field as field64
 from crypto.sharing import share_xof
-from edge_client.policy import Refuse
+from edge_client.policy import KEPT_BYTES, Refuse, decide
 from edge_client.site import SiteSettings
 from federation.batch import SealedBatch, open_half
+from federation.ledger_state import LedgerState
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan
 from federation.refusal_codes import RefusalCode
+from federation.validity import report_elements
+from tests.aggregator.world import NOW
 from tests.federation.wire import HELPER, LEADER, SITE
 
 from .making import POLICY, answered, ask, events, ids_of, plan_with, proven, settings_in
@@ -100,16 +103,31 @@ def test_a_site_refuses_what_it_could_not_declare_or_does_not_want(tmp_path: Pat
     assert answered(plan_with(), own, settings_in(tmp_path, replace(POLICY, report_per="client")))
 
 
-def test_an_answer_of_everybody_is_as_large_as_one_report_a_pane(tmp_path: Path) -> None:
-    (tmp_path / "site").mkdir()
+def test_an_answer_of_everybody_is_one_report_a_pane_and_what_is_kept_of_each_client(tmp_path: Path) -> None:
+    """Else a plan of many panes would fill the ledger, and the memory, of a site of many clients."""
     tight = replace(POLICY, max_answer_mib=1)
-    clients = 2**17
+    clients = (2**20 - 2 * 16) // (2 * KEPT_BYTES)  # two panes of two slots
     wide = replace(plan_with(participation="all"), plan_id=bytes(16))
-    found = ask(wide, events(*ROWS), settings_in(tmp_path, tight, clients))
-    assert isinstance(found, Refuse)
-    assert found.code == RefusalCode.ANSWER_TOO_LARGE
-    small = replace(wide, report_per="site", max_clients=clients)
-    assert len(answered(small, events(*ROWS), settings_in(tmp_path / "site", tight, clients))) == 1
+    of_site = replace(wide, report_per="site", max_clients=2**17)
+    for of, enrolled in ((wide, 2**20 // 32 + 1), (of_site, clients + 1)):
+        found = ask(of, events(*ROWS), settings_in(tmp_path, tight, enrolled))
+        assert isinstance(found, Refuse)
+        assert found.code == RefusalCode.ANSWER_TOO_LARGE
+    assert len(answered(of_site, events(*ROWS), settings_in(tmp_path, tight, clients))) == 1
+
+
+def test_the_proof_of_a_sum_is_measured_as_wide_as_it_is(tmp_path: Path) -> None:
+    """Of two million clients it is longer than of one."""
+    plan = plan_with(participation="all")
+    (planned,) = plan.views
+    sizes = [8 * report_elements(planned.layout, "prio3", most) for most in (1, 2**21)]
+    panes = 2**20 // sizes[1] + 1
+    assert panes * (sizes[0] + KEPT_BYTES) < 2**20
+    starts = np.arange(-panes, 0, dtype=np.int64) * planned.view.pane_us
+    many = proven(replace(plan, views=(replace(planned, pane_starts=starts),), report_per="site", max_clients=1))
+    tight = replace(POLICY, max_answer_mib=1)
+    found = [decide(replace(many, max_clients=most), tight, LedgerState(), NOW) for most in (1, 2**21)]
+    assert [isinstance(one, Refuse) and one.code == RefusalCode.ANSWER_TOO_LARGE for one in found] == [False, True]
 
 
 def test_a_proof_is_of_the_sum_and_of_the_plans_clients(settings: SiteSettings) -> None:

@@ -268,6 +268,13 @@ class TestRefused:
         with pytest.raises(DigestMismatch, match="helper"):
             open_half("helper", PLAN, HELPER.seal, ROSTER, SealedHalf(batch.signed, batch.helper + b"\0"))
 
+    def test_a_half_that_was_compared_and_then_given_another_ciphertext(self) -> None:
+        """Anybody can seal to an aggregator: what opens is not yet what the site has signed."""
+        ours, theirs = sealed().half("leader"), forged(parts=halves([3, 5, 5], seed=1)).leader
+        assert open_half("leader", PLAN, LEADER.seal, ROSTER, ours)
+        with pytest.raises(DigestMismatch, match="leader"):
+            open_half("leader", PLAN, LEADER.seal, ROSTER, dataclasses.replace(ours, ciphertext=theirs))
+
     def test_a_ciphertext_that_its_site_broke(self) -> None:
         batch = forged()
         wrong = batch.leader[:-1] + bytes([batch.leader[-1] ^ 1])

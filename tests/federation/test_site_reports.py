@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -216,6 +217,19 @@ def test_each_aggregator_opens_by_the_clients_that_were_declared_to_it() -> None
     assert leader.close().noise(lying, None).outcomes[1].tolist()[2] == Outcome.BATCH_MISMATCH
 
 
+def test_a_sum_of_so_many_declared_clients_that_it_could_wrap_is_not_opened() -> None:
+    feature, events = Mean("x", clip=(0, 4_000), resolution=1), 10**6
+    wide = replace(PLAN.views[0].view, features=[feature], bounds=Bounds(2, events))
+    planned = replace(PLAN.views[0], view=wide, pane_starts=PLAN.views[0].pane_starts[:1])
+    of = Plan(bytes(16), (planned,), "none", report_per="site", max_clients=MAX_CLIENTS)
+    nothing = SparseRows(np.zeros(2, np.int64), np.empty(0, np.int32), np.empty(0, np.int64), planned.layout.length)
+    for clients, fits in ((1_000, True), (MAX_CLIENTS, False)):
+        leader, _ = shard(of, Reports(0, u32(0), nothing, u32(clients)), np.random.default_rng(0).bytes)
+        closed = Aggregating.start("leader", of).add(leader).close()
+        with nullcontext() if fits else pytest.raises(ReportRefused, match="could pass half the field"):
+            closed.noise(closed.commitment, None)
+
+
 # what is proven
 
 VIEW = FeatureView(
@@ -256,7 +270,9 @@ def test_a_sum_beyond_the_bounds_of_so_many_clients_is_neither_sent_nor_taken() 
     most = np.zeros((1, 4, 4), np.int64)
     most[0, 0] = [18, 6, 180, 18]  # six clients, three events of the largest value each
     of = Reports(0, u32(0), sparse(most.reshape(1, -1)), u32(6))
-    assert verify(PROVEN, KEY, *protect(PROVEN, of, rng.bytes)).accepted.tolist() == [True]
+    for declares in (6, 1):  # the proof is of the plan's bound, whatever is declared: docs/cross_silo.md says so
+        halves = protect(PROVEN, replace(of, clients=u32(declares)), rng.bytes)
+        assert verify(PROVEN, KEY, *halves).accepted.tolist() == [True]
     for beyond in ([19, 6, 180, 18], [18, 7, 180, 18], [17, 6, 180, 18], [18, 6, 171, 17], [3, 4, 0, 0]):
         most[0, 0] = beyond
         with pytest.raises(ReportRefused, match="of 6 clients"):

@@ -64,6 +64,7 @@ def test_phones_by_hand() -> None:
     assert one.first == "leader's line"
     assert one.shards == math.ceil(rate * one.stations.line / 0.7)
     assert one.loads["leader's line"] == pytest.approx(rate * one.stations.line / one.shards)
+    assert one.loads["leader's commits"] == pytest.approx(rate * 0.010 / one.shards)  # both of a batch
     assert one.loads["leader's ingress"] == pytest.approx(rate * 2_850 / 1.25e9 / one.shards)
     assert one.loads["coordinator's link"] == pytest.approx(rate * 2_850 / 1.25e9)
     assert one.loads["ids in memory"] == pytest.approx(1e8 / ASSUMED.memory)
@@ -72,6 +73,14 @@ def test_phones_by_hand() -> None:
     assert one.closing_s["merge"] == pytest.approx((one.shards - 1) * 1e-7)
     machines = ((2 * one.shards + 1) * 3_600 + 2 * one.after_deadline_s) / 3_600 * 0.04
     assert one.dollars == pytest.approx(machines + 4.4 * 0.09)
+
+
+def test_a_coordinator_that_is_over_full_is_as_many_cores_as_it_keeps_busy() -> None:
+    one = estimate(COSTS, Regime(10**8, 1, 100, "none"), ASSUMED)
+    relays = math.ceil(10**8 * ASSUMED.window.busiest * 0.0005 / 0.7)  # half of a call of 1 ms
+    assert relays > 1
+    machines = ((2 * one.shards + relays) * 3_600 + 2 * one.after_deadline_s) / 3_600 * 0.04
+    assert one.dollars == pytest.approx(machines + 440 * 0.09)
 
 
 def test_a_site_of_many_clients_fills_batches_as_far_as_they_hold() -> None:

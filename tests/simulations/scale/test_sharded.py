@@ -11,7 +11,7 @@ import pytest
 
 from crypto.noise import SeededNoise
 from crypto.prio3_batch import VERIFY_KEY_SIZE
-from federation.errors import DuplicateReport
+from federation.errors import DuplicateReport, ReportRefused
 from federation.plan import Plan, PlannedView, Validity
 from federation.protocol import Aggregating, NoisedShares, open_shares, protect, verify
 from federation.reports import HelperHalf, LeaderHalf, ProvenHalf, Reports
@@ -91,6 +91,17 @@ def test_any_shards_in_any_order_give_the_same_sums_counts_digests_and_opening_t
     (plain_view,) = open_shares(exact, mine.noise(its.commitment, None), its.noise(mine.commitment, None))
     np.testing.assert_array_equal(plain_view.sums.reshape(3, 5), truth)
     assert truth.any(axis=1).all()
+
+
+def test_shards_of_another_role_or_plan_are_not_merged() -> None:
+    plan, mine = make_plan("none"), Aggregating.start("leader", make_plan("none"))
+    for other in (
+        Aggregating.start("helper", plan),
+        Aggregating.start("leader", replace(plan, plan_id=bytes([1]) * 16)),
+    ):
+        with pytest.raises(ReportRefused, match="can be merged"):
+            mine.merge(other)
+    assert mine.merge(Aggregating.start("leader", plan)).close().commitment.counts == (0, 0, 0)
 
 
 def test_every_shard_gets_batches_and_both_aggregators_agree_on_which() -> None:
