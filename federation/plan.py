@@ -69,7 +69,7 @@ class PlannedView:
     pane_starts: npt.NDArray[np.int64]
     min_clients: int
 
-    @property
+    @cached_property
     def layout(self) -> Layout:
         """The layout that follows from the view."""
         return layout_of(self.view)

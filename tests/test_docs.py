@@ -353,6 +353,19 @@ def test_the_model_page_names_every_key_of_a_configuration() -> None:
             assert key in training_config.KEYS or f"`{key}`" in rows[section], (section, key)
 
 
+def test_the_readmes_experiments_work_with_fewer_clients(tmp_path: Path) -> None:
+    pytest.importorskip("hydra", reason="the extra `lab` is not installed")
+    (block,) = re.findall(r"## Experiments\n\n```sh\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), flags=re.S)
+    collect, attack, sweep, report = (shlex.split(line, comments=True) for line in block.splitlines())
+    assert collect[:4] == ["covey", "lab", "run", "fleet=100k"]
+    _run(["-m", *collect, "fleet.clients=1000", "--out", "collect"], tmp_path)
+    _run(["-m", *attack, "attack.trials=40", "--out", "attack"], tmp_path)
+    _run(["-m", *sweep, "--out", "sweep"], tmp_path)
+    assert len(list((tmp_path / "sweep" / "runs").iterdir())) == 4
+    _run(["-m", *report], tmp_path)
+    assert (tmp_path / "covey-report" / "report.html").is_file()
+
+
 def test_the_lab_pages_commands_work_as_written(tmp_path: Path) -> None:
     pytest.importorskip("hydra", reason="the extra `lab` is not installed")
     page = (ROOT / "docs" / "lab.md").read_text(encoding="utf-8")

@@ -97,7 +97,7 @@ def plan_of(
         if terms.k(view) > source.clients:
             raise RunRefused(
                 f"view {view.name!r} opens no pane of fewer than {terms.k(view):,} clients, and the fleet has "
-                f"{source.clients:,}: give it more clients, or another k with noise off"
+                f"{source.clients:,}: give it more clients, or the view a smaller k"
             )
         if noisy and terms.k(view) < view.privacy.min_clients:
             raise RunRefused(f"k {terms.k(view)} is below view {view.name!r}'s own {view.privacy.min_clients}")

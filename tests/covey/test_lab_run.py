@@ -160,6 +160,12 @@ def test_a_sweep_file_and_a_folder_that_is_taken(covey: Covey, small: list[str],
     assert f"--resume {folder}" in err
 
 
+def test_a_folder_in_a_file_is_refused_before_anything_runs(covey: Covey, small: list[str], tmp_path: Path) -> None:
+    (tmp_path / "notes").touch()
+    code, _, err = covey("lab", "run", *small, "--out", "notes/run/one")
+    assert (code, "notes is a file" in err) == (2, True)
+
+
 def test_several_values_without_a_sweep_and_a_resume_with_settings_are_refused(covey: Covey, small: list[str]) -> None:
     code, _, err = covey("lab", "run", *small, "seed=1,2")
     assert (code, "-m makes a sweep" in err) == (2, True)
@@ -255,6 +261,22 @@ def test_a_run_that_was_killed_is_repeated(covey: Covey, small: list[str], tmp_p
     assert covey("lab", "run", "--resume", "it")[0] == 0
     assert run_json(tmp_path / "it")["status"] == "done"
     assert not (tmp_path / "it.part").exists()
+
+
+def test_a_folder_is_resumed_from_inside(
+    covey: Covey, small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = trace(tmp_path / "trace.csv", 1)
+    assert covey("lab", "run", *small, "arrivals=trace", f"arrivals.path={path}", "--out", "it")[0] == 2
+    trace(tmp_path / "trace.csv", SITES)
+    monkeypatch.chdir(tmp_path / "it")
+    code, _, err = covey("lab", "run", "--resume", ".")
+    assert code == 0, err
+    assert run_json(tmp_path / "it")["status"] == "done"
+    assert not (tmp_path / "it.part").exists()
+    monkeypatch.chdir(tmp_path)
+    code, _, err = covey("lab", "run", *small, "--out", ".")
+    assert (code, "--resume" in err) == (2, False)  # there is nothing to resume
 
 
 def test_workers_change_nothing(covey: Covey, small: list[str], tmp_path: Path) -> None:

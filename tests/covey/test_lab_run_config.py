@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +12,14 @@ pytest.importorskip("hydra", reason="hydra-core is not installed")
 
 from covey.errors import NotThere, UsageError
 from covey.lab.runs.config import Composer, choices, composer
-from covey.lab.runs.experiment import Attacking, prepare
+from covey.lab.runs.experiment import Attacking, prepare, workers_of
 from covey.lab.runs.schema import GROUPS, AttackSetting, FlightsFleet, GeneratedFleet, RayLauncher
 from covey.lab.runs.sweep import Block, load, plan
 from covey.lab.runs.views import AIRPORTS, views_of
 from simulations.errors import FleetImpossible, RunRefused
 from simulations.flights import load_flights
 from simulations.lab.attack_texts import TEXTS
+from simulations.shards.workers import Inline
 from tests.covey.conftest import VIEWS
 
 NEEDS_PATH = {
@@ -109,6 +111,8 @@ def test_of_two_values_the_later_counts(of: Composer) -> None:
         ("levle=memory", "did you mean level?"),
         ("hydra.run.dir=x", "no such setting"),
         ("hydra/launcher=joblib", "There are ray"),
+        ("=3", "no such setting"),
+        ("report=3", "no such setting; did you mean report_per?"),
         ("fleet.clients=abc", "fleet.clients=abc: it must be a whole number"),
         ("k=1.5", "k=1.5: it must be a whole number"),
         ("k=true", "k=True: it must be a whole number"),
@@ -187,6 +191,10 @@ def test_a_flat_sweep_is_a_nested_loop_whose_last_value_varies_fastest(of: Compo
         f"k={k} seed={seed}" for k in (60, 70) for seed in range(3)
     ]
     assert swept(of, Block(()), "attack=glob(sybil*)") == ["attack=sybil", "attack=sybil-enrolled"]
+    assert swept(of, Block(()), "attack=glob(*)")[0] == "attack=attribute"
+    assert swept(of, Block(()), "fleet=file", "fleet.path=x.csv", "fleet.client_column=_id,client") == [
+        *("fleet.client_column=_id", "fleet.client_column=client")
+    ]
 
 
 def test_blocks_sweep_within_the_block_around_them(of: Composer) -> None:
@@ -204,6 +212,42 @@ def test_blocks_sweep_within_the_block_around_them(of: Composer) -> None:
 def test_a_sweep_without_end_is_refused(of: Composer) -> None:
     with pytest.raises(UsageError, match="more than 10,000 runs"):
         of.expand(["seed=range(0,200)", "k=range(1,200)"])
+    wide = "seed=range(0,9000)"
+    with pytest.raises(UsageError, match="more than 10,000 runs"):
+        plan(of, Block((wide,), (Block((wide,), (Block((wide,)),)),)), [])
+
+
+def test_an_experiment_is_taken_back_and_another_view_takes_the_place_of_a_file(of: Composer) -> None:
+    assert of.compose(["experiment=exact", "experiment=null"]).config.noise == "on"
+    named = of.compose(["view=views.py:visits", "view=area_delay"]).config.view
+    assert (named.source, named.path, named.name) == ("area_delay", None, None)
+
+
+@pytest.mark.parametrize("text", ["view.rho=0.1", "fleet=10k", "k=3", "protection=he", "arrivals.before=0.1"])
+def test_a_setting_that_changes_nothing_of_an_attack_is_refused(of: Composer, tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"{text} changes nothing of an attack, which has attack.clients")):
+        prepare(of.compose(["attack=membership", text]), tmp_path)
+    prepare(of.compose(["attack=membership", "attack.rho=0.2", "seed=3", "hydra/launcher=ray"]), tmp_path)
+
+
+def test_only_functions_take_the_seed_of_the_noise(of: Composer, tmp_path: Path) -> None:
+    seeds = {}
+    for level in ("memory", "processes", "flower"):
+        collection = prepare(of.compose([f"level={level}", "seed=3"]), tmp_path).what
+        assert not isinstance(collection, Attacking)
+        seeds[level] = collection.noise_seed
+    assert seeds == {"memory": 3, "processes": None, "flower": None}
+
+
+def test_a_deadline_of_nothing_is_refused(of: Composer, tmp_path: Path) -> None:
+    for text in ("0", "-1", "inf", "nan"):
+        with pytest.raises(UsageError, match="deadline_s"):
+            prepare(of.compose([f"deadline_s={text}"]), tmp_path)
+
+
+def test_an_attack_has_no_shards_and_starts_no_cluster(of: Composer, tmp_path: Path) -> None:
+    asked = of.compose(["attack=membership", "hydra/launcher=ray"])
+    assert isinstance(workers_of(prepare(asked, tmp_path), None), Inline)
 
 
 @pytest.mark.parametrize(

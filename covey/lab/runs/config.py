@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -80,16 +80,18 @@ class Composer:
         Raises:
             UsageError: a group, a choice or a setting that does not exist, a value of the wrong type, a missing one.
         """
-        asked = _last_of_each(self._split_view(overrides))
+        asked = _last_of_each(self._split_view(_last_of_each(overrides)))
         of_launcher = [text for text in asked if text.startswith(("hydra/", "hydra."))]
         of_run = {text: self._parse(text) for text in asked if text not in of_launcher}
         groups = [text for text, one in of_run.items() if one.key_or_group in GROUPS]
         for text in groups:
             _require_choice(text, of_run[text])
+            if of_run[text].value() is None:  # experiment=null, which Hydra does not take as an override
+                del of_run[text]
         try:
             own = _composed(of_run)
         except UsageError:
-            known = list(_keys(_composed(groups)))
+            known = list(_keys(_composed(text for text in groups if text in of_run)))
             for text, one in of_run.items():
                 _require_setting(text, one.key_or_group, known)
             raise
@@ -128,7 +130,9 @@ class Composer:
             values = list(override.sweep_string_iterator())
         except HydraException as error:
             raise UsageError(f"{text}: {error}") from None
-        return [f"{override.key_or_group}={value}" for value in values if not value.startswith("_")]
+        if isinstance(override.value(), Glob):
+            values = [value for value in values if not value.startswith("_")]  # types, which no file of conf/ is
+        return [f"{override.key_or_group}={value}" for value in values]
 
     def _split_view(self, overrides: Sequence[str]) -> Iterator[str]:
         """`view=views.py:name` is short for three overrides; files get their absolute paths."""
@@ -180,7 +184,7 @@ def _natural(file: Path) -> tuple[object, ...]:
     return size, file.stem
 
 
-def _last_of_each(overrides: Iterator[str]) -> tuple[str, ...]:
+def _last_of_each(overrides: Iterable[str]) -> tuple[str, ...]:
     last: dict[str, str] = {}
     for text in overrides:
         key = text.partition("=")[0]
@@ -220,7 +224,7 @@ def _keys(tree: DictConfig) -> Iterator[str]:
 def _composed(overrides: Iterable[str], *, with_hydra: bool = False) -> DictConfig:
     try:
         return compose("lab", list(overrides), return_hydra_config=with_hydra)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: a number as a group's choice
         raise UsageError(_in_one_line(error)) from None
 
 

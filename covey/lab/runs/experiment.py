@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -25,7 +26,16 @@ from simulations.shards.workers import Inline, LocalProcesses, Workers
 
 from .config import Resolved
 from .ray_workers import RayWorkers
-from .schema import AttackSetting, FileFleet, FlightsFleet, GeneratedArrivals, GeneratedFleet, LabConfig, TraceArrivals
+from .schema import (
+    AttackSetting,
+    FileFleet,
+    FlightsFleet,
+    GeneratedArrivals,
+    GeneratedFleet,
+    LabConfig,
+    TraceArrivals,
+    settings,
+)
 from .views import views_of
 
 if TYPE_CHECKING:
@@ -92,6 +102,7 @@ def prepare(resolved: Resolved, scratch: Path) -> Experiment:
     """
     config = resolved.config
     if isinstance(config.attack, AttackSetting):
+        _require_of_attack(resolved.overrides)
         return Experiment(resolved, _attacking(config.attack))
     for name in ("k", "seed"):
         value, low = getattr(config, name), {"k": 1, "seed": 0}[name]
@@ -120,10 +131,11 @@ def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progre
 def workers_of(experiment: Experiment, count: int | None) -> Workers:
     """Who does the shards: Ray where it is asked for; a fleet of one block needs no processes."""
     ray = experiment.resolved.ray
+    if isinstance(experiment.what, Attacking):
+        return Inline()
     if ray is not None:
         return RayWorkers(count, ray.address)
-    one_block = isinstance(experiment.what, Attacking) or experiment.what.source.blocks == 1
-    return Inline() if one_block or count == 1 else LocalProcesses(count)
+    return Inline() if experiment.what.source.blocks == 1 or count == 1 else LocalProcesses(count)
 
 
 def _collection(config: LabConfig, scratch: Path) -> Collection:
@@ -190,6 +202,17 @@ def _arrivals(config: LabConfig) -> Arrivals:
         case TraceArrivals(path=path):
             return FromFile(Path(path))
     raise TypeError(f"no arrivals: {config.arrivals!r}")
+
+
+def _require_of_attack(overrides: tuple[str, ...]) -> None:
+    """What is set is an attack's, or its seed, or where it runs. Raises UsageError."""
+    for text in overrides:
+        name = text.partition("=")[0]
+        if name != "seed" and re.split(r"[./]", name)[0] not in ("attack", "hydra"):
+            own = ", ".join(f"attack.{one.name}" for one in settings(AttackSetting))
+            raise UsageError(
+                f"{text} changes nothing of an attack, which has {own}; in a nested sweep each has a block of its own"
+            )
 
 
 def _attacking(asked: AttackSetting) -> Attacking:

@@ -33,14 +33,17 @@ def new_folder(out: Path | None, name: str, now: datetime) -> Path:
         stem = f"{now.astimezone(UTC):%Y-%m-%d_%H%M%S}_{name}"
         tries = (Path("lab-runs") / (stem if at == 1 else f"{stem}-{at}") for at in range(1, 1_000))
         out = next(one for one in tries if not one.exists() and not part_of(one).exists())
+    if file := next((one for one in out.parents if one.exists() and not one.is_dir()), None):
+        raise UsageError(f"{file} is a file, so no folder can be made in it: give another --out")
     if out.is_file() or (out.is_dir() and any(out.iterdir())) or part_of(out).exists():
-        raise UsageError(f"{out} is there already: give another --out, or --resume {out}")
+        begun = (out / SWEEP).is_file() or (out / RUN).is_file() or part_of(out).exists()
+        raise UsageError(f"{out} is there already: give another --out{f', or --resume {out}' if begun else ''}")
     return out
 
 
 def part_of(folder: Path) -> Path:
     """Where it is while it is being written."""
-    return folder.with_name(folder.name + _PART)
+    return folder.parent / f"{folder.name}{_PART}"
 
 
 def begin(folder: Path, overrides: tuple[str, ...]) -> Path:

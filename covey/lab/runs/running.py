@@ -94,6 +94,7 @@ def begun(folder: Path) -> Iterator[Asked]:
     Raises:
         NotThere: nothing was. UsageError: the folder is damaged. As `asked`.
     """
+    folder = folder if folder.name not in ("", "..") else folder.resolve()
     with composer() as of, tempfile.TemporaryDirectory(prefix="covey-lab-") as scratch:
         if (folder / folders.SWEEP).is_file():
             name, planned = _planned_sweep(of, folder / folders.SWEEP)
@@ -155,7 +156,7 @@ def _run_if_needed(
     outcome: Outcome | None = None
     failures: list[Exception] = []
     with _caught(failures, what.folder):
-        by = ray[0] if ray else workers_of(experiment, workers)
+        by = ray[0] if ray and experiment.resolved.ray is not None else workers_of(experiment, workers)
         if isinstance(by, RayWorkers) and not ray:
             ray.append(by)
         outcome = run(experiment, part, by, lambda step, done, total: progress("run", step, done, total))
@@ -251,8 +252,9 @@ def _prepared(planned: Sequence[Planned], scratch: Path, *, of_sweep: bool) -> l
         except Exception as error:
             if not of_sweep or exit_code(error) != USAGE:
                 raise
-            swept = " ".join(f"{name}={value}" for name, value in one.swept.items())
-            raise UsageError(f"run {one.number} of {len(planned)} ({swept}): {error}; nothing was run") from None
+            swept = ", ".join(f"{name}={value}" for name, value in one.swept.items())
+            of = f" ({swept})" if swept else ""
+            raise UsageError(f"run {one.number} of {len(planned)}{of}: {error}; nothing was run") from None
     return experiments
 
 

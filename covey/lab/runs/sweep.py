@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,9 +57,10 @@ def plan(composer: Composer, block: Block, asked: Sequence[str]) -> list[Planned
     Raises:
         UsageError: nothing to run, too much, or settings that cannot be composed; it says of which run.
     """
-    found = [given for given in _runs(composer, Block(tuple(asked), ())) for given in _around(composer, block, given)]
+    all_runs = (given for one in _runs(composer, Block(tuple(asked), ())) for given in _around(composer, block, one))
+    found = list(islice(all_runs, MAX_RUNS + 1))
     if len(found) > MAX_RUNS:
-        raise UsageError(f"a sweep of {len(found):,} runs: at most {MAX_RUNS:,}")
+        raise UsageError(f"a sweep of more than {MAX_RUNS:,} runs: take fewer values")
     found = list({frozenset(_settings(given).items()): given for given in found}.values())
     settings = [_settings(given) for given in found]
     names = dict.fromkeys(name for given in settings for name in given)
