@@ -24,9 +24,11 @@ from rich.console import Console
 
 from covey.cli.talk import progress_bars
 from federation.plan import Validity
+from simulations.scale.closing import Effort
 from simulations.scale.costs import Costs, Linear
-from simulations.scale.measuring import BITS, Effort, measure
+from simulations.scale.measuring import measure
 from simulations.scale.model import GB, SHARDED, WHOLE, Assumptions, Estimate, Regime, estimate, stations_of
+from simulations.scale.pair import BITS
 from simulations.scale.queueing import Window, flow
 from simulations.scale.shards_simulation import Crashes, play
 
@@ -204,7 +206,7 @@ def _steps(costs: Costs, slots: int) -> list[str]:
 
 def _closing(costs: Costs) -> list[str]:
     one = costs.closing
-    million = one.commit_s * 1e6 + one.sort_s * 1e6 * 20
+    million = one.commit_s * 1e6
     return _table(
         ("measured", "value"),
         [

@@ -53,8 +53,8 @@ GAUSSIAN_TAIL: Final = 16
 """σ of an opened sum's noise that must fit beside the largest sum: beyond lies 2e⁻¹²⁸ < 2⁻¹⁸³, as of a normal (CKS20)."""
 LAPLACE_TAIL: Final = 128
 """b of each aggregator's noise that must fit likewise: beyond lies, of either, 2e⁻¹²⁸ (of both, less than 2⁻¹⁸²)."""
-SORTED_IDS: Final = 2**17
-"""Report ids that are sorted at a time: 2 MiB."""
+SORTED_IDS: Final = 2**18
+"""Report ids that are sorted at a time: 4 MiB."""
 
 
 class Outcome(IntEnum):
@@ -467,7 +467,8 @@ def commit(plan: Plan, taken: tuple[Taken, ...]) -> Commitment:
 
 def _in_part(taken: tuple[Taken, ...], part: int, parts: int) -> tuple[Indices, ReportIds]:
     """The reports whose ids are in a part of the range: by their first byte."""
-    inside = [ids[:, 0].astype(np.int64) * parts // 256 == part for _, ids, _ in taken]
+    first, last = part * 256 // parts, (part + 1) * 256 // parts - 1
+    inside = [(ids[:, 0] >= first) & (ids[:, 0] <= last) for _, ids, _ in taken]
     collection = np.concatenate([of[rows] for (of, _, _), rows in zip(taken, inside, strict=True)])
     return collection, np.concatenate([ids[rows] for (_, ids, _), rows in zip(taken, inside, strict=True)])
 

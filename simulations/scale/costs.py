@@ -59,8 +59,8 @@ class ClosingCosts:
 
     Attributes:
         merge_s: CPU seconds to add one slot of a shard's sum to another's.
-        commit_s: CPU seconds of one id's part in counts and digests, sorting not included, and
-        sort_s: of one comparison of n·log2(n) in the sort of n ids (federation.protocol.commit).
+        commit_s: CPU seconds of one id's part in counts and digests: of `federation.protocol.commit`, which sorts a bounded
+            number of ids at a time, so that it is linear.
         noise_s, open_s: CPU seconds a slot: of one aggregator's noise; of the basis and of the opening.
         service_close_s: CPU seconds an id of a whole Collect of today's services, which read the ids back from SQLite.
         id_bytes: memory of an id while `commit` runs, at its most.
@@ -72,7 +72,6 @@ class ClosingCosts:
 
     merge_s: float
     commit_s: float
-    sort_s: float
     noise_s: float
     open_s: float
     service_close_s: float

@@ -31,7 +31,14 @@ SHARDED: Final = (
     "leader's ingress",
     "helper's ingress",
 )
-WHOLE: Final = ("coordinator's link", "coordinator's core", "roster in memory", "ids in memory", "sorting ids", "noise")
+WHOLE: Final = (
+    "coordinator's link",
+    "coordinator's core",
+    "roster in memory",
+    "ids in memory",
+    "counts and digests",
+    "noise",
+)
 
 
 @dataclass(frozen=True)
@@ -215,8 +222,8 @@ def _whole(
 
 
 def committing_s(costs: Costs, ids: int) -> float:
-    """CPU seconds of counts and digests of so many ids in one process: a sort, and what is linear."""
-    return ids * (costs.closing.commit_s + costs.closing.sort_s * math.log2(max(2, ids)))
+    """CPU seconds of counts and digests of so many ids in one process."""
+    return ids * costs.closing.commit_s
 
 
 def _closing(costs: Costs, regime: Regime, shards: int, drain_s: float, assumed: Assumptions) -> dict[str, float]:

@@ -15,9 +15,11 @@ import pytest
 
 from federation.batch import HEADER_REPORT_BYTES, seal_batch
 from federation.protocol import protect
+from simulations.scale.closing import Effort
 from simulations.scale.costs import ClosingCosts, Costs, Linear, ReportCosts
-from simulations.scale.measuring import SITE, Effort, Pair, measure, reports_of, view_of
+from simulations.scale.measuring import measure
 from simulations.scale.model import SHARDED, WHOLE, Assumptions, Regime, committing_s, estimate
+from simulations.scale.pair import SITE, Pair, reports_of, view_of
 from simulations.scale.queueing import Window, flow
 
 REPORTS = ReportCosts(
@@ -35,7 +37,6 @@ REPORTS = ReportCosts(
 CLOSING = ClosingCosts(
     merge_s=1e-9,
     commit_s=1e-7,
-    sort_s=1e-8,
     noise_s=2e-5,
     open_s=1e-8,
     service_close_s=1e-6,

@@ -16,7 +16,7 @@ from federation.plan import Plan, PlannedView, Validity
 from federation.protocol import Aggregating, NoisedShares, open_shares, protect, verify
 from federation.reports import HelperHalf, LeaderHalf, ProvenHalf, Reports
 from federation.validity import VerificationKey
-from simulations.scale.measuring import reports_of, view_of
+from simulations.scale.pair import reports_of, view_of
 from simulations.scale.sharded import Batch, shard_of, take
 
 DAY = 86_400 * 10**6

@@ -1,0 +1,189 @@
+"""What a collection costs once its reports are in, measured: commitments, noise, merging, opening; and calls over gRPC."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aggregator.client import Aggregators
+from aggregator.messages import collect_request
+from aggregator.opendp_noise import OpenDPNoise
+from aggregator.services import serve
+from aggregator.storage import Storage
+from crypto import field as field64
+from crypto.sharing import Accumulator
+from crypto.signing import SIGNING_SEED_BYTES, SigningKey
+from featurestore.layout import layout_of
+from federation.basis import to_noise_basis
+from federation.batch import BATCH_ID_BYTES, seal_batch
+from federation.parties import Roster, RosterEntry
+from federation.plan import Plan
+from federation.protocol import commit, draw_noise, protect
+
+from .costs import ClosingCosts, Linear
+from .pair import SITE, Pair, reports_of, view_of
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long a measurement takes, and so how good it is.
+
+    Attributes:
+        turns: of each timed piece, the median of which counts; one more goes before them.
+        ids: report ids of the closing, and of the storage that is not empty.
+        noise: samples of noise.
+        slots: of the sums that are merged and opened.
+        batch: reports of a large batch, where so many fit.
+    """
+
+    turns: int = 7
+    ids: int = 2**20
+    noise: int = 4_000
+    slots: int = 100_000
+    batch: int = 500
+
+
+def measure_closing(folder: Path, effort: Effort) -> ClosingCosts:
+    """All of it; `folder` is empty."""
+    rpc_s, rpc_byte_s = _rpc(folder, effort)
+    pair = Pair(folder, view_of(4), "none", "none")
+    try:
+        ids = np.random.default_rng(3).integers(0, 256, (effort.ids, 16), dtype=np.uint8)
+        commit_s, id_bytes = _commitment(pair.plan, ids)
+        number = _number(pair)
+        before = pair.storage["helper"].path.stat().st_size
+        for storage in pair.storage.values():
+            with storage.transaction():
+                storage.add_reports(number, np.zeros(len(ids), np.uint32), ids)
+            storage.empty_log()
+        stored = (pair.storage["helper"].path.stat().st_size - before) / len(ids)
+        insert = _insert(pair.storage["helper"], number, effort)
+        start = time.process_time()
+        pair.leader.collect(collect_request(pair.plan, pair.keys["collector"].sign))
+        service_close_s = (time.process_time() - start) / (2 * len(ids))
+    finally:
+        pair.close()
+    noise_s = _noise(effort)
+    merge_s, open_s = _slots(effort)
+    return ClosingCosts(
+        merge_s,
+        commit_s,
+        noise_s,
+        open_s,
+        service_close_s,
+        id_bytes,
+        stored,
+        _roster_bytes(),
+        rpc_s,
+        rpc_byte_s,
+        insert,
+        len(ids),
+    )
+
+
+def _number(pair: Pair) -> int:
+    """The plan's number in the helper's storage; it is the leader's too, as each has one plan."""
+    stored = pair.storage["helper"].plan(pair.plan.hash)
+    return 0 if stored is None else stored.number
+
+
+def _commitment(plan: Plan, ids: Any) -> tuple[float, float]:
+    """Seconds an id, and bytes an id, of `federation.protocol.commit`."""
+    taken = ((np.zeros(len(ids), np.uint32), ids, None),)
+    seconds = cpu_s(lambda: commit(plan, taken), 3)
+    tracemalloc.start()
+    try:
+        commit(plan, taken)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    held = ids.nbytes + taken[0][0].nbytes
+    return seconds / len(ids), (peak + held) / len(ids)
+
+
+def _insert(storage: Storage, number: int, effort: Effort) -> float:
+    """Seconds of a report id in the transaction of a large batch, among those that are there."""
+    rng, collection = np.random.default_rng(4), np.zeros(effort.batch, np.uint32)
+
+    def take() -> None:
+        with storage.transaction():
+            storage.add_reports(number, collection, rng.integers(0, 256, (effort.batch, 16), dtype=np.uint8))
+
+    return cpu_s(take, effort.turns) / effort.batch
+
+
+def _noise(effort: Effort) -> float:
+    layout = layout_of(view_of(effort.noise))
+    return cpu_s(lambda: draw_noise(layout, 1, OpenDPNoise()), 3) / effort.noise
+
+
+def _slots(effort: Effort) -> tuple[float, float]:
+    """Seconds a slot of a merge, and of basis and opening."""
+    slots, rng = effort.slots, np.random.default_rng(5)
+    layout = layout_of(view_of(slots))
+    mine, its = (rng.integers(0, field64.HALF, (1, slots), dtype=np.uint64) for _ in range(2))
+    total = Accumulator.from_values(mine)
+
+    def open_sums() -> None:
+        both = field64.add(to_noise_basis(layout, mine), to_noise_basis(layout, its))
+        field64.decode_centred(both)
+
+    return cpu_s(lambda: total.merge(its), effort.turns) / slots, cpu_s(open_sums, effort.turns) / slots
+
+
+def _roster_bytes() -> float:
+    """Memory of a site in a roster."""
+    tracemalloc.start()
+    try:
+        roster = Roster(
+            RosterEntry(f"site-{at}", SigningKey(os.urandom(SIGNING_SEED_BYTES)).public, 1) for at in range(2_000)
+        )
+        return tracemalloc.get_traced_memory()[0] / len(roster.entries)
+    finally:
+        tracemalloc.stop()
+
+
+def _rpc(folder: Path, effort: Effort) -> tuple[float, float]:
+    """CPU seconds of a gRPC call and of each byte in it, both ends together: the same answered batches, with and without."""
+    (folder / "rpc").mkdir()
+    pair = Pair(folder / "rpc", view_of(1_000), "none", "none")
+    try:
+        service = serve(pair.leader, "127.0.0.1", 0)
+        try:
+            with Aggregators(service.address, service.address) as client:
+                small, large = (_call(pair, client, size, effort.turns) for size in (1, effort.batch))
+        finally:
+            service.stop(0)
+    finally:
+        pair.close()
+    cost = Linear.through(small, large)
+    return cost.batch, cost.report
+
+
+def _call(pair: Pair, client: Aggregators, size: int, turns: int) -> tuple[int, float]:
+    """(bytes, CPU seconds that gRPC adds) of a batch that is answered already."""
+    leader, helper = protect(pair.plan, reports_of(pair.plan.views[0].view, size), os.urandom)
+    sent = seal_batch(pair.plan, SITE, os.urandom(BATCH_ID_BYTES), leader, helper, pair.site).to_bytes()
+    pair.leader.submit(sent)
+    repeats = range(20)
+    by_wire = cpu_s(lambda: [client.submit(sent) for _ in repeats], turns)
+    by_hand = cpu_s(lambda: [pair.leader.submit(sent) for _ in repeats], turns)
+    return len(sent), max(0.0, by_wire - by_hand) / len(repeats)
+
+
+def cpu_s(work: Callable[[], object], turns: int) -> float:
+    """CPU seconds of the process: the median of some turns, after one that does not count."""
+    taken = []
+    for _ in range(turns + 1):
+        start = time.process_time()
+        work()
+        taken.append(time.process_time() - start)
+    return statistics.median(taken[1:])

@@ -1,0 +1,165 @@
+"""A leader and a helper with real storage, in one process: what is measured.
+
+The leader calls the helper by a function, so that the CPU time of each can be told apart.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from aggregator.helper import Helper
+from aggregator.key_agreement import prepare_request
+from aggregator.leader import Leader
+from aggregator.opendp_noise import OpenDPNoise
+from aggregator.party import Settings
+from aggregator.storage import Storage
+from crypto.sharing import SparseRows
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.features import Count
+from featurestore.times import DAY_US
+from federation.keys import RoleKeys
+from federation.ledger import Ledger
+from federation.ledger_state import Budget
+from federation.parties import MAX_CLIENTS, Roster, RosterEntry
+from federation.plan import PLAN_ID_BYTES, Noise, Plan, PlannedView, Validity, WireTerms
+from federation.reports import Reports
+from federation.signed_plan import sign_plan
+from federation.validity import VerificationKey
+
+BITS: Final = 16
+"""Of a count: proofs cost by the bit."""
+FILLED: Final = 3
+"""Slots of a report that are not 0; nothing depends on which."""
+NOW: Final = 100 * DAY_US
+SITE: Final = "site-0"
+
+
+def view_of(slots: int, bits: int = BITS) -> FeatureView:
+    """A count at each of `slots` join keys."""
+    return FeatureView(
+        f"counts_{slots}",
+        entity=Entity("key", domain=range(slots)),
+        features=[Count("events")],
+        pane="1d",
+        bounds=Bounds(FILLED, 2**bits - 1),
+        privacy=Privacy(rho=0.1, min_clients=2),
+    )
+
+
+def reports_of(view: FeatureView, count: int, seed: int = 7) -> Reports:
+    """One report of each of some clients, at random keys."""
+    rng, keys = np.random.default_rng(seed), len(view.entity.domain)
+    filled = min(FILLED, keys)
+    columns = np.concatenate([np.sort(rng.choice(keys, filled, replace=False)) for _ in range(count)])
+    values = rng.integers(1, view.bounds.max_events_per_cell, len(columns), endpoint=True)
+    starts = np.arange(count + 1, dtype=np.int64) * filled
+    return Reports(0, np.zeros(count, np.uint32), SparseRows(starts, columns.astype(np.int32), values, keys))
+
+
+@dataclass
+class Clocks:
+    """CPU seconds by what was done, and what commits waited for the disk."""
+
+    cpu: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time what is done inside."""
+        start = time.process_time()
+        try:
+            yield
+        finally:
+            self.cpu[name] += time.process_time() - start
+
+
+class _TimedStorage(Storage):
+    """Storage whose commits tell how long they waited for the disk: wall time less CPU time."""
+
+    waited_s = 0.0
+    in_transactions_s = 0.0
+
+    def run(self, sql: str, *values: Any) -> int:
+        if sql == "BEGIN IMMEDIATE":
+            self._began = time.process_time()
+        if sql != "COMMIT":
+            return super().run(sql, *values)
+        wall, cpu = time.perf_counter(), time.process_time()
+        done = super().run(sql, *values)
+        ended = time.process_time()
+        self.waited_s += max(0.0, time.perf_counter() - wall - (ended - cpu))
+        self.in_transactions_s += ended - self._began
+        return done
+
+
+class Link:
+    """The helper by a function call, timed."""
+
+    def __init__(self, helper: Helper) -> None:
+        self._helper = helper
+        self.clocks, self.bytes = Clocks(), 0
+        self.take_key, self.commit = helper.take_key, helper.commit
+        self.witness, self.finish = helper.witness, helper.finish
+
+    def open_plan(self, signed: bytes) -> None:
+        """Pass a signed plan on."""
+        self._helper.open_plan(signed)
+
+    def aggregate(self, job: bytes) -> bytes:
+        """The helper's answer."""
+        with self.clocks.step("helper"):
+            answer = self._helper.aggregate(job)
+        self.bytes += len(job) + len(answer)
+        return answer
+
+
+class Pair:
+    """A leader and a helper with storage in a folder, a site on their rosters, and a plan that they have opened."""
+
+    def __init__(self, folder: Path, view: FeatureView, validity: Validity, noise: Noise) -> None:
+        made = {role: RoleKeys.generate(role, os.urandom) for role in ("coordinator", "collector", "leader", "helper")}
+        self.keys, self.site = made, RoleKeys.generate(SITE, os.urandom).sign
+        self.roster = Roster([RosterEntry(SITE, self.site.public, MAX_CLIENTS)])
+        settings = Settings(made["coordinator"].sign.public, self.roster, Budget(10**9), allow_no_noise=True)
+        self._stack = ExitStack()
+        self.storage = {role: _TimedStorage(folder / f"{role}.db", role) for role in ("leader", "helper")}
+        files = {
+            role: (self.storage[role], Ledger(folder / f"{role}.ledger.db", role, lambda: NOW))
+            for role in ("leader", "helper")
+        }
+        for storage, ledger in files.values():
+            self._stack.callback(storage.close)
+            self._stack.callback(ledger.close)
+        to_helper = replace(settings, peer=made["leader"].public)
+        to_leader = replace(settings, peer=made["helper"].public)
+        self.helper = Helper(made["helper"], to_helper, *files["helper"], lambda: NOW, OpenDPNoise())
+        self.link = Link(self.helper)
+        self.leader = Leader(made["leader"], to_leader, *files["leader"], lambda: NOW, OpenDPNoise(), self.link)
+        plan_id = os.urandom(PLAN_ID_BYTES)
+        wire = WireTerms(made["leader"].public, made["helper"].public, made["collector"].public, NOW + DAY_US)
+        if validity == "prio3":
+            key_hash = self.leader.prepare_key(prepare_request(plan_id, made["coordinator"].sign))
+            wire = replace(wire, verify_key_hash=key_hash)
+        planned = PlannedView(view, np.zeros(1, np.int64), view.privacy.min_clients)
+        self.plan = Plan(plan_id, (planned,), noise, validity=validity, wire=wire)
+        signed = sign_plan(self.plan, made["coordinator"].sign)
+        self.helper.open_plan(signed)
+        self.leader.open_plan(signed)
+
+    @property
+    def verification_key(self) -> VerificationKey | None:
+        """The aggregators' own; None without proofs."""
+        return self.storage["leader"].key(self.plan.plan_id)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._stack.close()
