@@ -341,7 +341,7 @@ def _other_way(view: FeatureView, feature: Count | Rate) -> tuple[Layout, PaneFe
         turned = Rate(feature.name, where=feature.where, derive=not feature.derive, weight=feature.weight)
     else:
         turned = Count(feature.name, derive=not feature.derive, weight=feature.weight)
-    features = [turned if f is feature else f for f in view.pane_features]
+    features = [turned if f.name == feature.name else f for f in view.pane_features]
     other = FeatureView(
         view.name, entity=view.entity, features=features, pane=view.pane, bounds=view.bounds, privacy=view.privacy
     )

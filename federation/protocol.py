@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from math import ceil, isqrt
@@ -53,6 +53,8 @@ GAUSSIAN_TAIL: Final = 16
 """σ of an opened sum's noise that must fit beside the largest sum: beyond lies 2e⁻¹²⁸ < 2⁻¹⁸³, as of a normal (CKS20)."""
 LAPLACE_TAIL: Final = 128
 """b of each aggregator's noise that must fit likewise: beyond lies, of either, 2e⁻¹²⁸ (of both, less than 2⁻¹⁸²)."""
+LISTEN_S: Final = 0.2
+"""How often a thread that waits for others looks whether it is interrupted."""
 SORTED_IDS: Final = 2**18
 """Report ids that are sorted at a time: 4 MiB."""
 
@@ -272,6 +274,8 @@ def finish_collections(
     try:
         from_leader = parties.submit(leader_closed.noise, helper_closed.commitment, leader_noise)
         from_helper = parties.submit(helper_closed.noise, leader_closed.commitment, helper_noise)
+        while wait((from_leader, from_helper), timeout=LISTEN_S).not_done:
+            pass  # an interrupt that another thread has got is raised here
         shares = from_leader.result(), from_helper.result()
     finally:
         parties.shutdown(wait=False)  # an interrupted run does not wait for noise that nobody will use

@@ -172,7 +172,7 @@ def test_the_readme_names_commands_and_options_that_exist(
     blocks = re.findall(r"```sh\n(.*?)```", readme, flags=re.S)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("covey ")]
     assert len(lines) > 10
-    groups = ("keys", "ledger", "release", "policy", "start")
+    groups = ("keys", "lab", "ledger", "release", "policy", "start")
     for line in [*rows, *inline, *lines]:
         words = shlex.split(line, comments=True)[1:]
         if words[0] == "start" and len(words) == 1:

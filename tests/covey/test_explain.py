@@ -64,6 +64,15 @@ class TestLabel:
             assert [error.clients for error in count.expected] == list(CLIENTS)
             assert {error.se for error in count.expected} == {told.groups[0].opened_se}
 
+    def test_an_equal_view_that_was_made_again_is_told_alike(self) -> None:
+        """Layouts are kept by equality, so that of a view may hold another object's features."""
+
+        def made() -> FeatureView:
+            cells = Histogram("x", edges=[1, 2], nulls=True)
+            return view(cells, Rate("big", where="x >= 2", derive=True), Count("n", derive=True), name="again")
+
+        assert label_of([made()]).views == label_of([made()]).views
+
     def test_noise_drowns_what_is_below_three_standard_errors_and_what_would_be_null(self) -> None:
         features = (Count("n"), ClientCount("c"), Histogram("x", edges=[1, 2, 3]), Mean("x", clip=(0, 1000)))
         (told,) = label_of([view(*features, privacy=Privacy(rho=0.05))]).views
