@@ -48,7 +48,7 @@ from simulations.shards.watch import STEPS
 from simulations.shards.workers import Inline, LocalProcesses
 
 KEYS = 100
-FLOOR_REPORTS, FLOOR_ROUNDS = 512, 7
+FLOOR_REPORTS, FLOOR_ROUNDS = 512, 15
 
 
 def view() -> FeatureView:
@@ -96,6 +96,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     terms = Terms((of,), participation="all", validity=arguments.validity, deadline_s=float("inf"))
     collection = Collection(terms, Population(fleet, (of,)), Generated(), noise_seed=None)
     workers = Inline() if arguments.workers == 1 else LocalProcesses(arguments.workers)
+    floor = floor_us(layout_of(of).length)  # before any worker takes a part of the memory's bandwidth
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with tempfile.TemporaryDirectory() as directory, Progress(*columns, console=console) as bar:
@@ -112,7 +113,6 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     counted = sum(done.tally.reports.values())
     if counted != arguments.clients or done.opened[of.name] != 1:
         raise SystemExit(f"{counted:,} of {arguments.clients:,} reports were counted, {done.opened} panes opened")
-    floor = floor_us(layout_of(of).length)
     us = 1e6 * sum(done.seconds.values()) / arguments.clients
     return {
         "clients": arguments.clients,
