@@ -277,7 +277,8 @@ def test_each_hostile_batch_is_refused_by_name_and_the_others_stay_exact(tmp_pat
         body = batch.to_bytes()
         broken = bytearray(body)
         broken[len(body) // 2] ^= 1
-        resigned = replace(batch.signed, leader_digest=hashlib.sha256(batch.leader[:-1] + b"?").digest())
+        changed = batch.leader[:-1] + bytes([batch.leader[-1] ^ 1])
+        resigned = replace(batch.signed, leader_digest=hashlib.sha256(changed).digest())
         alone = Site(other, other_keys, "a").batch([0], counted=False)
         many = b.reports([1] * 7, counted=False)
         cases: list[tuple[str, bytes]] = [
@@ -293,7 +294,7 @@ def test_each_hostile_batch_is_refused_by_name_and_the_others_stay_exact(tmp_pat
             ("DIGEST_MISMATCH", bytes(broken)),
             ("BATCH_MALFORMED", body[:-1]),
             ("BATCH_MALFORMED", body + b"\0"),
-            ("SIGNATURE_INVALID", SealedBatch(resigned, batch.leader[:-1] + b"?", b"").to_bytes()),
+            ("SIGNATURE_INVALID", SealedBatch(resigned, changed, b"").to_bytes()),
             ("REPORT_REFUSED", over_views(b, plan)),
             ("DUPLICATE_REPORT", b.batch([0, 1], counted=False, ids=np.zeros((2, 16), np.uint8)).to_bytes()),
             ("ROSTER_EXCEEDED", b.sealed(many).to_bytes()),
