@@ -167,7 +167,7 @@ def test_sums_that_are_not_the_leaders_are_refused_and_nothing_is_kept(two: Two)
         (MessageMalformed, [pb.SumPart(plan_hash=plan.hash), *good[1:]]),
         (SignatureInvalid, sums_of(plan, [one, one], [two_, two_], key=HELPER.sign)),
         (SignatureInvalid, sums_of(plan, [one, one], [two_, two_], key=COORDINATOR.sign)),
-        (SignatureInvalid, [pb.SumPart(plan_hash=plan.hash, statement=good[0].statement[:-1] + b"?"), *good[1:]]),
+        (SignatureInvalid, [pb.SumPart(plan_hash=plan.hash, statement=good[0].statement[:-1] + bytes([good[0].statement[-1] ^ 1])), *good[1:]]),
         (StatementMalformed, [good[0], good[1], pb.SumPart(view=0, sums=zeros(plan, keys)), *good[3:]]),
         (StatementMalformed, [
             pb.SumPart(plan_hash=plan.hash, statement=sums_of(other, [one, one])[0].statement), *good[1:]]),
