@@ -35,7 +35,7 @@ from featurestore.definitions import FeatureView
 from featurestore.publish import Publisher
 from federation.ledger_state import Budget
 from federation.parties import Participation, ReportPer
-from federation.plan import Finish, Noise, Plan, PlannedView, Protection, Validity, plan_from_bytes
+from federation.plan import Finish, Noise, Plan, PlannedView, Protection, Validity, max_clients_of, plan_from_bytes
 from simulations.in_process import Progress, ViewReport, require_convertible, require_finishable, require_summable
 from simulations.lying_app import LIARS, LyingSite, swap_in
 from simulations.panes import PaneChoice, choose_panes, opened_panes, require_tighter
@@ -148,7 +148,7 @@ def run_over_wire(
                 tuple(planned),
                 noise,
                 protection=protection,
-                max_clients=events.clients if protection == "he" else most if report_per == "site" else 0,
+                max_clients=max_clients_of([one.clients for one in fleet], protection, report_per),
                 finish=finish,
                 report_per=report_per,
             )
