@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom  # type: ignore[import-untyped]
+from scipy.stats import binom  # type: ignore[import-untyped]  # SciPy has no types
 
 from featurestore.features import Rate
 from featurestore.layout import layout_of

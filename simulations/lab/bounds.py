@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv, ndtr, ndtri  # type: ignore[import-untyped]
+from scipy.special import betaincinv, ndtr, ndtri  # type: ignore[import-untyped]  # SciPy has no types
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]

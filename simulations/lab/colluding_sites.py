@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from scipy.stats import binom  # type: ignore[import-untyped]
+from scipy.stats import binom  # type: ignore[import-untyped]  # SciPy has no types
 
 from featurestore.features import Count
 from featurestore.layout import layout_of

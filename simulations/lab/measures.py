@@ -11,7 +11,7 @@ import math
 from typing import Final
 
 import numpy as np
-from scipy.special import betaincinv, stdtrit  # type: ignore[import-untyped]
+from scipy.special import betaincinv, stdtrit  # type: ignore[import-untyped]  # SciPy has no types
 
 from .attack import Floats, Measure, Series
 from .bounds import Counts, Scores, gaussian_epsilon, lower_bounds

@@ -72,6 +72,6 @@ class TimedVerifyKey(VerifyKey):
 
     def verify(self, domain: bytes, message: BytesLike, signature: BytesLike) -> None:
         """As the key."""
-        watch: Watch = self._watch  # type: ignore[attr-defined]
+        watch: Watch = self._watch  # type: ignore[attr-defined]  # set past the frozen dataclass, above
         with watch.step("verify signature"):
             super().verify(domain, message, signature)

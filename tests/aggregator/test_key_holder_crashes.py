@@ -119,7 +119,7 @@ def test_a_sum_that_was_finished_before_a_kill_is_what_is_sent_after_it(two: Two
             raise Killed
         keep(table, number, collection, message)
 
-    two.leader.storage.set_message = dies  # type: ignore[method-assign]
+    two.leader.storage.set_message = dies  # type: ignore[method-assign]  # a kill at this very write
     with pytest.raises(Killed):
         two.leader.collect(collect_request(plan, COLLECTOR.sign))
     finished = two.leader.storage.message("finished", 1, 0)

@@ -143,7 +143,7 @@ def read_report_config(name: str) -> ReportConfig:
 def parse(path: Path, text: bytes) -> ReportConfig:
     """The set that a file describes. Raises ReportConfigInvalid; UsageError: PyYAML is not installed."""
     try:
-        import yaml  # type: ignore[import-untyped]
+        import yaml  # type: ignore[import-untyped]  # PyYAML has no types of its own
     except ImportError:
         raise UsageError("a report needs PyYAML: pip install 'covey[mpc]'") from None
     if len(text) > MAX_BYTES:

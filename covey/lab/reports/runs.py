@@ -196,7 +196,7 @@ def _compared(view: FeatureView, asked: Mapping[str, Any], progress: Progress) -
 
 def mean_point(series: str, measure: str, x_name: str, x: float, values: list[float]) -> Point:
     """The mean of repeats, with Student's interval where there are at least two."""
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
+    from scipy.special import stdtrit  # type: ignore[import-untyped]  # SciPy has no types
 
     told = np.array([value for value in values if math.isfinite(value)])
     if not len(told):

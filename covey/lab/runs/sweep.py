@@ -113,7 +113,7 @@ def _composed(composer: Composer, overrides: Sequence[str], number: int) -> Reso
 
 
 def _parsed(path: Path) -> Any:
-    import yaml  # type: ignore[import-untyped]
+    import yaml  # type: ignore[import-untyped]  # PyYAML has no types of its own
 
     try:
         if path.stat().st_size > MAX_FILE_BYTES:

@@ -62,7 +62,7 @@ def _with_fields(view: FeatureView, named: NamedView) -> FeatureView:
         epsilon=price.epsilon,
         delta=view.privacy.delta if named.delta is None else named.delta,
         min_clients=view.privacy.min_clients if named.k is None else named.k,
-        mechanism=view.privacy.mechanism if named.mechanism is None else named.mechanism,  # type: ignore[arg-type]
+        mechanism=view.privacy.mechanism if named.mechanism is None else named.mechanism,  # type: ignore[arg-type]  # checked by Privacy
         suppress_below=view.privacy.suppress_below if named.suppress_below is None else named.suppress_below,
     )
     cells = view.bounds.max_cells if named.max_cells is None else named.max_cells
