@@ -117,7 +117,8 @@ def _project(
 ) -> Project:
     ids = [role.removeprefix(SITE_PREFIX) for role in public if role.startswith(SITE_PREFIX)]
     try:
-        roster = Roster(RosterEntry(site, public[site_role(site)].sign, max_clients) for site in ids)
+        keys = {site: public[site_role(site)] for site in ids}
+        roster = Roster(RosterEntry(site, of.sign, max_clients, of.node) for site, of in keys.items())
     except PartyInvalid as error:
         raise UsageError(str(error)) from None
     return Project(

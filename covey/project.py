@@ -20,8 +20,9 @@ from crypto.errors import CryptoError
 from crypto.seal import SealPublicKey
 from crypto.signing import VerifyKey
 from featurestore.settings import TABLE as ONLINE
-from federation.errors import PartyInvalid
+from federation.errors import NodeKeyInvalid, PartyInvalid
 from federation.ledger_state import Budget
+from federation.node_keys import NodeCertificate
 from federation.parties import PublicKeys, Roster, RosterEntry
 from federation.plan import ALLOWED_VALIDITIES, AllowedValidity
 from federation.rho import micro_rho_of, rho_text
@@ -77,7 +78,10 @@ class Project:
         try:
             roster = Roster(
                 RosterEntry(
-                    read.text(site, "id", where), read.verify_key(site, where), read.whole(site, "max_clients", where)
+                    read.text(site, "id", where),
+                    read.verify_key(site, where),
+                    read.whole(site, "max_clients", where),
+                    read.node(site, where),
                 )
                 for site, where in read.tables("site")
             )
@@ -133,6 +137,8 @@ class Project:
         for site in self.roster.entries:
             lines += ["", "[[site]]  # an aggregator takes batches from these sites only", f'id = "{site.site}"']
             lines += [_sign(site.key), f"max_clients = {site.max_clients}"]
+            if site.node is not None:
+                lines.append(f'node = "{_base64(site.node.to_bytes())}"  # what it connects to the SuperLink with')
         return "\n".join(lines) + "\n"
 
 
@@ -217,6 +223,15 @@ class _Reader:
         try:
             return VerifyKey(self._bytes(table, "sign", where))
         except CryptoError as error:
+            raise UsageError(f"{self.path}, {where}: {error}") from None
+
+    def node(self, table: dict[str, Any], where: str) -> NodeCertificate | None:
+        """A site's node key, which `RosterEntry` checks; None where there is none."""
+        if "node" not in table:
+            return None
+        try:
+            return NodeCertificate.from_bytes(self._bytes(table, "node", where))
+        except NodeKeyInvalid as error:
             raise UsageError(f"{self.path}, {where}: {error}") from None
 
     def public_keys(self, name: str) -> PublicKeys:

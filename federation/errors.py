@@ -76,6 +76,16 @@ class PartyInvalid(FederationError):
     """A site id, a roster or a set of keys that no collection can run with."""
 
 
+class NodeKeyInvalid(PartyInvalid):
+    """A key that no site can connect to a SuperLink with: malformed, or not certified by the site's signing key."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(
+            f"not the node key of a site: {why}. Copy `node` from what `covey keys show site-ID --json` prints at the site"
+        )
+
+
 class UnknownSite(FederationError):
     """A site that is not on this aggregator's own roster."""
 

@@ -15,6 +15,7 @@ from crypto.seal import SealPublicKey
 from crypto.signing import VerifyKey
 
 from .errors import PartyInvalid, ReportedTwice, RosterExceeded, UnknownSite
+from .node_keys import NodeCertificate
 
 Aggregator: TypeAlias = Literal["leader", "helper"]
 Role: TypeAlias = Literal["leader", "helper", "collector"]
@@ -43,10 +44,11 @@ def require_site_id(site: str) -> str:
 
 @dataclass(frozen=True)
 class PublicKeys:
-    """A party's public keys: what it signs with, and what is sealed to it."""
+    """A party's public keys: what it signs with, what is sealed to it, and of a site what it connects with."""
 
     sign: VerifyKey
     seal: SealPublicKey
+    node: NodeCertificate | None = None
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,18 @@ class RosterEntry:
 
     Attributes:
         max_clients: the most clients that count in one collection: reports, or declared. A site can invent clients up to here.
+        node: the key that the site connects to a SuperLink with; checked here. None: no SuperLink is to let it in.
     """
 
     site: str
     key: VerifyKey
     max_clients: int
+    node: NodeCertificate | None = None
 
     def __post_init__(self) -> None:
         require_site_id(self.site)
+        if self.node is not None:
+            self.node.verify(self.site, self.key)
         if not 1 <= self.max_clients <= MAX_CLIENTS:
             raise PartyInvalid(f"site {self.site!r}: max_clients {self.max_clients} is outside [1, {MAX_CLIENTS:,}]")
 
@@ -115,6 +121,7 @@ class Roster:
         for what, values in (
             ("site", [entry.site for entry in self.entries]),
             ("key", [entry.key.id.hex() for entry in self.entries]),
+            ("node key", [entry.node.key.id.hex() for entry in self.entries if entry.node is not None]),
         ):
             twice = [value for value, times in Counter(values).items() if times > 1]
             if twice:

@@ -77,7 +77,9 @@ def show(
     elif role is not None:
         typer.echo(public_line(role, public[role]), nl=False)
     else:
-        table = Table("role", Column("signing key", overflow="fold"), Column("seal key", overflow="fold"))
+        names = "signing key", "seal key", "node key"
+        table = Table("role", *(Column(name, overflow="fold") for name in names))
         for each, keys in public.items():
-            table.add_row(each, keys.sign.id.hex(), keys.seal.id.hex())
+            node = "" if keys.node is None else keys.node.key.id.hex()
+            table.add_row(each, keys.sign.id.hex(), keys.seal.id.hex(), node)
         Console().print(table)

@@ -40,6 +40,7 @@ def test_keys_come_back_and_only_their_owner_can_read_them(folder: Path) -> None
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "leader.key").stat().st_mode & 0o777 == 0o600
     assert public_from_line((folder / "leader.pub").read_text()) == ("leader", LEADER.public)
+    assert public_from_line((folder / "site-a.pub").read_text()) == ("site-a", SITE.public)
     assert sorted(path.name for path in folder.parent.iterdir()) == ["keys"]
 
 
