@@ -198,6 +198,10 @@ class MpcFailed(AggregatorError):
         super().__init__(f"the MPC finish failed: {why}. Nothing was opened; run it again")
 
 
+class SuperLinkUnusable(AggregatorError):
+    """Flower's SuperLink does not listen for this coordinator, belongs to another user, or stopped; names the mend."""
+
+
 class Unreachable(AggregatorError):
     """An aggregator that did not answer in time."""
 

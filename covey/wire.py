@@ -1,9 +1,9 @@
 """A run through real processes on one machine: sites behind Flower, leader and helper as services, the coordinator.
 
-    covey run ─┬─ leader, helper          gRPC services with keys and SQLite files of their own (under `he`: leader, key holder)
-               ├─ provider              of triples, with finish mpc: a service without keys or files
-               └─ SuperLink ─┬─ ServerApp  the coordinator: announces, carries batches, opens, publishes
-                             └─ ClientApps one site each, over its own events only
+    covey run ─┬─ leader, helper    gRPC services with keys and SQLite files of their own (under `he`: leader, key holder)
+               ├─ provider        of triples, with finish mpc: a service without keys or files
+               └─ coordinator     announces, carries batches, opens, publishes; Flower's simulation runtime is in it
+                    └─ sites      in Ray's workers, each over its own events only
 
 The run's project (keys, rosters, each site's events) lies in `<store>/unfinished` while it runs. It goes when the run is
 done, and when it is interrupted before a day was charged. It stays when the run failed or the aggregators have taken its panes:
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -21,13 +22,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 
 from aggregator.job import Job
+from edge_client import flower_app
 from edge_client.compute import Dropped
 from edge_client.events import check_schema, make_events
 from edge_client.flower_app import SITES_VARIABLE
@@ -37,13 +38,13 @@ from federation.ledger_state import Budget
 from federation.parties import Participation, ReportPer
 from federation.plan import Finish, Noise, Plan, PlannedView, Protection, Validity, max_clients_of, plan_from_bytes
 from simulations.in_process import Progress, ViewReport, require_convertible, require_finishable, require_summable
-from simulations.lying_app import LIARS, LyingSite, swap_in
+from simulations import lying_app
+from simulations.lying_app import LIARS, LyingSite
 from simulations.panes import PaneChoice, choose_panes, opened_panes, require_tighter
 from simulations.run_ledger import LEDGERS, charged_plans, require_room
 
 from .errors import CollectionFailed, ProcessFailed, UsageError
 from .fleet import SITES, make_project, split_sites
-from .flower_processes import run_command, superlink_command, write_flower_home
 from .processes import Processes, free_port
 from .service_processes import SECOND, SERVICES, service_command, services_of
 
@@ -58,16 +59,26 @@ MAX_RAY_PARENT: Final = 20
 
 
 def flower_environment() -> dict[str, str]:
-    """For every process of Flower's: nothing reaches out, and its own commands, started by name, are found."""
+    """For every process that runs Flower: it reports nothing to anybody."""
+    return {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def ray_environment(folder: Path) -> dict[str, str]:
+    """For Ray in a folder of its own: it reports nothing to anybody, and its ports answer nobody without the token there.
+
+    Ray's ports listen for every user of the machine, and beyond it; who speaks to them can run code.
+    """
+    token = folder / "token"
+    if not token.exists():
+        with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32))
     return {
-        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
-        "FLWR_TELEMETRY_ENABLED": "0",
-        "FLWR_DISABLE_UPDATE_CHECK": "1",
-        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
+        "RAY_TMPDIR": str(folder),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DEDUP_LOGS": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-        "PYTHONUNBUFFERED": "1",
     }
 
 
@@ -218,7 +229,7 @@ def collect_project(project: Path, job: Job, progress: Progress) -> dict[str, An
         CollectionFailed, ProcessFailed: with the log that says why; the same job may be carried out again.
     """
     plan = plan_from_bytes(job.plan)
-    ports = {name: free_port() for name in (*services_of(plan), "superlink")}
+    ports = {name: free_port() for name in services_of(plan)}
     second = SECOND[plan.protection]
     job = replace(job, leader=f"127.0.0.1:{ports['leader']}", helper=f"127.0.0.1:{ports[second]}")
     job.save(project / "job.json")
@@ -246,21 +257,13 @@ class _Fleet:
         self._starts: Counter[str] = Counter()
         self._flower = {
             **flower_environment(),
+            **ray_environment(ray),
             "FLWR_HOME": str(project / "flower"),
-            "RAY_TMPDIR": str(ray),
             SITES_VARIABLE: str(project / SITES),
         }
 
     def start(self) -> None:
         """Everything but the coordinator, until all of it listens; then the coordinator."""
-        write_flower_home(self._project / "flower", self._ports["superlink"])
-        Path(self._flower["RAY_TMPDIR"]).mkdir(exist_ok=True)
-        app = self._project / "app"
-        shutil.rmtree(app, ignore_errors=True)
-        shutil.copytree(str(files("covey") / "flower_app"), app)
-        if (self._project / LIARS).is_file():
-            swap_in(app)
-        (self._project / "run.toml").write_text(f'job = "{self._project.absolute() / "job.json"}"\n')
         for name in self._ports:
             self._launch(name)
         for name in self._ports:
@@ -312,13 +315,13 @@ class _Fleet:
     def _command(self, name: str) -> list[str]:
         if name in SERVICES:
             return service_command(name, self._project, self._job.store / LEDGERS, self._ports)
-        if name == "superlink":
-            return superlink_command(self._ports[name])
-        return run_command(self._project / "app", self._project / "run.toml", self._job.sites)
+        sites = lying_app if (self._project / LIARS).is_file() else flower_app
+        job = str(self._project.absolute() / "job.json")
+        return [sys.executable, "-m", "covey.simulated_fleet", job, f"{sites.__name__}:app"]
 
 
 def ray_folder() -> Path:
-    """Ray's sockets need a short path, 107 bytes at most with some 75 of its own."""
+    """A folder of mode 0700. Ray's sockets need a short path, 107 bytes at most with some 75 of its own."""
     parent = tempfile.gettempdir() if len(tempfile.gettempdir()) <= MAX_RAY_PARENT else "/tmp"  # noqa: S108
     return Path(tempfile.mkdtemp(prefix="r", dir=parent))
 

@@ -1,6 +1,6 @@
 """The ClientApp of a fleet in which one site lies: the honest one, with liars where that site's reports are protected.
 
-Only a simulated fleet runs it: `covey.wire` puts it in the place of the honest app where its project has a `liars.json`.
+Only a simulated fleet runs it: `covey.wire` starts it instead of the honest app where its project has a `liars.json`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from edge_client import flower_app
 from edge_client.flower_app import SITES_VARIABLE, client_app, honestly
 from federation.protocol import Protect
 
@@ -47,13 +46,6 @@ class LyingSite:
             return cls(str(data["site"]), tuple(map(str, data["kinds"])), {k: int(v) for k, v in data["keys"].items()})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunRefused(f"{path} names no lying site: {error}") from None
-
-
-def swap_in(folder: Path) -> None:
-    """Make a Flower app, a copy of `covey/flower_app`, start this ClientApp instead of the honest one."""
-    components = folder / "pyproject.toml"
-    text = components.read_text(encoding="utf-8")
-    components.write_text(text.replace(flower_app.__name__, __name__), encoding="utf-8")
 
 
 def _protecting(site: str) -> Protect:

@@ -1,4 +1,4 @@
-"""Runs through real processes: SuperLink and Ray, leader and helper, the coordinator; one fleet a test."""
+"""Runs through real processes: leader and helper, the coordinator, the sites in Ray; one fleet a test."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_a_killed_leader_helper_and_coordinator_cost_time_and_nothing_else(
     for name, words, delay in (
         ("helper", ("start", "helper"), 0.0),
         ("leader", ("start", "leader"), 3.0),
-        ("coordinator", ("flwr-simulation",), 2.0),
+        ("coordinator", ("covey.simulated_fleet",), 2.0),
     ):
         while time.monotonic() < end and process.poll() is None:
             found = [p for p in _processes() if all(word in " ".join(p.info["cmdline"]) for word in words)]
