@@ -1,15 +1,14 @@
 """The events of a site: read from a file, checked against what the views need, once, before anything is computed.
 
-Types are refused by schema, never by a row: one odd event must not fail a site. Text is never turned into numbers (but
-for a CSV file's, which has no types), and client ids are never changed: "007" and "7", or two Unicode spellings of one
-name, stay different clients.
+Types are refused by schema, never by a row: one odd event must not fail a site. Text is never turned into numbers, except
+in CSV files, which have no types. Client ids are never changed: "007" and "7", or two Unicode spellings of one name, stay
+different clients.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +23,7 @@ from featurestore.features import Histogram, Mean, Rate
 from featurestore.keys import domain_index
 from featurestore.times import DAY_US
 
+from .csv_file import UNTYPED, read_csv, require_columns, truths, whole_numbers
 from .errors import EventColumnError, EventsError
 from .sandbox import locked_duckdb
 
@@ -35,10 +35,6 @@ _CSV_TYPES: Final = {
     "int64": pa.int64(),
     "bool": pa.bool_(),
 }
-_UNTYPED: Final = {b"covey.untyped": b"csv"}
-"""Field metadata of CSV text: whole numbers and booleans are written as text there, so keys may be read from it."""
-_TRUTHS: Final = (["true", "True", "TRUE", "1"], ["false", "False", "FALSE", "0"])
-_NUMBER: Final = r"^-?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?|inf(inity)?)$"
 _YEAR_1, _YEAR_10000 = -62_135_596_800 * 10**6, 253_402_300_800 * 10**6
 """µs since the epoch. Years 0001 to 9999 are what a date can name; all else is an unset or broken clock."""
 
@@ -128,9 +124,9 @@ def read_events(
     """Read the columns that the views need from a `.parquet` or `.csv` file.
 
     Args:
-        strict: an empty file, and a row of a CSV file that does not fit, are errors: a person is told. False on a site,
-            which must not tell by its answer what its events hold: there an odd value counts as missing, an odd row is passed
-            over, and a site without events answers as others do.
+        strict: a file without events is an error, and so is a column of a CSV file without a readable value: a person is
+            told. False on a site, which must not tell by its answer what its events hold. An odd value of a CSV file is
+            missing and an odd row is an event without a client, always: see `csv_file`.
 
     Raises:
         EventsError: no such file, another format, unreadable, or without a needed column; and see `strict`.
@@ -141,7 +137,7 @@ def read_events(
     if path.suffix.lower() == ".parquet":
         table = _read_parquet(path, list(needed))
     elif path.suffix.lower() == ".csv":
-        table = _read_csv(path, needed, strict=strict)
+        table = read_csv(path, needed, strict=strict)
     else:
         raise EventsError(
             f"{path}: events are read from .parquet or .csv, not {path.suffix or 'a file without suffix'!r}"
@@ -157,8 +153,8 @@ def make_events(
     """Number the client identities of a table of events.
 
     Args:
-        strict_times: text that is no time is an error that names its row; false on a site, where one odd event must
-            neither fail the site nor show in its answer: there it counts as a missing time.
+        strict_times: a column of text without a single time is an error; false on a site, whose answer must not show it.
+            Text that is no time counts as a missing time, always: one odd event must not fail the others.
 
     Raises:
         EventsError: the table lacks a column. EventColumnError: ids that are neither text nor whole numbers.
@@ -201,7 +197,7 @@ def event_times(table: pa.Table, column: str, *, strict: bool = True) -> EventTi
     """The times of a column: timestamps of any unit and zone (naive is UTC), dates, or ISO 8601 text.
 
     Raises:
-        EventColumnError: another type; if `strict`, text that is no time (names the first), else it is not valid.
+        EventColumnError: another type; if `strict`, text of which none is a time (names the first).
     """
     require_column(table, column)
     values = _plain(table.column(column))
@@ -268,11 +264,11 @@ def key_columns(view: FeatureView, table: pa.Table) -> list[pa.Array | pa.Chunke
     for column, key_type in zip(view.entity.columns, view.entity.types, strict=True):
         require_column(table, column)
         values = table.column(column)
-        is_untyped = _UNTYPED.items() <= (table.schema.field(column).metadata or {}).items()
+        is_untyped = UNTYPED.items() <= (table.schema.field(column).metadata or {}).items()
         if is_untyped and key_type == "int64":
-            values = _whole_numbers(_plain(values))
+            values = whole_numbers(_plain(values))
         elif is_untyped and key_type == "bool":
-            values = _truths(values)
+            values = truths(values)
         columns.append(values)
     return columns
 
@@ -307,83 +303,10 @@ def _read_parquet(path: Path, columns: list[str]) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
-            _require_columns(path, columns, names)
+            require_columns(path, columns, names)
             return file.read(columns=columns)
     except (pa.ArrowInvalid, OSError) as error:
         raise EventsError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
-
-
-def _read_csv(path: Path, needed: dict[str, pa.DataType], *, strict: bool) -> pa.Table:
-    import pyarrow.csv as csv
-
-    if path.stat().st_size == 0:
-        raise EventsError(f"{path} holds no events")
-    try:
-        names_only = csv.ParseOptions(invalid_row_handler=lambda _: "skip")
-        with csv.open_csv(path, csv.ReadOptions(block_size=1 << 20), names_only) as reader:
-            _require_columns(path, list(needed), reader.schema.names)
-        convert = csv.ConvertOptions(include_columns=list(needed), column_types=needed)
-        try:
-            table = csv.read_csv(path, convert_options=convert, parse_options=csv.ParseOptions(newlines_in_values=True))
-        except pa.ArrowInvalid:
-            if strict:
-                raise
-            table = _read_csv_by_row(path, needed)
-    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
-        raise EventsError(f"{path} cannot be read as CSV: {str(error).splitlines()[0]}") from None
-    for index, name in enumerate(table.column_names):  # an empty CSV field is missing, not an empty text
-        if pa.types.is_string(table.schema.field(name).type):
-            column = table.column(name)
-            column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
-            table = table.set_column(index, pa.field(name, pa.string(), metadata=_UNTYPED), column)
-    return table
-
-
-def _read_csv_by_row(path: Path, needed: dict[str, pa.DataType]) -> pa.Table:
-    """The same as `_read_csv` reads, with null for each value that is none of its type, and without rows of another length."""
-    import pyarrow.csv as csv
-
-    convert = csv.ConvertOptions(include_columns=list(needed), column_types=dict.fromkeys(needed, pa.binary()))
-    parse = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
-    raw = csv.read_csv(path, convert_options=convert, parse_options=parse)
-    return pa.table({name: _as_csv_type(_texts(raw.column(name)), kind) for name, kind in needed.items()})
-
-
-def _texts(values: pa.ChunkedArray) -> pa.Array:
-    """Bytes as text; null where they are no UTF-8."""
-
-    def text(value: bytes) -> str | None:
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return None
-
-    return pa.array((text(value) for value in values.to_pylist()), pa.string())
-
-
-def _as_csv_type(texts: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Text as a CSV column of this type; null where it is none."""
-    if pa.types.is_string(kind):
-        return texts
-    trimmed = pc.utf8_trim_whitespace(texts)
-    if pa.types.is_boolean(kind):
-        return _truths(trimmed)
-    if pa.types.is_integer(kind):
-        return _whole_numbers(trimmed)
-    is_number = pc.match_substring_regex(trimmed, _NUMBER, ignore_case=True)
-    return pc.if_else(is_number, trimmed, pa.scalar(None, pa.string())).cast(pa.float64())
-
-
-def _truths(texts: pa.Array) -> pa.Array:
-    is_true, is_false = (pc.is_in(texts, pa.array(spelled, texts.type)) for spelled in _TRUTHS)
-    return pc.if_else(pc.or_(is_true, is_false), is_true, pa.scalar(None, pa.bool_()))
-
-
-def _require_columns(path: Path, wanted: list[str], names: list[str]) -> None:
-    for column in wanted:
-        if names.count(column) != 1:
-            what = "no column" if column not in names else "several columns named"
-            raise EventsError(f"{path} has {what} {column!r}; it has: {', '.join(names)}")
 
 
 def _plain(column: pa.ChunkedArray) -> pa.Array:
@@ -415,16 +338,6 @@ def _dense(table: pa.Table, column: str) -> tuple[npt.NDArray[np.int64], pa.Arra
     return pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy(), encoded.dictionary
 
 
-def _whole_numbers(texts: pa.Array) -> pa.Array:
-    """Text as int64; null where it is no whole number of 64 bits."""
-    texts = pc.utf8_trim_whitespace(texts)
-    digits = pc.match_substring_regex(texts, "^-?[0-9]{1,38}$")
-    numbers = pc.if_else(digits, texts, pa.scalar(None, texts.type)).cast(pa.decimal128(38, 0))
-    low, high = (pa.scalar(Decimal(bound), numbers.type) for bound in (-(2**63), 2**63 - 1))
-    fits = pc.and_(pc.greater_equal(numbers, low), pc.less_equal(numbers, high))
-    return pc.if_else(fits, numbers, pa.scalar(None, numbers.type)).cast(pa.int64())
-
-
 def _require_time_type(column: str, kind: pa.DataType) -> None:
     if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_large_string(kind)):
         raise EventColumnError(column, f"times must be timestamps, dates or ISO 8601 text, not {kind}")
@@ -443,11 +356,11 @@ def _parse_times(values: pa.Array, column: str, *, strict: bool) -> pa.Array:
             FROM tried""").to_arrow_table()
     row = parsed.column("row").to_numpy()
     bad = np.sort(row[parsed.column("bad").to_numpy()])
-    if strict and len(bad):
+    if strict and len(bad) and parsed.column("us").null_count == len(row):
         first = int(bad[0])
         raise EventColumnError(
             column,
-            f"{len(bad):,} value(s) are no time; the first is {values[first].as_py()[:60]!r} in row {first + 1:,}",
+            f"none of {len(bad):,} value(s) is a time; the first is {values[first].as_py()[:60]!r} in row {first + 1:,}",
         )
     in_order = parsed.column("us").combine_chunks().take(pa.array(np.argsort(row, kind="stable")))
     return in_order.cast(pa.timestamp("us", "UTC"))

@@ -266,7 +266,7 @@ def _remarks(view: ViewReport, published_void: int) -> list[str]:
     if view.void:
         lines.append(f"{view.void:,} pane(s) void: fewer clients than min_clients")
     reasons = {
-        "null_client": "without a client or site",
+        "null_client": "without a client or site, or in a row that cannot be read",
         "null_time": "without a time",
         "null_key": "without a join key",
         "unknown_key": "with a join key outside the domain",

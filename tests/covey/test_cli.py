@@ -364,7 +364,7 @@ class TestBadInput:
         [
             ("spent", ["much"] * 600, "column 'spent': the views use it as number, the events hold"),
             ("shop", list(range(600)), "join key 'shop' is string"),
-            ("at", ["soon"] * 600, "600 value(s) are no time; the first is 'soon' in row 1"),
+            ("at", ["soon"] * 600, "none of 600 value(s) is a time; the first is 'soon' in row 1"),
             ("who", [1.5] * 600, "column 'who': ids must be text or whole numbers"),
             ("spent", None, "no column 'spent'"),
         ],

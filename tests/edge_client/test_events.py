@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from edge_client import events as events_module
+from edge_client.csv_records import MAX_RECORD
 from edge_client.errors import EventColumnError, EventsError
 from edge_client.events import (
     check_schema,
@@ -85,14 +86,27 @@ class TestFiles:
         assert table["k"].to_pylist() == ["a", None, "NA"]
         assert table["x"].to_pylist() == [1.0, None, 2.5]
 
-    def test_csv_with_text_where_a_number_is_needed_is_refused(self, tmp_path: Path) -> None:
-        (tmp_path / "e.csv").write_text("c,t,k,x\na,2013-01-01,a,much\n")
-        with pytest.raises(EventsError, match="much"):
+    def test_a_csv_column_without_one_value_of_its_type_is_refused_where_a_person_reads(self, tmp_path: Path) -> None:
+        (tmp_path / "e.csv").write_text("c,t,k,x\na,2013-01-01,a,NA\na,2013-01-01,a,much\na,2013-01-01,a,more\n")
+        with pytest.raises(EventsError, match="column 'x': no value is a number; the first is 'much'"):
             read(tmp_path / "e.csv", Mean("x", clip=(0, 1)))
+        (tmp_path / "e.csv").write_text("c,t,k,x\na,2013-01-01,a,much\nb,2013-01-01,a,1\n")
+        assert read(tmp_path / "e.csv", Mean("x", clip=(0, 1)))["x"].to_pylist() == [None, 1.0]
 
-    def test_on_a_site_an_odd_value_of_a_csv_counts_as_missing_and_an_odd_row_is_passed_over(
-        self, tmp_path: Path
-    ) -> None:
+    def test_a_csv_of_which_no_row_can_be_read_is_refused_where_a_person_reads(self, tmp_path: Path) -> None:
+        (tmp_path / "e.csv").write_text('c,t,k\na,"b\na\n')
+        with pytest.raises(EventsError, match="no events: none of its 2 rows can be read"):
+            read(tmp_path / "e.csv")
+        unread = read_events(tmp_path / "e.csv", [view()], "c", "t", None, strict=False)
+        assert unread.to_pylist() == [{"c": None, "t": None, "k": None}] * 2
+
+    def test_a_first_line_that_is_no_record_is_refused(self, tmp_path: Path) -> None:
+        for first in ('c,t,"k', "c,t,k" + "x" * MAX_RECORD):
+            (tmp_path / "e.csv").write_text(f"{first}\na,2013-01-01,a\n")
+            with pytest.raises(EventsError, match="its first line, of at most 262,144 bytes, must name the columns"):
+                read(tmp_path / "e.csv")
+
+    def test_an_odd_value_of_a_csv_is_missing_and_an_odd_row_is_an_event_without_a_client(self, tmp_path: Path) -> None:
         numbers = ["1", "-1.5", " 2 ", "1e3", ".5", "7.", "inf", "1e999", "nan", "", "NA", "much", "0x", "1_0", "+"]
         rows = "".join(f"a,2013-01-01,b,{text},true\n" for text in numbers)
         features = Mean("x", clip=(0, 1)), Rate("r", where="y")
@@ -106,9 +120,9 @@ class TestFiles:
         )
         assert odd.schema.equals(fits.schema, check_metadata=True)
         assert str(odd["x"].to_pylist()[:11]) == str(fits["x"].to_pylist())  # NaN
-        assert odd["x"].to_pylist()[11:] == [None, None, None, None, 1.0, 3.0]
-        assert odd["y"].to_pylist() == [True] * 15 + [None, False]
-        assert odd["c"].to_pylist() == ["a"] * 16 + [None]
+        assert odd["x"].to_pylist()[11:] == [None, None, None, None, 1.0, 3.0, None]
+        assert odd["y"].to_pylist() == [True] * 15 + [None, False, None]
+        assert odd["c"].to_pylist() == ["a"] * 16 + [None, None]  # the last one is the row with two fields
 
     def test_a_csv_column_of_whole_numbers_may_be_key_and_value(self, tmp_path: Path) -> None:
         (tmp_path / "e.csv").write_text("c,t,k\na,2013-01-01,7\nb,2013-01-01,\n")
@@ -241,9 +255,10 @@ class TestTimes:
             3,
         ]
 
-    def test_text_that_is_no_time_is_named_with_its_row(self) -> None:
-        with pytest.raises(EventColumnError, match=r"2 value.*'soon' in row 2"):
-            event_times(pa.table({"t": ["2013-01-01", "soon", None, "later"]}), "t")
+    def test_text_that_is_no_time_is_a_missing_time_and_named_where_there_is_no_other(self) -> None:
+        assert event_times(pa.table({"t": ["2013-01-01", "soon", None]}), "t").valid.tolist() == [True, False, False]
+        with pytest.raises(EventColumnError, match=r"none of 2 value.*'soon' in row 2"):
+            event_times(pa.table({"t": [None, "soon", "later"]}), "t")
 
     @pytest.mark.parametrize("values", [pa.array([1]), pa.array([1.5]), pa.array([True])])
     def test_numbers_are_no_times(self, values: pa.Array) -> None:
@@ -272,7 +287,7 @@ class TestTimes:
         times = event_times(pa.table({"t": pa.array([2**63 - 1, -(2**63)], pa.timestamp("ns"))}), "t")
         assert times.valid.all()
 
-    def test_text_without_a_time_is_null_but_text_that_is_none_is_named(self) -> None:
+    def test_text_without_a_time_is_null(self) -> None:
         texts = ["2013-01-01T10:00:00Z", "", " \t\r\n", "infinity", "-infinity", "12013-01-01", "0044-03-15 (BC)", None]
         times = event_times(pa.table({"t": texts}), "t")
         assert times.valid.tolist() == [True] + [False] * 7

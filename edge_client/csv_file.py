@@ -1,0 +1,170 @@
+"""A CSV file of events as a table: the columns that the views need, each of the type that its use gives it.
+
+No type comes from the data. A value that is none of its column's type is missing, and a row that cannot be read becomes a
+row of nulls: an event without a client, which is counted as one. So a client's bytes change that client's events only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
+
+from .csv_records import MAX_RECORD, Records
+from .errors import EventsError
+
+UNTYPED: Final = {b"covey.untyped": b"csv"}
+"""Field metadata of CSV text: whole numbers and booleans are written as text there, so keys may be read from it."""
+_TRUTHS: Final = (["true", "True", "TRUE", "1"], ["false", "False", "FALSE", "0"])
+_NUMBER: Final = r"^-?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?|inf(inity)?)$"
+_MISSING: Final = csv.ConvertOptions().null_values
+"""How programs write a missing value: NA, null, NaN and their like."""
+
+
+def read_csv(path: Path, needed: Mapping[str, pa.DataType], *, strict: bool) -> pa.Table:
+    """Read the needed columns. A row that cannot be read is a row of nulls, after all others.
+
+    Args:
+        strict: a file without a readable row, and a column without a readable value, are errors.
+
+    Raises:
+        EventsError: the first record does not name the needed columns, each once; and see `strict`.
+    """
+    with path.open("rb") as file:
+        records = Records(file)
+        names = _names(path, records.first())
+        require_columns(path, list(needed), names)
+        columns = {name: _Column(name, kind) for name, kind in needed.items()}
+        for chunk in records.chunks(len(names)):
+            raw = _fields(chunk, names, list(needed))
+            for name, column in columns.items():
+                column.add(raw.column(name))
+    if strict:
+        for column in columns.values():
+            column.require_a_value(path)
+    unreadable = records.left_out
+    table = pa.table([column.values(unreadable) for column in columns.values()], pa.schema(_schema(needed)))
+    if strict and table.num_rows == unreadable:
+        why = f": none of its {unreadable:,} rows can be read" if unreadable else ""
+        raise EventsError(f"{path} holds no events{why}")
+    return table
+
+
+def require_columns(path: Path, wanted: list[str], names: list[str]) -> None:
+    """EventsError if a file does not have each wanted column once."""
+    for column in wanted:
+        if names.count(column) != 1:
+            what = "no column" if column not in names else "several columns named"
+            raise EventsError(f"{path} has {what} {column!r}; it has: {', '.join(names)}")
+
+
+def whole_numbers(texts: pa.Array) -> pa.Array:
+    """Text as int64; null where it is no whole number of 64 bits."""
+    texts = pc.utf8_trim_whitespace(texts)
+    digits = pc.match_substring_regex(texts, "^-?[0-9]{1,38}$")
+    numbers = pc.if_else(digits, texts, pa.scalar(None, texts.type)).cast(pa.decimal128(38, 0))
+    low, high = (pa.scalar(Decimal(bound), numbers.type) for bound in (-(2**63), 2**63 - 1))
+    fits = pc.and_(pc.greater_equal(numbers, low), pc.less_equal(numbers, high))
+    return pc.if_else(fits, numbers, pa.scalar(None, numbers.type)).cast(pa.int64())
+
+
+def truths(texts: pa.Array) -> pa.Array:
+    """Text as booleans; null where it is none."""
+    is_true, is_false = (pc.is_in(texts, pa.array(spelled, texts.type)) for spelled in _TRUTHS)
+    return pc.if_else(pc.or_(is_true, is_false), is_true, pa.scalar(None, pa.bool_()))
+
+
+class _Column:
+    """One column of the file, a chunk at a time. Privacy-sensitive."""
+
+    def __init__(self, name: str, kind: pa.DataType) -> None:
+        self._name, self._kind = name, kind
+        self._chunks: list[pa.Array] = []
+        self._has_value = False
+        self._odd: str | None = None  # the first text that is none of the column's type
+
+    def add(self, raw: pa.ChunkedArray) -> None:
+        """Bytes of the file, as the column's type."""
+        texts = _texts(raw)
+        values = _typed(texts, self._kind)
+        self._chunks.append(values)
+        self._has_value |= values.null_count < len(values)
+        if not self._has_value and self._odd is None:
+            odd = pc.and_not(pc.is_valid(texts), pc.is_in(texts, pa.array(_MISSING, texts.type)))
+            found = texts.filter(odd)
+            self._odd = found[0].as_py() if len(found) else None
+
+    def require_a_value(self, path: Path) -> None:
+        """EventsError if the column has text, and none of it is of its type."""
+        if self._odd is not None and not self._has_value:
+            what = {pa.float64(): "number", pa.int64(): "whole number"}.get(self._kind, "boolean")
+            raise EventsError(f"{path}, column {self._name!r}: no value is a {what}; the first is {self._odd[:60]!r}")
+
+    def values(self, nulls: int) -> pa.ChunkedArray:
+        """All of it, and so many nulls."""
+        return pa.chunked_array([*self._chunks, pa.nulls(nulls, self._kind)], self._kind)
+
+
+def _names(path: Path, first: bytes | None) -> list[str]:
+    """The names of the columns."""
+    if path.stat().st_size == 0:
+        raise EventsError(f"{path} holds no events")
+    why = f"its first line, of at most {MAX_RECORD:,} bytes, must name the columns"
+    if first is None:
+        raise EventsError(f"{path} cannot be read as CSV: {why}")
+    try:
+        names: list[str] = csv.read_csv(pa.py_buffer(first)).column_names
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise EventsError(f"{path} cannot be read as CSV: {why} ({str(error).splitlines()[0]})") from None
+    return names
+
+
+def _fields(chunk: bytes, names: list[str], needed: list[str]) -> pa.Table:
+    """The needed fields of well-formed records, as bytes."""
+    return csv.read_csv(
+        pa.py_buffer(chunk),
+        csv.ReadOptions(column_names=names, block_size=4 * MAX_RECORD),
+        csv.ParseOptions(newlines_in_values=False),
+        csv.ConvertOptions(include_columns=needed, column_types=dict.fromkeys(needed, pa.binary())),
+    )
+
+
+def _texts(raw: pa.ChunkedArray) -> pa.Array:
+    """Bytes as text; null where there are none (an empty field is missing, not an empty text), or no UTF-8."""
+    values = raw.combine_chunks()
+    try:
+        texts = values.cast(pa.string())
+    except pa.ArrowInvalid:
+        texts = pa.array(map(_text, values.to_pylist()), pa.string())
+    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+
+
+def _text(value: bytes) -> str | None:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _typed(texts: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Text as a type; null where it is none of it."""
+    if pa.types.is_string(kind):
+        return texts
+    trimmed = pc.utf8_trim_whitespace(texts)
+    if pa.types.is_boolean(kind):
+        return truths(trimmed)
+    if pa.types.is_integer(kind):
+        return whole_numbers(trimmed)
+    is_number = pc.match_substring_regex(trimmed, _NUMBER, ignore_case=True)
+    return pc.if_else(is_number, trimmed, pa.scalar(None, pa.string())).cast(pa.float64())
+
+
+def _schema(needed: Mapping[str, pa.DataType]) -> list[pa.Field]:
+    return [
+        pa.field(name, kind, metadata=UNTYPED if pa.types.is_string(kind) else None) for name, kind in needed.items()
+    ]
