@@ -1,16 +1,27 @@
-"""A site of a deployment, as a real SuperNode. It pins the keys that stand in the project's covey.toml, and answers plans
-until it is stopped. The SuperLink is Flower's own (`flower-superlink`).
+"""A site of a deployment. It pins the keys that stand in the project's covey.toml, and answers plans until it is stopped.
+
+It is a client of Flower's SuperLink, and no SuperNode: what a SuperLink hands out is read as data, and never started.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Final
 
-from edge_client.flower_app import SITES_VARIABLE
+from flwr.app import RecordDict
+from rich.console import Console
+
+from edge_client.fleet_client import FleetClient, SuperLink
+from edge_client.plan_messages import Answer, answer_message
 from edge_client.policy import Policy
 from edge_client.policy_file import policy_to_toml
+from edge_client.serving import SiteService
 from edge_client.site_config import config_to_toml, load_config
 from federation.errors import UnknownSite
 from federation.keys import site_role
@@ -19,9 +30,10 @@ from simulations.run_ledger import LEDGERS
 from .errors import UsageError
 from .fleet import SITES
 from .init import POLICY
-from .processes import free_port, script
 from .project import FILE, KEYS, Project
-from .wire import flower_environment
+
+CERTIFICATE: Final = "superlink.crt"
+"""In the folder of keys: the project's TLS certificate, public."""
 
 
 def configure_site(
@@ -83,15 +95,55 @@ def _write_once(path: Path, text: str) -> None:
         partial.unlink()
 
 
-def become_site(project: Path, site: str, superlink: str) -> NoReturn:
-    """Replace this process by the site's SuperNode, until it is stopped."""
-    load_config(project / SITES / f"{site}.toml")
-    command = script("flower-supernode")
-    arguments = ["--insecure", "--superlink", superlink, "--port", str(free_port()), "--node-config", f'site="{site}"']
-    environment = {
-        **os.environ,
-        **flower_environment(),
-        "FLWR_HOME": str((project / "roles" / f"site-{site}" / "flower").absolute()),
-        SITES_VARIABLE: str((project / SITES).absolute()),
-    }
-    os.execve(command, [command, *arguments], environment)  # noqa: S606 - our own command
+def serve_site(project: Path, site: str, address: str, *, insecure: bool) -> None:
+    """Answer the plans that come over a SuperLink, until SIGTERM or Ctrl-C.
+
+    Args:
+        address: `host:port` of the SuperLink.
+        insecure: without TLS; on the loopback only.
+
+    Raises:
+        ConfigError, KeyFileError: the site's own files. UsageError: no certificate, and not `insecure`.
+        SuperLinkUntrusted, NodeKeyUnknown.
+    """
+    path = project / SITES / f"{site}.toml"
+    node = load_config(path).node
+    superlink = _superlink(project / KEYS / CERTIFICATE, address, insecure=insecure)
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+    def say(line: str) -> None:
+        console.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} site {site}: {line}")
+
+    def answer(content: RecordDict | None) -> Answer:
+        return answer_message(content, partial(load_config, path))
+
+    with FleetClient(superlink, node) as client:
+        with suppress(KeyboardInterrupt):
+            SiteService(client, answer, say, time.sleep, time.monotonic).run()
+        say("stopped")
+
+
+def _superlink(certificate: Path, address: str, *, insecure: bool) -> SuperLink:
+    """The SuperLink at an address, by its pinned certificate where there is one."""
+    if insecure:
+        if not _is_loopback(address):
+            raise UsageError(
+                f"--insecure is for a SuperLink on this machine: {address} is no loopback address, and without TLS everybody "
+                f"on the way sees and changes what is sent. Put the coordinator's {CERTIFICATE} into {certificate.parent}"
+            )
+        return SuperLink(address, None)
+    try:
+        return SuperLink(address, certificate.read_bytes())
+    except FileNotFoundError:
+        raise UsageError(
+            f"no {certificate}: the site knows its SuperLink by it. `covey start superlink` makes it, at the coordinator; "
+            "--insecure goes without, to a SuperLink on this machine"
+        ) from None
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -32,3 +32,53 @@ class ConfigError(EdgeError):
     def __init__(self, path: str, why: str) -> None:
         self.path, self.why = path, why
         super().__init__(f"{path}: {why}")
+
+
+class SuperLinkError(EdgeError):
+    """The connection of a site to its SuperLink does not work."""
+
+
+class SuperLinkAway(SuperLinkError):
+    """It does not answer, or not as a SuperLink does. It may be back in a moment."""
+
+    def __init__(self, address: str, why: str) -> None:
+        self.address, self.why = address, why
+        super().__init__(f"the SuperLink at {address} does not answer: {why}")
+
+
+class SuperLinkUntrusted(SuperLinkError):
+    """Whoever listens there does not have the key of the pinned certificate."""
+
+    def __init__(self, address: str, why: str) -> None:
+        self.address, self.why = address, why
+        super().__init__(
+            f"the SuperLink at {address} is not the one that is pinned: {why}. Get keys/superlink.crt from the "
+            "coordinator's operator by a way that nobody can change it on"
+        )
+
+
+class NodeKeyUnknown(SuperLinkError):
+    """The SuperLink authenticates nodes, and takes this one for nobody."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        super().__init__(
+            f"the SuperLink at {address} does not know this site's node key. Its operator's covey.toml needs the `node` that "
+            "`covey keys show site-ID --json` prints here; then `covey start superlink` again. Check the clock, too: more than "
+            "five minutes off, and nobody is let in"
+        )
+
+
+class RunOver(SuperLinkError):
+    """The run that asked has ended: its answer is not taken any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the run that asked has ended; its answer was not taken")
+
+
+class MessageRefused(SuperLinkError):
+    """A message that is no plan: too large, changed on the way, or of another kind. Nothing of it was run."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"a message was refused: {why}")

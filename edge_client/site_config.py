@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from crypto.errors import CryptoError
 from federation.errors import FederationError
 from federation.keys import load_keys, site_role
+from federation.node_keys import NodeKey
 
 from .errors import ConfigError
 from .policy import Policy
@@ -34,12 +35,17 @@ _MEND: Final = "`covey start site ID --events FILE …` writes one"
 
 @dataclass(frozen=True)
 class SiteConfig:
-    """A site, ready to answer plans."""
+    """A site, ready to answer plans.
+
+    Attributes:
+        node: what it connects to a SuperLink with. **Secret.**
+    """
 
     settings: SiteSettings
     events: Path
     client_column: str
     time_column: str
+    node: NodeKey = field(repr=False)
 
 
 def site_files(folder: Path) -> list[Path]:
@@ -76,7 +82,9 @@ def load_config(path: Path) -> SiteConfig:
         file.fail(str(error))
     policy, ledger = rules_of(path)
     settings = SiteSettings(site, keys.sign, file.whole("clients"), policy, ledger)
-    return SiteConfig(settings, here / file.text("events"), file.text("client_column"), file.text("time_column"))
+    assert keys.node is not None  # of a site's
+    columns = file.text("client_column"), file.text("time_column")
+    return SiteConfig(settings, here / file.text("events"), *columns, keys.node)
 
 
 def rules_of(path: Path) -> tuple[Policy, Path]:

@@ -21,6 +21,7 @@ class RefusalCode(StrEnum):
         self.sentence = sentence
         return self
 
+    NOT_A_PLAN = "NOT_A_PLAN", "A message of another kind, or larger than a plan: nothing in it is read or run."
     PLAN_UNSIGNED = "PLAN_UNSIGNED", "Not signed by the pinned coordinator, or changed on the way."
     PLAN_INVALID = "PLAN_INVALID", "Signed, and nothing that this version can run."
     PLAN_EXPIRED = "PLAN_EXPIRED", "Its deadline is over."

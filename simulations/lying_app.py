@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from edge_client.flower_app import SITES_VARIABLE, client_app, honestly
+from edge_client.flower_app import SITES_VARIABLE, client_app
+from edge_client.plan_messages import honestly
 from federation.protocol import Protect
 
 from .errors import RunRefused

@@ -81,7 +81,13 @@ def provider(
 def site(
     site: Annotated[str, typer.Argument(help="The site's id, as on the aggregators' rosters.")],
     project: Annotated[Path, _PROJECT] = Path(),
-    superlink: Annotated[str, typer.Option(metavar="HOST:PORT", help="Flower's SuperLink.")] = "127.0.0.1:8000",
+    superlink: Annotated[
+        str,
+        typer.Option(metavar="HOST:PORT", help="Flower's SuperLink; keys/superlink.crt says that it is the right one."),
+    ] = "127.0.0.1:8000",
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Without TLS and certificate; only to a SuperLink on this machine.")
+    ] = False,
     events: Annotated[
         Path | None, typer.Option(help="This site's events; with the columns, they are written to its configuration.")
     ] = None,
@@ -89,15 +95,15 @@ def site(
     time_column: Annotated[str | None, typer.Option(help="When it happened.")] = None,
     allow_noise_off: Annotated[bool, typer.Option("--allow-noise-off", help="For tests and labs only.")] = False,
 ) -> None:
-    """One site: a real SuperNode that answers the coordinator's plans over its own events."""
-    from covey.deployment import become_site, configure_site
+    """One site: answers the coordinator's plans over its own events, and runs nothing that it receives."""
+    from covey.deployment import configure_site, serve_site
     from covey.errors import UsageError
 
     if events is not None:
         if client_column is None or time_column is None:
             raise UsageError("--events goes with --client-column and --time-column")
         configure_site(project, site, events, client_column, time_column, allow_noise_off=allow_noise_off)
-    become_site(project, site, superlink)
+    serve_site(project, site, superlink, insecure=insecure)
 
 
 @app.command()

@@ -74,7 +74,7 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, p
                 "--time-column",
                 "at",
             ]
-            processes.start(f"site-{site}", words("start", "site", site, *at, "--superlink", link, *events))
+            processes.start(f"site-{site}", words("start", "site", site, *at, "--superlink", link, "--insecure", *events))
         coordinator = ["start", "coordinator", *at, "--json"]
         collect = (
             *coordinator, str(project / "views.py"), "--superlink", link, "--leader", f"127.0.0.1:{ports['leader']}",

@@ -456,7 +456,7 @@ def test_without_the_folder_s_variable_a_node_answers_a_code(node: Node, monkeyp
     ],
 )
 def test_a_message_without_a_plan_is_a_code(node: Node, content: RecordDict) -> None:
-    assert node.ask(content=content) == ("PLAN_UNSIGNED", "a", [])
+    assert node.ask(content=content) == ("NOT_A_PLAN", "a", [])
 
 
 ROWS: dict[str, pa.Table] = {

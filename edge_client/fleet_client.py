@@ -1,0 +1,319 @@
+"""A site's end of Flower's Fleet API (flwr 1.41, HTTP): join, heartbeat, pull a message, push its answer, leave.
+
+Flower's own SuperNode downloads the app of a message's run and starts it. This client has no call that asks for an app, and
+starts nothing: a message's content is data. The SuperLink is not trusted: what it sends is bounded before it is held, and
+every object must have the SHA-256 that names it.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import islice
+from typing import Any, Final, Self, TypeVar
+
+import httpx
+from flwr.app import Message, RecordDict
+from flwr.app.message.message import make_message, remove_content_from_message
+from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, TIMESTAMP_HEADER
+from flwr.common.serde import message_to_proto
+from flwr.common.serde_utils import metadata_from_proto
+from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2
+from flwr.proto.node_pb2 import Node
+from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
+from flwr.supercore.date import now
+from flwr.supercore.error import ApiErrorCode, FlowerError
+from flwr.supercore.inflatable.inflatable_object import (
+    get_all_nested_objects,
+    get_object_tree,
+    iterate_object_tree,
+    no_object_id_recompute,
+)
+from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+from flwr.supercore.primitives.asymmetric import sign_message
+from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
+from google.protobuf.message import DecodeError
+from google.protobuf.message import Message as Protobuf
+
+from federation.node_keys import NodeKey
+
+from .errors import MessageRefused, NodeKeyUnknown, RunOver, SuperLinkAway, SuperLinkUntrusted
+
+MAX_MESSAGE_BYTES: Final = 32 * 2**20
+"""Of one message: a signed plan has 4 MiB at most, the keys of a view under `he` some 130 kB."""
+MAX_OBJECTS: Final = 8
+"""Objects of one message. A plan has three: the message, its records, and one record."""
+MAX_ENVELOPE_BYTES: Final = 2**20
+"""Of any answer of the SuperLink that carries no object."""
+SECONDS: Final = 30.0
+"""How long a call may wait for the next bytes."""
+HEARTBEAT_SECONDS: Final = HEARTBEAT_DEFAULT_INTERVAL / 2
+TRIES: Final = 5
+"""How often an answer, which may have cost minutes, is offered to a SuperLink that is away for a moment."""
+
+_Reply = TypeVar("_Reply", bound=Protobuf)
+_AWAY: Final = (502, 503, 504)
+
+
+@dataclass(frozen=True)
+class SuperLink:
+    """Where a SuperLink listens, and how it is known.
+
+    Attributes:
+        address: `host:port`.
+        certificate: PEM; the only one that is trusted. None: no TLS, for a SuperLink on the same machine.
+    """
+
+    address: str
+    certificate: bytes | None
+
+
+@dataclass(frozen=True, eq=False)
+class Received:
+    """A message that was pulled: who sent it, and which objects it has; none of them is here yet."""
+
+    message: Message
+    tree: message_pb2.ObjectTree
+
+    @property
+    def run(self) -> int:
+        """The run that sent it."""
+        return int(self.message.metadata.run_id)
+
+    @property
+    def kind(self) -> str:
+        """Flower's message type; a plan comes as `query`."""
+        return str(self.message.metadata.message_type)
+
+
+class FleetClient:
+    """One site's connection. A context manager; its calls may come from two threads.
+
+    Raises:
+        SuperLinkUntrusted: the certificate cannot be read.
+    """
+
+    def __init__(self, superlink: SuperLink, key: NodeKey, wait: Callable[[float], None] = time.sleep) -> None:
+        self._key, self._wait, self._address = key, wait, superlink.address
+        self._node = Node()
+        verify: ssl.SSLContext | bool = False
+        if superlink.certificate is not None:
+            verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            verify.minimum_version = ssl.TLSVersion.TLSv1_3
+            try:
+                verify.load_verify_locations(cadata=superlink.certificate.decode("ascii"))
+            except (ssl.SSLError, ValueError):
+                raise SuperLinkUntrusted(self._address, "the pinned certificate is no PEM") from None
+        secure = superlink.certificate is not None
+        self._http = httpx.Client(
+            base_url=f"{'https' if secure else 'http'}://{superlink.address}/v1/fleet/",
+            verify=verify,
+            timeout=SECONDS,
+            trust_env=secure,  # no proxy ever sees what is not encrypted
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def join(self) -> int:
+        """Become a node that gets messages; returns its id. A SuperLink that demands no authentication is told the key.
+
+        Raises:
+            NodeKeyUnknown: the SuperLink authenticates nodes, and does not know this key. SuperLinkAway. SuperLinkUntrusted.
+        """
+        activate = fleet_pb2.ActivateNodeRequest(
+            public_key=self._key.public.pem(), heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL
+        )
+        try:
+            found = self._call("activate-node", activate, fleet_pb2.ActivateNodeResponse)
+        except NodeKeyUnknown:
+            register = fleet_pb2.RegisterNodeFleetRequest(public_key=self._key.public.pem())
+            self._call("register-node", register, fleet_pb2.RegisterNodeFleetResponse)
+            found = self._call("activate-node", activate, fleet_pb2.ActivateNodeResponse)
+        self._node = Node(node_id=found.node_id)
+        return int(found.node_id)
+
+    def beat(self) -> None:
+        """Say that the node is there; due every `HEARTBEAT_SECONDS`. Raises NodeKeyUnknown, SuperLinkAway."""
+        request = heartbeat_pb2.SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL)
+        if not self._call("send-node-heartbeat", request, heartbeat_pb2.SendNodeHeartbeatResponse).success:
+            raise NodeKeyUnknown(self._address)
+
+    def pull(self) -> Received | None:
+        """The next message, if there is one.
+
+        Raises:
+            MessageRefused: it cannot be read, and has no sender to answer. NodeKeyUnknown, SuperLinkAway.
+        """
+        request = fleet_pb2.PullMessagesRequest(node=self._node)
+        found = self._call("pull-messages", request, fleet_pb2.PullMessagesResponse)
+        if not found.messages_list:
+            return None
+        if len(found.messages_list) != 1 or len(found.message_object_trees) != 1:
+            raise MessageRefused("the SuperLink sent several at once")
+        try:
+            message = make_message(metadata_from_proto(found.messages_list[0].metadata), RecordDict())
+        except Exception as error:  # noqa: BLE001 - Flower's parser of bytes from outside
+            raise MessageRefused(f"its envelope is malformed: {error}") from None
+        return Received(message, found.message_object_trees[0])
+
+    def content(self, received: Received) -> RecordDict:
+        """Pull what a message holds, each object once, and read it.
+
+        Raises:
+            MessageRefused: too many objects or bytes, another object than was named, or no records.
+        """
+        ids = [str(node.object_id) for node in islice(iterate_object_tree(received.tree), MAX_OBJECTS + 1)]
+        if len(ids) > MAX_OBJECTS:
+            raise MessageRefused(f"more than {MAX_OBJECTS} objects")
+        contents: dict[str, bytes] = {}
+        for name in ids:
+            left = MAX_MESSAGE_BYTES - sum(map(len, contents.values()))
+            contents[name] = self._object(received, name, left)
+        try:
+            message = inflate_object_from_contents(received.tree.object_id, contents)
+            content = message.content if isinstance(message, Message) else None
+        except Exception as error:  # noqa: BLE001 - Flower's parser of bytes from outside
+            raise MessageRefused(f"its objects are malformed: {type(error).__name__}") from None
+        if not isinstance(content, RecordDict):
+            raise MessageRefused("no message with records")
+        return content
+
+    def confirm(self, received: Received) -> None:
+        """Say that a message was taken: the SuperLink may forget its objects. Raises RunOver, SuperLinkAway."""
+        request = message_pb2.ConfirmMessageReceivedRequest(
+            node=self._node, run_id=received.run, message_object_id=received.tree.object_id
+        )
+        self._call("confirm-message-received", request, message_pb2.ConfirmMessageReceivedResponse)
+
+    def reply(self, received: Received, content: RecordDict, seconds: float) -> None:
+        """Push the answer to a message.
+
+        Args:
+            seconds: how long the answer took.
+
+        Raises:
+            RunOver: nobody waits for it any more. SuperLinkAway: `TRIES` times.
+        """
+        reply = Message(content, reply_to=received.message)
+        with no_object_id_recompute():  # an id is the hash of all that lies below
+            reply.metadata.__dict__["_message_id"] = reply.object_id
+            request = fleet_pb2.PushMessagesRequest(
+                node=self._node,
+                messages_list=[message_to_proto(remove_content_from_message(reply))],
+                message_object_trees=[get_object_tree(reply)],
+                clientapp_runtime_list=[seconds],
+            )
+            taken = self._steadily("push-messages", request, fleet_pb2.PushMessagesResponse)
+            missing = set(taken.objects_to_push)
+            if not missing:
+                raise RunOver
+            for name, each in get_all_nested_objects(reply).items():
+                if name in missing:
+                    push = message_pb2.PushObjectRequest(
+                        node=self._node,
+                        run_id=received.run,
+                        object_id=name,
+                        object_content=each.deflate(),
+                        session_id=taken.session_id,
+                    )
+                    if not self._steadily("push-object", push, message_pb2.PushObjectResponse).stored:
+                        raise RunOver
+
+    def leave(self) -> None:
+        """Say that the node goes. Raises SuperLinkAway, NodeKeyUnknown."""
+        request = fleet_pb2.DeactivateNodeRequest(node_id=self._node.node_id)
+        self._call("deactivate-node", request, fleet_pb2.DeactivateNodeResponse)
+
+    def _object(self, received: Received, name: str, most: int) -> bytes:
+        """The bytes that `name` is the hash of. Raises MessageRefused: longer than `most`, or others."""
+        request = message_pb2.PullObjectRequest(node=self._node, run_id=received.run, object_id=name)
+        for attempt in range(TRIES):
+            found = self._call("pull-object", request, message_pb2.PullObjectResponse, most + MAX_ENVELOPE_BYTES)
+            data: bytes = found.object_content
+            if len(data) > most:
+                raise MessageRefused(f"more than {MAX_MESSAGE_BYTES:,} bytes")
+            if found.object_available:
+                if sha256(data).hexdigest() != name:
+                    raise MessageRefused("an object is not the one that was named")
+                return data
+            self._wait(0.1 * 2**attempt)  # it is on its way
+        raise MessageRefused("an object is missing")
+
+    def _steadily(self, call: str, request: Protobuf, answer: type[_Reply]) -> _Reply:
+        for attempt in range(TRIES - 1):
+            try:
+                return self._call(call, request, answer)
+            except SuperLinkAway:
+                self._wait(2.0**attempt)
+        return self._call(call, request, answer)
+
+    def _call(self, call: str, request: Protobuf, answer: type[_Reply], most: int = MAX_ENVELOPE_BYTES) -> _Reply:
+        """One call. An answer of more than `most` bytes is a MessageRefused, and not read."""
+        with self._named_errors():
+            headers = {"content-type": PROTOBUF_MEDIA_TYPE, "accept-encoding": "identity", **self._identity()}
+            data = request.SerializeToString(deterministic=True)
+            with self._http.stream("POST", call, content=data, headers=headers) as response:
+                body = _at_most(response, most)
+        if response.status_code != httpx.codes.OK:
+            raise self._refusal(response.status_code, body)
+        try:
+            return answer.FromString(body)
+        except DecodeError:
+            raise SuperLinkAway(self._address, f"it answers {call} with something else") from None
+
+    def _identity(self) -> dict[str, str]:
+        """Who asks, and a signed moment, as Flower's SuperLink checks it."""
+        moment = now().isoformat()
+        private, _ = self._key.pair()
+        signature: bytes = sign_message(private, moment.encode("ascii"))
+        return {
+            FLEET_HTTP_PUBLIC_KEY_HEADER: b64encode(self._key.public.pem()).decode("ascii"),
+            TIMESTAMP_HEADER: moment,
+            FLEET_HTTP_SIGNATURE_HEADER: b64encode(signature).decode("ascii"),
+        }
+
+    def _refusal(self, status: int, body: bytes) -> Exception:
+        told: Any = FlowerError.from_json(body.decode("utf-8", "replace"))
+        unknown = (ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED, ApiErrorCode.FLEET_SUPERNODE_REGISTRATION_DISABLED)
+        if status == httpx.codes.UNAUTHORIZED or (told is not None and told.code in unknown):
+            return NodeKeyUnknown(self._address)
+        if status == httpx.codes.FORBIDDEN:
+            return RunOver()
+        return SuperLinkAway(self._address, f"it answers with status {status}")
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TransportError as error:
+            if (why := _tls_error(error)) is not None:
+                raise SuperLinkUntrusted(self._address, why) from None
+            raise SuperLinkAway(self._address, str(error) or type(error).__name__) from None
+
+
+def _at_most(response: httpx.Response, most: int) -> bytes:
+    body = bytearray()
+    for piece in response.iter_raw():
+        body += piece
+        if len(body) > most:
+            raise MessageRefused(f"more than {most:,} bytes")
+    return bytes(body)
+
+
+def _tls_error(error: BaseException) -> str | None:
+    """What is wrong with the other side's certificate, if that is what is wrong."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return str(cause.verify_message)
+        cause = cause.__cause__ or cause.__context__
+    return None
