@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from edge_client.policy_file import load_policy
 from edge_client.site_config import rules_of
 from federation.keys import SITE_PREFIX
 from federation.ledger_state import Budget
+from federation.operator_ledger import LEDGERS
 from federation.rho import micro_rho_of
-from simulations.run_ledger import LEDGERS
 
 from .errors import UsageError
 from .fleet import SITES
@@ -25,6 +26,20 @@ def budget_of_text(rho: str) -> Budget:
         return Budget(micro_rho_of(rho))
     except ValueError as error:
         raise UsageError(f"--budget: {error}") from None
+
+
+def budget_within(directory: Path, asked: Budget) -> Budget:
+    """What a run into this directory may spend of a client-day: what was asked for, and in a project no more than its own.
+
+    All roles of an operator charge one ledger, so a run with a larger budget would leave a day below zero for the others.
+
+    Raises:
+        UsageError: a covey.toml that cannot be read.
+    """
+    project = Project.find(directory)
+    if project is None:
+        return asked
+    return replace(project.budget, micro_rho=min(asked.micro_rho, project.budget.micro_rho))
 
 
 def budgets_of(directory: Path, rho: str | None = None) -> Mapping[str, Budget | None]:

@@ -25,7 +25,7 @@ from edge_client.serving import SiteService
 from edge_client.site_config import config_to_toml, load_config
 from federation.errors import UnknownSite
 from federation.keys import site_role
-from simulations.run_ledger import LEDGERS
+from federation.operator_ledger import LEDGERS
 
 from .errors import UsageError
 from .fleet import SITES

@@ -20,6 +20,7 @@ from federation.accountant import charge_of
 from federation.errors import PartyInvalid
 from federation.keys import RoleKeys, create_folder, site_role
 from federation.ledger_state import Budget
+from federation.operator_ledger import LEDGERS
 from federation.parties import Participation, ReportPer, Roster, RosterEntry, default_participation, require_site_id
 from federation.plan import (
     Finish,
@@ -32,7 +33,6 @@ from federation.plan import (
     max_clients_of,
     plan_to_bytes,
 )
-from simulations.run_ledger import LEDGERS
 
 from .init import POLICY
 from .project import FILE, KEYS, Project

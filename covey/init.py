@@ -20,9 +20,9 @@ from edge_client.policy_file import policy_to_toml
 from federation.errors import PartyInvalid
 from federation.keys import ROLES, SITE_PREFIX, RoleKeys, create_folder, public_from_line, site_role
 from federation.ledger_state import Budget
+from federation.operator_ledger import LEDGERS
 from federation.parties import PublicKeys, Roster, RosterEntry, default_participation
 from federation.rho import rho_text
-from simulations.run_ledger import LEDGERS
 
 from .errors import UsageError
 from .project import FILE, KEYS, Project

@@ -6,8 +6,7 @@ Ledgers are read with all of their checks, and not touched; a broken one is told
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,24 +15,27 @@ from federation.errors import LedgerBroken
 from federation.ledger_entries import Head, Refused
 from federation.ledger_snapshot import read_ledger
 from federation.ledger_state import Budget, LedgerState
+from federation.operator_ledger import LEDGERS, OPERATOR
 from federation.refusal_codes import RefusalCode
-from simulations.run_ledger import LEDGERS
 
 from .errors import NotThere
 from .project import DEFAULT_BUDGET
 
-IN_PROCESS: Final = "in-process"
-_AGGREGATORS: Final = ("leader", "helper")
 _SUFFIX: Final = ".db"
 _HEAD_SUFFIX: Final = ".db.head"
 
 
 @dataclass(frozen=True)
 class DaySpent:
-    """One UTC day (since the epoch): micro-ρ by view, over all views, and left of the budget; below 0 if that shrank."""
+    """One UTC day (since the epoch): micro-ρ by view, over all views, and left of the budget; below 0 if that shrank.
+
+    Attributes:
+        roles: by view, who charged it; none in the ledger of a site. Who opens a plan together pays it once.
+    """
 
     day: int
     by_view: Mapping[str, int]
+    roles: Mapping[str, tuple[str, ...]]
     spent: int
     left: int
 
@@ -69,10 +71,10 @@ class BrokenLedger:
 
 
 def owners_in(folder: Path) -> list[str]:
-    """Whose ledgers lie in a folder: leader and helper first. One whose database is gone counts by its head file."""
+    """Whose ledgers lie in a folder: the operator's first. One whose database is gone counts by its head file."""
     found = {path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}")}
     found |= {path.name.removesuffix(_HEAD_SUFFIX) for path in folder.glob(f"*{_HEAD_SUFFIX}")}
-    return [*(each for each in _AGGREGATORS if each in found), *sorted(found - set(_AGGREGATORS))]
+    return sorted(found, key=lambda owner: (owner != OPERATOR, owner))
 
 
 def read_ledgers(
@@ -117,6 +119,7 @@ def to_json(ledger: LedgerView | BrokenLedger) -> dict[str, Any]:
             {
                 "day": date_of(day.day),
                 "micro_rho": dict(day.by_view),
+                "roles": {view: list(roles) for view, roles in day.roles.items()},
                 "spent_micro_rho": day.spent,
                 "left_micro_rho": day.left,
             }
@@ -130,6 +133,7 @@ def to_json(ledger: LedgerView | BrokenLedger) -> dict[str, Any]:
                 "day": None if one.day is None else date_of(one.day),
                 "at": moment_of(one.at_us),
                 "plan": one.plan.hex(),
+                "role": one.role or None,
             }
             for one in ledger.refused
         ],
@@ -167,8 +171,6 @@ def _read(folder: Path, owner: str, given: Budget | None, view: str | None) -> L
         return BrokenLedger(owner, error)
     recorded = found.state.budget_micro_rho
     budget = given or (DEFAULT_BUDGET if recorded is None else Budget(recorded))
-    if owner == IN_PROCESS:
-        budget = replace(budget, elsewhere=_spent_by_aggregators(folder))
     state, days = found.state, _days(found.state, budget, view)
     return LedgerView(
         owner,
@@ -178,30 +180,28 @@ def _read(folder: Path, owner: str, given: Budget | None, view: str | None) -> L
         tuple(sorted({name for day in days for name in day.by_view})),
         days,
         tuple(one for one in state.refused if view is None or one.view == view),
-        len(state.intended),
-        len(state.intended.keys() - state.done.keys()),
+        len(state.charged_by),
+        sum(not all(ended.values()) for ended in state.charged_by.values()),
         found.peers,
     )
 
 
-def _spent_by_aggregators(folder: Path) -> Mapping[int, int]:
-    """Micro-ρ that runs over the wire into the same store have spent of each day: they share its budget."""
-    spent: dict[int, int] = {}
-    for owner in set(owners_in(folder)) & set(_AGGREGATORS):
-        with suppress(LedgerBroken):  # told where it is shown itself
-            for day, micro_rho in read_ledger(folder / f"{owner}{_SUFFIX}", owner).state.spent.items():
-                spent[day] = max(spent.get(day, 0), micro_rho)
-    return spent
-
-
 def _days(state: LedgerState, budget: Budget, view: str | None) -> tuple[DaySpent, ...]:
     by_day: dict[int, dict[str, int]] = {}
+    roles: dict[int, dict[str, dict[str, None]]] = {}
     for charge, micro_rho in state.paid.items():
         if view is None or charge.view == view:
             of_day = by_day.setdefault(charge.day, {})
             of_day[charge.view] = of_day.get(charge.view, 0) + micro_rho
+            roles.setdefault(charge.day, {}).setdefault(charge.view, {}).update(state.roles[charge])
     return tuple(
-        DaySpent(day, dict(sorted(by_day[day].items())), state.spent[day], state.left(day, budget))
+        DaySpent(
+            day,
+            dict(sorted(by_day[day].items())),
+            {name: tuple(filter(None, sorted(who))) for name, who in sorted(roles[day].items())},
+            state.spent[day],
+            state.left(day, budget),
+        )
         for day in sorted(by_day)
     )
 
@@ -210,13 +210,13 @@ def day_groups(days: Sequence[DaySpent]) -> list[tuple[list[int], DaySpent]]:
     """Days that spent the same, together: (sorted days, one of them), in order of the first day."""
     groups: dict[tuple[object, ...], list[DaySpent]] = {}
     for day in days:
-        groups.setdefault((*day.by_view.items(), day.spent, day.left), []).append(day)
+        groups.setdefault((*day.by_view.items(), *day.roles.items(), day.spent, day.left), []).append(day)
     return [([one.day for one in group], group[0]) for group in groups.values()]
 
 
 def refusal_groups(refused: Sequence[Refused]) -> list[tuple[list[int], list[Refused]]]:
-    """Refusals of one code and view, together: (sorted days, the refusals), in order of the first one."""
-    groups: dict[tuple[str, str | None], list[Refused]] = {}
+    """Refusals of one role, code and view, together: (sorted days, the refusals), in order of the first one."""
+    groups: dict[tuple[str, str, str | None], list[Refused]] = {}
     for one in refused:
-        groups.setdefault((one.code, one.view), []).append(one)
+        groups.setdefault((one.role, one.code, one.view), []).append(one)
     return [(sorted({one.day for one in group if one.day is not None}), group) for group in groups.values()]

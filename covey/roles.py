@@ -22,8 +22,8 @@ from aggregator.services import serve
 from aggregator.storage import Storage
 from federation.keys import load_keys
 from federation.ledger import Ledger
+from federation.operator_ledger import LEDGERS, open_operator_ledger
 from federation.parties import PublicKeys
-from simulations.run_ledger import LEDGERS
 
 from .project import KEYS, Project
 
@@ -41,10 +41,10 @@ def serve_leader(
     Args:
         key_holder: where it listens; None: plans with encrypted reports are refused.
         provider: where it listens; None: plans with the finish mpc are refused.
-        ledgers: the folder of its ledger, where that is not the project's own.
+        ledgers: the folder of the operator's ledger, where that is not the project's own.
 
     Raises:
-        LedgerBroken: an edited, cut or older ledger, with the mend.
+        LedgerBroken: an edited, cut or older ledger, with the mend. LedgersApart.
     """
     project = Project.load(directory)
     keys, settings = load_keys(directory / KEYS, "leader"), _settings(project, project.helper)
@@ -97,13 +97,12 @@ def _settings(project: Project, peer: PublicKeys) -> Settings:
 
 
 def _files(directory: Path, ledgers: Path | None, role: StoringRole) -> tuple[Storage, Ledger]:
-    folder, ledgers = directory / "roles" / role, ledgers or directory / LEDGERS
+    folder = directory / "roles" / role
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    ledgers.mkdir(mode=0o700, parents=True, exist_ok=True)
     storage = Storage(folder / "state.db", role)
     try:
-        return storage, Ledger(ledgers / f"{role}.db", role, _wall_clock)
+        return storage, open_operator_ledger(ledgers or directory / LEDGERS, role, _wall_clock)
     except BaseException:
         storage.close()
         raise

@@ -87,7 +87,8 @@ def run(
         validity: "prio3": every report proves that it is within the view's bounds; one that does not is rejected.
         finish: "mpc" (experimental): cells below a view's `suppress_below` are opened to nobody (docs/mpc.md).
         report_per: "site": each site sums its clients, each bounded, and sends one report a pane (docs/cross_silo.md).
-        budget: the ρ that a client-day may cost, over all views and all runs into this store.
+        budget: the ρ that a client-day may cost, over all views and all runs into this store; in a project at most what
+            its covey.toml says.
         in_process: run all roles in this process, instead of one process for each.
         sites: over the wire and without `site_column`, hash the clients to so many sites.
 
@@ -100,7 +101,7 @@ def run(
     from federation.errors import DayBudgetSpent
     from simulations.in_process import NoisePair, run_in_process
 
-    from .budgets import budget_of_text
+    from .budgets import budget_of_text, budget_within
 
     if noise not in ("on", "off"):
         raise UsageError(f"noise is 'on' or 'off', got {noise!r}")
@@ -113,9 +114,10 @@ def run(
     _require_protection(protection, validity)
     _require_finish(finish)
     _require_report_per(report_per, protection)
-    allowed = budget_of_text(str(budget))
+    asked = budget_of_text(str(budget))
     chosen = _views(views)
     _check_types(events, store, client_column=client_column, time_column=time_column, site_column=site_column)
+    allowed = budget_within(Path(store), asked)
     days = utc_days(start, end)
     table = (
         read_events(Path(events), chosen, client_column, time_column, site_column)
@@ -168,7 +170,8 @@ def run(
             progress=progress,
         )
     except DayBudgetSpent as error:
-        raise _over_budget(error, chosen, allowed, encrypted_for, noisy=noise == "on") from error
+        told = _over_budget(error, chosen, allowed, encrypted_for, noisy=noise == "on", capped=allowed != asked)
+        raise told from error
     return RunReport(Path(store), "full" if noise == "on" else "none", reports)
 
 
@@ -192,12 +195,19 @@ def _require_report_per(report_per: object, protection: Protection) -> None:
 
 
 def _over_budget(
-    error: DayBudgetSpent, views: Sequence[FeatureView], budget: Budget, encrypted_for: int, *, noisy: bool
+    error: DayBudgetSpent,
+    views: Sequence[FeatureView],
+    budget: Budget,
+    encrypted_for: int,
+    *,
+    noisy: bool,
+    capped: bool,
 ) -> OverBudget:
     """The same with the budget that would do for a day on which nothing but these views is collected.
 
     Args:
         encrypted_for: under `he`, how many clients there are; else 0.
+        capped: the budget is the project's own; a larger --budget changes nothing.
     """
     from featurestore.layout import layout_of
     from federation.he_view import leak_micro_rho
@@ -207,10 +217,11 @@ def _over_budget(
     if encrypted_for:
         costs += [leak_micro_rho(view, encrypted_for, noisy) for view in views]
     need = max(sum(costs), budget.micro_rho - error.have + error.need)
+    mend = f"`budget = {rho_text(need)}` in covey.toml" if capped else f"--budget {rho_text(need)}"
     return OverBudget(
         f"view {error.view!r} costs rho = {rho_text(error.need)} a client-day; of {date(1970, 1, 1) + timedelta(error.day)} "
         f"{rho_text(error.have)} are left of {rho_text(budget.micro_rho)}, over all views and runs into this store. Nothing "
-        f"was computed: --budget {rho_text(need)}, or a smaller rho in the views"
+        f"was computed: {mend}, or a smaller rho in the views"
     )
 
 

@@ -35,13 +35,13 @@ from edge_client.flower_app import SITES_VARIABLE
 from featurestore.definitions import FeatureView
 from featurestore.publish import Publisher
 from federation.ledger_state import Budget
+from federation.operator_ledger import LEDGERS, charged_plans, require_room
 from federation.parties import Participation, ReportPer
 from federation.plan import Finish, Noise, Plan, PlannedView, Protection, Validity, max_clients_of, plan_from_bytes
 from simulations.in_process import Progress, ViewReport, require_convertible, require_finishable, require_summable
 from simulations import lying_app
 from simulations.lying_app import LIARS, LyingSite
 from simulations.panes import PaneChoice, choose_panes, opened_panes, require_tighter
-from simulations.run_ledger import LEDGERS, charged_plans, require_room
 
 from .errors import CollectionFailed, ProcessFailed, UsageError
 from .fleet import SITES, make_project, split_sites
@@ -130,7 +130,7 @@ def run_over_wire(
     require_tighter(views, min_clients, noise_off=noise == "none")
     if finish == "mpc":
         require_finishable(views, protection, noise)
-    project = unfinished(directory)
+    project, ledgers = unfinished(directory), directory / LEDGERS
     if project.exists():
         raise UsageError(
             f"an unfinished collection is in {project}: `covey run --resume --store {directory}` continues it"
@@ -163,14 +163,14 @@ def run_over_wire(
                 finish=finish,
                 report_per=report_per,
             )
-            require_room(directory, draft, budget, clock())
+            require_room(ledgers, draft, budget, clock())
         for view in views:
             publisher.register(view)
     if not planned:
         return tuple(_report(view, choices[view.name], {}) for view in views), {}
     if not fleet:
         raise UsageError("no event has a site; nothing can be collected")
-    before = charged_plans(directory)
+    before = charged_plans(ledgers)
     try:
         project.mkdir()
         job = make_project(
@@ -196,7 +196,7 @@ def run_over_wire(
     except (CollectionFailed, ProcessFailed):
         raise
     except BaseException:
-        if charged_plans(directory) == before:  # else the aggregators have taken its panes: no other plan can open them
+        if charged_plans(ledgers) == before:  # else the aggregators have taken its panes: no other plan can open them
             shutil.rmtree(project, ignore_errors=True)
         raise
     shutil.rmtree(project)

@@ -214,6 +214,18 @@ class LedgerBehind(LedgerBroken):
     """Somebody outside remembers a later entry than this ledger has: it was rolled back."""
 
 
+class LedgersApart(LedgerError):
+    """A ledger of one role alone, as earlier versions kept it: what it has spent would be spent again."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} is the ledger of one role, as earlier versions kept it; there is one for all roles of an operator now, "
+            "operator.db, which does not know what this one has spent. Begin with new keys in a new folder, and with days "
+            "from today on: the days that the old ledgers have paid for stay closed"
+        )
+
+
 class LedgerRefusal(LedgerError):
     """A plan that the ledger's rules do not allow. Nothing was charged."""
 

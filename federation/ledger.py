@@ -1,5 +1,7 @@
 """A privacy ledger on disk: append-only, hash-chained, and remembered outside of itself.
 
+One for each operator and project, whatever process charges it (operator_ledger.py), and one for each site.
+
     <path>        SQLite (WAL, synchronous=FULL): one row an entry, with the head after it
     <path>.head   the last head, renamed into place after every commit
 
@@ -46,9 +48,10 @@ class Ledger:
     """One owner's ledger. Use it as a context manager; threads and processes may share it.
 
     Args:
-        owner: who keeps it, such as `leader` or `site-UA`; another owner's file is refused.
+        owner: who keeps it, such as `operator` or `site-UA`; another owner's file is refused.
         clock: wall clock, µs since the epoch.
         tables: what the owner keeps beside the entries, in the same transactions: `CREATE TABLE IF NOT EXISTS …`.
+        role: who writes, where several roles charge this ledger; its entries name it.
 
     Raises:
         LedgerBroken: edited, cut, rolled back, or no ledger of this owner.
@@ -57,10 +60,12 @@ class Ledger:
     synchronous: ClassVar[Literal["FULL", "OFF"]] = "FULL"
     """OFF is for tests that crash the process and not the machine."""
 
-    def __init__(self, path: Path, owner: str, clock: Callable[[], int], tables: Sequence[str] = ()) -> None:
-        self.path, self.owner, self._clock = path, owner, clock
+    def __init__(
+        self, path: Path, owner: str, clock: Callable[[], int], tables: Sequence[str] = (), role: str = ""
+    ) -> None:
+        self.path, self.owner, self.role, self._clock = path, owner, role, clock
         self._lock = threading.RLock()
-        self.state = LedgerState()
+        self.state = LedgerState(role)
         self._head = genesis(owner)
         try:
             path.touch(mode=0o600)
@@ -143,9 +148,9 @@ class Ledger:
     def record_refusal(self, plan_hash: bytes, code: str, view: str | None = None, day: int | None = None) -> None:
         """Record a refusal by its code, once."""
         with self.transaction():
-            known = {(entry.plan, entry.code, entry.view, entry.day) for entry in self.state.refused}
-            if (plan_hash, code, view, day) not in known:
-                self._append(Refused(max(self._clock(), self.state.last_us), plan_hash, code, view, day))
+            known = {(entry.plan, entry.code, entry.view, entry.day, entry.role) for entry in self.state.refused}
+            if (plan_hash, code, view, day, self.role) not in known:
+                self._append(Refused(max(self._clock(), self.state.last_us), plan_hash, code, view, day, self.role))
 
     def done(self, plan_hash: bytes, digest: bytes) -> None:
         """Record what came of a plan that was charged; a repeat changes nothing. Raises AlreadyDone for other bytes."""
@@ -156,7 +161,7 @@ class Ledger:
         """As `done`, inside a transaction of the caller's."""
         before = self.state.done.get(plan_hash)
         if before is None:
-            self._append(Done(max(self._clock(), self.state.last_us), plan_hash, digest))
+            self._append(Done(max(self._clock(), self.state.last_us), plan_hash, digest, self.role))
         elif before != digest:
             raise AlreadyDone(plan_hash)
 
@@ -292,7 +297,7 @@ class Ledger:
     def _replay(self) -> None:
         """Forget what a transaction that failed had appended."""
         if self._head_at(self._head.seq) != self._head:
-            self.state, self._head = LedgerState(), genesis(self.owner)
+            self.state, self._head = LedgerState(self.role), genesis(self.owner)
             self._refresh()
 
     def _head_at(self, seq: int) -> Head | None:
@@ -329,8 +334,17 @@ class Ledger:
             self._write_outside()
 
     def _write_outside(self) -> None:
+        """Write the last head that is on disk: one process at a time, or a slow one would put an older head back."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._refresh()
+            self._replace_outside()
+        finally:
+            self._db.execute("ROLLBACK")
+
+    def _replace_outside(self) -> None:
         text = json.dumps({"owner": self.owner, "seq": self._head.seq, "head": self._head.digest.hex()})
-        partial = self._outside_path.with_name(self._outside_path.name + f".{os.getpid()}.partial")
+        partial = self._outside_path.with_name(self._outside_path.name + ".partial")
         with partial.open("w", encoding="utf-8") as file:
             file.write(text + "\n")
             file.flush()

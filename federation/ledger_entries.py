@@ -1,7 +1,8 @@
 """What stands in a privacy ledger, and the hash chain over it: `head(i+1) = SHA-256(head(i) ‖ entry)`.
 
 An entry is one line of canonical JSON (sorted keys, no spaces): a person can read a ledger with no tool of ours. The
-chain starts from the owner's name, so no ledger passes for another one's.
+chain starts from the owner's name, so no ledger passes for another one's. Where several roles charge one ledger, each entry
+names the one that wrote it; in a ledger of one role none does.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any, Final, TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
+IN_PROCESS: Final = "in-process"
+"""The role of a run in one process: leader and helper at once."""
 HASH_BYTES: Final = 32
 MAX_REFUSAL: Final = 40
 
@@ -63,12 +66,15 @@ class Intended:
 
     Attributes:
         budget_micro_rho: what a client-day might cost when this was charged.
+        views: none where another role has charged this plan already: both open it together, so it is paid once.
+        role: who wrote the entry, in a ledger of several roles.
     """
 
     at_us: int
     plan: bytes
     budget_micro_rho: int
     views: tuple[ViewIntent, ...]
+    role: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ class Done:
     at_us: int
     plan: bytes
     digest: bytes
+    role: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,7 @@ class Refused:
     code: str
     view: str | None = None
     day: int | None = None
+    role: str = ""
 
 
 Entry: TypeAlias = Intended | Done | Refused
@@ -97,6 +105,8 @@ Entry: TypeAlias = Intended | Done | Refused
 def entry_to_line(entry: Entry) -> str:
     """The canonical line of an entry."""
     data: dict[str, Any] = {"at": entry.at_us, "plan": entry.plan.hex()}
+    if entry.role:
+        data["role"] = entry.role
     match entry:
         case Intended():
             views = [_view_to_json(view) for view in entry.views]
@@ -114,16 +124,16 @@ def entry_from_line(line: str) -> Entry:
     """The entry of a canonical line. Raises ValueError for anything else."""
     try:
         data = json.loads(line)
-        at, plan = int(data["at"]), _hash(data["plan"])
+        at, plan, role = int(data["at"]), _hash(data["plan"]), str(data.get("role", ""))
         entry: Entry
         match data["kind"]:
             case "intended":
                 views = tuple(_view_from_json(view) for view in data["views"])
-                entry = Intended(at, plan, int(data["budget"]), views)
+                entry = Intended(at, plan, int(data["budget"]), views, role)
             case "done":
-                entry = Done(at, plan, _hash(data["digest"]))
+                entry = Done(at, plan, _hash(data["digest"]), role)
             case "refused":
-                entry = Refused(at, plan, str(data["code"]), data["view"], data["day"])
+                entry = Refused(at, plan, str(data["code"]), data["view"], data["day"], role)
             case kind:
                 raise ValueError(f"no entry is a {kind!r}")
     except (KeyError, TypeError, AttributeError, OverflowError) as error:

@@ -39,15 +39,18 @@ class LedgerSnapshot:
     peers: Mapping[str, Head]
 
 
-def read_ledger(path: Path, owner: str) -> LedgerSnapshot:
+def read_ledger(path: Path, owner: str, role: str = "") -> LedgerSnapshot:
     """Read and check a ledger without touching it; an empty one where there is none.
+
+    Args:
+        role: whose plans its state tells apart, where several roles charge it.
 
     Raises:
         LedgerBroken: edited, cut, rolled back, or no ledger of this owner; names the original file.
     """
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return _read_copy(path, owner)
+            return _read_copy(path, owner, role)
         except LedgerBroken as error:
             # A copy that was taken while its owner wrote may be torn: only what stays broken is.
             if attempt == _ATTEMPTS:
@@ -56,14 +59,14 @@ def read_ledger(path: Path, owner: str) -> LedgerSnapshot:
     raise AssertionError  # the last attempt returns or raises
 
 
-def _read_copy(path: Path, owner: str) -> LedgerSnapshot:
+def _read_copy(path: Path, owner: str, role: str) -> LedgerSnapshot:
     with tempfile.TemporaryDirectory(prefix="covey-ledger-") as folder:
         copy = Path(folder) / path.name
         # The head first: the database may go on meanwhile, and is then ahead of it, which is no damage.
         for suffix in (".head", "-wal", ""):
             with suppress(FileNotFoundError):  # what is missing is judged by the ledger
                 shutil.copyfile(path.with_name(path.name + suffix), copy.with_name(copy.name + suffix))
-        with Ledger(copy, owner, lambda: 0) as ledger:
+        with Ledger(copy, owner, lambda: 0, role=role) as ledger:
             with ledger.transaction() as db:
                 rows = db.execute("SELECT name, seq, head FROM peers ORDER BY name").fetchall()
             peers = {name: Head(seq, digest) for name, seq, digest in rows}

@@ -1,53 +1,43 @@
-"""The ledger of runs in one process: what they charged, and the plans that were charged and not published yet.
+"""The operator's ledger, as runs in one process charge it, and the plans that were charged and not published yet.
 
-    <directory>/ledgers/in-process.db    federation's ledger, and the bytes of every plan until its releases are published
+    <directory>/ledgers/operator.db    federation's ledger, and the bytes of every plan until its releases are published
 
 A pane is opened under the plan that took it, or never: so a run that was cut off leaves its plans here, and the next one goes
-on with them. Runs over the wire into the same store have ledgers of their own (leader, helper, key holder); what those have
-spent counts.
+on with them. Leader, helper and key holder of the same directory charge the same ledger.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from federation.errors import LedgerBroken, LedgerRefusal
-from federation.ledger import Ledger, head_path
-from federation.ledger_snapshot import read_ledger
+from federation.ledger_entries import IN_PROCESS
 from federation.ledger_state import Budget, LedgerState
+from federation.operator_ledger import LEDGERS, open_operator_ledger
 from federation.plan import Plan, plan_from_bytes, plan_to_bytes
 
-LEDGERS: Final = "ledgers"
-IN_PROCESS: Final = "in-process"
-AGGREGATORS: Final = ("leader", "helper", "keyholder")
-NO_LIMIT: Final = 2**62
 _PUBLISHED: Final = b"covey-1 published"
 _SCHEMA: Final = "CREATE TABLE IF NOT EXISTS plans (plan BLOB PRIMARY KEY, bytes BLOB NOT NULL) WITHOUT ROWID"
 
 
 class RunLedger:
-    """The ledger of a store's runs in one process. Use it as a context manager.
+    """The operator's ledger for a run in one process. Use it as a context manager.
 
     Args:
         directory: the project (or `--store`) directory.
-        budget: what a client-day may cost, over all runs into this store.
+        budget: what a client-day may cost, over all roles and runs into this store.
 
     Raises:
-        LedgerBroken: edited, cut or rolled back; also one of the aggregators' beside it.
+        LedgerBroken: edited, cut or rolled back. LedgersApart.
     """
 
     def __init__(self, directory: Path, budget: Budget, clock: Callable[[], int]) -> None:
-        self._over_the_wire = tuple(_state(directory, owner) for owner in AGGREGATORS)
-        self._clock = clock
-        self._budget = replace(budget, elsewhere=_most_spent(self._over_the_wire))
-        path = ledger_path(directory, IN_PROCESS)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        self._ledger = Ledger(path, IN_PROCESS, clock, [_SCHEMA])
+        self._budget = budget
+        self._ledger = open_operator_ledger(directory / LEDGERS, IN_PROCESS, clock, [_SCHEMA])
 
     def __enter__(self) -> Self:
         return self
@@ -70,8 +60,6 @@ class RunLedger:
         """
         try:
             self._ledger.check(plan, self._budget)
-            for aggregator in self._over_the_wire:
-                aggregator.intent(plan, Budget(NO_LIMIT), self._clock())
         except LedgerRefusal as refusal:
             self._ledger.refuse(plan, refusal)
             raise
@@ -104,44 +92,3 @@ class RunLedger:
         with self._ledger.transaction() as db:
             self._ledger.done_within(plan.hash, hashlib.sha256(_PUBLISHED + plan.hash).digest())
             db.execute("DELETE FROM plans WHERE plan = ?", (plan.hash,))
-
-
-def ledger_path(directory: Path, owner: str) -> Path:
-    """Where the ledger of a party of this project lies."""
-    return directory / LEDGERS / f"{owner}.db"
-
-
-def require_room(directory: Path, plan: Plan, budget: Budget, now_us: int) -> None:
-    """Return if the ledgers of this store's aggregators may be charged for a plan, as far as it is known here.
-
-    The aggregators decide for themselves; asking first means that nothing is started in vain. Reads only.
-
-    Raises:
-        LedgerRefusal: what a day would cost with what was spent by earlier runs, over the wire or in one process; or a
-            pane that one of them has taken and not published. LedgerBroken.
-    """
-    in_process = _state(directory, IN_PROCESS)
-    in_process.intent(plan, Budget(NO_LIMIT), now_us)
-    whole = replace(budget, elsewhere=in_process.spent)
-    for owner in AGGREGATORS:
-        _state(directory, owner).intent(plan, whole, now_us)
-
-
-def charged_plans(directory: Path) -> frozenset[bytes]:
-    """The hashes of all plans that an aggregator's ledger of this store was charged for."""
-    return frozenset(plan for owner in AGGREGATORS for plan in _state(directory, owner).intended)
-
-
-def _most_spent(aggregators: Sequence[LedgerState]) -> Mapping[int, int]:
-    """Micro-ρ that these ledgers were charged, by UTC day: of each day what the greatest one knows."""
-    spent: dict[int, int] = {}
-    for state in aggregators:
-        for day, cost in state.spent.items():
-            spent[day] = max(spent.get(day, 0), cost)
-    return spent
-
-
-def _state(directory: Path, owner: str) -> LedgerState:
-    path = ledger_path(directory, owner)
-    there = path.exists() or head_path(path).exists()  # a head without its ledger: somebody has deleted it
-    return read_ledger(path, owner).state if there else LedgerState()

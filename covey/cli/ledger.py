@@ -20,8 +20,8 @@ app = typer.Typer(help="The privacy ledgers: what was spent, what is left, what 
 def show(
     project: Annotated[Path | None, typer.Option(metavar="DIR", help="The project's directory. Default: here.")] = None,
     store: Annotated[Path | None, typer.Option(metavar="DIR", help="The store of `covey run`.")] = None,
-    role: Annotated[
-        str | None, typer.Option(metavar="ROLE", help="One ledger: leader, helper, site-ID or in-process.")
+    owner: Annotated[
+        str | None, typer.Option("--ledger", metavar="NAME", help="One ledger: operator, or site-ID.")
     ] = None,
     view: Annotated[str | None, typer.Option(help="Only this view's part of each day.")] = None,
     budget: Annotated[
@@ -44,7 +44,7 @@ def show(
     if project is not None and store is not None:
         raise UsageError("give either --project or --store")
     directory = project or store or Path()
-    shown = read_ledgers(directory, budgets_of(directory, budget), owner=role, view=view)
+    shown = read_ledgers(directory, budgets_of(directory, budget), owner=owner, view=view)
     whole = [ledger for ledger in shown if isinstance(ledger, LedgerView)]
     if as_json:
         typer.echo(json.dumps({"ledgers": [to_json(ledger) for ledger in shown]}))
@@ -81,8 +81,7 @@ def _budget(ledger: LedgerView) -> str:
     from federation.rho import rho_text
 
     quotas = "".join(f", of which {view} may take {rho_text(rho)}" for view, rho in ledger.budget.quotas.items())
-    shared = ", which runs over the wire into this store share" if ledger.budget.elsewhere else ""
-    return f"budget of a client-day: ρ = {rho_text(ledger.budget.micro_rho)}{quotas}{shared}"
+    return f"budget of a client-day: ρ = {rho_text(ledger.budget.micro_rho)}{quotas}"
 
 
 def _print_days(ledger: LedgerView, view: str | None, out: Console) -> None:
@@ -93,10 +92,19 @@ def _print_days(ledger: LedgerView, view: str | None, out: Console) -> None:
     if not ledger.days:
         out.print("no day was charged" + (f" for {view}" if view else ""))
         return
-    table = folding_table("UTC days", "number", "spent by view", "spent" if view is None else "by all views", "left")
+    by_role = any(who for one in ledger.days for who in one.roles.values())
+    table = folding_table(
+        "UTC days",
+        "number",
+        "spent by view",
+        *(["charged by"] if by_role else []),
+        "spent" if view is None else "by all views",
+        "left",
+    )
     for days, one in day_groups(ledger.days):
         by_view = "\n".join(f"{name} {_rho(rho)}" for name, rho in one.by_view.items())
-        table.add_row(day_ranges(days), f"{len(days):,}", by_view, _rho(one.spent), _rho(one.left))
+        roles = ["\n".join(", ".join(who) for who in one.roles.values())] if by_role else []
+        table.add_row(day_ranges(days), f"{len(days):,}", by_view, *roles, _rho(one.spent), _rho(one.left))
     out.print(table)
 
 
@@ -110,7 +118,8 @@ def _print_refused(ledger: LedgerView, out: Console) -> None:
         first, last = (moment_of(group[i].at_us) for i in (0, -1))
         plans = len({one.plan for one in group})
         what = f"{group[0].view}, {day_ranges(days)}" if days else group[0].view or "the whole plan"
-        out.print(f"  {group[0].code}: {what}", style="yellow")
+        by = f" ({group[0].role})" if group[0].role else ""
+        out.print(f"  {group[0].code}: {what}{by}", style="yellow")
         out.print(f"    {sentence_of(group[0].code)}")
         out.print(f"    {plans:,} plan(s), {first if first == last else f'{first} … {last}'}")
 

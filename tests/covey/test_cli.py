@@ -172,7 +172,7 @@ class TestRun:
         import sqlite3
 
         assert covey(*run_arguments)[0] == 0
-        with sqlite3.connect(project / "store" / "ledgers" / "in-process.db") as db:
+        with sqlite3.connect(project / "store" / "ledgers" / "operator.db") as db:
             db.execute("UPDATE entries SET line = replace(line, '500000', '5') WHERE seq = 1")
         db.close()
         code, _, err = covey(*run_arguments)

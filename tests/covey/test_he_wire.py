@@ -84,7 +84,7 @@ def looks_at_what_was_released(covey: Covey, project: Path) -> None:
     for words in ("honest-leader: there is no claim without noise", "counted by the leader alone", "key holder said"):
         assert words in told
     ledgers = sorted(file.name for file in (project / "store" / "ledgers").glob("*.db"))
-    assert ledgers == ["keyholder.db", "leader.db"]
+    assert ledgers == ["operator.db"]
     assert not wire.unfinished(project / "store").exists()
 
 

@@ -117,15 +117,6 @@ def test_a_quota_binds_one_view_only(ledger: Ledger) -> None:
     ledger.intend(plan_of(2, B), tight)
 
 
-def test_what_other_ledgers_spent_of_a_budget_is_not_left_here(ledger: Ledger) -> None:
-    shared = Budget(1_000_000, elsewhere={0: 500_001})
-    with pytest.raises(DayBudgetSpent) as refused:
-        ledger.check(plan_of(1, A), shared)
-    assert (refused.value.day, refused.value.have) == (0, 499_999)
-    ledger.intend(plan_of(1, A, days=(1,)), shared)
-    assert [ledger.state.left(day, shared) for day in (0, 1, 2)] == [499_999, 500_000, 1_000_000]
-
-
 def test_several_plans_are_charged_together_or_not_at_all(ledger: Ledger) -> None:
     def charge(budget: Budget) -> None:
         with ledger.transaction():
@@ -377,10 +368,13 @@ increasing = st.lists(st.integers(-(2**40), 2**40), unique=True, max_size=30).ma
 intents = st.builds(
     ViewIntent, st.text(max_size=5), hashes, st.text(max_size=9), st.integers(0, 2**40), increasing, increasing
 )
+roles = st.sampled_from(["", "leader", "in-process"])
 entries = st.one_of(
-    st.builds(Intended, times, hashes, st.integers(0, 2**40), st.lists(intents, max_size=3).map(tuple)),
-    st.builds(Done, times, hashes, hashes),
-    st.builds(Refused, times, hashes, st.text("ABC_", max_size=9), st.none() | st.text(max_size=3), st.none() | times),
+    st.builds(Intended, times, hashes, st.integers(0, 2**40), st.lists(intents, max_size=3).map(tuple), roles),
+    st.builds(Done, times, hashes, hashes, roles),
+    st.builds(
+        Refused, times, hashes, st.text("ABC_", max_size=9), st.none() | st.text(max_size=3), st.none() | times, roles
+    ),
 )
 
 

@@ -25,10 +25,10 @@ from featurestore.times import DAY_US
 from featurestore.views_file import load_views
 from federation import he_protocol
 from federation.ledger_snapshot import read_ledger
+from federation.operator_ledger import LEDGERS, OPERATOR, operator_path
 from simulations import in_process
 from simulations.errors import RunRefused
 from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
-from simulations.run_ledger import ledger_path
 from tests.covey.conftest import VIEWS, make_events
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle, run_views
@@ -140,7 +140,7 @@ def test_with_noise_the_error_is_the_standard_error_that_is_served(tmp_path: Pat
 
 def test_what_a_run_charges_and_publishes_says_he(views: Sequence[FeatureView], tmp_path: Path) -> None:
     run(views, tmp_path, noise_seed=1)
-    state = read_ledger(ledger_path(tmp_path, "in-process"), "in-process").state
+    state = read_ledger(operator_path(tmp_path / LEDGERS), OPERATOR).state
     assert set(state.spent.values()) == {500_001}  # the view's price, and one pane a day that leaks below 1e-6
     with Store.open(tmp_path) as store:
         releases = store.releases("visits").to_pylist()

@@ -19,10 +19,10 @@ from featurestore.definitions import FeatureView
 from featurestore.layout import layout_of
 from featurestore.store import Store
 from featurestore.views_file import load_views
+from federation.operator_ledger import LEDGERS, operator_path
 from federation.protocol import largest_sum
 from simulations import in_process
 from simulations.errors import RunRefused
-from simulations.run_ledger import ledger_path
 from tests.covey.conftest import VIEWS, make_events
 from tests.pipeline import run_views
 
@@ -131,7 +131,7 @@ def test_what_cannot_be_finished_is_refused_before_anything_is_charged(
     monkeypatch.setattr(mpc_finish, "largest_sum", lambda layout, clients: largest_sum(layout, clients) << 32)
     with pytest.raises(RunRefused, match=r"visits: .* values of up to \d+ bits: .*fewer days"):
         run(views, tmp_path)
-    ledger = ledger_path(tmp_path, "in-process")
+    ledger = operator_path(tmp_path / LEDGERS)
     monkeypatch.undo()
     run(views, tmp_path, finish="open")  # nothing was taken
     assert ledger.exists()

@@ -17,14 +17,21 @@ from featurestore.store import Store
 from featurestore.times import DAY_US
 from featurestore.views_file import load_views
 from featurestore.wire import definition_hash
-from federation.errors import DayBudgetSpent, LedgerBroken, PaneTaken
-from federation.ledger import Ledger
+from federation.errors import DayBudgetSpent, LedgerBroken, LedgersApart, PaneTaken
+from federation.ledger_entries import IN_PROCESS
 from federation.ledger_snapshot import read_ledger
 from federation.ledger_state import Budget, LedgerState
+from federation.operator_ledger import (
+    LEDGERS,
+    OPERATOR,
+    charged_plans,
+    open_operator_ledger,
+    operator_path,
+    require_room,
+)
 from federation.plan import Plan, PlannedView
 from simulations import in_process
 from simulations.errors import RunRefused
-from simulations.run_ledger import ledger_path, require_room
 from tests.covey.conftest import VIEWS, make_events
 from tests.pipeline import LATER
 
@@ -41,7 +48,7 @@ def views(tmp_path: Path) -> Sequence[FeatureView]:
 
 
 def state_of(directory: Path) -> LedgerState:
-    return read_ledger(ledger_path(directory, "in-process"), "in-process").state
+    return read_ledger(operator_path(directory / LEDGERS), OPERATOR, IN_PROCESS).state
 
 
 class Cut(BaseException):
@@ -96,9 +103,8 @@ def test_a_later_run_finds_what_an_earlier_one_has_spent(views: Sequence[Feature
 
 
 def test_what_was_spent_over_the_wire_counts(views: Sequence[FeatureView], tmp_path: Path) -> None:
-    (tmp_path / "ledgers").mkdir()
     plan = Plan(bytes(16), (PlannedView(views[0], np.array([MAY * DAY_US]), 5),), "full")
-    with Ledger(ledger_path(tmp_path, "leader"), "leader", lambda: LATER) as leader:
+    with open_operator_ledger(tmp_path / LEDGERS, "leader", lambda: LATER) as leader:
         leader.intend(plan, ONE)
     with pytest.raises(DayBudgetSpent) as refused:
         run(views[1:], tmp_path, budget=Budget(999_999))
@@ -106,34 +112,45 @@ def test_what_was_spent_over_the_wire_counts(views: Sequence[FeatureView], tmp_p
     run(views[1:], tmp_path, budget=ONE)
 
 
-@pytest.mark.parametrize("owner", ["leader", "helper"])
+@pytest.mark.parametrize("role", ["leader", "helper"])
 def test_panes_that_an_aggregator_has_taken_are_not_opened_in_one_process(
-    views: Sequence[FeatureView], tmp_path: Path, owner: str
+    views: Sequence[FeatureView], tmp_path: Path, role: str
 ) -> None:
     """A run over the wire was cut off before it published: its panes are opened under its plan, or never."""
-    (tmp_path / "ledgers").mkdir()
     plan = Plan(bytes(16), (PlannedView(views[0], np.array([MAY * DAY_US]), 5),), "full")
-    with Ledger(ledger_path(tmp_path, owner), owner, lambda: LATER) as ledger:
+    with open_operator_ledger(tmp_path / LEDGERS, role, lambda: LATER) as ledger:
         ledger.intend(plan, ONE)
     with pytest.raises(PaneTaken):
         run(views[:1], tmp_path, budget=ONE)  # there is budget for both
-    assert state_of(tmp_path).spent == {}
+    assert state_of(tmp_path).spent == {MAY: 500_000}
     assert [one.code for one in state_of(tmp_path).refused] == ["PANE_ALREADY_REPORTED"]
 
 
-def test_an_aggregator_s_ledger_that_was_deleted_has_not_spent_nothing(
-    views: Sequence[FeatureView], tmp_path: Path
-) -> None:
-    (tmp_path / "ledgers").mkdir()
-    path = ledger_path(tmp_path, "leader")
+def test_a_ledger_that_was_deleted_has_not_spent_nothing(views: Sequence[FeatureView], tmp_path: Path) -> None:
     plan = Plan(bytes(16), (PlannedView(views[0], np.array([MAY * DAY_US]), 5),), "full")
-    with Ledger(path, "leader", lambda: LATER) as leader:
+    with open_operator_ledger(tmp_path / LEDGERS, "leader", lambda: LATER) as leader:
         leader.intend(plan, ONE)
-    path.unlink()
+    operator_path(tmp_path / LEDGERS).unlink()
     with pytest.raises(LedgerBroken):
         run(views[1:], tmp_path, budget=ONE)
     with pytest.raises(LedgerBroken):
-        require_room(tmp_path, plan, ONE, LATER)
+        require_room(tmp_path / LEDGERS, plan, ONE, LATER)
+
+
+@pytest.mark.parametrize("role", ["leader", "helper", "keyholder", "in-process"])
+@pytest.mark.parametrize("suffix", ["", ".head"])
+def test_a_ledger_of_one_role_is_refused_by_name_with_the_mend(
+    views: Sequence[FeatureView], tmp_path: Path, role: str, suffix: str
+) -> None:
+    """What it has spent is not known to the operator's ledger, so nothing is charged beside it."""
+    (tmp_path / LEDGERS).mkdir()
+    apart = tmp_path / LEDGERS / f"{role}.db"
+    apart.with_name(apart.name + suffix).write_bytes(b"")
+    with pytest.raises(LedgersApart, match=rf"{role}\.db is the ledger of one role.*Begin with new keys"):
+        run(views, tmp_path, budget=ONE)
+    with pytest.raises(LedgersApart):
+        charged_plans(tmp_path / LEDGERS)
+    assert not operator_path(tmp_path / LEDGERS).exists()
 
 
 class TestRoomForARunOverTheWire:
@@ -144,9 +161,9 @@ class TestRoomForARunOverTheWire:
     def test_of_a_store_without_ledgers_only_the_budget_is_asked(
         self, views: Sequence[FeatureView], tmp_path: Path
     ) -> None:
-        require_room(tmp_path, self.plan(views[0]), Budget(500_000), LATER)
+        require_room(tmp_path / LEDGERS, self.plan(views[0]), Budget(500_000), LATER)
         with pytest.raises(DayBudgetSpent):
-            require_room(tmp_path, self.plan(views[0]), Budget(499_999), LATER)
+            require_room(tmp_path / LEDGERS, self.plan(views[0]), Budget(499_999), LATER)
         assert list(tmp_path.glob("ledgers*")) == []
 
     def test_what_was_spent_in_one_process_counts_and_its_panes_are_taken(
@@ -154,18 +171,17 @@ class TestRoomForARunOverTheWire:
     ) -> None:
         run(views[:1], tmp_path, budget=ONE)
         with pytest.raises(PaneTaken):
-            require_room(tmp_path, self.plan(views[0]), Budget(10**9), LATER)
+            require_room(tmp_path / LEDGERS, self.plan(views[0]), Budget(10**9), LATER)
         with pytest.raises(DayBudgetSpent) as refused:
-            require_room(tmp_path, self.plan(views[1]), Budget(999_999), LATER)
+            require_room(tmp_path / LEDGERS, self.plan(views[1]), Budget(999_999), LATER)
         assert refused.value.have == 499_999
-        require_room(tmp_path, self.plan(views[1], MAY + 9), Budget(500_000), LATER)
+        require_room(tmp_path / LEDGERS, self.plan(views[1], MAY + 9), Budget(500_000), LATER)
 
-    def test_either_aggregator_s_ledger_may_refuse(self, views: Sequence[FeatureView], tmp_path: Path) -> None:
-        (tmp_path / "ledgers").mkdir()
-        with Ledger(ledger_path(tmp_path, "helper"), "helper", lambda: LATER) as helper:
+    def test_what_the_helper_was_charged_for_counts_too(self, views: Sequence[FeatureView], tmp_path: Path) -> None:
+        with open_operator_ledger(tmp_path / LEDGERS, "helper", lambda: LATER) as helper:
             helper.intend(self.plan(views[0]), ONE)
         with pytest.raises(DayBudgetSpent):
-            require_room(tmp_path, self.plan(views[1]), Budget(999_999), LATER)
+            require_room(tmp_path / LEDGERS, self.plan(views[1]), Budget(999_999), LATER)
 
 
 @pytest.mark.parametrize("where", ["compute", "run_collections", "publish", "published"])
@@ -193,7 +209,7 @@ def test_a_run_that_was_cut_off_goes_on_with_its_own_plans(
     for view in views:
         assert published(tmp_path / "cut", view.name) == published(tmp_path / "whole", view.name)
         assert len(state.plans_of_day(definition_hash(view), MAY)) == 1  # each pane of the day under one plan
-    with sqlite3.connect(ledger_path(tmp_path / "cut", "in-process")) as db:
+    with sqlite3.connect(operator_path(tmp_path / "cut" / LEDGERS)) as db:
         assert db.execute("SELECT count(*) FROM plans").fetchone() == (0,)
     db.close()
 
@@ -223,7 +239,7 @@ def test_a_plan_that_was_kept_and_edited_is_noticed(
         cut_at(patched, in_process, "compute")
         with pytest.raises(Cut):
             run(views, tmp_path)
-    with sqlite3.connect(ledger_path(tmp_path, "in-process")) as db:
+    with sqlite3.connect(operator_path(tmp_path / LEDGERS)) as db:
         db.execute("UPDATE plans SET bytes = substr(bytes, 2)")
     db.close()
     with pytest.raises(LedgerBroken, match="is not the one that was kept"):

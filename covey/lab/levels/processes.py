@@ -25,7 +25,7 @@ from covey.wire import START_SECONDS
 from edge_client.answering import answer_plan
 from edge_client.policy import Refuse
 from edge_client.site_config import load_config
-from simulations.run_ledger import LEDGERS
+from federation.operator_ledger import LEDGERS
 from simulations.shards.shard import peak_bytes
 
 from .collection import Collected, Collection, Progress
