@@ -1,4 +1,4 @@
-"""What key, throttle and metrics together cost a request: the guarded server against the bare one, in process.
+"""What host, key, throttle and metrics together cost a request: the guarded server against the bare one, in process.
 
 Both answer the same request (1 row × 1 feature) without a socket. They take turns; the figures are µs of this process's CPU
 time, so that other programs on the machine count little: the median over rounds of a round's mean.
@@ -26,6 +26,7 @@ from featurestore.publish import Publisher
 from featurestore.server.api_keys import Consumers, KeyRing
 from featurestore.server.app import App, FeatureServer, Message, health_of
 from featurestore.server.guard import Gate, Guard
+from featurestore.server.hosts import Hosts
 from featurestore.server.metrics import Counts
 from featurestore.server.openapi import ROUTE
 from featurestore.server.throttle import Limits, Throttle
@@ -56,12 +57,12 @@ def main() -> None:
         bare = FeatureServer(opened)
         counts = Counts()
         gate = Gate(KeyRing(Consumers(store)), Throttle(Limits()), counts)
-        guard = Guard(bare, gate, counts, lambda: health_of(opened.blocks))
+        guard = Guard(bare, Hosts("127.0.0.1"), gate, counts, lambda: health_of(opened.blocks))
         bare_us, guarded_us = asyncio.run(_measure(bare, guard, keys[CONSUMERS // 2]))
     table = Table("server", "µs of CPU a request", title="in process, without a socket")
     table.add_row("bare", f"{bare_us:.1f}")
     table.add_row("behind its guard", f"{guarded_us:.1f}")
-    table.add_row("key, throttle and metrics", f"{guarded_us - bare_us:.1f}")
+    table.add_row("host, key, throttle and metrics", f"{guarded_us - bare_us:.1f}")
     Console().print(table)
     figures = {"bare_us": bare_us, "guarded_us": guarded_us, "guards_us": guarded_us - bare_us}
     print(json.dumps({name: round(value, 2) for name, value in figures.items()} | {"consumers": CONSUMERS}))

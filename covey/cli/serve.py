@@ -12,6 +12,14 @@ def serve(
     store: Annotated[Path, typer.Option("--store", help="The store's directory.")],
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="The port; 0 finds a free one.")] = 6566,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A further name that readers reach this server by, such as a proxy's. Others are refused (DNS rebinding).",
+            show_default=False,
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that answer.")] = 1,
     keys: Annotated[
         bool | None,
@@ -41,6 +49,7 @@ def serve(
 
     from covey.errors import UsageError
     from featurestore.server.api_keys import Consumers
+    from featurestore.server.hosts import hosts_of
     from featurestore.server.listen import address_of, hold_port, is_loopback, open_socket, url_of
     from featurestore.server.throttle import Limits
     from featurestore.server.worker import ServerSettings
@@ -77,7 +86,10 @@ def serve(
             talk.print(f"grpc://{grpc} answers GetFeatures and Subscribe, and remote stores", soft_wrap=True)
         who = f"the key of one of {len(consumers)} consumer(s)" if with_keys else "no key: whoever reaches the address"
         talk.print(f"{workers} worker(s); reading needs {who}", soft_wrap=True)
-        settings = ServerSettings(store, with_keys, Limits(rate, requests), workers, views, grpc)
+        hosts = hosts_of(listening, host, allowed_host or ())
+        settings = ServerSettings(
+            store, with_keys, Limits(rate, requests), workers, hosts.address, hosts.names, views, grpc
+        )
         try:
             run_server(settings, listening, lambda line: talk.print(line, soft_wrap=True))
         except KeyboardInterrupt:  # SIGINT and SIGTERM are how a server ends, not failures

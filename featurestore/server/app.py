@@ -21,6 +21,7 @@ from featurestore.remote_http import ARROW
 from featurestore.store import Store
 
 from .batching import Batcher
+from .docs_page import add_docs
 from .errors import DEFECT, feast_body, to_feast
 from .feast_wire import AnswerPlan, AnswerPlans, render, render_arrow
 from .openapi import ROUTE, describe
@@ -145,7 +146,13 @@ def _make_app(store: Store, reads: Reads, beside: Beside, poll_s: float) -> Fast
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    app = FastAPI(title="Covey feature server", description="The newest releases of every view.", lifespan=lifespan)
+    app = FastAPI(
+        title="Covey feature server",
+        description="The newest releases of every view.",
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's own pages load scripts from elsewhere
+        redoc_url=None,
+    )
 
     @app.get("/health", summary="Which releases are served")
     async def health() -> dict[str, Any]:
@@ -154,6 +161,7 @@ def _make_app(store: Store, reads: Reads, beside: Beside, poll_s: float) -> Fast
     add_routes(app, reads)
     answer_with_problems(app)
     describe(app)
+    add_docs(app)
     return app
 
 

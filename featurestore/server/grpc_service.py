@@ -20,9 +20,10 @@ from featurestore.tables import TAKES_TABLE
 from featurestore.vectors_wire import MAX_REPLY, MAX_REQUEST
 
 from .errors import defect_text, text_of
-from .guard import Gate, Refused
+from .guard import Gate
 from .metrics import GONE, GRPC
 from .reads import Reads
+from .refusal import Refused
 
 _GRACE_S: Final = 5.0
 _CODES: Final[tuple[tuple[type[Exception], grpc.StatusCode], ...]] = (

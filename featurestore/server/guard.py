@@ -1,4 +1,4 @@
-"""What stands before the feature server: whose key it is, whether he may read now, and what it took.
+"""What stands before the feature server: is a request meant for it, whose key is it, may they read now, and what it took.
 
 Raw ASGI around raw ASGI, some 20 µs a request (`benchmarks.guards`). Everything but `/health` needs a key where keys are used;
 a refusal is sent before the body is read. On Feast's route it has the form that Feast's clients raise, elsewhere it is a
@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from .api_keys import KeyRing
 from .app import App, Message, Receive, Send
 from .errors import feast_body
+from .hosts import Hosts
 from .metrics import GONE, Counts, exposition
 from .openapi import METRICS, ROUTE
 from .problems import MEDIA_TYPE, problem
+from .refusal import Header, Refused
 from .throttle import Allowance, Limits, Throttle
 
 OPEN: Final = frozenset({"/health"})
@@ -27,16 +29,6 @@ OPEN: Final = frozenset({"/health"})
 _CLASSES: Final = {401: "FeastPermissionError"}
 _ANYBODY: Final = ""
 """The id under which all readers share one allowance where no keys are used."""
-
-Header = tuple[bytes, bytes]
-
-
-class Refused(Exception):
-    """A request that goes no further."""
-
-    def __init__(self, status: int, detail: str, *headers: Header) -> None:
-        self.status, self.detail, self.headers = status, detail, headers
-        super().__init__(detail)
 
 
 class Gate:
@@ -94,6 +86,7 @@ class Guard:
 
     Args:
         app: what it guards.
+        hosts: whom requests are meant for.
         health: what is served, for the metrics.
         clock: wall clock, µs since the epoch.
     """
@@ -101,12 +94,14 @@ class Guard:
     def __init__(
         self,
         app: App,
+        hosts: Hosts,
         gate: Gate,
         counts: Counts,
         health: Callable[[], dict[str, Any]],
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000,
     ) -> None:
-        self._app, self._gate, self._counts, self._health, self._clock = app, gate, counts, health, clock
+        self._app, self._hosts, self._gate = app, hosts, gate
+        self._counts, self._health, self._clock = counts, health, clock
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one connection event, or refuse it."""
@@ -122,8 +117,10 @@ class Guard:
             return send(message)
 
         try:
+            asked = _read(scope["headers"])
+            self._hosts.require(asked.hosts, asked.origin)
             if path not in OPEN:
-                scope["covey.charge"] = self._gate.admit(_key(scope["headers"]))
+                scope["covey.charge"] = self._gate.admit(asked.key)
             if path == METRICS:
                 await self._metrics(scope["method"], watched)
             else:
@@ -139,15 +136,32 @@ class Guard:
         await _send(send, 200, CONTENT_TYPE_LATEST.encode(), exposition(self._counts, self._health(), self._clock()))
 
 
-def _key(headers: list[Header]) -> bytes | None:
-    """The key of a request, of either header; X-API-Key counts where both are sent (Authorization may be a proxy's)."""
-    bearer = None
+class _Headers(NamedTuple):
+    """What a guard reads of a request.
+
+    Attributes:
+        hosts: of every Host header.
+        key: of either header; X-API-Key counts where both are sent (Authorization may be a proxy's).
+    """
+
+    hosts: list[bytes]
+    origin: bytes | None
+    key: bytes | None
+
+
+def _read(headers: list[Header]) -> _Headers:
+    hosts: list[bytes] = []
+    origin = bearer = own = None
     for name, value in headers:
-        if name == b"x-api-key":
-            return value
-        if name == b"authorization" and value[:7].lower() == b"bearer ":
+        if name == b"host":
+            hosts.append(value)
+        elif name == b"origin":
+            origin = value
+        elif name == b"x-api-key":
+            own = own or value
+        elif name == b"authorization" and value[:7].lower() == b"bearer ":
             bearer = value[7:].strip()
-    return bearer
+    return _Headers(hosts, origin, bearer if own is None else own)
 
 
 async def _refuse(path: str, refusal: Refused, send: Send) -> None:

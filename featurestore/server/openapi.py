@@ -119,6 +119,8 @@ _SCHEMES: Final = {
 _WAIT: Final = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."}}
 _WHO: Final = {"WWW-Authenticate": {"schema": {"type": "string"}}}
 _REFUSALS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
+    ("403", "Sent by the page of another site.", {}),
+    ("421", "Sent to a name that is not one of this server's.", {}),
     ("401", "No API key, or one that this server does not take.", {"headers": _WHO}),
     ("429", "Over the consumer's limit of rows or requests.", {"headers": _WAIT}),
 )
@@ -128,8 +130,11 @@ def _json(description: str, schema: dict[str, Any], kind: str = "application/jso
     return {"description": description, "content": {kind: {"schema": schema}}}
 
 
-def _refusals(schema: dict[str, Any], kind: str) -> dict[str, Any]:
-    return {status: _json(says, schema, kind) | headers for status, says, headers in _REFUSALS}
+def _refusals(schema: dict[str, Any], kind: str, *of: str) -> dict[str, Any]:
+    """Args: of: these only; none: all."""
+    return {
+        status: _json(says, schema, kind) | headers for status, says, headers in _REFUSALS if not of or status in of
+    }
 
 
 _READ: Final = {
@@ -161,6 +166,7 @@ _COUNTED: Final = {
 _HEALTH_ANSWERS: Final = {
     "200": _json("What is served.", _HEALTH),
     "405": _json("Another method than GET.", _PROBLEM, MEDIA_TYPE),
+    **_refusals(_PROBLEM, MEDIA_TYPE, "403", "421"),
 }
 
 

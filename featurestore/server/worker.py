@@ -19,6 +19,7 @@ from .api_keys import Consumers, KeyRing
 from .app import FeatureServer, alone, health_of
 from .grpc_service import grpc_beside
 from .guard import Gate, Guard
+from .hosts import Hosts
 from .listen import serve
 from .metrics import Counts
 from .throttle import Limits, Throttle
@@ -30,6 +31,7 @@ class ServerSettings:
 
     Attributes:
         store: the store's directory.
+        address, names: where it is reached, as of `Hosts`.
         keys: whether a key is needed.
         limits: of a consumer that has none of its own.
         views: the file of the on-demand views that are served too.
@@ -40,6 +42,8 @@ class ServerSettings:
     keys: bool
     limits: Limits
     workers: int
+    address: str
+    names: tuple[str, ...] = ()
     views: Path | None = None
     grpc: str | None = None
 
@@ -53,7 +57,10 @@ class ServerSettings:
         """The inverse of `to_json`."""
         data = json.loads(text)
         views = None if data["views"] is None else Path(data["views"])
-        return cls(Path(data["store"]), data["keys"], Limits(**data["limits"]), data["workers"], views, data["grpc"])
+        limits, names = Limits(**data["limits"]), tuple(data["names"])
+        return cls(
+            Path(data["store"]), data["keys"], limits, data["workers"], data["address"], names, views, data["grpc"]
+        )
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,8 @@ def guarded(settings: ServerSettings, counts: Counts) -> Guard:
     keys = KeyRing(Consumers(settings.store)) if settings.keys else None
     gate = Gate(keys, Throttle(settings.limits, settings.workers), counts)
     beside = alone if settings.grpc is None else grpc_beside(settings.grpc, gate)
-    return Guard(FeatureServer(store, beside=beside), gate, counts, lambda: health_of(store.blocks))
+    hosts = Hosts(settings.address, settings.names)
+    return Guard(FeatureServer(store, beside=beside), hosts, gate, counts, lambda: health_of(store.blocks))
 
 
 def main(settings: str, files: str, number: str) -> None:

@@ -13,6 +13,7 @@ import httpx
 from featurestore.server.api_keys import CHECK_S, Consumers, KeyRing
 from featurestore.server.app import App, FeatureServer, health_of
 from featurestore.server.guard import Gate, Guard
+from featurestore.server.hosts import Hosts
 from featurestore.server.metrics import Counts
 from featurestore.server.throttle import Limits, Throttle
 from featurestore.store import Store
@@ -42,7 +43,9 @@ class Guarded:
         keys, counts = KeyRing(self.consumers, lambda: self.now) if self.with_keys else None, Counts()
         gate = Gate(keys, Throttle(self.default, self.workers, lambda: self.now), counts)
         server = FeatureServer(store)
-        self.app = Guard(server, gate, counts, lambda: health_of(store.blocks), lambda: self.wall_us)
+        self.app = Guard(
+            server, Hosts("127.0.0.1"), gate, counts, lambda: health_of(store.blocks), lambda: self.wall_us
+        )
 
     def add(self, name: str, limits: Limits = NO_LIMITS) -> str:
         """Make a consumer whose key the running server knows."""
@@ -66,7 +69,7 @@ def ask(app: App, method: str, path: str, **given: Any) -> httpx.Response:
 
     async def one() -> httpx.Response:
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             return await client.request(method, path, **given)
 
     return asyncio.run(one())

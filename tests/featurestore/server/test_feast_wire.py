@@ -429,7 +429,19 @@ def test_health_names_what_is_served_and_says_when_it_is_stale(store_dir: Path) 
 def test_the_documentation_describes_the_route_and_other_paths_are_404(server: FeatureServer) -> None:
     document = request(server, "GET", "/openapi.json").json()
     operation = document["paths"]["/get-online-features"]["post"]
-    assert sorted(operation["responses"]) == ["200", "401", "404", "405", "413", "422", "429", "500", "503"]
+    assert sorted(operation["responses"]) == [
+        "200",
+        "401",
+        "403",
+        "404",
+        "405",
+        "413",
+        "421",
+        "422",
+        "429",
+        "500",
+        "503",
+    ]
     assert "/health" in document["paths"]
     assert request(server, "GET", "/docs").status_code == 200
     assert request(server, "GET", "/nothing").status_code == 404

@@ -43,6 +43,7 @@ from featurestore.server.app import FeatureServer, health_of
 from featurestore.server.batching import Batcher
 from featurestore.server.grpc_service import grpc_beside
 from featurestore.server.guard import Gate, Guard
+from featurestore.server.hosts import Hosts
 from featurestore.server.listen import open_socket, url_of
 from featurestore.server.metrics import Counts
 from featurestore.server.reads import Reads
@@ -112,6 +113,7 @@ def serving(directory: Path, keys: KeyRing | None = None, limits: Limits | None 
     gate = Gate(keys, Throttle(limits or Limits()), counts)
     app = Guard(
         FeatureServer(store, beside=grpc_beside(f"127.0.0.1:{port}", gate), poll_s=0.01),
+        Hosts("127.0.0.1"),
         gate,
         counts,
         lambda: health_of(store.blocks),

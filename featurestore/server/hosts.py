@@ -1,0 +1,93 @@
+"""Which names a feature server answers to: against DNS rebinding, where a web page reads a server on the loopback.
+
+A page of evil.example may read whatever evil.example answers. Its owner lets that name point to 127.0.0.1 once the page is
+loaded, and the browser of whoever looks at it takes the server's answers for the page's own. Such a request bears the page's name
+in `Host`; so a server answers requests for names and addresses of its own only. A request that another page sends (`Origin`)
+is refused, too.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from .refusal import Refused
+
+LOCALHOST: Final = "localhost"
+MISDIRECTED: Final = 421
+FORBIDDEN: Final = 403
+
+_HOST: Final = re.compile(rb"(?:\[([0-9A-Fa-f:.%]{2,64})\]|([A-Za-z0-9._-]{1,255}))(?::[0-9]{1,5})?")
+_REMEMBERED: Final = 64
+_SHOWN: Final = 80
+
+
+@dataclass
+class Hosts:
+    """Where a server is reached.
+
+    Attributes:
+        address: the IP address that it listens on.
+        names: the names that it answers to beside `localhost`.
+    """
+
+    address: str
+    names: tuple[str, ...] = ()
+    _seen: set[bytes] = field(default_factory=set, init=False, repr=False)
+
+    def require(self, host: list[bytes], origin: bytes | None) -> None:
+        """Return if a request is meant for this server and no other site's page has sent it; looks at no port.
+
+        Args:
+            host: the values of all its Host headers.
+
+        Raises:
+            Refused: 421 or 403.
+        """
+        if len(host) != 1:
+            raise Refused(MISDIRECTED, f"a request needs one Host header, this one has {len(host)}")
+        if host[0] not in self._seen:
+            self._require_own(host[0])
+            if len(self._seen) < _REMEMBERED:
+                self._seen.add(host[0])
+        if origin is not None and origin.partition(b"://")[2].lower() != host[0].lower():
+            raise Refused(FORBIDDEN, f"pages of {_shown(origin)} may not read this server: only its own pages may")
+
+    def _require_own(self, host: bytes) -> None:
+        parsed = _HOST.fullmatch(host)
+        found = (parsed[1] or parsed[2]).decode().lower().removesuffix(".") if parsed else None
+        if found is None or not (found in (LOCALHOST, *self.names) or self._is_own_address(found)):
+            raise Refused(
+                MISDIRECTED,
+                f"this server does not answer to the name {_shown(host)}; if it is one of its own, start the server with "
+                "--allowed-host NAME",
+            )
+
+    def _is_own_address(self, found: str) -> bool:
+        """No name can be rebound to an address in figures, so on all interfaces each of them will do."""
+        try:
+            asked = ipaddress.ip_address(found.partition("%")[0])
+        except ValueError:
+            return False
+        mine = ipaddress.ip_address(self.address.partition("%")[0])
+        return asked == mine or mine.is_unspecified or (mine.is_loopback and asked.is_loopback)
+
+
+def hosts_of(listening: socket.socket, host: str, allowed: Iterable[str]) -> Hosts:
+    """The names of a server that listens.
+
+    Args:
+        host: the name or address that it was told to listen on.
+        allowed: further names.
+    """
+    address = str(listening.getsockname()[0])
+    own = [] if ipaddress.ip_address(address.partition("%")[0]).is_loopback else [socket.gethostname()]
+    return Hosts(address, tuple(name.lower().removesuffix(".") for name in (host, *own, *allowed)))
+
+
+def _shown(value: bytes) -> str:
+    return repr(value[:_SHOWN].decode("latin-1"))
