@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from aggregator.job import ANNOUNCED, Job
-from featurestore.offline import sync_folder
+from featurestore.disk import sync_folder
 
 from .errors import UsageError
 

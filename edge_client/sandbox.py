@@ -1,9 +1,13 @@
-"""DuckDB behind locked doors: no files, no network, no extensions, no settings. What it computes on is registered."""
+"""DuckDB behind locked doors: no files, no network, no extensions, no settings. What it computes on is registered.
+
+What does not fit into memory it writes to disk: into a private folder that goes with it, not into `.tmp` of the working directory.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 import duckdb
 
@@ -11,8 +15,14 @@ import duckdb
 @contextmanager
 def locked_duckdb() -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory DuckDB that cannot reach anything but the Arrow tables registered on it (DESIGN §2.2)."""
+    with TemporaryDirectory(prefix="covey-events-") as spill:  # mode 0700
+        yield from _locked(spill)
+
+
+def _locked(spill: str) -> Iterator[duckdb.DuckDBPyConnection]:
     connection = duckdb.connect(":memory:")
     try:
+        connection.execute("SET temp_directory = ?", [spill])
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET autoinstall_known_extensions = false")
         connection.execute("SET autoload_known_extensions = false")

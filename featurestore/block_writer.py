@@ -18,10 +18,9 @@ import pyarrow as pa
 
 from .blocks import CURRENT, HEADER, BlockEntry, Current
 from .definitions import FeatureView
-from .disk import writing
+from .disk import sync_folder, writing
 from .errors import StoreCorrupt, StoreWriteFailed
 from .keys import arrow_type, domain_columns
-from .offline import sync_folder
 from .online import OnlineMarker
 from .packing import Packed, missing_rows
 from .registry import RegisteredView

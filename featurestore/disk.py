@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -27,6 +28,20 @@ def writing(path: Path) -> Iterator[None]:
         if error.sqlite_errorcode & 0xFF not in _SQLITE:  # the low byte of an extended code is its family
             raise
         raise StoreWriteFailed(str(path), reason_of(error)) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable: a renamed file is only there after a crash if its folder was synced.
+
+    Raises:
+        StoreWriteFailed.
+    """
+    with writing(folder):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def is_full(error: Exception) -> bool:

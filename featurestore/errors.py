@@ -349,3 +349,11 @@ class Throttled(RemoteFailed):
     def __init__(self, message: str, retry_after_s: int = 1) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(message)
+
+
+class NotPrivate(FeatureStoreError):
+    """A file or folder for private data that is a link, or another user's; names the path and what is wrong."""
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path = path
+        super().__init__(f"{path} must be private: {why}. Move it away, or choose another place")

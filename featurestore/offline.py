@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .disk import writing
+from .disk import sync_folder, writing
 from .errors import StoreCorrupt
 from .keys import domain_columns
 from .panes import Panes
@@ -204,17 +204,3 @@ def _write_synced(table: pa.Table, path: Path) -> int:
             size = file.tell()
         partial.replace(path)
     return size
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable: a renamed file is only there after a crash if its folder was synced.
-
-    Raises:
-        StoreWriteFailed.
-    """
-    with writing(folder):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .block_writer import BlockWriter, Latest
-from .disk import writing
+from .disk import sync_folder, writing
 from .errors import StoreCorrupt, StoreNotFound
 from .newest import newest_rows
-from .offline import Offline, sync_folder
+from .offline import Offline
 from .online_choice import open_online
 from .publish import lock_store, put_online
 from .registry import Registry

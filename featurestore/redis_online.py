@@ -29,10 +29,9 @@ from redis.backoff import EqualJitterBackoff, NoBackoff
 from redis.retry import Retry
 
 from .breaker import Breaker
-from .disk import writing
+from .disk import sync_folder, writing
 from .errors import OnlineUnavailable, SettingsInvalid, StoreCorrupt
 from .keys import encode_key
-from .offline import sync_folder
 from .online import OnlineMarker, marker_from_bytes, marker_to_bytes
 from .packing import Packed
 from .registry import RegisteredView

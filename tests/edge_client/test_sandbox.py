@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -47,3 +48,22 @@ def test_registered_tables_can_be_queried() -> None:
     with locked_duckdb() as db:
         db.register("t", pa.table({"a": [1, 2]}))
         assert db.execute("SELECT sum(a) FROM t").fetchall() == [(3,)]
+
+
+def test_what_does_not_fit_into_memory_is_written_to_a_private_folder_that_goes_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    connect = duckdb.connect
+    monkeypatch.setattr("duckdb.connect", lambda name: connect(name, config={"memory_limit": "60MB", "threads": 1}))
+    rows = pa.table({"a": np.random.default_rng(0).integers(0, 2**60, 4_000_000)})
+    with locked_duckdb() as db:
+        db.register("t", rows)
+        (folder,) = (Path(one[0]) for one in db.execute("SELECT current_setting('temp_directory')").fetchall())
+        db.execute("CREATE TEMP TABLE sorted AS SELECT a, row_number() OVER (ORDER BY a) AS r FROM t")
+        written = sum(path.stat().st_size for path in folder.iterdir())
+        mode = folder.stat().st_mode & 0o777
+    assert written > 10**6
+    assert mode == 0o700
+    assert not folder.exists()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,138 @@
+"""Files and folders that nobody but their owner may read or change: mode 0600 and 0700 from their first byte.
+
+The umask has no say in it, and no link is followed. Everything that holds keys, ledgers, shares, events of a site, or what is
+told of an unfinished collection goes through this module; what is meant for many readers (a store) does not.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from .disk import sync_folder
+from .errors import NotPrivate
+
+FILE: Final = 0o600
+FOLDER: Final = 0o700
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder, with those above it that are missing, which are private too; or close one that is there to others.
+
+    Raises:
+        NotPrivate: it is a link or no folder, or belongs to somebody else.
+    """
+    if not os.path.lexists(path.absolute().parent):
+        private_folder(path.absolute().parent)
+    with suppress(FileExistsError):
+        path.mkdir(FOLDER)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise NotPrivate(str(path), f"it cannot be opened as a folder ({error.strerror})") from None
+    try:
+        _close_to_others(path, descriptor, FOLDER)
+    finally:
+        os.close(descriptor)
+    return path
+
+
+def private_file(path: Path) -> Path:
+    """Make an empty file, or close one that is there to others. It is not opened: SQLite's locks end where any handle is closed.
+
+    Raises:
+        NotPrivate: it is a link or no file, or belongs to somebody else. OSError.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE))
+    found = path.lstat()
+    _require_own_file(path, found)
+    if stat.S_IMODE(found.st_mode) != FILE:
+        path.chmod(FILE)
+    return path
+
+
+def open_private(path: Path, flags: int) -> int:
+    """A descriptor of a file, which is made where there is none.
+
+    Args:
+        flags: of `os.open`, such as `os.O_WRONLY | os.O_APPEND`.
+
+    Raises:
+        NotPrivate: as `private_file`. OSError.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, FILE)
+    except OSError as error:
+        if path.is_symlink():
+            raise NotPrivate(str(path), "it is a link") from None
+        raise error
+    try:
+        _require_own_file(path, os.fstat(descriptor))
+        _close_to_others(path, descriptor, FILE)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+@contextmanager
+def create_private(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Write a new file; if `durable`, its content is on disk when this returns. Raises FileExistsError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE)
+    with os.fdopen(descriptor, "wb") as file:
+        _close_to_others(path, descriptor, FILE)
+        yield file
+        file.flush()
+        if durable:
+            os.fsync(descriptor)
+
+
+@contextmanager
+def replace_private(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Write a file that takes the place of another, or of none, once it is whole; if `durable`, all of it is on disk then."""
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    try:
+        with create_private(fresh, durable=durable) as file:
+            yield file
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def write_private(path: Path, text: str, *, durable: bool = True) -> None:
+    """Replace a file by a text. As `replace_private`."""
+    with replace_private(path, durable=durable) as file:
+        file.write(text.encode())
+
+
+def append_private(path: Path, text: str) -> None:
+    """Add a text to the end of a file. Raises NotPrivate, OSError."""
+    with os.fdopen(open_private(path, os.O_WRONLY | os.O_APPEND), "wb") as file:
+        file.write(text.encode())
+
+
+def _require_own_file(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise NotPrivate(str(path), "it is no file")
+    _require_owner(path, found)
+
+
+def _require_owner(path: Path, found: os.stat_result) -> None:
+    if found.st_uid != os.geteuid():
+        raise NotPrivate(str(path), f"it belongs to user {found.st_uid}, and this program runs as user {os.geteuid()}")
+
+
+def _close_to_others(path: Path, descriptor: int, mode: int) -> None:
+    found = os.fstat(descriptor)
+    _require_owner(path, found)
+    if stat.S_IMODE(found.st_mode) != mode:
+        os.fchmod(descriptor, mode)
