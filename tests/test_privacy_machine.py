@@ -2,14 +2,14 @@
 
 A leader, a helper and a site, each with a ledger and a budget of its own. Beside them an account is kept by hand of what each
 one opened or reported: no client-day ever costs more than any one of the budgets, no pane of a view is opened under two plans,
-and whoever is asked again sends the same bytes.
+and whoever is asked again sends the same bytes. Leader and helper of one operator: test_operator_machine.py.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,21 +115,26 @@ class FusedLedger(Ledger):
 class PrivacyMachine(RuleBasedStateMachine):
     """See the module."""
 
+    budgets: Mapping[str, int] = BUDGETS
+
     @initialize()
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="covey-machine-"))
         self.plans: list[Plan] = []
         self.opened: dict[tuple[str, str, int], Plan] = {}  # role, view, pane
         self.sent: dict[tuple[str, bytes], list[bytes]] = {}
-        self.site = settings_in(self.folder, replace(POLICY, max_micro_rho=BUDGETS["site-a"]), clients=3)
+        self.site = settings_in(self.folder, replace(POLICY, max_micro_rho=self.budgets["site-a"]), clients=3)
         Fuse.left = -1
         self.start()
 
     def start(self) -> None:
-        given = {role: replace(SETTINGS, budget=Budget(BUDGETS[role])) for role in ("leader", "helper")}
-        self.helper = make_helper(self.folder, given["helper"], Clock(), FusedStorage, FusedLedger)
+        given = {role: replace(SETTINGS, budget=Budget(self.budgets[role])) for role in ("leader", "helper")}
+        self.helper = make_helper(self.folder, given["helper"], Clock(), FusedStorage, self.open_ledger)
         link = LocalLink(self.helper)
-        self.leader = make_leader(self.folder, link, given["leader"], Clock(), FusedStorage, FusedLedger)
+        self.leader = make_leader(self.folder, link, given["leader"], Clock(), FusedStorage, self.open_ledger)
+
+    def open_ledger(self, path: Path, role: str, clock: Clock) -> Ledger:
+        return FusedLedger(path, role, clock)
 
     def stop(self) -> None:
         self.leader.close()
@@ -206,24 +211,27 @@ class PrivacyMachine(RuleBasedStateMachine):
             for pane in planned.pane_starts.tolist():
                 before = self.opened.setdefault((role, planned.view.name, pane), plan)
                 assert before.hash == plan.hash, f"{role}: a pane under two plans"
-        paid: dict[int, dict[tuple[str, bytes], int]] = {}
+        paid: dict[int, dict[tuple[str, bytes, bool], int]] = {}
         for (who, name, pane), of_plan in self.opened.items():
             if who == role:
                 (planned,) = (one for one in of_plan.views if one.view.name == name)
-                charge = (name, definition_hash(planned.view))
+                charge = (name, definition_hash(planned.view), of_plan.wire is None)
                 paid.setdefault(pane // DAY, {})[charge] = planned.layout.micro_rho
         for day, costs in paid.items():
-            assert sum(costs.values()) <= BUDGETS[role], (role, day, costs)
-            assert len({name for name, _ in costs}) == len(costs), f"{role}: two definitions of a view on one day"
+            assert sum(costs.values()) <= self.budgets[role], (role, day, costs)
+            definitions = {(name, definition) for name, definition, _ in costs}
+            assert len({name for name, _ in definitions}) == len(definitions), f"{role}: two definitions on one day"
 
     @invariant()
     def no_ledger_has_spent_more_than_its_budget(self) -> None:
         if not hasattr(self, "leader"):
             return
         for role in ("leader", "helper"):
-            assert max(getattr(self, role).ledger.state.spent.values(), default=0) <= BUDGETS[role]
+            assert max(getattr(self, role).ledger.state.spent.values(), default=0) <= self.budgets[role]
         if self.site.ledger.exists():
-            assert max(read_ledger(self.site.ledger, "site-a").state.spent.values(), default=0) <= BUDGETS["site-a"]
+            assert (
+                max(read_ledger(self.site.ledger, "site-a").state.spent.values(), default=0) <= self.budgets["site-a"]
+            )
 
 
 def test_the_machine_does_open_something(tmp_path: Path) -> None:

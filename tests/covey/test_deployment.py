@@ -138,7 +138,7 @@ def test_aggregators_that_demand_proofs_refuse_a_plan_without_them_and_the_coord
 
 
 def looks_at_what_was_signed_and_spent(covey: Covey, at: list[str]) -> None:
-    """Every release follows from what its parties signed, a retraction too; four ledgers tell the same."""
+    """Every release follows from what its parties signed, a retraction too; three ledgers tell the same."""
 
     def said(*arguments: str) -> Any:
         code, out, err = covey(*arguments, *at, "--json")
@@ -152,13 +152,17 @@ def looks_at_what_was_signed_and_spent(covey: Covey, at: list[str]) -> None:
     assert said("release", "retract", gone[:8], "--reason", "a test", "--yes")["state"] == "retracted"
     assert {one["state"] for one in said("release", "verify", gone)["releases"]} == {"verified"}
     ledgers = {one["ledger"]: one for one in said("ledger", "show")["ledgers"]}
-    assert list(ledgers) == ["leader", "helper", "site-1", "site-2"]
+    assert list(ledgers) == ["operator", "site-1", "site-2"]
     for one in ledgers.values():
         assert {day["day"]: day["micro_rho"] for day in one["days"]} == {
             f"2020-05-0{day}": {"everywhere": 500_000, "visits": 500_000} for day in (1, 2, 3)
         }
         assert one["plans"] == {"charged": 1, "unfinished": 0}
-    assert len(ledgers["leader"]["remembers"]) == len(ledgers["helper"]["remembers"]) == 1
+    roles = [day["roles"] for day in ledgers["operator"]["days"]]
+    assert (
+        roles == [{view: ["helper", "leader"] for view in ("everywhere", "visits")}] * 3
+    )  # who open together pay once
+    assert len(ledgers["operator"]["remembers"]) == 2  # each role remembers the other one's head
 
 
 def test_the_readme_names_commands_and_options_that_exist(

@@ -48,10 +48,10 @@ def plan(number: int, of: FeatureView, days: range) -> Plan:
     return Plan(bytes([number]) * 16, (PlannedView(of, np.array(days) * DAY, 20),), "full", wire=TERMS)
 
 
-def write(folder: Path, owner: str) -> None:
+def write(folder: Path, owner: str, role: str = "") -> None:
     """Ten days of `area`, five of them with `carrier`; `dest` is refused on one of these, and charged on a later one."""
     folder.mkdir(exist_ok=True)
-    with Ledger(folder / f"{owner}.db", owner, lambda: NOW) as ledger:
+    with Ledger(folder / f"{owner}.db", owner, lambda: NOW, role=role) as ledger:
         for number, of, days in (
             (1, AREA, range(FIRST, FIRST + 10)),
             (2, CARRIER, range(FIRST, FIRST + 5)),
@@ -62,15 +62,16 @@ def write(folder: Path, owner: str) -> None:
                 ledger.intend(plan(number, of, days), BUDGET)
         ledger.done(plan(1, AREA, range(FIRST, FIRST + 10)).hash, bytes(32))
         ledger.record_refusal(bytes(32), "PLAN_EXPIRED")
-        if owner == "leader":
+        if role == "leader":
             ledger.see_peer(f"helper {'ab' * 32}", Head(5, bytes(32)), None)
 
 
 @pytest.fixture
 def project(covey: Covey, tmp_path: Path) -> Path:
+    """Leader and helper of one operator have charged the same plans, and a site has."""
     covey("init", tmp_path / "p")
-    for owner in ("site-1", "helper", "leader"):
-        write(tmp_path / "p" / "ledgers", owner)
+    for owner, role in (("site-1", ""), ("operator", "leader"), ("operator", "helper")):
+        write(tmp_path / "p" / "ledgers", owner, role)
     return tmp_path / "p"
 
 
@@ -87,54 +88,58 @@ def test_every_ledger_is_shown_one_after_the_other_and_none_is_touched(covey: Co
     code, out, err = covey("ledger", "show", "--project", project)
     assert (code, err) == (0, "")
     assert files(project) == before
-    at = [out.index(f"{owner}.db: whole, 6 entries") for owner in ("leader", "helper", "site-1")]
+    at = [out.index(f"{owner}.db: whole, {count} entries") for owner, count in (("operator", 12), ("site-1", 6))]
     assert at == sorted(at)
     assert "it remembers the ledger of helper abababababababab" in out[: at[1]]
     assert "3 plan(s) charged, 2 of them not ended yet; budget of a client-day: ρ = 0.1" in out
-    words = [" ".join(line.replace("│", " ").split()) for line in out[: at[1]].splitlines()]
-    first = words.index("2020-05-01 … 2020-05-05 5 area 0.08 0.1 0.0")
+    words = [" ".join(line.replace("│", " ").split()) for line in out.splitlines()]
+    first = words.index("2020-05-01 … 2020-05-05 5 area 0.08 helper, leader 0.1 0.0")
     assert words[first + 1 : first + 4] == [
-        "carrier 0.02",
-        "2020-05-06 … 2020-05-10 5 area 0.08 0.08 0.02",
-        "2020-05-21 1 dest 0.05 0.05 0.05",
+        "carrier 0.02 helper, leader",
+        "2020-05-06 … 2020-05-10 5 area 0.08 helper, leader 0.08 0.02",
+        "2020-05-21 1 dest 0.05 helper, leader 0.05 0.05",
     ]
-    assert "DAY_BUDGET_SPENT: dest, 2020-05-05" in out
+    assert "2020-05-01 … 2020-05-05 5 area 0.08 0.1 0.0" in words  # a site's ledger has one role
+    assert "DAY_BUDGET_SPENT: dest, 2020-05-05 (leader)" in out
+    assert "DAY_BUDGET_SPENT: dest, 2020-05-05 (helper)" in out
     assert "With what was charged before it costs a client-day more than allowed." in out
     assert "PLAN_EXPIRED: the whole plan" in out
 
 
 def test_json_holds_the_same_in_whole_numbers(covey: Covey, project: Path) -> None:
-    code, out, _ = covey("ledger", "show", "--project", project, "--role", "leader", "--json")
+    code, out, _ = covey("ledger", "show", "--project", project, "--ledger", "operator", "--json")
     (leader,) = json.loads(out)["ledgers"]
     assert code == 0
     assert (leader["ledger"], leader["whole"], leader["entries"], leader["budget_micro_rho"]) == (
-        "leader",
+        "operator",
         True,
-        6,
+        12,
         100_000,
     )
     assert len(bytes.fromhex(leader["head"])) == 32
     assert leader["days"][0] == {
         "day": "2020-05-01",
         "micro_rho": {"area": 80_000, "carrier": 20_000},
+        "roles": {"area": ["helper", "leader"], "carrier": ["helper", "leader"]},
         "spent_micro_rho": 100_000,
         "left_micro_rho": 0,
     }
     assert len(leader["days"]) == 11
-    refused, expired = leader["refused"]
+    refused, expired, *of_helper = leader["refused"]
     assert (refused["code"], refused["view"], refused["day"]) == ("DAY_BUDGET_SPENT", "dest", "2020-05-05")
+    assert [one["role"] for one in (refused, *of_helper)] == ["leader", "helper", "helper"]
     assert expired["why"] == "Its deadline is over."
     assert leader["remembers"][f"helper {'ab' * 32}"]["entries"] == 5
     assert leader["plans"] == {"charged": 3, "unfinished": 2}
 
 
 def test_a_view_is_shown_alone_with_what_all_have_spent(covey: Covey, project: Path) -> None:
-    words = ("ledger", "show", "--project", project, "--role", "helper", "--view", "carrier")
+    words = ("ledger", "show", "--project", project, "--ledger", "operator", "--view", "carrier")
     _, out, _ = covey(*words, "--json")
-    (helper,) = json.loads(out)["ledgers"]
-    assert [day["micro_rho"] for day in helper["days"]] == [{"carrier": 20_000}] * 5
-    assert helper["days"][0]["spent_micro_rho"] == 100_000
-    assert helper["refused"] == []
+    (shown,) = json.loads(out)["ledgers"]
+    assert [day["micro_rho"] for day in shown["days"]] == [{"carrier": 20_000}] * 5
+    assert shown["days"][0]["spent_micro_rho"] == 100_000
+    assert shown["refused"] == []
     code, out, _ = covey(*words)
     assert (code, "area" in out, "nothing was refused" in out) == (0, False, True)
 
@@ -145,8 +150,8 @@ def test_what_is_left_follows_each_owners_own_budget(covey: Covey, project: Path
     policy.write_text(policy.read_text().replace("max_rho_per_day = 0.1", "max_rho_per_day = 0.05"))
     _, out, _ = covey("ledger", "show", "--project", project, "--json")
     left = {one["ledger"]: one["days"][0]["left_micro_rho"] for one in json.loads(out)["ledgers"]}
-    assert left == {"leader": 400_000, "helper": 400_000, "site-1": -50_000}
-    _, out, _ = covey("ledger", "show", "--project", project, "--role", "site-1")
+    assert left == {"operator": 400_000, "site-1": -50_000}
+    _, out, _ = covey("ledger", "show", "--project", project, "--ledger", "site-1")
     assert "−0.05" in out
     (project / "sites").mkdir()
     own = policy.read_text().replace("max_rho_per_day = 0.05", "max_rho_per_day = 0.3")
@@ -154,35 +159,35 @@ def test_what_is_left_follows_each_owners_own_budget(covey: Covey, project: Path
     entries = {"site": "1", "clients": 9, "events": "e", "client_column": "c", "time_column": "t", "keys": "../keys",
                "ledger": "../ledgers/site-1.db", "policy": "own-policy.toml"}  # fmt: skip
     (project / "sites" / "1.toml").write_text(config_to_toml(entries))
-    _, out, _ = covey("ledger", "show", "--project", project, "--role", "site-1", "--json")
+    _, out, _ = covey("ledger", "show", "--project", project, "--ledger", "site-1", "--json")
     assert json.loads(out)["ledgers"][0]["days"][0]["left_micro_rho"] == 200_000
     _, out, _ = covey("ledger", "show", "--project", project, "--budget", "0.2", "--json")
     assert {one["days"][0]["left_micro_rho"] for one in json.loads(out)["ledgers"]} == {100_000}
 
 
 def test_a_store_of_runs_in_one_process_has_a_ledger_too(covey: Covey, tmp_path: Path) -> None:
-    write(tmp_path / "ledgers", "in-process")
+    write(tmp_path / "ledgers", "operator", "in-process")
     code, out, _ = covey("ledger", "show", "--store", tmp_path)
     assert code == 0
-    assert "in-process.db: whole" in out
-    assert "share" not in out
+    assert "operator.db: whole" in out
+    assert "in-process" in out
 
 
 def test_what_went_over_the_wire_into_the_same_store_is_no_longer_left(covey: Covey, tmp_path: Path) -> None:
-    write(tmp_path / "ledgers", "in-process")
-    with Ledger(tmp_path / "ledgers" / "leader.db", "leader", lambda: NOW) as leader:
+    write(tmp_path / "ledgers", "operator", "in-process")
+    with Ledger(tmp_path / "ledgers" / "operator.db", "operator", lambda: NOW, role="leader") as leader:
         leader.intend(plan(9, view("other", 0.01), range(FIRST + 7, FIRST + 8)), BUDGET)
-    code, out, _ = covey("ledger", "show", "--store", tmp_path, "--role", "in-process", "--json")
+    code, out, _ = covey("ledger", "show", "--store", tmp_path, "--json")
     days = {day["day"]: day for day in json.loads(out)["ledgers"][0]["days"]}
     assert code == 0
     assert (days["2020-05-07"]["left_micro_rho"], days["2020-05-08"]["left_micro_rho"]) == (20_000, 10_000)
-    assert "share" in covey("ledger", "show", "--store", tmp_path)[1]
+    assert days["2020-05-08"]["roles"] == {"area": ["in-process"], "other": ["leader"]}
 
 
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["--role", "site-9"], 5, "no ledger of 'site-9'"),
+        (["--ledger", "site-9"], 5, "no ledger of 'site-9'"),
         (["--view", "nothing"], 5, "knows a view 'nothing'"),
         (["--store", "."], 2, "either --project or --store"),
         (["--budget", "0"], 2, "--budget: rho must be above 0"),
@@ -205,20 +210,20 @@ def test_without_a_ledger_there_is_nothing_to_show(covey: Covey, tmp_path: Path)
 def test_a_broken_ledger_is_a_failure_that_says_how_to_recover_and_hides_no_other(
     covey: Covey, project: Path, how: str
 ) -> None:
-    path = project / "ledgers" / "leader.db"
+    path = project / "ledgers" / "operator.db"
     if how == "gone":
         path.unlink()
     else:
         with sqlite3.connect(path) as db:
             edit = "UPDATE entries SET line = replace(line, '80000', '10000')" if how == "edited" else ""
-            db.execute(edit or "DELETE FROM entries WHERE seq = 6")
+            db.execute(edit or "DELETE FROM entries WHERE seq = 12")
         db.close()
     code, out, err = covey("ledger", "show", "--project", project)
     assert code == 1
     assert "Put the newest copies of this file" in err
     assert str(path) in err
-    assert "helper.db: whole" in out
-    assert "leader.db: whole" not in out
+    assert "site-1.db: whole" in out
+    assert "operator.db: whole" not in out
     code, out, _ = covey("ledger", "show", "--project", project, "--json")
     leader = json.loads(out)["ledgers"][0]
     assert (code, leader["whole"], str(path) in leader["why"]) == (1, False, True)
@@ -227,13 +232,13 @@ def test_a_broken_ledger_is_a_failure_that_says_how_to_recover_and_hides_no_othe
 
 def test_the_picture_has_a_chart_for_each_ledger(covey: Covey, project: Path) -> None:
     pytest.importorskip("matplotlib")
-    one, all_three = project / "one.png", project / "all.png"
-    assert covey("ledger", "show", "--project", project, "--role", "leader", "--plot", one)[0] == 0
-    code, _, err = covey("ledger", "show", "--project", project, "--plot", all_three)
+    one, both = project / "one.png", project / "all.png"
+    assert covey("ledger", "show", "--project", project, "--ledger", "operator", "--plot", one)[0] == 0
+    code, _, err = covey("ledger", "show", "--project", project, "--plot", both)
     assert (code, "all.png" in err) == (0, True)
-    heights = [int.from_bytes(path.read_bytes()[20:24], "big") for path in (one, all_three)]
+    heights = [int.from_bytes(path.read_bytes()[20:24], "big") for path in (one, both)]
     assert one.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert heights[1] == 3 * heights[0]
+    assert heights[1] == 2 * heights[0]
 
 
 def test_a_picture_without_matplotlib_is_an_error_that_names_it(

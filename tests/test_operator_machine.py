@@ -1,0 +1,113 @@
+"""The schedules of test_privacy_machine.py where one operator plays leader and helper, and runs in one process beside them.
+
+All of them charge one ledger, some of them at once. The account kept by hand is the operator's: no client-day costs more than
+its budget over all openings together, and no pane is opened under two plans, whoever opens it. With a ledger for each role,
+as they were before, the machine finds that the budget is passed.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+
+from aggregator.messages import collect_request
+from federation.errors import LedgerRefusal
+from federation.ledger import Ledger
+from federation.ledger_state import Budget
+from federation.operator_ledger import LEDGERS, OPERATOR, operator_path
+from federation.plan import Plan, PlannedView
+from simulations.run_ledger import RunLedger
+
+from .aggregator.world import COLLECTOR, Clock, signed
+from .federation.wire import DAY
+from .test_privacy_machine import HOUR, VIEWS, FusedLedger, PrivacyMachine, plans
+
+_SCHEDULE = settings(max_examples=12, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+class OneOperatorMachine(PrivacyMachine):
+    """See the module."""
+
+    budgets = dict.fromkeys(("leader", "helper", "operator", "site-a"), 100_000)
+    runs = 0
+
+    def open_ledger(self, path: Path, role: str, clock: Clock) -> Ledger:
+        ledgers = path.parent / LEDGERS
+        ledgers.mkdir(exist_ok=True)
+        return FusedLedger(operator_path(ledgers), OPERATOR, clock, role=role)
+
+    def account(self, role: str, plan: Plan) -> None:
+        super().account(role if role == "site-a" else "operator", plan)
+
+    @rule(drawn=plans)
+    def a_run_in_one_process_charges(self, drawn: tuple[dict[str, float], list[tuple[int, int]], Any]) -> None:
+        for plan in self._run(drawn):
+            self.account("in-process", plan)
+
+    @precondition(lambda self: self.plans)
+    @rule(drawn=plans, data=st.data())
+    def a_run_in_one_process_charges_while_the_services_open_a_plan(
+        self, drawn: tuple[dict[str, float], list[tuple[int, int]], Any], data: st.DataObject
+    ) -> None:
+        plan = data.draw(st.sampled_from(self.plans))
+        request, sent = collect_request(plan, COLLECTOR.sign), []
+        thread = threading.Thread(target=lambda: sent.append(self.attempt(lambda: self.leader.collect(request))))
+        thread.start()
+        charged = self._run(drawn)
+        thread.join()
+        for one in charged:
+            self.account("in-process", one)
+        if sent[0] is not None:
+            self.account("leader", plan)
+
+    def _run(self, drawn: tuple[dict[str, float], list[tuple[int, int]], Any]) -> list[Plan]:
+        """The plans of a run in one process, a view each, that its ledger has charged."""
+        views, at, _ = drawn
+        panes = np.array([day * DAY + hour * HOUR for day, hour in at], np.int64)
+        made = []
+        for name, rho in sorted(views.items()):
+            self.runs += 1
+            number = self.runs.to_bytes(16, "little")
+            made.append(Plan(number, (PlannedView(VIEWS[name, rho], panes, 2),), "full"))
+        try:
+            with RunLedger(self.folder, Budget(self.budgets["operator"]), Clock()) as ledger:
+                ledger.intend(made)
+        except LedgerRefusal:
+            return []
+        return made
+
+
+class Apart(OneOperatorMachine):
+    """The planted fault: each service has a ledger file of its own."""
+
+    def open_ledger(self, path: Path, role: str, clock: Clock) -> Ledger:
+        return FusedLedger(path, role, clock)
+
+    @rule(drawn=plans)
+    def the_services_open_a_plan(self, drawn: tuple[dict[str, float], list[tuple[int, int]], Any]) -> None:
+        """All steps in a row, so that the search comes to an opening soon."""
+        self.a_coordinator_signs_a_plan(drawn)
+        for party in (self.helper, self.leader):
+            self.attempt(lambda party=party: party.open_plan(signed(self.plans[-1])))
+        shares = self.attempt(lambda: self.leader.collect(collect_request(self.plans[-1], COLLECTOR.sign)))
+        if shares is not None:
+            self.account("leader", self.plans[-1])
+
+
+TestOneOperatorMachine = OneOperatorMachine.TestCase
+TestOneOperatorMachine.settings = _SCHEDULE
+
+
+def test_the_machine_finds_services_that_do_not_look_at_the_runs_of_their_operator() -> None:
+    search = settings(
+        _SCHEDULE, max_examples=100, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False
+    )
+    with pytest.raises(AssertionError, match=r"a pane under two plans|'operator', \d|two definitions on one day"):
+        run_state_machine_as_test(Apart, settings=search)
