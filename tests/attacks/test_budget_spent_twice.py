@@ -1,0 +1,164 @@
+"""A client-day's budget, spent once by one role of an operator and then asked for again by another one.
+
+The attacker holds the coordinator's key, and may start any role of the operator; services and runs are real processes.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from aggregator.job import Job
+from aggregator.job_run import run_job
+from covey.coordination import Wanted, make_plan
+from covey.processes import Processes, free_port
+from featurestore.times import wall_clock
+from featurestore.views_file import load_views
+from federation.plan import Protection, plan_to_bytes
+from tests.covey.conftest import make_events
+
+pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
+
+DAY = 18_383  # 2020-05-01
+VIEW = """
+from covey import *
+
+{name} = FeatureView(
+    "{name}",
+    entity=Entity("shop", domain=["a", "b"]),
+    pane="1d",
+    features=[Count("n")],
+    bounds=Bounds(max_cells=1),
+    privacy=Privacy(rho={rho}, min_clients=5),
+)
+"""
+
+
+def words(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "covey", *map(str, arguments)]
+
+
+def covey(*arguments: object) -> tuple[int, str, str]:
+    done = subprocess.run(words(*arguments), capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project whose client-days may cost 0.1, and two views that cost 0.1 each."""
+    code, _, err = covey("init", tmp_path / "p", "--sites", "2", "--budget", "0.1")
+    assert code == 0, err
+    pq.write_table(make_events(), tmp_path / "p" / "events.parquet")
+    for name in ("first", "second"):
+        (tmp_path / "p" / f"{name}.py").write_text(VIEW.format(name=name, rho=0.1))
+    return tmp_path / "p"
+
+
+@pytest.fixture
+def processes(project: Path) -> Iterator[Processes]:
+    with Processes(project / "logs") as running:
+        yield running
+
+
+def run_words(project: Path, view: str) -> list[str]:
+    """`covey run` in one process, of the first day."""
+    return words(
+        "run", project / f"{view}.py", "--events", project / "events.parquet", "--client-column", "who", "--time-column",
+        "at", "--site-column", "site", "--store", project, "--in-process", "--from", "2020-05-01", "--to", "2020-05-02",
+    )  # fmt: skip
+
+
+def start(processes: Processes, project: Path, role: str, *more: object) -> str:
+    """A service that listens; its address."""
+    port = free_port()
+    processes.start(role, words("start", role, "--project", project, "--port", port, *more))
+    processes.wait_for_port(role, port, 60)
+    return f"127.0.0.1:{port}"
+
+
+def collect(project: Path, view: str, leader: str, second: str, protection: Protection = "shares") -> Any:
+    """What `covey start coordinator` does with a plan for the first day, while no site answers; its result."""
+    wanted = Wanted(load_views(project / f"{view}.py"), (DAY, DAY + 1), protection=protection)
+    plan = make_plan(project, wanted, wall_clock)
+    assert plan is not None
+    folder = project / f"job-{view}"
+    folder.mkdir()
+    paths = folder / "result.json", folder / "progress"
+    job = Job(plan_to_bytes(plan), project / "keys", leader, second, project, 0, 1.0, *paths)
+    run_job(job, lambda *_: (), wall_clock)
+    return json.loads(job.result.read_text())
+
+
+def spent(project: Path) -> list[tuple[str, int, int]]:
+    """(ledger, spent, left) of each day that was charged, by `covey ledger show`."""
+    code, out, err = covey("ledger", "show", "--project", project, "--json")
+    assert code == 0, err
+    ledgers = json.loads(out)["ledgers"]
+    return [(one["ledger"], day["spent_micro_rho"], day["left_micro_rho"]) for one in ledgers for day in one["days"]]
+
+
+def test_a_day_that_a_run_in_one_process_has_spent_is_not_spent_again_by_the_services(
+    project: Path, processes: Processes
+) -> None:
+    done = subprocess.run(run_words(project, "first"), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    helper = start(processes, project, "helper")
+    leader = start(processes, project, "leader", "--helper", helper)
+    result = collect(project, "second", leader, helper)
+    charged = spent(project)
+    assert result["budget_spent"] == {"second": [DAY * 86_400 * 10**6]}, charged
+    assert charged == [("operator", 100_000, 0)]
+    code, out, _ = covey("ledger", "show", "--project", project)
+    assert code == 0
+    assert "in-process" in out
+    assert "DAY_BUDGET_SPENT: second, 2020-05-01 (helper)" in out
+
+
+def test_a_day_that_the_services_have_spent_is_not_spent_again_by_a_run_in_one_process_with_a_larger_budget(
+    project: Path, processes: Processes
+) -> None:
+    """The budget of a project is its covey.toml's, whatever --budget says."""
+    helper = start(processes, project, "helper")
+    leader = start(processes, project, "leader", "--helper", helper)
+    assert collect(project, "second", leader, helper)["budget_spent"] == {}
+    more = [*run_words(project, "first"), "--budget", "1"]
+    done = subprocess.run(more, capture_output=True, text=True, timeout=120)
+    charged = spent(project)
+    assert done.returncode == 4, (done.stderr, charged)
+    assert "`budget = 0.2` in covey.toml" in done.stderr
+    assert charged == [("operator", 100_000, 0)]
+
+
+def test_a_day_that_the_helper_has_spent_is_not_spent_again_by_the_key_holder_of_its_operator(
+    project: Path, processes: Processes
+) -> None:
+    """The leader is another operator's, and forgets: it begins with an empty ledger for each plan."""
+    pytest.importorskip("tenseal")
+    helper, holder = start(processes, project, "helper"), start(processes, project, "keyholder")
+    peers = "--helper", helper, "--keyholder", holder
+    with Processes(project / "logs-1") as first:
+        leader = start(first, project, "leader", *peers, "--ledgers", project / "leader-1")
+        assert collect(project, "first", leader, helper)["budget_spent"] == {}
+    leader = start(processes, project, "leader", *peers, "--ledgers", project / "leader-2")
+    result = collect(project, "second", leader, holder, "he")
+    charged = spent(project)
+    assert result["budget_spent"] == {"second": [DAY * 86_400 * 10**6]}, charged
+    assert charged == [("operator", 100_000, 0)]
+
+
+def test_two_runs_in_one_process_at_once_spend_a_day_once(project: Path) -> None:
+    running = [
+        subprocess.Popen(run_words(project, view), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for view in ("first", "second")
+    ]
+    said = [one.communicate(timeout=120)[1] for one in running]
+    codes = sorted(one.returncode for one in running)
+    assert codes in ([0, 1], [0, 4]), said  # the other one finds the store in use, or the day spent
+    assert spent(project) == [("operator", 100_000, 0)]
