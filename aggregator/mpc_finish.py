@@ -204,7 +204,7 @@ class MpcProcess:
     def __init__(self, role: Role, rank: int, port: int) -> None:
         self.role = role
         self._process = subprocess.Popen(  # noqa: S603 - this very program, with nothing from outside
-            [sys.executable, "-m", PROCESS],
+            [sys.executable, "-P", "-m", PROCESS],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **_environment(rank, port)},

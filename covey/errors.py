@@ -86,6 +86,28 @@ class ModelOutdated(CoveyError):
         )
 
 
+class ModelRefused(CoveyError):
+    """A registered model's file that is not as `covey train` writes it: loading it could run code, or make no sense."""
+
+    def __init__(self, model: str, file: str, reason: str, torch: str) -> None:
+        self.model = model
+        super().__init__(
+            f"model {model}: {file} is refused: {reason}. It says that torch {torch} made it. Do not load it elsewhere; train "
+            "it again: covey train CONFIG.toml"
+        )
+
+
+class CodeUntrusted(CoveyError):
+    """A file that is data names a Python file, which would be run; names it and the mend."""
+
+    def __init__(self, model: str, key: str, code: str) -> None:
+        self.model, self.code = model, code
+        super().__init__(
+            f"the configuration of model {model}: {key} names {code}, Python code that would run as you. Read it, then add "
+            "--trust (in Python, trust=True)"
+        )
+
+
 def exit_code(error: BaseException) -> int | None:
     """The exit code of an expected error; None for a defect."""
     from aggregator.errors import AggregatorError
@@ -101,7 +123,7 @@ def exit_code(error: BaseException) -> int | None:
             return NOT_FOUND
         case store.ViewChanged() | store.ReleaseRefused() | NoiseRefused() | LedgerRefusal() | OverBudget():
             return REFUSED
-        case ModelOutdated():
+        case ModelOutdated() | ModelRefused() | CodeUntrusted():
             return REFUSED
         case store.DefinitionError() | store.ExpressionError() | store.BadReference() | KeyFileExists():
             return USAGE

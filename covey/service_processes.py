@@ -31,4 +31,12 @@ def service_command(name: str, project: Path, ledgers: Path, ports: Mapping[str,
     if name == "leader":
         for other in (*SECOND.values(), "provider"):
             at += [f"--{other}", f"127.0.0.1:{ports[other]}"] if other in ports else []
-    return [sys.executable, "-m", "covey", "start", name, *at]
+    return [
+        sys.executable,
+        "-P",
+        "-m",
+        "covey",
+        "start",
+        name,
+        *at,
+    ]  # -P: nothing is imported from the folder it runs in

@@ -70,7 +70,7 @@ class _Child:
     def __init__(self, parameters: BfvParameters) -> None:
         self._bytes, self._key_id = message_bytes(parameters), b""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "edge_client.encrypting"],
+            [sys.executable, "-P", "-m", "edge_client.encrypting"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},

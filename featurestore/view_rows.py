@@ -127,7 +127,23 @@ class ViewHeader:
         data["keys"], data["key_types"] = tuple(data["keys"]), tuple(data["key_types"])
         data["constant"] = None if data["constant"] is None else tuple(data["constant"])
         data["columns"] = tuple(ViewColumn(**column) for column in data["columns"])
-        return cls(**data)
+        header = cls(**data)
+        header._require_types()
+        return header
+
+    def _require_types(self) -> None:
+        """Raise ValueError unless names are names and numbers are numbers: some become text of a generated program."""
+        numbers = (self.version, self.view_id, self.seq, self.size)
+        perhaps = (self.pane_end, self.released_at, self.ttl_us)
+        names = (self.view, self.definition_hash, *self.keys, *(column.name for column in self.columns))
+        if (
+            {*map(type, numbers)} != {int}
+            or not {*map(type, perhaps)} <= {int, NoneType}
+            or {*map(type, names)} != {str}
+        ):
+            raise ValueError("a field of another type")
+        if not self.view.isidentifier() or not {*self.key_types} <= _PYTHON_TYPES.keys():
+            raise ValueError("a view or a key type that cannot be")
 
     @property
     def name(self) -> str:

@@ -341,7 +341,7 @@ def test_the_model_pages_one_command_works_as_written(tmp_path: Path) -> None:
     labels = {"shop": ["a", "b"] * 200, "big": [i % 3 == 0 for i in range(400)]}
     at = pa.array([1_588_400_000 + 500 * i for i in range(400)], pa.timestamp("s"))
     pq.write_table(pa.table({**labels, "at": at}), tmp_path / "labels.parquet")
-    printed = _covey("covey train big.toml", tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    printed = _covey("covey train big.toml --trust", tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert "served now" in printed
 
 

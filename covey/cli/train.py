@@ -22,6 +22,9 @@ def train(
         Path | None,
         typer.Option("--store", metavar="DIR", help="The store's directory. Default: the one that CONFIG.toml names."),
     ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run the Python files that CONFIG.toml names as views: they are code.")
+    ] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the registered models of a store instead.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -52,7 +55,7 @@ def train(
     settings = TrainConfig.load(config, store)
     talk = talk_console()
     with progress_bars(talk) as progress:
-        trained = train_model(settings, progress)
+        trained = train_model(settings, progress, trust=trust)
     if as_json:
         told = {"model": str(trained.model), "folder": str(trained.model.folder), **trained.report.to_dict()}
         typer.echo(json.dumps(told))

@@ -18,7 +18,7 @@ def read_over_http(store: Path, logs: Path) -> str:
     """Start `covey serve`, ask it once, stop it; returns one line that shows question and answer."""
     port = free_port()
     with Processes(logs) as processes:
-        command = [sys.executable, "-m", "covey", "serve", "--store", str(store), "--port", str(port)]
+        command = [sys.executable, "-P", "-m", "covey", "serve", "--store", str(store), "--port", str(port)]
         processes.start("server", command)
         processes.wait_for_port("server", port, START_SECONDS)
         url = f"http://127.0.0.1:{port}/get-online-features"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from covey.errors import ModelRefused
 from featurestore.entities import ColumnType
-from featurestore.errors import BadReference, StoreCorrupt
+from featurestore.errors import BadReference
 from featurestore.models import RegisteredModel
 from featurestore.reader import Vectors
 from featurestore.store import Store
 
+from .archive import ArchiveRefused
 from .lineage import require_same
+from .program import Program
 from .train import MODEL
 
 
@@ -45,7 +47,7 @@ class ServedModel:
         features: the references whose values it reads, with their views' versions.
     """
 
-    def __init__(self, model: RegisteredModel, store: Store, program: torch.nn.Module) -> None:
+    def __init__(self, model: RegisteredModel, store: Store, program: Program) -> None:
         self.model, self._program, self._store = model, program, store
         self.features: tuple[str, ...] = tuple(model.lineage["features"])
         self.columns: tuple[str, ...] = tuple(model.lineage["columns"])
@@ -61,19 +63,15 @@ class ServedModel:
 
         Raises:
             UnknownModel. ModelOutdated: a view, or the file of on-demand views, is not the one that it was trained on.
-            StoreCorrupt: the model's file is not the one that was registered.
+            StoreCorrupt: the model's file is not the one that was registered. ModelRefused: it is no archive that
+                `covey train` writes, or one that holds code.
         """
         model = store.model(name)
         require_same(model, store, views_file)
-        data = model.read(MODEL)
         try:
-            program = torch.export.load(io.BytesIO(data)).module()
-        except Exception as error:  # torch's own errors have no common class; the bytes are those that were registered
-            raise StoreCorrupt(
-                f"model {model} cannot be loaded by torch {torch.__version__} ({str(error).splitlines()[0]}); it was made by "
-                f"torch {model.lineage['torch']}"
-            ) from error
-        return cls(model, store, program)
+            return cls(model, store, Program.of(model.read(MODEL)))
+        except ArchiveRefused as error:
+            raise _refused(model, error) from None
 
     @property
     def inputs(self) -> dict[str, ColumnType]:
@@ -90,7 +88,7 @@ class ServedModel:
             given: a list for each of `inputs`, all of one length; {} where there are none.
 
         Raises:
-            BadReference: one is missing, has another type, or is an infinite number. OnDemandFailed.
+            BadReference: one is missing, has another type, or is an infinite number. OnDemandFailed. ModelRefused.
         """
         needed = self.inputs
         for name in needed:
@@ -109,6 +107,13 @@ class ServedModel:
         mask = np.hstack((vectors.mask, ~np.isnan(columns)))
         x, se = np.hstack((vectors.values, columns)), np.hstack((vectors.se, np.zeros_like(columns)))
         arrays = (np.where(mask, x, 0).astype(np.float32), mask, np.where(mask, se, 0).astype(np.float32))
-        with torch.no_grad():
-            values = self._program(*map(torch.from_numpy, arrays)).numpy()
+        try:
+            with torch.no_grad():
+                values = self._program(*map(torch.from_numpy, arrays)).numpy()
+        except ArchiveRefused as error:
+            raise _refused(self.model, error) from None
         return Predicted(values.astype(np.float64), columns, vectors)
+
+
+def _refused(model: RegisteredModel, error: ArchiveRefused) -> ModelRefused:
+    return ModelRefused(str(model), MODEL, str(error), str(model.lineage.get("torch", "an unknown version")))

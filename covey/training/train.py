@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from covey import __version__
-from covey.errors import TrainingRefused
+from covey.errors import CodeUntrusted, TrainingRefused
 from featurestore.labels import open_labels
 from featurestore.models import RegisteredModel
 from featurestore.publish import Publisher
@@ -51,13 +51,19 @@ class Trained:
     example: dict[str, Any]
 
 
-def train(config: TrainConfig, progress: Progress = lambda *_: None) -> Trained:
+def train(config: TrainConfig, progress: Progress = lambda *_: None, *, trust: bool = False) -> Trained:
     """Train, test and register the model of a configuration.
 
+    Args:
+        trust: run the Python files that the configuration names.
+
     Raises:
+        CodeUntrusted: it names one, without `trust`.
         TrainingRefused: a target of one kind only. LabelsRefused, TooMuchMissing, NoLabels: of the labels, or of one part of
             them. UnknownView, UnknownFeature, StoreNotFound. StoreInUse: another process is writing into the store.
     """
+    if not trust:
+        _require_no_code(config)
     _collect_first(config, progress)
     views_file = config.features.views
     on_demand = () if views_file is None else load_declared(views_file, need_views=False).on_demand
@@ -164,6 +170,14 @@ def _joined(store: Store, config: TrainConfig, refs: Sequence[str]) -> tuple[Fea
 def _hash_of(labels: Path) -> str:
     """Of the labels' file; "" where there is none, which the dataset refuses by name."""
     return file_hash(labels) if labels.is_file() else ""
+
+
+def _require_no_code(config: TrainConfig) -> None:
+    """Raise CodeUntrusted if a configuration names Python files: it is data, and may have come with somebody's store."""
+    collect = None if config.collect is None else config.collect.views
+    for key, named in (("[features] views", config.features.views), ("[collect] views", collect)):
+        if named is not None:
+            raise CodeUntrusted(config.name, key, str(named))
 
 
 def _collect_first(config: TrainConfig, progress: Progress) -> None:

@@ -45,7 +45,7 @@ class _Workers:
         """Start one, in place of one that has ended."""
         arguments = (self._settings.to_json(), self._files.to_json(), str(number))
         self._running[number] = subprocess.Popen(  # noqa: S603 - this very program, with arguments of our own
-            [sys.executable, "-m", "featurestore.server.worker", *arguments],
+            [sys.executable, "-P", "-m", "featurestore.server.worker", *arguments],  # -P: nothing is imported from here
             pass_fds=self._files.descriptors,
             stdin=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C is for the supervisor, which then ends all of them

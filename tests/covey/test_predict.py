@@ -12,11 +12,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from covey.errors import ModelOutdated  # noqa: E402
+from covey.errors import ModelOutdated, ModelRefused  # noqa: E402
 from covey.training.config import TrainConfig  # noqa: E402
 from covey.training.predict import ServedModel  # noqa: E402
 from covey.training.train import MODEL, train  # noqa: E402
-from featurestore.errors import BadReference, StoreCorrupt  # noqa: E402
+from featurestore.errors import BadReference  # noqa: E402
 from featurestore.features import Count, Rate  # noqa: E402
 from featurestore.publish import Publisher  # noqa: E402
 from featurestore.store import Store  # noqa: E402
@@ -164,11 +164,11 @@ def test_a_model_that_was_changed_is_not_loaded(covey: Covey, project: Path) -> 
     assert "not the file that was registered" in err
 
 
-def test_what_torch_cannot_load_is_named(project: Path) -> None:
+def test_a_model_that_is_no_archive_is_refused(project: Path) -> None:
     with Publisher(project, lambda: 100 * DAY) as publisher, Store.open(project) as store:
         lineage = store.model("late").lineage
         publisher.register_model("late", {MODEL: b"no zip file"}, json.dumps(lineage))
-        with pytest.raises(StoreCorrupt, match=r"model late@v2 cannot be loaded by torch"):
+        with pytest.raises(ModelRefused, match=r"model late@v2: model\.pt2 is refused: it is no whole zip"):
             ServedModel.open(store, "late")
 
 
@@ -184,7 +184,7 @@ def test_on_demand_views_are_those_of_the_training(
         labels={"columns": None},
         features={"refs": ["busy:weighed", "everywhere:flights"], "views": "views.py"},
     )
-    code, _, err = covey("train", config)
+    code, _, err = covey("train", config, "--trust")
     assert code == 0, err
     words = ["predict", "weighed", "dest=ATL,distance=100", "--store", project]
     code, shown, err = covey(*words, "--views", views, "--json")

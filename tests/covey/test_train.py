@@ -306,10 +306,10 @@ def test_without_a_store_the_events_are_collected_first(covey: Covey, tmp_path: 
             "site_column": "site", "budget": 1, "in_process": True,
         },
     )  # fmt: skip
-    code, out, err = covey("train", config)
+    code, out, err = covey("train", config, "--trust")
     assert code == 0, err
     assert "served now" in out
-    assert covey("train", config)[0] == 0  # what is there is not collected again
+    assert covey("train", config, "--trust")[0] == 0  # what is there is not collected again
 
 
 class TestRegistry:

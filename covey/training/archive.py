@@ -1,0 +1,162 @@
+"""Reads the bytes of `model.pt2` as data: the graph as JSON, the weights as arrays. It runs, evaluates and unpickles nothing.
+
+`torch.export.load` is not for a file of somebody else: it unpickles sample inputs and constants, evaluates symbolic sizes as
+Python, imports classes that a tree names, and calls what a node names. So a file is taken apart here, and whatever is none of
+the members that `covey train` writes is refused by name.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import pickletools
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+MAX_BYTES: Final = 256 * 2**20
+MAX_JSON: Final = 4 * 2**20
+SCHEMA: Final = 8
+"""Major version of torch's schema of a graph that is read."""
+
+_ROOT: Final = "archive/"
+_GRAPH: Final = "models/model.json"
+_WEIGHTS: Final = "data/weights/"
+_WEIGHTS_CONFIG: Final = f"{_WEIGHTS}model_weights_config.json"
+_CONSTANTS_CONFIG: Final = "data/constants/model_constants_config.json"
+_SAMPLE: Final = "data/sample_inputs/model.pt"
+_FIXED: Final[Mapping[str, bytes]] = {"archive_format": b"pt2", "archive_version": b"0", "byteorder": b"little"}
+_NEEDED: Final = frozenset({_GRAPH, _WEIGHTS_CONFIG, _CONSTANTS_CONFIG, _SAMPLE, *_FIXED})
+_UNREAD: Final = frozenset({".data/version", ".data/serialization_id"})
+_WEIGHT: Final = re.compile(r"weight_[0-9]{1,4}")
+_TENSORS: Final = re.compile(
+    r"archive/(data\.pkl|data/[0-9]{1,4}|version|byteorder|\.format_version|\.storage_alignment|\.data/serialization_id)"
+)
+_FLOAT: Final = 7  # torch's ScalarType of float32
+_GLOBALS: Final = frozenset(
+    {"torch._utils _rebuild_tensor_v2", "torch FloatStorage", "torch BoolStorage", "collections OrderedDict"}
+)
+_OPCODES: Final = frozenset(
+    ("PROTO", "GLOBAL", "BINPUT", "BINGET", "MARK", "BINUNICODE", "BININT", "BININT1", "BININT2", "BINPERSID", "TUPLE",
+     "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_TUPLE", "EMPTY_DICT", "NEWFALSE", "NEWTRUE", "NONE", "REDUCE", "STOP")
+)  # fmt: skip
+"""What the pickle of three tensors is made of; all of it is what torch accepts under `weights_only`."""
+
+
+class ArchiveRefused(ValueError):
+    """The bytes are no archive that is read; says what is wrong with them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Archive:
+    """A file that was taken apart.
+
+    Attributes:
+        graph: the content of `models/model.json`; its caller checks it.
+        weights: by name float32 arrays.
+    """
+
+    graph: Mapping[str, Any]
+    weights: Mapping[str, npt.NDArray[np.float32]]
+
+
+def read_archive(data: bytes) -> Archive:
+    """Take the bytes of a `model.pt2` apart. Raises ArchiveRefused."""
+    members = _members(data, MAX_BYTES)
+    named = {name.removeprefix(_ROOT): content for name, content in members.items() if name.startswith(_ROOT)}
+    files = {name.removeprefix(_WEIGHTS) for name in named if name.startswith(_WEIGHTS)}
+    known = _NEEDED | _UNREAD | {f"{_WEIGHTS}{file}" for file in files if _WEIGHT.fullmatch(file)}
+    for name in members:
+        if name.removeprefix(_ROOT) not in known or not name.startswith(_ROOT):
+            raise ArchiveRefused(f"it holds {name[:80]!r}, which no model of covey train has")
+    for name in sorted(_NEEDED - named.keys()):
+        raise ArchiveRefused(f"it has no {name!r}")
+    for name, content in _FIXED.items():
+        if named[name] != content:
+            raise ArchiveRefused(f"its {name} is {named[name][:20]!r}, not {content!r}")
+    _require_tensors(named[_SAMPLE])
+    if _json(named, _CONSTANTS_CONFIG) != {"config": {}}:
+        raise ArchiveRefused("it holds constants beside its weights, which no model of covey train has")
+    graph = _json(named, _GRAPH)
+    version = graph.get("schema_version")
+    if not isinstance(version, dict) or version.get("major") != SCHEMA:
+        raise ArchiveRefused(f"its graph has the schema {str(version)[:80]}; version {SCHEMA} is read")
+    return Archive(graph, _weights(named))
+
+
+def _members(data: bytes, limit: int) -> dict[str, bytes]:
+    """The members of a zip file without compression, by name."""
+    if len(data) > limit:
+        raise ArchiveRefused(f"it has {len(data):,} bytes; up to {limit:,} are read")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            found: dict[str, bytes] = {}
+            for one in archive.infolist():
+                if one.compress_type != zipfile.ZIP_STORED or one.filename in found:
+                    raise ArchiveRefused(f"its member {one.filename[:80]!r} is compressed, or there twice")
+                found[one.filename] = archive.read(one)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, UnicodeError) as error:
+        raise ArchiveRefused(f"it is no whole zip file ({error})") from None
+    return found
+
+
+def _json(named: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    if len(named[name]) > MAX_JSON:
+        raise ArchiveRefused(f"{name!r} has {len(named[name]):,} bytes; up to {MAX_JSON:,} are read")
+    try:
+        read = json.loads(named[name])
+    except (ValueError, RecursionError):
+        raise ArchiveRefused(f"{name!r} is not JSON") from None
+    if not isinstance(read, dict):
+        raise ArchiveRefused(f"{name!r} is no object")
+    return read
+
+
+def _require_tensors(data: bytes) -> None:
+    """The sample inputs are three tensors. They are not read, but a file that others may give to torch is not let pass."""
+    members = _members(data, MAX_BYTES)
+    for name in members:
+        if not _TENSORS.fullmatch(name):
+            raise ArchiveRefused(f"its sample inputs hold {name[:80]!r}, which tensors do not have")
+    try:
+        for opcode, argument, _ in pickletools.genops(members.get("archive/data.pkl", b"")):
+            if opcode.name == "GLOBAL" and argument not in _GLOBALS:
+                raise ArchiveRefused(
+                    f"its sample inputs are a pickle that names {str(argument)[:80]!r}: loading runs it"
+                )
+            if opcode.name not in _OPCODES:
+                raise ArchiveRefused(
+                    f"its sample inputs are a pickle with the operation {opcode.name}, not plain tensors"
+                )
+    except ArchiveRefused:
+        raise
+    except ValueError as error:
+        raise ArchiveRefused(f"its sample inputs are no pickle ({error})") from None
+
+
+def _weights(named: Mapping[str, bytes]) -> dict[str, npt.NDArray[np.float32]]:
+    """The tensors of the weights' configuration: float32, contiguous, each a whole member."""
+    config = _json(named, _WEIGHTS_CONFIG).get("config")
+    if not isinstance(config, dict):
+        raise ArchiveRefused(f"{_WEIGHTS_CONFIG!r} names no weights")
+    found: dict[str, npt.NDArray[np.float32]] = {}
+    for name, entry in config.items():
+        try:
+            meta, content = entry["tensor_meta"], named[f"{_WEIGHTS}{entry['path_name']}"]
+            shape, strides = ([int(size["as_int"]) for size in meta[key]] for key in ("sizes", "strides"))
+            plain = entry["use_pickle"] is False and meta["dtype"] == _FLOAT and meta["storage_offset"] == {"as_int": 0}
+        except (KeyError, TypeError, ValueError):
+            raise ArchiveRefused(f"weight {name[:80]!r} is not described as a tensor") from None
+        if not plain:
+            raise ArchiveRefused(f"weight {name[:80]!r} is a pickle, or no plain float32 tensor")
+        due = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
+        if min(shape, default=1) < 1 or strides != due or math.prod(shape) * 4 != len(content):
+            raise ArchiveRefused(f"weight {name[:80]!r} has {len(content):,} bytes, which do not fit its shape {shape}")
+        found[name] = np.frombuffer(content, "<f4").reshape(shape).copy()
+    return found
