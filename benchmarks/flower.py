@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from covey.flower_processes import run_command, superlink_command, write_flower_home
 from rich.console import Console
 from rich.table import Table
 
 from covey.cli.talk import progress_bars
-from covey.flower_processes import run_command, superlink_command, write_flower_home
 from covey.lab.levels.collect import Collection
 from covey.lab.levels.real import Prepared, prepare
 from covey.processes import Processes, free_port

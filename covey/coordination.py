@@ -1,29 +1,36 @@
 """The coordinator of one collection over a running SuperLink: plan, keep, announce, wait, open, publish, forget.
 
-The ServerApp runs in Flower's SuperLink, on this machine: it reads the job file and renames its result into place.
+All of it happens in this process, which alone reads the coordinator's and the collector's keys. The SuperLink carries
+messages between this process and the sites, and runs nothing.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from aggregator.errors import AggregatorError, Refused
 from aggregator.job import Job
+from aggregator.job_run import Ask, run_job
+from aggregator.refusals import LOST
+from aggregator.sites import SiteAnswer, ask_sites
+from aggregator.superlink import grid_of
+from crypto.errors import CryptoError
 from featurestore.definitions import FeatureView
-from featurestore.errors import NotFoundError
+from featurestore.errors import FeatureStoreError, NotFoundError
 from featurestore.publish import Publisher
 from featurestore.store import Store
 from featurestore.times import DAY_US
+from federation.errors import FederationError
 from federation.keys import load_keys
 from federation.parties import Participation, ReportPer, default_participation
 from federation.plan import (
@@ -42,12 +49,11 @@ from federation.signed_plan import sign_plan
 from simulations.in_process import Progress
 
 from .errors import CollectionFailed, UsageError
-from .processes import Processes, script
 from .project import KEYS, Project
+from .superlink import superlink_folder
 from .unfinished import Unfinished
-from .wire import flower_environment, lost_mend
+from .wire import lost_mend
 
-SUPERLINK: Final = "127.0.0.1:8000"
 LEADER: Final = "127.0.0.1:7301"
 HELPER: Final = "127.0.0.1:7302"
 KEY_HOLDER: Final = "127.0.0.1:7303"
@@ -60,7 +66,6 @@ NOTHING_TO_DO: Final[dict[str, Any]] = {"views": {}, "answers": {}, "batches": 0
 class Addresses:
     """Where the others listen, `host:port`; None: where the unfinished plan found them, or the default ports here."""
 
-    superlink: str | None = None
     leader: str | None = None
     helper: str | None = None
     key_holder: str | None = None
@@ -168,8 +173,7 @@ def run_coordinator(
             addresses.second(plan.protection) or (HELPER if plan.protection == "shares" else KEY_HOLDER), directory,
             len(project.roster.entries), wanted.seconds, Path(), Path(),
         )  # fmt: skip
-        superlink = addresses.superlink or SUPERLINK
-        return _carry_out(unfinished, unfinished.begin(job, superlink), superlink, clock, progress)
+        return _carry_out(unfinished, unfinished.begin(job), clock, progress)
 
 
 def resume_coordinator(
@@ -182,12 +186,11 @@ def resume_coordinator(
     """
     unfinished = Unfinished(directory)
     with unfinished.at_work():
-        job, superlink = unfinished.load()
+        job = unfinished.load()
         second = addresses.second(plan_from_bytes(job.plan).protection)
         job = replace(job, leader=addresses.leader or job.leader, helper=second or job.helper)
-        superlink = addresses.superlink or superlink
-        unfinished.save(job, superlink)
-        return _carry_out(unfinished, job, superlink, clock, progress)
+        unfinished.save(job)
+        return _carry_out(unfinished, job, clock, progress)
 
 
 def still_to_do(job: Job, now_us: int) -> Job:
@@ -200,48 +203,42 @@ def still_to_do(job: Job, now_us: int) -> Job:
     return replace(job, sites=job.sites if left > 0 else 0, seconds=max(0.0, min(job.seconds, left)))
 
 
-def _carry_out(
-    unfinished: Unfinished, job: Job, superlink: str, clock: Callable[[], int], progress: Progress
-) -> dict[str, Any]:
-    if not job.result.is_file():  # it may have come to its end after somebody stopped waiting for it
-        unfinished.clear(job.failure.name, job.progress.name, "flower", "app")
-        _run(unfinished.folder, still_to_do(job, clock()), superlink, progress)
+def _carry_out(unfinished: Unfinished, job: Job, clock: Callable[[], int], progress: Progress) -> dict[str, Any]:
+    if not job.result.is_file():  # it may be published, and the process ended before it was forgotten
+        job.progress.unlink(missing_ok=True)
+        try:
+            with _asking(still_to_do(job, clock()), progress) as ask:
+                run_job(job, ask, clock)
+        except (AggregatorError, FederationError, CryptoError, FeatureStoreError) as error:
+            lost = isinstance(error, Refused) and error.reason in LOST
+            raise CollectionFailed(
+                f"{error}; {lost_mend(unfinished.folder)}" if lost else _with_mend(error, job)
+            ) from error
     result: dict[str, Any] = json.loads(job.result.read_text(encoding="utf-8"))
     unfinished.finish()
     return result
 
 
-def _run(folder: Path, job: Job, superlink: str, progress: Progress) -> None:
-    """Hand the job to the SuperLink and wait until its result is there."""
-    home, app, now = folder / "flower", folder / "app", folder / "now.json"
-    home.mkdir()
-    link = f'[superlink]\ndefault = "there"\n\n[superlink.there]\naddress = "{superlink}"\ninsecure = true\n'
-    (home / "config.toml").write_text(link, encoding="utf-8")
-    shutil.copytree(str(files("covey") / "flower_app"), app)
-    job.save(now)
-    config = folder / "run.toml"
-    config.write_text(f"job = {json.dumps(str(now.absolute()), ensure_ascii=False)}\n", encoding="utf-8")
-    command = [script("flwr"), "run", str(app), "there", "--stream", "--run-config", str(config)]
-    with Processes(folder / "logs") as processes:
-        processes.start("coordinator", command, {**flower_environment(), "FLWR_HOME": str(home)})
-        progress("all views", "sites", 0, job.sites)
-        while not job.result.is_file():
-            if (failed := job.failed) is not None:
-                why, lost = failed
-                raise CollectionFailed(f"{why}; {lost_mend(job.result.parent)}" if lost else _with_mend(why, job))
-            if processes.exit_status("coordinator") is not None and not job.result.is_file():
-                raise CollectionFailed(
-                    _with_mend(f"the coordinator ended without a result: {processes.last_line('coordinator')}", job)
-                )
-            progress("all views", "sites", min(_answered(job), job.sites), job.sites)
-            time.sleep(0.1)
+@contextmanager
+def _asking(job: Job, progress: Progress) -> Iterator[Ask]:
+    """How the job's sites are asked. Where there is nobody to ask any more, no SuperLink is needed."""
+    if not job.sites:
+        yield lambda *_told: ()
+        return
+    progress("all views", "sites", 0, job.sites)
+    with grid_of(superlink_folder(job.store)) as grid:
+
+        def ask(*told: bytes) -> Iterable[SiteAnswer]:
+            clocks = {"clock": time.monotonic, "sleep": time.sleep}
+            answers = ask_sites(grid, *told, sites=job.sites, seconds=job.seconds, **clocks)
+            for number, answer in enumerate(answers, 1):
+                yield answer
+                progress("all views", "sites", min(number, job.sites), job.sites)
+
+        yield ask
 
 
-def _answered(job: Job) -> int:
-    return len(job.progress.read_text(encoding="utf-8").splitlines()) if job.progress.is_file() else 0
-
-
-def _with_mend(why: str, job: Job) -> str:
+def _with_mend(why: Exception, job: Job) -> str:
     mend = f"{why}; the plan is kept: --resume continues it"
     if job.announced.is_file():
         return mend

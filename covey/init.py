@@ -26,6 +26,7 @@ from federation.rho import rho_text
 
 from .errors import UsageError
 from .project import FILE, KEYS, Project
+from .superlink_certificate import make_certificate, utc_now
 
 VIEWS: Final = "views.py"
 POLICY: Final = "policy.toml"
@@ -86,6 +87,7 @@ def make(folder: Path, name: str | None, sites: Sequence[str], max_clients: int,
     project = _project(folder, name, public, max_clients, budget)
     folder.mkdir(exist_ok=True)
     create_folder(folder / KEYS, keys.values())
+    make_certificate(folder / KEYS, (), utc_now())
     return _write(folder, project, tuple(keys))
 
 

@@ -23,7 +23,6 @@ from featurestore.disk import sync_folder
 from .errors import UsageError
 
 _JOB: Final = "job.json"
-_SUPERLINK: Final = "superlink"
 
 
 class Unfinished:
@@ -58,12 +57,12 @@ class Unfinished:
                 f"an unfinished plan is in {self.folder}: {resume} (to give it up, move the folder away: {price})"
             )
 
-    def begin(self, job: Job, superlink: str) -> Job:
+    def begin(self, job: Job) -> Job:
         """Keep a plan, on disk when this returns; the job as it is to be run."""
         kept = replace(job, result=self.folder / "result.json", progress=self.folder / "progress.jsonl")
         made = Path(tempfile.mkdtemp(prefix=".plan-", dir=self._role))  # mode 0700
         try:
-            _write(made, kept, superlink)
+            _write(made, kept)
             made.rename(self.folder)
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)
@@ -71,39 +70,26 @@ class Unfinished:
         sync_folder(self._role)
         return kept
 
-    def load(self) -> tuple[Job, str]:
-        """The plan in hand, and Flower's SuperLink. Raises UsageError: there is none. JobMalformed."""
+    def load(self) -> Job:
+        """The plan in hand. Raises UsageError: there is none. JobMalformed."""
         if not self.folder.exists():
             raise UsageError(f"no unfinished plan in {self.folder}; without --resume a new one begins")
-        return Job.load(self.folder / _JOB), (self.folder / _SUPERLINK).read_text(encoding="utf-8")
+        return Job.load(self.folder / _JOB)
 
-    def save(self, job: Job, superlink: str) -> None:
+    def save(self, job: Job) -> None:
         """Change how the plan is carried out: where the others listen."""
-        _write(self.folder, job, superlink)
-
-    def clear(self, *names: str) -> None:
-        """Remove what an attempt has left, but for the plan."""
-        for name in names:
-            path = self.folder / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        _write(self.folder, job)
 
     def finish(self) -> None:
         """The plan is published: forget it."""
         shutil.rmtree(self.folder)
 
 
-def _write(folder: Path, job: Job, superlink: str) -> None:
-    """Both files, each whole or as it was; on disk when this returns."""
+def _write(folder: Path, job: Job) -> None:
+    """The job's file, whole or as it was; on disk when this returns."""
     partial = folder / "partial"
-    for name, save in (
-        (_SUPERLINK, lambda: partial.write_text(superlink, encoding="utf-8")),
-        (_JOB, lambda: job.save(partial)),
-    ):
-        save()
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(folder / name)
+    job.save(partial)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(folder / _JOB)
     sync_folder(folder)

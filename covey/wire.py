@@ -38,8 +38,8 @@ from federation.ledger_state import Budget
 from federation.operator_ledger import LEDGERS, charged_plans, require_room
 from federation.parties import Participation, ReportPer
 from federation.plan import Finish, Noise, Plan, PlannedView, Protection, Validity, max_clients_of, plan_from_bytes
-from simulations.in_process import Progress, ViewReport, require_convertible, require_finishable, require_summable
 from simulations import lying_app
+from simulations.in_process import Progress, ViewReport, require_convertible, require_finishable, require_summable
 from simulations.lying_app import LIARS, LyingSite
 from simulations.panes import PaneChoice, choose_panes, opened_panes, require_tighter
 

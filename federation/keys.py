@@ -135,7 +135,8 @@ def load_keys(folder: Path, role: str) -> RoleKeys:
 
 def roles_in(folder: Path) -> tuple[str, ...]:
     """The roles that have a private key file in the folder, in order of name; other files are not looked at."""
-    return tuple(sorted(path.stem for path in folder.glob("*.key"))) if folder.is_dir() else ()
+    stems = (path.stem for path in folder.glob("*.key")) if folder.is_dir() else ()
+    return tuple(sorted(stem for stem in stems if stem in ROLES or stem.startswith(SITE_PREFIX)))
 
 
 def public_line(role: str, keys: PublicKeys) -> str:

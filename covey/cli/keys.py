@@ -83,3 +83,40 @@ def show(
             node = "" if keys.node is None else keys.node.key.id.hex()
             table.add_row(each, keys.sign.id.hex(), keys.seal.id.hex(), node)
         Console().print(table)
+
+
+@app.command()
+def tls(
+    project: Annotated[Path, _PROJECT] = Path(),
+    name: Annotated[
+        list[str] | None, typer.Option(metavar="HOST", help="A host under which sites reach it; may be repeated.")
+    ] = None,
+    renew: Annotated[bool, typer.Option("--renew", help="Replace a certificate that is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the certificate's terms as JSON.")] = False,
+) -> None:
+    """Make the SuperLink's certificate, keys/superlink.crt, which every site gets and pins; its key stays in keys/."""
+    from covey.errors import UsageError
+    from covey.project import KEYS
+    from covey.superlink_certificate import make_certificate, utc_now
+
+    from .talk import talk_console
+
+    folder = project / KEYS
+    if not project.is_dir():
+        raise UsageError(f"no directory {project}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    made = make_certificate(folder, name or [], utc_now(), renew=renew)
+    if as_json:
+        terms = {
+            "path": str(made.path),
+            "names": made.names,
+            "until": made.until.isoformat(),
+            "sha256": made.fingerprint,
+        }
+        typer.echo(json.dumps(terms))
+        return
+    talk = talk_console()
+    talk.print(
+        f"{made.path} is for {', '.join(made.names)} until {made.until:%Y-%m-%d}: hand it to every site", soft_wrap=True
+    )
+    talk.print(f"SHA-256 {made.fingerprint}; {made.key} is secret and stays here", soft_wrap=True)

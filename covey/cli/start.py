@@ -78,6 +78,26 @@ def provider(
 
 
 @app.command()
+def superlink(
+    project: Annotated[Path, _PROJECT] = Path(),
+    host: Annotated[
+        str, typer.Option(help="Where sites reach it. Default: this machine only, so sites elsewhere need a tunnel.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port for sites; 0 takes a free one.")] = 8000,
+    name: Annotated[
+        list[str] | None, typer.Option(metavar="HOST", help="A host name under which sites reach it; may be repeated.")
+    ] = None,
+) -> None:
+    """Flower's SuperLink, for the sites by TLS and for the coordinator by a socket in the project; on its machine.
+
+    Sites need keys/superlink.crt, which is made at the first start. Restart it when the roster has changed.
+    """
+    from covey.superlink import serve_superlink
+
+    serve_superlink(project, host, port, name or [])
+
+
+@app.command()
 def site(
     site: Annotated[str, typer.Argument(help="The site's id, as on the aggregators' rosters.")],
     project: Annotated[Path, _PROJECT] = Path(),
@@ -123,9 +143,6 @@ def coordinator(
             metavar="FILE",
             help="Sign a plan that needs no keys of its own, write it here for `covey policy check`; announce nothing.",
         ),
-    ] = None,
-    superlink: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Flower's SuperLink. Default: 127.0.0.1:8000.")
     ] = None,
     leader: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where the leader listens. Default: 127.0.0.1:7301.")
@@ -175,6 +192,7 @@ def coordinator(
 ) -> int:
     """The coordinator of one collection: announces a plan, waits for the sites, opens, publishes, ends.
 
+    It runs beside the project's SuperLink, as the same user, and reaches it by a socket in roles/superlink/.
     The plan is kept from before it is announced until it is published: after a failure, --resume continues it.
     """
     from covey.coordination import Addresses, resume_coordinator, run_coordinator, write_plan
@@ -183,7 +201,7 @@ def coordinator(
 
     from .talk import progress_bars, talk_console
 
-    addresses = Addresses(superlink, leader, helper, keyholder)
+    addresses = Addresses(leader, helper, keyholder)
     talk = talk_console()
     if resume:
         if views_file is not None or start is not None or end is not None or plan_only is not None:
