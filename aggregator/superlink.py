@@ -8,6 +8,7 @@ takes the run's only task itself.
 from __future__ import annotations
 
 import hashlib
+import socket
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -76,12 +77,13 @@ def grid_of(folder: Path) -> Iterator[Grid]:
         SuperLinkUnusable: it does not listen, belongs to somebody else, or stopped meanwhile.
     """
     with _calls(folder), short_path(folder) as short:
-        socket = short / SOCKET
-        run_id, token = _start_run(socket)
+        path = short / SOCKET
+        _require_listening(path, folder)
+        run_id, token = _start_run(path, _app())
         client = _Runtime(
             _BASE, interceptors=[RuntimeVersionHttpInterceptor(_COMPONENT), RuntimeTokenHttpInterceptor(token)]
         )
-        client.reach(socket)
+        client.reach(path)
         heart = HeartbeatSender(lambda: _is_alive(client))
         try:
             grid = _Grid(client, token)
@@ -115,9 +117,9 @@ class _OverSocket:
 
     _client: httpx.Client
 
-    def reach(self, socket: Path) -> None:
+    def reach(self, path: Path) -> None:
         self._client.close()
-        self._client = httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=SECONDS)
+        self._client = httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=SECONDS)
 
 
 class _Control(_OverSocket, ControlHttpClient):  # type: ignore[misc]  # flwr has no types
@@ -136,12 +138,11 @@ class _Grid(HttpGrid):  # type: ignore[misc]  # flwr has no types
         self._client = client
 
 
-def _start_run(socket: Path) -> tuple[int, str]:
+def _start_run(path: Path, app: bytes) -> tuple[int, str]:
     """A new run's id, and the token of its task."""
-    app = _app()
     control, runtime = _Control(_BASE), _Runtime(_BASE, interceptors=[RuntimeVersionHttpInterceptor(_COMPONENT)])
-    control.reach(socket)
-    runtime.reach(socket)
+    control.reach(path)
+    runtime.reach(path)
     try:
         fab = Fab(hash_str=hashlib.sha256(app).hexdigest(), content=app)
         run_id = control.StartRun(StartRunRequest(fab=fab)).run_id
@@ -179,30 +180,28 @@ def _finish(client: _Runtime) -> None:
         return
 
 
+def _require_listening(path: Path, folder: Path) -> None:
+    """Raises SuperLinkUnusable, with what is to be done."""
+    start = f"`covey start superlink --project {folder.parent.parent}`"
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.connect(str(path))
+    except PermissionError:
+        raise SuperLinkUnusable(
+            f"the SuperLink in {folder} is another user's: run the coordinator as the user who ran {start}"
+        ) from None
+    except OSError:
+        raise SuperLinkUnusable(f"no SuperLink listens in {folder}: run {start} on this machine first") from None
+
+
 @contextmanager
 def _calls(folder: Path) -> Iterator[None]:
     """Give an error of the connection its name."""
     try:
         yield
-    except httpx.ConnectError as error:
-        raise SuperLinkUnusable(_unreachable(folder, error)) from None
     except httpx.HTTPStatusError as error:
         raise SuperLinkUnusable(
             f"the SuperLink answers {error.response.status_code} to {error.request.url.path}; was it started again?"
         ) from None
     except httpx.TransportError as error:
         raise SuperLinkUnusable(f"the SuperLink in {folder} stopped: {error or type(error).__name__}") from None
-
-
-def _unreachable(folder: Path, error: Exception) -> str:
-    start = f"`covey start superlink --project {folder.parent.parent}`"
-    try:
-        owner = folder.stat().st_uid
-        (folder / SOCKET).lstat()
-    except PermissionError:
-        return f"{folder} is closed to this user: the coordinator runs as the user who runs {start}"
-    except FileNotFoundError:
-        return f"no SuperLink listens in {folder}: run {start} on this machine first"
-    if "ermission" in str(error):
-        return f"{folder} belongs to user {owner}: the coordinator runs as the user who runs {start}"
-    return f"no SuperLink listens in {folder} any more: run {start} again"

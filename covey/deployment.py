@@ -12,7 +12,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from flwr.app import RecordDict
 from rich.console import Console
@@ -31,9 +30,7 @@ from .errors import UsageError
 from .fleet import SITES
 from .init import POLICY
 from .project import FILE, KEYS, Project
-
-CERTIFICATE: Final = "superlink.crt"
-"""In the folder of keys: the project's TLS certificate, public."""
+from .superlink_certificate import CERTIFICATE
 
 
 def configure_site(
@@ -136,7 +133,7 @@ def _superlink(certificate: Path, address: str, *, insecure: bool) -> SuperLink:
         return SuperLink(address, certificate.read_bytes())
     except FileNotFoundError:
         raise UsageError(
-            f"no {certificate}: the site knows its SuperLink by it. `covey start superlink` makes it, at the coordinator; "
+            f"no {certificate}: the site knows its SuperLink by it. `covey keys tls` makes it, at the coordinator; "
             "--insecure goes without, to a SuperLink on this machine"
         ) from None
 

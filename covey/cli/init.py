@@ -94,7 +94,8 @@ def _tell(made: NewProject) -> None:
     talk.print("next:", soft_wrap=True)
     for command in (
         f"covey explain {folder / 'views.py'}",
-        f"covey start superlink --project {folder}   (and `helper`, `leader`; each in a terminal of its own)",
+        f"covey start superlink --project {folder}   (each in a terminal of its own)",
+        f"covey start helper --project {folder}      (and `leader`)",
         f"covey start site {sites[0]} --project {folder} --events FILE --client-column NAME --time-column NAME",
         f"covey start coordinator {folder / 'views.py'} --project {folder} --from DAY --to DAY",
         f"covey ledger show --project {folder}",

@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from aggregator import flower_app
@@ -53,6 +52,5 @@ def test_an_attempt_that_finds_the_result_does_nothing(tmp_path: Path) -> None:
     path = a_job(tmp_path)
     Job.load(path).finish({"views": {}})
     grid: Any = None
-    context: Any = SimpleNamespace(run_config={"job": str(path)})
-    flower_app.main(grid, context)
+    flower_app.run(Job.load(path), grid)
     assert not Job.load(path).failure.exists()

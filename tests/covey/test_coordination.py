@@ -39,12 +39,12 @@ class TestThePlanThatIsKept:
         unfinished = Unfinished(tmp_path)
         with unfinished.at_work():
             unfinished.require_none()
-            kept = unfinished.begin(job(tmp_path), "s:3")
-        found, superlink = Unfinished(tmp_path).load()
-        assert (found.plan, found.leader, found.helper, superlink) == (kept.plan, "l:1", "h:2", "s:3")
+            kept = unfinished.begin(job(tmp_path))
+        found = Unfinished(tmp_path).load()
+        assert (found.plan, found.leader, found.helper) == (kept.plan, "l:1", "h:2")
         assert found.result.parent == unfinished.folder
-        unfinished.save(replace(kept, leader="l:9"), "s:9")
-        assert (Unfinished(tmp_path).load()[0].leader, Unfinished(tmp_path).load()[1]) == ("l:9", "s:9")
+        unfinished.save(replace(kept, leader="l:9"))
+        assert Unfinished(tmp_path).load().leader == "l:9"
         unfinished.finish()
         assert [path.name for path in unfinished.folder.parent.iterdir()] == ["lock"]
 
@@ -57,7 +57,7 @@ class TestThePlanThatIsKept:
 
     def test_a_new_plan_waits_for_it(self, covey: Covey, flights: Path) -> None:
         with Unfinished(flights).at_work():
-            kept = Unfinished(flights).begin(job(flights), "s:3")
+            kept = Unfinished(flights).begin(job(flights))
         words = ("start", "coordinator", flights / "views.py", *DAYS, "--project", flights)
         code, _, err = covey(*words)
         assert code == 2
@@ -72,7 +72,7 @@ class TestThePlanThatIsKept:
         result = {"views": {"visits": {"opened": 2, "void": 1}}, "answers": {"1": "OK", "2": "NOISE_OFF"}, "batches": 2,
                   "refused": {"ROSTER": 1}, "rejected": {"visits": 3}, "budget_spent": {"visits": [0, 86_400_000_000]}}  # fmt: skip
         with Unfinished(flights).at_work():
-            Unfinished(flights).begin(job(flights), "s:3").finish(result)
+            Unfinished(flights).begin(job(flights)).finish(result)
         code, out, err = covey("start", "coordinator", "--resume", "--project", flights)
         assert code == 0
         assert " ".join(out.replace("│", " ").split()).endswith("visits 2 1 " + "└" + out.split("└")[1].strip())
@@ -87,12 +87,12 @@ class TestThePlanThatIsKept:
         assert not Unfinished(flights).folder.exists()
         with Unfinished(flights).at_work():
             result["views"] = {"visits": {"opened": 0, "void": 3}}
-            Unfinished(flights).begin(job(flights), "s:3").finish(result)
+            Unfinished(flights).begin(job(flights)).finish(result)
         code, out, _ = covey("start", "coordinator", "--resume", "--project", flights, "--json")
         assert (code, json.loads(out)) == (3, result)
         with Unfinished(flights).at_work():
             result["views"] = {"visits": {"opened": 0, "void": 2}}
-            Unfinished(flights).begin(job(flights), "s:3").finish(result)
+            Unfinished(flights).begin(job(flights)).finish(result)
         assert covey("start", "coordinator", "--resume", "--project", flights)[0] == 4  # all for want of budget
 
 

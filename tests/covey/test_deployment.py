@@ -1,4 +1,4 @@
-"""The README's deployment: SuperLink, leader, helper, two sites as real SuperNodes, server; then one collection."""
+"""The README's deployment: SuperLink, leader, helper, two sites, server; then one collection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +20,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from covey.cli import call
-from covey.processes import Processes, free_port, script
-from covey.wire import flower_environment
+from covey.processes import Processes, free_port
 from featurestore.store import Store
 from tests.covey.conftest import make_events
+from tests.covey.deployed import start_superlink, words
 
 pytest.importorskip("flwr")
 pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
@@ -33,22 +32,14 @@ pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a tim
 Covey = Callable[..., tuple[int, str, str]]
 
 
-def words(*arguments: str) -> list[str]:
-    """A command for a process of its own."""
-    return [sys.executable, "-m", "covey", *arguments]
-
-
 def start_services(project: Path, processes: Processes) -> dict[str, int]:
-    """SuperLink, helper and leader, listening; their ports, and one that is free for the server."""
-    ports = {name: free_port() for name in ("superlink", "leader", "helper", "server")}
+    """Helper and leader, listening; their ports, and one that is free for the server."""
+    ports = {name: free_port() for name in ("leader", "helper", "server")}
     at = ["--project", str(project)]
-    superlink = [script("flower-superlink"), "--insecure", "--disable-runtime-dependency-installation"]
-    environment = {**flower_environment(), "FLWR_HOME": str(project / "superlink")}
-    processes.start("superlink", [*superlink, "--port", str(ports["superlink"])], environment)
     processes.start("helper", words("start", "helper", *at, "--port", str(ports["helper"])))
     peer = ["--helper", f"127.0.0.1:{ports['helper']}"]
     processes.start("leader", words("start", "leader", *at, "--port", str(ports["leader"]), *peer))
-    for name in ("superlink", "helper", "leader"):
+    for name in ("helper", "leader"):
         processes.wait_for_port(name, ports[name], 60)
     return ports
 
@@ -64,7 +55,21 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, p
     at = ["--project", str(project)]
     with Processes(project / "logs") as processes:
         ports = start_services(project, processes)
-        link, peer = f"127.0.0.1:{ports['superlink']}", ["--helper", f"127.0.0.1:{ports['helper']}"]
+        peer = ["--helper", f"127.0.0.1:{ports['helper']}"]
+        coordinator = ["start", "coordinator", *at, "--json"]
+        collect = (
+            *coordinator, str(project / "views.py"), "--leader", f"127.0.0.1:{ports['leader']}",
+            *peer, "--from", "2020-05-01", "--to", "2020-05-04", "--seconds", "120",
+        )  # fmt: skip
+        unfinished = project / "roles" / "coordinator" / "unfinished"
+        code, _, err = covey(*collect)
+        assert (code, "--resume continues it" in err) == (1, True), err
+        assert f"`covey start superlink --project {project}`" in err
+        kept = json.loads((unfinished / "job.json").read_text())["plan"]
+        code, _, err = covey(*collect)
+        assert (code, "an unfinished plan is in" in err) == (2, True), err
+        assert json.loads((unfinished / "job.json").read_text())["plan"] == kept
+        link = start_superlink(project, processes)
         for site in ("1", "2"):
             events = [
                 "--events",
@@ -74,21 +79,8 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, p
                 "--time-column",
                 "at",
             ]
-            processes.start(f"site-{site}", words("start", "site", site, *at, "--superlink", link, "--insecure", *events))
-        coordinator = ["start", "coordinator", *at, "--json"]
-        collect = (
-            *coordinator, str(project / "views.py"), "--superlink", link, "--leader", f"127.0.0.1:{ports['leader']}",
-            *peer, "--from", "2020-05-01", "--to", "2020-05-04", "--seconds", "120",
-        )  # fmt: skip
-        unfinished = project / "roles" / "coordinator" / "unfinished"
-        nowhere = [word.replace(link, f"127.0.0.1:{free_port()}") for word in collect]
-        code, _, err = covey(*nowhere)
-        assert (code, "--resume continues it" in err) == (1, True), err
-        kept = json.loads((unfinished / "job.json").read_text())["plan"]
-        code, _, err = covey(*collect)
-        assert (code, "an unfinished plan is in" in err) == (2, True), err
-        assert json.loads((unfinished / "job.json").read_text())["plan"] == kept
-        resumed = words(*coordinator, "--resume", "--superlink", link)  # leader and helper: where the plan found them
+            processes.start(f"site-{site}", words("start", "site", site, *at, "--superlink", link, *events))
+        resumed = words(*coordinator, "--resume")  # leader and helper: where the plan found them
         done = subprocess.run(resumed, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr + "".join(p.read_text() for p in (project / "logs").glob("site*.log"))
         assert not unfinished.exists()
@@ -125,9 +117,10 @@ def test_aggregators_that_demand_proofs_refuse_a_plan_without_them_and_the_coord
     toml.write_text(toml.read_text().replace('validity = "any"', 'validity = "prio3"'))
     with Processes(project / "logs") as processes:
         ports = start_services(project, processes)
+        start_superlink(project, processes)
         code, _, err = covey(
             "start", "coordinator", str(project / "views.py"), "--project", str(project),
-            *(word for name in ("superlink", "leader", "helper") for word in (f"--{name}", f"127.0.0.1:{ports[name]}")),
+            *(word for name in ("leader", "helper") for word in (f"--{name}", f"127.0.0.1:{ports[name]}")),
             "--from", "2020-05-01", "--to", "2020-05-02",
         )  # fmt: skip
         assert code == 1

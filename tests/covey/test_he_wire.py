@@ -14,12 +14,12 @@ import pytest
 
 from covey import wire
 from covey.errors import RunFailed
-from covey.processes import Processes, free_port, script
+from covey.processes import Processes, free_port
 from covey.running import resume, run
-from covey.wire import flower_environment
 from featurestore.store import Store
 from featurestore.views_file import load_views
 from tests.covey.conftest import VIEWS, make_events
+from tests.covey.deployed import start_superlink, words
 
 pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
 pytest.importorskip("tenseal", reason="the extra `he` is not installed")
@@ -81,8 +81,8 @@ def looks_at_what_was_released(covey: Covey, project: Path) -> None:
     manifest = json.loads(shown)["manifest"]
     assert (manifest["protection"], manifest["k_checked_by"], manifest["trust"]) == ("he", "leader", "honest-leader")
     _, told, _ = covey("release", "show", first, "--store", project / "store")
-    for words in ("honest-leader: there is no claim without noise", "counted by the leader alone", "key holder said"):
-        assert words in told
+    for text in ("honest-leader: there is no claim without noise", "counted by the leader alone", "key holder said"):
+        assert text in told
     ledgers = sorted(file.name for file in (project / "store" / "ledgers").glob("*.db"))
     assert ledgers == ["operator.db"]
     assert not wire.unfinished(project / "store").exists()
@@ -120,20 +120,15 @@ def test_a_key_holder_that_keeps_dying_ends_the_run_by_name_and_resume_completes
 def test_a_project_of_operators_collects_encrypted_reports(covey: Covey, project: Path) -> None:
     """As docs/he.md says: a key holder, a leader that knows where it listens, two sites whose policy allows it."""
 
-    def words(*more: str) -> list[str]:
-        return [sys.executable, "-m", "covey", *more]
-
     assert covey("init", project, "--budget", "1")[0] == 0
     policy = project / "policy.toml"
     told = policy.read_text().replace("min_k = 50", "min_k = 2").replace('protection = "shares"', 'protection = "he"')
     policy.write_text(told)
     table = make_events()
-    at, ports = ["--project", str(project)], {name: free_port() for name in ("superlink", "leader", "keyholder")}
+    at, ports = ["--project", str(project)], {name: free_port() for name in ("leader", "keyholder")}
     where = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     with Processes(project / "logs") as processes:
-        superlink = [script("flower-superlink"), "--insecure", "--disable-runtime-dependency-installation"]
-        environment = {**flower_environment(), "FLWR_HOME": str(project / "superlink")}
-        processes.start("superlink", [*superlink, "--port", str(ports["superlink"])], environment)
+        link = start_superlink(project, processes)
         processes.start("keyholder", words("start", "keyholder", *at, "--port", str(ports["keyholder"])))
         peer = ["--keyholder", where["keyholder"]]
         processes.start("leader", words("start", "leader", *at, "--port", str(ports["leader"]), *peer))
@@ -143,13 +138,10 @@ def test_a_project_of_operators_collects_encrypted_reports(covey: Covey, project
             own = project / f"events-{site}.parquet"
             pq.write_table(table.filter([value == name for value in table["site"].to_pylist()]), own)
             columns = ["--events", str(own), "--client-column", "who", "--time-column", "at"]
-            processes.start(
-                f"site-{site}", words("start", "site", site, *at, "--superlink", where["superlink"], *columns)
-            )
+            processes.start(f"site-{site}", words("start", "site", site, *at, "--superlink", link, *columns))
         collect = words(
-            "start", "coordinator", str(project / "views.py"), *at, "--json", "--protection", "he", "--superlink",
-            where["superlink"], "--leader", where["leader"], *peer, "--from", "2020-05-01", "--to", "2020-05-04",
-            "--seconds", "120",
+            "start", "coordinator", str(project / "views.py"), *at, "--json", "--protection", "he", "--leader",
+            where["leader"], *peer, "--from", "2020-05-01", "--to", "2020-05-04", "--seconds", "120",
         )  # fmt: skip
         done = subprocess.run(collect, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr + "".join(p.read_text() for p in (project / "logs").glob("*.log"))

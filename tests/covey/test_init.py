@@ -11,6 +11,7 @@ import pytest
 
 from covey.errors import ProjectMissing, UsageError
 from covey.project import Project
+from covey.superlink_certificate import Certificate
 from edge_client.policy_file import load_policy
 from featurestore.layout import layout_of
 from featurestore.settings import OnlineSettings
@@ -31,7 +32,13 @@ def test_it_makes_a_whole_project_and_says_what_to_do_next(covey: Covey, tmp_pat
     for private in ("keys", "ledgers", "roles"):
         assert stat.S_IMODE((folder / private).stat().st_mode) == 0o700, private
     assert "one machine holds every secret" in err
-    for command in ("covey explain", "covey start helper", "covey start site 1", "covey start coordinator"):
+    for command in (
+        "covey explain",
+        "covey start superlink",
+        "covey start helper",
+        "covey start site 1",
+        "covey start coordinator",
+    ):
         assert command in err
     project = Project.load(folder)
     roles = ("collector", "coordinator", "helper", "leader", "site-1", "site-2", "site-3")
@@ -44,6 +51,9 @@ def test_it_makes_a_whole_project_and_says_what_to_do_next(covey: Covey, tmp_pat
         (number, keys[f"site-{number}"].sign, 100_000) for number in ("1", "2", "3")
     ]
     assert project.to_toml() == (folder / "covey.toml").read_text()
+    certificate = Certificate.load(folder / "keys")
+    assert set(certificate.names) == {"localhost", "127.0.0.1", "::1"}
+    assert stat.S_IMODE(certificate.key.stat().st_mode) == 0o600
 
 
 def test_its_views_and_policy_are_accepted_and_fit_its_budget(covey: Covey, tmp_path: Path) -> None:
