@@ -1,4 +1,4 @@
-"""What a collection through Flower costs: a real SuperLink and its nodes, leader and helper as services, beside Flower alone.
+"""What a collection through Flower costs: simulated nodes, leader and helper as services, beside Flower alone.
 
     python -m benchmarks.flower [--sites 200] [--clients 2000]
 
@@ -14,21 +14,21 @@ import argparse
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from covey.flower_processes import run_command, superlink_command, write_flower_home
 from rich.console import Console
 from rich.table import Table
 
 from covey.cli.talk import progress_bars
 from covey.lab.levels.collect import Collection
 from covey.lab.levels.real import Prepared, prepare
-from covey.processes import Processes, free_port
-from covey.wire import START_SECONDS, collect_project, flower_environment, ray_folder
+from covey.processes import Processes
+from covey.wire import collect_project, flower_environment, ray_environment, ray_folder
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import Count, Histogram, Mean
@@ -49,31 +49,6 @@ VIEW = FeatureView(
     bounds=Bounds(max_cells=3, max_events_per_cell=2),
     privacy=Privacy(rho=0.1, min_clients=20),
 )
-APP = """
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-
-[project]
-name = "covey-benchmark"
-version = "0.1.0"
-description = "A plain round trip."
-license = "Apache-2.0"
-dependencies = []
-
-[tool.flwr.app]
-publisher = "covey"
-
-[tool.flwr.app.components]
-serverapp = "benchmarks.flower_peer:server"
-clientapp = "benchmarks.flower_peer:client"
-
-[tool.flwr.app.config]
-ask = 0
-answer = 0
-nodes = 0
-result = ""
-"""
 
 
 @dataclass(frozen=True)
@@ -144,29 +119,23 @@ def _ours(prepared: Prepared, sites: int, progress: Progress) -> Taken:
 
 def _peer(folder: Path, nodes: int, ask: int, answer: int) -> Taken:
     """Flower's round trip: `ask` bytes to each node, `answer` bytes back."""
-    app, result, port, ray = folder / "app", folder / "result.json", free_port(), ray_folder()
-    app.mkdir(parents=True)
-    (app / "pyproject.toml").write_text(APP, encoding="utf-8")
-    config = folder / "run.toml"
-    config.write_text(f'ask = {ask}\nanswer = {answer}\nnodes = {nodes}\nresult = "{result}"\n', encoding="utf-8")
-    write_flower_home(folder / "flower", port)
+    result, ray = folder / "result.json", ray_folder()
+    folder.mkdir()
     root = str(Path(__file__).parents[1])
     environment = {
         **flower_environment(),
+        **ray_environment(ray),
         "FLWR_HOME": str(folder / "flower"),
-        "RAY_TMPDIR": str(ray),
         "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
     }
+    command = [sys.executable, "-m", "benchmarks.flower_peer", str(ask), str(answer), str(nodes), str(result)]
     begun = time.time()
     try:
         with Processes(folder / "logs") as processes:
-            processes.start("superlink", superlink_command(port), environment)
-            processes.wait_for_port("superlink", port, START_SECONDS)
-            processes.start("server", run_command(app, config, nodes), environment)
+            processes.start("flower", command, environment)
             while not result.is_file():
-                processes.require_running("superlink")
-                if processes.exit_status("server") is not None and not result.is_file():
-                    processes.require_running("server")  # `flwr run` ends when the run has: its log tells why
+                if processes.exit_status("flower") is not None and not result.is_file():
+                    processes.require_running("flower")
                 time.sleep(0.05)
     finally:
         shutil.rmtree(ray, ignore_errors=True)

@@ -1,11 +1,14 @@
 """What `benchmarks.flower` compares with: Flower's plain round trip. Each node answers with so many bytes, and nothing is done.
 
+    python -m benchmarks.flower_peer ASK ANSWER NODES RESULT
+
 The answers are fetched by the loop that fetches those of sites (`aggregator.sites.ask_sites`).
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -13,44 +16,46 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
+from flwr.simulation import run_simulation
 
 from aggregator.sites import ask_sites
+from covey.simulated_fleet import BACKEND
 
 SECONDS = 900.0
-server = ServerApp()
 client = ClientApp()
 
 
-@server.main()
-def main(grid: Grid, context: Context) -> None:
-    """Ask every node once; write when it was asked, when all had answered, and how many bytes came."""
-    config = context.run_config
-    asked = time.time()
-    answers = list(
-        ask_sites(
-            grid,
-            bytes(int(config["ask"])),
-            sites=int(config["nodes"]),
-            seconds=SECONDS,
-            clock=time.monotonic,
-            sleep=time.sleep,
-        )
-    )
-    told = {
-        "asked": asked,
-        "answered": time.time(),
-        "answers": sum(answer.code == "OK" for answer in answers),
-        "bytes": sum(len(batch) for answer in answers for batch in answer.batches),
-    }
-    result = Path(str(config["result"]))
-    partial = result.with_suffix(".partial")
-    partial.write_text(json.dumps(told), encoding="utf-8")
-    partial.replace(result)
-
-
 @client.query()
-def echo(message: Message, context: Context) -> Message:
-    """So many zeros."""
-    zeros = Array(np.zeros(int(context.run_config["answer"]), np.uint8))
+def echo(message: Message, _context: Context) -> Message:
+    """As many zeros as the message asks for."""
+    size = int.from_bytes(message.content["plan"]["encryption_keys"], "big")
     answer = ConfigRecord({"code": "OK", "site": ""})
+    zeros = Array(np.zeros(size, np.uint8))
     return Message(RecordDict({"answer": answer, "batches": ArrayRecord({"0": zeros})}), reply_to=message)
+
+
+def main(ask: int, answer: int, nodes: int, result: Path) -> None:
+    """Ask every node once; write when it was asked, when all had answered, and how many bytes came."""
+    server = ServerApp()
+
+    @server.main()
+    def run(grid: Grid, _context: Context) -> None:
+        asked = time.time()
+        told = bytes(ask), answer.to_bytes(8, "big")
+        clocks = {"clock": time.monotonic, "sleep": time.sleep}
+        answers = list(ask_sites(grid, *told, sites=nodes, seconds=SECONDS, **clocks))
+        found = {
+            "asked": asked,
+            "answered": time.time(),
+            "answers": sum(one.code == "OK" for one in answers),
+            "bytes": sum(len(batch) for one in answers for batch in one.batches),
+        }
+        partial = result.with_suffix(".partial")
+        partial.write_text(json.dumps(found), encoding="utf-8")
+        partial.replace(result)
+
+    run_simulation(server, client, nodes, backend_config=BACKEND)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:4]), Path(sys.argv[4]))

@@ -58,10 +58,8 @@ def _role(command: str) -> str:
     for words, role in (
         ("start leader", "leader"),
         ("start helper", "helper"),
-        ("flwr-serverapp", "coordinator"),
+        ("covey.simulated_fleet", "coordinator"),
         ("ClientAppActor", "sites (each actor)"),
-        ("superlink", "superlink"),
-        ("flwr-simulation", "simulation"),
         ("raylet", "ray"),
     ):
         if words in command:

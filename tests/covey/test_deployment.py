@@ -164,7 +164,7 @@ def test_the_readme_names_commands_and_options_that_exist(
     monkeypatch.setenv("COLUMNS", "200")
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| [\w ]+ \| `(covey start [^`]+)` \|$", readme, flags=re.M)
-    assert len(rows) == 4
+    assert len(rows) == 5
     inline = [line for line in re.findall(r"`(covey [^`\n]+)`", readme) if line not in rows]
     blocks = re.findall(r"```sh\n(.*?)```", readme, flags=re.S)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("covey ")]

@@ -2,7 +2,7 @@
 
     memory      every site and both aggregators' shards are functions: all cryptography, no network, any number of clients
     processes   leader and helper are services of their own, sites submit to them over gRPC; no Flower
-    flower      the same through a real SuperLink and its SuperNodes, as `covey run` does
+    flower      the same through Flower's simulation runtime, as `covey run` does
 
 With noise off they agree in every value. Each leaves two stores: `store`, what was released, and `truth`, the plain sums of the
 same panes. Where the aggregators are processes their noise is their own: OpenDP's, which no seed reaches.

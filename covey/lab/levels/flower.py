@@ -1,4 +1,4 @@
-"""Level flower: the whole of `covey run`: a SuperLink, a SuperNode for each site, the coordinator as ServerApp.
+"""Level flower: the whole of `covey run`: Flower's simulation runtime with a node for each site, the coordinator as ServerApp.
 
 Sites whose answers do not count have no node: of what they would have sent nothing reaches an aggregator, whether it was
 never made, lost, or late. They stand on the rosters, though, and their clients count as enrolled.
