@@ -26,6 +26,7 @@ import uvicorn
 from rich.console import Console
 
 from aggregator.superlink import SOCKET, register_nodes, short_path
+from featurestore.private_files import open_private, private_folder
 from featurestore.server.listen import address_of, open_socket
 
 from .errors import UsageError
@@ -112,7 +113,7 @@ def _certificate(directory: Path, host: str, names: list[str]) -> Certificate:
         raise UsageError(f"--host {host} listens on every address: say by --name HOST under which one sites reach it")
     folder = directory / KEYS
     if not (folder / CERTIFICATE).exists():
-        folder.mkdir(mode=0o700, exist_ok=True)
+        private_folder(folder)
         make_certificate(folder, asked, utc_now())
     found = Certificate.load(folder)
     found.require(asked, utc_now())
@@ -168,10 +169,8 @@ def _flower_app(folder: Path) -> App:
 @contextmanager
 def _alone(directory: Path) -> Iterator[Path]:
     """The SuperLink's folder, mode 0700, held by this process."""
-    folder = superlink_folder(directory)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    number = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    folder = private_folder(superlink_folder(directory))
+    number = open_private(folder / "lock", os.O_RDWR)
     try:
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,9 +7,7 @@ under which sites reach the SuperLink; this machine's own loopback is always amo
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from featurestore.private_files import replace_private
 
 from .errors import NotThere, UsageError
 
@@ -115,8 +115,10 @@ def make_certificate(folder: Path, names: Sequence[str], now: datetime, *, renew
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    _replace(folder / PRIVATE_KEY, secret, 0o600)
-    _replace(folder / CERTIFICATE, made.public_bytes(serialization.Encoding.PEM), 0o644)
+    for name, data in ((PRIVATE_KEY, secret), (CERTIFICATE, made.public_bytes(serialization.Encoding.PEM))):
+        with replace_private(folder / name) as file:
+            file.write(data)
+    (folder / CERTIFICATE).chmod(0o644)
     return Certificate.load(folder)
 
 
@@ -141,14 +143,3 @@ def _plain(name: str) -> str:
         return str(ipaddress.ip_address(name))
     except ValueError:
         return name.lower()
-
-
-def _replace(path: Path, data: bytes, mode: int) -> None:
-    """A whole file of this mode from its first byte, in the place of what is there."""
-    number, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
-    with os.fdopen(number, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(number)
-    Path(partial).chmod(mode)
-    Path(partial).replace(path)

@@ -33,6 +33,7 @@ from edge_client.compute import Dropped
 from edge_client.events import check_schema, make_events
 from edge_client.flower_app import SITES_VARIABLE
 from featurestore.definitions import FeatureView
+from featurestore.private_files import write_private
 from featurestore.publish import Publisher
 from federation.ledger_state import Budget
 from federation.operator_ledger import LEDGERS, charged_plans, require_room
@@ -69,9 +70,7 @@ def ray_environment(folder: Path) -> dict[str, str]:
     Ray's ports listen for every user of the machine, and beyond it; who speaks to them can run code.
     """
     token = folder / "token"
-    if not token.exists():
-        with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(32))
+    write_private(token, secrets.token_hex(32), durable=False)
     return {
         "RAY_TMPDIR": str(folder),
         "RAY_AUTH_MODE": "token",

@@ -98,13 +98,14 @@ def tls(
     from covey.errors import UsageError
     from covey.project import KEYS
     from covey.superlink_certificate import make_certificate, utc_now
+    from featurestore.private_files import private_folder
 
     from .talk import talk_console
 
     folder = project / KEYS
     if not project.is_dir():
         raise UsageError(f"no directory {project}")
-    folder.mkdir(mode=0o700, exist_ok=True)
+    private_folder(folder)
     made = make_certificate(folder, name or [], utc_now(), renew=renew)
     if as_json:
         terms = {
