@@ -34,16 +34,16 @@ def echo(message: Message, _context: Context) -> Message:
     return Message(RecordDict({"answer": answer, "batches": ArrayRecord({"0": zeros})}), reply_to=message)
 
 
-def main(ask: int, answer: int, nodes: int, result: Path) -> None:
+def main(arguments: list[str]) -> None:
     """Ask every node once; write when it was asked, when all had answered, and how many bytes came."""
-    server = ServerApp()
+    server, result = ServerApp(), Path(arguments[3])
+    ask, answer, nodes = map(int, arguments[:3])
 
     @server.main()
     def run(grid: Grid, _context: Context) -> None:
         asked = time.time()
         told = bytes(ask), answer.to_bytes(8, "big")
-        clocks = {"clock": time.monotonic, "sleep": time.sleep}
-        answers = list(ask_sites(grid, *told, sites=nodes, seconds=SECONDS, **clocks))
+        answers = list(ask_sites(grid, *told, sites=nodes, seconds=SECONDS, clock=time.monotonic, sleep=time.sleep))
         found = {
             "asked": asked,
             "answered": time.time(),
@@ -58,4 +58,4 @@ def main(ask: int, answer: int, nodes: int, result: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:4]), Path(sys.argv[4]))
+    main(sys.argv[1:])

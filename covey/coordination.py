@@ -229,8 +229,9 @@ def _asking(job: Job, progress: Progress) -> Iterator[Ask]:
     with grid_of(superlink_folder(job.store)) as grid:
 
         def ask(*told: bytes) -> Iterable[SiteAnswer]:
-            clocks = {"clock": time.monotonic, "sleep": time.sleep}
-            answers = ask_sites(grid, *told, sites=job.sites, seconds=job.seconds, **clocks)
+            answers = ask_sites(
+                grid, *told, sites=job.sites, seconds=job.seconds, clock=time.monotonic, sleep=time.sleep
+            )
             for number, answer in enumerate(answers, 1):
                 yield answer
                 progress("all views", "sites", min(number, job.sites), job.sites)

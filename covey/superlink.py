@@ -206,7 +206,7 @@ class _Server(uvicorn.Server):
 
 def _server(app: App, **options: Any) -> _Server:
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         ws="none",
         access_log=False,
         log_config=None,
