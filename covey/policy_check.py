@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from crypto.errors import CryptoError
-from edge_client.policy import Accept, Policy, decide
+from edge_client.columns import ColumnsRead, columns_read
+from edge_client.policy import PIN, Accept, Policy, decide
+from featurestore.definitions import FeatureView
 from featurestore.times import DAY_US, from_us
+from featurestore.wire import definition_hash
 from federation.accountant import charge_of
 from federation.errors import FederationError, LedgerRefusal
 from federation.ledger_snapshot import read_ledger
@@ -31,10 +34,20 @@ class ViewAsked:
         micro_rho: what one client-day costs.
     """
 
-    view: str
+    view: FeatureView
     panes: tuple[int, ...]
     min_clients: int
     micro_rho: int
+
+    @property
+    def reads(self) -> ColumnsRead:
+        """The columns of the site's events that it reads."""
+        return columns_read(self.view)
+
+    @property
+    def pin(self) -> str:
+        """What `views` of a policy.toml holds to allow this definition and no other."""
+        return f"{self.view.name}{PIN}{definition_hash(self.view).hex()}"
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,7 @@ def check_plan(signed: bytes, policy: Policy, state: LedgerState, now_us: int) -
     if plan is None:
         return PolicyCheck(code, view, day, None, False, (), ())
     views = tuple(
-        ViewAsked(planned.view.name, tuple(planned.pane_starts.tolist()), planned.min_clients, charge_of(plan, planned))
+        ViewAsked(planned.view, tuple(planned.pane_starts.tolist()), planned.min_clients, charge_of(plan, planned))
         for planned in plan.views
     )
     repeated = plan.hash in state.intended
@@ -117,14 +130,32 @@ def to_json(check: PolicyCheck) -> dict[str, Any]:
         "validity": None if check.plan is None else check.plan.validity,
         "report_per": None if check.plan is None else check.plan.report_per,
         "repeated": check.repeated,
-        "views": [
-            {"view": one.view, "panes": len(one.panes), "min_clients": one.min_clients, "rho": one.micro_rho / 1e6}
-            for one in check.views
-        ],
+        "views": [_view_to_json(one) for one in check.views],
         "days": [
             {"day": _date(one.day), "spent": one.spent / 1e6, "plan": one.plan / 1e6, "left": one.left / 1e6}
             for one in check.days
         ],
+    }
+
+
+def _view_to_json(one: ViewAsked) -> dict[str, Any]:
+    reads, entity, bounds = one.reads, one.view.entity, one.view.bounds
+    return {
+        "view": one.view.name,
+        "panes": len(one.panes),
+        "min_clients": one.min_clients,
+        "rho": one.micro_rho / 1e6,
+        "definition": definition_hash(one.view).hex(),
+        "pin": one.pin,
+        "reads": {
+            "time": reads.time,
+            "join_keys": list(reads.join_keys),
+            "columns": list(reads.values),
+            "where": list(reads.where),
+        },
+        "join_keys": list(entity.keys),
+        "domain": len(entity.domain),
+        "bounds": {"max_cells": bounds.max_cells, "max_events_per_cell": bounds.max_events_per_cell},
     }
 
 

@@ -6,7 +6,8 @@
     time          PLAN_EXPIRED, CLOCK_SKEW
     terms         NOISE_OFF, PROTECTION_NOT_ALLOWED, PROOFS_REQUIRED, PARTICIPATION_NOT_ALLOWED, ACTIVITY_VISIBLE,
                   REPORT_PER_NOT_ALLOWED, TOO_MANY_CLIENTS, ANSWER_TOO_LARGE
-    each view     VIEW_NOT_ALLOWED, TIME_NOT_ALLOWED, K_TOO_LOW, RHO_TOO_HIGH
+    each view     VIEW_NOT_ALLOWED, DEFINITION_NOT_ALLOWED, COLUMN_NOT_ALLOWED, JOIN_KEY_NOT_ALLOWED, TIME_NOT_ALLOWED,
+                  K_TOO_LOW, RHO_TOO_HIGH
     the ledger    PANE_ALREADY_REPORTED, VIEW_OVERLAP, DAY_BUDGET_SPENT
 
 The first that holds is the answer. A plan that the ledger was charged for before is a retry: its rules are not asked again.
@@ -24,8 +25,10 @@ from crypto.bfv import message_bytes
 from crypto.errors import CryptoError
 from crypto.field import ELEMENT_BYTES
 from crypto.signing import VerifyKey
+from featurestore.definitions import FeatureView
 from featurestore.errors import ExpressionRefused
 from featurestore.times import DAY_US
+from featurestore.wire import definition_hash
 from federation.accountant import charge_of
 from federation.errors import DayBudgetSpent, FederationError, LedgerRefusal, PaneTaken, ViewOverlap
 from federation.ledger import CLOCK_SLACK_US
@@ -37,6 +40,8 @@ from federation.reports import REPORT_ID_BYTES
 from federation.signed_plan import signed_bytes, verify_plan
 from federation.validity import report_elements
 
+from .columns import columns_read
+
 AllowedProtection = Literal["any", "shares", "he"]
 ALLOWED_PROTECTIONS: Final[tuple[AllowedProtection, ...]] = get_args(AllowedProtection)
 AllowedParticipation = Literal["any", "all", "active"]
@@ -46,6 +51,11 @@ ALLOWED_REPORT_PERS: Final[tuple[AllowedReportPer, ...]] = get_args(AllowedRepor
 
 FUTURE_SLACK_US: Final = CLOCK_SLACK_US
 """How far beyond this clock a pane may end: clocks differ by seconds, and an open pane would be reported in part."""
+
+ANY: Final = "*"
+"""Any column."""
+PIN: Final = "@"
+"""Between the name of a view, which cannot hold it, and the hash of its definition."""
 
 KEPT_BYTES: Final = REPORT_ID_BYTES + 3 * 4
 """Of a client's part in a pane, in the site's ledger: report id, collection, reporter, cells."""
@@ -57,7 +67,8 @@ class Policy:
 
     Attributes:
         coordinator, leader, helper: pinned keys: plans of others are refused. Under `he` the key holder has the helper's.
-        views: glob patterns of the names of views (case matters).
+        views: glob patterns of the names of views (case matters), and pins `NAME@HASH`: a view of that name has that
+            definition, whatever else matches.
         max_micro_rho: what one client-day may cost over all views, in millionths of ρ.
         min_k: the smallest `min_clients` of a pane.
         allow_noise_off: for tests and labs only.
@@ -70,6 +81,8 @@ class Policy:
         max_answer_mib: how large an answer may become under `all`, where the plan alone decides it; of a site's sums with
             what is kept of each client.
         report_per: `client`: plans in which the site sends the sum of its clients are refused.
+        columns: of the events that features and `where` may read; `*` is any.
+        join_keys: columns by which a view may split its counts; `*` is any.
     """
 
     coordinator: VerifyKey
@@ -86,6 +99,8 @@ class Policy:
     time_columns: tuple[str, ...] = ()
     max_answer_mib: int = 1024
     report_per: AllowedReportPer = "any"
+    columns: tuple[str, ...] = (ANY,)
+    join_keys: tuple[str, ...] = (ANY,)
 
     @property
     def budget(self) -> Budget:
@@ -206,8 +221,7 @@ def _reasons(
 
 
 def _reasons_of(plan: Plan, planned: PlannedView, policy: Policy) -> Iterator[RefusalCode]:
-    if not any(fnmatchcase(planned.view.name, pattern) for pattern in policy.views):
-        yield RefusalCode.VIEW_NOT_ALLOWED
+    yield from _reasons_of_definition(planned.view, policy)
     if planned.view.time is not None and planned.view.time not in policy.time_columns:
         yield RefusalCode.TIME_NOT_ALLOWED
     exact = plan.noise == "none"  # there is nothing left for k to protect
@@ -215,6 +229,24 @@ def _reasons_of(plan: Plan, planned: PlannedView, policy: Policy) -> Iterator[Re
         yield RefusalCode.K_TOO_LOW
     if charge_of(plan, planned) > policy.max_micro_rho:
         yield RefusalCode.RHO_TOO_HIGH
+
+
+def _reasons_of_definition(view: FeatureView, policy: Policy) -> Iterator[RefusalCode]:
+    """What the view is and what it reads, which its name does not tell."""
+    pins = [pin for name, at, pin in (entry.partition(PIN) for entry in policy.views) if at and name == view.name]
+    if pins and definition_hash(view).hex() not in pins:
+        yield RefusalCode.DEFINITION_NOT_ALLOWED
+    if not pins and not any(fnmatchcase(view.name, pattern) for pattern in policy.views):
+        yield RefusalCode.VIEW_NOT_ALLOWED
+    read = columns_read(view)
+    if not _allowed({*read.values, *read.where}, policy.columns):
+        yield RefusalCode.COLUMN_NOT_ALLOWED
+    if not _allowed(set(read.join_keys), policy.join_keys):
+        yield RefusalCode.JOIN_KEY_NOT_ALLOWED
+
+
+def _allowed(columns: set[str], allowed: tuple[str, ...]) -> bool:
+    return ANY in allowed or columns <= set(allowed)
 
 
 def _answer_bytes(plan: Plan, clients: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Final
 
@@ -15,14 +16,16 @@ from federation.parties import Aggregator, PublicKeys
 from federation.plan import ALLOWED_VALIDITIES
 from federation.rho import micro_rho_of, rho_text
 
-from .policy import ALLOWED_PARTICIPATIONS, ALLOWED_PROTECTIONS, ALLOWED_REPORT_PERS, Policy
+from .policy import ALLOWED_PARTICIPATIONS, ALLOWED_PROTECTIONS, ALLOWED_REPORT_PERS, PIN, Policy
 from .toml_file import TomlFile
 
 PINS: Final = ("coordinator", "leader", "helper")
 KEYS: Final = (
     *PINS, "views", "max_rho_per_day", "min_k", "allow_noise_off", "allow_activity_visible", "participation",
-    "protection", "validity", "time_columns", "max_answer_mib", "report_per",
+    "protection", "validity", "time_columns", "max_answer_mib", "report_per", "columns", "join_keys",
 )  # fmt: skip
+
+_PINNED: Final = re.compile(r"[a-z][a-z0-9_]*@[0-9a-f]{64}", re.ASCII)
 
 _TEXT: Final = """\
 # What the sites that point to this file take part in. No plan can change it; `covey policy check PLAN` tells the answer.
@@ -33,6 +36,12 @@ leader = {leader}
 helper = {helper}
 
 views = {views}  # names that may be collected: * is any text, ? one letter
+columns = {columns}  # of the events that features and `where` may read; "*" is any
+join_keys = {join_keys}  # columns by which a view may split its counts; "*" is any
+# A name says nothing of what a view reads. `covey policy check PLAN` shows it; these allow one definition, or some columns only:
+# views = ["dest_delay@9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]
+# columns = ["arr_delay"]
+# join_keys = ["dest"]
 max_rho_per_day = {max_rho_per_day}  # what one client-day may cost, over all views
 min_k = {min_k}  # a pane opens at so many clients or more
 time_columns = {time_columns}  # by which a view may tell an event's day, beside the site's own: each charges by itself
@@ -55,13 +64,15 @@ def policy_to_toml(policy: Policy) -> str:
         coordinator=_quoted(base64.b64encode(policy.coordinator.data).decode("ascii")),
         leader=_quoted(public_line("leader", policy.leader).strip()),
         helper=_quoted(public_line("helper", policy.helper).strip()),
-        views=f"[{', '.join(map(_quoted, policy.views))}]",
+        views=_list(policy.views),
+        columns=_list(policy.columns),
+        join_keys=_list(policy.join_keys),
         max_rho_per_day=rho_text(policy.max_micro_rho),
         min_k=policy.min_k,
         participation=_quoted(policy.participation),
         protection=_quoted(policy.protection),
         validity=_quoted(policy.validity),
-        time_columns=f"[{', '.join(map(_quoted, policy.time_columns))}]",
+        time_columns=_list(policy.time_columns),
         max_answer_mib=policy.max_answer_mib,
         report_per=_quoted(policy.report_per),
         allow_activity_visible=str(policy.allow_activity_visible).lower(),
@@ -80,7 +91,7 @@ def load_policy(path: Path) -> Policy:
         _coordinator(file),
         _aggregator(file, "leader"),
         _aggregator(file, "helper"),
-        file.texts("views", Policy.views),
+        _views(file),
         _max_micro_rho(file),
         file.whole("min_k", Policy.min_k),
         file.flag("allow_noise_off"),
@@ -91,6 +102,8 @@ def load_policy(path: Path) -> Policy:
         file.texts("time_columns", Policy.time_columns),
         file.whole("max_answer_mib", Policy.max_answer_mib),
         file.one_of("report_per", ALLOWED_REPORT_PERS, Policy.report_per),
+        file.texts("columns", Policy.columns, may_be_empty=True),
+        file.texts("join_keys", Policy.join_keys, may_be_empty=True),
     )
 
 
@@ -99,6 +112,17 @@ def _coordinator(file: TomlFile) -> VerifyKey:
         return VerifyKey(base64.b64decode(file.text("coordinator"), validate=True))
     except (ValueError, CryptoError) as error:
         file.fail(f"coordinator: no public key ({error}); covey.toml has it, as `sign` of [coordinator]")
+
+
+def _views(file: TomlFile) -> tuple[str, ...]:
+    """Patterns and pins. A pin with a mistake would allow nothing, or be read as a pattern."""
+    views = file.texts("views", Policy.views)
+    for entry in views:
+        if PIN in entry and _PINNED.fullmatch(entry) is None:
+            file.fail(
+                f"views: {entry[:120]!r} is no NAME@HASH with 64 hexadecimal digits; `covey policy check` shows it"
+            )
+    return views
 
 
 def _max_micro_rho(file: TomlFile) -> int:
@@ -117,6 +141,10 @@ def _aggregator(file: TomlFile, role: Aggregator) -> PublicKeys:
     if found != role:
         file.fail(f"{role!r} holds the keys of {found}")
     return keys
+
+
+def _list(texts: tuple[str, ...]) -> str:
+    return f"[{', '.join(map(_quoted, texts))}]"
 
 
 def _quoted(text: str) -> str:

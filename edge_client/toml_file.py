@@ -51,11 +51,11 @@ class TomlFile:
             self._wrong(name, "a text", found)
         return found
 
-    def texts(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    def texts(self, name: str, default: tuple[str, ...], *, may_be_empty: bool = False) -> tuple[str, ...]:
         """A list of texts; one at least, unless the default is none."""
         found = self.entries.get(name, list(default))
         texts = isinstance(found, list) and all(isinstance(one, str) and one for one in found)
-        if not texts or (default and not found):
+        if not texts or (default and not found and not may_be_empty):
             self._wrong(name, "a list of texts", found)
         return tuple(found)
 

@@ -108,8 +108,9 @@ def _print(found: PolicyCheck, policy: Policy, out: Console) -> None:
     table = folding_table("view", "panes", "number", "k", "rho a client-day")
     for view in found.views:
         panes = pane_ranges(view.panes)
-        table.add_row(view.view, panes, f"{len(view.panes):,}", str(view.min_clients), rho_text(view.micro_rho))
+        table.add_row(view.view.name, panes, f"{len(view.panes):,}", str(view.min_clients), rho_text(view.micro_rho))
     out.print(table)
+    _print_reads(found, out)
     if found.days:
         table = folding_table("UTC days", "number", "spent before", "this plan", "left")
         table.caption = f"of {rho_text(policy.max_micro_rho)} a client-day"
@@ -117,6 +118,32 @@ def _print(found: PolicyCheck, policy: Policy, out: Console) -> None:
             left = rho_text(cost.left) if cost.left >= 0 else f"−{rho_text(-cost.left)}"
             table.add_row(day_ranges(days), f"{len(days):,}", rho_text(cost.spent), rho_text(cost.plan), left)
         out.print(table)
+
+
+def _print_reads(found: PolicyCheck, out: Console) -> None:
+    """What each view reads of the site's events, and how a policy pins it."""
+    from .talk import folding_table
+
+    table = folding_table("view", "time", "join keys", "columns", "in where", "a client-day counts in at most")
+    for view in found.views:
+        reads, entity, bounds = view.reads, view.view.entity, view.view.bounds
+        table.add_row(
+            view.view.name,
+            "the site's own" if reads.time is None else _names((reads.time,)),
+            f"{_names(reads.join_keys)} ({len(entity.domain):,} key{'s' * (len(entity.domain) != 1)})",
+            _names(reads.values),
+            _names(reads.where),
+            f"{bounds.max_cells:,} cell(s), {bounds.max_events_per_cell:,} event(s) each",
+        )
+    table.caption = "columns of the site's events"
+    out.print(table)
+    for view in found.views:
+        out.print(f'pin: views = ["{view.pin}"]', soft_wrap=True)
+
+
+def _names(columns: tuple[str, ...]) -> str:
+    """A foreign plan may name a column by a terminal's control characters."""
+    return ", ".join(name if name.isprintable() else json.dumps(name) for name in columns) or "none"
 
 
 def _alike(days: tuple[DayCost, ...]) -> Iterator[tuple[list[int], DayCost]]:

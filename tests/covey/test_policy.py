@@ -15,6 +15,9 @@ from covey.errors import UsageError
 from edge_client.policy import Policy
 from edge_client.policy_file import load_policy, policy_to_toml
 from edge_client.site_config import load_config
+from featurestore.entities import Entity
+from featurestore.features import Count, Mean, Rate
+from featurestore.wire import definition_hash
 from federation.plan import Plan, PlannedView
 from federation.refusal_codes import RefusalCode
 from tests.aggregator.world import make_plan
@@ -46,10 +49,47 @@ def test_a_plan_that_is_taken_says_what_it_costs_and_what_is_left(covey: Covey, 
     code, out, _ = covey("policy", "check", write(tmp_path, plan), "--policy", policy, "--json")
     told = json.loads(out)
     assert (code, told["answer"], told["repeated"], told["participation"]) == (0, "ACCEPT", False, "active")
-    assert told["views"] == [{"view": "v", "panes": 2, "min_clients": 2, "rho": 0.5}]
+    definition = definition_hash(VIEW).hex()
+    assert told["views"] == [
+        {
+            "view": "v",
+            "panes": 2,
+            "min_clients": 2,
+            "rho": 0.5,
+            "definition": definition,
+            "pin": f"v@{definition}",
+            "reads": {"time": None, "join_keys": ["k"], "columns": [], "where": []},
+            "join_keys": ["k"],
+            "domain": 2,
+            "bounds": {"max_cells": 2, "max_events_per_cell": 3},
+        }
+    ]
     assert told["days"] == [
         {"day": day, "spent": 0.0, "plan": 0.5, "left": 0.5} for day in ("1970-01-01", "1970-01-02")
     ]
+
+
+def test_it_shows_what_each_view_reads_and_how_to_pin_it(covey: Covey, tmp_path: Path, policy: Path) -> None:
+    reads = replace(
+        VIEW,
+        entity=Entity(["k", "l"], domain=[("x", 1), ("y", 2)], column=["kind", "le\nvel"]),
+        features=[Count("n"), Mean("spent", clip=(0, 9)), Rate("old", where="age > 9 AND sex = 'f'")],
+        time="booked_at",
+    )
+    plan = make_plan(reads, noise="full")
+    assert plan.wire is not None
+    path = write(tmp_path, replace(plan, wire=replace(plan.wire, deadline_us=FAR)))
+    _, out, _ = covey("policy", "check", path, "--policy", policy)
+    words = [" ".join(line.replace("│", " ").split()) for line in out.splitlines()]
+    assert r'v booked_at kind, "le\nvel" (2 keys) spent age, sex 2 cell(s), 3 event(s) each' in words
+    (pin,) = [line for line in out.splitlines() if line.startswith("pin: ")]
+    changed = policy.read_text().replace('views = ["*"]', pin.removeprefix("pin: "))
+    policy.write_text(changed.replace("time_columns = []", 'time_columns = ["booked_at"]'))
+    assert covey("policy", "check", path, "--policy", policy)[1].startswith("ACCEPT\n")
+    told = json.loads(covey("policy", "check", path, "--policy", policy, "--json")[1])
+    assert told["views"][0]["reads"] == {
+        "time": "booked_at", "join_keys": ["kind", "le\nvel"], "columns": ["spent"], "where": ["age", "sex"],
+    }  # fmt: skip
 
 
 def test_a_refusal_is_its_code_and_sentence_and_exit_code_4(covey: Covey, tmp_path: Path, policy: Path) -> None:

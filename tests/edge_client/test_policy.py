@@ -11,7 +11,9 @@ import pytest
 
 from edge_client.policy import FUTURE_SLACK_US, Accept, Policy, Refuse, decide
 from featurestore.definitions import Privacy
-from featurestore.features import Rate
+from featurestore.entities import Entity
+from featurestore.features import Mean, Rate
+from featurestore.wire import definition_hash
 from federation import plan_pb2 as pb
 from federation.ledger_entries import Done, Intended
 from federation.ledger_state import LedgerState
@@ -75,6 +77,12 @@ def k_of(plan: Plan, k: int) -> Plan:
 
 OPEN = plan_with()
 ALL = plan_with(participation="all")
+PINNED = f"v@{definition_hash(VIEW).hex()}"
+READS = sign(
+    make_plan(replace(VIEW, features=[Mean("spent", clip=(0, 9)), Rate("old", where="age > 9")]), noise="full")
+)
+KEYED = sign(make_plan(replace(VIEW, entity=Entity("k", domain=["x", "y"], column="diagnosis")), noise="full"))
+CONSTANT = sign(make_plan(replace(VIEW, entity=Entity("k", value="x")), noise="full"))
 CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "a good plan": (sign(OPEN), {}, "ACCEPT"),
     "everybody reports": (sign(ALL), {"allow_activity_visible": False}, "ACCEPT"),
@@ -97,6 +105,17 @@ CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "activity": (sign(OPEN), {"allow_activity_visible": False}, "ACTIVITY_VISIBLE"),
     "another view": (sign(OPEN), {"views": ("w", "V", "v_*")}, "VIEW_NOT_ALLOWED"),
     "a pattern": (sign(OPEN), {"views": ("w", "[uv]*")}, "ACCEPT"),
+    "the pinned definition": (sign(OPEN), {"views": (PINNED, "w")}, "ACCEPT"),
+    "one of two pinned definitions": (sign(OPEN), {"views": (f"v@{'0' * 64}", PINNED)}, "ACCEPT"),
+    "another definition of a pinned name": (READS, {"views": (PINNED,)}, "DEFINITION_NOT_ALLOWED"),
+    "a pattern beside a pin": (READS, {"views": ("*", PINNED)}, "DEFINITION_NOT_ALLOWED"),
+    "a name beside a pinned one": (sign(OPEN), {"views": (f"w@{'0' * 64}",)}, "VIEW_NOT_ALLOWED"),
+    "another column of a feature": (READS, {"columns": ("age",)}, "COLUMN_NOT_ALLOWED"),
+    "another column of a where": (READS, {"columns": ("spent",)}, "COLUMN_NOT_ALLOWED"),
+    "no column": (sign(OPEN), {"columns": ()}, "ACCEPT"),
+    "another join key": (READS, {"join_keys": ("age", "spent")}, "JOIN_KEY_NOT_ALLOWED"),
+    "a join key of another column": (KEYED, {"join_keys": ("k",)}, "JOIN_KEY_NOT_ALLOWED"),
+    "a constant entity": (CONSTANT, {"join_keys": ()}, "ACCEPT"),
     "few clients": (sign(OPEN), {"min_k": 3}, "K_TOO_LOW"),
     "enough clients": (sign(k_of(OPEN, 3)), {"min_k": 3}, "ACCEPT"),
     "too dear": (sign(OPEN), {"max_micro_rho": 499_999}, "RHO_TOO_HIGH"),
@@ -142,7 +161,10 @@ def test_the_reasons_come_in_the_order_that_the_module_says() -> None:
     plan = make_plan(dear, noise="none", first=99)
     assert plan.wire is not None
     plan = replace(plan, wire=replace(plan.wire, deadline_us=NOW, helper=OTHER_SITE.public))
-    policy = replace(POLICY, allow_activity_visible=False, participation="all", validity="prio3", views=("w",), min_k=5)
+    policy = replace(
+        POLICY, allow_activity_visible=False, participation="all", validity="prio3", views=(f"v@{'0' * 64}",), min_k=5
+    )
+    policy = replace(policy, join_keys=())
     order = []
 
     def answer() -> str:
@@ -165,8 +187,12 @@ def test_the_reasons_come_in_the_order_that_the_module_says() -> None:
     policy = replace(policy, participation="any")
     assert answer() == "ACTIVITY_VISIBLE"
     policy = replace(policy, allow_activity_visible=True)
+    assert answer() == "DEFINITION_NOT_ALLOWED"
+    policy = replace(policy, views=("w",))
     assert answer() == "VIEW_NOT_ALLOWED"
     policy = replace(policy, views=("*",))
+    assert answer() == "JOIN_KEY_NOT_ALLOWED"
+    policy = replace(policy, join_keys=("k",))
     assert answer() == "K_TOO_LOW"
     policy = replace(policy, min_k=2)
     assert answer() == "RHO_TOO_HIGH"
@@ -202,6 +228,10 @@ def test_a_view_that_tells_days_by_another_column_is_refused_unless_the_policy_n
     plan = make_plan(replace(VIEW, time="booked_at"), noise="full")
     assert code_of(plan) == "TIME_NOT_ALLOWED"
     assert code_of(plan, replace(POLICY, time_columns=("booked_at",))) == "ACCEPT"
+
+
+def test_a_view_that_reads_columns_of_the_policy_s_lists_is_taken() -> None:
+    assert code_of(READS, replace(POLICY, columns=("age", "spent", "sex"), join_keys=("k",))) == "ACCEPT"
 
 
 def test_an_answer_of_all_clients_and_panes_is_bounded_before_anything_is_charged() -> None:

@@ -52,6 +52,12 @@ def test_what_is_written_is_read(tmp_path: Path, views, rho, k, flags, participa
     assert read(tmp_path, policy_to_toml(policy)) == policy
 
 
+@pytest.mark.parametrize("columns", [(), ("*",), ("spent", "a b", "le\nvel")])
+def test_pins_and_columns_are_read_as_written(tmp_path: Path, columns: tuple[str, ...]) -> None:
+    policy = Policy(**PINS, views=(f"v@{'0a' * 32}", "w*"), columns=columns, join_keys=columns)
+    assert read(tmp_path, policy_to_toml(policy)) == policy
+
+
 def test_a_file_of_pins_alone_is_as_strict_as_the_defaults(tmp_path: Path) -> None:
     pins = "".join(line + "\n" for line in TEXT.splitlines() if line.split(" ")[0] in PINS)
     assert read(tmp_path, pins) == Policy(**PINS)
@@ -106,6 +112,13 @@ ODD: dict[str, tuple[Callable[[str], str], str]] = {
     "a broken k": (lambda t: t.replace("min_k = 2", "min_k = 2.5"), "not '2.5'"),
     "no list": (lambda t: t.replace('["*"]', '"*"'), "'views' must be a list of texts"),
     "an empty list": (lambda t: t.replace('["*"]', "[]"), "'views' must be a list of texts"),
+    "a pin cut off": (lambda t: t.replace('["*"]', f'["v@{"0" * 63}"]', 1), "is no NAME@HASH with 64 hexadecimal"),
+    "a pin of a pattern": (lambda t: t.replace('["*"]', f'["v*@{"0" * 64}"]', 1), "is no NAME@HASH"),
+    "columns that are no list": (
+        lambda t: t.replace('columns = ["*"]', 'columns = "spent"'),
+        "'columns' must be a list",
+    ),
+    "a join key without a name": (lambda t: t.replace('join_keys = ["*"]', 'join_keys = [""]'), "'join_keys' must be"),
     "another kind": (lambda t: t.replace('participation = "any"', 'participation = "some"'), "one of 'any', 'all'"),
     "another proof": (lambda t: t.replace('validity = "any"', 'validity = "none"'), "one of 'any', 'prio3'"),
     "no truth": (lambda t: t.replace("noise_off = false", 'noise_off = "no"'), "'allow_noise_off' must be true or"),

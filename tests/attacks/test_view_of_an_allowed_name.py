@@ -1,0 +1,103 @@
+"""A coordinator gives the name of a view that a site allows to another view, which reads another column.
+
+The attacker holds the coordinator's key. The site's owner looked at the honest plan and pinned it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from covey.deployment import configure_site
+from edge_client.answering import answer_plan
+from edge_client.policy import Refuse
+from edge_client.site_config import load_config
+
+HONEST = """
+from covey import *
+
+shop_visits = FeatureView(
+    "shop_visits",
+    entity=Entity("shop", domain=["a", "b"]),
+    pane="1d",
+    features=[Count("n"), Mean("spent", clip=(0, 200), resolution=1.0)],
+    bounds=Bounds(max_cells=2),
+    privacy=Privacy(rho=0.05, min_clients=50),
+)
+"""
+EVENTS = "who,at,shop,spent,diagnosis\n" + "".join(
+    f"p{i},2020-05-01T10:00:00Z,{'ab'[i % 2]},{i},F{i % 9}\n" for i in range(60)
+)
+
+
+def covey(*arguments: object) -> tuple[int, Any]:
+    """A command with --json, in a process of its own: exit code and answer."""
+    command = [sys.executable, "-m", "covey", *map(str, arguments), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode in (0, 4), done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    covey("init", tmp_path / "p", "--sites", "2")
+    (tmp_path / "p" / "events.csv").write_text(EVENTS)
+    return tmp_path / "p"
+
+
+def signed_plan(project: Path, name: str, text: str) -> Path:
+    """What the coordinator signs for these views."""
+    views, path = project / f"{name}.py", project / f"{name}.plan"
+    views.write_text(text)
+    days = "--from", "2020-05-01", "--to", "2020-05-02"
+    covey("start", "coordinator", views, "--project", project, *days, "--plan-only", path)
+    return path
+
+
+def change_policy(project: Path, old: str, new: str) -> None:
+    policy = project / "policy.toml"
+    assert old in policy.read_text()
+    policy.write_text(policy.read_text().replace(old, new, 1))
+
+
+def site_s_answer(project: Path, plan: Path) -> str:
+    """What a site of this policy answers, over its own events."""
+    config = load_config(configure_site(project, "1", project / "events.csv", "who", "at", allow_noise_off=False))
+    answer = answer_plan(plan.read_bytes(), b"", config)
+    return str(answer.code) if isinstance(answer, Refuse) else "OK"
+
+
+@pytest.mark.parametrize("how", ["split", "a condition"])
+def test_another_definition_under_a_pinned_name_is_refused(project: Path, how: str) -> None:
+    honest = signed_plan(project, "honest", HONEST)
+    change_policy(project, "max_rho_per_day = 0.1", "max_rho_per_day = 0.5")
+    _, told = covey("policy", "check", honest, "--project", project)
+    pin = told["views"][0].get("pin", "shop_visits")  # before, a policy could hold no more than the name
+    change_policy(project, 'views = ["*"]', f'views = ["{pin}"]')
+    split = HONEST.replace('Entity("shop", domain=["a", "b"])', 'Entity("diagnosis", domain=["F0", "F1"])')
+    tested = HONEST.replace('Count("n")', 'Rate("n", where="diagnosis = \'F1\'")')
+    evil = signed_plan(project, "evil", split if how == "split" else tested)
+    code, told = covey("policy", "check", evil, "--project", project)
+    assert (code, told["answer"], site_s_answer(project, evil)) == (4, *["DEFINITION_NOT_ALLOWED"] * 2)
+    assert covey("policy", "check", honest, "--project", project)[0] == 0
+    assert site_s_answer(project, honest) == "OK"
+
+
+def test_a_site_that_lists_its_columns_gives_no_other_one_away(project: Path) -> None:
+    change_policy(project, 'columns = ["*"]', 'columns = ["spent"]')
+    change_policy(project, 'join_keys = ["*"]', 'join_keys = ["shop"]')
+    honest = signed_plan(project, "honest", HONEST)
+    split = HONEST.replace('Entity("shop", domain=["a", "b"])', 'Entity("shop", domain=["F0"], column="diagnosis")')
+    tested = HONEST.replace('Count("n")', 'Rate("n", where="spent > 9 OR diagnosis LIKE \'F%\'")')
+    for name, text, code in (("split", split, "JOIN_KEY_NOT_ALLOWED"), ("tested", tested, "COLUMN_NOT_ALLOWED")):
+        evil = signed_plan(project, name, text)
+        told = covey("policy", "check", evil, "--project", project)[1]
+        assert told["answer"] == code
+        assert "diagnosis" in [*told["views"][0]["reads"]["join_keys"], *told["views"][0]["reads"]["where"]]
+        assert site_s_answer(project, evil) == code
+    assert site_s_answer(project, honest) == "OK"
