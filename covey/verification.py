@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,17 +12,18 @@ from featurestore.errors import StoreCorrupt, UnknownEvidence
 from featurestore.release import Manifest, Release, Void
 from featurestore.rows import BUDGET_SPENT
 from featurestore.store import Store
+from featurestore.times import utc_text
 from featurestore.wire import definition_hash
 from federation.errors import VerificationFailed
 from federation.parties import PublicKeys
-from federation.release_check import find_plan, verify_opening
+from federation.release_check import asked_panes, find_plan, verify_opening
 
 from .errors import VerificationUnsuccessful
 from .project import Project
 from .releases import IN_PROCESS
 
 CHECKS: Final[Mapping[str, str]] = {
-    "content": "the stored sums, id and view are those that were published",
+    "content": "the stored sums, reason, id and view are those that were published",
     "plan": "the plan is there, signed by the coordinator, and has the hash that the manifest names",
     "parties": "its leader, helper and collector are the pinned ones",
     "view": "it asks for this view",
@@ -34,7 +35,11 @@ CHECKS: Final[Mapping[str, str]] = {
     "outcome": "what they signed of this pane is what was published",
     "signature": "the collector has signed all of it",
 }
-"""In the order in which they are made; the first that fails ends it."""
+"""Of one release, in the order in which they are made; the first that fails ends it."""
+COMPLETE: Final = "complete"
+"""Of all releases together: something was published of every pane that a stored plan asks for."""
+REGISTRY: Final = "registry"
+"""Of all releases together: the registry's file is whole, and no publication or part of one was taken out."""
 UNSIGNED: Final = "in-process: nothing is signed, one process saw everything"
 
 Progress = Callable[[int, int], None]
@@ -119,6 +124,20 @@ class Verifier:
                 return Verified(release_id, view, error.check, f"{name}{error.why}")
         return Verified(release_id, view, key=key)
 
+    def absent(self, view: str | None) -> Iterator[Verified]:
+        """The panes of which nothing is there, though a stored plan asks for them; of one view, or of all."""
+        known = {one for view in self._definitions for one in self._store.releases(view)["release_id"].to_pylist()}
+        try:
+            for asked in asked_panes(self._store.all_evidence(), self._pinned.coordinator):
+                if asked.release_id.hex() not in known and view in (None, asked.view):
+                    known.add(asked.release_id.hex())
+                    why = f"the plan {asked.plan_hash.hex()[:16]}… asks for the pane of {utc_text(asked.pane_start)}, of which "
+                    yield Verified(
+                        asked.release_id, asked.view, COMPLETE, f"{why}the store has nothing: restore it from a backup"
+                    )
+        except VerificationFailed as error:
+            yield Verified(b"", view or "all views", error.check, error.why)
+
     def _check(self, item: Release | Void) -> bytes | None:
         """Raises VerificationFailed. Returns the id of the key that signed it."""
         plan = self._plan(item.manifest.plan_hash)
@@ -152,15 +171,31 @@ class Verifier:
         return leader, helper
 
 
+def verify_some(store: Store, pinned: Pinned, releases: Sequence[tuple[str, bytes]]) -> list[Verified]:
+    """Check these, as (view, release id)."""
+    verifier = Verifier(store, pinned)
+    return [verifier.verify(view, release_id) for view, release_id in releases]
+
+
 def verify_all(
-    store: Store, pinned: Pinned, releases: Sequence[tuple[str, bytes]], progress: Progress = lambda *_: None
+    store: Store,
+    pinned: Pinned,
+    releases: Sequence[tuple[str, bytes]],
+    view: str | None,
+    progress: Progress = lambda *_: None,
 ) -> list[Verified]:
-    """Check all of these, as (view, release id)."""
+    """Check all releases of a view, or of the store, as (view, release id); that none is missing; and the registry's file.
+
+    What is wrong with the file, or with a plan, has no release id.
+    """
     verifier, found = Verifier(store, pinned), []
-    for done, (view, release_id) in enumerate(releases, 1):
-        found.append(verifier.verify(view, release_id))
+    for done, (name, release_id) in enumerate(releases, 1):
+        found.append(verifier.verify(name, release_id))
         progress(done, len(releases))
-    return found
+    damage = [
+        Verified(b"", "registry.db", REGISTRY, f"{one}: restore it from a backup") for one in store.registry_problems()
+    ]
+    return [*found, *verifier.absent(view), *damage]
 
 
 def require_all(found: Sequence[Verified], *, allow_unsigned: bool) -> None:

@@ -274,10 +274,8 @@ def _require_as_published(view: FeatureView, pane: PaneRecord, slots: Mapping[in
     if pane.opened:
         published_release(view, pane, slots[pane.pane_start])
     for one in (pane, pane.tombstone):
-        if one is not None and not one.opened and published_void(view, one).content_hash != one.content:
-            raise StoreCorrupt(
-                f"view {view.name!r}, pane of {utc_text(one.pane_start)}: its reason is not the one published"
-            )
+        if one is not None and not one.opened:
+            published_void(view, one)
 
 
 def _online_rows(online: OnlineEpoch, latest: Latest) -> str | None:

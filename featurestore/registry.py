@@ -28,6 +28,9 @@ from .watch import Published
 from .wire import definition_hash, view_from_bytes, view_to_bytes
 
 SCHEMA_VERSION: Final = 4
+_PANE_TYPES: Final = tuple(
+    (int, bytes, int, reason, bytes, int, int, str, bytes, int, int) for reason in (str, type(None))
+)
 _APPLICATION_ID: Final = 0x434F5659  # "COVY"
 
 _SCHEMA: Final = """
@@ -52,6 +55,29 @@ CREATE TABLE files (
 CREATE INDEX files_by_day ON files (view_id, day);
 CREATE TABLE evidence (hash BLOB PRIMARY KEY, data BLOB NOT NULL);
 """
+
+
+_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "views": ("id", "name", "version", "definition", "definition_hash"),
+    "services": ("name", "refs"),
+    "models": ("name", "version", "files", "lineage", "registered_at"),
+    "publications": ("seq", "published_at"),
+    "manifests": ("id", "hash", "json"),
+    "panes": ("view_id", "pane_start", "tombstone", "release_id", "opened", "reason", "content", "released_at",
+              "published_at", "clock", "signature", "seq", "manifest_id"),
+    "files": ("path", "view_id", "day", "rows", "bytes", "seq"),
+    "evidence": ("hash", "data"),
+}  # fmt: skip
+
+
+def missing(database: sqlite3.Connection) -> Iterator[str]:
+    """The tables, or columns of them, that a registry lacks, a line each."""
+    for table, columns in _TABLES.items():
+        found = [row[0] for row in database.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+        if not found:
+            yield f"the table {table!r} is missing"
+        elif tuple(found) != columns:
+            yield f"the table {table!r} has the columns {', '.join(found)[:120]}, not {', '.join(columns)}"
 
 
 @dataclass(frozen=True)
@@ -179,6 +205,9 @@ class Registry:
                 f"{self.path} has schema {version}, this version of covey reads {SCHEMA_VERSION}; "
                 "use the version that wrote it, or another --store"
             )
+        else:
+            for problem in missing(self._db):
+                raise StoreCorrupt(f"{self.path} is damaged: {problem}; restore it from a backup")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -312,16 +341,27 @@ class Registry:
             )
         }
         rows = self._db.execute(
-            "SELECT pane_start, release_id, opened, reason, content, released_at, published_at, clock, signature, manifest_id "
-            "FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ? ORDER BY pane_start, tombstone",
+            "SELECT pane_start, release_id, opened, reason, content, released_at, published_at, clock, signature, manifest_id, "
+            "tombstone FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ? ORDER BY pane_start, tombstone",
             chosen,
         )
         found: dict[int, PaneRecord] = {}
         for row in rows:
-            start, ident, opened, reason, content, released_at, published_at, clock, signature, manifest = row
+            start, ident, opened, reason, content, released_at, published_at, clock, signature, manifest, tombstone = (
+                row
+            )
             times = (released_at, published_at)
+            if tuple(map(type, row)) not in _PANE_TYPES or opened not in (0, 1) or manifest not in manifests:
+                raise StoreCorrupt(
+                    f"{self.path}: the row of the pane {start!r} is none that a publication writes; restore it from a backup"
+                )
             one = PaneRecord(start, ident, bool(opened), reason, content, *times, clock, signature, manifests[manifest])
             before = found.get(one.pane_start)
+            if bool(tombstone) != (before is not None) or bool(tombstone) != is_retraction(reason):
+                raise StoreCorrupt(
+                    f"{self.path}: the pane {start} has a tombstone without a release, or one that says {reason!r}; restore it "
+                    "from a backup"
+                )
             found[one.pane_start] = one if before is None else replace(before, tombstone=one)
         return list(found.values())
 

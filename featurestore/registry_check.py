@@ -8,8 +8,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 from .errors import FeatureStoreError
+from .registry import missing
 from .release import Manifest
 from .wire import definition_hash, view_from_bytes
 
@@ -20,7 +22,8 @@ def registry_problems(path: Path) -> list[str]:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             found += _pages(database)
-            for check in () if found else (_references, _definitions, _manifests, _evidence, _services, _models):
+            found += () if found else missing(database)
+            for check in () if found else _CHECKS:
                 found += check(database)
     except (sqlite3.DatabaseError, UnicodeError, TypeError, AttributeError) as error:  # the last two: another type
         found.append(f"it cannot be read: {error}")
@@ -49,13 +52,28 @@ def _definitions(database: sqlite3.Connection) -> Iterator[str]:
             yield f"the definition of view {name!r} does not have its hash"
 
 
+def _publications(database: sqlite3.Connection) -> Iterator[str]:
+    """A publication has the number after the one before it, and brings a pane: rows that were deleted leave a gap."""
+    numbers = [seq for (seq,) in database.execute("SELECT seq FROM publications ORDER BY seq")]
+    absent = sorted({*range(1, max(numbers, default=0) + 1)} - {*numbers})
+    if absent:
+        yield f"publication {absent[0]} is missing, and later ones are there"
+    for (seq,) in database.execute(
+        "SELECT seq FROM publications WHERE seq NOT IN (SELECT seq FROM panes) ORDER BY seq"
+    ):
+        yield f"publication {seq} has no panes: their rows were deleted"
+    for (number,) in database.execute("SELECT id FROM manifests WHERE id NOT IN (SELECT manifest_id FROM panes)"):
+        yield f"manifest {number} is of no pane: the rows of its panes were deleted"
+
+
 def _manifests(database: sqlite3.Connection) -> Iterator[str]:
     for number, text, digest in database.execute("SELECT id, json, hash FROM manifests"):
         if hashlib.sha256(text.encode()).digest() != digest:
             yield f"manifest {number} does not have its hash"
             continue
         try:
-            Manifest.from_json(text)
+            if Manifest.from_json(text).to_json() != text:
+                yield f"manifest {number} is not written as a publication writes it"
         except FeatureStoreError as error:
             yield f"manifest {number}: {error}"
 
@@ -84,3 +102,6 @@ def _models(database: sqlite3.Connection) -> Iterator[str]:
             whole = False
         if not whole:
             yield f"model {name!r} v{version} cannot be read"
+
+
+_CHECKS: Final = (_references, _publications, _definitions, _manifests, _evidence, _services, _models)

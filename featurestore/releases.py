@@ -17,22 +17,29 @@ from .times import utc_text
 
 
 def published_release(view: FeatureView, pane: PaneRecord, slots: npt.NDArray[np.int64]) -> Release:
-    """The release of an opened pane, retracted or not; StoreCorrupt if these slots are not those that were published."""
+    """The release of an opened pane, retracted or not; StoreCorrupt if slots or record are not as they were published."""
     times = (pane.pane_start, pane.pane_start + view.pane_us, pane.released_at, pane.published_at)
     release = Release(pane.manifest, *times, pane.clock, slots, pane.signature)
     if release.content_hash != pane.content:
-        raise StoreCorrupt(
-            f"view {view.name!r}, pane of {utc_text(pane.pane_start)}: the stored slots are not those published"
-        )
+        raise StoreCorrupt(f"{_where(view, pane)}: the stored slots are not those published")
+    if pane.reason is not None:
+        raise StoreCorrupt(f"{_where(view, pane)}: it is opened, and has the reason {pane.reason!r}")
     return release
 
 
 def published_void(view: FeatureView, pane: PaneRecord) -> Void:
-    """The void, or the tombstone, of a record."""
+    """The void, or the tombstone, of a record; StoreCorrupt if the record is not as it was published."""
     if pane.reason is None:
-        raise StoreCorrupt(f"view {view.name!r}, pane of {utc_text(pane.pane_start)}: a void without a reason")
+        raise StoreCorrupt(f"{_where(view, pane)}: a void without a reason")
     times = (pane.pane_start, pane.pane_start + view.pane_us, pane.released_at, pane.published_at)
-    return Void(pane.manifest, *times, pane.clock, pane.reason, pane.signature)
+    void = Void(pane.manifest, *times, pane.clock, pane.reason, pane.signature)
+    if void.content_hash != pane.content:
+        raise StoreCorrupt(f"{_where(view, pane)}: its reason is not the one published")
+    return void
+
+
+def _where(view: FeatureView, pane: PaneRecord) -> str:
+    return f"view {view.name!r}, pane of {utc_text(pane.pane_start)}"
 
 
 def releases_table(view: FeatureView, panes: Sequence[PaneRecord]) -> pa.Table:

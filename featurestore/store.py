@@ -31,6 +31,7 @@ from .on_demand_join import ask_join
 from .reading import Reading, ask, inputs_of, on_demand_by_name, views_of
 from .references import Reference
 from .registry import FileRecord, RegisteredView, Registry
+from .registry_check import registry_problems
 from .release import Release, Void
 from .releases import published_release, published_void, releases_table
 from .schema import history_schema, offline_schema, status_array, status_codes
@@ -294,6 +295,10 @@ class Store:
     def all_evidence(self) -> Iterator[bytes]:
         """Every blob of evidence, for those who look for one by what stands in it."""
         return self._registry.all_evidence()
+
+    def registry_problems(self) -> list[str]:
+        """What is wrong with the registry's file, a line each: damage, and rows that were taken out of it."""
+        return registry_problems(self._registry.path)
 
     def releases(self, view: str) -> pa.Table:
         """Every published pane of a view, by pane: state, times, and the terms under which it was opened.

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -22,9 +22,10 @@ from google.protobuf.message import DecodeError
 from crypto.errors import SignatureInvalid
 from crypto.signing import VerifyKey
 from featurestore.errors import FeatureStoreError
-from featurestore.release import Release, Void
+from featurestore.release import Release, Void, release_id
 from featurestore.rows import BUDGET_SPENT, is_retraction
 from featurestore.times import utc_text
+from featurestore.wire import definition_hash
 
 from . import plan_pb2 as pb
 from .errors import PlanInvalid, StatementMalformed, StatementsDisagree, VerificationFailed
@@ -34,7 +35,7 @@ from .plan import Plan, PlannedView, WireTerms, plan_from_bytes
 from .protocol import Outcome
 from .release_signing import verify_release
 from .signed_plan import signed_bytes
-from .statement import Statement, require_agreement, require_subject, verify_statement
+from .statement import ROLES, Statement, plan_of, require_agreement, require_subject, verify_statement
 
 _OF_THE_PUBLISHER: Final = ("view_version", "noise_source", "trust")
 """What the collector says in a manifest, and no plan does."""
@@ -50,6 +51,45 @@ def find_plan(evidence: Iterable[bytes], plan_hash: bytes) -> bytes | None:
         if hashlib.sha256(message.plan).digest() == plan_hash:
             return blob
     return None
+
+
+@dataclass(frozen=True)
+class AskedPane:
+    """A pane that a stored plan asks for: something was published of it, under this plan or another one."""
+
+    view: str
+    release_id: bytes
+    plan_hash: bytes
+    pane_start: int
+
+
+def asked_panes(evidence: Iterable[bytes], coordinator: VerifyKey | None) -> Iterator[AskedPane]:
+    """Every pane of every plan among blobs of evidence, and of every plan that a statement names.
+
+    Args:
+        coordinator: whose plans count; None: everybody's.
+
+    Raises:
+        VerificationFailed: `plan`: there is a statement of a plan, but not the plan.
+    """
+    plans: dict[bytes, Plan] = {}
+    stated: set[bytes] = set()
+    for blob in evidence:
+        if blob.startswith(ROLES):
+            stated.add(plan_of(blob))
+            continue
+        with suppress(VerificationFailed), _failing("plan"):
+            plan = _read_plan(blob, coordinator)
+            plans[plan.hash] = plan
+    for plan_hash in sorted(stated - plans.keys()):
+        raise VerificationFailed(
+            "plan", f"there are opening statements of the plan {plan_hash.hex()[:16]}…, and no such plan"
+        )
+    for plan in plans.values():
+        for planned in plan.views:
+            digest = definition_hash(planned.view)
+            for start in planned.pane_starts.tolist():
+                yield AskedPane(planned.view.name, release_id(digest, start), plan.hash, start)
 
 
 def verify_opening(

@@ -25,6 +25,8 @@ DOMAIN: Final = b"covey-1 opening"
 DIGEST_BYTES: Final = 32
 _ROLES: Final[tuple[Aggregator, ...]] = ("leader", "helper")
 _ROLE_BYTES: Final = 6
+ROLES: Final = (b"leader", b"helper")
+"""What a statement begins with, and nothing else that is kept as evidence."""
 _VIEW_BYTES: Final = 4
 FIXED_BYTES: Final = _ROLE_BYTES + PLAN_HASH_BYTES + _VIEW_BYTES + 3 * DIGEST_BYTES
 """A statement without its outcomes and its signature."""
@@ -76,6 +78,11 @@ class Statement:
         definition, sets, share = (data[at + n * DIGEST_BYTES :][:DIGEST_BYTES] for n in range(3))
         plan_hash, view = data[_ROLE_BYTES:][:PLAN_HASH_BYTES], data[at - _VIEW_BYTES : at]
         return cls(role, plan_hash, int.from_bytes(view, "big"), definition, outcomes, sets, share)
+
+
+def plan_of(signed: bytes) -> bytes:
+    """The hash of the plan that a statement names, whoever signed it."""
+    return signed[_ROLE_BYTES:][:PLAN_HASH_BYTES]
 
 
 def sets_of(plan: Plan, view: int, commitment: Commitment, outcomes: bytes) -> bytes:

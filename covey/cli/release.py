@@ -81,11 +81,11 @@ def verify(
 ) -> None:
     """Check signatures, and that the hashes of plan, view and both aggregators' statements fit.
 
-    Keys are those that the project's covey.toml pins; without one, those that the plan names.
+    With --all also that the registry is whole, and that something was published of every pane that a stored plan asks for. Keys are those that the project's covey.toml pins; without one, those that the plan names.
     """
     from covey.errors import UsageError
     from covey.releases import find_id, listed
-    from covey.verification import Pinned, require_all, verify_all
+    from covey.verification import Pinned, require_all, verify_all, verify_some
     from featurestore.store import Store
 
     from .talk import data_console, progress_bars, talk_console
@@ -102,10 +102,10 @@ def verify(
         if every:
             with progress_bars(talk_console()) as bars:
                 found = verify_all(
-                    opened, pinned, chosen, lambda done, total: bars(view or "all views", "verify", done, total)
+                    opened, pinned, chosen, view, lambda done, total: bars(view or "all views", "verify", done, total)
                 )
         else:
-            found = verify_all(opened, pinned, chosen)
+            found = verify_some(opened, pinned, chosen)
     if as_json:
         typer.echo(json.dumps({"keys": pinned.whose, "releases": [_verified_to_json(one) for one in found]}))
     else:

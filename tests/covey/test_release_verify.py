@@ -19,18 +19,23 @@ from featurestore.features import Count
 from featurestore.publish import Publisher
 from featurestore.release import Release, Void
 from featurestore.wire import view_to_bytes
+from federation.manifest import manifest_of
 from federation.parties import Roster, RosterEntry
-from tests.federation.test_release_check import NOTHING, NOW, PLAN, SIGNED, STATEMENTS, VIEW, release, void
+from tests.federation.test_release_check import NOTHING, NOW, PLAN, SIGNED, STATEMENTS, release, void
 from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER, SITE
 
 Covey = Callable[..., tuple[int, str, str]]
 OPENED, SMALL, SPENT = release(), void("BATCH_TOO_SMALL", 1), void("BUDGET_SPENT", 2, NOTHING)
+OTHER_VIEW = manifest_of(PLAN, PLAN.views[0], noise_source="x", trust="y", commitments=("", ""))
+OTHERS = [void("BUDGET_SPENT", pane, OTHER_VIEW) for pane in range(3)]
+"""The plan asks for two views; of the other one nothing was opened."""
 TOMBSTONE = void("RETRACTED: a faulty source", 0, released_at=NOW, clock="live")
 
 
 def publish(directory: Path, *items: Release | Void, evidence: Any = (SIGNED, *STATEMENTS)) -> Path:
     with Publisher(directory, lambda: NOW) as publisher:
-        publisher.register(PLAN.views[VIEW].view)
+        for planned in PLAN.views:
+            publisher.register(planned.view)
         publisher.publish(items, evidence)
     return directory
 
@@ -44,13 +49,13 @@ def pin(directory: Path, **changed: Any) -> None:
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     pin(tmp_path)
-    return publish(tmp_path, OPENED, SMALL, SPENT, TOMBSTONE)
+    return publish(tmp_path, OPENED, SMALL, SPENT, *OTHERS, TOMBSTONE)
 
 
 def found(covey: Covey, store: Path, *words: Any) -> dict[str, tuple[str, str | None]]:
-    """State and failed check of each release, by the beginning of its id."""
+    """State and failed check of each release, by its id."""
     _, out, _ = covey("release", "verify", "--store", store, *(words or ("--all",)), "--json")
-    return {one["release_id"]: (one["state"], one["check"]) for one in json.loads(out)["releases"]}
+    return {one["release_id"]: (one["state"], one["check"]) for one in json.loads(out)["releases"] if one["release_id"]}
 
 
 def test_one_release_is_shown_check_by_check(covey: Covey, store: Path) -> None:
@@ -77,9 +82,11 @@ def test_show_names_the_key_that_signed_it_or_what_does_not_fit(covey: Covey, st
 def test_all_are_verified_with_voids_and_tombstones(covey: Covey, store: Path) -> None:
     code, out, err = covey("release", "verify", "--all", "--store", store)
     assert code == 0
-    assert "3 verified, 0 failed, 0 unsigned" in out
-    assert "3/3" in err
-    assert found(covey, store) == {item.release_id.hex(): ("verified", None) for item in (OPENED, SMALL, SPENT)}
+    assert "6 verified, 0 failed, 0 unsigned" in out
+    assert "6/6" in err
+    assert found(covey, store) == {
+        item.release_id.hex(): ("verified", None) for item in (OPENED, SMALL, SPENT, *OTHERS)
+    }
     assert covey("release", "verify", "--all", "--view", OPENED.manifest.view, "--store", store)[0] == 0
 
 
@@ -115,7 +122,7 @@ def test_other_parties_than_the_pinned_ones_are_named(
         ("UPDATE panes SET published_at = published_at + 1", "signature"),
         ("UPDATE panes SET released_at = released_at + 1", "pane"),
         ("UPDATE panes SET content = zeroblob(32)", "content"),
-        ("UPDATE panes SET reason = 'RETRACTED: nothing at all' WHERE tombstone", "signature"),
+        ("UPDATE panes SET reason = 'RETRACTED: nothing at all' WHERE tombstone", "content"),
         ("UPDATE manifests SET json = replace(json, '\"min_clients\":2', '\"min_clients\":9')", "manifest"),
         ('UPDATE manifests SET json = replace(json, \'"trust":"one-\', \'"trust":"two-\')', "signature"),
         (f"DELETE FROM evidence WHERE data = x'{STATEMENTS[1].hex()}'", "commitments"),
@@ -129,7 +136,7 @@ def test_a_change_in_the_store_is_found_and_named(covey: Covey, store: Path, sql
     code, out, err = covey("release", "verify", "--all", "--store", store)
     assert code == 1
     assert f"{OPENED.release_id.hex()}  {OPENED.manifest.view}  {check}: " in out
-    assert "of 3 release(s) failed" in err
+    assert "release(s) failed" in err
     assert found(covey, store, OPENED.release_id.hex()[:6]) == {OPENED.release_id.hex(): ("failed", check)}
 
 
@@ -145,9 +152,10 @@ def test_a_view_that_was_changed_in_the_store_is_found(covey: Covey, store: Path
         release_delay="9m",
     )
     with sqlite3.connect(store / "store" / "registry.db") as db:
-        db.execute("UPDATE views SET definition = ?", (view_to_bytes(other),))
+        db.execute("UPDATE views SET definition = ? WHERE name = 'v1'", (view_to_bytes(other),))
     db.close()
-    assert set(found(covey, store).values()) == {("failed", "content")}
+    states = found(covey, store)
+    assert {states[item.release_id.hex()] for item in (OPENED, SMALL, SPENT)} == {("failed", "content")}
 
 
 def test_an_id_that_is_not_the_releases_own_is_found(covey: Covey, store: Path) -> None:
@@ -168,9 +176,10 @@ def test_a_manifest_that_cannot_be_read_is_one_line(covey: Covey, store: Path) -
 
 
 def test_a_pane_that_was_published_against_its_statement_is_found(covey: Covey, tmp_path: Path) -> None:
-    publish(tmp_path, release(pane=1), void("BATCH_TOO_SMALL", 2))
+    wrong = void("BATCH_MISMATCH", 0), release(pane=1), void("BATCH_TOO_SMALL", 2)
+    publish(tmp_path, *wrong, *OTHERS)
     states = found(covey, tmp_path)
-    assert set(states.values()) == {("failed", "outcome")}
+    assert {states[item.release_id.hex()] for item in wrong} == {("failed", "outcome")}
 
 
 class TestUnsigned:
