@@ -81,7 +81,8 @@ def verify(
 ) -> None:
     """Check signatures, and that the hashes of plan, view and both aggregators' statements fit.
 
-    With --all also that the registry is whole, and that something was published of every pane that a stored plan asks for. Keys are those that the project's covey.toml pins; without one, those that the plan names.
+    With --all also that the registry is whole, and that something was published of every pane that a stored plan asks for.
+    Keys are those that the project's covey.toml pins; without one, those that the plan names.
     """
     from covey.errors import UsageError
     from covey.releases import find_id, listed

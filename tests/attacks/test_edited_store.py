@@ -78,22 +78,13 @@ def test_an_edit_of_the_registry_is_found_and_named(covey: Covey, store: Path, n
     assert "Traceback" not in out + err
 
 
-def test_a_dropped_table_is_one_line_for_every_reader(store: Path) -> None:
+def test_a_dropped_table_is_one_line(store: Path) -> None:
     _edit(store, "DROP TABLE panes")
-    commands: list[list[Any]] = [
-        ["release", "verify", "--all"],
-        ["release", "list"],
-        ["history", "v1"],
-        ["store", "verify"],
-    ]
-    for words in commands[:1]:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "covey", *words, "--store", str(store)],
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert done.returncode == 1
-        assert "the table 'panes' is missing; restore it from a backup" in done.stderr
-        assert done.stderr.count("\n") == 1
+    command = [sys.executable, "-P", "-m", "covey", "release", "verify", "--all", "--store", str(store)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "the table 'panes' is missing; restore it from a backup" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
