@@ -64,17 +64,21 @@ class JobAnswer(_message.Message):
     verifier_messages: bytes
     def __init__(self, plan_hash: _Optional[bytes] = ..., job_id: _Optional[bytes] = ..., job_digest: _Optional[bytes] = ..., verdicts: _Optional[bytes] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., verifier_messages: _Optional[bytes] = ...) -> None: ...
 
-class PrepareKey(_message.Message):
-    __slots__ = ("plan_id",)
-    PLAN_ID_FIELD_NUMBER: _ClassVar[int]
-    plan_id: bytes
-    def __init__(self, plan_id: _Optional[bytes] = ...) -> None: ...
+class PrepareRequest(_message.Message):
+    __slots__ = ("signed_draft",)
+    SIGNED_DRAFT_FIELD_NUMBER: _ClassVar[int]
+    signed_draft: bytes
+    def __init__(self, signed_draft: _Optional[bytes] = ...) -> None: ...
 
-class PrepareKeyReply(_message.Message):
-    __slots__ = ("key_hash",)
-    KEY_HASH_FIELD_NUMBER: _ClassVar[int]
-    key_hash: bytes
-    def __init__(self, key_hash: _Optional[bytes] = ...) -> None: ...
+class PreparedPart(_message.Message):
+    __slots__ = ("live", "verify_key_hash", "encryption_keys")
+    LIVE_FIELD_NUMBER: _ClassVar[int]
+    VERIFY_KEY_HASH_FIELD_NUMBER: _ClassVar[int]
+    ENCRYPTION_KEYS_FIELD_NUMBER: _ClassVar[int]
+    live: bytes
+    verify_key_hash: bytes
+    encryption_keys: bytes
+    def __init__(self, live: _Optional[bytes] = ..., verify_key_hash: _Optional[bytes] = ..., encryption_keys: _Optional[bytes] = ...) -> None: ...
 
 class KeyOffer(_message.Message):
     __slots__ = ("plan_id", "sealed")
@@ -151,12 +155,6 @@ class SharePart(_message.Message):
     statement: bytes
     sealed: bytes
     def __init__(self, view: _Optional[int] = ..., statement: _Optional[bytes] = ..., sealed: _Optional[bytes] = ...) -> None: ...
-
-class KeysPart(_message.Message):
-    __slots__ = ("keys",)
-    KEYS_FIELD_NUMBER: _ClassVar[int]
-    keys: bytes
-    def __init__(self, keys: _Optional[bytes] = ...) -> None: ...
 
 class SumPart(_message.Message):
     __slots__ = ("plan_hash", "view", "statement", "sums")

@@ -34,10 +34,10 @@ class LeaderStub(object):
         Args:
             channel: A grpc.Channel.
         """
-        self.PrepareKey = channel.unary_unary(
-                '/covey.v1.Leader/PrepareKey',
-                request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
-                response_deserializer=aggregator_dot_aggregator__pb2.PrepareKeyReply.FromString,
+        self.Prepare = channel.unary_stream(
+                '/covey.v1.Leader/Prepare',
+                request_serializer=aggregator_dot_aggregator__pb2.PrepareRequest.SerializeToString,
+                response_deserializer=aggregator_dot_aggregator__pb2.PreparedPart.FromString,
                 _registered_method=True)
         self.OpenPlan = channel.unary_unary(
                 '/covey.v1.Leader/OpenPlan',
@@ -64,8 +64,8 @@ class LeaderStub(object):
 class LeaderServicer(object):
     """Missing associated documentation comment in .proto file."""
 
-    def PrepareKey(self, request, context):
-        """PrepareKey, signed by the coordinator
+    def Prepare(self, request, context):
+        """a draft → its live keys; with proofs the hash of their key
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,10 +99,10 @@ class LeaderServicer(object):
 
 def add_LeaderServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'PrepareKey': grpc.unary_unary_rpc_method_handler(
-                    servicer.PrepareKey,
-                    request_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
-                    response_serializer=aggregator_dot_aggregator__pb2.PrepareKeyReply.SerializeToString,
+            'Prepare': grpc.unary_stream_rpc_method_handler(
+                    servicer.Prepare,
+                    request_deserializer=aggregator_dot_aggregator__pb2.PrepareRequest.FromString,
+                    response_serializer=aggregator_dot_aggregator__pb2.PreparedPart.SerializeToString,
             ),
             'OpenPlan': grpc.unary_unary_rpc_method_handler(
                     servicer.OpenPlan,
@@ -136,7 +136,7 @@ class Leader(object):
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod
-    def PrepareKey(request,
+    def Prepare(request,
             target,
             options=(),
             channel_credentials=None,
@@ -146,12 +146,12 @@ class Leader(object):
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
-            '/covey.v1.Leader/PrepareKey',
-            aggregator_dot_aggregator__pb2.Signed.SerializeToString,
-            aggregator_dot_aggregator__pb2.PrepareKeyReply.FromString,
+            '/covey.v1.Leader/Prepare',
+            aggregator_dot_aggregator__pb2.PrepareRequest.SerializeToString,
+            aggregator_dot_aggregator__pb2.PreparedPart.FromString,
             options,
             channel_credentials,
             insecure,
@@ -280,6 +280,11 @@ class HelperStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.Prepare = channel.unary_stream(
+                '/covey.v1.Helper/Prepare',
+                request_serializer=aggregator_dot_aggregator__pb2.PrepareRequest.SerializeToString,
+                response_deserializer=aggregator_dot_aggregator__pb2.PreparedPart.FromString,
+                _registered_method=True)
         self.TakeKey = channel.unary_unary(
                 '/covey.v1.Helper/TakeKey',
                 request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
@@ -324,6 +329,13 @@ class HelperStub(object):
 
 class HelperServicer(object):
     """Missing associated documentation comment in .proto file."""
+
+    def Prepare(self, request, context):
+        """a draft → its live keys
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def TakeKey(self, request, context):
         """KeyOffer, signed by the leader → KeyTaken, signed by the helper
@@ -382,6 +394,11 @@ class HelperServicer(object):
 
 def add_HelperServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'Prepare': grpc.unary_stream_rpc_method_handler(
+                    servicer.Prepare,
+                    request_deserializer=aggregator_dot_aggregator__pb2.PrepareRequest.FromString,
+                    response_serializer=aggregator_dot_aggregator__pb2.PreparedPart.SerializeToString,
+            ),
             'TakeKey': grpc.unary_unary_rpc_method_handler(
                     servicer.TakeKey,
                     request_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
@@ -432,6 +449,33 @@ def add_HelperServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Helper(object):
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def Prepare(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/covey.v1.Helper/Prepare',
+            aggregator_dot_aggregator__pb2.PrepareRequest.SerializeToString,
+            aggregator_dot_aggregator__pb2.PreparedPart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def TakeKey(request,
@@ -659,10 +703,10 @@ class KeyHolderStub(object):
         Args:
             channel: A grpc.Channel.
         """
-        self.MakeKeys = channel.unary_stream(
-                '/covey.v1.KeyHolder/MakeKeys',
-                request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
-                response_deserializer=aggregator_dot_aggregator__pb2.KeysPart.FromString,
+        self.Prepare = channel.unary_stream(
+                '/covey.v1.KeyHolder/Prepare',
+                request_serializer=aggregator_dot_aggregator__pb2.PrepareRequest.SerializeToString,
+                response_deserializer=aggregator_dot_aggregator__pb2.PreparedPart.FromString,
                 _registered_method=True)
         self.OpenPlan = channel.unary_unary(
                 '/covey.v1.KeyHolder/OpenPlan',
@@ -694,8 +738,8 @@ class KeyHolderStub(object):
 class KeyHolderServicer(object):
     """Missing associated documentation comment in .proto file."""
 
-    def MakeKeys(self, request, context):
-        """a plan without keys, signed by the coordinator → its public keys
+    def Prepare(self, request, context):
+        """a draft → its live keys, and what its reports are encrypted under
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -737,10 +781,10 @@ class KeyHolderServicer(object):
 
 def add_KeyHolderServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'MakeKeys': grpc.unary_stream_rpc_method_handler(
-                    servicer.MakeKeys,
-                    request_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
-                    response_serializer=aggregator_dot_aggregator__pb2.KeysPart.SerializeToString,
+            'Prepare': grpc.unary_stream_rpc_method_handler(
+                    servicer.Prepare,
+                    request_deserializer=aggregator_dot_aggregator__pb2.PrepareRequest.FromString,
+                    response_serializer=aggregator_dot_aggregator__pb2.PreparedPart.SerializeToString,
             ),
             'OpenPlan': grpc.unary_unary_rpc_method_handler(
                     servicer.OpenPlan,
@@ -779,7 +823,7 @@ class KeyHolder(object):
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod
-    def MakeKeys(request,
+    def Prepare(request,
             target,
             options=(),
             channel_credentials=None,
@@ -792,9 +836,9 @@ class KeyHolder(object):
         return grpc.experimental.unary_stream(
             request,
             target,
-            '/covey.v1.KeyHolder/MakeKeys',
-            aggregator_dot_aggregator__pb2.Signed.SerializeToString,
-            aggregator_dot_aggregator__pb2.KeysPart.FromString,
+            '/covey.v1.KeyHolder/Prepare',
+            aggregator_dot_aggregator__pb2.PrepareRequest.SerializeToString,
+            aggregator_dot_aggregator__pb2.PreparedPart.FromString,
             options,
             channel_credentials,
             insecure,

@@ -16,7 +16,8 @@ import numpy as np
 
 from crypto.signing import SigningKey, VerifyKey
 from featurestore.times import DAY_US
-from federation.he_keys import draft_of, keys_hash
+from federation.draft import draft_of, sign_draft
+from federation.he_keys import keys_hash
 from federation.plan import PLAN_ID_BYTES, Plan, PlannedView
 from federation.refusal_codes import RefusalCode
 from federation.reports import Randomness
@@ -24,7 +25,7 @@ from federation.signed_plan import sign_plan, verify_plan
 
 from .errors import Refused
 from .job import JobMalformed
-from .key_agreement import draft_request, prepare_request
+from .key_agreement import Prepared
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +89,9 @@ class Parties(Protocol):
     def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> object:
         """Open a signed plan at both aggregators."""
 
-    def prepare_key(self, request: bytes) -> bytes:
-        """Have them agree on the verification key of a plan with proofs: signed request → hash of the key."""
-
-    def make_keys(self, request: bytes) -> bytes:
-        """Have the key holder make the keys of a plan under `he`: signed request → its signed public keys."""
+    def prepare(self, signed_draft: bytes) -> tuple[Prepared, Prepared]:
+        """Have leader, and helper or key holder, make what a plan needs of them: signed draft → what each has prepared."""
+        ...
 
 
 def announce(
@@ -101,18 +100,24 @@ def announce(
     parties: Parties,
     randomness: Randomness,
     earlier: tuple[LeftOut, ...] = (),
+    keys: bytes = b"",
 ) -> Announcement:
     """Run by the coordinator: open the plan at both aggregators, without the panes that no budget covers.
 
-    Each refusal names one view and day; what is left without it is another plan, with an id of its own.
+    Each refusal names one view and day; what is left without it is another plan, with an id and keys of its own.
 
     Args:
+        plan: a draft; or the plan of an announcement before this one, which is announced again as it is.
+        keys: under `he`, the encryption keys of such a plan.
         earlier: what an announcement before this one has left out.
 
     Raises:
+        PlanInvalid: an aggregator has prepared something that does not fit the draft.
         Refused: for any other reason; or a refusal for what the plan does not ask for. Unreachable.
     """
-    asked, keys = _with_keys(plan, coordinator, parties)
+    asked = plan
+    if plan.wire is not None and plan.wire.leader_live is None:
+        asked, keys = _prepared(plan, coordinator, parties)
     first = signed = sign_plan(asked, coordinator)
     left: dict[str, set[int]] = {}
     rest: Plan | None = asked
@@ -129,7 +134,7 @@ def announce(
         left.setdefault(view, set()).add(day)
         rest, signed = _without(rest, view, day, randomness), b""
         if rest is not None:
-            rest, keys = _with_keys(rest, coordinator, parties)
+            rest, keys = _prepared(rest, coordinator, parties)
             signed = sign_plan(rest, coordinator)
     mine = tuple(
         LeftOut(_of_days(one, sorted(left[one.view.name]), inside=True), asked, first)
@@ -139,17 +144,20 @@ def announce(
     return Announcement(rest, signed, (*earlier, *mine), keys if rest is not None else b"")
 
 
-def _with_keys(plan: Plan, coordinator: SigningKey, parties: Parties) -> tuple[Plan, bytes]:
-    """The plan, committed to the keys that it needs: of its proofs, or what reports are encrypted under (those, too)."""
+def _prepared(plan: Plan, coordinator: SigningKey, parties: Parties) -> tuple[Plan, bytes]:
+    """The plan with all that its aggregators have prepared for it; and what its reports are encrypted under."""
     if plan.wire is None:
         return plan, b""
-    if plan.protection == "he":
-        keys = parties.make_keys(draft_request(draft_of(plan), coordinator))
-        return replace(plan, wire=replace(plan.wire, encryption_keys_hash=keys_hash(keys))), keys
-    if plan.validity == "prio3":
-        key_hash = parties.prepare_key(prepare_request(plan.plan_id, coordinator))
-        return replace(plan, wire=replace(plan.wire, verify_key_hash=key_hash)), b""
-    return plan, b""
+    leader, helper = parties.prepare(sign_draft(plan, coordinator))
+    keys = helper.encryption_keys
+    wire = replace(
+        draft_of(plan).wire or plan.wire,
+        verify_key_hash=leader.verify_key_hash,
+        encryption_keys_hash=keys_hash(keys) if keys else b"",
+        leader_live=leader.live,
+        helper_live=helper.live,
+    )
+    return replace(plan, wire=wire), keys
 
 
 def _without(plan: Plan, view: str, day: int, randomness: Randomness) -> Plan | None:

@@ -22,6 +22,7 @@ from . import aggregator_pb2 as pb
 from . import aggregator_pb2_grpc as pb_grpc
 from .errors import HelperUnavailable, KeyHolderUnavailable, ProviderUnavailable, Refused, Unreachable
 from .intake import Submitted
+from .key_agreement import Prepared
 from .messages import collect_request
 from .refusals import REASONS
 from .rpc import CHANNEL_OPTIONS, error_of
@@ -30,7 +31,7 @@ from .sealed_share import ROLES, Fetched, Finished, SealedShare, shares_from_par
 CALL_S: Final = 60.0
 """The longest that one call for a batch may take."""
 COLLECT_S: Final = 600.0
-"""The longest that one collect, or one witness, may take: noise is drawn in it, some 20 µs a value."""
+"""The longest that one collect, or one witness, may take: noise is drawn in it, some 0.5 µs a value."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 1.0
 _AWAY: Final = (REASONS[HelperUnavailable], REASONS[KeyHolderUnavailable], REASONS[ProviderUnavailable])
 
@@ -49,6 +50,11 @@ class HelperLink:
         """Pass a signed plan on. Raises Refused and Unreachable."""
         request = pb.OpenPlanRequest(signed_plan=signed)
         self._call(lambda: self._stub.OpenPlan(request, timeout=self._call_s))
+
+    def prepare(self, signed_draft: bytes) -> Prepared:
+        """A signed draft → what the helper has prepared for it. Raises Refused, Unreachable and MessageMalformed."""
+        request = pb.PrepareRequest(signed_draft=signed_draft)
+        return Prepared.from_parts(self._call(lambda: list(self._stub.Prepare(request, timeout=self._call_s))))
 
     def take_key(self, offer: bytes) -> bytes:
         """The leader's signed offer of a verification key → the helper's word. Raises Refused and Unreachable."""
@@ -208,23 +214,15 @@ class Aggregators:
         for channel in self._channels.values():
             channel.close()
 
-    def prepare_key(self, request: bytes) -> bytes:
-        """Run by the coordinator: have both agree on a plan's verification key. Returns its hash.
+    def prepare(self, signed_draft: bytes) -> tuple[Prepared, Prepared]:
+        """Run by the coordinator: have leader, and helper or key holder, make what a plan needs of them.
 
-        Raises Refused and Unreachable.
+        Raises Refused, Unreachable and MessageMalformed.
         """
-        message = pb.Signed.FromString(request)
-        reply = self._ask("leader", lambda: self._leader.PrepareKey(message, timeout=CALL_S))
-        return bytes(reply.key_hash)
-
-    def make_keys(self, request: bytes) -> bytes:
-        """Run by the coordinator: have the key holder make the keys of a plan; its public keys, signed.
-
-        Raises Refused and Unreachable.
-        """
-        message = pb.Signed.FromString(request)
-        parts = self._ask("helper", lambda: list(self._key_holder.MakeKeys(message, timeout=CALL_S)))
-        return b"".join(part.keys for part in parts)
+        request = pb.PrepareRequest(signed_draft=signed_draft)
+        helper = self._ask("helper", lambda: list(self._helper.Prepare(request, timeout=CALL_S)))
+        leader = self._ask("leader", lambda: list(self._leader.Prepare(request, timeout=CALL_S)))
+        return Prepared.from_parts(leader), Prepared.from_parts(helper)
 
     def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
         """Run by the coordinator: open a plan at both. Returns its hash. Raises Refused and Unreachable.

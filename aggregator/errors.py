@@ -91,6 +91,38 @@ class VerificationKeyConflict(AggregatorError):
         super().__init__(f"plan id {plan_id.hex()} has another verification key here already")
 
 
+class DraftConflict(AggregatorError):
+    """Another draft under a plan id that has a live secret here already. A plan id has one draft."""
+
+    def __init__(self, plan_id: bytes) -> None:
+        self.plan_id = plan_id
+        super().__init__(
+            f"plan id {plan_id.hex()} has a live secret here for another draft: announce the plan under a new id"
+        )
+
+
+class LiveSecretLost(AggregatorError):
+    """A plan whose live secret is not in `live/` any more: erased in its time, lost, or left out of what was restored."""
+
+    def __init__(self, role: str, folder: str, plan_id: bytes) -> None:
+        self.role, self.folder, self.plan_id = role, folder, plan_id
+        super().__init__(
+            f"the {role} has no live secret of plan id {plan_id.hex()} in {folder}: it was erased in its time, or lost, and no "
+            "backup holds it. Without it this plan is neither noised nor opened here. If the disk was only mounted late, put "
+            "the folder back; else give the plan up: its panes stay closed and its days charged. Other plans go on"
+        )
+
+
+class SealKeyErased(AggregatorError):
+    """A batch that waited for the helper until the plan's seal seed was erased here. It counts for nothing."""
+
+    def __init__(self, plan_id: bytes) -> None:
+        self.plan_id = plan_id
+        super().__init__(
+            f"the seal seed of plan id {plan_id.hex()} is erased; a batch that waited so long counts for nothing"
+        )
+
+
 class JobConflict(AggregatorError):
     """Other bytes under the id of a job or batch that is known."""
 

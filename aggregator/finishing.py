@@ -8,13 +8,13 @@ What is opened follows from the noised shares alone, so a crash before `settle` 
 
 from __future__ import annotations
 
-from crypto.noise import NoiseSource
 from federation.errors import FinishRefused
 from federation.keys import RoleKeys
 from federation.ledger import Ledger
 from federation.plan import Plan
 
 from .errors import NotCommitted
+from .live_folder import LiveFolder
 from .messages import commitment_from_bytes
 from .mpc_finish import require_exact, require_installed
 from .mpc_seat import Seat, finish_own
@@ -28,10 +28,10 @@ class Finishing(Opener):
     """Leader or helper, as far as its own process is concerned."""
 
     def __init__(
-        self, keys: RoleKeys, settings: Settings, storage: Storage, ledger: Ledger, clock: Clock, noise: NoiseSource
+        self, keys: RoleKeys, settings: Settings, storage: Storage, ledger: Ledger, live: LiveFolder, clock: Clock
     ) -> None:
         self._seat = Seat(self.role)
-        super().__init__(keys, settings, storage, ledger, clock, noise)
+        super().__init__(keys, settings, storage, ledger, live, clock)
 
     def stop(self) -> None:
         """Draw no more noise, and end the process of the finish."""

@@ -45,7 +45,7 @@ class EncryptedIntake(Opener):
             AlreadyCollected, AfterDeadline, JobConflict, RosterExceeded. As `open_encrypted`; WrongLength, KeyMismatch,
             CoefficientOutOfRange: a ciphertext of it is none, or under another key. TooManyReports.
         """
-        reports = open_encrypted(plan, self.keys.seal, self.settings.roster, batch)
+        reports = open_encrypted(plan, self._seal_key(plan), self.settings.roster, batch)
         key = self._public_keys(stored, plan)[reports.view]
         parsed = [Ciphertexts.from_bytes(key.parameters, key.key_id, message) for message in reports.messages]
         header, digest = batch.signed.header, batch.signed.digest

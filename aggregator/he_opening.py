@@ -15,7 +15,8 @@ from crypto.bfv import message_bytes, public_key_bytes
 from federation.errors import HeImpossible
 from federation.he_leader import noised_sum, opened_of, outcomes_of, require_source
 from federation.plan import Plan
-from federation.signed_plan import MAX_PLAN_BYTES
+from federation.protocol import Commitment
+from federation.signed_bytes import MAX_PLAN_BYTES
 from federation.statement import sets_of, statement_of, verify_statement
 
 from . import aggregator_pb2 as pb
@@ -58,21 +59,22 @@ class EncryptedOpening(Intake):
         for view in range(len(plan.views)):
             outcomes, digest = outcomes_of(plan, view, commitment), hashlib.sha256()
             for collection in opened_of(plan, view, outcomes):
-                digest.update(self._finished(stored, plan, view, collection, commitment.counts[collection]))
+                digest.update(self._finished(stored, plan, view, collection, commitment))
             sets = sets_of(plan, view, commitment, outcomes)
             statement = statement_of(plan, view, "leader", outcomes, sets, digest.digest())
             shares.append(SealedShare(b"", statement.sign(self.keys.sign)))
         self._encryption_keys.pop(plan.hash, None)  # TenSEAL keeps megabytes for each key that was used
         return shares
 
-    def _finished(self, stored: StoredPlan, plan: Plan, view: int, collection: int, count: int) -> bytes:
+    def _finished(self, stored: StoredPlan, plan: Plan, view: int, collection: int, commitment: Commitment) -> bytes:
         """The sum of a collection for the key holder: made once, and then the same bytes."""
         if (kept := self.storage.message("finished", stored.number, collection)) is not None:
             return kept
         key, source = self._public_keys(stored, plan)[view], self._noise_source(plan)
         require_source(plan, "leader", source)
-        total = self._sum(stored.number, collection, key, count)
-        message = noised_sum(plan, view, key, total, source, self._stoppable(self.noise))
+        total = self._sum(stored.number, collection, key, commitment.counts[collection])
+        flood = self._live_noise(plan)
+        message = noised_sum(plan, collection, key, total, commitment.digest, source, flood)
         self.storage.set_message("finished", stored.number, collection, message)
         return message
 

@@ -1,9 +1,10 @@
 """The helper: answers the leader's jobs, commits and opens with it, and gives the collector its noised share.
 
+Prepare     draft ──► live secret, on disk ──► its live keys, signed; a repeat gives the same
 TakeKey     the leader's key for a plan with proofs ──► kept ──► its hash
 Aggregate   job ──► check, open, verify proofs ──► {sums, ids, answer} in one transaction ──► answer, always the same
-Commit      leader's counts and digests ──► charge in the ledger ──► {closed, both commitments} ──► its own
-Witness     heads of both ledgers, checked ──► {noised share}, `done` in the ledger ──► its own head
+Commit      leader's counts and digests ──► charge in the ledger ──► {closed, both commitments} ──► seal seed erased ──► its own
+Witness     heads of both ledgers, checked ──► {noised share}, `done` in the ledger ──► live secret erased ──► its own head
             ──► {witnessed} where the leader knows of that `done`
 Finish      of a plan that is witnessed, with finish mpc: own process ──► {what was opened}; and later {own share erased}
 Collect     of a plan that is witnessed (and finished): the same bytes, always
@@ -28,11 +29,12 @@ from .errors import (
     AlreadyCollected,
     CommitmentConflict,
     JobConflict,
+    LiveSecretLost,
     PlanUnknown,
     VerificationKeyConflict,
 )
 from .finishing import Finishing
-from .key_agreement import key_taken, offered_key
+from .key_agreement import key_taken, offered_key, offered_plan
 from .messages import (
     ANSWER_DOMAIN,
     COMMITMENT_DOMAIN,
@@ -75,10 +77,16 @@ class Helper(Finishing):
 
         Raises:
             MessageMalformed, SignatureInvalid, SealBroken: not of this helper's leader. PeerUnknown.
+            LiveSecretLost: nothing was prepared for this plan id, or what was is gone.
             VerificationKeyConflict: another key is kept under this plan id.
         """
-        plan_id, key = offered_key(data, self._pinned_peer(), self.keys.seal, self.keys.public)
+        leader = self._pinned_peer()
+        plan_id, sealed = offered_plan(data, leader)
         self._forget()
+        file = self.live.load(plan_id)
+        if file is None or file.secret.seal is None:
+            raise LiveSecretLost(self.role, str(self.live.path), plan_id)
+        key = offered_key(sealed, file.draft, leader, file.secret.seal)
         if self.storage.keep_key(plan_id, key, self._clock()).hash_for(plan_id) != key.hash_for(plan_id):
             raise VerificationKeyConflict(plan_id)
         return key_taken(plan_id, key, self.keys.sign)
@@ -118,6 +126,7 @@ class Helper(Finishing):
                 raise CommitmentConflict("the leader committed to another set of reports before")
             else:
                 own = stored.own
+        self.live.erase_seal(plan.plan_id)
         return sign(COMMITMENT_DOMAIN["helper"], own, self.keys.sign)
 
     def witness(self, data: bytes) -> bytes:
@@ -194,7 +203,7 @@ class Helper(Finishing):
         until_us = stored.deadline_us + self.grace_us
         self._require_open(plan.hash, until_us)
         sealed = SealedHalf.from_bytes(job.half)
-        half = open_half("helper", plan, self.keys.seal, self.settings.roster, sealed)
+        half = open_half("helper", plan, self._seal_key(plan), self.settings.roster, sealed)
         header = sealed.signed.header
         verdicts = verdicts_from(job.verdicts, len(header)).copy()
         messages = np.empty((len(header), 0), np.uint8)
@@ -225,4 +234,4 @@ class Helper(Finishing):
 def _leader_of(plan: Plan) -> VerifyKey:
     if plan.wire is None:
         raise PlanUnknown(plan.hash)
-    return plan.wire.leader.sign
+    return plan.wire.leader

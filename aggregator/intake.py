@@ -18,7 +18,6 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from crypto.noise import NoiseSource
 from crypto.ntt_field import Mask
 from crypto.signing import VerifyKey
 from federation.batch import BatchHeader, SealedBatch, open_half
@@ -37,9 +36,11 @@ from .errors import (
     PeerRefused,
     PlanUnknown,
     Refused,
+    SealKeyErased,
     Unreachable,
 )
 from .he_intake import EncryptedIntake
+from .live_folder import LiveFolder
 from .messages import (
     ANSWER_DOMAIN,
     JOB_DOMAIN,
@@ -55,7 +56,7 @@ from .messages import (
 )
 from .party import Clock, Settings
 from .peer_links import HelperLink, KeyHolderLink, PeerLink, as_peers
-from .refusals import REASONS
+from .refusals import REASONS, refusal_of
 from .storage import Pending, Storage, StoredPlan
 from .verification import finished, offer
 
@@ -94,12 +95,12 @@ class Intake(EncryptedIntake):
         settings: Settings,
         storage: Storage,
         ledger: Ledger,
+        live: LiveFolder,
         clock: Clock,
-        noise: NoiseSource,
         helper: HelperLink,
         key_holder: KeyHolderLink | None = None,
     ) -> None:
-        super().__init__(keys, settings, storage, ledger, clock, noise)
+        super().__init__(keys, settings, storage, ledger, live, clock)
         self._helper, self._key_holder = helper, key_holder
         self._line = threading.Lock()
         self._fresh: dict[bytes, tuple[SealedBatch, _Work]] = {}  # by digest, while under way: opened once only
@@ -147,7 +148,7 @@ class Intake(EncryptedIntake):
 
     def _opened_half(self, plan: Plan, roster: Roster, batch: SealedBatch) -> _Work:
         """The leader's half, checked and opened; with proofs its verifier shares, always the same ones."""
-        half = open_half("leader", plan, self.keys.seal, roster, batch.half("leader"))
+        half = open_half("leader", plan, self._seal_key(plan), roster, batch.half("leader"))
         return start(plan, self._verification_key(plan), half) if isinstance(half, ProvenHalf) else half
 
     def _keep(self, plan: Plan, job: bytes, batch: SealedBatch, data: bytes, offered: Mask) -> None:
@@ -207,7 +208,11 @@ class Intake(EncryptedIntake):
     def _ask(self, pending: Pending) -> None:
         """Ask about one batch and commit what the helper says."""
         stored, plan = self._opened(self.storage.hash_of(pending.plan))
-        batch, work = self._fresh.get(pending.digest) or self._reopen(plan, pending)
+        try:
+            batch, work = self._fresh.get(pending.digest) or self._reopen(plan, pending)
+        except SealKeyErased as error:
+            self._give_up(plan, pending, error)
+            return
         header = batch.signed.header
         offered = verdicts_from(pending.verdicts, len(header)) == Verdict.TAKEN
         shares = offer(plan, work, offered) if isinstance(work, Started) else b""
@@ -237,12 +242,20 @@ class Intake(EncryptedIntake):
         roster = Roster([RosterEntry(batch.signed.header.site, VerifyKey(pending.site_key), MAX_CLIENTS)])
         return batch, self._opened_half(plan, roster, batch)
 
+    def _give_up(self, plan: Plan, pending: Pending, why: SealKeyErased) -> None:
+        """Take nothing of a batch that can be opened no more."""
+        header = SealedBatch.from_bytes(pending.batch).signed.header
+        offered = verdicts_from(pending.verdicts, len(header)) == Verdict.TAKEN
+        answer = Answer(plan.hash, pending.job, pending.digest, b"", refusal_of(why))
+        nothing = np.full(len(header), Verdict.DUPLICATE, np.uint8)
+        self._settle(plan, pending, header, None, offered, nothing, answer)
+
     def _settle(
         self,
         plan: Plan,
         pending: Pending,
         header: BatchHeader,
-        mine: Addable,
+        mine: Addable | None,
         offered: Mask,
         verdicts: Verdicts,
         answer: Answer,
@@ -254,7 +267,7 @@ class Intake(EncryptedIntake):
         with self.storage.transaction():
             if not self.storage.drop_pending(number, pending.job):
                 return
-            if len(mine.collection):
+            if mine is not None and len(mine.collection):
                 self._add(number, plan, mine)
             self.storage.drop_reports(number, header.report_ids[rejected | back])
             self.storage.add_rejected(number, header.collection[rejected], header.report_ids[rejected])
@@ -296,4 +309,4 @@ def helper_of(plan: Plan) -> VerifyKey:
     """The key that the plan's helper signs with."""
     if plan.wire is None:
         raise PlanUnknown(plan.hash)
-    return plan.wire.helper.sign
+    return plan.wire.helper

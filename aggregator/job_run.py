@@ -52,7 +52,8 @@ def _announce(job: Job, coordinator: RoleKeys, aggregators: Aggregators) -> Anno
         earlier = Announcement.load(job.announced, coordinator.sign.public)
     if earlier.plan is None:
         return earlier
-    announced = announce(earlier.plan, coordinator.sign, aggregators, os.urandom, earlier.left_out)
+    before = earlier.left_out, earlier.encryption_keys
+    announced = announce(earlier.plan, coordinator.sign, aggregators, os.urandom, *before)
     announced.save(job.announced)
     return announced
 

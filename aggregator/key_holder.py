@@ -1,14 +1,14 @@
 """The key holder as a service: makes the keys of a plan, opens the leader's sums once, and gives the collector what it adds
 its own noise to.
 
-MakeKeys    plan without keys ──► a key pair a view, on disk ──► the public ones, signed; a repeat gives the same
+Prepare     draft ──► live secret and a key pair a view, on disk ──► live keys and public ones, signed; a repeat gives the same
 OpenSums    statements and sums, checked whole ──► charge in the ledger ──► {closed, the leader's statements}
-            ──► opened, in range, noised ──► {noised sums; keys and sums erased}, `done` in the ledger
+            ──► opened, in range, noised ──► {noised sums; keys and sums erased}, `done` in the ledger ──► live secret erased
             ──► a sum out of its range: {keys erased, plan burnt}
 Witness     heads of both ledgers, checked ──► {witnessed} where the leader knows of that `done`
 Collect     of a plan that is witnessed: the same bytes, always
 
-It may be offline between MakeKeys and OpenSums. It sees sums, never a report, and cannot count: what the leader has signed
+It may be offline between Prepare and OpenSums. It sees sums, never a report, and cannot count: what the leader has signed
 is kept as evidence. Its part in the plan is the helper's, with the helper's pinned keys; its ledger is its own.
 """
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -25,22 +26,21 @@ from crypto.bfv import Ciphertexts, message_bytes
 from crypto.bfv_parameters import Slots
 from crypto.bfv_secret import SecretKey, secret_key_bytes
 from crypto.errors import SumOutOfRange
-from crypto.noise import NoiseSource
 from crypto.signing import SIGNATURE_BYTES, VerifyKey
+from federation.draft import draft_of, verify_draft
 from federation.errors import EncryptionKeysInvalid, KeyBurnt, StatementMalformed
-from federation.he_keys import draft_of, keys_hash, plan_of_draft, sign_keys, verify_keys
+from federation.he_keys import keys_hash, sign_keys, verify_keys
 from federation.he_leader import opened_of, require_source
 from federation.key_holder import require_sums, sum_range
 from federation.keys import RoleKeys
 from federation.ledger import Ledger
+from federation.noise_context import NoiseContext
 from federation.plan import Plan
 from federation.protocol import draw_noise
-from federation.signed_plan import require_own_keys
 from federation.statement import FIXED_BYTES, Statement, verify_statement
 
 from . import aggregator_pb2 as pb
 from .errors import (
-    AfterDeadline,
     CommitmentConflict,
     EncryptionKeysMissing,
     MessageMalformed,
@@ -48,6 +48,8 @@ from .errors import (
     PlanUnknown,
 )
 from .he_opening import require_size
+from .key_agreement import Prepared
+from .live_folder import LiveFolder
 from .messages import WITNESS_DOMAIN, Signed, Witness, plan_of, sign
 from .opening import Opener
 from .party import Clock, Settings
@@ -64,29 +66,23 @@ class KeyHolder(Opener):
     protections = ("he",)
 
     def __init__(
-        self, keys: RoleKeys, settings: Settings, storage: Storage, ledger: Ledger, clock: Clock, noise: NoiseSource
+        self, keys: RoleKeys, settings: Settings, storage: Storage, ledger: Ledger, live: LiveFolder, clock: Clock
     ) -> None:
-        super().__init__(keys, settings, storage, ledger, clock, noise)
+        super().__init__(keys, settings, storage, ledger, live, clock)
         self._opening = threading.Lock()  # one plan at a time: a leader that asks again waits for its first question
 
-    def make_keys(self, data: bytes) -> bytes:
-        """Make and keep the keys of a plan that is yet to be signed; its public keys, signed. A repeat gives the same.
+    def prepare(self, data: bytes) -> Prepared:
+        """As `Party.prepare`; and make and keep the key pairs that the plan's reports are encrypted under.
 
         Raises:
-            MessageMalformed, SignatureInvalid: not of this key holder's coordinator. PlanInvalid, HeImpossible.
-            AfterDeadline. EncryptionKeysMissing: keys of this plan id were made for other terms.
+            HeImpossible. EncryptionKeysMissing: keys of this plan id were made for other terms. And as `Party.prepare`.
         """
-        signed = Signed.from_bytes(data)
-        plan = plan_of_draft(signed.body, signed.signature, self.settings.coordinator)
-        require_own_keys(plan, self.role, self.keys.public)
-        require_size(plan)
+        prepared = super().prepare(data)
+        plan = verify_draft(data, self.settings.coordinator)
         deadline_us = 0 if plan.wire is None else plan.wire.deadline_us
-        if self._clock() >= deadline_us:
-            raise AfterDeadline(deadline_us)
-        self._forget()
         if (kept := self.storage.secret_keys(plan.plan_id)) is None:
             made = [SecretKey.generate(plan.he_parameters(planned)) for planned in plan.views]
-            public = sign_keys(plan.plan_id, [key.public for key in made], self.keys.sign)
+            public = sign_keys(plan.hash, [key.public for key in made], self.keys.sign)
             fresh = SecretKeys(plan.hash, public, b"".join(key.to_bytes() for key in made))
             until_us = min(deadline_us + LATEST_CHARGE_US, 2**63 - 1)  # SQLite's integers end there
             with self.storage.transaction():
@@ -94,7 +90,11 @@ class KeyHolder(Opener):
             kept = self.storage.secret_keys(plan.plan_id)
         if kept is None or kept.draft != plan.hash:
             raise EncryptionKeysMissing(plan.plan_id)
-        return kept.public
+        return replace(prepared, encryption_keys=kept.public)
+
+    def _require_terms(self, plan: Plan) -> None:
+        super()._require_terms(plan)
+        require_size(plan)
 
     def open_sums(self, parts: Iterator[pb.SumPart]) -> None:
         """Open a plan's sums, once; a repeat opens nothing.
@@ -124,6 +124,7 @@ class KeyHolder(Opener):
                     self.storage.close_plan(stored.number, b"", statements)
                 else:
                     _require_same(stored, statements)
+            self.live.erase_seal(plan.plan_id)
         else:
             _require_repeat(stored, first, parts)
         self._noise(plan)
@@ -214,11 +215,13 @@ class KeyHolder(Opener):
                 for row, collection in enumerate(collections):
                     sums[row] = self._opened_sum(stored.number, plan, view, key, collection)
                 if source is not None and len(collections):
-                    sums += draw_noise(planned.layout, len(collections), source).reshape(sums.shape)
+                    context = NoiseContext.of_decrypted(plan, view, said.sets, said.outcomes, sums)
+                    sums += draw_noise(planned.layout, len(collections), source, context).reshape(sums.shape)
                 shares.append(SealedShare.of_sums(plan, said, sums, plan.wire.collector.seal, self.keys.sign))
         except SumOutOfRange:
             with self.storage.transaction():
                 self.storage.burn(stored.number, plan.plan_id)
+            self.live.erase(plan.plan_id)
             self._forget()
             raise
         return shares
@@ -324,4 +327,4 @@ def _require_repeat(stored: StoredPlan, first: pb.SumPart, rest: Iterator[pb.Sum
 def _wire_leader(plan: Plan) -> VerifyKey:
     if plan.wire is None:
         raise PlanUnknown(plan.hash)
-    return plan.wire.leader.sign
+    return plan.wire.leader

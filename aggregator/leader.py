@@ -1,9 +1,11 @@
 """The leader: takes batches (intake.py), and opens a plan with the helper.
 
-    PrepareKey  a key for the proofs of a plan that is yet to be signed, handed to the helper ──► its hash
+    Prepare   draft ──► live secret, on disk ──► live keys, signed; with proofs, a key for them, handed to the helper
 
     Collect   heads of both ledgers ──► ask for what is kept ──► charge in the ledger ──► {closed, own commitment}
+              ──► seal seed erased
               ──► the helper's commitment ──► heads; meanwhile both draw noise ──► {noised share}, `done` in the ledger
+              ──► live secret erased
               ──► heads: each knows the other's `done` ──► {witnessed} ──► the same bytes, always
               with finish mpc: {witnessed} ──► both open under MPC what is not suppressed (mpc_opening.py) ──► those bytes
 
@@ -16,9 +18,10 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Final
 
-from crypto.noise import NoiseSource
+from federation.draft import verify_draft
 from federation.keys import RoleKeys
 from federation.ledger import Ledger
 from federation.ledger_entries import Head
@@ -27,7 +30,8 @@ from federation.validity import VerificationKey
 
 from .errors import HelperUnavailable, MessageMalformed, PeerRefused, Refused, Stopping, Unreachable
 from .intake import helper_of
-from .key_agreement import KEY_BYTES, key_offer, prepared_plan, require_taken
+from .key_agreement import KEY_BYTES, Prepared, key_offer, require_taken
+from .live_folder import LiveFolder
 from .messages import (
     COMMITMENT_DOMAIN,
     WITNESS_DOMAIN,
@@ -56,37 +60,42 @@ class Leader(FinishedOpening):
         settings: Settings,
         storage: Storage,
         ledger: Ledger,
+        live: LiveFolder,
         clock: Clock,
-        noise: NoiseSource,
         helper: HelperLink,
         key_holder: KeyHolderLink | None = None,
         provider: ProviderLink | None = None,
     ) -> None:
-        super().__init__(keys, settings, storage, ledger, clock, noise, helper, key_holder, provider)
+        super().__init__(keys, settings, storage, ledger, live, clock, helper, key_holder, provider)
         self._opening = threading.Lock()  # taken before the line; one plan at a time, or heads would cross
 
-    def prepare_key(self, data: bytes) -> bytes:
-        """Agree with the helper on the verification key of a plan that is yet to be signed; the hash of the key.
+    def prepare(self, data: bytes) -> Prepared:
+        """As `Party.prepare`; with proofs, agree with the helper on their key, too.
 
         The key is on disk here before the helper sees it, and a repeat offers the same one.
 
         Raises:
-            MessageMalformed, SignatureInvalid: not of this leader's coordinator. PeerUnknown.
-            HelperUnavailable, PeerRefused: ask again.
+            HelperUnavailable, PeerRefused: ask again. And as `Party.prepare`.
         """
-        plan_id = prepared_plan(data, self.settings.coordinator)
-        helper = self._pinned_peer()
-        self._forget()
+        prepared = super().prepare(data)
+        draft = verify_draft(data, self.settings.coordinator)
+        if draft.validity == "none":
+            return prepared
+        plan_id, helper = draft.plan_id, self._pinned_peer()
         key = self.storage.keep_key(plan_id, VerificationKey(os.urandom(KEY_BYTES)), self._clock())
         try:
-            reply = self._helper.take_key(key_offer(plan_id, key, self.keys, helper))
+            with as_peers():
+                live = self._helper.prepare(data).live
+                live.verify("helper", draft.hash, helper)
+            offer = key_offer(plan_id, draft.hash, key, self.keys.sign, live.seal)
+            reply = self._helper.take_key(offer)
         except Unreachable:
             raise HelperUnavailable(0) from None
         except Refused as refused:
             raise PeerRefused(refused) from None
         with as_peers():
-            require_taken(reply, plan_id, key, helper.sign)
-        return key.hash_for(plan_id)
+            require_taken(reply, plan_id, key, helper)
+        return replace(prepared, verify_key_hash=key.hash_for(plan_id))
 
     def collect(self, data: bytes) -> list[SealedShare]:
         """Close and open the plan with the helper, and give the leader's noised shares.
@@ -132,6 +141,7 @@ class Leader(FinishedOpening):
                     own = commitment_to_bytes(plan, self._commitment(stored.number, plan))
                     self.storage.close_plan(stored.number, own, None)
             stored, _ = self._opened(plan.hash)
+        self.live.erase_seal(plan.plan_id)
         if stored.other is None and plan.protection == "shares":
             own = sign(COMMITMENT_DOMAIN["leader"], stored.own, self.keys.sign)
             reply = self._call(stored, self._helper, self._helper.commit, own)

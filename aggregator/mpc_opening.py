@@ -11,7 +11,6 @@ from __future__ import annotations
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, Final
 
-from crypto.noise import NoiseSource
 from federation.keys import RoleKeys
 from federation.ledger import Ledger
 from federation.plan import Plan
@@ -29,6 +28,7 @@ from .errors import (
 from .finishing import Finishing
 from .he_opening import EncryptedOpening
 from .intake import helper_of
+from .live_folder import LiveFolder
 from .messages import FINISH_DOMAIN, FINISHED_DOMAIN, PROVIDE_DOMAIN, Finish, Signed, sign
 from .mpc_finish import free_port
 from .mpc_seat import ProcessLost
@@ -51,14 +51,14 @@ class FinishedOpening(EncryptedOpening, Finishing):
         settings: Settings,
         storage: Storage,
         ledger: Ledger,
+        live: LiveFolder,
         clock: Clock,
-        noise: NoiseSource,
         helper: HelperLink,
         key_holder: KeyHolderLink | None = None,
         provider: ProviderLink | None = None,
     ) -> None:
         self._provider = provider
-        super().__init__(keys, settings, storage, ledger, clock, noise, helper, key_holder)
+        super().__init__(keys, settings, storage, ledger, live, clock, helper, key_holder)
 
     def _require_terms(self, plan: Plan) -> None:
         super()._require_terms(plan)

@@ -1,13 +1,15 @@
 """How an aggregator opens a plan: charge, close, noise, witness, send. The same steps at leader and helper.
 
     charge    intent in the ledger, on disk, before the plan is closed       refused: nothing is closed
-    noise     drawn once ──► {noised shares, statements} in one transaction ──► `done` in the ledger, by their digest
+    noise     drawn from the live secret ──► {noised shares, statements} in one transaction ──► `done` in the ledger, by
+              their digest ──► the live secret is erased
     witness   the other aggregator has told that it remembers a head of this ledger in which `done` stands
     send      the stored bytes, and only those of a plan that is witnessed. With finish mpc: what both have opened (finishing.py)
 
-A crash between two steps is mended by doing them again. An older copy of the storage lies behind the ledger (StateBehindLedger),
-an older copy of both behind what the other aggregator remembers (LedgerBehind): neither draws noise a second time for
-shares that were sent. The noises of two openings could be averaged away.
+A crash between two steps is mended by doing them again. Older copies of the files hold no live secret of a plan that was
+opened, so nothing of it is noised again (LiveSecretLost). Where one was copied all the same, the storage lies behind the ledger
+(StateBehindLedger), or both behind what the other aggregator remembers (LedgerBehind); and of the same sums the same noise is
+drawn, of other sums an independent one. The noises of two openings could be averaged away.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ class Opener(Party):
 
         Raises:
             NotCommitted, NoiseRefused, Stopping; ReportRefused: a sum could pass half the field. KeyBurnt.
-            LedgerBehind, StateBehindLedger: the ledger or the storage is an older copy.
+            LedgerBehind, StateBehindLedger, LiveSecretLost: ledger or storage is an older copy.
         """
         with self._noising:
             stored, _ = self._opened(plan.hash)
@@ -85,6 +87,7 @@ class Opener(Party):
                 self.ledger.done(plan.hash, digest)
             except AlreadyDone:
                 raise StateBehindLedger(str(self.storage.path), plan.hash) from None
+            self.live.erase(plan.plan_id)  # before a byte of it leaves: nobody draws this noise again
 
     def _drawn(self, stored: StoredPlan, plan: Plan) -> list[SealedShare]:
         """Fresh noise on this aggregator's sums, sealed and signed."""
@@ -157,7 +160,7 @@ class Opener(Party):
         if plan.wire is None:
             raise PlanUnknown(plan.hash)
         name = "keyholder" if plan.protection == "he" and self.peer == "helper" else self.peer
-        return f"{name} {plan.wire.keys_of(self.peer).sign.id.hex()}"
+        return f"{name} {plan.wire.sign_key(self.peer).id.hex()}"
 
 
 def _collections(plan: Plan) -> Iterator[npt.NDArray[np.uint32]]:

@@ -17,34 +17,42 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from crypto.bfv import PublicKey
-from crypto.noise import Noise, NoiseSource
+from crypto.noise import Noise, NoiseSource, NoiseStream
+from crypto.seal import SealKey
 from crypto.sharing import Accumulator
 from crypto.signing import VerifyKey
 from federation.batch import BatchHeader
+from federation.draft import verify_draft
 from federation.errors import EncryptionKeysInvalid, LedgerRefusal, NoiseRefused, PlanInvalid
 from federation.keys import RoleKeys
 from federation.ledger import Ledger
 from federation.ledger_state import Budget
-from federation.parties import Aggregator, PublicKeys, Roster
+from federation.live_keys import LARGEST_US, MOST_AFTER_DEADLINE_US, LiveKeys, sign_live_keys
+from federation.parties import Aggregator, Roster
 from federation.plan import Plan, Protection
 from federation.protocol import Commitment, add_half
 from federation.reports import Addable, declared
-from federation.signed_plan import require_own_keys, verify_plan
+from federation.signed_plan import require_own_key, verify_plan
 from federation.validity import VerificationKey
 
 from .errors import (
     AfterDeadline,
     AlreadyCollected,
+    DraftConflict,
+    LiveSecretLost,
     PeerUnknown,
     PlanTooLarge,
     PlanUnknown,
     ProofsRequired,
+    SealKeyErased,
     StateBehindLedger,
     Stopping,
     VerificationKeyMissing,
 )
+from .key_agreement import Prepared
+from .live_folder import LiveFile, LiveFolder
 from .messages import Verdict, Verdicts
-from .retention import forget
+from .retention import forget, forget_live
 from .storage import REPORT_TABLES, PlanState, Storage, StoredPlan
 
 Clock: TypeAlias = Callable[[], int]
@@ -52,8 +60,8 @@ Clock: TypeAlias = Callable[[], int]
 
 MAX_WIRE_COLLECTIONS: Final = 2**17
 """Collections of one plan on the wire: a commitment to so many has 5 MiB."""
-NOISE_PART: Final = 2**14
-"""Samples that are drawn in one go: a third of a second."""
+NOISE_PART: Final = 2**18
+"""Samples that are drawn in one go: some tenths of a second."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class Settings:
         budget: what a client-day may cost, over all views and of single ones.
         allow_no_noise: for tests and labs only.
         require_proofs: plans without proofs are refused.
-        peer: the other aggregator's keys, if they are pinned here too; plans with proofs need them.
+        peer: the other aggregator's signing key, if it is pinned here too; plans with proofs need it.
     """
 
     coordinator: VerifyKey
@@ -74,7 +82,7 @@ class Settings:
     budget: Budget
     allow_no_noise: bool = False
     require_proofs: bool = False
-    peer: PublicKeys | None = None
+    peer: VerifyKey | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,7 @@ class Party:
 
     Args:
         ledger: what this role has charged and opened, in a file that outlives the storage.
-        noise: where its noise comes from; it is not asked for plans without noise.
+        live: the live secrets of its plans, which no backup holds: what opens their batches, and seeds their noise.
     """
 
     role: Aggregator
@@ -110,15 +118,26 @@ class Party:
     """How long after a plan's deadline reports of it are still taken."""
 
     def __init__(
-        self, keys: RoleKeys, settings: Settings, storage: Storage, ledger: Ledger, clock: Clock, noise: NoiseSource
+        self, keys: RoleKeys, settings: Settings, storage: Storage, ledger: Ledger, live: LiveFolder, clock: Clock
     ) -> None:
-        self.keys, self.settings, self.storage, self.ledger, self.noise = keys, settings, storage, ledger, noise
+        self.keys, self.settings, self.storage, self.ledger, self.live = keys, settings, storage, ledger, live
         self._clock = clock
         self._plans: dict[bytes, Plan] = {}
         self._encryption_keys: dict[bytes, tuple[PublicKey, ...]] = {}
-        self._noising = threading.Lock()
+        self._noising, self._preparing = threading.Lock(), threading.Lock()
         self._stopped = threading.Event()
         self._forget()
+
+    def prepare(self, data: bytes) -> Prepared:
+        """Make what a plan needs of this aggregator before it is signed, from its draft; a repeat gives the same.
+
+        Raises:
+            PlanInvalid, SignatureInvalid, PlanTooLarge, NoiseRefused, ProofsRequired, PeerUnknown: as `open_plan`.
+            AfterDeadline. DraftConflict: another draft had this plan id. LiveSecretLost.
+        """
+        draft = verify_draft(data, self.settings.coordinator)
+        self._require_terms(draft)
+        return Prepared(self._live_keys(draft))
 
     def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
         """Take part in a plan from now on; a repeat changes nothing. Returns the plan's hash.
@@ -130,6 +149,7 @@ class Party:
             PlanInvalid, ReportTooLong, SignatureInvalid, PlanTooLarge, NoiseRefused, AfterDeadline, StateBehindLedger;
             ProofsRequired: of a plan without proofs. PeerUnknown, VerificationKeyMissing: of one with proofs.
             EncryptionKeysInvalid, EncryptionKeysMissing: of one with encrypted reports.
+            LiveSecretLost: what its live keys were signed of is not here.
             LedgerRefusal: by what was charged until now; the charge itself comes when the plan is closed.
         """
         plan = verify_plan(signed, self.settings.coordinator)
@@ -140,6 +160,8 @@ class Party:
                 raise AfterDeadline(deadline_us)
             self._require_never_opened(plan)
             self._require_affordable(plan)
+            if self._live_file(plan).secret.seal is None:
+                raise self._lost(plan)
             with self.storage.transaction():  # the key stays while the plan is open
                 if plan.validity == "prio3":
                     self._verification_key(plan)
@@ -175,9 +197,9 @@ class Party:
         """This aggregator is in the plan, with its own keys, and may run it on its settings."""
         if plan.protection not in self.protections:
             raise PlanInvalid(f"this {self.role} takes no part in plans with protection {plan.protection!r}")
-        require_own_keys(plan, self.role, self.keys.public)
+        require_own_key(plan, self.role, self.keys.sign.public)
         if self.settings.peer is not None:
-            require_own_keys(plan, self.peer, self.settings.peer)
+            require_own_key(plan, self.peer, self.settings.peer)
         if plan.validity == "prio3":
             self._pinned_peer()
         elif self.settings.require_proofs:
@@ -210,9 +232,56 @@ class Party:
     def _forget(self) -> None:
         """Erase what nothing can ask for any more."""
         forget(self.storage, self._clock(), self.grace_us)
+        forget_live(self.live, self.storage, self.ledger.state, self._clock())
 
-    def _pinned_peer(self) -> PublicKeys:
-        """The other aggregator's keys, as this one's own settings have them. Raises PeerUnknown."""
+    def _live_keys(self, draft: Plan) -> LiveKeys:
+        """Draw the live secret of a draft, once, and sign it. The secret is on disk before anybody learns of it."""
+        deadline_us = _deadline_of(draft)
+        if self._clock() >= deadline_us:
+            raise AfterDeadline(deadline_us)
+        self._forget()
+        with self._preparing:
+            if (known := self.storage.prepared(draft.plan_id)) is not None and known[0] != draft.hash:
+                raise DraftConflict(draft.plan_id)
+            if known is not None:
+                if self.live.load(draft.plan_id) is None and not self.storage.plans_of_id(draft.plan_id):
+                    raise self._lost(draft)
+                return LiveKeys.from_bytes(known[1])
+            not_after_us = min(deadline_us + MOST_AFTER_DEADLINE_US, LARGEST_US)
+            file = self.live.draw(draft.plan_id, draft.hash, not_after_us)
+            if file.draft != draft.hash:
+                raise DraftConflict(draft.plan_id)
+            if file.secret.seal is None:
+                raise self._lost(draft)
+            keys = sign_live_keys(
+                self.role, draft.hash, file.secret.seal.public, file.secret.secret_hash, not_after_us, self.keys.sign
+            )
+            with self.storage.transaction():
+                self.storage.set_prepared(draft.plan_id, draft.hash, keys.to_bytes(), not_after_us)
+            return keys
+
+    def _live_file(self, plan: Plan) -> LiveFile:
+        """The live secret that the plan's live keys were signed of. Raises LiveSecretLost."""
+        file = self.live.load(plan.plan_id)
+        if file is None or plan.wire is None:
+            raise self._lost(plan)
+        mine, secret = plan.wire.live(self.role), file.secret
+        if secret.secret_hash != mine.secret_hash or (secret.seal is not None and secret.seal.public != mine.seal):
+            raise self._lost(plan)
+        return file
+
+    def _lost(self, plan: Plan) -> LiveSecretLost:
+        return LiveSecretLost(self.role, str(self.live.path), plan.plan_id)
+
+    def _seal_key(self, plan: Plan) -> SealKey:
+        """What opens the plan's batches here. Raises LiveSecretLost; SealKeyErased: its time is over."""
+        seal = self._live_file(plan).secret.seal
+        if seal is None:
+            raise SealKeyErased(plan.plan_id)
+        return seal
+
+    def _pinned_peer(self) -> VerifyKey:
+        """The other aggregator's signing key, as this one's own settings have them. Raises PeerUnknown."""
         if self.settings.peer is None:
             raise PeerUnknown(self.peer)
         return self.settings.peer
@@ -296,27 +365,42 @@ class Party:
         return Commitment(tuple(counts), tuple(digests))
 
     def _noise_source(self, plan: Plan) -> NoiseSource | None:
-        """Where this plan's noise comes from: none where it says noise off, which `_require_terms` has allowed."""
-        return None if plan.noise == "none" else self._stoppable(self.noise)
+        """Where this plan's noise comes from: none where it says noise off, which `_require_terms` has allowed.
 
-    def _stoppable(self, source: NoiseSource) -> NoiseSource:
-        return _Stoppable(source, self._stopped)
+        Raises:
+            LiveSecretLost: nothing is opened without it, not even without noise.
+        """
+        source = self._live_noise(plan)
+        return None if plan.noise == "none" else source
+
+    def _live_noise(self, plan: Plan) -> NoiseSource:
+        """Noise from the live secret of a plan; also what hides the errors of encrypted sums, with noise off too."""
+        return _Stoppable(self._live_file(plan).secret.noise, self._stopped)
 
 
 class _Stoppable:
-    """A noise source drawn in parts: a thread cannot be interrupted, and a year of noise takes many seconds."""
+    """A noise source whose streams are drawn in parts: a thread cannot be interrupted, and a year of noise takes seconds."""
 
     def __init__(self, source: NoiseSource, stopped: threading.Event) -> None:
         self.name, self.seeded = source.name, source.seeded
         self._source, self._stopped = source, stopped
 
+    def stream(self, context: bytes) -> NoiseStream:
+        """The stream of a context."""
+        return _StoppableStream(self._source.stream(context), self._stopped)
+
+
+class _StoppableStream:
+    def __init__(self, stream: NoiseStream, stopped: threading.Event) -> None:
+        self._stream, self._stopped = stream, stopped
+
     def discrete_gaussian(self, sigma_sq: Fraction, size: int) -> Noise:
         """Draw int64[size]. Raises Stopping, and as the source."""
-        return self._drawn(lambda part: self._source.discrete_gaussian(sigma_sq, part), size)
+        return self._drawn(lambda part: self._stream.discrete_gaussian(sigma_sq, part), size)
 
     def discrete_laplace(self, scale: Fraction, size: int) -> Noise:
         """Draw int64[size]. Raises Stopping, and as the source."""
-        return self._drawn(lambda part: self._source.discrete_laplace(scale, part), size)
+        return self._drawn(lambda part: self._stream.discrete_laplace(scale, part), size)
 
     def _drawn(self, draw: Callable[[int], Noise], size: int) -> Noise:
         parts = [np.empty(0, np.int64)]

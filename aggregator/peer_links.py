@@ -10,6 +10,7 @@ from crypto.errors import SignatureInvalid
 
 from . import aggregator_pb2 as pb
 from .errors import MessageMalformed, PeerRefused, Refused
+from .key_agreement import Prepared
 
 
 class PeerLink(Protocol):
@@ -24,6 +25,10 @@ class PeerLink(Protocol):
 
 class HelperLink(PeerLink, Protocol):
     """The helper as the leader reaches it."""
+
+    def prepare(self, signed_draft: bytes) -> Prepared:
+        """A signed draft → what the helper has prepared for it."""
+        ...
 
     def take_key(self, offer: bytes) -> bytes:
         """The leader's signed offer of a verification key → the helper's signed word that it keeps it."""

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any, Final
 
+from crypto.noise import SecretNoise
 from crypto.signing import SigningKey
 from featurestore.release import Clock, Release, Void
 from featurestore.rows import BUDGET_SPENT
@@ -16,7 +17,7 @@ from .announcement import Announcement
 from .collector import releases_of, voids_of
 from .coordinator import Collected
 
-NOISE_SOURCE: Final = "opendp, opendp"
+NOISE_SOURCE: Final = f"{SecretNoise.name}, {SecretNoise.name}"
 TRUST: Final[dict[Protection, str]] = {"shares": "one-honest-noiser", "he": "honest-leader"}
 
 

@@ -24,6 +24,9 @@ REASONS: Final[dict[type[Exception], str]] = {
     own.PlanTooLarge: "PLAN_TOO_LARGE",
     own.ProofsRequired: RefusalCode.PROOFS_REQUIRED.value,
     own.PeerUnknown: "PEER_UNKNOWN",
+    own.DraftConflict: "DRAFT_CONFLICT",
+    own.LiveSecretLost: "LIVE_SECRET_LOST",
+    own.SealKeyErased: "SEAL_KEY_ERASED",
     own.VerificationKeyMissing: "VERIFICATION_KEY_MISSING",
     own.VerificationKeyConflict: "VERIFICATION_KEY_CONFLICT",
     federation.HeImpossible: "HE_IMPOSSIBLE",
@@ -81,7 +84,7 @@ REASONS: Final[dict[type[Exception], str]] = {
     own.Stopping: "STOPPING",
 }
 INTERNAL: Final = "INTERNAL"
-LOST: Final = ("SUM_OUT_OF_RANGE", "KEY_BURNT")
+LOST: Final = ("SUM_OUT_OF_RANGE", "KEY_BURNT", "LIVE_SECRET_LOST")
 """What nobody can mend: no pane of the plan is ever opened."""
 
 Expected = (AggregatorError, FederationError, CryptoError)

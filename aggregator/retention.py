@@ -8,6 +8,10 @@
     finished sums     of a leader: when the key holder has opened them (storage.py), or holds no keys of the plan any more
     noised shares     with finish mpc: when leader and helper have both stored what they opened of them
     secret keys       of a key holder: when the plan is opened or burnt (storage.py), or can no longer be charged
+    live secret       its seal seed when the plan is closed (at the leader no batch waits then), burnt, or a day after its
+                      deadline; all of it when the noised share and its ledger entry are on disk, and 31 days after the
+                      deadline at the latest. Here is what a process that was killed has left
+    live keys         what was signed of it: 31 days after the deadline
 
 What is erased is overwritten, and SQLite's log is emptied afterwards: no file of this aggregator holds a byte of a key or
 a sum that was. A plan that nobody collects keeps its ids and its share of the sums; one that nobody finishes, its noised shares.
@@ -17,6 +21,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from federation.ledger_state import LedgerState
+from federation.live_keys import MOST_AFTER_DEADLINE_US
+
+from .live_folder import LiveFolder
 from .storage import Storage
 
 LATEST_CHARGE_US: Final = 31 * 86_400 * 10**6
@@ -37,6 +45,11 @@ SELECT plan, collection, count(*) FROM rejected WHERE plan IN ({_OVER}) GROUP BY
 """
 
 
+_NOISED: Final = ("noised", "witnessed")
+LATEST_SECRET_US: Final = LATEST_CHARGE_US - MOST_AFTER_DEADLINE_US
+"""How long after its seal seed was due a live secret is kept for a plan that may still be charged."""
+
+
 def forget(storage: Storage, now_us: int, grace_us: int) -> None:
     """Erase all that is due.
 
@@ -49,6 +62,20 @@ def forget(storage: Storage, now_us: int, grace_us: int) -> None:
         for table in ("rejected", "reports", "sites"):
             storage.erase(table, f"plan IN ({_OVER})", now_us)
         storage.erase("secret_keys", "until_us < ?", now_us)
+        storage.run("DELETE FROM prepared WHERE not_after_us < ?", now_us - LATEST_SECRET_US)
         past = "plan IN (SELECT plan FROM plans WHERE deadline_us < ?)"
         storage.run(f"DELETE FROM finished WHERE {past}", now_us - LATEST_CHARGE_US)
     storage.empty_log()
+
+
+def forget_live(live: LiveFolder, storage: Storage, ledger: LedgerState, now_us: int) -> None:
+    """Erase the live secrets, or their seal seeds, that are due."""
+    for plan_id in live.plan_ids():
+        file, plans = live.load(plan_id), storage.plans_of_id(plan_id)
+        if file is None:
+            continue
+        over = any(plan.state == "burnt" or (plan.state in _NOISED and plan.hash in ledger.done) for plan in plans)
+        if over or now_us >= file.not_after_us + LATEST_SECRET_US:
+            live.erase(plan_id)
+        elif now_us >= file.not_after_us or (plans and all(plan.state != "open" for plan in plans)):
+            live.erase_seal(plan_id)

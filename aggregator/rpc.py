@@ -43,6 +43,8 @@ _CODES: Final = {
     "STOPPING": grpc.StatusCode.UNAVAILABLE,
     "PLAN_UNKNOWN": grpc.StatusCode.NOT_FOUND,
     "JOB_CONFLICT": grpc.StatusCode.ALREADY_EXISTS,
+    "DRAFT_CONFLICT": grpc.StatusCode.ALREADY_EXISTS,
+    "LIVE_SECRET_LOST": grpc.StatusCode.DATA_LOSS,
     "PANE_ALREADY_REPORTED": grpc.StatusCode.ALREADY_EXISTS,
     "VIEW_OVERLAP": grpc.StatusCode.ALREADY_EXISTS,
     "UNKNOWN_SITE": grpc.StatusCode.PERMISSION_DENIED,

@@ -96,7 +96,7 @@ class SealedShare:
         """
         if plan.wire is None:
             raise PlanUnknown(plan.hash)
-        statement = verify_statement(self.statement, plan.wire.keys_of(role).sign)
+        statement = verify_statement(self.statement, plan.wire.sign_key(role))
         require_subject(statement, plan, view, role)
         if hashlib.sha256(self.sealed).digest() != statement.share:
             raise MessageMalformed(f"view {view}: the sealed share is not the one that the {role} signed")
@@ -123,7 +123,7 @@ class SealedShare:
         """
         if plan.wire is None:
             raise PlanUnknown(plan.hash)
-        statement = verify_statement(self.statement, plan.wire.leader.sign)
+        statement = verify_statement(self.statement, plan.wire.leader)
         require_subject(statement, plan, view, "leader")
         require_length(f"leader's share of view {view}", self.sealed, 0)
         return statement, np.zeros(

@@ -15,12 +15,11 @@ from typing import Final, TypeAlias, TypeVar
 
 import grpc
 
-from federation.errors import NoiseRefused
-
 from . import aggregator_pb2 as pb
 from . import aggregator_pb2_grpc as pb_grpc
 from .errors import AddressUnusable
 from .helper import Helper
+from .key_agreement import Prepared
 from .key_holder import KeyHolder
 from .leader import Leader
 from .provider import Provider
@@ -46,6 +45,10 @@ class _Servicer:
 
     def __init__(self, party: Role) -> None:
         self._party = party
+
+    def Prepare(self, request: pb.PrepareRequest, context: grpc.ServicerContext) -> Iterator[pb.PreparedPart]:
+        prepared: Prepared = _answer(context, lambda: self._party.prepare(request.signed_draft))
+        yield from prepared.to_parts(PART_BYTES)
 
     def OpenPlan(self, request: pb.OpenPlanRequest, context: grpc.ServicerContext) -> pb.OpenPlanReply:
         plan_hash = _answer(context, lambda: self._party.open_plan(request.signed_plan, request.encryption_keys))
@@ -78,9 +81,6 @@ class LeaderServicer(_Servicer, pb_grpc.LeaderServicer):
     def __init__(self, leader: Leader) -> None:
         super().__init__(leader)
         self._leader = leader
-
-    def PrepareKey(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.PrepareKeyReply:
-        return _answer(context, lambda: pb.PrepareKeyReply(key_hash=self._leader.prepare_key(_bytes_of(request))))
 
     def Submit(self, request: pb.SubmitRequest, context: grpc.ServicerContext) -> pb.SubmitReply:
         submitted = _answer(context, lambda: self._leader.submit(request.batch))
@@ -116,11 +116,6 @@ class KeyHolderServicer(_Servicer, pb_grpc.KeyHolderServicer):
     def __init__(self, key_holder: KeyHolder) -> None:
         super().__init__(key_holder)
         self._key_holder = key_holder
-
-    def MakeKeys(self, request: pb.Signed, context: grpc.ServicerContext) -> Iterator[pb.KeysPart]:
-        keys = _answer(context, lambda: self._key_holder.make_keys(_bytes_of(request)))
-        for at in range(0, len(keys), PART_BYTES):
-            yield pb.KeysPart(keys=keys[at : at + PART_BYTES])
 
     def OpenSums(self, request_iterator: Iterator[pb.SumPart], context: grpc.ServicerContext) -> pb.OpenSumsReply:
         _answer(context, lambda: self._key_holder.open_sums(_without_stalls(request_iterator, context)))
@@ -170,10 +165,8 @@ def serve(party: Role | Provider, host: str, port: int) -> Service:
     """Listen on a loopback address; port 0 takes a free one, told by `address`.
 
     Raises:
-        NoiseRefused: the noise source is seeded. AddressUnusable: no loopback address, or the port is taken.
+        AddressUnusable: no loopback address, or the port is taken.
     """
-    if not isinstance(party, Provider) and party.noise.seeded:
-        raise NoiseRefused(f"the {party.role} has the seeded noise source {party.noise.name!r}; it protects nobody")
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if not _is_loopback(host):
         raise AddressUnusable(address, "without TLS only a loopback address is served")

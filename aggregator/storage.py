@@ -19,6 +19,7 @@ touches are read and written, so memory is bounded by a batch and a view, never 
     drawn       with finish mpc, the statements of those shares, which the ledger knows
     ciphertexts with protection he, the encrypted sum of a collection: as it grows at the leader, as it came at the key holder
     finished    leader only: what the key holder gets of a collection, until it has opened it
+    prepared    plan id → hash of its draft and the live keys that were signed of it. What they were signed of is in live/
     secret_keys key holder only: plan id → the secret keys of the plan's views. Secret; erased when the plan is opened
 
 How long keys and ids are kept: retention.py. What a plan costs, and which panes were taken, is not kept here: the ledger
@@ -49,7 +50,7 @@ PlanState = Literal["open", "closed", "noised", "witnessed", "burnt"]
 """`open` takes reports; `closed` is charged and committed; `noised` has its shares stored; `witnessed` may send them; `burnt`
 is a key holder's plan whose keys are gone, because a sum of it was none of honest reports."""
 
-_VERSION: Final = 7
+_VERSION: Final = 8
 _IDS_A_QUERY: Final = 1_000
 _SCHEMA: Final = """
 CREATE TABLE role (name TEXT NOT NULL);
@@ -106,6 +107,9 @@ CREATE TABLE finished (
     row INTEGER PRIMARY KEY, plan INTEGER NOT NULL REFERENCES plans, collection INTEGER NOT NULL, message BLOB NOT NULL,
     UNIQUE (plan, collection)
 );
+CREATE TABLE prepared (
+    id BLOB NOT NULL PRIMARY KEY, draft BLOB NOT NULL, live_keys BLOB NOT NULL, not_after_us INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE secret_keys (
     id BLOB NOT NULL PRIMARY KEY, draft BLOB NOT NULL, public BLOB NOT NULL, secret BLOB NOT NULL, until_us INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -193,6 +197,10 @@ class Storage(RoleFile):
         ((plan_hash,),) = self.rows("SELECT hash FROM plans WHERE plan = ?", plan)
         return bytes(plan_hash)
 
+    def plans_of_id(self, plan_id: bytes) -> list[StoredPlan]:
+        """The plans that were opened here under an id: one, where the coordinator is honest."""
+        return [StoredPlan(*found) for found in self.rows(f"SELECT {_PLAN} FROM plans WHERE id = ?", plan_id)]
+
     def plans(self) -> list[StoredPlan]:
         """All plans, in the order in which they were opened."""
         return [StoredPlan(*found) for found in self.rows(f"SELECT {_PLAN} FROM plans ORDER BY plan")]
@@ -204,6 +212,17 @@ class Storage(RoleFile):
     def set_other(self, plan: int, other: bytes) -> None:
         """Remember what the other aggregator commits to."""
         self.run("UPDATE plans SET other = ? WHERE plan = ?", other, plan)
+
+    # live keys
+
+    def prepared(self, plan_id: bytes) -> tuple[bytes, bytes] | None:
+        """(hash of the draft, `LiveKeys.to_bytes`) of a plan id, if live keys were signed for it."""
+        found = self.one("SELECT draft, live_keys FROM prepared WHERE id = ?", plan_id)
+        return (found[0], found[1]) if found else None
+
+    def set_prepared(self, plan_id: bytes, draft: bytes, live_keys: bytes, not_after_us: int) -> None:
+        """Remember what was signed for a plan id; inside a transaction."""
+        self.run("INSERT INTO prepared VALUES (?, ?, ?, ?)", plan_id, draft, live_keys, not_after_us)
 
     # verification keys
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aggregator.collector import releases_of
-from aggregator.opendp_noise import OpenDPNoise
+from crypto.noise import NOISE_KEY_BYTES, SecretNoise
 from edge_client.compute import compute, days_with_events
 from edge_client.events import Events, make_events
 from featurestore.definitions import FeatureView
@@ -85,15 +85,15 @@ def _collect(view: FeatureView, events: Events, store: Path, seconds: dict[str, 
     with step("close (both)"):
         leader_closed, helper_closed = leader.close(), helper.close()
     with step("noise (both)"):
-        from_leader = leader_closed.noise(helper_closed.commitment, OpenDPNoise())
-        from_helper = helper_closed.noise(leader_closed.commitment, OpenDPNoise())
+        from_leader = leader_closed.noise(helper_closed.commitment, SecretNoise(os.urandom(NOISE_KEY_BYTES)))
+        from_helper = helper_closed.noise(leader_closed.commitment, SecretNoise(os.urandom(NOISE_KEY_BYTES)))
     with step("open"):
         (opened,) = open_shares(plan, from_leader, from_helper)
     now = time.time_ns() // 1_000
     with Publisher(store, lambda: now) as publisher, step("publish"):
         publisher.register(view)
         publisher.publish(
-            list(releases_of(plan, opened, now=now, clock="replay", noise_source="opendp", trust="in-process"))
+            list(releases_of(plan, opened, now=now, clock="replay", noise_source=SecretNoise.name, trust="in-process"))
         )
     return len(collection)
 

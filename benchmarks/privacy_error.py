@@ -4,7 +4,7 @@
     python -m benchmarks.privacy_error --plot FILE.png      # standard error against ρ and n, no measurement
 
 Each statistic is collected alone at ε = 1, δ = 1e-6 a client-day: 10,000 clients with one event each go through
-computing, sharing and adding once, then noise is drawn and opened many times, by OpenDP as for releases. The ideal is a
+computing, sharing and adding once, then noise is drawn and opened many times, as for releases. The ideal is a
 trusted curator's: one Gaussian of zCDP with the whole ρ on the one number (the clients' number is public to it).
 
 * `hist64_ratio`: L1 error of a 64-cell histogram over the ideal's. √2 of it is the second aggregator's noise.
@@ -30,7 +30,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from aggregator.opendp_noise import OpenDPNoise
+from crypto.noise import NOISE_KEY_BYTES, SecretNoise
 from edge_client.compute import compute
 from edge_client.events import make_events
 from featurestore.definitions import Bounds, FeatureView, Privacy
@@ -134,8 +134,8 @@ def _errors(feature: PaneFeature, draws: int) -> tuple[Floats, float]:
     (planned,) = world.plan.views
     plan = repeated_plan(world.plan, draws)
     leader, helper = repeated(world.leader, plan, draws), repeated(world.helper, plan, draws)
-    from_leader = leader.noise(helper.commitment, OpenDPNoise())
-    from_helper = helper.noise(leader.commitment, OpenDPNoise())
+    from_leader = leader.noise(helper.commitment, SecretNoise(os.urandom(NOISE_KEY_BYTES)))
+    from_helper = helper.noise(leader.commitment, SecretNoise(os.urandom(NOISE_KEY_BYTES)))
     (opened,) = open_shares(plan, from_leader, from_helper)
 
     def read(sums: npt.NDArray[np.int64]) -> Decoded:

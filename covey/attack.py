@@ -20,7 +20,6 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aggregator.opendp_noise import OpenDPNoise
 from edge_client.events import make_events
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
@@ -213,7 +212,7 @@ def _run(
         views,
         make_events(table, *columns.values()),
         directory,
-        noise=NoisePair(OpenDPNoise(), OpenDPNoise()) if noise == "on" else None,
+        noise=NoisePair.fresh(os.urandom) if noise == "on" else None,
         budget=budget,
         randomness=os.urandom,
         clock=wall_clock,

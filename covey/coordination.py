@@ -30,6 +30,7 @@ from featurestore.errors import FeatureStoreError, NotFoundError
 from featurestore.publish import Publisher
 from featurestore.store import Store
 from featurestore.times import DAY_US
+from federation.draft import sign_draft
 from federation.errors import FederationError
 from federation.keys import load_keys
 from federation.parties import Participation, ReportPer, default_participation
@@ -45,7 +46,6 @@ from federation.plan import (
     plan_from_bytes,
     plan_to_bytes,
 )
-from federation.signed_plan import sign_plan
 from simulations.in_process import Progress
 
 from .errors import CollectionFailed, UsageError
@@ -130,21 +130,17 @@ def make_plan(directory: Path, wanted: Wanted, clock: Callable[[], int]) -> Plan
 
 
 def write_plan(directory: Path, wanted: Wanted, path: Path, clock: Callable[[], int]) -> Plan | None:
-    """Sign a plan and write it, for people to look at; nothing is announced, registered or kept.
+    """Sign the draft of a plan and write it, for people to look at; nothing is announced, registered or kept.
+
+    The aggregators' keys are made when a plan is announced: its draft says everything else.
 
     Raises:
-        UsageError: a plan with proofs, or with encrypted reports: it is signed when its keys are there.
         KeyFileMissing: the coordinator's. And as `make_plan`.
     """
-    if wanted.validity != "none" or wanted.protection != "shares":
-        raise UsageError(
-            "a plan with proofs or encrypted reports commits its parties to keys that are made when it is announced: "
-            "--plan-only goes with --protection shares and --validity none"
-        )
     plan = make_plan(directory, wanted, clock)
     keys = load_keys(directory / KEYS, "coordinator")
     if plan is not None:
-        path.write_bytes(sign_plan(plan, keys.sign))
+        path.write_bytes(sign_draft(plan, keys.sign))
     return plan
 
 

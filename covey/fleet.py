@@ -106,16 +106,16 @@ def make_project(
     settings = Project(
         "run",
         public["coordinator"].sign,
-        public["collector"],
-        public["leader"],
-        public["helper"],
+        public["collector"].collector,
+        public["leader"].sign,
+        public["helper"].sign,
         Roster(RosterEntry(one.site, site_keys[one.site].public.sign, one.clients) for one in fleet),
         budget=budget,
         allow_noise_off=noise == "none",
         validity="any" if validity == "none" else validity,
     )
     (project / FILE).write_text(settings.to_toml(), encoding="utf-8")
-    wire = WireTerms(public["leader"], public["helper"], public["collector"], deadline_us)
+    wire = WireTerms(settings.leader, settings.helper, settings.collector, deadline_us)
     plan = Plan(
         os.urandom(16),
         tuple(planned),
@@ -130,8 +130,8 @@ def make_project(
     )
     policy = Policy(
         public["coordinator"].sign,
-        public["leader"],
-        public["helper"],
+        settings.leader,
+        settings.helper,
         max_micro_rho=sum(charge_of(plan, one) for one in planned),
         min_k=min(one.min_clients for one in planned),
         allow_noise_off=noise == "none",

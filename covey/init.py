@@ -126,9 +126,9 @@ def _project(
     return Project(
         _name_of(folder) if name is None else name,
         public["coordinator"].sign,
-        public["collector"],
-        public["leader"],
-        public["helper"],
+        public["collector"].collector,
+        public["leader"].sign,
+        public["helper"].sign,
         roster,
         budget,
     )

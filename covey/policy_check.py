@@ -13,6 +13,7 @@ from featurestore.definitions import FeatureView
 from featurestore.times import DAY_US, from_us
 from featurestore.wire import definition_hash
 from federation.accountant import charge_of
+from federation.draft import verify_draft
 from federation.errors import FederationError, LedgerRefusal
 from federation.ledger_snapshot import read_ledger
 from federation.ledger_state import Budget, LedgerState
@@ -85,13 +86,18 @@ BROKEN: Final = PolicyCheck(RefusalCode.LEDGER_BROKEN, None, None, None, False, 
 
 
 def check_plan(signed: bytes, policy: Policy, state: LedgerState, now_us: int) -> PolicyCheck:
-    """What a site with this policy and ledger would answer now. No events are looked at: no answer depends on them."""
-    decision = decide(signed, policy, state, now_us)
+    """What a site with this policy and ledger would answer now. No events are looked at: no answer depends on them.
+
+    Args:
+        signed: a signed plan, or the signed draft of one (which has no live keys yet, so that no site would answer it).
+    """
+    draft = _draft(signed, policy)
+    decision = decide(signed if draft is None else draft, policy, state, now_us)
     if isinstance(decision, Accept):
         plan: Plan | None = decision.plan
         code, view, day = None, None, None
     else:
-        plan = _read(signed, policy)
+        plan = draft or _read(signed, policy)
         code, view, day = decision.code, decision.view, decision.day
     if plan is None:
         return PolicyCheck(code, view, day, None, False, (), ())
@@ -157,6 +163,14 @@ def _view_to_json(one: ViewAsked) -> dict[str, Any]:
         "domain": len(entity.domain),
         "bounds": {"max_cells": bounds.max_cells, "max_events_per_cell": bounds.max_events_per_cell},
     }
+
+
+def _draft(signed: bytes, policy: Policy) -> Plan | None:
+    """The draft in these bytes, if they are one: a plan that is not announced yet."""
+    try:
+        return verify_draft(signed, policy.coordinator)
+    except (FederationError, CryptoError):
+        return None
 
 
 def _read(signed: bytes, policy: Policy) -> Plan | None:

@@ -23,7 +23,7 @@ from featurestore.settings import TABLE as ONLINE
 from federation.errors import NodeKeyInvalid, PartyInvalid
 from federation.ledger_state import Budget
 from federation.node_keys import NodeCertificate
-from federation.parties import PublicKeys, Roster, RosterEntry
+from federation.parties import CollectorKeys, Roster, RosterEntry
 from federation.plan import ALLOWED_VALIDITIES, AllowedValidity
 from federation.rho import micro_rho_of, rho_text
 
@@ -48,9 +48,9 @@ class Project:
 
     name: str
     coordinator: VerifyKey
-    collector: PublicKeys
-    leader: PublicKeys
-    helper: PublicKeys
+    collector: CollectorKeys
+    leader: VerifyKey
+    helper: VerifyKey
     roster: Roster
     budget: Budget = DEFAULT_BUDGET
     allow_noise_off: bool = False
@@ -90,9 +90,9 @@ class Project:
         return cls(
             name=read.text(read.table("project"), "name", "project"),
             coordinator=read.verify_key(read.table("coordinator"), "coordinator"),
-            collector=read.public_keys("collector"),
-            leader=read.public_keys("leader"),
-            helper=read.public_keys("helper"),
+            collector=read.collector(),
+            leader=read.aggregator("leader"),
+            helper=read.aggregator("helper"),
             roster=roster,
             budget=read.budget(read.table("privacy")),
             allow_noise_off=read.flag(read.table("privacy"), "allow_noise_off", "privacy"),
@@ -131,9 +131,9 @@ class Project:
             *(f"{json.dumps(view)} = {rho_text(quota)}" for view, quota in self.budget.quotas.items()),
         ]
         lines += ["", "[coordinator]  # signs plans: every other party pins this key", _sign(self.coordinator)]
-        for role in ("collector", "leader", "helper"):
-            keys: PublicKeys = getattr(self, role)
-            lines += ["", f"[{role}]", _sign(keys.sign), f'seal = "{_base64(keys.seal.data)}"']
+        lines += ["", "[collector]", _sign(self.collector.sign), f'seal = "{_base64(self.collector.seal.data)}"']
+        lines += ["", "[leader]  # its seal keys, and the helper's, live for one plan each", _sign(self.leader)]
+        lines += ["", "[helper]", _sign(self.helper)]
         for site in self.roster.entries:
             lines += ["", "[[site]]  # an aggregator takes batches from these sites only", f'id = "{site.site}"']
             lines += [_sign(site.key), f"max_clients = {site.max_clients}"]
@@ -234,12 +234,21 @@ class _Reader:
         except NodeKeyInvalid as error:
             raise UsageError(f"{self.path}, {where}: {error}") from None
 
-    def public_keys(self, name: str) -> PublicKeys:
-        table = self.table(name)
+    def collector(self) -> CollectorKeys:
+        table, name = self.table("collector"), "collector"
         try:
-            return PublicKeys(self.verify_key(table, name), SealPublicKey(self._bytes(table, "seal", name)))
+            return CollectorKeys(self.verify_key(table, name), SealPublicKey(self._bytes(table, "seal", name)))
         except CryptoError as error:
             raise UsageError(f"{self.path}, {name}: {error}") from None
+
+    def aggregator(self, name: str) -> VerifyKey:
+        table = self.table(name)
+        if "seal" in table:
+            raise UsageError(
+                f"{self.path}, {name}: `seal` is from an older version; seal keys now live for one plan. Make new keys of "
+                "every role (`covey keys init ROLE`) and new project files (`covey init`)"
+            )
+        return self.verify_key(table, name)
 
     def _bytes(self, table: dict[str, Any], key: str, where: str) -> bytes:
         try:

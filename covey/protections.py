@@ -18,11 +18,11 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from aggregator.opendp_noise import OpenDPNoise
 from crypto import field as field64
 from crypto.bfv import Ciphertexts, CiphertextSum, PublicKey, finish
 from crypto.bfv_parameters import BfvParameters
 from crypto.bfv_secret import SecretKey
+from crypto.noise import SeededNoise
 from crypto.prio3_batch import VERIFY_KEY_SIZE
 from crypto.sharing import HelperSeeds, LeaderShares, SparseRows
 from featurestore.layout import Layout
@@ -205,7 +205,7 @@ class Encrypted:
 
     def open(self) -> Ints:
         """The leader's fresh encryption and its flooding, then the key holder."""
-        finished = finish(self._key, self._sum, self._zeros, OpenDPNoise()).to_bytes()
+        finished = finish(self._key, self._sum, self._zeros, SeededNoise(1, "flood")).to_bytes()
         return self._secret.open_sum(Ciphertexts.from_bytes(self._parameters, self._key.key_id, finished))
 
 

@@ -14,16 +14,16 @@ from aggregator.client import HelperLink, KeyHolderLink, ProviderLink
 from aggregator.helper import Helper
 from aggregator.key_holder import KeyHolder
 from aggregator.leader import Leader
-from aggregator.opendp_noise import OpenDPNoise
+from aggregator.live_folder import LiveFolder
 from aggregator.party import Settings
 from aggregator.provider import Provider
 from aggregator.role_file import StoringRole
 from aggregator.services import serve
 from aggregator.storage import Storage
+from crypto.signing import VerifyKey
 from federation.keys import load_keys
 from federation.ledger import Ledger
 from federation.operator_ledger import LEDGERS, open_operator_ledger
-from federation.parties import PublicKeys
 
 from .project import KEYS, Project
 
@@ -52,7 +52,7 @@ def serve_leader(
     third = None if provider is None else ProviderLink(provider)
     try:
         files = _files(directory, ledgers, "leader")
-        _run(Leader(keys, settings, *files, _wall_clock, OpenDPNoise(), link, holder, third), port, "leader")
+        _run(Leader(keys, settings, *files, _wall_clock, link, holder, third), port, "leader")
     finally:
         for one in (link, holder, third):
             if one is not None:
@@ -63,7 +63,7 @@ def serve_helper(directory: Path, port: int, ledgers: Path | None = None) -> Non
     """Run the helper until SIGTERM or SIGINT. As `serve_leader`."""
     project = Project.load(directory)
     keys, settings = load_keys(directory / KEYS, "helper"), _settings(project, project.leader)
-    _run(Helper(keys, settings, *_files(directory, ledgers, "helper"), _wall_clock, OpenDPNoise()), port, "helper")
+    _run(Helper(keys, settings, *_files(directory, ledgers, "helper"), _wall_clock), port, "helper")
 
 
 def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None) -> None:
@@ -71,12 +71,12 @@ def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None) ->
     project = Project.load(directory)
     keys, settings = load_keys(directory / KEYS, "helper"), _settings(project, project.leader)
     files = _files(directory, ledgers, "keyholder")
-    _run(KeyHolder(keys, settings, *files, _wall_clock, OpenDPNoise()), port, "keyholder")
+    _run(KeyHolder(keys, settings, *files, _wall_clock), port, "keyholder")
 
 
 def serve_provider(directory: Path, port: int) -> None:
     """Run the provider of triples until SIGTERM or SIGINT. It needs the leader's pinned key only."""
-    _run(Provider(Project.load(directory).leader.sign), port, "provider")
+    _run(Provider(Project.load(directory).leader), port, "provider")
 
 
 def _run(party: Leader | Helper | KeyHolder | Provider, port: int, name: str) -> None:
@@ -85,7 +85,7 @@ def _run(party: Leader | Helper | KeyHolder | Provider, port: int, name: str) ->
     service.run()
 
 
-def _settings(project: Project, peer: PublicKeys) -> Settings:
+def _settings(project: Project, peer: VerifyKey) -> Settings:
     return Settings(
         project.coordinator,
         project.roster,
@@ -96,13 +96,14 @@ def _settings(project: Project, peer: PublicKeys) -> Settings:
     )
 
 
-def _files(directory: Path, ledgers: Path | None, role: StoringRole) -> tuple[Storage, Ledger]:
+def _files(directory: Path, ledgers: Path | None, role: StoringRole) -> tuple[Storage, Ledger, LiveFolder]:
     folder = directory / "roles" / role
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     storage = Storage(folder / "state.db", role)
     try:
-        return storage, open_operator_ledger(ledgers or directory / LEDGERS, role, _wall_clock)
+        ledger = open_operator_ledger(ledgers or directory / LEDGERS, role, _wall_clock)
+        return storage, ledger, LiveFolder(folder / "live")
     except BaseException:
         storage.close()
         raise

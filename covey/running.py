@@ -96,7 +96,6 @@ def run(
         UsageError: arguments of another type, or that do not fit together. EventsError: events that cannot be used.
         OverBudget, LedgerRefusal: what a client-day has spent does not allow it. ViewChanged, StoreInUse: of the store.
     """
-    from aggregator.opendp_noise import OpenDPNoise
     from edge_client.events import make_events, read_events
     from federation.errors import DayBudgetSpent
     from simulations.in_process import NoisePair, run_in_process
@@ -156,7 +155,7 @@ def run(
             chosen,
             made,
             Path(store),
-            noise=NoisePair(OpenDPNoise(), OpenDPNoise()) if noise == "on" else None,
+            noise=NoisePair.fresh(os.urandom) if noise == "on" else None,
             budget=allowed,
             randomness=os.urandom,
             clock=wall_clock,

@@ -15,7 +15,7 @@ from featurestore.store import Store
 from featurestore.times import utc_text
 from featurestore.wire import definition_hash
 from federation.errors import VerificationFailed
-from federation.parties import PublicKeys
+from federation.parties import CollectorKeys
 from federation.release_check import asked_panes, find_plan, verify_opening
 
 from .errors import VerificationUnsuccessful
@@ -51,9 +51,9 @@ class Pinned:
     """The keys that a project's covey.toml pins; all None where there is none."""
 
     coordinator: VerifyKey | None = None
-    collector: PublicKeys | None = None
-    leader: PublicKeys | None = None
-    helper: PublicKeys | None = None
+    collector: CollectorKeys | None = None
+    leader: VerifyKey | None = None
+    helper: VerifyKey | None = None
 
     @classmethod
     def of(cls, directory: Path) -> Pinned:

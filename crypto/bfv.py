@@ -37,7 +37,7 @@ from crypto.bfv_seal import SealContext
 from crypto.bfv_wire import Polynomials, exactly, pack, polynomial_bytes, unpack
 from crypto.errors import KeyInvalid, KeyMismatch, TooManyReports, ValueOutOfRange, WrongArray, WrongLength
 from crypto.field import BytesLike
-from crypto.noise import Noise, NoiseSource
+from crypto.noise import Noise, NoiseStream
 
 KEY_ID_BYTES = 32
 
@@ -163,7 +163,7 @@ class CiphertextSum:
         self._count += 1
 
 
-def finish(key: PublicKey, total: CiphertextSum, noise: Noise, flood: NoiseSource) -> Ciphertexts:
+def finish(key: PublicKey, total: CiphertextSum, noise: Noise, flood: NoiseStream) -> Ciphertexts:
     """Run by the leader, once a pane: what the key holder gets of the sum.
 
     The leader's noise (int64[slots], zeros where noise is off) comes in a *fresh* encryption, so that c0 and c1 are no

@@ -11,14 +11,31 @@ Exactness of the Gaussian. With σ² = n/m and t = floor(σ) + 1, a proposal Y o
 coin of exp(-γ), γ = (|Y| - σ²/t)² / 2σ² = A²/D where A = | |Y| t m - n | and D = 2 n m t². A must fit a word, D two
 words. `ROOM` bounds n and t² m by 2^56 (so |Y| t m < 2^63, A < 2^63, D < 2^113), and proposals of 64 t or more are
 refused: the coin would accept them with probability below exp(-1900). That is the only further departure.
+
+The same for a whole σ of up to 2^56, whose square would not fit: with t = σ (any t gives the same distribution, it only
+moves how many proposals are accepted) γ = (|Y| - σ)²/2σ², so that A = | |Y| - σ | < 2^62 and D = 2σ² < 2^113.
 """
 
 from __future__ import annotations
+
+from math import isqrt
 
 import numpy as np
 from numba import njit, types
 
 ROOM = 2**56
+
+
+def gaussian_terms(n: int, m: int) -> tuple[int, int, int, int, int] | None:
+    """(t, step, centre, d_one, d_other) of σ² = n/m > 0, in lowest terms; None where there is no room for it."""
+    t = isqrt(n // m) + 1
+    if max(n, t * t * m) < ROOM:
+        return t, t * m, n, 2 * n, t * t * m
+    sigma = isqrt(n)
+    if m == 1 and sigma**2 == n and sigma < ROOM:
+        return sigma, 1, sigma, 2 * sigma, sigma
+    return None
+
 
 _LOW = np.uint64(2**32 - 1)
 _32 = np.uint64(32)
@@ -128,24 +145,29 @@ def _laplace(s, t, words, cursor):  # type: ignore[no-untyped-def]
 
 
 @njit(
-    [types.UniTuple(types.int64, 2)(_WORDS_IN, _SAMPLES, types.int64, types.uint64, types.uint64, types.uint64)],
+    [
+        types.UniTuple(types.int64, 2)(
+            _WORDS_IN, _SAMPLES, types.int64, types.uint64, types.uint64, types.uint64, types.uint64, types.uint64
+        )
+    ],
     nogil=True,
     cache=True,
 )
-def discrete_gaussian(words, samples, done, n, m, t):  # type: ignore[no-untyped-def]
-    """Algorithm 3: fill `samples[done:]` with σ² = n/m and t = floor(σ) + 1, as far as the words reach.
+def discrete_gaussian(words, samples, done, t, step, centre, d_one, d_other):  # type: ignore[no-untyped-def]
+    """Algorithm 3: fill `samples[done:]`, as far as the words reach; `gaussian_terms` gives the last five arguments.
 
-    Returns (samples that are done, words that they used); a sample that ran out of words used none.
+    Proposals are Laplace of scale t; A = | |Y|·step - centre |, D = d_one·d_other. Returns (samples that are done, words
+    that they used); a sample that ran out of words used none.
     """
     cursor = np.zeros(1, np.int64)
-    d_high, d_low = _product(np.uint64(2) * n, m * t * t)
+    d_high, d_low = _product(d_one, d_other)
     while done < samples.size:
         start = cursor[0]
         y = 0
         while cursor[0] <= words.size:
             y = _laplace(_ONE, t, words, cursor)
-            scaled = np.uint64(abs(y)) * t * m
-            a = scaled - n if scaled >= n else n - scaled
+            scaled = np.uint64(abs(y)) * step
+            a = scaled - centre if scaled >= centre else centre - scaled
             a_high, a_low = _product(a, a)
             if np.uint64(abs(y)) < np.uint64(_FARTHEST) * t and _exp(a_high, a_low, d_high, d_low, words, cursor):
                 break

@@ -20,7 +20,8 @@ from crypto.signing import VerifyKey
 from federation.errors import FederationError
 from federation.protocol import Protect, protect
 from federation.refusal_codes import RefusalCode
-from federation.signed_plan import signed_bytes
+from federation.signed_bytes import signed_bytes
+from federation.signed_plan import DOMAIN as PLAN_DOMAIN
 
 from .answering import answer_plan
 from .policy import Refuse
@@ -99,6 +100,6 @@ def _plan_in(content: RecordDict) -> tuple[bytes, bytes] | None:
 
 def _hash_of(signed_plan: bytes, coordinator: VerifyKey) -> bytes | None:
     try:
-        return hashlib.sha256(signed_bytes(signed_plan, coordinator)).digest()
+        return hashlib.sha256(signed_bytes(signed_plan, PLAN_DOMAIN, coordinator)).digest()
     except (FederationError, CryptoError):
         return None

@@ -3,7 +3,7 @@
     signature     PLAN_UNSIGNED                                nothing in a plan is read before
     form          PLAN_INVALID, EXPRESSION_NOT_ALLOWED
     parties       KEY_NOT_PINNED
-    time          PLAN_EXPIRED, CLOCK_SKEW
+    time          PLAN_EXPIRED, PLAN_LIVES_TOO_LONG, CLOCK_SKEW
     terms         NOISE_OFF, PROTECTION_NOT_ALLOWED, PROOFS_REQUIRED, PARTICIPATION_NOT_ALLOWED, ACTIVITY_VISIBLE,
                   REPORT_PER_NOT_ALLOWED, TOO_MANY_CLIENTS, ANSWER_TOO_LARGE
     each view     VIEW_NOT_ALLOWED, DEFINITION_NOT_ALLOWED, COLUMN_NOT_ALLOWED, JOIN_KEY_NOT_ALLOWED, TIME_NOT_ALLOWED,
@@ -33,11 +33,12 @@ from federation.accountant import charge_of
 from federation.errors import DayBudgetSpent, FederationError, LedgerRefusal, PaneTaken, ViewOverlap
 from federation.ledger import CLOCK_SLACK_US
 from federation.ledger_state import Budget, LedgerState
-from federation.parties import PublicKeys
 from federation.plan import AllowedValidity, Plan, PlannedView
 from federation.refusal_codes import RefusalCode, code_of
 from federation.reports import REPORT_ID_BYTES
-from federation.signed_plan import signed_bytes, verify_plan
+from federation.signed_bytes import signed_bytes
+from federation.signed_plan import DOMAIN as PLAN_DOMAIN
+from federation.signed_plan import verify_plan
 from federation.validity import report_elements
 
 from .columns import columns_read
@@ -56,6 +57,7 @@ ANY: Final = "*"
 """Any column."""
 PIN: Final = "@"
 """Between the name of a view, which cannot hold it, and the hash of its definition."""
+HOUR_US: Final = 3_600 * 10**6
 
 KEPT_BYTES: Final = REPORT_ID_BYTES + 3 * 4
 """Of a client's part in a pane, in the site's ledger: report id, collection, reporter, cells."""
@@ -83,11 +85,13 @@ class Policy:
         report_per: `client`: plans in which the site sends the sum of its clients are refused.
         columns: of the events that features and `where` may read; `*` is any.
         join_keys: columns by which a view may split its counts; `*` is any.
+        max_plan_hours: how long from now on the live secrets of a plan may exist at most: until they are erased, who records
+            the site's batches and breaks into both aggregators opens them.
     """
 
     coordinator: VerifyKey
-    leader: PublicKeys
-    helper: PublicKeys
+    leader: VerifyKey
+    helper: VerifyKey
     views: tuple[str, ...] = ("*",)
     max_micro_rho: int = 100_000
     min_k: int = 50
@@ -101,6 +105,7 @@ class Policy:
     report_per: AllowedReportPer = "any"
     columns: tuple[str, ...] = (ANY,)
     join_keys: tuple[str, ...] = (ANY,)
+    max_plan_hours: int = 168
 
     @property
     def budget(self) -> Budget:
@@ -166,7 +171,7 @@ def refusal_of(plan: Plan, refusal: LedgerRefusal) -> Refuse:
 
 def _read(signed: bytes, coordinator: VerifyKey) -> Plan | Refuse:
     try:
-        plan_hash = hashlib.sha256(signed_bytes(signed, coordinator)).digest()
+        plan_hash = hashlib.sha256(signed_bytes(signed, PLAN_DOMAIN, coordinator)).digest()
     except (FederationError, CryptoError):
         return Refuse(RefusalCode.PLAN_UNSIGNED)
     try:
@@ -194,6 +199,8 @@ def _reasons(
         yield RefusalCode.KEY_NOT_PINNED, None
     if now_us >= plan.wire.deadline_us:
         yield RefusalCode.PLAN_EXPIRED, None
+    if plan.wire.ends_us > now_us + policy.max_plan_hours * HOUR_US:
+        yield RefusalCode.PLAN_LIVES_TOO_LONG, None
     if now_us < state.last_us - CLOCK_SLACK_US:
         yield RefusalCode.CLOCK_SKEW, None
     for planned in plan.views:

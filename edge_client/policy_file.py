@@ -23,6 +23,7 @@ PINS: Final = ("coordinator", "leader", "helper")
 KEYS: Final = (
     *PINS, "views", "max_rho_per_day", "min_k", "allow_noise_off", "allow_activity_visible", "participation",
     "protection", "validity", "time_columns", "max_answer_mib", "report_per", "columns", "join_keys",
+    "max_plan_hours",
 )  # fmt: skip
 
 _PINNED: Final = re.compile(r"[a-z][a-z0-9_]*@[0-9a-f]{64}", re.ASCII)
@@ -49,6 +50,7 @@ max_answer_mib = {max_answer_mib}  # how large an answer may become where a plan
 participation = {participation}  # "all", "active" or "any": the kind of plans that are taken part in
 protection = {protection}  # "shares", "he" (encrypted for a key holder; the leader alone counts the clients) or "any"
 validity = {validity}  # "prio3": only plans whose reports prove that they are within a view's bounds; or "any"
+max_plan_hours = {max_plan_hours}  # how long from now the secrets that open a plan's reports may still exist
 report_per = {report_per}  # "client": no plan is taken part in that asks for the sum of the site's clients; or "any"
 
 # Under `active`, coordinator, leader and helper see how many clients of a site had events in a pane.
@@ -62,8 +64,8 @@ def policy_to_toml(policy: Policy) -> str:
     """The commented file that `load_policy` reads."""
     return _TEXT.format(
         coordinator=_quoted(base64.b64encode(policy.coordinator.data).decode("ascii")),
-        leader=_quoted(public_line("leader", policy.leader).strip()),
-        helper=_quoted(public_line("helper", policy.helper).strip()),
+        leader=_quoted(public_line("leader", PublicKeys(policy.leader)).strip()),
+        helper=_quoted(public_line("helper", PublicKeys(policy.helper)).strip()),
         views=_list(policy.views),
         columns=_list(policy.columns),
         join_keys=_list(policy.join_keys),
@@ -75,6 +77,7 @@ def policy_to_toml(policy: Policy) -> str:
         time_columns=_list(policy.time_columns),
         max_answer_mib=policy.max_answer_mib,
         report_per=_quoted(policy.report_per),
+        max_plan_hours=policy.max_plan_hours,
         allow_activity_visible=str(policy.allow_activity_visible).lower(),
         allow_noise_off=str(policy.allow_noise_off).lower(),
     )
@@ -104,6 +107,7 @@ def load_policy(path: Path) -> Policy:
         file.one_of("report_per", ALLOWED_REPORT_PERS, Policy.report_per),
         file.texts("columns", Policy.columns, may_be_empty=True),
         file.texts("join_keys", Policy.join_keys, may_be_empty=True),
+        file.whole("max_plan_hours", Policy.max_plan_hours),
     )
 
 
@@ -133,14 +137,14 @@ def _max_micro_rho(file: TomlFile) -> int:
         file.fail(f"max_rho_per_day: {error}")
 
 
-def _aggregator(file: TomlFile, role: Aggregator) -> PublicKeys:
+def _aggregator(file: TomlFile, role: Aggregator) -> VerifyKey:
     try:
         found, keys = public_from_line(file.text(role) + "\n", role)
     except KeyFileError as error:
         file.fail(str(error))
     if found != role:
         file.fail(f"{role!r} holds the keys of {found}")
-    return keys
+    return keys.sign
 
 
 def _list(texts: tuple[str, ...]) -> str:

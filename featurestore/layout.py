@@ -8,6 +8,8 @@ own sensitivity and its own scale, an exact fraction of integers:
     Gaussian   ρ_g = Δ₂²/2σ², held as whole micro-ρ:  σ² = Δ₂²·10⁶/(2·µρ_g)
     Laplace    ε_g = Δ₁/b,    held as whole micro-ε:  b  = Δ₁·10⁶/µε_g
 
+A fraction that the sampler has no room for is rounded up (noise_scale.py).
+
 Both add up over the groups. A ledger holds micro-ρ of both: ε-DP implies (ε²/2)-zCDP (Bun and Steinke 2016, Proposition
 1.4), which is what a Laplace group is charged, rounded up.
 """
@@ -15,9 +17,10 @@ Both add up over the groups. A ledger holds micro-ρ of both: ε-DP implies (ε�
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final, Literal
 
 import numpy as np
@@ -27,6 +30,7 @@ from .definitions import FeatureView, Mechanism
 from .epsilon import micro_rho_of_pure
 from .errors import DefinitionError
 from .features import ClientCount, Count, Feature, Histogram, Mean, PaneFeature, Rate
+from .noise_scale import drawable_scale, drawable_sigma_sq
 
 GroupKind = Literal["count", "client_count", "histogram", "centred_sum", "non_null_count"]
 
@@ -35,7 +39,7 @@ MAX_SLOTS: Final = 2**24
 MAX_SLOTS_PER_KEY: Final = 2**11
 """The noise basis has the square of them, and plans from outside are measured by layouts."""
 MIN_SIGMA_SQ: Final = Fraction(1, 4)
-"""Below σ = ½ a discrete Gaussian is mostly zero, and below about 0.3 OpenDP adds nothing."""
+"""Below σ = ½ a discrete Gaussian is mostly zero, and below about 0.3 hardly anything else."""
 MIN_SCALE: Final = Fraction(1, 2)
 """Likewise of a discrete Laplace: at σ = ½ and at b = ½ three samples of four are zero, and Δ = 1 costs ρ = 2."""
 NOISERS: Final = 2
@@ -76,19 +80,25 @@ class Group:
     micro_epsilon: int
     micro_rho: int
 
-    @property
+    @cached_property
     def sigma_sq(self) -> Fraction:
-        """σ² of one aggregator's Gaussian noise."""
+        """σ² of one aggregator's Gaussian noise, as it is drawn."""
         if self.mechanism != "gaussian":
             raise TypeError(f"{self.feature}: Laplace noise has a scale b, not σ²")
-        return Fraction(self.delta2_sq * 10**6, 2 * self.micro_rho)
+        return self._drawn(drawable_sigma_sq, Fraction(self.delta2_sq * 10**6, 2 * self.micro_rho), "σ²")
 
-    @property
+    @cached_property
     def scale(self) -> Fraction:
-        """b of one aggregator's Laplace noise."""
+        """b of one aggregator's Laplace noise, as it is drawn."""
         if self.mechanism != "laplace":
             raise TypeError(f"{self.feature}: Gaussian noise has σ², not a scale b")
-        return Fraction(self.delta1 * 10**6, self.micro_epsilon)
+        return self._drawn(drawable_scale, Fraction(self.delta1 * 10**6, self.micro_epsilon), "b")
+
+    def _drawn(self, drawable: Callable[[Fraction], Fraction | None], exact: Fraction, what: str) -> Fraction:
+        """What is drawn for this scale; `_group` has refused one that is too large."""
+        if (drawn := drawable(exact)) is None:
+            raise OverflowError(f"{what} = {float(exact):.3g} is more than the sampler can draw")
+        return drawn
 
     @property
     def opened_sigma_sq(self) -> Fraction:
@@ -253,10 +263,14 @@ def _group(
         raise DefinitionError(view.name, f"`{parameter}` is too small: this feature's part is below 0.000001", feature)
     micro_epsilon, micro_rho = (price, micro_rho_of_pure(price)) if laplace else (0, price)
     group = Group(feature, kind, slots, mechanism, cells * per_cell, cells * per_cell**2, micro_epsilon, micro_rho)
-    if laplace and group.scale < MIN_SCALE:
-        raise DefinitionError(view.name, f"`epsilon` is too large: b = {float(group.scale):.3g} < 1/2", feature)
-    if not laplace and group.sigma_sq < MIN_SIGMA_SQ:
-        raise DefinitionError(view.name, f"`{parameter}` is too large: σ² = {float(group.sigma_sq):.3g} < 1/4", feature)
+    try:
+        drawn = group.scale if laplace else group.sigma_sq
+    except OverflowError as error:
+        raise DefinitionError(view.name, f"{error}: use a coarser `resolution`, or tighter bounds", feature) from None
+    if laplace and drawn < MIN_SCALE:
+        raise DefinitionError(view.name, f"`epsilon` is too large: b = {float(drawn):.3g} < 1/2", feature)
+    if not laplace and drawn < MIN_SIGMA_SQ:
+        raise DefinitionError(view.name, f"`{parameter}` is too large: σ² = {float(drawn):.3g} < 1/4", feature)
     return group
 
 

@@ -69,7 +69,7 @@ class Manifest:
 
     Attributes:
         noise: `discrete-gaussian`, `discrete-laplace`, or `none` in tests and labs.
-        noise_source: who sampled, leader then helper (under `he`, key holder): `opendp`; `cks20-seeded` in simulations.
+        noise_source: who sampled, leader then helper (`he`: key holder): `cks20-hkdf-chacha20`; `cks20-seeded` in simulations.
         noisers: how many independent noises of the full scale are in each sum (2; 0 with noise off).
         noise_factor: standard error of an opened sum ÷ that of one aggregator's noise: √noisers. With two it is √2, the
             price of a claim that holds if either aggregator is honest: each adds the whole noise that the claim needs.

@@ -310,7 +310,7 @@ def seal_contents(
         raise PlanInvalid("a plan without its parties' keys stays in one process; nothing can be sealed to them")
     if (size := sum(len(content) for content in contents if content is not None)) > MAX_BATCH_BYTES:
         raise BatchTooLarge(size, MAX_BATCH_BYTES)
-    signed, (to_leader, to_helper) = header.to_bytes(), (plan.wire.leader.seal, plan.wire.helper.seal)
+    signed, (to_leader, to_helper) = header.to_bytes(), (plan.wire.live("leader").seal, plan.wire.live("helper").seal)
     leader = seal(to_leader, contents[0] or b"", _info("leader", to_leader.id, signed))
     helper = b"" if contents[1] is None else seal(to_helper, contents[1], _info("helper", to_helper.id, signed))
     digests = hashlib.sha256(leader).digest(), hashlib.sha256(helper).digest()

@@ -6,6 +6,7 @@ It holds public keys only. It alone sees which reports are in a sum, so that at 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,6 +18,7 @@ from crypto.noise import NoiseSource
 
 from .errors import NoiseRefused, ReportRefused
 from .he_reports import EncryptedReports, require_keys
+from .noise_context import NoiseContext
 from .plan import Plan
 from .protocol import Commitment, Outcome, Taken, commit, draw_noise, rows_of
 from .statement import Statement, sets_of, statement_of
@@ -109,9 +111,9 @@ class HeClosed:
             yield self._noise_view(view, source, flood)
 
     def _noise_view(self, view: int, source: NoiseSource | None, flood: NoiseSource) -> EncryptedSums:
-        outcomes = outcomes_of(self.plan, view, self.commitment)
+        outcomes, committed = outcomes_of(self.plan, view, self.commitment), self.commitment.digest
         messages = tuple(
-            noised_sum(self.plan, view, self.keys[view], self.sums[collection], source, flood)
+            noised_sum(self.plan, collection, self.keys[view], self.sums[collection], committed, source, flood)
             for collection in opened_of(self.plan, view, outcomes)
         )
         sets = sets_of(self.plan, view, self.commitment, outcomes)
@@ -139,11 +141,24 @@ def opened_of(plan: Plan, view: int, outcomes: bytes) -> list[int]:
 
 
 def noised_sum(
-    plan: Plan, view: int, key: PublicKey, total: CiphertextSum, source: NoiseSource | None, flood: NoiseSource
+    plan: Plan,
+    collection: int,
+    key: PublicKey,
+    total: CiphertextSum,
+    committed: bytes,
+    source: NoiseSource | None,
+    flood: NoiseSource,
 ) -> bytes:
-    """The message for the key holder of one pane: its sum, the leader's noise, and what hides both."""
+    """The message for the key holder of one collection: its sum, the leader's noise, and what hides both.
+
+    Args:
+        committed: digest of the leader's commitment.
+    """
+    view = bisect_right(plan.offsets, collection) - 1
     layout = plan.views[view].layout
+    context = NoiseContext.of_ciphertext(plan, view, collection, committed, total.ciphertexts.to_bytes())
     noise = np.zeros(layout.length, np.int64)
     if source is not None:
-        noise = draw_noise(layout, 1, source).reshape(layout.length)
-    return finish(key, total, noise, flood).to_bytes()
+        noise = draw_noise(layout, 1, source, context).reshape(layout.length)
+    flooding = flood.stream(context.of_flood(key.parameters.flood_sigma_sq))
+    return finish(key, total, noise, flooding).to_bytes()

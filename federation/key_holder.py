@@ -18,6 +18,7 @@ from crypto.noise import NoiseSource
 from .errors import KeyBurnt, PaneOpenedBefore, ReportRefused, StatementMalformed
 from .he_leader import EncryptedSums, opened_of, require_source
 from .he_view import slot_bounds
+from .noise_context import NoiseContext
 from .plan import Plan
 from .protocol import OpenedView, Outcome, draw_noise
 from .statement import Statement, require_subject
@@ -85,7 +86,9 @@ class KeyHolder:
         shape = len(opened), planned.layout.keys, planned.layout.slots_per_key
         values = np.array(opened, np.int64).reshape(shape)
         if source is not None:
-            values += draw_noise(planned.layout, len(opened), source)
+            said = sums.statement
+            context = NoiseContext.of_decrypted(self.plan, view, said.sets, said.outcomes, values)
+            values += draw_noise(planned.layout, len(opened), source, context)
         return OpenedView(planned, np.frombuffer(sums.statement.outcomes, np.uint8), values)
 
     def erase(self) -> None:

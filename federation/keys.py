@@ -1,11 +1,12 @@
 """The keys of a role on disk: `keys/<role>.key`, one line, mode 0600, in a folder of mode 0700; `<role>.pub` to hand out.
 
-    covey-private-1 leader <base64: 32 bytes signing seed, 32 bytes seal seed>
-    covey-public-1 leader <base64: 32 bytes Ed25519, 1,216 bytes ML-KEM-768 and X25519>
+    covey-private-2 leader <base64: 32 bytes signing seed>
+    covey-public-2 leader <base64: 32 bytes Ed25519>
 
-Every role has both kinds of keys, though a site and the coordinator only sign. A site has a third one, which it connects
-to a SuperLink with: 48 bytes more of secret, and 113 bytes more to hand out, the key and its certificate. Files are read
-as strictly as bytes from the network: parsed, written again, and equal.
+Every role signs. The collector has a seal key, too: 32 bytes more of secret, 1,216 more to hand out (ML-KEM-768 and X25519).
+Leader and helper have seal keys for each plan (live_keys.py), and none here. A site has a key that it connects to a
+SuperLink with: 48 bytes more of secret, and 113 more to hand out, the key and its certificate. Files are read as strictly as
+bytes from the network: parsed, written again, and equal.
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ from .parties import PublicKeys, require_site_id
 ROLES: Final = ("coordinator", "collector", "leader", "helper")
 SITE_PREFIX: Final = "site-"
 
-_PRIVATE, _PUBLIC = "covey-private-1", "covey-public-1"
+SEALED_TO: Final = "collector"
+"""The role that has a seal key for good."""
+
+_PRIVATE, _PUBLIC = "covey-private-2", "covey-public-2"
+_OLDER: Final = ("covey-private-1", "covey-public-1")
 _LINE: Final = re.compile(r"(\S+) (\S+) ([A-Za-z0-9+/]+=*)\n")
 _MAX_BYTES: Final = 4_096
-_SECRET_BYTES: Final = SIGNING_SEED_BYTES + SEAL_SEED_BYTES
-_PUBLIC_BYTES: Final = VERIFY_KEY_BYTES + SEAL_PUBLIC_BYTES
 
 
 def site_role(site: str) -> str:
@@ -68,20 +71,34 @@ class RoleKeys:
 
     role: str
     sign: SigningKey
-    seal: SealKey
+    _seal: SealKey | None = None
     node: NodeKey | None = None
 
     @classmethod
     def generate(cls, role: str, randomness: Callable[[int], bytes]) -> RoleKeys:
         """Fresh keys; `randomness` is `os.urandom`, or a seeded stream in tests."""
-        sign, seal = SigningKey(randomness(SIGNING_SEED_BYTES)), SealKey(randomness(SEAL_SEED_BYTES))
-        return cls(role, sign, seal, NodeKey.generate(randomness) if _site_of(require_role(role)) else None)
+        sign = SigningKey(randomness(SIGNING_SEED_BYTES))
+        seal = SealKey(randomness(SEAL_SEED_BYTES)) if require_role(role) == SEALED_TO else None
+        return cls(role, sign, seal, NodeKey.generate(randomness) if _site_of(role) else None)
+
+    @property
+    def seal(self) -> SealKey:
+        """What opens the noised shares. Raises PartyInvalid: of another role than the collector."""
+        if self._seal is None:
+            raise PartyInvalid(f"the {self.role} has no seal key: the {SEALED_TO} alone has one for good")
+        return self._seal
+
+    @property
+    def secret_bytes(self) -> bytes:
+        """All of them, for the key file. **Secret.**"""
+        seal = b"" if self._seal is None else self._seal.secret_bytes()
+        return self.sign.secret_bytes() + seal + (b"" if self.node is None else self.node.secret_bytes())
 
     @property
     def public(self) -> PublicKeys:
         """What everybody may know."""
         node = None if self.node is None else self.node.certify(_site_of(self.role), self.sign)
-        return PublicKeys(self.sign.public, self.seal.public, node)
+        return PublicKeys(self.sign.public, None if self._seal is None else self._seal.public, node)
 
 
 def create_folder(folder: Path, keys: Iterable[RoleKeys]) -> None:
@@ -109,9 +126,7 @@ def write_keys(folder: Path, keys: RoleKeys) -> None:
         KeyFileExists, KeyFileMissing (no folder), KeyFileExposed (the folder's mode).
     """
     _require_private_folder(folder)
-    node = b"" if keys.node is None else keys.node.secret_bytes()
-    secret = keys.sign.secret_bytes() + keys.seal.secret_bytes() + node
-    _write_new(_private_path(folder, keys.role), _line(_PRIVATE, keys.role, secret), 0o600)
+    _write_new(_private_path(folder, keys.role), _line(_PRIVATE, keys.role, keys.secret_bytes), 0o600)
     _write_new(folder / f"{keys.role}.pub", public_line(keys.role, keys.public), 0o644)
 
 
@@ -123,12 +138,12 @@ def load_keys(folder: Path, role: str) -> RoleKeys:
     """
     path = _private_path(folder, require_role(role))
     _require_private_folder(folder)
-    found, secret = _parse(_read_private(path), _PRIVATE, _SECRET_BYTES, NODE_SECRET_BYTES, str(path))
+    lengths = SIGNING_SEED_BYTES, SEAL_SEED_BYTES, NODE_SECRET_BYTES
+    found, (sign, seal, node) = _parse(_read_private(path), _PRIVATE, lengths, str(path))
     if found != role:
         raise KeyFileMalformed(str(path), f"it holds the keys of {found}, not of {role}")
-    sign, seal, node = secret[:SIGNING_SEED_BYTES], secret[SIGNING_SEED_BYTES:_SECRET_BYTES], secret[_SECRET_BYTES:]
     try:
-        return RoleKeys(role, SigningKey(sign), SealKey(seal), NodeKey(node) if node else None)
+        return RoleKeys(role, SigningKey(sign), SealKey(seal) if seal else None, NodeKey(node) if node else None)
     except NodeKeyInvalid as error:
         raise KeyFileMalformed(str(path), error.why) from None
 
@@ -141,23 +156,24 @@ def roles_in(folder: Path) -> tuple[str, ...]:
 
 def public_line(role: str, keys: PublicKeys) -> str:
     """A role's public keys as one line of text, to hand out."""
-    return _line(_PUBLIC, role, keys.sign.data + keys.seal.data + _node_bytes(keys))
+    return _line(_PUBLIC, role, keys.sign.data + (b"" if keys.seal is None else keys.seal.data) + _node_bytes(keys))
 
 
 def public_from_line(text: str, source: str = "public key") -> tuple[str, PublicKeys]:
     """Role and keys of such a line, a site's node key checked; `source` is told in errors. Raises KeyFileMalformed."""
-    role, data = _parse(text, _PUBLIC, _PUBLIC_BYTES, NODE_CERTIFICATE_BYTES, source)
+    lengths = VERIFY_KEY_BYTES, SEAL_PUBLIC_BYTES, NODE_CERTIFICATE_BYTES
+    role, (of_sign, of_seal, of_node) = _parse(text, _PUBLIC, lengths, source)
     try:
-        sign, seal = VerifyKey(data[:VERIFY_KEY_BYTES]), SealPublicKey(data[VERIFY_KEY_BYTES:_PUBLIC_BYTES])
+        sign = VerifyKey(of_sign)
         if not (site := _site_of(role)):
-            return role, PublicKeys(sign, seal)
-        node = NodeCertificate.from_bytes(data[_PUBLIC_BYTES:])
+            return role, PublicKeys(sign, SealPublicKey(of_seal) if of_seal else None)
+        node = NodeCertificate.from_bytes(of_node)
         node.verify(site, sign)
     except CryptoError as error:
         raise KeyFileMalformed(source, str(error)) from None
     except NodeKeyInvalid as error:
         raise KeyFileMalformed(source, error.why) from None
-    return role, PublicKeys(sign, seal, node)
+    return role, PublicKeys(sign, node=node)
 
 
 def public_as_dict(role: str, keys: PublicKeys) -> dict[str, str]:
@@ -165,10 +181,10 @@ def public_as_dict(role: str, keys: PublicKeys) -> dict[str, str]:
     found = {
         "role": role,
         "sign": base64.b64encode(keys.sign.data).decode("ascii"),
-        "seal": base64.b64encode(keys.seal.data).decode("ascii"),
         "sign_id": keys.sign.id.hex(),
-        "seal_id": keys.seal.id.hex(),
     }
+    if keys.seal is not None:
+        found |= {"seal": base64.b64encode(keys.seal.data).decode("ascii"), "seal_id": keys.seal.id.hex()}
     if keys.node is not None:
         found |= {"node": base64.b64encode(_node_bytes(keys)).decode("ascii"), "node_id": keys.node.key.id.hex()}
     return found
@@ -182,25 +198,32 @@ def _line(tag: str, role: str, data: bytes) -> str:
     return f"{tag} {role} {base64.b64encode(data).decode('ascii')}\n"
 
 
-def _parse(text: str, tag: str, length: int, of_node: int, source: str) -> tuple[str, bytes]:
-    """Role and bytes of a line that `_line` would write. No error shows the content: it may be a secret.
+def _parse(text: str, tag: str, lengths: tuple[int, int, int], source: str) -> tuple[str, tuple[bytes, bytes, bytes]]:
+    """Role, and the bytes of its keys, of a line that `_line` would write. No error shows the content: it may be a secret.
 
     Args:
-        length, of_node: how many bytes every role has, and how many a site has beyond these.
+        lengths: of the bytes that every role has, that the collector has beyond these, and that a site has.
     """
     match = _LINE.fullmatch(text)
+    if match is not None and match[1] in _OLDER:
+        raise KeyFileMalformed(
+            source,
+            "it was made by an older version, where leader and helper had seal keys for good. Make new keys of every role "
+            "(`covey keys init ROLE`) and new project files (`covey init`)",
+        )
     if match is None or match[1] != tag:
         raise KeyFileMalformed(source, f"not one line `{tag} ROLE BASE64`")
     try:
         role, data = require_role(match[2]), base64.b64decode(match[3], validate=True)
     except (PartyInvalid, ValueError):
         raise KeyFileMalformed(source, "neither a role nor base64") from None
-    need = length + (of_node if _site_of(role) else 0)
-    if len(data) != need:
-        raise KeyFileMalformed(source, f"{len(data)} bytes of keys, need {need}")
+    sign, seal, node = lengths
+    seal, node = seal if role == SEALED_TO else 0, node if _site_of(role) else 0
+    if len(data) != sign + seal + node:
+        raise KeyFileMalformed(source, f"{len(data)} bytes of keys, need {sign + seal + node}")
     if _line(tag, role, data) != text:
         raise KeyFileMalformed(source, "the base64 is not canonical")
-    return role, data
+    return role, (data[:sign], data[sign : sign + seal], data[sign + seal :])
 
 
 def _private_path(folder: Path, role: str) -> Path:

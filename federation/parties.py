@@ -18,7 +18,6 @@ from .errors import PartyInvalid, ReportedTwice, RosterExceeded, UnknownSite
 from .node_keys import NodeCertificate
 
 Aggregator: TypeAlias = Literal["leader", "helper"]
-Role: TypeAlias = Literal["leader", "helper", "collector"]
 
 Participation = Literal["active", "all"]
 """`active`: clients with a kept event of the pane report. `all`: every enrolled client reports, zeros too (DESIGN §4)."""
@@ -43,12 +42,30 @@ def require_site_id(site: str) -> str:
 
 
 @dataclass(frozen=True)
-class PublicKeys:
-    """A party's public keys: what it signs with, what is sealed to it, and of a site what it connects with."""
+class CollectorKeys:
+    """The collector's public keys: what it signs with, and what noised shares are sealed to."""
 
     sign: VerifyKey
     seal: SealPublicKey
+
+
+@dataclass(frozen=True)
+class PublicKeys:
+    """A party's public keys: what it signs with, of the collector what is sealed to it, of a site what it connects with.
+
+    Batches are sealed to live keys, which an aggregator has for each plan (live_keys.py).
+    """
+
+    sign: VerifyKey
+    seal: SealPublicKey | None = None
     node: NodeCertificate | None = None
+
+    @property
+    def collector(self) -> CollectorKeys:
+        """The same, of the collector. Raises PartyInvalid: of another role."""
+        if self.seal is None:
+            raise PartyInvalid("these keys are not the collector's: nothing can be sealed to them")
+        return CollectorKeys(self.sign, self.seal)
 
 
 @dataclass(frozen=True)

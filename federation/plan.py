@@ -23,7 +23,8 @@ from featurestore.wire import view_from_bytes, view_to_bytes
 from . import plan_pb2 as pb
 from .errors import PlanInvalid
 from .he_view import he_parameters, leak_micro_rho
-from .parties import MAX_CLIENTS, Participation, PublicKeys, ReportPer, Role
+from .live_keys import MOST_AFTER_DEADLINE_US, LiveKeys
+from .parties import MAX_CLIENTS, Aggregator, CollectorKeys, Participation, ReportPer
 
 Noise = Literal["full", "none"]
 """`full`: each aggregator adds noise of the full scale, by the mechanism of each view. `none`: tests and labs only."""
@@ -50,6 +51,7 @@ REPORT_PERS: Final[tuple[ReportPer, ...]] = get_args(ReportPer)
 MAX_COLLECTIONS: Final = 2**24
 PLAN_ID_BYTES: Final = 16
 KEY_HASH_BYTES: Final = 32
+AGGREGATORS: Final[tuple[Aggregator, Aggregator]] = ("leader", "helper")
 LARGEST_PROVEN: Final = 2**60
 """Of a slot in a site's report with a proof: twice that is below p/2, so that no relation wraps, and fits into int64."""
 
@@ -80,23 +82,28 @@ class WireTerms:
     """What a plan says beyond its views when its parties are processes of their own.
 
     Attributes:
+        leader, helper: what they sign with; under `he` the helper is the key holder: the helper's operator in another role.
         deadline_us: µs since the epoch, wall clock; the aggregators refuse reports from then on.
-        helper: under `he`, of the key holder: the helper's operator in another role.
         verify_key_hash: commits the aggregators to the key that they verify proofs with (validity.py), 32 bytes; empty
             with validity none, and in a plan that is not signed yet.
         encryption_keys_hash: commits all parties to what reports are encrypted under (he_keys.py), 32 bytes; empty under
             shares, and in a plan that is not signed yet.
+        leader_live, helper_live: what both aggregators have signed of their live secrets of this plan (live_keys.py); None
+            in a draft.
     """
 
-    leader: PublicKeys
-    helper: PublicKeys
-    collector: PublicKeys
+    leader: VerifyKey
+    helper: VerifyKey
+    collector: CollectorKeys
     deadline_us: int
     verify_key_hash: bytes = b""
     encryption_keys_hash: bytes = b""
+    leader_live: LiveKeys | None = None
+    helper_live: LiveKeys | None = None
 
     def __post_init__(self) -> None:
-        if self.leader.sign == self.helper.sign or self.leader.seal == self.helper.seal:
+        same_seal = self.leader_live and self.helper_live and self.leader_live.seal == self.helper_live.seal
+        if self.leader == self.helper or same_seal:
             raise PlanInvalid("leader and helper have the same key: one operator would open every report")
         if not -(2**63) <= self.deadline_us < 2**63:
             raise PlanInvalid(f"the deadline {self.deadline_us} does not fit into 64 bits")
@@ -104,15 +111,22 @@ class WireTerms:
             if len(key_hash) not in (0, KEY_HASH_BYTES):
                 raise PlanInvalid(f"the hash of {what} has {KEY_HASH_BYTES} bytes")
 
-    def keys_of(self, role: Role) -> PublicKeys:
-        """The keys of a role."""
-        match role:
-            case "leader":
-                return self.leader
-            case "helper":
-                return self.helper
-            case "collector":
-                return self.collector
+    def sign_key(self, role: Aggregator) -> VerifyKey:
+        """What an aggregator signs with."""
+        return self.leader if role == "leader" else self.helper
+
+    def live(self, role: Aggregator) -> LiveKeys:
+        """An aggregator's live keys. Raises PlanInvalid: this is a draft."""
+        live = self.leader_live if role == "leader" else self.helper_live
+        if live is None:
+            raise PlanInvalid(f"the plan is a draft: it has no live keys of the {role}, so nothing can be sealed to it")
+        return live
+
+    @property
+    def ends_us(self) -> int:
+        """µs since the epoch: from when on no live key of the plan opens anything; of a draft, at the latest."""
+        live = [one.not_after_us for one in (self.leader_live, self.helper_live) if one is not None]
+        return max(live) if live else self.deadline_us + MOST_AFTER_DEADLINE_US
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,29 +252,32 @@ def _one_of(what: str, text: str, known: tuple[_T, ...]) -> _T:
 
 
 def _wire_to_pb(wire: WireTerms) -> pb.WireTerms:
-    leader, helper, collector = (
-        pb.PartyKeys(sign=keys.sign.data, seal=keys.seal.data) for keys in (wire.leader, wire.helper, wire.collector)
-    )
     return pb.WireTerms(
-        leader=leader,
-        helper=helper,
-        collector=collector,
+        leader=_aggregator_to_pb(wire.leader, wire.leader_live),
+        helper=_aggregator_to_pb(wire.helper, wire.helper_live),
+        collector=pb.CollectorKeys(sign=wire.collector.sign.data, seal=wire.collector.seal.data),
         deadline_us=wire.deadline_us,
         verify_key_hash=wire.verify_key_hash,
         encryption_keys_hash=wire.encryption_keys_hash,
     )
 
 
+def _aggregator_to_pb(sign: VerifyKey, live: LiveKeys | None) -> pb.AggregatorKeys:
+    return pb.AggregatorKeys(sign=sign.data, live=None if live is None else live.to_message())
+
+
 def _wire_from_pb(message: pb.WireTerms) -> WireTerms:
     try:
-        leader, helper, collector = (
-            PublicKeys(VerifyKey(keys.sign), SealPublicKey(keys.seal))
-            for keys in (message.leader, message.helper, message.collector)
-        )
+        leader, helper = (VerifyKey(keys.sign) for keys in (message.leader, message.helper))
+        live = [
+            LiveKeys.from_message(keys.live) if keys.HasField("live") else None
+            for keys in (message.leader, message.helper)
+        ]
+        collector = CollectorKeys(VerifyKey(message.collector.sign), SealPublicKey(message.collector.seal))
     except CryptoError as error:
         raise PlanInvalid(f"a party's keys: {error}") from None
     hashes = message.verify_key_hash, message.encryption_keys_hash
-    return WireTerms(leader, helper, collector, message.deadline_us, *hashes)
+    return WireTerms(leader, helper, collector, message.deadline_us, *hashes, *live)
 
 
 def _check(plan: Plan) -> None:

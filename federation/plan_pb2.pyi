@@ -16,13 +16,33 @@ class PlannedView(_message.Message):
     min_clients: int
     def __init__(self, view: _Optional[bytes] = ..., pane_starts: _Optional[_Iterable[int]] = ..., min_clients: _Optional[int] = ...) -> None: ...
 
-class PartyKeys(_message.Message):
+class CollectorKeys(_message.Message):
     __slots__ = ("sign", "seal")
     SIGN_FIELD_NUMBER: _ClassVar[int]
     SEAL_FIELD_NUMBER: _ClassVar[int]
     sign: bytes
     seal: bytes
     def __init__(self, sign: _Optional[bytes] = ..., seal: _Optional[bytes] = ...) -> None: ...
+
+class AggregatorKeys(_message.Message):
+    __slots__ = ("sign", "live")
+    SIGN_FIELD_NUMBER: _ClassVar[int]
+    LIVE_FIELD_NUMBER: _ClassVar[int]
+    sign: bytes
+    live: LiveKeys
+    def __init__(self, sign: _Optional[bytes] = ..., live: _Optional[_Union[LiveKeys, _Mapping]] = ...) -> None: ...
+
+class LiveKeys(_message.Message):
+    __slots__ = ("seal", "secret_hash", "not_after_us", "signature")
+    SEAL_FIELD_NUMBER: _ClassVar[int]
+    SECRET_HASH_FIELD_NUMBER: _ClassVar[int]
+    NOT_AFTER_US_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    seal: bytes
+    secret_hash: bytes
+    not_after_us: int
+    signature: bytes
+    def __init__(self, seal: _Optional[bytes] = ..., secret_hash: _Optional[bytes] = ..., not_after_us: _Optional[int] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class WireTerms(_message.Message):
     __slots__ = ("leader", "helper", "collector", "deadline_us", "verify_key_hash", "encryption_keys_hash")
@@ -32,13 +52,13 @@ class WireTerms(_message.Message):
     DEADLINE_US_FIELD_NUMBER: _ClassVar[int]
     VERIFY_KEY_HASH_FIELD_NUMBER: _ClassVar[int]
     ENCRYPTION_KEYS_HASH_FIELD_NUMBER: _ClassVar[int]
-    leader: PartyKeys
-    helper: PartyKeys
-    collector: PartyKeys
+    leader: AggregatorKeys
+    helper: AggregatorKeys
+    collector: CollectorKeys
     deadline_us: int
     verify_key_hash: bytes
     encryption_keys_hash: bytes
-    def __init__(self, leader: _Optional[_Union[PartyKeys, _Mapping]] = ..., helper: _Optional[_Union[PartyKeys, _Mapping]] = ..., collector: _Optional[_Union[PartyKeys, _Mapping]] = ..., deadline_us: _Optional[int] = ..., verify_key_hash: _Optional[bytes] = ..., encryption_keys_hash: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, leader: _Optional[_Union[AggregatorKeys, _Mapping]] = ..., helper: _Optional[_Union[AggregatorKeys, _Mapping]] = ..., collector: _Optional[_Union[CollectorKeys, _Mapping]] = ..., deadline_us: _Optional[int] = ..., verify_key_hash: _Optional[bytes] = ..., encryption_keys_hash: _Optional[bytes] = ...) -> None: ...
 
 class Plan(_message.Message):
     __slots__ = ("id", "views", "protection", "validity", "participation", "noise", "wire", "max_clients", "finish", "report_per")

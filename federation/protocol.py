@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from crypto import field as field64
 from crypto import sharing
-from crypto.noise import Noise, NoiseSource
+from crypto.noise import Noise, NoiseSource, NoiseStream
 from crypto.ntt_field import Mask
 from crypto.prio3_batch import VERIFY_KEY_SIZE
 from crypto.sharing import Accumulator, HelperSeeds, LeaderShares
@@ -33,6 +33,7 @@ from featurestore.layout import NOISERS, Group, Layout
 
 from .basis import to_noise_basis
 from .errors import DuplicateReport, FinishRefused, NoiseRefused, ReportRefused
+from .noise_context import NoiseContext
 from .plan import Plan, PlannedView
 from .reports import (
     REPORT_ID_BYTES,
@@ -78,6 +79,12 @@ class Commitment:
 
     counts: tuple[int, ...]
     digests: tuple[bytes, ...]
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 over all counts (u64 BE) and digests."""
+        counts = b"".join(count.to_bytes(8, "big") for count in self.counts)
+        return hashlib.sha256(counts + b"".join(self.digests)).digest()
 
 
 Taken = tuple[Indices, ReportIds, Indices | None]
@@ -164,7 +171,12 @@ class Closed:
             _require_range(planned.layout, max(self.commitment.counts[span]))
             mapped = to_noise_basis(planned.layout, self.sums[index].values[opened])
             outcomes.append(outcome)
-            shares.append(mapped if source is None else _add_noise(planned.layout, mapped, source))
+            if source is not None:
+                context = NoiseContext.of_shares(
+                    self.plan, self.role, index, (self.commitment.digest, other.digest), outcome.tobytes(), mapped
+                )
+                mapped = _add_noise(planned.layout, mapped, source, context)
+            shares.append(mapped)
         return NoisedShares(self.role, tuple(outcomes), tuple(shares))
 
 
@@ -514,22 +526,25 @@ def _farthest(group: Group) -> int:
     return NOISERS * LAPLACE_TAIL * ceil(group.scale)
 
 
-def _add_noise(layout: Layout, shares: npt.NDArray[np.uint64], source: NoiseSource) -> npt.NDArray[np.uint64]:
-    noise = draw_noise(layout, len(shares), source).reshape(shares.shape)
+def _add_noise(
+    layout: Layout, shares: npt.NDArray[np.uint64], source: NoiseSource, context: NoiseContext
+) -> npt.NDArray[np.uint64]:
+    noise = draw_noise(layout, len(shares), source, context).reshape(shares.shape)
     return field64.add(shares, field64.encode(noise))
 
 
-def draw_noise(layout: Layout, panes: int, source: NoiseSource) -> Noise:
-    """int64[panes, K, S]: noise of each group's own full scale, one draw for all panes and keys of a group."""
+def draw_noise(layout: Layout, panes: int, source: NoiseSource, context: NoiseContext) -> Noise:
+    """int64[panes, K, S]: noise of each group's own full scale, one stream for all panes and keys of a group."""
     noise = np.empty((panes, layout.keys, layout.slots_per_key), np.int64)
-    for group in layout.groups:
+    for number, group in enumerate(layout.groups):
         shape = (panes, layout.keys, len(group.slots))
-        noise[:, :, list(group.slots)] = _draw(group, source, shape[0] * shape[1] * shape[2]).reshape(shape)
+        stream = source.stream(context.of_group(number, group))
+        noise[:, :, list(group.slots)] = _draw(group, stream, shape[0] * shape[1] * shape[2]).reshape(shape)
     return noise
 
 
-def _draw(group: Group, source: NoiseSource, size: int) -> Noise:
+def _draw(group: Group, stream: NoiseStream, size: int) -> Noise:
     """int64[size] of the group's mechanism, at its full scale."""
     if group.mechanism == "gaussian":
-        return source.discrete_gaussian(group.sigma_sq, size)
-    return source.discrete_laplace(group.scale, size)
+        return stream.discrete_gaussian(group.sigma_sq, size)
+    return stream.discrete_laplace(group.scale, size)

@@ -25,6 +25,10 @@ class RefusalCode(StrEnum):
     PLAN_UNSIGNED = "PLAN_UNSIGNED", "Not signed by the pinned coordinator, or changed on the way."
     PLAN_INVALID = "PLAN_INVALID", "Signed, and nothing that this version can run."
     PLAN_EXPIRED = "PLAN_EXPIRED", "Its deadline is over."
+    PLAN_LIVES_TOO_LONG = (
+        "PLAN_LIVES_TOO_LONG",
+        "The secrets that open its reports may exist for longer than the policy allows.",
+    )
     KEY_NOT_PINNED = "KEY_NOT_PINNED", "It names other aggregators than the pinned ones."
     VIEW_NOT_ALLOWED = "VIEW_NOT_ALLOWED", "The policy does not allow a view of this name."
     DEFINITION_NOT_ALLOWED = "DEFINITION_NOT_ALLOWED", "The policy pins another definition of a view of this name."

@@ -30,11 +30,12 @@ from featurestore.wire import definition_hash
 from . import plan_pb2 as pb
 from .errors import PlanInvalid, StatementMalformed, StatementsDisagree, VerificationFailed
 from .manifest import manifest_of
-from .parties import PublicKeys
+from .parties import CollectorKeys
 from .plan import Plan, PlannedView, WireTerms, plan_from_bytes
 from .protocol import Outcome
 from .release_signing import verify_release
-from .signed_plan import signed_bytes
+from .signed_bytes import signed_bytes
+from .signed_plan import DOMAIN as PLAN_DOMAIN
 from .statement import ROLES, Statement, plan_of, require_agreement, require_subject, verify_statement
 
 _OF_THE_PUBLISHER: Final = ("view_version", "noise_source", "trust")
@@ -98,9 +99,9 @@ def verify_opening(
     statements: tuple[bytes, bytes] | None,
     *,
     coordinator: VerifyKey | None = None,
-    collector: PublicKeys | None = None,
-    leader: PublicKeys | None = None,
-    helper: PublicKeys | None = None,
+    collector: CollectorKeys | None = None,
+    leader: VerifyKey | None = None,
+    helper: VerifyKey | None = None,
 ) -> Plan:
     """Return the plan that a release, void or tombstone follows from, if everything fits.
 
@@ -142,10 +143,10 @@ def _plan(item: Release | Void, signed_plan: bytes, coordinator: VerifyKey | Non
 @lru_cache(maxsize=8)  # a year of hourly panes is one plan, and as many questions
 def _read_plan(signed_plan: bytes, coordinator: VerifyKey | None) -> Plan:
     unchecked = pb.SignedPlan.FromString(signed_plan).plan
-    return plan_from_bytes(unchecked if coordinator is None else signed_bytes(signed_plan, coordinator))
+    return plan_from_bytes(unchecked if coordinator is None else signed_bytes(signed_plan, PLAN_DOMAIN, coordinator))
 
 
-def _parties(plan: Plan, **pinned: PublicKeys | None) -> WireTerms:
+def _parties(plan: Plan, **pinned: CollectorKeys | VerifyKey | None) -> WireTerms:
     if plan.wire is None:
         raise VerificationFailed("parties", "the plan names none: it was run in one process, where nobody signs")
     for role, keys in pinned.items():
@@ -201,7 +202,7 @@ def _statements(
     if item.manifest.commitments != tuple(hashlib.sha256(one).hexdigest() for one in signed):
         raise VerificationFailed("commitments", "the manifest names other opening statements")
     with _failing("statement"):
-        leader, helper = verify_statement(signed[0], wire.leader.sign), verify_statement(signed[1], wire.helper.sign)
+        leader, helper = verify_statement(signed[0], wire.leader), verify_statement(signed[1], wire.helper)
         require_subject(leader, plan, view, "leader")
         require_subject(helper, plan, view, "helper")
     with _failing("agreement"):

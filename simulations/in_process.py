@@ -24,12 +24,11 @@ import pyarrow.compute as pc
 from aggregator.collector import releases_of
 from aggregator.mpc_finish import MpcFinish, mpc_parties, require_exact
 from aggregator.mpc_finish import require_installed as require_crypten
-from aggregator.opendp_noise import OpenDPNoise
 from crypto.bfv import message_elements
 from crypto.bfv_seal import require_installed
 from crypto.errors import ConversionUnsafe
+from crypto.noise import NOISE_KEY_BYTES, NoiseSource, NoiseStream, SecretNoise
 from crypto.noise import Noise as Samples
-from crypto.noise import NoiseSource
 from edge_client.compute import Contributions, Dropped, compute
 from edge_client.encrypting import encrypting
 from edge_client.events import Events, check_schema
@@ -72,6 +71,11 @@ class NoisePair:
 
     leader: NoiseSource
     helper: NoiseSource
+
+    @classmethod
+    def fresh(cls, randomness: Randomness) -> NoisePair:
+        """The sources of real aggregators, each with a secret of its own."""
+        return cls(SecretNoise(randomness(NOISE_KEY_BYTES)), SecretNoise(randomness(NOISE_KEY_BYTES)))
 
 
 @dataclass(frozen=True)
@@ -440,7 +444,7 @@ def _collect_encrypted(
     flooded, noised = parameters.ciphertexts * parameters.degree, 0 if noise is None else 2 * parameters.slots
     draws = _Draws(name, "flood", len(planned.pane_starts) * (flooded + noised), progress)
     leader, key_holder = (None, None) if noise is None else (draws.of(noise.leader), draws.of(noise.helper))
-    flood = draws.of(OpenDPNoise() if noise is None else noise.leader)
+    flood = draws.of(SecretNoise(randomness(NOISE_KEY_BYTES)) if noise is None else noise.leader)
     with draws, encrypting(parameters, len(reports.collection)) as encrypt:
         (result,) = run_encrypted_collections(plan, batches, randomness, leader, key_holder, flood, encrypt)
     return result
@@ -482,17 +486,25 @@ class _Draws:
 
 
 class _Counted:
-    """A noise source that tells how far it is."""
+    """A noise source that tells how far its streams are."""
 
     def __init__(self, source: NoiseSource, draws: _Draws) -> None:
         self._source, self._draws = source, draws
         self.name, self.seeded = source.name, source.seeded
 
+    def stream(self, context: bytes) -> NoiseStream:
+        return _CountedStream(self._source.stream(context), self._draws)
+
+
+class _CountedStream:
+    def __init__(self, stream: NoiseStream, draws: _Draws) -> None:
+        self._stream, self._draws = stream, draws
+
     def discrete_gaussian(self, sigma_sq: Fraction, size: int) -> Samples:
-        return self._drawn(lambda part: self._source.discrete_gaussian(sigma_sq, part), size)
+        return self._drawn(lambda part: self._stream.discrete_gaussian(sigma_sq, part), size)
 
     def discrete_laplace(self, scale: Fraction, size: int) -> Samples:
-        return self._drawn(lambda part: self._source.discrete_laplace(scale, part), size)
+        return self._drawn(lambda part: self._stream.discrete_laplace(scale, part), size)
 
     def _drawn(self, draw: Callable[[int], Samples], size: int) -> Samples:
         samples = np.empty(size, dtype=np.int64)

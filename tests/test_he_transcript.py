@@ -26,6 +26,7 @@ from crypto.seal import open_sealed
 from edge_client.policy import Refuse
 from edge_client.site import SiteSettings, respond
 from federation.batch import SealedBatch, _info
+from federation.draft import draft_of
 from federation.he_batch import open_encrypted
 from federation.he_keys import verify_keys
 from federation.plan import Noise, Plan
@@ -33,7 +34,7 @@ from federation.protocol import OpenedView
 from tests.aggregator.he_world import draft, make_key_holder
 from tests.aggregator.recorded import Recorded, RecordingLink
 from tests.aggregator.world import KEYS, NOW, SETTINGS, Clock, make_leader
-from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER
+from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER, LEADER_SEAL
 from tests.test_transcript import POLICY, ROSTER, VIEW, found_in, key_bytes, site_events, spelled
 
 ROLES = ("coordinator", "leader", "helper")  # the key holder in the helper's place
@@ -94,7 +95,7 @@ class Run:
 
     def messages(self) -> list[bytes]:
         """The ciphertexts of every report, as the leader opens them."""
-        opened = [open_encrypted(self.plan, LEADER.seal, ROSTER, batch) for batch in self.batches()]
+        opened = [open_encrypted(self.plan, LEADER_SEAL, ROSTER, batch) for batch in self.batches()]
         return [message for batch in opened for message in batch.messages]
 
 
@@ -120,7 +121,7 @@ def run(path: Path, noise: Noise) -> Run:
     recorded.before_collect = look
     wanted = replace(draft(VIEW, noise=noise, k=5, max_clients=2_000), participation="active")
     try:
-        announced = announce(wanted, COORDINATOR.sign, recorded, os.urandom)
+        announced = announce(draft_of(wanted), COORDINATOR.sign, recorded, os.urandom)
         assert announced.plan is not None
         collected = collect(announced, COLLECTOR, ask, recorded)  # type: ignore[arg-type]
     finally:
@@ -173,7 +174,7 @@ def test_the_coordinator_never_has_a_ciphertext_outside_of_a_sealed_batch(exact:
         assert found_in(data, pieces(of.messages()) | pieces(of.finished)) == []
         for keys in (COORDINATOR, COLLECTOR, HELPER, *KEYS.values()):
             for batch in of.batches():
-                for key in (LEADER.seal.public.id, keys.seal.public.id):
+                for key in (LEADER_SEAL.public.id, keys.seal.public.id):
                     with pytest.raises(SealBroken):
                         open_sealed(keys.seal, batch.leader, _info("leader", key, batch.signed.header_bytes))
 

@@ -42,7 +42,7 @@ from tests.aggregator.world import (
     make_helper,
     make_leader,
     make_plan,
-    signed,
+    open_at,
 )
 from tests.edge_client.making import POLICY, ask, events, settings_in
 from tests.federation.wire import DAY
@@ -159,7 +159,7 @@ class PrivacyMachine(RuleBasedStateMachine):
     def it_is_announced(self, data: st.DataObject) -> None:
         plan = data.draw(st.sampled_from(self.plans))
         for role in ("helper", "leader"):  # by name: a crash of the first one starts both again
-            self.attempt(lambda role=role: getattr(self, role).open_plan(signed(plan)))
+            self.attempt(lambda role=role: open_at(getattr(self, role), plan))
 
     @precondition(lambda self: self.plans)
     @rule(data=st.data(), seed=st.integers(0, 2**32))
@@ -242,7 +242,7 @@ def test_the_machine_does_open_something(tmp_path: Path) -> None:
         machine.a_coordinator_signs_a_plan(({"v": 0.03, "w": 0.05}, [(0, 0), (0, 1), (1, 2)], "active"))
         (plan,) = machine.plans
         for party in (machine.helper, machine.leader):
-            party.open_plan(signed(plan))
+            open_at(party, plan)
         answer = ask(plan, EVENTS, machine.site)
         assert not isinstance(answer, Refuse)
         for batch in answer:

@@ -41,6 +41,7 @@ from featurestore.entities import Entity
 from featurestore.features import Count, Mean, Rate
 from federation.basis import to_noise_basis
 from federation.batch import SealedBatch, SealedHalf, _info, open_half
+from federation.draft import draft_of
 from federation.parties import Roster, RosterEntry
 from federation.plan import Noise, Plan, Validity, plan_to_bytes
 from federation.protocol import OpenedView, Outcome, shard
@@ -49,7 +50,7 @@ from federation.statement import Statement
 from federation.validity import VerificationKey
 from tests.aggregator.recorded import Recorded
 from tests.aggregator.world import KEYS, NOW, SETTINGS, make_plan
-from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER
+from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, HELPER, HELPER_SEAL, LEADER, LEADER_SEAL
 
 VIEW = FeatureView(
     "v",
@@ -60,7 +61,7 @@ VIEW = FeatureView(
     privacy=Privacy(rho=0.5, min_clients=5),
 )
 POLICY = Policy(
-    COORDINATOR.sign.public, LEADER.public, HELPER.public,
+    COORDINATOR.sign.public, LEADER.sign.public, HELPER.sign.public,
     max_micro_rho=500_000, min_k=5, allow_noise_off=True, allow_activity_visible=True,
 )  # fmt: skip
 ROSTER = Roster([RosterEntry(site, keys.sign.public, 1_000) for site, keys in KEYS.items()])
@@ -109,11 +110,11 @@ class Run:
         return halves
 
     def leader_opens(self, site: str) -> list[LeaderHalf | ProvenHalf]:
-        return [open_half("leader", self.plan, LEADER.seal, ROSTER, one.half("leader")) for one in self.batches(site)]
+        return [open_half("leader", self.plan, LEADER_SEAL, ROSTER, one.half("leader")) for one in self.batches(site)]
 
     def seeds(self, site: str) -> npt.NDArray[np.uint8]:
         halves = [one for one in self.helper_halves() if one.signed.header.site == site]
-        opened = (open_half("helper", self.plan, HELPER.seal, ROSTER, one) for one in halves)
+        opened = (open_half("helper", self.plan, HELPER_SEAL, ROSTER, one) for one in halves)
         return np.concatenate(
             [of.input_shares.seeds if isinstance(of, ProvenHalf) else of.seeds.seeds for of in opened]
         )
@@ -181,7 +182,7 @@ def run(
 
     recorded.before_collect = look
     try:
-        announced = announce(plan, COORDINATOR.sign, recorded, os.urandom)
+        announced = announce(draft_of(plan), COORDINATOR.sign, recorded, os.urandom)
         collected = collect(announced, COLLECTOR, ask, recorded)  # type: ignore[arg-type]
         for role in ("leader", "helper"):
             recorded.status(role, plan.hash)  # type: ignore[arg-type]

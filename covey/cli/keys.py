@@ -81,7 +81,7 @@ def show(
         table = Table("role", *(Column(name, overflow="fold") for name in names))
         for each, keys in public.items():
             node = "" if keys.node is None else keys.node.key.id.hex()
-            table.add_row(each, keys.sign.id.hex(), keys.seal.id.hex(), node)
+            table.add_row(each, keys.sign.id.hex(), "" if keys.seal is None else keys.seal.id.hex(), node)
         Console().print(table)
 
 

@@ -22,7 +22,9 @@ app = typer.Typer(help="What a site takes part in.", no_args_is_help=True)
 def check(
     plan: Annotated[
         Path,
-        typer.Argument(metavar="PLAN", help="A signed plan: `covey start coordinator … --plan-only PLAN` makes one."),
+        typer.Argument(
+            metavar="PLAN", help="A signed plan or draft: `covey start coordinator … --plan-only PLAN` makes one."
+        ),
     ],
     policy: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The site's policy. Default: the project's policy.toml.")

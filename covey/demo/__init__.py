@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from aggregator.opendp_noise import OpenDPNoise
 from covey.cli.talk import progress_bars
 from covey.wire import run_over_wire
 from edge_client.events import make_events
@@ -146,7 +145,7 @@ def _collect(
             views,
             make_events(flights, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN),
             directory,
-            noise=NoisePair(OpenDPNoise(), OpenDPNoise()) if noisy else None,
+            noise=NoisePair.fresh(os.urandom) if noisy else None,
             budget=BUDGET,
             randomness=os.urandom,
             clock=wall_clock,

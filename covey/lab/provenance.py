@@ -16,7 +16,6 @@ _PACKAGES: Final = (
     "numba",
     "pyarrow",
     "duckdb",
-    "opendp",
     "cryptography",
     "hydra-core",
     "flwr",

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from crypto.errors import SignatureInvalid
+from crypto.seal import SealKey
 from featurestore.times import DAY_US
 from federation.batch import BATCH_ID_BYTES, SealedBatch, max_reports, open_half, seal_batch
+from federation.draft import with_live
 from federation.errors import ReportRefused, UnknownSite
 from federation.keys import RoleKeys, site_role
-from federation.parties import Roster
-from federation.plan import Plan, WireTerms
+from federation.live_keys import LiveSecret
+from federation.parties import Aggregator, Roster
+from federation.plan import AGGREGATORS, Plan, WireTerms
 from federation.protocol import Aggregating, Closed, shard
 from federation.reports import HelperHalf, LeaderHalf, Randomness, Reports
 
@@ -21,22 +24,34 @@ DEADLINE_US: Final = 10**6 * DAY_US
 
 @dataclass(frozen=True, eq=False)
 class Parties:
-    """The keys of leader, helper and collector."""
+    """The keys of leader, helper and collector, and the live secrets of the two aggregators."""
 
     leader: RoleKeys
     helper: RoleKeys
     collector: RoleKeys
+    live: dict[Aggregator, LiveSecret] = field(repr=False)
 
     @classmethod
     def generate(cls, randomness: Randomness) -> Parties:
         """Fresh ones."""
         leader, helper, collector = (RoleKeys.generate(role, randomness) for role in ("leader", "helper", "collector"))
-        return cls(leader, helper, collector)
+        return cls(leader, helper, collector, {role: LiveSecret.draw(randomness) for role in AGGREGATORS})
 
     @property
     def terms(self) -> WireTerms:
-        """What a plan says of them."""
-        return WireTerms(self.leader.public, self.helper.public, self.collector.public, DEADLINE_US)
+        """What a draft says of them."""
+        public = self.leader.sign.public, self.helper.sign.public, self.collector.public.collector
+        return WireTerms(*public, DEADLINE_US)
+
+    def with_live_keys(self, plan: Plan) -> Plan:
+        """The plan of a draft."""
+        return with_live(plan, (self.leader.sign, self.live["leader"]), (self.helper.sign, self.live["helper"]))
+
+    def seal_key(self, role: Aggregator) -> SealKey:
+        """What opens an aggregator's batches. Raises ReportRefused: it was erased."""
+        if (seal := self.live[role].seal) is None:
+            raise ReportRefused(f"the seal seed of the {role} was erased")
+        return seal
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +94,8 @@ def take(plan: Plan, parties: Parties, roster: Roster, batches: Iterable[SealedB
     leader, helper, refused = Aggregating.start("leader", plan), Aggregating.start("helper", plan), 0
     for batch in batches:
         try:
-            to_leader = open_half("leader", plan, parties.leader.seal, roster, batch.half("leader"))
-            to_helper = open_half("helper", plan, parties.helper.seal, roster, batch.half("helper"))
+            to_leader = open_half("leader", plan, parties.seal_key("leader"), roster, batch.half("leader"))
+            to_helper = open_half("helper", plan, parties.seal_key("helper"), roster, batch.half("helper"))
         except (UnknownSite, SignatureInvalid):
             refused += len(batch.signed.header)
             continue

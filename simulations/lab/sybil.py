@@ -112,7 +112,7 @@ def fill(setting: Setting, label: str, roster_of: RosterOf, noise: Noise) -> Fil
     rng, view = rng_of(setting, label), view_of(setting, Count("n"))
     parties = Parties.generate(rng.bytes)
     target, inventor = (Site.generate(name, rng.bytes) for name in ("target", "inventor"))
-    plan = plan_of(view, 2 * setting.trials, rng, noise=noise, wire=parties.terms)
+    plan = parties.with_live_keys(plan_of(view, 2 * setting.trials, rng, noise=noise, wire=parties.terms))
     layout = plan.views[0].layout
     zeros = np.zeros((2 * setting.trials, setting.k - 1), np.bool_)
     worlds = TwoWorlds.make(layout, np.ones(layout.length, np.int64), zeros)

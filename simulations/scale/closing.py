@@ -15,17 +15,18 @@ import numpy as np
 
 from aggregator.client import Aggregators
 from aggregator.messages import collect_request
-from aggregator.opendp_noise import OpenDPNoise
 from aggregator.services import serve
 from aggregator.storage import Storage
 from crypto import field as field64
+from crypto.noise import NOISE_KEY_BYTES, SecretNoise
 from crypto.sharing import Accumulator
 from crypto.signing import SIGNING_SEED_BYTES, SigningKey
 from featurestore.layout import layout_of
 from federation.basis import to_noise_basis
 from federation.batch import BATCH_ID_BYTES, seal_batch
+from federation.noise_context import NoiseContext
 from federation.parties import Roster, RosterEntry
-from federation.plan import Plan
+from federation.plan import Plan, PlannedView
 from federation.protocol import commit, draw_noise, protect
 
 from .costs import ClosingCosts, Linear
@@ -121,8 +122,10 @@ def _insert(storage: Storage, number: int, effort: Effort) -> float:
 
 
 def _noise(effort: Effort) -> float:
-    layout = layout_of(view_of(effort.noise))
-    return cpu_s(lambda: draw_noise(layout, 1, OpenDPNoise()), 3) / effort.noise
+    view = view_of(effort.noise)
+    layout, plan = layout_of(view), Plan(bytes(16), (PlannedView(view, np.zeros(1, np.int64), 2),), "full")
+    context = NoiseContext.of_decrypted(plan, 0, b"", b"", np.zeros(layout.length, np.int64))
+    return cpu_s(lambda: draw_noise(layout, 1, SecretNoise(bytes(NOISE_KEY_BYTES)), context), 3) / effort.noise
 
 
 def _slots(effort: Effort) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from federation.batch import BATCH_ID_BYTES, SealedBatch, max_reports, open_content, open_half, seal_batch
-from federation.plan import Validity
+from federation.plan import AGGREGATORS, Validity
 from federation.protocol import Aggregating, protect, verify
 from federation.reports import HelperHalf, LeaderHalf, ProvenHalf
 
@@ -115,11 +115,11 @@ def _pieces(pair: Pair, sent: bytes, clocks: Clocks) -> None:
     plan, batch = pair.plan, SealedBatch.from_bytes(sent)
     with clocks.step("verify signature"):
         batch.signed.verify(pair.site.public)
-    for role in ("leader", "helper"):
+    for role in AGGREGATORS:
         with clocks.step(f"HPKE open, {role}"):
-            open_content(role, pair.keys[role].seal, batch.half(role))
-    leader = open_half("leader", plan, pair.keys["leader"].seal, pair.roster, batch.half("leader"))
-    helper = open_half("helper", plan, pair.keys["helper"].seal, pair.roster, batch.half("helper"))
+            open_content(role, pair.seal_keys[role], batch.half(role))
+    leader = open_half("leader", plan, pair.seal_keys["leader"], pair.roster, batch.half("leader"))
+    helper = open_half("helper", plan, pair.seal_keys["helper"], pair.roster, batch.half("helper"))
     states = Aggregating.start("leader", plan), Aggregating.start("helper", plan)
     key = pair.verification_key
     if isinstance(leader, ProvenHalf) and isinstance(helper, ProvenHalf) and key is not None:

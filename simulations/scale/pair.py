@@ -16,12 +16,14 @@ from typing import Any, Final
 
 import numpy as np
 
+from aggregator.announcement import announce
 from aggregator.helper import Helper
-from aggregator.key_agreement import prepare_request
+from aggregator.key_agreement import Prepared
 from aggregator.leader import Leader
-from aggregator.opendp_noise import OpenDPNoise
+from aggregator.live_folder import LiveFolder
 from aggregator.party import Settings
 from aggregator.storage import Storage
+from crypto.seal import SealKey
 from crypto.sharing import SparseRows
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
@@ -30,11 +32,11 @@ from featurestore.times import DAY_US
 from federation.keys import RoleKeys
 from federation.ledger import Ledger
 from federation.ledger_state import Budget
-from federation.parties import MAX_CLIENTS, Roster, RosterEntry
-from federation.plan import PLAN_ID_BYTES, Noise, Plan, PlannedView, Validity, WireTerms
+from federation.parties import MAX_CLIENTS, Aggregator, Roster, RosterEntry
+from federation.plan import AGGREGATORS, PLAN_ID_BYTES, Noise, Plan, PlannedView, Validity, WireTerms
 from federation.reports import Reports
-from federation.signed_plan import sign_plan
 from federation.validity import VerificationKey
+from simulations.errors import RunRefused
 
 BITS: Final = 16
 """Of a count: proofs cost by the bit."""
@@ -107,7 +109,7 @@ class Link:
     def __init__(self, helper: Helper) -> None:
         self._helper = helper
         self.clocks, self.bytes = Clocks(), 0
-        self.take_key, self.commit = helper.take_key, helper.commit
+        self.prepare, self.take_key, self.commit = helper.prepare, helper.take_key, helper.commit
         self.witness, self.finish = helper.witness, helper.finish
 
     def open_plan(self, signed: bytes) -> None:
@@ -139,19 +141,29 @@ class Pair:
         for storage, ledger in files.values():
             self._stack.callback(storage.close)
             self._stack.callback(ledger.close)
-        to_helper = replace(settings, peer=made["leader"].public)
-        to_leader = replace(settings, peer=made["helper"].public)
-        self.helper = Helper(made["helper"], to_helper, *files["helper"], lambda: NOW, OpenDPNoise())
+        to_helper = replace(settings, peer=made["leader"].sign.public)
+        to_leader = replace(settings, peer=made["helper"].sign.public)
+        live: dict[Aggregator, LiveFolder] = {role: LiveFolder(folder / f"{role}.live") for role in AGGREGATORS}
+        self.helper = Helper(made["helper"], to_helper, *files["helper"], live["helper"], lambda: NOW)
         self.link = Link(self.helper)
-        self.leader = Leader(made["leader"], to_leader, *files["leader"], lambda: NOW, OpenDPNoise(), self.link)
-        plan_id = os.urandom(PLAN_ID_BYTES)
-        wire = WireTerms(made["leader"].public, made["helper"].public, made["collector"].public, NOW + DAY_US)
-        if validity == "prio3":
-            key_hash = self.leader.prepare_key(prepare_request(plan_id, made["coordinator"].sign))
-            wire = replace(wire, verify_key_hash=key_hash)
+        self.leader = Leader(made["leader"], to_leader, *files["leader"], live["leader"], lambda: NOW, self.link)
+        public = made["leader"].sign.public, made["helper"].sign.public, made["collector"].public.collector
         planned = PlannedView(view, np.zeros(1, np.int64), view.privacy.min_clients)
-        self.plan = Plan(plan_id, (planned,), noise, validity=validity, wire=wire)
-        signed = sign_plan(self.plan, made["coordinator"].sign)
+        terms = WireTerms(*public, NOW + DAY_US)
+        draft = Plan(os.urandom(PLAN_ID_BYTES), (planned,), noise, validity=validity, wire=terms)
+        announced = announce(draft, made["coordinator"].sign, self, os.urandom)
+        if announced.plan is None:
+            raise RunRefused("the budget of the measured plan is spent")
+        self.plan = announced.plan
+        self.seal_keys = {role: _seal_key(folder, self.plan) for role, folder in live.items()}
+
+    def prepare(self, signed_draft: bytes) -> tuple[Prepared, Prepared]:
+        """Have both make what the plan needs of them."""
+        helper = self.helper.prepare(signed_draft)
+        return self.leader.prepare(signed_draft), helper
+
+    def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> None:
+        """Open the plan at both."""
         self.helper.open_plan(signed)
         self.leader.open_plan(signed)
 
@@ -163,3 +175,11 @@ class Pair:
     def close(self) -> None:
         """Close the files."""
         self._stack.close()
+
+
+def _seal_key(folder: LiveFolder, plan: Plan) -> SealKey:
+    """What opens an aggregator's batches of a plan."""
+    file = folder.load(plan.plan_id)
+    if file is None or file.secret.seal is None:
+        raise RunRefused("the measured plan has no seal key any more")
+    return file.secret.seal

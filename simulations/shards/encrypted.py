@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from aggregator.opendp_noise import OpenDPNoise
 from crypto.bfv import PublicKey, message_bytes, message_elements
 from crypto.bfv_parameters import BfvParameters, Slots
+from crypto.noise import NOISE_KEY_BYTES, SecretNoise
 from edge_client.encrypting import encrypting
 from federation.he_protocol import run_encrypted_collections
 from federation.he_reports import Encrypt
@@ -49,7 +49,7 @@ def run_encrypted_fleet(
     plan, _ = plan_of(terms, source, noisy=noise is not None, protection="he")
     counted = Counted(plan, source, arrivals, terms.deadline_s)
     leader, key_holder = (None, None) if noise is None else (noise.leader, noise.helper)
-    flood = OpenDPNoise() if noise is None else noise.leader
+    flood = SecretNoise(os.urandom(NOISE_KEY_BYTES)) if noise is None else noise.leader
     with watch.step("encrypt and add"), _encrypting(plan) as encrypt:
         batches = _batches(plan, counted, progress)
         opened = run_encrypted_collections(plan, batches, os.urandom, leader, key_holder, flood, encrypt)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from crypto.prio3_batch import VERIFY_KEY_SIZE
 from crypto.seal import SealKey
 from crypto.signing import SigningKey
-from federation.parties import PublicKeys
-from federation.plan import WireTerms
+from federation.draft import with_live
+from federation.live_keys import LiveSecret
+from federation.parties import CollectorKeys
+from federation.plan import Plan, WireTerms
 from federation.validity import VerificationKey
 
 
@@ -23,6 +25,14 @@ class Parties:
         """What is sealed to a role is opened with this."""
         return SealKey(self._derived("seal", role))
 
+    def with_live_keys(self, plan: Plan) -> Plan:
+        """The plan with the live keys of both aggregators."""
+        leader, helper = (
+            (SigningKey(self.signing_seed(role)), LiveSecret(self.seal_key(role), self._derived("noise", role)))
+            for role in ("leader", "helper")
+        )
+        return with_live(plan, leader, helper)
+
     def signing_seed(self, who: str) -> bytes:
         """The seed of a role's, or of a site's signing key (`site-…`)."""
         return self._derived("sign", who)
@@ -34,11 +44,10 @@ class Parties:
 
     def wire(self, deadline_us: int) -> WireTerms:
         """The public keys, as they stand in a plan."""
-        leader, helper, collector = (self._public(role) for role in ("leader", "helper", "collector"))
-        return WireTerms(leader, helper, collector, deadline_us)
-
-    def _public(self, role: str) -> PublicKeys:
-        return PublicKeys(SigningKey(self.signing_seed(role)).public, self.seal_key(role).public)
+        leader, helper, collector = (
+            SigningKey(self.signing_seed(role)).public for role in ("leader", "helper", "collector")
+        )
+        return WireTerms(leader, helper, CollectorKeys(collector, self.seal_key("collector").public), deadline_us)
 
     def _derived(self, what: str, who: str) -> bytes:
         return hashlib.sha256(b"covey simulated " + f"{what} {who} ".encode() + self.secret).digest()

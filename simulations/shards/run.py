@@ -120,7 +120,7 @@ def plan_of(
         finish=finish,
         report_per=terms.report_per,
     )
-    return plan, parties
+    return parties.with_live_keys(plan), parties
 
 
 def _max_clients(source: Source, protection: Protection, report_per: ReportPer) -> int:

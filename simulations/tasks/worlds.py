@@ -29,6 +29,7 @@ from featurestore.publish import Publisher
 from featurestore.release import Release, Void
 from featurestore.store import Store
 from featurestore.times import DAY_US
+from federation.noise_context import NoiseContext
 from federation.plan import Plan, PlannedView
 from federation.protocol import OpenedView, draw_noise, run_collections
 from federation.reports import Reports
@@ -103,8 +104,9 @@ def _releases(view: FeatureView, exact: Exact, sources: Sequence[NoiseSource], n
     plan = _plan(view, exact.pane_starts, noisy=bool(sources))
     (planned,) = plan.views
     sums = exact.sums.copy()
+    context = NoiseContext.of_decrypted(plan, 0, b"", exact.outcomes.tobytes(), sums)
     for source in sources:
-        sums += draw_noise(planned.layout, len(sums), source)
+        sums += draw_noise(planned.layout, len(sums), source, context)
     return releases_of(
         plan,
         OpenedView(planned, exact.outcomes, sums),

@@ -13,11 +13,11 @@ import numpy as np
 
 from aggregator import aggregator_pb2 as pb
 from aggregator.client import Aggregators, HelperLink, KeyHolderLink
-from aggregator.key_agreement import draft_request
+from aggregator.key_agreement import Prepared
 from aggregator.key_holder import KeyHolder
 from aggregator.leader import Leader
+from aggregator.live_folder import LiveFolder
 from aggregator.messages import collect_request
-from aggregator.opendp_noise import OpenDPNoise
 from aggregator.sealed_share import Fetched, SealedShare
 from aggregator.services import Service, serve
 from aggregator.storage import Storage
@@ -28,7 +28,7 @@ from federation.he_batch import seal_encrypted
 from federation.he_keys import keys_hash, verify_keys
 from federation.he_reports import EncryptedReports, encrypt_reports
 from federation.ledger import Ledger
-from federation.plan import Noise, Plan, PlannedView, WireTerms
+from federation.plan import Noise, Plan, PlannedView
 from federation.protocol import OpenedView, Outcome
 from federation.statement import statement_of
 from tests.aggregator.world import (
@@ -41,11 +41,13 @@ from tests.aggregator.world import (
     make_leader,
     signed,
 )
+from tests.aggregator.world import draft as signed_draft
 from tests.crypto.bfv_cases import chosen
 from tests.federation.he_cases import reports_of, vectors, view
-from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER
+from tests.federation.wire import COLLECTOR, DAY, HELPER, LEADER, live
+from tests.federation.wire import TERMS as WIRE
 
-TERMS = WireTerms(LEADER.public, HELPER.public, COLLECTOR.public, DEADLINE)
+TERMS = replace(WIRE, deadline_us=DEADLINE)
 NOBODY = "127.0.0.1:1"  # the helper's address, where there is none
 
 
@@ -62,16 +64,17 @@ def draft(
     first: int = 0,
     max_clients: int = 20,
 ) -> Plan:
-    """A plan with encrypted reports that has no keys yet."""
+    """A plan with encrypted reports that has no encryption keys yet."""
     starts = np.arange(first, first + panes, dtype=np.int64) * DAY
     planned = tuple(PlannedView(one, starts, k) for one in views or (view(keys=2),))
-    return Plan(number.to_bytes(16, "big"), planned, noise, protection="he", max_clients=max_clients, wire=TERMS)
+    return live(Plan(number.to_bytes(16, "big"), planned, noise, protection="he", max_clients=max_clients, wire=TERMS))
 
 
-def with_keys(plan: Plan, make_keys: Callable[[bytes], bytes]) -> tuple[Plan, bytes]:
+def with_keys(plan: Plan, prepare: Callable[[bytes], Prepared | tuple[Prepared, Prepared]]) -> tuple[Plan, bytes]:
     """The plan with the hash of what its key holder has made, and that."""
     assert plan.wire is not None
-    keys = make_keys(draft_request(plan, COORDINATOR.sign))
+    found = prepare(signed_draft(plan))
+    keys = (found[1] if isinstance(found, tuple) else found).encryption_keys
     return replace(plan, wire=replace(plan.wire, encryption_keys_hash=keys_hash(keys))), keys
 
 
@@ -123,11 +126,16 @@ class Site:
 
 
 def make_key_holder(
-    path: Path, settings: Any = SETTINGS, clock: Clock | None = None, storage: Any = Storage, ledger: Any = Ledger
+    path: Path,
+    settings: Any = SETTINGS,
+    clock: Clock | None = None,
+    storage: Any = Storage,
+    ledger: Any = Ledger,
+    live: Any = LiveFolder,
 ) -> KeyHolder:
     clock = clock or Clock()
-    settings = replace(settings, peer=settings.peer or LEADER.public)
-    return KeyHolder(HELPER, settings, *files_of(path, "keyholder", clock, storage, ledger), clock, OpenDPNoise())
+    settings = replace(settings, peer=settings.peer or LEADER.sign.public)
+    return KeyHolder(HELPER, settings, *files_of(path, "keyholder", clock, storage, ledger, live), clock)
 
 
 class HolderLink(LocalLink):
@@ -163,14 +171,13 @@ class Two:
 
     def plan(self, *views: Any, **terms: Any) -> tuple[Plan, bytes]:
         """A plan with its keys, open at both."""
-        plan, keys = with_keys(draft(*views, **terms), self.holder.make_keys)
+        plan, keys = with_keys(draft(*views, **terms), self.holder.prepare)
         self.open(plan, keys)
         return plan, keys
 
     def open(self, plan: Plan, keys: bytes) -> None:
-        self.open_signed(signed(plan), keys)
-
-    def open_signed(self, data: bytes, keys: bytes) -> None:
+        data, draft = signed(plan), signed_draft(plan)
+        self.leader.prepare(draft)
         self.holder.open_plan(data)
         self.leader.open_plan(data, keys)
 
@@ -219,7 +226,7 @@ class World:
         self.leader = serve(leader, "127.0.0.1", port)
 
     def plan(self, *views: Any, **terms: Any) -> tuple[Plan, bytes]:
-        plan, keys = with_keys(draft(*views, **terms), self.client.make_keys)
+        plan, keys = with_keys(draft(*views, **terms), self.client.prepare)
         self.client.open_plan(signed(plan), keys)
         return plan, keys
 

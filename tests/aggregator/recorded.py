@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from aggregator import aggregator_pb2 as pb
 from aggregator.errors import Refused
 from aggregator.intake import Submitted
+from aggregator.key_agreement import Prepared
 from aggregator.messages import collect_request
 from aggregator.refusals import refusal_of
 from aggregator.sealed_share import Fetched, SealedShare, shares_from_parts, shares_to_parts
@@ -57,13 +58,13 @@ class Recorded:
         self.leader.close()
         self.helper.close()
 
-    def prepare_key(self, request: bytes) -> bytes:
-        reply = self._ask("leader", lambda party: party.prepare_key(request), request)
-        self._tell(pb.PrepareKeyReply(key_hash=reply))
-        return reply
-
-    def make_keys(self, request: bytes) -> bytes:
-        raise AssertionError("no plan here encrypts anything")
+    def prepare(self, signed_draft: bytes) -> tuple[Prepared, Prepared]:
+        helper = self._ask("helper", lambda party: party.prepare(signed_draft), signed_draft)
+        leader = self._ask("leader", lambda party: party.prepare(signed_draft), signed_draft)
+        for prepared in (helper, leader):
+            for part in prepared.to_parts(2**20):
+                self._tell(part)
+        return leader, helper
 
     def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
         assert not encryption_keys

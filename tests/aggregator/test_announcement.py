@@ -20,6 +20,7 @@ from aggregator.sites import SiteAnswer
 from crypto.errors import SignatureInvalid
 from featurestore.release import Release, Void
 from featurestore.times import DAY_US
+from federation.draft import draft_of
 from federation.ledger_state import Budget
 from federation.plan import Plan
 from federation.release_check import find_plan, verify_opening
@@ -64,7 +65,7 @@ def days_left_out(left: tuple[LeftOut, ...]) -> dict[str, list[int]]:
 
 def carry_out(recorded: Recorded, plan: Plan) -> tuple[Announcement, Collected]:
     """A whole collection of whatever is left of a plan; two reports in every pane."""
-    announced = announce(plan, COORDINATOR.sign, recorded, ids())
+    announced = announce(draft_of(plan), COORDINATOR.sign, recorded, ids())
 
     def ask(told: bytes, _: bytes) -> Iterator[SiteAnswer]:
         assert told == announced.signed
@@ -140,7 +141,7 @@ def test_any_other_refusal_ends_the_announcement(refusal: Refused, tmp_path: Pat
             raise refusal
 
     with pytest.raises(Refused) as caught:
-        announce(make_plan(view("v")), COORDINATOR.sign, Refusing(tmp_path), randomness)
+        announce(draft_of(make_plan(view("v"))), COORDINATOR.sign, Refusing(tmp_path), randomness)
     assert caught.value is refusal
 
 
@@ -180,7 +181,7 @@ def test_an_announcement_is_kept_and_a_coordinator_that_starts_again_goes_on_wit
     spend(recorded, "leader", (1,))
     recorded.leader.settings = TIGHT
     plan = make_plan(view("v"), view("w"), panes=3)
-    first = announce(plan, COORDINATOR.sign, recorded, ids())
+    first = announce(draft_of(plan), COORDINATOR.sign, recorded, ids())
     first.save(tmp_path / "announced.json")
     found = Announcement.load(tmp_path / "announced.json", COORDINATOR.public.sign)
     assert found.plan is not None

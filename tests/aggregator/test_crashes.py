@@ -33,6 +33,7 @@ from tests.aggregator.world import (
     make_helper,
     make_leader,
     make_plan,
+    open_at,
     prepared,
     require_exact,
     signed,
@@ -81,7 +82,7 @@ def proven(files: Path) -> Work:
     """Reports with proofs, of which some lie, and some come again: as they were, or honest this time."""
     helper = make_helper(files)
     leader = make_leader(files, LocalLink(helper))
-    plan = prepared(make_plan(panes=2, validity="prio3"), leader.prepare_key)
+    plan = prepared(make_plan(panes=2, validity="prio3"), leader.prepare)
     leader.close()
     helper.close()
     a, b = Site(plan, "a"), Site(plan, "b")
@@ -271,8 +272,8 @@ def opened(plan: Plan, leader: list[SealedShare], helper: list[SealedShare]) -> 
 def collection(pair: Pair, work: Work) -> None:
     """A whole collection, each step until it succeeds; then everything is as it should be."""
     plan = work.plan
-    pair.until_done(lambda: pair.leader.open_plan(signed(plan)))
-    pair.until_done(lambda: pair.helper.open_plan(signed(plan)))
+    pair.until_done(lambda: open_at(pair.leader, plan))
+    pair.until_done(lambda: open_at(pair.helper, plan))
     for batch in work.batches:
         pair.until_done(lambda batch=batch: pair.leader.submit(batch))
     request = collect_request(plan, COLLECTOR.sign)
@@ -360,16 +361,16 @@ def test_many_kills_in_one_collection_change_nothing(tmp_path: Path, number: int
 def test_a_kill_while_the_key_is_agreed_leaves_one_key_at_both(tmp_path: Path, victim: str) -> None:
     def agreement(pair: Pair) -> None:
         asked = make_plan(validity="prio3")
-        plan = pair.until_done(lambda: prepared(asked, pair.leader.prepare_key))
+        plan = pair.until_done(lambda: prepared(asked, pair.leader.prepare))
         another = replace(plan, wire=replace(plan.wire, verify_key_hash=bytes(32)))
-        pair.until_done(lambda: pair.helper.open_plan(signed(plan)))
-        pair.until_done(lambda: pair.leader.open_plan(signed(plan)))
+        pair.until_done(lambda: open_at(pair.helper, plan))
+        pair.until_done(lambda: open_at(pair.leader, plan))
         pair.armed = False
-        assert prepared(asked, pair.leader.prepare_key).hash == plan.hash  # a repeat gives the same key
+        assert prepared(asked, pair.leader.prepare).hash == plan.hash  # a repeat gives the same key
         assert one_key(pair.leader) == one_key(pair.helper)
         for party in (pair.leader, pair.helper):
             with pytest.raises(VerificationKeyMissing):
-                party.open_plan(signed(another))
+                open_at(party, another)
         batch = Site(plan).batch([0, 0, 0], lying=[1]).to_bytes()
         assert pair.leader.submit(batch).verdicts == TAKEN + REJECTED + TAKEN
 
@@ -402,7 +403,7 @@ def test_a_kill_while_ids_are_erased_changes_no_answer(
     def erasing(pair: Pair) -> None:
         pair.clock.now = DEADLINE + 1
         for role in parties:
-            pair.until_done(lambda role=role: getattr(pair, role).open_plan(signed(later)))
+            pair.until_done(lambda role=role: open_at(getattr(pair, role), later))
         pair.armed = False
         for role, shares in zip(parties, sent, strict=True):
             party = getattr(pair, role)

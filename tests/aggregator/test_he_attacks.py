@@ -50,7 +50,7 @@ from tests.aggregator.he_world import (
     with_keys,
     zeros,
 )
-from tests.aggregator.world import DEADLINE, KEYS, SETTINGS, add_sums, require_exact, roster, signed
+from tests.aggregator.world import DEADLINE, KEYS, SETTINGS, add_sums, open_at, require_exact, roster, signed
 from tests.crypto.bfv_cases import secret_polynomial
 from tests.crypto.test_bfv_secret import two_openings
 from tests.federation.he_cases import view
@@ -215,14 +215,14 @@ def test_a_kill_between_the_refusal_and_the_burning_gives_no_second_look(two: Tw
 
 def test_a_burnt_plan_gets_no_other_keys_and_its_panes_no_other_plan(two: Two) -> None:
     wanted = draft(panes=1)
-    plan, keys = with_keys(wanted, two.holder.make_keys)
+    plan, keys = with_keys(wanted, two.holder.prepare)
     two.open(plan, keys)
     with pytest.raises(SumOutOfRange):
         two.holder.open_sums(iter(sums_of(plan, [attack(plan, keys, 1)])))
-    again, fresh = with_keys(wanted, two.holder.make_keys)
+    again, fresh = with_keys(wanted, two.holder.prepare)
     assert fresh != keys
     with pytest.raises(PaneTaken):
-        two.holder.open_plan(signed(again))
+        open_at(two.holder, again)
 
 
 @pytest.mark.parametrize("off", [-1, 1])

@@ -17,7 +17,7 @@ from aggregator.storage import Storage
 from federation.errors import EncryptionKeysInvalid
 from tests.aggregator import world as shares_world
 from tests.aggregator.he_world import HolderLink, Killed, Site, Two, draft, make_key_holder, with_keys
-from tests.aggregator.world import Clock, signed
+from tests.aggregator.world import Clock, open_at, signed
 from tests.federation.wire import COLLECTOR
 
 
@@ -29,9 +29,9 @@ def two(tmp_path: Path) -> Iterator[Two]:
 
 
 def test_a_restart_of_both_between_any_two_steps_changes_nothing(two: Two) -> None:
-    plan, keys = with_keys(draft(noise="full"), two.holder.make_keys)
+    plan, keys = with_keys(draft(noise="full"), two.holder.prepare)
     two.restart()
-    two.holder.open_plan(signed(plan))
+    open_at(two.holder, plan)
     two.restart()
     two.leader.open_plan(signed(plan), keys)
     a, b = Site(plan, keys, "a"), Site(plan, keys, "b")
@@ -139,7 +139,7 @@ def test_a_key_holder_that_lost_its_storage_opens_nothing_again(two: Two) -> Non
         file.unlink()
     two.start()
     with pytest.raises(StateBehindLedger):
-        two.holder.open_plan(signed(plan))
+        open_at(two.holder, plan)
     with pytest.raises(PeerRefused) as refused:
         two.leader.collect(collect_request(plan, COLLECTOR.sign))
     assert refusal_of(refused.value).reason == "LEDGER_BROKEN"
@@ -148,10 +148,10 @@ def test_a_key_holder_that_lost_its_storage_opens_nothing_again(two: Two) -> Non
         file.unlink()
     two.start()
     with pytest.raises(EncryptionKeysMissing):
-        two.holder.open_plan(signed(plan))
-    assert with_keys(draft(), two.holder.make_keys)[1] != keys
+        open_at(two.holder, plan)
+    assert with_keys(draft(), two.holder.prepare)[1] != keys
     with pytest.raises(EncryptionKeysInvalid):
-        two.holder.open_plan(signed(plan))
+        open_at(two.holder, plan)
 
 
 def test_a_state_that_is_older_than_the_ledger_is_found_before_anything_is_decrypted(two: Two) -> None:
@@ -178,8 +178,8 @@ def test_a_state_that_is_older_than_the_ledger_is_found_before_anything_is_decry
 def test_a_clock_and_a_link_are_all_that_a_restart_needs(tmp_path: Path) -> None:
     """A key holder that is reached now and then: it makes keys, goes, and comes back for the sums."""
     holder = make_key_holder(tmp_path, clock=Clock())
-    plan, keys = with_keys(draft(), holder.make_keys)
-    holder.open_plan(signed(plan))
+    plan, keys = with_keys(draft(), holder.prepare)
+    open_at(holder, plan)
     holder.close()
     link = HolderLink(holder)
     link.down = True

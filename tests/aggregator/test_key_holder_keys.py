@@ -13,31 +13,34 @@ from aggregator import aggregator_pb2 as pb
 from aggregator.announcement import announce
 from aggregator.errors import (
     AfterDeadline,
+    DraftConflict,
     EncryptionKeysMissing,
     KeyHolderUnknown,
-    MessageMalformed,
     PeerRefused,
     ProofsRequired,
     Refused,
     StorageUnusable,
 )
 from aggregator.he_opening import MAX_KEYS_BYTES, require_size
-from aggregator.key_agreement import draft_request
+from aggregator.key_agreement import Prepared
 from aggregator.messages import collect_request
 from aggregator.refusals import refusal_of
 from aggregator.retention import LATEST_CHARGE_US
 from aggregator.storage import Storage
 from crypto.bfv_secret import SecretKey
 from crypto.errors import ExtraMissing, SignatureInvalid
+from federation.draft import DOMAIN as DRAFT_DOMAIN
+from federation.draft import draft_of, sign_draft
 from federation.errors import DayBudgetSpent, EncryptionKeysInvalid, HeImpossible, NoiseRefused, PaneTaken, PlanInvalid
-from federation.he_keys import draft_of, verify_keys
+from federation.he_keys import verify_keys
 from federation.ledger_state import Budget
-from federation.plan import Plan
+from federation.plan import Plan, plan_to_bytes
+from federation.signed_bytes import to_signed
 from tests.aggregator import world as shares_world
 from tests.aggregator.he_world import Site, Two, draft, make_key_holder, on_disk, secret_of, sums_of, with_keys, zeros
-from tests.aggregator.world import DEADLINE, RHO, SETTINGS, make_plan, require_exact, signed
+from tests.aggregator.world import DEADLINE, RHO, SETTINGS, make_plan, open_at, require_exact, signed
 from tests.federation.he_cases import view
-from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, LEADER
+from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, LEADER, live
 
 LEAK = 1  # µρ of the view for what its decryption noise tells
 
@@ -49,17 +52,22 @@ def two(tmp_path: Path) -> Iterator[Two]:
     made.close()
 
 
+def open_with(party: Any, plan: Plan, keys: bytes) -> None:
+    party.prepare(sign_draft(plan, COORDINATOR.sign))
+    party.open_plan(signed(plan), keys)
+
+
 # keys and plans
 
 
 def test_keys_of_another_draft_under_the_same_id_are_refused(two: Two) -> None:
-    plan, keys = with_keys(draft(), two.holder.make_keys)
+    plan, keys = with_keys(draft(), two.holder.prepare)
     for other in (draft(k=3), draft(panes=3), draft(max_clients=21), draft(noise="full"), draft(view("w", keys=2))):
-        with pytest.raises(EncryptionKeysMissing):
-            with_keys(other, two.holder.make_keys)
+        with pytest.raises(DraftConflict):
+            with_keys(other, two.holder.prepare)
         assert plan.wire is not None
         with pytest.raises(EncryptionKeysMissing):  # nor does a plan of other terms get them
-            two.holder.open_plan(signed(replace(other, wire=plan.wire)))
+            two.holder.open_plan(signed(live(replace(other, wire=plan.wire))))
     two.open(plan, keys)
     held = two.holder.storage.secret_keys(plan.plan_id)
     assert held is not None
@@ -67,53 +75,47 @@ def test_keys_of_another_draft_under_the_same_id_are_refused(two: Two) -> None:
 
 
 def test_a_draft_is_the_coordinators_and_has_no_keys_yet(two: Two) -> None:
-    plan, _ = with_keys(draft(), two.holder.make_keys)
+    plan, _ = with_keys(draft(), two.holder.prepare)
     shares = make_plan()
     for error, request in (
-        (SignatureInvalid, draft_request(draft(number=1), LEADER.sign)),
-        (PlanInvalid, draft_request(plan, COORDINATOR.sign)),
-        (PlanInvalid, draft_request(shares, COORDINATOR.sign)),
-        (PlanInvalid, draft_request(replace(draft(number=1), wire=None), COORDINATOR.sign)),
-        (PlanInvalid, draft_request(
-            replace(draft(number=1), wire=replace(shares.wire, helper=COLLECTOR.public)), COORDINATOR.sign)),
-        (SignatureInvalid, signed_as_plan(draft(number=1))),
-        (MessageMalformed, b"?"),
+        (SignatureInvalid, sign_draft(draft(number=1), LEADER.sign)),
+        (PlanInvalid, to_signed(plan_to_bytes(plan), DRAFT_DOMAIN, COORDINATOR.sign)),
+        (PlanInvalid, sign_draft(shares, COORDINATOR.sign)),
+        (PlanInvalid, to_signed(plan_to_bytes(replace(plan, wire=None)), DRAFT_DOMAIN, COORDINATOR.sign)),
+        (PlanInvalid, sign_draft(
+            replace(draft(number=1), wire=replace(shares.wire, helper=COLLECTOR.sign.public)), COORDINATOR.sign)),
+        (SignatureInvalid, signed(make_plan())),
+        (PlanInvalid, b"?"),
     ):  # fmt: skip
         with pytest.raises(error):
-            two.holder.make_keys(request)
+            two.holder.prepare(request)
     assert two.holder.storage.one("SELECT count(*) FROM secret_keys") == (1,)
-
-
-def signed_as_plan(plan: Plan) -> bytes:
-    """A draft under the coordinator's key, in another domain."""
-    signature = COORDINATOR.sign.sign(b"covey-1 plan", b"")
-    return pb.Signed(body=b"x" + plan.plan_id, signature=signature).SerializeToString()
 
 
 def test_no_keys_are_made_after_the_deadline_and_a_far_one_is_kept_all_the_same(two: Two) -> None:
     terms = draft().wire
     assert terms is not None
-    far = replace(draft(number=1), wire=replace(terms, deadline_us=2**63 - 1))
-    assert with_keys(far, two.holder.make_keys)[1]
+    far = live(replace(draft(number=1), wire=replace(terms, deadline_us=2**63 - 1 - DAY)))
+    assert with_keys(far, two.holder.prepare)[1]
     two.clock.now = DEADLINE
     with pytest.raises(AfterDeadline):
-        with_keys(draft(), two.holder.make_keys)
+        with_keys(draft(), two.holder.prepare)
 
 
 def test_a_plan_without_its_keys_or_with_other_ones_is_refused_by_each(two: Two, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = make_key_holder(tmp_path / "other")
-    plan, keys = with_keys(draft(), two.holder.make_keys)
-    foreign, foreign_keys = with_keys(draft(), other.make_keys)
+    plan, keys = with_keys(draft(), two.holder.prepare)
+    foreign, foreign_keys = with_keys(draft(), other.prepare)
     with pytest.raises(EncryptionKeysMissing):
-        two.holder.open_plan(signed(with_keys(draft(number=5), other.make_keys)[0]))
+        two.holder.open_plan(signed(with_keys(draft(number=5), other.prepare)[0]))
     with pytest.raises(EncryptionKeysInvalid):
-        two.holder.open_plan(signed(foreign))
+        open_at(two.holder, foreign)
     with pytest.raises(EncryptionKeysInvalid):
         two.holder.open_plan(signed(plan), keys)  # it has its own
     for wrong in (b"", keys[:-1], foreign_keys, keys + b"\0"):
         with pytest.raises(EncryptionKeysInvalid):
-            two.leader.open_plan(signed(plan), wrong)
+            open_with(two.leader, plan, wrong)
     other.close()
     assert two.leader.status() == two.holder.status() == []
     two.open(plan, keys)
@@ -121,23 +123,23 @@ def test_a_plan_without_its_keys_or_with_other_ones_is_refused_by_each(two: Two,
 
 def test_protections_stay_with_their_parties(two: Two, tmp_path: Path) -> None:
     helper = shares_world.make_helper(tmp_path)
-    plan, keys = with_keys(draft(), two.holder.make_keys)
+    plan, keys = with_keys(draft(), two.holder.prepare)
     with pytest.raises(PlanInvalid, match="takes no part in plans with protection 'he'"):
-        helper.open_plan(signed(plan))
+        open_at(helper, plan)
     with pytest.raises(PlanInvalid, match="takes no part in plans with protection 'shares'"):
-        two.holder.open_plan(signed(make_plan()))
+        open_at(two.holder, make_plan())
     for party in (helper, two.leader):
         with pytest.raises(EncryptionKeysInvalid, match="nothing is encrypted"):
-            party.open_plan(signed(make_plan()), keys)
+            open_with(party, make_plan(), keys)
     helper.close()
 
 
 def test_a_leader_that_was_not_told_of_a_key_holder_says_so(two: Two, tmp_path: Path) -> None:
-    plan, keys = with_keys(draft(), two.holder.make_keys)
+    plan, keys = with_keys(draft(), two.holder.prepare)
     (tmp_path / "alone").mkdir()
     alone = shares_world.make_leader(tmp_path / "alone", None)
     with pytest.raises(KeyHolderUnknown, match="--keyholder") as refused:
-        alone.open_plan(signed(plan), keys)
+        open_with(alone, plan, keys)
     assert refusal_of(refused.value).reason == "KEY_HOLDER_UNKNOWN"
     alone.close()
 
@@ -149,8 +151,8 @@ def test_settings_that_demand_proofs_or_noise_refuse_plans_that_have_none(tmp_pa
     ):
         (tmp_path / name).mkdir()
         two = Two(tmp_path / name, settings)
-        plan, keys = with_keys(draft(), two.holder.make_keys)
-        for call in (lambda: two.holder.open_plan(signed(plan)), lambda: two.leader.open_plan(signed(plan), keys)):  # noqa: B023
+        plan, keys = with_keys(draft(), two.holder.prepare)
+        for call in (lambda: open_at(two.holder, plan), lambda: open_with(two.leader, plan, keys)):  # noqa: B023
             with pytest.raises(error):
                 call()
         two.close()
@@ -164,9 +166,9 @@ def test_the_files_of_helper_and_key_holder_are_not_mixed_up(two: Two) -> None:
 def test_a_plan_whose_sums_or_keys_are_too_large_is_refused_before_keys_are_made(two: Two) -> None:
     many = draft(*(view(f"v{i}", keys=1) for i in range(60)), panes=1)
     with pytest.raises(HeImpossible, match="public keys of this plan"):
-        with_keys(many, two.holder.make_keys)
+        with_keys(many, two.holder.prepare)
     with pytest.raises(HeImpossible, match="sums of this plan"):
-        with_keys(draft(panes=131_071 + 10_000), two.holder.make_keys)
+        with_keys(draft(panes=131_071 + 10_000), two.holder.prepare)
     assert two.holder.storage.one("SELECT count(*) FROM secret_keys") == (0,)
     require_size(draft(*(view(f"v{i}", keys=1) for i in range(MAX_KEYS_BYTES // 81_920)), panes=1))
 
@@ -223,12 +225,12 @@ def test_the_key_holders_own_ledger_charges_the_view_and_what_its_decryption_noi
         (tmp_path / name).mkdir()
         two = Two(tmp_path / name)
         two.holder.settings = replace(two.holder.settings, budget=Budget(allowed))
-        plan, keys = with_keys(draft(noise="full"), two.holder.make_keys)
+        plan, keys = with_keys(draft(noise="full"), two.holder.prepare)
         assert plan.leak_micro_rho(plan.views[0]) == LEAK
         if allowed < price:
             with pytest.raises(DayBudgetSpent):
-                two.holder.open_plan(signed(plan))
-            two.leader.open_plan(signed(plan), keys)
+                open_at(two.holder, plan)
+            open_with(two.leader, plan, keys)
             two.submit(Site(plan, keys).batch([0, 0]))
             with pytest.raises(PeerRefused) as refused:
                 two.leader.collect(collect_request(plan, COLLECTOR.sign))
@@ -241,7 +243,7 @@ def test_the_key_holders_own_ledger_charges_the_view_and_what_its_decryption_noi
             for party in (two.leader, two.holder):
                 assert party.ledger.state.spent == {0: price, 1: price}
             with pytest.raises(PaneTaken):
-                two.holder.open_plan(signed(with_keys(draft(number=1), two.holder.make_keys)[0]))
+                two.holder.open_plan(signed(with_keys(draft(number=1), two.holder.prepare)[0]))
         two.close()
 
 
@@ -252,7 +254,7 @@ def test_the_announcement_leaves_out_days_that_the_key_holder_does_not_pay_for(t
     two.submit(Site(first, keys).batch([0, 0]))
     two.shares(first)
     announced = announce(
-        draft(view("w", keys=2), panes=2, noise="full", number=9), COORDINATOR.sign, Parties(two), bytes
+        draft_of(draft(view("w", keys=2), panes=2, noise="full", number=9)), COORDINATOR.sign, Parties(two), bytes
     )
     assert announced.plan is not None
     assert announced.plan.views[0].pane_starts.tolist() == [DAY]
@@ -268,12 +270,13 @@ class Parties:
     def __init__(self, two: Two) -> None:
         self.two = two
 
-    def make_keys(self, request: bytes) -> bytes:
-        return self.two.holder.make_keys(request)
+    def prepare(self, signed_draft: bytes) -> tuple[Prepared, Prepared]:
+        return self.two.leader.prepare(signed_draft), self.two.holder.prepare(signed_draft)
 
     def open_plan(self, data: bytes, keys: bytes = b"") -> None:
         try:
-            self.two.open_signed(data, keys)
+            self.two.holder.open_plan(data)
+            self.two.leader.open_plan(data, keys)
         except Exception as error:  # noqa: BLE001
             refusal = refusal_of(error)
             raise Refused("key holder", refusal.reason, refusal.text, refusal.numbers, refusal.view) from None
@@ -285,5 +288,5 @@ def test_without_the_extra_every_call_is_refused_by_name(two: Two, monkeypatch: 
 
     monkeypatch.setattr(SecretKey, "generate", missing)
     with pytest.raises(ExtraMissing) as refused:
-        with_keys(draft(), two.holder.make_keys)
+        with_keys(draft(), two.holder.prepare)
     assert refusal_of(refused.value).reason == "EXTRA_MISSING"

@@ -122,7 +122,7 @@ def test_what_is_opened_has_both_noises(two: Two) -> None:
 def test_repeats_give_the_same_bytes_and_open_nothing_again(two: Two) -> None:
     wanted = draft(noise="full")
     request = draft_request(wanted, COORDINATOR.sign)
-    plan, keys = with_keys(wanted, two.holder.make_keys)
+    plan, keys = with_keys(wanted, two.holder.prepare)
     assert two.holder.make_keys(request) == keys
     two.open(plan, keys)
     assert two.holder.make_keys(request) == keys

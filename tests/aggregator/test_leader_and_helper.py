@@ -60,10 +60,11 @@ from tests.aggregator.world import (
     make_helper,
     make_leader,
     make_plan,
+    open_at,
     require_exact,
-    signed,
     view,
 )
+from tests.federation.wire import LEADER_SEAL, live
 
 
 class Two:
@@ -75,7 +76,7 @@ class Two:
 
     def open(self, plan: Plan) -> None:
         for party in (self.leader, self.helper):
-            party.open_plan(signed(plan))
+            open_at(party, plan)
 
     def collect(self, plan: Plan) -> Any:
         request = collect_request(plan, COLLECTOR.sign)
@@ -100,7 +101,7 @@ def test_the_stored_commitment_is_the_one_of_the_protocol(two: Two) -> None:
     two.open(plan)
     for collections in ([2, 0, 0], [3, 5, 5], [2, 2, 0]):
         batch = site.batch(collections)
-        states = states.add(open_half("leader", plan, LEADER.seal, SETTINGS.roster, batch.half("leader")))
+        states = states.add(open_half("leader", plan, LEADER_SEAL, SETTINGS.roster, batch.half("leader")))
         two.leader.submit(batch.to_bytes())
     two.collect(plan)
     stored = two.leader.storage.plan(plan.hash)
@@ -457,7 +458,7 @@ def test_of_two_plans_for_the_same_panes_the_one_that_closes_first_wins(two: Two
     for party in (two.leader, two.helper):
         assert [status.state for status in party.status()] == ["open", "witnessed"]
         with pytest.raises(PaneTaken):
-            party.open_plan(signed(make_plan(number=3)))
+            open_at(party, make_plan(number=3))
 
 
 def test_two_collects_of_rival_plans_at_once_open_one_of_them(two: Two) -> None:
@@ -481,7 +482,7 @@ def test_a_plan_with_more_collections_than_one_message_compares_is_refused(two: 
     minutes = replace(view(), pane="1m")
     planned = replace(make_plan(minutes).views[0], pane_starts=np.arange(2**17 + 1, dtype=np.int64) * 60 * 10**6)
     with pytest.raises(PlanTooLarge):
-        two.leader.open_plan(signed(replace(make_plan(minutes), views=(planned,))))
+        open_at(two.leader, live(replace(make_plan(minutes), views=(planned,))))
 
 
 def test_a_charge_names_view_definition_noise_and_day(two: Two) -> None:

@@ -44,6 +44,7 @@ from tests.aggregator.world import (
     make_helper,
     make_leader,
     make_plan,
+    open_at,
     signed,
 )
 
@@ -99,7 +100,7 @@ def services(tmp_path: Path) -> Iterator[ThreeServices]:
 def report(client: Aggregators, plan: Plan) -> None:
     """Forty reports of each pane but the last, whose client counts lie around the limit; of that one, one report."""
     panes, site = len(plan.views[0].pane_starts), Site(plan)
-    client.open_plan(signed(plan))
+    open_at(client, plan)
     client.submit(site.batch([pane for pane in range(panes - 1) for _ in range(40)] + [panes - 1]).to_bytes())
 
 
@@ -247,7 +248,7 @@ def test_plans_that_cannot_be_finished_are_refused_before_a_report_is_taken(
     plan, helper = plan_of(), make_helper(tmp_path)
     leader = make_leader(tmp_path, LocalLink(helper))
     with pytest.raises(ProviderUnknown, match="--provider") as unknown:
-        leader.open_plan(signed(plan))
+        open_at(leader, plan)
     assert refusal_of(unknown.value).reason == "PROVIDER_UNKNOWN"
     many = Roster([RosterEntry(site, keys.sign.public, 2**30) for site, keys in KEYS.items()])
     helper.settings = dataclasses.replace(SETTINGS, roster=many)
@@ -257,7 +258,7 @@ def test_plans_that_cannot_be_finished_are_refused_before_a_report_is_taken(
     helper.settings = SETTINGS
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(CrypTenMissing) as missing:
-        helper.open_plan(signed(plan))
+        open_at(helper, plan)
     assert refusal_of(missing.value).reason == "EXTRA_MISSING"
     with pytest.raises(CrypTenMissing):
         Provider(LEADER.public.sign)
@@ -268,7 +269,7 @@ def test_plans_that_cannot_be_finished_are_refused_before_a_report_is_taken(
 
 def test_who_is_not_the_leader_starts_no_process(tmp_path: Path) -> None:
     plan, helper, provider = plan_of(), make_helper(tmp_path), Provider(LEADER.public.sign)
-    helper.open_plan(signed(plan))
+    open_at(helper, plan)
     body = Finish(plan.hash, 5).to_bytes()
     for key, domain in ((HELPER.sign, PROVIDE_DOMAIN), (LEADER.sign, FINISH_DOMAIN)):
         with pytest.raises(SignatureInvalid):

@@ -14,29 +14,31 @@ import pytest
 
 from aggregator.errors import AfterDeadline, AlreadyCollected, Refused, VerificationKeyConflict, VerificationKeyMissing
 from aggregator.helper import GRACE_US, Helper
-from aggregator.key_agreement import key_offer, prepare_request
+from aggregator.key_agreement import key_offer
 from aggregator.leader import Leader
 from aggregator.messages import collect_request
 from aggregator.party import Party
 from aggregator.retention import UNANNOUNCED_US, forget
 from aggregator.storage import REPORT_TABLES, Storage
+from federation.draft import draft_of
 from federation.plan import Plan
 from federation.validity import VerificationKey
 from tests.aggregator.test_verified_shares import DUPLICATE, REJECTED, TAKEN, Two
 from tests.aggregator.world import (
     COLLECTOR,
-    COORDINATOR,
     DEADLINE,
-    HELPER,
     LEADER,
     NOW,
     Site,
+    draft,
     make_plan,
+    open_at,
     prepared,
     require_exact,
     signed,
     view,
 )
+from tests.federation.wire import HELPER_SEAL, live
 
 OPEN_FILES = Path("/proc/self/fd")
 
@@ -64,13 +66,13 @@ def announce_another(*parties: Leader | Helper, number: int = 99) -> None:
     """A plan without proofs: what makes an aggregator look for what is over."""
     plan = much_later(make_plan(view("u", 1), number=number, first=10))
     for party in parties:
-        party.open_plan(signed(plan))
+        open_at(party, plan)
 
 
 def much_later(plan: Plan) -> Plan:
     """The plan with another deadline."""
     assert plan.wire is not None
-    return replace(plan, wire=replace(plan.wire, deadline_us=10 * DEADLINE))
+    return live(replace(plan, wire=replace(plan.wire, deadline_us=10 * DEADLINE)))
 
 
 # verification keys
@@ -103,7 +105,7 @@ def test_a_plan_that_is_collected_again_needs_no_key(two: Two) -> None:
     for _ in range(2):
         assert (two.leader.collect(request), two.helper.collect(request)) == sent
         for party in (two.leader, two.helper):
-            assert party.open_plan(signed(plan)) == plan.hash
+            assert open_at(party, plan) == plan.hash
         assert two.submit(batch) == TAKEN + REJECTED + TAKEN * 2
         with pytest.raises(AlreadyCollected):
             two.submit(Site(plan, "b").batch([0]))
@@ -158,9 +160,9 @@ def test_a_batch_that_the_helper_takes_no_more_holds_up_nothing(two: Two) -> Non
     assert holds(two.leader, key)
     assert not holds(two.helper, key)
     later = much_later(make_plan(view("w"), validity="prio3", number=1, first=10))
-    later = prepared(later, two.leader.prepare_key)
+    later = prepared(later, two.leader.prepare)
     for party in (two.helper, two.leader):
-        party.open_plan(signed(later))
+        open_at(party, later)
     site = Site(later)
     assert two.submit(site.batch([0, 0, 1, 1])) == TAKEN * 4
     require_exact(later, two.collect(later), site.sums)
@@ -169,42 +171,34 @@ def test_a_batch_that_the_helper_takes_no_more_holds_up_nothing(two: Two) -> Non
 
 
 def test_a_key_whose_plan_never_comes_is_kept_for_a_day(two: Two) -> None:
-    request = prepare_request(bytes(16), COORDINATOR.sign)
-    first = two.leader.prepare_key(request)
-    plan = prepared(much_later(make_plan(validity="prio3")), two.leader.prepare_key)
+    plan = prepared(much_later(make_plan(validity="prio3")), two.leader.prepare)
+    request = draft(plan)
+    first = two.leader.prepare(request)
     key = key_of(two.leader, plan)
     two.clock.now = NOW + UNANNOUNCED_US
     two.restart()
-    assert two.leader.prepare_key(request) == first
+    assert two.leader.prepare(request) == first
     two.clock.now += 1
-    two.leader.prepare_key(prepare_request(b"x" * 16, COORDINATOR.sign))
+    announce_another(two.leader, two.helper)
     for party in (two.leader, two.helper):
         assert not holds(party, key)
         with pytest.raises(VerificationKeyMissing):
             party.open_plan(signed(plan))
-    assert two.leader.prepare_key(request) != first  # and its id may be prepared anew
+    again = two.leader.prepare(request)  # and another one may be agreed on
+    assert again.live == first.live
+    assert again.verify_key_hash != first.verify_key_hash
     assert key_of(two.leader, plan) == key_of(two.helper, plan)
 
 
 def test_a_helper_that_keeps_a_key_for_longer_than_its_leader_refuses_another_one(two: Two) -> None:
-    two.leader.prepare_key(prepare_request(bytes(16), COORDINATOR.sign))
+    plan = much_later(make_plan(validity="prio3"))
+    two.leader.prepare(draft(plan))
+    another = VerificationKey(b"1" * 32)
+    offer = key_offer(plan.plan_id, draft_of(plan).hash, another, LEADER.sign, HELPER_SEAL.public)
     with pytest.raises(VerificationKeyConflict):
-        two.helper.take_key(key_offer(bytes(16), VerificationKey(b"1" * 32), LEADER, HELPER.public))
+        two.helper.take_key(offer)
     two.clock.now = NOW + UNANNOUNCED_US + 1
-    two.helper.take_key(key_offer(bytes(16), VerificationKey(b"1" * 32), LEADER, HELPER.public))
-
-
-def test_a_key_that_two_plans_share_stays_until_both_are_closed(two: Two) -> None:
-    plan = two.plan()
-    twin = replace(plan, views=make_plan(view("w"), first=10).views)
-    for party in (two.helper, two.leader):
-        party.open_plan(signed(twin))
-    for one in (plan, twin):
-        site = Site(one)
-        assert two.submit(site.batch([0, 0, 1, 1])) == TAKEN * 4
-        require_exact(one, two.collect(one), site.sums)
-    assert two.leader.storage.key(plan.plan_id) is None
-    assert two.helper.storage.key(plan.plan_id) is None
+    two.helper.take_key(offer)
 
 
 def test_a_key_that_went_between_the_check_of_a_batch_and_its_keeping_costs_that_batch_alone(
@@ -235,11 +229,11 @@ def test_a_helper_without_the_key_refuses_a_batch_by_name_and_holds_up_nothing(t
     two.clock.now = DEADLINE + GRACE_US + 1
     announce_another(two.helper)
     two.clock.now = NOW
-    with pytest.raises(Refused, match="VERIFICATION_KEY_MISSING"):
+    with pytest.raises(Refused, match="SEAL_KEY_ERASED"):
         two.submit(Site(plan).batch([0, 0]))
-    later = prepared(make_plan(view("w"), validity="prio3", number=1, first=20), two.leader.prepare_key)
+    later = prepared(make_plan(view("w"), validity="prio3", number=1, first=20), two.leader.prepare)
     for party in (two.helper, two.leader):
-        party.open_plan(signed(later))
+        open_at(party, later)
     assert two.submit(Site(later).batch([0, 0])) == TAKEN * 2
 
 
@@ -296,9 +290,9 @@ def test_rejected_reports_are_counted_right_however_often_ids_are_erased(two: Tw
         plan = make_plan(view(f"v{number}"), validity="prio3", number=number, first=10 * number)
         assert plan.wire is not None
         plan = replace(plan, wire=replace(plan.wire, deadline_us=DEADLINE + number))
-        plans.append(prepared(plan, two.leader.prepare_key))
+        plans.append(prepared(plan, two.leader.prepare))
         for party in (two.helper, two.leader):
-            party.open_plan(signed(plans[-1]))
+            open_at(party, plans[-1])
         site = Site(plans[-1])
         two.submit(site.batch([0, 0, 1, 1, *[1] * count], lying=range(4, 4 + count)))
         require_exact(plans[-1], two.collect(plans[-1]), site.sums)

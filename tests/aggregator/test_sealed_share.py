@@ -19,6 +19,7 @@ from federation.plan import Plan
 from federation.protocol import Commitment, NoisedShares
 from federation.statement import DOMAIN, sign_statement, verify_statement
 from tests.aggregator.world import COLLECTOR, HELPER, LEADER, make_plan, view
+from tests.federation.wire import HELPER_SEAL
 
 PLAN = make_plan(view("v", 2), view("w", 1), panes=2)
 SETS = Commitment((5, 1, 3, 2), tuple(bytes([number]) * 32 for number in range(4)))
@@ -57,7 +58,7 @@ def test_a_sealed_share_opens_for_its_plan_view_role_and_collector_only() -> Non
         with pytest.raises(SignatureInvalid):
             share.open(plan, 0, role, COLLECTOR.seal)  # type: ignore[arg-type]
     with pytest.raises(SealBroken):
-        share.open(PLAN, 0, "leader", HELPER.seal)
+        share.open(PLAN, 0, "leader", HELPER_SEAL)
     for sealed in (share.sealed[:-1], made(0).sealed):  # the same plaintext, sealed once more
         with pytest.raises(MessageMalformed, match="not the one that the leader signed"):
             replace(share, sealed=sealed).open(PLAN, 0, "leader", COLLECTOR.seal)

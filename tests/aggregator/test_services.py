@@ -17,6 +17,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+from aggregator.opendp_noise import OpenDPNoise
 
 from aggregator import aggregator_pb2 as pb
 from aggregator import aggregator_pb2_grpc as pb_grpc
@@ -24,7 +25,6 @@ from aggregator.client import Aggregators, HelperLink
 from aggregator.errors import AddressUnusable, Refused, Unreachable
 from aggregator.intake import job_id_of
 from aggregator.messages import JOB_DOMAIN, Answer, Job, Signed, collect_request, sign
-from aggregator.opendp_noise import OpenDPNoise
 from aggregator.rpc import CHANNEL_OPTIONS, MAX_MESSAGE_BYTES
 from aggregator.services import serve
 from crypto.noise import SeededNoise
@@ -51,6 +51,7 @@ from tests.aggregator.world import (
     add_sums,
     make_helper,
     make_plan,
+    open_at,
     prepared,
     require_exact,
     roster,
@@ -58,6 +59,7 @@ from tests.aggregator.world import (
     signed,
     view,
 )
+from tests.federation.wire import LEADER_SEAL, live
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def reseal(
     data = (header or batch.signed.header).to_bytes()
     leader, helper = leader or batch.leader, helper or batch.helper
     if leader_plain is not None:
-        leader = seal(LEADER.public.seal, leader_plain, _info("leader", LEADER.public.seal.id, data))
+        leader = seal(LEADER_SEAL.public, leader_plain, _info("leader", LEADER_SEAL.public.id, data))
     digests = hashlib.sha256(leader).digest(), hashlib.sha256(helper).digest()
     signature = KEYS[site].sign.sign(DOMAIN, data + b"".join(digests))
     return SealedBatch(SignedHeader(data, *digests, signature), leader, helper)
@@ -110,7 +112,7 @@ def moved(batch: SealedBatch) -> BatchHeader:
 def test_two_services_open_the_exact_sums_without_noise(world: World) -> None:
     plan = make_plan(view("v", 3), view("w", 2), panes=3)
     a, b = Site(plan, "a"), Site(plan, "b")
-    assert world.client.open_plan(signed(plan)) == plan.hash
+    assert open_at(world.client, plan) == plan.hash
     for site, collections in ((a, [0, 0, 1, 2, 2]), (b, [2, 1, 1]), (a, [3, 3, 5]), (b, [5, 5, 4])):
         submitted = world.client.submit(site.batch(collections).to_bytes())
         assert not submitted.pending
@@ -124,8 +126,8 @@ def test_a_repeated_submit_and_collect_answer_the_same_bytes(world: World) -> No
     plan = make_plan(noise="full")
     site = Site(plan)
     batch = site.batch([0, 0, 1, 1]).to_bytes()
-    world.client.open_plan(signed(plan))
-    world.client.open_plan(signed(plan))
+    open_at(world.client, plan)
+    open_at(world.client, plan)
     assert world.client.submit(batch) == world.client.submit(batch)
     first, again = world.client.collect(plan, COLLECTOR), world.client.collect(plan, COLLECTOR)
     for before, after in ((first.leader, again.leader), (first.helper, again.helper)):
@@ -138,7 +140,7 @@ def test_a_repeated_submit_and_collect_answer_the_same_bytes(world: World) -> No
 def test_noise_of_both_aggregators_is_in_what_is_opened(world: World) -> None:
     plan = make_plan(view("v", 400), noise="full", panes=1)
     site = Site(plan)
-    world.client.open_plan(signed(plan))
+    open_at(world.client, plan)
     world.client.submit(site.batch([0, 0]).to_bytes())
     (opened,) = world.collect(plan)
     layout = opened.planned.layout
@@ -151,7 +153,7 @@ def test_noise_of_both_aggregators_is_in_what_is_opened(world: World) -> None:
 def test_duplicate_ids_are_answered_one_by_one_and_the_rest_counts(world: World) -> None:
     plan = make_plan()
     site = Site(plan)
-    world.client.open_plan(signed(plan))
+    open_at(world.client, plan)
     first = site.batch([0, 0, 1])
     world.client.submit(first.to_bytes())
     ids = first.signed.header.report_ids
@@ -228,7 +230,7 @@ def bad_batches(plan: Plan, site: Site) -> Iterator[tuple[str, bytes]]:
 def test_every_bad_batch_is_refused_by_name_and_the_other_sums_stay_exact(world: World) -> None:
     plan = make_plan(panes=2)
     a, b = Site(plan, "a"), Site(plan, "b")
-    world.client.open_plan(signed(plan))
+    open_at(world.client, plan)
     world.client.submit(a.batch([0, 1, 1]).to_bytes())
     seen = []
     for reason, batch in bad_batches(plan, a):
@@ -251,7 +253,7 @@ def test_more_clients_than_the_leaders_roster_says_are_refused_as_a_batch(tmp_pa
     with running(tmp_path, leader_settings=replace(SETTINGS, roster=roster(3))) as world:
         plan = make_plan()
         site = Site(plan)
-        world.client.open_plan(signed(plan))
+        open_at(world.client, plan)
         world.client.submit(site.batch([0, 0, 1]).to_bytes())
         error = refused(lambda: world.client.submit(site.batch([0, 0], counted=False).to_bytes()))
         assert (error.reason, error.numbers) == ("ROSTER_EXCEEDED", {"collection": 0, "have": 4, "most": 3})
@@ -264,7 +266,7 @@ def test_what_the_helpers_own_roster_refuses_the_leader_does_not_count_either(tm
     with running(tmp_path, leader_settings=mine, helper_settings=others) as world:
         plan = make_plan()
         a, b = Site(plan, "a"), Site(plan, "b")
-        world.client.open_plan(signed(plan))
+        open_at(world.client, plan)
         world.client.submit(a.batch([0, 0, 1]).to_bytes())
         too_many = a.batch([0, 0, 1], counted=False)
         for _ in range(2):
@@ -283,7 +285,7 @@ def test_what_the_helpers_own_roster_refuses_the_leader_does_not_count_either(tm
 def test_reports_after_the_deadline_and_after_the_collect_are_refused(world: World) -> None:
     plan = make_plan()
     site = Site(plan)
-    world.client.open_plan(signed(plan))
+    open_at(world.client, plan)
     world.client.submit(site.batch([0, 0, 1, 1]).to_bytes())
     late = site.batch([0, 0], counted=False).to_bytes()
     world.clock.now = DEADLINE
@@ -291,13 +293,13 @@ def test_reports_after_the_deadline_and_after_the_collect_are_refused(world: Wor
     assert (error.reason, error.numbers) == ("AFTER_DEADLINE", {"deadline_us": DEADLINE})
     require_exact(plan, world.collect(plan), site.sums)
     assert refused(lambda: world.client.submit(late)).reason == "COLLECTED"
-    assert refused(lambda: world.client.open_plan(signed(make_plan(first=50)))).reason == "AFTER_DEADLINE"
+    assert refused(lambda: open_at(world.client, make_plan(first=50))).reason == "AFTER_DEADLINE"
 
 
 def test_a_batch_id_with_other_bytes_is_an_error(world: World) -> None:
     plan = make_plan()
     site = Site(plan)
-    world.client.open_plan(signed(plan))
+    open_at(world.client, plan)
     first = site.batch([0, 0])
     world.client.submit(first.to_bytes())
     other = site.batch([0, 0], counted=False)
@@ -314,7 +316,7 @@ def test_a_batch_id_with_other_bytes_is_an_error(world: World) -> None:
 def test_a_job_id_with_other_bytes_and_a_job_of_somebody_else_are_refused(world: World) -> None:
     plan = make_plan()
     site = Site(plan)
-    world.client.open_plan(signed(plan))
+    open_at(world.client, plan)
     batch = site.batch([0, 0])
     world.client.submit(batch.to_bytes())
     job_id = job_id_of("a", batch.signed.header.batch_id)
@@ -347,7 +349,7 @@ def test_a_job_id_with_other_bytes_and_a_job_of_somebody_else_are_refused(world:
 def test_only_the_plans_collector_collects_and_the_helper_only_after_the_leader(world: World) -> None:
     plan = make_plan()
     site = Site(plan)
-    world.client.open_plan(signed(plan))
+    open_at(world.client, plan)
     world.client.submit(site.batch([0, 0, 1, 1]).to_bytes())
     for keys in (COORDINATOR, LEADER, HELPER):
         assert refused(lambda keys=keys: world.client.collect(plan, keys)).reason == "SIGNATURE_INVALID"
@@ -365,7 +367,7 @@ def test_only_the_plans_collector_collects_and_the_helper_only_after_the_leader(
 def test_a_pane_that_only_one_aggregator_can_account_for_is_a_mismatch(world: World) -> None:
     plan = make_plan()
     site = Site(plan)
-    world.client.open_plan(signed(plan))
+    open_at(world.client, plan)
     world.client.submit(site.batch([0, 0, 1, 1]).to_bytes())
     hidden = site.batch([1], counted=False)  # a leader that gives the helper what it does not count itself
     body = Job(plan.hash, bytes(16), hidden.half("helper").to_bytes(), bytes(1)).to_bytes()
@@ -403,7 +405,7 @@ def test_an_error_that_nobody_expected_tells_nothing(world: World, monkeypatch: 
         raise RuntimeError("the secret is 42")
 
     monkeypatch.setattr(world.leader.party, "open_plan", broken)
-    error = refused(lambda: world.client.open_plan(signed(make_plan())))
+    error = refused(lambda: open_at(world.client, make_plan()))
     assert error.reason == "INTERNAL"
     assert "42" not in str(error)
 
@@ -425,21 +427,21 @@ def test_plans_of_another_coordinator_and_plans_with_an_edited_sigma_are_refused
 
 def test_a_plan_with_other_keys_for_this_role_is_refused(world: World) -> None:
     plan = make_plan()
-    swapped = replace(plan, wire=replace(plan.wire, leader=HELPER.public, helper=LEADER.public))
-    assert refused(lambda: world.client.open_plan(signed(swapped))).reason == "PLAN_INVALID"
+    swapped = live(replace(plan, wire=replace(plan.wire, leader=HELPER.sign.public, helper=LEADER.sign.public)))
+    assert refused(lambda: open_at(world.client, swapped)).reason == "PLAN_INVALID"
 
 
 def test_a_pinned_peer_refuses_a_plan_with_another_one(tmp_path: Path) -> None:
-    pinned = replace(SETTINGS, peer=COORDINATOR.public)
+    pinned = replace(SETTINGS, peer=COORDINATOR.sign.public)
     with running(tmp_path, helper_settings=pinned) as world:
-        assert refused(lambda: world.client.open_plan(signed(make_plan()))).reason == "PLAN_INVALID"
+        assert refused(lambda: open_at(world.client, make_plan())).reason == "PLAN_INVALID"
 
 
 @pytest.mark.parametrize("strict", ["leader", "helper"])
 def test_noise_off_is_refused_unless_this_aggregators_own_setting_allows_it(tmp_path: Path, strict: str) -> None:
     settings = replace(SETTINGS, allow_no_noise=False)
     with running(tmp_path, **{f"{strict}_settings": settings}) as world:
-        error = refused(lambda: world.client.open_plan(signed(make_plan())))
+        error = refused(lambda: open_at(world.client, make_plan()))
         assert (error.role, error.reason) == (strict, "NOISE_REFUSED")
 
 
@@ -447,16 +449,16 @@ def test_noise_off_is_refused_unless_this_aggregators_own_setting_allows_it(tmp_
 def test_a_plan_without_proofs_is_refused_where_this_aggregators_own_setting_demands_them(
     tmp_path: Path, strict: str
 ) -> None:
-    keys = {"leader": HELPER.public, "helper": LEADER.public}
+    keys = {"leader": HELPER.sign.public, "helper": LEADER.sign.public}
     settings = {
         f"{role}_settings": replace(SETTINGS, peer=peer, require_proofs=role == strict) for role, peer in keys.items()
     }
     with running(tmp_path, **settings) as world:
-        error = refused(lambda: world.client.open_plan(signed(make_plan())))
+        error = refused(lambda: open_at(world.client, make_plan()))
         assert (error.role, error.reason) == (strict, "PROOFS_REQUIRED")
         assert "validity prio3" in error.text
-        proven = prepared(make_plan(validity="prio3", number=1), world.client.prepare_key)
-        assert world.client.open_plan(signed(proven)) == proven.hash
+        proven = prepared(make_plan(validity="prio3", number=1), world.client.prepare)
+        assert open_at(world.client, proven) == proven.hash
 
 
 def test_a_pane_is_collected_once_across_plans(world: World) -> None:
@@ -464,14 +466,13 @@ def test_a_pane_is_collected_once_across_plans(world: World) -> None:
     third = make_plan(panes=1, first=2, number=2)
     site = Site(first)
     for plan in (first, second, third):
-        world.client.open_plan(signed(plan))
+        open_at(world.client, plan)
     world.client.submit(site.batch([0, 0, 1, 1]).to_bytes())
     require_exact(first, world.collect(first), site.sums)
     error = refused(lambda: world.client.collect(second, COLLECTOR))
     assert (error.reason, error.numbers, error.view) == ("PANE_ALREADY_REPORTED", {"pane_start": 0}, "v")
     assert (
-        refused(lambda: world.client.open_plan(signed(make_plan(panes=1, first=1, number=3)))).reason
-        == "PANE_ALREADY_REPORTED"
+        refused(lambda: open_at(world.client, make_plan(panes=1, first=1, number=3))).reason == "PANE_ALREADY_REPORTED"
     )
     other = Site(third)
     world.client.submit(other.batch([0, 0]).to_bytes())
@@ -484,14 +485,14 @@ def test_the_budget_of_a_client_day_is_kept_by_each_aggregator(tmp_path: Path) -
         for number, name in enumerate("uv"):
             plan = make_plan(view(name), number=number)
             site = Site(plan)
-            world.client.open_plan(signed(plan))
+            open_at(world.client, plan)
             world.client.submit(site.batch([0, 0, 1, 1]).to_bytes())
             require_exact(plan, world.collect(plan), site.sums)
-        error = refused(lambda: world.client.open_plan(signed(make_plan(view("w"), panes=3, number=2))))
+        error = refused(lambda: open_at(world.client, make_plan(view("w"), panes=3, number=2)))
         assert (error.role, error.reason, error.view) == ("helper", "DAY_BUDGET_SPENT", "w")
         assert error.numbers["day"] == 0
         assert error.numbers["have"] < error.numbers["need"] <= RHO
-        world.client.open_plan(signed(make_plan(view("w"), first=2, number=3)))  # other days
+        open_at(world.client, make_plan(view("w"), first=2, number=3))  # other days
 
 
 def test_other_panes_of_a_day_that_was_charged_cost_nothing_more(tmp_path: Path) -> None:
@@ -502,7 +503,7 @@ def test_other_panes_of_a_day_that_was_charged_cost_nothing_more(tmp_path: Path)
             planned = replace(plan.views[0], pane_starts=np.array([number * 3_600 * 10**6], np.int64))
             plan = replace(plan, views=(planned,))
             site = Site(plan)
-            world.client.open_plan(signed(plan))
+            open_at(world.client, plan)
             world.client.submit(site.batch([0, 0]).to_bytes())
             require_exact(plan, world.collect(plan), site.sums)
         assert world.leader.party.ledger.state.spent == {0: plan.views[0].layout.micro_rho}
@@ -514,7 +515,7 @@ def test_other_panes_of_a_day_that_was_charged_cost_nothing_more(tmp_path: Path)
 def test_a_helper_that_is_down_makes_batches_wait_and_loses_nothing(world: World) -> None:
     plan = make_plan()
     a, b = Site(plan, "a"), Site(plan, "b")
-    world.client.open_plan(signed(plan))
+    open_at(world.client, plan)
     world.client.submit(a.batch([0, 0]).to_bytes())
     world.helper.stop(0)
     kept = b.batch([0, 1, 1])
@@ -540,7 +541,7 @@ def test_a_helper_that_is_down_makes_batches_wait_and_loses_nothing(world: World
 def test_the_next_submit_brings_the_kept_batches_along(world: World) -> None:
     plan = make_plan()
     site = Site(plan)
-    world.client.open_plan(signed(plan))
+    open_at(world.client, plan)
     world.helper.stop(0)
     for _ in range(3):
         assert world.client.submit(site.batch([0, 1]).to_bytes()).pending
@@ -557,7 +558,7 @@ def test_the_next_submit_brings_the_kept_batches_along(world: World) -> None:
 def test_a_helper_that_never_saw_the_plan_gets_it_from_the_leader(world: World) -> None:
     plan = make_plan()
     site = Site(plan)
-    world.leader.party.open_plan(signed(plan))
+    open_at(world.leader.party, plan)
     world.client.submit(site.batch([0, 0, 1, 1]).to_bytes())
     require_exact(plan, world.collect(plan), site.sums)
 
@@ -572,7 +573,7 @@ def test_a_service_that_stops_while_it_draws_noise_ends_soon_and_has_opened_noth
             return super().discrete_gaussian(sigma_sq, size) if size < 100 else np.zeros(size, np.int64)
 
     plan = make_plan(view("v", 40_000), panes=40, noise="full")
-    world.client.open_plan(signed(plan))
+    open_at(world.client, plan)
     world.leader.party.noise = slow = Slow()
     with ThreadPoolExecutor(1) as pool:
         world.client.submit(Site(plan).batch([0, 0]).to_bytes())
@@ -630,7 +631,7 @@ def test_real_services_survive_kill_9_between_submit_and_collect_and_end_on_sigt
         helper = start("helper", "0")
         leader = start("leader", "0", helper)
         with Aggregators(leader, helper, patience_s=20) as client:
-            client.open_plan(signed(plan))
+            open_at(client, plan)
             client.submit(a.batch([0, 0, 1]).to_bytes())
             end("helper", signal.SIGKILL)
             assert client.submit(b.batch([0, 1, 1]).to_bytes()).pending

@@ -27,9 +27,9 @@ from tests.aggregator.world import (
     make_helper,
     make_leader,
     make_plan,
+    open_at,
     prepared,
     roster,
-    signed,
 )
 from tests.federation.wire import COLLECTOR
 
@@ -88,8 +88,8 @@ def of_site(party: Any) -> list[int]:
 def test_both_count_what_is_declared_and_open_by_it(both: tuple[Any, Any, LocalLink]) -> None:
     """k is 2: two sites of one client, or one of two, are enough; one of one is not."""
     leader, helper, _ = both
-    leader.open_plan(signed(PLAN))
-    helper.open_plan(signed(PLAN))
+    open_at(leader, PLAN)
+    open_at(helper, PLAN)
     for one in (batch([0, 1, 2], [1, 1, 2]), batch([1, 3], [1, 20], site="b")):
         assert leader.submit(one.to_bytes()).verdicts == bytes(len(one.signed.header))
     assert counts(leader) == counts(helper) == [1, 2, 2, 20]
@@ -104,8 +104,8 @@ def test_both_count_what_is_declared_and_open_by_it(both: tuple[Any, Any, LocalL
 
 def test_a_site_reports_a_collection_once_and_within_its_roster_entry(both: tuple[Any, Any, LocalLink]) -> None:
     leader, helper, _ = both
-    leader.open_plan(signed(PLAN))
-    helper.open_plan(signed(PLAN))
+    open_at(leader, PLAN)
+    open_at(helper, PLAN)
     first = batch([0, 1], [3, 4])
     leader.submit(first.to_bytes())
     with pytest.raises(ReportedTwice):  # with a new id
@@ -123,8 +123,8 @@ def test_a_site_reports_a_collection_once_and_within_its_roster_entry(both: tupl
 def test_what_the_helper_refuses_is_given_back_and_can_be_reported_again(tmp_path: Path) -> None:
     helper = make_helper(tmp_path, replace(SETTINGS, roster=roster(5)))
     leader = make_leader(tmp_path, LocalLink(helper), replace(SETTINGS, roster=roster(20)))
-    leader.open_plan(signed(PLAN))
-    helper.open_plan(signed(PLAN))
+    open_at(leader, PLAN)
+    open_at(helper, PLAN)
     one = batch([0], [6])
     with pytest.raises(Refused) as refused:
         leader.submit(one.to_bytes())
@@ -140,8 +140,8 @@ def test_of_a_batch_that_is_known_in_part_the_new_reports_count_with_their_own_n
     both: tuple[Any, Any, LocalLink],
 ) -> None:
     leader, helper, _ = both
-    leader.open_plan(signed(PLAN))
-    helper.open_plan(signed(PLAN))
+    open_at(leader, PLAN)
+    open_at(helper, PLAN)
     first = batch([0, 1], [3, 4])
     leader.submit(first.to_bytes())
     ids = np.concatenate((first.signed.header.report_ids[:1], np.full((1, 16), 7, np.uint8)))
@@ -152,8 +152,8 @@ def test_of_a_batch_that_is_known_in_part_the_new_reports_count_with_their_own_n
 
 def test_what_only_the_helper_knows_is_given_back_with_its_own_number(both: tuple[Any, Any, LocalLink]) -> None:
     leader, helper, _ = both
-    leader.open_plan(signed(PLAN))
-    helper.open_plan(signed(PLAN))
+    open_at(leader, PLAN)
+    open_at(helper, PLAN)
     one = batch([0, 2], [3, 7])
     number = helper.storage.plan(PLAN.hash).number
     helper.storage.add_reports(number, np.array([3], np.uint32), one.signed.header.report_ids[1:])
@@ -164,9 +164,9 @@ def test_what_only_the_helper_knows_is_given_back_with_its_own_number(both: tupl
 
 def test_with_proofs_a_rejected_report_is_the_sites_only_one(both: tuple[Any, Any, LocalLink]) -> None:
     leader, helper, _ = both
-    plan = prepared(replace(PLAN, validity="prio3"), leader.prepare_key)
-    leader.open_plan(signed(plan))
-    helper.open_plan(signed(plan))
+    plan = prepared(replace(PLAN, validity="prio3"), leader.prepare)
+    open_at(leader, plan)
+    open_at(helper, plan)
     assert leader.submit(batch([0, 1], [3, 20], of=plan).to_bytes()).verdicts == b"\x00\x00"
     assert leader.submit(lie(plan, seed=1).to_bytes()).verdicts == b"\x02"
     with pytest.raises(ReportedTwice):

@@ -19,6 +19,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from aggregator.announcement import announce
 from aggregator.coordinator import Collected, collect
 from aggregator.sites import FAILED, MAX_BATCHES, MAX_CODE, NO_ANSWER, NONSENSE, SiteAnswer, ask_sites
+from federation.draft import draft_of
 from federation.plan import Plan
 from tests.aggregator.recorded import Recorded
 from tests.aggregator.world import Site, add_sums, make_plan, require_exact
@@ -164,7 +165,7 @@ class Fleet:
 
     def run(self, grid: FakeGrid, sites: int | None = None) -> Collected:
         ask = grid.ask(len(grid.nodes) if sites is None else sites)
-        announced = announce(self.plan, COORDINATOR.sign, self.aggregators, os.urandom)
+        announced = announce(draft_of(self.plan), COORDINATOR.sign, self.aggregators, os.urandom)
         return collect(announced, COLLECTOR, ask, self.aggregators)  # type: ignore[arg-type]
 
     def batches(self, site: Site) -> tuple[bytes, ...]:
@@ -332,6 +333,6 @@ def test_batches_are_handed_on_as_each_site_answers(fleet: Fleet) -> None:
         seen.append(len(fleet.aggregators.batches))
         yield SiteAnswer(2, "b", "OK", fleet.batches(other))
 
-    announced = announce(fleet.plan, COORDINATOR.sign, fleet.aggregators, os.urandom)
+    announced = announce(draft_of(fleet.plan), COORDINATOR.sign, fleet.aggregators, os.urandom)
     collect(announced, COLLECTOR, ask, fleet.aggregators)  # type: ignore[arg-type]
     assert seen == [2]

@@ -16,18 +16,20 @@ from aggregator.announcement import announce
 from aggregator.coordinator import collect
 from aggregator.errors import (
     HelperUnavailable,
+    LiveSecretLost,
     PeerRefused,
     PeerUnknown,
     Refused,
     VerificationKeyConflict,
     VerificationKeyMissing,
 )
-from aggregator.key_agreement import PREPARE_DOMAIN, key_offer, key_taken, prepare_request
+from aggregator.key_agreement import key_offer, key_taken
 from aggregator.messages import Answer, Job, Signed, Verdict, collect_request, job_digest, sign
 from aggregator.publication import items_of, summary_of
 from aggregator.sealed_share import Fetched
 from aggregator.sites import SiteAnswer
 from crypto.errors import SealBroken, SignatureInvalid
+from federation.draft import draft_of, sign_draft
 from federation.errors import PlanInvalid, RosterExceeded
 from federation.plan import Plan
 from federation.protocol import OpenedView
@@ -43,16 +45,17 @@ from tests.aggregator.world import (
     LocalLink,
     Site,
     add_sums,
+    draft,
     make_helper,
     make_leader,
     make_plan,
+    open_at,
     prepared,
     require_exact,
     roster,
     running,
-    signed,
 )
-from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER
+from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, HELPER_SEAL, LEADER, live
 
 TAKEN, DUPLICATE, REJECTED = (bytes([verdict]) for verdict in Verdict)
 
@@ -68,9 +71,9 @@ class Two:
 
     def plan(self, **terms: Any) -> Plan:
         """A plan with proofs, prepared and open at both."""
-        plan = prepared(make_plan(validity="prio3", **terms), self.leader.prepare_key)
+        plan = prepared(make_plan(validity="prio3", **terms), self.leader.prepare)
         for party in (self.helper, self.leader):
-            party.open_plan(signed(plan))
+            open_at(party, plan)
         return plan
 
     def submit(self, batch: Any) -> bytes:
@@ -340,51 +343,60 @@ def test_every_byte_of_a_verifier_share_counts_for_its_own_report(
 
 
 def test_the_key_is_agreed_once_and_survives_both(two: Two) -> None:
-    request = prepare_request(bytes(16), COORDINATOR.sign)
-    first = two.leader.prepare_key(request)
+    request = draft(make_plan(validity="prio3"))
+    first = two.leader.prepare(request).verify_key_hash
     key = two.leader.storage.key(bytes(16))
     assert key is not None
     assert key.hash_for(bytes(16)) == first
     assert len(set(key.secret_bytes())) > 8
     two.restart()
-    assert two.leader.prepare_key(request) == first
+    assert two.leader.prepare(request).verify_key_hash == first
     kept = two.helper.storage.key(bytes(16))
     assert kept is not None
     assert kept.secret_bytes() == key.secret_bytes()
-    assert two.leader.prepare_key(prepare_request(b"x" * 16, COORDINATOR.sign)) != first
+    assert two.leader.prepare(draft(make_plan(validity="prio3", number=1))).verify_key_hash != first
 
 
 def test_a_leader_that_died_before_the_helper_had_the_key_offers_the_same_one(two: Two) -> None:
-    request = prepare_request(bytes(16), COORDINATOR.sign)
+    request = draft(make_plan(validity="prio3"))
     two.link.down = True
     with pytest.raises(HelperUnavailable):
-        two.leader.prepare_key(request)
+        two.leader.prepare(request)
     kept = two.leader.storage.key(bytes(16))
     assert kept is not None
     two.link.down = False
     two.restart()
-    assert two.leader.prepare_key(request) == kept.hash_for(bytes(16))
+    assert two.leader.prepare(request).verify_key_hash == kept.hash_for(bytes(16))
 
 
 def test_only_the_coordinator_asks_for_a_key_and_only_the_leader_offers_one(two: Two) -> None:
+    plan = make_plan(validity="prio3")
+    request, key = draft(plan), VerificationKey(bytes(32))
+
+    def offer(what: VerificationKey = key, leader: Any = LEADER, helper: Any = HELPER_SEAL, of: Plan = plan) -> bytes:
+        return key_offer(of.plan_id, draft_of(of).hash, what, leader.sign, helper.public)
+
     with pytest.raises(SignatureInvalid):
-        two.leader.prepare_key(prepare_request(bytes(16), COLLECTOR.sign))
-    key = VerificationKey(bytes(32))
+        two.leader.prepare(sign_draft(plan, COLLECTOR.sign))
+    with pytest.raises(LiveSecretLost):  # there is nothing yet that it could be sealed to
+        two.helper.take_key(offer())
+    two.helper.prepare(request)
     with pytest.raises(SignatureInvalid):
-        two.helper.take_key(key_offer(bytes(16), key, COORDINATOR, HELPER.public))
-    with pytest.raises(SealBroken):  # sealed to somebody else
-        two.helper.take_key(key_offer(bytes(16), key, LEADER, COLLECTOR.public))
-    two.helper.take_key(key_offer(bytes(16), key, LEADER, HELPER.public))
+        two.helper.take_key(offer(leader=COORDINATOR))
+    for wrong in (offer(helper=COLLECTOR.seal), offer(of=live(replace(plan, participation="all")))):
+        with pytest.raises(SealBroken):  # sealed to somebody else, or for another draft
+            two.helper.take_key(wrong)
+    two.helper.take_key(offer())
     with pytest.raises(VerificationKeyConflict):
-        two.helper.take_key(key_offer(bytes(16), VerificationKey(b"1" * 32), LEADER, HELPER.public))
+        two.helper.take_key(offer(VerificationKey(b"1" * 32)))
     with pytest.raises(PeerRefused, match="VERIFICATION_KEY_CONFLICT"):
-        two.leader.prepare_key(prepare_request(bytes(16), COORDINATOR.sign))
+        two.leader.prepare(request)
     for party in (two.leader, two.helper):
         party.settings = SETTINGS  # no peer pinned
     with pytest.raises(PeerUnknown):
-        two.leader.prepare_key(prepare_request(bytes(16), COORDINATOR.sign))
+        two.leader.prepare(request)
     with pytest.raises(PeerUnknown):
-        two.helper.take_key(key_offer(bytes(16), key, LEADER, HELPER.public))
+        two.helper.take_key(offer())
 
 
 @pytest.mark.parametrize(
@@ -401,7 +413,7 @@ def test_a_helper_that_does_not_keep_this_very_key_gets_no_plan(
 ) -> None:
     monkeypatch.setattr(two.link, "take_key", lambda _: wrong)
     with pytest.raises(PeerRefused, match="ANSWER_INVALID"):
-        two.leader.prepare_key(prepare_request(bytes(16), COORDINATOR.sign))
+        two.leader.prepare(draft(make_plan(validity="prio3")))
 
 
 def test_a_plan_with_another_key_than_the_one_that_was_prepared_is_refused(two: Two) -> None:
@@ -413,15 +425,15 @@ def test_a_plan_with_another_key_than_the_one_that_was_prepared_is_refused(two: 
         replace(make_plan(), wire=hashed.wire)
     for party in (two.leader, two.helper):
         with pytest.raises(VerificationKeyMissing):  # none was prepared
-            party.open_plan(signed(hashed))
-    prepared(plan, two.leader.prepare_key)
+            open_at(party, hashed)
+    prepared(plan, two.leader.prepare)
     for party in (two.leader, two.helper):
         with pytest.raises(VerificationKeyMissing):  # another one
-            party.open_plan(signed(hashed))
-    other = prepared(make_plan(validity="prio3", number=1), two.leader.prepare_key)
+            open_at(party, hashed)
+    other = prepared(make_plan(validity="prio3", number=1), two.leader.prepare)
     for party in (two.leader, two.helper):
         with pytest.raises(VerificationKeyMissing):  # of another plan
-            party.open_plan(signed(replace(plan, wire=other.wire)))
+            open_at(party, live(replace(plan, wire=other.wire)))
 
 
 def test_a_site_cannot_send_plain_shares_into_a_plan_with_proofs(two: Two) -> None:
@@ -439,7 +451,7 @@ def test_a_site_cannot_send_plain_shares_into_a_plan_with_proofs(two: Two) -> No
 def test_the_coordinator_is_told_how_many_were_rejected_by_view(tmp_path: Path) -> None:
     recorded = Recorded(tmp_path, SETTINGS)
     announced = announce(
-        make_plan(validity="prio3"),
+        draft_of(make_plan(validity="prio3")),
         COORDINATOR.sign,
         recorded,
         np.random.default_rng(0).bytes,
@@ -473,7 +485,7 @@ def test_a_day_that_is_left_out_makes_a_plan_with_a_key_of_its_own(tmp_path: Pat
     recorded = RefusingOnce(tmp_path, SETTINGS)
 
     announced = announce(
-        make_plan(validity="prio3"),
+        draft_of(make_plan(validity="prio3")),
         COORDINATOR.sign,
         recorded,
         np.random.default_rng(0).bytes,
@@ -488,8 +500,8 @@ def test_a_day_that_is_left_out_makes_a_plan_with_a_key_of_its_own(tmp_path: Pat
 
 def test_over_grpc_the_same_happens(tmp_path: Path) -> None:
     with running(tmp_path, patience_s=5.0) as world:
-        plan = prepared(make_plan(validity="prio3"), world.client.prepare_key)
-        world.client.open_plan(signed(plan))
+        plan = prepared(make_plan(validity="prio3"), world.client.prepare)
+        open_at(world.client, plan)
         sites = [Site(plan, name) for name in KEYS]
         for site in sites:
             verdicts = world.client.submit(site.batch([0, 0, 1, 1, 1], lying=[3]).to_bytes()).verdicts
@@ -497,4 +509,4 @@ def test_over_grpc_the_same_happens(tmp_path: Path) -> None:
         require_exact(plan, world.collect(plan), add_sums(*sites))
         assert world.client.status("leader", plan.hash)[0].rejected == (2,)
         with pytest.raises(Refused, match="SIGNATURE_INVALID"):
-            world.client.prepare_key(sign(PREPARE_DOMAIN, b"", LEADER.sign))
+            world.client.prepare(sign_draft(make_plan(number=2), LEADER.sign))

@@ -14,9 +14,9 @@ import numpy as np
 from aggregator.client import Aggregators, HelperLink
 from aggregator.errors import Refused, Unreachable
 from aggregator.helper import Helper
-from aggregator.key_agreement import prepare_request
+from aggregator.key_agreement import Prepared
 from aggregator.leader import Leader
-from aggregator.opendp_noise import OpenDPNoise
+from aggregator.live_folder import LiveFolder
 from aggregator.party import Settings
 from aggregator.refusals import refusal_of
 from aggregator.services import Service, serve
@@ -27,16 +27,28 @@ from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import Count, Rate
 from federation.batch import SealedBatch, seal_batch
+from federation.draft import sign_draft
 from federation.keys import RoleKeys
 from federation.ledger import Ledger
 from federation.ledger_state import Budget
 from federation.parties import Roster, RosterEntry
-from federation.plan import Noise, Plan, PlannedView, Validity, WireTerms
+from federation.plan import Noise, Plan, PlannedView, Validity
 from federation.protocol import OpenedView, shard
 from federation.reports import Reports
 from federation.signed_plan import sign_plan
 from federation.validity import encode, prove
-from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER, OTHER_SITE, SITE
+from tests.federation.wire import (
+    COLLECTOR,
+    COORDINATOR,
+    DAY,
+    HELPER,
+    LEADER,
+    OTHER_SITE,
+    SITE,
+    TERMS,
+    live,
+    live_randomness,
+)
 
 KEYS: dict[str, RoleKeys] = {"a": SITE, "b": OTHER_SITE}
 NOW = 100 * DAY
@@ -72,17 +84,29 @@ def make_plan(
     first: int = 0,
     validity: Validity = "none",
 ) -> Plan:
-    """With proofs it lacks the hash of its verification key: see `prepared`."""
+    """With live keys; with proofs it lacks the hash of its verification key: see `prepared`."""
     planned = (PlannedView(v, np.arange(first, first + panes, dtype=np.int64) * DAY, k) for v in views or (view(),))
-    terms = WireTerms(LEADER.public, HELPER.public, COLLECTOR.public, DEADLINE)
-    return Plan(number.to_bytes(16, "big"), tuple(planned), noise, validity=validity, wire=terms)
+    terms = replace(TERMS, deadline_us=DEADLINE)
+    return live(Plan(number.to_bytes(16, "big"), tuple(planned), noise, validity=validity, wire=terms))
 
 
-def prepared(plan: Plan, prepare_key: Callable[[bytes], bytes]) -> Plan:
+def draft(plan: Plan) -> bytes:
+    return sign_draft(plan, COORDINATOR.sign)
+
+
+def prepared(plan: Plan, prepare: Callable[[bytes], Prepared | tuple[Prepared, Prepared]]) -> Plan:
     """The plan with the hash of the key that leader and helper have agreed on."""
     assert plan.wire is not None
-    key_hash = prepare_key(prepare_request(plan.plan_id, COORDINATOR.sign))
-    return replace(plan, wire=replace(plan.wire, verify_key_hash=key_hash))
+    found = prepare(draft(plan))
+    leader = found[0] if isinstance(found, tuple) else found
+    return replace(plan, wire=replace(plan.wire, verify_key_hash=leader.verify_key_hash))
+
+
+def open_at(party: Any, plan: Plan) -> bytes:
+    """Have a party, or both through a client, prepare and open a plan."""
+    party.prepare(draft(plan))
+    plan_hash: bytes = party.open_plan(signed(plan))
+    return plan_hash
 
 
 def signed(plan: Plan) -> bytes:
@@ -196,6 +220,9 @@ class LocalLink:
     def aggregate(self, data: bytes) -> bytes:
         return self._call(self.helper.aggregate, data)
 
+    def prepare(self, data: bytes) -> Prepared:
+        return self._call(self.helper.prepare, data)
+
     def take_key(self, data: bytes) -> bytes:
         return self._call(self.helper.take_key, data)
 
@@ -217,12 +244,17 @@ class LocalLink:
 
 
 def make_helper(
-    path: Path, settings: Settings = SETTINGS, clock: Clock | None = None, storage: Any = Storage, ledger: Any = Ledger
+    path: Path,
+    settings: Settings = SETTINGS,
+    clock: Clock | None = None,
+    storage: Any = Storage,
+    ledger: Any = Ledger,
+    live: Any = LiveFolder,
 ) -> Helper:
     clock = clock or Clock()
-    settings = replace(settings, peer=settings.peer or LEADER.public)
-    files = files_of(path, "helper", clock, storage, ledger)
-    return Helper(HELPER, settings, *files, clock, OpenDPNoise())
+    settings = replace(settings, peer=settings.peer or LEADER.sign.public)
+    files = files_of(path, "helper", clock, storage, ledger, live)
+    return Helper(HELPER, settings, *files, clock)
 
 
 def make_leader(
@@ -232,19 +264,21 @@ def make_leader(
     clock: Clock | None = None,
     storage: Any = Storage,
     ledger: Any = Ledger,
+    live: Any = LiveFolder,
     key_holder: Any = None,
     provider: Any = None,
 ) -> Leader:
     clock = clock or Clock()
-    settings = replace(settings, peer=settings.peer or HELPER.public)
-    files = files_of(path, "leader", clock, storage, ledger)
-    return Leader(LEADER, settings, *files, clock, OpenDPNoise(), link, key_holder, provider)
+    settings = replace(settings, peer=settings.peer or HELPER.sign.public)
+    files = files_of(path, "leader", clock, storage, ledger, live)
+    return Leader(LEADER, settings, *files, clock, link, key_holder, provider)
 
 
-def files_of(path: Path, role: str, clock: Clock, storage: Any, ledger: Any) -> tuple[Any, Any]:
+def files_of(path: Path, role: str, clock: Clock, storage: Any, ledger: Any, live: Any) -> tuple[Any, Any, Any]:
     made = storage(path / f"{role}.db", role)
+    folder = live(path / f"{role}.live", live_randomness(role))
     try:
-        return made, ledger(path / f"{role}.ledger.db", role, clock)
+        return made, ledger(path / f"{role}.ledger.db", role, clock), folder
     except BaseException:
         made.close()
         raise

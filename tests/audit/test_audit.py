@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 
 import pytest
-
 from aggregator.opendp_noise import OpenDPNoise
+
 from crypto.noise import NoiseSource
 from featurestore.definitions import FeatureView
 

@@ -41,7 +41,7 @@ def publish(directory: Path, *items: Release | Void, evidence: Any = (SIGNED, *S
 
 
 def pin(directory: Path, **changed: Any) -> None:
-    parties = Project("p", COORDINATOR.sign.public, COLLECTOR.public, LEADER.public, HELPER.public,
+    parties = Project("p", COORDINATOR.sign.public, COLLECTOR.public.collector, LEADER.sign.public, HELPER.sign.public,
                       Roster([RosterEntry("a", SITE.sign.public, 1)]))  # fmt: skip
     (directory / "covey.toml").write_text(replace(parties, **changed).to_toml())
 
@@ -73,7 +73,7 @@ def test_show_names_the_key_that_signed_it_or_what_does_not_fit(covey: Covey, st
     assert (code, f"the collector's key {key}" in out) == (0, True)
     shown = json.loads(covey(*words, "--json")[1])
     assert (shown["verified"], shown["key"], shown["state"]) == (True, key, "retracted")
-    pin(store, leader=COLLECTOR.public)
+    pin(store, leader=COLLECTOR.sign.public)
     code, out, _ = covey(*words)
     assert (code, "not verified, parties: " in out) == (0, True)
     assert json.loads(covey(*words, "--json")[1])["key"] is None
@@ -100,8 +100,8 @@ def test_without_pinned_keys_it_says_whose_they_are(covey: Covey, store: Path) -
     ("changed", "check"),
     [
         ({"coordinator": SITE.sign.public}, "plan"),
-        ({"leader": COLLECTOR.public}, "parties"),
-        ({"collector": LEADER.public}, "parties"),
+        ({"leader": COLLECTOR.sign.public}, "parties"),
+        ({"collector": replace(COLLECTOR.public.collector, sign=LEADER.sign.public)}, "parties"),
     ],
 )
 def test_other_parties_than_the_pinned_ones_are_named(

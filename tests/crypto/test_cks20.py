@@ -1,7 +1,6 @@
 """The kernels against the paper's algorithms in Python integers and fractions, word for word."""
 
 from fractions import Fraction
-from math import isqrt
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from crypto import cks20
 
 WORD = 2**64
+TERMS = cks20.gaussian_terms(35, 4) or (0, 0, 0, 0, 0)
 
 
 class Reference:
@@ -69,13 +69,11 @@ class Reference:
                 continue
             return -size if negative else size
 
-    def gaussian(self, sigma_sq: Fraction) -> int:
-        t = isqrt(sigma_sq.numerator // sigma_sq.denominator) + 1
+    def gaussian(self, sigma_sq: Fraction, t: int, bound: int) -> int:
+        """The kernel does not reduce the fraction of its coin: `bound` is the denominator."""
         while True:
             y = self.laplace(1, t)
             gamma = (abs(y) - sigma_sq / t) ** 2 / (2 * sigma_sq)
-            # The kernel does not reduce the fraction: its bound is 2 n m t^2.
-            bound = 2 * sigma_sq.numerator * sigma_sq.denominator * t * t
             if self.exp(int(gamma * bound), bound):
                 return y
 
@@ -89,16 +87,19 @@ class Reference:
         Fraction(35, 4),
         Fraction(17 * 2**40 + 1, 2**40),
         Fraction(10**13, 7),
+        Fraction(2**29 + 1) ** 2,
+        Fraction(2**56 - 1) ** 2,
     ],
 )
 def test_the_kernels_draw_what_the_paper_draws_from_the_same_words(sigma_sq: Fraction):
     words = np.random.Philox(9).random_raw(200_000)
     samples = np.empty(4_000, np.int64)
-    t = isqrt(sigma_sq.numerator // sigma_sq.denominator) + 1
-    done, used = cks20.discrete_gaussian(words, samples, 0, sigma_sq.numerator, sigma_sq.denominator, t)
+    terms = cks20.gaussian_terms(sigma_sq.numerator, sigma_sq.denominator)
+    assert terms is not None
+    done, used = cks20.discrete_gaussian(words, samples, 0, *terms)
     assert done == len(samples)
     reference = Reference(words[:used].tolist())
-    assert samples.tolist() == [reference.gaussian(sigma_sq) for _ in samples]
+    assert samples.tolist() == [reference.gaussian(sigma_sq, terms[0], terms[3] * terms[4]) for _ in samples]
     assert next(reference.words, None) is None, "the kernel says that it used more words than it did"
 
 
@@ -164,7 +165,7 @@ def test_products_of_words_are_exact(a: int, b: int):
 def test_samples_do_not_depend_on_where_the_words_are_cut(size: int, cut: int):
     words = np.random.Philox(4).random_raw(60 * 60 + 400)
     whole, parts = np.empty(size, np.int64), np.empty(size, np.int64)
-    assert cks20.discrete_gaussian(words, whole, 0, 35, 4, 3)[0] == size
-    done, used = cks20.discrete_gaussian(words[:cut], parts, 0, 35, 4, 3)
-    assert cks20.discrete_gaussian(words[used:], parts, done, 35, 4, 3)[0] == size
+    assert cks20.discrete_gaussian(words, whole, 0, *TERMS)[0] == size
+    done, used = cks20.discrete_gaussian(words[:cut], parts, 0, *TERMS)
+    assert cks20.discrete_gaussian(words[used:], parts, done, *TERMS)[0] == size
     assert parts.tolist() == whole.tolist()

@@ -1,17 +1,19 @@
 """The seeded samplers against the exact probabilities, and the rounding of their scales. All seeds are fixed."""
 
+import hmac
 import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from Crypto.Cipher import ChaCha20
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from crypto.cks20 import ROOM
-from crypto.errors import ScaleOutOfRange
-from crypto.noise import NoiseSource, SeededNoise, float_not_below, scale_of
+from crypto.cks20 import ROOM, discrete_gaussian, gaussian_terms
+from crypto.errors import ScaleOutOfRange, WrongLength
+from crypto.noise import NoiseSource, SecretNoise, SeededNoise
 
 # A fraction so long that the coins' bound D = 2 n m t² has 90 bits: both words of the 128-bit integers are used.
 LONG = Fraction(17 * 2**40 + 1, 2**40)
@@ -62,7 +64,10 @@ def test_the_chi_square_test_would_see_a_scale_that_is_two_percent_off():
     assert chi_square_p(samples, Fraction(35, 4) * Fraction(102, 100) ** 2) < 1e-6
 
 
-@pytest.mark.parametrize("sigma_sq", [Fraction(10**12), Fraction(3 * 10**6 * 500**2, 2 * 24_400), Fraction(2**55 + 1)])
+@pytest.mark.parametrize(
+    "sigma_sq",
+    [Fraction(10**12), Fraction(3 * 10**6 * 500**2, 2 * 24_400), Fraction(2**55 + 1), Fraction(2**40 + 1) ** 2],
+)
 def test_mean_variance_and_kurtosis_of_wide_noise(sigma_sq: Fraction):
     n = 200_000
     scaled = SeededNoise(7, "wide").discrete_gaussian(sigma_sq, n) / math.sqrt(sigma_sq)
@@ -166,27 +171,49 @@ def test_no_samples_are_an_empty_array():
     assert SeededNoise(1, "x").discrete_laplace(Fraction(1), 0).tolist() == []
 
 
-@given(st.fractions(min_value=Fraction(1, 10**30), max_value=10**30).filter(bool))
-def test_a_scale_as_a_float_is_the_smallest_that_is_not_below_it(scale: Fraction):
-    told = float_not_below(scale)
-    assert told >= scale
-    assert math.nextafter(told, 0) < scale
+KEY = bytes(range(32))
 
 
-@given(st.fractions(min_value=Fraction(1, 10**12), max_value=10**18))
-def test_the_scale_is_the_smallest_float_that_is_not_below_the_root(sigma_sq: Fraction):
-    if sigma_sq == 0:
-        return
-    scale = scale_of(sigma_sq)
-    assert Fraction(scale) ** 2 >= sigma_sq
-    assert Fraction(math.nextafter(scale, 0)) ** 2 < sigma_sq
+@pytest.mark.parametrize("sigma_sq", [Fraction(1, 3), Fraction(35, 4), LONG, Fraction(10**6, 488)])
+def test_the_source_of_releases_draws_the_exact_gaussian(sigma_sq: Fraction):
+    assert chi_square_p(SecretNoise(KEY).stream(b"pmf").discrete_gaussian(sigma_sq, 400_000), sigma_sq) > 1e-4
 
 
-def test_exact_roots_are_kept_and_other_roots_go_up():
-    assert scale_of(Fraction(9, 4)) == 1.5
-    assert Fraction(scale_of(Fraction(2))) ** 2 > 2
-    with pytest.raises(ScaleOutOfRange):
-        scale_of(Fraction(0))
+@pytest.mark.parametrize("scale", [Fraction(1, 2), Fraction(7, 3), Fraction(501, 7)])
+def test_the_source_of_releases_draws_the_exact_laplace(scale: Fraction):
+    assert laplace_p(SecretNoise(KEY).stream(b"pmf").discrete_laplace(scale, 400_000), scale) > 1e-4
+
+
+def test_equal_secret_and_context_draw_equal_noise_in_parts_of_any_size():
+    whole = SecretNoise(KEY).stream(b"a").discrete_gaussian(Fraction(100), 50_000)
+    stream = SecretNoise(KEY).stream(b"a")
+    parts = [stream.discrete_gaussian(Fraction(100), size) for size in (1, 0, 9_999, 40_000)]
+    assert np.concatenate(parts).tolist() == whole.tolist()
+
+
+def test_other_contexts_and_other_secrets_draw_independent_noise():
+    first = SecretNoise(KEY).stream(b"a").discrete_gaussian(Fraction(100), 50_000)
+    for secret, context in ((KEY, b"b"), (KEY, b""), (bytes(32), b"a")):
+        other = SecretNoise(secret).stream(context).discrete_gaussian(Fraction(100), 50_000)
+        assert abs(np.corrcoef(first, other)[0, 1]) < 5 / math.sqrt(50_000)
+
+
+def test_the_stream_is_chacha20_under_hkdf_of_secret_and_context():
+    """Written out with other tools: an aggregator that is restored under another version must draw what it drew."""
+    extracted = hmac.digest(bytes(32), KEY, "sha256")
+    key = hmac.digest(extracted, b"context" + b"\x01", "sha256")
+    cipher = ChaCha20.new(key=key, nonce=bytes(8))
+    words = np.frombuffer(cipher.encrypt(bytes(8 * 4_000)), "<u8")
+    samples = np.empty(100, np.int64)
+    assert discrete_gaussian(words, samples, 0, *(gaussian_terms(35, 4) or ()))[0] == 100
+    assert SecretNoise(KEY).stream(b"context").discrete_gaussian(Fraction(35, 4), 100).tolist() == samples.tolist()
+
+
+def test_the_source_of_releases_shows_no_secret_and_is_not_seeded():
+    source: NoiseSource = SecretNoise(KEY)
+    assert (source.name, source.seeded, repr(source)) == ("cks20-hkdf-chacha20", False, "SecretNoise(redacted)")
+    with pytest.raises(WrongLength):
+        SecretNoise(bytes(31))
 
 
 def test_the_seeded_source_says_that_it_is_seeded():

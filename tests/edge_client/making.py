@@ -20,7 +20,7 @@ from federation.batch import SealedBatch
 from federation.plan import Plan, PlannedView
 from federation.signed_plan import sign_plan
 from tests.aggregator.world import NOW, make_plan
-from tests.federation.wire import COORDINATOR, DAY, HELPER, LEADER, SITE
+from tests.federation.wire import COORDINATOR, DAY, HELPER, LEADER, SITE, live
 
 HOUR = DAY // 24
 
@@ -35,8 +35,8 @@ VIEW = FeatureView(
 HOURLY = replace(VIEW, name="h", pane="1h")
 POLICY = Policy(
     COORDINATOR.sign.public,
-    LEADER.public,
-    HELPER.public,
+    LEADER.sign.public,
+    HELPER.sign.public,
     max_micro_rho=1_000_000,
     min_k=2,
     allow_activity_visible=True,
@@ -51,24 +51,24 @@ def plan_with(noise: Any = "full", participation: Any = "active", **terms: Any) 
     """Two days of VIEW."""
     plan = replace(make_plan(VIEW, noise=noise), participation=participation)
     assert plan.wire is not None
-    return replace(plan, wire=replace(plan.wire, **terms)) if terms else plan
+    return live(replace(plan, wire=replace(plan.wire, **terms)))
 
 
 def proven(plan: Plan) -> Plan:
     """The same plan, asking for proofs; its key is nobody's."""
     assert plan.wire is not None
-    return replace(plan, validity="prio3", wire=replace(plan.wire, verify_key_hash=bytes(range(32))))
+    return live(replace(plan, validity="prio3", wire=replace(plan.wire, verify_key_hash=bytes(range(32)))))
 
 
 def hours(number: int, *starts: int, participation: Any = "active", view: FeatureView = HOURLY) -> Plan:
     """A plan of an hourly view for these hours since the epoch."""
     plan = make_plan(view, noise="full", number=number)
     panes = np.array(starts, np.int64) * HOUR
-    return replace(plan, views=(PlannedView(view, panes, 2),), participation=participation)
+    return live(replace(plan, views=(PlannedView(view, panes, 2),), participation=participation))
 
 
 def sign(plan: Plan, key: Any = COORDINATOR) -> bytes:
-    return sign_plan(plan, key.sign)
+    return sign_plan(live(plan), key.sign)
 
 
 def table(names: Sequence[Any], days: Sequence[float], keys: Sequence[Any]) -> pa.Table:

@@ -28,7 +28,7 @@ from federation.plan import Plan
 from federation.refusal_codes import RefusalCode
 from tests.aggregator.world import NOW
 from tests.federation import he_cases  # noqa: F401 - skips without the extra
-from tests.federation.wire import HELPER, LEADER, OTHER_SITE, SITE
+from tests.federation.wire import HELPER, LEADER_SEAL, OTHER_SITE, SITE
 
 from .making import POLICY, answered, events, ids_of, plan_with, proven, settings_in, sign
 
@@ -67,7 +67,7 @@ def ask(
 
 def opened(plan: Plan, batches: list[SealedBatch]) -> list[EncryptedReports]:
     roster = Roster([RosterEntry("a", SITE.public.sign, 100)])
-    return [open_encrypted(plan, LEADER.seal, roster, batch) for batch in batches]
+    return [open_encrypted(plan, LEADER_SEAL, roster, batch) for batch in batches]
 
 
 # the policy

@@ -15,13 +15,14 @@ from featurestore.entities import Entity
 from featurestore.features import Mean, Rate
 from featurestore.wire import definition_hash
 from federation import plan_pb2 as pb
+from federation.draft import draft_of, sign_draft
 from federation.ledger_entries import Done, Intended
 from federation.ledger_state import LedgerState
 from federation.plan import Plan, PlannedView, plan_to_bytes
 from federation.refusal_codes import RefusalCode
 from federation.signed_plan import DOMAIN
 from tests.aggregator.world import DEADLINE, NOW, make_plan
-from tests.federation.wire import COORDINATOR, DAY, HELPER, LEADER, OTHER_SITE
+from tests.federation.wire import COORDINATOR, DAY, HELPER, LEADER, OTHER_SITE, SITE
 
 from .making import (
     HOUR,
@@ -75,6 +76,14 @@ def k_of(plan: Plan, k: int) -> Plan:
     return replace(plan, views=tuple(replace(planned, min_clients=k) for planned in plan.views))
 
 
+def with_live_keys_of(other: Plan) -> bytes:
+    """A signed plan that has the live keys of another one."""
+    assert OPEN.wire is not None
+    assert other.wire is not None
+    taken = replace(OPEN.wire, leader_live=other.wire.leader_live, helper_live=other.wire.helper_live)
+    return signed_bytes_of(plan_to_bytes(replace(OPEN, wire=taken)))
+
+
 OPEN = plan_with()
 ALL = plan_with(participation="all")
 PINNED = f"v@{definition_hash(VIEW).hex()}"
@@ -92,8 +101,14 @@ CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "signed nonsense": (signed_bytes_of(b"nonsense"), {}, "PLAN_INVALID"),
     "an expression with a function": (with_expression("pi() > 3"), {}, "EXPRESSION_NOT_ALLOWED"),
     "an expression with a table": (with_expression("x IN y.z"), {}, "EXPRESSION_NOT_ALLOWED"),
-    "other aggregators": (sign(plan_with(leader=OTHER_SITE.public)), {}, "KEY_NOT_PINNED"),
+    "other aggregators": (sign(plan_with(leader=OTHER_SITE.sign.public)), {}, "KEY_NOT_PINNED"),
     "an old plan": (sign(plan_with(deadline_us=NOW)), {}, "PLAN_EXPIRED"),
+    "live secrets for two days": (sign(OPEN), {"max_plan_hours": 48}, "ACCEPT"),
+    "live secrets for too long": (sign(OPEN), {"max_plan_hours": 47}, "PLAN_LIVES_TOO_LONG"),
+    "live keys of another draft": (with_live_keys_of(make_plan(VIEW, number=1)), {}, "PLAN_INVALID"),
+    "live keys that others have signed": (with_live_keys_of(plan_with(leader=SITE.sign.public)), {}, "PLAN_INVALID"),
+    "a draft": (signed_bytes_of(plan_to_bytes(draft_of(OPEN))), {}, "PLAN_INVALID"),
+    "a signed draft": (sign_draft(OPEN, COORDINATOR.sign), {}, "PLAN_UNSIGNED"),
     "a pane to come": (sign(make_plan(VIEW, noise="full", first=99)), {}, "CLOCK_SKEW"),
     "exact sums": (sign(plan_with("none")), {}, "NOISE_OFF"),
     "exact sums in a lab": (sign(plan_with("none")), {"allow_noise_off": True, "min_k": 90}, "ACCEPT"),
@@ -135,7 +150,8 @@ def test_each_plan_has_its_answer(what: str) -> None:
 
 
 def test_an_expression_outside_the_grammar_is_told_from_other_nonsense() -> None:
-    assert code_of(with_expression("x > 9999")) == "ACCEPT"
+    good = make_plan(replace(VIEW, features=[Rate("late", where="x > 9999")]), noise="full")
+    assert code_of(sign(good)) == "ACCEPT"
     assert code_of(with_expression("x > > 12")) == "EXPRESSION_NOT_ALLOWED"
 
 
@@ -160,7 +176,7 @@ def test_the_reasons_come_in_the_order_that_the_module_says() -> None:
     state = charged(before)
     plan = make_plan(dear, noise="none", first=99)
     assert plan.wire is not None
-    plan = replace(plan, wire=replace(plan.wire, deadline_us=NOW, helper=OTHER_SITE.public))
+    plan = replace(plan, wire=replace(plan.wire, deadline_us=NOW, helper=OTHER_SITE.sign.public))
     policy = replace(
         POLICY, allow_activity_visible=False, participation="all", validity="prio3", views=(f"v@{'0' * 64}",), min_k=5
     )
@@ -173,7 +189,7 @@ def test_the_reasons_come_in_the_order_that_the_module_says() -> None:
 
     assert answer() == "KEY_NOT_PINNED"
     assert plan.wire is not None
-    plan = replace(plan, wire=replace(plan.wire, helper=HELPER.public))
+    plan = replace(plan, wire=replace(plan.wire, helper=HELPER.sign.public))
     assert answer() == "PLAN_EXPIRED"
     assert plan.wire is not None
     plan = replace(plan, wire=replace(plan.wire, deadline_us=DEADLINE))

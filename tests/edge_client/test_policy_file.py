@@ -18,7 +18,7 @@ from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER
 
 from .making import POLICY
 
-PINS = {"coordinator": COORDINATOR.sign.public, "leader": LEADER.public, "helper": HELPER.public}
+PINS = {"coordinator": COORDINATOR.sign.public, "leader": LEADER.sign.public, "helper": HELPER.sign.public}
 TEXT = policy_to_toml(POLICY)
 
 
@@ -36,8 +36,11 @@ def read(path: Path, text: str) -> Policy:
     participation=st.sampled_from(["any", "all", "active"]),
     protection=st.sampled_from(["any", "shares", "he"]),
     validity=st.sampled_from(["any", "prio3"]),
+    hours=st.integers(1, 10**6),
 )
-def test_what_is_written_is_read(tmp_path: Path, views, rho, k, flags, participation, protection, validity) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_written_is_read(
+    tmp_path: Path, views, rho, k, flags, participation, protection, validity, hours
+) -> None:  # type: ignore[no-untyped-def]
     policy = Policy(
         **PINS,
         views=tuple(views),
@@ -48,6 +51,7 @@ def test_what_is_written_is_read(tmp_path: Path, views, rho, k, flags, participa
         participation=participation,
         protection=protection,
         validity=validity,
+        max_plan_hours=hours,
     )
     assert read(tmp_path, policy_to_toml(policy)) == policy
 

@@ -31,7 +31,7 @@ from federation.plan import Plan, WireTerms
 from federation.refusal_codes import RefusalCode
 from federation.reports import LeaderHalf
 from tests.aggregator.world import NOW, make_plan
-from tests.federation.wire import COLLECTOR, HELPER, LEADER, OTHER_SITE, SITE
+from tests.federation.wire import COLLECTOR, HELPER, HELPER_SEAL, LEADER, LEADER_SEAL, OTHER_SITE, SITE
 
 from .making import POLICY, VIEW, answered, ask, events, ids_of, plan_with, settings_in, sign, table
 
@@ -54,11 +54,10 @@ REFUSED: dict[str, tuple[bytes, RefusalCode]] = {
     "too long": (bytes(5 * 2**20), RefusalCode.PLAN_UNSIGNED),
     "an edited plan": (GOOD.replace(b"shares", b"Shares"), RefusalCode.PLAN_UNSIGNED),
     "a foreign coordinator": (sign(plan_with(), LEADER), RefusalCode.PLAN_UNSIGNED),
-    "another leader": (sign(plan_with(leader=OTHER_SITE.public)), RefusalCode.KEY_NOT_PINNED),
-    "another helper": (sign(plan_with(helper=OTHER_SITE.public)), RefusalCode.KEY_NOT_PINNED),
-    "swapped aggregators": (sign(plan_with(leader=HELPER.public, helper=LEADER.public)), RefusalCode.KEY_NOT_PINNED),
-    "another seal key": (
-        sign(plan_with(helper=replace(HELPER.public, seal=OTHER_SITE.public.seal))),
+    "another leader": (sign(plan_with(leader=OTHER_SITE.sign.public)), RefusalCode.KEY_NOT_PINNED),
+    "another helper": (sign(plan_with(helper=OTHER_SITE.sign.public)), RefusalCode.KEY_NOT_PINNED),
+    "swapped aggregators": (
+        sign(plan_with(leader=HELPER.sign.public, helper=LEADER.sign.public)),
         RefusalCode.KEY_NOT_PINNED,
     ),
     "an old plan": (sign(plan_with(deadline_us=NOW)), RefusalCode.PLAN_EXPIRED),
@@ -84,7 +83,7 @@ def test_each_refusal_has_its_code_and_the_ledger_keeps_those_of_the_coordinator
 
 
 def opened(plan: Plan, batches: list[SealedBatch]) -> list[LeaderHalf]:
-    return [open_half("leader", plan, LEADER.seal, ROSTER, one.half("leader")) for one in batches]
+    return [open_half("leader", plan, LEADER_SEAL, ROSTER, one.half("leader")) for one in batches]
 
 
 def test_a_retry_keeps_every_report_id_and_draws_fresh_shares_and_batch_ids(settings: SiteSettings) -> None:
@@ -97,7 +96,7 @@ def test_a_retry_keeps_every_report_id_and_draws_fresh_shares_and_batch_ids(sett
     for mine, again in zip(one, two, strict=True):
         assert not (mine.shares.elements == again.shares.elements).any()
     seeds = [
-        open_half("helper", plan, HELPER.seal, ROSTER, batch.half("helper")).seeds.to_bytes()
+        open_half("helper", plan, HELPER_SEAL, ROSTER, batch.half("helper")).seeds.to_bytes()
         for batch in (*first, *second)
     ]
     assert len({seed[at : at + 32] for seed in seeds for at in range(0, len(seed), 32)}) == 6
@@ -325,7 +324,7 @@ class Node:
         return told["code"], told["site"], batches
 
 
-TERMS = WireTerms(LEADER.public, HELPER.public, COLLECTOR.public, FAR)
+TERMS = WireTerms(LEADER.sign.public, HELPER.sign.public, COLLECTOR.public.collector, FAR)
 PLAN = sign(replace(plan_with(), wire=TERMS))
 
 
@@ -358,10 +357,9 @@ def test_an_old_plan_is_a_code(node: Node) -> None:
 
 
 RESIGNED = {
-    "another leader": sign(plan_with(leader=OTHER_SITE.public, deadline_us=FAR)),
-    "another helper": sign(plan_with(helper=OTHER_SITE.public, deadline_us=FAR)),
-    "swapped aggregators": sign(plan_with(leader=HELPER.public, helper=LEADER.public, deadline_us=FAR)),
-    "another seal key": sign(plan_with(helper=replace(HELPER.public, seal=OTHER_SITE.public.seal), deadline_us=FAR)),
+    "another leader": sign(plan_with(leader=OTHER_SITE.sign.public, deadline_us=FAR)),
+    "another helper": sign(plan_with(helper=OTHER_SITE.sign.public, deadline_us=FAR)),
+    "swapped aggregators": sign(plan_with(leader=HELPER.sign.public, helper=LEADER.sign.public, deadline_us=FAR)),
     "noise off": sign(plan_with("none", deadline_us=FAR)),
 }
 

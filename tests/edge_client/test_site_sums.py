@@ -20,7 +20,7 @@ from federation.plan import Plan
 from federation.refusal_codes import RefusalCode
 from federation.validity import report_elements
 from tests.aggregator.world import NOW
-from tests.federation.wire import HELPER, LEADER, SITE
+from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, SITE
 
 from .making import POLICY, answered, ask, events, ids_of, plan_with, proven, settings_in
 
@@ -40,8 +40,8 @@ def sums(plan: Plan, batches: list[SealedBatch]) -> dict[int, tuple[int, list[in
     """Of each collection what is declared, and the sum that both shares stand for."""
     found = {}
     for batch in batches:
-        leader = open_half("leader", plan, LEADER.seal, ROSTER, batch.half("leader"))
-        helper = open_half("helper", plan, HELPER.seal, ROSTER, batch.half("helper"))
+        leader = open_half("leader", plan, LEADER_SEAL, ROSTER, batch.half("leader"))
+        helper = open_half("helper", plan, HELPER_SEAL, ROSTER, batch.half("helper"))
         expanded = share_xof(plan.hash).expand(helper.seeds.seeds, helper.collection, 2)
         total = field64.add(leader.shares.elements, expanded).tolist()
         for row, of in enumerate(leader.collection.tolist()):
@@ -133,7 +133,7 @@ def test_the_proof_of_a_sum_is_measured_as_wide_as_it_is(tmp_path: Path) -> None
 def test_a_proof_is_of_the_sum_and_of_the_plans_clients(settings: SiteSettings) -> None:
     plan = proven(plan_of())
     (batch,) = answered(plan, events(*ROWS), settings)
-    half = open_half("leader", plan, LEADER.seal, ROSTER, batch.half("leader"))
+    half = open_half("leader", plan, LEADER_SEAL, ROSTER, batch.half("leader"))
     assert half.wellformed.all()
     assert half.clients.tolist() == [2, 2]
     assert np.array_equal(half.collection, [0, 1])

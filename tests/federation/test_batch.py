@@ -47,10 +47,10 @@ from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating
 from federation.reports import HelperHalf, LeaderHalf
 
-from .wire import HELPER, LEADER, OTHER_SITE, PLAN, ROSTER, SITE, TERMS, halves, plan, view
+from .wire import HELPER_SEAL, LEADER_SEAL, OTHER_SITE, PLAN, ROSTER, SITE, TERMS, halves, plan, view
 
 BATCH_ID = bytes(range(16))
-KEYS = {"leader": LEADER.seal, "helper": HELPER.seal}
+KEYS = {"leader": LEADER_SEAL, "helper": HELPER_SEAL}
 
 
 def sealed(collections: list[int] | None = None, seed: int = 0, batch_id: bytes = BATCH_ID) -> SealedBatch:
@@ -85,17 +85,17 @@ def forged(
 
 def open_both(batch: SealedBatch, roster: Roster = ROSTER) -> tuple[LeaderHalf, HelperHalf]:
     return (
-        open_half("leader", PLAN, LEADER.seal, roster, batch.half("leader")),
-        open_half("helper", PLAN, HELPER.seal, roster, batch.half("helper")),
+        open_half("leader", PLAN, LEADER_SEAL, roster, batch.half("leader")),
+        open_half("helper", PLAN, HELPER_SEAL, roster, batch.half("helper")),
     )
 
 
 def assert_refused(batch: SealedBatch, error: type[Exception], match: str | None = None) -> None:
     """By both, each on its own."""
     with pytest.raises(error, match=match):
-        open_half("leader", PLAN, LEADER.seal, ROSTER, batch.half("leader"))
+        open_half("leader", PLAN, LEADER_SEAL, ROSTER, batch.half("leader"))
     with pytest.raises(error, match=match):
-        open_half("helper", PLAN, HELPER.seal, ROSTER, batch.half("helper"))
+        open_half("helper", PLAN, HELPER_SEAL, ROSTER, batch.half("helper"))
 
 
 @settings(max_examples=20, deadline=None)
@@ -105,8 +105,8 @@ def test_what_a_site_seals_is_what_the_aggregators_open(collections: list[int], 
     batch = seal_batch(PLAN, "a", BATCH_ID, to_leader, to_helper, SITE.sign)
     received = SealedBatch.from_bytes(batch.to_bytes())
     forwarded = SealedHalf.from_bytes(received.half("helper").to_bytes())  # without the leader's ciphertext
-    leader = open_half("leader", PLAN, LEADER.seal, ROSTER, received.half("leader"))
-    helper = open_half("helper", PLAN, HELPER.seal, ROSTER, forwarded)
+    leader = open_half("leader", PLAN, LEADER_SEAL, ROSTER, received.half("leader"))
+    helper = open_half("helper", PLAN, HELPER_SEAL, ROSTER, forwarded)
     for half, sent in ((leader, to_leader), (helper, to_helper)):
         assert half.view == 1
         assert half.collection.tolist() == collections
@@ -150,7 +150,7 @@ def test_foreign_bytes_are_refused_by_name_and_never_crash(
     with pytest.raises(
         (BatchMalformed, BatchTooLarge, DigestMismatch, BatchOfAnotherPlan, UnknownSite, SignatureInvalid)
     ):
-        open_half("leader", PLAN, LEADER.seal, ROSTER, SealedBatch.from_bytes(wrong).half("leader"))
+        open_half("leader", PLAN, LEADER_SEAL, ROSTER, SealedBatch.from_bytes(wrong).half("leader"))
 
 
 WHOLE = sealed()
@@ -247,9 +247,9 @@ class TestRefused:
                 open_both(forged(leader=wrong))
         for wrong in (b"", good_helper.seeds.to_bytes() + b"\0"):
             batch = forged(helper=wrong)
-            open_half("leader", PLAN, LEADER.seal, ROSTER, batch.half("leader"))
+            open_half("leader", PLAN, LEADER_SEAL, ROSTER, batch.half("leader"))
             with pytest.raises(BatchMalformed, match=r"helper's ciphertext: [\d,]+ bytes, need"):
-                open_half("helper", PLAN, HELPER.seal, ROSTER, batch.half("helper"))
+                open_half("helper", PLAN, HELPER_SEAL, ROSTER, batch.half("helper"))
 
     def test_an_element_of_p_or_more(self) -> None:
         shares = halves([3, 5, 5])[0].shares.elements.copy()
@@ -264,16 +264,16 @@ class TestRefused:
         with pytest.raises(DigestMismatch, match="leader"):
             dataclasses.replace(batch, leader=changed)
         with pytest.raises(DigestMismatch):
-            open_half("leader", PLAN, LEADER.seal, ROSTER, SealedHalf(batch.signed, changed))
+            open_half("leader", PLAN, LEADER_SEAL, ROSTER, SealedHalf(batch.signed, changed))
         with pytest.raises(DigestMismatch, match="helper"):
-            open_half("helper", PLAN, HELPER.seal, ROSTER, SealedHalf(batch.signed, batch.helper + b"\0"))
+            open_half("helper", PLAN, HELPER_SEAL, ROSTER, SealedHalf(batch.signed, batch.helper + b"\0"))
 
     def test_a_half_that_was_compared_and_then_given_another_ciphertext(self) -> None:
         """Anybody can seal to an aggregator: what opens is not yet what the site has signed."""
         ours, theirs = sealed().half("leader"), forged(parts=halves([3, 5, 5], seed=1)).leader
-        assert open_half("leader", PLAN, LEADER.seal, ROSTER, ours)
+        assert open_half("leader", PLAN, LEADER_SEAL, ROSTER, ours)
         with pytest.raises(DigestMismatch, match="leader"):
-            open_half("leader", PLAN, LEADER.seal, ROSTER, dataclasses.replace(ours, ciphertext=theirs))
+            open_half("leader", PLAN, LEADER_SEAL, ROSTER, dataclasses.replace(ours, ciphertext=theirs))
 
     def test_a_ciphertext_that_its_site_broke(self) -> None:
         batch = forged()
@@ -282,13 +282,13 @@ class TestRefused:
         digests = hashlib.sha256(wrong).digest(), batch.signed.helper_digest
         signed = SignedHeader(header, *digests, SITE.sign.sign(DOMAIN, header + b"".join(digests)))
         with pytest.raises(SealBroken):
-            open_half("leader", PLAN, LEADER.seal, ROSTER, SealedHalf(signed, wrong))
+            open_half("leader", PLAN, LEADER_SEAL, ROSTER, SealedHalf(signed, wrong))
 
     def test_a_batch_for_another_plan(self) -> None:
         batch = sealed()
         other = plan(1)
         with pytest.raises(BatchOfAnotherPlan) as raised:
-            open_half("leader", other, LEADER.seal, ROSTER, batch.half("leader"))
+            open_half("leader", other, LEADER_SEAL, ROSTER, batch.half("leader"))
         assert (raised.value.have, raised.value.need) == (PLAN.hash, other.hash)
 
     def test_a_report_moved_to_another_pane(self) -> None:
@@ -309,7 +309,7 @@ class TestRefused:
         with pytest.raises(DigestMismatch, match="helper"):
             SealedBatch(one.signed, one.leader, other.helper)
         with pytest.raises(DigestMismatch, match="helper"):
-            open_half("helper", PLAN, HELPER.seal, ROSTER, SealedHalf(one.signed, other.helper))
+            open_half("helper", PLAN, HELPER_SEAL, ROSTER, SealedHalf(one.signed, other.helper))
         mixed = dataclasses.replace(one.signed, helper_digest=other.signed.helper_digest)
         assert_refused(SealedBatch(mixed, one.leader, other.helper), SignatureInvalid)
 
@@ -346,20 +346,20 @@ class TestRefused:
     def test_a_half_for_the_other_role_or_for_another_key(self) -> None:
         batch = sealed()
         with pytest.raises(DigestMismatch):
-            open_half("leader", PLAN, LEADER.seal, ROSTER, batch.half("helper"))
+            open_half("leader", PLAN, LEADER_SEAL, ROSTER, batch.half("helper"))
         with pytest.raises(SealBroken):
-            open_half("leader", PLAN, HELPER.seal, ROSTER, batch.half("leader"))
+            open_half("leader", PLAN, HELPER_SEAL, ROSTER, batch.half("leader"))
 
     def test_a_message_that_was_sealed_for_the_other_role(self) -> None:
         """The length, the key and the signature are right: only `info` says that it is not the leader's."""
         header = sealed().signed.header_bytes
         length = PLAN.views[1].layout.length
-        info = b"covey-1 batch" + b"helper" + LEADER.public.seal.id + hashlib.sha256(header).digest()
-        message = seal(LEADER.public.seal, bytes(3 * length * 8), info)
+        info = b"covey-1 batch" + b"helper" + LEADER_SEAL.public.id + hashlib.sha256(header).digest()
+        message = seal(LEADER_SEAL.public, bytes(3 * length * 8), info)
         digests = hashlib.sha256(message).digest() * 2
         signed = SignedHeader(header, digests[:32], digests[32:], SITE.sign.sign(DOMAIN, header + digests))
         with pytest.raises(SealBroken):
-            open_half("leader", PLAN, LEADER.seal, ROSTER, SealedHalf(signed, message))
+            open_half("leader", PLAN, LEADER_SEAL, ROSTER, SealedHalf(signed, message))
 
 
 def test_the_site_cannot_seal_what_does_not_belong_together() -> None:

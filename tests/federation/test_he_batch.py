@@ -39,7 +39,18 @@ from federation.he_reports import EncryptedReports, encrypt_reports
 from federation.plan import Plan
 from tests.federation.he_cases import plan as plan_of
 from tests.federation.he_cases import random_reports, view
-from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER, OTHER_SITE, PLAN, ROSTER, SITE, TERMS, halves
+from tests.federation.wire import (
+    COLLECTOR,
+    COORDINATOR,
+    HELPER,
+    LEADER_SEAL,
+    OTHER_SITE,
+    PLAN,
+    ROSTER,
+    SITE,
+    TERMS,
+    halves,
+)
 
 COMMITTED = replace(TERMS, encryption_keys_hash=bytes(32))
 THE_PLAN = replace(plan_of(view("v", keys=2), view("w", keys=3)), wire=COMMITTED)
@@ -62,7 +73,7 @@ def batch(reports: EncryptedReports) -> SealedBatch:
 
 
 def opened(batch: SealedBatch, plan: Plan = THE_PLAN) -> EncryptedReports:
-    return open_encrypted(plan, LEADER.seal, ROSTER, batch)
+    return open_encrypted(plan, LEADER_SEAL, ROSTER, batch)
 
 
 def sealed(content: bytes, reports: EncryptedReports, helper: bytes | None = None, **header: object) -> SealedBatch:
@@ -164,10 +175,10 @@ def test_headers_that_do_not_fit_are_refused(reports: EncryptedReports) -> None:
 
 def test_protections_are_not_mixed_up(batch: SealedBatch, reports: EncryptedReports) -> None:
     with pytest.raises(ReportRefused, match="holds no shares"):
-        open_half("leader", THE_PLAN, LEADER.seal, ROSTER, batch.half("leader"))
+        open_half("leader", THE_PLAN, LEADER_SEAL, ROSTER, batch.half("leader"))
     shares = seal_batch(PLAN, "a", bytes(16), *halves([3, 3]), SITE.sign)
     with pytest.raises(ReportRefused, match="not encrypted"):
-        open_encrypted(PLAN, LEADER.seal, ROSTER, shares)
+        open_encrypted(PLAN, LEADER_SEAL, ROSTER, shares)
     with pytest.raises(BatchMalformed, match="nothing for a helper"):
         opened(shares)
     with pytest.raises(PlanInvalid):

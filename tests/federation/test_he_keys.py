@@ -9,11 +9,12 @@ import pytest
 
 from crypto.bfv import PublicKey, public_key_bytes
 from crypto.bfv_secret import SecretKey
-from crypto.errors import CryptoError, SignatureInvalid
+from crypto.sharing import PLAN_HASH_BYTES
 from crypto.signing import SIGNATURE_BYTES
-from federation.errors import EncryptionKeysInvalid, FederationError, PlanInvalid
-from federation.he_keys import DRAFT_DOMAIN, draft_of, keys_hash, plan_of_draft, sign_draft, sign_keys, verify_keys
-from federation.plan import PLAN_ID_BYTES, Plan, plan_to_bytes
+from federation.draft import draft_of
+from federation.errors import EncryptionKeysInvalid, PlanInvalid
+from federation.he_keys import keys_hash, sign_keys, verify_keys
+from federation.plan import Plan
 from tests.federation.he_cases import plan as plan_of
 from tests.federation.he_cases import view, with_shares
 from tests.federation.wire import COORDINATOR, HELPER, LEADER, TERMS
@@ -37,7 +38,7 @@ def keys() -> list[PublicKey]:
 
 @pytest.fixture(scope="module")
 def signed(keys: list[PublicKey]) -> bytes:
-    return sign_keys(DRAFT.plan_id, keys, HELPER.sign)
+    return sign_keys(draft_of(DRAFT).hash, keys, HELPER.sign)
 
 
 def test_the_keys_of_a_plan_are_read_back_view_by_view(keys: list[PublicKey], signed: bytes) -> None:
@@ -46,13 +47,13 @@ def test_the_keys_of_a_plan_are_read_back_view_by_view(keys: list[PublicKey], si
 
     assert draft_of(plan).hash == DRAFT.hash != plan.hash
     sizes = [public_key_bytes(DRAFT.he_parameters(planned)) for planned in DRAFT.views]
-    assert len(signed) == PLAN_ID_BYTES + sum(sizes) + SIGNATURE_BYTES
+    assert len(signed) == PLAN_HASH_BYTES + sum(sizes) + SIGNATURE_BYTES
 
 
 def test_no_byte_of_them_can_be_changed(signed: bytes) -> None:
     """Neither where the plan commits to the true ones, nor where it commits to the changed ones."""
     plan, rng = committed(DRAFT, signed), np.random.default_rng(1)
-    places = {0, PLAN_ID_BYTES - 1, PLAN_ID_BYTES, len(signed) - SIGNATURE_BYTES, len(signed) - 1}
+    places = {0, PLAN_HASH_BYTES - 1, PLAN_HASH_BYTES, len(signed) - SIGNATURE_BYTES, len(signed) - 1}
     for at in (*places, *rng.integers(0, len(signed), 60).tolist()):
         changed = bytearray(signed)
         changed[at] ^= 1 << int(rng.integers(0, 8))
@@ -71,29 +72,29 @@ def test_of_another_length_they_are_refused(signed: bytes, cut: int) -> None:
 
 def test_keys_of_another_key_holder_plan_or_order_are_refused(keys: list[PublicKey], signed: bytes) -> None:
     others = [
-        ("signature", sign_keys(DRAFT.plan_id, keys, LEADER.sign)),
-        ("signature", sign_keys(DRAFT.plan_id, keys, COORDINATOR.sign)),
-        ("another plan", sign_keys(b"x" * 16, keys, HELPER.sign)),
+        ("signature", sign_keys(draft_of(DRAFT).hash, keys, LEADER.sign)),
+        ("signature", sign_keys(draft_of(DRAFT).hash, keys, COORDINATOR.sign)),
+        ("another plan", sign_keys(b"x" * 32, keys, HELPER.sign)),
     ]
     for why, wrong in others:
         with pytest.raises(EncryptionKeysInvalid, match=why):
             verify_keys(wrong, committed(DRAFT, wrong))
-    fresh = sign_keys(DRAFT.plan_id, made_for(DRAFT), HELPER.sign)
+    fresh = sign_keys(draft_of(DRAFT).hash, made_for(DRAFT), HELPER.sign)
     with pytest.raises(EncryptionKeysInvalid, match="commits to other ones"):
         verify_keys(fresh, committed(DRAFT, signed))
-    one = sign_keys(DRAFT.plan_id, keys[:1], HELPER.sign)
+    one = sign_keys(draft_of(DRAFT).hash, keys[:1], HELPER.sign)
     with pytest.raises(EncryptionKeysInvalid, match="bytes, need"):
         verify_keys(one, committed(DRAFT, one))
 
 
 def test_keys_that_hide_nothing_are_refused_though_they_are_signed(keys: list[PublicKey]) -> None:
     bare = [replace(key, polynomials=np.zeros_like(key.polynomials)) for key in keys]
-    signed = sign_keys(DRAFT.plan_id, bare, HELPER.sign)
+    signed = sign_keys(draft_of(DRAFT).hash, bare, HELPER.sign)
     with pytest.raises(EncryptionKeysInvalid, match="BFV public key"):
         verify_keys(signed, committed(DRAFT, signed))
-    large = PLAN_ID_BYTES + public_key_bytes(DRAFT.he_parameters(DRAFT.views[0]))
-    body = bytearray(sign_keys(DRAFT.plan_id, keys, HELPER.sign)[:-SIGNATURE_BYTES])
-    body[PLAN_ID_BYTES:large] = b"\xff" * (large - PLAN_ID_BYTES)
+    large = PLAN_HASH_BYTES + public_key_bytes(DRAFT.he_parameters(DRAFT.views[0]))
+    body = bytearray(sign_keys(draft_of(DRAFT).hash, keys, HELPER.sign)[:-SIGNATURE_BYTES])
+    body[PLAN_HASH_BYTES:large] = b"\xff" * (large - PLAN_HASH_BYTES)
     wrong = bytes(body) + HELPER.sign.sign(b"covey-1 encryption keys", bytes(body))
     with pytest.raises(EncryptionKeysInvalid):
         verify_keys(wrong, committed(DRAFT, wrong))
@@ -105,39 +106,3 @@ def test_plans_that_encrypt_nothing_have_no_keys(signed: bytes) -> None:
             verify_keys(signed, plan)
     with pytest.raises(PlanInvalid):
         draft_of(replace(DRAFT, wire=None))
-
-
-# drafts
-
-
-def test_a_draft_is_read_back_and_is_its_coordinators() -> None:
-    data, signature = sign_draft(DRAFT, COORDINATOR.sign)
-    assert plan_of_draft(data, signature, COORDINATOR.sign.public).hash == DRAFT.hash
-    for changed, of, key in (
-        (data + b"\0", signature, COORDINATOR),
-        (data, signature[:-1] + bytes([signature[-1] ^ 1]), COORDINATOR),
-        (data, signature, LEADER),
-    ):
-        with pytest.raises(SignatureInvalid):
-            plan_of_draft(changed, of, key.sign.public)
-
-
-def test_a_draft_of_anything_else_is_no_draft(signed: bytes) -> None:
-    for plan in (committed(DRAFT, signed), replace(with_shares(DRAFT), wire=TERMS), replace(DRAFT, wire=None)):
-        data, signature = sign_draft(plan, COORDINATOR.sign)
-        with pytest.raises(PlanInvalid, match="has none yet"):
-            plan_of_draft(data, signature, COORDINATOR.sign.public)
-    whole = plan_to_bytes(DRAFT)
-    rng = np.random.default_rng(2)
-    for data in (b"", b"\xff", whole[:-1], whole + b"\0", *(_flipped(whole, rng) for _ in range(200))):
-        try:
-            plan = plan_of_draft(data, COORDINATOR.sign.sign(DRAFT_DOMAIN, data), COORDINATOR.sign.public)
-        except (FederationError, CryptoError):  # named, whatever it is
-            continue
-        assert plan_to_bytes(plan) == data != whole
-
-
-def _flipped(data: bytes, rng: np.random.Generator) -> bytes:
-    changed = bytearray(data)
-    changed[rng.integers(0, len(data))] ^= 1 << int(rng.integers(0, 8))
-    return bytes(changed)

@@ -97,7 +97,7 @@ def replace_privacy(privacy: Privacy) -> FeatureView:
     )
 
 
-KEYED = WireTerms(LEADER.public, HELPER.public, COLLECTOR.public, 0, encryption_keys_hash=bytes(32))
+KEYED = WireTerms(LEADER.sign.public, HELPER.sign.public, COLLECTOR.public.collector, 0, encryption_keys_hash=bytes(32))
 
 
 def test_a_plan_says_its_protection_and_for_how_many_clients() -> None:

@@ -45,7 +45,7 @@ from federation.reports import ProvenHalf, Reports
 from federation.validity import VerificationKey, public_hashes, report_elements
 from federation.view_circuit import prio3_of
 from tests.federation.test_validity import sparse
-from tests.federation.wire import HELPER, LEADER, PLAN, ROSTER, SITE, TERMS, view
+from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, PLAN, ROSTER, SITE, TERMS, view
 
 KEY = VerificationKey(b"k" * 32)
 PROVEN = replace(PLAN, validity="prio3", wire=replace(TERMS, verify_key_hash=KEY.hash_for(PLAN.plan_id)))
@@ -60,8 +60,8 @@ def halves(count: int = 3, of: Plan = PROVEN, seed: int = 0) -> tuple[ProvenHalf
 
 def opened(batch: SealedBatch, of: Plan = PROVEN) -> tuple[ProvenHalf, ProvenHalf]:
     received = SealedBatch.from_bytes(batch.to_bytes())
-    leader = open_half("leader", of, LEADER.seal, ROSTER, received.half("leader"))
-    helper = open_half("helper", of, HELPER.seal, ROSTER, received.half("helper"))
+    leader = open_half("leader", of, LEADER_SEAL, ROSTER, received.half("leader"))
+    helper = open_half("helper", of, HELPER_SEAL, ROSTER, received.half("helper"))
     assert isinstance(leader, ProvenHalf)
     assert isinstance(helper, ProvenHalf)
     return leader, helper
@@ -93,7 +93,7 @@ def test_hashes_of_public_shares_go_with_proofs_and_with_nothing_else() -> None:
     signature = SITE.sign.sign(b"covey-1 batch", bare + batch.signed.leader_digest + batch.signed.helper_digest)
     stripped = replace(batch.signed, header_bytes=bare, signature=signature)
     with pytest.raises(BatchMalformed, match="public shares"):
-        open_half("leader", PROVEN, LEADER.seal, ROSTER, replace(batch.half("leader"), signed=stripped))
+        open_half("leader", PROVEN, LEADER_SEAL, ROSTER, replace(batch.half("leader"), signed=stripped))
     for wrong in (np.zeros((2, 32), np.uint8), np.zeros((3, 31), np.uint8)):
         with pytest.raises(BatchMalformed, match="hashes"):
             replace(header, public_hashes=wrong)
@@ -104,7 +104,7 @@ def test_every_byte_of_a_sealed_batch_is_refused_by_name() -> None:
     for place, bit in enumerate(rng.integers(0, 8, len(good)).tolist()):
         wrong = good[:place] + bytes([good[place] ^ 1 << bit]) + good[place + 1 :]
         with pytest.raises((BatchMalformed, DigestMismatch, BatchOfAnotherPlan, UnknownSite, SignatureInvalid)):
-            open_half("leader", PROVEN, LEADER.seal, ROSTER, SealedBatch.from_bytes(wrong).half("leader"))
+            open_half("leader", PROVEN, LEADER_SEAL, ROSTER, SealedBatch.from_bytes(wrong).half("leader"))
 
 
 def sealed_with(hashes: Any, leader: bytes, helper: bytes) -> SealedBatch:
@@ -122,8 +122,8 @@ def test_content_of_another_size_is_refused_by_name(role: int, size: int) -> Non
     parts[role] = parts[role][:size] if size < 0 else parts[role] + bytes(size)
     batch = sealed_with(hashes, *parts)
     open_it = (
-        lambda: open_half("leader", PROVEN, LEADER.seal, ROSTER, batch.half("leader")),
-        lambda: open_half("helper", PROVEN, HELPER.seal, ROSTER, batch.half("helper")),
+        lambda: open_half("leader", PROVEN, LEADER_SEAL, ROSTER, batch.half("leader")),
+        lambda: open_half("helper", PROVEN, HELPER_SEAL, ROSTER, batch.half("helper")),
     )[role]
     with pytest.raises(BatchMalformed, match="bytes, need"):
         open_it()
@@ -133,9 +133,9 @@ def test_content_for_the_other_aggregator_is_refused_by_name() -> None:
     hashes, (to_leader, to_helper) = federation.batch._contents(PROVEN, *halves())
     batch = sealed_with(hashes, to_helper, to_leader)
     with pytest.raises(BatchMalformed, match="leader's ciphertext"):
-        open_half("leader", PROVEN, LEADER.seal, ROSTER, batch.half("leader"))
+        open_half("leader", PROVEN, LEADER_SEAL, ROSTER, batch.half("leader"))
     with pytest.raises(BatchMalformed, match="helper's ciphertext"):
-        open_half("helper", PROVEN, HELPER.seal, ROSTER, batch.half("helper"))
+        open_half("helper", PROVEN, HELPER_SEAL, ROSTER, batch.half("helper"))
 
 
 @settings(max_examples=60, deadline=None)
@@ -174,12 +174,12 @@ def test_a_half_of_more_reports_than_fit_with_their_other_half_is_refused() -> N
     header = BatchHeader(PROVEN.hash, "a", bytes(16), *columns).to_bytes()
     prio3 = prio3_of(PROVEN.views[1].layout)
     content = bytes(count * (prio3.public_share_size + prio3.helper_share_size))
-    sealed = seal(HELPER.public.seal, content, DOMAIN + b"helper" + HELPER.public.seal.id + sha256(header).digest())
+    sealed = seal(HELPER_SEAL.public, content, DOMAIN + b"helper" + HELPER_SEAL.public.id + sha256(header).digest())
     digests = bytes(32), sha256(sealed).digest()
     half = SealedHalf(SignedHeader(header, *digests, SITE.sign.sign(DOMAIN, header + b"".join(digests))), sealed)
     roster = Roster([RosterEntry("a", SITE.public.sign, count)])
     with pytest.raises(BatchTooLarge):
-        open_half("helper", PROVEN, HELPER.seal, roster, SealedHalf.from_bytes(half.to_bytes()))
+        open_half("helper", PROVEN, HELPER_SEAL, roster, SealedHalf.from_bytes(half.to_bytes()))
 
 
 def test_a_plan_is_measured_without_a_circuit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,10 @@ from featurestore.errors import ExpressionRefused, ViewMalformed
 from featurestore.features import Rate
 from federation import plan_pb2 as pb
 from federation.errors import PlanInvalid, ReportTooLong
+from federation.parties import CollectorKeys
 from federation.plan import Plan, PlannedView, plan_from_bytes, plan_to_bytes
-from federation.signed_plan import DOMAIN, MAX_PLAN_BYTES, require_own_keys, sign_plan, verify_plan
+from federation.signed_bytes import MAX_PLAN_BYTES
+from federation.signed_plan import DOMAIN, require_own_key, sign_plan, verify_plan
 
 from .wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER, PLAN, TERMS, plan, view
 
@@ -23,11 +25,11 @@ SIGNED = sign_plan(PLAN, COORDINATOR.sign)
 def test_a_signed_plan_is_read_by_who_pinned_the_coordinator() -> None:
     again = verify_plan(SIGNED, PINNED)
     assert again.hash == PLAN.hash
-    assert again.wire == TERMS
-    for role, keys in (("leader", LEADER), ("helper", HELPER), ("collector", COLLECTOR)):
-        require_own_keys(again, role, keys.public)  # type: ignore[arg-type]
+    assert again.wire == PLAN.wire
+    for role, keys in (("leader", LEADER), ("helper", HELPER)):
+        require_own_key(again, role, keys.sign.public)  # type: ignore[arg-type]
     with pytest.raises(PlanInvalid, match="the plan's leader has the signing key"):
-        require_own_keys(again, "leader", HELPER.public)
+        require_own_key(again, "leader", HELPER.sign.public)
 
 
 def test_another_coordinator_and_an_edited_plan_are_refused() -> None:
@@ -47,8 +49,8 @@ def test_keys_and_deadline_are_in_the_hash_that_binds_every_share() -> None:
         plan(terms=None).hash,
         PLAN.hash,
         plan(terms=dataclasses.replace(TERMS, deadline_us=0)).hash,
-        plan(terms=dataclasses.replace(TERMS, leader=HELPER.public, helper=LEADER.public)).hash,
-        plan(terms=dataclasses.replace(TERMS, collector=LEADER.public)).hash,
+        plan(terms=dataclasses.replace(TERMS, leader=HELPER.sign.public, helper=LEADER.sign.public)).hash,
+        plan(terms=dataclasses.replace(TERMS, collector=CollectorKeys(LEADER.sign.public, COLLECTOR.seal.public))).hash,
     }
     assert len(hashes) == 5
     for the_plan in (PLAN, plan(terms=None), plan(terms=dataclasses.replace(TERMS, deadline_us=0))):
@@ -92,10 +94,10 @@ def test_what_the_coordinator_signed_is_still_checked() -> None:
 
 
 def test_one_operator_is_not_both_aggregators() -> None:
-    half = dataclasses.replace(HELPER.public, seal=LEADER.public.seal)
-    for helper in (LEADER.public, half):
+    assert PLAN.wire is not None
+    for same in ({"helper": LEADER.sign.public}, {"helper_live": PLAN.wire.leader_live}):
         with pytest.raises(PlanInvalid, match="one operator"):
-            dataclasses.replace(TERMS, helper=helper)
+            dataclasses.replace(PLAN.wire, **same)
     with pytest.raises(PlanInvalid, match="64 bits"):
         dataclasses.replace(TERMS, deadline_us=2**63)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from crypto.seal import SealKey
 from crypto.sharing import SparseRows
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import Count
+from federation.draft import with_live
 from federation.keys import RoleKeys
+from federation.live_keys import LiveSecret
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan, PlannedView, WireTerms
 from federation.protocol import shard
@@ -25,7 +30,25 @@ COORDINATOR, COLLECTOR, LEADER, HELPER, SITE, OTHER_SITE = (
     role_keys(role, number)
     for number, role in enumerate(("coordinator", "collector", "leader", "helper", "site-a", "site-b"))
 )
-TERMS = WireTerms(LEADER.public, HELPER.public, COLLECTOR.public, deadline_us=10 * DAY)
+TERMS = WireTerms(LEADER.sign.public, HELPER.sign.public, COLLECTOR.public.collector, deadline_us=10 * DAY)
+
+
+def live_randomness(role: str) -> Callable[[int], bytes]:
+    """The same live secret for every plan of a role, so that tests know it."""
+    return lambda size: bytes([1 if role == "leader" else 2]) * size
+
+
+LIVE = {role: LiveSecret.draw(live_randomness(role)) for role in ("leader", "helper")}
+LEADER_SEAL, HELPER_SEAL = (secret.seal or SealKey(bytes(32)) for secret in LIVE.values())
+
+
+def live(plan: Plan) -> Plan:
+    """The plan with the live keys that its leader and helper sign of those secrets, whoever they are."""
+    assert plan.wire is not None
+    signing = {keys.sign.public: keys.sign for keys in (COORDINATOR, COLLECTOR, LEADER, HELPER, SITE, OTHER_SITE)}
+    return with_live(plan, (signing[plan.wire.leader], LIVE["leader"]), (signing[plan.wire.helper], LIVE["helper"]))
+
+
 ROSTER = Roster([RosterEntry("a", SITE.public.sign, 4), RosterEntry("b", OTHER_SITE.public.sign, 4)])
 
 
@@ -42,7 +65,8 @@ def view(name: str, keys: int) -> FeatureView:
 
 def plan(number: int = 0, terms: WireTerms | None = TERMS) -> Plan:
     views = (PlannedView(view(f"v{i}", i + 2), np.arange(3, dtype=np.int64) * DAY, 2) for i in range(2))
-    return Plan(bytes([number]) * 16, tuple(views), "full", wire=terms)
+    made = Plan(bytes([number]) * 16, tuple(views), "full", wire=terms)
+    return made if terms is None else live(made)
 
 
 PLAN = plan()

@@ -5,7 +5,7 @@
     flower      the same through Flower's simulation runtime, as `covey run` does
 
 With noise off they agree in every value. Each leaves two stores: `store`, what was released, and `truth`, the plain sums of the
-same panes. Where the aggregators are processes their noise is their own: OpenDP's, which no seed reaches.
+same panes. Where the aggregators are processes their noise is their own: from their live secrets, which no seed reaches.
 """
 
 from __future__ import annotations

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from aggregator.opendp_noise import OpenDPNoise
 from crypto.noise import SeededNoise
 from featurestore.times import DAY_US
 from federation.plan import Finish, Protection
@@ -40,7 +40,7 @@ class Collection:
 
     Attributes:
         noise: on, or off.
-        noise_seed: the releases are the same at each run, and marked as seeded; None: OpenDP's noise, as of real aggregators.
+        noise_seed: the releases are the same at each run, and marked as seeded; None: noise of fresh secrets, as of real ones.
             Of aggregators that are processes nobody can choose it: with noise on, the other levels take None only.
     """
 
@@ -74,7 +74,7 @@ class Collection:
         if self.noise == "off":
             return None
         if self.noise_seed is None:
-            return NoisePair(OpenDPNoise(), OpenDPNoise())
+            return NoisePair.fresh(os.urandom)
         return NoisePair(SeededNoise(self.noise_seed, "leader"), SeededNoise(self.noise_seed, "helper"))
 
 

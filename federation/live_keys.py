@@ -1,0 +1,142 @@
+"""The live secret of an aggregator, drawn once for each plan, and the live keys that it signs of it: they stand in the plan.
+
+    live secret   seal seed ‖ K         in the folder live/ of the aggregator, which no backup holds
+    live keys     role ‖ draft hash ‖ seal public key ‖ SHA-256(K) ‖ not after, signed by the aggregator's pinned key
+
+Batches are sealed to the seal key of one plan, and its seed is erased when the plan is closed: whoever records batches and
+gets every long-lived key later opens none of them. The noise is seeded by K, which is erased once the noised share is stored:
+an aggregator that is restored without its live secret cannot noise a second time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from crypto.errors import CryptoError, WrongLength
+from crypto.noise import NOISE_KEY_BYTES, SecretNoise
+from crypto.seal import SEAL_SEED_BYTES, SealKey, SealPublicKey
+from crypto.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
+
+from . import plan_pb2 as pb
+from .errors import PlanInvalid
+from .parties import Aggregator
+
+DOMAIN: Final = b"covey-1 live keys"
+HASH_BYTES: Final = 32
+MOST_AFTER_DEADLINE_US: Final = 86_400 * 10**6
+"""How long after its plan's deadline a seal key may live: an aggregator may have been down."""
+LARGEST_US: Final = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class LiveKeys:
+    """What an aggregator signs of its live secret of one plan. Raises PlanInvalid where a length or time cannot be.
+
+    Attributes:
+        seal: what the batches of the plan are sealed to, for this aggregator.
+        secret_hash: SHA-256 of K.
+        not_after_us: µs since the epoch; the seal seed is erased then at the latest.
+    """
+
+    seal: SealPublicKey
+    secret_hash: bytes
+    not_after_us: int
+    signature: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for what, data, need in (
+            ("hash of a live secret", self.secret_hash, HASH_BYTES),
+            ("signature of live keys", self.signature, SIGNATURE_BYTES),
+        ):
+            if len(data) != need:
+                raise PlanInvalid(f"a {what} has {need} bytes, got {len(data)}")
+        if not 0 <= self.not_after_us <= LARGEST_US:
+            raise PlanInvalid(f"live keys that end at {self.not_after_us} µs: outside the times that a plan can hold")
+
+    def to_message(self) -> pb.LiveKeys:
+        """As protobuf."""
+        return pb.LiveKeys(
+            seal=self.seal.data,
+            secret_hash=self.secret_hash,
+            not_after_us=self.not_after_us,
+            signature=self.signature,
+        )
+
+    @classmethod
+    def from_message(cls, message: pb.LiveKeys) -> LiveKeys:
+        """From protobuf. Raises PlanInvalid, and WrongLength and KeyInvalid of the seal key."""
+        return cls(SealPublicKey(message.seal), message.secret_hash, message.not_after_us, message.signature)
+
+    def to_bytes(self) -> bytes:
+        """The canonical encoding, as it travels before there is a plan."""
+        data: bytes = self.to_message().SerializeToString(deterministic=True)
+        return data
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> LiveKeys:
+        """Parse. Raises PlanInvalid."""
+        try:
+            keys = cls.from_message(pb.LiveKeys.FromString(data))
+        except (DecodeError, CryptoError) as error:
+            raise PlanInvalid(f"live keys: {error}") from None
+        if keys.to_bytes() != data:
+            raise PlanInvalid("the bytes of live keys are not canonical")
+        return keys
+
+    def verify(self, role: Aggregator, draft_hash: bytes, key: VerifyKey) -> None:
+        """Return if this key signed them for the role and the draft. Raises SignatureInvalid."""
+        key.verify(DOMAIN, _body(role, draft_hash, self.seal, self.secret_hash, self.not_after_us), self.signature)
+
+
+@dataclass(frozen=True)
+class LiveSecret:
+    """An aggregator's secret of one plan. **Secret.**
+
+    Attributes:
+        seal: opens the plan's batches; None once its seed was erased.
+        secret_hash: SHA-256 of K, as it stands in the plan.
+    """
+
+    seal: SealKey | None
+    _secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self._secret) != NOISE_KEY_BYTES:
+            raise WrongLength("bytes of a live secret", len(self._secret), NOISE_KEY_BYTES)
+
+    @classmethod
+    def draw(cls, randomness: Callable[[int], bytes]) -> LiveSecret:
+        """A fresh one; `randomness` is `os.urandom`, or a seeded stream in tests and simulations."""
+        return cls(SealKey(randomness(SEAL_SEED_BYTES)), randomness(NOISE_KEY_BYTES))
+
+    @property
+    def noise(self) -> SecretNoise:
+        """Where the noise of the plan comes from."""
+        return SecretNoise(self._secret)
+
+    @property
+    def secret_hash(self) -> bytes:
+        """SHA-256 of K."""
+        return hashlib.sha256(self._secret).digest()
+
+    def secret_bytes(self) -> bytes:
+        """K, for the file in live/. **Secret.**"""
+        return self._secret
+
+
+def sign_live_keys(
+    role: Aggregator, draft_hash: bytes, seal: SealPublicKey, secret_hash: bytes, not_after_us: int, key: SigningKey
+) -> LiveKeys:
+    """Run by an aggregator: its live keys of a draft. The same arguments give the same bytes."""
+    signature = key.sign(DOMAIN, _body(role, draft_hash, seal, secret_hash, not_after_us))
+    return LiveKeys(seal, secret_hash, not_after_us, signature)
+
+
+def _body(role: Aggregator, draft_hash: bytes, seal: SealPublicKey, secret_hash: bytes, not_after_us: int) -> bytes:
+    """Every part has a fixed length; both roles are six letters."""
+    return role.encode("ascii") + draft_hash + seal.data + secret_hash + not_after_us.to_bytes(8, "big")

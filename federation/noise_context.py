@@ -1,0 +1,94 @@
+"""What the noise of a group is bound to: everything that the sums depend on, and the sums themselves.
+
+An aggregator's noise follows from its live secret and this context (`crypto.noise.SecretNoise`). A restored aggregator that
+sees the same sums draws the same noise. One that sees other sums draws independent noise, so that the difference of two
+openings never shows a sum without noise: a pseudorandom function of plan and commitment alone would, because report ids
+survive retries while shares and values change.
+
+    version ‖ role ‖ what ‖ plan hash ‖ view ‖ both commitments ‖ outcomes ‖ SHA-256(own sums) ‖ group ‖ mechanism ‖ scale
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from crypto import field as field64
+from featurestore.layout import Group
+
+from .parties import Aggregator
+from .plan import Plan
+
+VERSION: Final = b"covey-1 noise cks20-1"
+"""Names the sampler, too: another one makes other samples of the same words."""
+
+
+@dataclass(frozen=True)
+class NoiseContext:
+    """The context of one view's sums; or of one collection's, where they are noised one by one.
+
+    Attributes:
+        what: `sums`, or the `flood` of an encrypted one.
+        commitments: digests of what both aggregators have committed to: their sets of reports (under `he`, the leader's).
+        outcomes: one byte of `Outcome` a pane.
+        sums: SHA-256 of this aggregator's own sums, in the basis that the noise is added in, or encrypted.
+    """
+
+    plan_hash: bytes
+    role: Aggregator
+    view: int
+    commitments: tuple[bytes, ...]
+    outcomes: bytes
+    sums: bytes
+    what: Literal["sums", "flood"] = "sums"
+
+    @classmethod
+    def of_shares(
+        cls,
+        plan: Plan,
+        role: Aggregator,
+        view: int,
+        commitments: tuple[bytes, ...],
+        outcomes: bytes,
+        mapped: npt.NDArray[np.uint64],
+    ) -> NoiseContext:
+        """Run by leader and helper: of an aggregator's shares of the opened sums, uint64[opened, K·S]."""
+        return cls(plan.hash, role, view, commitments, outcomes, hashlib.sha256(field64.to_bytes(mapped)).digest())
+
+    @classmethod
+    def of_ciphertext(cls, plan: Plan, view: int, collection: int, commitment: bytes, total: bytes) -> NoiseContext:
+        """Run by the leader under `he`: of one collection's encrypted sum, as bytes."""
+        sums = hashlib.sha256(collection.to_bytes(4, "big") + total).digest()
+        return cls(plan.hash, "leader", view, (commitment,), b"", sums)
+
+    @classmethod
+    def of_decrypted(
+        cls, plan: Plan, view: int, sets: bytes, outcomes: bytes, sums: npt.NDArray[np.int64]
+    ) -> NoiseContext:
+        """Run by the key holder: of the sums of a view, decrypted. `sets`: the leader's digest of the reports in them.
+
+        The leader's messages are not in it: encryptions of the same sums are noised alike.
+        """
+        return cls(plan.hash, "helper", view, (sets,), outcomes, hashlib.sha256(sums.astype("<i8").tobytes()).digest())
+
+    def of_group(self, number: int, group: Group) -> bytes:
+        """The bytes for a noise group of the view."""
+        gaussian = group.mechanism == "gaussian"
+        return self._bytes(number, group.mechanism, group.sigma_sq if gaussian else group.scale)
+
+    def of_flood(self, sigma_sq: int) -> bytes:
+        """The bytes for the flooding of a ciphertext."""
+        return replace(self, what="flood")._bytes(0, "gaussian", Fraction(sigma_sq))
+
+    def _bytes(self, number: int, mechanism: str, scale: Fraction) -> bytes:
+        parts = (
+            VERSION, self.role.encode(), self.what.encode(), self.plan_hash, self.view.to_bytes(4, "big"),
+            len(self.commitments).to_bytes(4, "big"), *self.commitments, self.outcomes, self.sums,
+            number.to_bytes(4, "big"), mechanism.encode(), f"{scale.numerator}/{scale.denominator}".encode(),
+        )  # fmt: skip
+        return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
