@@ -112,7 +112,7 @@ def exit_code(error: BaseException) -> int | None:
     """The exit code of an expected error; None for a defect."""
     from aggregator.errors import AggregatorError
     from crypto.errors import CryptoError
-    from edge_client.errors import EdgeError, EncryptionFailed
+    from edge_client.errors import EdgeError, EncryptionFailed, SuperLinkError
     from featurestore import errors as store
     from featurestore.trainers.errors import LabelsRefused, TrainingArgument
     from federation.errors import FederationError, KeyFileExists, KeyFileMissing, LedgerRefusal, NoiseRefused
@@ -133,7 +133,7 @@ def exit_code(error: BaseException) -> int | None:
             return USAGE
         case store.OnDemandInvalid() | store.ModelInvalid() | LabelsRefused() | TrainingArgument():
             return USAGE
-        case RunFailed() | VerificationUnsuccessful() | EncryptionFailed():
+        case RunFailed() | VerificationUnsuccessful() | EncryptionFailed() | SuperLinkError():
             return FAILURE
         case CoveyError() | EdgeError() | SimulationError():
             return USAGE

@@ -55,6 +55,8 @@ SECONDS: Final = 30.0
 HEARTBEAT_SECONDS: Final = HEARTBEAT_DEFAULT_INTERVAL / 2
 TRIES: Final = 5
 """How often an answer, which may have cost minutes, is offered to a SuperLink that is away for a moment."""
+LOOKS: Final = 34
+"""How often an object is asked for that the coordinator has not pushed whole yet: for a minute."""
 
 _Reply = TypeVar("_Reply", bound=Protobuf)
 _AWAY: Final = (502, 503, 504)
@@ -166,10 +168,11 @@ class FleetClient:
         return Received(message, found.message_object_trees[0])
 
     def content(self, received: Received) -> RecordDict:
-        """Pull what a message holds, each object once, and read it.
+        """Pull what a message holds, each object once, and read it. The SuperLink may forget it then.
 
         Raises:
-            MessageRefused: too many objects or bytes, another object than was named, or no records.
+            MessageRefused: too many objects or bytes, another object than was named, or no records. RunOver.
+            SuperLinkAway.
         """
         ids = [str(node.object_id) for node in islice(iterate_object_tree(received.tree), MAX_OBJECTS + 1)]
         if len(ids) > MAX_OBJECTS:
@@ -178,6 +181,10 @@ class FleetClient:
         for name in ids:
             left = MAX_MESSAGE_BYTES - sum(map(len, contents.values()))
             contents[name] = self._object(received, name, left)
+        taken = message_pb2.ConfirmMessageReceivedRequest(
+            node=self._node, run_id=received.run, message_object_id=received.tree.object_id
+        )
+        self._call("confirm-message-received", taken, message_pb2.ConfirmMessageReceivedResponse)
         try:
             message = inflate_object_from_contents(received.tree.object_id, contents)
             content = message.content if isinstance(message, Message) else None
@@ -186,13 +193,6 @@ class FleetClient:
         if not isinstance(content, RecordDict):
             raise MessageRefused("no message with records")
         return content
-
-    def confirm(self, received: Received) -> None:
-        """Say that a message was taken: the SuperLink may forget its objects. Raises RunOver, SuperLinkAway."""
-        request = message_pb2.ConfirmMessageReceivedRequest(
-            node=self._node, run_id=received.run, message_object_id=received.tree.object_id
-        )
-        self._call("confirm-message-received", request, message_pb2.ConfirmMessageReceivedResponse)
 
     def reply(self, received: Received, content: RecordDict, seconds: float) -> None:
         """Push the answer to a message.
@@ -236,7 +236,7 @@ class FleetClient:
     def _object(self, received: Received, name: str, most: int) -> bytes:
         """The bytes that `name` is the hash of. Raises MessageRefused: longer than `most`, or others."""
         request = message_pb2.PullObjectRequest(node=self._node, run_id=received.run, object_id=name)
-        for attempt in range(TRIES):
+        for attempt in range(LOOKS):
             found = self._call("pull-object", request, message_pb2.PullObjectResponse, most + MAX_ENVELOPE_BYTES)
             data: bytes = found.object_content
             if len(data) > most:
@@ -245,7 +245,7 @@ class FleetClient:
                 if sha256(data).hexdigest() != name:
                     raise MessageRefused("an object is not the one that was named")
                 return data
-            self._wait(0.1 * 2**attempt)  # it is on its way
+            self._wait(min(2.0, 0.1 * 2**attempt))
         raise MessageRefused("an object is missing")
 
     def _steadily(self, call: str, request: Protobuf, answer: type[_Reply]) -> _Reply:

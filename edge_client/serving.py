@@ -96,7 +96,6 @@ class SiteService:
         begin = self._clock()
         try:
             content, why = self._content(received)
-            self._client.confirm(received)
             answer = self._answer(content)
             self._client.reply(received, answer.to_records(), self._clock() - begin)
         except RunOver as error:
