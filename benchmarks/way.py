@@ -1,7 +1,8 @@
 """The way over the wire: 60 days of flights through real processes; what a report costs, and what Flower adds.
 
 `reports_per_second` counts the reports of the two small views over everything between the events on the sites and the
-published rows, Flower's start and stop not included; `flower_overhead_s` is what those take.
+published rows, Flower's start and stop not included; `flower_overhead_s` is what those take. `sites_s` compares a site of a
+deployment with one that is Flower's SuperNode.
 
     python -m benchmarks.way
 """
@@ -20,6 +21,7 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.way_site import compare_sites
 from covey import wire
 from covey.processes import MARK
 from crypto.xof import SEED_BYTES
@@ -119,6 +121,11 @@ def main() -> None:
     shown.add_row("all", f"{total:.2f}")
     for role, peak in sorted(watcher.peak.items()):
         shown.add_row(f"peak memory of {role}", f"{peak:,.0f} MB")
+    one = compare_sites()
+    shown.add_section()
+    for what, title in (("start_s", "a site registers"), ("answer_s", "a site answers, nothing computed")):
+        own, node = one["site"][what], one["supernode"][what]
+        shown.add_row(title, f"{own:.2f} (SuperNode: {node:.2f}, {node / own:.1f} times)")
     Console().print(shown)
     count = sum(reports.values())
     print(
@@ -134,6 +141,7 @@ def main() -> None:
                 "reports_per_second_all": round(count / total),
                 "bytes_per_report": bytes_per_report,
                 "flower_overhead_s": round(total - working, 2),
+                "sites_s": one,
                 "peak_rss_mb": {role: round(peak) for role, peak in sorted(watcher.peak.items())},
             }
         )

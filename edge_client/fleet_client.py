@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import httpx
 from flwr.app import Message, RecordDict
@@ -27,7 +27,6 @@ from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2
 from flwr.proto.node_pb2 import Node
 from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
 from flwr.supercore.date import now
-from flwr.supercore.error import ApiErrorCode, FlowerError
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
     get_object_tree,
@@ -59,7 +58,6 @@ LOOKS: Final = 34
 """How often an object is asked for that the coordinator has not pushed whole yet: for a minute."""
 
 _Reply = TypeVar("_Reply", bound=Protobuf)
-_AWAY: Final = (502, 503, 504)
 
 
 @dataclass(frozen=True)
@@ -264,7 +262,7 @@ class FleetClient:
             with self._http.stream("POST", call, content=data, headers=headers) as response:
                 body = _at_most(response, most)
         if response.status_code != httpx.codes.OK:
-            raise self._refusal(response.status_code, body)
+            raise self._refusal(response.status_code)
         try:
             return answer.FromString(body)
         except DecodeError:
@@ -281,10 +279,11 @@ class FleetClient:
             FLEET_HTTP_SIGNATURE_HEADER: b64encode(signature).decode("ascii"),
         }
 
-    def _refusal(self, status: int, body: bytes) -> Exception:
-        told: Any = FlowerError.from_json(body.decode("utf-8", "replace"))
-        unknown = (ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED, ApiErrorCode.FLEET_SUPERNODE_REGISTRATION_DISABLED)
-        if status == httpx.codes.UNAUTHORIZED or (told is not None and told.code in unknown):
+    def _refusal(self, status: int) -> Exception:
+        if status in (
+            httpx.codes.UNAUTHORIZED,
+            httpx.codes.PRECONDITION_FAILED,
+        ):  # a bad signature; no such node, or none may join
             return NodeKeyUnknown(self._address)
         if status == httpx.codes.FORBIDDEN:
             return RunOver()

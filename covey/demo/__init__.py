@@ -89,7 +89,7 @@ def run_demo(picture: Path, keep: Path | None = None, validity: Validity = "none
 def _collect_over_wire(
     flights: pa.Table, views: tuple[FeatureView, ...], directory: Path, validity: Validity, talk: Console
 ) -> Collected:
-    """The real thing on one machine: one SuperNode a site, two aggregators, the coordinator."""
+    """The real thing on one machine: a simulated node for each site, two aggregators, the coordinator."""
     started = time.monotonic()
     with progress_bars(talk) as progress:
         reports, answers = run_over_wire(

@@ -1,0 +1,281 @@
+"""A SuperLink that answers whatever it likes: what a site makes of it, and that it goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from flwr.app import ArrayRecord, ConfigRecord, Message, Metadata, RecordDict
+from flwr.app.message.message import make_message
+from flwr.common.serde import message_to_proto
+from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
+from google.protobuf.message import Message as Protobuf
+
+from edge_client.errors import MessageRefused, NodeKeyUnknown, RunOver, SuperLinkAway, SuperLinkUntrusted
+from edge_client.fleet_client import MAX_ENVELOPE_BYTES, MAX_OBJECTS, FleetClient, SuperLink
+from edge_client.plan_messages import Answer
+from edge_client.serving import STRANGER_SECONDS, SiteService
+from federation.node_keys import NodeKey
+
+KEY = NodeKey.generate(os.urandom)
+Told = bytes | Protobuf | int | list[Any]
+
+
+class Odd:
+    """A SuperLink of this process. `says` maps a call to what it answers: bytes, a message, a status, or these in turn."""
+
+    def __init__(self) -> None:
+        self.says: dict[str, Told] = {
+            "activate-node": fleet_pb2.ActivateNodeResponse(node_id=7),
+            "register-node": fleet_pb2.RegisterNodeFleetResponse(node_id=7),
+            "deactivate-node": b"",
+            "confirm-message-received": b"",
+            "send-node-heartbeat": heartbeat_pb2.SendNodeHeartbeatResponse(success=True),
+            "pull-messages": b"",
+        }
+        self.objects: dict[str, bytes] = {}
+        self.calls: list[str] = []
+        self.now = time.time()
+        self.pushed = fleet_pb2.PushMessagesRequest()
+        odd = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                call = self.path.removeprefix("/v1/fleet/")
+                odd.calls.append(call)
+                status, told = odd.answer(call, body)
+                self.send_response(status)
+                self.send_header("content-length", str(len(told)))
+                if status == 307:
+                    self.send_header("location", "http://127.0.0.1:1/")
+                self.end_headers()
+                self.wfile.write(told)
+
+            def log_message(self, *_: Any) -> None:
+                """Nothing on stderr."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def answer(self, call: str, body: bytes) -> tuple[int, bytes]:
+        told = self.says.get(call, 404)
+        if isinstance(told, list):
+            told = told.pop(0) if len(told) > 1 else told[0]
+        if call == "pull-object" and told == 404:
+            name = message_pb2.PullObjectRequest.FromString(body).object_id
+            found = self.objects.get(name)
+            told = message_pb2.PullObjectResponse(
+                object_found=found is not None, object_available=found is not None, object_content=found or b""
+            )
+        if call == "push-messages":
+            self.pushed = fleet_pb2.PushMessagesRequest.FromString(body)
+        if isinstance(told, int):
+            return told, b""
+        return 200, told if isinstance(told, bytes) else told.SerializeToString()
+
+    def sends(self, content: RecordDict, kind: str = "query") -> Message:
+        """Have a message of this content ready."""
+        message = make_message(Metadata(1, "", 1, 7, "", "", self.now, 60.0, kind), content)
+        message.metadata.__dict__["_message_id"] = message.object_id
+        self.objects = {name: each.deflate() for name, each in get_all_nested_objects(message).items()}
+        envelope = message_to_proto(message)
+        envelope.ClearField("content")
+        pulled = fleet_pb2.PullMessagesResponse(
+            messages_list=[envelope], message_object_trees=[get_object_tree(message)]
+        )
+        self.says["pull-messages"] = [pulled, b""]
+        return message
+
+
+@pytest.fixture
+def odd() -> Iterator[Odd]:
+    made = Odd()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture
+def client(odd: Odd) -> Iterator[FleetClient]:
+    with FleetClient(SuperLink(odd.address, None), KEY, lambda _: None) as made:
+        yield made
+
+
+def plan(signed: bytes = b"a plan") -> RecordDict:
+    return RecordDict({"plan": ConfigRecord({"signed": signed, "encryption_keys": b""})})
+
+
+def test_what_a_message_holds_arrives_and_is_confirmed(odd: Odd, client: FleetClient) -> None:
+    odd.sends(plan())
+    client.join()
+    received = client.pull()
+    assert received is not None
+    assert client.content(received)["plan"]["signed"] == b"a plan"
+    assert odd.calls[-1] == "confirm-message-received"
+    assert client.pull() is None
+
+
+def test_objects_that_are_not_what_they_are_named_are_refused(odd: Odd, client: FleetClient) -> None:
+    odd.sends(plan())
+    for name, data in list(odd.objects.items()):
+        odd.sends(plan())
+        odd.objects[name] = data[:-1] + bytes([data[-1] ^ 1])
+        assert refusal(client) == "an object is not the one that was named"
+    odd.sends(plan())
+    odd.objects.popitem()
+    assert refusal(client) == "an object is missing"
+    for data in (b"", b"nothing", b"Message 0\0", b"Eval  0\0", os.urandom(100)):
+        name = hashlib.sha256(data).hexdigest()
+        odd.sends(plan())
+        odd.objects[name] = data
+        pulled = odd.says["pull-messages"]
+        assert isinstance(pulled, list)
+        pulled[0].message_object_trees[0].CopyFrom(message_pb2.ObjectTree(object_id=name))
+        assert refusal(client).startswith("its objects are malformed")
+
+
+def test_a_message_has_few_objects_and_few_bytes(
+    odd: Odd, client: FleetClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+
+    odd.sends(RecordDict({"plan": ArrayRecord([np.full(1, i) for i in range(MAX_OBJECTS)])}))
+    assert refusal(client) == f"more than {MAX_OBJECTS} objects"
+    assert "pull-object" not in odd.calls
+    monkeypatch.setattr("edge_client.fleet_client.MAX_MESSAGE_BYTES", 10_000)
+    monkeypatch.setattr("edge_client.fleet_client.MAX_ENVELOPE_BYTES", 1_000)
+    for size in (9_900, 12_000, 100_000):
+        odd.sends(plan(bytes(size)))
+        assert "bytes" in refusal(client)
+    odd.sends(plan(bytes(5_000)))
+    received = client.pull()
+    assert received is not None
+    assert len(client.content(received)["plan"]["signed"]) == 5_000
+
+
+def refusal(client: FleetClient) -> str:
+    received = client.pull()
+    assert received is not None
+    with pytest.raises(MessageRefused) as raised:
+        client.content(received)
+    return raised.value.why
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        (401, NodeKeyUnknown),
+        (412, NodeKeyUnknown),
+        (403, RunOver),
+        (404, SuperLinkAway),
+        (500, SuperLinkAway),
+        (307, SuperLinkAway),  # it is not followed
+        (b"\xff" * 40, SuperLinkAway),
+        (bytes(MAX_ENVELOPE_BYTES + 1), MessageRefused),
+    ],
+)
+def test_every_other_answer_is_a_named_error(odd: Odd, client: FleetClient, told: Told, error: type[Exception]) -> None:
+    odd.says["pull-messages"] = told
+    with pytest.raises(error):
+        client.pull()
+
+
+def test_several_messages_at_once_or_odd_envelopes_are_refused(odd: Odd, client: FleetClient) -> None:
+    envelope = message_pb2.Message()
+    for odd.says["pull-messages"] in (
+        fleet_pb2.PullMessagesResponse(messages_list=[envelope, envelope]),
+        fleet_pb2.PullMessagesResponse(messages_list=[envelope]),
+    ):
+        with pytest.raises(MessageRefused):
+            client.pull()
+
+
+def test_a_certificate_that_is_none_is_named() -> None:
+    for wrong in (b"", b"\xff", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
+        with pytest.raises(SuperLinkUntrusted, match="no PEM"):
+            FleetClient(SuperLink("127.0.0.1:1", wrong), KEY)
+
+
+class Work:
+    """A site's loop against `Odd`, until it would wait for the n-th time."""
+
+    def __init__(self, client: FleetClient, waits: int) -> None:
+        self.said: list[str] = []
+        self.waited: list[float] = []
+        self.now = 0.0
+        self._waits = waits
+        self.service = SiteService(
+            client, lambda _: Answer("NOT_A_PLAN", "a"), self.said.append, self.wait, lambda: self.now
+        )
+
+    def wait(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        self.now += seconds
+        if len(self.waited) == self._waits:
+            raise KeyboardInterrupt
+
+    def run(self) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            self.service.run()
+
+
+def test_a_superlink_that_is_away_is_tried_again_ever_more_slowly_and_joined_again(
+    odd: Odd, client: FleetClient
+) -> None:
+    odd.says["activate-node"] = [503, 503, 503, fleet_pb2.ActivateNodeResponse(node_id=7)]
+    odd.says["pull-messages"] = [b"", 503, b""]
+    work = Work(client, 6)
+    work.run()
+    assert work.waited == [0.5, 1.0, 2.0, 0.5, 0.5, 0.5]
+    assert [line.split(";")[0].split(":")[0] for line in work.said] == [
+        "the SuperLink at 127.0.0.1", "registered as node 7", "the SuperLink at 127.0.0.1", "registered as node 7"
+    ]  # fmt: skip
+    assert odd.calls[-1] == "deactivate-node"
+
+
+def test_a_superlink_that_never_knows_the_key_ends_the_site_with_the_mend(odd: Odd, client: FleetClient) -> None:
+    odd.says["activate-node"] = odd.says["register-node"] = 412
+    work = Work(client, 100)
+    with pytest.raises(NodeKeyUnknown, match="covey keys show site-ID --json"):
+        work.service.run()
+    assert STRANGER_SECONDS < work.now < 3 * STRANGER_SECONDS
+
+
+def test_a_superlink_without_authentication_is_told_the_key(odd: Odd, client: FleetClient) -> None:
+    odd.says["activate-node"] = [412, fleet_pb2.ActivateNodeResponse(node_id=7)]
+    assert client.join() == 7
+    assert odd.calls == ["activate-node", "register-node", "activate-node"]
+
+
+def test_every_message_is_answered_and_an_answer_that_nobody_wants_is_told(odd: Odd, client: FleetClient) -> None:
+    client.join()
+    for content, kind, why in (
+        (RecordDict(), "query", "it holds no signed plan"),
+        (plan(), "train", "a message of type 'train'"),
+    ):
+        message = odd.sends(content, kind)
+        odd.says["push-messages"] = fleet_pb2.PushMessagesResponse(objects_to_push=["x"], session_id="s")
+        work = Work(client, 1)
+        assert work.service.answer_next()
+        assert why in work.said[0]
+        assert odd.pushed.messages_list[0].metadata.reply_to_message_id == message.object_id
+    odd.sends(plan())
+    odd.says["push-messages"] = b""  # not taken
+    work = Work(client, 1)
+    assert work.service.answer_next()
+    assert "the run that asked has ended" in work.said[0]
+    odd.says["pull-messages"] = [bytes(MAX_ENVELOPE_BYTES + 1), b""]
+    assert work.service.answer_next()
+    assert "it named nobody who could be answered" in work.said[1]
+    assert not work.service.answer_next()
