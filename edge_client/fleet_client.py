@@ -49,6 +49,8 @@ MAX_OBJECTS: Final = 8
 """Objects of one message. A plan has three: the message, its records, and one record."""
 MAX_ENVELOPE_BYTES: Final = 2**20
 """Of any answer of the SuperLink that carries no object."""
+ID_BYTES: Final = 80
+"""Of an object's name in a list of names: 64 digits, and what is around them."""
 SECONDS: Final = 30.0
 """How long a call may wait for the next bytes."""
 HEARTBEAT_SECONDS: Final = HEARTBEAT_DEFAULT_INTERVAL / 2
@@ -199,7 +201,7 @@ class FleetClient:
             seconds: how long the answer took.
 
         Raises:
-            RunOver: nobody waits for it any more. SuperLinkAway: `TRIES` times.
+            RunOver: nobody waits for it any more. SuperLinkAway: `TRIES` times. MessageRefused: the SuperLink asks for too much.
         """
         reply = Message(content, reply_to=received.message)
         with no_object_id_recompute():  # an id is the hash of all that lies below
@@ -210,11 +212,13 @@ class FleetClient:
                 message_object_trees=[get_object_tree(reply)],
                 clientapp_runtime_list=[seconds],
             )
-            taken = self._steadily("push-messages", request, fleet_pb2.PushMessagesResponse)
+            objects = get_all_nested_objects(reply)
+            room = MAX_ENVELOPE_BYTES + ID_BYTES * len(objects)
+            taken = self._steadily("push-messages", request, fleet_pb2.PushMessagesResponse, room)
             missing = set(taken.objects_to_push)
             if not missing:
                 raise RunOver
-            for name, each in get_all_nested_objects(reply).items():
+            for name, each in objects.items():
                 if name in missing:
                     push = message_pb2.PushObjectRequest(
                         node=self._node,
@@ -246,13 +250,13 @@ class FleetClient:
             self._wait(min(2.0, 0.1 * 2**attempt))
         raise MessageRefused("an object is missing")
 
-    def _steadily(self, call: str, request: Protobuf, answer: type[_Reply]) -> _Reply:
+    def _steadily(self, call: str, request: Protobuf, answer: type[_Reply], most: int = MAX_ENVELOPE_BYTES) -> _Reply:
         for attempt in range(TRIES - 1):
             try:
-                return self._call(call, request, answer)
+                return self._call(call, request, answer, most)
             except SuperLinkAway:
                 self._wait(2.0**attempt)
-        return self._call(call, request, answer)
+        return self._call(call, request, answer, most)
 
     def _call(self, call: str, request: Protobuf, answer: type[_Reply], most: int = MAX_ENVELOPE_BYTES) -> _Reply:
         """One call. An answer of more than `most` bytes is a MessageRefused, and not read."""

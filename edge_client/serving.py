@@ -98,7 +98,7 @@ class SiteService:
             content, why = self._content(received)
             answer = self._answer(content)
             self._client.reply(received, answer.to_records(), self._clock() - begin)
-        except RunOver as error:
+        except (RunOver, MessageRefused) as error:
             self._say(f"run {received.run}: {error}")
         else:
             self._say(f"run {received.run}: {_in_words(answer, why)} ({self._clock() - begin:.1f} s)")

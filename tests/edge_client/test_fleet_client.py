@@ -270,11 +270,16 @@ def test_every_message_is_answered_and_an_answer_that_nobody_wants_is_told(odd: 
         assert work.service.answer_next()
         assert why in work.said[0]
         assert odd.pushed.messages_list[0].metadata.reply_to_message_id == message.object_id
-    odd.sends(plan())
-    odd.says["push-messages"] = b""  # not taken
-    work = Work(client, 1)
-    assert work.service.answer_next()
-    assert "the run that asked has ended" in work.said[0]
+    for told, why in (
+        (b"", "the run that asked has ended"),
+        (403, "the run that asked has ended"),
+        (bytes(2 * MAX_ENVELOPE_BYTES), "a message was refused: more than"),
+    ):
+        odd.sends(plan())
+        odd.says["push-messages"] = told
+        work = Work(client, 1)
+        assert work.service.answer_next()
+        assert why in work.said[0]
     odd.says["pull-messages"] = [bytes(MAX_ENVELOPE_BYTES + 1), b""]
     assert work.service.answer_next()
     assert "it named nobody who could be answered" in work.said[1]
