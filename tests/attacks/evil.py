@@ -29,7 +29,8 @@ def loot(half):
         file.write("\\n".join(found) + "\\n")
 
 
-client, server = ClientApp(), ServerApp()
+client = ClientApp()
+server = ServerApp()
 
 
 @client.query()
