@@ -7,7 +7,7 @@
 
 The run's project (keys, rosters, each site's events) lies in `<store>/unfinished` while it runs. It goes when the run is
 done, and when it is interrupted before a day was charged. It stays when the run failed or the aggregators have taken its panes:
-`resume` continues it, and nothing that was accepted counts twice. The aggregators' ledgers outlive it, in `<store>/ledgers`.
+`resume` continues it, and nothing that was accepted counts twice. The operator's ledger outlives it, in `<store>/ledgers`.
 """
 
 from __future__ import annotations

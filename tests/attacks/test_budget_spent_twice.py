@@ -52,12 +52,12 @@ def covey(*arguments: object) -> tuple[int, str, str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project whose client-days may cost 0.1, and two views that cost 0.1 each."""
+    """A project whose client-days may cost 0.1, and two views that cost 0.06 each."""
     code, _, err = covey("init", tmp_path / "p", "--sites", "2", "--budget", "0.1")
     assert code == 0, err
     pq.write_table(make_events(), tmp_path / "p" / "events.parquet")
     for name in ("first", "second"):
-        (tmp_path / "p" / f"{name}.py").write_text(VIEW.format(name=name, rho=0.1))
+        (tmp_path / "p" / f"{name}.py").write_text(VIEW.format(name=name, rho=0.06))
     return tmp_path / "p"
 
 
@@ -114,7 +114,7 @@ def test_a_day_that_a_run_in_one_process_has_spent_is_not_spent_again_by_the_ser
     result = collect(project, "second", leader, helper)
     charged = spent(project)
     assert result["budget_spent"] == {"second": [DAY * 86_400 * 10**6]}, charged
-    assert charged == [("operator", 100_000, 0)]
+    assert charged == [("operator", 60_000, 40_000)]
     code, out, _ = covey("ledger", "show", "--project", project)
     assert code == 0
     assert "in-process" in out
@@ -132,8 +132,8 @@ def test_a_day_that_the_services_have_spent_is_not_spent_again_by_a_run_in_one_p
     done = subprocess.run(more, capture_output=True, text=True, timeout=120)
     charged = spent(project)
     assert done.returncode == 4, (done.stderr, charged)
-    assert "`budget = 0.2` in covey.toml" in done.stderr
-    assert charged == [("operator", 100_000, 0)]
+    assert "`budget = 0.12` in covey.toml" in done.stderr
+    assert charged == [("operator", 60_000, 40_000)]
 
 
 def test_a_day_that_the_helper_has_spent_is_not_spent_again_by_the_key_holder_of_its_operator(
@@ -150,7 +150,7 @@ def test_a_day_that_the_helper_has_spent_is_not_spent_again_by_the_key_holder_of
     result = collect(project, "second", leader, holder, "he")
     charged = spent(project)
     assert result["budget_spent"] == {"second": [DAY * 86_400 * 10**6]}, charged
-    assert charged == [("operator", 100_000, 0)]
+    assert charged == [("operator", 60_000, 40_000)]
 
 
 def test_two_runs_in_one_process_at_once_spend_a_day_once(project: Path) -> None:
@@ -161,4 +161,4 @@ def test_two_runs_in_one_process_at_once_spend_a_day_once(project: Path) -> None
     said = [one.communicate(timeout=120)[1] for one in running]
     codes = sorted(one.returncode for one in running)
     assert codes in ([0, 1], [0, 4]), said  # the other one finds the store in use, or the day spent
-    assert spent(project) == [("operator", 100_000, 0)]
+    assert spent(project) == [("operator", 60_000, 40_000)]

@@ -1,4 +1,4 @@
-"""Level processes: leader and helper (under `he` the key holder) as services with ledgers of their own, over gRPC.
+"""Level processes: leader and helper (under `he` the key holder) as services over gRPC, which charge one operator's ledger.
 
 Each site's part is the site's own code, in this process, with its key, ledger, policy and file of events; its batches are
 submitted in the order in which they arrive in virtual time. What comes late is submitted when the plan is closed, and refused.
