@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from crypto.signing import SigningKey, VerifyKey
+from featurestore.private_files import write_private
 from featurestore.times import DAY_US
 from federation.draft import draft_of, sign_draft
 from federation.he_keys import keys_hash
@@ -63,10 +64,8 @@ class Announcement:
             {"asked": _text(one.signed), "view": one.planned.view.name, "panes": one.planned.pane_starts.tolist()}
             for one in self.left_out
         ]
-        partial = path.with_name(path.name + ".partial")
         data = {"plan": _text(self.signed), "left_out": left, "encryption_keys": _text(self.encryption_keys)}
-        partial.write_text(json.dumps(data), encoding="utf-8")
-        partial.replace(path)
+        write_private(path, json.dumps(data))
 
     @classmethod
     def load(cls, path: Path, coordinator: VerifyKey) -> Announcement:

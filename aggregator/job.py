@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from featurestore.private_files import open_private, write_private
 
 from .errors import AggregatorError
 
@@ -45,7 +48,7 @@ class Job:
     progress: Path
 
     def save(self, path: Path) -> None:
-        """Write the job file."""
+        """Write the job file; it is on disk when this returns."""
         data = {
             "plan": base64.b64encode(self.plan).decode("ascii"),
             "leader": self.leader,
@@ -54,7 +57,7 @@ class Job:
             "seconds": self.seconds,
             **{name: str(getattr(self, name).absolute()) for name in ("keys", "store", "result", "progress")},
         }
-        path.write_text(json.dumps(data), encoding="utf-8")
+        write_private(path, json.dumps(data))
 
     @classmethod
     def load(cls, path: Path) -> Job:
@@ -88,15 +91,16 @@ class Job:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Only one process at a time works at this job; another one waits until that has ended, however it ends."""
-        with self.result.with_suffix(".lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        lock = open_private(self.result.with_suffix(".lock"), os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(lock)
 
     def fail(self, why: str, *, lost: bool = False) -> None:
         """Give up by name; trying again at once would not help, and never would if the plan is lost."""
-        partial = self.result.with_suffix(".partial")
-        partial.write_text(json.dumps({"why": why, "lost": lost}), encoding="utf-8")
-        partial.replace(self.failure)
+        write_private(self.failure, json.dumps({"why": why, "lost": lost}))
 
     @property
     def failed(self) -> tuple[str, bool] | None:
@@ -108,6 +112,4 @@ class Job:
 
     def finish(self, result: dict[str, object]) -> None:
         """Rename the result into place: the collection is published."""
-        partial = self.result.with_suffix(".partial")
-        partial.write_text(json.dumps(result), encoding="utf-8")
-        partial.replace(self.result)
+        write_private(self.result, json.dumps(result))

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from featurestore.private_files import append_private
 from featurestore.publish import Publisher
 from federation.keys import RoleKeys, load_keys
 from federation.plan import plan_from_bytes
@@ -70,5 +71,4 @@ def _publish(
 
 
 def _append(path: Path, line: dict[str, object]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    append_private(path, json.dumps(line) + "\n")

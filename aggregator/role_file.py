@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, TypeAlias
 
+from featurestore.errors import NotPrivate
+from featurestore.private_files import private_file
 from federation.parties import Aggregator
 
 from .errors import StorageUnusable
@@ -37,9 +39,9 @@ class RoleFile:
         self.path = path
         self._lock = threading.RLock()
         try:
-            path.touch(mode=0o600)  # it holds shares; SQLite gives its other files the same mode
+            private_file(path)  # it holds shares; SQLite gives its other files the same mode
             self._connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-        except (OSError, sqlite3.OperationalError) as error:
+        except (OSError, NotPrivate, sqlite3.OperationalError) as error:
             raise StorageUnusable(f"{path} cannot be opened: {error}") from None
         try:
             self._open(role)

@@ -22,6 +22,7 @@ from edge_client.policy import Policy
 from edge_client.policy_file import policy_to_toml
 from edge_client.serving import SiteService
 from edge_client.site_config import config_to_toml, load_config
+from featurestore.private_files import private_folder, write_private
 from federation.errors import UnknownSite
 from federation.keys import site_role
 from federation.operator_ledger import LEDGERS
@@ -59,9 +60,8 @@ def configure_site(
             allow_noise_off=allow_noise_off,
         )
         _write_once(policy, policy_to_toml(mine))
-    (project / LEDGERS).mkdir(mode=0o700, exist_ok=True)
-    folder = project / SITES
-    folder.mkdir(exist_ok=True)
+    private_folder(project / LEDGERS)
+    folder = private_folder(project / SITES)
     path = folder / f"{site}.toml"
     text = config_to_toml(
         {
@@ -75,7 +75,7 @@ def configure_site(
             "policy": f"../{POLICY}",
         }
     )
-    path.write_text(text, encoding="utf-8")
+    write_private(path, text)
     load_config(path)
     return path
 

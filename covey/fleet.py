@@ -16,6 +16,7 @@ from aggregator.job import Job
 from edge_client.policy import Policy
 from edge_client.policy_file import policy_to_toml
 from edge_client.site_config import config_to_toml
+from featurestore.private_files import create_private, private_folder, write_private
 from federation.accountant import charge_of
 from federation.errors import PartyInvalid
 from federation.keys import RoleKeys, create_folder, site_role
@@ -114,7 +115,7 @@ def make_project(
         allow_noise_off=noise == "none",
         validity="any" if validity == "none" else validity,
     )
-    (project / FILE).write_text(settings.to_toml(), encoding="utf-8")
+    write_private(project / FILE, settings.to_toml(), durable=False)
     wire = WireTerms(settings.leader, settings.helper, settings.collector, deadline_us)
     plan = Plan(
         os.urandom(16),
@@ -140,8 +141,8 @@ def make_project(
         validity=settings.validity,
         time_columns=tuple(sorted({one.view.time for one in planned if one.view.time is not None})),
     )
-    (project / POLICY).write_text(policy_to_toml(policy), encoding="utf-8")
-    (project / LEDGERS).mkdir(mode=0o700)
+    write_private(project / POLICY, policy_to_toml(policy), durable=False)
+    private_folder(project / LEDGERS)
     _write_sites(project, fleet, client_column, time_column)
     return Job(
         plan_to_bytes(plan),
@@ -158,10 +159,10 @@ def make_project(
 
 def _write_sites(project: Path, fleet: Sequence[SiteEvents], client_column: str, time_column: str) -> None:
     """Each site's events and configuration, in files of its own."""
-    folder = project / SITES
-    folder.mkdir()
+    folder = private_folder(project / SITES)
     for one in fleet:
-        pq.write_table(one.table, folder / f"{one.site}.parquet")
+        with create_private(folder / f"{one.site}.parquet", durable=False) as file:
+            pq.write_table(one.table, file)
         text = config_to_toml(
             {
                 "site": one.site,
@@ -174,7 +175,7 @@ def _write_sites(project: Path, fleet: Sequence[SiteEvents], client_column: str,
                 "policy": f"../{POLICY}",
             }
         )
-        (folder / f"{one.site}.toml").write_text(text, encoding="utf-8")
+        write_private(folder / f"{one.site}.toml", text, durable=False)
 
 
 def _site_id(value: str, number: int) -> str:

@@ -17,6 +17,7 @@ from typing import Final
 
 from edge_client.policy import Policy
 from edge_client.policy_file import policy_to_toml
+from featurestore.private_files import private_folder
 from federation.errors import PartyInvalid
 from federation.keys import ROLES, SITE_PREFIX, RoleKeys, create_folder, public_from_line, site_role
 from federation.ledger_state import Budget
@@ -154,7 +155,7 @@ def _write(folder: Path, project: Project, secrets: tuple[str, ...]) -> NewProje
         except FileExistsError:
             kept.append(file)
     for private in _PRIVATE_FOLDERS:
-        (folder / private).mkdir(mode=0o700, exist_ok=True)
+        private_folder(folder / private)
     (folder / "store").mkdir(exist_ok=True)
     return NewProject(project, folder, secrets, tuple(kept))
 

@@ -20,6 +20,8 @@ from typing import Final, Self
 
 import psutil
 
+from featurestore.private_files import open_private, private_folder
+
 from .errors import ProcessFailed
 
 MARK: Final = "COVEY_RUN"
@@ -38,7 +40,7 @@ class Processes:
         self._logs = logs
         self._mark = secrets.token_hex(16)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        logs.mkdir(parents=True, exist_ok=True)
+        private_folder(logs)
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +52,7 @@ class Processes:
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
         """Start a process in the background; returns its pid. It does not get the terminal's Ctrl-C: `stop` ends it."""
-        with self.log(name).open("wb") as log:
+        with os.fdopen(open_private(self.log(name), os.O_WRONLY | os.O_TRUNC), "wb") as log:
             self._children[name] = subprocess.Popen(  # noqa: S603 - our own commands, never a text from outside
                 list(command),
                 stdin=subprocess.DEVNULL,

@@ -21,6 +21,7 @@ from aggregator.role_file import StoringRole
 from aggregator.services import serve
 from aggregator.storage import Storage
 from crypto.signing import VerifyKey
+from featurestore.private_files import private_folder
 from federation.keys import load_keys
 from federation.ledger import Ledger
 from federation.operator_ledger import LEDGERS, open_operator_ledger
@@ -97,9 +98,7 @@ def _settings(project: Project, peer: VerifyKey) -> Settings:
 
 
 def _files(directory: Path, ledgers: Path | None, role: StoringRole) -> tuple[Storage, Ledger, LiveFolder]:
-    folder = directory / "roles" / role
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    folder = private_folder(directory / "roles" / role)
     storage = Storage(folder / "state.db", role)
     try:
         ledger = open_operator_ledger(ledgers or directory / LEDGERS, role, _wall_clock)

@@ -19,6 +19,7 @@ from typing import Final
 
 from aggregator.job import ANNOUNCED, Job
 from featurestore.disk import sync_folder
+from featurestore.private_files import open_private, private_folder
 
 from .errors import UsageError
 
@@ -36,8 +37,7 @@ class Unfinished:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """One coordinator at a time. Raises UsageError while another one is at work in this project."""
-        self._role.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._role / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_private(private_folder(self._role) / "lock", os.O_RDWR)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -62,7 +62,7 @@ class Unfinished:
         kept = replace(job, result=self.folder / "result.json", progress=self.folder / "progress.jsonl")
         made = Path(tempfile.mkdtemp(prefix=".plan-", dir=self._role))  # mode 0700
         try:
-            _write(made, kept)
+            kept.save(made / _JOB)
             made.rename(self.folder)
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)
@@ -78,18 +78,8 @@ class Unfinished:
 
     def save(self, job: Job) -> None:
         """Change how the plan is carried out: where the others listen."""
-        _write(self.folder, job)
+        job.save(self.folder / _JOB)
 
     def finish(self) -> None:
         """The plan is published: forget it."""
         shutil.rmtree(self.folder)
-
-
-def _write(folder: Path, job: Job) -> None:
-    """The job's file, whole or as it was; on disk when this returns."""
-    partial = folder / "partial"
-    job.save(partial)
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(folder / _JOB)
-    sync_folder(folder)

@@ -5,9 +5,10 @@
                └─ coordinator     announces, carries batches, opens, publishes; Flower's simulation runtime is in it
                     └─ sites      in Ray's workers, each over its own events only
 
-The run's project (keys, rosters, each site's events) lies in `<store>/unfinished` while it runs. It goes when the run is
-done, and when it is interrupted before a day was charged. It stays when the run failed or the aggregators have taken its panes:
-`resume` continues it, and nothing that was accepted counts twice. The operator's ledger outlives it, in `<store>/ledgers`.
+The run's project (keys, rosters, each site's events) lies in `<store>.unfinished` while it runs (`unfinished_run`). It goes when
+the run is done, and when it is interrupted before a day was charged. It stays when the run failed or the aggregators have taken
+its panes: `resume` continues it, and nothing that was accepted counts twice. The operator's ledger outlives it, in
+`<store>/ledgers`.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from .errors import CollectionFailed, ProcessFailed, UsageError
 from .fleet import SITES, make_project, split_sites
 from .processes import Processes, free_port
 from .service_processes import SECOND, SERVICES, service_command, services_of
+from .unfinished_run import begin, go_on, require_none
 
 SITE_SECONDS: Final = 900.0
 """How long the sites of a simulated fleet have to answer."""
@@ -79,11 +81,6 @@ def ray_environment(folder: Path) -> dict[str, str]:
         "RAY_DEDUP_LOGS": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     }
-
-
-def unfinished(directory: Path) -> Path:
-    """Where the project of a run over the wire lies until it is done."""
-    return directory / "unfinished"
 
 
 def run_over_wire(
@@ -129,11 +126,8 @@ def run_over_wire(
     require_tighter(views, min_clients, noise_off=noise == "none")
     if finish == "mpc":
         require_finishable(views, protection, noise)
-    project, ledgers = unfinished(directory), directory / LEDGERS
-    if project.exists():
-        raise UsageError(
-            f"an unfinished collection is in {project}: `covey run --resume --store {directory}` continues it"
-        )
+    ledgers = directory / LEDGERS
+    require_none(directory)
     events = make_events(table, client_column, time_column, site_column)
     for view in views:
         check_schema(view, events)
@@ -170,35 +164,37 @@ def run_over_wire(
     if not fleet:
         raise UsageError("no event has a site; nothing can be collected")
     before = charged_plans(ledgers)
-    try:
-        project.mkdir()
-        job = make_project(
-            project,
-            planned,
-            fleet,
-            directory,
-            client_column=client_column,
-            time_column=time_column,
-            noise=noise,
-            participation=participation,
-            protection=protection,
-            validity=validity,
-            finish=finish,
-            report_per=report_per,
-            budget=budget,
-            deadline_us=clock() + int(DEADLINE_SECONDS * 1e6),
-            site_seconds=SITE_SECONDS,
-        )
-        if liars is not None:
-            liars.save(project / LIARS)
-        result = collect_project(project, job, progress)
-    except (CollectionFailed, ProcessFailed):
-        raise
-    except BaseException:
-        if charged_plans(ledgers) == before:  # else the aggregators have taken its panes: no other plan can open them
-            shutil.rmtree(project, ignore_errors=True)
-        raise
-    shutil.rmtree(project)
+    with begin(directory) as project:
+        try:
+            job = make_project(
+                project,
+                planned,
+                fleet,
+                directory,
+                client_column=client_column,
+                time_column=time_column,
+                noise=noise,
+                participation=participation,
+                protection=protection,
+                validity=validity,
+                finish=finish,
+                report_per=report_per,
+                budget=budget,
+                deadline_us=clock() + int(DEADLINE_SECONDS * 1e6),
+                site_seconds=SITE_SECONDS,
+            )
+            if liars is not None:
+                liars.save(project / LIARS)
+            result = collect_project(project, job, progress)
+        except (CollectionFailed, ProcessFailed):
+            raise
+        except BaseException:
+            if (
+                charged_plans(ledgers) == before
+            ):  # else the aggregators have taken its panes: no other plan can open them
+                shutil.rmtree(project, ignore_errors=True)
+            raise
+        shutil.rmtree(project)
     reports = tuple(_report(view, choices[view.name], _counts(result, view.name)) for view in views)
     return reports, result["answers"]
 
@@ -209,11 +205,9 @@ def resume(directory: Path, progress: Progress) -> tuple[tuple[ViewReport, ...],
     Raises:
         UsageError: there is none. CollectionFailed, ProcessFailed: it failed again.
     """
-    project = unfinished(directory)
-    if not (project / "job.json").is_file():
-        raise UsageError(f"no unfinished collection in {directory}")
-    result = collect_project(project, Job.load(project / "job.json"), progress)
-    shutil.rmtree(project)
+    with go_on(directory) as project:
+        result = collect_project(project, Job.load(project / "job.json"), progress)
+        shutil.rmtree(project)
     reports = tuple(
         ViewReport(name, None, counts["opened"], counts["void"], (), (), Dropped(), counts["rejected"])
         for name, counts in ((name, _counts(result, name)) for name in result["views"])

@@ -25,6 +25,7 @@ from typing import Final
 from crypto.errors import CryptoError
 from crypto.seal import SEAL_PUBLIC_BYTES, SEAL_SEED_BYTES, SealKey, SealPublicKey
 from crypto.signing import SIGNING_SEED_BYTES, VERIFY_KEY_BYTES, SigningKey, VerifyKey
+from featurestore.private_files import create_private
 
 from .errors import KeyFileExists, KeyFileExposed, KeyFileMalformed, KeyFileMissing, NodeKeyInvalid, PartyInvalid
 from .node_keys import NODE_CERTIFICATE_BYTES, NODE_SECRET_BYTES, NodeCertificate, NodeKey
@@ -126,8 +127,13 @@ def write_keys(folder: Path, keys: RoleKeys) -> None:
         KeyFileExists, KeyFileMissing (no folder), KeyFileExposed (the folder's mode).
     """
     _require_private_folder(folder)
-    _write_new(_private_path(folder, keys.role), _line(_PRIVATE, keys.role, keys.secret_bytes), 0o600)
-    _write_new(folder / f"{keys.role}.pub", public_line(keys.role, keys.public), 0o644)
+    try:
+        with create_private(_private_path(folder, keys.role)) as file:
+            file.write(_line(_PRIVATE, keys.role, keys.secret_bytes).encode("ascii"))
+        with (folder / f"{keys.role}.pub").open("x", encoding="ascii") as to_hand_out:
+            to_hand_out.write(public_line(keys.role, keys.public))
+    except FileExistsError as error:
+        raise KeyFileExists(str(error.filename)) from None
 
 
 def load_keys(folder: Path, role: str) -> RoleKeys:
@@ -239,17 +245,6 @@ def _require_private_folder(folder: Path) -> None:
         raise KeyFileMalformed(str(folder), "not a folder")
     if (mode := stat.S_IMODE(found.st_mode)) & 0o077:
         raise KeyFileExposed(str(folder), mode, 0o700)
-
-
-def _write_new(path: Path, text: str, mode: int) -> None:
-    try:
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    except FileExistsError:
-        raise KeyFileExists(str(path)) from None
-    with os.fdopen(number, "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(number)
 
 
 def _read_private(path: Path) -> str:

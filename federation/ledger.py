@@ -13,7 +13,6 @@ is noticed by the other aggregator, which remembers this one's head from every o
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Literal, Self
+
+from featurestore.errors import NotPrivate
+from featurestore.private_files import private_file, write_private
 
 from .errors import AlreadyDone, ClockWentBack, DayBudgetSpent, LedgerBehind, LedgerBroken, LedgerRefusal
 from .ledger_entries import Done, Entry, Head, Refused, entry_from_line, entry_to_line, genesis
@@ -68,9 +70,9 @@ class Ledger:
         self.state = LedgerState(role)
         self._head = genesis(owner)
         try:
-            path.touch(mode=0o600)
+            private_file(path)  # SQLite gives its other files the same mode
             self._db = sqlite3.connect(path, isolation_level=None, timeout=30.0, check_same_thread=False)
-        except (OSError, sqlite3.OperationalError) as error:
+        except (OSError, NotPrivate, sqlite3.OperationalError) as error:
             raise LedgerBroken(str(path), f"it cannot be opened ({error})") from None
         try:
             self._create()
@@ -344,16 +346,4 @@ class Ledger:
 
     def _replace_outside(self) -> None:
         text = json.dumps({"owner": self.owner, "seq": self._head.seq, "head": self._head.digest.hex()})
-        partial = self._outside_path.with_name(self._outside_path.name + ".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            if self.synchronous == "FULL":
-                os.fsync(file.fileno())
-        partial.replace(self._outside_path)
-        if self.synchronous == "FULL":
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        write_private(self._outside_path, text + "\n", durable=self.synchronous == "FULL")

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from featurestore.private_files import private_folder
+
 from .errors import LedgersApart
 from .ledger import Ledger, head_path
 from .ledger_entries import IN_PROCESS
@@ -42,7 +44,7 @@ def open_operator_ledger(ledgers: Path, role: str, clock: Callable[[], int], tab
     Raises:
         LedgerBroken. LedgersApart: an earlier version kept a ledger for each role here.
     """
-    ledgers.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(ledgers)
     require_together(ledgers)
     return Ledger(operator_path(ledgers), OPERATOR, clock, tables, role)
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from edge_client.flower_app import SITES_VARIABLE, client_app
 from edge_client.plan_messages import honestly
+from featurestore.private_files import write_private
 from federation.protocol import Protect
 
 from .errors import RunRefused
@@ -37,7 +38,7 @@ class LyingSite:
 
     def save(self, path: Path) -> None:
         """Write the file."""
-        path.write_text(json.dumps({"site": self.site, "kinds": self.kinds, "keys": dict(self.keys)}), encoding="utf-8")
+        write_private(path, json.dumps({"site": self.site, "kinds": self.kinds, "keys": dict(self.keys)}))
 
     @classmethod
     def load(cls, path: Path) -> LyingSite:

@@ -27,6 +27,7 @@ def init(
 
     from covey.errors import UsageError
     from covey.project import KEYS
+    from featurestore.private_files import private_folder
     from federation.errors import PartyInvalid
     from federation.keys import RoleKeys, public_as_dict, public_line, write_keys
 
@@ -40,7 +41,7 @@ def init(
     except PartyInvalid as error:
         raise UsageError(str(error)) from None
     project.mkdir(exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
+    private_folder(folder)
     write_keys(folder, keys)
     if as_json:
         typer.echo(json.dumps(public_as_dict(role, keys.public)))

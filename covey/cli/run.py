@@ -33,6 +33,12 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue a run over real processes that failed in this store.")
     ] = False,
+    give_up: Annotated[
+        bool,
+        typer.Option(
+            "--give-up", help="Erase a failed run of this store, its events and keys; what is charged stays charged."
+        ),
+    ] = False,
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Run all roles in this process, instead of one process for each.")
     ] = False,
@@ -103,6 +109,10 @@ def run(
     from .talk import progress_bars, talk_console
 
     talk = talk_console()
+    if give_up:
+        if resume or views_file is not None:
+            raise UsageError("--give-up erases a failed run and runs nothing: give --store only")
+        return _give_up(store, talk, as_json=as_json)
     if noise not in ("on", "off"):
         raise UsageError(f"--noise is on or off, got {noise!r}")
     if noise == "off":
@@ -150,6 +160,22 @@ def run(
     else:
         _print(report, voids, talk)
     return DONE if report.opened or report.already_open else NOTHING_RELEASED
+
+
+def _give_up(store: Path, talk: Console, *, as_json: bool) -> int:
+    from covey.errors import DONE
+    from covey.unfinished_run import give_up
+
+    given_up = give_up(store)
+    if as_json:
+        typer.echo(json.dumps({"store": str(store), "charged_panes": given_up.panes}))
+        return DONE
+    talk.print(f"the unfinished run of {store} is erased: its events, its keys, and what was sent", soft_wrap=True)
+    for view, panes in given_up.panes.items():
+        talk.print(f"{view}: {panes:,} pane(s) stay closed for good, and their days stay charged", soft_wrap=True)
+    if not given_up.panes:
+        talk.print("nothing was charged: the next run collects the same panes", soft_wrap=True)
+    return DONE
 
 
 def _register_services(declared: Declared, store: Path) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from featurestore.errors import ConsumerExists, ConsumerInvalid, ConsumersFileBroken, StoreNotFound, UnknownConsumer
+from featurestore.private_files import write_private
 
 from .throttle import Limits
 
@@ -143,19 +144,11 @@ class Consumers:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)
             yield
-            os.fsync(folder)
         finally:
             os.close(folder)
 
     def _replace(self, consumers: tuple[Consumer, ...]) -> None:
-        fresh = self._directory / f".{FILE}.new"
-        fresh.unlink(missing_ok=True)  # left by a crash; the lock is ours
-        number = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(number, "wb") as file:
-            file.write(_written(consumers))
-            file.flush()
-            os.fsync(number)
-        fresh.replace(self.path)
+        write_private(self.path, _written(consumers))
 
 
 class KeyRing:
@@ -204,7 +197,7 @@ def _digest(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
-def _written(consumers: tuple[Consumer, ...]) -> bytes:
+def _written(consumers: tuple[Consumer, ...]) -> str:
     rows = [
         {
             "name": one.name,
@@ -216,7 +209,7 @@ def _written(consumers: tuple[Consumer, ...]) -> bytes:
         }
         for one in sorted(consumers, key=lambda one: one.name)
     ]
-    return json.dumps({"format": _FORMAT, "consumers": rows}, indent=1).encode() + b"\n"
+    return json.dumps({"format": _FORMAT, "consumers": rows}, indent=1) + "\n"
 
 
 def _parse(data: bytes) -> tuple[Consumer, ...]:

@@ -16,6 +16,7 @@ from covey import wire
 from covey.errors import RunFailed
 from covey.processes import Processes, free_port
 from covey.running import resume, run
+from covey.unfinished_run import unfinished
 from featurestore.store import Store
 from featurestore.views_file import load_views
 from tests.covey.conftest import VIEWS, make_events
@@ -85,7 +86,7 @@ def looks_at_what_was_released(covey: Covey, project: Path) -> None:
         assert text in told
     ledgers = sorted(file.name for file in (project / "store" / "ledgers").glob("*.db"))
     assert ledgers == ["operator.db"]
-    assert not wire.unfinished(project / "store").exists()
+    assert not unfinished(project / "store").exists()
 
 
 @pytest.mark.parametrize("when", [pytest.param("at its start", marks=pytest.mark.long), "when it is sent the sums"])
@@ -109,7 +110,7 @@ def test_a_key_holder_that_keeps_dying_ends_the_run_by_name_and_resume_completes
                 load_views(project / "views.py"), project / "events.parquet", store=project / "store",
                 client_column="who", time_column="at", site_column="site", budget=1, noise="off", protection="he",
             )  # fmt: skip
-    assert wire.unfinished(project / "store").exists()
+    assert unfinished(project / "store").exists()
     report = resume(project / "store")
     assert set(report.answers.values()) == {"OK"}
     assert report.opened == 3

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from covey.processes import MARK
+from covey.unfinished_run import unfinished
 from edge_client.compute import days_with_events
 from edge_client.events import make_events
 from featurestore.store import Store
@@ -228,7 +229,7 @@ def test_a_run_that_failed_keeps_what_was_accepted_and_resume_goes_on(
     report = resume(project / "store")
     assert set(report.answers.values()) == {"OK"}
     assert report.opened > 3
-    assert not wire.unfinished(project / "store").exists()
+    assert not unfinished(project / "store").exists()
     assert_equal_to_a_run_in_one_process(project)
 
 

@@ -21,6 +21,7 @@ from aggregator.job import Job
 from covey.errors import CollectionFailed
 from covey.fleet import SiteEvents, make_project
 from covey.wire import DEADLINE_SECONDS, SITE_SECONDS
+from featurestore.private_files import private_folder
 from featurestore.release import Release
 from featurestore.store import Store
 from federation.ledger_state import Budget
@@ -59,8 +60,7 @@ def prepare(collection: Collection, directory: Path) -> Prepared:
     terms, source = collection.terms, collection.source
     noisy = collection.noise == "on"
     plan, _ = plan_of(terms, source, noisy=noisy, protection=collection.protection, finish=collection.finish)
-    project = directory / PROJECT
-    project.mkdir(parents=True)
+    project = private_folder(directory / PROJECT)
     fleet: list[SiteEvents] = []
     at_s: dict[str, float] = {}
     counting: set[str] = set()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from covey.errors import NotThere, UsageError
+from featurestore.private_files import private_folder
 
 RUN, SWEEP, PLAN = "run.json", "sweep.json", "plan.json"
 RESULTS, RUNS = "results.parquet", "runs"
@@ -50,7 +51,8 @@ def begin(folder: Path, overrides: tuple[str, ...]) -> Path:
     """An empty folder to write a run into; what an earlier try left goes. Says what is to be run, for `resume`."""
     part = part_of(folder)
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(part)  # it holds the truth beside what is released of it
     write_json(part / PLAN, {"overrides": list(overrides)})
     return part
 

@@ -14,6 +14,7 @@ from typing import Any
 from covey.errors import USAGE, DiskFull, UsageError, exit_code
 from covey.lab.provenance import git, versions
 from covey.lab.reports.html import write_run_report, write_sweep_report
+from featurestore.private_files import private_folder
 
 from . import folder as folders
 from .config import Composer, Resolved, composer
@@ -126,7 +127,8 @@ def carry_out(what: Asked, workers: int | None, progress: Progress) -> Finished:
 
 def _sweep(what: Asked, workers: int | None, ray: list[RayWorkers], progress: Progress) -> Finished:
     results: list[dict[str, Any] | None] = [None] * len(what.planned)
-    what.folder.mkdir(parents=True, exist_ok=True)
+    what.folder.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(what.folder)
     _write_sweep(what, results)
     progress("sweep", "runs", 0, len(results))
     for at in range(len(results)):

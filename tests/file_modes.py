@@ -1,0 +1,89 @@
+"""Every file and folder that a command leaves, and who may read it. One that no pattern names fails the test."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Final
+
+PRIVATE: Final = (
+    r"keys(/[\w-]+\.key)?",  # secret keys
+    r"ledgers(/(operator|site-[\w-]+)\.db(-wal|-shm|\.head)?)?",
+    r"roles(/(leader|helper|keyholder|coordinator|superlink|site-[\w-]+))?",
+    r"roles/(leader|helper|keyholder)/(state\.db(-wal|-shm)?|live(/[0-9a-f]+)?)",
+    r"roles/(coordinator|superlink)/lock",
+    r"roles/coordinator/unfinished(/(job\.json|superlink|announced\.json|progress\.jsonl|result\.\w+|logs(/\w+\.log)?))?",
+    r"sites(/[\w-]+\.(toml|parquet))?",  # what a site is told of itself; of a simulated site the events, too
+    r"consumers\.json",  # digests of the readers' API keys
+    r"job\.json|announced\.json|progress\.jsonl|result\.(json|lock|failed)|logs(/\w+\.log)?",  # of a run over the wire
+)
+"""Of a project (or `--store`) directory, or of the one of an unfinished run."""
+HANDED_OUT: Final = (r"keys/[\w-]+\.(pub|crt)",)
+"""Meant for others, who get copies: it lies in a private folder."""
+WRITTEN_BY_FLOWER: Final = (r"roles/superlink/flower(/.*)?",)
+"""Of modes that are not ours, in a private folder."""
+PUBLIC: Final = (
+    r"",
+    r"views\.py|covey\.toml|policy\.toml",
+    r"store(/(registry\.db|writer\.lock)(-wal|-shm)?)?",
+    r"store/(online|offline|blocks|models)(/.*)?",
+)
+UNFINISHED: Final = (r"", r"covey\.toml|policy\.toml", *PRIVATE, *HANDED_OUT)
+"""Of an unfinished run's project all of it is private, from its own folder on."""
+
+
+def assert_modes(directory: Path, umask: int, *, also: tuple[str, ...] = ()) -> set[str]:
+    """Check a project (or `--store`) directory, and return all names that were found.
+
+    Args:
+        also: further names that are public: what a test has put there.
+    """
+    found = set()
+    for name, path in _walk(directory):
+        if _matches(PRIVATE, name):
+            _require_private(path)
+        elif _matches((*HANDED_OUT, *WRITTEN_BY_FLOWER), name):
+            _require_private(directory / Path(*Path(name).parts[: 1 + name.startswith("roles/")]))
+        else:
+            assert _matches((*PUBLIC, *also), name), f"{path} is on no list: say in {__name__} who may read it"
+            wanted = (0o777 if path.is_dir() else 0o666) & ~umask
+            mode = stat.S_IMODE(path.lstat().st_mode)
+            assert mode & 0o444 == 0o444, f"{path}, for many readers, has mode {mode:o}"
+            assert mode & ~wanted == 0, f"{path} has mode {mode:o}, the umask allows {wanted:o}"
+        assert path.lstat().st_uid == os.geteuid()
+        found.add(name)
+    return found
+
+
+def assert_unfinished(folder: Path) -> set[str]:
+    """Check the folder of an unfinished run, and return all names that were found."""
+    found = set()
+    for name, path in _walk(folder):
+        assert _matches(UNFINISHED, name), f"{path} is on no list: say in {__name__} who may read it"
+        if not _matches(HANDED_OUT, name):
+            _require_private(path)
+        found.add(name)
+    return found
+
+
+def assert_wholly_private(folder: Path) -> None:
+    """Check a folder in which others' programs write, too: nobody else gets into it."""
+    _require_private(folder)
+
+
+def _walk(directory: Path) -> list[tuple[str, Path]]:
+    paths = [directory, *directory.rglob("*")]
+    assert not [path for path in paths if path.is_symlink()]
+    return [("" if path == directory else str(path.relative_to(directory)), path) for path in paths]
+
+
+def _matches(patterns: tuple[str, ...], name: str) -> bool:
+    return any(re.fullmatch(pattern, name) for pattern in patterns)
+
+
+def _require_private(path: Path) -> None:
+    mode = stat.S_IMODE(path.lstat().st_mode)
+    wanted = 0o700 if path.is_dir() else 0o600
+    assert mode == wanted, f"{path} has mode {mode:o}, need {wanted:o}"
