@@ -55,6 +55,7 @@ class EncryptedOpening(Intake):
         if stored.own is None:
             raise NotCommitted(plan.hash)
         self._require_charged(plan)
+        self._live_file(plan)  # without it nothing is signed, not even what is finished already
         commitment, shares = commitment_from_bytes(plan, stored.own), []
         for view in range(len(plan.views)):
             outcomes, digest = outcomes_of(plan, view, commitment), hashlib.sha256()

@@ -81,6 +81,8 @@ class KeyHolder(Opener):
         plan = verify_draft(data, self.settings.coordinator)
         deadline_us = 0 if plan.wire is None else plan.wire.deadline_us
         if (kept := self.storage.secret_keys(plan.plan_id)) is None:
+            if self.storage.plans_of_id(plan.plan_id):  # they are erased: a plan id has one set of them
+                raise EncryptionKeysMissing(plan.plan_id)
             made = [SecretKey.generate(plan.he_parameters(planned)) for planned in plan.views]
             public = sign_keys(plan.hash, [key.public for key in made], self.keys.sign)
             fresh = SecretKeys(plan.hash, public, b"".join(key.to_bytes() for key in made))

@@ -50,7 +50,7 @@ from federation.statement import Statement
 from federation.validity import VerificationKey
 from tests.aggregator.recorded import Recorded
 from tests.aggregator.world import KEYS, NOW, SETTINGS, make_plan
-from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, HELPER, HELPER_SEAL, LEADER, LEADER_SEAL
+from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, HELPER, HELPER_SEAL, LEADER, LEADER_SEAL, LIVE
 
 VIEW = FeatureView(
     "v",
@@ -231,9 +231,13 @@ def key_bytes(seed: bytes) -> set[bytes]:
 
 
 PRIVATE = {
-    keys.role: key_bytes(keys.sign.secret_bytes()) | key_bytes(keys.seal.secret_bytes())
-    for keys in (COORDINATOR, COLLECTOR, LEADER, HELPER, *KEYS.values())
+    keys.role: key_bytes(keys.sign.secret_bytes()) for keys in (COORDINATOR, COLLECTOR, LEADER, HELPER, *KEYS.values())
 }
+SEALS = {"leader": LEADER_SEAL, "helper": HELPER_SEAL, "collector": COLLECTOR.seal}
+for of, seal in SEALS.items():
+    PRIVATE[of] |= key_bytes(seal.secret_bytes())
+for of, secret in LIVE.items():
+    PRIVATE[of] |= key_bytes(secret.secret_bytes())
 OWN = {"coordinator": ("coordinator", "collector"), "leader": ("leader",), "helper": ("helper",)}
 
 
@@ -315,26 +319,26 @@ def test_nobody_opens_what_is_sealed_to_another(exact_run: Run) -> None:
     for batch in sealed:
         header = batch.signed.header_bytes
         for role, ciphertext in (("leader", batch.leader), ("helper", batch.helper)):
-            owner = plan.wire.keys_of(role).seal  # type: ignore[arg-type]
-            for keys in (COORDINATOR, COLLECTOR, LEADER, HELPER, *KEYS.values()):
-                infos = [_info(as_role, key, header) for as_role in ("leader", "helper") for key in (owner.id, keys.seal.public.id)]  # type: ignore[arg-type]  # fmt: skip
-                if keys.seal.public == owner:
-                    assert open_sealed(keys.seal, ciphertext, _info(role, owner.id, header))  # type: ignore[arg-type]
+            owner = plan.wire.live(role).seal  # type: ignore[arg-type]
+            for seal in SEALS.values():
+                infos = [_info(as_role, key, header) for as_role in ("leader", "helper") for key in (owner.id, seal.public.id)]  # type: ignore[arg-type]  # fmt: skip
+                if seal.public == owner:
+                    assert open_sealed(seal, ciphertext, _info(role, owner.id, header))  # type: ignore[arg-type]
                     continue
                 for info in infos:
                     with pytest.raises(SealBroken):
-                        open_sealed(keys.seal, ciphertext, info)
+                        open_sealed(seal, ciphertext, info)
                 with pytest.raises(SealBroken):
-                    open_half(role, plan, keys.seal, ROSTER, batch.half(role))  # type: ignore[call-overload]
+                    open_half(role, plan, seal, ROSTER, batch.half(role))  # type: ignore[call-overload]
 
 
 def test_an_aggregator_does_not_open_the_others_noised_share(noised: Run) -> None:
-    for role, keys, other in (("leader", LEADER, HELPER), ("helper", HELPER, LEADER)):
+    for role in ("leader", "helper"):
         share = noised.recorded.sealed[role][0]
-        share.open(noised.plan, 0, role, COLLECTOR.seal)
-        for wrong in (keys, other, COORDINATOR):
+        share.open(noised.plan, 0, role, COLLECTOR.seal)  # type: ignore[arg-type]
+        for wrong in (LEADER_SEAL, HELPER_SEAL):
             with pytest.raises(SealBroken):
-                share.open(noised.plan, 0, role, wrong.seal)
+                share.open(noised.plan, 0, role, wrong)  # type: ignore[arg-type]
 
 
 # shares

@@ -16,6 +16,7 @@ import pytest
 from aggregator.errors import HelperUnavailable, Unreachable, VerificationKeyMissing
 from aggregator.helper import Helper
 from aggregator.leader import Leader
+from aggregator.live_folder import LiveFile, LiveFolder
 from aggregator.messages import Answer, Verdict, collect_request
 from aggregator.sealed_share import Fetched, SealedShare
 from aggregator.storage import REPORT_TABLES, Storage
@@ -163,6 +164,28 @@ class MortalLedger(Ledger):
         super()._write_outside()
 
 
+class MortalLive(LiveFolder):
+    """Dies before and after each file is drawn or erased, whole or in part."""
+
+    strike: Callable[[], None] = staticmethod(lambda: None)
+
+    def draw(self, *what: Any) -> LiveFile:
+        self.strike()
+        made = super().draw(*what)
+        self.strike()
+        return made
+
+    def erase_seal(self, plan_id: bytes) -> None:
+        self.strike()
+        super().erase_seal(plan_id)
+        self.strike()
+
+    def erase(self, plan_id: bytes) -> None:
+        self.strike()
+        super().erase(plan_id)
+        self.strike()
+
+
 class MortalLink(LocalLink):
     """Dies before a message is sent, and when the answer is on its way. A helper that dies under a call takes the leader
     with it, or the leader finds it unreachable and goes on with what it has in memory: see `Pair`."""
@@ -182,10 +205,10 @@ class MortalLink(LocalLink):
         return answer
 
 
-def require_consistent(storage: Storage, ledger: Ledger) -> None:
+def require_consistent(storage: Storage, ledger: Ledger, live: LiveFolder) -> None:
     """What the files say at any start: as many ids as taken verdicts, none of them rejected, no sums beside noised shares,
-    no key of a plan that is closed, and a ledger that is ahead: charged before closed, done after noised and before
-    witnessed."""
+    no key of a plan that is closed, no live secret of one that is done, and a ledger that is ahead: charged before closed,
+    done after noised and before witnessed."""
     verdicts = b"".join(Answer.from_bytes(answer).verdicts for (answer,) in storage.rows("SELECT answer FROM jobs"))
     waiting = b"".join(kept for (kept,) in storage.rows("SELECT verdicts FROM pending"))
     assert storage.one("SELECT count(*) FROM reports") == ((verdicts + waiting).count(0),)
@@ -203,6 +226,9 @@ def require_consistent(storage: Storage, ledger: Ledger) -> None:
         assert done in (None, digest_of(share.statement for share in noised))
         assert (done is not None) >= (plan.state == "witnessed")
         assert plan.state in ("noised", "witnessed") or done is None
+        files = [live.load(plan_id) for plan_id in live.plan_ids() if storage.plans_of_id(plan_id) == [plan]]
+        assert len(files) == (done is None)
+        assert all((file is not None and file.secret.seal is not None) == (plan.state == "open") for file in files)
 
 
 class Pair:
@@ -239,12 +265,13 @@ class Pair:
 
     def files(self, role: str) -> dict[str, type]:
         strike = {"strike": lambda _: self.strike(role)}
-        return {"storage": type("Armed", (Mortal,), strike), "ledger": type("ArmedLedger", (MortalLedger,), strike)}
+        kinds = {"storage": Mortal, "ledger": MortalLedger, "live": MortalLive}
+        return {name: type(f"Armed{kind.__name__}", (kind,), strike) for name, kind in kinds.items()}
 
     def go_on(self, *parties: Leader | Helper) -> None:
         for party in parties:
             if self.clock.now < DEADLINE:  # then ids are erased
-                require_consistent(party.storage, party.ledger)
+                require_consistent(party.storage, party.ledger, party.live)
         self.armed = True
 
     def close(self) -> None:

@@ -25,7 +25,6 @@ from aggregator.errors import (
     PeerRefused,
     Refused,
 )
-from aggregator.key_agreement import draft_request
 from aggregator.messages import Witness, collect_request, sign
 from aggregator.refusals import INTERNAL, Refusal
 from aggregator.rpc import CHANNEL_OPTIONS
@@ -34,6 +33,7 @@ from crypto.bfv import message_bytes
 from crypto.bfv_secret import SecretKey
 from crypto.errors import SumOutOfRange
 from federation.batch import DOMAIN, BatchHeader, SealedBatch, SignedHeader, seal_contents
+from federation.draft import sign_draft
 from federation.errors import KeyBurnt, PaneTaken
 from federation.key_holder import sum_range
 from federation.plan import Plan
@@ -219,8 +219,9 @@ def test_a_burnt_plan_gets_no_other_keys_and_its_panes_no_other_plan(two: Two) -
     two.open(plan, keys)
     with pytest.raises(SumOutOfRange):
         two.holder.open_sums(iter(sums_of(plan, [attack(plan, keys, 1)])))
-    again, fresh = with_keys(wanted, two.holder.prepare)
-    assert fresh != keys
+    with pytest.raises(EncryptionKeysMissing):
+        with_keys(wanted, two.holder.prepare)
+    again, _ = with_keys(draft(panes=1, number=9), two.holder.prepare)
     with pytest.raises(PaneTaken):
         open_at(two.holder, again)
 
@@ -457,7 +458,7 @@ def test_mutated_messages_are_refused_by_name_and_nothing_else_changes(
         world.client.submit(kept.to_bytes())
         fresh = b.batch([0, 0]).to_bytes()
         head, *sums = sums_of(late, [zeros(late, late_keys)])
-        request = draft_request(draft(number=2, first=20), COORDINATOR.sign)
+        request = sign_draft(draft(number=2, first=20), COORDINATOR.sign)
         told = Witness(late.hash, False, world.leader.party.ledger.head, None, None).to_bytes()
         witness = sign(b"covey-1 witness leader", told, LEADER.sign)
         asked = collect_request(late, COLLECTOR.sign)

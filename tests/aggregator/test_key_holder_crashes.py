@@ -18,6 +18,7 @@ from federation.errors import EncryptionKeysInvalid
 from tests.aggregator import world as shares_world
 from tests.aggregator.he_world import HolderLink, Killed, Site, Two, draft, make_key_holder, with_keys
 from tests.aggregator.world import Clock, open_at, signed
+from tests.aggregator.world import draft as signed_draft
 from tests.federation.wire import COLLECTOR
 
 
@@ -32,6 +33,8 @@ def test_a_restart_of_both_between_any_two_steps_changes_nothing(two: Two) -> No
     plan, keys = with_keys(draft(noise="full"), two.holder.prepare)
     two.restart()
     open_at(two.holder, plan)
+    two.restart()
+    two.leader.prepare(signed_draft(plan))
     two.restart()
     two.leader.open_plan(signed(plan), keys)
     a, b = Site(plan, keys, "a"), Site(plan, keys, "b")
@@ -144,14 +147,14 @@ def test_a_key_holder_that_lost_its_storage_opens_nothing_again(two: Two) -> Non
         two.leader.collect(collect_request(plan, COLLECTOR.sign))
     assert refusal_of(refused.value).reason == "LEDGER_BROKEN"
     two.close()
-    for file in two.path.glob("keyholder.*"):  # and its ledger: the leader remembers what stood there
+    for file in two.path.glob("keyholder.*db*"):  # and its ledger: the leader remembers what stood there
         file.unlink()
     two.start()
     with pytest.raises(EncryptionKeysMissing):
-        open_at(two.holder, plan)
+        two.holder.open_plan(signed(plan))
     assert with_keys(draft(), two.holder.prepare)[1] != keys
     with pytest.raises(EncryptionKeysInvalid):
-        open_at(two.holder, plan)
+        two.holder.open_plan(signed(plan))
 
 
 def test_a_state_that_is_older_than_the_ledger_is_found_before_anything_is_decrypted(two: Two) -> None:
@@ -184,6 +187,7 @@ def test_a_clock_and_a_link_are_all_that_a_restart_needs(tmp_path: Path) -> None
     link = HolderLink(holder)
     link.down = True
     leader = shares_world.make_leader(tmp_path, None, key_holder=link)
+    leader.prepare(signed_draft(plan))
     leader.open_plan(signed(plan), keys)
     site = Site(plan, keys)
     assert leader.submit(site.batch([0, 0, 1, 1]).to_bytes()).verdicts == bytes(4)

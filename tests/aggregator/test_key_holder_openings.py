@@ -13,12 +13,12 @@ import pytest
 
 from aggregator import aggregator_pb2 as pb
 from aggregator.errors import CommitmentConflict, MessageMalformed, NotCommitted, PlanUnknown
-from aggregator.key_agreement import draft_request
 from aggregator.messages import Witness, collect_request, sign
 from crypto import field as field64
 from crypto.bfv import Ciphertexts
 from crypto.bfv_secret import SecretKey
 from crypto.errors import CoefficientOutOfRange, KeyMismatch, SignatureInvalid, SumOutOfRange
+from federation.draft import sign_draft
 from federation.errors import KeyBurnt, StatementMalformed
 from federation.plan import Plan
 from federation.protocol import Outcome
@@ -121,11 +121,11 @@ def test_what_is_opened_has_both_noises(two: Two) -> None:
 
 def test_repeats_give_the_same_bytes_and_open_nothing_again(two: Two) -> None:
     wanted = draft(noise="full")
-    request = draft_request(wanted, COORDINATOR.sign)
+    request = sign_draft(wanted, COORDINATOR.sign)
     plan, keys = with_keys(wanted, two.holder.prepare)
-    assert two.holder.make_keys(request) == keys
+    assert two.holder.prepare(request).encryption_keys == keys
     two.open(plan, keys)
-    assert two.holder.make_keys(request) == keys
+    assert two.holder.prepare(request).encryption_keys == keys
     batch = Site(plan, keys).batch([0, 0, 1, 1])
     assert two.submit(batch) == two.submit(batch) == bytes(4)
     first = two.shares(plan)

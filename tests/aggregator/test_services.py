@@ -17,7 +17,6 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-from aggregator.opendp_noise import OpenDPNoise
 
 from aggregator import aggregator_pb2 as pb
 from aggregator import aggregator_pb2_grpc as pb_grpc
@@ -25,14 +24,13 @@ from aggregator.client import Aggregators, HelperLink
 from aggregator.errors import AddressUnusable, Refused, Unreachable
 from aggregator.intake import job_id_of
 from aggregator.messages import JOB_DOMAIN, Answer, Job, Signed, collect_request, sign
+from aggregator.party import _Stoppable
 from aggregator.rpc import CHANNEL_OPTIONS, MAX_MESSAGE_BYTES
 from aggregator.services import serve
-from crypto.noise import SeededNoise
 from crypto.seal import seal
 from featurestore.definitions import Privacy
 from federation import plan_pb2
 from federation.batch import DOMAIN, BatchHeader, SealedBatch, SignedHeader, _info
-from federation.errors import NoiseRefused
 from federation.ledger_state import Budget
 from federation.plan import Plan, plan_to_bytes
 from federation.protocol import Outcome
@@ -49,6 +47,7 @@ from tests.aggregator.world import (
     Site,
     World,
     add_sums,
+    draft,
     make_helper,
     make_plan,
     open_at,
@@ -558,23 +557,33 @@ def test_the_next_submit_brings_the_kept_batches_along(world: World) -> None:
 def test_a_helper_that_never_saw_the_plan_gets_it_from_the_leader(world: World) -> None:
     plan = make_plan()
     site = Site(plan)
+    world.helper.party.prepare(draft(plan))  # it has made its live secret, and missed the rest
     open_at(world.leader.party, plan)
     world.client.submit(site.batch([0, 0, 1, 1]).to_bytes())
     require_exact(plan, world.collect(plan), site.sums)
 
 
-def test_a_service_that_stops_while_it_draws_noise_ends_soon_and_has_opened_nothing(world: World) -> None:
-    class Slow(OpenDPNoise):
-        draws = 0
+def test_a_service_that_stops_while_it_draws_noise_ends_soon_and_has_opened_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow:
+        name, seeded, draws = "slow", False, 0
+
+        def stream(self, context: bytes) -> Slow:
+            return self
 
         def discrete_gaussian(self, sigma_sq: Fraction, size: int) -> np.ndarray:
             self.draws += 1
             time.sleep(0.05)
-            return super().discrete_gaussian(sigma_sq, size) if size < 100 else np.zeros(size, np.int64)
+            return np.zeros(size, np.int64)
+
+        discrete_laplace = discrete_gaussian
 
     plan = make_plan(view("v", 40_000), panes=40, noise="full")
     open_at(world.client, plan)
-    world.leader.party.noise = slow = Slow()
+    leader, slow = world.leader.party, Slow()
+    monkeypatch.setattr("aggregator.party.NOISE_PART", 2**10)
+    monkeypatch.setattr(leader, "_live_noise", lambda _: _Stoppable(slow, leader._stopped))
     with ThreadPoolExecutor(1) as pool:
         world.client.submit(Site(plan).batch([0, 0]).to_bytes())
         world.client.submit(Site(plan, "b").batch([1, 1]).to_bytes())
@@ -593,7 +602,7 @@ def test_a_service_that_stops_while_it_draws_noise_ends_soon_and_has_opened_noth
     assert not world.leader.party.ledger.state.done
 
 
-def test_a_port_in_use_a_public_address_and_a_seeded_source_are_refused(world: World, tmp_path: Path) -> None:
+def test_a_port_in_use_and_a_public_address_are_refused(world: World, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     helper = make_helper(tmp_path / "other")
     try:
@@ -601,9 +610,6 @@ def test_a_port_in_use_a_public_address_and_a_seeded_source_are_refused(world: W
             serve(helper, "127.0.0.1", int(world.helper.address.rpartition(":")[2]))
         with pytest.raises(AddressUnusable, match="loopback"):
             serve(helper, "0.0.0.0", 0)
-        helper.noise = SeededNoise(1, "helper")
-        with pytest.raises(NoiseRefused, match="seeded"):
-            serve(helper, "127.0.0.1", 0)
     finally:
         helper.close()
 

@@ -16,8 +16,8 @@ from covey.coordination import still_to_do
 from covey.project import Project
 from covey.unfinished import Unfinished
 from featurestore.store import Store
+from federation.draft import verify_draft
 from federation.plan import plan_from_bytes, plan_to_bytes
-from federation.signed_plan import verify_plan
 from tests.federation.wire import PLAN
 
 Covey = Callable[..., tuple[int, str, str]]
@@ -113,7 +113,7 @@ class TestPlanOnly:
         assert (code, out) == (0, "")
         assert f"covey policy check {path}" in err
         parties = Project.load(flights)
-        plan = verify_plan(path.read_bytes(), parties.coordinator)
+        plan = verify_draft(path.read_bytes(), parties.coordinator)
         assert [one.view.name for one in plan.views] == ["visits", "everywhere"]
         assert [len(one.pane_starts) for one in plan.views] == [3, 72]
         assert (plan.noise, plan.participation) == ("full", "active")
@@ -127,10 +127,10 @@ class TestPlanOnly:
         toml.write_text(toml.read_text().replace("max_clients = 100000", "max_clients = 1"))
         words = ("start", "coordinator", flights / "views.py", *DAYS, "--project", flights, "--json", "--plan-only")
         said = json.loads(covey(*words, flights / "a.plan")[1])
-        plan = verify_plan((flights / "a.plan").read_bytes(), Project.load(flights).coordinator)
+        plan = verify_draft((flights / "a.plan").read_bytes(), Project.load(flights).coordinator)
         assert (plan.participation, said["plan"]) == ("all", plan.hash.hex())
         covey(*words, flights / "b.plan", "--participation", "active", "--noise", "off")
-        plan = verify_plan((flights / "b.plan").read_bytes(), Project.load(flights).coordinator)
+        plan = verify_draft((flights / "b.plan").read_bytes(), Project.load(flights).coordinator)
         assert (plan.participation, plan.noise) == ("active", "none")
 
     def test_the_finish_is_in_the_plan_where_there_is_something_to_suppress(self, covey: Covey, flights: Path) -> None:
@@ -143,7 +143,7 @@ class TestPlanOnly:
         views.write_text(daily.replace("min_clients=5)", "min_clients=5, suppress_below=18)"))
         code, _, err = covey(*words)
         assert code == 0, err
-        assert verify_plan(path.read_bytes(), Project.load(flights).coordinator).finish == "mpc"
+        assert verify_draft(path.read_bytes(), Project.load(flights).coordinator).finish == "mpc"
 
     def test_panes_that_are_published_are_left_out(self, covey: Covey, flights: Path, run_arguments: list[str]) -> None:
         run_arguments[run_arguments.index("--store") + 1] = str(flights)
@@ -160,7 +160,7 @@ class TestPlanOnly:
         )
         assert covey(*run_arguments, "--budget", "1")[0] == 0
         covey(*words, "--plan-only", flights / "a.plan")
-        plan = verify_plan((flights / "a.plan").read_bytes(), Project.load(flights).coordinator)
+        plan = verify_draft((flights / "a.plan").read_bytes(), Project.load(flights).coordinator)
         with Store.open(flights) as store:
             known = store.releases("visits")["pane_start"].cast("int64").to_numpy()
         assert not np.isin(plan.views[0].pane_starts, known).any()

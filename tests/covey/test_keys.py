@@ -59,9 +59,13 @@ def test_show_prints_public_halves(covey: Covey, tmp_path: Path) -> None:
     assert code == 0
     assert public_from_line(out) == ("leader", leader)
     _, out, _ = covey("keys", "show", "--project", tmp_path)
-    assert leader.seal.id.hex() in out
+    seal = load_keys(tmp_path / "keys", "collector").seal.public
+    assert seal.id.hex() in out
+    assert leader.sign.id.hex() in out
     _, out, _ = covey("keys", "show", "--project", tmp_path, "--json")
-    assert json.loads(out)[3]["seal_id"] == leader.seal.id.hex()
+    shown = {one["role"]: one.get("seal_id") for one in json.loads(out)}
+    assert [role for role, seal_id in shown.items() if seal_id] == ["collector"]
+    assert shown["collector"] == seal.id.hex()
 
 
 def test_show_says_what_is_missing(covey: Covey, tmp_path: Path) -> None:

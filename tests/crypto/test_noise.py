@@ -151,7 +151,8 @@ def test_the_first_samples_of_a_seed_never_change():
 
 
 @pytest.mark.parametrize(
-    "sigma_sq", [Fraction(0), Fraction(-1), Fraction(ROOM), Fraction(1, ROOM), Fraction(ROOM - 3, 2)]
+    "sigma_sq",
+    [Fraction(0), Fraction(-1), Fraction(ROOM + 1), Fraction(ROOM) ** 2, Fraction(1, ROOM), Fraction(ROOM - 3, 2)],
 )
 def test_scales_that_the_exact_arithmetic_cannot_hold_are_refused(sigma_sq: Fraction):
     with pytest.raises(ScaleOutOfRange) as refused:

@@ -17,6 +17,7 @@ from edge_client.policy import Policy, Refuse, decide
 from edge_client.site import SiteSettings, respond
 from federation.accountant import charge_of
 from federation.batch import SealedBatch
+from federation.draft import draft_of
 from federation.errors import HeImpossible
 from federation.he_batch import open_encrypted
 from federation.he_keys import keys_hash, sign_keys
@@ -28,7 +29,7 @@ from federation.plan import Plan
 from federation.refusal_codes import RefusalCode
 from tests.aggregator.world import NOW
 from tests.federation import he_cases  # noqa: F401 - skips without the extra
-from tests.federation.wire import HELPER, LEADER_SEAL, OTHER_SITE, SITE
+from tests.federation.wire import HELPER, LEADER_SEAL, OTHER_SITE, SITE, live
 
 from .making import POLICY, answered, events, ids_of, plan_with, proven, settings_in, sign
 
@@ -42,9 +43,9 @@ class Keyed:
     def __init__(self, signer: Any = HELPER, **terms: Any) -> None:
         draft = replace(plan_with(**terms), protection="he", max_clients=20)
         self.secret = [SecretKey.generate(draft.he_parameters(planned)) for planned in draft.views]
-        self.signed = sign_keys(draft.plan_id, [key.public for key in self.secret], signer.sign)
+        self.signed = sign_keys(draft_of(draft).hash, [key.public for key in self.secret], signer.sign)
         assert draft.wire is not None
-        self.plan: Plan = replace(draft, wire=replace(draft.wire, encryption_keys_hash=keys_hash(self.signed)))
+        self.plan: Plan = live(replace(draft, wire=replace(draft.wire, encryption_keys_hash=keys_hash(self.signed))))
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,7 @@ from federation.he_leader import EncryptedSums, HeAggregating, HeClosed
 from federation.he_protocol import run_encrypted_collections
 from federation.he_reports import EncryptedReports, encrypt_reports
 from federation.key_holder import KeyHolder
+from federation.noise_context import NoiseContext
 from federation.plan import Plan
 from federation.protocol import OpenedView, Outcome, draw_noise, run_collections, shard
 from tests.crypto.bfv_cases import chosen
@@ -159,14 +160,17 @@ def test_the_key_holder_receives_one_sum_a_pane_and_no_report(collected: Any) ->
     assert not any(one in everything for one in ids)
 
 
+CONTEXT = NoiseContext(bytes(32), "leader", 0, (), b"", b"")  # a seeded source does not look at it
+
+
 def test_what_the_key_holder_tells_has_both_noises(collected: Any) -> None:
     the_plan, _, _, key_holder, sums = collected
     layout = the_plan.views[0].layout
     (told,) = key_holder.told
     leader = SeededNoise(1, "leader")  # it draws for one pane after another
     noises = [
-        np.concatenate([draw_noise(layout, 1, leader) for _ in sums]),
-        draw_noise(layout, len(sums), SeededNoise(1, "key holder")),
+        np.concatenate([draw_noise(layout, 1, leader, CONTEXT) for _ in sums]),
+        draw_noise(layout, len(sums), SeededNoise(1, "key holder"), CONTEXT),
     ]
     assert np.array_equal(told.sums, sums + noises[0] + noises[1])
     for noise in noises:

@@ -21,22 +21,22 @@ from federation.keys import (
     write_keys,
 )
 
-from .wire import LEADER, SITE, role_keys
+from .wire import COLLECTOR, LEADER, SITE, role_keys
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    create_folder(tmp_path / "keys", [LEADER, SITE])
+    create_folder(tmp_path / "keys", [LEADER, SITE, COLLECTOR])
     return tmp_path / "keys"
 
 
 def test_keys_come_back_and_only_their_owner_can_read_them(folder: Path) -> None:
-    for keys in (LEADER, SITE):
+    for keys in (LEADER, SITE, COLLECTOR):
         again = load_keys(folder, keys.role)
         assert again.public == keys.public
-        assert again.sign.secret_bytes() == keys.sign.secret_bytes()
-        assert again.seal.secret_bytes() == keys.seal.secret_bytes()
-    assert roles_in(folder) == ("leader", "site-a")
+        assert again.secret_bytes == keys.secret_bytes
+    assert load_keys(folder, "collector").seal.secret_bytes() == COLLECTOR.seal.secret_bytes()
+    assert roles_in(folder) == ("collector", "leader", "site-a")
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "leader.key").stat().st_mode & 0o777 == 0o600
     assert public_from_line((folder / "leader.pub").read_text()) == ("leader", LEADER.public)
@@ -45,10 +45,31 @@ def test_keys_come_back_and_only_their_owner_can_read_them(folder: Path) -> None
 
 
 def test_the_secret_is_not_shown_and_not_in_the_public_file(folder: Path) -> None:
-    assert repr(LEADER).count("<secret of") == 2
+    assert repr(LEADER).count("<secret of") == 1
+    assert repr(COLLECTOR).count("<secret of") == 2
     secret = (folder / "leader.key").read_text().split()[2]
     assert secret[:20] not in (folder / "leader.pub").read_text()
     assert secret[:20] not in repr(LEADER) + str(public_as_dict("leader", LEADER.public))
+
+
+def test_no_aggregator_has_a_seal_key_for_good(folder: Path) -> None:
+    for role in ("leader", "site-a"):
+        with pytest.raises(PartyInvalid, match="the collector alone"):
+            _ = load_keys(folder, role).seal
+        public = public_from_line((folder / f"{role}.pub").read_text())[1]
+        assert public.seal is None
+        with pytest.raises(PartyInvalid, match="not the collector's"):
+            _ = public.collector
+    assert COLLECTOR.public.collector.seal == COLLECTOR.seal.public
+
+
+@pytest.mark.parametrize("name", ["leader.key", "leader.pub"])
+def test_files_of_an_older_version_are_refused_by_name_with_the_mend(folder: Path, name: str) -> None:
+    path = folder / name
+    path.chmod(0o600)
+    path.write_text(path.read_text().replace("-2 leader", "-1 leader"))
+    with pytest.raises(KeyFileMalformed, match=r"older version.*covey keys init ROLE"):
+        load_keys(folder, "leader") if name.endswith("key") else public_from_line(path.read_text(), name)
 
 
 def test_nothing_is_overwritten(folder: Path) -> None:

@@ -45,10 +45,10 @@ from federation.reports import ProvenHalf, Reports
 from federation.validity import VerificationKey, public_hashes, report_elements
 from federation.view_circuit import prio3_of
 from tests.federation.test_validity import sparse
-from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, PLAN, ROSTER, SITE, TERMS, view
+from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, PLAN, ROSTER, SITE, TERMS, live, view
 
 KEY = VerificationKey(b"k" * 32)
-PROVEN = replace(PLAN, validity="prio3", wire=replace(TERMS, verify_key_hash=KEY.hash_for(PLAN.plan_id)))
+PROVEN = live(replace(PLAN, validity="prio3", wire=replace(TERMS, verify_key_hash=KEY.hash_for(PLAN.plan_id))))
 
 
 def halves(count: int = 3, of: Plan = PROVEN, seed: int = 0) -> tuple[ProvenHalf, ProvenHalf]:

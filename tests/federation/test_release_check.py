@@ -29,7 +29,7 @@ OUTCOMES = bytes([0, 1, 2])
 VIEW = 1
 NOW = 100 * DAY
 PINNED: dict[str, Any] = {
-    "coordinator": COORDINATOR.public.sign, "collector": COLLECTOR.public, "leader": LEADER.public, "helper": HELPER.public,
+    "coordinator": COORDINATOR.public.sign, "collector": COLLECTOR.public.collector, "leader": LEADER.sign.public, "helper": HELPER.sign.public,
 }  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def named(statements: tuple[bytes, bytes]) -> tuple[str, str]:
 
 
 MANIFEST = manifest_of(
-    PLAN, PLAN.views[VIEW], noise_source="opendp, opendp", trust="one-honest-noiser", commitments=named(STATEMENTS)
+    PLAN, PLAN.views[VIEW], noise_source="a, b", trust="one-honest-noiser", commitments=named(STATEMENTS)
 )
 DELAY = PLAN.views[VIEW].view.release_delay_us
 SLOTS = np.arange(3, dtype=np.int64).reshape(3, 1)
@@ -212,7 +212,7 @@ def test_a_plan_of_another_coordinator_or_another_plan_is_found() -> None:
 
 @pytest.mark.parametrize("role", ["collector", "leader", "helper"])
 def test_a_party_that_is_not_the_pinned_one_is_found(role: str) -> None:
-    assert check_of(release(), **{role: SITE.public}) == "parties"
+    assert check_of(release(), **{role: SITE.sign.public}) == "parties"
 
 
 def test_a_run_in_one_process_has_nothing_to_verify() -> None:
@@ -220,7 +220,7 @@ def test_a_run_in_one_process_has_nothing_to_verify() -> None:
     from federation.plan import plan_to_bytes
 
     alone = plan(0, None)
-    manifest = manifest_of(alone, alone.views[VIEW], noise_source="opendp", trust="in-process", commitments=("", ""))
+    manifest = manifest_of(alone, alone.views[VIEW], noise_source="a", trust="in-process", commitments=("", ""))
     framed = plan_pb2.SignedPlan(plan=plan_to_bytes(alone)).SerializeToString()
     with pytest.raises(VerificationFailed, match="parties: the plan names none"):
         verify_opening(release(manifest), framed, None)

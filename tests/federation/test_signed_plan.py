@@ -16,7 +16,7 @@ from federation.plan import Plan, PlannedView, plan_from_bytes, plan_to_bytes
 from federation.signed_bytes import MAX_PLAN_BYTES
 from federation.signed_plan import DOMAIN, require_own_key, sign_plan, verify_plan
 
-from .wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER, PLAN, TERMS, plan, view
+from .wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER, PLAN, TERMS, live, plan, view
 
 PINNED = COORDINATOR.sign.public
 SIGNED = sign_plan(PLAN, COORDINATOR.sign)
@@ -105,9 +105,9 @@ def test_one_operator_is_not_both_aggregators() -> None:
 def test_a_plan_that_cannot_travel_is_not_signed() -> None:
     with pytest.raises(PlanInvalid, match="keys and its deadline"):
         sign_plan(plan(terms=None), COORDINATOR.sign)
-    long = dataclasses.replace(PLAN, views=(PlannedView(view("v", 2), np.arange(700_000) * DAY, 2),))
+    long = live(dataclasses.replace(PLAN, views=(PlannedView(view("v", 2), np.arange(700_000) * DAY, 2),)))
     with pytest.raises(PlanInvalid, match="make several plans"):
         sign_plan(long, COORDINATOR.sign)
-    wide = Plan(bytes(16), (PlannedView(view("w", 523_770), np.zeros(1, np.int64), 2),), "none", wire=TERMS)
+    wide = live(Plan(bytes(16), (PlannedView(view("w", 523_770), np.zeros(1, np.int64), 2),), "none", wire=TERMS))
     with pytest.raises(ReportTooLong):
         sign_plan(wide, COORDINATOR.sign)

@@ -32,7 +32,7 @@ from federation.reports import Reports
 from federation.validity import encode, prove
 from tests.federation.test_validity import KEY, sparse
 from tests.federation.view_rules import random_reports
-from tests.federation.wire import HELPER, LEADER, PLAN, SITE
+from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, PLAN, SITE
 
 OF_SITES = replace(PLAN, report_per="site", max_clients=9)
 WIDE = Roster([RosterEntry("a", SITE.public.sign, 8)])
@@ -56,7 +56,7 @@ def sealed(collections: list[int], clients: list[int], of: Plan = OF_SITES, seed
 
 
 def opened(batch: SealedBatch, role: Any = "leader", of: Plan = OF_SITES, roster: Roster = WIDE) -> Any:
-    return open_half(role, of, (LEADER if role == "leader" else HELPER).seal, roster, batch.half(role))
+    return open_half(role, of, LEADER_SEAL if role == "leader" else HELPER_SEAL, roster, batch.half(role))
 
 
 # the plan

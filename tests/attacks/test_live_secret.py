@@ -1,0 +1,174 @@
+"""What recorded batches and restored files are worth to who holds every long-lived key: nothing once a plan is closed.
+
+The services are real processes. The attacker records what passes the coordinator, takes keys and disks of both aggregators later,
+or restores the helper from copies of its files while the leader, in league with the collector, asks again.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aggregator.announcement import announce
+from aggregator.client import Aggregators
+from aggregator.errors import Refused
+from covey.coordination import Wanted, make_plan
+from covey.processes import Processes
+from crypto.errors import CryptoError
+from crypto.seal import SEAL_SEED_BYTES, SealKey
+from crypto.sharing import SparseRows
+from featurestore.times import wall_clock
+from featurestore.views_file import load_views
+from federation.batch import SealedBatch, open_content, seal_batch
+from federation.keys import load_keys
+from federation.parties import Aggregator
+from federation.plan import Plan
+from federation.protocol import shard
+from federation.reports import Reports
+from tests.attacks.test_budget_spent_twice import DAY, VIEW, covey, start
+
+pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
+
+ROLES: tuple[Aggregator, Aggregator] = ("leader", "helper")
+COPIES = 2
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    code, _, err = covey("init", tmp_path / "p", "--sites", "2", "--max-clients", "10", "--budget", "0.1")
+    assert code == 0, err
+    (tmp_path / "p" / "first.py").write_text(VIEW.format(name="first", rho=0.1))
+    return tmp_path / "p"
+
+
+class Deployment:
+    """Leader and helper of a project as processes, and what their coordinator does."""
+
+    def __init__(self, project: Path) -> None:
+        self.project, self.batches = project, list[bytes]()
+        self.plan: Plan | None = None
+
+    def __enter__(self) -> Deployment:
+        self.processes = Processes(self.project / "logs").__enter__()
+        helper = start(self.processes, self.project, "helper")
+        leader = start(self.processes, self.project, "leader", "--helper", helper)
+        self.client = Aggregators(leader, helper, patience_s=5)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        self.processes.__exit__(None, None, None)
+
+    def report(self) -> None:
+        """Announce a plan; each site sends five clients' reports, which the coordinator records."""
+        keys = self.project / "keys"
+        wanted = make_plan(self.project, Wanted(load_views(self.project / "first.py"), (DAY, DAY + 1)), wall_clock)
+        assert wanted is not None
+        self.plan = announce(wanted, load_keys(keys, "coordinator").sign, self.client, os.urandom).plan
+        assert self.plan is not None
+        for path in sorted(keys.glob("site-*.key")):
+            site = path.stem.removeprefix("site-")
+            slots = SparseRows(
+                np.arange(6), np.zeros(5, np.int32), np.ones(5, np.int64), self.plan.views[0].layout.length
+            )
+            halves = shard(self.plan, Reports(0, np.zeros(5, np.uint32), slots), os.urandom)
+            sealed = seal_batch(self.plan, site, os.urandom(16), *halves, load_keys(keys, path.stem).sign).to_bytes()
+            assert not self.client.submit(sealed).pending
+            self.batches.append(sealed)
+
+    def collect(self) -> bytes:
+        """The helper's noised share, as the collector opens it."""
+        assert self.plan is not None
+        fetched = self.client.collect(self.plan, load_keys(self.project / "keys", "collector"))
+        return fetched.helper.shares[0].tobytes()  # type: ignore[union-attr]
+
+
+def copy(source: Path, target: Path, *, live: bool) -> None:
+    """The working files and ledgers of both aggregators: the leader's whole; the helper's without its live secrets, as
+    backups have them, or with them.
+    """
+    for folder in ("roles", "ledgers"):
+        shutil.rmtree(target / folder, ignore_errors=True)
+        shutil.copytree(source / folder, target / folder)
+    if not live:
+        shutil.rmtree(target / "roles" / "helper" / "live", ignore_errors=True)
+
+
+@pytest.fixture
+def reported(project: Path) -> Deployment:
+    deployment = Deployment(project)
+    with deployment:
+        deployment.report()
+    return deployment
+
+
+def seeds_in(project: Path) -> Iterator[bytes]:
+    """Every 32 bytes of keys and small files of both aggregators that could be the seed of a seal key."""
+    contents = [base64.b64decode((project / "keys" / f"{role}.key").read_text().split()[2]) for role in ROLES]
+    contents += [
+        path.read_bytes() for path in (project / "roles").rglob("*") if path.is_file() and path.stat().st_size < 2**10
+    ]
+    for content in contents:
+        yield from (content[at : at + SEAL_SEED_BYTES] for at in range(len(content) - SEAL_SEED_BYTES + 1))
+
+
+def opened(project: Path, batches: list[bytes]) -> int:
+    """How many halves of the recorded batches open with anything that is there."""
+    keys, found = [SealKey(seed) for seed in seeds_in(project)], 0
+    for batch in map(SealedBatch.from_bytes, batches):
+        for role in ROLES:
+            found += any(opens(role, key, batch) for key in keys)
+    return found
+
+
+def opens(role: Aggregator, key: SealKey, batch: SealedBatch) -> bool:
+    try:
+        return bool(open_content(role, key, batch.half(role)))
+    except CryptoError:
+        return False
+
+
+def test_a_recording_opens_with_no_key_and_no_file_once_its_plan_is_closed(reported: Deployment) -> None:
+    batches, project = reported.batches, reported.project
+    assert opened(project, batches) == 2 * len(batches) == 4  # until then, with both live secrets: the attack works
+    live = [path.read_bytes() for path in (project / "roles").glob("*/live/*")]
+    with reported:
+        reported.collect()
+    assert opened(project, batches) == 0
+    files = b"".join(path.read_bytes() for path in (project / "roles").rglob("*") if path.is_file())
+    files += b"".join(path.read_bytes() for path in (project / "ledgers").rglob("*") if path.is_file())
+    assert len(live) == 2
+    assert not any(secret[-size:][:SEAL_SEED_BYTES] in files for secret in live for size in (32, 64))
+
+
+def test_a_helper_that_is_restored_from_backups_does_not_noise_again(reported: Deployment, tmp_path: Path) -> None:
+    project, shares, reasons = reported.project, set(), set()
+    copy(project, tmp_path / "backup", live=False)
+    for _ in range(COPIES):
+        copy(tmp_path / "backup", project, live=False)
+        with reported:
+            try:
+                shares.add(reported.collect())
+            except Refused as refused:
+                reasons.add(refused.reason)
+    assert len(shares) == 0, f"the helper noised one plan {len(shares)} times, each time with another share"
+    assert reasons == {"LIVE_SECRET_LOST"}
+
+
+def test_a_helper_that_is_restored_with_its_live_secret_draws_the_same_noise(
+    reported: Deployment, tmp_path: Path
+) -> None:
+    """No ledger can notice it, where the leader and its files are the attacker's: the noise is what holds."""
+    project, shares = reported.project, set()
+    copy(project, tmp_path / "copy", live=True)
+    for _ in range(COPIES):
+        copy(tmp_path / "copy", project, live=True)
+        with reported:
+            shares.add(reported.collect())
+    assert len(shares) == 1, f"{len(shares)} different shares of one plan"
