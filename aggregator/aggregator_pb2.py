@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61ggregator/aggregator.proto\x12\x08\x63ovey.v1\")\n\x06Signed\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"X\n\x07Refusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12!\n\x07numbers\x18\x03 \x03(\x0b\x32\x10.covey.v1.Number\x12\x0c\n\x04view\x18\x04 \x01(\t\"%\n\x06Number\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x12\"a\n\x03Job\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06job_id\x18\x02 \x01(\x0c\x12\x0c\n\x04half\x18\x03 \x01(\x0c\x12\x10\n\x08verdicts\x18\x04 \x01(\x0c\x12\x17\n\x0fverifier_shares\x18\x05 \x01(\x0c\"\x93\x01\n\tJobAnswer\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06job_id\x18\x02 \x01(\x0c\x12\x12\n\njob_digest\x18\x03 \x01(\x0c\x12\x10\n\x08verdicts\x18\x04 \x01(\x0c\x12\"\n\x07refusal\x18\x05 \x01(\x0b\x32\x11.covey.v1.Refusal\x12\x19\n\x11verifier_messages\x18\x06 \x01(\x0c\"&\n\x0ePrepareRequest\x12\x14\n\x0csigned_draft\x18\x01 \x01(\x0c\"N\n\x0cPreparedPart\x12\x0c\n\x04live\x18\x01 \x01(\x0c\x12\x17\n\x0fverify_key_hash\x18\x02 \x01(\x0c\x12\x17\n\x0f\x65ncryption_keys\x18\x03 \x01(\x0c\"+\n\x08KeyOffer\x12\x0f\n\x07plan_id\x18\x01 \x01(\x0c\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"-\n\x08KeyTaken\x12\x0f\n\x07plan_id\x18\x01 \x01(\x0c\x12\x10\n\x08key_hash\x18\x02 \x01(\x0c\"@\n\nCommitment\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63ounts\x18\x02 \x03(\x04\x12\x0f\n\x07\x64igests\x18\x03 \x01(\x0c\")\n\nLedgerHead\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"\xa6\x01\n\x07Witness\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x11\n\tcommitted\x18\x02 \x01(\x08\x12\"\n\x04head\x18\x03 \x01(\x0b\x32\x14.covey.v1.LedgerHead\x12(\n\nremembered\x18\x04 \x01(\x0b\x32\x14.covey.v1.LedgerHead\x12\'\n\tconfirmed\x18\x05 \x01(\x0b\x32\x14.covey.v1.LedgerHead\")\n\x06\x46inish\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0c\n\x04port\x18\x02 \x01(\r\"\x0e\n\x0cProvideReply\"#\n\x0e\x43ollectRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"<\n\tSharePart\x12\x0c\n\x04view\x18\x01 \x01(\r\x12\x11\n\tstatement\x18\x02 \x01(\x0c\x12\x0e\n\x06sealed\x18\x03 \x01(\x0c\"K\n\x07SumPart\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0c\n\x04view\x18\x02 \x01(\r\x12\x11\n\tstatement\x18\x03 \x01(\x0c\x12\x0c\n\x04sums\x18\x04 \x01(\x0c\"\x0f\n\rOpenSumsReply\"?\n\x0fOpenPlanRequest\x12\x13\n\x0bsigned_plan\x18\x01 \x01(\x0c\x12\x17\n\x0f\x65ncryption_keys\x18\x02 \x01(\x0c\"\"\n\rOpenPlanReply\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"\x1e\n\rSubmitRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"0\n\x0bSubmitReply\x12\x0f\n\x07pending\x18\x01 \x01(\x08\x12\x10\n\x08verdicts\x18\x02 \x01(\x0c\"\"\n\rStatusRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"@\n\x0bStatusReply\x12\x0c\n\x04role\x18\x01 \x01(\t\x12#\n\x05plans\x18\x02 \x03(\x0b\x32\x14.covey.v1.PlanStatus\"f\n\nPlanStatus\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\r\n\x05state\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x03 \x01(\x12\x12\x0f\n\x07pending\x18\x04 \x01(\r\x12\x10\n\x08rejected\x18\x05 \x03(\r2\xaf\x02\n\x06Leader\x12=\n\x07Prepare\x12\x18.covey.v1.PrepareRequest\x1a\x16.covey.v1.PreparedPart0\x01\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12\x38\n\x06Submit\x12\x17.covey.v1.SubmitRequest\x1a\x15.covey.v1.SubmitReply\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2\xe0\x03\n\x06Helper\x12=\n\x07Prepare\x12\x18.covey.v1.PrepareRequest\x1a\x16.covey.v1.PreparedPart0\x01\x12-\n\x07TakeKey\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12/\n\tAggregate\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12,\n\x06\x43ommit\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12-\n\x07Witness\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12,\n\x06\x46inish\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2\xe1\x02\n\tKeyHolder\x12=\n\x07Prepare\x12\x18.covey.v1.PrepareRequest\x1a\x16.covey.v1.PreparedPart0\x01\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12\x38\n\x08OpenSums\x12\x11.covey.v1.SumPart\x1a\x17.covey.v1.OpenSumsReply(\x01\x12-\n\x07Witness\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2?\n\x08Provider\x12\x33\n\x07Provide\x12\x10.covey.v1.Signed\x1a\x16.covey.v1.ProvideReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61ggregator/aggregator.proto\x12\x08\x63ovey.v1\")\n\x06Signed\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"X\n\x07Refusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12!\n\x07numbers\x18\x03 \x03(\x0b\x32\x10.covey.v1.Number\x12\x0c\n\x04view\x18\x04 \x01(\t\"%\n\x06Number\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x12\"a\n\x03Job\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06job_id\x18\x02 \x01(\x0c\x12\x0c\n\x04half\x18\x03 \x01(\x0c\x12\x10\n\x08verdicts\x18\x04 \x01(\x0c\x12\x17\n\x0fverifier_shares\x18\x05 \x01(\x0c\"\x93\x01\n\tJobAnswer\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06job_id\x18\x02 \x01(\x0c\x12\x12\n\njob_digest\x18\x03 \x01(\x0c\x12\x10\n\x08verdicts\x18\x04 \x01(\x0c\x12\"\n\x07refusal\x18\x05 \x01(\x0b\x32\x11.covey.v1.Refusal\x12\x19\n\x11verifier_messages\x18\x06 \x01(\x0c\"&\n\x0ePrepareRequest\x12\x14\n\x0csigned_draft\x18\x01 \x01(\x0c\"N\n\x0cPreparedPart\x12\x0c\n\x04live\x18\x01 \x01(\x0c\x12\x17\n\x0fverify_key_hash\x18\x02 \x01(\x0c\x12\x17\n\x0f\x65ncryption_keys\x18\x03 \x01(\x0c\"+\n\x08KeyOffer\x12\x0f\n\x07plan_id\x18\x01 \x01(\x0c\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"-\n\x08KeyTaken\x12\x0f\n\x07plan_id\x18\x01 \x01(\x0c\x12\x10\n\x08key_hash\x18\x02 \x01(\x0c\"@\n\nCommitment\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63ounts\x18\x02 \x03(\x04\x12\x0f\n\x07\x64igests\x18\x03 \x01(\x0c\")\n\nLedgerHead\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"\xa6\x01\n\x07Witness\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x11\n\tcommitted\x18\x02 \x01(\x08\x12\"\n\x04head\x18\x03 \x01(\x0b\x32\x14.covey.v1.LedgerHead\x12(\n\nremembered\x18\x04 \x01(\x0b\x32\x14.covey.v1.LedgerHead\x12\'\n\tconfirmed\x18\x05 \x01(\x0b\x32\x14.covey.v1.LedgerHead\"0\n\x0bShareDigest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"-\n\x08SwapPart\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06shares\x18\x02 \x01(\x0c\")\n\x06\x46inish\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0c\n\x04port\x18\x02 \x01(\r\"\x0e\n\x0cProvideReply\"#\n\x0e\x43ollectRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"L\n\tSharePart\x12\x0c\n\x04view\x18\x01 \x01(\r\x12\x11\n\tstatement\x18\x02 \x01(\x0c\x12\x0e\n\x06sealed\x18\x03 \x01(\x0c\x12\x0e\n\x06opened\x18\x04 \x01(\x0c\"K\n\x07SumPart\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0c\n\x04view\x18\x02 \x01(\r\x12\x11\n\tstatement\x18\x03 \x01(\x0c\x12\x0c\n\x04sums\x18\x04 \x01(\x0c\"\x0f\n\rOpenSumsReply\"?\n\x0fOpenPlanRequest\x12\x13\n\x0bsigned_plan\x18\x01 \x01(\x0c\x12\x17\n\x0f\x65ncryption_keys\x18\x02 \x01(\x0c\"\"\n\rOpenPlanReply\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"\x1e\n\rSubmitRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"0\n\x0bSubmitReply\x12\x0f\n\x07pending\x18\x01 \x01(\x08\x12\x10\n\x08verdicts\x18\x02 \x01(\x0c\"\"\n\rStatusRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\"@\n\x0bStatusReply\x12\x0c\n\x04role\x18\x01 \x01(\t\x12#\n\x05plans\x18\x02 \x03(\x0b\x32\x14.covey.v1.PlanStatus\"f\n\nPlanStatus\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\r\n\x05state\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_us\x18\x03 \x01(\x12\x12\x0f\n\x07pending\x18\x04 \x01(\r\x12\x10\n\x08rejected\x18\x05 \x03(\r2\xaf\x02\n\x06Leader\x12=\n\x07Prepare\x12\x18.covey.v1.PrepareRequest\x1a\x16.covey.v1.PreparedPart0\x01\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12\x38\n\x06Submit\x12\x17.covey.v1.SubmitRequest\x1a\x15.covey.v1.SubmitReply\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2\xc2\x04\n\x06Helper\x12=\n\x07Prepare\x12\x18.covey.v1.PrepareRequest\x1a\x16.covey.v1.PreparedPart0\x01\x12-\n\x07TakeKey\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12/\n\tAggregate\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12,\n\x06\x43ommit\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12-\n\x07Witness\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12,\n\x06\x44igest\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12\x32\n\x04Swap\x12\x12.covey.v1.SwapPart\x1a\x12.covey.v1.SwapPart(\x01\x30\x01\x12,\n\x06\x46inish\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2\xe1\x02\n\tKeyHolder\x12=\n\x07Prepare\x12\x18.covey.v1.PrepareRequest\x1a\x16.covey.v1.PreparedPart0\x01\x12>\n\x08OpenPlan\x12\x19.covey.v1.OpenPlanRequest\x1a\x17.covey.v1.OpenPlanReply\x12\x38\n\x08OpenSums\x12\x11.covey.v1.SumPart\x1a\x17.covey.v1.OpenSumsReply(\x01\x12-\n\x07Witness\x12\x10.covey.v1.Signed\x1a\x10.covey.v1.Signed\x12\x32\n\x07\x43ollect\x12\x10.covey.v1.Signed\x1a\x13.covey.v1.SharePart0\x01\x12\x38\n\x06Status\x12\x17.covey.v1.StatusRequest\x1a\x15.covey.v1.StatusReply2?\n\x08Provider\x12\x33\n\x07Provide\x12\x10.covey.v1.Signed\x1a\x16.covey.v1.ProvideReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,38 +55,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEDGERHEAD']._serialized_end=781
   _globals['_WITNESS']._serialized_start=784
   _globals['_WITNESS']._serialized_end=950
-  _globals['_FINISH']._serialized_start=952
-  _globals['_FINISH']._serialized_end=993
-  _globals['_PROVIDEREPLY']._serialized_start=995
-  _globals['_PROVIDEREPLY']._serialized_end=1009
-  _globals['_COLLECTREQUEST']._serialized_start=1011
-  _globals['_COLLECTREQUEST']._serialized_end=1046
-  _globals['_SHAREPART']._serialized_start=1048
-  _globals['_SHAREPART']._serialized_end=1108
-  _globals['_SUMPART']._serialized_start=1110
-  _globals['_SUMPART']._serialized_end=1185
-  _globals['_OPENSUMSREPLY']._serialized_start=1187
-  _globals['_OPENSUMSREPLY']._serialized_end=1202
-  _globals['_OPENPLANREQUEST']._serialized_start=1204
-  _globals['_OPENPLANREQUEST']._serialized_end=1267
-  _globals['_OPENPLANREPLY']._serialized_start=1269
-  _globals['_OPENPLANREPLY']._serialized_end=1303
-  _globals['_SUBMITREQUEST']._serialized_start=1305
-  _globals['_SUBMITREQUEST']._serialized_end=1335
-  _globals['_SUBMITREPLY']._serialized_start=1337
-  _globals['_SUBMITREPLY']._serialized_end=1385
-  _globals['_STATUSREQUEST']._serialized_start=1387
-  _globals['_STATUSREQUEST']._serialized_end=1421
-  _globals['_STATUSREPLY']._serialized_start=1423
-  _globals['_STATUSREPLY']._serialized_end=1487
-  _globals['_PLANSTATUS']._serialized_start=1489
-  _globals['_PLANSTATUS']._serialized_end=1591
-  _globals['_LEADER']._serialized_start=1594
-  _globals['_LEADER']._serialized_end=1897
-  _globals['_HELPER']._serialized_start=1900
-  _globals['_HELPER']._serialized_end=2380
-  _globals['_KEYHOLDER']._serialized_start=2383
-  _globals['_KEYHOLDER']._serialized_end=2736
-  _globals['_PROVIDER']._serialized_start=2738
-  _globals['_PROVIDER']._serialized_end=2801
+  _globals['_SHAREDIGEST']._serialized_start=952
+  _globals['_SHAREDIGEST']._serialized_end=1000
+  _globals['_SWAPPART']._serialized_start=1002
+  _globals['_SWAPPART']._serialized_end=1047
+  _globals['_FINISH']._serialized_start=1049
+  _globals['_FINISH']._serialized_end=1090
+  _globals['_PROVIDEREPLY']._serialized_start=1092
+  _globals['_PROVIDEREPLY']._serialized_end=1106
+  _globals['_COLLECTREQUEST']._serialized_start=1108
+  _globals['_COLLECTREQUEST']._serialized_end=1143
+  _globals['_SHAREPART']._serialized_start=1145
+  _globals['_SHAREPART']._serialized_end=1221
+  _globals['_SUMPART']._serialized_start=1223
+  _globals['_SUMPART']._serialized_end=1298
+  _globals['_OPENSUMSREPLY']._serialized_start=1300
+  _globals['_OPENSUMSREPLY']._serialized_end=1315
+  _globals['_OPENPLANREQUEST']._serialized_start=1317
+  _globals['_OPENPLANREQUEST']._serialized_end=1380
+  _globals['_OPENPLANREPLY']._serialized_start=1382
+  _globals['_OPENPLANREPLY']._serialized_end=1416
+  _globals['_SUBMITREQUEST']._serialized_start=1418
+  _globals['_SUBMITREQUEST']._serialized_end=1448
+  _globals['_SUBMITREPLY']._serialized_start=1450
+  _globals['_SUBMITREPLY']._serialized_end=1498
+  _globals['_STATUSREQUEST']._serialized_start=1500
+  _globals['_STATUSREQUEST']._serialized_end=1534
+  _globals['_STATUSREPLY']._serialized_start=1536
+  _globals['_STATUSREPLY']._serialized_end=1600
+  _globals['_PLANSTATUS']._serialized_start=1602
+  _globals['_PLANSTATUS']._serialized_end=1704
+  _globals['_LEADER']._serialized_start=1707
+  _globals['_LEADER']._serialized_end=2010
+  _globals['_HELPER']._serialized_start=2013
+  _globals['_HELPER']._serialized_end=2591
+  _globals['_KEYHOLDER']._serialized_start=2594
+  _globals['_KEYHOLDER']._serialized_end=2947
+  _globals['_PROVIDER']._serialized_start=2949
+  _globals['_PROVIDER']._serialized_end=3012
 # @@protoc_insertion_point(module_scope)

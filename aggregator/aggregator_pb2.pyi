@@ -128,6 +128,22 @@ class Witness(_message.Message):
     confirmed: LedgerHead
     def __init__(self, plan_hash: _Optional[bytes] = ..., committed: bool = ..., head: _Optional[_Union[LedgerHead, _Mapping]] = ..., remembered: _Optional[_Union[LedgerHead, _Mapping]] = ..., confirmed: _Optional[_Union[LedgerHead, _Mapping]] = ...) -> None: ...
 
+class ShareDigest(_message.Message):
+    __slots__ = ("plan_hash", "digest")
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    plan_hash: bytes
+    digest: bytes
+    def __init__(self, plan_hash: _Optional[bytes] = ..., digest: _Optional[bytes] = ...) -> None: ...
+
+class SwapPart(_message.Message):
+    __slots__ = ("plan_hash", "shares")
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    plan_hash: bytes
+    shares: bytes
+    def __init__(self, plan_hash: _Optional[bytes] = ..., shares: _Optional[bytes] = ...) -> None: ...
+
 class Finish(_message.Message):
     __slots__ = ("plan_hash", "port")
     PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
@@ -147,14 +163,16 @@ class CollectRequest(_message.Message):
     def __init__(self, plan_hash: _Optional[bytes] = ...) -> None: ...
 
 class SharePart(_message.Message):
-    __slots__ = ("view", "statement", "sealed")
+    __slots__ = ("view", "statement", "sealed", "opened")
     VIEW_FIELD_NUMBER: _ClassVar[int]
     STATEMENT_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
+    OPENED_FIELD_NUMBER: _ClassVar[int]
     view: int
     statement: bytes
     sealed: bytes
-    def __init__(self, view: _Optional[int] = ..., statement: _Optional[bytes] = ..., sealed: _Optional[bytes] = ...) -> None: ...
+    opened: bytes
+    def __init__(self, view: _Optional[int] = ..., statement: _Optional[bytes] = ..., sealed: _Optional[bytes] = ..., opened: _Optional[bytes] = ...) -> None: ...
 
 class SumPart(_message.Message):
     __slots__ = ("plan_hash", "view", "statement", "sums")

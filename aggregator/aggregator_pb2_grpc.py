@@ -310,6 +310,16 @@ class HelperStub(object):
                 request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
                 response_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
                 _registered_method=True)
+        self.Digest = channel.unary_unary(
+                '/covey.v1.Helper/Digest',
+                request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+                response_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
+                _registered_method=True)
+        self.Swap = channel.stream_stream(
+                '/covey.v1.Helper/Swap',
+                request_serializer=aggregator_dot_aggregator__pb2.SwapPart.SerializeToString,
+                response_deserializer=aggregator_dot_aggregator__pb2.SwapPart.FromString,
+                _registered_method=True)
         self.Finish = channel.unary_unary(
                 '/covey.v1.Helper/Finish',
                 request_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
@@ -371,6 +381,20 @@ class HelperServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Digest(self, request, context):
+        """ShareDigest of the leader → ShareDigest of the helper
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Swap(self, request_iterator, context):
+        """the leader's noised shares → the helper's
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Finish(self, request, context):
         """Finish, signed by the leader → the same, signed by the helper
         """
@@ -423,6 +447,16 @@ def add_HelperServicer_to_server(servicer, server):
                     servicer.Witness,
                     request_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
                     response_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+            ),
+            'Digest': grpc.unary_unary_rpc_method_handler(
+                    servicer.Digest,
+                    request_deserializer=aggregator_dot_aggregator__pb2.Signed.FromString,
+                    response_serializer=aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+            ),
+            'Swap': grpc.stream_stream_rpc_method_handler(
+                    servicer.Swap,
+                    request_deserializer=aggregator_dot_aggregator__pb2.SwapPart.FromString,
+                    response_serializer=aggregator_dot_aggregator__pb2.SwapPart.SerializeToString,
             ),
             'Finish': grpc.unary_unary_rpc_method_handler(
                     servicer.Finish,
@@ -602,6 +636,60 @@ class Helper(object):
             '/covey.v1.Helper/Witness',
             aggregator_dot_aggregator__pb2.Signed.SerializeToString,
             aggregator_dot_aggregator__pb2.Signed.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Digest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/covey.v1.Helper/Digest',
+            aggregator_dot_aggregator__pb2.Signed.SerializeToString,
+            aggregator_dot_aggregator__pb2.Signed.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Swap(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/covey.v1.Helper/Swap',
+            aggregator_dot_aggregator__pb2.SwapPart.SerializeToString,
+            aggregator_dot_aggregator__pb2.SwapPart.FromString,
             options,
             channel_credentials,
             insecure,

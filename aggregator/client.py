@@ -25,8 +25,8 @@ from .intake import Submitted
 from .key_agreement import Prepared
 from .messages import collect_request
 from .refusals import REASONS
-from .rpc import CHANNEL_OPTIONS, error_of
-from .sealed_share import ROLES, Fetched, Finished, SealedShare, shares_from_parts
+from .rpc import CHANNEL_OPTIONS, PART_BYTES, error_of
+from .sealed_share import ROLES, Fetched, Finished, SealedShare, shares_from_parts, swap_parts
 
 CALL_S: Final = 60.0
 """The longest that one call for a batch may take."""
@@ -71,6 +71,15 @@ class HelperLink:
     def witness(self, told: bytes) -> bytes:
         """The leader's signed `Witness` → the helper's. Raises Refused and Unreachable."""
         return self._signed(self._stub.Witness, told, COLLECT_S)
+
+    def digest(self, told: bytes) -> bytes:
+        """The leader's signed `ShareDigest` → the helper's. Raises Refused and Unreachable."""
+        return self._signed(self._stub.Digest, told)
+
+    def swap(self, plan_hash: bytes, shares: bytes) -> list[bytes]:
+        """The leader's noised shares of a plan → the helper's. Raises Refused and Unreachable."""
+        parts = self._call(lambda: list(self._stub.Swap(swap_parts(shares, PART_BYTES, plan_hash), timeout=COLLECT_S)))
+        return [part.shares for part in parts]
 
     def finish(self, asked: bytes) -> bytes:
         """The leader's signed `Finish` → the same, signed by the helper. Raises Refused and Unreachable."""

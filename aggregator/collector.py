@@ -19,6 +19,7 @@ def releases_of(
     noise_source: str,
     trust: str,
     commitments: tuple[str, str] = ("", ""),
+    values: tuple[str, ...] = (),
 ) -> Iterator[Release | Void]:
     """One release or void for each pane of a planned view, in order.
 
@@ -28,10 +29,13 @@ def releases_of(
         noise_source: the name of the sampler.
         trust: what has to hold for the privacy claim.
         commitments: hex SHA-256 of the signed opening statements of leader and helper; empty in one process.
+        values: hex SHA-256 of the signed opened values, likewise.
     """
     planned = opened.planned
     view = planned.view
-    manifest = manifest_of(plan, planned, noise_source=noise_source, trust=trust, commitments=commitments)
+    manifest = manifest_of(
+        plan, planned, noise_source=noise_source, trust=trust, commitments=commitments, opened=values
+    )
     sums = iter(opened.sums)
     for pane_start, outcome in zip(planned.pane_starts.tolist(), opened.outcomes.tolist(), strict=True):
         pane_end = pane_start + view.pane_us

@@ -27,6 +27,7 @@ class Collected:
     Attributes:
         opened: the views of the announced plan; none if nothing was left of it.
         statements: the signed opening statements of leader and helper, for each of these views.
+        values: the signed opened values of both (under `he` the key holder's), likewise.
         answers: the code of each node's answer, by site (or `node N` where it told none).
         batches: how many sealed batches were carried, and how many of them wait for the helper.
         refused: batches that the leader did not take, by reason.
@@ -44,6 +45,7 @@ class Collected:
     refused: dict[str, int] = field(default_factory=dict)
     budget_spent: tuple[LeftOut, ...] = ()
     rejected: dict[str, int] = field(default_factory=dict)
+    values: tuple[tuple[bytes, ...], ...] = field(default=(), repr=False)
 
 
 def collect(
@@ -85,6 +87,7 @@ def collect(
         dict(refused),
         announced.left_out,
         _rejected(plan, aggregators),
+        fetched.values,
     )
 
 

@@ -18,13 +18,13 @@ from .live_folder import LiveFolder
 from .messages import commitment_from_bytes
 from .mpc_finish import require_exact, require_installed
 from .mpc_seat import Seat, finish_own
-from .opening import Opener
 from .party import Clock, Settings
 from .sealed_share import SealedShare, noised_of
 from .storage import Storage, StoredPlan
+from .swapping import Swapping
 
 
-class Finishing(Opener):
+class Finishing(Swapping):
     """Leader or helper, as far as its own process is concerned."""
 
     def __init__(
@@ -63,17 +63,3 @@ class Finishing(Opener):
         clients = max(commitment_from_bytes(plan, stored.own).counts)
         opened = finish_own(self._seat, port, plan, shares, clients)
         return [SealedShare.of_finished(plan, *both, self.keys.sign) for both in zip(said, opened, strict=True)]
-
-    def _erase_held(self, stored: StoredPlan) -> None:
-        """Erase the noised shares of what is stored: nothing runs again. A repeat changes nothing. Raises NotCommitted."""
-        if not self.storage.noised(stored.number):
-            raise NotCommitted(stored.hash)
-        with self.storage.transaction():
-            self.storage.settle(stored.number)
-        self._forget()
-
-    def _shares(self, plan: Plan) -> list[SealedShare]:
-        """As `Opener`; of a plan with finish mpc nothing before it is settled, so that the bytes do not change."""
-        if self.storage.held(self._opened(plan.hash)[0].number):
-            raise NotCommitted(plan.hash)
-        return super()._shares(plan)

@@ -48,8 +48,8 @@ class EncryptedOpening(Intake):
             raise KeyHolderUnknown
         return self._key_holder
 
-    def _drawn(self, stored: StoredPlan, plan: Plan) -> list[SealedShare]:
-        """Under `he`: every sum with its noise, kept in `finished`, and the statements of that."""
+    def _drawn(self, stored: StoredPlan, plan: Plan) -> tuple[list[SealedShare], list[bytes]]:
+        """Under `he`: every sum with its noise, kept in `finished`, and the statements of that. There is nothing to swap."""
         if plan.protection == "shares":
             return super()._drawn(stored, plan)
         if stored.own is None:
@@ -65,7 +65,7 @@ class EncryptedOpening(Intake):
             statement = statement_of(plan, view, "leader", outcomes, sets, digest.digest())
             shares.append(SealedShare(b"", statement.sign(self.keys.sign)))
         self._encryption_keys.pop(plan.hash, None)  # TenSEAL keeps megabytes for each key that was used
-        return shares
+        return shares, []
 
     def _finished(self, stored: StoredPlan, plan: Plan, view: int, collection: int, commitment: Commitment) -> bytes:
         """The sum of a collection for the key holder: made once, and then the same bytes."""

@@ -6,12 +6,16 @@ Aggregate   job ──► check, open, verify proofs ──► {sums, ids, answe
 Commit      leader's counts and digests ──► charge in the ledger ──► {closed, both commitments} ──► seal seed erased ──► its own
 Witness     heads of both ledgers, checked ──► {noised share}, `done` in the ledger ──► live secret erased ──► its own head
             ──► {witnessed} where the leader knows of that `done`
+Digest      of a plan that is witnessed: leader's digest of its noised shares ──► {kept} ──► own
+Swap        the leader's noised shares ──► {values, signed} ──► own
 Finish      of a plan that is witnessed, with finish mpc: own process ──► {what was opened}; and later {own share erased}
 Collect     of a plan that is witnessed (and finished): the same bytes, always
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
@@ -41,10 +45,12 @@ from .messages import (
     FINISH_DOMAIN,
     FINISHED_DOMAIN,
     JOB_DOMAIN,
+    SHARE_DIGEST_DOMAIN,
     WITNESS_DOMAIN,
     Answer,
     Finish,
     Job,
+    ShareDigest,
     Signed,
     Verdict,
     Witness,
@@ -145,6 +151,35 @@ class Helper(Finishing):
             self._witnessed_by(plan, told)
         reply = self._witness(plan, committed=told.committed, confirmed=told.remembered)
         return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.keys.sign)
+
+    def digest(self, data: bytes) -> bytes:
+        """Keep what the leader is bound to, and be bound to the noised shares of here.
+
+        Raises:
+            MessageMalformed, PlanUnknown, SignatureInvalid. NotCommitted: the leader has not told that it knows of the opening
+            here. CommitmentConflict. FinishRefused.
+        """
+        signed = Signed.from_bytes(data)
+        stored, plan = self._opened(plan_of(signed))
+        told = ShareDigest.from_bytes(signed.verify(SHARE_DIGEST_DOMAIN["leader"], _leader_of(plan)))
+        own = ShareDigest(plan.hash, hashlib.sha256(self._own_shares(stored)).digest())
+        self._keep_digest(stored, told.digest)
+        return sign(SHARE_DIGEST_DOMAIN["helper"], own.to_bytes(), self.keys.sign)
+
+    def swap(self, plan_hash: bytes, pieces: Iterable[bytes]) -> bytes:
+        """Store the signed values of what the leader's noised shares and those here add up to; the shares of here.
+
+        Only who knows the leader's shares gets those of here.
+
+        Raises:
+            PlanUnknown, NotCommitted, MessageMalformed, FinishRefused, FieldElementOutOfRange.
+        """
+        stored, plan = self._opened(plan_hash)
+        theirs = self._received(stored, pieces)
+        values = self._signed_values(stored, plan, theirs)
+        with self.storage.transaction():
+            self.storage.set_opened(stored.number, values)
+        return self._own_shares(stored)
 
     def finish(self, data: bytes) -> bytes:
         """Run this helper's process of the finish mpc and store what was opened, or erase what it was opened from.

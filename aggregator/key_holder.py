@@ -200,8 +200,11 @@ class KeyHolder(Opener):
             if stored.state in ("open", "closed"):
                 self.storage.set_message("ciphertexts", stored.number, collection, message)
 
-    def _drawn(self, stored: StoredPlan, plan: Plan) -> list[SealedShare]:
-        """The sums with the key holder's noise, sealed and signed. The first that is out of its range is the end of the keys."""
+    def _drawn(self, stored: StoredPlan, plan: Plan) -> tuple[list[SealedShare], list[bytes]]:
+        """The sums with the key holder's noise, sealed and signed; nothing to swap.
+
+        The first sum that is out of its range is the end of the keys.
+        """
         if stored.other is None or plan.wire is None:
             raise NotCommitted(plan.hash)
         self._require_charged(plan)
@@ -226,7 +229,7 @@ class KeyHolder(Opener):
             self.live.erase(plan.plan_id)
             self._forget()
             raise
-        return shares
+        return shares, []
 
     def _require_sums(self, number: int, said: Statement, collections: list[int]) -> None:
         """The kept sums are those that the leader has signed. Raises StatementMalformed; nothing is decrypted then."""

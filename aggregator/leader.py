@@ -6,7 +6,8 @@
               ──► seal seed erased
               ──► the helper's commitment ──► heads; meanwhile both draw noise ──► {noised share}, `done` in the ledger
               ──► live secret erased
-              ──► heads: each knows the other's `done` ──► {witnessed} ──► the same bytes, always
+              ──► heads: each knows the other's `done` ──► {witnessed}
+              ──► digests of the noised shares ──► the shares ──► {values, signed} ──► the same bytes, always (swap_opening.py)
               with finish mpc: {witnessed} ──► both open under MPC what is not suppressed (mpc_opening.py) ──► those bytes
 
 One thread at a time opens a plan; batches of others are taken meanwhile.
@@ -41,17 +42,17 @@ from .messages import (
     commitment_to_bytes,
     sign,
 )
-from .mpc_opening import FinishedOpening
 from .party import Clock, Settings
 from .peer_links import HelperLink, KeyHolderLink, PeerLink, ProviderLink, answer_invalid, as_peers
 from .sealed_share import SealedShare
 from .storage import Storage
+from .swap_opening import SwappedOpening
 
 _LOOK_S: Final = 0.05
 """How often a leader that waits for the helper looks whether it should stop."""
 
 
-class Leader(FinishedOpening):
+class Leader(SwappedOpening):
     """The aggregator that holds the long shares, and drives the helper."""
 
     def __init__(
@@ -108,6 +109,8 @@ class Leader(FinishedOpening):
             self._open(plan)
             if plan.finish == "mpc":
                 self._finish(plan)
+            elif plan.protection == "shares":
+                self._swap(plan)
         return self._shares(plan)
 
     def _open(self, plan: Plan) -> None:

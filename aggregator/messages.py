@@ -39,6 +39,10 @@ WITNESS_DOMAIN: Final[dict[Aggregator, bytes]] = {
     "helper": b"covey-1 witness helper",
 }
 
+SHARE_DIGEST_DOMAIN: Final[dict[Aggregator, bytes]] = {
+    "leader": b"covey-1 share digest leader",
+    "helper": b"covey-1 share digest helper",
+}
 FINISH_DOMAIN: Final = b"covey-1 finish"
 PROVIDE_DOMAIN: Final = b"covey-1 provide"
 FINISHED_DOMAIN: Final = b"covey-1 finished"
@@ -272,6 +276,25 @@ class Finish:
         if message.port > MAX_PORT:
             raise MessageMalformed(f"there is no port {message.port}")
         return cls(require_length("plan hash", message.plan_hash, PLAN_HASH_BYTES), message.port)
+
+
+@dataclass(frozen=True)
+class ShareDigest:
+    """What an aggregator commits to before either sees the other's noised shares."""
+
+    plan_hash: bytes
+    digest: bytes
+
+    def to_bytes(self) -> bytes:
+        """The canonical encoding."""
+        return encode(pb.ShareDigest(plan_hash=self.plan_hash, digest=self.digest))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ShareDigest:
+        """Parse. Raises MessageMalformed."""
+        message = decode(pb.ShareDigest, data)
+        digest = require_length("digest of shares", message.digest, DIGEST_BYTES)
+        return cls(require_length("plan hash", message.plan_hash, PLAN_HASH_BYTES), digest)
 
 
 def collect_request(plan: Plan, collector: SigningKey) -> bytes:

@@ -4,7 +4,8 @@
     noise     drawn from the live secret ──► {noised shares, statements} in one transaction ──► `done` in the ledger, by
               their digest ──► the live secret is erased
     witness   the other aggregator has told that it remembers a head of this ledger in which `done` stands
-    send      the stored bytes, and only those of a plan that is witnessed. With finish mpc: what both have opened (finishing.py)
+    open      both swap their noised shares, add them and sign the values (swapping.py). With finish mpc: finishing.py
+    send      the stored bytes, and only those of a plan that is witnessed and opened
 
 A crash between two steps is mended by doing them again. Older copies of the files hold no live secret of a plan that was
 opened, so nothing of it is noised again (LiveSecretLost). Where one was copied all the same, the storage lies behind the ledger
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from crypto import field as field64
 from crypto.sharing import Accumulator
 from federation.errors import AlreadyDone, KeyBurnt, LedgerBehind
 from federation.ledger_entries import Head
@@ -78,9 +80,9 @@ class Opener(Party):
                     with self.storage.transaction():
                         self.storage.add_held(stored.number, held)
                 else:
-                    sealed = self._drawn(stored, plan)
+                    sealed, held = self._drawn(stored, plan)
                     with self.storage.transaction():
-                        self.storage.add_noised(stored.number, sealed)
+                        self.storage.add_noised(stored.number, sealed, held)
                 self._forget()
             digest = digest_of(self.storage.statements(stored.number))
             try:
@@ -89,13 +91,15 @@ class Opener(Party):
                 raise StateBehindLedger(str(self.storage.path), plan.hash) from None
             self.live.erase(plan.plan_id)  # before a byte of it leaves: nobody draws this noise again
 
-    def _drawn(self, stored: StoredPlan, plan: Plan) -> list[SealedShare]:
-        """Fresh noise on this aggregator's sums, sealed and signed."""
+    def _drawn(self, stored: StoredPlan, plan: Plan) -> tuple[list[SealedShare], list[bytes]]:
+        """Fresh noise on this aggregator's sums, sealed and signed; and the noised shares, to be swapped."""
         shares, own = self._noised_shares(stored, plan)
         if plan.wire is None:
             raise PlanUnknown(plan.hash)
         collector = plan.wire.collector.seal
-        return [SealedShare.make(plan, view, shares, own, collector, self.keys.sign) for view in range(len(plan.views))]
+        views = range(len(plan.views))
+        sealed = [SealedShare.make(plan, view, shares, own, collector, self.keys.sign) for view in views]
+        return sealed, [field64.to_bytes(one) for one in shares.shares]
 
     def _held(self, stored: StoredPlan, plan: Plan) -> list[HeldShare]:
         """The same with finish mpc: signed, and kept as it is."""

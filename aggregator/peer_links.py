@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -38,6 +38,13 @@ class HelperLink(PeerLink, Protocol):
 
     def commit(self, commitment: bytes) -> bytes:
         """The leader's signed commitment → the helper's."""
+
+    def digest(self, told: bytes) -> bytes:
+        """The leader's signed `ShareDigest` → the helper's."""
+
+    def swap(self, plan_hash: bytes, shares: bytes) -> Iterable[bytes]:
+        """The leader's noised shares of a plan → the helper's, in pieces."""
+        ...
 
     def finish(self, asked: bytes) -> bytes:
         """The leader's signed `Finish` → the same, signed by the helper, which has done so."""

@@ -42,7 +42,7 @@ def items_of(
 def _opened_items(
     plan: Plan, collected: Collected, collector: SigningKey, now: int, clock: Clock
 ) -> Iterator[Release | Void]:
-    for opened, statements in zip(collected.opened, collected.statements, strict=True):
+    for opened, statements, values in zip(collected.opened, collected.statements, collected.values, strict=True):
         leader, helper = (hashlib.sha256(statement).hexdigest() for statement in statements)
         items = releases_of(
             plan,
@@ -52,15 +52,16 @@ def _opened_items(
             noise_source=NOISE_SOURCE,
             trust=TRUST[plan.protection],
             commitments=(leader, helper),
+            values=tuple(hashlib.sha256(one).hexdigest() for one in values),
         )
         yield from (sign_release(item, collector) for item in items)
 
 
 def evidence_of(announced: Announcement, collected: Collected) -> list[bytes]:
-    """The signed plans and statements, each once. Manifests name the statements by their SHA-256, and the plans by theirs."""
+    """The signed plans, statements and values, each once. Manifests name them by their SHA-256, and the plans by theirs."""
     plans = [announced.signed, *(left.signed for left in collected.budget_spent)]
-    statements = [statement for both in collected.statements for statement in both]
-    return list(dict.fromkeys(blob for blob in (*plans, *statements) if blob))
+    signed = [one for both in (*collected.statements, *collected.values) for one in both]
+    return list(dict.fromkeys(blob for blob in (*plans, *signed) if blob))
 
 
 def summary_of(collected: Collected, items: list[Release | Void]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ mpc the noised share is held (`HeldShare`), and what both have opened of their s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -19,6 +19,8 @@ from crypto import field as field64
 from crypto.seal import SEAL_OVERHEAD, SealKey, SealPublicKey, open_sealed, seal
 from crypto.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
 from federation.errors import FinishRefused, StatementsDisagree
+from federation.opened_values import CONTENT_BYTES, require_values, sign_values, signers
+from federation.opened_values import FIXED_BYTES as VALUES_BYTES
 from federation.parties import Aggregator
 from federation.plan import Plan, PlannedView
 from federation.protocol import Commitment, NoisedShares, OpenedView, Outcome, open_shares
@@ -47,10 +49,12 @@ class SealedShare:
 
     Attributes:
         statement: the signed statement of the view.
+        opened: the signed values of the view (federation/opened_values.py); none of a leader under `he`, and before the swap.
     """
 
     sealed: bytes = field(repr=False)
     statement: bytes = field(repr=False)
+    opened: bytes = field(default=b"", repr=False)
 
     @classmethod
     def make(
@@ -75,7 +79,8 @@ class SealedShare:
             raise PlanUnknown(plan.hash)
         collector = plan.wire.collector.seal
         sealed = seal(collector, _finished_bytes(opened), _share_info(plan, said.role, said.view, collector))
-        return cls(sealed, replace(said, share=hashlib.sha256(sealed).digest()).sign(key))
+        values = sign_values(plan, said.view, said.role, opened.sums, key)
+        return cls(sealed, replace(said, share=hashlib.sha256(sealed).digest()).sign(key), values)
 
     @classmethod
     def of_sums(
@@ -86,7 +91,7 @@ class SealedShare:
         sealed = seal(collector, field64.to_bytes(field64.encode(sums)), info)
         digest = hashlib.sha256(sealed).digest()
         mine = statement_of(plan, said.view, "helper", said.outcomes, said.sets, digest)
-        return cls(sealed, mine.sign(key))
+        return cls(sealed, mine.sign(key), sign_values(plan, said.view, "helper", sums, key))
 
     def plaintext(self, plan: Plan, view: int, role: Aggregator, collector: SealKey) -> tuple[Statement, bytes]:
         """Run by the collector: what the plan's leader or helper says, and what it has sealed.
@@ -168,10 +173,12 @@ class Finished:
 
     Attributes:
         statements: the signed statements of leader and helper, for each view.
+        values: the signed values of both, likewise.
     """
 
     opened: tuple[OpenedView, ...]
     statements: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+    values: tuple[tuple[bytes, ...], ...] = field(repr=False)
 
     @classmethod
     def of(cls, plan: Plan, leader: list[SealedShare], helper: list[SealedShare], collector: SealKey) -> Finished:
@@ -190,7 +197,7 @@ class Finished:
                 raise StatementsDisagree(planned.view.name, "opened different values")
             opened.append(_finished_view(planned, mine, sums))
         statements = tuple((one.statement, other.statement) for one, other in zip(leader, helper, strict=True))
-        return cls(tuple(opened), statements)
+        return cls(tuple(opened), statements, _values(plan, leader, helper, opened))
 
     def open(self, plan: Plan) -> tuple[OpenedView, ...]:
         """The noised sums of each view, zeros where a cell was suppressed."""
@@ -202,19 +209,22 @@ class Fetched:
     """What the collector holds of a plan: both noised shares, and the evidence for what becomes of them.
 
     Attributes:
+        opened: the noised sums of each view.
         statements: the signed statements of leader and helper, for each view.
+        values: the signed values of both (under `he` the key holder's), likewise.
     """
 
-    leader: NoisedShares
-    helper: NoisedShares
+    opened: tuple[OpenedView, ...]
     statements: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+    values: tuple[tuple[bytes, ...], ...] = field(repr=False)
 
     @classmethod
     def of(cls, plan: Plan, leader: list[SealedShare], helper: list[SealedShare], collector: SealKey) -> Fetched:
         """Run by the collector: check the statements of both against plan and each other, and open the shares.
 
         Raises:
-            StatementsDisagree; and as `SealedShare.open`.
+            StatementsDisagree; StatementMalformed, also where other values were signed than the shares add up to; and as
+            `SealedShare.open`.
         """
         from_leader = [
             share.open(plan, view, "leader", collector) if plan.protection == "shares" else share.said(plan, view)
@@ -224,38 +234,63 @@ class Fetched:
         for planned, (mine, _), (theirs, _) in zip(plan.views, from_leader, from_helper, strict=True):
             require_agreement(planned.view.name, mine, theirs)
         statements = tuple((one.statement, other.statement) for one, other in zip(leader, helper, strict=True))
-        return cls(_noised("leader", from_leader), _noised("helper", from_helper), statements)
+        opened = open_shares(plan, _noised("leader", from_leader), _noised("helper", from_helper))
+        return cls(opened, statements, _values(plan, leader, helper, opened))
 
     def open(self, plan: Plan) -> tuple[OpenedView, ...]:
         """The noised sums of each view."""
-        return open_shares(plan, self.leader, self.helper)
+        return self.opened
+
+
+def _values(
+    plan: Plan, leader: list[SealedShare], helper: list[SealedShare], opened: Sequence[OpenedView]
+) -> tuple[tuple[bytes, ...], ...]:
+    """The signed values of each view, which are those that were opened."""
+    if plan.wire is None:
+        raise PlanUnknown(plan.hash)
+    keys, found = [plan.wire.sign_key(role) for role in signers(plan)], []
+    for view, (both, one) in enumerate(zip(zip(leader, helper, strict=True), opened, strict=True)):
+        by_role = dict(zip(ROLES, both, strict=True))
+        signed = tuple(by_role[role].opened for role in signers(plan))
+        require_values(signed, plan, view, keys, one.sums)
+        found.append(signed)
+    return tuple(found)
 
 
 def shares_to_parts(shares: list[SealedShare], size: int) -> Iterator[pb.SharePart]:
     """The stored shares in pieces of at most `size` bytes; a view's first one has its statement too."""
     for view, share in enumerate(shares):
         for at in range(0, max(1, len(share.sealed)), size):  # under `he` the leader has a statement and no share
-            yield pb.SharePart(view=view, statement=b"" if at else share.statement, sealed=share.sealed[at : at + size])
+            first = {} if at else {"statement": share.statement, "opened": share.opened}
+            yield pb.SharePart(view=view, sealed=share.sealed[at : at + size], **first)
 
 
 def shares_from_parts(plan: Plan, parts: Iterable[pb.SharePart]) -> list[SealedShare]:
     """The shares of all views of a plan; memory is bounded by the plan. Raises MessageMalformed."""
-    found: list[tuple[bytes, bytearray]] = []
+    found: list[tuple[bytes, bytes, bytearray]] = []
     for part in parts:
         if part.statement:
-            found.append((part.statement, bytearray()))
+            found.append((part.statement, part.opened, bytearray()))
         if part.view != len(found) - 1 or len(found) > len(plan.views):
             raise MessageMalformed("pieces of shares out of order")
-        found[-1][1].extend(part.sealed)
+        statement, opened, sealed = found[-1]
+        sealed.extend(part.sealed)
         planned = plan.views[part.view]
         panes = len(planned.pane_starts)
         most = panes * planned.layout.length * field64.ELEMENT_BYTES + SEAL_OVERHEAD
         most += panes * planned.layout.keys if plan.finish == "mpc" else 0
-        if len(found[-1][1]) > most or len(found[-1][0]) > FIXED_BYTES + panes + SIGNATURE_BYTES:
+        most_signed = (FIXED_BYTES + panes + SIGNATURE_BYTES, VALUES_BYTES + panes * CONTENT_BYTES + SIGNATURE_BYTES)
+        if len(sealed) > most or len(statement) > most_signed[0] or len(opened) > most_signed[1]:
             raise MessageMalformed(f"a share of view {part.view} is longer than its panes")
     if len(found) != len(plan.views):
         raise MessageMalformed(f"shares of {len(found)} views, the plan has {len(plan.views)}")
-    return [SealedShare(bytes(sealed), statement) for statement, sealed in found]
+    return [SealedShare(bytes(sealed), statement, opened) for statement, opened, sealed in found]
+
+
+def swap_parts(shares: bytes, size: int, plan_hash: bytes = b"") -> Iterator[pb.SwapPart]:
+    """Noised shares for the other aggregator in pieces of at most `size` bytes; the first one names the plan."""
+    for at in range(0, max(1, len(shares)), size):
+        yield pb.SwapPart(plan_hash=b"" if at else plan_hash, shares=shares[at : at + size])
 
 
 def _finished_bytes(opened: OpenedView) -> bytes:

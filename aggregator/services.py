@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Final, TypeAlias, TypeVar
 
 import grpc
@@ -25,7 +26,7 @@ from .leader import Leader
 from .provider import Provider
 from .refusals import INTERNAL, Expected, refusal_of
 from .rpc import PART_BYTES, REFUSAL_KEY, SERVER_OPTIONS, code_of
-from .sealed_share import SealedShare, shares_to_parts
+from .sealed_share import SealedShare, shares_to_parts, swap_parts
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,15 @@ class HelperServicer(_Servicer, pb_grpc.HelperServicer):
 
     def Witness(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
         return _answer(context, lambda: pb.Signed.FromString(self._helper.witness(_bytes_of(request))))
+
+    def Digest(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
+        return _answer(context, lambda: pb.Signed.FromString(self._helper.digest(_bytes_of(request))))
+
+    def Swap(self, request_iterator: Iterator[pb.SwapPart], context: grpc.ServicerContext) -> Iterator[pb.SwapPart]:
+        parts = _without_stalls(request_iterator, context)
+        first = _answer(context, lambda: next(parts, pb.SwapPart()))
+        pieces = (part.shares for part in chain([first], parts))
+        yield from swap_parts(_answer(context, lambda: self._helper.swap(first.plan_hash, pieces)), PART_BYTES)
 
     def Finish(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
         return _answer(context, lambda: pb.Signed.FromString(self._helper.finish(_bytes_of(request))))

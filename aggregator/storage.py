@@ -13,9 +13,10 @@ touches are read and written, so memory is bounded by a batch and a view, never 
     rejections  how many those were in a collection, once their ids are gone
     sites       clients of a site in a collection, against its roster maximum
     sums        this aggregator's share of the sum of a collection. Secret; deleted when its noised share is stored
-    noised      the noised shares, sealed to the collector, with their statements: all that a collect sends, now or later.
-                With finish mpc, what leader and helper have opened together instead
-    held        with finish mpc, the noised shares themselves, until both have stored what they opened. Secret until then
+    noised      the noised shares, sealed to the collector, with their statements, and the signed values that were opened of them:
+                all that a collect sends, now or later. With finish mpc, what leader and helper have opened together instead
+    held        the noised shares themselves, until both have stored what they opened of them. Secret until then
+    swaps       SHA-256 of the other aggregator's noised shares, as it has signed it before it saw those here
     drawn       with finish mpc, the statements of those shares, which the ledger knows
     ciphertexts with protection he, the encrypted sum of a collection: as it grows at the leader, as it came at the key holder
     finished    leader only: what the key holder gets of a collection, until it has opened it
@@ -50,7 +51,7 @@ PlanState = Literal["open", "closed", "noised", "witnessed", "burnt"]
 """`open` takes reports; `closed` is charged and committed; `noised` has its shares stored; `witnessed` may send them; `burnt`
 is a key holder's plan whose keys are gone, because a sum of it was none of honest reports."""
 
-_VERSION: Final = 8
+_VERSION: Final = 9
 _IDS_A_QUERY: Final = 1_000
 _SCHEMA: Final = """
 CREATE TABLE role (name TEXT NOT NULL);
@@ -90,8 +91,9 @@ CREATE TABLE sums (
 );
 CREATE TABLE noised (
     plan INTEGER NOT NULL REFERENCES plans, view INTEGER NOT NULL, sealed BLOB NOT NULL, statement BLOB NOT NULL,
-    PRIMARY KEY (plan, view)
+    opened BLOB NOT NULL, PRIMARY KEY (plan, view)
 );
+CREATE TABLE swaps (plan INTEGER PRIMARY KEY REFERENCES plans, digest BLOB NOT NULL);
 CREATE TABLE held (
     row INTEGER PRIMARY KEY, plan INTEGER NOT NULL REFERENCES plans, view INTEGER NOT NULL, share BLOB NOT NULL,
     UNIQUE (plan, view)
@@ -427,14 +429,41 @@ class Storage(RoleFile):
 
     def noised(self, plan: int) -> list[SealedShare]:
         """The noised shares of a plan's views, in order; none before there is noise."""
-        found = self.rows("SELECT sealed, statement FROM noised WHERE plan = ? ORDER BY view", plan)
+        found = self.rows("SELECT sealed, statement, opened FROM noised WHERE plan = ? ORDER BY view", plan)
         return [SealedShare(*row) for row in found]
 
-    def add_noised(self, plan: int, shares: Sequence[SealedShare]) -> None:
-        """Store what will be sent, for good, and forget the shares without noise."""
-        rows = ((plan, view, share.sealed, share.statement) for view, share in enumerate(shares))
-        self.run_many("INSERT INTO noised VALUES (?, ?, ?, ?)", rows)
+    def add_noised(self, plan: int, shares: Sequence[SealedShare], held: Sequence[bytes] = ()) -> None:
+        """Store what will be sent, for good, and forget the shares without noise.
+
+        Args:
+            held: the noised shares by view, to be swapped with the other aggregator's.
+        """
+        self._add_shares(plan, shares)
+        for view, share in enumerate(held):
+            self.run("INSERT INTO held (plan, view, share) VALUES (?, ?, ?)", plan, view, share)
         self._set_noised(plan)
+
+    def _add_shares(self, plan: int, shares: Sequence[SealedShare]) -> None:
+        rows = ((plan, view, share.sealed, share.statement, share.opened) for view, share in enumerate(shares))
+        self.run_many("INSERT INTO noised VALUES (?, ?, ?, ?, ?)", rows)
+
+    def set_opened(self, plan: int, opened: Sequence[bytes]) -> None:
+        """Store the signed values of each view; inside a transaction."""
+        for view, signed in enumerate(opened):
+            self.run("UPDATE noised SET opened = ? WHERE plan = ? AND view = ?", signed, plan, view)
+
+    def to_swap(self, plan: int) -> list[bytes]:
+        """The noised shares of a plan's views, in order; none before there is noise, or once they are settled."""
+        return [share for (share,) in self.rows("SELECT share FROM held WHERE plan = ? ORDER BY view", plan)]
+
+    def swap_digest(self, plan: int) -> bytes | None:
+        """The digest of the other aggregator's noised shares, if it has signed one."""
+        found = self.one("SELECT digest FROM swaps WHERE plan = ?", plan)
+        return found[0] if found else None
+
+    def set_swap_digest(self, plan: int, digest: bytes) -> None:
+        """Remember that digest; the first one stays."""
+        self.run("INSERT INTO swaps VALUES (?, ?) ON CONFLICT DO NOTHING", plan, digest)
 
     def statements(self, plan: int) -> list[bytes]:
         """The statements of the noise that was drawn, by view: what the ledger knows of an opening."""
@@ -456,8 +485,7 @@ class Storage(RoleFile):
     def set_finished(self, plan: int, shares: Sequence[SealedShare]) -> None:
         """Store what leader and helper have opened together; in the place of what an earlier try has left."""
         self.run("DELETE FROM noised WHERE plan = ?", plan)
-        rows = ((plan, view, share.sealed, share.statement) for view, share in enumerate(shares))
-        self.run_many("INSERT INTO noised VALUES (?, ?, ?, ?)", rows)
+        self._add_shares(plan, shares)
 
     def settle(self, plan: int) -> None:
         """Erase the noised shares: what was opened of them is stored at both; inside a transaction."""

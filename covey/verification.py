@@ -33,6 +33,7 @@ CHECKS: Final[Mapping[str, str]] = {
     "statement": "each is signed by its aggregator, and of this plan and view",
     "agreement": "both opened the same panes, over the same reports",
     "outcome": "what they signed of this pane is what was published",
+    "values": "both aggregators (under he the key holder) signed these very sums",
     "signature": "the collector has signed all of it",
 }
 """Of one release, in the order in which they are made; the first that fails ends it."""
@@ -143,12 +144,16 @@ class Verifier:
         plan = self._plan(item.manifest.plan_hash)
         if plan is None:
             raise VerificationFailed("plan", "the signed plan is not in the store; it was published without it")
-        statements = None if _without_statements(item) else self._statements(item.manifest)
+        statements: tuple[bytes, bytes] | None = None
+        values: tuple[bytes, ...] = ()
+        if not _without_statements(item):
+            statements, values = self._statements(item.manifest), self._values(item.manifest)
         pinned = self._pinned
         verified = verify_opening(
             item,
             plan,
             statements,
+            values,
             coordinator=pinned.coordinator,
             collector=pinned.collector,
             leader=pinned.leader,
@@ -169,6 +174,12 @@ class Verifier:
         except (UnknownEvidence, StoreCorrupt, ValueError) as error:
             raise VerificationFailed("commitments", str(error)) from None
         return leader, helper
+
+    def _values(self, manifest: Manifest) -> tuple[bytes, ...]:
+        try:
+            return tuple(self._store.evidence(bytes.fromhex(digest)) for digest in manifest.opened)
+        except (UnknownEvidence, StoreCorrupt, ValueError) as error:
+            raise VerificationFailed("values", str(error)) from None
 
 
 def verify_some(store: Store, pinned: Pinned, releases: Sequence[tuple[str, bytes]]) -> list[Verified]:

@@ -60,7 +60,13 @@ class GroupNoise:
         )
 
 
-_USUAL: Final = (("leak_micro_rho", 0), ("k_checked_by", "both"), ("finish", "open"), ("report_per", "client"))
+_USUAL: Final = (
+    ("leak_micro_rho", 0),
+    ("k_checked_by", "both"),
+    ("finish", "open"),
+    ("report_per", "client"),
+    ("opened", ()),
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,7 @@ class Manifest:
         k_checked_by: `both` aggregators, or under `he` the `leader` alone.
         finish: `open`: all sums were opened. `mpc`: cells below the view's `suppress_below` were not, by anybody; their sums
             in a release are zeros that stand for nothing.
+        opened: hex SHA-256 of the opened values that leader and helper (under `he` the key holder) signed; empty in one process.
         report_per: `client`: k counts reports, each of one client. `site`: a report is the sum of a site's clients, and k
             counts those that the sites declare.
     """
@@ -110,6 +117,7 @@ class Manifest:
     k_checked_by: Literal["both", "leader"] = "both"
     finish: Literal["open", "mpc"] = "open"
     report_per: Literal["client", "site"] = "client"
+    opened: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """All terms, for JSON; those with a default only where they differ from it."""
@@ -128,6 +136,7 @@ class Manifest:
             data["outside_claim"] = tuple(data["outside_claim"])
             leader, helper = data["commitments"]
             data["commitments"] = (leader, helper)
+            data["opened"] = tuple(data.get("opened", ()))
             return cls(**data)
         except (ValueError, TypeError, KeyError) as error:
             raise StoreCorrupt(f"the manifest of a release cannot be read: {error}") from None
@@ -186,7 +195,7 @@ class Release(_Pane):
     @property
     def content_hash(self) -> bytes:
         """SHA-256 of `release ‖ slots`, slots as little-endian int64."""
-        return hashlib.sha256(b"release" + np.ascontiguousarray(self.slots).astype("<i8").tobytes()).digest()
+        return content_of(self.slots)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +209,11 @@ class Void(_Pane):
     def content_hash(self) -> bytes:
         """SHA-256 of `void ‖ reason`."""
         return hashlib.sha256(b"void" + self.reason.encode()).digest()
+
+
+def content_of(slots: npt.NDArray[np.int64]) -> bytes:
+    """The content hash of a release with these slots: 32 bytes."""
+    return hashlib.sha256(b"release" + np.ascontiguousarray(slots).astype("<i8").tobytes()).digest()
 
 
 def release_id(definition_hash: bytes, pane_start: int) -> bytes:

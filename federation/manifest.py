@@ -13,7 +13,13 @@ from .plan import Plan, PlannedView
 
 
 def manifest_of(
-    plan: Plan, planned: PlannedView, *, noise_source: str, trust: str, commitments: tuple[str, str]
+    plan: Plan,
+    planned: PlannedView,
+    *,
+    noise_source: str,
+    trust: str,
+    commitments: tuple[str, str],
+    opened: tuple[str, ...] = (),
 ) -> Manifest:
     """The manifest of one view of a plan. All but the arguments below follows from view and plan.
 
@@ -21,6 +27,7 @@ def manifest_of(
         noise_source: the names of the samplers, leader's and helper's (or key holder's).
         trust: what has to hold for the privacy claim.
         commitments: hex SHA-256 of the opening statements; empty where nothing was opened, or in one process.
+        opened: hex SHA-256 of the signed opened values, likewise.
     """
     layout, noisy = planned.layout, plan.noise != "none"
     noisers = NOISERS if noisy else 0
@@ -48,4 +55,5 @@ def manifest_of(
         k_checked_by="leader" if plan.protection == "he" else "both",
         finish=plan.finish,
         report_per=plan.report_per,
+        opened=opened,
     )

@@ -1,17 +1,15 @@
 """Does a release follow from its plan, and from what both aggregators signed? Anybody can ask; no secret is needed.
 
-    coordinator ──signs──► plan ──names──► keys of leader, helper, collector; views, panes, k, participation, noise
-    leader, helper ──sign──► opening statements: plan, view, outcome of each pane, the set of reports behind them
-    collector ──signs──► release or void: its manifest follows from the plan, and names both statements by their SHA-256
-
-What is not checked is the sum itself: it is the sum of two shares that only the collector has opened. A collector that adds
-them wrongly is found by whoever holds the shares, which the statements bind by their digests.
+coordinator ──signs──► plan ──names──► keys of leader, helper, collector; views, panes, k, participation, noise
+leader, helper ──sign──► opening statements: plan, view, outcome of each pane, the set of reports behind them
+leader, helper (under he: key holder) ──sign──► opened values: the content hash of each opened pane
+collector ──signs──► release or void: its manifest follows from the plan, and names statements and values by their SHA-256
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -30,6 +28,7 @@ from featurestore.wire import definition_hash
 from . import plan_pb2 as pb
 from .errors import PlanInvalid, StatementMalformed, StatementsDisagree, VerificationFailed
 from .manifest import manifest_of
+from .opened_values import signers, verify_values
 from .parties import CollectorKeys
 from .plan import Plan, PlannedView, WireTerms, plan_from_bytes
 from .protocol import Outcome
@@ -97,6 +96,7 @@ def verify_opening(
     item: Release | Void,
     signed_plan: bytes,
     statements: tuple[bytes, bytes] | None,
+    values: Sequence[bytes] = (),
     *,
     coordinator: VerifyKey | None = None,
     collector: CollectorKeys | None = None,
@@ -113,7 +113,7 @@ def verify_opening(
 
     Raises:
         VerificationFailed: names the check: `plan`, `parties`, `view`, `pane`, `manifest`, `commitments`, `statement`,
-            `agreement`, `outcome` or `signature`.
+            `agreement`, `outcome`, `values` or `signature`.
     """
     plan = _plan(item, signed_plan, coordinator)
     wire = _parties(plan, collector=collector, leader=leader, helper=helper)
@@ -126,7 +126,10 @@ def verify_opening(
                 "commitments", "nothing was opened for want of budget, and yet there are statements"
             )
     else:
-        _outcome(item, _statements(item, plan, view, wire, statements), pane)
+        statement = _statements(item, plan, view, wire, statements)
+        _outcome(item, statement, pane)
+        if isinstance(item, Release):
+            _values(item, plan, view, wire, values, statement, pane)
     with _failing("signature"):
         verify_release(item, wire.collector.sign)
     return plan
@@ -186,7 +189,14 @@ def _manifest(item: Release | Void, plan: Plan, planned: PlannedView) -> None:
     """Every term of the manifest that follows from view and plan."""
     mine = item.manifest
     due = asdict(
-        manifest_of(plan, planned, noise_source=mine.noise_source, trust=mine.trust, commitments=mine.commitments)
+        manifest_of(
+            plan,
+            planned,
+            noise_source=mine.noise_source,
+            trust=mine.trust,
+            commitments=mine.commitments,
+            opened=mine.opened,
+        )
     )
     for term, value in asdict(mine).items():
         if term not in _OF_THE_PUBLISHER and value != due[term]:
@@ -219,6 +229,22 @@ def _outcome(item: Release | Void, statement: Statement, pane: int) -> None:
     if not fits:
         says = "a release" if isinstance(item, Release) else f"void ({item.reason})"
         raise VerificationFailed("outcome", f"both aggregators signed {outcome.name}, it is {says}")
+
+
+def _values(
+    item: Release, plan: Plan, view: int, wire: WireTerms, signed: Sequence[bytes], statement: Statement, pane: int
+) -> None:
+    """The sums of the release are those that the aggregators signed."""
+    roles = signers(plan)
+    if len(signed) != len(roles) or item.manifest.opened != tuple(hashlib.sha256(one).hexdigest() for one in signed):
+        raise VerificationFailed("values", "the signed values are missing, or the manifest names other ones")
+    opened = statement.outcomes.count(Outcome.OPENED)
+    place = statement.outcomes[:pane].count(Outcome.OPENED)
+    for role, one in zip(roles, signed, strict=True):
+        with _failing("values"):
+            said = verify_values(one, plan, view, role, wire.sign_key(role), opened)
+        if said.contents[place] != item.content_hash:
+            raise VerificationFailed("values", f"the {role} has signed other sums of this pane than those published")
 
 
 @contextmanager

@@ -110,11 +110,15 @@ class Link:
         self._helper = helper
         self.clocks, self.bytes = Clocks(), 0
         self.prepare, self.take_key, self.commit = helper.prepare, helper.take_key, helper.commit
-        self.witness, self.finish = helper.witness, helper.finish
+        self.witness, self.finish, self.digest = helper.witness, helper.finish, helper.digest
 
     def open_plan(self, signed: bytes) -> None:
         """Pass a signed plan on."""
         self._helper.open_plan(signed)
+
+    def swap(self, plan_hash: bytes, shares: bytes) -> list[bytes]:
+        """The helper's noised shares."""
+        return [self._helper.swap(plan_hash, [shares])]
 
     def aggregate(self, job: bytes) -> bytes:
         """The helper's answer."""

@@ -316,7 +316,8 @@ def collection(pair: Pair, work: Work) -> None:
     for party in (pair.leader, pair.helper):
         assert party.status(plan.hash)[0].rejected == work.rejected
         assert [type(entry) for entry in party.ledger.entries()] == [Intended, Done]
-        for table in ("sums", "pending", "keys"):
+        assert all(share.opened for share in party.storage.noised(1))
+        for table in ("sums", "pending", "keys", "held"):
             assert party.storage.one(f"SELECT count(*) FROM {table}") == (0,)
         ids.append([party.storage.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in REPORT_TABLES])
     assert ids[0] == ids[1]

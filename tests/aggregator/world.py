@@ -232,6 +232,15 @@ class LocalLink:
     def witness(self, data: bytes) -> bytes:
         return self._call(self.helper.witness, data)
 
+    def digest(self, data: bytes) -> bytes:
+        return self._call(self.helper.digest, data)
+
+    def swap(self, plan_hash: bytes, shares: bytes) -> list[bytes]:
+        return [self._call(lambda data: self.helper.swap(plan_hash, [data]), shares)]
+
+    def finish(self, data: bytes) -> bytes:
+        return self._call(self.helper.finish, data)
+
     def _call(self, call: Any, data: bytes) -> Any:
         self.calls += 1
         if self.down:

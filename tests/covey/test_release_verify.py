@@ -21,7 +21,7 @@ from featurestore.release import Release, Void
 from featurestore.wire import view_to_bytes
 from federation.manifest import manifest_of
 from federation.parties import Roster, RosterEntry
-from tests.federation.test_release_check import NOTHING, NOW, PLAN, SIGNED, STATEMENTS, release, void
+from tests.federation.test_release_check import NOTHING, NOW, PLAN, SIGNED, STATEMENTS, VALUES, release, void
 from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER, SITE
 
 Covey = Callable[..., tuple[int, str, str]]
@@ -32,7 +32,7 @@ OTHERS = [void("BUDGET_SPENT", pane, OTHER_VIEW) for pane in range(3)]
 TOMBSTONE = void("RETRACTED: a faulty source", 0, released_at=NOW, clock="live")
 
 
-def publish(directory: Path, *items: Release | Void, evidence: Any = (SIGNED, *STATEMENTS)) -> Path:
+def publish(directory: Path, *items: Release | Void, evidence: Any = (SIGNED, *STATEMENTS, *VALUES)) -> Path:
     with Publisher(directory, lambda: NOW) as publisher:
         for planned in PLAN.views:
             publisher.register(planned.view)
@@ -126,6 +126,7 @@ def test_other_parties_than_the_pinned_ones_are_named(
         ("UPDATE manifests SET json = replace(json, '\"min_clients\":2', '\"min_clients\":9')", "manifest"),
         ('UPDATE manifests SET json = replace(json, \'"trust":"one-\', \'"trust":"two-\')', "signature"),
         (f"DELETE FROM evidence WHERE data = x'{STATEMENTS[1].hex()}'", "commitments"),
+        (f"DELETE FROM evidence WHERE data = x'{VALUES[0].hex()}'", "values"),
         ("DELETE FROM evidence", "plan"),
     ],
 )

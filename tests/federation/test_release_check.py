@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featurestore.release import Manifest, Release, Void
+from featurestore.release import Manifest, Release, Void, content_of
 from federation.errors import VerificationFailed
 from federation.keys import RoleKeys
 from federation.manifest import manifest_of
+from federation.opened_values import OpenedValues, sign_values
 from federation.parties import Aggregator
 from federation.plan import Plan
 from federation.protocol import Commitment
@@ -54,11 +55,25 @@ def named(statements: tuple[bytes, bytes]) -> tuple[str, str]:
     return leader, helper
 
 
+SLOTS = np.arange(3, dtype=np.int64).reshape(3, 1)
+
+
+def values(role: Aggregator, slots: np.ndarray = SLOTS, index: int = VIEW, key: RoleKeys | None = None) -> bytes:
+    keys = key or (LEADER if role == "leader" else HELPER)
+    return sign_values(PLAN, index, role, slots[np.newaxis], keys.sign)
+
+
+KEYS = {"leader": LEADER, "helper": HELPER}
+VALUES = values("leader"), values("helper")
 MANIFEST = manifest_of(
-    PLAN, PLAN.views[VIEW], noise_source="a, b", trust="one-honest-noiser", commitments=named(STATEMENTS)
+    PLAN,
+    PLAN.views[VIEW],
+    noise_source="a, b",
+    trust="one-honest-noiser",
+    commitments=named(STATEMENTS),
+    opened=named(VALUES),
 )
 DELAY = PLAN.views[VIEW].view.release_delay_us
-SLOTS = np.arange(3, dtype=np.int64).reshape(3, 1)
 
 
 def release(manifest: Manifest = MANIFEST, pane: int = 0, **changed: Any) -> Release:
@@ -71,10 +86,12 @@ def void(reason: str, pane: int, manifest: Manifest = MANIFEST, **changed: Any) 
     return sign_release(replace(made, **changed), COLLECTOR.sign)
 
 
-def check_of(item: Release | Void, signed: bytes = SIGNED, statements: Any = STATEMENTS, **keys: Any) -> str:
+def check_of(
+    item: Release | Void, signed: bytes = SIGNED, statements: Any = STATEMENTS, values: Any = VALUES, **keys: Any
+) -> str:
     """The name of the check that fails."""
     with pytest.raises(VerificationFailed) as failed:
-        verify_opening(item, signed, statements, **(PINNED | keys))
+        verify_opening(item, signed, statements, values, **(PINNED | keys))
     return failed.value.check
 
 
@@ -90,7 +107,7 @@ def test_what_was_opened_and_what_was_not_is_verified(pinned: dict[str, Any]) ->
         void("RETRACTED: a faulty source", 0, released_at=NOW, clock="live"),
         release(released_at=NOW, clock="live"),
     ):
-        assert verify_opening(item, SIGNED, STATEMENTS, **pinned).hash == PLAN.hash
+        assert verify_opening(item, SIGNED, STATEMENTS, VALUES, **pinned).hash == PLAN.hash
     assert verify_opening(void("BUDGET_SPENT", 0, NOTHING), SIGNED, None, **pinned).hash == PLAN.hash
 
 
@@ -113,9 +130,11 @@ def other_value(value: Any) -> Any:
 def test_every_term_of_the_manifest_is_bound(term: str) -> None:
     changed = replace(MANIFEST, **{term: other_value(getattr(MANIFEST, term))})
     honest = release()
-    assert check_of(replace(honest, manifest=changed)) in {"plan", "view", "manifest", "commitments", "signature"}
+    assert check_of(replace(honest, manifest=changed)) in {
+        "plan", "view", "manifest", "commitments", "values", "signature",
+    }  # fmt: skip
     if term not in ("view_version", "noise_source", "trust"):  # these are the collector's own word, and signed
-        assert check_of(release(changed)) in {"plan", "view", "manifest", "commitments"}
+        assert check_of(release(changed)) in {"plan", "view", "manifest", "commitments", "values"}
 
 
 @pytest.mark.parametrize("group", [one.name for one in fields(MANIFEST.groups[0])])
@@ -135,7 +154,7 @@ def test_every_term_of_a_group_is_bound(group: str) -> None:
         ({"clock": "live"}, "pane"),
         ({"slots": SLOTS.T}, "pane"),
         ({"pane_start": DAY, "pane_end": 2 * DAY, "released_at": 2 * DAY + DELAY}, "outcome"),  # a void's pane
-        ({"slots": SLOTS + 1}, "signature"),
+        ({"slots": SLOTS + 1}, "values"),
         ({"published_at": NOW + 1}, "signature"),
         ({"signature": bytes(64)}, "signature"),
     ],
@@ -192,6 +211,33 @@ def test_every_part_of_a_statement_is_bound(role: str, change: Callable[[Any], b
 
 def test_statements_in_the_wrong_order_are_not_those_of_the_manifest() -> None:
     assert check_of(release(), statements=STATEMENTS[::-1]) == "commitments"
+
+
+@pytest.mark.parametrize("role", ["leader", "helper"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda role: values(role, SLOTS + 1),
+        lambda role: values(role, key=SITE),
+        lambda role: values("helper" if role == "leader" else "leader", key=LEADER if role == "leader" else HELPER),
+        lambda role: values(role, index=0),
+        lambda role: OpenedValues(role, bytes(32), VIEW, (content_of(SLOTS),)).sign(KEYS[role].sign),
+        lambda role: OpenedValues(role, PLAN.hash, VIEW, (content_of(SLOTS),) * 2).sign(KEYS[role].sign),
+        lambda role: values(role)[:-1],
+        lambda role: b"",
+    ],
+)
+def test_every_part_of_the_opened_values_is_bound(role: str, change: Callable[[Any], bytes]) -> None:
+    changed = (change(role), VALUES[1]) if role == "leader" else (VALUES[0], change(role))
+    assert check_of(release(), values=changed) == "values"  # the manifest names the other ones
+    assert check_of(release(replace(MANIFEST, opened=named(changed))), values=changed) == "values"
+
+
+def test_a_release_whose_values_nobody_signed_is_found() -> None:
+    unsigned = replace(MANIFEST, opened=())
+    assert check_of(release(unsigned), values=()) == "values"
+    assert check_of(release(replace(MANIFEST, opened=named(VALUES)[:1])), values=VALUES[:1]) == "values"
+    assert verify_opening(void("BATCH_TOO_SMALL", 1, unsigned), SIGNED, STATEMENTS, **PINNED).hash == PLAN.hash
 
 
 @pytest.mark.parametrize("at", range(0, len(SIGNED), 97))

@@ -1,0 +1,128 @@
+"""Opened values: what the aggregators sign of the sums that were opened, so that nobody can publish others.
+
+Leader and helper each sign them once both have swapped their noised shares, or have finished them together (`mpc`); under `he`
+the key holder signs alone, as the leader never sees a sum. A collector that adds wrongly, or whose store is edited later, has
+no signature for what it shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from crypto.sharing import PLAN_HASH_BYTES
+from crypto.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
+from featurestore.release import content_of
+
+from .errors import StatementMalformed
+from .parties import Aggregator
+from .plan import Plan
+
+DOMAIN: Final = b"covey-1 opened values"
+CONTENT_BYTES: Final = 32
+_ROLES: Final[tuple[Aggregator, ...]] = ("leader", "helper")
+_ROLE_BYTES: Final = 6
+_VIEW_BYTES: Final = 4
+FIXED_BYTES: Final = _ROLE_BYTES + PLAN_HASH_BYTES + _VIEW_BYTES
+"""Signed values without their contents and their signature."""
+
+
+@dataclass(frozen=True)
+class OpenedValues:
+    """What one aggregator says of the sums of one view of a plan.
+
+    Attributes:
+        view: index of the view in the plan.
+        contents: of each opened pane, in order, the `content_hash` that its release has.
+    """
+
+    role: Aggregator
+    plan_hash: bytes
+    view: int
+    contents: tuple[bytes, ...]
+
+    def to_bytes(self) -> bytes:
+        """role ‖ plan hash ‖ view (u32 BE) ‖ contents."""
+        view = self.view.to_bytes(_VIEW_BYTES, "big")
+        return b"".join((self.role.encode("ascii"), self.plan_hash, view, *self.contents))
+
+    def sign(self, key: SigningKey) -> bytes:
+        """`to_bytes` ‖ signature."""
+        body = self.to_bytes()
+        return body + key.sign(DOMAIN, body)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> OpenedValues:
+        """Parse. Raises StatementMalformed."""
+        contents = data[FIXED_BYTES:]
+        if len(data) < FIXED_BYTES or len(contents) % CONTENT_BYTES:
+            raise StatementMalformed(f"{len(data)} bytes hold no opened values")
+        role = next((role for role in _ROLES if data.startswith(role.encode("ascii"))), None)
+        if role is None:
+            raise StatementMalformed("no role of an aggregator")
+        plan_hash, view = data[_ROLE_BYTES:][:PLAN_HASH_BYTES], data[FIXED_BYTES - _VIEW_BYTES : FIXED_BYTES]
+        each = (contents[at : at + CONTENT_BYTES] for at in range(0, len(contents), CONTENT_BYTES))
+        return cls(role, plan_hash, int.from_bytes(view, "big"), tuple(each))
+
+
+def signers(plan: Plan) -> tuple[Aggregator, ...]:
+    """Who signs the opened values of a plan: both aggregators; under `he` the key holder, in the helper's place."""
+    return ("helper",) if plan.protection == "he" else _ROLES
+
+
+def sign_values(plan: Plan, view: int, role: Aggregator, sums: npt.NDArray[np.int64], key: SigningKey) -> bytes:
+    """Run by an aggregator: the signed values of one view.
+
+    Args:
+        sums: int64[opened, …], as they are released.
+    """
+    return OpenedValues(role, plan.hash, view, _contents(sums)).sign(key)
+
+
+def verify_values(signed: bytes, plan: Plan, view: int, role: Aggregator, key: VerifyKey, opened: int) -> OpenedValues:
+    """The values in these bytes, if this key signed them, of this view and so many opened panes.
+
+    Raises:
+        SignatureInvalid, StatementMalformed.
+    """
+    if len(signed) < SIGNATURE_BYTES:
+        raise StatementMalformed(f"{len(signed)} bytes hold no signature")
+    body, signature = signed[:-SIGNATURE_BYTES], signed[-SIGNATURE_BYTES:]
+    key.verify(DOMAIN, body, signature)
+    values = OpenedValues.from_bytes(body)
+    have = (values.role, values.plan_hash, values.view, len(values.contents))
+    for what, mine, theirs in zip(
+        ("role", "plan", "view", "number of panes"), (role, plan.hash, view, opened), have, strict=True
+    ):
+        if mine != theirs:
+            raise StatementMalformed(
+                f"it is of another {what} than the {role}'s of view {plan.views[view].view.name!r}"
+            )
+    return values
+
+
+def require_values(
+    signed: Sequence[bytes], plan: Plan, view: int, keys: Sequence[VerifyKey], sums: npt.NDArray[np.int64]
+) -> None:
+    """Run by the collector: return if all signers have signed exactly these sums.
+
+    Args:
+        signed, keys: of each of `signers`, in order.
+
+    Raises:
+        SignatureInvalid, StatementMalformed: also where they have signed others.
+    """
+    for role, one, key in zip(signers(plan), signed, keys, strict=True):
+        values = verify_values(one, plan, view, role, key, len(sums))
+        if values.contents != _contents(sums):
+            raise StatementMalformed(
+                f"the {role} has signed other values of view {plan.views[view].view.name!r} than the shares add up to"
+            )
+
+
+def _contents(sums: npt.NDArray[np.int64]) -> tuple[bytes, ...]:
+    return tuple(content_of(one) for one in sums)
