@@ -1,7 +1,7 @@
 """Whether the files of a store are whole and fit together. It reads all of them, and changes nothing.
 
 registry.db   is whole (`featurestore.registry_check`); every pane has its id, and the content that it was published with
-offline/      holds the files that the registry lists, whole, and no other
+offline/      holds the files that the registry lists, whole, and no other; rows are those that follow from the sums
 online        holds of every view the rows of its newest pane end, bit by bit as they follow from offline/
 blocks/       CURRENT.json names a block of every view, with those rows; there is no other file but those just replaced
 """
@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from .block_writer import Latest, block_rows, entry_of
 from .blocks import CURRENT, BlockEntry, Current, read_block
+from .check_rows import RowsCheck
 from .definitions import FeatureView
 from .errors import OnlineUnavailable, StoreCorrupt, StoreInUse, StoreNotFound
 from .keys import encode_key
@@ -154,7 +155,7 @@ class _Check:
         name, files = registered.view.name, self._registry.files(registered.view_id)
         panes = self._registry.panes(registered.view_id)
         by_day = {day: list(of_day) for day, of_day in groupby(panes, lambda pane: day_of(pane.pane_start))}
-        done = 0
+        done, as_released = 0, dict[int, bool]()
         for day, of_day in groupby(files, lambda file: file.day):
             these, whole = list(of_day), True
             for file in these:
@@ -166,7 +167,10 @@ class _Check:
                     yield Damage(f"offline/{file.path}", what, BACKUP)
             panes_of_day = by_day.pop(day, [])
             if whole:
-                yield from self._contents(registered, these, panes_of_day)
+                damaged = list(self._contents(registered, these, panes_of_day))
+                as_released[day] = not damaged
+                yield from damaged
+        yield from self._rows(registered, files, panes, as_released)
         for left in by_day.values():
             yield from self._contents(registered, [], left)
 
@@ -210,6 +214,26 @@ class _Check:
                     _require_as_published(view, pane, slots)
                 except StoreCorrupt as error:
                     yield Damage(where if pane.opened else "registry.db", str(error), BACKUP)
+
+    def _rows(
+        self,
+        registered: RegisteredView,
+        files: Sequence[FileRecord],
+        panes: Sequence[PaneRecord],
+        as_released: Mapping[int, bool],
+    ) -> Iterator[Damage]:
+        """Whether decoded rows follow from the sums; where a sum of the view is not as it was released, nothing does."""
+        if not all(as_released.get(file.day, False) for file in files):
+            return
+        check, last = RowsCheck(self._offline, registered, files, panes), {file.day: file.path for file in files}
+        for done, day in enumerate(last, 1):
+            try:
+                what = check.problem(day)
+            except StoreCorrupt as error:
+                what = str(error)
+            self._progress(f"{registered.view.name} rows", done, len(last))
+            if what is not None:
+                yield Damage(f"offline/{last[day]}", what, BACKUP)
 
     def _offline_strays(self) -> Iterator[Damage]:
         for path in self._offline.strays(self._registry.all_paths()):

@@ -33,8 +33,9 @@ from .admission import Admitted, admit, as_record
 from .block_writer import BlockWriter, Latest
 from .definitions import FeatureView
 from .disk import writing
-from .errors import OnlineUnavailable, StoreCorrupt, StoreInUse, StoreWriteFailed
+from .errors import OnlineUnavailable, StoreInUse, StoreWriteFailed
 from .keys import encode_key
+from .known_panes import known_panes
 from .latest import latest_issues
 from .layout import layout_of
 from .models import RegisteredModel, require_model, write_model
@@ -248,21 +249,7 @@ class Publisher:
         both = [known[start] for start in sorted(known)]
         stored = self._offline.slots(files, offline_schema(view), layout.keys) if neighbours else {}
         stored |= {item.pane_start: item.slots for item in admitted.fresh if isinstance(item, Release)}
-        slots = np.zeros((len(both), layout.keys, layout.slots_per_key), dtype=np.int64)
-        for i, record in enumerate(both):
-            if record.opened and record.pane_start not in stored:
-                raise StoreCorrupt(f"view {view.name!r}, pane {record.pane_start}: its slots are missing")
-            if record.opened:
-                slots[i] = stored[record.pane_start]
-        panes = Panes(
-            np.array([r.pane_start for r in both], dtype=np.int64),
-            np.array([r.opened for r in both], dtype=bool),
-            slots,
-            np.array([r.manifest.finish == "mpc" for r in both], dtype=bool),
-            np.array([float(r.manifest.noisers) for r in both]),
-            np.array([r.released_at for r in both], dtype=np.int64),
-            np.array([r.retracted_at for r in both], dtype=np.int64),
-        )
+        panes = known_panes(view, both, stored)
         return panes, np.array([CLOCKS.index(r.clock) for r in both], dtype=np.int8)
 
     def _merge(self, registered: RegisteredView, table: pa.Table, new_panes: set[int]) -> tuple[pa.Table, list[str]]:

@@ -30,7 +30,8 @@ OUTCOMES = bytes([0, 1, 2])
 VIEW = 1
 NOW = 100 * DAY
 PINNED: dict[str, Any] = {
-    "coordinator": COORDINATOR.public.sign, "collector": COLLECTOR.public.collector, "leader": LEADER.sign.public, "helper": HELPER.sign.public,
+    "coordinator": COORDINATOR.public.sign, "collector": COLLECTOR.public.collector,
+    "leader": LEADER.sign.public, "helper": HELPER.sign.public,
 }  # fmt: skip
 
 
