@@ -75,7 +75,7 @@ def forget_live(live: LiveFolder, storage: Storage, ledger: LedgerState, now_us:
         if file is None:
             continue
         over = any(plan.state == "burnt" or (plan.state in _NOISED and plan.hash in ledger.done) for plan in plans)
-        if over or now_us >= file.not_after_us + LATEST_SECRET_US:
+        if over or now_us > file.not_after_us + LATEST_SECRET_US:
             live.erase(plan_id)
         elif now_us >= file.not_after_us or (plans and all(plan.state != "open" for plan in plans)):
             live.erase_seal(plan_id)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from aggregator.errors import AggregatorError, Refused
+from aggregator.live_folder import LiveFile, LiveFolder
 from aggregator.messages import collect_request
 from aggregator.storage import Storage
 from edge_client.ledger import SiteLedger
@@ -45,7 +46,7 @@ from tests.aggregator.world import (
     open_at,
 )
 from tests.edge_client.making import POLICY, ask, events, settings_in
-from tests.federation.wire import DAY
+from tests.federation.wire import DAY, live
 
 HOUR = DAY // 24
 BUDGETS = {"leader": 100_000, "helper": 80_000, "site-a": 90_000}
@@ -112,6 +113,22 @@ class FusedLedger(Ledger):
         super()._write_outside()
 
 
+class FusedLive(LiveFolder):
+    def draw(self, *what: Any) -> LiveFile:
+        Fuse.burn()
+        made = super().draw(*what)
+        Fuse.burn()
+        return made
+
+    def erase_seal(self, plan_id: bytes) -> None:
+        Fuse.burn()
+        super().erase_seal(plan_id)
+
+    def erase(self, plan_id: bytes) -> None:
+        Fuse.burn()
+        super().erase(plan_id)
+
+
 class PrivacyMachine(RuleBasedStateMachine):
     """See the module."""
 
@@ -129,9 +146,11 @@ class PrivacyMachine(RuleBasedStateMachine):
 
     def start(self) -> None:
         given = {role: replace(SETTINGS, budget=Budget(self.budgets[role])) for role in ("leader", "helper")}
-        self.helper = make_helper(self.folder, given["helper"], Clock(), FusedStorage, self.open_ledger)
+        self.helper = make_helper(self.folder, given["helper"], Clock(), FusedStorage, self.open_ledger, FusedLive)
         link = LocalLink(self.helper)
-        self.leader = make_leader(self.folder, link, given["leader"], Clock(), FusedStorage, self.open_ledger)
+        self.leader = make_leader(
+            self.folder, link, given["leader"], Clock(), FusedStorage, self.open_ledger, FusedLive
+        )
 
     def open_ledger(self, path: Path, role: str, clock: Clock) -> Ledger:
         return FusedLedger(path, role, clock)
@@ -152,7 +171,7 @@ class PrivacyMachine(RuleBasedStateMachine):
         panes = np.array([day * DAY + hour * HOUR for day, hour in at], np.int64)
         planned = tuple(PlannedView(VIEWS[name, rho], panes, 2) for name, rho in sorted(views.items()))
         plan = make_plan(noise="full", number=len(self.plans))
-        self.plans.append(replace(plan, views=planned, participation=participation))
+        self.plans.append(live(replace(plan, views=planned, participation=participation)))
 
     @precondition(lambda self: self.plans)
     @rule(data=st.data())

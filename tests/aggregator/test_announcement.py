@@ -164,7 +164,9 @@ def test_every_pane_that_was_asked_for_is_published_and_can_be_verified(recorded
         assert asked is not None
         leader, helper = item.manifest.commitments
         statements = (kept[leader], kept[helper]) if leader else None
-        verify_opening(item, asked, statements, coordinator=COORDINATOR.public.sign, collector=COLLECTOR.public)
+        verify_opening(
+            item, asked, statements, coordinator=COORDINATOR.public.sign, collector=COLLECTOR.public.collector
+        )
     assert summary_of(collected, items) == {
         "views": {"v": {"opened": 2, "void": 1}},
         "answers": {"site-0": "OK"},

@@ -16,6 +16,7 @@ from aggregator.errors import (
     DraftConflict,
     EncryptionKeysMissing,
     KeyHolderUnknown,
+    LiveSecretLost,
     PeerRefused,
     ProofsRequired,
     Refused,
@@ -107,7 +108,7 @@ def test_a_plan_without_its_keys_or_with_other_ones_is_refused_by_each(two: Two,
     other = make_key_holder(tmp_path / "other")
     plan, keys = with_keys(draft(), two.holder.prepare)
     foreign, foreign_keys = with_keys(draft(), other.prepare)
-    with pytest.raises(EncryptionKeysMissing):
+    with pytest.raises(LiveSecretLost):  # nothing was prepared here
         two.holder.open_plan(signed(with_keys(draft(number=5), other.prepare)[0]))
     with pytest.raises(EncryptionKeysInvalid):
         open_at(two.holder, foreign)
@@ -151,10 +152,9 @@ def test_settings_that_demand_proofs_or_noise_refuse_plans_that_have_none(tmp_pa
     ):
         (tmp_path / name).mkdir()
         two = Two(tmp_path / name, settings)
-        plan, keys = with_keys(draft(), two.holder.prepare)
-        for call in (lambda: open_at(two.holder, plan), lambda: open_with(two.leader, plan, keys)):  # noqa: B023
+        for party in (two.holder, two.leader):
             with pytest.raises(error):
-                call()
+                party.prepare(sign_draft(draft(), COORDINATOR.sign))
         two.close()
 
 
@@ -254,7 +254,10 @@ def test_the_announcement_leaves_out_days_that_the_key_holder_does_not_pay_for(t
     two.submit(Site(first, keys).batch([0, 0]))
     two.shares(first)
     announced = announce(
-        draft_of(draft(view("w", keys=2), panes=2, noise="full", number=9)), COORDINATOR.sign, Parties(two), bytes
+        draft_of(draft(view("w", keys=2), panes=2, noise="full", number=9)),
+        COORDINATOR.sign,
+        Parties(two),
+        lambda size: b"x" * size,
     )
     assert announced.plan is not None
     assert announced.plan.views[0].pane_starts.tolist() == [DAY]

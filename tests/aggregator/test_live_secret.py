@@ -228,8 +228,8 @@ def test_the_seed_goes_a_day_after_the_deadline_and_all_of_it_after_31(two: Two)
     for after, expected in (
         (MOST_AFTER_DEADLINE_US - 1, "both"),
         (MOST_AFTER_DEADLINE_US, "K"),
-        (LATEST_CHARGE_US - 1, "K"),
-        (LATEST_CHARGE_US, ""),
+        (LATEST_CHARGE_US, "K"),
+        (LATEST_CHARGE_US + 1, ""),
     ):
         two.clock.now = DEADLINE + after
         two.restart()

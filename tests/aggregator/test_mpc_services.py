@@ -47,6 +47,7 @@ from tests.aggregator.world import (
     open_at,
     signed,
 )
+from tests.federation.wire import live
 
 if importlib.util.find_spec("crypten") is None or importlib.util.find_spec("torch") is None:
     pytest.skip("CrypTen is not installed (extra `mpc`, then pip install --no-deps crypten)", allow_module_level=True)
@@ -65,7 +66,7 @@ def plan_of(panes: int = 3, clip: int = 1) -> Plan:
         bounds=Bounds(2, 1),
         privacy=Privacy(rho=0.5, min_clients=2, suppress_below=LIMIT),
     )
-    return dataclasses.replace(make_plan(view, panes=panes, noise="full"), finish="mpc")
+    return live(dataclasses.replace(make_plan(view, panes=panes, noise="full"), finish="mpc"))
 
 
 class ThreeServices:

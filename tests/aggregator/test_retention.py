@@ -105,7 +105,7 @@ def test_a_plan_that_is_collected_again_needs_no_key(two: Two) -> None:
     for _ in range(2):
         assert (two.leader.collect(request), two.helper.collect(request)) == sent
         for party in (two.leader, two.helper):
-            assert open_at(party, plan) == plan.hash
+            assert party.open_plan(signed(plan)) == plan.hash
         assert two.submit(batch) == TAKEN + REJECTED + TAKEN * 2
         with pytest.raises(AlreadyCollected):
             two.submit(Site(plan, "b").batch([0]))
@@ -289,7 +289,7 @@ def test_rejected_reports_are_counted_right_however_often_ids_are_erased(two: Tw
     for number, (count,) in enumerate(rejected):
         plan = make_plan(view(f"v{number}"), validity="prio3", number=number, first=10 * number)
         assert plan.wire is not None
-        plan = replace(plan, wire=replace(plan.wire, deadline_us=DEADLINE + number))
+        plan = live(replace(plan, wire=replace(plan.wire, deadline_us=DEADLINE + number)))
         plans.append(prepared(plan, two.leader.prepare))
         for party in (two.helper, two.leader):
             open_at(party, plans[-1])

@@ -43,7 +43,7 @@ def both(keys: RoleKeys, sets: Commitment = SETS) -> list[SealedShare]:
 def with_leader(keys: RoleKeys) -> Plan:
     """The same plan with another key for the leader."""
     assert PLAN.wire is not None
-    return replace(PLAN, wire=replace(PLAN.wire, leader=keys.public))
+    return replace(PLAN, wire=replace(PLAN.wire, leader=keys.sign.public))
 
 
 def test_a_sealed_share_opens_for_its_plan_view_role_and_collector_only() -> None:

@@ -500,7 +500,7 @@ def test_other_panes_of_a_day_that_was_charged_cost_nothing_more(tmp_path: Path)
         for number in range(3):
             plan = make_plan(hourly, panes=1, number=number)
             planned = replace(plan.views[0], pane_starts=np.array([number * 3_600 * 10**6], np.int64))
-            plan = replace(plan, views=(planned,))
+            plan = live(replace(plan, views=(planned,)))
             site = Site(plan)
             open_at(world.client, plan)
             world.client.submit(site.batch([0, 0]).to_bytes())

@@ -133,6 +133,18 @@ class TestPlanOnly:
         plan = verify_draft((flights / "b.plan").read_bytes(), Project.load(flights).coordinator)
         assert (plan.participation, plan.noise) == ("active", "none")
 
+    def test_a_draft_is_looked_at_before_any_key_is_made_for_it(self, covey: Covey, flights: Path) -> None:
+        words = ("start", "coordinator", flights / "views.py", *DAYS, "--project", flights, "--plan-only")
+        for path, more in ((flights / "a.plan", ("--validity", "prio3")), (flights / "b.plan", ())):
+            assert covey(*words, path, *more)[0] == 0
+            draft = verify_draft(path.read_bytes(), Project.load(flights).coordinator)
+            assert draft.wire is not None
+            assert (draft.wire.leader_live, draft.wire.verify_key_hash) == (None, b"")
+            assert draft.validity == (more[1] if more else "none")
+            said = json.loads(covey("policy", "check", path, "--project", flights, "--json")[1])
+            assert (said["answer"], said["plan"]) == ("ACCEPT", draft.hash.hex())
+        assert not (flights / "roles" / "leader").exists()
+
     def test_the_finish_is_in_the_plan_where_there_is_something_to_suppress(self, covey: Covey, flights: Path) -> None:
         views, path = flights / "views.py", flights / "a.plan"
         words = ("start", "coordinator", views, *DAYS, "--project", flights, "--plan-only", path, "--finish", "mpc")

@@ -20,7 +20,7 @@ from federation.plan import Plan
 from federation.refusal_codes import RefusalCode
 from federation.validity import report_elements
 from tests.aggregator.world import NOW
-from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, SITE
+from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, SITE, live
 
 from .making import POLICY, answered, ask, events, ids_of, plan_with, proven, settings_in
 
@@ -33,7 +33,7 @@ def settings(tmp_path: Path) -> SiteSettings:
 
 
 def plan_of(participation: Any = "active", most: int = 10) -> Plan:
-    return replace(plan_with(participation=participation), report_per="site", max_clients=most)
+    return live(replace(plan_with(participation=participation), report_per="site", max_clients=most))
 
 
 def sums(plan: Plan, batches: list[SealedBatch]) -> dict[int, tuple[int, list[int]]]:

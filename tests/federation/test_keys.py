@@ -80,7 +80,7 @@ def test_nothing_is_overwritten(folder: Path) -> None:
         create_folder(folder, [role_keys("leader", 9)])
     assert (folder / "leader.key").read_bytes() == before
     write_keys(folder, role_keys("helper", 9))
-    assert roles_in(folder) == ("helper", "leader", "site-a")
+    assert roles_in(folder) == ("collector", "helper", "leader", "site-a")
 
 
 def test_a_folder_that_could_not_be_finished_leaves_nothing(tmp_path: Path) -> None:
