@@ -15,8 +15,9 @@ from crypto.errors import FieldElementOutOfRange, SealBroken, SignatureInvalid
 from crypto.seal import seal
 from federation.errors import StatementMalformed, StatementsDisagree
 from federation.keys import RoleKeys
+from federation.opened_values import sign_values
 from federation.plan import Plan
-from federation.protocol import Commitment, NoisedShares
+from federation.protocol import Commitment, NoisedShares, open_shares
 from federation.statement import DOMAIN, sign_statement, verify_statement
 from tests.aggregator.world import COLLECTOR, HELPER, LEADER, make_plan, view
 from tests.federation.wire import HELPER_SEAL
@@ -36,8 +37,14 @@ def made(index: int, keys: RoleKeys = LEADER, sets: Commitment = SETS) -> Sealed
     return SealedShare.make(PLAN, index, noised(keys.role), sets, COLLECTOR.public.seal, keys.sign)
 
 
-def both(keys: RoleKeys, sets: Commitment = SETS) -> list[SealedShare]:
-    return [made(view, keys, sets) for view in range(2)]
+def both(keys: RoleKeys, sets: Commitment = SETS, more: int = 0) -> list[SealedShare]:
+    """Of both views, with the values that they add up to (and `more`) signed."""
+    sums = [one.sums + more for one in open_shares(PLAN, noised("leader"), noised("helper"))]
+    role: Any = keys.role
+    return [
+        replace(made(view, keys, sets), opened=sign_values(PLAN, view, role, sums[view], keys.sign))
+        for view in range(2)
+    ]
 
 
 def with_leader(keys: RoleKeys) -> Plan:
@@ -91,6 +98,15 @@ def test_the_collector_opens_what_both_state_alike() -> None:
         assert mine.share != theirs.share
 
 
+def test_the_collector_takes_no_values_but_those_that_the_shares_add_up_to() -> None:
+    for leader, helper in ((both(LEADER, more=1), both(HELPER)), (both(LEADER), both(HELPER, more=1))):
+        with pytest.raises(StatementMalformed, match="has signed other values"):
+            Fetched.of(PLAN, leader, helper, COLLECTOR.seal)
+    unsigned = [replace(one, opened=b"") for one in both(HELPER)]
+    with pytest.raises(StatementMalformed, match="no signature"):
+        Fetched.of(PLAN, both(LEADER), unsigned, COLLECTOR.seal)
+
+
 def test_statements_that_do_not_fit_each_other_open_nothing() -> None:
     of_others = Commitment(SETS.counts, (bytes([9]) * 32, *SETS.digests[1:]))
     with pytest.raises(StatementsDisagree, match="sums over different reports"):
@@ -119,7 +135,9 @@ def test_shares_travel_in_pieces() -> None:
     parts = list(shares_to_parts(shares, 100))
     endless = [*parts, *([parts[-1]] * 1000)]
     long = list(shares_to_parts([replace(shares[0], statement=shares[0].statement + b"\0"), shares[1]], 100))
-    for wrong in (parts[1:], parts[:1], parts[::-1], [*parts, *parts], endless, [], long):
+    loud = list(shares_to_parts([replace(shares[0], opened=shares[0].opened + b"\0"), shares[1]], 100))
+    loud[0].opened += bytes(64)
+    for wrong in (parts[1:], parts[:1], parts[::-1], [*parts, *parts], endless, [], long, loud):
         with pytest.raises(MessageMalformed):
             shares_from_parts(PLAN, wrong)
 

@@ -187,7 +187,7 @@ def test_a_block_that_was_edited_with_its_hash_is_found(covey: Covey, store: Pat
     )
     old = np.asarray(batch.column(place).flatten()).astype("<f8")
     assert old.tobytes() in data
-    new = old + 1.0  # what is no number stays none
+    new = np.full_like(old, 7.0)
     path.write_bytes(data.replace(old.tobytes(), new.tobytes(), 1))
     entry["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     (blocks / "CURRENT.json").write_text(json.dumps(current))
