@@ -15,7 +15,6 @@ from federation.plan import Plan
 
 from .errors import NotCommitted
 from .live_folder import LiveFolder
-from .messages import commitment_from_bytes
 from .mpc_finish import require_exact, require_installed
 from .mpc_seat import Seat, finish_own
 from .party import Clock, Settings
@@ -43,7 +42,13 @@ class Finishing(Swapping):
         super()._require_terms(plan)
         if plan.finish == "mpc":
             require_installed()
-            require_exact(plan.views, sum(entry.max_clients for entry in self.settings.roster.entries))
+            require_exact(plan.views, self._most_clients(plan))
+
+    def _most_clients(self, plan: Plan) -> int:
+        """How many clients the reports of a collection can be of, by the roster and the plan, whatever sites declare."""
+        if plan.report_per == "site":
+            return len(self.settings.roster.entries) * plan.max_clients
+        return sum(entry.max_clients for entry in self.settings.roster.entries)
 
     def _run(self, stored: StoredPlan, plan: Plan, port: int) -> list[SealedShare]:
         """Run this party's process over its noised shares, and seal what was opened.
@@ -51,7 +56,7 @@ class Finishing(Swapping):
         Raises:
             NotCommitted: the plan is not witnessed. FinishRefused: its shares are erased. And as `finish_own`.
         """
-        if stored.state != "witnessed" or stored.own is None:
+        if stored.state != "witnessed":
             raise NotCommitted(plan.hash)
         held = self.storage.held(stored.number)
         if not held:
@@ -60,6 +65,5 @@ class Finishing(Swapping):
                 "of the other aggregator's file back"
             )
         shares, said = noised_of(plan, self.role, held, self.keys.sign.public)
-        clients = max(commitment_from_bytes(plan, stored.own).counts)
-        opened = finish_own(self._seat, port, plan, shares, clients)
+        opened = finish_own(self._seat, port, plan, shares, self._most_clients(plan))
         return [SealedShare.of_finished(plan, *both, self.keys.sign) for both in zip(said, opened, strict=True)]

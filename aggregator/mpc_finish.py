@@ -51,7 +51,7 @@ class MpcFinish(Protocol):
     """What `mpc_parties` gives: opens the shares of a plan."""
 
     def __call__(self, plan: Plan, leader: NoisedShares, helper: NoisedShares, clients: int) -> tuple[OpenedView, ...]:
-        """What is opened of each view; `clients` is the most reports of a collection."""
+        """What is opened of each view; `clients`: the most that the reports of a collection can be of."""
         ...
 
 

@@ -84,7 +84,7 @@ def finish_own(seat: Seat, port: int, plan: Plan, shares: NoisedShares, clients:
     The process goes on until the seat is left: the other one may still be reading what it has sent.
 
     Args:
-        clients: the most reports of a collection.
+        clients: the most that the reports of a collection can be of.
 
     Raises:
         FinishRefused, ConversionUnsafe: nothing was started. MpcFailed, Stopping: nothing was opened here.

@@ -115,7 +115,8 @@ class Opener(Party):
             Accumulator.from_values(self.storage.sums(stored.number, collections, planned.layout.length))
             for planned, collections in zip(plan.views, _collections(plan), strict=True)
         )
-        return Closed(self.role, plan, sums, own).noise(other, self._noise_source(plan)), own
+        closed = Closed(self.role, plan, sums, own, self.storage.most_reports(stored.number))
+        return closed.noise(other, self._noise_source(plan)), own
 
     def _require_charged(self, plan: Plan) -> None:
         """A plan that was closed was charged before. Raises LedgerBehind; and as `open_plan` of its terms."""

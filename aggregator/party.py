@@ -30,7 +30,7 @@ from federation.ledger_state import Budget
 from federation.live_keys import LARGEST_US, MOST_AFTER_DEADLINE_US, LiveKeys, sign_live_keys
 from federation.parties import Aggregator, Roster
 from federation.plan import Plan, Protection
-from federation.protocol import Commitment, add_half
+from federation.protocol import Commitment, add_half, require_sums_fit
 from federation.reports import Addable, declared
 from federation.signed_plan import require_own_key, verify_plan
 from federation.validity import VerificationKey
@@ -194,7 +194,7 @@ class Party:
         return PlanStatus(stored.hash, stored.state, stored.deadline_us, pending, rejected)
 
     def _require_terms(self, plan: Plan) -> None:
-        """This aggregator is in the plan, with its own keys, and may run it on its settings."""
+        """This aggregator is in the plan, with its own keys, and may run it on its settings and with its roster."""
         if plan.protection not in self.protections:
             raise PlanInvalid(f"this {self.role} takes no part in plans with protection {plan.protection!r}")
         require_own_key(plan, self.role, self.keys.sign.public)
@@ -208,6 +208,7 @@ class Party:
             raise NoiseRefused(f"the plan says noise off; the {self.role}'s own setting does not allow it")
         if plan.offsets[-1] > MAX_WIRE_COLLECTIONS:
             raise PlanTooLarge(plan.offsets[-1], MAX_WIRE_COLLECTIONS)
+        require_sums_fit(plan, len(self.settings.roster.entries))
 
     def _accepted_keys(self, plan: Plan, given: bytes) -> bytes:
         """The signed public keys to keep with a plan. Raises EncryptionKeysInvalid: such keys where nothing is encrypted."""

@@ -324,6 +324,12 @@ class Storage(RoleFile):
             query = "SELECT collection, report, clients FROM reports WHERE plan = ? ORDER BY collection, report"
             yield from self._connection.execute(query, (plan,))
 
+    def most_reports(self, plan: int) -> int:
+        """The most reports that were taken in one collection, whatever number of clients they declare."""
+        query = "SELECT max(reports) FROM (SELECT count(*) AS reports FROM reports WHERE plan = ? GROUP BY collection)"
+        (most,) = self.one(query, plan) or (None,)
+        return most or 0
+
     def rejected(self, plan: int, collections: int) -> npt.NDArray[np.int64]:
         """int64[collections]: how many reports were rejected in each."""
         counts = np.zeros(collections, np.int64)

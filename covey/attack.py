@@ -28,6 +28,7 @@ from featurestore.layout import layout_of
 from featurestore.store import Store
 from featurestore.times import DAY_US, wall_clock
 from federation.ledger_state import Budget
+from federation.parties import DEFAULT_SITE_CLIENTS
 from federation.plan import Validity
 from federation.protocol import protect
 from simulations.attack_kinds import KINDS
@@ -187,8 +188,9 @@ def _run(
     """One collection of all views. The budget is what they cost: the store does not outlive the lab."""
     budget = Budget(sum(layout_of(view).micro_rho for view in views))
     if told is not None and told.wire:
-        fleet = split_sites(table, columns["client_column"], columns["site_column"], 1)
-        largest = max(fleet, key=lambda one: one.clients)
+        client_column = columns["client_column"]
+        fleet = split_sites(table, client_column, columns["site_column"], 1, DEFAULT_SITE_CLIENTS)
+        largest = max(fleet, key=lambda one: pc.count_distinct(one.table[client_column]).as_py())
         reports, answers = run_over_wire(
             views,
             table,

@@ -21,6 +21,7 @@ from featurestore.values import Decoded, decode, value_is_there
 from federation.accountant import Cost, cost_of_day
 from federation.errors import HeImpossible
 from federation.he_view import he_parameters, leak_micro_rho
+from federation.parties import DEFAULT_SITE_CLIENTS
 from federation.reports import REPORT_ID_BYTES
 from federation.view_cost import ProofCost, cost_of
 
@@ -261,7 +262,7 @@ def explain(view: FeatureView, site_clients: int = 0) -> ViewExplained:
 
 
 def _encrypted(view: FeatureView) -> Encrypted:
-    clients = CLIENTS[-1]
+    clients = DEFAULT_SITE_CLIENTS
     try:
         parameters = he_parameters(view, clients, noisy=True)
     except HeImpossible as error:

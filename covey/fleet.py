@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from federation.operator_ledger import LEDGERS
 from federation.parties import Participation, ReportPer, Roster, RosterEntry, default_participation, require_site_id
 from federation.plan import (
     Finish,
+    FromEvents,
     Noise,
     Plan,
     PlannedView,
@@ -34,6 +36,7 @@ from federation.plan import (
     max_clients_of,
     plan_to_bytes,
 )
+from simulations.errors import TooManyClients
 
 from .init import POLICY
 from .project import FILE, KEYS, Project
@@ -43,17 +46,23 @@ SITES = "sites"
 
 @dataclass(frozen=True, eq=False)
 class SiteEvents:
-    """The events of one simulated site, and how many clients it has."""
+    """The events of one simulated site, and how many clients it may have: declared, with those that have no event."""
 
     site: str
     table: pa.Table
     clients: int
 
 
-def split_sites(table: pa.Table, client_column: str, site_column: str | None, sites: int) -> list[SiteEvents]:
+def split_sites(
+    table: pa.Table, client_column: str, site_column: str | None, sites: int, site_clients: int
+) -> list[SiteEvents]:
     """Events by site: by the site column, or clients hashed to `sites` sites. Events without a site are nobody's.
 
-    A site's id is its value in the column where that is a valid id, else `site-<number>`.
+    A site's id is its value in the column where that is a valid id, else `site-<number>`. Without the column all `sites` take
+    part, those without an event too, and where a client is does not depend on the others.
+
+    Raises:
+        TooManyClients: a site has more clients than `site_clients`, which are declared of each.
     """
     column = table[client_column if site_column is None else site_column]
     distinct = pc.unique(column.drop_null())
@@ -61,13 +70,13 @@ def split_sites(table: pa.Table, client_column: str, site_column: str | None, si
     if site_column is not None:
         names = [_site_id(str(value), i) for i, value in enumerate(distinct.to_pylist())]
     else:
-        index, names = np.where(index < 0, -1, index % sites), [f"site-{i:04d}" for i in range(sites)]
-    found = []
-    for number, name in enumerate(names):
-        own = table.filter(pa.array(index == number))
-        if own.num_rows:
-            found.append(SiteEvents(name, own, max(1, pc.count_distinct(own[client_column]).as_py())))
-    return found
+        home = np.array([_hashed(value) % sites for value in distinct.to_pylist()] + [-1], np.int64)
+        index, names = home[index], [f"site-{i:04d}" for i in range(sites)]
+    fleet = [SiteEvents(name, table.filter(pa.array(index == i)), site_clients) for i, name in enumerate(names)]
+    for one in fleet:
+        if (have := pc.count_distinct(one.table[client_column]).as_py()) > site_clients:
+            raise TooManyClients(f"site {one.site!r}", have, site_clients)
+    return fleet
 
 
 def make_project(
@@ -84,6 +93,7 @@ def make_project(
     validity: Validity,
     finish: Finish,
     report_per: ReportPer,
+    from_events: tuple[FromEvents, ...],
     budget: Budget,
     deadline_us: int,
     site_seconds: float,
@@ -92,10 +102,11 @@ def make_project(
 
     Args:
         participation: who reports; default: see `default_participation`.
-        protection: how reports are protected; under `he` there is room for all clients of the fleet.
+        protection: how reports are protected; under `he` there is room for all clients that the sites may have.
         validity: whether reports carry proofs; the plan gets the hash of its verification key when it is announced.
         finish: how leader and helper open.
-        report_per: `site`: each site sends the sum of its clients; one may declare as many as the largest has.
+        report_per: `site`: each site sends the sum of its clients; one may declare as many as any site may have.
+        from_events: what of this was no declaration.
         budget: of the aggregators. The simulated sites allow what this plan needs, and nothing beyond.
         deadline_us: µs since the epoch; the aggregators refuse reports from then on.
         site_seconds: how long the coordinator waits for the sites.
@@ -128,6 +139,7 @@ def make_project(
         wire=wire,
         finish=finish,
         report_per=report_per,
+        from_events=from_events,
     )
     policy = Policy(
         public["coordinator"].sign,
@@ -176,6 +188,10 @@ def _write_sites(project: Path, fleet: Sequence[SiteEvents], client_column: str,
             }
         )
         write_private(folder / f"{one.site}.toml", text, durable=False)
+
+
+def _hashed(value: object) -> int:
+    return int.from_bytes(hashlib.sha256(repr(value).encode()).digest()[:8], "big")
 
 
 def _site_id(value: str, number: int) -> str:

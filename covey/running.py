@@ -63,6 +63,7 @@ def run(
     noise: Literal["on", "off"] = "on",
     min_clients: int | None = None,
     participation: Participation | None = None,
+    site_clients: int | None = None,
     protection: Protection = "shares",
     validity: Validity = "none",
     finish: Finish = "open",
@@ -82,7 +83,9 @@ def run(
         noise: "off" is for tests and labs: releases are marked, and the exact sums are published.
         min_clients: k instead of the views' own; may only tighten, except with noise off.
         participation: "all": every client reports every pane, zeros too; "active": those with an event of the pane.
-            Default: "all" if every site has one client, else "active".
+            Default: "all" if a site has one client at most (`site_clients=1`), else "active".
+        site_clients: how many clients a site may have. The number stands in plans, where others see it, so it is declared, and
+            never counted from the events; a site with more of them is refused. Default: 100,000; "all" needs it.
         protection: "he": reports are encrypted for a key holder, and the leader adds them (docs/he.md).
         validity: "prio3": every report proves that it is within the view's bounds; one that does not is rejected.
         finish: "mpc" (experimental): cells below a view's `suppress_below` are opened to nobody (docs/mpc.md).
@@ -98,6 +101,7 @@ def run(
     """
     from edge_client.events import make_events, read_events
     from federation.errors import DayBudgetSpent
+    from simulations.enrolment import declared, enrol
     from simulations.in_process import NoisePair, run_in_process
 
     from .budgets import budget_of_text, budget_within
@@ -108,6 +112,7 @@ def run(
         raise UsageError(f"--min-clients must be a whole number of at least 1, got {min_clients!r}")
     if participation not in (None, "all", "active"):
         raise UsageError(f"participation is 'all' or 'active', got {participation!r}")
+    _require_site_clients(site_clients)
     if validity not in ("none", "prio3"):
         raise UsageError(f"validity is 'none' or 'prio3', got {validity!r}")
     _require_protection(protection, validity)
@@ -139,6 +144,7 @@ def run(
                 noise="none" if noise == "off" else "full",
                 min_clients=min_clients,
                 participation=participation,
+                site_clients=site_clients,
                 protection=protection,
                 validity=validity,
                 finish=finish,
@@ -150,7 +156,7 @@ def run(
             )
             return RunReport(Path(store), "full" if noise == "on" else "none", over_wire, answers)
         made = make_events(table, client_column, time_column, site_column)
-        encrypted_for = made.clients if protection == "he" else 0
+        encrypted_for = enrol(made, declared(site_clients, participation)).clients if protection == "he" else 0
         reports = run_in_process(
             chosen,
             made,
@@ -162,6 +168,7 @@ def run(
             days=days,
             min_clients=min_clients,
             participation=participation,
+            site_clients=site_clients,
             protection=protection,
             validity=validity,
             finish=finish,
@@ -172,6 +179,13 @@ def run(
         told = _over_budget(error, chosen, allowed, encrypted_for, noisy=noise == "on", capped=allowed != asked)
         raise told from error
     return RunReport(Path(store), "full" if noise == "on" else "none", reports)
+
+
+def _require_site_clients(site_clients: object) -> None:
+    from federation.parties import MAX_CLIENTS
+
+    if site_clients is not None and (type(site_clients) is not int or not 1 <= site_clients <= MAX_CLIENTS):
+        raise UsageError(f"--site-clients must be a whole number from 1 to {MAX_CLIENTS:,}, got {site_clients!r}")
 
 
 def _require_protection(protection: object, validity: Validity) -> None:
@@ -205,7 +219,7 @@ def _over_budget(
     """The same with the budget that would do for a day on which nothing but these views is collected.
 
     Args:
-        encrypted_for: under `he`, how many clients there are; else 0.
+        encrypted_for: under `he`, how many clients there may be; else 0.
         capped: the budget is the project's own; a larger --budget changes nothing.
     """
     from featurestore.layout import layout_of

@@ -41,7 +41,15 @@ from federation.operator_ledger import LEDGERS, charged_plans, require_room
 from federation.parties import Participation, ReportPer
 from federation.plan import Finish, Noise, Plan, PlannedView, Protection, Validity, max_clients_of, plan_from_bytes
 from simulations import lying_app
-from simulations.in_process import Progress, ViewReport, require_convertible, require_finishable, require_summable
+from simulations.enrolment import declared
+from simulations.in_process import (
+    Progress,
+    ViewReport,
+    from_events,
+    require_convertible,
+    require_finishable,
+    require_summable,
+)
 from simulations.lying_app import LIARS, LyingSite
 from simulations.panes import PaneChoice, choose_panes, opened_panes, require_tighter
 
@@ -99,6 +107,7 @@ def run_over_wire(
     days: tuple[int, int] | None,
     clock: Callable[[], int],
     progress: Progress,
+    site_clients: int | None = None,
     protection: Protection = "shares",
     validity: Validity = "none",
     finish: Finish = "open",
@@ -109,6 +118,7 @@ def run_over_wire(
 
     Args:
         participation: who reports; default: see `default_participation`.
+        site_clients: how many clients a site may have: declared, for everybody to see. Default: `DEFAULT_SITE_CLIENTS`.
         protection: `he`: reports are encrypted for a key holder.
         validity: whether reports carry proofs, which both aggregators verify.
         finish: `mpc` (experimental): cells below a view's `suppress_below` are not opened.
@@ -121,6 +131,7 @@ def run_over_wire(
 
     Raises:
         LedgerRefusal: DayBudgetSpent and its like, before anything is started or registered. LedgerBroken.
+        TooManyClients: a site has more clients than are declared. RunRefused: terms that do not fit together.
         CollectionFailed, ProcessFailed: with the log that says why; `resume` continues.
     """
     require_tighter(views, min_clients, noise_off=noise == "none")
@@ -131,10 +142,11 @@ def run_over_wire(
     events = make_events(table, client_column, time_column, site_column)
     for view in views:
         check_schema(view, events)
-    fleet = split_sites(table, client_column, site_column, sites)
-    most = max((one.clients for one in fleet), default=1)
+    of_site = declared(site_clients, participation)
+    fleet = split_sites(table, client_column, site_column, sites, of_site)
+    derived = from_events(days, sites=site_column is not None)
     if report_per == "site":
-        require_summable(views, protection, validity, most)
+        require_summable(views, protection, validity, of_site, len(fleet))
     with Publisher(directory, clock) as publisher:
         choices = {
             view.name: choose_panes(view, events, opened_panes(publisher, view), days, clock()) for view in views
@@ -145,7 +157,7 @@ def run_over_wire(
             if len(choices[view.name].todo)
         ]
         if finish == "mpc":
-            require_convertible(planned, events.clients)
+            require_convertible(planned, of_site * len(fleet))
         if planned:
             draft = Plan(
                 os.urandom(16),
@@ -155,6 +167,7 @@ def run_over_wire(
                 max_clients=max_clients_of([one.clients for one in fleet], protection, report_per),
                 finish=finish,
                 report_per=report_per,
+                from_events=derived,
             )
             require_room(ledgers, draft, budget, clock())
         for view in views:
@@ -179,6 +192,7 @@ def run_over_wire(
                 validity=validity,
                 finish=finish,
                 report_per=report_per,
+                from_events=derived,
                 budget=budget,
                 deadline_us=clock() + int(DEADLINE_SECONDS * 1e6),
                 site_seconds=SITE_SECONDS,

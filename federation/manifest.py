@@ -48,7 +48,7 @@ def manifest_of(
         delta=planned.view.privacy.delta,
         min_clients=planned.min_clients,
         participation=plan.participation,
-        outside_claim=("activity",) if plan.participation == "active" else (),
+        outside_claim=(*(("activity",) if plan.participation == "active" else ()), *plan.from_events),
         trust=trust,
         commitments=commitments,
         leak_micro_rho=plan.leak_micro_rho(planned),

@@ -27,6 +27,8 @@ ReportPer = Literal["client", "site"]
 
 MAX_SITE_ID: Final = 64
 MAX_CLIENTS: Final = 2**31 - 1
+DEFAULT_SITE_CLIENTS: Final = 100_000
+"""How many clients a site may have where nobody declares it: a public number. A count of the events is never used instead."""
 _SITE_ID: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_SITE_ID - 1}}}", re.ASCII)
 
 

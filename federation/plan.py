@@ -38,6 +38,9 @@ Validity = Literal["none", "prio3"]
 Finish = Literal["open", "mpc"]
 """`open`: the collector adds the noised shares. `mpc`: the aggregators suppress small cells under MPC before they open."""
 
+FromEvents = Literal["days", "sites"]
+"""What of a plan follows from events instead of a declaration. `days`: which panes it has. `sites`: who is enrolled."""
+
 AllowedValidity = Literal["any", "prio3"]
 """What a site's policy, or an aggregator's settings, ask of plans. `prio3`: one without proofs is refused."""
 
@@ -48,6 +51,7 @@ FINISHES: Final[tuple[Finish, ...]] = get_args(Finish)
 ALLOWED_VALIDITIES: Final[tuple[AllowedValidity, ...]] = get_args(AllowedValidity)
 PARTICIPATIONS: Final[tuple[Participation, ...]] = get_args(Participation)
 REPORT_PERS: Final[tuple[ReportPer, ...]] = get_args(ReportPer)
+FROM_EVENTS: Final[tuple[FromEvents, ...]] = get_args(FromEvents)
 MAX_COLLECTIONS: Final = 2**24
 PLAN_ID_BYTES: Final = 16
 KEY_HASH_BYTES: Final = 32
@@ -137,7 +141,8 @@ class Plan:
         plan_id: 16 random bytes: two plans for the same panes never share a hash.
         wire: keys and deadline; None where all parties are one process. In the hash: no share fits other keys.
         max_clients: under `he`, the most reports of a collection, for which the encryption has room; where a site reports, the
-            most clients that it may declare; else 0.
+            most clients that it may declare; else 0. It is declared (ADR 0020), never counted from events.
+        from_events: what of this plan is a function of events all the same, sorted; manifests name it in `outside_claim`.
     """
 
     plan_id: bytes
@@ -150,6 +155,7 @@ class Plan:
     max_clients: int = 0
     finish: Finish = "open"
     report_per: ReportPer = "client"
+    from_events: tuple[FromEvents, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self)
@@ -208,6 +214,7 @@ def plan_to_bytes(plan: Plan) -> bytes:
         max_clients=plan.max_clients,
         finish="" if plan.finish == "open" else plan.finish,
         report_per="" if plan.report_per == "client" else plan.report_per,
+        from_events=plan.from_events,
     )
     return message.SerializeToString(deterministic=True)
 
@@ -238,6 +245,7 @@ def plan_from_bytes(data: bytes) -> Plan:
         max_clients=message.max_clients,
         finish=_one_of("finish", message.finish or "open", FINISHES),
         report_per=_one_of("report_per", message.report_per or "client", REPORT_PERS),
+        from_events=tuple(_one_of("from_events", text, FROM_EVENTS) for text in message.from_events),
     )
     if plan_to_bytes(plan) != data:
         raise PlanInvalid("the bytes of a plan are not canonical")
@@ -295,6 +303,8 @@ def _check(plan: Plan) -> None:
         least = 1 if plan.noise == "none" else planned.view.privacy.min_clients
         if planned.min_clients < least:
             raise PlanInvalid(f"view {name!r}: min_clients {planned.min_clients} is below {least}")
+    if list(plan.from_events) != sorted(set(plan.from_events)):
+        raise PlanInvalid(f"from_events {', '.join(plan.from_events)}: name each once, in alphabetical order")
     _check_protection(plan)
     if plan.finish == "mpc":
         _check_mpc(plan)

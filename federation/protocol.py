@@ -32,7 +32,7 @@ from crypto.xof import SEED_BYTES
 from featurestore.layout import NOISERS, Group, Layout
 
 from .basis import to_noise_basis
-from .errors import DuplicateReport, FinishRefused, NoiseRefused, ReportRefused
+from .errors import DuplicateReport, FinishRefused, NoiseRefused, PlanInvalid, ReportRefused
 from .noise_context import NoiseContext
 from .plan import Plan, PlannedView
 from .reports import (
@@ -139,17 +139,24 @@ class Aggregating:
         Raises:
             DuplicateReport: an id was taken twice; nothing of the plan may be opened.
         """
-        return Closed(self.role, self.plan, self.sums, commit(self.plan, self.taken))
+        return Closed(
+            self.role, self.plan, self.sums, commit(self.plan, self.taken), _most_reports(self.plan, self.taken)
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Closed:
-    """An aggregator that has all its reports and waits for the other one's commitment."""
+    """An aggregator that has all its reports and waits for the other one's commitment.
+
+    Attributes:
+        most_reports: the most reports of a collection that were added. Of how many clients each is, a site may misstate.
+    """
 
     role: Literal["leader", "helper"]
     plan: Plan
     sums: tuple[Accumulator, ...]
     commitment: Commitment
+    most_reports: int
 
     def noise(self, other: Commitment, source: NoiseSource | None) -> NoisedShares:
         """Decide, on its own, which collections may be opened, and add noise of the full scale to those shares.
@@ -159,6 +166,7 @@ class Closed:
 
         Raises:
             NoiseRefused: the plan asks for noise and there is no source, or the other way round.
+            ReportRefused: a sum of so many reports could pass half the field.
         """
         if (source is None) != (self.plan.noise == "none"):
             raise NoiseRefused(f"the plan says noise {self.plan.noise!r}, the {self.role} was told otherwise")
@@ -168,7 +176,7 @@ class Closed:
             span = slice(self.plan.offsets[index], self.plan.offsets[index + 1])
             outcome = _decide(planned, _part(self.commitment, span), _part(other, span))
             opened = outcome == Outcome.OPENED
-            _require_range(planned.layout, max(self.commitment.counts[span]))
+            _require_range(planned.layout, self.most_reports * self.plan.clients_a_report)
             mapped = to_noise_basis(planned.layout, self.sums[index].values[opened])
             outcomes.append(outcome)
             if source is not None:
@@ -481,6 +489,14 @@ def commit(plan: Plan, taken: tuple[Taken, ...]) -> Commitment:
     return Commitment(tuple(clients.tolist()), tuple(digest.digest() for digest in digests))
 
 
+def _most_reports(plan: Plan, taken: tuple[Taken, ...]) -> int:
+    """The most reports of one collection."""
+    counts = np.zeros(plan.offsets[-1], np.int64)
+    for of, _, _ in taken:
+        np.add.at(counts, of, 1)
+    return int(counts.max(initial=0))
+
+
 def _in_part(taken: tuple[Taken, ...], part: int, parts: int) -> tuple[Indices, ReportIds]:
     """The reports whose ids are in a part of the range: by their first byte."""
     first, last = part * 256 // parts, (part + 1) * 256 // parts - 1
@@ -506,8 +522,24 @@ def _decide(planned: PlannedView, mine: Commitment, other: Commitment) -> npt.ND
     return np.where(same, outcome, Outcome.BATCH_MISMATCH).astype(np.uint8)
 
 
+def require_sums_fit(plan: Plan, sites: int) -> None:
+    """Raise PlanInvalid where so many sites with one report each, as large as a proof allows, could pass half the field."""
+    if plan.report_per == "client":
+        return  # reports are bounded one by one, and by the roster
+    for planned in plan.views:
+        if largest_sum(planned.layout, sites * plan.max_clients) >= field64.HALF:
+            raise PlanInvalid(
+                f"view {planned.view.name!r}: {sites:,} sites with reports of up to {plan.max_clients:,} clients each could "
+                "pass half the field, where a sum becomes another number"
+            )
+
+
 def _require_range(layout: Layout, clients: int) -> None:
-    """No opened sum may reach p/2, where it would wrap into another integer."""
+    """No opened sum may reach p/2, where it would wrap into another integer.
+
+    Args:
+        clients: as many as the reports could be of. What sites declare does not bound their sums; proofs do.
+    """
     if largest_sum(layout, clients) >= field64.HALF:
         raise ReportRefused(f"view {layout.view.name!r}: a sum over {clients:,} clients could pass half the field")
 

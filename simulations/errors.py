@@ -13,6 +13,21 @@ class RunRefused(SimulationError):
     """Options of a run that do not fit together; names the mend."""
 
 
+class TooManyClients(RunRefused):
+    """A site with more clients than are declared; names the declaration that holds them.
+
+    Attributes:
+        have: counted in the events. For the eyes of whoever has them.
+    """
+
+    def __init__(self, site: str, have: int, declared: int) -> None:
+        self.site, self.have, self.declared = site, have, declared
+        super().__init__(
+            f"{site} has {have:,} clients in the events, and {declared:,} a site are declared: others see that number, so it is "
+            f"not counted for you. Declare more, such as --site-clients {1 << (have - 1).bit_length()}"
+        )
+
+
 class DataMissing(SimulationError):
     """A data set that is not installed; names the command that installs it."""
 

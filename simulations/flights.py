@@ -24,6 +24,8 @@ from .errors import DataMissing
 CLIENT_COLUMN: Final = "tailnum"
 SITE_COLUMN: Final = "carrier"
 TIME_COLUMN: Final = "arrived_at"
+DAYS: Final = (15_706, 16_072)
+"""UTC days since the epoch, [from, to): all of 2013, and the day on which its last flights arrive."""
 
 
 def load_flights() -> pa.Table:

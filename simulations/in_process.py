@@ -18,8 +18,6 @@ from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from aggregator.collector import releases_of
 from aggregator.mpc_finish import MpcFinish, mpc_parties, require_exact
@@ -32,7 +30,7 @@ from crypto.noise import Noise as Samples
 from edge_client.compute import Contributions, Dropped, compute
 from edge_client.encrypting import encrypting
 from edge_client.events import Events, check_schema
-from edge_client.participation import PaneReports, of_active_clients, of_every_client, of_sites
+from edge_client.participation import of_active_clients, of_every_client, of_sites
 from featurestore.definitions import FeatureView
 from featurestore.layout import layout_of
 from featurestore.publish import Publisher
@@ -41,12 +39,23 @@ from federation.errors import HeImpossible, PlanInvalid
 from federation.he_protocol import run_encrypted_collections
 from federation.he_view import he_parameters
 from federation.ledger_state import Budget
-from federation.parties import Participation, ReportPer, clients_in, default_participation
-from federation.plan import PLAN_ID_BYTES, Finish, Noise, Plan, PlannedView, Protection, Validity
-from federation.protocol import Open, OpenedView, Protect, protect, run_collections
+from federation.parties import Participation, ReportPer, default_participation
+from federation.plan import (
+    PLAN_ID_BYTES,
+    Finish,
+    FromEvents,
+    Noise,
+    Plan,
+    PlannedView,
+    Protection,
+    Validity,
+    max_clients_of,
+)
+from federation.protocol import Open, OpenedView, Protect, protect, require_sums_fit, run_collections
 from federation.reports import Randomness, Reports
 from federation.validity import report_elements
 
+from .enrolment import Enrolment, by_site, declared, enrol
 from .errors import RunRefused
 from .panes import PaneChoice, choose_panes, opened_panes, require_tighter
 from .run_ledger import RunLedger
@@ -112,6 +121,7 @@ def run_in_process(
     days: tuple[int, int] | None = None,
     min_clients: int | None = None,
     participation: Participation | None = None,
+    site_clients: int | None = None,
     protection: Protection = "shares",
     validity: Validity = "none",
     finish: Finish = "open",
@@ -127,7 +137,8 @@ def run_in_process(
         clock: the wall clock, µs since the epoch.
         days: [from, to) in UTC days since the epoch; default: the days that hold events.
         min_clients: k instead of the views' own; may only tighten, except with noise off.
-        participation: under `all` each of the site's clients reports every pane; default: see `default_participation`.
+        participation: under `all` each enrolled client reports every pane; default: see `default_participation`.
+        site_clients: how many clients a site may have: declared, for everybody to see. Default: `DEFAULT_SITE_CLIENTS`.
         protection: under `he` reports are encrypted, for the key holder of each plan.
         validity: under `prio3` each report carries a proof, and both aggregators verify it.
         finish: under `mpc` (experimental) cells below a view's `suppress_below` are not opened.
@@ -136,7 +147,7 @@ def run_in_process(
 
     Raises:
         RunRefused: min_clients would loosen a view's k, a day is open in part, a run under other terms was cut off, or a
-            view cannot be encrypted, or finished by mpc.
+            view cannot be encrypted, or finished by mpc. TooManyClients: a site has more than are declared.
         DayBudgetSpent: before anything is computed or registered. LedgerBroken. EventsError, BadReference: the events
             do not fit a view; nothing is made or registered then. ViewChanged, StoreInUse: of the store.
             MpcFailed: what was not published yet is continued by the same run again.
@@ -145,28 +156,29 @@ def run_in_process(
     for view in views:
         check_schema(view, events)
         events.times(view)  # text that is no time is refused here
+    enrolment = enrol(events, declared(site_clients, participation))
     terms = _Terms(
         "none" if noise is None else "full",
-        participation or default_participation(_clients_of_sites(events)),
+        participation or default_participation([enrolment.site_clients]),
         min_clients,
         protection,
         validity,
-        max(1, events.clients),
+        enrolment,
         finish,
         report_per,
-        max(_clients_of_sites(events), default=1),
+        from_events(days, sites=by_site(events)),
     )
     if report_per == "site":
-        require_summable(views, protection, validity, terms.most_of_a_site)
+        require_summable(views, protection, validity, enrolment.site_clients, enrolment.sites)
     if protection == "he":
-        require_encryptable(views, terms.clients, terms.validity, terms.noise)
+        require_encryptable(views, enrolment.clients, terms.validity, terms.noise)
     if finish == "mpc":
         require_finishable(views, terms.protection, terms.noise)
     with Publisher(directory, clock) as publisher, RunLedger(directory, budget, clock) as ledger:
         work = [_work_of(view, events, publisher, ledger, terms, randomness, days, clock()) for view in views]
         if finish == "mpc":
             for plan in (plan for one in work for plan in one.plans):
-                require_convertible(plan.views, terms.clients)
+                require_convertible(plan.views, enrolment.clients)
         new = [planned for one in work for planned in one.to_charge()]
         if new:
             ledger.check(terms.plan(randomness(16), tuple(new)))
@@ -174,7 +186,9 @@ def run_in_process(
             publisher.register(view)
         with _finishing(work, terms) as by_mpc:
             return tuple(
-                _run_view(one, events, publisher, ledger, noise, randomness, clock, protect, by_mpc, progress)
+                _run_view(
+                    one, events, enrolment, publisher, ledger, noise, randomness, clock, protect, by_mpc, progress
+                )
                 for one in work
             )
 
@@ -188,10 +202,10 @@ class _Terms:
     min_clients: int | None
     protection: Protection
     validity: Validity
-    clients: int
-    finish: Finish = "open"
-    report_per: ReportPer = "client"
-    most_of_a_site: int = 1
+    enrolment: Enrolment
+    finish: Finish
+    report_per: ReportPer
+    from_events: tuple[FromEvents, ...]
 
     def k(self, view: FeatureView) -> int:
         return self.min_clients or view.privacy.min_clients
@@ -204,21 +218,23 @@ class _Terms:
             protection=self.protection,
             validity=self.validity,
             participation=self.participation,
-            max_clients=self._max_clients(),
+            max_clients=self.max_clients,
             finish=self.finish,
             report_per=self.report_per,
+            from_events=self.from_events,
         )
 
-    def _max_clients(self) -> int:
-        if self.report_per == "site":
-            return self.most_of_a_site
-        return self.clients if self.protection == "he" else 0
+    @property
+    def max_clients(self) -> int:
+        """Of a plan."""
+        sites = [self.enrolment.site_clients] * self.enrolment.sites
+        return max_clients_of(sites, self.protection, self.report_per)
 
     def pane_elements(self, view: FeatureView) -> int:
         """Words of memory that the sum of one pane takes."""
         if self.protection == "shares":
             return layout_of(view).length
-        return message_elements(he_parameters(view, self.clients, self.noise != "none"))
+        return message_elements(he_parameters(view, self.max_clients, self.noise != "none"))
 
 
 def require_encryptable(views: Sequence[FeatureView], clients: int, validity: Validity, noise: Noise) -> None:
@@ -230,20 +246,25 @@ def require_encryptable(views: Sequence[FeatureView], clients: int, validity: Va
         for view in views:
             he_parameters(view, clients, noise != "none")
     except HeImpossible as error:
-        raise RunRefused(str(error)) from None
+        raise RunRefused(f"{error}; with fewer clients of a site there may be: --site-clients N") from None
 
 
-def require_summable(views: Sequence[FeatureView], protection: Protection, validity: Validity, most: int) -> None:
-    """RunRefused unless sites can send sums of so many clients, and prove them where that is asked."""
+def require_summable(
+    views: Sequence[FeatureView], protection: Protection, validity: Validity, most: int, sites: int
+) -> None:
+    """RunRefused unless so many sites can send sums of so many clients each, and prove them where that is asked."""
     if protection != "shares":
         raise RunRefused("a site's sum is not encrypted: --report-per site goes with --protection shares only")
     day = np.zeros(1, np.int64)
     try:
         for view in views:
             planned = PlannedView(view, day, view.privacy.min_clients)
-            Plan(bytes(PLAN_ID_BYTES), (planned,), "full", validity=validity, max_clients=most, report_per="site")
+            plan = Plan(
+                bytes(PLAN_ID_BYTES), (planned,), "full", validity=validity, max_clients=most, report_per="site"
+            )
+            require_sums_fit(plan, sites)
     except PlanInvalid as error:
-        raise RunRefused(str(error)) from None
+        raise RunRefused(f"{error}; with fewer clients of a site it may: --site-clients N") from None
 
 
 def require_finishable(views: Sequence[FeatureView], protection: Protection, noise: Noise) -> None:
@@ -323,7 +344,7 @@ def _work_of(
             _require_same(plan, terms)
             resumed.append(plan)
             panes = np.setdiff1d(panes, of_plan)
-    every = events.clients if terms.participation == "all" else None
+    every = terms.enrolment.clients if terms.participation == "all" else None
     fresh = [
         terms.plan(randomness(16), (PlannedView(view, chunk, terms.k(view)),))
         for chunk in _chunks(view, panes, terms.pane_elements(view), every)
@@ -336,11 +357,11 @@ def _require_same(plan: Plan, terms: _Terms) -> None:
     (planned,) = plan.views
     theirs = _common(plan), planned.min_clients
     mine = _common(terms), terms.k(planned.view)
-    need = terms.most_of_a_site if plan.report_per == "site" else terms.clients if plan.protection == "he" else 0
-    if theirs == mine and plan.max_clients < need:
+    if theirs == mine and plan.max_clients < terms.max_clients:
         raise RunRefused(
-            f"view {planned.view.name!r}: a run with room for {plan.max_clients:,} clients was cut off, and now there are "
-            f"{need:,}; repeat it with its own events first, or leave its days out with --from and --to"
+            f"view {planned.view.name!r}: a run with room for {plan.max_clients:,} clients was cut off, and this one declares "
+            f"{terms.max_clients:,}; repeat it with the same --site-clients and its own sites first, or leave its days out "
+            "with --from and --to"
         )
     if theirs != mine:
         first, last = (np.datetime64(int(us) // DAY_US, "D") for us in planned.pane_starts[[0, -1]])
@@ -361,6 +382,7 @@ def _common(terms: Plan | _Terms) -> tuple[str, ...]:
 def _run_view(
     work: _Work,
     events: Events,
+    enrolment: Enrolment,
     publisher: Publisher,
     ledger: RunLedger,
     noise: NoisePair | None,
@@ -383,12 +405,13 @@ def _run_view(
     reports = opened = void = done = rejected = 0
     for plan in plans:
         panes = plan.views[0].pane_starts
-        chosen = _reports(plan, events, contributions)
+        chosen = _reports(plan, enrolment, contributions)
         reports += len(chosen.collection)
         if plan.protection == "he":
             result = _collect_encrypted(plan, chosen, noise, randomness, progress)
         else:
-            result = _collect_shares(plan, chosen, noise, randomness, protect, by_mpc, progress)
+            finish = None if by_mpc is None else partial(by_mpc, clients=enrolment.clients)
+            result = _collect_shares(plan, chosen, noise, randomness, protect, finish, progress)
         items = list(
             releases_of(
                 plan,
@@ -415,7 +438,7 @@ def _collect_shares(
     noise: NoisePair | None,
     randomness: Randomness,
     protect: Protect,
-    by_mpc: MpcFinish | None,
+    finish: Open | None,
     progress: Progress,
 ) -> OpenedView:
     """Run the plan of one view."""
@@ -425,10 +448,6 @@ def _collect_shares(
     batches = _counted(reports, elements, name, "protect", progress)
     draws = _Draws(name, "noise", 2 * len(planned.pane_starts) * layout.length, progress)
     leader, helper = (None, None) if noise is None else (draws.of(noise.leader), draws.of(noise.helper))
-    finish: Open | None = None
-    if by_mpc is not None:
-        most = int(clients_in(reports.collection, reports.clients)[1].max(initial=0))
-        finish = partial(by_mpc, clients=most)
     with draws:
         (result,) = run_collections(plan, batches, randomness, leader, helper, protect=protect, finish=finish)
     return result
@@ -534,33 +553,23 @@ def _chunks(
         yield panes[starts[first] : starts[last] if last < len(starts) else len(panes)]
 
 
-def _clients_of_sites(events: Events) -> list[int]:
-    """How many clients each site has."""
-    if pa.types.is_struct(events.identities.type):
-        counts = pc.value_counts(events.identities.field("site")).field("counts")
-        return [int(count) for count in counts.to_pylist()]
-    return [events.clients]
+def from_events(days: tuple[int, int] | None, *, sites: bool) -> tuple[FromEvents, ...]:
+    """What of a run's plans follows from its events: the days where none are asked for, the sites where a column names them."""
+    return (*(("days",) if days is None else ()), *(("sites",) if sites else ()))
 
 
-def _reports(plan: Plan, events: Events, contributions: Contributions) -> Reports:
-    """The reports of a plan of one view: of active clients, or of every client of every site; or each site's sums of them."""
+def _reports(plan: Plan, enrolment: Enrolment, contributions: Contributions) -> Reports:
+    """The reports of a plan of one view: of active clients, or of every seat of every site; or each site's sums of them."""
     panes = plan.views[0].pane_starts
     if plan.participation == "active":
         reports = of_active_clients(panes, contributions)
+        site = enrolment.site_of[reports.reporter]
     else:
-        reports = of_every_client(panes, contributions, np.arange(events.clients), events.clients)
-    if plan.report_per == "site":
-        return _sums(events, reports)
-    return Reports(0, reports.pane.astype(np.uint32), reports.slots)
-
-
-def _sums(events: Events, reports: PaneReports) -> Reports:
-    """One report of each pane and site."""
-    sites = np.zeros(events.clients, np.int64)
-    if pa.types.is_struct(events.identities.type):
-        encoded = events.identities.field("site").dictionary_encode()
-        sites = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    made = of_sites(reports.pane, sites[reports.reporter], reports.slots)
+        reports = of_every_client(panes, contributions, enrolment.seat_of, enrolment.clients)
+        site = reports.reporter // enrolment.site_clients
+    if plan.report_per == "client":
+        return Reports(0, reports.pane.astype(np.uint32), reports.slots)
+    made = of_sites(reports.pane, site, reports.slots)
     return Reports(0, reports.pane[made.first].astype(np.uint32), made.slots, made.clients)
 
 

@@ -73,7 +73,8 @@ def _facts(view: ViewExplained) -> list[tuple[str, str]]:
     activity = (
         "activity, where a plan says participation `active` (only clients with an event report): how many clients of a "
         "site were active in a pane is seen by coordinator, leader and helper, and whether it reached k by all. "
-        "Nothing, where it says `all` (every enrolled client reports)"
+        "Nothing, where it says `all` (every enrolled client reports). Of `covey run` also days, without --from and --to, and "
+        "sites, with --site-column: the events tell which there are"
     )
     return [
         ("entity", f"{' × '.join(view.entity)} ({_many(view.keys, 'key')}), pane {view.pane}{windows}"),

@@ -37,7 +37,11 @@ _FINISH: Final = {
 _REPORT_PER: Final = {
     "site": "each site bounded its clients one by one and sent their sum, so a proof bounds a site's report, not a client's"
 }
-_OUTSIDE: Final = {"activity": "how many clients of a site had events in the pane is seen by {who}"}
+_OUTSIDE: Final = {
+    "activity": "how many clients of a site had events in the pane is seen by {who}",
+    "days": "which days were collected tells which days hold events: no --from and --to were given",
+    "sites": "who takes part tells which sites have events: a column of the events named them",
+}
 
 
 def print_terms(item: Release | Void, tombstone: Void | None, verified: Verified, out: Console) -> None:

@@ -60,7 +60,17 @@ def run(
         str | None,
         typer.Option(
             metavar="all|active",
-            help="Who reports: every client, or those with an event of the pane. Default: all, if every site has one.",
+            help="Who reports: every client, or those with an event of the pane. Default: all with --site-clients 1, else "
+            "active.",
+        ),
+    ] = None,
+    site_clients: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="How many clients a site may have: others see the number, so declare it; it is never counted from the "
+            "events. Default: 100000; --participation all needs it.",
         ),
     ] = None,
     protection: Annotated[
@@ -144,6 +154,7 @@ def run(
                 noise="off" if noise == "off" else "on",
                 min_clients=min_clients,
                 participation=_participation(participation),
+                site_clients=site_clients,
                 protection=_protection(protection),
                 validity=_validity(validity),
                 finish=_finish(finish),

@@ -22,7 +22,7 @@ from featurestore.times import wall_clock
 from federation.accountant import epsilon
 from federation.ledger_state import Budget
 from federation.plan import Validity
-from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
+from simulations.flights import CLIENT_COLUMN, DAYS, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 from simulations.in_process import NoisePair, run_in_process
 
 from .model import compare_models, late_labels
@@ -104,7 +104,7 @@ def _collect_over_wire(
             min_clients=None,
             participation=None,
             budget=BUDGET,
-            days=None,
+            days=DAYS,
             clock=wall_clock,
             progress=progress,
             validity=validity,
@@ -136,7 +136,7 @@ def _collect(
     *,
     noisy: bool,
     talk: Console,
-    days: tuple[int, int] | None = None,
+    days: tuple[int, int] = DAYS,
     validity: Validity = "none",
 ) -> Collected:
     started = time.monotonic()

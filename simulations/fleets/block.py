@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from edge_client.events import Events, make_events
+from federation.plan import FromEvents
 
 CLIENT_COLUMN: Final = "client"
 SITE_COLUMN: Final = "site"
@@ -35,7 +36,7 @@ class Block:
 
     Attributes:
         sites: their names, in order.
-        enrolled: int64[S], clients of each site, with those that are quiet.
+        enrolled: int64[S], clients that each site may have, with those that are quiet: declared, not counted from events.
         table: the events of these sites, no others'.
     """
 
@@ -59,7 +60,7 @@ class Block:
         rank = np.empty(len(number), np.int64)
         rank[order] = np.arange(len(number)) - first[number[order]]
         starts = np.cumsum(self.enrolled) - self.enrolled
-        return Seated(events, number, starts[number] + rank, np.repeat(np.arange(len(self.sites)), self.enrolled))
+        return Seated(events, number, starts[number] + rank, self.enrolled)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +70,18 @@ class Seated:
     Attributes:
         site_of: int64[identities], index of each identity's site.
         seat_of: int64[identities], its seat in the block.
-        site_of_seat: int64[seats], seats by site.
+        enrolled: int64[S], seats of each site, in order of the sites.
     """
 
     events: Events = field(repr=False)
     site_of: Ints
     seat_of: Ints
-    site_of_seat: Ints
+    enrolled: Ints
+
+    @property
+    def site_of_seat(self) -> Ints:
+        """int64[seats], each seat's site."""
+        return np.repeat(np.arange(len(self.enrolled)), self.enrolled)
 
 
 class Source(Protocol):
@@ -87,7 +93,11 @@ class Source(Protocol):
 
     @property
     def clients(self) -> int:
-        """Enrolled clients of all sites."""
+        """Clients of all sites that there are: enrolled, or named by a file."""
+
+    @property
+    def from_events(self) -> tuple[FromEvents, ...]:
+        """What of a plan for this fleet follows from its events."""
 
     @property
     def days(self) -> tuple[int, int]:

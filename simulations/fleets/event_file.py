@@ -1,4 +1,4 @@
-"""A fleet from a file of events: its sites and clients are those that the file names."""
+"""A fleet from a file of events: its sites are those that the file names, with as many clients each as are declared."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 from edge_client.events import event_times, make_events, read_events
 from featurestore.definitions import FeatureView
 from featurestore.times import DAY_US
-from simulations.errors import FleetImpossible
+from federation.parties import DEFAULT_SITE_CLIENTS
+from federation.plan import FromEvents
+from simulations.errors import FleetImpossible, TooManyClients
 
 from .block import BLOCK_CLIENTS, Block, Columns
 
@@ -25,16 +27,26 @@ ONE_SITE = "site"
 
 @dataclass(frozen=True)
 class EventFile:
-    """The events of a .parquet or .csv file, for these views."""
+    """The events of a .parquet or .csv file, for these views.
+
+    Attributes:
+        site_clients: how many clients a site may have, for all to see; None: `DEFAULT_SITE_CLIENTS`.
+    """
 
     path: Path
     views: tuple[FeatureView, ...]
     columns: Columns
+    site_clients: int | None = None
 
     @property
     def clients(self) -> int:
-        """Distinct clients, each at its site."""
-        return int(_read(self).enrolled.sum())
+        """Distinct clients, each at its site. Secret: for the eyes of whoever has the file."""
+        return int(_read(self).clients.sum())
+
+    @property
+    def from_events(self) -> tuple[FromEvents, ...]:
+        """The days, and the sites where a column names them."""
+        return ("days",) if self.columns.site is None else ("days", "sites")
 
     @property
     def days(self) -> tuple[int, int]:
@@ -51,17 +63,28 @@ class EventFile:
         read = _read(self)
         first, last = (int(at) for at in read.starts[index : index + 2])
         rows = np.flatnonzero((read.site >= first) & (read.site < last))
-        return Block(read.sites[first:last], read.enrolled[first:last], read.table.take(pa.array(rows)), self.columns)
+        of_site = DEFAULT_SITE_CLIENTS if self.site_clients is None else self.site_clients
+        for site, have in zip(read.sites[first:last], read.clients[first:last].tolist(), strict=True):
+            if have > of_site:
+                raise TooManyClients(f"site {site!r}", have, of_site)
+        enrolled = np.full(last - first, of_site, np.int64)
+        return Block(read.sites[first:last], enrolled, read.table.take(pa.array(rows)), self.columns)
 
 
 @dataclass(frozen=True, eq=False)
 class _Read:
-    """The file in memory, once a process. `site`: int64[N], each event's; events without a site or client are left out."""
+    """The file in memory, once a process. Secret. Events without a site or client are left out.
+
+    Attributes:
+        site: int64[N], each event's.
+        clients: int64[S], counted.
+        starts: where each block's sites begin, for the division of the work.
+    """
 
     table: pa.Table
     sites: tuple[str, ...]
     site: Ints
-    enrolled: Ints
+    clients: Ints
     starts: Ints
     days: tuple[int, int]
 
@@ -87,7 +110,7 @@ def _read(source: EventFile) -> _Read:
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     of_identity = rank[encoded.indices.to_numpy()]
-    enrolled = np.bincount(of_identity, minlength=len(names))
-    of_site = (np.cumsum(enrolled) - enrolled) // BLOCK_CLIENTS
+    clients = np.bincount(of_identity, minlength=len(names))
+    of_site = (np.cumsum(clients) - clients) // BLOCK_CLIENTS
     starts = np.append(np.flatnonzero(np.diff(of_site, prepend=-1)), len(names))
-    return _Read(table, tuple(names[at] for at in order), of_identity[events.client], enrolled, starts, days)
+    return _Read(table, tuple(names[at] for at in order), of_identity[events.client], clients, starts, days)

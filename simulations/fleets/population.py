@@ -20,6 +20,7 @@ import pyarrow as pa
 from edge_client.events import column_types
 from featurestore.definitions import FeatureView
 from featurestore.times import DAY_US
+from federation.plan import FromEvents
 from simulations.errors import FleetImpossible
 
 from .block import BLOCK_CLIENTS, CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, Block, Columns
@@ -59,6 +60,11 @@ class Population:
     def clients(self) -> int:
         """Enrolled at any time."""
         return self.fleet.clients
+
+    @property
+    def from_events(self) -> tuple[FromEvents, ...]:
+        """Nothing: the description says all of it."""
+        return ()
 
     @property
     def days(self) -> tuple[int, int]:

@@ -32,7 +32,7 @@ class BelievingHelper(Closed):
 
     def noise(self, other: Commitment, source: NoiseSource | None) -> NoisedShares:
         """Decide by the leader's commitment in the place of its own."""
-        return Closed(self.role, self.plan, self.sums, other).noise(other, source)
+        return Closed(self.role, self.plan, self.sums, other, self.most_reports).noise(other, source)
 
 
 class DropAllButOne(Described):
@@ -52,7 +52,7 @@ class DropAllButOne(Described):
         leader = Aggregating.start("leader", plan).add(to_leader.take(kept)).close()
         helper = Aggregating.start("helper", plan).add(to_helper.take(kept)).close()
         if not defended:
-            helper = BelievingHelper(helper.role, helper.plan, helper.sums, helper.commitment)
+            helper = BelievingHelper(helper.role, helper.plan, helper.sums, helper.commitment, helper.most_reports)
         truth = leader.commitment
         lie = Commitment((setting.k,) * worlds.panes, truth.digests)
         source = SeededNoise(setting.seed, f"helper {self.name}")

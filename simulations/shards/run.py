@@ -21,7 +21,17 @@ from featurestore.publish import Publisher
 from featurestore.times import DAY_US
 from federation.basis import to_noise_basis
 from federation.parties import Participation, ReportPer
-from federation.plan import PLAN_ID_BYTES, Finish, Noise, Plan, PlannedView, Protection, Validity, plan_to_bytes
+from federation.plan import (
+    PLAN_ID_BYTES,
+    Finish,
+    Noise,
+    Plan,
+    PlannedView,
+    Protection,
+    Validity,
+    max_clients_of,
+    plan_to_bytes,
+)
 from federation.protocol import Aggregating, Open, OpenedView, finish_collections
 from simulations.errors import RunRefused
 from simulations.fleets.arrivals import Arrivals
@@ -87,7 +97,7 @@ def plan_of(
     """The plan of all days of a fleet, and everybody's keys.
 
     Args:
-        protection: under `he` there is room for all clients of the fleet, which are counted block by block.
+        protection: under `he` there is room for all enrolled clients of the fleet, which are added up block by block.
 
     Raises:
         HeImpossible: no encryption has room for so many clients.
@@ -119,24 +129,20 @@ def plan_of(
         max_clients=_max_clients(source, protection, terms.report_per),
         finish=finish,
         report_per=terms.report_per,
+        from_events=source.from_events,
     )
     return parties.with_live_keys(plan), parties
 
 
 def _max_clients(source: Source, protection: Protection, report_per: ReportPer) -> int:
-    if report_per == "site":
-        return most_of_a_site(source)
-    return enrolled_of(source) if protection == "he" else 0
+    if report_per == "client" and protection == "shares":
+        return 0
+    return max_clients_of(enrolled_of(source), protection, report_per)
 
 
-def most_of_a_site(source: Source) -> int:
-    """Clients of the largest site, over all days."""
-    return max(int(source.block(index).enrolled.max()) for index in range(source.blocks))
-
-
-def enrolled_of(source: Source) -> int:
-    """Clients of all sites, over all days: with churn more than are enrolled at any time."""
-    return sum(int(source.block(index).enrolled.sum()) for index in range(source.blocks))
+def enrolled_of(source: Source) -> list[int]:
+    """Clients of each site, over all days: with churn more than are enrolled at any time."""
+    return [clients for index in range(source.blocks) for clients in source.block(index).enrolled.tolist()]
 
 
 def run_fleet(
@@ -170,7 +176,7 @@ def run_fleet(
     progress("noise", 0, 1)
     leader_noise, helper_noise = (None, None) if noise is None else (noise.leader, noise.helper)
     noise_start = time.process_time()  # both aggregators draw in threads of their own
-    with _finishing(merged.leader) as open_shares:
+    with _finishing(plan, source) as open_shares:
         opened = finish_collections(merged.leader, merged.helper, leader_noise, helper_noise, open_shares)
     watch.seconds["noise"] += time.process_time() - noise_start
     progress("noise", 1, 1)
@@ -184,14 +190,13 @@ def run_fleet(
 
 
 @contextmanager
-def _finishing(leader: Aggregating) -> Iterator[Open | None]:
+def _finishing(plan: Plan, source: Source) -> Iterator[Open | None]:
     """How a plan is opened that does not say `open`."""
-    if leader.plan.finish == "open":
+    if plan.finish == "open":
         yield None
         return
-    most = max(leader.close().commitment.counts)
     with mpc_parties() as by_mpc:
-        yield partial(by_mpc, clients=most)
+        yield partial(by_mpc, clients=sum(enrolled_of(source)))
 
 
 class _Merged:

@@ -13,7 +13,7 @@ from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import Count, Histogram, Mean
 from featurestore.release import Manifest
-from federation.plan import Plan, PlannedView
+from federation.plan import FromEvents, Plan, PlannedView
 from federation.protocol import OpenedView, Outcome
 
 DAY = 86_400 * 10**6
@@ -32,9 +32,15 @@ def view(privacy: Privacy) -> FeatureView:
     )
 
 
-def manifest(privacy: Privacy, noise: str = "full", participation: str = "active", **given: object) -> Manifest:
+def manifest(
+    privacy: Privacy,
+    noise: str = "full",
+    participation: str = "active",
+    from_events: tuple[FromEvents, ...] = (),
+    **given: object,
+) -> Manifest:
     planned = PlannedView(view(privacy), np.array([0, DAY], dtype=np.int64), 2)
-    plan = Plan(bytes(16), (planned,), noise, participation=participation)  # type: ignore[arg-type]
+    plan = Plan(bytes(16), (planned,), noise, participation=participation, from_events=from_events)  # type: ignore[arg-type]
     outcomes = np.array([Outcome.OPENED, Outcome.BATCH_TOO_SMALL], dtype=np.uint8)
     opened = OpenedView(planned, outcomes, np.zeros((1, 2, planned.layout.slots_per_key), dtype=np.int64))
     terms = {"noise_source": "opendp, opendp", "trust": "one-honest-noiser"} | given
@@ -90,6 +96,11 @@ def test_without_noise_the_manifest_says_so_and_has_no_scale() -> None:
 def test_activity_is_outside_the_claim_where_only_active_clients_report() -> None:
     assert manifest(GAUSS).outside_claim == ("activity",)
     assert manifest(GAUSS, participation="all").outside_claim == ()
+
+
+def test_what_of_a_plan_follows_from_events_is_outside_the_claim() -> None:
+    assert manifest(GAUSS, from_events=("days",)).outside_claim == ("activity", "days")
+    assert manifest(GAUSS, participation="all", from_events=("days", "sites")).outside_claim == ("days", "sites")
 
 
 def test_the_commitments_of_both_aggregators_are_in_the_manifest() -> None:

@@ -161,7 +161,10 @@ class TestRun:
 
     def test_participation_chooses_who_reports(self, covey: Covey, run_arguments: list[str]) -> None:
         assert covey(*run_arguments, "--participation", "some")[0] == 2
-        code, out, _ = covey(*run_arguments, "--participation", "all", "--json")
+        code, out, err = covey(*run_arguments, "--participation", "all")
+        assert code == 2
+        assert "--site-clients N" in err
+        code, out, _ = covey(*run_arguments, "--participation", "all", "--site-clients", 40, "--json")
         assert code == 0
         visits, everywhere = json.loads(out)["views"]
         assert everywhere["reports"] == 24 * visits["reports"]

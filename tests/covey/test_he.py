@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from covey.explain import CLIENTS, explain
+from covey.explain import explain
 from crypto.bfv import message_bytes
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import Count
 from federation.he_view import he_parameters
+from federation.parties import DEFAULT_SITE_CLIENTS
 from tests.covey.conftest import VIEWS
 
 Covey = Callable[..., tuple[int, str, str]]
@@ -99,7 +100,7 @@ def test_the_label_shows_ciphertexts_bytes_and_the_leak(covey: Covey, project: P
 
     big = view(9_000, Privacy(rho=0.1))
     told = explain(big).encrypted
-    assert (told.clients, told.ciphertexts, told.degree, told.why_not) == (CLIENTS[-1], 3, 4096, None)
+    assert (told.clients, told.ciphertexts, told.degree, told.why_not) == (DEFAULT_SITE_CLIENTS, 3, 4096, None)
     assert told.report_bytes_leader == message_bytes(he_parameters(big, told.clients, True)) + 16
     assert told.leak_micro_rho == 3
     pure = explain(view(5, Privacy(epsilon=1.0, mechanism="laplace"))).encrypted

@@ -96,6 +96,20 @@ def test_the_finish_is_in_the_bytes_of_a_plan_that_has_one_and_in_no_other() -> 
             plan_from_bytes(message.SerializeToString(deterministic=True))
 
 
+def test_what_of_a_plan_follows_from_events_is_in_its_bytes_and_named_once() -> None:
+    declared = Plan(bytes(16), (planned(),), "full")
+    derived = dataclasses.replace(declared, from_events=("days", "sites"))
+    assert plan_from_bytes(plan_to_bytes(derived)).from_events == ("days", "sites")
+    assert (plan_from_bytes(plan_to_bytes(declared)).from_events, derived.hash != declared.hash) == ((), True)
+    for wrong in (("days", "days"), ("sites", "days")):
+        with pytest.raises(PlanInvalid, match="each once, in alphabetical order"):
+            dataclasses.replace(declared, from_events=wrong)
+    message = pb.Plan.FromString(plan_to_bytes(declared))
+    message.from_events.append("weeks")
+    with pytest.raises(PlanInvalid, match="unknown from_events 'weeks'"):
+        plan_from_bytes(message.SerializeToString(deterministic=True))
+
+
 def test_what_does_not_go_with_the_finish_mpc() -> None:
     with pytest.raises(PlanInvalid, match="view 'v' has no suppress_below"):
         Plan(bytes(16), (planned(),), "full", finish="mpc")

@@ -27,7 +27,16 @@ from federation.errors import (
 from federation.manifest import manifest_of
 from federation.parties import MAX_CLIENTS, Roster, RosterEntry, clients_in
 from federation.plan import LARGEST_PROVEN, Plan, PlannedView, max_clients_of, plan_from_bytes, plan_to_bytes
-from federation.protocol import Aggregating, Outcome, protect, run_collections, shard, shard_proven, verify
+from federation.protocol import (
+    Aggregating,
+    Outcome,
+    protect,
+    require_sums_fit,
+    run_collections,
+    shard,
+    shard_proven,
+    verify,
+)
 from federation.reports import Reports
 from federation.validity import encode, prove
 from tests.federation.test_validity import KEY, sparse
@@ -217,17 +226,19 @@ def test_each_aggregator_opens_by_the_clients_that_were_declared_to_it() -> None
     assert leader.close().noise(lying, None).outcomes[1].tolist()[2] == Outcome.BATCH_MISMATCH
 
 
-def test_a_sum_of_so_many_declared_clients_that_it_could_wrap_is_not_opened() -> None:
+def test_a_sum_of_reports_of_so_many_clients_that_it_could_wrap_is_not_opened_whatever_they_declare() -> None:
     feature, events = Mean("x", clip=(0, 4_000), resolution=1), 10**6
     wide = replace(PLAN.views[0].view, features=[feature], bounds=Bounds(2, events))
     planned = replace(PLAN.views[0], view=wide, pane_starts=PLAN.views[0].pane_starts[:1])
-    of = Plan(bytes(16), (planned,), "none", report_per="site", max_clients=MAX_CLIENTS)
     nothing = SparseRows(np.zeros(2, np.int64), np.empty(0, np.int32), np.empty(0, np.int64), planned.layout.length)
-    for clients, fits in ((1_000, True), (MAX_CLIENTS, False)):
-        leader, _ = shard(of, Reports(0, u32(0), nothing, u32(clients)), np.random.default_rng(0).bytes)
+    for most, fits in ((1_000, True), (MAX_CLIENTS, False)):
+        of = Plan(bytes(16), (planned,), "none", report_per="site", max_clients=most)
+        leader, _ = shard(of, Reports(0, u32(0), nothing, u32(1)), np.random.default_rng(0).bytes)
         closed = Aggregating.start("leader", of).add(leader).close()
         with nullcontext() if fits else pytest.raises(ReportRefused, match="could pass half the field"):
             closed.noise(closed.commitment, None)
+        with nullcontext() if fits else pytest.raises(PlanInvalid, match="3 sites with reports of up to"):
+            require_sums_fit(of, 3)
 
 
 # what is proven

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from federation import he_protocol
 from federation.ledger_snapshot import read_ledger
 from federation.operator_ledger import LEDGERS, OPERATOR, operator_path
 from simulations import in_process
+from simulations.enrolment import Enrolment
 from simulations.errors import RunRefused
 from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 from tests.covey.conftest import VIEWS, make_events
@@ -65,7 +67,8 @@ def test_a_day_of_flights_equals_the_oracle_and_the_shares(tmp_path: Path, monke
     day = (date(2013, 3, 4) - date(1970, 1, 1)).days
     columns = {"client": CLIENT_COLUMN, "time": TIME_COLUMN, "site": SITE_COLUMN}
     for protection in ("shares", "he"):
-        run_views([view], flights, tmp_path / protection, days=(day, day + 1), protection=protection, **columns)
+        terms: dict[str, Any] = {"days": (day, day + 1), "protection": protection, "site_clients": 1_024}
+        run_views([view], flights, tmp_path / protection, **terms, **columns)
     expected = oracle(
         view,
         flights,
@@ -164,10 +167,8 @@ def test_a_run_that_was_cut_off_is_continued_on_the_same_terms_only(
             run(views, tmp_path / "cut")
     with pytest.raises(RunRefused, match="repeat it with --protection he --noise off"):
         run(views, tmp_path / "cut", protection="shares")
-    more = make_events()
-    others = more.set_column(0, "who", pa.array([f"q{i}" for i in range(len(more))]))
-    with pytest.raises(RunRefused, match="a run with room for 80 clients was cut off, and now there are 680"):
-        run(views, tmp_path / "cut", pa.concat_tables([more, others]))
+    with pytest.raises(RunRefused, match="room for 200,000 clients was cut off, and this one declares 200,002"):
+        run(views, tmp_path / "cut", site_clients=100_001)
     run(views, tmp_path / "cut")
     run(views, tmp_path / "whole")
     assert published(tmp_path / "cut") == published(tmp_path / "whole")
@@ -227,9 +228,10 @@ def test_without_the_extra_nothing_is_charged_or_made(
 
 def test_chunks_count_what_ciphertexts_take(views: Sequence[FeatureView], tmp_path: Path) -> None:
     (view,) = views
-    terms = in_process._Terms("none", "active", None, "he", "none", 40)
-    assert terms.pane_elements(view) == 2 * 4096
-    assert in_process._Terms("none", "active", None, "shares", "none", 40).pane_elements(view) == 27
+    seats = Enrolment(2, 20, np.zeros(40, np.int64), np.arange(40))
+    terms = in_process._Terms("none", "active", None, "he", "none", seats, "open", "client", ())
+    assert (terms.max_clients, terms.pane_elements(view)) == (40, 2 * 4096)
+    assert replace(terms, protection="shares").pane_elements(view) == 27
 
 
 def test_the_flood_comes_from_the_leaders_source(

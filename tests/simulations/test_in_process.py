@@ -221,7 +221,7 @@ def test_a_manifest_tells_the_terms(views: Sequence[FeatureView], tmp_path: Path
         "replay",
         7,
     )
-    assert '"outside_claim":["activity"]' in row["manifest"]
+    assert '"outside_claim":["activity","days","sites"]' in row["manifest"]
     assert '"noisers":2' in row["manifest"]
     assert (row["released_at"] - row["pane_end"]).total_seconds() == 1800
 

@@ -215,7 +215,8 @@ def test_a_run_that_was_cut_off_goes_on_with_its_own_plans(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"noise_seed": 3}, {"min_clients": 7}, {"participation": "all"}, {"validity": "prio3"}]
+    "changes",
+    [{"noise_seed": 3}, {"min_clients": 7}, {"participation": "all", "site_clients": 40}, {"validity": "prio3"}],
 )
 def test_a_run_that_was_cut_off_is_not_continued_on_other_terms(
     views: Sequence[FeatureView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
@@ -247,44 +248,49 @@ def test_a_plan_that_was_kept_and_edited_is_noticed(
 
 
 class TestAll:
-    def test_every_client_of_every_site_reports_every_pane_and_the_values_are_the_same(
+    def test_every_enrolled_client_of_every_site_reports_every_pane_and_the_values_are_the_same(
         self, views: Sequence[FeatureView], tmp_path: Path
     ) -> None:
+        """As many as are declared, whoever has events; what of the plan follows from events is all that is outside the claim."""
         table = make_events()
         table = table.filter([at.hour != 5 for at in table["at"].to_pylist()])
         active, every = (
-            run(views, tmp_path / kind, table, min_clients=1, participation=kind) for kind in ("active", "all")
+            run(views, tmp_path / kind, table, min_clients=1, participation=kind, site_clients=41)
+            for kind in ("active", "all")
         )
-        clients = len({(s, w) for s, w in zip(*(table[c].to_pylist() for c in ("site", "who")), strict=True) if w})
-        assert [view.reports for view in every] == [3 * 1 * clients, 3 * 24 * clients]
+        assert [view.reports for view in every] == [3 * 1 * 2 * 41, 3 * 24 * 2 * 41]
         assert all(one.reports < two.reports for one, two in zip(active, every, strict=True))
         assert published(tmp_path / "all", "visits") == published(tmp_path / "active", "visits")
         hours = [published(tmp_path / kind, "everywhere") for kind in ("active", "all")]
         assert [row["all"] or 0 for row in hours[0]] == [row["all"] for row in hours[1]]  # nights open, too
         assert None in [row["all"] for row in hours[0]]
         with Store.open(tmp_path / "all") as store:
-            assert '"outside_claim":[]' in store.releases("visits").to_pylist()[0]["manifest"]
+            assert '"outside_claim":["days","sites"]' in store.releases("visits").to_pylist()[0]["manifest"]
 
     def test_reports_of_one_plan_are_bounded(
         self, views: Sequence[FeatureView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        run(views, tmp_path / "one", participation="all")
+        run(views, tmp_path / "one", participation="all", site_clients=40)
         monkeypatch.setattr(in_process, "CHUNK_REPORTS", 1)
-        run(views, tmp_path / "many", participation="all")
+        run(views, tmp_path / "many", participation="all", site_clients=40)
         assert len(state_of(tmp_path / "one").done) == 2
         assert len(state_of(tmp_path / "many").done) == 6
         assert published(tmp_path / "one", "visits") == published(tmp_path / "many", "visits")
 
-    def test_it_is_the_default_where_each_site_has_one_client(
+    def test_it_is_the_default_where_one_client_a_site_is_declared_whatever_the_events_are(
         self, views: Sequence[FeatureView], tmp_path: Path
     ) -> None:
         table = make_events()
         alone = table.set_column(table.column_names.index("who"), "who", [["me"] * table.num_rows])
         phones = alone.set_column(table.column_names.index("site"), "site", table["who"])
-        for name, events in (("phones", phones), ("one site", table)):
-            run(views[:1], tmp_path / name, events, participation=None)
         told = {}
-        for name in ("phones", "one site"):
+        for name, events, site_clients in (("phones", phones, 1), ("undeclared", phones, None), ("sites", table, 40)):
+            run(views[:1], tmp_path / name, events, participation=None, site_clients=site_clients)
             with Store.open(tmp_path / name) as store:
                 told[name] = '"participation":"all"' in store.releases("visits").to_pylist()[0]["manifest"]
-        assert told == {"phones": True, "one site": False}
+        assert told == {"phones": True, "undeclared": False, "sites": False}
+
+    def test_it_needs_a_declaration(self, views: Sequence[FeatureView], tmp_path: Path) -> None:
+        with pytest.raises(RunRefused, match="declare how many that is, with --site-clients N"):
+            run(views, tmp_path, participation="all")
+        assert not list(tmp_path.glob("store*"))

@@ -39,10 +39,9 @@ def test_sums_of_sites_publish_what_the_reports_of_their_clients_do(
     views: Sequence[FeatureView], tmp_path: Path, participation: Any, validity: Any
 ) -> None:
     """Two sites and 3 days; the daily view opens, of the hourly one many panes have too few clients."""
-    of_clients = run(views, tmp_path / "client", participation=participation, min_clients=7)
-    of_sites = run(
-        views, tmp_path / "site", participation=participation, validity=validity, report_per="site", min_clients=7
-    )
+    terms = {"participation": participation, "site_clients": 40, "min_clients": 7}
+    of_clients = run(views, tmp_path / "client", **terms)
+    of_sites = run(views, tmp_path / "site", **terms, validity=validity, report_per="site")
     for one, many in zip(of_sites, of_clients, strict=True):
         assert (one.opened, one.void, one.rejected) == (many.opened, many.void, 0)
         assert published(tmp_path / "site", one.view) == published(tmp_path / "client", one.view)

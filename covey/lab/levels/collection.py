@@ -13,9 +13,11 @@ from crypto.noise import SeededNoise
 from featurestore.times import DAY_US
 from federation.plan import Finish, Protection
 from federation.plan import Noise as PlanNoise
+from simulations.enrolment import declared
 from simulations.errors import RunRefused
 from simulations.fleets.arrivals import Arrivals
 from simulations.fleets.block import Source
+from simulations.fleets.event_file import EventFile
 from simulations.in_process import (
     NoisePair,
     require_convertible,
@@ -23,7 +25,7 @@ from simulations.in_process import (
     require_finishable,
     require_summable,
 )
-from simulations.shards.run import Terms, enrolled_of, most_of_a_site, plan_of
+from simulations.shards.run import Terms, enrolled_of, plan_of
 from simulations.shards.work import Tally
 
 Level = Literal["memory", "processes", "flower"]
@@ -107,17 +109,20 @@ def require_possible(collection: Collection) -> None:
             noise seed, or days that are not over by the wall clock. ExtraMissing, CrypTenMissing: what is not installed.
     """
     terms, source = collection.terms, collection.source
+    if isinstance(source, EventFile):
+        declared(source.site_clients, terms.participation, "fleet.site_clients=N")
     if collection.level != "memory":
         _require_real(collection)
     if collection.finish == "mpc":
         require_finishable(terms.views, collection.protection, collection.plan_noise)
     if terms.report_per == "site":
-        require_summable(terms.views, collection.protection, terms.validity, most_of_a_site(source))
+        sites = enrolled_of(source)
+        require_summable(terms.views, collection.protection, terms.validity, max(sites), len(sites))
     if collection.protection == "he":
-        require_encryptable(terms.views, enrolled_of(source), terms.validity, collection.plan_noise)
+        require_encryptable(terms.views, sum(enrolled_of(source)), terms.validity, collection.plan_noise)
     plan, _ = plan_of(terms, source, noisy=collection.noise == "on")
     if collection.finish == "mpc":
-        require_convertible(plan.views, enrolled_of(source))
+        require_convertible(plan.views, sum(enrolled_of(source)))
 
 
 def _require_real(collection: Collection) -> None:

@@ -83,6 +83,7 @@ def prepare(collection: Collection, directory: Path) -> Prepared:
         validity=terms.validity,
         finish=collection.finish,
         report_per=terms.report_per,
+        from_events=source.from_events,
         budget=_UNLIMITED,
         deadline_us=time.time_ns() // 1_000 + int(DEADLINE_SECONDS * 1e6),
         site_seconds=SITE_SECONDS,

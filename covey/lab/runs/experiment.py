@@ -166,14 +166,16 @@ def _source(config: LabConfig, views: tuple[FeatureView, ...], scratch: Path) ->
     match config.fleet:
         case GeneratedFleet() as generated:
             return Population(Fleet(**asdict(generated)), views)
-        case FileFleet(path=path, client_column=client, time_column=at, site_column=site):
-            return EventFile(Path(path), views, Columns(client, at, site))
-        case FlightsFleet(first_day=first_day, days=days):
-            return _flights(first_day, days, views, scratch)
+        case FileFleet(path=path, client_column=client, time_column=at, site_column=site, site_clients=most):
+            return EventFile(Path(path), views, Columns(client, at, site), most)
+        case FlightsFleet(first_day=first_day, days=days, site_clients=most):
+            return _flights(first_day, days, most, views, scratch)
     raise TypeError(f"no fleet: {config.fleet!r}")
 
 
-def _flights(first_day: int, days: int, views: tuple[FeatureView, ...], scratch: Path) -> Source:
+def _flights(
+    first_day: int, days: int, site_clients: int | None, views: tuple[FeatureView, ...], scratch: Path
+) -> Source:
     """Some days of the flights, as a file."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -192,7 +194,7 @@ def _flights(first_day: int, days: int, views: tuple[FeatureView, ...], scratch:
                 f"fleet.first_day={first_day} fleet.days={days}: no flight is of those days; 15706 is 2013-01-01"
             )
         pq.write_table(chosen, path)
-    return EventFile(path, views, Columns(CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN))
+    return EventFile(path, views, Columns(CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN), site_clients)
 
 
 def _arrivals(config: LabConfig) -> Arrivals:

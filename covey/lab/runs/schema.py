@@ -44,6 +44,7 @@ class FileFleet:
     client_column: str = _told("client", "whose event it is")
     time_column: str = _told("time", "when it happened")
     site_column: str | None = _told(None, "which site holds it; null: one site")
+    site_clients: int | None = _told(None, "how many clients a site may have, for all to see; null: 100,000")
 
 
 @dataclass
@@ -52,6 +53,7 @@ class FlightsFleet:
 
     first_day: int = _told(15_706, "UTC day since the epoch; 15706 is the first of 2013")
     days: int = _told(7, "how many")
+    site_clients: int | None = _told(None, "how many clients a site may have, for all to see; null: 100,000")
 
 
 @dataclass

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from simulations.errors import FleetImpossible
+from federation.parties import DEFAULT_SITE_CLIENTS
+from simulations.errors import FleetImpossible, TooManyClients
 from simulations.fleets import event_file
 from simulations.fleets.block import Columns
 from simulations.fleets.event_file import ONE_SITE, EventFile
@@ -42,11 +43,11 @@ def test_blocks_hold_whole_sites_in_order_of_their_names(tmp_path: Path, monkeyp
     monkeypatch.setattr(event_file, "BLOCK_CLIENTS", 4)
     rows: list[tuple[Any, Any, int | None]] = [(site, client, client % 3) for site in "dacb" for client in range(2)]
     rows += [("a", 0, 2), ("b", None, 0), (None, 1, 0), ("x", None, 0)]
-    source = EventFile(events(tmp_path / "e.parquet", rows), (DAILY,), Columns())
+    source = EventFile(events(tmp_path / "e.parquet", rows), (DAILY,), Columns(), site_clients=3)
     assert (source.clients, source.days) == (8, (20_454, 20_457))
     blocks = [source.block(index) for index in range(source.blocks)]
     assert [block.sites for block in blocks] == [("a", "b"), ("c", "d")]
-    assert [block.enrolled.tolist() for block in blocks] == [[2, 2], [2, 2]]
+    assert [block.enrolled.tolist() for block in blocks] == [[3, 3], [3, 3]]
     assert [block.table.num_rows for block in blocks] == [5, 4]
     assert set(blocks[1].table["site"].to_pylist()) == {"c", "d"}
 
@@ -55,7 +56,10 @@ def test_a_file_without_sites_is_one_site(tmp_path: Path) -> None:
     path = events(tmp_path / "e.parquet", [("a", 1, 0), ("b", 1, 0), ("b", 2, 1)])
     source = EventFile(path, (DAILY,), Columns(site=None))
     block = source.block(0)
-    assert (source.blocks, block.sites, block.enrolled.tolist()) == (1, (ONE_SITE,), [2])
+    assert (source.blocks, block.sites, block.enrolled.tolist()) == (1, (ONE_SITE,), [DEFAULT_SITE_CLIENTS])
+    assert (source.from_events, EventFile(path, (DAILY,), Columns()).from_events) == (("days",), ("days", "sites"))
+    with pytest.raises(TooManyClients, match="site 'site' has 2 clients in the events, and 1 a site are declared"):
+        EventFile(path, (DAILY,), Columns(site=None), site_clients=1).block(0)
 
 
 @pytest.mark.parametrize("row", [("a", None, 0), (None, 1, 0), ("a", 1, None)])

@@ -15,6 +15,7 @@ from featurestore.entities import Entity
 from featurestore.features import ClientCount, Count, Histogram, Mean
 from featurestore.release import Release
 from featurestore.store import Store
+from federation.plan import FromEvents
 from simulations.fleets.arrivals import Arrivals, Generated
 from simulations.fleets.block import Block, Source
 from simulations.fleets.population import Population
@@ -57,6 +58,10 @@ class Cut:
     @property
     def clients(self) -> int:
         return self.whole.clients
+
+    @property
+    def from_events(self) -> tuple[FromEvents, ...]:
+        return self.whole.from_events
 
     @property
     def days(self) -> tuple[int, int]:

@@ -48,6 +48,7 @@ def in_process(
         clock=lambda: LATER,
         days=SOURCE.days,
         participation=participation,
+        site_clients=64,
     )
     found = {view.name: slots_of(folder, view.name) for view in VIEWS}
     return {name: {pane: slots.ravel().tolist() for pane, slots in panes.items()} for name, panes in found.items()}

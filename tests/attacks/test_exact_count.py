@@ -1,0 +1,74 @@
+"""Whoever may read a store searches all of its files for how many clients a site has.
+
+The attacker holds the store that `covey run` leaves behind, and the project's ledgers: what every reader, and the operator of the
+collector, gets to see.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.audit.files import places_of
+
+pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
+pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
+
+CLIENTS = 421
+"""Of the hospital: no other number of the store is like it. Half of them are in each ward, so that no sum comes near it."""
+VIEWS = """
+from covey import *
+
+stays = FeatureView(
+    "stays",
+    entity=Entity("ward", domain=["a", "b"]),
+    pane="1d",
+    features=[ClientCount("patients")],
+    bounds=Bounds(max_cells=1),
+    privacy=Privacy(rho=0.5, min_clients=5),
+)
+"""
+
+
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """`covey run` over a hospital of CLIENTS patients, each with one visit."""
+    (folder / "views.py").write_text(VIEWS)
+    time = pa.array([1_588_291_200_000_000 + 1_000_000 * who for who in range(CLIENTS)], pa.timestamp("us", "UTC"))
+    wards = ["ab"[who % 2] for who in range(CLIENTS)]
+    table = pa.table({"who": [f"patient {who}" for who in range(CLIENTS)], "at": time, "ward": wards})
+    pq.write_table(table, folder / "events.parquet")
+    command = [
+        sys.executable, "-m", "covey", "run", "views.py", "--events", "events.parquet", "--client-column", "who",
+        "--time-column", "at", "--store", "store", "--budget", "0.6", *options,
+    ]  # fmt: skip
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        out, err = process.communicate(timeout=300)
+    finally:
+        process.terminate()  # it ends its own processes
+        process.wait()
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+@pytest.mark.parametrize("options", [("--report-per", "site"), ("--protection", "he")], ids=["site", "he"])
+def test_no_file_of_a_store_tells_how_many_clients_a_site_has(tmp_path: Path, options: tuple[str, ...]) -> None:
+    if "he" in options:
+        pytest.importorskip("tenseal", reason="the extra `he` is not installed")
+    done = run(tmp_path, *options)
+    assert done.returncode == 0, done.stderr
+    found = places_of(tmp_path / "store", CLIENTS)
+    assert not found, found
+    assert places_of(tmp_path / "store", 1_588_291_200_000_000)  # the pane: the search reads plans
+
+
+def test_a_site_with_more_clients_than_are_declared_is_refused_by_name_and_leaves_no_store(tmp_path: Path) -> None:
+    done = run(tmp_path, "--report-per", "site", "--site-clients", "400")
+    assert done.returncode == 2
+    assert "site 'site-0000' has 421 clients in the events, and 400 a site are declared" in done.stderr
+    assert "--site-clients 512" in done.stderr
+    assert places_of(tmp_path / "store", CLIENTS) == []

@@ -1,0 +1,216 @@
+"""The membership audit over every file of a store: manifests, plans, ledgers, values, sizes.
+
+Two worlds differ in one client-day: the canary's, who has no other. In both the same run publishes into a store, and another one is
+cut off before it publishes, which keeps its plans. The noised values are blanked where they are opened, because the audit of
+`test_audit.py` is about them; of all that is left, an auditor compares every number, text, name and size. What differs must be
+named in `outside_claim`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from featurestore.definitions import Bounds, FeatureView, Privacy
+from featurestore.entities import Entity
+from featurestore.features import ClientCount, Count, Mean
+from featurestore.store import Store
+from featurestore.times import DAY_US
+from simulations import enrolment, in_process
+from tests.pipeline import run_views
+
+from .files import differences, facts, places_of
+
+VIEW = FeatureView(
+    "visits",
+    entity=Entity("k", domain=["a", "b"]),
+    features=[ClientCount("people"), Count("n"), Mean("x", clip=(0, 100), resolution=1)],
+    pane="1d",
+    windows=["2d"],
+    bounds=Bounds(2, 2),
+    privacy=Privacy(rho=0.5, min_clients=5),
+)
+FIRST = 18_000
+"""The first of two UTC days."""
+CLIENTS = 11
+"""Of each of both days, without the canary."""
+DECLARED = {"days": (FIRST, FIRST + 2), "site_clients": 32}
+
+Publish = Callable[..., Path]
+
+
+def events(clients: int, *, canary: bool, canary_day: int = FIRST + 1, canary_site: str = "s") -> pa.Table:
+    """Each client has an event of each key on both days, but that no client has one of key a on the first and b on the second."""
+    who = [(f"p{client}", "s", FIRST + day, "ab"[(client + day) % 2]) for client in range(clients) for day in range(2)]
+    if canary:
+        who += [("canary", canary_site, canary_day, "a"), ("canary", canary_site, canary_day, "b")]
+    names, sites, days, keys = zip(*who, strict=True)
+    times = pa.array([day * DAY_US + 3_600 * 10**6 for day in days], pa.timestamp("us"))
+    return pa.table({"who": names, "site": sites, "t": times, "k": keys, "x": [50.0] * len(who)})
+
+
+@pytest.fixture
+def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
+    """Publish a table of events, and cut another run of it off before it publishes: a folder with both."""
+
+    class Cut(BaseException):
+        """The run ends here."""
+
+    real = in_process.releases_of
+
+    def blank(plan: Any, opened: Any, **more: Any) -> Any:
+        return real(plan, replace(opened, sums=np.zeros_like(opened.sums)), **more)
+
+    def cut(*_: Any, **__: Any) -> Any:
+        raise Cut
+
+    def both(name: str, table: pa.Table, **terms: Any) -> Path:
+        folder = tmp_path / name
+        columns = {"client": "who", "time": "t", "noise_seed": 1}
+        with monkeypatch.context() as patched:
+            patched.setattr(in_process, "releases_of", blank)
+            run_views([VIEW], table, folder / "done", **columns, **terms)
+        with monkeypatch.context() as patched:
+            patched.setattr(in_process, "releases_of", cut)
+            with pytest.raises(Cut):
+                run_views([VIEW], table, folder / "cut", **columns, **terms)
+        return folder
+
+    return both
+
+
+def found(publish: Publish, terms: dict[str, Any], clients: int = CLIENTS, **canary: Any) -> list[str]:
+    """What an auditor finds who compares both worlds."""
+    without = publish("without", events(clients, canary=False), **terms)
+    with_it = publish("with", events(clients, canary=True, **canary), **terms)
+    one, other = facts(without), facts(with_it)
+    assert min(len(one), len(other)) > 150
+    return differences(one, other)
+
+
+def outside_claim(folder: Path) -> set[tuple[str, ...]]:
+    with Store.open(folder / "done") as store:
+        ids = store.releases("visits")["release_id"].to_pylist()
+        return {store.release(bytes.fromhex(one)).manifest.outside_claim for one in ids}
+
+
+@pytest.fixture
+def with_tenseal(terms: dict[str, Any]) -> None:
+    if terms.get("protection") == "he":
+        pytest.importorskip("tenseal", reason="the extra `he` is not installed")
+
+
+TERMS = [
+    {"participation": "all"},
+    {"participation": "all", "report_per": "site", "validity": "prio3"},
+    {"participation": "all", "protection": "he"},
+    {"participation": "active"},
+    {"participation": "active", "report_per": "site"},
+    {"participation": "active", "protection": "he", "site_clients": None},
+]
+
+
+@pytest.mark.usefixtures("with_tenseal")
+@pytest.mark.parametrize("terms", TERMS, ids=lambda terms: "-".join(str(term) for term in terms.values()))
+def test_a_client_day_more_changes_nothing_but_noised_values(publish: Publish, terms: dict[str, Any]) -> None:
+    """Under `active` as well, where the pane has k clients in both worlds."""
+    assert found(publish, DECLARED | terms) == []
+
+
+@pytest.mark.parametrize(
+    ("terms", "canary", "named"),
+    [
+        ({"participation": "active", "min_clients": CLIENTS + 1}, {}, "activity"),
+        ({"days": None}, {"canary_day": FIRST + 2}, "days"),
+        ({"site": "site", "participation": "all", "min_clients": 33}, {"canary_site": "t"}, "sites"),
+    ],
+    ids=["k is reached", "a day more", "a site more"],
+)
+def test_what_else_changes_is_named(
+    publish: Publish, tmp_path: Path, terms: dict[str, Any], canary: dict[str, Any], named: str
+) -> None:
+    assert found(publish, DECLARED | terms, **canary) != []
+    for world in ("without", "with"):
+        (names,) = outside_claim(tmp_path / world)
+        assert named in names
+
+
+def test_under_all_and_with_days_that_were_asked_for_nothing_is_outside_the_claim(publish: Publish) -> None:
+    assert outside_claim(publish("one", events(CLIENTS, canary=True), **DECLARED, participation="all")) == {()}
+
+
+# the same audit finds what is planted
+
+
+def counted(real: Any) -> Any:
+    """Enrolment as it was: the clients that the events have, and nobody's declaration."""
+    return lambda events, _site_clients: real(events, events.clients)
+
+
+@pytest.mark.parametrize("terms", [{"report_per": "site"}, {"protection": "he"}], ids=["site", "he"])
+@pytest.mark.usefixtures("with_tenseal")
+def test_enrolment_counted_from_events_is_found(
+    publish: Publish, monkeypatch: pytest.MonkeyPatch, terms: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(in_process, "enrol", counted(enrolment.enrol))
+    assert any(where.endswith("plan.maxClients") for where in found(publish, DECLARED | terms))
+
+
+def leaking(monkeypatch: pytest.MonkeyPatch, told: Callable[[int], str]) -> None:
+    """Manifests with something about the number of clients in them."""
+    real, compute = in_process._run_view, in_process.compute
+    clients: list[int] = []
+
+    def counting(view: Any, events: Any, *rest: Any, **more: Any) -> Any:
+        clients.append(events.clients)
+        return compute(view, events, *rest, **more)
+
+    def run_view(*arguments: Any) -> Any:
+        plain = in_process.releases_of
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                in_process, "releases_of", lambda *of, **more: plain(*of, **more | {"trust": told(clients[-1])})
+            )
+            return real(*arguments)
+
+    monkeypatch.setattr(in_process, "compute", counting)
+    monkeypatch.setattr(in_process, "_run_view", run_view)
+
+
+@pytest.mark.parametrize(
+    "told", [lambda clients: f"{clients} clients", lambda clients: " " * clients], ids=["a count", "a size"]
+)
+def test_a_count_in_a_manifest_is_found_and_so_is_one_that_is_a_length(
+    publish: Publish, monkeypatch: pytest.MonkeyPatch, told: Callable[[int], str]
+) -> None:
+    leaking(monkeypatch, told)
+    assert any("trust" in where or "(size)" in where for where in found(publish, DECLARED | {"participation": "all"}))
+
+
+# exact counts
+
+
+PECULIAR = 1_213
+"""Clients: no other number of a store is like it. Half of them are of one key, so that no sum comes near it."""
+
+
+@pytest.mark.parametrize("terms", [{}, {"report_per": "site"}, {"participation": "all"}], ids=["client", "site", "all"])
+def test_no_file_tells_how_many_clients_there_are(publish: Publish, terms: dict[str, Any]) -> None:
+    folder = publish("one", events(PECULIAR, canary=False), **DECLARED | {"site_clients": 2_000} | terms)
+    assert places_of(folder, PECULIAR) == []
+    assert places_of(folder, FIRST)  # it reads what is there: the ledger names the days
+
+
+def test_the_search_finds_a_count_wherever_it_stands(publish: Publish, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_process, "enrol", counted(enrolment.enrol))
+    leaking(monkeypatch, lambda clients: f"{clients} clients")
+    folder = publish("one", events(PECULIAR, canary=False), **DECLARED, report_per="site")
+    places = places_of(folder, PECULIAR)
+    for where in ("cut/ledgers/operator.db/plans[0].bytes.plan.maxClients", "done/store/registry.db"):
+        assert any(where in place for place in places), where
