@@ -65,7 +65,7 @@ def test_another_user_starts_nothing_in_a_run_and_reads_nothing_of_it(tmp_path: 
     environment = {**os.environ, OWN: str(os.getpid())}
     run = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 240
         while not any("raylet" in command for command in ports_of_the_run().values()):
             assert run.poll() is None, run.communicate()[1]
             assert time.monotonic() < end

@@ -201,3 +201,11 @@ def test_even_a_run_that_its_own_user_starts_is_executed_by_nobody(
     time.sleep(1)
     assert psutil.Process(deployment.pid).children(recursive=True) == []
     assert not (tmp_path / "marker").exists()
+
+
+def test_a_second_superlink_of_the_project_does_not_take_the_socket_over(
+    deployment: Deployment, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["start", "superlink", "--project", str(deployment.project), "--port", "0"]) == 2
+    assert "runs already" in capfd.readouterr().err
+    runs_of(deployment)  # the first one still answers
