@@ -14,10 +14,10 @@ PRIVATE: Final = (
     r"roles(/(leader|helper|keyholder|coordinator|superlink|site-[\w-]+))?",
     r"roles/(leader|helper|keyholder)/(state\.db(-wal|-shm)?|live(/[0-9a-f]+)?)",
     r"roles/(coordinator|superlink)/lock",
-    r"roles/coordinator/unfinished(/(job\.json|superlink|announced\.json|progress\.jsonl|result\.\w+|logs(/\w+\.log)?))?",
+    r"roles/coordinator/unfinished(/(job\.json|superlink|announced\.json|progress\.jsonl|result\.\w+|logs(/[\w-]+\.log)?))?",
     r"sites(/[\w-]+\.(toml|parquet))?",  # what a site is told of itself; of a simulated site the events, too
     r"consumers\.json",  # digests of the readers' API keys
-    r"job\.json|announced\.json|progress\.jsonl|result\.(json|lock|failed)|logs(/\w+\.log)?",  # of a run over the wire
+    r"job\.json|announced\.json|progress\.jsonl|result\.(json|lock|failed)|logs(/[\w-]+\.log)?",  # of a run over the wire
 )
 """Of a project (or `--store`) directory, or of the one of an unfinished run."""
 HANDED_OUT: Final = (r"keys/[\w-]+\.(pub|crt)",)
@@ -32,6 +32,13 @@ PUBLIC: Final = (
 )
 UNFINISHED: Final = (r"", r"covey\.toml|policy\.toml", *PRIVATE, *HANDED_OUT)
 """Of an unfinished run's project all of it is private, from its own folder on."""
+
+
+def umask_now() -> int:
+    """The umask of this process."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
 
 
 def assert_modes(directory: Path, umask: int, *, also: tuple[str, ...] = ()) -> set[str]:
@@ -50,7 +57,7 @@ def assert_modes(directory: Path, umask: int, *, also: tuple[str, ...] = ()) -> 
             assert _matches((*PUBLIC, *also), name), f"{path} is on no list: say in {__name__} who may read it"
             wanted = (0o777 if path.is_dir() else 0o666) & ~umask
             mode = stat.S_IMODE(path.lstat().st_mode)
-            assert mode & 0o444 == 0o444, f"{path}, for many readers, has mode {mode:o}"
+            assert not name or mode & 0o444 == 0o444, f"{path}, for many readers, has mode {mode:o}"
             assert mode & ~wanted == 0, f"{path} has mode {mode:o}, the umask allows {wanted:o}"
         assert path.lstat().st_uid == os.geteuid()
         found.add(name)

@@ -22,6 +22,7 @@ from covey.processes import Processes, free_port
 from featurestore.store import Store
 from tests.covey.conftest import make_events
 from tests.covey.deployed import start_superlink, words
+from tests.file_modes import assert_modes, umask_now
 
 pytest.importorskip("flwr")
 pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
@@ -99,6 +100,7 @@ def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, p
         assert answers[0] == answers[1]  # killed and started again: nothing lost
         code, out, _ = covey(*collect)
         assert (code, json.loads(out)["views"]) == (0, {})  # every pane is open already
+    assert_modes(project, umask_now(), also=(r"events(-\w+)?\.parquet",))
     with Store.open(project) as store:
         assert set(store.releases("visits")["trust"].to_pylist()) == {"one-honest-noiser"}
         assert store.history("visits").num_rows == 9

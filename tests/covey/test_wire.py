@@ -23,6 +23,7 @@ from edge_client.compute import days_with_events
 from edge_client.events import make_events
 from featurestore.store import Store
 from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
+from tests.file_modes import assert_modes, umask_now
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle
 
@@ -174,6 +175,8 @@ def test_a_killed_leader_helper_and_coordinator_cost_time_and_nothing_else(
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert killed == ["helper", "leader", "coordinator"]
+    assert_modes(project / "store", umask_now())
+    assert not unfinished(project / "store").exists()
     assert_equal_to_a_run_in_one_process(project)
 
 
