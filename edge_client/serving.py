@@ -69,7 +69,7 @@ class SiteService:
                                 self._wait(POLL_SECONDS)
                 except (SuperLinkAway, NodeKeyUnknown) as error:
                     if isinstance(error, NodeKeyUnknown):
-                        stranger_since = stranger_since or self._clock()
+                        stranger_since = self._clock() if stranger_since is None else stranger_since
                         if self._clock() - stranger_since > STRANGER_SECONDS:
                             raise
                     if attempts == 0:

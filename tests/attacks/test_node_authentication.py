@@ -24,10 +24,16 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from covey.cli import call
+from covey.coordination import Wanted, make_plan
 from covey.processes import Processes
 from covey.project import Project
+from featurestore.times import wall_clock
+from featurestore.views_file import load_views
+from federation.draft import with_live
 from federation.keys import load_keys
+from federation.live_keys import LiveSecret
 from federation.node_keys import NodeKey
+from federation.signed_plan import sign_plan
 from tests.attacks.superlinks import certify, register, start_superlink, upload, wait_for_line
 from tests.covey.conftest import VIEWS, make_events
 
@@ -138,14 +144,19 @@ def refused(act: Any) -> int:
     return int(raised.value.response.status_code)
 
 
+def signed_plan(project: Path) -> bytes:
+    """What the coordinator announces when both aggregators have signed live keys."""
+    plan = make_plan(project, Wanted(load_views(project / "views.py"), (18_383, 18_386)), wall_clock)
+    assert plan is not None
+    leader, helper = (
+        (load_keys(project / "keys", role).sign, LiveSecret.draw(os.urandom)) for role in ("leader", "helper")
+    )
+    return sign_plan(with_live(plan, leader, helper), load_keys(project / "keys", "coordinator").sign)
+
+
 def test_a_plan_goes_through_an_unmodified_superlink_that_authenticates(deployed: Deployed, tmp_path: Path) -> None:
     plan = tmp_path / "plan"
-    when = ("--from", "2020-05-01", "--to", "2020-05-04")
-    planned = call(
-        ["start", "coordinator", str(deployed.project / "views.py"), "--project", str(deployed.project), *when,
-         "--plan-only", str(plan)]
-    )  # fmt: skip
-    assert planned == 0
+    plan.write_bytes(signed_plan(deployed.project))
     code, certificate = PLAN.format(plan=str(plan)), deployed.project / "keys" / "superlink.crt"
     assert upload(tmp_path / "app", deployed.address, code, certificate)["answers"] == [["OK", "1", 2]]
     wait_for_line(deployed.processes.log("site-1"), "OK, 2 batch(es)")

@@ -45,7 +45,7 @@ def many():
     return RecordDict({{"plan": ArrayRecord([np.full(1, i) for i in range(50)])}})
 
 def large():
-    return RecordDict({{"plan": ConfigRecord({{"signed": bytes(40 * 2**20)}})}})
+    return RecordDict({{"plan": ConfigRecord({{"signed": bytes(33 * 2**20)}})}})
 
 @server.main()
 def main(grid, context):
