@@ -83,10 +83,10 @@ class Deployment:
             self.batches.append(sealed)
 
     def collect(self) -> bytes:
-        """The helper's noised share, as the collector opens it."""
+        """The noised sums, as the collector opens them."""
         assert self.plan is not None
         fetched = self.client.collect(self.plan, load_keys(self.project / "keys", "collector"))
-        return fetched.helper.shares[0].tobytes()  # type: ignore[union-attr]
+        return fetched.open(self.plan)[0].sums.tobytes()
 
 
 def copy(source: Path, target: Path, *, live: bool) -> None:
@@ -148,16 +148,16 @@ def test_a_recording_opens_with_no_key_and_no_file_once_its_plan_is_closed(repor
 
 
 def test_a_helper_that_is_restored_from_backups_does_not_noise_again(reported: Deployment, tmp_path: Path) -> None:
-    project, shares, reasons = reported.project, set(), set()
+    project, sums, reasons = reported.project, set(), set()
     copy(project, tmp_path / "backup", live=False)
     for _ in range(COPIES):
         copy(tmp_path / "backup", project, live=False)
         with reported:
             try:
-                shares.add(reported.collect())
+                sums.add(reported.collect())
             except Refused as refused:
                 reasons.add(refused.reason)
-    assert len(shares) == 0, f"the helper noised one plan {len(shares)} times, each time with another share"
+    assert len(sums) == 0, f"one plan was noised {len(sums)} times, each time with another noise"
     assert reasons == {"LIVE_SECRET_LOST"}
 
 
@@ -165,10 +165,10 @@ def test_a_helper_that_is_restored_with_its_live_secret_draws_the_same_noise(
     reported: Deployment, tmp_path: Path
 ) -> None:
     """No ledger can notice it, where the leader and its files are the attacker's: the noise is what holds."""
-    project, shares = reported.project, set()
+    project, sums = reported.project, set()
     copy(project, tmp_path / "copy", live=True)
     for _ in range(COPIES):
         copy(tmp_path / "copy", project, live=True)
         with reported:
-            shares.add(reported.collect())
-    assert len(shares) == 1, f"{len(shares)} different shares of one plan"
+            sums.add(reported.collect())
+    assert len(sums) == 1, f"{len(sums)} different noised sums of one plan"
