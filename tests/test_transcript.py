@@ -50,6 +50,7 @@ from federation.statement import Statement
 from federation.validity import VerificationKey
 from tests.aggregator.recorded import Recorded
 from tests.aggregator.world import KEYS, NOW, SETTINGS, make_plan
+from tests.audit.files import Facts, differences, facts
 from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, HELPER, HELPER_SEAL, LEADER, LEADER_SEAL, LIVE
 
 VIEW = FeatureView(
@@ -151,9 +152,11 @@ def run(
     k: int = 5,
     panes: int = 2,
     validity: Validity = "none",
+    enrolled: int = 1_000,
+    **terms: Any,
 ) -> Run:
     path.mkdir(exist_ok=True)
-    plan = make_plan(VIEW, panes=panes, noise=noise, k=k, validity=validity)
+    plan = replace(make_plan(VIEW, panes=panes, noise=noise, k=k, validity=validity), **terms)
     settings = replace(SETTINGS, roster=ROSTER)
     recorded = Recorded(path, settings)
     events = {site: site_events(site, counts) for site, counts in clients.items()}
@@ -161,7 +164,7 @@ def run(
     def ask(signed: bytes, _keys: bytes) -> Iterator[SiteAnswer]:
         for node, (site, own) in enumerate(events.items()):
             rng = np.random.default_rng([node, 7])  # the statistics below are of fixed bits
-            site_settings = SiteSettings(site, KEYS[site].sign, 1_000, POLICY, path / f"{site}.db")
+            site_settings = SiteSettings(site, KEYS[site].sign, enrolled, POLICY, path / f"{site}.db")
             answer = respond(signed, site_settings, lambda _, own=own: own, lambda: NOW, rng.bytes)  # type: ignore[misc]
             assert not isinstance(answer, Refuse), answer
             yield SiteAnswer(node, site, "OK", tuple(batch.to_bytes() for batch in answer))
@@ -463,6 +466,44 @@ def test_no_count_of_reports_reaches_what_the_coordinator_publishes_or_is_told(t
         ]
 
 
+@pytest.mark.parametrize(
+    "terms", [{}, {"report_per": "site", "max_clients": 32}, {"validity": "prio3"}], ids=["client", "site", "proofs"]
+)
+def test_under_all_a_client_day_more_changes_the_size_of_no_message_and_of_no_file(
+    tmp_path: Path, terms: dict[str, Any]
+) -> None:
+    """Nothing that a role receives, keeps or publishes is longer or another number; k counts who is enrolled."""
+    one, other = neighbours(tmp_path, participation="all", enrolled=32, k=64, **terms)
+    assert {Outcome(of) for run in (one, other) for of in run.opened[0].outcomes} == {Outcome.OPENED}
+    assert received_sizes(one) == received_sizes(other)
+    assert differences(*(kept(tmp_path / world) for world in ("0", "1"))) == []
+    assert [public(item) for item in one.released] == [public(item) for item in other.released]
+    assert {item.manifest.outside_claim for item in one.released} == {()}
+
+
+def test_under_active_what_a_client_day_more_changes_is_named(tmp_path: Path) -> None:
+    one, other = neighbours(tmp_path, k=20)
+    assert received_sizes(one) != received_sizes(other)
+    assert differences(*(kept(tmp_path / world) for world in ("0", "1"))) != []
+    assert {item.manifest.outside_claim for item in (*one.released, *other.released)} == {("activity",)}
+
+
+def neighbours(path: Path, **terms: Any) -> tuple[Run, Run]:
+    """Two collections; in the second one client more of site a has events, on the first day."""
+    clients = ({"a": [23, 17], "b": [9, 11]}, {"a": [24, 17], "b": [9, 11]})
+    one, other = (run(path / str(world), some, **terms) for world, some in enumerate(clients))
+    return one, other
+
+
+def received_sizes(of: Run) -> dict[str, list[int]]:
+    return {role: [len(data) for data in messages] for role, messages in of.recorded.received.items()}
+
+
+def kept(path: Path) -> Facts:
+    """What stands in both aggregators' files. A site's own are nobody else's."""
+    return {where: value for where, value in facts(path).items() if where.startswith(("leader", "helper"))}
+
+
 def is_submit_reply(message: bytes, of: Run) -> bool:
     """A verdict a report of the batch: as long as the batch that the coordinator just carried, and all of it zero."""
     return any(
@@ -473,10 +514,11 @@ def is_submit_reply(message: bytes, of: Run) -> bool:
 
 
 def public(item: Any) -> Any:
-    """A release or void without its sums, its signature over them, and the hashes of the statements."""
-    assert all(re.fullmatch("[0-9a-f]{64}", one) for one in item.manifest.commitments)
+    """A release or void without its sums, its signature over them, and the hashes of plan, statements and opened values."""
+    hashes = (item.manifest.plan_hash, *item.manifest.commitments, *item.manifest.opened)
+    assert all(re.fullmatch("[0-9a-f]{64}", one) for one in hashes)
     found = {one.name: getattr(item, one.name) for one in fields(item) if one.name not in ("slots", "signature")}
-    return found | {"manifest": replace(item.manifest, commitments=("", ""))}
+    return found | {"manifest": replace(item.manifest, plan_hash="", commitments=("", ""), opened=("", ""))}
 
 
 def stated(run: Run, role: str) -> Statement:

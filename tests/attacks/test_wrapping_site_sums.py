@@ -27,6 +27,7 @@ from federation.plan import Plan
 from federation.protocol import protect, run_collections
 from federation.reports import Reports
 from tests.aggregator.world import SETTINGS, World, make_plan, prepared, running, signed
+from tests.federation.wire import live
 
 SITES = 17
 VIEW = FeatureView(
@@ -51,7 +52,7 @@ ROSTER = Roster(RosterEntry(site, keys.sign.public, 1_000) for site, keys in KEY
 
 
 def of_sites(most: int = MAX_CLIENTS) -> Plan:
-    return replace(make_plan(VIEW, panes=1), validity="prio3", report_per="site", max_clients=most)
+    return live(replace(make_plan(VIEW, panes=1), validity="prio3", report_per="site", max_clients=most))
 
 
 def largest(plan: Plan) -> Reports:
@@ -68,7 +69,7 @@ def batch_of(plan: Plan, site: str) -> SealedBatch:
 
 def attack(world: World, plan: Plan) -> list[int]:
     """Open the plan at both aggregators, send every site's report, collect; returns the opened sums."""
-    plan = prepared(plan, world.client.prepare_key)
+    plan = prepared(plan, world.client.prepare)
     world.client.open_plan(signed(plan))
     for site in KEYS:
         assert world.client.submit(batch_of(plan, site).to_bytes()).verdicts == b"\0"
