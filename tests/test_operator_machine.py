@@ -25,7 +25,7 @@ from federation.operator_ledger import LEDGERS, OPERATOR, operator_path
 from federation.plan import Plan, PlannedView
 from simulations.run_ledger import RunLedger
 
-from .aggregator.world import COLLECTOR, Clock, signed
+from .aggregator.world import COLLECTOR, Clock, open_at
 from .federation.wire import DAY
 from .test_privacy_machine import HOUR, VIEWS, FusedLedger, PrivacyMachine, plans
 
@@ -95,7 +95,7 @@ class Apart(OneOperatorMachine):
         """All steps in a row, so that the search comes to an opening soon."""
         self.a_coordinator_signs_a_plan(drawn)
         for party in (self.helper, self.leader):
-            self.attempt(lambda party=party: party.open_plan(signed(self.plans[-1])))
+            self.attempt(lambda party=party: open_at(party, self.plans[-1]))
         shares = self.attempt(lambda: self.leader.collect(collect_request(self.plans[-1], COLLECTOR.sign)))
         if shares is not None:
             self.account("leader", self.plans[-1])

@@ -103,7 +103,10 @@ def run(
     ] = "client",
     budget: Annotated[
         str,
-        typer.Option(metavar="RHO", help="What a client-day may cost, over all views and all runs into this store."),
+        typer.Option(
+            metavar="RHO",
+            help="What a client-day may cost, over all views and runs into this store; in a project covey.toml's at most.",
+        ),
     ] = "0.1",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> int:

@@ -17,6 +17,7 @@ import pytest
 
 from aggregator.job import Job
 from aggregator.job_run import run_job
+from covey.cli import call
 from covey.coordination import Wanted, make_plan
 from covey.processes import Processes, free_port
 from featurestore.times import wall_clock
@@ -53,8 +54,7 @@ def covey(*arguments: object) -> tuple[int, str, str]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project whose client-days may cost 0.1, and two views that cost 0.06 each."""
-    code, _, err = covey("init", tmp_path / "p", "--sites", "2", "--budget", "0.1")
-    assert code == 0, err
+    assert call(["init", str(tmp_path / "p"), "--sites", "2", "--budget", "0.1"]) == 0
     pq.write_table(make_events(), tmp_path / "p" / "events.parquet")
     for name in ("first", "second"):
         (tmp_path / "p" / f"{name}.py").write_text(VIEW.format(name=name, rho=0.06))

@@ -6,6 +6,7 @@ The attacker holds the coordinator's key. The site's owner looked at the honest 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,20 @@ from typing import Any
 
 import pytest
 
+from covey.cli import call
+from covey.coordination import Wanted, make_plan
 from covey.deployment import configure_site
 from edge_client.answering import answer_plan
 from edge_client.policy import Refuse
 from edge_client.site_config import load_config
+from featurestore.times import wall_clock
+from featurestore.views_file import load_views
+from federation.draft import with_live
+from federation.keys import load_keys
+from federation.live_keys import LiveSecret
+from federation.signed_plan import sign_plan
+
+DAY = 18_383  # 2020-05-01
 
 HONEST = """
 from covey import *
@@ -35,9 +46,9 @@ EVENTS = "who,at,shop,spent,diagnosis\n" + "".join(
 )
 
 
-def covey(*arguments: object) -> tuple[int, Any]:
-    """A command with --json, in a process of its own: exit code and answer."""
-    command = [sys.executable, "-m", "covey", *map(str, arguments), "--json"]
+def check(project: Path, plan: Path) -> tuple[int, Any]:
+    """`covey policy check` in a process of its own: exit code and answer."""
+    command = [sys.executable, "-m", "covey", "policy", "check", str(plan), "--project", str(project), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode in (0, 4), done.stderr
     return done.returncode, json.loads(done.stdout)
@@ -45,17 +56,21 @@ def covey(*arguments: object) -> tuple[int, Any]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    covey("init", tmp_path / "p", "--sites", "2")
+    assert call(["init", str(tmp_path / "p"), "--sites", "2"]) == 0
     (tmp_path / "p" / "events.csv").write_text(EVENTS)
     return tmp_path / "p"
 
 
 def signed_plan(project: Path, name: str, text: str) -> Path:
-    """What the coordinator signs for these views."""
+    """What the coordinator signs for these views, with live keys of both aggregators."""
     views, path = project / f"{name}.py", project / f"{name}.plan"
     views.write_text(text)
-    days = "--from", "2020-05-01", "--to", "2020-05-02"
-    covey("start", "coordinator", views, "--project", project, *days, "--plan-only", path)
+    draft = make_plan(project, Wanted(load_views(views), (DAY, DAY + 1)), wall_clock)
+    assert draft is not None
+    leader, helper, coordinator = (load_keys(project / "keys", role) for role in ("leader", "helper", "coordinator"))
+    secrets = LiveSecret.draw(os.urandom), LiveSecret.draw(os.urandom)
+    plan = with_live(draft, (leader.sign, secrets[0]), (helper.sign, secrets[1]))
+    path.write_bytes(sign_plan(plan, coordinator.sign))
     return path
 
 
@@ -74,12 +89,12 @@ def site_s_answer(project: Path, plan: Path) -> str:
 
 def test_another_definition_under_a_pinned_name_is_refused(project: Path) -> None:
     honest = signed_plan(project, "honest", HONEST)
-    _, told = covey("policy", "check", honest, "--project", project)
+    _, told = check(project, honest)
     pin = told["views"][0].get("pin", "shop_visits")  # before, a policy could hold no more than the name
     change_policy(project, 'views = ["*"]', f'views = ["{pin}"]')
     split = HONEST.replace('Entity("shop", domain=["a", "b"])', 'Entity("diagnosis", domain=["F0", "F1"])')
     evil = signed_plan(project, "evil", split)
-    code, told = covey("policy", "check", evil, "--project", project)
+    code, told = check(project, evil)
     assert (code, told["answer"], site_s_answer(project, evil)) == (4, *["DEFINITION_NOT_ALLOWED"] * 2)
     assert site_s_answer(project, honest) == "OK"
 
@@ -91,7 +106,7 @@ def test_a_site_that_lists_its_columns_gives_no_other_one_away(project: Path) ->
     tested = HONEST.replace('Count("n")', 'Rate("n", where="spent > 9 OR diagnosis LIKE \'F%\'")')
     for name, text, code in (("split", split, "JOIN_KEY_NOT_ALLOWED"), ("tested", tested, "COLUMN_NOT_ALLOWED")):
         evil = signed_plan(project, name, text)
-        told = covey("policy", "check", evil, "--project", project)[1]
+        told = check(project, evil)[1]
         assert told["answer"] == code
         assert "diagnosis" in [*told["views"][0]["reads"]["join_keys"], *told["views"][0]["reads"]["where"]]
         assert site_s_answer(project, evil) == code

@@ -17,6 +17,7 @@ from edge_client.policy_file import load_policy, policy_to_toml
 from edge_client.site_config import load_config
 from featurestore.entities import Entity
 from featurestore.features import Count, Mean, Rate
+from featurestore.times import wall_clock
 from featurestore.wire import definition_hash
 from federation.plan import Plan, PlannedView
 from federation.refusal_codes import RefusalCode
@@ -25,7 +26,10 @@ from tests.edge_client.making import POLICY, VIEW, answered, events, plan_with, 
 from tests.federation.wire import DAY, LEADER
 
 Covey = Callable[..., tuple[int, str, str]]
-FAR = 2**62
+FAR = wall_clock() + DAY
+"""A deadline that the command, which asks the wall clock, finds in time and near enough."""
+OLD = replace(POLICY, max_plan_hours=10**6)
+"""Of a site whose clock is the tests': it finds that deadline far away."""
 
 
 def write(path: Path, plan: Plan | bytes, name: str = "plan") -> Path:
@@ -125,7 +129,7 @@ def files(folder: Path) -> dict[str, tuple[int, bytes]]:
 def test_it_asks_a_site_s_ledger_and_touches_nothing(covey: Covey, tmp_path: Path, policy: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()
-    settings = settings_in(site)
+    settings = settings_in(site, OLD)
     before = plan_with(deadline_us=FAR)
     answered(before, events(("p", 0, "x")), settings)
     kept = files(site)
