@@ -21,7 +21,9 @@ LOCALHOST: Final = "localhost"
 MISDIRECTED: Final = 421
 FORBIDDEN: Final = 403
 
-_HOST: Final = re.compile(rb"(?:\[([0-9A-Fa-f:.%]{2,64})\]|([A-Za-z0-9._-]{1,255}))(?::[0-9]{1,5})?")
+_HOST: Final = re.compile(
+    rb"(?:\[([0-9A-Fa-f:.]{2,45}(?:%[0-9A-Za-z._-]{1,32})?)\]|([A-Za-z0-9._-]{1,255}))(?::[0-9]{1,5})?"
+)
 _REMEMBERED: Final = 64
 _SHOWN: Final = 80
 

@@ -22,6 +22,8 @@ from ..making import HOUR
 
 ROUTE = "/get-online-features"
 NO_LIMITS = Limits()
+SCHEMATHESIS = "testserver"
+"""The name that its requests bear."""
 
 
 @dataclass
@@ -44,7 +46,12 @@ class Guarded:
         gate = Gate(keys, Throttle(self.default, self.workers, lambda: self.now), counts)
         server = FeatureServer(store)
         self.app = Guard(
-            server, Hosts("127.0.0.1"), gate, counts, lambda: health_of(store.blocks), lambda: self.wall_us
+            server,
+            Hosts("127.0.0.1", (SCHEMATHESIS,)),
+            gate,
+            counts,
+            lambda: health_of(store.blocks),
+            lambda: self.wall_us,
         )
 
     def add(self, name: str, limits: Limits = NO_LIMITS) -> str:

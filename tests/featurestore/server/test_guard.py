@@ -22,6 +22,8 @@ from .guarding import ROUTE, Guarded
 from .odd_bodies import VIEW
 from .test_metrics import LABELS, text_string_to_metric_families
 
+HOST = (b"host", b"localhost")
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Guarded:
@@ -113,7 +115,7 @@ class TestKeys:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        scope = {"type": "http", "path": ROUTE, "method": "POST", "headers": []}
+        scope = {"type": "http", "path": ROUTE, "method": "POST", "headers": [HOST]}
         asyncio.run(server.app(scope, receive, send))
         assert sent[0]["status"] == 401
 
@@ -205,7 +207,7 @@ class TestMetrics:
             pytest.fail("an answer to nobody")
 
         key = server.add("trainer")
-        scope = {"type": "http", "path": ROUTE, "method": "POST", "headers": [(b"x-api-key", key.encode())]}
+        scope = {"type": "http", "path": ROUTE, "method": "POST", "headers": [HOST, (b"x-api-key", key.encode())]}
         asyncio.run(server.app(scope, receive, send))
         assert counted(server, key)["covey_requests_total", ROUTE, "0"] == 1
 

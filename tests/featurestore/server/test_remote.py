@@ -483,7 +483,7 @@ class TestHostileBytes:
         before = gone()
         host, port = served.http.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as client:
-            client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc".encode())
+            client.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc".encode())
         while gone() == before:
             threading.Event().wait(0.01)
         assert not caplog.records
