@@ -80,9 +80,9 @@ class Opener(Party):
                     with self.storage.transaction():
                         self.storage.add_held(stored.number, held)
                 else:
-                    sealed, held = self._drawn(stored, plan)
+                    sealed, to_swap = self._drawn(stored, plan)
                     with self.storage.transaction():
-                        self.storage.add_noised(stored.number, sealed, held)
+                        self.storage.add_noised(stored.number, sealed, to_swap)
                 self._forget()
             digest = digest_of(self.storage.statements(stored.number))
             try:

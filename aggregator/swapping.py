@@ -44,7 +44,7 @@ class Swapping(Opener):
         if not held:
             raise FinishRefused(
                 f"plan {stored.hash.hex()[:16]}… was finished before, and its noised shares are erased: put the newest copy "
-                "of the other aggregator's file back"
+                f"of the {self.peer}'s file back"
             )
         return b"".join(held)
 
@@ -88,10 +88,19 @@ class Swapping(Opener):
         return signed
 
     def _erase_held(self, stored: StoredPlan) -> None:
-        """Erase the noised shares of what is stored: nothing is opened again. A repeat changes nothing. Raises NotCommitted."""
+        """Erase the noised shares of what is stored: nothing is opened again. A repeat changes nothing.
+
+        Raises:
+            NotCommitted. FinishRefused: the values are not here, so this file is an older copy.
+        """
         shares = self.storage.noised(stored.number)
-        if not shares or not all(share.opened for share in shares):
+        if not shares:
             raise NotCommitted(stored.hash)
+        if not all(share.opened for share in shares):
+            raise FinishRefused(
+                f"plan {stored.hash.hex()[:16]}… was finished before, and what was opened is not in {self.storage.path}: put the "
+                f"newest copy of the {self.role}'s file back"
+            )
         with self.storage.transaction():
             self.storage.settle(stored.number)
         self._forget()

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from .definitions import FeatureView
@@ -86,18 +87,20 @@ class RowsCheck:
         return self._offline.slots(files, offline_schema(view), layout_of(view).keys)
 
 
-def _differ(stored: pa.ChunkedArray, expected: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _differ(stored: pa.ChunkedArray, expected: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     """bool[N]: where two columns have other values; a list by its elements."""
     mine, due = (_plain(column) for column in (stored, expected))
-    nulls = np.asarray(mine.is_null()) != np.asarray(due.is_null())
+    differ: npt.NDArray[np.bool_] = np.asarray(mine.is_null()) != np.asarray(due.is_null())
     if pa.types.is_fixed_size_list(mine.type):
-        return nulls | np.array([a != b for a, b in zip(mine.to_pylist(), due.to_pylist(), strict=True)], dtype=bool)
+        differ |= np.array([a != b for a, b in zip(mine.to_pylist(), due.to_pylist(), strict=True)], dtype=bool)
+        return differ
     if pa.types.is_floating(mine.type):
         one, other = (column.to_numpy(zero_copy_only=False) for column in (mine, due))
         with np.errstate(invalid="ignore"):
-            return nulls | ~np.isclose(one, other, rtol=_CLOSE, atol=0.0, equal_nan=True)
-    equal = pa.compute.fill_null(pa.compute.equal(mine, due), True)
-    return nulls | ~np.asarray(equal)
+            differ |= ~np.isclose(one, other, rtol=_CLOSE, atol=0.0, equal_nan=True)
+    else:
+        differ |= ~np.asarray(pa.compute.fill_null(pa.compute.equal(mine, due), True))
+    return differ
 
 
 def _plain(column: pa.ChunkedArray) -> pa.Array:
