@@ -518,7 +518,7 @@ def public(item: Any) -> Any:
     hashes = (item.manifest.plan_hash, *item.manifest.commitments, *item.manifest.opened)
     assert all(re.fullmatch("[0-9a-f]{64}", one) for one in hashes)
     found = {one.name: getattr(item, one.name) for one in fields(item) if one.name not in ("slots", "signature")}
-    return found | {"manifest": replace(item.manifest, plan_hash="", commitments=("", ""), opened=("", ""))}
+    return found | {"manifest": replace(item.manifest, plan_hash="", commitments=("", ""), opened=())}
 
 
 def stated(run: Run, role: str) -> Statement:

@@ -129,8 +129,8 @@ def test_a_repeated_submit_and_collect_answer_the_same_bytes(world: World) -> No
     open_at(world.client, plan)
     assert world.client.submit(batch) == world.client.submit(batch)
     first, again = world.client.collect(plan, COLLECTOR), world.client.collect(plan, COLLECTOR)
-    for before, after in ((first.leader, again.leader), (first.helper, again.helper)):
-        np.testing.assert_array_equal(before.shares[0], after.shares[0])
+    for before, after in zip(first.opened, again.opened, strict=True):
+        np.testing.assert_array_equal(before.sums, after.sums)
     assert first.statements == again.statements
     assert world.client.submit(batch).verdicts == bytes(4)  # recorded, also after the collect
     assert [status.state for status in world.client.status("helper", plan.hash)] == ["witnessed"]
@@ -532,7 +532,7 @@ def test_a_helper_that_is_down_makes_batches_wait_and_loses_nothing(world: World
         shares = patient.collect(plan, COLLECTOR)
     finally:
         patient.close()
-    assert shares.leader.outcomes[0].tolist() == [0, 0]
+    assert shares.opened[0].outcomes.tolist() == [0, 0]
     require_exact(plan, world.collect(plan), add_sums(a, b))
     assert world.client.submit(kept.to_bytes()).verdicts == bytes(3)
 
@@ -648,7 +648,7 @@ def test_real_services_survive_kill_9_between_submit_and_collect_and_end_on_sigt
             end("leader", signal.SIGKILL)
             start("leader", leader.rpartition(":")[2], helper)
             again = client.collect(plan, COLLECTOR)
-        np.testing.assert_array_equal(shares.leader.shares[0], again.leader.shares[0])
+        np.testing.assert_array_equal(shares.opened[0].sums, again.opened[0].sums)
         require_exact(plan, shares.open(plan), add_sums(a, b))
         assert end("leader", signal.SIGTERM) == end("helper", signal.SIGINT) == 0
     finally:
