@@ -1,6 +1,7 @@
 """A site as a Fleet client of its own, beside Flower's SuperNode with the same answering code, which starts a process a message.
 
-Both answer a plan that nobody signed: what is measured is the way, and no computing.
+Both check the site's files before they connect; the SuperNode, which knows nothing of them, is started after that. Both
+answer a plan that nobody signed: what is measured is the way, and no computing.
 """
 
 from __future__ import annotations
@@ -30,6 +31,13 @@ _ENVIRONMENT: Final = {
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "PYTHONUNBUFFERED": "1",
 }
+_CHECKED: Final = """
+import os, sys
+from pathlib import Path
+from edge_client.site_config import load_config
+load_config(Path(sys.argv[1]))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 _APP: Final = """
 [build-system]
 requires = ["hatchling"]
@@ -102,7 +110,9 @@ def _measure(project: Path, processes: Processes) -> dict[str, dict[str, float]]
     processes.wait_for_port("superlink", port, 60)
     address = ["--superlink", f"127.0.0.1:{port}", "--insecure"]
     site = [sys.executable, "-m", "covey", "start", "site", "site", "--project", str(project), *address]
-    supernode = [script("flower-supernode"), *address, "--port", str(free_port()), "--node-config", 'site="supernode"']
+    files = project / SITES / "supernode.toml"
+    flower = [script("flower-supernode"), *address, "--port", str(free_port()), "--node-config", 'site="supernode"']
+    supernode = [sys.executable, "-c", _CHECKED, str(files), *flower]
     started = {}
     for name, command, line in (("site", site, "registered as node"), ("supernode", supernode, "SuperNode ID:")):
         begin = time.perf_counter()
