@@ -3,10 +3,8 @@
     Prepare   draft ──► live secret, on disk ──► live keys, signed; with proofs, a key for them, handed to the helper
 
     Collect   heads of both ledgers ──► ask for what is kept ──► charge in the ledger ──► {closed, own commitment}
-              ──► seal seed erased
-              ──► the helper's commitment ──► heads; meanwhile both draw noise ──► {noised share}, `done` in the ledger
-              ──► live secret erased
-              ──► heads: each knows the other's `done` ──► {witnessed}
+              ──► seal seed erased ──► the helper's commitment ──► heads; meanwhile both draw noise ──► {noised share}
+              ──► `done` in the ledger ──► live secret erased ──► heads: each knows the other's `done` ──► {witnessed}
               ──► digests of the noised shares ──► the shares ──► {values, signed} ──► the same bytes, always (swap_opening.py)
               with finish mpc: {witnessed} ──► both open under MPC what is not suppressed (mpc_opening.py) ──► those bytes
 

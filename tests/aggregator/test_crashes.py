@@ -37,9 +37,9 @@ from tests.aggregator.world import (
     open_at,
     prepared,
     require_exact,
-    signed,
     view,
 )
+from tests.federation.wire import live
 
 VICTIMS = ["leader", "helper", "helper alone", "link"]
 TAKEN, DUPLICATE, REJECTED = (bytes([verdict]) for verdict in Verdict)
@@ -426,7 +426,7 @@ def test_a_kill_while_ids_are_erased_changes_no_answer(
     pair.close()
     later = make_plan(view("u", 1), number=1, first=10)
     assert later.wire is not None
-    later = replace(later, wire=replace(later.wire, deadline_us=2 * DEADLINE))
+    later = live(replace(later, wire=replace(later.wire, deadline_us=2 * DEADLINE)))
 
     def erasing(pair: Pair) -> None:
         pair.clock.now = DEADLINE + 1
@@ -459,7 +459,7 @@ def test_a_failed_transaction_leaves_a_party_that_goes_on(tmp_path: Path, work: 
     leader = make_leader(tmp_path, LocalLink(helper))
     try:
         for party in (leader, helper):
-            party.open_plan(signed(work.plan))
+            open_at(party, work.plan)
         helper.storage.fail = True
         assert leader.submit(work.batches[0]).pending
         assert helper.storage.one("SELECT count(*) FROM reports") == (0,)

@@ -492,7 +492,7 @@ def test_mutated_messages_are_refused_by_name_and_nothing_else_changes(
 
             targets: list[tuple[bytes, Callable[[bytes], Any]]] = [
                 (fresh, lambda data: leader.Submit(pb.SubmitRequest(batch=data), timeout=30)),
-                (request, as_message(pb.Signed, lambda one: list(holder.MakeKeys(one, timeout=30)))),
+                (request, lambda data: list(holder.Prepare(pb.PrepareRequest(signed_draft=data), timeout=30))),
                 (witness, as_message(pb.Signed, lambda one: holder.Witness(one, timeout=30))),
                 (asked, as_message(pb.Signed, lambda one: list(holder.Collect(one, timeout=30)))),
                 (asked, as_message(pb.Signed, lambda one: list(leader.Collect(one, timeout=30)))),
