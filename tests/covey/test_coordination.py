@@ -135,7 +135,7 @@ class TestPlanOnly:
 
     def test_a_draft_is_looked_at_before_any_key_is_made_for_it(self, covey: Covey, flights: Path) -> None:
         policy = flights / "policy.toml"
-        policy.write_text(policy.read_text().replace("min_k = 50", "min_k = 5"))
+        policy.write_text(policy.read_text().replace("min_k = 50", "min_k = 2"))
         words = ("start", "coordinator", flights / "views.py", *DAYS, "--project", flights, "--plan-only")
         for path, more in ((flights / "a.plan", ("--validity", "prio3")), (flights / "b.plan", ())):
             assert covey(*words, path, *more)[0] == 0

@@ -46,7 +46,8 @@ def test_it_makes_a_whole_project_and_says_what_to_do_next(covey: Covey, tmp_pat
     keys = {role: load_keys(folder / "keys", role).public for role in roles}
     assert (project.name, project.budget, project.allow_noise_off) == ("flights", Budget(100_000), False)
     assert project.coordinator == keys["coordinator"].sign
-    assert (project.collector, project.leader, project.helper) == (keys["collector"], keys["leader"], keys["helper"])
+    assert project.collector == keys["collector"].collector
+    assert (project.leader, project.helper) == (keys["leader"].sign, keys["helper"].sign)
     assert [(site.site, site.key, site.max_clients) for site in project.roster.entries] == [
         (number, keys[f"site-{number}"].sign, 100_000) for number in ("1", "2", "3")
     ]
@@ -150,7 +151,7 @@ class TestOperatorsOfTheirOwn:
             assert (code, "one machine" in err) == (0, False)
             assert roles_in(tmp_path / role / "keys") == (role,)
             project = Project.load(tmp_path / role)
-            assert project.leader == load_keys(tmp_path / "leader" / "keys", "leader").public
+            assert project.leader == load_keys(tmp_path / "leader" / "keys", "leader").sign.public
             assert [site.site for site in project.roster.entries] == ["UA", "9E"]
             policy = load_policy(tmp_path / role / "policy.toml")
             assert policy.helper == project.helper
@@ -174,7 +175,7 @@ class TestOperatorsOfTheirOwn:
         code, _, err = covey("init", tmp_path / "new", "--public", tmp_path / "nowhere.pub")
         assert (code, "nowhere.pub" in err) == (2, True)
         code, _, err = covey("init", tmp_path / "new", "--public", lines[0].with_suffix(".key"))
-        assert (code, "covey-public-1" in err) == (1, True)
+        assert (code, "covey-public-2" in err) == (1, True)
         assert not (tmp_path / "new").exists()
 
 
@@ -189,6 +190,7 @@ class TestProjectFile:
             ('id = "1"', 'id = "2"', "site '2' did not sign it with its own key"),
             ('node = "', 'node = "AAAA', "[site] 1: not the node key of a site: 116 bytes"),
             ('node = "', "node = 1  # ", '[site] 1: `node = "…"` is missing'),
+            ("[helper]", '[helper]\nseal = "AAAA"', "`seal` is from an older version"),
             ('sign = "', 'sign = "?', "not base64"),
             ('sign = "', 'sign = "AAAA', "need 32"),
             ("[project]", "[project", "not TOML"),
