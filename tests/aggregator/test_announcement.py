@@ -154,7 +154,7 @@ def test_every_pane_that_was_asked_for_is_published_and_can_be_verified(recorded
     items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay"))
     evidence = evidence_of(announced, collected)
     kept = {hashlib.sha256(blob).hexdigest(): blob for blob in evidence}
-    assert len(evidence) == len(kept) == 4  # two plans, two statements
+    assert len(evidence) == len(kept) == 6  # two plans, two statements, the opened values as both have signed them
     by_pane = {item.pane_start // DAY_US: item for item in items}
     assert sorted(by_pane) == [0, 1, 2]
     assert {day: type(item) for day, item in by_pane.items()} == {0: Release, 1: Void, 2: Release}
@@ -164,8 +164,10 @@ def test_every_pane_that_was_asked_for_is_published_and_can_be_verified(recorded
         assert asked is not None
         leader, helper = item.manifest.commitments
         statements = (kept[leader], kept[helper]) if leader else None
+        values = [kept[digest] for digest in item.manifest.opened]
+        assert len(values) == (2 if leader else 0)
         verify_opening(
-            item, asked, statements, coordinator=COORDINATOR.public.sign, collector=COLLECTOR.public.collector
+            item, asked, statements, values, coordinator=COORDINATOR.public.sign, collector=COLLECTOR.public.collector
         )
     assert summary_of(collected, items) == {
         "views": {"v": {"opened": 2, "void": 1}},
