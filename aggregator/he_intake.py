@@ -44,8 +44,10 @@ class EncryptedIntake(Opener):
         Raises:
             AlreadyCollected, AfterDeadline, JobConflict, RosterExceeded. As `open_encrypted`; WrongLength, KeyMismatch,
             CoefficientOutOfRange: a ciphertext of it is none, or under another key. TooManyReports.
+            LedgerBehind: the site remembers a head that this ledger lacks.
         """
         reports = open_encrypted(plan, self._seal_key(plan), self.settings.roster, batch)
+        self.ledger.require_known(batch.signed.header.head_of("leader"))
         key = self._public_keys(stored, plan)[reports.view]
         parsed = [Ciphertexts.from_bytes(key.parameters, key.key_id, message) for message in reports.messages]
         header, digest = batch.signed.header, batch.signed.digest

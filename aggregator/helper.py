@@ -240,6 +240,7 @@ class Helper(Finishing):
         sealed = SealedHalf.from_bytes(job.half)
         half = open_half("helper", plan, self._seal_key(plan), self.settings.roster, sealed)
         header = sealed.signed.header
+        self.ledger.require_known(header.head_of("helper"))
         verdicts = verdicts_from(job.verdicts, len(header)).copy()
         messages = np.empty((len(header), 0), np.uint8)
         work: HelperHalf | Started

@@ -110,7 +110,8 @@ class Intake(EncryptedIntake):
 
         Raises:
             AlreadyCollected, AfterDeadline, PlanUnknown, JobConflict, and as `SealedBatch.from_bytes` and `open_half`:
-            nothing of it was kept. Refused: the helper takes none of it.
+            nothing of it was kept. LedgerBehind: nor of one that remembers a head which this ledger lacks. Refused: the helper
+            takes none of it.
         """
         batch = SealedBatch.from_bytes(data)
         header = batch.signed.header
@@ -149,6 +150,7 @@ class Intake(EncryptedIntake):
     def _opened_half(self, plan: Plan, roster: Roster, batch: SealedBatch) -> _Work:
         """The leader's half, checked and opened; with proofs its verifier shares, always the same ones."""
         half = open_half("leader", plan, self._seal_key(plan), roster, batch.half("leader"))
+        self.ledger.require_known(batch.signed.header.head_of("leader"))
         return start(plan, self._verification_key(plan), half) if isinstance(half, ProvenHalf) else half
 
     def _keep(self, plan: Plan, job: bytes, batch: SealedBatch, data: bytes, offered: Mask) -> None:

@@ -255,7 +255,13 @@ class Party:
             if file.secret.seal is None:
                 raise self._lost(draft)
             keys = sign_live_keys(
-                self.role, draft.hash, file.secret.seal.public, file.secret.secret_hash, not_after_us, self.keys.sign
+                self.role,
+                draft.hash,
+                file.secret.seal.public,
+                file.secret.secret_hash,
+                not_after_us,
+                self.ledger.head,
+                self.keys.sign,
             )
             with self.storage.transaction():
                 self.storage.set_prepared(draft.plan_id, draft.hash, keys.to_bytes(), not_after_us)

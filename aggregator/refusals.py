@@ -41,6 +41,7 @@ REASONS: Final[dict[type[Exception], str]] = {
     federation.ViewOverlap: RefusalCode.VIEW_OVERLAP.value,
     federation.DayBudgetSpent: RefusalCode.DAY_BUDGET_SPENT.value,
     federation.ClockWentBack: RefusalCode.CLOCK_SKEW.value,
+    federation.AggregatorBehind: RefusalCode.AGGREGATOR_BEHIND.value,
     federation.LedgerBroken: RefusalCode.LEDGER_BROKEN.value,
     own.StateBehindLedger: RefusalCode.LEDGER_BROKEN.value,
     # of a batch

@@ -4,7 +4,8 @@
 
 The cells that an answer used of a client-day bind the answers that follow, so `max_cells` holds across panes, plans and
 restarts. The `done` entry carries the hash of ids and cells: whoever edits them without the chain is noticed when they are
-read. Clients are named by a stable hash of their identity. Privacy-sensitive: the file never leaves the site.
+read. The heads of the aggregators' ledgers that plans have told are kept with the charge: an aggregator that was rolled back is
+refused. Clients are named by a stable hash of their identity. Privacy-sensitive: the file never leaves the site.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ import numpy.typing as npt
 
 from featurestore.times import DAY_US
 from featurestore.wire import definition_hash
-from federation.errors import LedgerBroken
+from federation.batch import Heads
+from federation.errors import AggregatorBehind, LedgerBroken, LedgerRefusal
 from federation.keys import site_role
 from federation.ledger import Ledger
+from federation.ledger_entries import Head
 from federation.ledger_state import Budget, LedgerState
-from federation.plan import Plan, PlannedView
+from federation.plan import AGGREGATORS, Plan, PlannedView
 from federation.reports import REPORT_ID_BYTES
 
 from .compute import UsedCells
@@ -41,6 +44,8 @@ _SCHEMA: Final = (
         reporter BLOB NOT NULL, ids BLOB NOT NULL, cells BLOB NOT NULL, PRIMARY KEY (plan, view)) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS cells (plan BLOB, definition BLOB, day INTEGER, names BLOB NOT NULL,
         cells BLOB NOT NULL, PRIMARY KEY (plan, definition, day)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS heads (key BLOB, plan BLOB, seq INTEGER NOT NULL, head BLOB NOT NULL,
+        PRIMARY KEY (key, plan)) WITHOUT ROWID""",
 )
 
 
@@ -116,8 +121,24 @@ class SiteLedger:
         return self._ledger.state
 
     def intend(self, plan: Plan, budget: Budget) -> None:
-        """Charge a plan and take its panes, before anything is computed; see `Ledger.intend`. Raises LedgerRefusal."""
-        self._ledger.intend(plan, budget)
+        """Charge a plan, take its panes and note the heads that it tells, before anything is computed; see `Ledger.intend`.
+
+        Raises:
+            LedgerRefusal: as `Ledger.intend`. AggregatorBehind: a head lies before one that was told before.
+        """
+        try:
+            with self._ledger.transaction() as db:
+                self._note_heads(db, plan)
+                self._ledger.intend_within(plan, budget)
+        except LedgerRefusal as refusal:
+            self._ledger.refuse(plan, refusal)
+            raise
+
+    def heads(self, plan: Plan) -> Heads:
+        """The newest heads of leader and helper that other plans have told, by the keys that they sign this one with."""
+        with self._ledger.transaction() as db:
+            leader, helper = (self._known_head(db, key, plan) for key in _sign_keys(plan))
+        return leader, helper
 
     def refuse(self, refusal: Refuse) -> None:
         """Record why a plan of the pinned coordinator was refused; of others nothing is kept."""
@@ -192,6 +213,22 @@ class SiteLedger:
             self._ledger.done_within(plan.hash, _answer_digest(digest, ordered))
         return True
 
+    def _note_heads(self, db: sqlite3.Connection, plan: Plan) -> None:
+        """Keep what a plan that is charged now says of both aggregators' ledgers."""
+        if plan.wire is None or plan.hash in self.state.intended:
+            return
+        for role, key in zip(AGGREGATORS, _sign_keys(plan), strict=True):
+            told, known = plan.wire.live(role).head, self._known_head(db, key, plan)
+            if known is not None and (told.seq < known.seq or (told.seq == known.seq and told != known)):
+                raise AggregatorBehind(role, told.seq, known.seq)
+            db.execute("INSERT INTO heads VALUES (?, ?, ?, ?)", (key, plan.hash, told.seq, told.digest))
+
+    def _known_head(self, db: sqlite3.Connection, key: bytes, plan: Plan) -> Head | None:
+        found = db.execute(
+            "SELECT seq, head FROM heads WHERE key = ? AND plan != ? ORDER BY seq DESC LIMIT 1", (key, plan.hash)
+        ).fetchone()
+        return Head(*found) if found else None
+
     def _basis(self, plan: Plan) -> Basis:
         state = self.state
         sharing = {
@@ -237,6 +274,13 @@ class SiteLedger:
     def _edited(self, plan_hash: bytes) -> LedgerBroken:
         what = f"the report ids or used cells of plan {plan_hash.hex()[:16]}…"
         return LedgerBroken(str(self._ledger.path), f"{what} are not those that were recorded")
+
+
+def _sign_keys(plan: Plan) -> tuple[bytes, bytes]:
+    """The keys that leader and helper sign with: whose heads are remembered."""
+    if plan.wire is None:
+        return b"", b""
+    return plan.wire.leader.data, plan.wire.helper.data
 
 
 def days_in_part(planned: PlannedView) -> list[int]:

@@ -28,7 +28,7 @@ from crypto.signing import SigningKey
 from featurestore.definitions import FeatureView
 from featurestore.errors import FeatureStoreError
 from featurestore.wire import definition_hash
-from federation.batch import BATCH_ID_BYTES, SealedBatch, max_reports, seal_batch
+from federation.batch import BATCH_ID_BYTES, Heads, SealedBatch, max_reports, seal_batch
 from federation.errors import EncryptionKeysInvalid, LedgerBroken, LedgerRefusal
 from federation.he_batch import seal_encrypted
 from federation.he_keys import verify_keys
@@ -155,8 +155,8 @@ def answer(
     if plan.report_per == "site":
         sent = [_summed(one) for one in sent]
     if plan.protection == "he":
-        return _encrypted(plan, sent, settings, randomness, keys)
-    return _sealed(plan, sent, settings, randomness, protect)
+        return _encrypted(plan, sent, settings, randomness, keys, ledger.heads(plan))
+    return _sealed(plan, sent, settings, randomness, protect, ledger.heads(plan))
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,16 +290,21 @@ def _summed(sent: _Sent) -> _Sent:
 
 
 def _sealed(
-    plan: Plan, sent: Sequence[_Sent], settings: SiteSettings, randomness: Randomness, protect: Protect
+    plan: Plan, sent: Sequence[_Sent], settings: SiteSettings, randomness: Randomness, protect: Protect, heads: Heads
 ) -> Iterator[SealedBatch]:
     for view, one in enumerate(sent):
         for reports, ids in _parts(view, one, max_reports(plan, view)):
             leader, helper = protect(plan, reports, randomness, report_ids=ids)
-            yield seal_batch(plan, settings.site, randomness(BATCH_ID_BYTES), leader, helper, settings.key)
+            yield seal_batch(plan, settings.site, randomness(BATCH_ID_BYTES), leader, helper, settings.key, heads)
 
 
 def _encrypted(
-    plan: Plan, sent: Sequence[_Sent], settings: SiteSettings, randomness: Randomness, keys: Sequence[PublicKey]
+    plan: Plan,
+    sent: Sequence[_Sent],
+    settings: SiteSettings,
+    randomness: Randomness,
+    keys: Sequence[PublicKey],
+    heads: Heads,
 ) -> Iterator[SealedBatch]:
     for view, one in enumerate(sent):
         size = max_reports(plan, view)
@@ -307,7 +312,7 @@ def _encrypted(
             for reports, ids in _parts(view, one, size * -(-ENCRYPTED_A_CORE * cores() // size)):
                 made = encrypt_reports(plan, keys, reports, randomness, report_ids=ids, encrypt=encrypt)
                 for batch in made.in_parts(size):
-                    yield seal_encrypted(plan, settings.site, randomness(BATCH_ID_BYTES), batch, settings.key)
+                    yield seal_encrypted(plan, settings.site, randomness(BATCH_ID_BYTES), batch, settings.key, heads)
 
 
 def _parts(view: int, sent: _Sent, size: int) -> Iterator[tuple[Reports, npt.NDArray[np.uint8]]]:

@@ -6,7 +6,7 @@
                                         └─half("helper")──► the helper
     helper       SealedHalf.from_bytes ──► open_half ──► HelperHalf
 
-A report costs 8 bytes a slot to the leader, 32 to the helper and 20 in the header; a batch costs up to 2,586 more, of
+A report costs 8 bytes a slot to the leader, 32 to the helper and 20 in the header; a batch costs up to 2,670 more, of
 which 2,272 are the two HPKE encapsulations. With proofs both halves hold the reports' public shares, then input shares
 (validity.py), and the header 32 bytes more a report: the hash that ties both halves to one public share. Where a report is a
 site's sum, the header has 4 bytes more: of how many clients. Encrypted reports (he_batch.py) are for the leader alone.
@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import InitVar, dataclass, field
 from functools import cached_property
-from typing import Final, Literal, TypeVar, overload
+from typing import Final, Literal, TypeAlias, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,7 @@ from .errors import (
     ReportTooLong,
     TooManyDeclared,
 )
+from .ledger_entries import Head
 from .parties import Aggregator, Roster, require_site_id
 from .plan import Plan
 from .protocol import require_one_batch
@@ -55,12 +56,14 @@ DOMAIN: Final = b"covey-1 batch"
 """Of the site's signature, and the first bytes of HPKE's `info`."""
 MAX_BATCH_BYTES: Final = 4 * 2**20
 """Of a SealedBatch, and so of a SealedHalf. A gRPC message around it needs a little more."""
+Heads: TypeAlias = tuple[Head | None, Head | None]
+"""What is remembered of the ledgers of leader and helper; None: nothing."""
 BATCH_ID_BYTES: Final = 16
 INDEX_BYTES: Final = 4
 DIGEST_BYTES: Final = 32
 HEADER_REPORT_BYTES: Final = INDEX_BYTES + REPORT_ID_BYTES
 BATCH_OVERHEAD: Final = 4_096
-"""Room kept for what a batch costs besides its reports: 2,586 bytes at most."""
+"""Room kept for what a batch costs besides its reports: 2,670 bytes at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +77,7 @@ class BatchHeader:
         report_ids: uint8[R, 16].
         public_hashes: uint8[R, 32], SHA-256 of each public share; None without proofs.
         clients: uint32[R], how many clients the site declares of each report, 1 at least; None where it is one client's.
+        heads: what the site remembers of the aggregators' ledgers from other plans.
     """
 
     plan_hash: bytes
@@ -83,6 +87,7 @@ class BatchHeader:
     report_ids: npt.NDArray[np.uint8]
     public_hashes: npt.NDArray[np.uint8] | None = None
     clients: npt.NDArray[np.uint32] | None = None
+    heads: Heads = (None, None)
 
     def __post_init__(self) -> None:
         require_site_id(self.site)
@@ -99,8 +104,13 @@ class BatchHeader:
     def __len__(self) -> int:
         return len(self.collection)
 
+    def head_of(self, role: Aggregator) -> Head | None:
+        """What the site remembers of a role's ledger."""
+        return self.heads[0 if role == "leader" else 1]
+
     def to_bytes(self) -> bytes:
         """The canonical encoding."""
+        leader, helper = (b"" if head is None else head.to_bytes() for head in self.heads)
         return _encode(
             pb.BatchHeader(
                 plan_hash=self.plan_hash,
@@ -110,6 +120,8 @@ class BatchHeader:
                 report_ids=self.report_ids.tobytes(),
                 public_hashes=b"" if self.public_hashes is None else self.public_hashes.tobytes(),
                 clients=b"" if self.clients is None else self.clients.astype(">u4").tobytes(),
+                leader_head=leader,
+                helper_head=helper,
             )
         )
 
@@ -139,6 +151,7 @@ class BatchHeader:
                 columns[1].reshape(-1, REPORT_ID_BYTES),
                 hashes,
                 clients,
+                (_head_in(message.leader_head), _head_in(message.helper_head)),
             )
         except PartyInvalid as error:
             raise BatchMalformed(str(error)) from None
@@ -281,12 +294,14 @@ def seal_batch(
     leader_half: LeaderHalf | ProvenHalf,
     helper_half: HelperHalf | ProvenHalf,
     key: SigningKey,
+    heads: Heads = (None, None),
 ) -> SealedBatch:
     """Run by the site: seal both halves of one batch to the plan's aggregators, and sign what belongs together.
 
     Args:
         batch_id: 16 random bytes, never used before.
         key: the site's.
+        heads: what it remembers of both aggregators' ledgers.
 
     Raises:
         PlanInvalid: the plan has no keys of aggregators. ReportRefused: halves that are not of one batch, or not as the
@@ -298,7 +313,7 @@ def seal_batch(
     require_one_batch(leader_half, helper_half)
     hashes, contents = _contents(plan, leader_half, helper_half)
     collection, ids, clients = leader_half.collection, leader_half.report_ids, leader_half.clients
-    header = BatchHeader(plan.hash, site, batch_id, collection, ids, hashes, clients)
+    header = BatchHeader(plan.hash, site, batch_id, collection, ids, hashes, clients, heads)
     return seal_contents(plan, header, contents, key)
 
 
@@ -459,6 +474,13 @@ def _require_distinct(report_ids: npt.NDArray[np.uint8]) -> None:
 def _require_digest(signed: SignedHeader, role: Aggregator, ciphertext: bytes) -> None:
     if hashlib.sha256(ciphertext).digest() != signed.digest_of(role):
         raise DigestMismatch(role)
+
+
+def _head_in(data: bytes) -> Head | None:
+    try:
+        return Head.from_bytes(data) if data else None
+    except ValueError as error:
+        raise BatchMalformed(str(error)) from None
 
 
 def _require_bytes(what: str, data: bytes, need: int) -> None:

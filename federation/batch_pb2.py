@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x66\x65\x64\x65ration/batch.proto\x12\x08\x63ovey.v1\"\x91\x01\n\x0b\x42\x61tchHeader\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0c\n\x04site\x18\x02 \x01(\t\x12\x10\n\x08\x62\x61tch_id\x18\x03 \x01(\x0c\x12\x13\n\x0b\x63ollections\x18\x04 \x01(\x0c\x12\x12\n\nreport_ids\x18\x05 \x01(\x0c\x12\x15\n\rpublic_hashes\x18\x06 \x01(\x0c\x12\x0f\n\x07\x63lients\x18\x07 \x01(\x0c\"_\n\x0cSignedHeader\x12\x0e\n\x06header\x18\x01 \x01(\x0c\x12\x15\n\rleader_digest\x18\x02 \x01(\x0c\x12\x15\n\rhelper_digest\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"U\n\x0bSealedBatch\x12&\n\x06signed\x18\x01 \x01(\x0b\x32\x16.covey.v1.SignedHeader\x12\x0e\n\x06leader\x18\x02 \x01(\x0c\x12\x0e\n\x06helper\x18\x03 \x01(\x0c\"H\n\nSealedHalf\x12&\n\x06signed\x18\x01 \x01(\x0b\x32\x16.covey.v1.SignedHeader\x12\x12\n\nciphertext\x18\x02 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x66\x65\x64\x65ration/batch.proto\x12\x08\x63ovey.v1\"\xbb\x01\n\x0b\x42\x61tchHeader\x12\x11\n\tplan_hash\x18\x01 \x01(\x0c\x12\x0c\n\x04site\x18\x02 \x01(\t\x12\x10\n\x08\x62\x61tch_id\x18\x03 \x01(\x0c\x12\x13\n\x0b\x63ollections\x18\x04 \x01(\x0c\x12\x12\n\nreport_ids\x18\x05 \x01(\x0c\x12\x15\n\rpublic_hashes\x18\x06 \x01(\x0c\x12\x0f\n\x07\x63lients\x18\x07 \x01(\x0c\x12\x13\n\x0bleader_head\x18\x08 \x01(\x0c\x12\x13\n\x0bhelper_head\x18\t \x01(\x0c\"_\n\x0cSignedHeader\x12\x0e\n\x06header\x18\x01 \x01(\x0c\x12\x15\n\rleader_digest\x18\x02 \x01(\x0c\x12\x15\n\rhelper_digest\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"U\n\x0bSealedBatch\x12&\n\x06signed\x18\x01 \x01(\x0b\x32\x16.covey.v1.SignedHeader\x12\x0e\n\x06leader\x18\x02 \x01(\x0c\x12\x0e\n\x06helper\x18\x03 \x01(\x0c\"H\n\nSealedHalf\x12&\n\x06signed\x18\x01 \x01(\x0b\x32\x16.covey.v1.SignedHeader\x12\x12\n\nciphertext\x18\x02 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,11 +32,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'federation.batch_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_BATCHHEADER']._serialized_start=37
-  _globals['_BATCHHEADER']._serialized_end=182
-  _globals['_SIGNEDHEADER']._serialized_start=184
-  _globals['_SIGNEDHEADER']._serialized_end=279
-  _globals['_SEALEDBATCH']._serialized_start=281
-  _globals['_SEALEDBATCH']._serialized_end=366
-  _globals['_SEALEDHALF']._serialized_start=368
-  _globals['_SEALEDHALF']._serialized_end=440
+  _globals['_BATCHHEADER']._serialized_end=224
+  _globals['_SIGNEDHEADER']._serialized_start=226
+  _globals['_SIGNEDHEADER']._serialized_end=321
+  _globals['_SEALEDBATCH']._serialized_start=323
+  _globals['_SEALEDBATCH']._serialized_end=408
+  _globals['_SEALEDHALF']._serialized_start=410
+  _globals['_SEALEDHALF']._serialized_end=482
 # @@protoc_insertion_point(module_scope)

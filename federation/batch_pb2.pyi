@@ -6,7 +6,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class BatchHeader(_message.Message):
-    __slots__ = ("plan_hash", "site", "batch_id", "collections", "report_ids", "public_hashes", "clients")
+    __slots__ = ("plan_hash", "site", "batch_id", "collections", "report_ids", "public_hashes", "clients", "leader_head", "helper_head")
     PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
     SITE_FIELD_NUMBER: _ClassVar[int]
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
@@ -14,6 +14,8 @@ class BatchHeader(_message.Message):
     REPORT_IDS_FIELD_NUMBER: _ClassVar[int]
     PUBLIC_HASHES_FIELD_NUMBER: _ClassVar[int]
     CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    LEADER_HEAD_FIELD_NUMBER: _ClassVar[int]
+    HELPER_HEAD_FIELD_NUMBER: _ClassVar[int]
     plan_hash: bytes
     site: str
     batch_id: bytes
@@ -21,7 +23,9 @@ class BatchHeader(_message.Message):
     report_ids: bytes
     public_hashes: bytes
     clients: bytes
-    def __init__(self, plan_hash: _Optional[bytes] = ..., site: _Optional[str] = ..., batch_id: _Optional[bytes] = ..., collections: _Optional[bytes] = ..., report_ids: _Optional[bytes] = ..., public_hashes: _Optional[bytes] = ..., clients: _Optional[bytes] = ...) -> None: ...
+    leader_head: bytes
+    helper_head: bytes
+    def __init__(self, plan_hash: _Optional[bytes] = ..., site: _Optional[str] = ..., batch_id: _Optional[bytes] = ..., collections: _Optional[bytes] = ..., report_ids: _Optional[bytes] = ..., public_hashes: _Optional[bytes] = ..., clients: _Optional[bytes] = ..., leader_head: _Optional[bytes] = ..., helper_head: _Optional[bytes] = ...) -> None: ...
 
 class SignedHeader(_message.Message):
     __slots__ = ("header", "leader_digest", "helper_digest", "signature")

@@ -17,6 +17,7 @@ from crypto.signing import SigningKey, VerifyKey
 from featurestore.errors import FeatureStoreError
 
 from .errors import PlanInvalid
+from .ledger_entries import genesis
 from .live_keys import MOST_AFTER_DEADLINE_US, LiveSecret, sign_live_keys
 from .plan import AGGREGATORS, Plan, plan_from_bytes, plan_to_bytes
 from .signed_bytes import signed_bytes, to_signed
@@ -78,7 +79,7 @@ def require_live(plan: Plan) -> None:
 
 
 def with_live(plan: Plan, leader: tuple[SigningKey, LiveSecret], helper: tuple[SigningKey, LiveSecret]) -> Plan:
-    """A draft with live keys of both aggregators, for who plays both: signing key and live secret of each.
+    """A draft with live keys of both aggregators, for who plays both: signing key and live secret of each, and no ledger.
 
     Raises:
         PlanInvalid: a plan that stays in one process.
@@ -90,5 +91,6 @@ def with_live(plan: Plan, leader: tuple[SigningKey, LiveSecret], helper: tuple[S
     for role, (key, secret) in zip(AGGREGATORS, (leader, helper), strict=True):
         if secret.seal is None:
             raise PlanInvalid(f"the seal seed of the {role}'s live secret was erased")
-        made.append(sign_live_keys(role, draft.hash, secret.seal.public, secret.secret_hash, not_after_us, key))
+        hashes = secret.seal.public, secret.secret_hash
+        made.append(sign_live_keys(role, draft.hash, *hashes, not_after_us, genesis(role), key))
     return replace(plan, wire=replace(plan.wire, leader_live=made[0], helper_live=made[1]))

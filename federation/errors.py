@@ -271,6 +271,18 @@ class ClockWentBack(LedgerRefusal):
         super().__init__(f"the clock is {behind:,.0f} s behind the ledger's last entry; set it right first")
 
 
+class AggregatorBehind(LedgerRefusal):
+    """An aggregator's ledger that stands before, or beside, what a site was told of it before."""
+
+    def __init__(self, role: str, told: int, known: int) -> None:
+        self.role = role
+        super().__init__(
+            f"by this plan the {role}'s ledger has {told:,} entries; by one that was answered before it has {known:,}, or other "
+            f"ones: the {role} was rolled back, or this plan is older. Announce a new plan; if that is refused too, the {role} "
+            "puts the newest copy of its ledger back"
+        )
+
+
 class AlreadyDone(LedgerRefusal):
     """A plan that has come to another end before: it is opened once."""
 

@@ -9,16 +9,18 @@ from crypto.bfv import message_bytes
 from crypto.seal import SealKey
 from crypto.signing import SigningKey
 
-from .batch import BatchHeader, SealedBatch, check_half, open_content, seal_contents
+from .batch import BatchHeader, Heads, SealedBatch, check_half, open_content, seal_contents
 from .errors import BatchMalformed, ReportRefused
 from .he_reports import EncryptedReports
 from .parties import Roster
 from .plan import Plan
 
 
-def seal_encrypted(plan: Plan, site: str, batch_id: bytes, reports: EncryptedReports, key: SigningKey) -> SealedBatch:
+def seal_encrypted(
+    plan: Plan, site: str, batch_id: bytes, reports: EncryptedReports, key: SigningKey, heads: Heads = (None, None)
+) -> SealedBatch:
     """Run by the site: its ciphertexts for the leader. As `batch.seal_batch`."""
-    header = BatchHeader(plan.hash, site, batch_id, reports.collection, reports.report_ids)
+    header = BatchHeader(plan.hash, site, batch_id, reports.collection, reports.report_ids, heads=heads)
     return seal_contents(plan, header, (b"".join(reports.messages), None), key)
 
 

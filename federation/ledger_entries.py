@@ -18,6 +18,9 @@ import numpy.typing as npt
 IN_PROCESS: Final = "in-process"
 """The role of a run in one process: leader and helper at once."""
 HASH_BYTES: Final = 32
+SEQ_BYTES: Final = 8
+LARGEST_SEQ: Final = 2**63 - 1
+"""What SQLite counts to."""
 MAX_REFUSAL: Final = 40
 
 Ints = npt.NDArray[np.int64]
@@ -33,6 +36,19 @@ class Head:
     def next(self, line: str) -> Head:
         """The head after one more entry."""
         return Head(self.seq + 1, hashlib.sha256(self.digest + line.encode()).digest())
+
+    def to_bytes(self) -> bytes:
+        """40 bytes, as others are told: seq, big-endian, then the digest."""
+        return self.seq.to_bytes(SEQ_BYTES, "big") + self.digest
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Head:
+        """Parse. Raises ValueError."""
+        if len(data) != SEQ_BYTES + HASH_BYTES:
+            raise ValueError(f"a head of a ledger has {SEQ_BYTES + HASH_BYTES} bytes, got {len(data):,}")
+        if (seq := int.from_bytes(data[:SEQ_BYTES], "big")) > LARGEST_SEQ:
+            raise ValueError(f"no ledger has {seq:,} entries")
+        return cls(seq, data[SEQ_BYTES:])
 
 
 def genesis(owner: str) -> Head:

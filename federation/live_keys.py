@@ -1,11 +1,12 @@
 """The live secret of an aggregator, drawn once for each plan, and the live keys that it signs of it: they stand in the plan.
 
     live secret   seal seed ‖ K         in the folder live/ of the aggregator, which no backup holds
-    live keys     role ‖ draft hash ‖ seal public key ‖ SHA-256(K) ‖ not after, signed by the aggregator's pinned key
+    live keys     role ‖ draft hash ‖ seal public key ‖ SHA-256(K) ‖ not after ‖ ledger head, signed by the aggregator's pinned key
 
 Batches are sealed to the seal key of one plan, and its seed is erased when the plan is closed: whoever records batches and
 gets every long-lived key later opens none of them. The noise is seeded by K, which is erased once the noised share is stored:
-an aggregator that is restored without its live secret cannot noise a second time.
+an aggregator that is restored without its live secret cannot noise a second time. Sites remember the head of its ledger: an
+aggregator that was rolled back is found out by the next plan.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from crypto.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
 
 from . import plan_pb2 as pb
 from .errors import PlanInvalid
+from .ledger_entries import Head
 from .parties import Aggregator
 
 DOMAIN: Final = b"covey-1 live keys"
@@ -41,11 +43,13 @@ class LiveKeys:
         seal: what the batches of the plan are sealed to, for this aggregator.
         secret_hash: SHA-256 of K.
         not_after_us: µs since the epoch; the seal seed is erased then at the latest.
+        head: where the aggregator's ledger stood when it signed.
     """
 
     seal: SealPublicKey
     secret_hash: bytes
     not_after_us: int
+    head: Head
     signature: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
@@ -65,12 +69,17 @@ class LiveKeys:
             secret_hash=self.secret_hash,
             not_after_us=self.not_after_us,
             signature=self.signature,
+            ledger_head=self.head.to_bytes(),
         )
 
     @classmethod
     def from_message(cls, message: pb.LiveKeys) -> LiveKeys:
         """From protobuf. Raises PlanInvalid, and WrongLength and KeyInvalid of the seal key."""
-        return cls(SealPublicKey(message.seal), message.secret_hash, message.not_after_us, message.signature)
+        try:
+            head = Head.from_bytes(message.ledger_head)
+        except ValueError as error:
+            raise PlanInvalid(str(error)) from None
+        return cls(SealPublicKey(message.seal), message.secret_hash, message.not_after_us, head, message.signature)
 
     def to_bytes(self) -> bytes:
         """The canonical encoding, as it travels before there is a plan."""
@@ -90,7 +99,8 @@ class LiveKeys:
 
     def verify(self, role: Aggregator, draft_hash: bytes, key: VerifyKey) -> None:
         """Return if this key signed them for the role and the draft. Raises SignatureInvalid."""
-        key.verify(DOMAIN, _body(role, draft_hash, self.seal, self.secret_hash, self.not_after_us), self.signature)
+        body = _body(role, draft_hash, self.seal, self.secret_hash, self.not_after_us, self.head)
+        key.verify(DOMAIN, body, self.signature)
 
 
 @dataclass(frozen=True)
@@ -130,13 +140,23 @@ class LiveSecret:
 
 
 def sign_live_keys(
-    role: Aggregator, draft_hash: bytes, seal: SealPublicKey, secret_hash: bytes, not_after_us: int, key: SigningKey
+    role: Aggregator,
+    draft_hash: bytes,
+    seal: SealPublicKey,
+    secret_hash: bytes,
+    not_after_us: int,
+    head: Head,
+    key: SigningKey,
 ) -> LiveKeys:
     """Run by an aggregator: its live keys of a draft. The same arguments give the same bytes."""
-    signature = key.sign(DOMAIN, _body(role, draft_hash, seal, secret_hash, not_after_us))
-    return LiveKeys(seal, secret_hash, not_after_us, signature)
+    signature = key.sign(DOMAIN, _body(role, draft_hash, seal, secret_hash, not_after_us, head))
+    return LiveKeys(seal, secret_hash, not_after_us, head, signature)
 
 
-def _body(role: Aggregator, draft_hash: bytes, seal: SealPublicKey, secret_hash: bytes, not_after_us: int) -> bytes:
+def _body(
+    role: Aggregator, draft_hash: bytes, seal: SealPublicKey, secret_hash: bytes, not_after_us: int, head: Head
+) -> bytes:
     """Every part has a fixed length; both roles are six letters."""
-    return role.encode("ascii") + draft_hash + seal.data + secret_hash + not_after_us.to_bytes(8, "big")
+    return (
+        role.encode("ascii") + draft_hash + seal.data + secret_hash + not_after_us.to_bytes(8, "big") + head.to_bytes()
+    )

@@ -33,16 +33,18 @@ class AggregatorKeys(_message.Message):
     def __init__(self, sign: _Optional[bytes] = ..., live: _Optional[_Union[LiveKeys, _Mapping]] = ...) -> None: ...
 
 class LiveKeys(_message.Message):
-    __slots__ = ("seal", "secret_hash", "not_after_us", "signature")
+    __slots__ = ("seal", "secret_hash", "not_after_us", "signature", "ledger_head")
     SEAL_FIELD_NUMBER: _ClassVar[int]
     SECRET_HASH_FIELD_NUMBER: _ClassVar[int]
     NOT_AFTER_US_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    LEDGER_HEAD_FIELD_NUMBER: _ClassVar[int]
     seal: bytes
     secret_hash: bytes
     not_after_us: int
     signature: bytes
-    def __init__(self, seal: _Optional[bytes] = ..., secret_hash: _Optional[bytes] = ..., not_after_us: _Optional[int] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    ledger_head: bytes
+    def __init__(self, seal: _Optional[bytes] = ..., secret_hash: _Optional[bytes] = ..., not_after_us: _Optional[int] = ..., signature: _Optional[bytes] = ..., ledger_head: _Optional[bytes] = ...) -> None: ...
 
 class WireTerms(_message.Message):
     __slots__ = ("leader", "helper", "collector", "deadline_us", "verify_key_hash", "encryption_keys_hash")

@@ -5,7 +5,15 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from .errors import AlreadyDone, ClockWentBack, DayBudgetSpent, LedgerRefusal, PaneTaken, ViewOverlap
+from .errors import (
+    AggregatorBehind,
+    AlreadyDone,
+    ClockWentBack,
+    DayBudgetSpent,
+    LedgerRefusal,
+    PaneTaken,
+    ViewOverlap,
+)
 
 
 class RefusalCode(StrEnum):
@@ -72,6 +80,10 @@ class RefusalCode(StrEnum):
     PANE_ALREADY_REPORTED = "PANE_ALREADY_REPORTED", "A pane of it was reported, or collected, under another plan."
     VIEW_OVERLAP = "VIEW_OVERLAP", "Another definition of a view was collected on one of its days."
     CLOCK_SKEW = "CLOCK_SKEW", "By this clock a pane has not ended yet, or the clock went back."
+    AGGREGATOR_BEHIND = (
+        "AGGREGATOR_BEHIND",
+        "An aggregator's ledger is shorter, or another one, than by a plan answered before: rolled back, or the plan is older.",
+    )
     SCHEMA = "SCHEMA", "The site's events lack a column that a view needs, or hold another type."
     LEDGER_BROKEN = (
         "LEDGER_BROKEN",
@@ -86,6 +98,7 @@ _CODES: Final = {
     ViewOverlap: RefusalCode.VIEW_OVERLAP,
     DayBudgetSpent: RefusalCode.DAY_BUDGET_SPENT,
     ClockWentBack: RefusalCode.CLOCK_SKEW,
+    AggregatorBehind: RefusalCode.AGGREGATOR_BEHIND,
 }
 
 

@@ -26,7 +26,7 @@ from crypto.sharing import SparseRows
 from featurestore.definitions import Bounds, FeatureView, Privacy
 from featurestore.entities import Entity
 from featurestore.features import Count, Rate
-from federation.batch import SealedBatch, seal_batch
+from federation.batch import Heads, SealedBatch, seal_batch
 from federation.draft import sign_draft
 from federation.keys import RoleKeys
 from federation.ledger import Ledger
@@ -133,6 +133,7 @@ class Site:
         ids: np.ndarray | None = None,
         lying: Collection[int] = (),
         malformed: Collection[int] = (),
+        heads: Heads = (None, None),
     ) -> SealedBatch:
         """One batch.
 
@@ -141,6 +142,7 @@ class Site:
             ids: reports under these (uint8[R, 16]).
             lying: with proofs, the reports whose first entry is 2^40 when it is proven; they are in no sum.
             malformed: with proofs, the reports that send the leader no field element; they are in no sum.
+            heads: what the site remembers of both aggregators' ledgers.
         """
         index = int(np.searchsorted(self.plan.offsets, collections[0], side="right")) - 1
         length = self.plan.views[index].layout.length
@@ -167,7 +169,7 @@ class Site:
             halves = prove(self.plan, index, reports.collection, measurements, ids, self.rng.bytes)
             halves[0].input_shares.meas_share[list(malformed), 0] = FIELD64.modulus
         leader, helper = halves
-        return seal_batch(self.plan, self.name, self.rng.bytes(16), leader, helper, KEYS[self.name].sign)
+        return seal_batch(self.plan, self.name, self.rng.bytes(16), leader, helper, KEYS[self.name].sign, heads)
 
     def _honest(self) -> np.ndarray:
         """Slots that a client of `view` can have: of two keys at most, an event that is true, false or null."""

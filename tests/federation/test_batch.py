@@ -23,6 +23,7 @@ from federation.batch import (
     DOMAIN,
     MAX_BATCH_BYTES,
     BatchHeader,
+    Heads,
     SealedBatch,
     SealedHalf,
     SignedHeader,
@@ -42,6 +43,7 @@ from federation.errors import (
     RosterExceeded,
     UnknownSite,
 )
+from federation.ledger_entries import Head
 from federation.parties import Aggregator, Roster, RosterEntry
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating
@@ -50,6 +52,7 @@ from federation.reports import HelperHalf, LeaderHalf
 from .wire import HELPER_SEAL, LEADER_SEAL, OTHER_SITE, PLAN, ROSTER, SITE, TERMS, halves, plan, view
 
 BATCH_ID = bytes(range(16))
+HEAD = Head(2**63 - 1, bytes(range(32)))
 KEYS = {"leader": LEADER_SEAL, "helper": HELPER_SEAL}
 
 
@@ -133,6 +136,28 @@ def test_a_header_survives_its_bytes(columns: tuple[list[int], bytes], site: str
     assert again.collection.tolist() == columns[0]
     assert (again.report_ids == ids).all()
     assert again.to_bytes() == header.to_bytes()
+
+
+@pytest.mark.parametrize("heads", [(None, None), (HEAD, None), (None, HEAD), (HEAD, Head(0, bytes(32)))])
+def test_a_header_holds_what_the_site_remembers_of_both_ledgers(heads: Heads) -> None:
+    header = BatchHeader.from_bytes(forged(heads=heads).signed.header_bytes)
+    assert header.heads == heads == (header.head_of("leader"), header.head_of("helper"))
+    message = pb.BatchHeader.FromString(header.to_bytes())
+    for field_name in ("leader_head", "helper_head"):
+        for wrong in (HEAD.to_bytes()[:-1], HEAD.to_bytes() + b"\x00", b"\x80" + bytes(39)):
+            bad = pb.BatchHeader()
+            bad.CopyFrom(message)
+            setattr(bad, field_name, wrong)
+            with pytest.raises(BatchMalformed, match="ledger"):
+                BatchHeader.from_bytes(bad.SerializeToString(deterministic=True))
+
+
+def test_the_heads_of_a_batch_are_signed() -> None:
+    honest, other = (forged(heads=(head, None)) for head in (HEAD, Head(1, bytes(32))))
+    signed = SignedHeader(
+        other.signed.header_bytes, *(honest.signed.digest_of(role) for role in KEYS), honest.signed.signature
+    )
+    assert_refused(SealedBatch(signed, honest.leader, honest.helper), SignatureInvalid)
 
 
 @settings(max_examples=300, deadline=None)
@@ -379,11 +404,12 @@ def of_one(the_view: FeatureView) -> Plan:
 def test_as_many_reports_fit_as_it_says(keys: int) -> None:
     count = max_reports(of_one(view("v", keys)), 0)
     ids = np.random.default_rng(0).integers(0, 256, (count, 16), np.uint8)
-    header = BatchHeader(bytes(32), "s" * 64, bytes(16), np.zeros(count, np.uint32), ids).to_bytes()
+    columns = np.zeros(count, np.uint32), ids
+    header = BatchHeader(bytes(32), "s" * 64, bytes(16), *columns, heads=(HEAD, HEAD)).to_bytes()
     leader, helper = bytes(8 * keys * count + SEAL_OVERHEAD), bytes(32 * count + SEAL_OVERHEAD)
     digests = hashlib.sha256(leader).digest(), hashlib.sha256(helper).digest()
     size = len(SealedBatch(SignedHeader(header, *digests, bytes(64)), leader, helper).to_bytes())
-    assert size - count * (8 * keys + 52) <= 2_581 < BATCH_OVERHEAD
+    assert size - count * (8 * keys + 52) <= 2_665 < BATCH_OVERHEAD
     assert size + 8 * keys + 52 > MAX_BATCH_BYTES - BATCH_OVERHEAD
     assert size <= MAX_BATCH_BYTES
 

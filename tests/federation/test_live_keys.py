@@ -12,6 +12,7 @@ from crypto.errors import CryptoError, SignatureInvalid, WrongLength
 from crypto.seal import SealKey
 from federation.draft import DOMAIN, draft_of, require_live, sign_draft, verify_draft, with_live
 from federation.errors import FederationError, PlanInvalid
+from federation.ledger_entries import Head
 from federation.live_keys import MOST_AFTER_DEADLINE_US, LiveKeys, LiveSecret, sign_live_keys
 from federation.plan import Plan, plan_from_bytes, plan_to_bytes
 from federation.signed_bytes import to_signed
@@ -19,6 +20,7 @@ from tests.federation.wire import COORDINATOR, HELPER, LEADER, LIVE, PLAN, TERMS
 
 DRAFT = draft_of(PLAN)
 PINNED = COORDINATOR.sign.public
+HEAD = Head(2**63 - 1, bytes(range(32)))
 
 
 def leader_keys(of: Plan = PLAN) -> LiveKeys:
@@ -27,10 +29,17 @@ def leader_keys(of: Plan = PLAN) -> LiveKeys:
 
 
 def made(
-    secret: LiveSecret, *, role: Any = "leader", draft: bytes = DRAFT.hash, after: int = 0, key: Any = LEADER
+    secret: LiveSecret,
+    *,
+    role: Any = "leader",
+    draft: bytes = DRAFT.hash,
+    after: int = 0,
+    key: Any = LEADER,
+    head: Head = HEAD,
 ) -> LiveKeys:
     assert secret.seal is not None
-    return sign_live_keys(role, draft, secret.seal.public, secret.secret_hash, TERMS.deadline_us + after, key.sign)
+    hashes, not_after_us = (secret.seal.public, secret.secret_hash), TERMS.deadline_us + after
+    return sign_live_keys(role, draft, *hashes, not_after_us, head, key.sign)
 
 
 def with_leader(keys: LiveKeys) -> Plan:
@@ -78,12 +87,25 @@ def test_every_term_of_live_keys_is_signed() -> None:
         replace(keys, seal=other),
         replace(keys, secret_hash=bytes(32)),
         replace(keys, not_after_us=keys.not_after_us - 1),
+        replace(keys, head=replace(keys.head, seq=keys.head.seq + 1)),
+        replace(keys, head=replace(keys.head, digest=bytes(32))),
         made(LIVE["leader"], role="helper"),
         made(LIVE["leader"], draft=bytes(32)),
         made(LIVE["leader"], key=HELPER),
     ):
         with pytest.raises(PlanInvalid, match="not signed by it for this plan"):
             require_live(with_leader(changed))
+
+
+def test_live_keys_tell_where_the_ledger_of_their_aggregator_stood() -> None:
+    told = with_leader(made(LIVE["leader"], head=HEAD))
+    require_live(told)
+    assert leader_keys(plan_from_bytes(plan_to_bytes(told))).head == HEAD
+    whole = leader_keys(told).to_message()
+    for wrong in (b"", HEAD.to_bytes()[:-1], HEAD.to_bytes() + b"\x00", b"\x80" + HEAD.to_bytes()[1:]):
+        whole.ledger_head = wrong
+        with pytest.raises(PlanInvalid, match="ledger"):
+            LiveKeys.from_bytes(whole.SerializeToString(deterministic=True))
 
 
 @pytest.mark.parametrize("after", [0, 1, MOST_AFTER_DEADLINE_US])
