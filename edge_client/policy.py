@@ -10,6 +10,7 @@
                   K_TOO_LOW, RHO_TOO_HIGH
     the ledger    PANE_ALREADY_REPORTED, VIEW_OVERLAP, DAY_BUDGET_SPENT
 
+When an accepted plan is charged, the ledger may still refuse it: AGGREGATOR_BEHIND (ledger.py).
 The first that holds is the answer. A plan that the ledger was charged for before is a retry: its rules are not asked again.
 """
 
