@@ -18,7 +18,7 @@ ROLES = ("site", "coordinator", "leader", "helper", "key holder", "provider", "s
 
 
 @cache
-def tests_in(path: Path) -> frozenset[str]:
+def functions_of(path: Path) -> frozenset[str]:
     """The names of all test functions in a file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
@@ -59,13 +59,13 @@ def test_security_md_speaks_of_every_role(role: str) -> None:
 
 def test_every_test_that_a_page_names_exists() -> None:
     named = named_tests(SECURITY) + named_tests(LISTED)
-    missing = [f"{path}::{name}" for path, name in named if not path.is_file() or name not in tests_in(path)]
+    missing = [f"{path}::{name}" for path, name in named if not path.is_file() or name not in functions_of(path)]
     assert not missing, missing
 
 
 def test_every_attack_is_listed_with_what_the_attacker_holds() -> None:
     listed = set(named_tests(LISTED))
-    attacks = {(path, name) for path in ATTACKS.glob("test_*.py") for name in tests_in(path)}
+    attacks = {(path, name) for path in ATTACKS.glob("test_*.py") for name in functions_of(path)}
     assert attacks
     assert not attacks - listed, "these attacks are not in tests/attacks/README.md"
     for row in rows(LISTED):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,41 +59,51 @@ KINDS = {
 
 
 class Pair:
-    """Leader and helper on the files of a folder. `written` is called with a role whenever its files have changed."""
+    """Leader and helper on the files of a folder. `written` is called with a role whenever its files have changed.
+
+    Both draw noise at the same time. Only one writes at a time here, and none while `written` copies the files of both.
+    """
 
     def __init__(self, path: Path, written: Callable[[str], None] = lambda _: None) -> None:
+        turn = threading.RLock()
+
         def classes(role: str) -> dict[str, type]:
             class Watched(Storage):
                 synchronous = "OFF"
 
                 def run(self, sql: str, *values: Any) -> int:
-                    changed = super().run(sql, *values)
-                    if not self._connection.in_transaction and not sql.startswith("PRAGMA"):
-                        written(role)
-                    return changed
+                    with self._lock, turn:
+                        changed = super().run(sql, *values)
+                        if not self._connection.in_transaction and not sql.startswith("PRAGMA"):
+                            written(role)
+                        return changed
 
             class WatchedLedger(Ledger):
                 synchronous = "OFF"
 
                 @contextmanager
                 def transaction(self) -> Iterator[sqlite3.Connection]:
-                    with super().transaction() as db:
-                        yield db
-                    written(role)
+                    with turn:
+                        with super().transaction() as db:
+                            yield db
+                        written(role)
 
             class WatchedLive(LiveFolder):
                 def draw(self, *what: Any) -> LiveFile:
-                    made = super().draw(*what)
-                    written(role)
-                    return made
+                    with turn:
+                        made = super().draw(*what)
+                        written(role)
+                        return made
 
                 def erase_seal(self, plan_id: bytes) -> None:
-                    super().erase_seal(plan_id)
-                    written(role)
+                    with turn:
+                        super().erase_seal(plan_id)
+                        written(role)
 
                 def erase(self, plan_id: bytes) -> None:
-                    super().erase(plan_id)
-                    written(role)
+                    with turn:
+                        super().erase(plan_id)
+                        written(role)
 
             return {"storage": Watched, "ledger": WatchedLedger, "live": WatchedLive}
 
