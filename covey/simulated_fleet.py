@@ -8,7 +8,9 @@ run opens no port of Flower's; Ray's ports demand the token of the run, which li
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -32,7 +34,14 @@ def main(job_file: str, client_app: str) -> None:
     job = Job.load(Path(job_file))
     module, _, attribute = client_app.partition(":")
     app: ClientApp = getattr(import_module(module), attribute)
-    run_simulation(server_app(job), app, job.sites, backend_config=BACKEND)
+    try:
+        run_simulation(server_app(job), app, job.sites, backend_config=BACKEND)
+    except Exception:  # noqa: BLE001 - the process ends, whatever Flower or Ray has failed with
+        traceback.print_exc()
+        sys.stderr.flush()
+        # Flower leaves the coordinator's thread behind, which waits for sites that nobody runs any more, and would keep the
+        # process alive until its deadline. Whoever has started the process sees it end, and starts it again.
+        os._exit(1)
 
 
 if __name__ == "__main__":
