@@ -184,6 +184,7 @@ def test_the_readme_names_commands_and_options_that_exist(
 @pytest.mark.parametrize("address", ["192.0.2.1:8000", "example.org:8000", "[2001:db8::1]:8000", "8000"])
 def test_without_tls_a_site_goes_to_a_superlink_on_this_machine_only(covey: Covey, project: Path, address: str) -> None:
     covey("init", project)
+    (project / "keys" / "superlink.crt").unlink()
     site = "start", "site", "1", "--project", project, "--events", project / "events.parquet"
     columns = "--client-column", "who", "--time-column", "at"
     code, _, err = covey(*site, *columns, "--superlink", address, "--insecure")
