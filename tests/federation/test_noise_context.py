@@ -41,7 +41,7 @@ def closed_aggregator() -> Closed:
     )
     collections = plan.offsets[-1]
     return Closed(
-        "leader", plan, sums, Commitment((9,) * collections, tuple(rng.bytes(32) for _ in range(collections)))
+        "leader", plan, sums, Commitment((9,) * collections, tuple(rng.bytes(32) for _ in range(collections))), 9
     )
 
 

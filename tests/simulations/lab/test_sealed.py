@@ -15,7 +15,7 @@ from simulations.lab.sybil import TakesAnybody
 SETTING = Setting(clients=10, k=2, trials=40)
 RNG = rng_of(SETTING, "test")
 PARTIES = Parties.generate(RNG.bytes)
-PLAN = plan_of(view_of(SETTING, Count("n")), 3, RNG, wire=PARTIES.terms)
+PLAN = PARTIES.with_live_keys(plan_of(view_of(SETTING, Count("n")), 3, RNG, wire=PARTIES.terms))
 TARGET, STRANGER = (Site.generate(name, RNG.bytes) for name in ("target", "stranger"))
 ENTRIES = [RosterEntry("target", TARGET.keys.sign.public, 5)]
 REPORTS = reports_of(np.ones((3, 4, 1), np.int64))
