@@ -309,7 +309,8 @@ def test_the_model_pages_commands_and_python_work_as_written(
     """On January alone, and without the demo's own minutes."""
     pytest.importorskip("torch", reason="the extra `train` is not installed")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (commands,), (script,) = _page("training-models.md")
+    (commands, from_nothing), (script,) = _page("training-models.md")
+    assert from_nothing == "covey train big.toml --trust\n"  # run by the test of the configuration below it
     demo, *rest = commands.splitlines()
     assert demo == "covey demo --store flights-store"
     store = tmp_path / "flights-store"
