@@ -103,7 +103,7 @@ def announce(
 ) -> Announcement:
     """Run by the coordinator: open the plan at both aggregators, without the panes that no budget covers.
 
-    Each refusal names one view and day; what is left without it is another plan, with an id and keys of its own.
+    A refusal names one view and one day. The plan without them is a new plan, with its own id and keys.
 
     Args:
         plan: a draft; or the plan of an announcement before this one, which is announced again as it is.
