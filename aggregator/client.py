@@ -72,9 +72,9 @@ class HelperLink:
         """The leader's signed `Witness` → the helper's. Raises Refused and Unreachable."""
         return self._signed(self._stub.Witness, told, COLLECT_S)
 
-    def digest(self, told: bytes) -> bytes:
+    def digest(self, signed: bytes) -> bytes:
         """The leader's signed `ShareDigest` → the helper's. Raises Refused and Unreachable."""
-        return self._signed(self._stub.Digest, told)
+        return self._signed(self._stub.Digest, signed)
 
     def swap(self, plan_hash: bytes, shares: bytes) -> list[bytes]:
         """The leader's noised shares of a plan → the helper's. Raises Refused and Unreachable."""

@@ -39,7 +39,7 @@ class HelperLink(PeerLink, Protocol):
     def commit(self, commitment: bytes) -> bytes:
         """The leader's signed commitment → the helper's."""
 
-    def digest(self, told: bytes) -> bytes:
+    def digest(self, signed: bytes) -> bytes:
         """The leader's signed `ShareDigest` → the helper's."""
 
     def swap(self, plan_hash: bytes, shares: bytes) -> Iterable[bytes]:
