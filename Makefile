@@ -23,8 +23,8 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 proto: $(VENV)/.dev
-	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. featurestore/view.proto federation/plan.proto federation/batch.proto
-	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. aggregator/aggregator.proto featurestore/features.proto
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. featurestore/define/view.proto federation/plan.proto federation/batch/batch.proto
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. aggregator/services/aggregator.proto featurestore/read/features.proto
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.shares

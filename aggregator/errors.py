@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base.errors import CoveyError
 
-class AggregatorError(Exception):
+
+class AggregatorError(CoveyError):
     """Anything that an aggregator or the collector refuses."""
 
 

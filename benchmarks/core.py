@@ -20,18 +20,18 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from aggregator.collector import releases_of
+from base.times import DAY_US
 from crypto.noise import NOISE_KEY_BYTES, SecretNoise
+from deployment.coordinator.collector import releases_of
 from edge_client.compute import compute, days_with_events
 from edge_client.events import Events, make_events
-from featurestore.definitions import FeatureView
-from featurestore.publish import Publisher
+from featurestore.define.definitions import FeatureView
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
-from featurestore.times import DAY_US
+from federation.batch.reports import Reports
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, open_shares, shard
-from federation.reports import Reports
-from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
+from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 
 
 def main() -> None:
@@ -112,7 +112,7 @@ def _warm_up() -> None:
     table = pa.table(
         {"c": ["a"], "arrived_at": pa.array([0], pa.timestamp("us", "UTC")), "dest": ["x"], "arr_delay": [1.0]}
     )
-    from simulations.flights import dest_delay
+    from simulations.datasets.flights import dest_delay
 
     with tempfile.TemporaryDirectory(prefix="covey-bench-") as scratch:
         _collect(dest_delay(["x"]), make_events(table, "c", "arrived_at"), Path(scratch), {})

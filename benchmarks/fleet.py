@@ -32,17 +32,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from covey.lab.levels.collect import Collection, collect
 from crypto.field_kernels import add_rows, add_sparse
 from crypto.sharing import SparseRows, share_xof
 from edge_client.encrypting import cores
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Histogram, Mean, Rate
-from featurestore.layout import layout_of
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Histogram, Mean, Rate
+from featurestore.define.layout import layout_of
 from simulations.fleets.arrivals import Generated
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
+from simulations.levels.collect import Collection, collect
 from simulations.shards.run import Terms
 from simulations.shards.watch import STEPS
 from simulations.shards.workers import Inline, LocalProcesses

@@ -25,20 +25,20 @@ from rich.console import Console
 from rich.table import Table
 
 from covey.cli.talk import progress_bars
-from covey.lab.levels.collect import Collection
-from covey.lab.levels.real import Prepared, prepare
-from covey.processes import Processes
-from covey.wire import collect_project, flower_environment, ray_environment, ray_folder
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count, Histogram, Mean
+from deployment.in_process.run import Progress
+from deployment.local.processes import Processes
+from deployment.local.processes_run import collect_project, flower_environment, ray_environment, ray_folder
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count, Histogram, Mean
 from federation.keys import load_keys
 from federation.plan import plan_from_bytes
 from federation.signed_plan import sign_plan
 from simulations.fleets.arrivals import Generated
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
-from simulations.in_process import Progress
+from simulations.levels.collect import Collection
+from simulations.levels.real import Prepared, prepare
 from simulations.shards.run import Terms
 
 VIEW = FeatureView(

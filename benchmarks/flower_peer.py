@@ -2,7 +2,7 @@
 
     python -m benchmarks.flower_peer ASK ANSWER NODES RESULT
 
-The answers are fetched by the loop that fetches those of sites (`aggregator.sites.ask_sites`).
+The answers are fetched by the loop that fetches those of sites (`deployment.coordinator.sites.ask_sites`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
 
-from aggregator.sites import ask_sites
-from covey.simulated_fleet import BACKEND
+from deployment.coordinator.sites import ask_sites
+from deployment.local.simulated_fleet import BACKEND
 
 SECONDS = 900.0
 client = ClientApp()

@@ -17,12 +17,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from aggregator.mpc_finish import MpcFinish, mpc_parties
+from aggregator.mpc.finish import MpcFinish, mpc_parties
 from crypto import field
 from crypto.field_kernels import P
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count, Mean
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Mean
 from federation.plan import Plan, PlannedView
 from federation.protocol import NoisedShares, Outcome
 

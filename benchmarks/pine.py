@@ -30,8 +30,8 @@ from crypto.ntt_polynomial import next_power_of_two, sum_pair_products
 from crypto.prio3 import Prio3
 from crypto.prio3_xof import Prio3Xof, Usage
 from crypto.xof import SEED_BYTES
-from featurestore.layout import layout_of
-from federation.view_circuit import AGGREGATORS, FIELD64_X3, ViewPrio3, prio3_of
+from featurestore.define.layout import layout_of
+from federation.circuit.circuit import AGGREGATORS, FIELD64_X3, ViewPrio3, prio3_of
 
 from .validity_cost import catalogue
 

@@ -37,12 +37,12 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count, Mean
-from featurestore.layout import layout_of
-from featurestore.publish import Publisher
-from featurestore.release import Release
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count, Mean
+from featurestore.define.layout import layout_of
+from featurestore.define.release import Release
+from featurestore.publish.publish import Publisher
 from tests.featurestore.making import manifest_of
 
 HOUR: Final = 3_600_000_000

@@ -41,9 +41,9 @@ from crypto.flp.circuit import best_chunk_length
 from crypto.flp.soundness import soundness_bits
 from crypto.ntt_field import Octets
 from crypto.prio3 import Prio3, Prio3Count, Prio3Histogram, Prio3Sum, Prio3SumVec, Prio3SumVecWithMultiproof
-from featurestore.layout import layout_of
-from federation.view_circuit import FIELD64_X3, FIELD128_X1, ProofSystem, prio3_of
-from simulations.flights import flight_views, load_flights
+from featurestore.define.layout import layout_of
+from federation.circuit.circuit import FIELD64_X3, FIELD128_X1, ProofSystem, prio3_of
+from simulations.datasets.flights import flight_views, load_flights
 
 BATCH = 100
 TURNS = 7

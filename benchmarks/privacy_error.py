@@ -33,15 +33,15 @@ from rich.table import Table
 from crypto.noise import NOISE_KEY_BYTES, SecretNoise
 from edge_client.compute import compute
 from edge_client.events import make_events
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count, Histogram, Mean, PaneFeature
-from featurestore.values import Decoded, Status, decode
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count, Histogram, Mean, PaneFeature
+from featurestore.define.values import Decoded, Status, decode
+from federation.batch.reports import Reports
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, open_shares, shard
-from federation.reports import Reports
-from simulations.lab.bounds import gaussian_epsilon
-from simulations.lab.panes import repeated
+from simulations.attacks.bounds import gaussian_epsilon
+from simulations.attacks.panes import repeated
 from tests.audit.chain import Chain
 from tests.audit.coalitions import COALITIONS, audit, exact_sums, repeated_plan
 from tests.audit.worlds import WHOLE_VIEW, World

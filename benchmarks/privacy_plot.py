@@ -15,11 +15,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count, Mean, PaneFeature
-from featurestore.layout import layout_of
-from featurestore.values import Decoded, Status, decode
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count, Mean, PaneFeature
+from featurestore.define.layout import layout_of
+from featurestore.define.values import Decoded, Status, decode
 
 RHOS = (0.01, 0.03, 0.1, 0.3, 1.0)
 CLIENTS = np.unique(np.geomspace(20, 1e6, 400).astype(np.int64))

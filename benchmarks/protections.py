@@ -4,7 +4,8 @@
 
 Each report has a count of `--bits` bits at each join key, three of them not zero, as one client's day has; the cost does not
 depend on which. The measurement is that of `covey lab compare`: a process of its own for each protection, CPU time, every
-party played one after the other. Where a report is long, fewer than all clients report (`covey.protection_cost.WORK`), and the
+party played one after the other.
+Where a report is long, fewer than all clients report (`WORK` of `deployment.inspect.protection_cost`), and the
 column `reports` says how many.
 """
 
@@ -18,14 +19,14 @@ import numpy as np
 from rich.console import Console
 
 from covey.cli.talk import progress_bars
-from covey.compare import Compared, measure_all
-from covey.compare_text import figures_of, in_short
-from covey.protection_cost import work_of
 from crypto.sharing import SparseRows
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count
-from federation.reports import Reports
+from deployment.inspect.protection_cost import work_of
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count
+from federation.batch.reports import Reports
+from simulations.compare.protections import Compared, measure_all
+from simulations.compare.text import figures_of, in_short
 
 FILLED = 3
 HEADERS = ("slots", "protection", "reports", "upload", "client", "server", "set up", "open", "memory", "max. error")

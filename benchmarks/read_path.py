@@ -41,12 +41,12 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from featurestore import features_pb2 as pb
-from featurestore import features_pb2_grpc as pb_grpc
-from featurestore.remote_grpc import KEY
+from featurestore.read import features_pb2 as pb
+from featurestore.read import features_pb2_grpc as pb_grpc
+from featurestore.read.vectors_wire import request_of
+from featurestore.remote.grpc_transport import KEY
 from featurestore.server.openapi import ROUTE
 from featurestore.store import Store
-from featurestore.vectors_wire import request_of
 from tests.featurestore.valkey import NOT_HERE, PROGRAM, Valkey
 
 from .grpc_echo import METHOD, SERVICE

@@ -18,12 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Mean
-from featurestore.layout import layout_of
-from featurestore.publish import Publisher
-from featurestore.release import Release
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Mean
+from featurestore.define.layout import layout_of
+from featurestore.define.release import Release
+from featurestore.publish.publish import Publisher
 from featurestore.server.api_keys import Consumers
 from featurestore.server.throttle import MAX_RATE, Limits
 from featurestore.store import Store

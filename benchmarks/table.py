@@ -20,12 +20,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.timing import medians
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Histogram
-from featurestore.publish import Publisher
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Histogram
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
-from featurestore.trainers.table import FeatureTable
+from training.data.table import FeatureTable
 
 KEYS = 200_000
 CELLS = 64

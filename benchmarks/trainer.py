@@ -42,14 +42,14 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
 
+from base.times import DAY_US
 from benchmarks.table import table_figures
 from covey.torch import FeatureDataset
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count, Histogram, Mean, Rate
-from featurestore.publish import Publisher
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count, Histogram, Mean, Rate
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
-from featurestore.times import DAY_US
 from tests.featurestore.making import a_release
 
 KEYS: Final = [f"k{i:03}" for i in range(1_000)]

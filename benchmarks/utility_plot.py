@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from featurestore.epsilon import epsilon_of
+from featurestore.define.epsilon import epsilon_of
 from simulations.tasks.scores import Interval
 from simulations.tasks.study import DELTA, RHOS, Model
 

@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from crypto.field import ELEMENT_BYTES
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
-from featurestore.layout import layout_of
-from featurestore.views_file import load_views
-from federation.reports import REPORT_ID_BYTES
-from federation.view_circuit import FIELD64_X3, FIELD128_X1
-from federation.view_cost import ProofCost, cost_of
-from simulations.flights import flight_views, load_flights
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.layout import layout_of
+from featurestore.define.views_file import load_views
+from federation.batch.reports import REPORT_ID_BYTES
+from federation.circuit.circuit import FIELD64_X3, FIELD128_X1
+from federation.circuit.cost import ProofCost, cost_of
+from simulations.datasets.flights import flight_views, load_flights
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "taxi_views.py"
 LIMIT = 1.5

@@ -22,15 +22,15 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.way_site import compare_sites
-from covey import wire
-from covey.processes import MARK
 from crypto.xof import SEED_BYTES
+from deployment.local import processes_run as wire
+from deployment.local.processes import MARK
 from edge_client.compute import compute
 from edge_client.events import make_events
-from featurestore.layout import layout_of
-from federation.batch import HEADER_REPORT_BYTES
-from federation.ledger_state import Budget
-from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
+from featurestore.define.layout import layout_of
+from federation.batch.batch import HEADER_REPORT_BYTES
+from federation.ledger.state import Budget
+from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 
 DAYS = 60
 FIRST_US = 1_357_344_000 * 10**6  # 2013-01-05
@@ -60,7 +60,7 @@ def _role(command: str) -> str:
     for words, role in (
         ("start leader", "leader"),
         ("start helper", "helper"),
-        ("covey.simulated_fleet", "coordinator"),
+        ("deployment.local.simulated_fleet", "coordinator"),
         ("ClientAppActor", "sites (each actor)"),
         ("raylet", "ray"),
     ):

@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from covey.cli import call
-from covey.deployment import configure_site
-from covey.fleet import SITES
-from covey.processes import Processes, free_port, script
+from deployment.local.processes import Processes, free_port, script
+from deployment.project.fleet import SITES
+from deployment.project.site_folders import configure_site
 from edge_client.flower_app import SITES_VARIABLE
 
 MESSAGES: Final = 3

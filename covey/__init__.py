@@ -6,13 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from covey.running import RunReport, run
-    from featurestore.definitions import Bounds, FeatureView, Privacy
-    from featurestore.entities import Entity
-    from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
-    from featurestore.filtered import Filtered
-    from featurestore.on_demand import Feature, Input, on_demand
-    from featurestore.services import FeatureService
+    from deployment.run import RunReport, run
+    from featurestore.define.definitions import Bounds, FeatureView, Privacy
+    from featurestore.define.entities import Entity
+    from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
+    from featurestore.define.filtered import Filtered
+    from featurestore.define.on_demand import Feature, Input, on_demand
+    from featurestore.define.services import FeatureService
     from featurestore.store import Store
 
 __version__ = "0.1.0"
@@ -38,23 +38,23 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Bounds": "featurestore.definitions",
-    "FeatureView": "featurestore.definitions",
-    "Privacy": "featurestore.definitions",
-    "Entity": "featurestore.entities",
-    "ClientCount": "featurestore.features",
-    "Count": "featurestore.features",
-    "Histogram": "featurestore.features",
-    "Mean": "featurestore.features",
-    "Rate": "featurestore.features",
-    "Filtered": "featurestore.filtered",
-    "Feature": "featurestore.on_demand",
-    "Input": "featurestore.on_demand",
-    "on_demand": "featurestore.on_demand",
-    "FeatureService": "featurestore.services",
-    "RunReport": "covey.running",
+    "Bounds": "featurestore.define.definitions",
+    "FeatureView": "featurestore.define.definitions",
+    "Privacy": "featurestore.define.definitions",
+    "Entity": "featurestore.define.entities",
+    "ClientCount": "featurestore.define.features",
+    "Count": "featurestore.define.features",
+    "Histogram": "featurestore.define.features",
+    "Mean": "featurestore.define.features",
+    "Rate": "featurestore.define.features",
+    "Filtered": "featurestore.define.filtered",
+    "Feature": "featurestore.define.on_demand",
+    "Input": "featurestore.define.on_demand",
+    "on_demand": "featurestore.define.on_demand",
+    "FeatureService": "featurestore.define.services",
+    "RunReport": "deployment.run",
     "Store": "featurestore.store",
-    "run": "covey.running",
+    "run": "deployment.run",
 }
 
 

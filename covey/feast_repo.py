@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from featurestore.blocks import open_blocks
-from featurestore.entities import KeyType
-from featurestore.services import FeatureService
+from deployment.errors import UsageError
+from featurestore.define.entities import KeyType
+from featurestore.define.services import FeatureService
+from featurestore.online.blocks import open_blocks
+from featurestore.online.view_rows import ViewColumn, ViewHeader
 from featurestore.store import Store
-from featurestore.view_rows import ViewColumn, ViewHeader
-
-from .errors import UsageError
 
 YAML: Final = "feature_store.yaml"
 DEFINITIONS: Final = "covey_views.py"

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from featurestore.trainers.data_module import FeatureDataModule
+from training.data.data_module import FeatureDataModule
 
 __all__ = ["FeatureDataModule"]

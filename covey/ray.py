@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from covey.errors import UsageError
-from featurestore.labels import JOIN_BATCH, label_times, open_labels
-from featurestore.on_demand import OnDemandView
-from featurestore.remote import RemoteStore
-from featurestore.services import FeatureService, refs_of
+from deployment.errors import UsageError
+from featurestore.define.on_demand import OnDemandView
+from featurestore.define.services import FeatureService, refs_of
+from featurestore.join.labels import JOIN_BATCH, label_times, open_labels
+from featurestore.remote.store import RemoteStore
 from featurestore.store import Store
-from featurestore.trainers.errors import StoreMoved, TrainingArgument
+from training.errors import StoreMoved, TrainingArgument
 
 if TYPE_CHECKING:
     from ray.data import Dataset

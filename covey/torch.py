@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from featurestore.trainers.dataset import Batch, FeatureDataset
-from featurestore.trainers.loader import FeatureLoader
-from featurestore.trainers.noise_aware import (
+from training.data.dataset import Batch, FeatureDataset
+from training.data.loader import FeatureLoader
+from training.data.noise_aware import (
     DenoisedScaler,
     EmpiricalBayesShrinkage,
     RegressionCalibrator,
@@ -12,7 +12,7 @@ from featurestore.trainers.noise_aware import (
     nested_windows,
     released_rows,
 )
-from featurestore.trainers.table import FeatureTable
+from training.data.table import FeatureTable
 
 __all__ = [
     "Batch",

@@ -32,12 +32,12 @@ from typing import Self
 
 import numpy as np
 
-from crypto.bfv_parameters import BfvParameters, Slots
-from crypto.bfv_seal import SealContext
-from crypto.bfv_wire import Polynomials, exactly, pack, polynomial_bytes, unpack
-from crypto.errors import KeyInvalid, KeyMismatch, TooManyReports, ValueOutOfRange, WrongArray, WrongLength
-from crypto.field import BytesLike
-from crypto.noise import Noise, NoiseStream
+from .bfv_parameters import BfvParameters, Slots
+from .bfv_seal import SealContext
+from .bfv_wire import Polynomials, exactly, pack, polynomial_bytes, unpack
+from .errors import KeyInvalid, KeyMismatch, TooManyReports, ValueOutOfRange, WrongArray, WrongLength
+from .field import BytesLike
+from .noise import Noise, NoiseStream
 
 KEY_ID_BYTES = 32
 

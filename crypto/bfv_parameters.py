@@ -49,7 +49,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from crypto.errors import BfvImpossible, ParameterOutOfRange, WrongArray, WrongLength
+from .errors import BfvImpossible, ParameterOutOfRange, WrongArray, WrongLength
 
 Slots = npt.NDArray[np.int64]
 """int64[slots]: one plaintext vector, one sum."""

@@ -30,9 +30,9 @@ from typing import Any
 
 import numpy as np
 
-from crypto.bfv_parameters import BfvParameters, Slots
-from crypto.bfv_wire import Polynomials
-from crypto.errors import ExtraMissing, LibraryUnknown
+from .bfv_parameters import BfvParameters, Slots
+from .bfv_wire import Polynomials
+from .errors import ExtraMissing, LibraryUnknown
 
 _HEADER = 16
 _MAGIC = b"\x5e\xa1\x10"

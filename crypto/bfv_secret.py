@@ -16,12 +16,12 @@ from typing import Self
 
 import numpy as np
 
-from crypto.bfv import Ciphertexts, PublicKey
-from crypto.bfv_parameters import BfvParameters, Slots
-from crypto.bfv_seal import SealContext
-from crypto.bfv_wire import exactly, pack, polynomial_bytes, unpack
-from crypto.errors import KeyErased, KeyMismatch, SumOutOfRange
-from crypto.field import BytesLike
+from .bfv import Ciphertexts, PublicKey
+from .bfv_parameters import BfvParameters, Slots
+from .bfv_seal import SealContext
+from .bfv_wire import exactly, pack, polynomial_bytes, unpack
+from .errors import KeyErased, KeyMismatch, SumOutOfRange
+from .field import BytesLike
 
 
 @dataclass(frozen=True, eq=False)

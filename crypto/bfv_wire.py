@@ -16,8 +16,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from crypto.errors import CoefficientOutOfRange, WrongLength
-from crypto.field import BytesLike
+from .errors import CoefficientOutOfRange, WrongLength
+from .field import BytesLike
 
 Polynomials = npt.NDArray[np.uint64]
 """uint64[..., N]: coefficients below their modulus."""

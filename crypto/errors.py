@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from base.errors import CoveyError
 
-class CryptoError(Exception):
+
+class CryptoError(CoveyError):
     """Base of all errors of this package."""
 
 

@@ -13,8 +13,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from crypto.errors import FieldElementOutOfRange, NotAMultiple, ValueOutOfRange, WrongArray
-from crypto.field_kernels import P, add_elements, add_rows, multiply_elements, subtract_elements
+from .errors import FieldElementOutOfRange, NotAMultiple, ValueOutOfRange, WrongArray
+from .field_kernels import P, add_elements, add_rows, multiply_elements, subtract_elements
 
 Elements: TypeAlias = npt.NDArray[np.uint64]
 BytesLike: TypeAlias = bytes | bytearray | memoryview

@@ -30,7 +30,7 @@ import torch  # noqa: E402
 from crypten.mpc import MPCTensor  # noqa: E402
 from crypten.mpc.provider import TTPServer  # noqa: E402
 
-from crypto.field import Elements  # noqa: E402
+from .field import Elements  # noqa: E402
 
 PeerLost: Final = RuntimeError
 """What PyTorch raises where another process has gone."""

@@ -17,9 +17,9 @@ from typing import Final
 
 import numpy as np
 
-from crypto.errors import ConversionUnsafe
-from crypto.field import Elements, require_canonical
-from crypto.field_kernels import P
+from .errors import ConversionUnsafe
+from .field import Elements, require_canonical
+from .field_kernels import P
 
 RING_BITS: Final = 64
 MOST_WRONG: Final = Fraction(1, 2**20)

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from crypto.cks20 import ROOM, discrete_gaussian, discrete_laplace, gaussian_terms
-from crypto.errors import ScaleOutOfRange, WrongLength
+from .cks20 import ROOM, discrete_gaussian, discrete_laplace, gaussian_terms
+from .errors import ScaleOutOfRange, WrongLength
 
 Noise = npt.NDArray[np.int64]
 

@@ -16,8 +16,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from crypto import ntt_kernels as kernels
-from crypto.errors import ParameterOutOfRange, ValueOutOfRange, WrongArray, WrongLength
+from . import ntt_kernels as kernels
+from .errors import ParameterOutOfRange, ValueOutOfRange, WrongArray, WrongLength
 
 Elements: TypeAlias = npt.NDArray[np.uint64]
 Octets: TypeAlias = npt.NDArray[np.uint8]

@@ -13,9 +13,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from crypto import ntt_kernels as kernels
-from crypto.errors import IndexOutOfRange, WrongLength
-from crypto.ntt_field import Elements, NttField
+from . import ntt_kernels as kernels
+from .errors import IndexOutOfRange, WrongLength
+from .ntt_field import Elements, NttField
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from math import prod
 
 import numpy as np
 
-from crypto import ntt_kernels as kernels
-from crypto.ntt_field import Elements, Mask, NttField
+from . import ntt_kernels as kernels
+from .ntt_field import Elements, Mask, NttField
 
 
 def next_power_of_two(n: int) -> int:

@@ -22,12 +22,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from crypto.errors import JointRandomnessMismatch, QueryPointIsRoot, VerifierCheckFailed, WrongLength
 from crypto.flp.circuit import MeasurementT, ResultT
 from crypto.flp.variants import Count, Histogram, MultihotCountVec, Sum, SumVec
-from crypto.ntt_field import FIELD64, FIELD128, Elements, NttField, Octets
-from crypto.prio3_batch import NONCE_SIZE, Prio3Batch
-from crypto.prio3_messages import InputShares, PublicShares, VerifierMessages, VerifierShares, VerifyStates
+
+from .errors import JointRandomnessMismatch, QueryPointIsRoot, VerifierCheckFailed, WrongLength
+from .ntt_field import FIELD64, FIELD128, Elements, NttField, Octets
+from .prio3_batch import NONCE_SIZE, Prio3Batch
+from .prio3_messages import InputShares, PublicShares, VerifierMessages, VerifierShares, VerifyStates
 
 
 class Prio3(Prio3Batch[MeasurementT, ResultT]):

@@ -14,11 +14,12 @@ from typing import Generic
 
 import numpy as np
 
-from crypto.errors import ParameterOutOfRange, WrongArray, WrongLength
 from crypto.flp.circuit import Circuit, MeasurementT, ResultT
 from crypto.flp.proof import decide, prove, query
-from crypto.ntt_field import Elements, Mask, Octets
-from crypto.prio3_messages import (
+
+from .errors import ParameterOutOfRange, WrongArray, WrongLength
+from .ntt_field import Elements, Mask, Octets
+from .prio3_messages import (
     HelperShares,
     InputShares,
     LeaderShares,
@@ -28,8 +29,8 @@ from crypto.prio3_messages import (
     VerifierShares,
     VerifyStates,
 )
-from crypto.prio3_xof import Contexts, Prio3Xof, Usage, as_rows
-from crypto.xof import SEED_BYTES
+from .prio3_xof import Contexts, Prio3Xof, Usage, as_rows
+from .xof import SEED_BYTES
 
 NONCE_SIZE = 16
 VERIFY_KEY_SIZE = SEED_BYTES

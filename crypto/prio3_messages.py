@@ -12,10 +12,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from crypto.errors import FieldElementOutOfRange, IndexOutOfRange, ParameterOutOfRange, TooFewProofs, WrongLength
 from crypto.flp.proof import AnyCircuit
-from crypto.ntt_field import FIELD64, Elements, Mask, Octets
-from crypto.xof import SEED_BYTES
+
+from .errors import FieldElementOutOfRange, IndexOutOfRange, ParameterOutOfRange, TooFewProofs, WrongLength
+from .ntt_field import FIELD64, Elements, Mask, Octets
+from .xof import SEED_BYTES
 
 # Section 9.7: with joint randomness "Field128 with at least one proof or Field64 with at least three proofs".
 LEAST_PROOFS = {FIELD64: 3}

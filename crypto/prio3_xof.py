@@ -14,10 +14,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from crypto import xof_lanes
-from crypto.errors import TooLong, WrongLength
-from crypto.ntt_field import Elements, NttField, Octets
-from crypto.xof import SEED_BYTES, XofTurboShake128
+from . import xof_lanes
+from .errors import TooLong, WrongLength
+from .ntt_field import Elements, NttField, Octets
+from .xof import SEED_BYTES, XofTurboShake128
 
 VERSION, CLASS_VDAF = 18, 0
 

@@ -28,9 +28,9 @@ from cryptography.hazmat.primitives.hpke import (
     Suite,
 )
 
-from crypto.errors import KeyInvalid, SealBroken, WrongLength
-from crypto.field import BytesLike
-from crypto.signing import key_id
+from .errors import KeyInvalid, SealBroken, WrongLength
+from .field import BytesLike
+from .signing import key_id
 
 SEAL_SEED_BYTES: Final = 32
 SEAL_OVERHEAD: Final = 1_088 + 32 + 16

@@ -21,11 +21,11 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from crypto.errors import IndexOutOfRange, ValueOutOfRange, WrongArray, WrongLength
-from crypto.field import ELEMENT_BYTES, BytesLike, Elements, add, negate, require_canonical, to_bytes, view_words
-from crypto.field_kernels import add_rows, add_sparse
-from crypto.xof import SEED_BYTES
-from crypto.xof_batch import INDEX_BYTES, BatchXof, Indices, Rows, Seeds, check_rows
+from .errors import IndexOutOfRange, ValueOutOfRange, WrongArray, WrongLength
+from .field import ELEMENT_BYTES, BytesLike, Elements, add, negate, require_canonical, to_bytes, view_words
+from .field_kernels import add_rows, add_sparse
+from .xof import SEED_BYTES
+from .xof_batch import INDEX_BYTES, BatchXof, Indices, Rows, Seeds, check_rows
 
 VERSION, CLASS_VDAF = 18, 0  # "12 00": the two leading bytes of every VDAF tag
 ALGORITHM_PLAIN = 0xFFFF0001  # private use: plain additive shares

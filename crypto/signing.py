@@ -14,8 +14,8 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from crypto.errors import KeyInvalid, SignatureInvalid, WrongLength
-from crypto.field import BytesLike
+from .errors import KeyInvalid, SignatureInvalid, WrongLength
+from .field import BytesLike
 
 SIGNING_SEED_BYTES: Final = 32
 VERIFY_KEY_BYTES: Final = 32

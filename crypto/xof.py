@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from Crypto.Hash import TurboSHAKE128
 
-from crypto.errors import TooLong
-from crypto.field import ELEMENT_BYTES, Elements, view_words
-from crypto.field_kernels import P
+from .errors import TooLong
+from .field import ELEMENT_BYTES, Elements, view_words
+from .field_kernels import P
 
 SEED_BYTES = 32
 DOMAIN = 1

@@ -12,11 +12,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from crypto import field, xof_lanes
-from crypto.errors import IndexOutOfRange, TooLong, WrongArray, WrongLength
-from crypto.field import ELEMENT_BYTES, Elements
-from crypto.field_kernels import P
-from crypto.xof import DOMAIN, SEED_BYTES, XofTurboShake128, message
+from . import field, xof_lanes
+from .errors import IndexOutOfRange, TooLong, WrongArray, WrongLength
+from .field import ELEMENT_BYTES, Elements
+from .field_kernels import P
+from .xof import DOMAIN, SEED_BYTES, XofTurboShake128, message
 
 RATE_BYTES = 8 * xof_lanes.RATE_WORDS
 INDEX_BYTES = 4

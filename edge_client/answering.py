@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from featurestore.definitions import FeatureView
-from featurestore.times import wall_clock
+from base.times import wall_clock
+from featurestore.define.definitions import FeatureView
 from federation.protocol import Protect, protect
 
 from .events import Events, make_events, read_events

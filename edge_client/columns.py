@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from featurestore.definitions import FeatureView
-from featurestore.expressions import parse
-from featurestore.features import Histogram, Mean, Rate
+from featurestore.define.definitions import FeatureView
+from featurestore.define.expressions import parse
+from featurestore.define.features import Histogram, Mean, Rate
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from base.times import DAY_US
 from crypto.sharing import SparseRows
-from featurestore.definitions import FeatureView
-from featurestore.expressions import parse
-from featurestore.features import ClientCount, Count, Histogram, Mean, PaneFeature, Rate
-from featurestore.keys import domain_index
-from featurestore.layout import layout_of
-from featurestore.times import DAY_US
+from featurestore.define.definitions import FeatureView
+from featurestore.define.expressions import parse
+from featurestore.define.features import ClientCount, Count, Histogram, Mean, PaneFeature, Rate
+from featurestore.define.keys import domain_index
+from featurestore.define.layout import layout_of
 
 from .events import Events, EventTimes, column_types, key_columns, typed_column
 from .sandbox import locked_duckdb

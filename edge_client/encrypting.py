@@ -22,7 +22,7 @@ import psutil
 
 from crypto.bfv import PublicKey, message_bytes
 from crypto.bfv_parameters import BfvParameters, Slots
-from federation.he_reports import Encrypt, encrypt_one_by_one
+from federation.he.reports import Encrypt, encrypt_one_by_one
 
 from .errors import EncryptionFailed
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from base.errors import FAILURE, USAGE, CoveyError
 
-class EdgeError(Exception):
+
+class EdgeError(CoveyError):
     """Anything that a site refuses or cannot do."""
+
+    exit_code = USAGE
 
 
 class EventsError(EdgeError):
@@ -22,6 +26,8 @@ class EventColumnError(EventsError):
 class EncryptionFailed(EdgeError):
     """A process that encrypts reports has ended before it had them all."""
 
+    exit_code = FAILURE
+
     def __init__(self) -> None:
         super().__init__("a process that encrypts reports has ended early (out of memory?); run it again")
 
@@ -36,6 +42,8 @@ class ConfigError(EdgeError):
 
 class SuperLinkError(EdgeError):
     """The connection of a site to its SuperLink does not work."""
+
+    exit_code = FAILURE
 
 
 class SuperLinkAway(SuperLinkError):

@@ -17,11 +17,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from featurestore.definitions import FeatureView
-from featurestore.expressions import ColumnType, parse
-from featurestore.features import Histogram, Mean, Rate
-from featurestore.keys import domain_index
-from featurestore.times import DAY_US
+from base.times import DAY_US
+from featurestore.define.definitions import FeatureView
+from featurestore.define.expressions import ColumnType, parse
+from featurestore.define.features import Histogram, Mean, Rate
+from featurestore.define.keys import domain_index
 
 from .csv_file import UNTYPED, read_csv, require_columns, truths, whole_numbers
 from .errors import EventColumnError, EventsError
@@ -258,7 +258,7 @@ def key_columns(view: FeatureView, table: pa.Table) -> list[pa.Array | pa.Chunke
     """The columns of a view's join key. Text of a CSV file is read as the key's type, as null where it is none.
 
     Raises:
-        EventsError: a column is missing. (`featurestore.keys.domain_index` checks the types.)
+        EventsError: a column is missing. (`featurestore.define.keys.domain_index` checks the types.)
     """
     columns = []
     for column, key_type in zip(view.entity.columns, view.entity.types, strict=True):

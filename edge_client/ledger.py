@@ -21,16 +21,16 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from featurestore.times import DAY_US
-from featurestore.wire import definition_hash
-from federation.batch import Heads
+from base.times import DAY_US
+from featurestore.define.wire import definition_hash
+from federation.batch.batch import Heads
+from federation.batch.reports import REPORT_ID_BYTES
 from federation.errors import AggregatorBehind, LedgerBroken, LedgerRefusal
 from federation.keys import site_role
-from federation.ledger import Ledger
-from federation.ledger_entries import Head
-from federation.ledger_state import Budget, LedgerState
+from federation.ledger.entries import Head
+from federation.ledger.ledger import Ledger
+from federation.ledger.state import Budget, LedgerState
 from federation.plan import AGGREGATORS, Plan, PlannedView
-from federation.reports import REPORT_ID_BYTES
 
 from .compute import UsedCells
 from .policy import Refuse

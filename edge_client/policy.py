@@ -22,25 +22,25 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, Literal, get_args
 
+from base.times import DAY_US
 from crypto.bfv import message_bytes
 from crypto.errors import CryptoError
 from crypto.field import ELEMENT_BYTES
 from crypto.signing import VerifyKey
-from featurestore.definitions import FeatureView
+from featurestore.define.definitions import FeatureView
+from featurestore.define.wire import definition_hash
 from featurestore.errors import ExpressionRefused
-from featurestore.times import DAY_US
-from featurestore.wire import definition_hash
 from federation.accountant import charge_of
+from federation.batch.reports import REPORT_ID_BYTES
+from federation.circuit.validity import report_elements
 from federation.errors import DayBudgetSpent, FederationError, LedgerRefusal, PaneTaken, ViewOverlap
-from federation.ledger import CLOCK_SLACK_US
-from federation.ledger_state import Budget, LedgerState
+from federation.ledger.ledger import CLOCK_SLACK_US
+from federation.ledger.state import Budget, LedgerState
 from federation.plan import AllowedValidity, Plan, PlannedView
 from federation.refusal_codes import RefusalCode, code_of
-from federation.reports import REPORT_ID_BYTES
 from federation.signed_bytes import signed_bytes
 from federation.signed_plan import DOMAIN as PLAN_DOMAIN
 from federation.signed_plan import verify_plan
-from federation.validity import report_elements
 
 from .columns import columns_read
 

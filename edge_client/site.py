@@ -25,18 +25,18 @@ import numpy.typing as npt
 from crypto.bfv import PublicKey
 from crypto.sharing import SparseRows
 from crypto.signing import SigningKey
-from featurestore.definitions import FeatureView
+from featurestore.define.definitions import FeatureView
+from featurestore.define.wire import definition_hash
 from featurestore.errors import FeatureStoreError
-from featurestore.wire import definition_hash
-from federation.batch import BATCH_ID_BYTES, Heads, SealedBatch, max_reports, seal_batch
+from federation.batch.batch import BATCH_ID_BYTES, Heads, SealedBatch, max_reports, seal_batch
+from federation.batch.he_batch import seal_encrypted
+from federation.batch.reports import REPORT_ID_BYTES, Randomness, Reports, declared
 from federation.errors import EncryptionKeysInvalid, LedgerBroken, LedgerRefusal
-from federation.he_batch import seal_encrypted
-from federation.he_keys import verify_keys
-from federation.he_reports import encrypt_reports
+from federation.he.keys import verify_keys
+from federation.he.reports import encrypt_reports
 from federation.plan import Plan, PlannedView
 from federation.protocol import Protect, protect
 from federation.refusal_codes import RefusalCode
-from federation.reports import REPORT_ID_BYTES, Randomness, Reports, declared
 
 from .compute import Contributions, UsedCells, compute
 from .encrypting import cores, encrypting

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
+from base.errors import NOT_FOUND, REFUSED, USAGE, CoveyError
+
 DIFFERENCING: Final = (
     "a client-day is opened in one sum only, because two sums that share it tell it by their difference (at 100 clients "
     "that costs an epsilon of 13.5 where 1 was promised)"
 )
 
 
-class FeatureStoreError(Exception):
+class FeatureStoreError(CoveyError):
     """Anything that this package refuses or cannot do."""
 
 
 class DefinitionError(FeatureStoreError):
     """A feature view that cannot be collected as written; names the view, the feature and the mend."""
+
+    exit_code = USAGE
 
     def __init__(self, view: str, message: str, feature: str | None = None) -> None:
         self.view = view
@@ -29,7 +33,9 @@ class ExpressionRefused(DefinitionError):
 
 
 class ExpressionError(FeatureStoreError):
-    """A `where` outside the closed grammar (see `featurestore.expressions`)."""
+    """A `where` outside the closed grammar (see `featurestore.define.expressions`)."""
+
+    exit_code = USAGE
 
     def __init__(self, where: str, message: str) -> None:
         self.where = where
@@ -38,6 +44,8 @@ class ExpressionError(FeatureStoreError):
 
 class NotFoundError(FeatureStoreError):
     """Something was asked for that the store does not have."""
+
+    exit_code = NOT_FOUND
 
 
 class UnknownView(NotFoundError):
@@ -86,6 +94,8 @@ class UnknownEvidence(NotFoundError):
 class BadReference(FeatureStoreError):
     """A feature reference or an entity key that cannot be read."""
 
+    exit_code = USAGE
+
 
 class StoreInUse(FeatureStoreError):
     """Another process is writing into this store; a store has one writer."""
@@ -105,6 +115,8 @@ class StoreCorrupt(FeatureStoreError):
 class ViewChanged(FeatureStoreError):
     """A view of this name with another definition is registered already."""
 
+    exit_code = REFUSED
+
     def __init__(self, view: str) -> None:
         self.view = view
         super().__init__(
@@ -115,6 +127,8 @@ class ViewChanged(FeatureStoreError):
 
 class ReleaseRefused(FeatureStoreError):
     """A release that does not fit its view, or a pane that was opened before with other bytes."""
+
+    exit_code = REFUSED
 
 
 class PaneNotOpen(ReleaseRefused):
@@ -154,20 +168,6 @@ class NameCollision(BadReference):
         )
 
 
-class StoreWriteFailed(FeatureStoreError):
-    """A file of the store could not be written, as on a full disk; readers stay on what was published before.
-
-    Attributes:
-        path: the file; reason: `disk full`, or what the operating system says.
-    """
-
-    def __init__(self, path: str, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(
-            f"{path} could not be written ({reason}); readers stay on the last whole publication. Make room, and publish again"
-        )
-
-
 class UnknownFeatureService(NotFoundError):
     """The store has no feature service of this name."""
 
@@ -183,9 +183,13 @@ class AddressUnavailable(FeatureStoreError):
 class ConsumerInvalid(FeatureStoreError):
     """A consumer's name or limit that cannot be taken."""
 
+    exit_code = USAGE
+
 
 class ConsumerExists(FeatureStoreError):
     """A consumer of this name has a key already."""
+
+    exit_code = USAGE
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -217,6 +221,8 @@ class WorkersFailing(FeatureStoreError):
 
 class SettingsInvalid(FeatureStoreError):
     """The `[online]` table of a store's covey.toml cannot be used."""
+
+    exit_code = USAGE
 
 
 class OnlineUnavailable(FeatureStoreError):
@@ -253,9 +259,13 @@ class UnknownModel(NotFoundError):
 class ModelInvalid(FeatureStoreError):
     """A model that cannot be registered: its name, or the names of its files."""
 
+    exit_code = USAGE
+
 
 class ServiceInvalid(FeatureStoreError):
     """A feature service that cannot be, or whose references the store does not have."""
+
+    exit_code = USAGE
 
     def __init__(self, service: str, message: str) -> None:
         self.service = service
@@ -264,6 +274,8 @@ class ServiceInvalid(FeatureStoreError):
 
 class OnDemandInvalid(FeatureStoreError):
     """An on-demand transformation that cannot be as declared."""
+
+    exit_code = USAGE
 
     def __init__(self, view: str, message: str) -> None:
         self.view = view
@@ -280,6 +292,8 @@ class OnDemandFailed(FeatureStoreError):
 
 class MemoryLimitRefused(FeatureStoreError):
     """A join cannot keep to the memory limit that was asked for."""
+
+    exit_code = USAGE
 
 
 class MemoryLimitUnreadable(MemoryLimitRefused):
@@ -312,6 +326,8 @@ class SpillFailed(FeatureStoreError):
 
 class ViewsFileError(FeatureStoreError):
     """A VIEWS.py that cannot be read: a syntax error, an error inside it, or nothing declared at module level."""
+
+    exit_code = USAGE
 
 
 class RemoteFailed(FeatureStoreError):
@@ -349,11 +365,3 @@ class Throttled(RemoteFailed):
     def __init__(self, message: str, retry_after_s: int = 1) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(message)
-
-
-class NotPrivate(FeatureStoreError):
-    """A file or folder for private data that is a link, or another user's; names the path and what is wrong."""
-
-    def __init__(self, path: str, why: str) -> None:
-        self.path = path
-        super().__init__(f"{path} must be private: {why}. Move it away, or choose another place")

@@ -14,37 +14,38 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from .answer import Keys, answer_table, entities_of, key_table, key_types
-from .blocks import Snapshot, open_blocks
-from .definitions import FeatureView
-from .entities import ColumnType
+from base.times import day_of, to_us, wall_clock
+from featurestore.define.definitions import FeatureView
+from featurestore.define.entities import ColumnType
+from featurestore.define.layout import layout_of
+from featurestore.define.on_demand import OnDemandView
+from featurestore.define.references import Reference
+from featurestore.define.release import Release, Void
+from featurestore.define.schema import history_schema, offline_schema, status_array, status_codes
+from featurestore.define.services import FeatureService, refs_of
+from featurestore.define.values import made_stale, served_features
+from featurestore.join.labels import open_labels
+from featurestore.join.on_demand import ask_join
+from featurestore.join.plan import Reads, ViewToJoin, joined, joined_schema
+from featurestore.join.view_history import StoredRows
+from featurestore.offline.latest import last_issue_of_each_pane
+from featurestore.offline.parquet import Offline, as_us
+from featurestore.online.blocks import Snapshot, open_blocks
+from featurestore.online.settings import store_path
+from featurestore.read.answer import Keys, answer_table, entities_of, key_table, key_types
+from featurestore.read.reading import Reading, ask, inputs_of, on_demand_by_name, views_of
+from featurestore.registry.consistency import registry_problems
+from featurestore.registry.models import RegisteredModel, find_model
+from featurestore.registry.registry import FileRecord, RegisteredView, Registry
+from featurestore.registry.releases import published_release, published_void, releases_table
+from featurestore.registry.staleness import SpentPanes
+from featurestore.registry.watch import POLL_S, Published, wait_for, watch
+
 from .errors import StoreCorrupt, StoreNotFound, UnknownFeatureService
-from .join_plan import Reads, ViewToJoin, joined, joined_schema
-from .join_rows import StoredRows
-from .labels import open_labels
-from .latest import last_issue_of_each_pane
-from .layout import layout_of
-from .models import RegisteredModel, find_model
-from .offline import Offline, as_us
-from .on_demand import OnDemandView
-from .on_demand_join import ask_join
-from .reading import Reading, ask, inputs_of, on_demand_by_name, views_of
-from .references import Reference
-from .registry import FileRecord, RegisteredView, Registry
-from .registry_check import registry_problems
-from .release import Release, Void
-from .releases import published_release, published_void, releases_table
-from .schema import history_schema, offline_schema, status_array, status_codes
-from .services import FeatureService, refs_of
-from .settings import store_path
-from .staleness import SpentPanes
-from .times import day_of, to_us, wall_clock
-from .values import made_stale, served_features
-from .watch import POLL_S, Published, wait_for, watch
 
 if TYPE_CHECKING:
-    from .reader import Reader
-    from .remote import RemoteStore
+    from featurestore.read.reader import Reader
+    from featurestore.remote.store import RemoteStore
 
 _RETRIES: Final = 5
 _UNDER_WAY_S: Final = 0.05
@@ -112,7 +113,7 @@ class Store:
             StoreNotFound: there is none. StoreCorrupt: it is not of this version. OnDemandInvalid. RemoteFailed: no such URL.
         """
         if isinstance(where, str) and "://" in where:
-            from .remote import open_remote  # what it needs takes its time to import
+            from featurestore.remote.store import open_remote  # what it needs takes its time to import
 
             return open_remote(where, key)
         return cls(Path(where), clock, on_demand)
@@ -158,7 +159,7 @@ class Store:
 
         Returns:
             The key columns as given; for each reference its value, `__se`, `__n` (Mean, Rate) and `__status` (of
-            `featurestore.values.Status`; docs/serving.md has the table); for each view `<view>__pane_end` and
+            `featurestore.define.values.Status`; docs/serving.md has the table); for each view `<view>__pane_end` and
             `<view>__released_at`.
 
         Raises:
@@ -178,7 +179,7 @@ class Store:
         Raises:
             BadReference, UnknownView, UnknownFeature.
         """
-        from .reader import Reader  # numba takes its time to import
+        from featurestore.read.reader import Reader  # numba takes its time to import
 
         return Reader(self._newest, refs_of(refs), self.on_demand, self.clock)
 

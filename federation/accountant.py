@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from featurestore.epsilon import epsilon_of
-from featurestore.layout import Layout
+from featurestore.define.epsilon import epsilon_of
+from featurestore.define.layout import Layout
 
 from .plan import Plan, PlannedView
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crypto import field
-from featurestore.layout import Layout
+from featurestore.define.layout import Layout
 
 
 def to_noise_basis(layout: Layout, shares: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

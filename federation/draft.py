@@ -15,9 +15,9 @@ from typing import Final
 from crypto.errors import SignatureInvalid
 from crypto.signing import SigningKey, VerifyKey
 from featurestore.errors import FeatureStoreError
+from federation.ledger.entries import genesis
 
 from .errors import PlanInvalid
-from .ledger_entries import genesis
 from .live_keys import MOST_AFTER_DEADLINE_US, LiveSecret, sign_live_keys
 from .plan import AGGREGATORS, Plan, plan_from_bytes, plan_to_bytes
 from .signed_bytes import signed_bytes, to_signed

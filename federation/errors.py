@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+from base.errors import NOT_FOUND, REFUSED, USAGE, CoveyError
+from base.times import utc_text
 from featurestore.errors import DIFFERENCING
-from featurestore.times import utc_text
 
 from .rho import rho_text
 
 
-class FederationError(Exception):
+class FederationError(CoveyError):
     """Anything that a party of a collection refuses."""
 
 
@@ -40,6 +41,8 @@ class DuplicateReport(FederationError):
 
 class NoiseRefused(FederationError):
     """A noise source that this aggregator does not accept, or noise off without its consent."""
+
+    exit_code = REFUSED
 
 
 class FinishRefused(FederationError):
@@ -165,6 +168,8 @@ class KeyFileError(FederationError):
 class KeyFileMissing(KeyFileError):
     """No key of this role in this folder."""
 
+    exit_code = NOT_FOUND
+
     def __init__(self, path: str) -> None:
         self.path = path
         super().__init__(f"no key file {path}; `covey keys init ROLE` makes it, `covey init` those of a whole project")
@@ -172,6 +177,8 @@ class KeyFileMissing(KeyFileError):
 
 class KeyFileExists(KeyFileError):
     """Keys are never overwritten: what was sealed to them would be lost."""
+
+    exit_code = USAGE
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -228,6 +235,8 @@ class LedgersApart(LedgerError):
 
 class LedgerRefusal(LedgerError):
     """A plan that the ledger's rules do not allow. Nothing was charged."""
+
+    exit_code = REFUSED
 
 
 class PaneTaken(LedgerRefusal):

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from base.private_files import create_private
 from crypto.errors import CryptoError
 from crypto.seal import SEAL_PUBLIC_BYTES, SEAL_SEED_BYTES, SealKey, SealPublicKey
 from crypto.signing import SIGNING_SEED_BYTES, VERIFY_KEY_BYTES, SigningKey, VerifyKey
-from featurestore.private_files import create_private
 
 from .errors import KeyFileExists, KeyFileExposed, KeyFileMalformed, KeyFileMissing, NodeKeyInvalid, PartyInvalid
 from .node_keys import NODE_CERTIFICATE_BYTES, NODE_SECRET_BYTES, NodeCertificate, NodeKey

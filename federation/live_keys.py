@@ -22,10 +22,10 @@ from crypto.errors import CryptoError, WrongLength
 from crypto.noise import NOISE_KEY_BYTES, SecretNoise
 from crypto.seal import SEAL_SEED_BYTES, SealKey, SealPublicKey
 from crypto.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
+from federation.ledger.entries import Head
 
 from . import plan_pb2 as pb
 from .errors import PlanInvalid
-from .ledger_entries import Head
 from .parties import Aggregator
 
 DOMAIN: Final = b"covey-1 live keys"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from featurestore.layout import NOISERS
-from featurestore.release import GroupNoise, Manifest
-from featurestore.wire import definition_hash
+from featurestore.define.layout import NOISERS
+from featurestore.define.release import GroupNoise, Manifest
+from featurestore.define.wire import definition_hash
 
 from .accountant import charge_of
 from .plan import Plan, PlannedView

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crypto import field as field64
-from featurestore.layout import Group
+from featurestore.define.layout import Group
 
 from .parties import Aggregator
 from .plan import Plan

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from crypto.sharing import PLAN_HASH_BYTES
 from crypto.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
-from featurestore.release import content_of
+from featurestore.define.release import content_of
 
 from .errors import StatementMalformed
 from .parties import Aggregator

@@ -16,13 +16,13 @@ from crypto.bfv_parameters import BfvParameters
 from crypto.errors import CryptoError
 from crypto.seal import SealPublicKey
 from crypto.signing import VerifyKey
-from featurestore.definitions import FeatureView
-from featurestore.layout import Layout, layout_of
-from featurestore.wire import view_from_bytes, view_to_bytes
+from featurestore.define.definitions import FeatureView
+from featurestore.define.layout import Layout, layout_of
+from featurestore.define.wire import view_from_bytes, view_to_bytes
+from federation.he.view import he_parameters, leak_micro_rho
 
 from . import plan_pb2 as pb
 from .errors import PlanInvalid
-from .he_view import he_parameters, leak_micro_rho
 from .live_keys import MOST_AFTER_DEADLINE_US, LiveKeys
 from .parties import MAX_CLIENTS, Aggregator, CollectorKeys, Participation, ReportPer
 

@@ -29,13 +29,8 @@ from crypto.ntt_field import Mask
 from crypto.prio3_batch import VERIFY_KEY_SIZE
 from crypto.sharing import Accumulator, HelperSeeds, LeaderShares
 from crypto.xof import SEED_BYTES
-from featurestore.layout import NOISERS, Group, Layout
-
-from .basis import to_noise_basis
-from .errors import DuplicateReport, FinishRefused, NoiseRefused, PlanInvalid, ReportRefused
-from .noise_context import NoiseContext
-from .plan import Plan, PlannedView
-from .reports import (
+from featurestore.define.layout import NOISERS, Group, Layout
+from federation.batch.reports import (
     REPORT_ID_BYTES,
     Addable,
     Half,
@@ -48,7 +43,12 @@ from .reports import (
     Reports,
     VerifiedHalf,
 )
-from .validity import VerificationKey, encode, finish, judge, prove, start
+from federation.circuit.validity import VerificationKey, encode, finish, judge, prove, start
+
+from .basis import to_noise_basis
+from .errors import DuplicateReport, FinishRefused, NoiseRefused, PlanInvalid, ReportRefused
+from .noise_context import NoiseContext
+from .plan import Plan, PlannedView
 
 GAUSSIAN_TAIL: Final = 16
 """σ of an opened sum's noise that must fit beside the largest sum: beyond lies 2e⁻¹²⁸ < 2⁻¹⁸³, as of a normal (CKS20)."""

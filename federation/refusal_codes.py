@@ -5,15 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from .errors import (
-    AggregatorBehind,
-    AlreadyDone,
-    ClockWentBack,
-    DayBudgetSpent,
-    LedgerRefusal,
-    PaneTaken,
-    ViewOverlap,
-)
+from .errors import AggregatorBehind, AlreadyDone, ClockWentBack, DayBudgetSpent, LedgerRefusal, PaneTaken, ViewOverlap
 
 
 class RefusalCode(StrEnum):

@@ -17,13 +17,13 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from base.times import utc_text
 from crypto.errors import SignatureInvalid
 from crypto.signing import VerifyKey
+from featurestore.define.release import Release, Void, release_id
+from featurestore.define.wire import definition_hash
 from featurestore.errors import FeatureStoreError
-from featurestore.release import Release, Void, release_id
-from featurestore.rows import BUDGET_SPENT, is_retraction
-from featurestore.times import utc_text
-from featurestore.wire import definition_hash
+from featurestore.offline.window_rows import BUDGET_SPENT, is_retraction
 
 from . import plan_pb2 as pb
 from .errors import PlanInvalid, StatementMalformed, StatementsDisagree, VerificationFailed

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from crypto.signing import SigningKey, VerifyKey
-from featurestore.release import Release, Void
+from featurestore.define.release import Release, Void
 
 DOMAIN: Final = b"covey-1 release"
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from crypto.signing import SigningKey, VerifyKey
 from featurestore.errors import FeatureStoreError
+from federation.batch.batch import max_reports
 
-from .batch import max_reports
 from .draft import require_live
 from .errors import PlanInvalid
 from .parties import Aggregator

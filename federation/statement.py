@@ -14,7 +14,7 @@ from typing import Final
 
 from crypto.sharing import PLAN_HASH_BYTES
 from crypto.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
-from featurestore.wire import definition_hash
+from featurestore.define.wire import definition_hash
 
 from .errors import StatementMalformed, StatementsDisagree
 from .parties import Aggregator

@@ -4,32 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from base.errors import NOT_FOUND, USAGE, CoveyError
 
-class SimulationError(Exception):
+
+class SimulationError(CoveyError):
     """Anything that a run on one machine refuses or cannot do."""
 
-
-class RunRefused(SimulationError):
-    """Options of a run that do not fit together; names the mend."""
-
-
-class TooManyClients(RunRefused):
-    """A site with more clients than are declared; names the declaration that holds them.
-
-    Attributes:
-        have: counted in the events. For the eyes of whoever has them.
-    """
-
-    def __init__(self, site: str, have: int, declared: int) -> None:
-        self.site, self.have, self.declared = site, have, declared
-        super().__init__(
-            f"{site} has {have:,} clients in the events, and {declared:,} a site are declared: others see that number, so it is "
-            f"not counted for you. Declare more, such as --site-clients {1 << (have - 1).bit_length()}"
-        )
+    exit_code = USAGE
 
 
 class DataMissing(SimulationError):
     """A data set that is not installed; names the command that installs it."""
+
+    exit_code = NOT_FOUND
 
 
 class CannotTell(SimulationError):

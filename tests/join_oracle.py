@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from featurestore.definitions import FeatureView
-from featurestore.entities import Key
-from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.definitions import FeatureView
+from featurestore.define.entities import Key
+from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
 
 Sums = Mapping[Key, Sequence[tuple[int, ...]]]
 """For each key, the opened sums of each of the view's features, in their order (see `value_of`)."""

@@ -16,9 +16,9 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from featurestore.definitions import FeatureView
-from featurestore.entities import KeyType
-from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.definitions import FeatureView
+from featurestore.define.entities import KeyType
+from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
 
 DAY_US: Final = 86_400 * 10**6
 TICKS_PER_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from base.times import DAY_US
 from crypto.noise import SeededNoise
+from deployment.in_process.run import NoisePair, ViewReport, run_in_process
 from edge_client.events import make_events
-from featurestore.definitions import FeatureView
-from featurestore.times import DAY_US
-from federation.ledger_state import Budget
-from simulations.in_process import NoisePair, ViewReport, run_in_process
+from featurestore.define.definitions import FeatureView
+from federation.ledger.state import Budget
 
 LATER = 4_000 * 365 * DAY_US
 """A wall clock after every event of a test."""

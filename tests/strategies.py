@@ -18,9 +18,9 @@ from typing import Any, Final
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
 
 Row = Mapping[str, Any]
 Truth = Callable[[Row], bool | None]

@@ -23,21 +23,21 @@ import pytest
 
 from covey.cli import call
 from covey.demo.model import late_labels
-from covey.running import run
-from covey.training import config as training_config
-from featurestore.definitions import FeatureView
-from featurestore.entities import Entity
-from featurestore.epsilon import rounded_up
-from featurestore.join_memory import MINIMUM
-from featurestore.labels import CSV_BLOCK, JOIN_BATCH
-from featurestore.publish import Publisher
-from featurestore.values import Status
-from featurestore.views_file import load_declared
+from deployment.run import run
+from featurestore.define.definitions import FeatureView
+from featurestore.define.entities import Entity
+from featurestore.define.epsilon import rounded_up
+from featurestore.define.values import Status
+from featurestore.define.views_file import load_declared
+from featurestore.join.labels import CSV_BLOCK, JOIN_BATCH
+from featurestore.join.memory import MINIMUM
+from featurestore.publish.publish import Publisher
 from federation.accountant import epsilon
 from federation.refusal_codes import RefusalCode
-from simulations.flights import flight_views, load_flights
+from simulations.datasets.flights import flight_views, load_flights
 from tests.covey.conftest import VIEWS, make_events
 from tests.featurestore.making import DAY, a_view, fill
+from training.fit import config as training_config
 
 ROOT = Path(__file__).resolve().parents[1]
 PRIVACY = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")

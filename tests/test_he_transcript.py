@@ -14,21 +14,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aggregator import aggregator_pb2 as pb
-from aggregator.announcement import announce
-from aggregator.coordinator import collect
-from aggregator.publication import items_of
-from aggregator.sites import SiteAnswer
+from aggregator.services import aggregator_pb2 as pb
 from crypto.bfv import Ciphertexts
 from crypto.bfv_secret import SecretKey
 from crypto.errors import SealBroken
 from crypto.seal import open_sealed
+from deployment.coordinator.announcement import announce
+from deployment.coordinator.batches import collect
+from deployment.coordinator.publication import items_of
+from deployment.coordinator.sites import SiteAnswer
 from edge_client.policy import Refuse
 from edge_client.site import SiteSettings, respond
-from federation.batch import SealedBatch, _info
+from federation.batch.batch import SealedBatch, _info
+from federation.batch.he_batch import open_encrypted
 from federation.draft import draft_of
-from federation.he_batch import open_encrypted
-from federation.he_keys import verify_keys
+from federation.he.keys import verify_keys
 from federation.plan import Noise, Plan
 from federation.protocol import OpenedView
 from tests.aggregator.he_world import draft, make_key_holder

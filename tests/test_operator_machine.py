@@ -17,16 +17,16 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
-from aggregator.messages import collect_request
+from aggregator.shares.messages import collect_request
+from deployment.in_process.ledger import RunLedger
 from federation.errors import LedgerRefusal
-from federation.ledger import Ledger
-from federation.ledger_state import Budget
-from federation.operator_ledger import LEDGERS, OPERATOR, operator_path
+from federation.ledger.ledger import Ledger
+from federation.ledger.operator import LEDGERS, OPERATOR, operator_path
+from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
-from simulations.run_ledger import RunLedger
+from tests.aggregator.world import COLLECTOR, Clock, open_at
+from tests.federation.wire import DAY
 
-from .aggregator.world import COLLECTOR, Clock, open_at
-from .federation.wire import DAY
 from .test_privacy_machine import HOUR, VIEWS, FusedLedger, PrivacyMachine, plans
 
 _SCHEDULE = settings(max_examples=12, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))

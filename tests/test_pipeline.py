@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from base.times import DAY_US
 from edge_client.compute import UsedCells, compute, days_with_events
 from edge_client.events import make_events
 from featurestore.store import Store
-from featurestore.times import DAY_US
-from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
+from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle, run_views
 from tests.strategies import Case, cases

@@ -20,19 +20,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from aggregator.errors import AggregatorError, Refused
-from aggregator.live_folder import LiveFile, LiveFolder
-from aggregator.messages import collect_request
-from aggregator.storage import Storage
+from aggregator.shares.messages import collect_request
+from aggregator.storage.live_folder import LiveFile, LiveFolder
+from aggregator.storage.role_storage import Storage
 from edge_client.ledger import SiteLedger
 from edge_client.policy import Refuse
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count
-from featurestore.wire import definition_hash
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count
+from featurestore.define.wire import definition_hash
 from federation.errors import FederationError
-from federation.ledger import Ledger
-from federation.ledger_snapshot import read_ledger
-from federation.ledger_state import Budget
+from federation.ledger.ledger import Ledger
+from federation.ledger.snapshot import read_ledger
+from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
 from tests.aggregator.world import (
     COLLECTOR,

@@ -27,7 +27,18 @@ def commands() -> list[list[str]]:
 def generated(folder: Path) -> dict[str, bytes]:
     paths = [
         path
-        for top in ("aggregator", "federation", "featurestore", "covey", "edge_client", "crypto", "simulations")
+        for top in (
+            "aggregator",
+            "federation",
+            "featurestore",
+            "covey",
+            "deployment",
+            "training",
+            "edge_client",
+            "crypto",
+            "simulations",
+            "base",
+        )
         for pattern in GENERATED
         for path in (folder / top).rglob(pattern)
     ]

@@ -21,33 +21,33 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from aggregator.announcement import announce
-from aggregator.coordinator import collect
 from aggregator.errors import Refused
-from aggregator.messages import Job, Signed
-from aggregator.publication import items_of
-from aggregator.sites import SiteAnswer
+from aggregator.shares.messages import Job, Signed
 from crypto import field as field64
 from crypto.errors import SealBroken
 from crypto.seal import open_sealed
 from crypto.sharing import HelperSeeds
 from crypto.signing import SIGNATURE_BYTES
+from deployment.coordinator.announcement import announce
+from deployment.coordinator.batches import collect
+from deployment.coordinator.publication import items_of
+from deployment.coordinator.sites import SiteAnswer
 from edge_client.compute import compute
 from edge_client.events import Events, make_events
 from edge_client.policy import Policy, Refuse
 from edge_client.site import SiteSettings, respond
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count, Mean, Rate
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count, Mean, Rate
 from federation.basis import to_noise_basis
-from federation.batch import SealedBatch, SealedHalf, _info, open_half
+from federation.batch.batch import SealedBatch, SealedHalf, _info, open_half
+from federation.batch.reports import LeaderHalf, ProvenHalf, Reports
+from federation.circuit.validity import VerificationKey
 from federation.draft import draft_of
 from federation.parties import Roster, RosterEntry
 from federation.plan import Noise, Plan, Validity, plan_to_bytes
 from federation.protocol import OpenedView, Outcome, shard
-from federation.reports import LeaderHalf, ProvenHalf, Reports
 from federation.statement import Statement
-from federation.validity import VerificationKey
 from tests.aggregator.recorded import Recorded
 from tests.aggregator.world import KEYS, NOW, SETTINGS, make_plan
 from tests.audit.files import Facts, differences, facts

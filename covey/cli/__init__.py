@@ -10,8 +10,8 @@ import click
 import typer
 from rich.console import Console
 
+from base.errors import DONE, FAILURE, INTERRUPTED, exit_code
 from covey import __version__
-from covey.errors import DONE, FAILURE, INTERRUPTED, exit_code
 
 from . import (
     consumers,

@@ -30,9 +30,9 @@ def add(
     """Make an API key and print it, this once: the store keeps its SHA-256 only. Running servers take it at once."""
     import os
 
+    from base.times import wall_clock
     from featurestore.server.api_keys import Consumers
     from featurestore.server.throttle import Limits
-    from featurestore.times import wall_clock
 
     from .talk import talk_console
 
@@ -46,8 +46,8 @@ def add(
 @app.command("list")
 def list_(store: _Store, as_json: _Json = False) -> None:
     """List the consumers and their limits, never their keys."""
+    from base.times import from_us
     from featurestore.server.api_keys import Consumers
-    from featurestore.times import from_us
 
     from .talk import data_console, folding_table
 

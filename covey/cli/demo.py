@@ -22,7 +22,7 @@ def demo(
 ) -> None:
     """The main job on real flights: a year of private features, their error bars, and a model that uses them."""
     from covey.demo import run_demo
-    from covey.errors import UsageError
+    from deployment.errors import UsageError
 
     match validity:
         case "none" | "prio3":

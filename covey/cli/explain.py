@@ -11,8 +11,15 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from covey.explain import CostExplained, Encrypted, ExpectedError, FeatureExplained, Label, ViewExplained
-    from federation.view_cost import ProofCost
+    from deployment.inspect.explain import (
+        CostExplained,
+        Encrypted,
+        ExpectedError,
+        FeatureExplained,
+        Label,
+        ViewExplained,
+    )
+    from federation.circuit.cost import ProofCost
 
 
 def explain(
@@ -30,8 +37,8 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the privacy label: what each view costs and how well it will be known, before anything is collected."""
-    from covey.explain import label_of
-    from featurestore.views_file import load_views
+    from deployment.inspect.explain import label_of
+    from featurestore.define.views_file import load_views
 
     from .talk import data_console
 
@@ -155,7 +162,7 @@ def _price(view: ViewExplained) -> str:
 
 
 def _epsilons(cost: CostExplained) -> list[tuple[str, str]]:
-    from featurestore.epsilon import rounded_up
+    from featurestore.define.epsilon import rounded_up
 
     rows = []
     if cost.pure_epsilon_day is not None and cost.pure_epsilon_30_days is not None:
@@ -224,7 +231,7 @@ def _drowns(feature: FeatureExplained) -> str:
 
 
 def _print_total(label: Label, out: Console) -> None:
-    from featurestore.epsilon import rounded_up
+    from featurestore.define.epsilon import rounded_up
     from federation.rho import rho_text
 
     total, over = label.total, label.over_budget

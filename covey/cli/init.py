@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from covey.init import NewProject
+    from deployment.project.init import NewProject
 
 
 def init(
@@ -37,9 +37,9 @@ def init(
     Without --public it has the keys of all roles, and whoever runs this holds every secret: it is for one machine.
     Nothing is overwritten.
     """
-    from covey.budgets import budget_of_text
-    from covey.errors import UsageError
-    from covey.init import assemble, make
+    from deployment.errors import UsageError
+    from deployment.project.budgets import budget_of_text
+    from deployment.project.init import assemble, make
 
     if (sites is not None) + bool(site) + bool(public) > 1:
         raise UsageError("give one of --sites N, --site ID … and --public ROLE.pub …")

@@ -25,9 +25,9 @@ def init(
     """
     import os
 
-    from covey.errors import UsageError
-    from covey.project import KEYS
-    from featurestore.private_files import private_folder
+    from base.private_files import private_folder
+    from deployment.errors import UsageError
+    from deployment.project.project import KEYS
     from federation.errors import PartyInvalid
     from federation.keys import RoleKeys, public_as_dict, public_line, write_keys
 
@@ -64,7 +64,7 @@ def show(
     from rich.console import Console
     from rich.table import Column, Table
 
-    from covey.project import KEYS
+    from deployment.project.project import KEYS
     from federation.errors import KeyFileMissing
     from federation.keys import load_keys, public_as_dict, public_line, roles_in
 
@@ -96,10 +96,10 @@ def tls(
     as_json: Annotated[bool, typer.Option("--json", help="Print the certificate's terms as JSON.")] = False,
 ) -> None:
     """Make the SuperLink's certificate, keys/superlink.crt, which every site gets and pins; its key stays in keys/."""
-    from covey.errors import UsageError
-    from covey.project import KEYS
-    from covey.superlink_certificate import make_certificate, utc_now
-    from featurestore.private_files import private_folder
+    from base.private_files import private_folder
+    from deployment.errors import UsageError
+    from deployment.local.superlink_certificate import make_certificate, utc_now
+    from deployment.project.project import KEYS
 
     from .talk import talk_console
 

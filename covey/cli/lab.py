@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulations.attack_kinds import KINDS
+from simulations.attacks.lies import KINDS
 
 from . import lab_compare, lab_list, lab_report, lab_run
 from .lab_options import (
@@ -25,8 +25,8 @@ from .lab_options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from covey.attack import AttackReport
-    from covey.attack_values import Attacked, Floats, Moved
+    from simulations.attacks.lying_run import AttackReport
+    from simulations.attacks.lying_values import Attacked, Floats, Moved
 
 app = typer.Typer(help="Experiments: what happens if …", no_args_is_help=True)
 app.command("run")(lab_run.run)
@@ -67,11 +67,12 @@ def attack(
     as_json: AsJson = False,
 ) -> int:
     """Let a few clients lie; the help text is that of the decorator."""
-    from covey.attack import attack as run_attack
-    from covey.attack import require_kind
-    from covey.attack_picture import draw, require_png
-    from covey.errors import DONE, NOTHING_RELEASED, UsageError
-    from covey.running import utc_days
+    from base.errors import DONE, NOTHING_RELEASED
+    from deployment.errors import UsageError
+    from deployment.run import utc_days
+    from simulations.attacks.lying_picture import draw, require_png
+    from simulations.attacks.lying_run import attack as run_attack
+    from simulations.attacks.lying_run import require_kind
 
     from .talk import progress_bars, talk_console
 
@@ -147,7 +148,7 @@ def _print_view(view: Attacked, report: AttackReport, talk: Console) -> None:
 
 
 def _pane(moved: Moved) -> str:
-    from featurestore.times import DAY_US, from_us
+    from base.times import DAY_US, from_us
 
     style = "%Y-%m-%dT%H:%MZ" if (moved.pane_starts % DAY_US).any() else "%Y-%m-%d"
     return from_us(int(moved.pane_starts[moved.pane])).strftime(style)
@@ -186,7 +187,7 @@ def _number(value: float) -> str:
 
 
 def _off(moved: Moved, values: Floats) -> str:
-    from covey.attack_values import APPEARED
+    from simulations.attacks.lying_values import APPEARED
 
     away = moved.distance(values)
     if away == 0:
@@ -203,7 +204,7 @@ def _off(moved: Moved, values: Floats) -> str:
 
 
 def _as_dict(report: AttackReport) -> dict[str, object]:
-    from featurestore.times import from_us
+    from base.times import from_us
 
     def number(value: float) -> float | None:
         return None if value != value else float(value)

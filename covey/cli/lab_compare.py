@@ -22,7 +22,7 @@ from .lab_options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from covey.compare import Comparison
+    from simulations.compare.protections import Comparison
 
 
 def compare(
@@ -43,13 +43,13 @@ def compare(
     Protections: plaintext, shares, shares + prio3, he, and CKKS as NVFlare ships it, on the same reports, those of the pane
     that has most of them. Noise is off, so that the sums can be compared. Without VIEWS.py and --events it is a week of flights.
     """
-    from covey.attack_picture import require_png
-    from covey.compare import choose_view
-    from covey.compare import compare as run_compare
-    from covey.compare_picture import draw
-    from covey.compare_text import as_dict
-    from covey.errors import DONE
+    from base.errors import DONE
     from edge_client.events import make_events
+    from simulations.attacks.lying_picture import require_png
+    from simulations.compare.picture import draw
+    from simulations.compare.protections import choose_view
+    from simulations.compare.protections import compare as run_compare
+    from simulations.compare.text import as_dict
 
     from .talk import progress_bars, talk_console
 
@@ -73,8 +73,8 @@ def compare(
 def _print(comparison: Comparison, talk: Console) -> None:
     from rich.box import SIMPLE_HEAD
 
-    from covey.compare_text import ROWS, in_short, in_time
-    from featurestore.times import DAY_US, from_us
+    from base.times import DAY_US, from_us
+    from simulations.compare.text import ROWS, in_short, in_time
 
     from .talk import data_console, folding_table
 

@@ -23,11 +23,12 @@ def list_all(
     as_json: AsJson = False,
 ) -> int:
     """Show what `covey lab run` can be told: groups with their choices, sweeps, and every setting, with one line each."""
-    from covey.errors import DONE, NotThere
+    from base.errors import DONE
+    from deployment.errors import NotThere
 
     require_hydra()
-    from covey.lab.runs.config import choices, nearest
-    from covey.lab.runs.schema import GROUPS, LabConfig, nodes
+    from simulations.experiments.config import choices, nearest
+    from simulations.experiments.schema import GROUPS, LabConfig, nodes
 
     from .talk import data_console
 
@@ -49,14 +50,14 @@ def list_all(
 
 def _of_kind(group: str, kind: type[Any]) -> dict[str, Any]:
     """What a kind of choice is, and its settings by dotted name."""
-    from covey.lab.runs.schema import settings
+    from simulations.experiments.schema import settings
 
     prefix = f"{group.replace('/', '.')}." if group else ""
     return {"what": kind.__doc__, "settings": {f"{prefix}{one.name}": _told(one) for one in settings(kind)}}
 
 
 def _told(one: Field[Any]) -> dict[str, Any]:
-    from covey.lab.runs.schema import CHOICES, HELP
+    from simulations.experiments.schema import CHOICES, HELP
 
     default = None if one.default == "???" else one.default
     return {"default": default, "one_of": list(one.metadata[CHOICES]), "help": one.metadata[HELP]}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 if TYPE_CHECKING:
-    from featurestore.definitions import FeatureView
+    from featurestore.define.definitions import FeatureView
 
 ViewsFile: TypeAlias = Annotated[
     Path | None, typer.Argument(metavar="VIEWS.py", help="A Python file with FeatureView objects at module level.")
@@ -27,7 +27,7 @@ def require_hydra() -> None:
     """Raise UsageError where configurations cannot be composed."""
     from importlib.util import find_spec
 
-    from covey.errors import UsageError
+    from deployment.errors import UsageError
 
     if find_spec("hydra") is None:
         raise UsageError("experiments need Hydra: pip install 'covey[lab]'")
@@ -41,11 +41,11 @@ def what_to_collect(
     site_column: str | None,
 ) -> tuple[list[FeatureView], Any, dict[str, Any]]:
     """Views, events and their columns: the user's, or those of the flights."""
-    from covey.attack import a_week_of_flights
-    from covey.errors import UsageError
+    from deployment.errors import UsageError
     from edge_client.events import read_events
-    from featurestore.views_file import load_views
-    from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN
+    from featurestore.define.views_file import load_views
+    from simulations.attacks.lying_run import a_week_of_flights
+    from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN
 
     needed = {
         "VIEWS.py": views_file,

@@ -15,7 +15,7 @@ from .lab_options import AsJson
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from covey.lab.reports.report import Progress
+    from simulations.reports.report import Progress
 
 
 def report(
@@ -35,9 +35,10 @@ def report(
     in DIR/experiments: the same command goes on where an interrupted one was. Everything is simulated and offline; the paper
     takes some minutes.
     """
-    from covey.errors import DONE, FAILURE, UsageError
-    from covey.lab.reports.conf import read_report_config
-    from covey.lab.reports.report import make_report
+    from base.errors import DONE, FAILURE
+    from deployment.errors import UsageError
+    from simulations.reports.conf import read_report_config
+    from simulations.reports.report import make_report
     from simulations.shards.workers import Inline
 
     from .talk import talk_console

@@ -14,7 +14,7 @@ from .lab_options import AsJson, require_hydra
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from covey.lab.runs.running import Asked, Finished
+    from simulations.experiments.running import Asked, Finished
 
 _MANY = 40
 """Lines of a table that is printed."""
@@ -49,10 +49,10 @@ def run(
     of it (fleet.clients=5000, view.rho=0.05), plain names what is of the run (k=20, noise=off, protection=he, validity=prio3,
     participation=all, level=processes, seed=1). Runs with the same fleet see the same events.
     """
-    from covey.errors import DONE, FAILURE, NOTHING_RELEASED
+    from base.errors import DONE, FAILURE, NOTHING_RELEASED
 
     require_hydra()
-    from covey.lab.runs.running import carry_out
+    from simulations.experiments.running import carry_out
 
     from .talk import progress_bars, talk_console
 
@@ -81,8 +81,8 @@ def run(
 def _what(
     overrides: list[str], multirun: bool, sweep: str | None, resume: Path | None, out: Path | None
 ) -> AbstractContextManager[Asked]:
-    from covey.errors import UsageError
-    from covey.lab.runs.running import asked, begun
+    from deployment.errors import UsageError
+    from simulations.experiments.running import asked, begun
 
     if resume is None:
         return asked(overrides, multirun=multirun, sweep=sweep, out=out)

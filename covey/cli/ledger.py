@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from covey.ledger_view import LedgerView
+    from deployment.inspect.ledger_view import LedgerView
 
 app = typer.Typer(help="The privacy ledgers: what was spent, what is left, what was refused.", no_args_is_help=True)
 
@@ -35,9 +35,9 @@ def show(
 
     Nothing is written. A ledger that was edited, cut or rolled back is an error.
     """
-    from covey.budgets import budgets_of
-    from covey.errors import UsageError
-    from covey.ledger_view import BrokenLedger, LedgerView, read_ledgers, to_json
+    from deployment.errors import UsageError
+    from deployment.inspect.ledger_view import BrokenLedger, LedgerView, read_ledgers, to_json
+    from deployment.project.budgets import budgets_of
 
     from .talk import data_console, talk_console
 
@@ -53,7 +53,7 @@ def show(
         for ledger in whole:
             _print(ledger, view, out)
     if plot is not None and whole:
-        from covey.ledger_plot import plot as draw
+        from deployment.inspect.ledger_plot import plot as draw
 
         draw(whole, plot)
         talk_console().print(f"drawn in {plot}", soft_wrap=True)
@@ -85,7 +85,7 @@ def _budget(ledger: LedgerView) -> str:
 
 
 def _print_days(ledger: LedgerView, view: str | None, out: Console) -> None:
-    from covey.ledger_view import day_groups
+    from deployment.inspect.ledger_view import day_groups
 
     from .talk import day_ranges, folding_table
 
@@ -109,7 +109,7 @@ def _print_days(ledger: LedgerView, view: str | None, out: Console) -> None:
 
 
 def _print_refused(ledger: LedgerView, out: Console) -> None:
-    from covey.ledger_view import moment_of, refusal_groups, sentence_of
+    from deployment.inspect.ledger_view import moment_of, refusal_groups, sentence_of
 
     from .talk import day_ranges
 

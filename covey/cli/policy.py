@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from covey.policy_check import DayCost, PolicyCheck
+    from deployment.project.policy_check import DayCost, PolicyCheck
     from edge_client.policy import Policy
 
 app = typer.Typer(help="What a site takes part in.", no_args_is_help=True)
@@ -43,11 +43,12 @@ def check(
 
     Exit code: 0 the site would take part, 4 it would refuse.
     """
-    from covey.errors import DONE, REFUSED, NotThere, UsageError
-    from covey.policy_check import BROKEN, check_plan, ledger_state, to_json
-    from featurestore.times import wall_clock
+    from base.errors import DONE, REFUSED
+    from base.times import wall_clock
+    from deployment.errors import NotThere, UsageError
+    from deployment.project.policy_check import BROKEN, check_plan, ledger_state, to_json
     from federation.errors import LedgerBroken
-    from federation.ledger_state import LedgerState
+    from federation.ledger.state import LedgerState
 
     from .talk import data_console, talk_console
 
@@ -73,8 +74,8 @@ def check(
 
 def _rules(policy: Path | None, site: Path | None, ledger: Path | None, project: Path) -> tuple[Policy, Path | None]:
     """The policy, and where the ledger is."""
-    from covey.errors import UsageError
-    from covey.init import POLICY
+    from deployment.errors import UsageError
+    from deployment.project.init import POLICY
     from edge_client.policy_file import load_policy
     from edge_client.site_config import rules_of
 

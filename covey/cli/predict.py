@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from covey.training.predict import Predicted, ServedModel
+    from training.fit.predict import Predicted, ServedModel
 
 
 def predict(
@@ -31,9 +31,9 @@ def predict(
 
     A model whose views have another version or definition than those that it was trained on is refused.
     """
-    from covey.training.predict import ServedModel
+    from featurestore.define.views_file import load_declared
     from featurestore.store import Store
-    from featurestore.views_file import load_declared
+    from training.fit.predict import ServedModel
 
     from .reads import key_columns
 
@@ -53,7 +53,7 @@ def require_torch() -> None:
     """Its library is an extra. Raises UsageError."""
     from importlib.util import find_spec
 
-    from covey.errors import UsageError
+    from deployment.errors import UsageError
 
     if find_spec("torch") is None:
         raise UsageError("this needs PyTorch: pip install 'covey[train]'")
@@ -83,7 +83,7 @@ def _cell(value: float | None, se: float | None) -> str:
 def _rows(served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Predicted) -> list[dict[str, Any]]:
     import numpy as np
 
-    from featurestore.values import Status
+    from featurestore.define.values import Status
 
     vectors, names = predicted.vectors, served.model.lineage["names"]
     rows: list[dict[str, Any]] = []

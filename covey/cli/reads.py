@@ -14,10 +14,10 @@ import typer
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from featurestore.entities import ColumnType
-    from featurestore.remote import RemoteStore
+    from deployment.in_process.run import Progress
+    from featurestore.define.entities import ColumnType
+    from featurestore.remote.store import RemoteStore
     from featurestore.store import Store
-    from simulations.in_process import Progress
 
 _StoreOption = Annotated[
     str,
@@ -115,7 +115,7 @@ def join(
     `covey get --help` explains each __status; here it is the one of the label's time. Labels and history may be larger
     than the memory limit: what does not fit goes by way of temporary files in TMPDIR.
     """
-    from covey.errors import UsageError
+    from deployment.errors import UsageError
     from featurestore.store import Store
 
     from .talk import progress_bars, talk_console
@@ -139,9 +139,9 @@ def join(
 
 def _opened(store: str, views: Path | None) -> Store | RemoteStore:
     """A store by its directory or URL, with the on-demand views of a file."""
-    from covey.errors import UsageError
+    from deployment.errors import UsageError
+    from featurestore.define.views_file import load_declared
     from featurestore.store import Store
-    from featurestore.views_file import load_declared
 
     if views is not None and "://" in store:
         raise UsageError("--views is for a store's directory; a server has its own (`covey serve --views`)")
@@ -150,7 +150,7 @@ def _opened(store: str, views: Path | None) -> Store | RemoteStore:
 
 def _asked(store: Store | RemoteStore, refs: list[str], service: str | None) -> list[str]:
     """The references that are asked for, by themselves or by the name of a service."""
-    from covey.errors import UsageError
+    from deployment.errors import UsageError
 
     if service is None:
         return refs
@@ -270,7 +270,7 @@ def _tell(rows: int, out: Path, *, as_json: bool) -> None:
 
 def _check_out(out: Path) -> None:
     """Refuse a file that cannot be written, before anything is read."""
-    from covey.errors import UsageError
+    from deployment.errors import UsageError
 
     if out.suffix.lower() not in (".parquet", ".csv"):
         raise UsageError(f"--out writes .parquet or .csv, not {out.suffix or out.name!r}")

@@ -13,8 +13,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from covey.verification import Verified
-    from featurestore.release import Release, Void
+    from deployment.inspect.verification import Verified
+    from featurestore.define.release import Release, Void
 
 app = typer.Typer(help="What was released: list, look at, verify and retract.", no_args_is_help=True)
 
@@ -32,7 +32,7 @@ def list_(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """List every published pane: opened, void with its reason, or retracted; one line each."""
-    from covey.releases import listed
+    from deployment.inspect.releases import listed
     from featurestore.store import Store
 
     with Store.open(store) as opened:
@@ -50,8 +50,8 @@ def show(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Show under which terms a pane was opened: noise, price, trust, what is outside the claim, hashes, signature."""
-    from covey.releases import find_id, to_json
-    from covey.verification import Pinned, Verifier
+    from deployment.inspect.releases import find_id, to_json
+    from deployment.inspect.verification import Pinned, Verifier
     from featurestore.store import Store
 
     from .release_terms import print_terms
@@ -84,9 +84,9 @@ def verify(
     With --all also that the registry is whole, and that something was published of every pane that a stored plan asks for.
     Keys are those that the project's covey.toml pins; without one, those that the plan names.
     """
-    from covey.errors import UsageError
-    from covey.releases import find_id, listed
-    from covey.verification import Pinned, require_all, verify_all, verify_some
+    from deployment.errors import UsageError
+    from deployment.inspect.releases import find_id, listed
+    from deployment.inspect.verification import Pinned, require_all, verify_all, verify_some
     from featurestore.store import Store
 
     from .talk import data_console, progress_bars, talk_console
@@ -125,11 +125,11 @@ def retract(
     """Retract a release: a tombstone, signed by the collector, from which on the pane counts as not opened."""
     import click
 
-    from covey.errors import DONE, FAILURE
-    from covey.releases import find_id, state_of, to_json
-    from covey.releases import retract as publish_tombstone
+    from base.errors import DONE, FAILURE
+    from base.times import wall_clock
+    from deployment.inspect.releases import find_id, state_of, to_json
+    from deployment.inspect.releases import retract as publish_tombstone
     from featurestore.store import Store
-    from featurestore.times import wall_clock
 
     from .talk import talk_console
 
@@ -168,7 +168,7 @@ def _verified_to_json(one: Verified) -> dict[str, Any]:
 
 
 def _print_verified(found: Sequence[Verified], keys: str, out: Console, *, one_by_one: bool) -> None:
-    from covey.verification import UNSIGNED
+    from deployment.inspect.verification import UNSIGNED
 
     if one_by_one:
         (one,) = found
@@ -191,7 +191,7 @@ def _print_verified(found: Sequence[Verified], keys: str, out: Console, *, one_b
 def _print_checks(one: Verified, out: Console) -> None:
     from rich.table import Table
 
-    from covey.verification import CHECKS
+    from deployment.inspect.verification import CHECKS
 
     grid = Table.grid(padding=(0, 2))
     for check, meaning in CHECKS.items():
@@ -229,6 +229,6 @@ def _name(item: Release | Void) -> str:
 
 
 def _when(at_us: int) -> str:
-    from covey.ledger_view import moment_of
+    from deployment.inspect.ledger_view import moment_of
 
     return moment_of(at_us)

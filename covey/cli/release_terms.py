@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from covey.ledger_view import moment_of
-from covey.releases import epsilon_of_day, state_of
-from covey.verification import UNSIGNED, Verified
+from deployment.inspect.ledger_view import moment_of
+from deployment.inspect.releases import epsilon_of_day, state_of
+from deployment.inspect.verification import UNSIGNED, Verified
 
 from .talk import folding_table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from featurestore.release import Manifest, Release, Void
+    from featurestore.define.release import Manifest, Release, Void
 
 
 _TRUST: Final = {
@@ -94,7 +94,7 @@ def _mechanism(manifest: Manifest) -> str:
 
 
 def _price(manifest: Manifest) -> str:
-    from featurestore.epsilon import rounded_up
+    from featurestore.define.epsilon import rounded_up
     from federation.rho import rho_text
 
     told = epsilon_of_day(manifest)

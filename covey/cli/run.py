@@ -13,11 +13,11 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from covey.running import RunReport
-    from featurestore.views_file import Declared
+    from deployment.in_process.run import ViewReport
+    from deployment.run import RunReport
+    from featurestore.define.views_file import Declared
     from federation.parties import Participation, ReportPer
     from federation.plan import Finish, Protection, Validity
-    from simulations.in_process import ViewReport
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 
@@ -114,10 +114,11 @@ def run(
 
     Panes that an earlier run opened are skipped and listed; the same command continues a run that was interrupted.
     """
-    from covey.errors import DONE, NOTHING_RELEASED, UsageError
-    from covey.running import resume as resume_run
-    from covey.running import run as run_views
-    from featurestore.views_file import load_declared
+    from base.errors import DONE, NOTHING_RELEASED
+    from deployment.errors import UsageError
+    from deployment.run import resume as resume_run
+    from deployment.run import run as run_views
+    from featurestore.define.views_file import load_declared
 
     from .talk import progress_bars, talk_console
 
@@ -177,8 +178,8 @@ def run(
 
 
 def _give_up(store: Path, talk: Console, *, as_json: bool) -> int:
-    from covey.errors import DONE
-    from covey.unfinished_run import give_up
+    from base.errors import DONE
+    from deployment.local.unfinished_run import give_up
 
     given_up = give_up(store)
     if as_json:
@@ -194,8 +195,8 @@ def _give_up(store: Path, talk: Console, *, as_json: bool) -> int:
 
 def _register_services(declared: Declared, store: Path) -> None:
     """Make the feature services of a file known to the store, where there are any."""
-    from featurestore.publish import Publisher
-    from featurestore.times import wall_clock
+    from base.times import wall_clock
+    from featurestore.publish.publish import Publisher
 
     if declared.services:
         with Publisher(store, wall_clock) as publisher:
@@ -203,7 +204,7 @@ def _register_services(declared: Declared, store: Path) -> None:
 
 
 def _participation(word: str | None) -> Participation | None:
-    from covey.errors import UsageError
+    from deployment.errors import UsageError
 
     match word:
         case None | "all" | "active":
@@ -212,7 +213,7 @@ def _participation(word: str | None) -> Participation | None:
 
 
 def _protection(word: str) -> Protection:
-    from covey.errors import UsageError
+    from deployment.errors import UsageError
 
     match word:
         case "shares" | "he":
@@ -221,7 +222,7 @@ def _protection(word: str) -> Protection:
 
 
 def _validity(word: str) -> Validity:
-    from covey.errors import UsageError
+    from deployment.errors import UsageError
 
     match word:
         case "none" | "prio3":
@@ -230,7 +231,7 @@ def _validity(word: str) -> Validity:
 
 
 def _finish(word: str) -> Finish:
-    from covey.errors import UsageError
+    from deployment.errors import UsageError
 
     match word:
         case "open" | "mpc":
@@ -239,7 +240,7 @@ def _finish(word: str) -> Finish:
 
 
 def _report_per(word: str) -> ReportPer:
-    from covey.errors import UsageError
+    from deployment.errors import UsageError
 
     match word:
         case "client" | "site":
@@ -249,8 +250,8 @@ def _report_per(word: str) -> ReportPer:
 
 def _published_voids(report: RunReport) -> dict[str, int]:
     """How many of the panes that an earlier run had published, and that this one skipped, are void; by view."""
-    from featurestore.registry import Registry
-    from featurestore.settings import store_path
+    from featurestore.online.settings import store_path
+    from featurestore.registry.registry import Registry
 
     voids = {view.view: 0 for view in report.views}
     skipped = [view for view in report.views if view.already_open]

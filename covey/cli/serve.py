@@ -47,7 +47,8 @@ def serve(
     """Serve the newest releases over HTTP in Feast's wire format, and over gRPC; new ones appear without a restart."""
     from contextlib import ExitStack
 
-    from covey.errors import UsageError
+    from deployment.errors import UsageError
+    from featurestore.define.views_file import load_declared
     from featurestore.server.api_keys import Consumers
     from featurestore.server.hosts import hosts_of
     from featurestore.server.listen import address_of, hold_port, is_loopback, open_socket, url_of
@@ -55,7 +56,6 @@ def serve(
     from featurestore.server.worker import ServerSettings
     from featurestore.server.workers import run_server
     from featurestore.store import Store
-    from featurestore.views_file import load_declared
 
     from .talk import talk_console
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from covey.coordination import Wanted
+    from deployment.coordinator.serving import Wanted
     from federation.plan import Plan
 
 app = typer.Typer(help="Start one role of a project; it runs until Ctrl-C or SIGTERM.", no_args_is_help=True)
@@ -37,7 +37,7 @@ def leader(
     ledgers: Annotated[Path | None, _LEDGERS] = None,
 ) -> None:
     """The leader: holds the long shares or adds ciphertexts, takes batches from the coordinator, drives the helper."""
-    from covey.roles import serve_leader
+    from deployment.local.roles import serve_leader
 
     serve_leader(project, port, helper, keyholder, provider, ledgers)
 
@@ -49,7 +49,7 @@ def helper(
     ledgers: Annotated[Path | None, _LEDGERS] = None,
 ) -> None:
     """The helper: holds the seeds, answers the leader, decides for itself what may be opened."""
-    from covey.roles import serve_helper
+    from deployment.local.roles import serve_helper
 
     serve_helper(project, port, ledgers)
 
@@ -61,7 +61,7 @@ def keyholder(
     ledgers: Annotated[Path | None, _LEDGERS] = None,
 ) -> None:
     """The key holder of encrypted reports (he): makes a plan's keys, opens its noised sums once. The helper's operator."""
-    from covey.roles import serve_key_holder
+    from deployment.local.roles import serve_key_holder
 
     serve_key_holder(project, port, ledgers)
 
@@ -72,7 +72,7 @@ def provider(
     port: Annotated[int, _PORT] = 7304,
 ) -> None:
     """The provider of triples for --finish mpc (experimental): a third operator's, who sees no share. See docs/mpc.md."""
-    from covey.roles import serve_provider
+    from deployment.local.roles import serve_provider
 
     serve_provider(project, port)
 
@@ -92,7 +92,7 @@ def superlink(
 
     Sites need keys/superlink.crt, which is made at the first start. Restart it when the roster has changed.
     """
-    from covey.superlink import serve_superlink
+    from deployment.local.superlink import serve_superlink
 
     serve_superlink(project, host, port, name or [])
 
@@ -116,8 +116,8 @@ def site(
     allow_noise_off: Annotated[bool, typer.Option("--allow-noise-off", help="For tests and labs only.")] = False,
 ) -> None:
     """One site: answers the coordinator's plans over its own events, and runs nothing that it receives."""
-    from covey.deployment import configure_site, serve_site
-    from covey.errors import UsageError
+    from deployment.errors import UsageError
+    from deployment.project.site_folders import configure_site, serve_site
 
     if events is not None:
         if client_column is None or time_column is None:
@@ -195,9 +195,10 @@ def coordinator(
     It runs beside the project's SuperLink, as the same user, and reaches it by a socket in roles/superlink/.
     The plan is kept from before it is announced until it is published: after a failure, --resume continues it.
     """
-    from covey.coordination import Addresses, resume_coordinator, run_coordinator, write_plan
-    from covey.errors import DONE, UsageError
-    from featurestore.times import wall_clock
+    from base.errors import DONE
+    from base.times import wall_clock
+    from deployment.coordinator.serving import Addresses, resume_coordinator, run_coordinator, write_plan
+    from deployment.errors import UsageError
 
     from .talk import progress_bars, talk_console
 
@@ -231,10 +232,10 @@ def _wanted(
     report_per: str,
     seconds: float,
 ) -> Wanted:
-    from covey.coordination import Wanted
-    from covey.errors import UsageError
-    from covey.running import utc_days
-    from featurestore.views_file import load_views
+    from deployment.coordinator.serving import Wanted
+    from deployment.errors import UsageError
+    from deployment.run import utc_days
+    from featurestore.define.views_file import load_views
     from federation.plan import FINISHES, PARTICIPATIONS, PROTECTIONS, REPORT_PERS, VALIDITIES
 
     days = utc_days(start, end)
@@ -283,8 +284,8 @@ def _tell(result: dict[str, Any], *, as_json: bool) -> int:
     import json
     from collections import Counter
 
-    from covey.coordination import NOTHING_TO_DO
-    from covey.errors import DONE, NOTHING_RELEASED, REFUSED
+    from base.errors import DONE, NOTHING_RELEASED, REFUSED
+    from deployment.coordinator.serving import NOTHING_TO_DO
 
     from .talk import data_console, folding_table, in_words, pane_ranges, talk_console
 

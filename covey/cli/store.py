@@ -24,8 +24,8 @@ def verify(store: _Store = Path(), as_json: _Json = False) -> int:
 
     It changes nothing, and is refused while something is published. Exit code 1: something is damaged.
     """
-    from covey.errors import DONE, FAILURE
-    from featurestore.check import check_store
+    from base.errors import DONE, FAILURE
+    from featurestore.publish.check import check_store
 
     from .talk import data_console, progress_bars, talk_console
 
@@ -44,7 +44,7 @@ def verify(store: _Store = Path(), as_json: _Json = False) -> int:
 @app.command("rebuild-online")
 def rebuild_online(store: _Store = Path(), as_json: _Json = False) -> None:
     """Make the online rows and the blocks again from what is offline; readers go on meanwhile, and take them up at once."""
-    from featurestore.rebuild import rebuild_online as rebuild
+    from featurestore.publish.rebuild import rebuild_online as rebuild
 
     from .talk import progress_bars, talk_console
 

@@ -12,7 +12,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from simulations.in_process import Progress
+    from deployment.in_process.run import Progress
 
 _VERBS = {
     "compute": "computing on the sites",
@@ -118,7 +118,7 @@ def _ranges(starts: Sequence[int], step: int, style: str) -> str:
 
 def _moment(us: int, style: str) -> str:
     """A moment as a date, or in seconds where it is none: a ledger may hold any."""
-    from featurestore.times import from_us
+    from base.times import from_us
 
     try:
         return from_us(us).strftime(style)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from featurestore.models import RegisteredModel
+    from featurestore.registry.models import RegisteredModel
 
 
 def train(
@@ -32,7 +32,7 @@ def train(
 
     Where there is no store yet, and CONFIG.toml has a section [collect], its events are collected first.
     """
-    from covey.errors import UsageError
+    from deployment.errors import UsageError
 
     if list_:
         if config is not None:
@@ -44,11 +44,11 @@ def train(
     from .predict import print_predicted, require_torch
 
     require_torch()
-    from covey.training.config import TrainConfig
-    from covey.training.predict import ServedModel
-    from covey.training.train import train as train_model
+    from featurestore.define.views_file import load_declared
     from featurestore.store import Store
-    from featurestore.views_file import load_declared
+    from training.fit.config import TrainConfig
+    from training.fit.predict import ServedModel
+    from training.fit.train import train as train_model
 
     from .talk import progress_bars, talk_console
 
@@ -75,8 +75,8 @@ def train(
 
 
 def _list(store: Path, *, as_json: bool) -> None:
+    from base.times import utc_text
     from featurestore.store import Store
-    from featurestore.times import utc_text
 
     from .talk import data_console, folding_table
 
@@ -100,7 +100,7 @@ def _list(store: Path, *, as_json: bool) -> None:
 
 
 def _to_json(model: RegisteredModel) -> dict[str, Any]:
-    from featurestore.times import utc_text
+    from base.times import utc_text
 
     lineage = model.lineage
     return {

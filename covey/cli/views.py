@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from featurestore.definitions import FeatureView
-    from featurestore.services import FeatureService
-    from featurestore.view_rows import ViewHeader
+    from featurestore.define.definitions import FeatureView
+    from featurestore.define.services import FeatureService
+    from featurestore.online.view_rows import ViewHeader
 
 
 def views(
@@ -31,9 +31,9 @@ def views(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the views of a store: join keys, pane, windows, features, and how new their rows are; and its feature services."""
-    from covey.errors import UsageError
     from covey.feast_repo import write_repo
-    from featurestore.blocks import open_blocks
+    from deployment.errors import UsageError
+    from featurestore.online.blocks import open_blocks
     from featurestore.store import Store
 
     from .talk import talk_console
@@ -99,6 +99,6 @@ def _print(headers: list[tuple[FeatureView, ViewHeader]], services: list[Feature
 
 
 def _moment(us: int | None) -> str | None:
-    from featurestore.times import utc_text
+    from base.times import utc_text
 
     return None if us is None else utc_text(us)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from featurestore.watch import Published
+    from featurestore.registry.watch import Published
 
 
 def watch(
@@ -39,7 +39,7 @@ def watch(
 
 
 def _line(one: Published) -> str:
-    from featurestore.times import utc_text
+    from base.times import utc_text
 
     pane = f"pane {utc_text(one.pane_start)} to {utc_text(one.pane_end)}"
     why = "" if one.reason is None else f" ({one.reason})"
@@ -47,7 +47,7 @@ def _line(one: Published) -> str:
 
 
 def _as_dict(one: Published) -> dict[str, Any]:
-    from featurestore.times import utc_text
+    from base.times import utc_text
 
     return {
         "view": one.view,

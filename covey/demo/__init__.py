@@ -12,18 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
+from base.times import wall_clock
 from covey.cli.talk import progress_bars
-from covey.wire import run_over_wire
+from deployment.in_process.run import NoisePair, run_in_process
+from deployment.local.processes_run import run_over_wire
 from edge_client.events import make_events
-from featurestore.definitions import FeatureView
-from featurestore.layout import layout_of
+from featurestore.define.definitions import FeatureView
+from featurestore.define.layout import layout_of
 from featurestore.store import Store
-from featurestore.times import wall_clock
 from federation.accountant import epsilon
-from federation.ledger_state import Budget
+from federation.ledger.state import Budget
 from federation.plan import Validity
-from simulations.flights import CLIENT_COLUMN, DAYS, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
-from simulations.in_process import NoisePair, run_in_process
+from simulations.datasets.flights import CLIENT_COLUMN, DAYS, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 
 from .model import compare_models, late_labels
 from .picture import draw

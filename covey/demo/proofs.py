@@ -12,13 +12,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from base.times import DAY_US, to_us
 from covey.cli.talk import day_ranges
-from covey.explain import explain
-from featurestore.definitions import FeatureView
+from deployment.in_process.run import ViewReport
+from deployment.inspect.explain import explain
+from featurestore.define.definitions import FeatureView
 from featurestore.store import Store
-from featurestore.times import DAY_US, to_us
 from federation.plan import VALIDITIES, Validity
-from simulations.in_process import ViewReport
 
 PROVEN_WEEKS: Final = 12
 """Of the back-fill. All of its 250,000 reports of 19 kB with proofs would take more than two minutes longer."""

@@ -23,10 +23,11 @@ import numpy as np
 
 from crypto import ntt_kernels as kernels
 from crypto.errors import ParameterOutOfRange
-from crypto.flp.gadgets import Gadget, ParallelSum, polynomial_length
 from crypto.ntt_field import Elements, NttField
 from crypto.ntt_forms import Form, LinearForms
 from crypto.ntt_polynomial import next_power_of_two
+
+from .gadgets import Gadget, ParallelSum, polynomial_length
 
 MeasurementT = TypeVar("MeasurementT")
 ResultT = TypeVar("ResultT")

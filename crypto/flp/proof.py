@@ -15,9 +15,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from crypto.flp.circuit import Circuit
 from crypto.ntt_field import Elements, Mask
 from crypto.ntt_polynomial import evaluate, extend_to_power_of_two, weighted_sums, weights_at
+
+from .circuit import Circuit
 
 AnyCircuit: TypeAlias = Circuit[Any, Any]
 

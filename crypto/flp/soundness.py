@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from crypto.flp.proof import AnyCircuit
+from .proof import AnyCircuit
 
 
 def soundness_error(circuit: AnyCircuit, proofs: int) -> Fraction:

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from crypto.errors import ParameterOutOfRange
-from crypto.flp.circuit import Circuit, PairCircuit
-from crypto.flp.encoding import as_integers, range_checked_bits, weights
-from crypto.flp.gadgets import ParallelSum, PolyEval
 from crypto.ntt_field import Elements, NttField
 from crypto.ntt_forms import Form, LinearForms
+
+from .circuit import Circuit, PairCircuit
+from .encoding import as_integers, range_checked_bits, weights
+from .gadgets import ParallelSum, PolyEval
 
 
 def require_in_field(field: NttField, what: str, value: int) -> None:

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from base.private_files import write_private
 from featurestore.errors import ConsumerExists, ConsumerInvalid, ConsumersFileBroken, StoreNotFound, UnknownConsumer
-from featurestore.private_files import write_private
 
 from .throttle import Limits
 

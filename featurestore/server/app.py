@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from featurestore.blocks import Blocks
 from featurestore.errors import OnlineUnavailable, RequestTooLarge
-from featurestore.reading import Reading
-from featurestore.remote_http import ARROW
+from featurestore.online.blocks import Blocks
+from featurestore.read.reading import Reading
+from featurestore.remote.http_transport import ARROW
 from featurestore.store import Store
 
 from .batching import Batcher

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from featurestore.reading import Entities
-from featurestore.view_rows import Rows, ViewRows
+from featurestore.online.view_rows import Rows, ViewRows
+from featurestore.read.reading import Entities
 
 
 @dataclass(eq=False)

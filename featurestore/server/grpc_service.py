@@ -12,18 +12,18 @@ from typing import Any, Final, NoReturn, TypeAlias
 import grpc
 
 from featurestore import errors
-from featurestore import features_pb2 as pb
-from featurestore import features_pb2_grpc as pb_grpc
 from featurestore.errors import AddressUnavailable, BadRequest, FeatureStoreError
-from featurestore.remote_grpc import ERROR_KEY, RETRY_KEY, published_message
-from featurestore.tables import TAKES_TABLE
-from featurestore.vectors_wire import MAX_REPLY, MAX_REQUEST
+from featurestore.read import features_pb2 as pb
+from featurestore.read import features_pb2_grpc as pb_grpc
+from featurestore.read.vectors_wire import MAX_REPLY, MAX_REQUEST
+from featurestore.remote.grpc_transport import ERROR_KEY, RETRY_KEY, published_message
 
 from .errors import defect_text, text_of
 from .guard import Gate
 from .metrics import GONE, GRPC
 from .reads import Reads
 from .refusal import Refused
+from .tables import TAKES_TABLE
 
 _GRACE_S: Final = 5.0
 _CODES: Final[tuple[tuple[type[Exception], grpc.StatusCode], ...]] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar
 
-from featurestore.blocks import Snapshot
+from featurestore.online.blocks import Snapshot
 
 MAX_PLANS: Final = 256
 

@@ -9,16 +9,16 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import IO, Final
 
-from featurestore import features_pb2 as pb
 from featurestore.errors import BadRequest, RequestTooLarge
-from featurestore.reader import VectorPlan
+from featurestore.read import features_pb2 as pb
+from featurestore.read.reader import VectorPlan
+from featurestore.read.vectors_wire import parse_request, reply_of, require_small
+from featurestore.registry.watch import POLL_S, Published
 from featurestore.store import Store
-from featurestore.tables import Arguments, read_table
-from featurestore.vectors_wire import parse_request, reply_of, require_small
-from featurestore.watch import POLL_S, Published
 
 from .batching import Batcher
 from .plans import Plans
+from .tables import Arguments, read_table
 
 MAX_TABLE: Final = 4 * 2**30
 """Bytes of the labels that one join takes; they lie on the server's disk while it joins."""
@@ -70,7 +70,7 @@ class Reads:
     async def table(
         self, name: str, arguments: str | bytes, data: AsyncIterator[bytes] | None, charge: Callable[[int], None]
     ) -> AsyncIterator[bytes]:
-        """A read of `featurestore.tables`, which is begun when this returns: errors that it can tell by then are raised.
+        """A read of `featurestore.server.tables`, which is begun when this returns: errors that it can tell by then are raised.
 
         Args:
             charge: takes the number of rows as they are read.

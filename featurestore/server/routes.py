@@ -1,4 +1,4 @@
-"""The routes of remote stores, in the FastAPI app behind the hot one; `featurestore.remote_http` calls them."""
+"""The routes of remote stores, in the FastAPI app behind the hot one; `featurestore.remote.http_transport` calls them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from google.protobuf.message import DecodeError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from featurestore import features_pb2 as pb
 from featurestore.errors import BadRequest, FeatureStoreError, RequestTooLarge
-from featurestore.remote_http import ARROW, PROTOBUF, READ, VECTORS, WATCH
-from featurestore.tables import TAKES_TABLE
-from featurestore.vectors_wire import MAX_REQUEST
-from featurestore.watch import Published, published_to_json
+from featurestore.read import features_pb2 as pb
+from featurestore.read.vectors_wire import MAX_REQUEST
+from featurestore.registry.watch import Published, published_to_json
+from featurestore.remote.http_transport import ARROW, PROTOBUF, READ, VECTORS, WATCH
 
 from .problems import problem_of
 from .reads import Reads
+from .tables import TAKES_TABLE
 
 HEARTBEAT_S: Final = 15.0
 """How often a watch that has nothing to say says so: whoever went away is noticed then."""
@@ -48,7 +48,7 @@ def add_routes(app: FastAPI, reads: Reads) -> None:
         openapi_extra={"requestBody": {"required": True, "content": {PROTOBUF: {"schema": _BINARY}}}},
     )
     async def vectors(request: Request) -> Response:
-        """A `GetFeaturesRequest` for a `GetFeaturesReply` (featurestore/features.proto)."""
+        """A `GetFeaturesRequest` for a `GetFeaturesReply` (featurestore/read/features.proto)."""
         try:
             message = pb.GetFeaturesRequest.FromString(await _body(request, MAX_REQUEST))
         except DecodeError:
@@ -65,7 +65,7 @@ def add_routes(app: FastAPI, reads: Reads) -> None:
     )
     async def read(
         request: Request,
-        name: Annotated[Name, Path(description="What is read; see featurestore/tables.py.")],
+        name: Annotated[Name, Path(description="What is read; see featurestore/server/tables.py.")],
         arguments: Annotated[str, Query(description="A JSON object.")] = "{}",
     ) -> Response:
         """An Arrow IPC stream; `get` and `join` take one, of keys and of labels."""

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from featurestore.define.views_file import load_declared
 from featurestore.store import Store
-from featurestore.views_file import load_declared
 
 from .api_keys import Consumers, KeyRing
 from .app import FeatureServer, alone, health_of

@@ -11,12 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from base.times import DAY_US
+from deployment.errors import TooManyClients
 from edge_client.events import event_times, make_events, read_events
-from featurestore.definitions import FeatureView
-from featurestore.times import DAY_US
+from featurestore.define.definitions import FeatureView
 from federation.parties import DEFAULT_SITE_CLIENTS
 from federation.plan import FromEvents
-from simulations.errors import FleetImpossible, TooManyClients
+from simulations.errors import FleetImpossible
 
 from .block import BLOCK_CLIENTS, Block, Columns
 

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from base.times import DAY_US
 from edge_client.events import column_types
-from featurestore.definitions import FeatureView
-from featurestore.times import DAY_US
+from featurestore.define.definitions import FeatureView
 from federation.plan import FromEvents
 from simulations.errors import FleetImpossible
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from edge_client.events import column_types
-from featurestore.definitions import FeatureView
-from featurestore.expressions import Between, Compare, In, Junction, Like, Node, Not, parse
-from featurestore.features import Histogram, Mean, Rate
+from featurestore.define.definitions import FeatureView
+from featurestore.define.expressions import Between, Compare, In, Junction, Like, Node, Not, parse
+from featurestore.define.features import Histogram, Mean, Rate
 
 Floats = npt.NDArray[np.float64]
 

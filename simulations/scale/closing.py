@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from aggregator.client import Aggregators
-from aggregator.messages import collect_request
-from aggregator.services import serve
-from aggregator.storage import Storage
+from aggregator.services.client import Aggregators
+from aggregator.services.services import serve
+from aggregator.shares.messages import collect_request
+from aggregator.storage.role_storage import Storage
 from crypto import field as field64
 from crypto.noise import NOISE_KEY_BYTES, SecretNoise
 from crypto.sharing import Accumulator
 from crypto.signing import SIGNING_SEED_BYTES, SigningKey
-from featurestore.layout import layout_of
+from featurestore.define.layout import layout_of
 from federation.basis import to_noise_basis
-from federation.batch import BATCH_ID_BYTES, seal_batch
+from federation.batch.batch import BATCH_ID_BYTES, seal_batch
 from federation.noise_context import NoiseContext
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan, PlannedView

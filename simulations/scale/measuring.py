@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from federation.batch import BATCH_ID_BYTES, SealedBatch, max_reports, open_content, open_half, seal_batch
+from federation.batch.batch import BATCH_ID_BYTES, SealedBatch, max_reports, open_content, open_half, seal_batch
+from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf
 from federation.plan import AGGREGATORS, Validity
 from federation.protocol import Aggregating, protect, verify
-from federation.reports import HelperHalf, LeaderHalf, ProvenHalf
 
 from .closing import Effort, measure_closing
 from .costs import Costs, Linear, ReportCosts

@@ -16,27 +16,27 @@ from typing import Any, Final
 
 import numpy as np
 
-from aggregator.announcement import announce
-from aggregator.helper import Helper
-from aggregator.key_agreement import Prepared
-from aggregator.leader import Leader
-from aggregator.live_folder import LiveFolder
-from aggregator.party import Settings
-from aggregator.storage import Storage
+from aggregator.intake.key_agreement import Prepared
+from aggregator.shares.helper import Helper
+from aggregator.shares.leader import Leader
+from aggregator.shares.party import Settings
+from aggregator.storage.live_folder import LiveFolder
+from aggregator.storage.role_storage import Storage
+from base.times import DAY_US
 from crypto.seal import SealKey
 from crypto.sharing import SparseRows
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count
-from featurestore.times import DAY_US
+from deployment.coordinator.announcement import announce
+from deployment.errors import RunRefused
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count
+from federation.batch.reports import Reports
+from federation.circuit.validity import VerificationKey
 from federation.keys import RoleKeys
-from federation.ledger import Ledger
-from federation.ledger_state import Budget
+from federation.ledger.ledger import Ledger
+from federation.ledger.state import Budget
 from federation.parties import MAX_CLIENTS, Aggregator, Roster, RosterEntry
 from federation.plan import AGGREGATORS, PLAN_ID_BYTES, Noise, Plan, PlannedView, Validity, WireTerms
-from federation.reports import Reports
-from federation.validity import VerificationKey
-from simulations.errors import RunRefused
 
 BITS: Final = 16
 """Of a count: proofs cost by the bit."""

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from federation.batch.reports import Addable
 from federation.plan import Plan
 from federation.protocol import Aggregating
-from federation.reports import Addable
 
 
 def shard_of(batch_id: bytes, shards: int) -> int:

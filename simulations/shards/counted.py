@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from federation.batch.reports import Reports
 from federation.plan import Plan
-from federation.reports import Reports
 from simulations.fleets.arrivals import Arrivals
 from simulations.fleets.block import Source
 

@@ -14,14 +14,14 @@ from contextlib import ExitStack, contextmanager
 from crypto.bfv import PublicKey, message_bytes, message_elements
 from crypto.bfv_parameters import BfvParameters, Slots
 from crypto.noise import NOISE_KEY_BYTES, SecretNoise
+from deployment.in_process.run import NoisePair
 from edge_client.encrypting import encrypting
-from federation.he_protocol import run_encrypted_collections
-from federation.he_reports import Encrypt
+from federation.batch.reports import Reports
+from federation.he.protocol import run_encrypted_collections
+from federation.he.reports import Encrypt
 from federation.plan import Plan
-from federation.reports import Reports
 from simulations.fleets.arrivals import Arrivals
 from simulations.fleets.block import Source
-from simulations.in_process import NoisePair
 
 from .counted import Counted
 from .run import FleetRun, Progress, Terms, plan_of

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from crypto.prio3_batch import VERIFY_KEY_SIZE
 from crypto.seal import SealKey
 from crypto.signing import SigningKey
+from federation.circuit.validity import VerificationKey
 from federation.draft import with_live
 from federation.live_keys import LiveSecret
 from federation.parties import CollectorKeys
 from federation.plan import Plan, WireTerms
-from federation.validity import VerificationKey
 
 
 @dataclass(frozen=True)

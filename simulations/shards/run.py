@@ -13,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from aggregator.collector import releases_of
-from aggregator.mpc_finish import mpc_parties
+from aggregator.mpc.finish import mpc_parties
+from base.times import DAY_US
 from crypto import field as field64
-from featurestore.definitions import FeatureView
-from featurestore.publish import Publisher
-from featurestore.times import DAY_US
+from deployment.coordinator.collector import releases_of
+from deployment.errors import RunRefused
+from deployment.in_process.run import NoisePair
+from featurestore.define.definitions import FeatureView
+from featurestore.publish.publish import Publisher
 from federation.basis import to_noise_basis
 from federation.parties import Participation, ReportPer
 from federation.plan import (
@@ -33,10 +35,8 @@ from federation.plan import (
     plan_to_bytes,
 )
 from federation.protocol import Aggregating, Open, OpenedView, finish_collections
-from simulations.errors import RunRefused
 from simulations.fleets.arrivals import Arrivals
 from simulations.fleets.block import Source
-from simulations.in_process import NoisePair
 
 from .keys import Parties
 from .shard import peak_bytes, run_shard

@@ -18,11 +18,11 @@ from crypto.sharing import SparseRows
 from crypto.signing import SigningKey
 from edge_client.compute import compute
 from edge_client.participation import of_active_clients, of_every_client, of_sites
-from federation.batch import BATCH_ID_BYTES, SealedBatch, SealedHalf, max_reports, open_half, seal_batch
+from federation.batch.batch import BATCH_ID_BYTES, SealedBatch, SealedHalf, max_reports, open_half, seal_batch
+from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf, Reports, declared
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan, plan_from_bytes
 from federation.protocol import Aggregating, protect, verify
-from federation.reports import HelperHalf, LeaderHalf, ProvenHalf, Reports, declared
 from simulations.fleets.block import Block
 
 from .watch import TimedSigningKey, TimedVerifyKey, Watch

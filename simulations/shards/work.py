@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from crypto.sharing import Accumulator
 from edge_client.compute import Dropped
+from federation.batch.reports import REPORT_ID_BYTES
 from federation.parties import Aggregator
 from federation.plan import Plan
 from federation.protocol import Aggregating
-from federation.reports import REPORT_ID_BYTES
 from simulations.fleets.arrivals import Arrivals, Fates
 from simulations.fleets.block import Source
 

@@ -15,14 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from base.times import to_us
 from featurestore.store import Store
-from featurestore.times import to_us
-from featurestore.trainers.noise_aware import (
-    DenoisedScaler,
-    EmpiricalBayesShrinkage,
-    inverse_variance_weights,
-    released_rows,
-)
+from training.data.noise_aware import DenoisedScaler, EmpiricalBayesShrinkage, inverse_variance_weights, released_rows
 
 from .models import logistic, trees
 from .scores import DayPairs, Floats

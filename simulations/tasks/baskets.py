@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 
 from edge_client.events import make_events
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count
 from simulations.errors import DataMissing
 
 from .task import FeatureSet, Task

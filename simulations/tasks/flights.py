@@ -17,9 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from edge_client.events import make_events
-from featurestore.definitions import FeatureView
-from featurestore.filtered import Filtered
-from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, area_delay, carrier_delay, load_flights
+from featurestore.define.definitions import FeatureView
+from featurestore.define.filtered import Filtered
+from simulations.datasets.flights import (
+    CLIENT_COLUMN,
+    SITE_COLUMN,
+    TIME_COLUMN,
+    area_delay,
+    carrier_delay,
+    load_flights,
+)
 
 from .task import FeatureSet, Task
 

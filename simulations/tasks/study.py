@@ -17,9 +17,9 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from featurestore.definitions import Privacy
+from featurestore.define.definitions import Privacy
 from featurestore.store import Store
-from featurestore.trainers.noise_aware import RegressionCalibrator, nested_windows
+from training.data.noise_aware import RegressionCalibrator, nested_windows
 
 from .baskets import basket_categories
 from .flights import OTHERS, late_arrivals, other_set

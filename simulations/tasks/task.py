@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from edge_client.events import Events
-from featurestore.definitions import FeatureView
+from featurestore.define.definitions import FeatureView
 
 Inputs = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]

@@ -19,20 +19,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from aggregator.collector import releases_of
+from base.times import DAY_US
 from crypto.noise import NoiseSource, SeededNoise
+from deployment.coordinator.collector import releases_of
 from edge_client.compute import compute, days_with_events
 from edge_client.events import Events
 from edge_client.participation import of_active_clients
-from featurestore.definitions import FeatureView
-from featurestore.publish import Publisher
-from featurestore.release import Release, Void
+from featurestore.define.definitions import FeatureView
+from featurestore.define.release import Release, Void
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
-from featurestore.times import DAY_US
+from federation.batch.reports import Reports
 from federation.noise_context import NoiseContext
 from federation.plan import Plan, PlannedView
 from federation.protocol import OpenedView, draw_noise, run_collections
-from federation.reports import Reports
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

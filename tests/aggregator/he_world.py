@@ -11,36 +11,27 @@ from typing import Any
 
 import numpy as np
 
-from aggregator import aggregator_pb2 as pb
-from aggregator.client import Aggregators, HelperLink, KeyHolderLink
-from aggregator.key_agreement import Prepared
-from aggregator.key_holder import KeyHolder
-from aggregator.leader import Leader
-from aggregator.live_folder import LiveFolder
-from aggregator.messages import collect_request
-from aggregator.sealed_share import Fetched, SealedShare
-from aggregator.services import Service, serve
-from aggregator.storage import Storage
+from aggregator.collect.sealed_share import Fetched, SealedShare
+from aggregator.he.key_holder import KeyHolder
+from aggregator.intake.key_agreement import Prepared
+from aggregator.services import aggregator_pb2 as pb
+from aggregator.services.client import Aggregators, HelperLink, KeyHolderLink
+from aggregator.services.services import Service, serve
+from aggregator.shares.leader import Leader
+from aggregator.shares.messages import collect_request
+from aggregator.storage.live_folder import LiveFolder
+from aggregator.storage.role_storage import Storage
 from crypto.bfv import PublicKey
 from crypto.signing import SigningKey
-from federation.batch import SealedBatch
-from federation.he_batch import seal_encrypted
-from federation.he_keys import keys_hash, verify_keys
-from federation.he_reports import EncryptedReports, encrypt_reports
-from federation.ledger import Ledger
+from federation.batch.batch import SealedBatch
+from federation.batch.he_batch import seal_encrypted
+from federation.he.keys import keys_hash, verify_keys
+from federation.he.reports import EncryptedReports, encrypt_reports
+from federation.ledger.ledger import Ledger
 from federation.plan import Noise, Plan, PlannedView
 from federation.protocol import OpenedView, Outcome
 from federation.statement import statement_of
-from tests.aggregator.world import (
-    DEADLINE,
-    KEYS,
-    SETTINGS,
-    Clock,
-    LocalLink,
-    files_of,
-    make_leader,
-    signed,
-)
+from tests.aggregator.world import DEADLINE, KEYS, SETTINGS, Clock, LocalLink, files_of, make_leader, signed
 from tests.aggregator.world import draft as signed_draft
 from tests.crypto.bfv_cases import chosen
 from tests.federation.he_cases import reports_of, vectors, view

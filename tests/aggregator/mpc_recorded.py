@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-import aggregator.mpc_party
+import aggregator.mpc.party
 from tests.aggregator.mpc_transcript import Entry
 
 BOTH = ("all_reduce", "reduce", "broadcast")
@@ -66,7 +66,7 @@ def main() -> None:
         setattr(dist, name, recorded(name, getattr(dist, name)))
     for name in UNUSED:
         setattr(dist, name, unexpected)
-    aggregator.mpc_party.main()
+    aggregator.mpc.party.main()
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aggregator import aggregator_pb2 as pb
+from aggregator.collect.sealed_share import Fetched, SealedShare, shares_from_parts, shares_to_parts
 from aggregator.errors import Refused
-from aggregator.intake import Submitted
-from aggregator.key_agreement import Prepared
-from aggregator.messages import collect_request
-from aggregator.refusals import refusal_of
-from aggregator.sealed_share import Fetched, SealedShare, shares_from_parts, shares_to_parts
+from aggregator.intake.intake import Submitted
+from aggregator.intake.key_agreement import Prepared
+from aggregator.intake.refusals import refusal_of
+from aggregator.services import aggregator_pb2 as pb
+from aggregator.shares.messages import collect_request
 from federation.keys import RoleKeys
 from federation.parties import Aggregator
 from federation.plan import Plan
@@ -41,7 +41,7 @@ class RecordingLink(LocalLink):
 
 
 class Recorded:
-    """An `aggregator.client.Aggregators` without a network. `received` holds the messages of each role, in order."""
+    """An `aggregator.services.client.Aggregators` without a network. `received` holds the messages of each role, in order."""
 
     def __init__(self, path: Path, settings: Any = SETTINGS) -> None:
         self.received: dict[str, list[bytes]] = {"coordinator": [], "leader": [], "helper": []}

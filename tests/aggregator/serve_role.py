@@ -6,9 +6,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from aggregator.client import HelperLink
-from aggregator.services import serve
-from federation.ledger_state import Budget
+from aggregator.services.client import HelperLink
+from aggregator.services.services import serve
+from federation.ledger.state import Budget
 from tests.aggregator.world import SETTINGS, make_helper, make_leader, roster
 
 

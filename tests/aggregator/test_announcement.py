@@ -11,31 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aggregator.announcement import Announcement, LeftOut, announce
-from aggregator.coordinator import Collected, collect
 from aggregator.errors import Refused
-from aggregator.job import JobMalformed
-from aggregator.publication import evidence_of, items_of, summary_of
-from aggregator.sites import SiteAnswer
+from base.times import DAY_US
 from crypto.errors import SignatureInvalid
-from featurestore.release import Release, Void
-from featurestore.times import DAY_US
+from deployment.coordinator.announcement import Announcement, LeftOut, announce
+from deployment.coordinator.batches import Collected, collect
+from deployment.coordinator.job import JobMalformed
+from deployment.coordinator.publication import evidence_of, items_of, summary_of
+from deployment.coordinator.sites import SiteAnswer
+from featurestore.define.release import Release, Void
 from federation.draft import draft_of
-from federation.ledger_state import Budget
+from federation.ledger.state import Budget
 from federation.plan import Plan
 from federation.release_check import find_plan, verify_opening
 from tests.aggregator.recorded import Recorded
-from tests.aggregator.world import (
-    COLLECTOR,
-    COORDINATOR,
-    NOW,
-    RHO,
-    SETTINGS,
-    Site,
-    make_plan,
-    signed,
-    view,
-)
+from tests.aggregator.world import COLLECTOR, COORDINATOR, NOW, RHO, SETTINGS, Site, make_plan, signed, view
 
 TIGHT = replace(SETTINGS, budget=Budget(RHO))  # one view a day
 

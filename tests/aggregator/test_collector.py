@@ -8,11 +8,11 @@ import math
 import numpy as np
 import pytest
 
-from aggregator.collector import releases_of
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count, Histogram, Mean
-from featurestore.release import Manifest
+from deployment.coordinator.collector import releases_of
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count, Histogram, Mean
+from featurestore.define.release import Manifest
 from federation.plan import FromEvents, Plan, PlannedView
 from federation.protocol import OpenedView, Outcome
 

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aggregator.collect.sealed_share import Fetched, SealedShare
 from aggregator.errors import HelperUnavailable, Unreachable, VerificationKeyMissing
-from aggregator.helper import Helper
-from aggregator.leader import Leader
-from aggregator.live_folder import LiveFile, LiveFolder
-from aggregator.messages import Answer, Verdict, collect_request
-from aggregator.sealed_share import Fetched, SealedShare
-from aggregator.storage import REPORT_TABLES, Storage
-from federation.ledger import Ledger
-from federation.ledger_entries import Done, Intended
+from aggregator.shares.helper import Helper
+from aggregator.shares.leader import Leader
+from aggregator.shares.messages import Answer, Verdict, collect_request
+from aggregator.storage.live_folder import LiveFile, LiveFolder
+from aggregator.storage.role_storage import REPORT_TABLES, Storage
+from federation.ledger.entries import Done, Intended
+from federation.ledger.ledger import Ledger
 from federation.plan import Plan
 from federation.statement import digest_of
 from tests.aggregator.world import (

@@ -13,10 +13,6 @@ import grpc
 import numpy as np
 import pytest
 
-from aggregator import aggregator_pb2 as pb
-from aggregator import aggregator_pb2_grpc as pb_grpc
-from aggregator import services
-from aggregator.client import Aggregators
 from aggregator.errors import (
     AfterDeadline,
     CommitmentConflict,
@@ -25,17 +21,21 @@ from aggregator.errors import (
     PeerRefused,
     Refused,
 )
-from aggregator.messages import Witness, collect_request, sign
-from aggregator.refusals import INTERNAL, Refusal
-from aggregator.rpc import CHANNEL_OPTIONS
+from aggregator.intake.refusals import INTERNAL, Refusal
+from aggregator.services import aggregator_pb2 as pb
+from aggregator.services import aggregator_pb2_grpc as pb_grpc
+from aggregator.services import services
+from aggregator.services.client import Aggregators
+from aggregator.services.rpc import CHANNEL_OPTIONS
+from aggregator.shares.messages import Witness, collect_request, sign
 from crypto import field as field64
 from crypto.bfv import message_bytes
 from crypto.bfv_secret import SecretKey
 from crypto.errors import SumOutOfRange
-from federation.batch import DOMAIN, BatchHeader, SealedBatch, SignedHeader, seal_contents
+from federation.batch.batch import DOMAIN, BatchHeader, SealedBatch, SignedHeader, seal_contents
 from federation.draft import sign_draft
 from federation.errors import KeyBurnt, PaneTaken
-from federation.key_holder import sum_range
+from federation.he.key_holder import sum_range
 from federation.plan import Plan
 from tests.aggregator.he_world import (
     Site,

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from aggregator.live_folder import LiveFile, LiveFolder
-from aggregator.messages import collect_request
-from aggregator.refusals import INTERNAL, refusal_of
-from aggregator.sealed_share import Fetched, SealedShare
-from aggregator.storage import Storage
-from federation.ledger import Ledger
+from aggregator.collect.sealed_share import Fetched, SealedShare
+from aggregator.intake.refusals import INTERNAL, refusal_of
+from aggregator.shares.messages import collect_request
+from aggregator.storage.live_folder import LiveFile, LiveFolder
+from aggregator.storage.role_storage import Storage
+from federation.ledger.ledger import Ledger
 from federation.plan import Plan
 from tests.aggregator.he_world import HolderLink, Site, draft, make_key_holder, with_keys
 from tests.aggregator.world import Clock, make_leader, signed

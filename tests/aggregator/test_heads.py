@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from aggregator.errors import Refused
-from aggregator.helper import Helper
-from aggregator.leader import Leader
-from aggregator.messages import collect_request
+from aggregator.shares.helper import Helper
+from aggregator.shares.leader import Leader
+from aggregator.shares.messages import collect_request
+from federation.batch.he_batch import seal_encrypted
 from federation.errors import LedgerBehind
-from federation.he_batch import seal_encrypted
-from federation.ledger_entries import Head
-from tests.aggregator import he_world
+from federation.ledger.entries import Head
 from tests.aggregator.world import (
     COLLECTOR,
     KEYS,
@@ -28,6 +27,8 @@ from tests.aggregator.world import (
     open_at,
     view,
 )
+
+from . import he_world
 
 PLAN = make_plan(view("v", 2), panes=2, noise="full")
 NEXT = make_plan(view("v", 2), panes=2, first=10, number=1, noise="full")

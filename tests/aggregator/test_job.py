@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from aggregator import flower_app
-from aggregator.job import Job
+from deployment.coordinator import flower_app
+from deployment.coordinator.job import Job
 
 WAITS = """
 import sys
 from pathlib import Path
-from aggregator.job import Job
+from deployment.coordinator.job import Job
 print("waits", flush=True)
 with Job.load(Path(sys.argv[1])).alone():
     print("alone", flush=True)

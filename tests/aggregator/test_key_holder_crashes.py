@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from aggregator import aggregator_pb2 as pb
 from aggregator.errors import EncryptionKeysMissing, KeyHolderUnavailable, PeerRefused, StateBehindLedger
-from aggregator.messages import collect_request
-from aggregator.refusals import refusal_of
-from aggregator.storage import Storage
+from aggregator.intake.refusals import refusal_of
+from aggregator.services import aggregator_pb2 as pb
+from aggregator.shares.messages import collect_request
+from aggregator.storage.role_storage import Storage
 from federation.errors import EncryptionKeysInvalid
-from tests.aggregator import world as shares_world
 from tests.aggregator.he_world import HolderLink, Killed, Site, Two, draft, make_key_holder, with_keys
 from tests.aggregator.world import Clock, open_at, signed
 from tests.aggregator.world import draft as signed_draft
 from tests.federation.wire import COLLECTOR
+
+from . import world as shares_world
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from aggregator import aggregator_pb2 as pb
-from aggregator.announcement import announce
 from aggregator.errors import (
     AfterDeadline,
     DraftConflict,
@@ -22,26 +20,29 @@ from aggregator.errors import (
     Refused,
     StorageUnusable,
 )
-from aggregator.he_opening import MAX_KEYS_BYTES, require_size
-from aggregator.key_agreement import Prepared
-from aggregator.messages import collect_request
-from aggregator.refusals import refusal_of
-from aggregator.retention import LATEST_CHARGE_US
-from aggregator.storage import Storage
+from aggregator.he.opening import MAX_KEYS_BYTES, require_size
+from aggregator.intake.key_agreement import Prepared
+from aggregator.intake.refusals import refusal_of
+from aggregator.services import aggregator_pb2 as pb
+from aggregator.shares.messages import collect_request
+from aggregator.storage.retention import LATEST_CHARGE_US
+from aggregator.storage.role_storage import Storage
 from crypto.bfv_secret import SecretKey
 from crypto.errors import ExtraMissing, SignatureInvalid
+from deployment.coordinator.announcement import announce
 from federation.draft import DOMAIN as DRAFT_DOMAIN
 from federation.draft import draft_of, sign_draft
 from federation.errors import DayBudgetSpent, EncryptionKeysInvalid, HeImpossible, NoiseRefused, PaneTaken, PlanInvalid
-from federation.he_keys import verify_keys
-from federation.ledger_state import Budget
+from federation.he.keys import verify_keys
+from federation.ledger.state import Budget
 from federation.plan import Plan, plan_to_bytes
 from federation.signed_bytes import to_signed
-from tests.aggregator import world as shares_world
 from tests.aggregator.he_world import Site, Two, draft, make_key_holder, on_disk, secret_of, sums_of, with_keys, zeros
 from tests.aggregator.world import DEADLINE, RHO, SETTINGS, make_plan, open_at, require_exact, signed
 from tests.federation.he_cases import view
 from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, LEADER, live
+
+from . import world as shares_world
 
 LEAK = 1  # µρ of the view for what its decryption noise tells
 

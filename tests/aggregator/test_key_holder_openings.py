@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aggregator import aggregator_pb2 as pb
 from aggregator.errors import CommitmentConflict, MessageMalformed, NotCommitted, PlanUnknown
-from aggregator.messages import Witness, collect_request, sign
+from aggregator.services import aggregator_pb2 as pb
+from aggregator.shares.messages import Witness, collect_request, sign
 from crypto import field as field64
 from crypto.bfv import Ciphertexts
 from crypto.bfv_secret import SecretKey

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aggregator.collect.sealed_share import Fetched, SealedShare
 from aggregator.errors import (
     AfterDeadline,
     AlreadyCollected,
@@ -21,9 +22,10 @@ from aggregator.errors import (
     PlanTooLarge,
     Refused,
 )
-from aggregator.helper import GRACE_US, Helper
-from aggregator.leader import Leader
-from aggregator.messages import (
+from aggregator.intake.refusals import refusal_of
+from aggregator.shares.helper import GRACE_US, Helper
+from aggregator.shares.leader import Leader
+from aggregator.shares.messages import (
     Answer,
     Job,
     Signed,
@@ -33,14 +35,12 @@ from aggregator.messages import (
     commitment_to_bytes,
     sign,
 )
-from aggregator.refusals import refusal_of
-from aggregator.retention import LATEST_CHARGE_US
-from aggregator.sealed_share import Fetched, SealedShare
-from featurestore.wire import definition_hash
-from federation.batch import open_half
+from aggregator.storage.retention import LATEST_CHARGE_US
+from featurestore.define.wire import definition_hash
+from federation.batch.batch import open_half
 from federation.errors import DayBudgetSpent, PaneTaken
-from federation.ledger_entries import Done, Head, Intended
-from federation.ledger_state import Budget
+from federation.ledger.entries import Done, Head, Intended
+from federation.ledger.state import Budget
 from federation.parties import Roster
 from federation.plan import Plan
 from federation.protocol import Aggregating, Commitment

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from aggregator.errors import AfterDeadline, DraftConflict, LiveSecretLost, SealKeyErased, StorageUnusable
-from aggregator.leader import Leader
-from aggregator.live_folder import LiveFolder
-from aggregator.messages import collect_request
-from aggregator.party import Party
-from aggregator.refusals import LOST, refusal_of
-from aggregator.retention import LATEST_CHARGE_US
+from aggregator.intake.refusals import LOST, refusal_of
+from aggregator.shares.leader import Leader
+from aggregator.shares.messages import collect_request
+from aggregator.shares.party import Party
+from aggregator.storage.live_folder import LiveFolder
+from aggregator.storage.retention import LATEST_CHARGE_US
 from crypto.errors import SignatureInvalid
 from federation.draft import require_live, sign_draft
 from federation.errors import PlanInvalid

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator import aggregator_pb2 as pb
 from aggregator import errors
-from aggregator import refusals as of
 from aggregator.errors import MessageMalformed, Refused
-from aggregator.messages import (
+from aggregator.intake import refusals as of
+from aggregator.intake.refusals import REASONS, Refusal, refusal_of
+from aggregator.services import aggregator_pb2 as pb
+from aggregator.shares.messages import (
     Answer,
     Job,
     Signed,
@@ -22,9 +23,8 @@ from aggregator.messages import (
     sign,
     verdicts_from,
 )
-from aggregator.refusals import REASONS, Refusal, refusal_of
 from federation.errors import DayBudgetSpent, RosterExceeded
-from federation.ledger_entries import Head
+from federation.ledger.entries import Head
 from federation.protocol import Commitment
 from federation.refusal_codes import _CODES
 from tests.aggregator.world import LEADER, make_plan, view

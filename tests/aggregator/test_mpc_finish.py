@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aggregator import mpc_finish as module
 from aggregator.errors import MpcFailed
-from aggregator.mpc_finish import MpcFinish, mpc_parties, require_exact
+from aggregator.mpc import finish as module
+from aggregator.mpc.finish import MpcFinish, mpc_parties, require_exact
 from crypto import field
 from crypto.errors import ConversionUnsafe
 from crypto.mpc_shares import MOST_WRONG, wrong_chance
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count, Mean
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Mean
 from federation.errors import FinishRefused, PlanInvalid
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, NoisedShares, Outcome, largest_sum, open_shares
@@ -311,7 +311,7 @@ def test_parties_that_disagree_open_nothing(finish: MpcFinish, monkeypatch: pyte
 
 _STARTER = """
 import time
-from aggregator.mpc_finish import MpcProcess, mpc_parties
+from aggregator.mpc.finish import MpcProcess, mpc_parties
 from aggregator import mpc_finish
 made, make = [], MpcProcess
 def remembered(*args):

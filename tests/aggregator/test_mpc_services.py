@@ -13,21 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aggregator import aggregator_pb2 as pb
-from aggregator.client import Aggregators, HelperLink, ProviderLink
+from aggregator.collect.sealed_share import Finished, SealedShare, _finished_bytes, noised_of
 from aggregator.errors import MessageMalformed, ProviderUnknown, Refused, Unreachable
-from aggregator.helper import Helper
-from aggregator.leader import Leader
-from aggregator.messages import FINISH_DOMAIN, PROVIDE_DOMAIN, Finish, collect_request, sign
-from aggregator.provider import Provider
-from aggregator.refusals import refusal_of
-from aggregator.sealed_share import Finished, SealedShare, _finished_bytes, noised_of
-from aggregator.services import Service, serve
+from aggregator.intake.refusals import refusal_of
+from aggregator.mpc.provider import Provider
+from aggregator.services import aggregator_pb2 as pb
+from aggregator.services.client import Aggregators, HelperLink, ProviderLink
+from aggregator.services.services import Service, serve
+from aggregator.shares.helper import Helper
+from aggregator.shares.leader import Leader
+from aggregator.shares.messages import FINISH_DOMAIN, PROVIDE_DOMAIN, Finish, collect_request, sign
 from crypto.errors import ConversionUnsafe, CrypTenMissing, SignatureInvalid
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Mean
-from featurestore.wire import definition_hash
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Mean
+from featurestore.define.wire import definition_hash
 from federation.errors import FinishRefused, StatementsDisagree
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan

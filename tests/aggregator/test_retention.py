@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 
 from aggregator.errors import AfterDeadline, AlreadyCollected, Refused, VerificationKeyConflict, VerificationKeyMissing
-from aggregator.helper import GRACE_US, Helper
-from aggregator.key_agreement import key_offer
-from aggregator.leader import Leader
-from aggregator.messages import collect_request
-from aggregator.party import Party
-from aggregator.retention import UNANNOUNCED_US, forget
-from aggregator.storage import REPORT_TABLES, Storage
+from aggregator.intake.key_agreement import key_offer
+from aggregator.shares.helper import GRACE_US, Helper
+from aggregator.shares.leader import Leader
+from aggregator.shares.messages import collect_request
+from aggregator.shares.party import Party
+from aggregator.storage.retention import UNANNOUNCED_US, forget
+from aggregator.storage.role_storage import REPORT_TABLES, Storage
+from federation.circuit.validity import VerificationKey
 from federation.draft import draft_of
 from federation.plan import Plan
-from federation.validity import VerificationKey
 from tests.aggregator.test_verified_shares import DUPLICATE, REJECTED, TAKEN, Two
 from tests.aggregator.world import (
     COLLECTOR,

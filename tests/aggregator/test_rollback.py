@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
+from aggregator.collect.sealed_share import Fetched, SealedShare
 from aggregator.errors import PeerRefused, StateBehindLedger
-from aggregator.helper import Helper
-from aggregator.leader import Leader
-from aggregator.live_folder import LiveFile, LiveFolder
-from aggregator.messages import collect_request
-from aggregator.refusals import INTERNAL, refusal_of
-from aggregator.sealed_share import Fetched, SealedShare
-from aggregator.storage import Storage
+from aggregator.intake.refusals import INTERNAL, refusal_of
+from aggregator.shares.helper import Helper
+from aggregator.shares.leader import Leader
+from aggregator.shares.messages import collect_request
+from aggregator.storage.live_folder import LiveFile, LiveFolder
+from aggregator.storage.role_storage import Storage
 from federation.errors import LedgerBehind, LedgerBroken
-from federation.ledger import Ledger
+from federation.ledger.ledger import Ledger
 from federation.plan import Plan
 from tests.aggregator.world import (
     COLLECTOR,

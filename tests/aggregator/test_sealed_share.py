@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aggregator.collect.sealed_share import Fetched, SealedShare, shares_from_parts, shares_to_parts
 from aggregator.errors import MessageMalformed
-from aggregator.sealed_share import Fetched, SealedShare, shares_from_parts, shares_to_parts
 from crypto.errors import FieldElementOutOfRange, SealBroken, SignatureInvalid
 from crypto.seal import seal
 from federation.errors import StatementMalformed, StatementsDisagree

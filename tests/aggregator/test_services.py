@@ -18,20 +18,20 @@ import grpc
 import numpy as np
 import pytest
 
-from aggregator import aggregator_pb2 as pb
-from aggregator import aggregator_pb2_grpc as pb_grpc
-from aggregator.client import Aggregators, HelperLink
 from aggregator.errors import AddressUnusable, Refused, Unreachable
-from aggregator.intake import job_id_of
-from aggregator.messages import JOB_DOMAIN, Answer, Job, Signed, collect_request, sign
-from aggregator.party import _Stoppable
-from aggregator.rpc import CHANNEL_OPTIONS, MAX_MESSAGE_BYTES
-from aggregator.services import serve
+from aggregator.intake.intake import job_id_of
+from aggregator.services import aggregator_pb2 as pb
+from aggregator.services import aggregator_pb2_grpc as pb_grpc
+from aggregator.services.client import Aggregators, HelperLink
+from aggregator.services.rpc import CHANNEL_OPTIONS, MAX_MESSAGE_BYTES
+from aggregator.services.services import serve
+from aggregator.shares.messages import JOB_DOMAIN, Answer, Job, Signed, collect_request, sign
+from aggregator.shares.party import _Stoppable
 from crypto.seal import seal
-from featurestore.definitions import Privacy
+from featurestore.define.definitions import Privacy
 from federation import plan_pb2
-from federation.batch import DOMAIN, BatchHeader, SealedBatch, SignedHeader, _info
-from federation.ledger_state import Budget
+from federation.batch.batch import DOMAIN, BatchHeader, SealedBatch, SignedHeader, _info
+from federation.ledger.state import Budget
 from federation.plan import Plan, plan_to_bytes
 from federation.protocol import Outcome
 from federation.signed_plan import sign_plan
@@ -582,7 +582,7 @@ def test_a_service_that_stops_while_it_draws_noise_ends_soon_and_has_opened_noth
     plan = make_plan(view("v", 40_000), panes=40, noise="full")
     open_at(world.client, plan)
     leader, slow = world.leader.party, Slow()
-    monkeypatch.setattr("aggregator.party.NOISE_PART", 2**10)
+    monkeypatch.setattr("aggregator.shares.party.NOISE_PART", 2**10)
     monkeypatch.setattr(leader, "_live_noise", lambda _: _Stoppable(slow, leader._stopped))
     with ThreadPoolExecutor(1) as pool:
         world.client.submit(Site(plan).batch([0, 0]).to_bytes())

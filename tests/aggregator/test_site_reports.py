@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aggregator.collect.sealed_share import Fetched
 from aggregator.errors import Refused
-from aggregator.messages import collect_request, commitment_from_bytes, commitment_to_bytes
-from aggregator.sealed_share import Fetched
+from aggregator.shares.messages import collect_request, commitment_from_bytes, commitment_to_bytes
 from crypto.sharing import SparseRows
-from federation.batch import SealedBatch, seal_batch
+from federation.batch.batch import SealedBatch, seal_batch
+from federation.batch.reports import Reports
+from federation.circuit.validity import encode, prove
 from federation.errors import ReportedTwice, RosterExceeded
 from federation.plan import Plan
 from federation.protocol import Commitment, Outcome, protect
-from federation.reports import Reports
-from federation.validity import encode, prove
 from tests.aggregator.world import (
     KEYS,
     SETTINGS,

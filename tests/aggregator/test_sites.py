@@ -16,9 +16,9 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
-from aggregator.announcement import announce
-from aggregator.coordinator import Collected, collect
-from aggregator.sites import FAILED, MAX_BATCHES, MAX_CODE, NO_ANSWER, NONSENSE, SiteAnswer, ask_sites
+from deployment.coordinator.announcement import announce
+from deployment.coordinator.batches import Collected, collect
+from deployment.coordinator.sites import FAILED, MAX_BATCHES, MAX_CODE, NO_ANSWER, NONSENSE, SiteAnswer, ask_sites
 from federation.draft import draft_of
 from federation.plan import Plan
 from tests.aggregator.recorded import Recorded

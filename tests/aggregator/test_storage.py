@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aggregator.collect.sealed_share import SealedShare
 from aggregator.errors import StorageUnusable
-from aggregator.retention import forget
-from aggregator.sealed_share import SealedShare
-from aggregator.storage import Pending, Storage
+from aggregator.storage.retention import forget
+from aggregator.storage.role_storage import Pending, Storage
 from crypto.errors import FieldElementOutOfRange
 
 

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import aggregator.intake
-import federation.batch
-from aggregator.announcement import announce
-from aggregator.coordinator import collect
+import aggregator.intake.intake
+import federation.batch.batch
+from aggregator.collect.sealed_share import Fetched
 from aggregator.errors import (
     HelperUnavailable,
     LiveSecretLost,
@@ -23,19 +22,20 @@ from aggregator.errors import (
     VerificationKeyConflict,
     VerificationKeyMissing,
 )
-from aggregator.key_agreement import key_offer, key_taken
-from aggregator.messages import Answer, Job, Signed, Verdict, collect_request, job_digest, sign
-from aggregator.publication import items_of, summary_of
-from aggregator.sealed_share import Fetched
-from aggregator.sites import SiteAnswer
+from aggregator.intake.key_agreement import key_offer, key_taken
+from aggregator.shares.messages import Answer, Job, Signed, Verdict, collect_request, job_digest, sign
 from crypto.errors import SealBroken, SignatureInvalid
+from deployment.coordinator.announcement import announce
+from deployment.coordinator.batches import collect
+from deployment.coordinator.publication import items_of, summary_of
+from deployment.coordinator.sites import SiteAnswer
+from federation.circuit.circuit import prio3_of
+from federation.circuit.validity import VerificationKey
 from federation.draft import draft_of, sign_draft
 from federation.errors import PlanInvalid, RosterExceeded
 from federation.plan import Plan
 from federation.protocol import OpenedView
 from federation.signed_plan import sign_plan
-from federation.validity import VerificationKey
-from federation.view_circuit import prio3_of
 from tests.aggregator.recorded import Recorded
 from tests.aggregator.world import (
     KEYS,
@@ -203,7 +203,7 @@ def test_shares_that_are_no_field_elements_and_public_shares_that_differ_cost_th
     plan = two.plan()
     site = Site(plan)
     prio3 = prio3_of(plan.views[0].layout)
-    contents = federation.batch._contents
+    contents = federation.batch.batch._contents
 
     def broken(*arguments: Any) -> Any:
         hashes, (leader, helper) = contents(*arguments)
@@ -217,7 +217,7 @@ def test_shares_that_are_no_field_elements_and_public_shares_that_differ_cost_th
         return hashes, (bytes(rows), bytes(other))
 
     with monkeypatch.context() as patched:
-        patched.setattr("federation.batch._contents", broken)
+        patched.setattr("federation.batch.batch._contents", broken)
         batch = site.batch([0, 0, 0, 1, 1], counted=[True, False, True, False, False])
     assert two.submit(batch) == TAKEN + REJECTED + TAKEN + REJECTED * 2
     assert two.submit(site.batch([1, 1])) == TAKEN * 2
@@ -234,7 +234,7 @@ def test_every_byte_of_a_report_counts_for_that_report_alone(
     prio3 = prio3_of(plan.views[0].layout)
     public, size = prio3.public_share_size, prio3.leader_share_size if role == "leader" else prio3.helper_share_size
     bad = public + size
-    contents = federation.batch._contents
+    contents = federation.batch.batch._contents
 
     def changed(*arguments: Any) -> Any:
         hashes, halves = contents(*arguments)
@@ -246,7 +246,7 @@ def test_every_byte_of_a_report_counts_for_that_report_alone(
         return hashes, (mine.tobytes(), halves[1]) if role == "leader" else (halves[0], mine.tobytes())
 
     with monkeypatch.context() as patched:
-        patched.setattr("federation.batch._contents", changed)
+        patched.setattr("federation.batch.batch._contents", changed)
         batch = site.batch([0] * (bad + 2), counted=[False] * bad + [True] * 2)
     assert crowded.submit(batch) == REJECTED * bad + TAKEN * 2
     require_exact(plan, crowded.collect(plan), site.sums)
@@ -325,7 +325,7 @@ def test_every_byte_of_a_verifier_share_counts_for_its_own_report(
     plan = crowded.plan()
     site = Site(plan)
     size = prio3_of(plan.views[0].layout).verifier_share_size
-    offer = aggregator.intake.offer
+    offer = aggregator.intake.intake.offer
 
     def damaged(*arguments: Any) -> bytes:
         rows = bytearray(offer(*arguments))
@@ -333,7 +333,7 @@ def test_every_byte_of_a_verifier_share_counts_for_its_own_report(
             rows[at * size + at] ^= 1 << at % 8
         return bytes(rows)
 
-    monkeypatch.setattr("aggregator.intake.offer", damaged)
+    monkeypatch.setattr("aggregator.intake.intake.offer", damaged)
     batch = site.batch([0] * (size + 2), counted=[False] * size + [True] * 2)
     assert crowded.submit(batch) == REJECTED * size + TAKEN * 2
     require_exact(plan, crowded.collect(plan), site.sums)

@@ -11,32 +11,32 @@ from typing import Any
 
 import numpy as np
 
-from aggregator.client import Aggregators, HelperLink
 from aggregator.errors import Refused, Unreachable
-from aggregator.helper import Helper
-from aggregator.key_agreement import Prepared
-from aggregator.leader import Leader
-from aggregator.live_folder import LiveFolder
-from aggregator.party import Settings
-from aggregator.refusals import refusal_of
-from aggregator.services import Service, serve
-from aggregator.storage import Storage
+from aggregator.intake.key_agreement import Prepared
+from aggregator.intake.refusals import refusal_of
+from aggregator.services.client import Aggregators, HelperLink
+from aggregator.services.services import Service, serve
+from aggregator.shares.helper import Helper
+from aggregator.shares.leader import Leader
+from aggregator.shares.party import Settings
+from aggregator.storage.live_folder import LiveFolder
+from aggregator.storage.role_storage import Storage
 from crypto.ntt_field import FIELD64
 from crypto.sharing import SparseRows
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count, Rate
-from federation.batch import Heads, SealedBatch, seal_batch
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count, Rate
+from federation.batch.batch import Heads, SealedBatch, seal_batch
+from federation.batch.reports import Reports
+from federation.circuit.validity import encode, prove
 from federation.draft import sign_draft
 from federation.keys import RoleKeys
-from federation.ledger import Ledger
-from federation.ledger_state import Budget
+from federation.ledger.ledger import Ledger
+from federation.ledger.state import Budget
 from federation.parties import Roster, RosterEntry
 from federation.plan import Noise, Plan, PlannedView, Validity
 from federation.protocol import OpenedView, shard
-from federation.reports import Reports
 from federation.signed_plan import sign_plan
-from federation.validity import encode, prove
 from tests.federation.wire import (
     COLLECTOR,
     COORDINATOR,

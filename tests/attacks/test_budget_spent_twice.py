@@ -15,13 +15,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from aggregator.job import Job
-from aggregator.job_run import run_job
+from base.times import wall_clock
 from covey.cli import call
-from covey.coordination import Wanted, make_plan
-from covey.processes import Processes, free_port
-from featurestore.times import wall_clock
-from featurestore.views_file import load_views
+from deployment.coordinator.job import Job
+from deployment.coordinator.job_run import run_job
+from deployment.coordinator.serving import Wanted, make_plan
+from deployment.local.processes import Processes, free_port
+from featurestore.define.views_file import load_views
 from federation.plan import Protection, plan_to_bytes
 from tests.covey.conftest import make_events
 

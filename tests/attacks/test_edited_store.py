@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from featurestore.publish import Publisher
+from featurestore.publish.publish import Publisher
 from tests.covey.test_release_verify import NOW, OPENED, OTHERS, SMALL, SPENT, TOMBSTONE, Covey, pin, publish
 
 EDITS = {

@@ -19,7 +19,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from covey.processes import MARK
+from deployment.local.processes import MARK
 from tests.covey.conftest import VIEWS, make_events
 from tests.file_modes import assert_modes, assert_unfinished
 

@@ -15,22 +15,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aggregator.announcement import announce
-from aggregator.client import Aggregators
 from aggregator.errors import Refused
-from covey.coordination import Wanted, make_plan
-from covey.processes import Processes
+from aggregator.services.client import Aggregators
+from base.times import wall_clock
 from crypto.errors import CryptoError
 from crypto.seal import SEAL_SEED_BYTES, SealKey
 from crypto.sharing import SparseRows
-from featurestore.times import wall_clock
-from featurestore.views_file import load_views
-from federation.batch import SealedBatch, open_content, seal_batch
+from deployment.coordinator.announcement import announce
+from deployment.coordinator.serving import Wanted, make_plan
+from deployment.local.processes import Processes
+from featurestore.define.views_file import load_views
+from federation.batch.batch import SealedBatch, open_content, seal_batch
+from federation.batch.reports import Reports
 from federation.keys import load_keys
 from federation.parties import Aggregator
 from federation.plan import Plan
 from federation.protocol import shard
-from federation.reports import Reports
 from tests.attacks.test_budget_spent_twice import DAY, VIEW, covey, start
 
 pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time

@@ -23,12 +23,12 @@ from flwr.proto.node_pb2 import Node
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
+from base.times import wall_clock
 from covey.cli import call
-from covey.coordination import Wanted, make_plan
-from covey.processes import Processes
-from covey.project import Project
-from featurestore.times import wall_clock
-from featurestore.views_file import load_views
+from deployment.coordinator.serving import Wanted, make_plan
+from deployment.local.processes import Processes
+from deployment.project.project import Project
+from featurestore.define.views_file import load_views
 from federation.draft import with_live
 from federation.keys import load_keys
 from federation.live_keys import LiveSecret

@@ -18,14 +18,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from aggregator.announcement import Announcement
-from aggregator.coordinator import Collected
-from aggregator.publication import evidence_of, items_of
-from aggregator.sealed_share import Fetched
-from featurestore.publish import Publisher
-from featurestore.rebuild import rebuild_online
-from featurestore.release import Release, Void
-from featurestore.rocks_online import RocksOnline
+from aggregator.collect.sealed_share import Fetched
+from deployment.coordinator.announcement import Announcement
+from deployment.coordinator.batches import Collected
+from deployment.coordinator.publication import evidence_of, items_of
+from featurestore.define.release import Release, Void
+from featurestore.online.rocks import RocksOnline
+from featurestore.publish.publish import Publisher
+from featurestore.publish.rebuild import rebuild_online
 from federation.opened_values import OpenedValues
 from federation.release_signing import sign_release
 from tests.aggregator.world import COLLECTOR, NOW, Site, make_plan, open_at, running, signed, view

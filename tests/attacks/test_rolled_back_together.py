@@ -14,19 +14,19 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from aggregator.announcement import Announcement, announce
 from aggregator.errors import Refused
-from covey.coordination import Wanted, make_plan
+from base.times import DAY_US, wall_clock
+from deployment.coordinator.announcement import Announcement, announce
+from deployment.coordinator.serving import Wanted, make_plan
 from edge_client.events import Events, make_events
 from edge_client.policy import Refuse
 from edge_client.policy_file import load_policy
 from edge_client.site import SiteSettings, respond
-from featurestore.definitions import FeatureView
-from featurestore.times import DAY_US, wall_clock
-from featurestore.views_file import load_views
-from federation.batch import SealedBatch
+from featurestore.define.definitions import FeatureView
+from featurestore.define.views_file import load_views
+from federation.batch.batch import SealedBatch
 from federation.keys import load_keys
-from federation.operator_ledger import LEDGERS, open_operator_ledger
+from federation.ledger.operator import LEDGERS, open_operator_ledger
 from tests.attacks.test_budget_spent_twice import DAY, VIEW, covey
 from tests.attacks.test_live_secret import Deployment, copy
 

@@ -13,7 +13,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from covey.processes import MARK
+from deployment.local.processes import MARK
 from tests.attacks.evil import packed, write_evil_app
 from tests.attacks.nobody import as_nobody, needs_root
 from tests.covey.conftest import VIEWS, make_events

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from covey.cli import call
-from covey.processes import Processes
+from deployment.local.processes import Processes
 from tests.attacks.superlinks import start_superlink, upload, wait_for_line
 from tests.covey.conftest import VIEWS, make_events
 

@@ -18,17 +18,17 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from covey.errors import ModelRefused  # noqa: E402
-from covey.training.fit import exported  # noqa: E402
-from covey.training.lineage import views_of  # noqa: E402
-from covey.training.model import Baseline, Scaling  # noqa: E402
-from covey.training.predict import ServedModel  # noqa: E402
-from covey.training.train import MODEL  # noqa: E402
-from featurestore.blocks import CURRENT  # noqa: E402
-from featurestore.publish import Publisher  # noqa: E402
+from deployment.errors import ModelRefused  # noqa: E402
+from featurestore.online.blocks import CURRENT  # noqa: E402
+from featurestore.publish.publish import Publisher  # noqa: E402
 from featurestore.store import Store  # noqa: E402
-from tests.covey.training import DAYS, make_labels, make_store, write_config  # noqa: E402
 from tests.featurestore.making import DAY  # noqa: E402
+from tests.training.program import DAYS, make_labels, make_store, write_config  # noqa: E402
+from training.fit.fit import exported  # noqa: E402
+from training.fit.lineage import views_of  # noqa: E402
+from training.fit.model import Baseline, Scaling  # noqa: E402
+from training.fit.predict import ServedModel  # noqa: E402
+from training.fit.train import MODEL  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("predict")
 

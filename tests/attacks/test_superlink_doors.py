@@ -20,19 +20,19 @@ from flwr.proto.message_pb2 import PullObjectRequest
 from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
 from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 
-from aggregator import superlink
-from aggregator.superlink import SOCKET, short_path
 from covey.cli import call
-from covey.processes import Processes, script
-from covey.superlink import MAX_BODY_BYTES, superlink_folder
-from covey.superlink_certificate import CERTIFICATE, PRIVATE_KEY
+from deployment.coordinator import grid as superlink
+from deployment.coordinator.grid import SOCKET, short_path
+from deployment.local.processes import Processes, script
+from deployment.local.superlink import MAX_BODY_BYTES, superlink_folder
+from deployment.local.superlink_certificate import CERTIFICATE, PRIVATE_KEY
 from edge_client.errors import NodeKeyUnknown
 from edge_client.fleet_client import FleetClient, SuperLink
 from federation.keys import load_keys
 from federation.node_keys import NodeKey
 from tests.attacks.evil import packed, write_evil_app, write_flower_home
 from tests.attacks.nobody import as_nobody, needs_root
-from tests.covey.deployed import start_superlink
+from tests.deployment.deployed import start_superlink
 
 pytestmark = pytest.mark.xdist_group("fleet")
 

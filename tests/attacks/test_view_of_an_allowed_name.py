@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
+from base.times import wall_clock
 from covey.cli import call
-from covey.coordination import Wanted, make_plan
-from covey.deployment import configure_site
+from deployment.coordinator.serving import Wanted, make_plan
+from deployment.project.site_folders import configure_site
 from edge_client.answering import answer_plan
 from edge_client.policy import Refuse
 from edge_client.site_config import load_config
-from featurestore.times import wall_clock
-from featurestore.views_file import load_views
+from featurestore.define.views_file import load_views
 from federation.draft import with_live
 from federation.keys import load_keys
 from federation.live_keys import LiveSecret

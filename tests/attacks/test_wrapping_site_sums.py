@@ -15,17 +15,17 @@ import pytest
 
 from aggregator.errors import Refused
 from crypto.sharing import SparseRows
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Mean
-from featurestore.layout import layout_of
-from federation.batch import SealedBatch, seal_batch
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Mean
+from featurestore.define.layout import layout_of
+from federation.batch.batch import SealedBatch, seal_batch
+from federation.batch.reports import Reports
 from federation.errors import ReportRefused
 from federation.keys import RoleKeys, site_role
 from federation.parties import MAX_CLIENTS, Roster, RosterEntry
 from federation.plan import Plan
 from federation.protocol import protect, run_collections
-from federation.reports import Reports
 from tests.aggregator.world import SETTINGS, World, make_plan, prepared, running, signed
 from tests.federation.wire import live
 

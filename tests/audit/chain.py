@@ -7,7 +7,7 @@ import numpy as np
 from crypto.noise import NoiseSource, SeededNoise
 from edge_client.compute import Contributions, UsedCells, compute
 from edge_client.events import Events
-from featurestore.definitions import FeatureView
+from featurestore.define.definitions import FeatureView
 from federation.protocol import Closed, Commitment, NoisedShares
 
 

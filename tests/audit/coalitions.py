@@ -18,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from crypto import field as field64
-from featurestore.definitions import FeatureView
-from featurestore.layout import Layout
+from featurestore.define.definitions import FeatureView
+from featurestore.define.layout import Layout
 from federation.accountant import cost_of_day
 from federation.basis import to_noise_basis
 from federation.plan import Plan, PlannedView
 from federation.protocol import Closed, NoisedShares, open_shares
-from simulations.lab.bounds import Floats, LowerBounds, Scores, lower_bounds
-from simulations.lab.panes import repeated
+from simulations.attacks.bounds import Floats, LowerBounds, Scores, lower_bounds
+from simulations.attacks.panes import repeated
 
 from .chain import Chain
 from .worlds import World, run_world

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from crypto.noise import NoiseSource, SeededNoise
 from edge_client.compute import Contributions, UsedCells
 from edge_client.events import Events
-from featurestore.definitions import FeatureView
-from featurestore.features import Mean
+from featurestore.define.definitions import FeatureView
+from featurestore.define.features import Mean
 from federation.protocol import Closed, Commitment, NoisedShares
 
 from .chain import Chain

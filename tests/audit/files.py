@@ -26,7 +26,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 from rocksdict import AccessType, Options, Rdict
 
-from featurestore.wire import view_from_bytes, view_to_bytes
+from featurestore.define.wire import view_from_bytes, view_to_bytes
 from federation import plan_pb2 as pb
 
 Facts: TypeAlias = dict[str, Any]

@@ -11,7 +11,7 @@ import logging
 import pytest
 
 from crypto.noise import NoiseSource, SecretNoise
-from featurestore.definitions import FeatureView
+from featurestore.define.definitions import FeatureView
 
 from .chain import Chain
 from .coalitions import COALITIONS, audit

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from featurestore.definitions import FeatureView
+from featurestore.define.definitions import FeatureView
 
 from .chain import Chain
 from .coalitions import COALITIONS, Coalition, audit

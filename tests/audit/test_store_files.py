@@ -17,12 +17,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count, Mean
+from base.times import DAY_US
+from deployment.in_process import enrolment
+from deployment.in_process import run as in_process
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Mean
 from featurestore.store import Store
-from featurestore.times import DAY_US
-from simulations import enrolment, in_process
 from tests.pipeline import run_views
 
 from .files import differences, facts, places_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from featurestore.definitions import FeatureView
+from featurestore.define.definitions import FeatureView
 
 from .chain import Chain
 from .coalitions import exact_sums

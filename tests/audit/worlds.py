@@ -19,12 +19,12 @@ import pyarrow as pa
 from edge_client.compute import UsedCells
 from edge_client.events import Events, make_events
 from edge_client.participation import of_every_client
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from federation.batch.reports import Reports
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, Closed, shard
-from federation.reports import Reports
 
 from .chain import Chain
 

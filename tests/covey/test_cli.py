@@ -16,7 +16,7 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
 
-from featurestore.publish import Publisher
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 
 Covey = Callable[..., tuple[int, str, str]]
@@ -289,7 +289,7 @@ class TestInterrupted:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(Store, "open", interrupt)
-        monkeypatch.setattr("featurestore.views_file.load_views", interrupt)
+        monkeypatch.setattr("featurestore.define.views_file.load_views", interrupt)
         assert covey(*command) == (130, "", "interrupted\n")
 
 

@@ -16,10 +16,10 @@ from rich.console import Console
 
 from covey.demo import _back_fill, _collect
 from covey.demo.proofs import BackFill, Collected, print_proofs
+from deployment.in_process.run import ViewReport
 from edge_client.compute import Dropped
 from featurestore.store import Store
-from simulations.flights import flight_views, load_flights
-from simulations.in_process import ViewReport
+from simulations.datasets.flights import flight_views, load_flights
 
 FIRST, LAST = 15_706, 16_071
 """2013-01-01 and 2014-01-01, days since the epoch: the flights' first and last arrivals in UTC."""

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from covey.explain import CLIENTS, ENOUGH, label_of
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
-from featurestore.layout import layout_of
-from federation.view_cost import cost_of
+from deployment.inspect.explain import CLIENTS, ENOUGH, label_of
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.layout import layout_of
+from federation.circuit.cost import cost_of
 
 Covey = Callable[..., tuple[int, str, str]]
 

@@ -21,15 +21,15 @@ from typing import Annotated, Any
 import numpy as np
 import pytest
 
-from featurestore.blocks import open_blocks
-from featurestore.entities import Entity
-from featurestore.on_demand import Feature, on_demand
-from featurestore.publish import Publisher
-from featurestore.services import FeatureService
+from featurestore.define.entities import Entity
+from featurestore.define.on_demand import Feature, on_demand
+from featurestore.define.services import FeatureService
+from featurestore.online.blocks import open_blocks
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
+from tests.featurestore.making import DAY, HOUR, a_release, a_view
+from tests.featurestore.whole_store import AREA, REFS, VIEW, fill
 
-from ..featurestore.making import DAY, HOUR, a_release, a_view
-from ..featurestore.whole_store import AREA, REFS, VIEW, fill
 from .test_serve import serving
 
 if importlib.util.find_spec("feast") is None:  # not imported here: that takes seconds, in every worker
@@ -373,8 +373,8 @@ class TestRepository:
         assert got["flights"] == [4.0, None]
 
     def test_it_is_written_anew_but_nothing_of_anybody_else_is_overwritten(self, store: Path, tmp_path: Path) -> None:
-        from covey.errors import UsageError
         from covey.feast_repo import write_repo
+        from deployment.errors import UsageError
 
         write_repo(store, tmp_path)
         (tmp_path / "feature_store.yaml").write_text("project: mine")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from covey.explain import explain
 from crypto.bfv import message_bytes
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count
-from federation.he_view import he_parameters
+from deployment.inspect.explain import explain
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count
+from federation.he.view import he_parameters
 from federation.parties import DEFAULT_SITE_CLIENTS
 from tests.covey.conftest import VIEWS
 

@@ -15,15 +15,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from covey.wire import run_over_wire
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
+from base.times import wall_clock
+from deployment.local.processes_run import run_over_wire
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.store import Store
-from featurestore.times import wall_clock
-from federation.ledger_state import Budget
-from simulations.attack_kinds import KINDS, PLAUSIBLE
-from simulations.lying_app import LyingSite
+from federation.ledger.state import Budget
+from simulations.attacks.lies import KINDS, PLAUSIBLE
+from simulations.attacks.lying_app import LyingSite
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle, run_views
 
@@ -275,7 +275,7 @@ def test_ten_lies_of_one_site_through_real_processes_leave_what_the_oracle_says_
         clock=wall_clock,
         progress=lambda *_: None,
         validity="prio3",
-        liars=LyingSite("x", TEN),
+        site_app=LyingSite("x", TEN).site_app,
     )
     assert answers == {"x": "OK", "y": "OK"}
     assert len(TEN) == 10

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from edge_client.site_config import config_to_toml
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count
 from federation.errors import LedgerRefusal
-from federation.ledger import Ledger
-from federation.ledger_entries import Head
-from federation.ledger_state import Budget
+from federation.ledger.entries import Head
+from federation.ledger.ledger import Ledger
+from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
 from tests.federation.wire import DAY, TERMS
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covey.deployment import configure_site
-from covey.errors import UsageError
+from base.times import wall_clock
+from deployment.errors import UsageError
+from deployment.project.site_folders import configure_site
 from edge_client.policy import Policy
 from edge_client.policy_file import load_policy, policy_to_toml
 from edge_client.site_config import load_config
-from featurestore.entities import Entity
-from featurestore.features import Count, Mean, Rate
-from featurestore.times import wall_clock
-from featurestore.wire import definition_hash
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count, Mean, Rate
+from featurestore.define.wire import definition_hash
 from federation.plan import Plan, PlannedView
 from federation.refusal_codes import RefusalCode
 from tests.aggregator.world import make_plan

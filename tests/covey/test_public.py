@@ -11,8 +11,8 @@ import pytest
 
 import covey
 from covey import Store, run
-from covey.errors import UsageError
-from featurestore.views_file import load_views
+from deployment.errors import UsageError
+from featurestore.define.views_file import load_views
 from tests.covey.conftest import make_events
 
 

@@ -17,15 +17,15 @@ try:
 except ImportError as error:
     pytest.skip(f"Ray Data is not installed ({error})", allow_module_level=True)
 
-from covey.errors import UsageError
 from covey.ray import read_features
+from deployment.errors import UsageError
+from featurestore.define.on_demand import Feature, on_demand
 from featurestore.errors import BadReference, UnknownFeatureService, UnknownView
-from featurestore.on_demand import Feature, on_demand
-from featurestore.publish import Publisher
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
-from featurestore.trainers.errors import TrainingArgument
-from tests.covey.training import DAYS, make_labels, make_store, traffic
 from tests.featurestore.making import DAY, a_release
+from tests.training.program import DAYS, make_labels, make_store, traffic
+from training.errors import TrainingArgument
 
 REFS = ["everywhere:flights", "traffic:flights"]
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.xdist_group("ray")]  # Ray's own; one cluster

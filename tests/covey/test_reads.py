@@ -10,11 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from covey.cli import app
-from covey.errors import UsageError
-from featurestore.publish import Publisher
-from featurestore.values import Status
-
-from ..featurestore.making import HOUR, a_release, a_view, a_void
+from deployment.errors import UsageError
+from featurestore.define.values import Status
+from featurestore.publish.publish import Publisher
+from tests.featurestore.making import HOUR, a_release, a_view, a_void
 
 
 def said(*arguments: str) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from featurestore.publish import Publisher
-from featurestore.release import Release, Void
+from featurestore.define.release import Release, Void
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from federation.keys import load_keys
 from federation.release_signing import sign_release, verify_release
@@ -125,7 +125,7 @@ class TestShow:
     def test_a_prefix_of_two_ids_asks_for_more(
         self, covey: Covey, store: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        import covey.releases as releases
+        import deployment.inspect.releases as releases
 
         monkeypatch.setattr(releases, "_ID", re.compile(r"[0-9a-f]{1,32}"))
         listed = [row["release_id"] for row in rows(covey, store)]

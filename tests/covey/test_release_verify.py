@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from covey.project import Project
-from covey.verification import CHECKS
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count
-from featurestore.publish import Publisher
-from featurestore.release import Release, Void
-from featurestore.wire import view_to_bytes
+from deployment.inspect.verification import CHECKS
+from deployment.project.project import Project
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count
+from featurestore.define.release import Release, Void
+from featurestore.define.wire import view_to_bytes
+from featurestore.publish.publish import Publisher
 from federation.manifest import manifest_of
 from federation.parties import Roster, RosterEntry
 from tests.federation.test_release_check import NOTHING, NOW, PLAN, SIGNED, STATEMENTS, VALUES, release, void

@@ -20,15 +20,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Histogram, Mean
-from featurestore.layout import layout_of
-from featurestore.publish import Publisher
-from featurestore.release import Release
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Histogram, Mean
+from featurestore.define.layout import layout_of
+from featurestore.define.release import Release
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
-
-from ..featurestore.making import DAY, HOUR, a_release, a_view, a_void, fill, manifest_of
-from ..featurestore.server.odd_bodies import AREA, KEYS, ODD, VIEW
+from tests.featurestore.making import DAY, HOUR, a_release, a_view, a_void, fill, manifest_of
+from tests.featurestore.server.odd_bodies import AREA, KEYS, ODD, VIEW
 
 pytestmark = pytest.mark.xdist_group("feast")  # one server for all; Feast takes seconds to import
 

@@ -16,13 +16,13 @@ from typing import Any
 import psutil
 import pytest
 
-from featurestore.publish import Publisher
+from featurestore.publish.publish import Publisher
 from featurestore.server.api_keys import FILE, Consumers
 from featurestore.server.throttle import Limits
 from featurestore.server.workers import MAX_DEATHS
+from tests.featurestore.making import DAY, HOUR, a_release, fill
+from tests.featurestore.server.odd_bodies import KEYS, VIEW
 
-from ..featurestore.making import DAY, HOUR, a_release, fill
-from ..featurestore.server.odd_bodies import KEYS, VIEW
 from .test_serve import ROUTE, serving, until
 
 PATIENCE_S = 60

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ..featurestore.whole_store import REFS, fill
+from tests.featurestore.whole_store import REFS, fill
 
 Covey = Callable[..., tuple[int, str, str]]
 

@@ -12,15 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crypto import bfv_seal, bfv_wire
-from crypto.bfv import (
-    KEY_ID_BYTES,
-    Ciphertexts,
-    CiphertextSum,
-    PublicKey,
-    finish,
-    message_bytes,
-    public_key_bytes,
-)
+from crypto.bfv import KEY_ID_BYTES, Ciphertexts, CiphertextSum, PublicKey, finish, message_bytes, public_key_bytes
 from crypto.bfv_parameters import BfvParameters
 from crypto.bfv_secret import SecretKey
 from crypto.bfv_wire import pack, unpack
@@ -241,7 +233,7 @@ LOADS = re.compile(
 )
 
 
-LAB = "covey/protections.py"
+LAB = "deployment/inspect/protections.py"
 """Measures CKKS as others use it, on vectors of its own."""
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from edge_client.columns import columns_read
 from edge_client.compute import compute
 from edge_client.events import column_types, make_events
-from featurestore.definitions import FeatureView
+from featurestore.define.definitions import FeatureView
 from tests.strategies import Case, cases, views
 
 

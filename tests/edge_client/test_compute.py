@@ -11,10 +11,10 @@ import pytest
 from edge_client.compute import UsedCells, compute, days_with_events
 from edge_client.errors import EventsError
 from edge_client.events import make_events, read_events
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
 from featurestore.errors import BadReference
-from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
 
 HOUR, DAY = 3_600 * 10**6, 86_400 * 10**6
 

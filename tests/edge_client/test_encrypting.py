@@ -14,7 +14,7 @@ from crypto.bfv_secret import SecretKey
 from edge_client import encrypting as module
 from edge_client.encrypting import encrypting
 from edge_client.errors import EncryptionFailed
-from federation.he_reports import encrypt_one_by_one
+from federation.he.reports import encrypt_one_by_one
 
 pytest.importorskip("tenseal", reason="the extra `he` is not installed")
 

@@ -21,10 +21,10 @@ from edge_client.events import (
     read_events,
     typed_column,
 )
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count, Feature, Mean, Rate
 from featurestore.errors import BadReference
-from featurestore.features import Count, Feature, Mean, Rate
 
 MOMENT = datetime(2013, 1, 1, 10, 0, tzinfo=UTC)
 US = int(MOMENT.timestamp()) * 10**6

@@ -16,14 +16,14 @@ from edge_client.ledger import SiteLedger
 from edge_client.policy import Policy, Refuse, decide
 from edge_client.site import SiteSettings, respond
 from federation.accountant import charge_of
-from federation.batch import SealedBatch
+from federation.batch.batch import SealedBatch
+from federation.batch.he_batch import open_encrypted
 from federation.draft import draft_of
 from federation.errors import HeImpossible
-from federation.he_batch import open_encrypted
-from federation.he_keys import keys_hash, sign_keys
-from federation.he_reports import EncryptedReports
-from federation.ledger_snapshot import read_ledger
-from federation.ledger_state import LedgerState
+from federation.he.keys import keys_hash, sign_keys
+from federation.he.reports import EncryptedReports
+from federation.ledger.snapshot import read_ledger
+from federation.ledger.state import LedgerState
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan
 from federation.refusal_codes import RefusalCode

@@ -10,8 +10,8 @@ import pytest
 from edge_client.policy import Refuse
 from edge_client.site import SiteSettings
 from federation.draft import draft_of
-from federation.ledger_entries import Head
-from federation.ledger_snapshot import read_ledger
+from federation.ledger.entries import Head
+from federation.ledger.snapshot import read_ledger
 from federation.live_keys import sign_live_keys
 from federation.plan import AGGREGATORS, Plan
 from federation.refusal_codes import RefusalCode

@@ -17,9 +17,9 @@ from edge_client.events import Events, make_events
 from edge_client.ledger import Basis, SiteLedger
 from edge_client.policy import Refuse
 from edge_client.site import SiteSettings, respond
-from featurestore.definitions import Bounds
-from featurestore.entities import Entity
-from federation.ledger_snapshot import read_ledger
+from featurestore.define.definitions import Bounds
+from featurestore.define.entities import Entity
+from federation.ledger.snapshot import read_ledger
 from federation.plan import Plan
 from federation.protocol import shard
 from federation.refusal_codes import RefusalCode

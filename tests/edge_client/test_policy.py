@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from edge_client.policy import FUTURE_SLACK_US, Accept, Policy, Refuse, decide
-from featurestore.definitions import Privacy
-from featurestore.entities import Entity
-from featurestore.features import Mean, Rate
-from featurestore.wire import definition_hash
+from featurestore.define.definitions import Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Mean, Rate
+from featurestore.define.wire import definition_hash
 from federation import plan_pb2 as pb
 from federation.draft import draft_of, sign_draft
-from federation.ledger_entries import Done, Intended
-from federation.ledger_state import LedgerState
+from federation.ledger.entries import Done, Intended
+from federation.ledger.state import LedgerState
 from federation.plan import Plan, PlannedView, plan_to_bytes
 from federation.refusal_codes import RefusalCode
 from federation.signed_plan import DOMAIN

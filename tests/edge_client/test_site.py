@@ -20,17 +20,17 @@ from edge_client.flower_app import SITES_VARIABLE, collect
 from edge_client.policy import Refuse
 from edge_client.policy_file import policy_to_toml
 from edge_client.site import SiteSettings
-from featurestore.definitions import FeatureView
-from featurestore.entities import Entity
-from featurestore.features import Mean, Rate
-from federation import batch as batches_module
-from federation.batch import SealedBatch, open_half
+from featurestore.define.definitions import FeatureView
+from featurestore.define.entities import Entity
+from featurestore.define.features import Mean, Rate
+from federation.batch import batch as batches_module
+from federation.batch.batch import SealedBatch, open_half
+from federation.batch.reports import LeaderHalf
 from federation.keys import create_folder
-from federation.ledger_snapshot import read_ledger
+from federation.ledger.snapshot import read_ledger
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan, WireTerms
 from federation.refusal_codes import RefusalCode
-from federation.reports import LeaderHalf
 from tests.aggregator.world import NOW, make_plan
 from tests.federation.wire import COLLECTOR, DAY, HELPER, HELPER_SEAL, LEADER, LEADER_SEAL, OTHER_SITE, SITE
 

@@ -13,12 +13,12 @@ from crypto import field as field64
 from crypto.sharing import share_xof
 from edge_client.policy import KEPT_BYTES, Refuse, decide
 from edge_client.site import SiteSettings
-from federation.batch import SealedBatch, open_half
-from federation.ledger_state import LedgerState
+from federation.batch.batch import SealedBatch, open_half
+from federation.circuit.validity import report_elements
+from federation.ledger.state import LedgerState
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan
 from federation.refusal_codes import RefusalCode
-from federation.validity import report_elements
 from tests.aggregator.world import NOW
 from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, SITE, live
 

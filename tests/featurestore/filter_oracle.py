@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from featurestore.filtered import Filtered
-from featurestore.times import parse_duration
+from base.times import parse_duration
+from featurestore.define.filtered import Filtered
 
 DAY = 86_400_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

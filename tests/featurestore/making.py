@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count, Rate
-from featurestore.join_memory import Memory
-from featurestore.layout import layout_of
-from featurestore.publish import Publisher
-from featurestore.release import Clock, GroupNoise, Manifest, Release, Void
-from featurestore.wire import definition_hash
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count, Rate
+from featurestore.define.layout import layout_of
+from featurestore.define.release import Clock, GroupNoise, Manifest, Release, Void
+from featurestore.define.wire import definition_hash
+from featurestore.join.memory import Memory
+from featurestore.publish.publish import Publisher
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE

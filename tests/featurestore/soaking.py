@@ -21,11 +21,11 @@ from typing import Any, Final
 import grpc
 import psutil
 
-from featurestore import features_pb2 as pb
-from featurestore import features_pb2_grpc as pb_grpc
-from featurestore.reader import Vectors
+from featurestore.read import features_pb2 as pb
+from featurestore.read import features_pb2_grpc as pb_grpc
+from featurestore.read.reader import Vectors
+from featurestore.read.vectors_wire import request_of, vectors_of
 from featurestore.store import Store
-from featurestore.vectors_wire import request_of, vectors_of
 
 VIEWS: Final = ("arrivals", "departures")
 COLUMNS: Final = tuple(f"{view}__{name}" for view in VIEWS for name in ("flights", "flights_3h"))

@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurestore.blocks import CURRENT, open_blocks
-from featurestore.entities import Entity
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Histogram, Mean
+from featurestore.define.layout import layout_of
+from featurestore.define.release import Release
+from featurestore.define.values import Status
 from featurestore.errors import BadReference, UnknownView
-from featurestore.features import ClientCount, Histogram, Mean
-from featurestore.layout import layout_of
-from featurestore.publish import Publisher
-from featurestore.release import Release
+from featurestore.online.blocks import CURRENT, open_blocks
+from featurestore.online.view_rows import Block, ViewRows
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
-from featurestore.values import Status
-from featurestore.view_rows import Block, ViewRows
 
 from .making import DAY, HOUR, a_release, a_view, a_void, fill, manifest_of
 

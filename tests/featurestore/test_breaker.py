@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from featurestore.breaker import FIRST_S, LONGEST_S, Breaker
+from featurestore.online.breaker import FIRST_S, LONGEST_S, Breaker
 
 
 class Moment:

@@ -15,14 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from featurestore.blocks import CURRENT, open_blocks
-from featurestore.check import Checked, check_store
+from featurestore.define.keys import encode_key
+from featurestore.define.services import FeatureService
 from featurestore.errors import StoreCorrupt, StoreInUse, StoreNotFound
-from featurestore.keys import encode_key
-from featurestore.publish import Publisher
-from featurestore.rebuild import rebuild_online
-from featurestore.rocks_online import RocksOnline
-from featurestore.services import FeatureService
+from featurestore.online.blocks import CURRENT, open_blocks
+from featurestore.online.rocks import RocksOnline
+from featurestore.publish.check import Checked, check_store
+from featurestore.publish.publish import Publisher
+from featurestore.publish.rebuild import rebuild_online
 from featurestore.store import Store
 
 from .making import DAY

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.epsilon import epsilon_of
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.epsilon import epsilon_of
+from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.layout import layout_of
+from featurestore.define.values import served_features
+from featurestore.define.wire import view_to_bytes
 from featurestore.errors import DefinitionError, ExpressionError, ExpressionRefused
-from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
-from featurestore.layout import layout_of
-from featurestore.values import served_features
-from featurestore.wire import view_to_bytes
 
 
 def view(*features: Feature, **changes: Any) -> FeatureView:

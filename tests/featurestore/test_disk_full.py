@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from featurestore.errors import StoreWriteFailed
-from featurestore.publish import Publisher
-from featurestore.rocks_online import RocksOnline
-from featurestore.settings import OnlineSettings
+from base.errors import StoreWriteFailed
+from featurestore.online.rocks import RocksOnline
+from featurestore.online.settings import OnlineSettings
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 
 from .making import DAY, HOUR, a_release, a_view

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurestore.epsilon import epsilon_of, largest_micro_rho, micro_rho_of_pure, rounded_up
+from featurestore.define.epsilon import epsilon_of, largest_micro_rho, micro_rho_of_pure, rounded_up
 
 DELTA = 1e-6
 
@@ -104,8 +104,8 @@ def test_definitions_and_layouts_in_rho_do_without_the_accountant() -> None:
     code = (
         "import sys\n"
         "from covey import *\n"
-        "from featurestore.layout import layout_of\n"
-        "from featurestore.wire import view_from_bytes, view_to_bytes\n"
+        "from featurestore.define.layout import layout_of\n"
+        "from featurestore.define.wire import view_from_bytes, view_to_bytes\n"
         "v = FeatureView('v', entity=Entity('a', value='x'), features=[Count('n')], pane='1d', bounds=Bounds(1),"
         " privacy=Privacy(epsilon=0.5, mechanism='laplace'))\n"
         "layout_of(view_from_bytes(view_to_bytes(v)))\n"

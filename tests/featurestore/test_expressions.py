@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from featurestore.define.expressions import parse
 from featurestore.errors import ExpressionError
-from featurestore.expressions import parse
 
 HOSTILE = [
     "read_csv('/etc/passwd') = 1",

@@ -14,25 +14,25 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurestore.definitions import FeatureView, Privacy
-from featurestore.entities import Entity
+from base.times import from_us, to_us
+from featurestore.define.definitions import FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.filtered import Filtered, local_slots
+from featurestore.define.layout import layout_of
+from featurestore.define.panes import NEVER, Panes
+from featurestore.define.release import Release, Void
+from featurestore.define.schema import feature_arrays, offline_schema
+from featurestore.define.values import served_features
+from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
 from featurestore.errors import DefinitionError, ViewMalformed
-from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
-from featurestore.filter_runs import filter_rows, runs_of
-from featurestore.filtered import Filtered, local_slots
-from featurestore.layout import layout_of
-from featurestore.offline import Offline, as_us
-from featurestore.panes import NEVER, Panes
-from featurestore.publish import Publisher
-from featurestore.rebuild import rebuild_online
-from featurestore.registry import Registry
-from featurestore.release import Release, Void
-from featurestore.rows import BUDGET_SPENT, RETRACTED, issue_times, make_issues
-from featurestore.schema import feature_arrays, offline_schema
+from featurestore.offline.filter_runs import filter_rows, runs_of
+from featurestore.offline.parquet import Offline, as_us
+from featurestore.offline.window_rows import BUDGET_SPENT, RETRACTED, issue_times, make_issues
+from featurestore.publish.publish import Publisher
+from featurestore.publish.rebuild import rebuild_online
+from featurestore.registry.registry import Registry
 from featurestore.store import Store
-from featurestore.times import from_us, to_us
-from featurestore.values import served_features
-from featurestore.wire import definition_hash, view_from_bytes, view_to_bytes
 from tests.featurestore.filter_oracle import Pane, Served, served
 from tests.featurestore.making import DAY, HOUR, MINUTE, a_release, a_view, a_void, manifest_of
 

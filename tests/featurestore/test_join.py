@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from featurestore.entities import Entity
+from featurestore.define.entities import Entity
 from featurestore.errors import BadReference
-from featurestore.join import visible_issues
-from featurestore.labels import JOIN_BATCH
-from featurestore.publish import Publisher
+from featurestore.join.labels import JOIN_BATCH
+from featurestore.join.point_in_time import visible_issues
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 
 from .making import DAY, HOUR, MINUTE, a_release, a_view, fill

@@ -13,12 +13,12 @@ import pyarrow as pa
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count, Feature, Histogram, Mean, Rate
-from featurestore.join_memory import Memory
-from featurestore.publish import Publisher
-from featurestore.release import Clock, Release, Void
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count, Feature, Histogram, Mean, Rate
+from featurestore.define.release import Clock, Release, Void
+from featurestore.join.memory import Memory
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from tests.join_oracle import Pane, Replay, Served, Sums, Tombstone
 

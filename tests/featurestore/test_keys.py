@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurestore.entities import Entity, Key
+from featurestore.define.entities import Entity, Key
+from featurestore.define.keys import domain_index, encode_key
 from featurestore.errors import BadReference
-from featurestore.keys import domain_index, encode_key
 
 TEXTS = st.text(st.sampled_from("\0\x01aé€😀\xff"), max_size=4)
 NUMBERS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(-3, 3))

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.layout import layout_of
 from featurestore.errors import DefinitionError
-from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
-from featurestore.layout import layout_of
 from federation.accountant import epsilon
 from tests.shared_files import SHARED, shared_file
 

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from crypto.cks20 import ROOM
 from crypto.noise import SecretNoise
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Mean
-from featurestore.layout import layout_of
-from featurestore.noise_scale import SAMPLER_ROOM, drawable_scale, drawable_sigma_sq
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Mean
+from featurestore.define.layout import layout_of
+from featurestore.define.noise_scale import SAMPLER_ROOM, drawable_scale, drawable_sigma_sq
 
 STREAM = SecretNoise(bytes(32)).stream(b"")
 fractions = st.builds(Fraction, st.integers(1, 2**120), st.integers(1, 2**90))

@@ -10,8 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurestore.blocks import open_blocks
-from featurestore.entities import Entity
+from base.times import from_us
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.layout import layout_of
+from featurestore.define.on_demand import Feature, Input, OnDemandView, on_demand
+from featurestore.define.release import Release
+from featurestore.define.services import FeatureService
+from featurestore.define.values import Status
 from featurestore.errors import (
     BadReference,
     NameCollision,
@@ -22,16 +28,10 @@ from featurestore.errors import (
     UnknownFeatureService,
     UnknownView,
 )
-from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
-from featurestore.layout import layout_of
-from featurestore.on_demand import Feature, Input, OnDemandView, on_demand
-from featurestore.publish import Publisher
-from featurestore.release import Release
+from featurestore.online.blocks import open_blocks
+from featurestore.publish.publish import Publisher
 from featurestore.server.app import FeatureServer
-from featurestore.services import FeatureService
 from featurestore.store import Store
-from featurestore.times import from_us
-from featurestore.values import Status
 
 from .making import DAY, HOUR, a_release, a_view, fill, manifest_of
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from featurestore.errors import StoreCorrupt
-from featurestore.online import OnlineMarker, RowTimes
-from featurestore.packing import missing_rows, row_dtype
-from featurestore.rocks_online import RocksOnline
+from featurestore.online.online import OnlineMarker, RowTimes
+from featurestore.online.packing import missing_rows, row_dtype
+from featurestore.online.rocks import RocksOnline
 
 from .making import a_view
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from featurestore.errors import NotPrivate
-from featurestore.private_files import (
+from base.errors import NotPrivate
+from base.private_files import (
     append_private,
     create_private,
     open_private,

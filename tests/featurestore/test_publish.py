@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurestore.definitions import FeatureView
+from featurestore.define.definitions import FeatureView
 from featurestore.errors import ReleaseRefused, StoreCorrupt, StoreInUse, UnknownView
-from featurestore.publish import MAX_FILES, Publisher
-from featurestore.settings import OnlineSettings
+from featurestore.online.settings import OnlineSettings
+from featurestore.publish.publish import MAX_FILES, Publisher
 from featurestore.store import Store
 
 from .making import DAY, HOUR, a_release, a_view, a_void, fill

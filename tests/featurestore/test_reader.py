@@ -8,16 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurestore.blocks import open_blocks
-from featurestore.entities import Entity
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.layout import layout_of
+from featurestore.define.release import Release
+from featurestore.define.values import Status
 from featurestore.errors import BadReference, NameCollision, UnknownFeature, UnknownView
-from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
-from featurestore.layout import layout_of
-from featurestore.publish import Publisher
-from featurestore.release import Release
-from featurestore.settings import OnlineSettings
+from featurestore.online.blocks import open_blocks
+from featurestore.online.settings import OnlineSettings
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
-from featurestore.values import Status
 
 from .making import DAY, HOUR, a_release, a_view, fill, manifest_of
 from .test_blocks import Crash, CrashBeforeBlocks

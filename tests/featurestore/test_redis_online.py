@@ -15,20 +15,20 @@ import numpy as np
 import pytest
 import redis
 
-from featurestore import redis_online
-from featurestore.blocks import Blocks, open_blocks
-from featurestore.entities import Entity
+from featurestore.define.entities import Entity
 from featurestore.errors import OnlineUnavailable, SettingsInvalid, StoreCorrupt
-from featurestore.online import OnlineMarker, RowTimes
-from featurestore.packing import missing_rows
-from featurestore.publish import Publisher
-from featurestore.redis_online import READER, Patience, RedisOnline, RedisServer
+from featurestore.online import redis as redis_online
+from featurestore.online.blocks import Blocks, open_blocks
+from featurestore.online.online import OnlineMarker, RowTimes
+from featurestore.online.packing import missing_rows
+from featurestore.online.redis import READER, Patience, RedisOnline, RedisServer
+from featurestore.online.settings import OnlineUrl
+from featurestore.publish.publish import Publisher
 from featurestore.server.app import FeatureServer
-from featurestore.settings import OnlineUrl
 from featurestore.store import Store
+from tests.featurestore.server.guarding import ROUTE, ask
 
 from .making import DAY, HOUR, a_release, a_view, fill
-from .server.guarding import ROUTE, ask
 from .valkey import NOT_HERE, PROGRAM, Valkey
 
 VIEW, SMALL = a_view(), a_view("small", entity=Entity("area", value="NYC"))
@@ -250,8 +250,8 @@ class TestAway:
             return patiently(server, attempt)
 
         monkeypatch.setattr(RedisServer, "_patiently", counted)
-        monkeypatch.setattr("featurestore.breaker.FIRST_S", 1e6)
-        monkeypatch.setattr("featurestore.breaker.LONGEST_S", 1e6)
+        monkeypatch.setattr("featurestore.online.breaker.FIRST_S", 1e6)
+        monkeypatch.setattr("featurestore.online.breaker.LONGEST_S", 1e6)
         own.kill() if how == "killed" else own.freeze()
         for _ in range(20):
             with pytest.raises(OnlineUnavailable) as caught:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from featurestore.errors import StoreCorrupt, StoreNotFound, UnknownView, ViewChanged
-from featurestore.publish import Publisher
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 
 from .making import a_view, fill

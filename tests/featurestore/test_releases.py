@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featurestore.entities import Entity
+from base.times import from_us
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Histogram, Mean
+from featurestore.define.layout import layout_of
+from featurestore.define.release import Release, Void
 from featurestore.errors import NotFoundError, StoreCorrupt, UnknownEvidence, UnknownRelease
-from featurestore.features import ClientCount, Histogram, Mean
-from featurestore.layout import layout_of
-from featurestore.publish import Publisher
-from featurestore.release import Release, Void
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
-from featurestore.times import from_us
 
 from .making import DAY, HOUR, a_release, a_view, a_void, fill, manifest_of
 

@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from featurestore.blocks import open_blocks
+from featurestore.define.release import Release, Void
 from featurestore.errors import PaneNotOpen, PaneRetracted, ReleaseRefused
-from featurestore.publish import Publisher
-from featurestore.release import Release, Void
-from featurestore.rows import BUDGET_SPENT, RETRACTED
+from featurestore.offline.window_rows import BUDGET_SPENT, RETRACTED
+from featurestore.online.blocks import open_blocks
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 
 from .making import DAY, HOUR, a_release, a_view, a_void, fill

@@ -13,14 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurestore.definitions import FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
-from featurestore.layout import Layout, layout_of
-from featurestore.publish import Publisher
-from featurestore.release import Clock, Release, Void
+from base.times import to_us
+from featurestore.define.definitions import FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.layout import Layout, layout_of
+from featurestore.define.release import Clock, Release, Void
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
-from featurestore.times import to_us
 
 from .making import DAY, a_view, manifest_of
 

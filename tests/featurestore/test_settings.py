@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from featurestore.errors import SettingsInvalid
-from featurestore.settings import OnlineSettings, OnlineUrl
+from featurestore.online.settings import OnlineSettings, OnlineUrl
 
 
 def load(directory: Path, text: str) -> OnlineSettings:

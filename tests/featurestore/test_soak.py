@@ -18,10 +18,10 @@ from statistics import median
 import psutil
 import pytest
 
-from featurestore.entities import Entity
-from featurestore.features import Count
-from featurestore.publish import Publisher
-from featurestore.services import FeatureService
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count
+from featurestore.define.services import FeatureService
+from featurestore.publish.publish import Publisher
 
 from .making import HOUR, a_release, a_view
 from .soaking import KEYS, SERVICE, VIEWS, Held, Seen, service_refs

@@ -16,16 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featurestore.blocks import open_blocks
-from featurestore.definitions import FeatureView
+from featurestore.define.definitions import FeatureView
+from featurestore.define.release import Release, Void
+from featurestore.define.values import Status
 from featurestore.errors import ReleaseRefused
-from featurestore.publish import Publisher
-from featurestore.release import Release, Void
-from featurestore.rows import BUDGET_SPENT
+from featurestore.offline.window_rows import BUDGET_SPENT
+from featurestore.online.blocks import open_blocks
+from featurestore.publish.publish import Publisher
+from featurestore.registry.staleness import SpentPanes
 from featurestore.server.app import FeatureServer
-from featurestore.staleness import SpentPanes
 from featurestore.store import Store
-from featurestore.values import Status
 
 from .making import DAY, HOUR, a_release, a_view, a_void, fill
 

@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurestore.entities import Entity
+from base.times import from_us
+from featurestore.define.entities import Entity
+from featurestore.define.features import Histogram, Mean, Rate
+from featurestore.define.layout import layout_of
+from featurestore.define.release import Release
 from featurestore.errors import BadReference, UnknownFeature, UnknownView
-from featurestore.features import Histogram, Mean, Rate
-from featurestore.layout import layout_of
-from featurestore.publish import Publisher
-from featurestore.release import Release
+from featurestore.publish.publish import Publisher
 from featurestore.store import Store
-from featurestore.times import from_us
 
 from .making import DAY, HOUR, a_view, a_void, fill, manifest_of
 

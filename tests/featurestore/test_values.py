@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from featurestore.definitions import FeatureView
-from featurestore.features import Count, Feature, Histogram, Mean, Rate
-from featurestore.layout import layout_of
-from featurestore.values import Status, decode, made_stale, n_is_there, value_is_there
+from featurestore.define.definitions import FeatureView
+from featurestore.define.features import Count, Feature, Histogram, Mean, Rate
+from featurestore.define.layout import layout_of
+from featurestore.define.values import Status, decode, made_stale, n_is_there, value_is_there
 
 from .making import a_view
 

@@ -6,12 +6,12 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 
-from featurestore import view_pb2 as pb
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
+from featurestore.define import view_pb2 as pb
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
 from featurestore.errors import ExpressionRefused, ViewMalformed
-from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
-from featurestore.wire import definition_hash, view_from_bytes, view_to_bytes
 from tests.strategies import Truth, views
 
 

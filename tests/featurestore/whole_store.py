@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from featurestore.entities import Entity
-from featurestore.features import Histogram, Mean
-from featurestore.layout import layout_of
-from featurestore.publish import Publisher
-from featurestore.release import Release, Void
-from featurestore.rows import RETRACTED
-from featurestore.services import FeatureService
+from featurestore.define.entities import Entity
+from featurestore.define.features import Histogram, Mean
+from featurestore.define.layout import layout_of
+from featurestore.define.release import Release, Void
+from featurestore.define.services import FeatureService
+from featurestore.offline.window_rows import RETRACTED
+from featurestore.publish.publish import Publisher
 
 from .making import DAY, HOUR, a_release, a_view, a_void, manifest_of
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from crypto.sharing import SparseRows
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
+from federation.batch.reports import Reports
 from federation.plan import Plan, PlannedView
-from federation.reports import Reports
 
 pytest.importorskip("tenseal", reason="the extra `he` is not installed")
 pytest.importorskip("zstandard", reason="the extra `he` is not installed")

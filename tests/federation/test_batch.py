@@ -16,9 +16,9 @@ from crypto.errors import FieldElementOutOfRange, SealBroken, SignatureInvalid
 from crypto.seal import SEAL_OVERHEAD, seal
 from crypto.sharing import HelperSeeds, LeaderShares
 from crypto.signing import SigningKey
-from featurestore.definitions import FeatureView
-from federation import batch_pb2 as pb
-from federation.batch import (
+from featurestore.define.definitions import FeatureView
+from federation.batch import batch_pb2 as pb
+from federation.batch.batch import (
     BATCH_OVERHEAD,
     DOMAIN,
     MAX_BATCH_BYTES,
@@ -31,6 +31,7 @@ from federation.batch import (
     open_half,
     seal_batch,
 )
+from federation.batch.reports import HelperHalf, LeaderHalf
 from federation.errors import (
     BatchMalformed,
     BatchOfAnotherPlan,
@@ -43,11 +44,10 @@ from federation.errors import (
     RosterExceeded,
     UnknownSite,
 )
-from federation.ledger_entries import Head
+from federation.ledger.entries import Head
 from federation.parties import Aggregator, Roster, RosterEntry
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating
-from federation.reports import HelperHalf, LeaderHalf
 
 from .wire import HELPER_SEAL, LEADER_SEAL, OTHER_SITE, PLAN, ROSTER, SITE, TERMS, halves, plan, view
 
@@ -254,7 +254,7 @@ def test_another_spelling_of_the_same_fields_is_refused() -> None:
     ],
 )
 def test_a_header_has_exact_columns_and_a_site(spoil: Callable[[object], object]) -> None:
-    from federation import batch_pb2
+    from federation.batch import batch_pb2
 
     message = batch_pb2.BatchHeader.FromString(WHOLE.signed.header_bytes)
     spoil(message)

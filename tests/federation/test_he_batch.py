@@ -12,7 +12,7 @@ from crypto.bfv import PublicKey, message_bytes
 from crypto.bfv_secret import SecretKey
 from crypto.errors import SealBroken, SignatureInvalid
 from crypto.seal import SEAL_OVERHEAD, SealKey
-from federation.batch import (
+from federation.batch.batch import (
     BATCH_OVERHEAD,
     MAX_BATCH_BYTES,
     BatchHeader,
@@ -22,6 +22,7 @@ from federation.batch import (
     seal_batch,
     seal_contents,
 )
+from federation.batch.he_batch import open_encrypted, seal_encrypted
 from federation.errors import (
     BatchMalformed,
     BatchOfAnotherPlan,
@@ -34,22 +35,11 @@ from federation.errors import (
     RosterExceeded,
     UnknownSite,
 )
-from federation.he_batch import open_encrypted, seal_encrypted
-from federation.he_reports import EncryptedReports, encrypt_reports
+from federation.he.reports import EncryptedReports, encrypt_reports
 from federation.plan import Plan
 from tests.federation.he_cases import plan as plan_of
 from tests.federation.he_cases import random_reports, view
-from tests.federation.wire import (
-    COLLECTOR,
-    HELPER_SEAL,
-    LEADER_SEAL,
-    PLAN,
-    ROSTER,
-    SITE,
-    TERMS,
-    halves,
-    live,
-)
+from tests.federation.wire import COLLECTOR, HELPER_SEAL, LEADER_SEAL, PLAN, ROSTER, SITE, TERMS, halves, live
 
 COMMITTED = replace(TERMS, encryption_keys_hash=bytes(32))
 THE_PLAN = live(replace(plan_of(view("v", keys=2), view("w", keys=3)), wire=COMMITTED))

@@ -13,7 +13,7 @@ from crypto.sharing import PLAN_HASH_BYTES
 from crypto.signing import SIGNATURE_BYTES
 from federation.draft import draft_of
 from federation.errors import EncryptionKeysInvalid, PlanInvalid
-from federation.he_keys import keys_hash, sign_keys, verify_keys
+from federation.he.keys import keys_hash, sign_keys, verify_keys
 from federation.plan import Plan
 from tests.federation.he_cases import plan as plan_of
 from tests.federation.he_cases import view, with_shares

@@ -26,10 +26,10 @@ from federation.errors import (
     ReportRefused,
     StatementMalformed,
 )
-from federation.he_leader import EncryptedSums, HeAggregating, HeClosed
-from federation.he_protocol import run_encrypted_collections
-from federation.he_reports import EncryptedReports, encrypt_reports
-from federation.key_holder import KeyHolder
+from federation.he.key_holder import KeyHolder
+from federation.he.leader import EncryptedSums, HeAggregating, HeClosed
+from federation.he.protocol import run_encrypted_collections
+from federation.he.reports import EncryptedReports, encrypt_reports
 from federation.noise_context import NoiseContext
 from federation.plan import Plan
 from federation.protocol import OpenedView, Outcome, draw_noise, run_collections, shard

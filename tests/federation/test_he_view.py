@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from crypto import field as field64
 from crypto.bfv_parameters import MOST_CLIENTS, gaussian_bound, leak_rho
 from crypto.errors import ValueOutOfRange
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count
-from featurestore.layout import layout_of
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count
+from featurestore.define.layout import layout_of
 from federation.accountant import charge_of
 from federation.basis import to_noise_basis
 from federation.errors import HeImpossible, PlanInvalid
-from federation.he_view import encode_report, he_parameters, leak_micro_rho, slot_bounds
-from federation.ledger_state import Budget, LedgerState
+from federation.he.view import encode_report, he_parameters, leak_micro_rho, slot_bounds
+from federation.ledger.state import Budget, LedgerState
 from federation.manifest import manifest_of
 from federation.plan import Plan, WireTerms, plan_from_bytes, plan_to_bytes
 from tests.federation.he_cases import EVENTS, Q_MAX, plan, reports_of, vectors, view, with_shares

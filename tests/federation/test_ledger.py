@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurestore.definitions import FeatureView, Privacy
+from featurestore.define.definitions import FeatureView, Privacy
 from federation.errors import (
     AlreadyDone,
     ClockWentBack,
@@ -24,9 +24,9 @@ from federation.errors import (
     PaneTaken,
     ViewOverlap,
 )
-from federation.ledger import CLOCK_SLACK_US, Ledger
-from federation.ledger_entries import Done, Head, Intended, Refused, ViewIntent, entry_from_line, entry_to_line, genesis
-from federation.ledger_state import Budget
+from federation.ledger.entries import Done, Head, Intended, Refused, ViewIntent, entry_from_line, entry_to_line, genesis
+from federation.ledger.ledger import CLOCK_SLACK_US, Ledger
+from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
 
 from .wire import DAY, TERMS, view
@@ -423,6 +423,6 @@ def replace_pane(of: FeatureView, pane: str) -> FeatureView:
 
 
 def definition(of: FeatureView) -> bytes:
-    from featurestore.wire import definition_hash
+    from featurestore.define.wire import definition_hash
 
     return definition_hash(of)

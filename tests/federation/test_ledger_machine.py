@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count
 from federation.errors import AlreadyDone, LedgerBroken, LedgerRefusal
-from federation.ledger import Ledger
-from federation.ledger_entries import Done, Intended
-from federation.ledger_state import Budget
+from federation.ledger.entries import Done, Intended
+from federation.ledger.ledger import Ledger
+from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
 
 from .wire import DAY, TERMS

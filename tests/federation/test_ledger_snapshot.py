@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from federation.errors import DayBudgetSpent, LedgerBehind, LedgerBroken
-from federation.ledger import Ledger
-from federation.ledger_entries import Head
-from federation.ledger_snapshot import read_ledger
+from federation.ledger.entries import Head
+from federation.ledger.ledger import Ledger
+from federation.ledger.snapshot import read_ledger
 
 from .test_ledger import HALF, A, B, Clock, plan_of
 

@@ -12,7 +12,7 @@ from crypto.errors import CryptoError, SignatureInvalid, WrongLength
 from crypto.seal import SealKey
 from federation.draft import DOMAIN, draft_of, require_live, sign_draft, verify_draft, with_live
 from federation.errors import FederationError, PlanInvalid
-from federation.ledger_entries import Head
+from federation.ledger.entries import Head
 from federation.live_keys import MOST_AFTER_DEADLINE_US, LiveKeys, LiveSecret, sign_live_keys
 from federation.plan import Plan, plan_from_bytes, plan_to_bytes
 from federation.signed_bytes import to_signed

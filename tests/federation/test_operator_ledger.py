@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featurestore.definitions import FeatureView
+from featurestore.define.definitions import FeatureView
 from federation.errors import AlreadyDone, DayBudgetSpent, LedgerBehind, PaneTaken, ViewOverlap
-from federation.ledger import Ledger
-from federation.ledger_entries import IN_PROCESS
-from federation.ledger_snapshot import read_ledger
-from federation.ledger_state import Budget, LedgerState
-from federation.operator_ledger import OPERATOR, charged_plans, open_operator_ledger, operator_path, require_room
+from federation.ledger.entries import IN_PROCESS
+from federation.ledger.ledger import Ledger
+from federation.ledger.operator import OPERATOR, charged_plans, open_operator_ledger, operator_path, require_room
+from federation.ledger.snapshot import read_ledger
+from federation.ledger.state import Budget, LedgerState
 from federation.plan import Plan, PlannedView
 
 from .test_ledger import HALF, ONE, A, B, Clock, plan_of
@@ -141,7 +141,7 @@ def test_a_refusal_names_the_role_that_was_refused(opened: Open, tmp_path: Path)
 
 
 def test_each_role_remembers_the_others_head_on_one_chain(opened: Open, tmp_path: Path) -> None:
-    """The three meetings of an opening, where both share the ledger: see `aggregator/leader.py`."""
+    """The three meetings of an opening, where both share the ledger: see `aggregator/shares/leader.py`."""
     plan, (leader, helper) = plan_of(1, A), map(opened, ("leader", "helper"))
     for ledger in (leader, helper):
         ledger.intend(plan, HALF)
@@ -194,8 +194,8 @@ CHARGES = """
 import sys
 from pathlib import Path
 from federation.errors import DayBudgetSpent
-from federation.ledger_state import Budget
-from federation.operator_ledger import open_operator_ledger
+from federation.ledger.state import Budget
+from federation.ledger.operator import open_operator_ledger
 from tests.federation.test_ledger import plan_of
 from tests.federation.wire import view
 

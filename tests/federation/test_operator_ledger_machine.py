@@ -28,10 +28,10 @@ from hypothesis.stateful import (
 )
 
 from federation.errors import LedgerRefusal
-from federation.ledger import Ledger
-from federation.ledger_entries import IN_PROCESS
-from federation.ledger_snapshot import read_ledger
-from federation.ledger_state import Budget
+from federation.ledger.entries import IN_PROCESS
+from federation.ledger.ledger import Ledger
+from federation.ledger.snapshot import read_ledger
+from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
 
 from .test_ledger_machine import BUDGET, HALF_DAY, VIEWS, halves, planned_views

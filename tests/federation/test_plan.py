@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count
 from federation import plan_pb2 as pb
 from federation.errors import PlanInvalid
 from federation.plan import Plan, PlannedView, plan_from_bytes, plan_to_bytes

@@ -14,14 +14,14 @@ from crypto import field as field64
 from crypto.errors import FieldElementOutOfRange
 from crypto.noise import SeededNoise
 from crypto.sharing import LeaderShares, SparseRows
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count, Mean, Rate
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Mean, Rate
 from federation import protocol
+from federation.batch.reports import Reports
 from federation.errors import DuplicateReport, NoiseRefused, ReportRefused
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, Outcome, _require_range, open_shares, run_collections, shard
-from federation.reports import Reports
 
 DAY = 86_400 * 10**6
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import federation.batch
+import federation.batch.batch
 from crypto.errors import SignatureInvalid
 from crypto.field import ELEMENT_BYTES
 from crypto.prio3_messages import PublicShares
 from crypto.seal import seal
-from featurestore.layout import layout_of
-from federation.batch import (
+from featurestore.define.layout import layout_of
+from federation.batch.batch import (
     BATCH_OVERHEAD,
     DOMAIN,
     MAX_BATCH_BYTES,
@@ -29,6 +29,9 @@ from federation.batch import (
     open_half,
     seal_batch,
 )
+from federation.batch.reports import ProvenHalf, Reports
+from federation.circuit.circuit import prio3_of
+from federation.circuit.validity import VerificationKey, public_hashes, report_elements
 from federation.errors import (
     BatchMalformed,
     BatchOfAnotherPlan,
@@ -41,9 +44,6 @@ from federation.errors import (
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan
 from federation.protocol import shard, shard_proven, verify
-from federation.reports import ProvenHalf, Reports
-from federation.validity import VerificationKey, public_hashes, report_elements
-from federation.view_circuit import prio3_of
 from tests.federation.test_validity import sparse
 from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, PLAN, ROSTER, SITE, TERMS, live, view
 
@@ -110,14 +110,14 @@ def test_every_byte_of_a_sealed_batch_is_refused_by_name() -> None:
 def sealed_with(hashes: Any, leader: bytes, helper: bytes) -> SealedBatch:
     """What a site sends that seals and announces whatever it likes."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(federation.batch, "_contents", lambda *_: (hashes, (leader, helper)))
+        patched.setattr(federation.batch.batch, "_contents", lambda *_: (hashes, (leader, helper)))
         return seal_batch(PROVEN, "a", bytes(16), *halves(), SITE.sign)
 
 
 @pytest.mark.parametrize("role", [0, 1], ids=["leader", "helper"])
 @pytest.mark.parametrize("size", [-32, -8, -1, 1, 8, 32])
 def test_content_of_another_size_is_refused_by_name(role: int, size: int) -> None:
-    hashes, contents = federation.batch._contents(PROVEN, *halves())
+    hashes, contents = federation.batch.batch._contents(PROVEN, *halves())
     parts = list(contents)
     parts[role] = parts[role][:size] if size < 0 else parts[role] + bytes(size)
     batch = sealed_with(hashes, *parts)
@@ -130,7 +130,7 @@ def test_content_of_another_size_is_refused_by_name(role: int, size: int) -> Non
 
 
 def test_content_for_the_other_aggregator_is_refused_by_name() -> None:
-    hashes, (to_leader, to_helper) = federation.batch._contents(PROVEN, *halves())
+    hashes, (to_leader, to_helper) = federation.batch.batch._contents(PROVEN, *halves())
     batch = sealed_with(hashes, to_helper, to_leader)
     with pytest.raises(BatchMalformed, match="leader's ciphertext"):
         open_half("leader", PROVEN, LEADER_SEAL, ROSTER, batch.half("leader"))
@@ -143,7 +143,7 @@ def test_content_for_the_other_aggregator_is_refused_by_name() -> None:
 def test_random_bytes_for_one_report_reject_it_alone(seed: int, top: int) -> None:
     """Field elements below and above p, under a public share that is announced as it is."""
     rng, prio3 = np.random.default_rng(seed), prio3_of(PROVEN.views[1].layout)
-    hashes, contents = federation.batch._contents(PROVEN, *halves())
+    hashes, contents = federation.batch.batch._contents(PROVEN, *halves())
     assert hashes is not None
     public = rng.integers(0, 256, (1, prio3.public_share_size), dtype=np.uint8)
     hashes = hashes.copy()
@@ -188,7 +188,7 @@ def test_a_plan_is_measured_without_a_circuit(monkeypatch: pytest.MonkeyPatch) -
     def built(*_: object) -> None:
         raise AssertionError("a circuit was built")
 
-    monkeypatch.setattr("federation.view_circuit.ViewCircuit.__init__", built)
+    monkeypatch.setattr("federation.circuit.circuit.ViewCircuit.__init__", built)
     wide = layout_of(view("wide", 200_000))
     assert report_elements(wide, "prio3") * ELEMENT_BYTES > MAX_BATCH_BYTES
     with pytest.raises(ReportTooLong):

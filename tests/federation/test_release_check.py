@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featurestore.release import Manifest, Release, Void, content_of
+from featurestore.define.release import Manifest, Release, Void, content_of
 from federation.errors import VerificationFailed
 from federation.keys import RoleKeys
 from federation.manifest import manifest_of

@@ -7,7 +7,7 @@ import pytest
 
 from crypto.errors import CryptoError
 from crypto.signing import SigningKey
-from featurestore.release import Release
+from featurestore.define.release import Release
 from federation.release_signing import sign_release, verify_release
 from tests.featurestore.making import a_release, a_view, a_void, manifest_of
 

@@ -7,8 +7,8 @@ import pytest
 
 from crypto.errors import SignatureInvalid
 from crypto.signing import SigningKey
+from featurestore.define.features import Rate
 from featurestore.errors import ExpressionRefused, ViewMalformed
-from featurestore.features import Rate
 from federation import plan_pb2 as pb
 from federation.errors import PlanInvalid, ReportTooLong
 from federation.parties import CollectorKeys

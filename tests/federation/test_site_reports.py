@@ -11,19 +11,14 @@ import pytest
 
 from crypto.sharing import SparseRows
 from edge_client.participation import of_sites
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count, Mean
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Mean
 from federation import plan_pb2 as pb
-from federation.batch import HEADER_REPORT_BYTES, BatchHeader, SealedBatch, max_reports, open_half, seal_batch
-from federation.errors import (
-    BatchMalformed,
-    PlanInvalid,
-    ReportedTwice,
-    ReportRefused,
-    RosterExceeded,
-    TooManyDeclared,
-)
+from federation.batch.batch import HEADER_REPORT_BYTES, BatchHeader, SealedBatch, max_reports, open_half, seal_batch
+from federation.batch.reports import Reports
+from federation.circuit.validity import encode, prove
+from federation.errors import BatchMalformed, PlanInvalid, ReportedTwice, ReportRefused, RosterExceeded, TooManyDeclared
 from federation.manifest import manifest_of
 from federation.parties import MAX_CLIENTS, Roster, RosterEntry, clients_in
 from federation.plan import LARGEST_PROVEN, Plan, PlannedView, max_clients_of, plan_from_bytes, plan_to_bytes
@@ -37,8 +32,6 @@ from federation.protocol import (
     shard_proven,
     verify,
 )
-from federation.reports import Reports
-from federation.validity import encode, prove
 from tests.federation.test_validity import KEY, sparse
 from tests.federation.view_rules import random_reports
 from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, PLAN, SITE

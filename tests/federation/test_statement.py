@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto.errors import SignatureInvalid
-from featurestore.wire import definition_hash
+from featurestore.define.wire import definition_hash
 from federation.errors import StatementMalformed, StatementsDisagree
 from federation.protocol import Commitment
 from federation.statement import (

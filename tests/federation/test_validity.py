@@ -16,17 +16,17 @@ from crypto.flp.proof import prove as flp_prove
 from crypto.ntt_field import FIELD64, Elements
 from crypto.prio3_messages import HelperShares, LeaderShares, PublicShares, VerifierMessages, VerifierShares
 from crypto.sharing import SparseRows
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.store import Store
+from federation.batch.reports import ProvenHalf, Reports
+from federation.circuit.circuit import contexts, prio3_of
+from federation.circuit.validity import VerificationKey, encode, finish, judge, prove, start
 from federation.errors import ReportRefused
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, Verified, run_collections, shard, shard_proven, verify
-from federation.reports import ProvenHalf, Reports
-from federation.validity import VerificationKey, encode, finish, judge, prove, start
-from federation.view_circuit import contexts, prio3_of
-from simulations.forging import forge
+from simulations.attacks.forging import forge
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle, run_views
 from tests.strategies import Case, cases

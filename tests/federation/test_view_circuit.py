@@ -17,14 +17,14 @@ from crypto.ntt_field import FIELD64, FIELD128, Elements, NttField
 from crypto.sharing import SparseRows
 from edge_client.compute import compute
 from edge_client.events import make_events
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
-from featurestore.layout import layout_of
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.layout import layout_of
+from federation.circuit.cell import cell_circuit, cell_circuits
+from federation.circuit.circuit import FIELD64_X3, FIELD128_X1, ProofSystem, ViewCircuit, ViewPrio3, contexts, prio3_of
+from federation.circuit.forms import value_of
 from federation.errors import ReportRefused
-from federation.view_cell import cell_circuit, cell_circuits
-from federation.view_circuit import FIELD64_X3, FIELD128_X1, ProofSystem, ViewCircuit, ViewPrio3, contexts, prio3_of
-from federation.view_forms import value_of
 from tests.federation.view_rules import all_cells, may_be_sent, random_reports, wide_views
 from tests.strategies import Case, cases
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto.ntt_forms import Form
-from federation.view_division import Division, bundle_bits, shortest_division
-from federation.view_forms import ONE, Bits, value_of
-from federation.view_relations import Relations, Unit
+from federation.circuit.division import Division, bundle_bits, shortest_division
+from federation.circuit.forms import ONE, Bits, value_of
+from federation.circuit.relations import Relations, Unit
 
 UNITS = {"one": Unit(ONE), "bit": Unit(Form({0: 1})), "bit of size 6": Unit(Form({0: 6}), 6)}
 

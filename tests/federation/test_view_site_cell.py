@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from crypto.ntt_field import FIELD64
-from featurestore.definitions import FeatureView
-from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
-from featurestore.layout import layout_of
+from featurestore.define.definitions import FeatureView
+from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.layout import layout_of
+from federation.circuit.cell import CellCircuit
+from federation.circuit.circuit import ViewCircuit
+from federation.circuit.cost import cost_of, lengths_of
+from federation.circuit.forms import Bits, value_of
+from federation.circuit.site_cell import cell_of, site_cell
 from federation.errors import ReportRefused
-from federation.view_cell import CellCircuit
-from federation.view_circuit import ViewCircuit
-from federation.view_cost import cost_of, lengths_of
-from federation.view_forms import Bits, value_of
-from federation.view_site_cell import cell_of, site_cell
 from tests.federation.test_view_circuit import accepts, view
 from tests.federation.view_rules import Cell, all_cells, collected, random_reports
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from featurestore.definitions import Bounds, FeatureView
-from featurestore.features import ClientCount, Count, Feature, Histogram, Mean, Rate
-from featurestore.layout import layout_of
+from featurestore.define.definitions import Bounds, FeatureView
+from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.layout import layout_of
 from tests.strategies import views
 
 Cell = tuple[int, ...]

@@ -8,16 +8,16 @@ import numpy as np
 
 from crypto.seal import SealKey
 from crypto.sharing import SparseRows
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count
+from federation.batch.reports import HelperHalf, LeaderHalf, Reports
 from federation.draft import with_live
 from federation.keys import RoleKeys
 from federation.live_keys import LiveSecret
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan, PlannedView, WireTerms
 from federation.protocol import shard
-from federation.reports import HelperHalf, LeaderHalf, Reports
 
 DAY = 86_400 * 10**6
 

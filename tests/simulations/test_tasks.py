@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from base.times import to_us
 from benchmarks.utility import _titles, require_places, write_into
 from crypto.noise import SeededNoise
+from deployment.in_process.run import NoisePair, run_in_process
 from edge_client.events import make_events
 from featurestore.store import Store
-from featurestore.times import to_us
-from federation.ledger_state import Budget
-from simulations.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, load_flights
-from simulations.in_process import NoisePair, run_in_process
+from federation.ledger.state import Budget
+from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, load_flights
 from simulations.tasks import ablation, models, study
 from simulations.tasks.baskets import KEPT_DAYS, basket_categories
 from simulations.tasks.calibration import calibration, compared

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tests.vdaf import plain_codec as codec
-from tests.vdaf import plain_prio3
 from tests.vdaf.interface import Implementation
 from tests.vdaf.plain_errors import Malformed, Rejected
 from tests.vdaf.plain_prio3 import Prio3
+
+from . import plain_codec as codec
+from . import plain_prio3
 
 
 class PlainInstance:

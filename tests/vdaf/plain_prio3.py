@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeAlias
 
-from tests.vdaf import plain_flp
 from tests.vdaf.plain_circuits import Count, HigherDegree, Histogram, MultihotCountVec, Sum, SumVec
 from tests.vdaf.plain_errors import Malformed, Rejected, require, require_size
 from tests.vdaf.plain_field import FIELD64, FIELD128, Field
 from tests.vdaf.plain_flp import Valid
 from tests.vdaf.plain_xof import SEED_SIZE, derive_seed, expand_into_vec, format_dst
+
+from . import plain_flp
 
 NONCE_SIZE = 16
 VERIFY_KEY_SIZE = SEED_SIZE

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.vdaf import plain_codec as codec
 from tests.vdaf.cases import CTX, VERIFY_KEY, Case, cases
 from tests.vdaf.implementations import IMPLEMENTATIONS, PLAIN, PLAIN_TYPES
 from tests.vdaf.interface import Implementation, Instance
+
+from . import plain_codec as codec
 
 OTHERS = [implementation for implementation in IMPLEMENTATIONS if implementation is not PLAIN]
 each_other = pytest.mark.parametrize("other", OTHERS, ids=lambda implementation: implementation.name)

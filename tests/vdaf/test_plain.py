@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.vdaf import plain_flp
 from tests.vdaf.cases import CTX, VERIFY_KEY, Case, cases, one_of_each, result, shard, verify
 from tests.vdaf.implementations import PLAIN, PLAIN_TYPES
 from tests.vdaf.plain_circuits import decode_range_checked_int, encode_range_checked_int, range_weights
@@ -16,6 +15,8 @@ from tests.vdaf.plain_errors import Malformed, Rejected
 from tests.vdaf.plain_field import FIELD64, FIELD128, Field, next_power_of_2
 from tests.vdaf.plain_prio3 import Prio3
 from tests.vdaf.plain_xof import Xof
+
+from . import plain_flp
 
 fields = st.sampled_from([FIELD64, FIELD128])
 seeds = st.integers(0, 2**32)

@@ -17,8 +17,7 @@ from featurestore.server.hosts import Hosts
 from featurestore.server.metrics import Counts
 from featurestore.server.throttle import Limits, Throttle
 from featurestore.store import Store
-
-from ..making import HOUR
+from tests.featurestore.making import HOUR
 
 ROUTE = "/get-online-features"
 NO_LIMITS = Limits()

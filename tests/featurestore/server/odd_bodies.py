@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from featurestore.entities import Entity
-from featurestore.features import Count, Histogram, Rate
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count, Histogram, Rate
 from featurestore.server.request import MAX_BODY, MAX_FEATURES, MAX_ROWS
-
-from ..making import a_view
+from tests.featurestore.making import a_view
 
 VIEW = a_view(features=[Count("flights"), Rate("late", where="delay >= 15"), Histogram("delay", edges=[0])])
 AREA = a_view("area", entity=Entity("city", value="NYC"), windows=[])

@@ -12,16 +12,15 @@ from typing import Any
 import httpx
 import pytest
 
-from featurestore.blocks import open_blocks
-from featurestore.entities import Entity
+from featurestore.define.entities import Entity
 from featurestore.errors import BadReference, OnlineUnavailable
-from featurestore.online import OnlineEpoch
+from featurestore.online.blocks import open_blocks
+from featurestore.online.online import OnlineEpoch
+from featurestore.online.view_rows import Rows, StoredView
 from featurestore.server.app import FeatureServer
 from featurestore.server.batching import Batcher
 from featurestore.store import Store
-from featurestore.view_rows import Rows, StoredView
-
-from ..making import HOUR, a_view, fill
+from tests.featurestore.making import HOUR, a_view, fill
 
 COUNT = 40
 VIEW = a_view(entity=Entity(["dest", "hour"], [(f"d{i}", i) for i in range(COUNT)]))

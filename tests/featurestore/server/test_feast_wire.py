@@ -12,22 +12,22 @@ import httpx
 import numpy as np
 import pytest
 
-from featurestore.blocks import Snapshot, open_blocks
-from featurestore.definitions import FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import ClientCount, Count, Histogram, Mean, Rate
-from featurestore.layout import layout_of
-from featurestore.publish import Publisher
-from featurestore.reading import NO_ON_DEMAND, Reading
-from featurestore.release import Release
+from base.times import from_us
+from featurestore.define.definitions import FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.layout import layout_of
+from featurestore.define.release import Release
+from featurestore.online.blocks import Snapshot, open_blocks
+from featurestore.publish.publish import Publisher
+from featurestore.read.reading import NO_ON_DEMAND, Reading
 from featurestore.server import app as app_module
 from featurestore.server.app import FeatureServer
 from featurestore.server.feast_wire import AnswerPlans, render
 from featurestore.server.request import MAX_ROWS, parse_request
 from featurestore.store import Store
-from featurestore.times import from_us
+from tests.featurestore.making import DAY, HOUR, a_release, a_view, a_void, fill, manifest_of
 
-from ..making import DAY, HOUR, a_release, a_view, a_void, fill, manifest_of
 from .odd_bodies import AREA, KEYS, ODD, VIEW
 
 TIME = "1970-01-01T02:00:00Z"

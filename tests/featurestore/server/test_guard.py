@@ -12,12 +12,12 @@ import httpx
 import pytest
 import uvicorn
 
-from featurestore.publish import Publisher
+from featurestore.publish.publish import Publisher
 from featurestore.server.app import Message, Receive, Send
 from featurestore.server.listen import open_socket, url_of
 from featurestore.server.throttle import Limits
+from tests.featurestore.making import HOUR, fill
 
-from ..making import HOUR, fill
 from .guarding import ROUTE, Guarded
 from .odd_bodies import VIEW
 from .test_metrics import LABELS, text_string_to_metric_families

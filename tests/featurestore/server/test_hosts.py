@@ -7,8 +7,8 @@ import pytest
 from featurestore.server.hosts import Hosts, hosts_of
 from featurestore.server.listen import open_socket
 from featurestore.server.refusal import Refused
+from tests.featurestore.making import fill
 
-from ..making import fill
 from .guarding import Guarded
 from .odd_bodies import VIEW
 from .test_guard import feast_error

@@ -20,7 +20,11 @@ import pyarrow as pa
 import pytest
 import uvicorn
 
-from featurestore.entities import Entity
+from base.times import from_us
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count, Histogram, Mean, Rate
+from featurestore.define.on_demand import Feature, Input, on_demand
+from featurestore.define.services import FeatureService
 from featurestore.errors import (
     BadReference,
     BadRequest,
@@ -34,10 +38,9 @@ from featurestore.errors import (
     UnknownFeatureService,
     UnknownView,
 )
-from featurestore.features import Count, Histogram, Mean, Rate
-from featurestore.on_demand import Feature, Input, on_demand
-from featurestore.publish import Publisher
-from featurestore.remote import RemoteStore
+from featurestore.online.settings import OnlineSettings
+from featurestore.publish.publish import Publisher
+from featurestore.remote.store import RemoteStore
 from featurestore.server.api_keys import Consumers, KeyRing
 from featurestore.server.app import FeatureServer, health_of
 from featurestore.server.batching import Batcher
@@ -48,12 +51,8 @@ from featurestore.server.listen import open_socket, url_of
 from featurestore.server.metrics import Counts
 from featurestore.server.reads import Reads
 from featurestore.server.throttle import Limits, Throttle
-from featurestore.services import FeatureService
-from featurestore.settings import OnlineSettings
 from featurestore.store import Store
-from featurestore.times import from_us
-
-from ..making import DAY, HOUR, a_release, a_view, a_void
+from tests.featurestore.making import DAY, HOUR, a_release, a_view, a_void
 
 VIEW = a_view(
     entity=Entity(["dest", "hour"], [("ATL", 0), ("ATL", 1), ("LÄX", 0)]),
@@ -460,7 +459,7 @@ class TestHostileBytes:
         assert response.status_code == status, response.text
 
     def test_many_names(self, served: Served) -> None:
-        from featurestore import features_pb2 as pb
+        from featurestore.read import features_pb2 as pb
 
         for message in (
             pb.GetFeaturesRequest(features=["area:flights"] * 1_001),
@@ -493,8 +492,8 @@ class TestHostileBytes:
             next(iter(store.watch("delays", after=2**64 - 1)))
 
     def test_entities_that_do_not_fit_together(self, served: Served) -> None:
-        from featurestore import features_pb2 as pb
-        from featurestore.remote_http import HttpTransport
+        from featurestore.read import features_pb2 as pb
+        from featurestore.remote.http_transport import HttpTransport
 
         odd = [
             pb.GetFeaturesRequest(),

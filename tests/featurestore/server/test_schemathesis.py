@@ -20,8 +20,8 @@ from schemathesis.specs.openapi.checks import (
 
 from featurestore.server.app import App
 from featurestore.server.throttle import Limits
+from tests.featurestore.making import fill
 
-from ..making import fill
 from .guarding import ROUTE, Guarded, ask
 from .odd_bodies import AREA, ODD, VIEW
 

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from deployment.errors import TooManyClients
 from federation.parties import DEFAULT_SITE_CLIENTS
-from simulations.errors import FleetImpossible, TooManyClients
+from simulations.errors import FleetImpossible
 from simulations.fleets import event_file
 from simulations.fleets.block import Columns
 from simulations.fleets.event_file import ONE_SITE, EventFile

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from featurestore.definitions import Bounds, FeatureView, Privacy
-from featurestore.entities import Entity
-from featurestore.features import Count, Rate
-from featurestore.times import DAY_US
+from base.times import DAY_US
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Count, Rate
 from simulations.errors import FleetImpossible
 from simulations.fleets import population
 from simulations.fleets.population import GENERATIONS, Population

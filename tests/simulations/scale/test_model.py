@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from federation.batch import HEADER_REPORT_BYTES, seal_batch
+from federation.batch.batch import HEADER_REPORT_BYTES, seal_batch
 from federation.protocol import protect
 from simulations.scale.closing import Effort
 from simulations.scale.costs import ClosingCosts, Costs, Linear, ReportCosts

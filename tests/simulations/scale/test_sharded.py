@@ -11,11 +11,11 @@ import pytest
 
 from crypto.noise import SeededNoise
 from crypto.prio3_batch import VERIFY_KEY_SIZE
+from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf, Reports
+from federation.circuit.validity import VerificationKey
 from federation.errors import DuplicateReport, ReportRefused
 from federation.plan import Plan, PlannedView, Validity
 from federation.protocol import Aggregating, NoisedShares, open_shares, protect, verify
-from federation.reports import HelperHalf, LeaderHalf, ProvenHalf, Reports
-from federation.validity import VerificationKey
 from simulations.scale.pair import reports_of, view_of
 from simulations.scale.sharded import Batch, shard_of, take
 

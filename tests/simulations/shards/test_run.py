@@ -14,15 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from deployment.errors import RunRefused
+from deployment.in_process.run import run_in_process
 from edge_client.events import make_events
-from federation.ledger_state import Budget
+from federation.ledger.state import Budget
 from federation.parties import Participation
-from simulations.errors import RunRefused
+from simulations.attacks.liars import Liars
 from simulations.fleets.arrivals import FromFile, Generated
 from simulations.fleets.block import Columns
 from simulations.fleets.event_file import EventFile
-from simulations.in_process import run_in_process
-from simulations.liars import Liars
 from simulations.shards import shard
 from simulations.shards.run import plan_of, run_fleet
 from simulations.shards.workers import Inline

@@ -10,9 +10,9 @@ from typing import TypeVar
 import pytest
 
 from crypto.noise import SeededNoise
+from deployment.in_process.run import NoisePair
 from simulations.fleets.arrivals import Arrivals, Generated
 from simulations.fleets.block import Source
-from simulations.in_process import NoisePair
 from simulations.shards.run import Terms, run_fleet
 from simulations.shards.workers import Inline, LocalProcesses, Workers
 

@@ -1,0 +1,1 @@
+"""Closing a pane: noise, the exchange of noised shares, and their sealing."""

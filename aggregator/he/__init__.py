@@ -1,0 +1,1 @@
+"""The leader and the key holder of homomorphic encryption."""

@@ -1,0 +1,1 @@
+"""Taking in batches: keys, checks, verification."""

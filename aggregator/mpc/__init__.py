@@ -1,0 +1,1 @@
+"""The finish by multi-party computation, and its provider of triples."""

@@ -1,0 +1,89 @@
+"""Helper, key holder and provider as the leader reaches them, and what is said of an answer that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from aggregator.errors import MessageMalformed, PeerRefused, Refused
+from aggregator.intake.key_agreement import Prepared
+from crypto.errors import SignatureInvalid
+
+from . import aggregator_pb2 as pb
+
+
+class PeerLink(Protocol):
+    """Whoever opens a plan with the leader. Each call raises Refused or Unreachable."""
+
+    def open_plan(self, signed: bytes) -> None:
+        """Pass a signed plan on."""
+
+    def witness(self, told: bytes) -> bytes:
+        """The leader's signed `Witness` → the other's; a helper has drawn its noise by then if both have committed."""
+
+
+class HelperLink(PeerLink, Protocol):
+    """The helper as the leader reaches it."""
+
+    def prepare(self, signed_draft: bytes) -> Prepared:
+        """A signed draft → what the helper has prepared for it."""
+        ...
+
+    def take_key(self, offer: bytes) -> bytes:
+        """The leader's signed offer of a verification key → the helper's signed word that it keeps it."""
+
+    def aggregate(self, job: bytes) -> bytes:
+        """A signed job → the signed answer."""
+
+    def commit(self, commitment: bytes) -> bytes:
+        """The leader's signed commitment → the helper's."""
+
+    def digest(self, signed: bytes) -> bytes:
+        """The leader's signed `ShareDigest` → the helper's."""
+
+    def swap(self, plan_hash: bytes, shares: bytes) -> Iterable[bytes]:
+        """The leader's noised shares of a plan → the helper's, in pieces."""
+        ...
+
+    def finish(self, asked: bytes) -> bytes:
+        """The leader's signed `Finish` → the same, signed by the helper, which has done so."""
+
+
+class KeyHolderLink(PeerLink, Protocol):
+    """The key holder as the leader reaches it."""
+
+    def open_sums(self, parts: Iterator[pb.SumPart]) -> None:
+        """The leader's sums of a plan, in pieces; it has opened them when this returns."""
+
+
+class Providing(Protocol):
+    """A session of the provider's: it lasts as long as its process."""
+
+    def wait(self) -> None:
+        """Until the process has ended. Raises Refused and Unreachable."""
+
+    def end(self) -> None:
+        """End the process."""
+
+
+class ProviderLink(Protocol):
+    """The provider of triples as the leader reaches it."""
+
+    def provide(self, asked: bytes) -> Providing:
+        """The leader's signed `Finish` → a session."""
+        ...
+
+
+@contextmanager
+def as_peers(role: str = "helper") -> Iterator[None]:
+    """An answer that is wrong is that party's failure, not the caller's."""
+    try:
+        yield
+    except (MessageMalformed, SignatureInvalid) as error:
+        raise answer_invalid(str(error), role) from None
+
+
+def answer_invalid(why: str, role: str = "helper") -> PeerRefused:
+    """The error of an answer that a helper or key holder should not have given."""
+    return PeerRefused(Refused(role, "ANSWER_INVALID", f"its answer is not valid: {why}", {}))

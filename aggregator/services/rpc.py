@@ -1,0 +1,92 @@
+"""What both ends of a gRPC connection agree on: sizes, and how a refusal crosses the wire.
+
+A refusal is a status code, and in the trailing metadata a `Refusal` with its stable reason and numbers. An error that
+nobody expected is INTERNAL and says nothing; its traceback is in the log of the service.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from aggregator.errors import AggregatorError, Refused, Stopping, Unreachable
+from aggregator.intake.refusals import INTERNAL, REASONS, Refusal
+
+from . import aggregator_pb2 as pb
+
+MAX_MESSAGE_BYTES: Final = 8 * 2**20
+"""A batch has 4 MiB and a commitment 5 at most."""
+PART_BYTES: Final = 2**20
+REFUSAL_KEY: Final = "covey-refusal-bin"
+
+OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+)
+CHANNEL_OPTIONS: Final = (
+    *OPTIONS,
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # its own backoff: another client's failures do not slow this one
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
+SERVER_OPTIONS: Final = (*OPTIONS, ("grpc.so_reuseport", 0))  # a port in use is an error, not a second listener
+
+_AWAY: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+_CODES: Final = {
+    INTERNAL: grpc.StatusCode.INTERNAL,
+    "HELPER_UNAVAILABLE": grpc.StatusCode.UNAVAILABLE,
+    "KEY_HOLDER_UNAVAILABLE": grpc.StatusCode.UNAVAILABLE,
+    "PROVIDER_UNAVAILABLE": grpc.StatusCode.UNAVAILABLE,
+    "STOPPING": grpc.StatusCode.UNAVAILABLE,
+    "PLAN_UNKNOWN": grpc.StatusCode.NOT_FOUND,
+    "JOB_CONFLICT": grpc.StatusCode.ALREADY_EXISTS,
+    "DRAFT_CONFLICT": grpc.StatusCode.ALREADY_EXISTS,
+    "LIVE_SECRET_LOST": grpc.StatusCode.DATA_LOSS,
+    "PANE_ALREADY_REPORTED": grpc.StatusCode.ALREADY_EXISTS,
+    "VIEW_OVERLAP": grpc.StatusCode.ALREADY_EXISTS,
+    "UNKNOWN_SITE": grpc.StatusCode.PERMISSION_DENIED,
+    "SIGNATURE_INVALID": grpc.StatusCode.PERMISSION_DENIED,
+    "DAY_BUDGET_SPENT": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "ROSTER_EXCEEDED": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "COLLECTED": grpc.StatusCode.FAILED_PRECONDITION,
+    "AFTER_DEADLINE": grpc.StatusCode.FAILED_PRECONDITION,
+    "NOT_COMMITTED": grpc.StatusCode.FAILED_PRECONDITION,
+    "NOISE_REFUSED": grpc.StatusCode.FAILED_PRECONDITION,
+    "PROOFS_REQUIRED": grpc.StatusCode.FAILED_PRECONDITION,
+    "KEY_HOLDER_UNKNOWN": grpc.StatusCode.FAILED_PRECONDITION,
+    "PROVIDER_UNKNOWN": grpc.StatusCode.FAILED_PRECONDITION,
+    "FINISH_REFUSED": grpc.StatusCode.FAILED_PRECONDITION,
+    "MPC_FAILED": grpc.StatusCode.ABORTED,
+    "KEY_BURNT": grpc.StatusCode.FAILED_PRECONDITION,
+    "SUM_OUT_OF_RANGE": grpc.StatusCode.FAILED_PRECONDITION,
+    "EXTRA_MISSING": grpc.StatusCode.FAILED_PRECONDITION,
+    "CLOCK_SKEW": grpc.StatusCode.FAILED_PRECONDITION,
+    "LEDGER_BROKEN": grpc.StatusCode.DATA_LOSS,
+}
+
+
+def code_of(reason: str) -> grpc.StatusCode:
+    """The status code of a refusal; whatever is not listed is a wrong argument."""
+    return _CODES.get(reason, grpc.StatusCode.INVALID_ARGUMENT)
+
+
+def error_of(failure: grpc.RpcError, role: str, address: str) -> AggregatorError:
+    """The named error of a call that failed: Refused, or Unreachable where no answer came."""
+    if not isinstance(failure, grpc.Call):
+        return Unreachable(role, address)
+    for key, value in failure.trailing_metadata() or ():
+        if key == REFUSAL_KEY and isinstance(value, bytes):
+            try:
+                refusal = Refusal.from_message(pb.Refusal.FromString(value))
+            except DecodeError:
+                break
+            if refusal.reason == REASONS[Stopping]:
+                return Unreachable(role, address)
+            return Refused(role, refusal.reason, refusal.text, refusal.numbers, refusal.view)
+    if failure.code() in _AWAY:
+        return Unreachable(role, address)
+    return Refused(role, failure.code().name, failure.details() or "", {})

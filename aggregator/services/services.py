@@ -1,0 +1,241 @@
+"""Leader, helper, key holder and provider as gRPC services: this module translates and does nothing else.
+
+Until mutual TLS comes the services listen on the loopback only; what they say to each other is signed all the same.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import Final, TypeAlias, TypeVar
+
+import grpc
+
+from aggregator.collect.sealed_share import SealedShare, shares_to_parts, swap_parts
+from aggregator.errors import AddressUnusable
+from aggregator.he.key_holder import KeyHolder
+from aggregator.intake.key_agreement import Prepared
+from aggregator.intake.refusals import INTERNAL, Expected, refusal_of
+from aggregator.mpc.provider import Provider
+from aggregator.shares.helper import Helper
+from aggregator.shares.leader import Leader
+
+from . import aggregator_pb2 as pb
+from . import aggregator_pb2_grpc as pb_grpc
+from .rpc import PART_BYTES, REFUSAL_KEY, SERVER_OPTIONS, code_of
+
+log = logging.getLogger(__name__)
+
+THREADS: Final = 4
+"""Calls at once: one speaks to the helper while others check and open. Each holds a batch, so this bounds memory too."""
+STOP_S: Final = 5.0
+STALL_S: Final = 30.0
+"""How long a stream may keep a thread waiting for its next piece."""
+
+_T = TypeVar("_T")
+
+Role: TypeAlias = Leader | Helper | KeyHolder
+
+
+class _Servicer:
+    """The calls that all roles have."""
+
+    def __init__(self, party: Role) -> None:
+        self._party = party
+
+    def Prepare(self, request: pb.PrepareRequest, context: grpc.ServicerContext) -> Iterator[pb.PreparedPart]:
+        prepared: Prepared = _answer(context, lambda: self._party.prepare(request.signed_draft))
+        yield from prepared.to_parts(PART_BYTES)
+
+    def OpenPlan(self, request: pb.OpenPlanRequest, context: grpc.ServicerContext) -> pb.OpenPlanReply:
+        plan_hash = _answer(context, lambda: self._party.open_plan(request.signed_plan, request.encryption_keys))
+        return pb.OpenPlanReply(plan_hash=plan_hash)
+
+    def Collect(self, request: pb.Signed, context: grpc.ServicerContext) -> Iterator[pb.SharePart]:
+        shares: list[SealedShare] = _answer(context, lambda: self._party.collect(_bytes_of(request)))
+        yield from shares_to_parts(shares, PART_BYTES)
+
+    def Status(self, request: pb.StatusRequest, context: grpc.ServicerContext) -> pb.StatusReply:
+        plans = _answer(context, lambda: self._party.status(request.plan_hash))
+        return pb.StatusReply(
+            role=self._party.role,
+            plans=[
+                pb.PlanStatus(
+                    plan_hash=plan.plan_hash,
+                    state=plan.state,
+                    deadline_us=plan.deadline_us,
+                    pending=plan.pending,
+                    rejected=plan.rejected,
+                )
+                for plan in plans
+            ],
+        )
+
+
+class LeaderServicer(_Servicer, pb_grpc.LeaderServicer):
+    """The leader's calls."""
+
+    def __init__(self, leader: Leader) -> None:
+        super().__init__(leader)
+        self._leader = leader
+
+    def Submit(self, request: pb.SubmitRequest, context: grpc.ServicerContext) -> pb.SubmitReply:
+        submitted = _answer(context, lambda: self._leader.submit(request.batch))
+        return pb.SubmitReply(pending=submitted.pending, verdicts=submitted.verdicts)
+
+
+class HelperServicer(_Servicer, pb_grpc.HelperServicer):
+    """The helper's calls."""
+
+    def __init__(self, helper: Helper) -> None:
+        super().__init__(helper)
+        self._helper = helper
+
+    def TakeKey(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
+        return _answer(context, lambda: pb.Signed.FromString(self._helper.take_key(_bytes_of(request))))
+
+    def Aggregate(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
+        return _answer(context, lambda: pb.Signed.FromString(self._helper.aggregate(_bytes_of(request))))
+
+    def Commit(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
+        return _answer(context, lambda: pb.Signed.FromString(self._helper.commit(_bytes_of(request))))
+
+    def Witness(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
+        return _answer(context, lambda: pb.Signed.FromString(self._helper.witness(_bytes_of(request))))
+
+    def Digest(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
+        return _answer(context, lambda: pb.Signed.FromString(self._helper.digest(_bytes_of(request))))
+
+    def Swap(self, request_iterator: Iterator[pb.SwapPart], context: grpc.ServicerContext) -> Iterator[pb.SwapPart]:
+        parts = _without_stalls(request_iterator, context)
+        first = _answer(context, lambda: next(parts, pb.SwapPart()))
+        pieces = (part.shares for part in chain([first], parts))
+        yield from swap_parts(_answer(context, lambda: self._helper.swap(first.plan_hash, pieces)), PART_BYTES)
+
+    def Finish(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
+        return _answer(context, lambda: pb.Signed.FromString(self._helper.finish(_bytes_of(request))))
+
+
+class KeyHolderServicer(_Servicer, pb_grpc.KeyHolderServicer):
+    """The key holder's calls."""
+
+    def __init__(self, key_holder: KeyHolder) -> None:
+        super().__init__(key_holder)
+        self._key_holder = key_holder
+
+    def OpenSums(self, request_iterator: Iterator[pb.SumPart], context: grpc.ServicerContext) -> pb.OpenSumsReply:
+        _answer(context, lambda: self._key_holder.open_sums(_without_stalls(request_iterator, context)))
+        return pb.OpenSumsReply()
+
+    def Witness(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.Signed:
+        return _answer(context, lambda: pb.Signed.FromString(self._key_holder.witness(_bytes_of(request))))
+
+
+class ProviderServicer(pb_grpc.ProviderServicer):
+    """The provider's one call."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    def Provide(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.ProvideReply:
+        session = _answer(context, lambda: self._provider.begin(_bytes_of(request)))
+        if not context.add_callback(session.kill):  # the leader has gone already
+            session.kill()
+        _answer(context, lambda: self._provider.wait(session))
+        return pb.ProvideReply()
+
+
+class Service:
+    """One role, listening. Made by `serve`."""
+
+    def __init__(self, party: Role | Provider, server: grpc.Server, address: str) -> None:
+        self.party, self.address = party, address
+        self._server = server
+
+    def stop(self, grace_s: float = STOP_S) -> None:
+        """Take no more calls, end those that run, close the files. What was committed stays."""
+        self.party.stop()
+        self._server.stop(grace_s).wait()
+        self.party.close()
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; for the main thread of a process."""
+        stopped = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopped.set())
+        stopped.wait()
+        self.stop()
+
+
+def serve(party: Role | Provider, host: str, port: int) -> Service:
+    """Listen on a loopback address; port 0 takes a free one, told by `address`.
+
+    Raises:
+        AddressUnusable: no loopback address, or the port is taken.
+    """
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if not _is_loopback(host):
+        raise AddressUnusable(address, "without TLS only a loopback address is served")
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix=party.role)
+    server = grpc.server(pool, options=SERVER_OPTIONS, maximum_concurrent_rpcs=None)
+    if isinstance(party, Leader):
+        pb_grpc.add_LeaderServicer_to_server(LeaderServicer(party), server)  # type: ignore[no-untyped-call]
+    elif isinstance(party, Helper):
+        pb_grpc.add_HelperServicer_to_server(HelperServicer(party), server)  # type: ignore[no-untyped-call]
+    elif isinstance(party, Provider):
+        pb_grpc.add_ProviderServicer_to_server(ProviderServicer(party), server)  # type: ignore[no-untyped-call]
+    else:
+        pb_grpc.add_KeyHolderServicer_to_server(KeyHolderServicer(party), server)  # type: ignore[no-untyped-call]
+    try:
+        bound = server.add_insecure_port(address)
+    except RuntimeError:
+        raise AddressUnusable(address, "is the port in use?") from None
+    server.start()
+    return Service(party, server, f"{address.rpartition(':')[0]}:{bound}")
+
+
+def _answer(context: grpc.ServicerContext, call: Callable[[], _T]) -> _T:
+    """Call, and turn an error into a status, a reason and numbers."""
+    try:
+        return call()
+    except Expected as error:
+        refusal = refusal_of(error)
+        if refusal.reason == INTERNAL:
+            log.exception("an error without a reason")
+    except Exception as error:  # the edge: nothing of it may cross
+        log.exception("a call failed")
+        refusal = refusal_of(error)
+    context.set_trailing_metadata(((REFUSAL_KEY, refusal.to_message().SerializeToString(deterministic=True)),))
+    context.abort(code_of(refusal.reason), refusal.text)
+    raise AssertionError  # abort has raised
+
+
+def _without_stalls(parts: Iterator[_T], context: grpc.ServicerContext) -> Iterator[_T]:
+    """The pieces of a stream, which is cancelled where one does not come."""
+    while True:
+        timer = threading.Timer(STALL_S, context.cancel)
+        timer.daemon = True
+        timer.start()
+        try:
+            part = next(parts)
+        except StopIteration:
+            return
+        finally:
+            timer.cancel()
+        yield part
+
+
+def _bytes_of(request: pb.Signed) -> bytes:
+    return request.SerializeToString(deterministic=True)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

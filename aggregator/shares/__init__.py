@@ -1,0 +1,1 @@
+"""The two aggregators of additive shares."""

@@ -1,0 +1,1 @@
+"""What an aggregator keeps on disk."""

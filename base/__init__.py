@@ -1,0 +1,1 @@
+"""The ground floor: what crypto, featurestore and federation share."""

@@ -1,0 +1,52 @@
+"""The root of every expected error, the exit codes of the commands, and the errors of the ground floor."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+DONE: Final = 0
+FAILURE: Final = 1
+USAGE: Final = 2
+NOTHING_RELEASED: Final = 3
+REFUSED: Final = 4
+NOT_FOUND: Final = 5
+INTERRUPTED: Final = 130
+
+
+class CoveyError(Exception):
+    """Every error that Covey raises on purpose.
+
+    Attributes:
+        exit_code: what a command exits with where it ends in this error.
+    """
+
+    exit_code: ClassVar[int] = FAILURE
+
+
+class StoreWriteFailed(CoveyError):
+    """A file of the store could not be written, as on a full disk; readers stay on what was published before.
+
+    Attributes:
+        path: the file; reason: `disk full`, or what the operating system says.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"{path} could not be written ({reason}); readers stay on the last whole publication. Make room, and publish again"
+        )
+
+
+class NotPrivate(CoveyError):
+    """A file or folder for private data that is a link, or another user's; names the path and what is wrong."""
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path = path
+        super().__init__(f"{path} must be private: {why}. Move it away, or choose another place")
+
+
+def exit_code(error: BaseException) -> int | None:
+    """The exit code of an expected error; None for a defect."""
+    if isinstance(error, CoveyError):
+        return error.exit_code
+    return FAILURE if isinstance(error, OSError) else None

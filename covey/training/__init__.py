@@ -1,1 +1,0 @@
-"""Baseline models: trained on released features, exported with their scaling, registered with their lineage, read online."""

@@ -1,0 +1,1 @@
+"""The coordinator: it announces plans, carries sealed batches and publishes the result."""

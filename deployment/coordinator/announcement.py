@@ -1,0 +1,182 @@
+"""A plan on its way to the aggregators: panes of client-days whose budget is spent are left out, the rest is opened.
+
+Leader and helper count on their own and may refuse different days. A plan that one of them has opened and the other one
+has not charges nothing: a charge is made when a plan is closed.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from aggregator.errors import Refused
+from aggregator.intake.key_agreement import Prepared
+from base.private_files import write_private
+from base.times import DAY_US
+from crypto.signing import SigningKey, VerifyKey
+from federation.batch.reports import Randomness
+from federation.draft import draft_of, sign_draft
+from federation.he.keys import keys_hash
+from federation.plan import PLAN_ID_BYTES, Plan, PlannedView
+from federation.refusal_codes import RefusalCode
+from federation.signed_plan import sign_plan, verify_plan
+
+from .job import JobMalformed
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """Panes of one view whose days have no budget left for it.
+
+    Attributes:
+        planned: the view with these panes only.
+        asked, signed: the plan that asked for them first, and its signed bytes: what their voids refer to.
+    """
+
+    planned: PlannedView
+    asked: Plan
+    signed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Announcement:
+    """What is left of a plan, opened at both aggregators.
+
+    Attributes:
+        plan: None if nothing is left of it.
+        signed: the plan's signed bytes, for the sites; empty where there is none.
+        encryption_keys: under `he`, the key holder's signed public keys, for the sites.
+    """
+
+    plan: Plan | None
+    signed: bytes = field(repr=False)
+    left_out: tuple[LeftOut, ...] = ()
+    encryption_keys: bytes = field(default=b"", repr=False)
+
+    def save(self, path: Path) -> None:
+        """Rename a file into place, so that a coordinator that starts again goes on with this very plan."""
+        left = [
+            {"asked": _text(one.signed), "view": one.planned.view.name, "panes": one.planned.pane_starts.tolist()}
+            for one in self.left_out
+        ]
+        data = {"plan": _text(self.signed), "left_out": left, "encryption_keys": _text(self.encryption_keys)}
+        write_private(path, json.dumps(data))
+
+    @classmethod
+    def load(cls, path: Path, coordinator: VerifyKey) -> Announcement:
+        """What was saved. Raises JobMalformed; and as `verify_plan`."""
+        try:
+            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            signed = base64.b64decode(data["plan"], validate=True)
+            plan = verify_plan(signed, coordinator) if signed else None
+            keys = base64.b64decode(data["encryption_keys"], validate=True)
+            asked = [(base64.b64decode(one["asked"], validate=True), one) for one in data["left_out"]]
+            left = tuple(_left_out(plan_bytes, coordinator, one["view"], one["panes"]) for plan_bytes, one in asked)
+        except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+            raise JobMalformed(f"{path} is no announcement of a coordinator: {error!r}") from None
+        return cls(plan, signed, left, keys)
+
+
+class Parties(Protocol):
+    """Whom a plan is announced to. Each call raises Refused or Unreachable."""
+
+    def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> object:
+        """Open a signed plan at both aggregators."""
+
+    def prepare(self, signed_draft: bytes) -> tuple[Prepared, Prepared]:
+        """Have leader, and helper or key holder, make what a plan needs of them: signed draft → what each has prepared."""
+        ...
+
+
+def announce(
+    plan: Plan,
+    coordinator: SigningKey,
+    parties: Parties,
+    randomness: Randomness,
+    earlier: tuple[LeftOut, ...] = (),
+    keys: bytes = b"",
+) -> Announcement:
+    """Run by the coordinator: open the plan at both aggregators, without the panes that no budget covers.
+
+    A refusal names one view and one day. The plan without them is a new plan, with its own id and keys.
+
+    Args:
+        plan: a draft; or the plan of an announcement before this one, which is announced again as it is.
+        keys: under `he`, the encryption keys of such a plan.
+        earlier: what an announcement before this one has left out.
+
+    Raises:
+        PlanInvalid: an aggregator has prepared something that does not fit the draft.
+        Refused: for any other reason; or a refusal for what the plan does not ask for. Unreachable.
+    """
+    asked = plan
+    if plan.wire is not None and plan.wire.leader_live is None:
+        asked, keys = _prepared(plan, coordinator, parties)
+    first = signed = sign_plan(asked, coordinator)
+    left: dict[str, set[int]] = {}
+    rest: Plan | None = asked
+    while rest is not None:
+        try:
+            parties.open_plan(signed, keys)
+            break
+        except Refused as refused:
+            if refused.reason != RefusalCode.DAY_BUDGET_SPENT or "day" not in refused.numbers:
+                raise
+            view, day = refused.view, refused.numbers["day"]
+            if not any(one.view.name == view and (one.pane_starts // DAY_US == day).any() for one in rest.views):
+                raise
+        left.setdefault(view, set()).add(day)
+        rest, signed = _without(rest, view, day, randomness), b""
+        if rest is not None:
+            rest, keys = _prepared(rest, coordinator, parties)
+            signed = sign_plan(rest, coordinator)
+    mine = tuple(
+        LeftOut(_of_days(one, sorted(left[one.view.name]), inside=True), asked, first)
+        for one in asked.views
+        if one.view.name in left
+    )
+    return Announcement(rest, signed, (*earlier, *mine), keys if rest is not None else b"")
+
+
+def _prepared(plan: Plan, coordinator: SigningKey, parties: Parties) -> tuple[Plan, bytes]:
+    """The plan with all that its aggregators have prepared for it; and what its reports are encrypted under."""
+    if plan.wire is None:
+        return plan, b""
+    leader, helper = parties.prepare(sign_draft(plan, coordinator))
+    keys = helper.encryption_keys
+    wire = replace(
+        draft_of(plan).wire or plan.wire,
+        verify_key_hash=leader.verify_key_hash,
+        encryption_keys_hash=keys_hash(keys) if keys else b"",
+        leader_live=leader.live,
+        helper_live=helper.live,
+    )
+    return replace(plan, wire=wire), keys
+
+
+def _without(plan: Plan, view: str, day: int, randomness: Randomness) -> Plan | None:
+    """The plan without a view's panes of a UTC day; None if that is all of it."""
+    views = tuple(_of_days(one, [day], inside=False) if one.view.name == view else one for one in plan.views)
+    views = tuple(one for one in views if len(one.pane_starts))
+    return replace(plan, plan_id=randomness(PLAN_ID_BYTES), views=views) if views else None
+
+
+def _of_days(planned: PlannedView, days: list[int], *, inside: bool) -> PlannedView:
+    """A planned view with only its panes of these UTC days, or only the others."""
+    of_days = np.isin(planned.pane_starts // DAY_US, days)
+    return replace(planned, pane_starts=planned.pane_starts[of_days if inside else ~of_days])
+
+
+def _left_out(signed: bytes, coordinator: VerifyKey, view: str, panes: list[int]) -> LeftOut:
+    asked = verify_plan(signed, coordinator)
+    planned = next(one for one in asked.views if one.view.name == view)
+    return LeftOut(replace(planned, pane_starts=np.array(panes, dtype=np.int64)), asked, signed)
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

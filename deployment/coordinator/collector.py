@@ -1,0 +1,62 @@
+"""The collector: from opened sums to releases and voids, each under the manifest of its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from featurestore.define.release import Clock, Release, Void
+from federation.manifest import manifest_of
+from federation.plan import Plan, PlannedView
+from federation.protocol import OpenedView, Outcome
+
+
+def releases_of(
+    plan: Plan,
+    opened: OpenedView,
+    *,
+    now: int,
+    clock: Clock,
+    noise_source: str,
+    trust: str,
+    commitments: tuple[str, str] = ("", ""),
+    values: tuple[str, ...] = (),
+) -> Iterator[Release | Void]:
+    """One release or void for each pane of a planned view, in order.
+
+    Args:
+        now: wall clock, µs since the epoch: when they are published.
+        clock: `replay` dates a release to its pane's end + `release_delay`, `live` to now.
+        noise_source: the name of the sampler.
+        trust: what has to hold for the privacy claim.
+        commitments: hex SHA-256 of the signed opening statements of leader and helper; empty in one process.
+        values: hex SHA-256 of the signed opened values, likewise.
+    """
+    planned = opened.planned
+    view = planned.view
+    manifest = manifest_of(
+        plan, planned, noise_source=noise_source, trust=trust, commitments=commitments, opened=values
+    )
+    sums = iter(opened.sums)
+    for pane_start, outcome in zip(planned.pane_starts.tolist(), opened.outcomes.tolist(), strict=True):
+        pane_end = pane_start + view.pane_us
+        released_at = now if clock == "live" else pane_end + view.release_delay_us
+        if outcome == Outcome.OPENED:
+            yield Release(manifest, pane_start, pane_end, released_at, now, clock, next(sums))
+        else:
+            yield Void(manifest, pane_start, pane_end, released_at, now, clock, Outcome(outcome).name)
+
+
+def voids_of(
+    plan: Plan, planned: PlannedView, reason: str, *, now: int, clock: Clock, noise_source: str, trust: str
+) -> Iterator[Void]:
+    """One void for each pane of a planned view of which nothing was opened, such as BUDGET_SPENT.
+
+    Args:
+        plan: the one that asked for these panes. Else as `releases_of`.
+    """
+    view = planned.view
+    manifest = manifest_of(plan, planned, noise_source=noise_source, trust=trust, commitments=("", ""))
+    for pane_start in planned.pane_starts.tolist():
+        pane_end = pane_start + view.pane_us
+        released_at = now if clock == "live" else pane_end + view.release_delay_us
+        yield Void(manifest, pane_start, pane_end, released_at, now, clock, reason)

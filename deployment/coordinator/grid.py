@@ -1,0 +1,207 @@
+"""The coordinator's side of Flower's SuperLink: a run of its own, whose messages this very process pushes and pulls.
+
+The SuperLink's Control and Runtime API listen on a Unix socket in its project, which only the coordinator's own user can
+open. A run of Flower's needs an app; the one that is handed in here holds no code, and nobody ever starts it: this process
+takes the run's only task itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+import httpx
+from flwr.common.serde import run_from_proto
+from flwr.proto.control_pb2 import RegisterNodeRequest, StartRunRequest
+from flwr.proto.fab_pb2 import Fab
+from flwr.proto.runtime_pb2 import (
+    AcquireTaskRequest,
+    PullTaskInputRequest,
+    PushTaskOutputRequest,
+    SendTaskHeartbeatRequest,
+)
+from flwr.serverapp import Grid
+from flwr.supercore.constant import TaskType
+from flwr.supercore.control.control_http_client import ControlHttpClient
+from flwr.supercore.heartbeat import HeartbeatSender
+from flwr.supercore.interceptors import RuntimeTokenHttpInterceptor, RuntimeVersionHttpInterceptor
+from flwr.supercore.runtime import RuntimeHttpClient
+from flwr.supercore.task_identity import TaskIdentity
+from flwr.superlink.grid import HttpGrid
+
+from aggregator.errors import SuperLinkUnusable
+
+SOCKET: Final = "control"
+"""The socket's name, in a folder of mode 0700."""
+SECONDS: Final = 60.0
+"""How long one call may take."""
+_COMPONENT: Final = "flwr-serverapp"
+_BASE: Final = "http://superlink"
+_NO_APP: Final = """
+[project]
+name = "covey-collection"
+version = "1.0.0"
+description = "No code: the coordinator is a process of its own."
+license = "Apache-2.0"
+
+[tool.flwr.app]
+publisher = "covey"
+
+[tool.flwr.app.components]
+serverapp = "nothing:nothing"
+clientapp = "nothing:nothing"
+"""
+
+
+@contextmanager
+def short_path(folder: Path) -> Iterator[Path]:
+    """A short name of a folder: a path to a socket has room for a hundred bytes, and some projects lie deeper."""
+    with tempfile.TemporaryDirectory(prefix="covey-") as parent:
+        link = Path(parent) / "s"
+        link.symlink_to(folder.absolute())
+        yield link
+
+
+@contextmanager
+def grid_of(folder: Path) -> Iterator[Grid]:
+    """Start a run on the SuperLink whose socket lies in `folder`; its nodes, until the block ends.
+
+    Raises:
+        SuperLinkUnusable: it does not listen, belongs to somebody else, or stopped meanwhile.
+    """
+    with _calls(folder), short_path(folder) as short:
+        path = short / SOCKET
+        _require_listening(path, folder)
+        run_id, token = _start_run(path, _app())
+        client = _Runtime(
+            _BASE, interceptors=[RuntimeVersionHttpInterceptor(_COMPONENT), RuntimeTokenHttpInterceptor(token)]
+        )
+        client.reach(path)
+        heart = HeartbeatSender(lambda: _is_alive(client))
+        try:
+            grid = _Grid(client, token)
+            told = client.PullTaskInput(PullTaskInputRequest())
+            TaskIdentity.task_id, TaskIdentity.run_id = told.task_id, run_id
+            TaskIdentity.node_id = told.context.node_id
+            grid.set_run(run_from_proto(told.run))
+            heart.start()
+            yield grid
+        finally:
+            if heart.is_running:
+                heart.stop()
+            _finish(client)
+            client.close()
+
+
+def register_nodes(folder: Path, keys: list[bytes]) -> None:
+    """Let the nodes with these public keys (EC, PEM) in, and no others. Run by the SuperLink when it has started."""
+    with _calls(folder), short_path(folder) as short:
+        control = _Control(_BASE)
+        control.reach(short / SOCKET)
+        try:
+            for key in keys:
+                control.RegisterNode(RegisterNodeRequest(public_key=key))
+        finally:
+            control.close()
+
+
+class _OverSocket:
+    """Makes a client of Flower's speak through a Unix socket."""
+
+    _client: httpx.Client
+
+    def reach(self, path: Path) -> None:
+        self._client.close()
+        self._client = httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=SECONDS)
+
+
+class _Control(_OverSocket, ControlHttpClient):  # type: ignore[misc]  # flwr has no types
+    """Flower's client of the Control API."""
+
+
+class _Runtime(_OverSocket, RuntimeHttpClient):  # type: ignore[misc]  # flwr has no types
+    """Flower's client of the Runtime API. It tries nothing twice: `--resume` does."""
+
+
+class _Grid(HttpGrid):  # type: ignore[misc]  # flwr has no types
+    """Flower's Grid over a client that is connected already."""
+
+    def __init__(self, client: _Runtime, token: str) -> None:
+        super().__init__(token=token)
+        self._client = client
+
+
+def _start_run(path: Path, app: bytes) -> tuple[int, str]:
+    """A new run's id, and the token of its task."""
+    control, runtime = _Control(_BASE), _Runtime(_BASE, interceptors=[RuntimeVersionHttpInterceptor(_COMPONENT)])
+    control.reach(path)
+    runtime.reach(path)
+    try:
+        fab = Fab(hash_str=hashlib.sha256(app).hexdigest(), content=app)
+        run_id = control.StartRun(StartRunRequest(fab=fab)).run_id
+        while True:  # a run whose coordinator died before it took its task is older: its task goes unused
+            taken = runtime.AcquireTask(AcquireTaskRequest(supported_task_types=[TaskType.SERVER_APP]))
+            if not taken.token:
+                raise SuperLinkUnusable("the SuperLink handed out no task of the new run; start it again")
+            if taken.task.run_id == run_id:
+                return run_id, taken.token
+    finally:
+        control.close()
+        runtime.close()
+
+
+def _app() -> bytes:
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("pyproject.toml"), _NO_APP)
+    return packed.getvalue()
+
+
+def _is_alive(client: _Runtime) -> bool:
+    """Tell the SuperLink that the task's process lives. Not Flower's own: that one interrupts the process on a refusal."""
+    try:
+        return bool(client.SendTaskHeartbeat(SendTaskHeartbeatRequest()).success)
+    except httpx.HTTPError:
+        return False
+
+
+def _finish(client: _Runtime) -> None:
+    """End the run; where that fails, the SuperLink ends it when no heartbeat comes."""
+    try:
+        client.PushTaskOutput(PushTaskOutputRequest(sub_status="completed"))
+    except httpx.HTTPError:
+        return
+
+
+def _require_listening(path: Path, folder: Path) -> None:
+    """Raises SuperLinkUnusable, with what is to be done."""
+    start = f"`covey start superlink --project {folder.parent.parent}`"
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.connect(str(path))
+    except PermissionError:
+        raise SuperLinkUnusable(
+            f"the SuperLink in {folder} is another user's: run the coordinator as the user who ran {start}"
+        ) from None
+    except OSError:
+        raise SuperLinkUnusable(f"no SuperLink listens in {folder}: run {start} on this machine first") from None
+
+
+@contextmanager
+def _calls(folder: Path) -> Iterator[None]:
+    """Give an error of the connection its name."""
+    try:
+        yield
+    except httpx.HTTPStatusError as error:
+        raise SuperLinkUnusable(
+            f"the SuperLink answers {error.response.status_code} to {error.request.url.path}; was it started again?"
+        ) from None
+    except httpx.TransportError as error:
+        raise SuperLinkUnusable(f"the SuperLink in {folder} stopped: {error or type(error).__name__}") from None

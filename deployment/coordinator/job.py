@@ -1,0 +1,114 @@
+"""What a coordinator is asked to do, as a file: written by `covey run`, read by the ServerApp. Paths only, no secret."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from aggregator.errors import AggregatorError
+from base.private_files import open_private, write_private
+
+ANNOUNCED: Final = "announced.json"
+
+
+class JobMalformed(AggregatorError):
+    """A job file that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One collection to run.
+
+    Attributes:
+        plan: canonical bytes of the plan, with its parties.
+        keys: the folder with the coordinator's and the collector's keys.
+        leader, helper: `host:port` of the services; under `he`, helper is the key holder's.
+        store: the project directory whose store gets the releases.
+        sites: how many nodes are waited for, `seconds` how long the sites have.
+        result: the file that appears when, and only when, all is published.
+        progress: a file that gets one JSON line a site's answer.
+    """
+
+    plan: bytes
+    keys: Path
+    leader: str
+    helper: str
+    store: Path
+    sites: int
+    seconds: float
+    result: Path
+    progress: Path
+
+    def save(self, path: Path) -> None:
+        """Write the job file; it is on disk when this returns."""
+        data = {
+            "plan": base64.b64encode(self.plan).decode("ascii"),
+            "leader": self.leader,
+            "helper": self.helper,
+            "sites": self.sites,
+            "seconds": self.seconds,
+            **{name: str(getattr(self, name).absolute()) for name in ("keys", "store", "result", "progress")},
+        }
+        write_private(path, json.dumps(data))
+
+    @classmethod
+    def load(cls, path: Path) -> Job:
+        """Read a job file. Raises JobMalformed."""
+        try:
+            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return cls(
+                base64.b64decode(data["plan"], validate=True),
+                Path(data["keys"]),
+                str(data["leader"]),
+                str(data["helper"]),
+                Path(data["store"]),
+                int(data["sites"]),
+                float(data["seconds"]),
+                Path(data["result"]),
+                Path(data["progress"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise JobMalformed(f"{path} is no job of a coordinator: {error}") from None
+
+    @property
+    def failure(self) -> Path:
+        """The file that says why the coordinator gave up."""
+        return self.result.with_suffix(".failed")
+
+    @property
+    def announced(self) -> Path:
+        """The file that holds the plan as it was opened; a coordinator that starts again goes on with it."""
+        return self.result.with_name(ANNOUNCED)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Only one process at a time works at this job; another one waits until that has ended, however it ends."""
+        lock = open_private(self.result.with_suffix(".lock"), os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def fail(self, why: str, *, lost: bool = False) -> None:
+        """Give up by name; trying again at once would not help, and never would if the plan is lost."""
+        write_private(self.failure, json.dumps({"why": why, "lost": lost}))
+
+    @property
+    def failed(self) -> tuple[str, bool] | None:
+        """Why the coordinator gave up, and whether the plan is lost; None while it has not."""
+        if not self.failure.is_file():
+            return None
+        told = json.loads(self.failure.read_text(encoding="utf-8"))
+        return str(told["why"]), bool(told["lost"])
+
+    def finish(self, result: dict[str, object]) -> None:
+        """Rename the result into place: the collection is published."""
+        write_private(self.result, json.dumps(result))

@@ -1,0 +1,74 @@
+"""A coordinator's job from its announcement to the renamed result, however the sites are reached."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from aggregator.services.client import Aggregators
+from base.private_files import append_private
+from featurestore.publish.publish import Publisher
+from federation.keys import RoleKeys, load_keys
+from federation.plan import plan_from_bytes
+
+from .announcement import Announcement, announce
+from .batches import Collected, collect
+from .job import Job
+from .publication import evidence_of, items_of, summary_of
+from .sites import SiteAnswer
+
+Ask = Callable[[bytes, bytes], Iterable[SiteAnswer]]
+"""(signed plan, encryption keys or none) → the sites' answers, as they arrive."""
+
+
+def run_job(job: Job, ask: Ask, clock: Callable[[], int]) -> None:
+    """Announce the plan, carry the answers, have it opened, publish, and rename the result into place.
+
+    Args:
+        clock: µs since the epoch, of the publication.
+
+    Raises:
+        AggregatorError, FederationError, CryptoError, FeatureStoreError: nothing was published then. The same job may be
+            run again: what was accepted is kept.
+    """
+    coordinator, collector = load_keys(job.keys, "coordinator"), load_keys(job.keys, "collector")
+
+    def progress(answer: SiteAnswer) -> None:
+        told = {"site": answer.site, "code": answer.code, "batches": len(answer.batches)}
+        _append(job.progress, {**told, "bytes": sum(map(len, answer.batches))})
+
+    protection = plan_from_bytes(job.plan).protection
+    with Aggregators(job.leader, job.helper, protection=protection) as aggregators:
+        announced = _announce(job, coordinator, aggregators)
+        collected = collect(announced, collector, ask, aggregators, progress)
+    _publish(job, announced, collected, collector, clock)
+
+
+def _announce(job: Job, coordinator: RoleKeys, aggregators: Aggregators) -> Announcement:
+    """The job's plan, or what an earlier attempt has left of it, open at both aggregators and kept on disk."""
+    earlier = Announcement(plan_from_bytes(job.plan), b"")
+    if job.announced.is_file():
+        earlier = Announcement.load(job.announced, coordinator.sign.public)
+    if earlier.plan is None:
+        return earlier
+    before = earlier.left_out, earlier.encryption_keys
+    announced = announce(earlier.plan, coordinator.sign, aggregators, os.urandom, *before)
+    announced.save(job.announced)
+    return announced
+
+
+def _publish(
+    job: Job, announced: Announcement, collected: Collected, collector: RoleKeys, clock: Callable[[], int]
+) -> None:
+    items = list(items_of(announced, collected, collector.sign, now=clock(), clock="replay"))
+    with Publisher(job.store, clock) as publisher:
+        for planned in (*(one.planned for one in collected.opened), *(left.planned for left in collected.budget_spent)):
+            publisher.register(planned.view)
+        publisher.publish(items, evidence_of(announced, collected))
+    job.finish(summary_of(collected, items))
+
+
+def _append(path: Path, line: dict[str, object]) -> None:
+    append_private(path, json.dumps(line) + "\n")

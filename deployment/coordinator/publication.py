@@ -1,0 +1,82 @@
+"""What the collector publishes of a collection: signed items, the evidence they can be checked against, and a summary."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+from crypto.noise import SecretNoise
+from crypto.signing import SigningKey
+from featurestore.define.release import Clock, Release, Void
+from featurestore.offline.window_rows import BUDGET_SPENT
+from federation.plan import Plan, Protection
+from federation.release_signing import sign_release
+
+from .announcement import Announcement
+from .batches import Collected
+from .collector import releases_of, voids_of
+
+NOISE_SOURCE: Final = f"{SecretNoise.name}, {SecretNoise.name}"
+TRUST: Final[dict[Protection, str]] = {"shares": "one-honest-noiser", "he": "honest-leader"}
+
+
+def items_of(
+    announced: Announcement, collected: Collected, collector: SigningKey, *, now: int, clock: Clock
+) -> Iterator[Release | Void]:
+    """Every pane that was asked for, signed: opened, void, or void because the budget of its day is spent.
+
+    Args:
+        now, clock: see `collector.releases_of`.
+    """
+    if announced.plan is not None:
+        yield from _opened_items(announced.plan, collected, collector, now, clock)
+    for left in collected.budget_spent:
+        trust = TRUST[left.asked.protection]
+        voids = voids_of(
+            left.asked, left.planned, BUDGET_SPENT, now=now, clock=clock, noise_source=NOISE_SOURCE, trust=trust
+        )
+        yield from (sign_release(void, collector) for void in voids)
+
+
+def _opened_items(
+    plan: Plan, collected: Collected, collector: SigningKey, now: int, clock: Clock
+) -> Iterator[Release | Void]:
+    for opened, statements, values in zip(collected.opened, collected.statements, collected.values, strict=True):
+        leader, helper = (hashlib.sha256(statement).hexdigest() for statement in statements)
+        items = releases_of(
+            plan,
+            opened,
+            now=now,
+            clock=clock,
+            noise_source=NOISE_SOURCE,
+            trust=TRUST[plan.protection],
+            commitments=(leader, helper),
+            values=tuple(hashlib.sha256(one).hexdigest() for one in values),
+        )
+        yield from (sign_release(item, collector) for item in items)
+
+
+def evidence_of(announced: Announcement, collected: Collected) -> list[bytes]:
+    """The signed plans, statements and values, each once. Manifests name them by their SHA-256, and the plans by theirs."""
+    plans = [announced.signed, *(left.signed for left in collected.budget_spent)]
+    signed = [one for both in (*collected.statements, *collected.values) for one in both]
+    return list(dict.fromkeys(blob for blob in (*plans, *signed) if blob))
+
+
+def summary_of(collected: Collected, items: list[Release | Void]) -> dict[str, Any]:
+    """The job's result, for people's programs: counts of panes by view, sites' answers, and panes without budget (µs)."""
+    views = {item.manifest.view: {"opened": 0, "void": 0} for item in items}
+    for item in items:
+        views[item.manifest.view]["opened" if isinstance(item, Release) else "void"] += 1
+    spent: dict[str, list[int]] = {}
+    for left in collected.budget_spent:
+        spent.setdefault(left.planned.view.name, []).extend(left.planned.pane_starts.tolist())
+    return {
+        "views": views,
+        "answers": collected.answers,
+        "batches": collected.batches,
+        "refused": collected.refused,
+        "rejected": collected.rejected,
+        "budget_spent": {view: sorted(panes) for view, panes in spent.items()},
+    }

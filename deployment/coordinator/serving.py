@@ -1,0 +1,259 @@
+"""The coordinator of one collection over a running SuperLink: plan, keep, announce, wait, open, publish, forget.
+
+All of it happens in this process, which alone reads the coordinator's and the collector's keys. The SuperLink carries
+messages between this process and the sites, and runs nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from aggregator.errors import AggregatorError, Refused
+from aggregator.intake.refusals import LOST
+from base.times import DAY_US
+from crypto.errors import CryptoError
+from deployment.errors import CollectionFailed, UsageError
+from deployment.in_process.run import Progress
+from deployment.local.processes_run import lost_mend
+from deployment.local.superlink import superlink_folder
+from deployment.local.unfinished_collection import Unfinished
+from deployment.project.project import KEYS, Project
+from featurestore.define.definitions import FeatureView
+from featurestore.errors import FeatureStoreError, NotFoundError
+from featurestore.publish.publish import Publisher
+from featurestore.store import Store
+from federation.draft import sign_draft
+from federation.errors import FederationError
+from federation.keys import load_keys
+from federation.parties import Participation, ReportPer, default_participation
+from federation.plan import (
+    Finish,
+    Noise,
+    Plan,
+    PlannedView,
+    Protection,
+    Validity,
+    WireTerms,
+    max_clients_of,
+    plan_from_bytes,
+    plan_to_bytes,
+)
+
+from .grid import grid_of
+from .job import Job
+from .job_run import Ask, run_job
+from .sites import SiteAnswer, ask_sites
+
+LEADER: Final = "127.0.0.1:7301"
+HELPER: Final = "127.0.0.1:7302"
+KEY_HOLDER: Final = "127.0.0.1:7303"
+NOTHING_TO_DO: Final[dict[str, Any]] = {"views": {}, "answers": {}, "batches": 0, "refused": {}, "rejected": {},
+                                       "budget_spent": {}}  # fmt: skip
+"""The result where every pane is published already."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the others listen, `host:port`; None: where the unfinished plan found them, or the default ports here."""
+
+    leader: str | None = None
+    helper: str | None = None
+    key_holder: str | None = None
+
+    def second(self, protection: Protection) -> str | None:
+        """Where the one listens who opens a plan with the leader: the helper, or under `he` the key holder."""
+        return self.helper if protection == "shares" else self.key_holder
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be collected.
+
+    Attributes:
+        days: whole UTC days since the epoch, [from, to).
+        participation: None: `all` if every enrolled site has one client at most, else `active`.
+        seconds: how long the sites have to answer; the aggregators take reports for twice that time.
+        protection: `he`: reports are encrypted for a key holder. There is room for all clients of the roster.
+        validity: `prio3`: every report carries a proof, and both aggregators verify it.
+        finish: `mpc` (experimental): cells below a view's `suppress_below` are opened to nobody.
+        report_per: `site`: each site sends the sum of its clients; it may declare as many as the roster allows any site.
+    """
+
+    views: Sequence[FeatureView]
+    days: tuple[int, int]
+    noise: Noise = "full"
+    participation: Participation | None = None
+    seconds: float = 300.0
+    protection: Protection = "shares"
+    validity: Validity = "none"
+    finish: Finish = "open"
+    report_per: ReportPer = "client"
+
+
+def make_plan(directory: Path, wanted: Wanted, clock: Callable[[], int]) -> Plan | None:
+    """The plan for all panes that are not published yet; None if there is none left.
+
+    Raises:
+        UsageError: a day that is not over. ProjectMissing.
+    """
+    project = Project.load(directory)
+    now = clock()
+    planned = [PlannedView(view, _panes(directory, view, wanted.days, now), view.privacy.min_clients)
+               for view in wanted.views]  # fmt: skip
+    planned = [one for one in planned if len(one.pane_starts)]
+    if not planned:
+        return None
+    deadline_us = now + int(2 * wanted.seconds * 1e6)
+    clients = [one.max_clients for one in project.roster.entries]
+    return Plan(
+        os.urandom(16),
+        tuple(planned),
+        wanted.noise,
+        protection=wanted.protection,
+        max_clients=max_clients_of(clients, wanted.protection, wanted.report_per),
+        validity=wanted.validity,
+        participation=wanted.participation or default_participation(clients),
+        wire=WireTerms(project.leader, project.helper, project.collector, deadline_us),
+        finish=wanted.finish,
+        report_per=wanted.report_per,
+    )
+
+
+def write_plan(directory: Path, wanted: Wanted, path: Path, clock: Callable[[], int]) -> Plan | None:
+    """Sign the draft of a plan and write it, for people to look at; nothing is announced, registered or kept.
+
+    The aggregators' keys are made when a plan is announced: its draft says everything else.
+
+    Raises:
+        KeyFileMissing: the coordinator's. And as `make_plan`.
+    """
+    plan = make_plan(directory, wanted, clock)
+    keys = load_keys(directory / KEYS, "coordinator")
+    if plan is not None:
+        path.write_bytes(sign_draft(plan, keys.sign))
+    return plan
+
+
+def run_coordinator(
+    directory: Path, wanted: Wanted, addresses: Addresses, clock: Callable[[], int], progress: Progress
+) -> dict[str, Any]:
+    """Run one collection; returns its result.
+
+    Raises:
+        UsageError: an unfinished plan is there, or a day is not over. KeyFileMissing.
+        CollectionFailed: by name; the plan is kept, and `resume_coordinator` continues it.
+    """
+    project, unfinished = Project.load(directory), Unfinished(directory)
+    for role in ("coordinator", "collector"):
+        load_keys(directory / KEYS, role)
+    with unfinished.at_work():
+        unfinished.require_none()
+        plan = make_plan(directory, wanted, clock)
+        if plan is None:
+            return NOTHING_TO_DO
+        with Publisher(directory, clock) as publisher:
+            for view in wanted.views:
+                publisher.register(view)
+        job = Job(
+            plan_to_bytes(plan), directory / KEYS, addresses.leader or LEADER,
+            addresses.second(plan.protection) or (HELPER if plan.protection == "shares" else KEY_HOLDER), directory,
+            len(project.roster.entries), wanted.seconds, Path(), Path(),
+        )  # fmt: skip
+        return _carry_out(unfinished, unfinished.begin(job), clock, progress)
+
+
+def resume_coordinator(
+    directory: Path, addresses: Addresses, clock: Callable[[], int], progress: Progress
+) -> dict[str, Any]:
+    """Continue the unfinished plan of a project; returns its result. What was accepted is kept and counts once.
+
+    Raises:
+        UsageError: there is none. CollectionFailed: by name; the plan is kept.
+    """
+    unfinished = Unfinished(directory)
+    with unfinished.at_work():
+        job = unfinished.load()
+        second = addresses.second(plan_from_bytes(job.plan).protection)
+        job = replace(job, leader=addresses.leader or job.leader, helper=second or job.helper)
+        unfinished.save(job)
+        return _carry_out(unfinished, job, clock, progress)
+
+
+def still_to_do(job: Job, now_us: int) -> Job:
+    """The job as it can be done now: the sites have until the deadline at most, and are not asked any more after it.
+
+    What they have reported by then is collected all the same: the aggregators hold it.
+    """
+    wire = plan_from_bytes(job.plan).wire
+    left = 0.0 if wire is None else (wire.deadline_us - now_us) / 1e6
+    return replace(job, sites=job.sites if left > 0 else 0, seconds=max(0.0, min(job.seconds, left)))
+
+
+def _carry_out(unfinished: Unfinished, job: Job, clock: Callable[[], int], progress: Progress) -> dict[str, Any]:
+    if not job.result.is_file():  # it may be published, and the process ended before it was forgotten
+        job.progress.unlink(missing_ok=True)
+        try:
+            with _asking(still_to_do(job, clock()), progress) as ask:
+                run_job(job, ask, clock)
+        except (AggregatorError, FederationError, CryptoError, FeatureStoreError) as error:
+            lost = isinstance(error, Refused) and error.reason in LOST
+            raise CollectionFailed(
+                f"{error}; {lost_mend(unfinished.folder)}" if lost else _with_mend(error, job)
+            ) from error
+    result: dict[str, Any] = json.loads(job.result.read_text(encoding="utf-8"))
+    unfinished.finish()
+    return result
+
+
+@contextmanager
+def _asking(job: Job, progress: Progress) -> Iterator[Ask]:
+    """How the job's sites are asked. Where there is nobody to ask any more, no SuperLink is needed."""
+    if not job.sites:
+        yield lambda *_told: ()
+        return
+    progress("all views", "sites", 0, job.sites)
+    with grid_of(superlink_folder(job.store)) as grid:
+
+        def ask(*told: bytes) -> Iterable[SiteAnswer]:
+            answers = ask_sites(
+                grid, *told, sites=job.sites, seconds=job.seconds, clock=time.monotonic, sleep=time.sleep
+            )
+            for number, answer in enumerate(answers, 1):
+                yield answer
+                progress("all views", "sites", min(number, job.sites), job.sites)
+
+        yield ask
+
+
+def _with_mend(why: Exception, job: Job) -> str:
+    mend = f"{why}; the plan is kept: --resume continues it"
+    if job.announced.is_file():
+        return mend
+    return f"{mend}, or move {job.result.parent} away and begin another one: no site has seen it, so nothing is lost"
+
+
+def _panes(directory: Path, view: FeatureView, days: tuple[int, int], now: int) -> npt.NDArray[np.int64]:
+    """int64[C], the panes (µs) of these days that are not published yet."""
+    first, last = (day * DAY_US for day in days)
+    if last + view.release_delay_us > now:
+        raise UsageError(f"view {view.name!r}: the last day is not over, or its releases are not due yet")
+    return np.setdiff1d(np.arange(first, last, view.pane_us), _published(directory, view))
+
+
+def _published(directory: Path, view: FeatureView) -> npt.NDArray[np.int64]:
+    try:
+        with Store.open(directory) as store:
+            starts = store.releases(view.name)["pane_start"].cast("int64").to_numpy()
+    except NotFoundError:  # no store yet, or no view of this name in it
+        return np.empty(0, np.int64)
+    return np.asarray(starts, dtype=np.int64)

@@ -1,0 +1,124 @@
+"""The coordinator's view of sites through Flower: push one plan, pull answers as they come, until the deadline.
+
+Flower's own `send_and_receive` polls every three seconds and loses late replies, so messages are pushed and pulled here.
+A dead node's message comes back as an error from another node: replies are matched by the message that they answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Final
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.serverapp import Grid
+from numpy.lib import format as npy
+
+from federation.batch.batch import MAX_BATCH_BYTES
+from federation.parties import require_site_id
+
+POLL_SECONDS: Final = 0.1
+MAX_BATCHES: Final = 100_000
+MAX_CODE: Final = 40
+_CODE: Final = re.compile(rf"[A-Z][A-Z_]{{0,{MAX_CODE - 1}}}", re.ASCII)
+_NPY_HEADER_BYTES: Final = 256
+
+NO_ANSWER: Final = "NO_ANSWER"
+NONSENSE: Final = "NONSENSE"
+FAILED: Final = "NODE_FAILED"
+
+
+@dataclass(frozen=True)
+class SiteAnswer:
+    """What one node answered.
+
+    Attributes:
+        node: Flower's node id.
+        code: OK, a refusal code of the site, or NO_ANSWER, NONSENSE, NODE_FAILED.
+        batches: sealed batches, unread; the aggregators check who they are from.
+    """
+
+    node: int
+    site: str
+    code: str
+    batches: tuple[bytes, ...]
+
+
+def ask_sites(
+    grid: Grid,
+    signed_plan: bytes,
+    encryption_keys: bytes = b"",
+    *,
+    sites: int,
+    seconds: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> Iterator[SiteAnswer]:
+    """Ask every node as it registers, until `sites` of them were there and all have answered; in order of arrival.
+
+    A site that never registers holds up nobody's reports: what the others answer is handed on meanwhile.
+
+    Args:
+        encryption_keys: what goes along with a plan under `he`: what reports are to be encrypted under.
+        seconds: how long the whole takes at most; nodes without an answer by then are NO_ANSWER.
+        clock, sleep: monotonic seconds, and how to wait.
+    """
+    end = clock() + seconds
+    content = RecordDict({"plan": ConfigRecord({"signed": signed_plan, "encryption_keys": encryption_keys})})
+    asked: set[int] = set()
+    waiting: dict[str, int] = {}
+    while (left := end - clock()) > 0 and (waiting or len(asked) < sites):
+        new = sorted(set(grid.get_node_ids()) - asked) if len(asked) < sites else []
+        asked.update(new)
+        messages = [Message(content, dst_node_id=node, message_type="query", ttl=max(1.0, left)) for node in new]
+        for node, message_id in zip(new, grid.push_messages(messages) if new else (), strict=True):
+            if message_id:
+                waiting[message_id] = node
+            else:  # it left before it was asked
+                yield SiteAnswer(node, "", FAILED, ())
+        replies = list(grid.pull_messages(list(waiting))) if waiting else []
+        for reply in replies:
+            node_of = waiting.pop(reply.metadata.reply_to_message_id, None)
+            if node_of is not None:
+                yield _read(node_of, reply)
+        if not replies:
+            sleep(POLL_SECONDS)
+    for node in waiting.values():
+        yield SiteAnswer(node, "", NO_ANSWER, ())
+
+
+def _read(node: int, reply: Message) -> SiteAnswer:
+    """An answer from a node that may send anything."""
+    if reply.has_error():
+        return SiteAnswer(node, "", FAILED, ())
+    try:
+        code, site = reply.content["answer"]["code"], reply.content["answer"]["site"]
+        arrays = reply.content["batches"]
+        known = isinstance(code, str) and isinstance(site, str) and isinstance(arrays, ArrayRecord)
+        if not known or not _CODE.fullmatch(code) or code in (NO_ANSWER, NONSENSE, FAILED) or len(arrays) > MAX_BATCHES:
+            return SiteAnswer(node, "", NONSENSE, ())
+        if site:  # none where the site could not read its own configuration
+            require_site_id(site)
+        return SiteAnswer(node, site, code, tuple(_bytes_of(arrays[name]) for name in sorted(arrays)))
+    except Exception:  # noqa: BLE001 - whatever a node sends, the others' reports go on
+        return SiteAnswer(node, "", NONSENSE, ())
+
+
+def _bytes_of(array: Array) -> bytes:
+    """The bytes of a batch: one dimension of uint8 in numpy's format, no longer than a batch. Raises ValueError.
+
+    Not `Array.numpy`: that also unpacks archives, and reserves the memory that a header asks for.
+    """
+    if len(array.data) > MAX_BATCH_BYTES + _NPY_HEADER_BYTES:
+        raise ValueError("longer than a batch")
+    file = BytesIO(array.data)
+    if npy.read_magic(file) != (1, 0):
+        raise ValueError("not numpy's format 1.0")
+    shape, _, dtype = npy.read_array_header_1_0(file, max_header_size=_NPY_HEADER_BYTES)
+    data = file.read()
+    if dtype != np.uint8 or shape != (len(data),):
+        raise ValueError("not bytes")
+    return data

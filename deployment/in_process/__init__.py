@@ -1,0 +1,1 @@
+"""A run of every role in one process."""

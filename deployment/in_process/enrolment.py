@@ -1,0 +1,79 @@
+"""Who is enrolled in a run over a table of events: so many clients a site as are declared, never so many as have events.
+
+The numbers stand in plans, on rosters and behind the sizes of messages, where others see them. One more client in the events
+must not change them (ADR 0020); a run over more clients than are declared is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from deployment.errors import RunRefused, TooManyClients
+from edge_client.events import Events
+from federation.parties import DEFAULT_SITE_CLIENTS, Participation
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Enrolment:
+    """The seats of a run: `site_clients` of each site, in order of the sites.
+
+    Attributes:
+        sites: how many there are. With a column of sites the events name them: plans say so in `from_events`.
+        site_clients: seats of each, declared.
+        site_of, seat_of: int64[clients], each client's. Secret.
+    """
+
+    sites: int
+    site_clients: int
+    site_of: Ints
+    seat_of: Ints
+
+    def __repr__(self) -> str:
+        return f"Enrolment({self.sites} sites of {self.site_clients} clients: redacted)"
+
+    @property
+    def clients(self) -> int:
+        """Seats of all sites."""
+        return self.sites * self.site_clients
+
+
+def enrol(events: Events, site_clients: int) -> Enrolment:
+    """Give each client of the events a seat at its site. Raises TooManyClients."""
+    site_of, names = np.zeros(events.clients, np.int64), ["the only site"]
+    if by_site(events):
+        encoded = events.identities.field("site").dictionary_encode()
+        site_of = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        names = [f"site {name!r}" for name in encoded.dictionary.to_pylist()]
+    counts = np.bincount(site_of, minlength=len(names))
+    for name, have in zip(names, counts.tolist(), strict=True):
+        if have > site_clients:
+            raise TooManyClients(name, have, site_clients)
+    order = np.argsort(site_of, kind="stable")
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - (np.cumsum(counts) - counts)[site_of[order]]
+    return Enrolment(max(1, len(names)), site_clients, site_of, site_of * site_clients + rank)
+
+
+def by_site(events: Events) -> bool:
+    """Whether a column of the events names the sites."""
+    return bool(pa.types.is_struct(events.identities.type))
+
+
+def declared(site_clients: int | None, participation: Participation | None, option: str = "--site-clients N") -> int:
+    """How many clients a site has at most, for all to see: what was declared, else a public number.
+
+    Raises:
+        RunRefused: under `all` each of them reports, so the number must be one that somebody has chosen.
+    """
+    if site_clients is None and participation == "all":
+        raise RunRefused(
+            "under participation all a site sends a report of every client that it may have, zeros too: declare how many "
+            f"that is, with {option}"
+        )
+    return DEFAULT_SITE_CLIENTS if site_clients is None else site_clients

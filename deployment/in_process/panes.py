@@ -1,0 +1,74 @@
+"""Which panes a run collects: of whole UTC days that are over, and that are not published yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from base.times import DAY_US
+from deployment.errors import RunRefused
+from edge_client.compute import days_with_events
+from edge_client.events import Events
+from featurestore.define.definitions import FeatureView
+from featurestore.errors import UnknownView
+from featurestore.publish.publish import Publisher
+
+
+@dataclass(frozen=True, eq=False)
+class PaneChoice:
+    """Which panes of a view a run collects: int64 arrays of pane starts (µs), of whole days, and of UTC days."""
+
+    todo: npt.NDArray[np.int64]
+    already_open: npt.NDArray[np.int64]
+    days_not_over: npt.NDArray[np.int64]
+
+
+def choose_panes(
+    view: FeatureView, events: Events, opened: npt.NDArray[np.int64], days: tuple[int, int] | None, now: int
+) -> PaneChoice:
+    """The panes of whole days that are over and not open yet; `days` defaults to those that hold events.
+
+    Raises:
+        RunRefused: some panes of a day are open and some are not. What a client used up of that day's bounds is not
+            known here, so the rest of it could let it use them again.
+    """
+    asked = np.arange(*days) if days is not None else days_with_events(view, events)
+    is_over = (asked + 1) * DAY_US + view.release_delay_us <= now
+    panes = asked[is_over, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us
+    is_open = np.isin(panes, opened)
+    partly = asked[is_over][is_open.any(axis=1) & ~is_open.all(axis=1)]
+    if len(partly):
+        named = ", ".join(str(np.datetime64(int(day), "D")) for day in partly[:3])
+        more = f" and {len(partly) - 3} more" if len(partly) > 3 else ""
+        raise RunRefused(
+            f"view {view.name!r}: only some panes of {named}{more} are open, and a run takes whole days: a client's "
+            "bounds hold for the whole day; leave these days out with --from and --to"
+        )
+    return PaneChoice(panes[~is_open], panes[is_open], asked[~is_over])
+
+
+def opened_panes(publisher: Publisher, view: FeatureView) -> npt.NDArray[np.int64]:
+    """int64[P], the panes of a view that are published, increasing; none of a view that is not registered yet.
+
+    Raises:
+        ViewChanged: another definition has its name.
+    """
+    try:
+        opened = publisher.opened(view)
+    except UnknownView:
+        return np.empty(0, np.int64)
+    publisher.register(view)
+    return opened
+
+
+def require_tighter(views: Sequence[FeatureView], min_clients: int | None, *, noise_off: bool) -> None:
+    """RunRefused if another k than the views' own would loosen one of them; with noise off, anything goes."""
+    for view in views:
+        if min_clients is not None and not noise_off and min_clients < view.privacy.min_clients:
+            raise RunRefused(
+                f"--min-clients {min_clients} is below view {view.name!r}'s own {view.privacy.min_clients}; "
+                "it may only tighten (anything goes with --noise off)"
+            )

@@ -1,0 +1,1 @@
+"""What people look at: costs, ledgers, releases and their verification."""

@@ -1,0 +1,378 @@
+"""`covey explain`, the privacy label: what views cost and how well they will be known, before anything is collected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from crypto.bfv import message_bytes
+from crypto.xof import SEED_BYTES
+from deployment.project.project import DEFAULT_BUDGET
+from featurestore.define.definitions import FeatureView, Mechanism, derivation
+from featurestore.define.features import Count, Histogram, Mean, PaneFeature, Rate
+from featurestore.define.filtered import Filtered
+from featurestore.define.layout import NOISERS, Group, Layout, layout_of
+from featurestore.define.values import Decoded, decode, value_is_there
+from featurestore.errors import DefinitionError
+from federation.accountant import Cost, cost_of_day
+from federation.batch.reports import REPORT_ID_BYTES
+from federation.circuit.cost import ProofCost, cost_of
+from federation.errors import HeImpossible
+from federation.he.view import he_parameters, leak_micro_rho
+from federation.parties import DEFAULT_SITE_CLIENTS
+
+CLIENTS: Final = (50, 1_000, 10_000)
+"""How many clients are imagined behind one join key, each with one event, where errors are foretold."""
+ENOUGH: Final = np.array([round(a * 10**k / 10) for k in range(9) for a in range(10, 100)], dtype=np.int64)
+"""Numbers of clients of two digits, 1 to 990 million, among which the least that is enough is looked for."""
+DAYS: Final = 30
+ELEMENT_BYTES: Final = 8
+UNIT: Final = "one client in one UTC day"
+NEIGHBOURS: Final = "all events of that client-day, set against none; who is enrolled is public"
+FILTERED_SE: Final = "tracking and sampling error too, not the noise alone"
+OUTSIDE_CLAIM: Final = {"active": ("activity",), "all": ()}
+"""What others see beyond the claim, by the plan's participation."""
+
+
+@dataclass(frozen=True)
+class ExpectedError:
+    """What noise does to one feature of one pane with n clients.
+
+    Attributes:
+        se: standard error due to noise; None where the value would be null.
+        drowned: the value would be null, or is a count below three times its standard error.
+    """
+
+    clients: int
+    se: float | None
+    drowned: bool
+
+
+@dataclass(frozen=True)
+class FeatureExplained:
+    """One feature: what it occupies, and its expected errors.
+
+    Attributes:
+        derived_from: the histogram that it is read off.
+        enough_clients: about the least number of clients of a key and pane that noise does not drown; None: too many.
+        other_way: the errors with slots of its own instead, or the other way round, where there are both ways.
+    """
+
+    feature: str
+    kind: str
+    slots_per_key: int
+    derived_from: str | None
+    expected: tuple[ExpectedError, ...]
+    enough_clients: int | None
+    other_way: tuple[ExpectedError, ...] | None
+
+
+@dataclass(frozen=True)
+class FilteredExplained:
+    """The features that are filtered from a Rate: they have no slots and no price.
+
+    Attributes:
+        se: what their standard errors hold.
+    """
+
+    features: tuple[str, ...]
+    rate: str
+    half_life: str
+    sd: float
+    season: str | None
+    tz: str
+    se: str
+
+
+@dataclass(frozen=True)
+class GroupExplained:
+    """One noise group.
+
+    Attributes:
+        sensitivity: Δ₂ (Gaussian) or Δ₁ (Laplace) of a client-day.
+        scale: σ or b of one aggregator's noise.
+        opened_se: standard error of an opened sum, of both.
+    """
+
+    feature: str
+    group: str
+    slots_per_key: int
+    bits: int
+    sensitivity: float
+    delta1: int
+    delta2_sq: int
+    micro_epsilon: int
+    micro_rho: int
+    scale: float
+    opened_se: float
+
+
+@dataclass(frozen=True)
+class CostExplained:
+    """What a client-day costs, and 30 of them: as a ledger holds it, and as ε at δ.
+
+    Attributes:
+        pure_epsilon_day, pure_epsilon_30_days: without δ, where all noise is Laplace; else None.
+    """
+
+    micro_rho: int
+    delta: float
+    epsilon_day: float
+    epsilon_30_days: float
+    pure_epsilon_day: float | None
+    pure_epsilon_30_days: float | None
+
+
+@dataclass(frozen=True)
+class Encrypted:
+    """A report under `protection="he"`, in a run with at most so many clients.
+
+    Attributes:
+        ciphertexts: how many there are in it, of `degree` slots each.
+        leak_micro_rho: what a client-day costs beyond the view's price.
+        why_not: why the view cannot be encrypted; all numbers but `clients` are 0 then.
+    """
+
+    clients: int
+    ciphertexts: int = 0
+    degree: int = 0
+    report_bytes_leader: int = 0
+    leak_micro_rho: int = 0
+    why_not: str | None = None
+
+
+@dataclass(frozen=True)
+class ViewExplained:
+    """Everything about a view that follows from its definition.
+
+    Attributes:
+        asked_rho, asked_epsilon: the price as it was written; one of them is None.
+        held_millionths: that price in whole millionths of ρ (Gaussian) or ε (Laplace).
+        lost_millionths: how much of it the split over the groups left over.
+        with_proofs: the price of a report under `validity="prio3"`; `report_bytes_…` are those without.
+        encrypted: a report under `protection="he"`, which goes to the leader only.
+        site_clients: the most clients of a site, where one report is the sum of a site's (`report_per="site"`); else 0.
+    """
+
+    view: str
+    entity: tuple[str, ...]
+    keys: int
+    pane: str
+    windows: tuple[str, ...]
+    slots: int
+    report_bytes_leader: int
+    report_bytes_helper: int
+    with_proofs: ProofCost
+    encrypted: Encrypted
+    max_cells: int
+    max_events_per_cell: int
+    min_clients: int
+    unit: str
+    neighbours: str
+    mechanism: Mechanism
+    noisers: int
+    noise_factor: float
+    asked_rho: float | None
+    asked_epsilon: float | None
+    held_millionths: int
+    lost_millionths: int
+    cost: CostExplained
+    outside_claim: dict[str, tuple[str, ...]]
+    groups: tuple[GroupExplained, ...]
+    features: tuple[FeatureExplained, ...]
+    filtered: tuple[FilteredExplained, ...]
+    site_clients: int = 0
+
+
+@dataclass(frozen=True)
+class Label:
+    """The privacy label of all views of a file: each, and what they cost a client together.
+
+    Attributes:
+        total: of all views, at the smallest δ of them.
+        budget_micro_rho: what a new project allows a client-day.
+    """
+
+    views: tuple[ViewExplained, ...]
+    total: CostExplained
+    budget_micro_rho: int
+
+    @property
+    def over_budget(self) -> int:
+        """Micro-ρ by which the views exceed the budget together; 0 if they do not."""
+        return max(0, self.total.micro_rho - self.budget_micro_rho)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; `site_clients` only where reports are sites'."""
+        views = [_without_usual(asdict(view)) for view in self.views]
+        return asdict(self) | {"views": views, "over_budget_micro_rho": self.over_budget}
+
+
+def _without_usual(view: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in view.items() if (name, value) != ("site_clients", 0)}
+
+
+def label_of(views: Sequence[FeatureView], site_clients: int = 0) -> Label:
+    """The privacy label of one or more views; `site_clients`: where a report is the sum of so many at most."""
+    total = _cost(cost_of_day(map(layout_of, views)), min(view.privacy.delta for view in views))
+    return Label(tuple(explain(view, site_clients) for view in views), total, DEFAULT_BUDGET.micro_rho)
+
+
+def explain(view: FeatureView, site_clients: int = 0) -> ViewExplained:
+    """Slots, bytes, sensitivities, scales, cost of a view, and the errors to expect."""
+    layout, privacy = layout_of(view), view.privacy
+    pure = layout.micro_epsilon
+    held, charged = (privacy.micro_rho, layout.micro_rho) if pure is None else (privacy.micro_epsilon, pure)
+    return ViewExplained(
+        view=view.name,
+        entity=view.entity.keys,
+        keys=layout.keys,
+        pane=view.pane,
+        windows=view.windows,
+        slots=layout.length,
+        report_bytes_leader=ELEMENT_BYTES * layout.length + REPORT_ID_BYTES,
+        report_bytes_helper=SEED_BYTES + REPORT_ID_BYTES,
+        with_proofs=cost_of(layout, clients=site_clients or 1),
+        encrypted=_encrypted(view),
+        max_cells=view.bounds.max_cells,
+        max_events_per_cell=view.bounds.max_events_per_cell,
+        min_clients=privacy.min_clients,
+        unit=UNIT,
+        neighbours=NEIGHBOURS,
+        mechanism=privacy.mechanism,
+        noisers=NOISERS,
+        noise_factor=NOISERS**0.5,
+        asked_rho=None if privacy.rho is None else float(privacy.rho),
+        asked_epsilon=None if privacy.epsilon is None else float(privacy.epsilon),
+        held_millionths=held,
+        lost_millionths=held - charged,
+        cost=_cost(cost_of_day([layout]), privacy.delta),
+        outside_claim=dict(OUTSIDE_CLAIM),
+        groups=tuple(_group(layout, group) for group in layout.groups),
+        features=tuple(_feature(layout, feature) for feature in view.pane_features),
+        filtered=tuple(map(_filtered, view.filtered)),
+        site_clients=site_clients,
+    )
+
+
+def _encrypted(view: FeatureView) -> Encrypted:
+    clients = DEFAULT_SITE_CLIENTS
+    try:
+        parameters = he_parameters(view, clients, noisy=True)
+    except HeImpossible as error:
+        return Encrypted(clients, why_not=error.why)
+    return Encrypted(
+        clients,
+        parameters.ciphertexts,
+        parameters.degree,
+        message_bytes(parameters) + REPORT_ID_BYTES,
+        leak_micro_rho(view, clients, noisy=True),
+    )
+
+
+def _cost(day: Cost, delta: float) -> CostExplained:
+    month = day.over(DAYS)
+    return CostExplained(
+        day.micro_rho,
+        delta,
+        day.epsilon(delta),
+        month.epsilon(delta),
+        None if day.micro_epsilon is None else day.micro_epsilon / 1e6,
+        None if month.micro_epsilon is None else month.micro_epsilon / 1e6,
+    )
+
+
+def _group(layout: Layout, group: Group) -> GroupExplained:
+    gaussian = group.mechanism == "gaussian"
+    return GroupExplained(
+        group.feature,
+        group.kind,
+        len(group.slots),
+        max(layout.slots[slot].bits for slot in group.slots),
+        group.delta2_sq**0.5 if gaussian else group.delta1,
+        group.delta1,
+        group.delta2_sq,
+        group.micro_epsilon,
+        group.micro_rho,
+        float(group.sigma_sq) ** 0.5 if gaussian else float(group.scale),
+        group.opened_variance**0.5,
+    )
+
+
+def _feature(layout: Layout, feature: PaneFeature) -> FeatureExplained:
+    source = derivation(layout.view, feature)
+    other = None
+    if source is not None and isinstance(feature, Count | Rate):
+        with suppress(DefinitionError):  # the other way may not fit: too many slots, or too small a part of the price
+            other = _expected(*_other_way(layout.view, feature))
+    fine = ENOUGH[~_drowned(feature, *_imagined(layout, feature, ENOUGH))]
+    return FeatureExplained(
+        feature.name,
+        feature.kind,
+        0 if feature.derive else sum(len(group.slots) for group in layout.groups_of(feature)),
+        source.name if source is not None and feature.derive else None,
+        _expected(layout, feature),
+        int(fine[0]) if len(fine) else None,
+        other,
+    )
+
+
+def _filtered(filtered: Filtered) -> FilteredExplained:
+    return FilteredExplained(
+        filtered.names,
+        filtered.rate,
+        filtered.half_life,
+        float(filtered.sd),
+        filtered.season,
+        filtered.tz,
+        FILTERED_SE,
+    )
+
+
+def _other_way(view: FeatureView, feature: Count | Rate) -> tuple[Layout, PaneFeature]:
+    """The layout in which a derivable feature goes the other way: with slots of its own, or read off its histogram."""
+    turned: Count | Rate
+    if isinstance(feature, Rate):
+        turned = Rate(feature.name, where=feature.where, derive=not feature.derive, weight=feature.weight)
+    else:
+        turned = Count(feature.name, derive=not feature.derive, weight=feature.weight)
+    features = [turned if f.name == feature.name else f for f in view.pane_features]
+    other = FeatureView(
+        view.name, entity=view.entity, features=features, pane=view.pane, bounds=view.bounds, privacy=view.privacy
+    )
+    return layout_of(other), turned
+
+
+def _expected(layout: Layout, feature: PaneFeature) -> tuple[ExpectedError, ...]:
+    clients, decoded = _imagined(layout, feature, np.array(CLIENTS, dtype=np.int64))
+    there = value_is_there(decoded.status)
+    return tuple(
+        ExpectedError(int(n), float(se) if is_there else None, bool(drowned))
+        for n, se, is_there, drowned in zip(
+            clients, decoded.se, there, _drowned(feature, clients, decoded), strict=True
+        )
+    )
+
+
+def _imagined(
+    layout: Layout, feature: PaneFeature, clients: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], Decoded]:
+    """Decode imagined sums: n events of n clients, evenly over a histogram's cells, a Mean mid-range, a Rate of ½."""
+    sums = np.zeros((len(clients), layout.slots_per_key), dtype=np.int64)
+    for group in layout.groups:
+        if group.kind != "centred_sum":
+            sums[:, list(group.slots)] = clients[:, None] // (len(group.slots) if group.kind == "histogram" else 1)
+    base = np.zeros(len(clients), dtype=np.uint8)
+    return clients, decode(layout, feature, sums, np.full(len(clients), float(NOISERS)), base)
+
+
+def _drowned(feature: PaneFeature, clients: npt.NDArray[np.int64], decoded: Decoded) -> npt.NDArray[np.bool_]:
+    """bool[N]: see `ExpectedError.drowned`. Of a histogram, each cell."""
+    if isinstance(feature, Mean | Rate):
+        return ~value_is_there(decoded.status)
+    return np.asarray(clients / (feature.cells if isinstance(feature, Histogram) else 1) < 3 * decoded.se)

@@ -1,0 +1,221 @@
+"""What the ledgers of a project say: what each day has spent, what is left of it, what was refused and why.
+
+Ledgers are read with all of their checks, and not touched; a broken one is told and the others are shown all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from base.times import DAY_US, from_us
+from deployment.errors import NotThere
+from deployment.project.project import DEFAULT_BUDGET
+from federation.errors import LedgerBroken
+from federation.ledger.entries import Head, Refused
+from federation.ledger.operator import LEDGERS, OPERATOR
+from federation.ledger.snapshot import read_ledger
+from federation.ledger.state import Budget, LedgerState
+from federation.refusal_codes import RefusalCode
+
+_SUFFIX: Final = ".db"
+_HEAD_SUFFIX: Final = ".db.head"
+
+
+@dataclass(frozen=True)
+class DaySpent:
+    """One UTC day (since the epoch): micro-ρ by view, over all views, and left of the budget; below 0 if that shrank.
+
+    Attributes:
+        roles: by view, who charged it; none in the ledger of a site. Who opens a plan together pays it once.
+    """
+
+    day: int
+    by_view: Mapping[str, int]
+    roles: Mapping[str, tuple[str, ...]]
+    spent: int
+    left: int
+
+
+@dataclass(frozen=True)
+class LedgerView:
+    """One ledger that is whole.
+
+    Attributes:
+        views: the views that it has charged, or those of them that were asked for.
+        charged: plans that were charged, and `unfinished` those of them that have not come to an end yet.
+        remembered: the heads of other parties' ledgers, as seen at the last opening.
+    """
+
+    owner: str
+    path: Path
+    head: Head
+    budget: Budget
+    views: tuple[str, ...]
+    days: tuple[DaySpent, ...]
+    refused: tuple[Refused, ...]
+    charged: int
+    unfinished: int
+    remembered: Mapping[str, Head]
+
+
+@dataclass(frozen=True)
+class BrokenLedger:
+    """A ledger on which nothing may be opened."""
+
+    owner: str
+    error: LedgerBroken
+
+
+def owners_in(folder: Path) -> list[str]:
+    """Whose ledgers lie in a folder: the operator's first. One whose database is gone counts by its head file."""
+    found = {path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}")}
+    found |= {path.name.removesuffix(_HEAD_SUFFIX) for path in folder.glob(f"*{_HEAD_SUFFIX}")}
+    return sorted(found, key=lambda owner: (owner != OPERATOR, owner))
+
+
+def read_ledgers(
+    directory: Path, budgets: Mapping[str, Budget | None], *, owner: str | None = None, view: str | None = None
+) -> list[LedgerView | BrokenLedger]:
+    """The ledgers of a project or store directory.
+
+    Args:
+        budgets: what each owner allows a client-day; None: what stood in its ledger's last charge.
+        owner: this one's only. view: only its part of each day, and its refusals.
+
+    Raises:
+        NotThere: no ledger, or none that knows the view.
+    """
+    folder = directory / LEDGERS
+    owners = owners_in(folder)
+    if owner is not None and owner not in owners:
+        raise NotThere(f"no ledger of {owner!r} in {folder}; it has: {', '.join(owners) or 'none'}")
+    if not owners:
+        raise NotThere(f"no ledger in {folder}: nothing was collected, or refused, here yet")
+    shown = [_read(folder, each, budgets[each], view) for each in ([owner] if owner else owners)]
+    whole = [one for one in shown if isinstance(one, LedgerView)]
+    if view is not None and len(whole) == len(shown) and not any(one.views or one.refused for one in whole):
+        raise NotThere(f"no ledger in {folder} knows a view {view!r}")
+    return shown
+
+
+def to_json(ledger: LedgerView | BrokenLedger) -> dict[str, Any]:
+    """For people's programs: days as dates, ρ as whole millionths, refusals with their sentence."""
+    if isinstance(ledger, BrokenLedger):
+        return {"ledger": ledger.owner, "path": ledger.error.path, "whole": False, "why": str(ledger.error)}
+    return {
+        "ledger": ledger.owner,
+        "path": str(ledger.path),
+        "whole": True,
+        "entries": ledger.head.seq,
+        "head": ledger.head.digest.hex(),
+        "budget_micro_rho": ledger.budget.micro_rho,
+        "quotas": dict(ledger.budget.quotas),
+        "plans": {"charged": ledger.charged, "unfinished": ledger.unfinished},
+        "days": [
+            {
+                "day": date_of(day.day),
+                "micro_rho": dict(day.by_view),
+                "roles": {view: list(roles) for view, roles in day.roles.items()},
+                "spent_micro_rho": day.spent,
+                "left_micro_rho": day.left,
+            }
+            for day in ledger.days
+        ],
+        "refused": [
+            {
+                "code": one.code,
+                "why": sentence_of(one.code),
+                "view": one.view,
+                "day": None if one.day is None else date_of(one.day),
+                "at": moment_of(one.at_us),
+                "plan": one.plan.hex(),
+                "role": one.role or None,
+            }
+            for one in ledger.refused
+        ],
+        "remembers": {
+            name: {"entries": head.seq, "head": head.digest.hex()} for name, head in ledger.remembered.items()
+        },
+    }
+
+
+def sentence_of(code: str) -> str:
+    """What a refusal's code means; empty for a code that this version does not know."""
+    return RefusalCode[code].sentence if code in RefusalCode.__members__ else ""
+
+
+def date_of(day: int) -> str:
+    """`2013-01-31` of a UTC day; its number where it has no date."""
+    try:
+        return from_us(day * DAY_US).strftime("%Y-%m-%d")
+    except OverflowError:
+        return f"day {day}"
+
+
+def moment_of(at_us: int) -> str:
+    """`2013-01-31T10:00:00Z` of µs since the epoch."""
+    from base.times import from_us
+
+    return from_us(at_us).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _read(folder: Path, owner: str, given: Budget | None, view: str | None) -> LedgerView | BrokenLedger:
+    path = folder / f"{owner}{_SUFFIX}"
+    try:
+        found = read_ledger(path, owner)
+    except LedgerBroken as error:
+        return BrokenLedger(owner, error)
+    recorded = found.state.budget_micro_rho
+    budget = given or (DEFAULT_BUDGET if recorded is None else Budget(recorded))
+    state, days = found.state, _days(found.state, budget, view)
+    return LedgerView(
+        owner,
+        path,
+        found.head,
+        budget,
+        tuple(sorted({name for day in days for name in day.by_view})),
+        days,
+        tuple(one for one in state.refused if view is None or one.view == view),
+        len(state.charged_by),
+        sum(not all(ended.values()) for ended in state.charged_by.values()),
+        found.peers,
+    )
+
+
+def _days(state: LedgerState, budget: Budget, view: str | None) -> tuple[DaySpent, ...]:
+    by_day: dict[int, dict[str, int]] = {}
+    roles: dict[int, dict[str, dict[str, None]]] = {}
+    for charge, micro_rho in state.paid.items():
+        if view is None or charge.view == view:
+            of_day = by_day.setdefault(charge.day, {})
+            of_day[charge.view] = of_day.get(charge.view, 0) + micro_rho
+            roles.setdefault(charge.day, {}).setdefault(charge.view, {}).update(state.roles[charge])
+    return tuple(
+        DaySpent(
+            day,
+            dict(sorted(by_day[day].items())),
+            {name: tuple(filter(None, sorted(who))) for name, who in sorted(roles[day].items())},
+            state.spent[day],
+            state.left(day, budget),
+        )
+        for day in sorted(by_day)
+    )
+
+
+def day_groups(days: Sequence[DaySpent]) -> list[tuple[list[int], DaySpent]]:
+    """Days that spent the same, together: (sorted days, one of them), in order of the first day."""
+    groups: dict[tuple[object, ...], list[DaySpent]] = {}
+    for day in days:
+        groups.setdefault((*day.by_view.items(), *day.roles.items(), day.spent, day.left), []).append(day)
+    return [([one.day for one in group], group[0]) for group in groups.values()]
+
+
+def refusal_groups(refused: Sequence[Refused]) -> list[tuple[list[int], list[Refused]]]:
+    """Refusals of one role, code and view, together: (sorted days, the refusals), in order of the first one."""
+    groups: dict[tuple[str, str, str | None], list[Refused]] = {}
+    for one in refused:
+        groups.setdefault((one.role, one.code, one.view), []).append(one)
+    return [(sorted({one.day for one in group if one.day is not None}), group) for group in groups.values()]

@@ -1,0 +1,124 @@
+"""Releases as people look at them: the list, one of them by an abbreviated id, and its retraction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from crypto.errors import SignatureInvalid
+from deployment.errors import NotThere, UsageError
+from deployment.project.project import KEYS
+from featurestore.define.release import Manifest, Release, Void
+from featurestore.offline.window_rows import RETRACTED
+from featurestore.publish.publish import Publisher
+from featurestore.store import Store
+from federation.accountant import epsilon
+from federation.keys import load_keys
+from federation.release_signing import sign_release, verify_release
+
+from .ledger_view import moment_of
+
+IN_PROCESS: Final = "in-process"
+MIN_HEX: Final = 6
+MAX_REASON: Final = 300
+_ID: Final = re.compile(r"[0-9a-f]{6,32}")
+_LISTED: Final = ("release_id", "view", "pane_start", "pane_end", "state", "reason", "released_at", "retracted_at",
+                  "published_at", "noise", "micro_rho", "trust", "plan_hash")  # fmt: skip
+
+
+def listed(store: Store, view: str | None) -> list[dict[str, Any]]:
+    """A row for each published pane, by view and pane; times are UTC datetimes. Raises UnknownView."""
+    names = [one.name for one in store.views()] if view is None else [view]
+    rows = ({"view": name} | row for name in names for row in store.releases(name).to_pylist())
+    return [{name: row[name] for name in _LISTED} for row in rows]
+
+
+def find_id(store: Store, text: str) -> bytes:
+    """The release id that these hex digits begin.
+
+    Raises:
+        UsageError: no hex digits, too few, or the beginning of several ids. NotThere: of none.
+    """
+    prefix = text.lower()
+    if not _ID.fullmatch(prefix):
+        raise UsageError(f"a release is named by {MIN_HEX} to 32 hex digits of its id, got {text[:80]!r}")
+    ids = (one for view in store.views() for one in store.releases(view.name)["release_id"].to_pylist())
+    found = [one for one in ids if one.startswith(prefix)]
+    if not found:
+        raise NotThere(f"no release {prefix} in this store; `covey release list` shows them")
+    if len(found) > 1:
+        raise UsageError(f"{prefix} begins {len(found)} ids, such as {found[0]} and {found[1]}; give more digits")
+    return bytes.fromhex(found[0])
+
+
+def state_of(item: Release | Void, tombstone: Void | None) -> str:
+    """`opened`, `void: REASON` or `retracted: why`."""
+    if tombstone is not None:
+        return f"retracted{tombstone.reason.removeprefix(RETRACTED)}"
+    return "opened" if isinstance(item, Release) else f"void: {item.reason}"
+
+
+def to_json(item: Release | Void, tombstone: Void | None) -> dict[str, Any]:
+    """A release with its whole manifest, without its values."""
+    manifest, newest = item.manifest, tombstone or item
+    return {
+        "release_id": item.release_id.hex(),
+        "state": state_of(item, tombstone).partition(":")[0],
+        "reason": newest.reason if isinstance(newest, Void) else None,
+        "pane_start": moment_of(item.pane_start),
+        "pane_end": moment_of(item.pane_end),
+        "released_at": moment_of(item.released_at),
+        "published_at": moment_of(item.published_at),
+        "retracted_at": None if tombstone is None else moment_of(tombstone.released_at),
+        "clock": item.clock,
+        "content_hash": item.content_hash.hex(),
+        "signature": item.signature.hex(),
+        "epsilon_day": epsilon_of_day(manifest),
+        "manifest": manifest.to_dict(),
+    }
+
+
+def epsilon_of_day(manifest: Manifest) -> float | None:
+    """ε of a client-day at the manifest's δ, or pure; None where there is no noise."""
+    if manifest.noise == "none":
+        return None
+    if manifest.micro_epsilon is not None:
+        return manifest.micro_epsilon / 1e6
+    return epsilon(manifest.micro_rho, manifest.delta)
+
+
+def retract(directory: Path, release_id: bytes, why: str, clock: Callable[[], int]) -> Void:
+    """Publish the tombstone of a release, signed by the collector; of a run in one process it is unsigned, as all is.
+
+    Raises:
+        UsageError: no reason, or the collector's key here is not the one that signed the release. KeyFileMissing.
+        PaneNotOpen, PaneRetracted: there is nothing to retract.
+    """
+    reason = " ".join(why.split())
+    if not 0 < len(reason) <= MAX_REASON or not reason.isprintable():
+        raise UsageError(f"--reason takes 1 to {MAX_REASON} printable letters")
+    with Store.open(directory) as store:
+        item = store.release(release_id)
+    now = clock()
+    tombstone = Void(
+        item.manifest, item.pane_start, item.pane_end, max(now, item.released_at), now, "live", f"{RETRACTED}: {reason}"
+    )
+    if item.manifest.trust != IN_PROCESS:
+        if not (directory / KEYS).is_dir():
+            raise UsageError(
+                f"no keys in {directory}: a `covey run` over processes forgets those that signed its releases, so that nobody "
+                "can retract them; in a project, give --project where the collector's key is"
+            )
+        collector = load_keys(directory / KEYS, "collector")
+        try:
+            verify_release(item, collector.public.sign)
+        except SignatureInvalid:
+            raise UsageError(
+                f"the collector's key in {directory / KEYS} did not sign this release; only its own collector can retract it"
+            ) from None
+        tombstone = sign_release(tombstone, collector.sign)
+    with Publisher(directory, clock) as publisher:
+        publisher.publish([tombstone])
+    return tombstone

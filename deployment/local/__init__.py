@@ -1,0 +1,1 @@
+"""The roles as processes of one machine, and the SuperLink."""

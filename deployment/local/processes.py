@@ -1,0 +1,144 @@
+"""Child processes of one run: started with a mark in their environment, ended by pid, whatever they have started in turn.
+
+Ray and Flower start processes in sessions of their own, which outlive a signal to their parent's group. Every process of a
+run carries `COVEY_RUN=<id>`, inherited by all of its children, and `stop` ends each process that has it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import psutil
+
+from base.private_files import open_private, private_folder
+from deployment.errors import ProcessFailed
+
+MARK: Final = "COVEY_RUN"
+GRACE_SECONDS: Final = 3.0
+QUIET_LOOKS: Final = 3
+
+
+class Processes:
+    """A context manager that ends all that was started in it.
+
+    Args:
+        logs: the folder that gets one log file a process.
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._mark = secrets.token_hex(16)
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        private_folder(logs)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
+        """Start a process in the background; returns its pid. It does not get the terminal's Ctrl-C: `stop` ends it."""
+        with os.fdopen(open_private(self.log(name), os.O_WRONLY | os.O_TRUNC), "wb") as log:
+            self._children[name] = subprocess.Popen(  # noqa: S603 - our own commands, never a text from outside
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {}), MARK: self._mark},
+                start_new_session=True,
+            )
+        return self._children[name].pid
+
+    def log(self, name: str) -> Path:
+        """The log file of a process."""
+        return self._logs / f"{name}.log"
+
+    def exit_status(self, name: str) -> int | None:
+        """The exit status of a process, None while it runs."""
+        return self._children[name].poll()
+
+    def require_running(self, name: str) -> None:
+        """ProcessFailed, with the last line of its log, if a process has ended."""
+        if (status := self.exit_status(name)) is not None:
+            raise ProcessFailed(f"{name} ended with status {status}: {self.last_line(name)} (log: {self.log(name)})")
+
+    def last_line(self, name: str) -> str:
+        """The last line that a process wrote; of a box that is drawn with lines, the text in it."""
+        lines = self.log(name).read_text(errors="replace").strip().splitlines()
+        if lines and lines[-1].startswith("╰"):
+            top = max((number for number, line in enumerate(lines) if line.startswith("╭")), default=len(lines) - 1)
+            lines = [" ".join(line.strip(" │") for line in lines[top + 1 : -1])]
+        return lines[-1] if lines else "(no output)"
+
+    def wait_for_port(self, name: str, port: int, seconds: float) -> None:
+        """Until something listens on a loopback port; ProcessFailed if the process ends or the time is over."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.require_running(name)
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise ProcessFailed(f"{name} did not listen on port {port} within {seconds:.0f} s (log: {self.log(name)})")
+
+    def stop(self) -> None:
+        """End every process of the run, its children's children included: all are asked first, then killed.
+
+        Ray's processes do not end with those that have started them: who only waits for them loses the whole grace period.
+        """
+        asked = self.marked()
+        for process in asked:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+        psutil.wait_procs(asked, timeout=GRACE_SECONDS)
+        quiet = 0
+        while quiet < QUIET_LOOKS:  # a process in the middle of its exec shows no environment for a moment
+            alive = self.marked()
+            for process in alive:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(alive, timeout=GRACE_SECONDS)
+            quiet = 0 if alive else quiet + 1
+            time.sleep(0.1)
+        for child in self._children.values():
+            child.wait()
+
+    def marked(self) -> list[psutil.Process]:
+        """Every living process that carries this run's mark."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.pid != os.getpid() and process.environ().get(MARK) == self._mark:
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError):
+                continue
+        return found
+
+
+def free_port() -> int:
+    """A loopback port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def script(name: str) -> str:
+    """The path of a command that is installed beside this Python."""
+    path = Path(sys.executable).parent / name
+    if not path.is_file():
+        raise ProcessFailed(f"the command {name} is not installed beside {sys.executable}; pip install 'covey[demo]'")
+    return str(path)

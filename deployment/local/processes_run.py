@@ -1,0 +1,373 @@
+"""A run through real processes on one machine: sites behind Flower, leader and helper as services, the coordinator.
+
+    covey run ─┬─ leader, helper    gRPC services with keys and SQLite files of their own (under `he`: leader, key holder)
+               ├─ provider        of triples, with finish mpc: a service without keys or files
+               └─ coordinator     announces, carries batches, opens, publishes; Flower's simulation runtime is in it
+                    └─ sites      in Ray's workers, each over its own events only
+
+The run's project (keys, rosters, each site's events) lies in `<store>.unfinished` while it runs (`unfinished_run`). It goes when
+the run is done, and when it is interrupted before a day was charged. It stays when the run failed or the aggregators have taken
+its panes: `resume` continues it, and nothing that was accepted counts twice. The operator's ledger outlives it, in
+`<store>/ledgers`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from base.private_files import write_private
+from deployment.coordinator.job import Job
+from deployment.errors import CollectionFailed, ProcessFailed, UsageError
+from deployment.in_process.enrolment import declared
+from deployment.in_process.panes import PaneChoice, choose_panes, opened_panes, require_tighter
+from deployment.in_process.run import (
+    Progress,
+    ViewReport,
+    from_events,
+    require_convertible,
+    require_finishable,
+    require_summable,
+)
+from deployment.project.fleet import SITES, make_project, split_sites
+from edge_client import flower_app
+from edge_client.compute import Dropped
+from edge_client.events import check_schema, make_events
+from edge_client.flower_app import SITES_VARIABLE
+from featurestore.define.definitions import FeatureView
+from featurestore.publish.publish import Publisher
+from federation.ledger.operator import LEDGERS, charged_plans, require_room
+from federation.ledger.state import Budget
+from federation.parties import Participation, ReportPer
+from federation.plan import Finish, Noise, Plan, PlannedView, Protection, Validity, max_clients_of, plan_from_bytes
+
+from .processes import Processes, free_port
+from .service_processes import SECOND, SERVICES, service_command, services_of
+from .unfinished_run import begin, go_on, require_none
+
+SITE_SECONDS: Final = 900.0
+"""How long the sites of a simulated fleet have to answer."""
+DEADLINE_SECONDS: Final = 86_400.0
+"""Until when the aggregators take reports: a failed run can be resumed for a day."""
+START_SECONDS: Final = 60.0
+ATTEMPTS: Final = 4
+"""How often a process that died is started again. Every step may be repeated, so a crash costs time and nothing else."""
+MAX_RAY_PARENT: Final = 20
+_SITE_APP: Final = "site_app"
+
+
+@dataclass(frozen=True)
+class SiteApp:
+    """The ClientApp that the sites of a simulated fleet run.
+
+    Attributes:
+        name: `module:attribute` of an installed ClientApp.
+        files: texts by name, which it finds beside the folder of the sites' configurations.
+    """
+
+    name: str = f"{flower_app.__name__}:app"
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def save(self, project: Path) -> None:
+        """Write it into a run's project: a resumed run has the same sites."""
+        for name, text in {_SITE_APP: self.name, **self.files}.items():
+            write_private(project / name, text)
+
+
+HONEST: Final = SiteApp()
+
+
+def flower_environment() -> dict[str, str]:
+    """For every process that runs Flower: it reports nothing to anybody."""
+    return {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def ray_environment(folder: Path) -> dict[str, str]:
+    """For Ray in a folder of its own: it reports nothing to anybody, and its ports answer nobody without the token there.
+
+    Ray's ports listen for every user of the machine, and beyond it; who speaks to them can run code.
+    """
+    token = folder / "token"
+    write_private(token, secrets.token_hex(32), durable=False)
+    return {
+        "RAY_TMPDIR": str(folder),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_DEDUP_LOGS": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }
+
+
+def run_over_wire(
+    views: Sequence[FeatureView],
+    table: pa.Table,
+    directory: Path,
+    *,
+    client_column: str,
+    time_column: str,
+    site_column: str | None,
+    sites: int,
+    noise: Noise,
+    min_clients: int | None,
+    participation: Participation | None,
+    budget: Budget,
+    days: tuple[int, int] | None,
+    clock: Callable[[], int],
+    progress: Progress,
+    site_clients: int | None = None,
+    protection: Protection = "shares",
+    validity: Validity = "none",
+    finish: Finish = "open",
+    report_per: ReportPer = "client",
+    site_app: SiteApp = HONEST,
+) -> tuple[tuple[ViewReport, ...], dict[str, str]]:
+    """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
+
+    Args:
+        participation: who reports; default: see `default_participation`.
+        site_clients: how many clients a site may have: declared, for everybody to see. Default: `DEFAULT_SITE_CLIENTS`.
+        protection: `he`: reports are encrypted for a key holder.
+        validity: whether reports carry proofs, which both aggregators verify.
+        finish: `mpc` (experimental): cells below a view's `suppress_below` are not opened.
+        report_per: `site`: each site sends the sum of its clients.
+        site_app: what the sites of the fleet run.
+        budget: what a client-day may cost, over all runs into this store.
+
+    Returns:
+        A report a view, and the code of each site's answer.
+
+    Raises:
+        LedgerRefusal: DayBudgetSpent and its like, before anything is started or registered. LedgerBroken.
+        TooManyClients: a site has more clients than are declared. RunRefused: terms that do not fit together.
+        CollectionFailed, ProcessFailed: with the log that says why; `resume` continues.
+    """
+    require_tighter(views, min_clients, noise_off=noise == "none")
+    if finish == "mpc":
+        require_finishable(views, protection, noise)
+    ledgers = directory / LEDGERS
+    require_none(directory)
+    events = make_events(table, client_column, time_column, site_column)
+    for view in views:
+        check_schema(view, events)
+    of_site = declared(site_clients, participation)
+    fleet = split_sites(table, client_column, site_column, sites, of_site)
+    derived = from_events(days, sites=site_column is not None)
+    if report_per == "site":
+        require_summable(views, protection, validity, of_site, len(fleet))
+    with Publisher(directory, clock) as publisher:
+        choices = {
+            view.name: choose_panes(view, events, opened_panes(publisher, view), days, clock()) for view in views
+        }
+        planned = [
+            PlannedView(view, choices[view.name].todo, min_clients or view.privacy.min_clients)
+            for view in views
+            if len(choices[view.name].todo)
+        ]
+        if finish == "mpc":
+            require_convertible(planned, of_site * len(fleet))
+        if planned:
+            draft = Plan(
+                os.urandom(16),
+                tuple(planned),
+                noise,
+                protection=protection,
+                max_clients=max_clients_of([one.clients for one in fleet], protection, report_per),
+                finish=finish,
+                report_per=report_per,
+                from_events=derived,
+            )
+            require_room(ledgers, draft, budget, clock())
+        for view in views:
+            publisher.register(view)
+    if not planned:
+        return tuple(_report(view, choices[view.name], {}) for view in views), {}
+    if not fleet:
+        raise UsageError("no event has a site; nothing can be collected")
+    before = charged_plans(ledgers)
+    with begin(directory) as project:
+        try:
+            job = make_project(
+                project,
+                planned,
+                fleet,
+                directory,
+                client_column=client_column,
+                time_column=time_column,
+                noise=noise,
+                participation=participation,
+                protection=protection,
+                validity=validity,
+                finish=finish,
+                report_per=report_per,
+                from_events=derived,
+                budget=budget,
+                deadline_us=clock() + int(DEADLINE_SECONDS * 1e6),
+                site_seconds=SITE_SECONDS,
+            )
+            if site_app != HONEST:
+                site_app.save(project)
+            result = collect_project(project, job, progress)
+        except (CollectionFailed, ProcessFailed):
+            raise
+        except BaseException:
+            if (
+                charged_plans(ledgers) == before
+            ):  # else the aggregators have taken its panes: no other plan can open them
+                shutil.rmtree(project, ignore_errors=True)
+            raise
+        shutil.rmtree(project)
+    reports = tuple(_report(view, choices[view.name], _counts(result, view.name)) for view in views)
+    return reports, result["answers"]
+
+
+def resume(directory: Path, progress: Progress) -> tuple[tuple[ViewReport, ...], dict[str, str]]:
+    """Continue the run that failed in this store; what its aggregators accepted is kept and counts once.
+
+    Raises:
+        UsageError: there is none. CollectionFailed, ProcessFailed: it failed again.
+    """
+    with go_on(directory) as project:
+        result = collect_project(project, Job.load(project / "job.json"), progress)
+        shutil.rmtree(project)
+    reports = tuple(
+        ViewReport(name, None, counts["opened"], counts["void"], (), (), Dropped(), counts["rejected"])
+        for name, counts in ((name, _counts(result, name)) for name in result["views"])
+    )
+    return reports, result["answers"]
+
+
+def collect_project(project: Path, job: Job, progress: Progress) -> dict[str, Any]:
+    """Carry out a project's job: start every process, wait for the result, end every process.
+
+    Raises:
+        CollectionFailed, ProcessFailed: with the log that says why; the same job may be carried out again.
+    """
+    plan = plan_from_bytes(job.plan)
+    ports = {name: free_port() for name in services_of(plan)}
+    second = SECOND[plan.protection]
+    job = replace(job, leader=f"127.0.0.1:{ports['leader']}", helper=f"127.0.0.1:{ports[second]}")
+    job.save(project / "job.json")
+    ray = ray_folder()
+    try:
+        with Processes(project / "logs") as processes:
+            fleet = _Fleet(processes, project, ports, ray, job)
+            fleet.start()
+            return fleet.wait(progress)
+    finally:
+        shutil.rmtree(ray, ignore_errors=True)
+        shutil.rmtree(project / "flower", ignore_errors=True)
+
+
+def lost_mend(folder: Path) -> str:
+    """What is left to do where nothing of a plan can be opened any more."""
+    return f"its panes stay closed and its days charged. Remove {folder} to go on with other panes"
+
+
+class _Fleet:
+    """The processes of one run, each started again if it dies."""
+
+    def __init__(self, processes: Processes, project: Path, ports: dict[str, int], ray: Path, job: Job) -> None:
+        self._processes, self._project, self._ports, self._job = processes, project, ports, job
+        self._starts: Counter[str] = Counter()
+        self._flower = {
+            **flower_environment(),
+            **ray_environment(ray),
+            "FLWR_HOME": str(project / "flower"),
+            SITES_VARIABLE: str(project / SITES),
+        }
+
+    def start(self) -> None:
+        """Everything but the coordinator, until all of it listens; then the coordinator."""
+        for name in self._ports:
+            self._launch(name)
+        for name in self._ports:
+            self._listening(name)
+        self._launch("coordinator")
+
+    def wait(self, progress: Progress) -> dict[str, Any]:
+        """Until the result is there. A process that died is started again, `ATTEMPTS` times in all.
+
+        Raises:
+            CollectionFailed: the coordinator says why it gave up. ProcessFailed: a process keeps dying.
+        """
+        sites, answered = self._job.sites, 0
+        progress("all views", "sites", 0, sites)
+        while not self._job.result.is_file():
+            if (failed := self._job.failed) is not None:
+                why, lost = failed
+                raise CollectionFailed(f"{why}; {lost_mend(self._project) if lost else '--resume continues'}")
+            for name in (*self._ports, "coordinator"):
+                if self._processes.exit_status(name) is not None and not self._job.result.is_file():
+                    if self._starts[name] == ATTEMPTS:
+                        self._processes.require_running(name)
+                    self._launch(name)
+            lines = self._job.progress.read_text(encoding="utf-8").splitlines() if self._job.progress.is_file() else []
+            if len(lines) != answered:
+                answered = len(lines)
+                progress("all views", "sites", min(answered, sites), sites)
+            time.sleep(0.1)
+        result: dict[str, Any] = json.loads(self._job.result.read_text(encoding="utf-8"))
+        return result
+
+    def _listening(self, name: str) -> None:
+        """Until a service listens; started again if it dies before."""
+        while True:
+            try:
+                return self._processes.wait_for_port(name, self._ports[name], START_SECONDS)
+            except ProcessFailed:
+                if self._starts[name] == ATTEMPTS or self._processes.exit_status(name) is None:
+                    raise
+                self._launch(name)
+
+    def _launch(self, name: str) -> None:
+        self._starts[name] += 1
+        if name == "coordinator":
+            self._job.failure.unlink(missing_ok=True)
+            self._job.progress.unlink(missing_ok=True)
+        self._processes.start(name, self._command(name), {} if name in SERVICES else self._flower)
+
+    def _command(self, name: str) -> list[str]:
+        if name in SERVICES:
+            return service_command(name, self._project, self._job.store / LEDGERS, self._ports)
+        chosen = self._project / _SITE_APP
+        site_app = chosen.read_text(encoding="utf-8") if chosen.is_file() else HONEST.name
+        job = str(self._project.absolute() / "job.json")
+        return [sys.executable, "-m", "deployment.local.simulated_fleet", job, site_app]
+
+
+def ray_folder() -> Path:
+    """A folder of mode 0700. Ray's sockets need a short path, 107 bytes at most with some 75 of its own."""
+    parent = tempfile.gettempdir() if len(tempfile.gettempdir()) <= MAX_RAY_PARENT else "/tmp"  # noqa: S108
+    return Path(tempfile.mkdtemp(prefix="r", dir=parent))
+
+
+def _counts(result: dict[str, Any], view: str) -> dict[str, int]:
+    """What a collection's result says of a view."""
+    panes: dict[str, int] = result["views"].get(view, {"opened": 0, "void": 0})
+    return {**panes, "rejected": result["rejected"].get(view, 0)}
+
+
+def _report(view: FeatureView, choice: PaneChoice, result: dict[str, int]) -> ViewReport:
+    return ViewReport(
+        view.name,
+        None,
+        result.get("opened", 0),
+        result.get("void", 0),
+        tuple(choice.already_open.tolist()),
+        tuple(choice.days_not_over.tolist()),
+        Dropped(),
+        result.get("rejected", 0),
+    )

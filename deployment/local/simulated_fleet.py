@@ -1,0 +1,48 @@
+"""The coordinator of a run on one machine, and its sites in Flower's simulation runtime, as one process.
+
+    python -m deployment.local.simulated_fleet JOB.json MODULE:APP
+
+The messages between coordinator and sites stay in this process's memory, and the sites' code runs in Ray's workers. So the
+run opens no port of Flower's; Ray's ports demand the token of the run, which lies in a folder that only its user can open.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from flwr.clientapp import ClientApp
+from flwr.simulation import run_simulation
+
+from deployment.coordinator.flower_app import server_app
+from deployment.coordinator.job import Job
+
+BACKEND: Final = {"client_resources": {"num_cpus": 1}, "init_args": {"include_dashboard": False}}
+"""One site a core; Ray without its dashboard."""
+
+
+def main(job_file: str, client_app: str) -> None:
+    """Run a job to its end.
+
+    Args:
+        client_app: `module:attribute` of an installed ClientApp; nothing is ever taken from elsewhere.
+    """
+    job = Job.load(Path(job_file))
+    module, _, attribute = client_app.partition(":")
+    app: ClientApp = getattr(import_module(module), attribute)
+    try:
+        run_simulation(server_app(job), app, job.sites, backend_config=BACKEND)
+    except Exception:  # noqa: BLE001 - the process ends, whatever Flower or Ray has failed with
+        traceback.print_exc()
+        sys.stderr.flush()
+        # Flower leaves the coordinator's thread behind, which waits for sites that nobody runs any more, and would keep the
+        # process alive until its deadline. Whoever has started the process sees it end, and starts it again.
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

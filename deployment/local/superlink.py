@@ -1,0 +1,246 @@
+"""`covey start superlink`: Flower's SuperLink, unmodified, behind two doors.
+
+    sites ──TLS, certificate pinned──► /v1/fleet, nodes with a registered key only ─┐
+    coordinator ──Unix socket, 0600──► /v1/control, /v1/runtime ────────────────────┴─► Flower's FastAPI application
+
+Flower serves all three on one port, and whoever reaches Control or Runtime can start an app of their own. Here one process
+serves the same application twice: the port for sites passes `/v1/fleet` on and nothing else, and the rest answers on a
+socket in `roles/superlink/`, which only the user who started the SuperLink can open. The coordinator is that user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from rich.console import Console
+
+from base.private_files import open_private, private_folder
+from deployment.coordinator.grid import SOCKET, register_nodes, short_path
+from deployment.errors import UsageError
+from deployment.project.project import FILE, KEYS, Project
+from featurestore.server.listen import address_of, open_socket
+
+from .superlink_certificate import CERTIFICATE, Certificate, make_certificate, utc_now
+
+FLEET: Final = "/v1/fleet/"
+MAX_BODY_BYTES: Final = 32 * 2**20
+"""Of one request. Batches travel in pieces of 5 MiB; the longest other message names 100,000 of them."""
+GRACE_S: Final = 5
+UNSPECIFIED: Final = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+
+def superlink_folder(project: Path) -> Path:
+    """Where the SuperLink's socket lies."""
+    return project / "roles" / "superlink"
+
+
+class FleetOnly:
+    """An application of which sites reach the Fleet API, with requests of bounded size."""
+
+    def __init__(self, app: App, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+        self._app, self._most = app, max_body_bytes
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it before its body is read."""
+        if not scope["path"].startswith(FLEET):
+            await _refuse(send, 404, b"only the Fleet API is served here")
+            return
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length", b"")
+        if not length.isdigit():  # none, or a body in chunks, whose end nobody knows
+            await _refuse(send, 411, b"a Content-Length is needed")
+        elif len(length) > len(str(self._most)) or int(length) > self._most:
+            await _refuse(send, 413, f"at most {self._most:,} bytes".encode())
+        else:
+            # Flower reads from the whole URL which calls it authenticates: no part of that is the caller's to choose.
+            scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"host"]
+            await self._app(scope, receive, send)
+
+
+def serve_superlink(directory: Path, host: str, port: int, names: list[str]) -> None:
+    """Run the SuperLink of a project until SIGTERM or SIGINT. It makes a certificate where there is none.
+
+    Args:
+        names: further hosts under which sites reach it.
+
+    Raises:
+        UsageError: no site of the roster has a node key; a certificate that has ended or names other hosts; another
+            SuperLink runs in the project. AddressUnavailable. ProjectMissing.
+    """
+    project = Project.load(directory)
+    nodes = [site.node.key.pem() for site in project.roster.entries if site.node is not None]
+    if not nodes:
+        raise UsageError(f"{directory / FILE}: no [[site]] has a node key, so no site could connect")
+    certificate = _certificate(directory, host, names)
+    talk = Console(stderr=True, highlight=False)
+    with _alone(directory) as folder, short_path(folder) as short, open_socket(host, port) as outside:
+        app = _flower_app(folder)
+        inner = _server(app, lifespan="on")
+        outer = _server(FleetOnly(app), lifespan="off", ssl_certfile=certificate.path, ssl_keyfile=certificate.key)
+        with _private_socket(short / SOCKET) as inside:
+
+            def ready() -> None:
+                register_nodes(folder, nodes)
+                talk.print(f"superlink listens on {address_of(outside)} for {len(nodes)} site(s)", soft_wrap=True)
+                talk.print(
+                    f"sites pin {certificate.path} (SHA-256 {certificate.fingerprint[:16]}…, until "
+                    f"{certificate.until:%Y-%m-%d}); the coordinator comes by {folder / SOCKET}",
+                    soft_wrap=True,
+                )
+
+            asyncio.run(_serve((inner, inside), (outer, outside), ready))
+
+
+def _certificate(directory: Path, host: str, names: list[str]) -> Certificate:
+    asked = [*names, *([host] if host not in UNSPECIFIED else [])]
+    if not asked:
+        raise UsageError(f"--host {host} listens on every address: say by --name HOST under which one sites reach it")
+    folder = directory / KEYS
+    if not (folder / CERTIFICATE).exists():
+        private_folder(folder)
+        make_certificate(folder, asked, utc_now())
+    found = Certificate.load(folder)
+    found.require(asked, utc_now())
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(found.path, found.key)
+    except OSError as error:  # ssl.SSLError is one
+        raise UsageError(
+            f"{found.path} and {found.key} cannot be used: {error}; `covey keys tls --renew --project {directory}` makes "
+            "others, and every site needs the new superlink.crt then"
+        ) from None
+    return found
+
+
+def _flower_app(folder: Path) -> App:
+    """Flower's own application. It starts no process: the coordinator takes its tasks, and nobody else can."""
+    os.environ |= {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "FLWR_HOME": str(folder / "flower")}
+    from flwr.common.constant import ISOLATION_MODE_PROCESS, TRANSPORT_TYPE_GRPC_RERE
+    from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME
+    from flwr.superlink.auth_plugin import NoOpControlAuthnPlugin
+    from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
+    from flwr.superlink.config_loader import SuperLinkLifespanConfig
+    from flwr.superlink.main import create_app
+
+    config = SuperLinkLifespanConfig(
+        control_address="",
+        health_server_address=None,
+        host="",
+        port=0,
+        insecure=True,
+        certificates=None,
+        superexec_auth_secret=None,
+        authn_plugin=NoOpControlAuthnPlugin(),
+        event_log_plugin=None,
+        fleet_event_log_plugin=None,
+        enable_event_log=False,
+        artifact_provider=None,
+        enable_supernode_auth=True,
+        fleet_api_type=TRANSPORT_TYPE_GRPC_RERE,
+        fleet_api_address=None,
+        simulation=False,
+        ssl_ca_certfile=None,
+        ssl_certfile=None,
+        ssl_keyfile=None,
+        database=FLWR_IN_MEMORY_DB_NAME,
+        isolation=ISOLATION_MODE_PROCESS,
+        runtime_dependency_install=False,
+    )
+    logging.getLogger("flwr").setLevel(logging.WARNING)
+    app: App = create_app(config, SuperLinkLifespan)
+    return app
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[Path]:
+    """The SuperLink's folder, mode 0700, held by this process."""
+    folder = private_folder(superlink_folder(directory))
+    number = open_private(folder / "lock", os.O_RDWR)
+    try:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"a SuperLink of {directory} runs already") from None
+        yield folder
+    finally:
+        os.close(number)
+
+
+@contextmanager
+def _private_socket(path: Path) -> Iterator[socket.socket]:
+    """A listening Unix socket of mode 0600, in a folder that nobody else can enter."""
+    path.unlink(missing_ok=True)  # of a SuperLink that was killed
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
+        made.bind(str(path))
+        path.chmod(0o600)
+        made.listen(128)
+        try:
+            yield made
+        finally:
+            path.unlink(missing_ok=True)
+
+
+class _Server(uvicorn.Server):
+    """A server whose end `_serve` decides."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+def _server(app: App, **options: Any) -> _Server:
+    config = uvicorn.Config(
+        app,
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+        **options,
+    )
+    return _Server(config)
+
+
+async def _serve(
+    inner: tuple[_Server, socket.socket], outer: tuple[_Server, socket.socket], ready: Callable[[], None]
+) -> None:
+    """Serve the coordinator, let the sites' nodes in, then serve the sites; until a signal ends both."""
+    servers = inner[0], outer[0]
+
+    def stop() -> None:
+        for server in servers:
+            server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(inner[0].serve([inner[1]]))
+        while not inner[0].started and not first.done():
+            await asyncio.sleep(0.01)
+        try:
+            await asyncio.to_thread(ready)
+            await outer[0].serve([outer[1]])
+        finally:
+            stop()
+
+
+async def _refuse(send: Send, status: int, why: bytes) -> None:
+    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(why)).encode()), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": why})

@@ -1,0 +1,144 @@
+"""The certificate by which sites know their SuperLink: `keys/superlink.crt` to hand out, `keys/superlink.key` (0600) to keep.
+
+It signs itself, and nothing else can be signed with it: a site pins this file and trusts no authority. It names every host
+under which sites reach the SuperLink; this machine's own loopback is always among them, for tunnels.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from base.private_files import replace_private
+from deployment.errors import NotThere, UsageError
+
+CERTIFICATE: Final = "superlink.crt"
+PRIVATE_KEY: Final = "superlink.key"
+DAYS: Final = 825
+"""How long a certificate is valid: about the longest that common TLS libraries accept."""
+LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+_BACKDATED: Final = timedelta(hours=1)
+"""A site's clock may be behind this one."""
+_HOST: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}\.?)*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate that was read.
+
+    Attributes:
+        names: the hosts that it is for.
+        until: when it ends.
+        fingerprint: SHA-256, to compare over a channel that both sides trust.
+    """
+
+    path: Path
+    key: Path
+    names: tuple[str, ...]
+    until: datetime
+    fingerprint: str
+
+    @classmethod
+    def load(cls, folder: Path) -> Certificate:
+        """Read `folder/superlink.crt`. Raises NotThere; UsageError: no certificate."""
+        path = folder / CERTIFICATE
+        try:
+            found = x509.load_pem_x509_certificate(path.read_bytes())
+            names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except FileNotFoundError:
+            raise NotThere(
+                f"no {path}; `covey keys tls --project {folder.parent}` makes one at the SuperLink, whose operator hands it out"
+            ) from None
+        except (ValueError, x509.ExtensionNotFound) as error:
+            raise UsageError(f"{path} is no certificate of a SuperLink: {error}") from None
+        hosts = (*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress)))
+        return cls(
+            path, folder / PRIVATE_KEY, hosts, found.not_valid_after_utc, found.fingerprint(hashes.SHA256()).hex()
+        )
+
+    def require(self, names: Sequence[str], now: datetime) -> None:
+        """Raises UsageError: it has ended, or does not name one of these hosts."""
+        missing = [name for name in names if _plain(name) not in self.names]
+        project, every = self.path.parent.parent, dict.fromkeys((*self.names, *map(_plain, names)))
+        hosts = "".join(f" --name {name}" for name in every if name not in LOOPBACK)
+        renew = f"`covey keys tls --renew{hosts} --project {project}` makes another one; hand it to every site"
+        if now >= self.until:
+            raise UsageError(f"{self.path} ended on {self.until:%Y-%m-%d}, and no site accepts it any more: {renew}")
+        if missing:
+            raise UsageError(f"{self.path} does not name {', '.join(missing)}, so no site accepts it there: {renew}")
+
+
+def make_certificate(folder: Path, names: Sequence[str], now: datetime, *, renew: bool = False) -> Certificate:
+    """Make key and certificate for these hosts and the loopback.
+
+    Args:
+        renew: replace what is there.
+
+    Raises:
+        UsageError: a name that is no host, or a certificate is there and is not to be replaced.
+    """
+    if not renew and (folder / CERTIFICATE).exists():
+        raise UsageError(f"{folder / CERTIFICATE} exists; --renew replaces it, and every site needs the new one then")
+    hosts = [_general_name(name) for name in dict.fromkeys((*LOOPBACK, *map(_plain, names)))]
+    key = ec.generate_private_key(ec.SECP384R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Covey SuperLink")])
+    usage = x509.KeyUsage(
+        digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
+        key_agreement=False, key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATED)
+        .not_valid_after(now + timedelta(days=DAYS))
+        .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA384())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    for name, data in ((PRIVATE_KEY, secret), (CERTIFICATE, made.public_bytes(serialization.Encoding.PEM))):
+        with replace_private(folder / name) as file:
+            file.write(data)
+    (folder / CERTIFICATE).chmod(0o644)
+    return Certificate.load(folder)
+
+
+def utc_now() -> datetime:
+    """The wall clock, as certificates tell the time."""
+    return datetime.now(UTC)
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        pass
+    if not _HOST.fullmatch(name):
+        raise UsageError(f"--name {name[:80]!r} is neither a host name nor an address; give it without port")
+    return x509.DNSName(name)
+
+
+def _plain(name: str) -> str:
+    """A host as a certificate tells it: addresses in their short form, names in lower case."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name.lower()

@@ -1,0 +1,67 @@
+"""What each ledger of a directory allows a client-day: covey.toml for the aggregators, policy.toml for its sites."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from deployment.errors import UsageError
+from deployment.inspect.ledger_view import owners_in
+from edge_client.policy_file import load_policy
+from edge_client.site_config import rules_of
+from federation.keys import SITE_PREFIX
+from federation.ledger.operator import LEDGERS
+from federation.ledger.state import Budget
+from federation.rho import micro_rho_of
+
+from .fleet import SITES
+from .init import POLICY
+from .project import DEFAULT_BUDGET, Project
+
+
+def budget_of_text(rho: str) -> Budget:
+    """A budget as people give it to a command. Raises UsageError."""
+    try:
+        return Budget(micro_rho_of(rho))
+    except ValueError as error:
+        raise UsageError(f"--budget: {error}") from None
+
+
+def budget_within(directory: Path, asked: Budget) -> Budget:
+    """What a run into this directory may spend of a client-day: what was asked for, and in a project no more than its own.
+
+    All roles of an operator charge one ledger, so a run with a larger budget would leave a day below zero for the others.
+
+    Raises:
+        UsageError: a covey.toml that cannot be read.
+    """
+    project = Project.find(directory)
+    if project is None:
+        return asked
+    return replace(project.budget, micro_rho=min(asked.micro_rho, project.budget.micro_rho))
+
+
+def budgets_of(directory: Path, rho: str | None = None) -> Mapping[str, Budget | None]:
+    """The budget of each owner of a ledger in a project or store directory; None where only the ledger itself says it.
+
+    Args:
+        rho: this budget for all of them, instead of those that the files say.
+
+    Raises:
+        UsageError, ConfigError: a file, or `rho`, that cannot be read.
+    """
+    owners = owners_in(directory / LEDGERS)
+    if rho is not None:
+        return dict.fromkeys(owners, budget_of_text(rho))
+    project = Project.find(directory)
+    ours = None if project is None else project.budget
+    return {owner: _of_site(directory, owner) if owner.startswith(SITE_PREFIX) else ours for owner in owners}
+
+
+def _of_site(directory: Path, owner: str) -> Budget:
+    """By the policy that the site's own configuration points to, else the directory's."""
+    config = directory / SITES / f"{owner.removeprefix(SITE_PREFIX)}.toml"
+    if config.is_file():
+        return rules_of(config)[0].budget
+    return load_policy(directory / POLICY).budget if (directory / POLICY).is_file() else DEFAULT_BUDGET

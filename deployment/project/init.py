@@ -1,0 +1,182 @@
+"""A new project on disk, in the layout that every command knows. Nothing that is there is ever overwritten.
+
+covey.toml   the parties' public keys, the roster, the budget       keys/     the secrets, mode 0700
+views.py     what is collected                                      ledgers/  what each day has spent
+policy.toml  what this operator's sites take part in                roles/    the files of running roles
+                                                                    store/    what was released
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from base.private_files import private_folder
+from deployment.errors import UsageError
+from deployment.local.superlink_certificate import make_certificate, utc_now
+from edge_client.policy import Policy
+from edge_client.policy_file import policy_to_toml
+from federation.errors import PartyInvalid
+from federation.keys import ROLES, SITE_PREFIX, RoleKeys, create_folder, public_from_line, site_role
+from federation.ledger.operator import LEDGERS
+from federation.ledger.state import Budget
+from federation.parties import PublicKeys, Roster, RosterEntry, default_participation
+from federation.rho import rho_text
+
+from .project import FILE, KEYS, Project
+
+VIEWS: Final = "views.py"
+POLICY: Final = "policy.toml"
+_PRIVATE_FOLDERS: Final = (LEDGERS, "roles")
+
+_VIEWS_TEXT: Final = '''"""The feature views of this project: what is collected, and what it may cost.
+
+`covey explain {views}` tells the price of each and how well it will be known. Change the example into your own.
+"""
+
+from covey import Bounds, ClientCount, Entity, FeatureView, Mean, Privacy, Rate
+
+shop_visits = FeatureView(
+    name="shop_visits",
+    entity=Entity("shop", domain=["north", "south", "west"]),  # the join keys: public, declared
+    pane="1d",  # disjoint intervals, each opened once
+    windows=["7d", "28d"],  # sums of panes: they cost nothing more
+    features=[
+        ClientCount("visitors"),  # distinct clients of a pane
+        Mean("spent", clip=(0, 200), resolution=1.0),  # of a column of the events
+        Rate("large", where="spent >= 100"),
+    ],
+    bounds=Bounds(max_cells=2, max_events_per_cell=1),  # of one client in one UTC day
+    privacy=Privacy(rho={rho}, min_clients=50),  # half of the project's budget of a client-day
+)
+'''
+
+
+@dataclass(frozen=True)
+class NewProject:
+    """What `make` made.
+
+    Attributes:
+        kept: files that were there and were left alone.
+        secrets: the roles whose keys were made here.
+    """
+
+    project: Project
+    folder: Path
+    secrets: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def make(folder: Path, name: str | None, sites: Sequence[str], max_clients: int, budget: Budget) -> NewProject:
+    """A project of one machine, with fresh keys of every role. Whoever runs this holds every secret.
+
+    Raises:
+        UsageError: a project is there already, or a name, site id or number that cannot be.
+    """
+    _require_new(folder, FILE, POLICY, KEYS)
+    try:
+        keys = {role: RoleKeys.generate(role, os.urandom) for role in (*ROLES, *map(site_role, sites))}
+    except PartyInvalid as error:
+        raise UsageError(str(error)) from None
+    public = {role: pair.public for role, pair in keys.items()}
+    if len(public) < len(ROLES) + len(sites):
+        raise UsageError("a site is named twice; give each its own id")
+    project = _project(folder, name, public, max_clients, budget)
+    folder.mkdir(exist_ok=True)
+    create_folder(folder / KEYS, keys.values())
+    make_certificate(folder / KEYS, (), utc_now())
+    return _write(folder, project, tuple(keys))
+
+
+def assemble(folder: Path, name: str | None, lines: Sequence[Path], max_clients: int, budget: Budget) -> NewProject:
+    """One operator's side of a project: covey.toml from the public key files that the operators handed out.
+
+    Raises:
+        UsageError: a project is there already, or a role is missing or given twice. KeyFileMalformed: by name.
+    """
+    _require_new(folder, FILE, POLICY)
+    public: dict[str, PublicKeys] = {}
+    for path in lines:
+        role, keys = public_from_line(_text_of(path), str(path))
+        if role in public:
+            raise UsageError(f"{path}: the keys of {role} were given before; each role has one")
+        public[role] = keys
+    missing = [role for role in ROLES if role not in public]
+    if missing or len(public) == len(ROLES):
+        raise UsageError(
+            f"no public key of {', '.join(missing) or 'a site'}; its operator's `covey keys init` makes keys/ROLE.pub"
+        )
+    project = _project(folder, name, public, max_clients, budget)
+    folder.mkdir(exist_ok=True)
+    return _write(folder, project, ())
+
+
+def _project(
+    folder: Path, name: str | None, public: Mapping[str, PublicKeys], max_clients: int, budget: Budget
+) -> Project:
+    ids = [role.removeprefix(SITE_PREFIX) for role in public if role.startswith(SITE_PREFIX)]
+    try:
+        keys = {site: public[site_role(site)] for site in ids}
+        roster = Roster(RosterEntry(site, of.sign, max_clients, of.node) for site, of in keys.items())
+    except PartyInvalid as error:
+        raise UsageError(str(error)) from None
+    return Project(
+        _name_of(folder) if name is None else name,
+        public["coordinator"].sign,
+        public["collector"].collector,
+        public["leader"].sign,
+        public["helper"].sign,
+        roster,
+        budget,
+    )
+
+
+def _write(folder: Path, project: Project, secrets: tuple[str, ...]) -> NewProject:
+    """Everything but the keys, and no file where there is one."""
+    participation = default_participation([entry.max_clients for entry in project.roster.entries])
+    policy = Policy(
+        project.coordinator,
+        project.leader,
+        project.helper,
+        max_micro_rho=project.budget.micro_rho,
+        # Where one operator holds every key, nothing is seen that he does not know; elsewhere it is each site's to allow.
+        allow_activity_visible=bool(secrets) and participation == "active",
+    )
+    views = _VIEWS_TEXT.format(views=VIEWS, rho=rho_text(max(1, project.budget.micro_rho // 2)))
+    kept = []
+    for file, text in ((VIEWS, views), (POLICY, policy_to_toml(policy)), (FILE, project.to_toml())):
+        try:
+            with (folder / file).open("x", encoding="utf-8") as opened:
+                opened.write(text)
+        except FileExistsError:
+            kept.append(file)
+    for private in _PRIVATE_FOLDERS:
+        private_folder(folder / private)
+    (folder / "store").mkdir(exist_ok=True)
+    return NewProject(project, folder, secrets, tuple(kept))
+
+
+def _require_new(folder: Path, *names: str) -> None:
+    for name in names:
+        if os.path.lexists(folder / name):
+            raise UsageError(f"{folder / name} exists; nothing is overwritten (move it away if you mean it)")
+    if not folder.absolute().parent.is_dir():
+        raise UsageError(f"no directory {folder.absolute().parent}")
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        raise UsageError(f"no public key file {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as a public key: {error}") from None
+
+
+def _name_of(folder: Path) -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-._")
+    return name[:64] or "covey"

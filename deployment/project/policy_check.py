@@ -1,0 +1,199 @@
+"""What a site would answer to a plan, and what the plan would cost its days. Looks only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from base.times import DAY_US, from_us
+from crypto.errors import CryptoError
+from deployment.errors import NotThere
+from edge_client.columns import ColumnsRead, columns_read
+from edge_client.policy import PIN, Accept, Policy, decide
+from featurestore.define.definitions import FeatureView
+from featurestore.define.wire import definition_hash
+from federation.accountant import charge_of
+from federation.draft import verify_draft
+from federation.errors import FederationError, LedgerRefusal
+from federation.ledger.snapshot import read_ledger
+from federation.ledger.state import Budget, LedgerState
+from federation.plan import Plan
+from federation.refusal_codes import RefusalCode
+from federation.signed_plan import verify_plan
+
+NO_LIMIT: Final = 2**62
+
+
+@dataclass(frozen=True)
+class ViewAsked:
+    """One view of a plan, as far as a site's owner cares.
+
+    Attributes:
+        panes: pane starts, µs since the epoch.
+        micro_rho: what one client-day costs.
+    """
+
+    view: FeatureView
+    panes: tuple[int, ...]
+    min_clients: int
+    micro_rho: int
+
+    @property
+    def reads(self) -> ColumnsRead:
+        """The columns of the site's events that it reads."""
+        return columns_read(self.view)
+
+    @property
+    def pin(self) -> str:
+        """What `views` of a policy.toml holds to allow this definition and no other."""
+        return f"{self.view.name}{PIN}{definition_hash(self.view).hex()}"
+
+
+@dataclass(frozen=True)
+class DayCost:
+    """One UTC day (since the epoch): micro-ρ that were spent before, that the plan adds, and that would be left."""
+
+    day: int
+    spent: int
+    plan: int
+    left: int
+
+
+@dataclass(frozen=True)
+class PolicyCheck:
+    """A site's answer, and what it is about.
+
+    Attributes:
+        code: None: it would take part.
+        view, day: which view and UTC day (since the epoch) the reason is about, where it is one's.
+        repeated: the ledger was charged for this plan before; it costs nothing more.
+        views, days: empty where the plan cannot be read, or (days) where the ledger's rules allow no charge.
+    """
+
+    code: RefusalCode | None
+    view: str | None
+    day: int | None
+    plan: Plan | None
+    repeated: bool
+    views: tuple[ViewAsked, ...]
+    days: tuple[DayCost, ...]
+
+
+BROKEN: Final = PolicyCheck(RefusalCode.LEDGER_BROKEN, None, None, None, False, (), ())
+"""What a site answers to any plan while its ledger is broken."""
+
+
+def check_plan(signed: bytes, policy: Policy, state: LedgerState, now_us: int) -> PolicyCheck:
+    """What a site with this policy and ledger would answer now. No events are looked at: no answer depends on them.
+
+    Args:
+        signed: a signed plan, or the signed draft of one (which has no live keys yet, so that no site would answer it).
+    """
+    draft = _draft(signed, policy)
+    decision = decide(signed if draft is None else draft, policy, state, now_us)
+    if isinstance(decision, Accept):
+        plan: Plan | None = decision.plan
+        code, view, day = None, None, None
+    else:
+        plan = draft or _read(signed, policy)
+        code, view, day = decision.code, decision.view, decision.day
+    if plan is None:
+        return PolicyCheck(code, view, day, None, False, (), ())
+    views = tuple(
+        ViewAsked(planned.view, tuple(planned.pane_starts.tolist()), planned.min_clients, charge_of(plan, planned))
+        for planned in plan.views
+    )
+    repeated = plan.hash in state.intended
+    return PolicyCheck(code, view, day, plan, repeated, views, () if repeated else _days(plan, policy.budget, state))
+
+
+def ledger_state(path: Path, *, may_be_missing: bool = False) -> LedgerState:
+    """What a site's ledger holds; the owner is the file's name. Nothing is written.
+
+    Raises:
+        NotThere: no such file. LedgerBroken.
+    """
+    if not path.exists() and not path.with_name(path.name + ".head").exists():
+        if may_be_missing:
+            return LedgerState()
+        raise NotThere(f"no ledger {path}")
+    return read_ledger(path, path.stem).state
+
+
+def to_json(check: PolicyCheck) -> dict[str, Any]:
+    """The same as JSON; ρ as decimal text, days as dates."""
+    return {
+        "answer": "ACCEPT" if check.code is None else str(check.code),
+        "sentence": None if check.code is None else check.code.sentence,
+        "view": check.view,
+        "day": None if check.day is None else _date(check.day),
+        "plan": None if check.plan is None else check.plan.hash.hex(),
+        "participation": None if check.plan is None else check.plan.participation,
+        "noise": None if check.plan is None else check.plan.noise,
+        "protection": None if check.plan is None else check.plan.protection,
+        "validity": None if check.plan is None else check.plan.validity,
+        "report_per": None if check.plan is None else check.plan.report_per,
+        "repeated": check.repeated,
+        "views": [_view_to_json(one) for one in check.views],
+        "days": [
+            {"day": _date(one.day), "spent": one.spent / 1e6, "plan": one.plan / 1e6, "left": one.left / 1e6}
+            for one in check.days
+        ],
+    }
+
+
+def _view_to_json(one: ViewAsked) -> dict[str, Any]:
+    reads, entity, bounds = one.reads, one.view.entity, one.view.bounds
+    return {
+        "view": one.view.name,
+        "panes": len(one.panes),
+        "min_clients": one.min_clients,
+        "rho": one.micro_rho / 1e6,
+        "definition": definition_hash(one.view).hex(),
+        "pin": one.pin,
+        "reads": {
+            "time": reads.time,
+            "join_keys": list(reads.join_keys),
+            "columns": list(reads.values),
+            "where": list(reads.where),
+        },
+        "join_keys": list(entity.keys),
+        "domain": len(entity.domain),
+        "bounds": {"max_cells": bounds.max_cells, "max_events_per_cell": bounds.max_events_per_cell},
+    }
+
+
+def _draft(signed: bytes, policy: Policy) -> Plan | None:
+    """The draft in these bytes, if they are one: a plan that is not announced yet."""
+    try:
+        return verify_draft(signed, policy.coordinator)
+    except (FederationError, CryptoError):
+        return None
+
+
+def _read(signed: bytes, policy: Policy) -> Plan | None:
+    try:
+        return verify_plan(signed, policy.coordinator)
+    except (FederationError, CryptoError):
+        return None
+
+
+def _days(plan: Plan, budget: Budget, state: LedgerState) -> tuple[DayCost, ...]:
+    """What the plan would be charged, budget or not; nothing where its panes or views are taken."""
+    try:
+        entry = state.intent(plan, Budget(NO_LIMIT), state.last_us)
+    except LedgerRefusal:
+        return ()
+    cost = {int(us) // DAY_US: 0 for planned in plan.views for us in planned.pane_starts}
+    for view in entry.views if entry is not None else ():
+        for day in view.days.tolist():
+            cost[day] += view.micro_rho
+    return tuple(
+        DayCost(day, state.spent.get(day, 0), of_plan, state.left(day, budget) - of_plan)
+        for day, of_plan in sorted(cost.items())
+    )
+
+
+def _date(day: int) -> str:
+    return from_us(day * DAY_US).date().isoformat()

@@ -1,0 +1,146 @@
+"""A site of a deployment. It pins the keys that stand in the project's covey.toml, and answers plans until it is stopped.
+
+It is a client of Flower's SuperLink, and no SuperNode: what a SuperLink hands out is read as data, and never started.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from flwr.app import RecordDict
+from rich.console import Console
+
+from base.private_files import private_folder, write_private
+from deployment.errors import UsageError
+from deployment.local.superlink_certificate import CERTIFICATE
+from edge_client.fleet_client import FleetClient, SuperLink
+from edge_client.plan_messages import Answer, answer_message
+from edge_client.policy import Policy
+from edge_client.policy_file import policy_to_toml
+from edge_client.serving import SiteService
+from edge_client.site_config import config_to_toml, load_config
+from federation.errors import UnknownSite
+from federation.keys import site_role
+from federation.ledger.operator import LEDGERS
+
+from .fleet import SITES
+from .init import POLICY
+from .project import FILE, KEYS, Project
+
+
+def configure_site(
+    project: Path, site: str, events: Path, client_column: str, time_column: str, *, allow_noise_off: bool
+) -> Path:
+    """Write `sites/<site>.toml`, and `policy.toml` if there is none: it pins the project's keys from now on.
+
+    Args:
+        allow_noise_off: of a policy that is written here; one that is there is left alone.
+
+    Raises:
+        UsageError: the site is not on the project's roster.
+    """
+    parties = Project.load(project)
+    try:
+        clients = parties.roster[site].max_clients
+    except UnknownSite as error:
+        raise UsageError(f"{project / FILE}: {error}") from None
+    policy = project / POLICY
+    if not policy.exists():
+        mine = Policy(
+            parties.coordinator,
+            parties.leader,
+            parties.helper,
+            max_micro_rho=parties.budget.micro_rho,
+            allow_noise_off=allow_noise_off,
+        )
+        _write_once(policy, policy_to_toml(mine))
+    private_folder(project / LEDGERS)
+    folder = private_folder(project / SITES)
+    path = folder / f"{site}.toml"
+    text = config_to_toml(
+        {
+            "site": site,
+            "clients": clients,
+            "events": str(events.absolute()),
+            "client_column": client_column,
+            "time_column": time_column,
+            "keys": f"../{KEYS}",
+            "ledger": f"../{LEDGERS}/{site_role(site)}.db",
+            "policy": f"../{POLICY}",
+        }
+    )
+    write_private(path, text)
+    load_config(path)
+    return path
+
+
+def _write_once(path: Path, text: str) -> None:
+    """A file that appears whole, unless another process has made it first."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    try:
+        path.hardlink_to(partial)
+    except FileExistsError:
+        pass
+    finally:
+        partial.unlink()
+
+
+def serve_site(project: Path, site: str, address: str, *, insecure: bool) -> None:
+    """Answer the plans that come over a SuperLink, until SIGTERM or Ctrl-C.
+
+    Args:
+        address: `host:port` of the SuperLink.
+        insecure: without TLS; on the loopback only.
+
+    Raises:
+        ConfigError, KeyFileError: the site's own files. UsageError: no certificate, and not `insecure`.
+        SuperLinkUntrusted, NodeKeyUnknown.
+    """
+    path = project / SITES / f"{site}.toml"
+    node = load_config(path).node
+    superlink = _superlink(project / KEYS / CERTIFICATE, address, insecure=insecure)
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+    def say(line: str) -> None:
+        console.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} site {site}: {line}")
+
+    def answer(content: RecordDict | None) -> Answer:
+        return answer_message(content, partial(load_config, path))
+
+    with FleetClient(superlink, node) as client:
+        with suppress(KeyboardInterrupt):
+            SiteService(client, answer, say, time.sleep, time.monotonic).run()
+        say("stopped")
+
+
+def _superlink(certificate: Path, address: str, *, insecure: bool) -> SuperLink:
+    """The SuperLink at an address, by its pinned certificate where there is one."""
+    if insecure:
+        if not _is_loopback(address):
+            raise UsageError(
+                f"--insecure is for a SuperLink on this machine: {address} is no loopback address, and without TLS everybody "
+                f"on the way sees and changes what is sent. Put the coordinator's {CERTIFICATE} into {certificate.parent}"
+            )
+        return SuperLink(address, None)
+    try:
+        return SuperLink(address, certificate.read_bytes())
+    except FileNotFoundError:
+        raise UsageError(
+            f"no {certificate}: the site knows its SuperLink by it. `covey keys tls` makes it, at the coordinator; "
+            "--insecure goes without, to a SuperLink on this machine"
+        ) from None
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

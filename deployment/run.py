@@ -1,0 +1,301 @@
+"""`covey.run`: collect feature views over events, and publish the releases into a store."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from base.times import DAY_US, to_us, wall_clock
+from featurestore.define.definitions import FeatureView
+
+from .errors import OverBudget, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from deployment.in_process.run import Progress, ViewReport
+    from federation.errors import DayBudgetSpent
+    from federation.ledger.state import Budget
+    from federation.parties import Participation, ReportPer
+    from federation.plan import Finish, Noise, Protection, Validity
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run did, view by view.
+
+    Attributes:
+        noise: None for a run that was resumed: its plan says it.
+        answers: over the wire, the code that each site answered with.
+    """
+
+    store: Path
+    noise: Noise | None
+    views: tuple[ViewReport, ...]
+    answers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def opened(self) -> int:
+        """Number of panes that were opened."""
+        return sum(view.opened for view in self.views)
+
+    @property
+    def already_open(self) -> int:
+        """Number of panes that an earlier run had published."""
+        return sum(len(view.already_open) for view in self.views)
+
+
+def run(
+    views: FeatureView | Sequence[FeatureView],
+    events: str | Path | pa.Table,
+    *,
+    store: str | Path,
+    client_column: str,
+    time_column: str,
+    site_column: str | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    noise: Literal["on", "off"] = "on",
+    min_clients: int | None = None,
+    participation: Participation | None = None,
+    site_clients: int | None = None,
+    protection: Protection = "shares",
+    validity: Validity = "none",
+    finish: Finish = "open",
+    report_per: ReportPer = "client",
+    budget: float | str = 0.1,
+    in_process: bool = False,
+    sites: int = 1,
+    progress: Progress = lambda *_: None,
+) -> RunReport:
+    """Collect every pane that is not open yet, of whole UTC days that are over, and publish it.
+
+    Args:
+        events: a `.parquet` or `.csv` file, or an Arrow table.
+        store: the store's directory; made if it does not exist.
+        client_column: who an event belongs to; with `site_column`, the identity is (site, client).
+        start, end: UTC midnights, [start, end); default: the days that hold events.
+        noise: "off" is for tests and labs: releases are marked, and the exact sums are published.
+        min_clients: k instead of the views' own; may only tighten, except with noise off.
+        participation: "all": every client reports every pane, zeros too; "active": those with an event of the pane.
+            Default: "all" if a site has one client at most (`site_clients=1`), else "active".
+        site_clients: how many clients a site may have. The number stands in plans, where others see it, so it is declared, and
+            never counted from the events; a site with more of them is refused. Default: 100,000; "all" needs it.
+        protection: "he": reports are encrypted for a key holder, and the leader adds them (docs/he.md).
+        validity: "prio3": every report proves that it is within the view's bounds; one that does not is rejected.
+        finish: "mpc" (experimental): cells below a view's `suppress_below` are opened to nobody (docs/mpc.md).
+        report_per: "site": each site sums its clients, each bounded, and sends one report a pane (docs/cross_silo.md).
+        budget: the ρ that a client-day may cost, over all views and all runs into this store; in a project at most what
+            its covey.toml says.
+        in_process: run all roles in this process, instead of one process for each.
+        sites: over the wire and without `site_column`, hash the clients to so many sites.
+
+    Raises:
+        UsageError: arguments of another type, or that do not fit together. EventsError: events that cannot be used.
+        OverBudget, LedgerRefusal: what a client-day has spent does not allow it. ViewChanged, StoreInUse: of the store.
+    """
+    from deployment.in_process.enrolment import declared, enrol
+    from deployment.in_process.run import NoisePair, run_in_process
+    from deployment.project.budgets import budget_of_text, budget_within
+    from edge_client.events import make_events, read_events
+    from federation.errors import DayBudgetSpent
+
+    if noise not in ("on", "off"):
+        raise UsageError(f"noise is 'on' or 'off', got {noise!r}")
+    if min_clients is not None and (type(min_clients) is not int or min_clients < 1):
+        raise UsageError(f"--min-clients must be a whole number of at least 1, got {min_clients!r}")
+    if participation not in (None, "all", "active"):
+        raise UsageError(f"participation is 'all' or 'active', got {participation!r}")
+    _require_site_clients(site_clients)
+    if validity not in ("none", "prio3"):
+        raise UsageError(f"validity is 'none' or 'prio3', got {validity!r}")
+    _require_protection(protection, validity)
+    _require_finish(finish)
+    _require_report_per(report_per, protection)
+    asked = budget_of_text(str(budget))
+    chosen = _views(views)
+    _check_types(events, store, client_column=client_column, time_column=time_column, site_column=site_column)
+    allowed = budget_within(Path(store), asked)
+    days = utc_days(start, end)
+    table = (
+        read_events(Path(events), chosen, client_column, time_column, site_column)
+        if isinstance(events, str | Path)
+        else events
+    )
+    encrypted_for = 0
+    try:
+        if not in_process:
+            from deployment.local.processes_run import run_over_wire
+
+            over_wire, answers = run_over_wire(
+                chosen,
+                table,
+                Path(store),
+                client_column=client_column,
+                time_column=time_column,
+                site_column=site_column,
+                sites=sites,
+                noise="none" if noise == "off" else "full",
+                min_clients=min_clients,
+                participation=participation,
+                site_clients=site_clients,
+                protection=protection,
+                validity=validity,
+                finish=finish,
+                report_per=report_per,
+                budget=allowed,
+                days=days,
+                clock=wall_clock,
+                progress=progress,
+            )
+            return RunReport(Path(store), "full" if noise == "on" else "none", over_wire, answers)
+        made = make_events(table, client_column, time_column, site_column)
+        encrypted_for = enrol(made, declared(site_clients, participation)).clients if protection == "he" else 0
+        reports = run_in_process(
+            chosen,
+            made,
+            Path(store),
+            noise=NoisePair.fresh(os.urandom) if noise == "on" else None,
+            budget=allowed,
+            randomness=os.urandom,
+            clock=wall_clock,
+            days=days,
+            min_clients=min_clients,
+            participation=participation,
+            site_clients=site_clients,
+            protection=protection,
+            validity=validity,
+            finish=finish,
+            report_per=report_per,
+            progress=progress,
+        )
+    except DayBudgetSpent as error:
+        told = _over_budget(error, chosen, allowed, encrypted_for, noisy=noise == "on", capped=allowed != asked)
+        raise told from error
+    return RunReport(Path(store), "full" if noise == "on" else "none", reports)
+
+
+def _require_site_clients(site_clients: object) -> None:
+    from federation.parties import MAX_CLIENTS
+
+    if site_clients is not None and (type(site_clients) is not int or not 1 <= site_clients <= MAX_CLIENTS):
+        raise UsageError(f"--site-clients must be a whole number from 1 to {MAX_CLIENTS:,}, got {site_clients!r}")
+
+
+def _require_protection(protection: object, validity: Validity) -> None:
+    if protection not in ("shares", "he"):
+        raise UsageError(f"protection is 'shares' or 'he', got {protection!r}")
+    if protection == "he" and validity != "none":
+        raise UsageError("nothing can be proven of encrypted reports: --protection he goes with --validity none only")
+
+
+def _require_finish(finish: object) -> None:
+    if finish not in ("open", "mpc"):
+        raise UsageError(f"finish is 'open' or 'mpc', got {finish!r}")
+
+
+def _require_report_per(report_per: object, protection: Protection) -> None:
+    if report_per not in ("client", "site"):
+        raise UsageError(f"report_per is 'client' or 'site', got {report_per!r}")
+    if report_per == "site" and protection != "shares":
+        raise UsageError("a site's sum is not encrypted: --report-per site goes with --protection shares only")
+
+
+def _over_budget(
+    error: DayBudgetSpent,
+    views: Sequence[FeatureView],
+    budget: Budget,
+    encrypted_for: int,
+    *,
+    noisy: bool,
+    capped: bool,
+) -> OverBudget:
+    """The same with the budget that would do for a day on which nothing but these views is collected.
+
+    Args:
+        encrypted_for: under `he`, how many clients there may be; else 0.
+        capped: the budget is the project's own; a larger --budget changes nothing.
+    """
+    from featurestore.define.layout import layout_of
+    from federation.he.view import leak_micro_rho
+    from federation.rho import rho_text
+
+    costs = [layout_of(view).micro_rho for view in views]
+    if encrypted_for:
+        costs += [leak_micro_rho(view, encrypted_for, noisy) for view in views]
+    need = max(sum(costs), budget.micro_rho - error.have + error.need)
+    mend = f"`budget = {rho_text(need)}` in covey.toml" if capped else f"--budget {rho_text(need)}"
+    return OverBudget(
+        f"view {error.view!r} costs rho = {rho_text(error.need)} a client-day; of {date(1970, 1, 1) + timedelta(error.day)} "
+        f"{rho_text(error.have)} are left of {rho_text(budget.micro_rho)}, over all views and runs into this store. Nothing "
+        f"was computed: {mend}, or a smaller rho in the views"
+    )
+
+
+def resume(store: str | Path, progress: Progress = lambda *_: None) -> RunReport:
+    """Continue a run over real processes that failed in this store; what was accepted is kept and counts once.
+
+    Raises:
+        UsageError: there is none. RunFailed: it failed again, by name.
+    """
+    from deployment.local.processes_run import resume as resume_wire
+
+    views, answers = resume_wire(Path(store), progress)
+    return RunReport(Path(store), None, views, answers)
+
+
+def _views(views: object) -> tuple[FeatureView, ...]:
+    """The views to run, each once."""
+    chosen = (views,) if isinstance(views, FeatureView) else tuple(views) if isinstance(views, Iterable) else (views,)
+    if not chosen:
+        raise UsageError("no feature view to run")
+    for view in chosen:
+        if not isinstance(view, FeatureView):
+            raise UsageError(f"`views` takes a FeatureView or a list of them, got {view!r}")
+    twice = sorted(name for name, count in Counter(view.name for view in chosen).items() if count > 1)
+    if twice:
+        raise UsageError(f"`views` holds {', '.join(twice)} twice; give each view once, and each its own name")
+    return chosen
+
+
+def _check_types(events: object, store: object, **columns: object) -> None:
+    import pyarrow as pa
+
+    if not isinstance(events, str | Path | pa.Table):
+        kind = f"{type(events).__module__}.{type(events).__qualname__}"
+        raise UsageError(
+            f"`events` takes a .parquet or .csv file or a pyarrow.Table, got {kind}; of a pandas frame: "
+            "pyarrow.Table.from_pandas(frame)"
+        )
+    if not isinstance(store, str | Path):
+        raise UsageError(f"`store` takes the path of a directory, got {store!r}")
+    for name, column in columns.items():
+        if not isinstance(column, str) and (name != "site_column" or column is not None):
+            raise UsageError(f"`{name}` takes the name of a column, got {column!r}")
+
+
+def utc_days(start: date | None, end: date | None) -> tuple[int, int] | None:
+    """[from, to) in UTC days, or None for the days that hold events."""
+    if start is None and end is None:
+        return None
+    if start is None or end is None:
+        raise UsageError("--from and --to go together: UTC midnights, the first day and the day after the last")
+    for name, moment in (("start", start), ("end", end)):
+        if not isinstance(moment, date):
+            raise UsageError(f"`{name}` takes a date or a datetime, such as date(2020, 5, 1), got {moment!r}")
+    first, last = (_midnight(moment, name) for moment, name in ((start, "--from"), (end, "--to")))
+    if first >= last:
+        raise UsageError("--from must be before --to")
+    return first, last
+
+
+def _midnight(moment: date, option: str) -> int:
+    us = to_us(moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day))
+    if us % DAY_US:
+        raise UsageError(f"{option} must be a UTC midnight: a pane belongs to one UTC day, and runs take whole days")
+    return us // DAY_US

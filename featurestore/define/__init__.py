@@ -1,0 +1,1 @@
+"""What people declare: views, entities, features and services, and what follows from them."""

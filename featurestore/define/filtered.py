@@ -1,0 +1,184 @@
+"""`Filtered`: a causal estimate of a noisy rate, from released panes alone. It is post-processing: it costs no privacy.
+
+A key's state is what is known of its rate: a count to expect, a baseline for each slot of the season, and how far the rate
+is from its baseline now. It is advanced pane by pane and served with each pane's row (`featurestore.offline.filter_runs`). Season
+and week are those of local time: in UTC a change of the clock moves the day under its baseline.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import ClassVar, Final, Literal, get_args
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from base.plain import is_text, make_plain
+from base.times import DAY_US, from_us, parse_duration, to_us
+
+Part = Literal["dev", "pred", "n"]
+"""What a Filtered serves: the deviation from the baseline, a prediction of the next pane's rate, the number of events."""
+PARTS: Final[tuple[Part, ...]] = get_args(Part)
+
+WEEK_US: Final = 7 * DAY_US
+_MONDAY_US: Final = -3 * DAY_US
+"""The first day of the epoch was a Thursday."""
+_OFFSETS_KNOWN: Final = (to_us(datetime(2, 1, 1, tzinfo=UTC)), to_us(datetime(9998, 1, 1, tzinfo=UTC)))
+"""Where local time is within what a date can name."""
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """A Rate of the view, filtered: three features, `<name>_dev`, `<name>_pred` and `<name>_n`, without windows.
+
+    Their standard errors hold tracking and sampling error too, not the noise alone.
+
+    Args:
+        rate: the name of a Rate of the view that has slots of its own.
+        half_life: in which a deviation from the baseline is half forgotten, such as `258m`.
+        sd: s₀, the usual deviation of the rate from its baseline, a standard deviation.
+        season: the length of time after which the baseline comes again; None: one baseline for all times.
+        tz: the IANA name of the zone whose local time the season and the week follow.
+        scaled: whether the deviation's scale follows the rate's (g = √(μ(1−μ))/.4), or not (g = 1).
+        baseline_half_life: in which what the baseline was made of is half forgotten.
+        baseline_variance: τ², how far the slots' baselines lie from their mean.
+        name: what the three names begin with; default: the Rate's.
+    """
+
+    kind: ClassVar[str] = "Filtered"
+    derive: ClassVar[bool] = True
+    """It has no slots and no part of the price."""
+    rate: str
+    half_life: str
+    sd: float = field(kw_only=True)
+    season: str | None = field(default="1d", kw_only=True)
+    tz: str = field(default="UTC", kw_only=True)
+    scaled: bool = field(default=True, kw_only=True)
+    baseline_half_life: str = field(default="60d", kw_only=True)
+    baseline_variance: float = field(default=0.02, kw_only=True)
+    name: str = field(default="", kw_only=True)
+    description: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        make_plain(self, "rate", "half_life", "sd", "season", "tz", "scaled", "baseline_half_life", "baseline_variance")
+        make_plain(self, "name", "description")
+        if not self.name:
+            object.__setattr__(self, "name", self.rate)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The three features that it serves."""
+        return tuple(f"{self.name}_{part}" for part in PARTS)
+
+    @property
+    def half_life_us(self) -> int:
+        """`half_life` in microseconds."""
+        return parse_duration(self.half_life)
+
+    @property
+    def baseline_half_life_us(self) -> int:
+        """`baseline_half_life` in microseconds."""
+        return parse_duration(self.baseline_half_life)
+
+    @property
+    def season_us(self) -> int | None:
+        """`season` in microseconds, or None."""
+        return None if self.season is None else parse_duration(self.season)
+
+
+def filter_problem(filtered: Filtered) -> str | None:
+    """What is wrong with a Filtered taken alone, with the mend; None if nothing is."""
+    if not is_text(filtered.rate):
+        return f"`rate` must be the name of a Rate of the view, got {filtered.rate!r}"
+    for attribute in ("half_life", "baseline_half_life"):
+        text = getattr(filtered, attribute)
+        try:
+            if parse_duration(text) == 0:
+                return f"`{attribute}` must be above 0, got {text!r}"
+        except ValueError as error:
+            return f"`{attribute}` is {error}"
+    if not _is_share(filtered.sd):
+        return f"`sd` must be above 0 and at most 1, such as 0.1, got {filtered.sd!r}"
+    if not _is_share(filtered.baseline_variance):
+        return f"`baseline_variance` must be above 0 and at most 1, such as 0.02, got {filtered.baseline_variance!r}"
+    if type(filtered.scaled) is not bool:
+        return f"`scaled` must be True or False, got {filtered.scaled!r}"
+    if not is_zone(filtered.tz):
+        return f"`tz` must be the IANA name of a time zone, such as 'America/New_York', got {filtered.tz!r}"
+    return None
+
+
+def season_problem(filtered: Filtered, pane_us: int) -> str | None:
+    """What is wrong with the season of a Filtered in a view of such panes, with the mend; None if nothing is."""
+    try:
+        season = filtered.season_us
+    except ValueError as error:
+        return f"`season` is {error}"
+    if season is None:
+        return None
+    if season == 0 or WEEK_US % season:
+        return f"`season` {filtered.season!r} does not divide the week; such as '1d' or '7d', or None"
+    if season % pane_us:
+        return f"the view's pane does not divide the `season` {filtered.season!r}; take a longer one, or None"
+    return None
+
+
+@lru_cache(maxsize=256)
+def is_zone(name: object) -> bool:
+    """Whether this is the name of a time zone that this machine knows."""
+    if not isinstance(name, str) or not name.isascii():
+        return False
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # no name at all; a folder of names; an unknown one
+        return False
+    return True
+
+
+def _is_share(number: object) -> bool:
+    return (
+        isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number) and 0 < number <= 1
+    )
+
+
+def slots_of(filtered: Filtered, pane_us: int) -> tuple[int, int]:
+    """How many slots the season and the week have."""
+    season = filtered.season_us
+    return 1 if season is None else season // pane_us, WEEK_US // pane_us
+
+
+def local_slots(
+    filtered: Filtered, pane_us: int, start: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The slot of the season and of the week of some panes: those that hold the local time of the pane's middle.
+
+    Args:
+        start: int64[N], µs, increasing.
+    """
+    middle = start + pane_us // 2
+    of_week = (middle + _offsets(ZoneInfo(filtered.tz), middle) - _MONDAY_US) % WEEK_US
+    season = filtered.season_us
+    slot = np.zeros_like(start) if season is None else of_week % season // pane_us
+    return slot, of_week // pane_us
+
+
+def _offsets(zone: ZoneInfo, moments: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Local time − UTC at some increasing moments, µs: looked up once a UTC day, but on days with a change of the clock."""
+    held = np.clip(moments, *_OFFSETS_KNOWN)
+    day, first = np.unique(held // DAY_US, return_index=True)
+    offsets = np.empty_like(held)
+    for i, (begin, end) in enumerate(zip(first.tolist(), [*first[1:].tolist(), len(held)], strict=True)):
+        morning, night = (_offset(zone, int(day[i] + after) * DAY_US) for after in (0, 1))
+        offsets[begin:end] = morning
+        if morning != night:
+            offsets[begin:end] = [_offset(zone, moment) for moment in held[begin:end].tolist()]
+    return offsets
+
+
+def _offset(zone: ZoneInfo, moment: int) -> int:
+    local = from_us(moment).astimezone(zone)
+    return to_us(local.replace(tzinfo=UTC)) - moment

@@ -1,0 +1,224 @@
+"""On-demand transformations: features computed at the moment of a read, from stored features and what the request brings.
+
+    @on_demand(outputs=["risk"])
+    def late_risk(
+        late: Annotated[np.ndarray, Feature("dest_delay:late_7d")], hour: Annotated[np.ndarray, Input("int64")]
+    ) -> np.ndarray:
+        return late * np.where(hour >= 18, 1.3, 1.0)
+
+The function is called with whole batches, one array an argument, in a join and in a read alike: the same bits come out. It
+must treat each row by itself. A row in which a stored feature is null is null, with that feature's status; so is one whose
+input is null (NOT_FOUND), and one for which the function gives NaN (UNDEFINED).
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeAlias, get_args, get_origin, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from featurestore.errors import BadReference, OnDemandFailed, OnDemandInvalid
+
+from .entities import ColumnType
+from .keys import arrow_type
+from .references import REFERENCE
+from .values import Bytes, Floats, Status, value_is_there
+
+Array: TypeAlias = npt.NDArray[Any]
+Given: TypeAlias = tuple[Array, npt.NDArray[np.bool_]]
+"""Values of an input, and which of them are known."""
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_EMPTY: Final[Mapping[ColumnType, Any]] = {"float64": np.nan, "int64": 0, "string": "", "bool": False}
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Annotates an argument that is a stored feature, `view:feature`: float64[N], or float64[N, cells]; null is NaN."""
+
+    ref: str
+
+
+@dataclass(frozen=True)
+class Input:
+    """Annotates an argument that the request brings, or a column of the labels: [N], of int64, float64, bool or text."""
+
+    kind: ColumnType
+
+
+@dataclass(frozen=True, eq=False)
+class OnDemandView:
+    """A declared transformation; `@on_demand` makes it.
+
+    Attributes:
+        outputs: names of its features, `name:output`; each is float64.
+        features: argument → reference of a stored feature.
+        inputs: argument → kind; the request's column of the same name.
+        function: the arguments as arrays → float64[N], or by output.
+    """
+
+    name: str
+    outputs: tuple[str, ...]
+    features: Mapping[str, str]
+    inputs: Mapping[str, ColumnType]
+    function: Callable[..., Any]
+
+    def evaluate(self, stored: Mapping[str, tuple[Floats, Bytes]], given: Mapping[str, Given], count: int) -> Computed:
+        """The outputs of a batch.
+
+        Args:
+            stored: by reference its values, float64[N] or [N, cells], and statuses, uint8[N].
+            given: by input its values, from `input_array`.
+
+        Raises:
+            OnDemandFailed.
+        """
+        arguments: dict[str, Array] = {}
+        status = np.zeros(count, np.uint8)
+        for argument, ref in self.features.items():
+            values, codes = stored[ref]
+            is_there = value_is_there(codes)
+            arguments[argument] = np.where(is_there[:, None] if values.ndim == 2 else is_there, values, np.nan)
+            status = np.where(value_is_there(status) & ~is_there, codes, status)
+        for argument in self.inputs:
+            values, known = given[argument]
+            arguments[argument] = values
+            status = np.where(value_is_there(status) & ~known, np.uint8(Status.NOT_FOUND), status)
+        return Computed(self._called(arguments, count), status)
+
+    def _called(self, arguments: Mapping[str, Array], count: int) -> dict[str, Floats]:
+        try:
+            with np.errstate(all="ignore"):
+                result = self.function(**arguments)
+        except Exception as error:
+            raise OnDemandFailed(self.name, f"{type(error).__name__}: {error}") from error
+        by_name = result if isinstance(result, Mapping) else {self.outputs[0]: result}
+        if set(by_name) != set(self.outputs):
+            raise OnDemandFailed(
+                self.name, f"it returned {', '.join(map(str, by_name))}, not {', '.join(self.outputs)}"
+            )
+        return {name: self._column(name, by_name[name], count) for name in self.outputs}
+
+    def _column(self, name: str, values: Any, count: int) -> Floats:
+        try:
+            column = np.asarray(values, np.float64)
+        except (TypeError, ValueError) as error:
+            raise OnDemandFailed(self.name, f"output {name!r} is no array of numbers ({error})") from None
+        if column.shape != (count,):
+            raise OnDemandFailed(self.name, f"output {name!r} has the shape {column.shape}, not ({count},)")
+        return column
+
+
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """The outputs of a batch; `base`: uint8[N], the status that the inputs give all of them."""
+
+    values: Mapping[str, Floats]
+    base: Bytes
+
+    def output(self, name: str) -> tuple[Floats, Bytes]:
+        """float64[N], NaN where it is null, and uint8[N] of `Status`."""
+        values = self.values[name]
+        undefined = value_is_there(self.base) & np.isnan(values)
+        status = np.where(undefined, np.uint8(Status.UNDEFINED), self.base)
+        return np.where(value_is_there(status), values, np.nan), status
+
+
+def on_demand(*, outputs: Sequence[str], name: str | None = None) -> Callable[[Callable[..., Any]], OnDemandView]:
+    """Declare a transformation; see the module's text.
+
+    Args:
+        outputs: names of the features that it computes. A function of one output may return the array alone.
+        name: of the view; default: the function's.
+
+    Raises:
+        OnDemandInvalid: an argument without a `Feature` or `Input`, or a name that cannot be one.
+    """
+
+    def declare(function: Callable[..., Any]) -> OnDemandView:
+        return _declared(name or function.__name__, tuple(outputs), function)
+
+    return declare
+
+
+def _declared(name: str, outputs: tuple[str, ...], function: Callable[..., Any]) -> OnDemandView:
+    for one in (name, *outputs):
+        if not _NAME.fullmatch(one):
+            raise OnDemandInvalid(name, f"{one!r} is no name: lower case, digits and underscores, a letter first")
+    if not outputs or len(set(outputs)) < len(outputs):
+        raise OnDemandInvalid(name, "outputs are one name or more, each once")
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except Exception as error:
+        raise OnDemandInvalid(name, f"its annotations cannot be read ({error})") from error
+    features: dict[str, str] = {}
+    inputs: dict[str, ColumnType] = {}
+    for argument in inspect.signature(function).parameters:
+        match _mark(hints.get(argument)):
+            case Feature(ref) if REFERENCE.fullmatch(ref):
+                features[argument] = ref
+            case Feature(ref):
+                raise OnDemandInvalid(name, f"argument {argument!r}: {ref!r} is no feature reference (view:feature)")
+            case Input(kind) if kind in _EMPTY:
+                inputs[argument] = kind
+            case Input(kind):
+                raise OnDemandInvalid(name, f"argument {argument!r}: an Input is {', '.join(_EMPTY)}, not {kind!r}")
+            case _:
+                raise OnDemandInvalid(
+                    name,
+                    f'argument {argument!r} needs Annotated[…, Feature("view:feature")] or Annotated[…, Input(kind)]',
+                )
+    return OnDemandView(name, outputs, features, inputs, function)
+
+
+def _mark(hint: Any) -> Any:
+    return get_args(hint)[1] if get_origin(hint) is Annotated else None
+
+
+def input_array(name: str, kind: ColumnType, values: Any) -> Given:
+    """An input of a batch as its function takes it.
+
+    Args:
+        values: a list, or an Arrow array.
+
+    Raises:
+        BadReference: of another type.
+    """
+    wanted = arrow_type(kind)
+    try:
+        column = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
+        if kind == "float64" and pa.types.is_integer(column.type):
+            column = column.cast(wanted, safe=False)
+        elif pa.types.is_null(column.type) or _same_kind(column.type, kind):
+            column = column.cast(wanted)
+        else:
+            raise BadReference(f"input {name!r} is {kind}, but the given column holds {column.type}")
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        raise BadReference(f"input {name!r} is {kind}: {str(error).splitlines()[0]}") from None
+    known = np.asarray(column.is_valid())
+    filled = pc.fill_null(column, pa.scalar(_EMPTY[kind], wanted))
+    array = np.asarray(filled.to_pylist(), dtype=np.str_) if kind == "string" else np.asarray(filled)
+    return array, known
+
+
+def _same_kind(given: pa.DataType, kind: ColumnType) -> bool:
+    if pa.types.is_dictionary(given):
+        given = given.value_type
+    match kind:
+        case "float64":
+            return bool(pa.types.is_floating(given))
+        case "int64":
+            return bool(pa.types.is_integer(given))
+        case "string":
+            return any(
+                is_text(given) for is_text in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+            )
+        case "bool":
+            return bool(pa.types.is_boolean(given))

@@ -1,0 +1,56 @@
+"""Feature references as Feast writes them: `view:feature`, or `view@v1:feature` for a pinned version."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from featurestore.errors import BadReference, UnknownFeature, UnknownView
+from featurestore.registry.registry import RegisteredView
+
+from .values import ServedFeature, served_features
+
+REFERENCE = re.compile(r"([a-z][a-z0-9_]*)(?:@v([0-9]{1,9}))?:([a-z][a-z0-9_]*)")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference that was found: what it names, and the column that it becomes in an answer."""
+
+    registered: RegisteredView
+    served: ServedFeature
+    column: str
+
+
+def resolve(refs: Sequence[str], find: Callable[[str], RegisteredView], *, full_names: bool) -> list[Reference]:
+    """The features that these references name, in their order.
+
+    Args:
+        find: a registered view by name; raises UnknownView.
+        full_names: columns are `view__feature` instead of `feature`.
+
+    Raises:
+        BadReference: not a reference, or two that become one column. UnknownView, UnknownFeature.
+    """
+    if isinstance(refs, str):
+        raise BadReference(f"references are a list; write [{refs!r}]")
+    if not refs:
+        raise BadReference("no feature asked for; name one as view:feature")
+    found: list[Reference] = []
+    for ref in refs:
+        match = REFERENCE.fullmatch(ref)
+        if match is None:
+            raise BadReference(f"{ref!r} is no feature reference; write view:feature, such as dest_delay:late_7d")
+        name, version, feature = match.groups()
+        registered = find(name)
+        if version is not None and int(version) != registered.version:
+            raise UnknownView(f"{name}@v{version}", [f"{name}@v{registered.version}"])
+        served = {one.name: one for one in served_features(registered.view)}
+        if feature not in served:
+            raise UnknownFeature(name, feature, list(served))
+        column = f"{name}__{feature}" if full_names else feature
+        if any(other.column == column for other in found):
+            raise BadReference(f"{ref!r} becomes the column {column!r} twice; ask for full names (view__feature)")
+        found.append(Reference(registered, served[feature], column))
+    return found

@@ -1,0 +1,65 @@
+"""Feature services: the vector of a model under one name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from featurestore.errors import BadReference, NotFoundError, ServiceInvalid
+from featurestore.read.reading import OnDemand
+from featurestore.registry.registry import RegisteredView
+
+from .references import REFERENCE, resolve
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+@dataclass(frozen=True, init=False)
+class FeatureService:
+    """A list of references that is asked for by name, such as what one model takes.
+
+    Attributes:
+        name: lower case, digits and underscores.
+        refs: `view:feature` of stored and on-demand views, in the order of the vector.
+    """
+
+    name: str
+    refs: tuple[str, ...]
+
+    def __init__(self, name: str, refs: Sequence[str]) -> None:
+        """Raises ServiceInvalid."""
+        if not _NAME.fullmatch(name):
+            raise ServiceInvalid(name, "its name takes lower case, digits and underscores, and starts with a letter")
+        if isinstance(refs, str):
+            raise ServiceInvalid(name, f"references are a list; write [{refs!r}]")
+        if not refs:
+            raise ServiceInvalid(name, "it names no feature")
+        for ref in refs:
+            if not REFERENCE.fullmatch(ref):
+                raise ServiceInvalid(name, f"{ref!r} is no feature reference; write view:feature")
+        if len(set(refs)) < len(refs):
+            raise ServiceInvalid(name, "it names a feature twice")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "refs", tuple(refs))
+
+
+def refs_of(refs: Sequence[str] | FeatureService) -> Sequence[str]:
+    """The references themselves, or those of a service."""
+    return refs.refs if isinstance(refs, FeatureService) else refs
+
+
+def require_service(service: FeatureService, find: Callable[[str], RegisteredView], on_demand: OnDemand) -> None:
+    """Raise ServiceInvalid unless every reference names a registered feature, or an output of a transformation of such."""
+    for ref in service.refs:
+        view, _, name = ref.partition(":")
+        transformation = on_demand.get(view)
+        if transformation is not None and name not in transformation.outputs:
+            outputs = ", ".join(transformation.outputs)
+            raise ServiceInvalid(service.name, f"on-demand view {view!r} has no output {name!r}; it has: {outputs}")
+        stored = [ref] if transformation is None else [*transformation.features.values()]
+        try:
+            if stored:
+                resolve(list(dict.fromkeys(stored)), find, full_names=True)
+        except (BadReference, NotFoundError) as error:
+            raise ServiceInvalid(service.name, str(error)) from None

@@ -1,0 +1,141 @@
+"""Labels as people bring them: tables, readers and files, in batches, and their times in µs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from featurestore.define.entities import ColumnType
+from featurestore.define.keys import arrow_type
+from featurestore.errors import BadReference
+
+Ints = npt.NDArray[np.int64]
+
+JOIN_BATCH: Final = 65_536
+"""Labels that are joined at a time, at most."""
+CSV_BLOCK: Final = 4 * 2**20
+"""Bytes of a CSV file that are parsed at a time; the first block settles the columns' types."""
+MAX_LABEL_US: Final = 2**61
+"""Label times are held within ± this, 73,000 years: differences with a pane's end then fit int64."""
+_TEXT_BYTES: Final = 32
+"""What a text is taken to be long before any is seen."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels before they are read: `batches(size)` gives them once, in batches of at most so many bytes and JOIN_BATCH rows.
+
+    Attributes:
+        row_bytes: about how many bytes a row has.
+    """
+
+    schema: pa.Schema
+    row_bytes: int
+    _read: Callable[[int], Iterator[pa.RecordBatch]]
+
+    def batches(self, size: int, more_bytes: int = 0) -> Iterator[pa.RecordBatch]:
+        """The labels in their order.
+
+        Args:
+            size: bytes of a batch, at most, unless one row has more.
+            more_bytes: what will stand beside each row and counts too.
+
+        Raises:
+            BadReference: the file cannot be read on.
+        """
+        rows = min(JOIN_BATCH, max(1, size // (self.row_bytes + more_bytes)))
+        for batch in self._read(rows):
+            fitting = max(1, size // (batch.nbytes // max(1, batch.num_rows) + more_bytes + 1))
+            step = min(rows, fitting)
+            for at in range(0, batch.num_rows, step):
+                yield batch.slice(at, step)
+
+
+def open_labels(labels: pa.Table | pa.RecordBatchReader | str | Path, types: Mapping[str, ColumnType]) -> Labels:
+    """Labels of any form. In a CSV file the join keys have the types of the domain ("007" is text).
+
+    Raises:
+        BadReference: no such file, or none that can be read.
+    """
+    if isinstance(labels, pa.Table):
+        return Labels(labels.schema, _row_bytes(labels.schema), lambda rows: iter(labels.to_batches(rows)))
+    if isinstance(labels, pa.RecordBatchReader):
+        return Labels(labels.schema, _row_bytes(labels.schema), lambda _rows: iter(labels))
+    path = Path(labels)
+    if not path.is_file():
+        raise BadReference(f"no labels file {path}")
+    with _readable(path):
+        if path.suffix.lower() == ".parquet":
+            file = pq.ParquetFile(path, buffer_size=2**18, pre_buffer=False)
+            width = max(_row_bytes(file.schema_arrow), _stored_row_bytes(file.metadata))
+            return Labels(file.schema_arrow, width, lambda rows: _checked(path, file.iter_batches(rows)))
+        if path.suffix.lower() == ".csv":
+            import pyarrow.csv as csv
+
+            kinds = {name: arrow_type(kind) for name, kind in types.items()}
+            reader = csv.open_csv(
+                path,
+                read_options=csv.ReadOptions(block_size=CSV_BLOCK),
+                convert_options=csv.ConvertOptions(column_types=kinds),
+            )
+            return Labels(reader.schema, _row_bytes(reader.schema), lambda _rows: _checked(path, reader))
+    raise BadReference(f"{path}: labels are read from .parquet or .csv")
+
+
+def _checked(path: Path, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    with _readable(path):
+        yield from batches
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = str(error).splitlines()[0]
+        if "conversion error" in reason:
+            reason += f" (the first {CSV_BLOCK // 2**20} MiB settle the columns' types; Parquet has its own)"
+        raise BadReference(f"{path} cannot be read: {reason}") from None
+
+
+def _stored_row_bytes(metadata: pq.FileMetaData) -> int:
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    return max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=0)
+
+
+def _row_bytes(schema: pa.Schema) -> int:
+    return sum(_value_bytes(field.type) for field in schema)
+
+
+def _value_bytes(kind: pa.DataType) -> int:
+    try:
+        return -(-int(kind.bit_width) // 8) + 1
+    except ValueError:
+        return _TEXT_BYTES
+
+
+def label_times(column: pa.ChunkedArray | pa.Array, name: str) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """(int64[N] µs, bool[N] known) of a labels' time column: timestamps of any unit and zone (naive is UTC), or dates.
+
+    A time below a microsecond is rounded down: a moment in whole µs is at or before it exactly when it is at or before the
+    rounded time. Times beyond the range of int64 µs are held at its ends, which lie beyond every release.
+    """
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("ms"))
+    if not pa.types.is_timestamp(column.type):
+        raise BadReference(f"the labels' time column {name!r} must hold timestamps or dates, not {column.type}")
+    known = np.asarray(column.is_valid())
+    raw = np.asarray(pc.fill_null(column.cast(pa.int64()), 0))
+    if column.type.unit == "ns":
+        return raw // 1_000, known
+    factor = {"s": 10**6, "ms": 10**3, "us": 1}[column.type.unit]
+    return np.clip(raw, -(MAX_LABEL_US // factor), MAX_LABEL_US // factor) * factor, known

@@ -1,0 +1,173 @@
+"""On-demand transformations in joins: the stored features that they need are joined beside the asked ones, then computed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from featurestore.define.entities import ColumnType
+from featurestore.define.on_demand import OnDemandView, input_array
+from featurestore.define.references import Reference, resolve
+from featurestore.define.schema import STATUS, status_array, status_codes
+from featurestore.define.values import Bytes, Floats, value_is_there
+from featurestore.errors import BadReference, UnknownFeature
+from featurestore.read.reading import OnDemand
+from featurestore.registry.registry import RegisteredView
+
+from .plan import join_keys
+from .point_in_time import joined_fields
+
+_HIDDEN = "\x00"
+"""Before the names of columns that are joined for a transformation only: no label's column is called so."""
+
+
+@dataclass(frozen=True)
+class _Output:
+    """An asked output of a transformation, and the column that it becomes."""
+
+    view: OnDemandView
+    output: str
+    column: str
+
+    @property
+    def fields(self) -> list[pa.Field]:
+        """Value, `__se` (null: nobody knows it), `__status`."""
+        return [
+            pa.field(self.column, pa.float64()),
+            pa.field(f"{self.column}__se", pa.float64()),
+            pa.field(f"{self.column}__status", STATUS),
+        ]
+
+
+@dataclass(frozen=True)
+class AskedOfJoin:
+    """The columns of a join.
+
+    Attributes:
+        asked: in the order of the answer.
+        stored: what is joined: the stored ones among them, then what only transformations need, under hidden names.
+        sources: what each reference of a transformation is joined as.
+    """
+
+    asked: tuple[Reference | _Output, ...]
+    stored: tuple[Reference, ...]
+    sources: Mapping[str, Reference]
+
+    @property
+    def outputs(self) -> list[_Output]:
+        """The asked outputs of transformations."""
+        return [one for one in self.asked if isinstance(one, _Output)]
+
+    @property
+    def column_types(self) -> dict[str, ColumnType]:
+        """The join keys and inputs that labels need, with their types."""
+        inputs = {name: kind for one in self.outputs for name, kind in one.view.inputs.items()}
+        return inputs | join_keys(self.stored)
+
+    def computed(self, labels: pa.Schema, joined: pa.RecordBatchReader) -> pa.RecordBatchReader:
+        """The answer, from the labels joined with what is stored.
+
+        Raises:
+            BadReference: an input is missing among the labels' columns, or has another type, or names clash. Later, as it is
+                read, OnDemandFailed.
+        """
+        if not self.outputs:
+            return joined
+        fields = [*labels]
+        for one in self.asked:
+            fields += one.fields if isinstance(one, _Output) else joined_fields(one)
+        schema = pa.schema(fields)
+        for name in schema.names:
+            if schema.names.count(name) > 1:
+                raise BadReference(f"the column {name!r} is there already; ask for full names (view__feature)")
+        for view in {one.view.name: one.view for one in self.outputs}.values():
+            _require_inputs(view, labels)
+        return pa.RecordBatchReader.from_batches(schema, self._batches(schema, joined))
+
+    def _batches(self, schema: pa.Schema, joined: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in joined:
+            columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+            for view in {one.view.name: one.view for one in self.outputs}.values():
+                computed = view.evaluate(
+                    {ref: _stored(columns, self.sources[ref].column) for ref in view.features.values()},
+                    {name: input_array(name, kind, columns[name]) for name, kind in view.inputs.items()},
+                    batch.num_rows,
+                )
+                for one in self.outputs:
+                    if one.view.name == view.name:
+                        columns |= _arrays(one, *computed.output(one.output))
+            yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def ask_join(
+    refs: Sequence[str], on_demand: OnDemand, find: Callable[[str], RegisteredView], *, full_names: bool
+) -> AskedOfJoin:
+    """What the references of a join name.
+
+    Raises:
+        BadReference, UnknownView, UnknownFeature.
+    """
+    computed = {} if isinstance(refs, str) else {ref: _output(ref, on_demand, full_names) for ref in refs}
+    outputs = {ref: one for ref, one in computed.items() if one is not None}
+    plain = refs if isinstance(refs, str) else [ref for ref in refs if ref not in outputs]
+    references = resolve(plain, find, full_names=full_names) if plain or not outputs else []
+    stored, sources = list(references), dict[str, Reference]()
+    for ref in dict.fromkeys(ref for one in outputs.values() for ref in one.view.features.values()):
+        (needed,) = resolve([ref], find, full_names=True)
+        known = next((one for one in stored if _same(one, needed)), None)
+        if known is None:
+            known = replace(needed, column=_HIDDEN + ref)
+            stored.append(known)
+        sources[ref] = known
+    in_order = iter(references)
+    asked = tuple(outputs.get(ref) or next(in_order) for ref in refs)
+    columns = [one.column for one in asked]
+    for column in columns:
+        if columns.count(column) > 1:
+            raise BadReference(f"two features become the column {column!r}; ask for full names (view__feature)")
+    return AskedOfJoin(asked, tuple(stored), sources)
+
+
+def _same(one: Reference, other: Reference) -> bool:
+    return (one.registered.view_id, one.served.name) == (other.registered.view_id, other.served.name)
+
+
+def _output(ref: str, on_demand: OnDemand, full_names: bool) -> _Output | None:
+    view, _, name = ref.partition(":")
+    transformation = on_demand.get(view)
+    if transformation is None:
+        return None
+    if name not in transformation.outputs:
+        raise UnknownFeature(view, name[:80], list(transformation.outputs))
+    return _Output(transformation, name, f"{view}__{name}" if full_names else name)
+
+
+def _require_inputs(view: OnDemandView, labels: pa.Schema) -> None:
+    for name, kind in view.inputs.items():
+        if labels.names.count(name) != 1:
+            raise BadReference(
+                f"on-demand view {view.name!r} needs the input {name!r}; the labels have: {', '.join(labels.names)}"
+            )
+        input_array(name, kind, pa.array([], labels.field(name).type))
+
+
+def _stored(columns: Mapping[str, pa.Array], name: str) -> tuple[Floats, Bytes]:
+    """A joined feature as a transformation takes it; where its status says so, the numbers mean nothing."""
+    values, status = columns[name], status_codes(columns[f"{name}__status"])
+    if pa.types.is_fixed_size_list(values.type):
+        width = values.type.list_size
+        cells = np.asarray(values.values.slice(values.offset * width, len(values) * width).fill_null(0))
+        return cells.astype(np.float64).reshape(-1, width), status
+    return np.asarray(values.fill_null(0)).astype(np.float64), status
+
+
+def _arrays(output: _Output, values: Floats, status: Bytes) -> dict[str, pa.Array]:
+    arrays = [
+        pa.array(values, mask=~value_is_there(status)),
+        pa.nulls(len(values), pa.float64()),
+        status_array(status),
+    ]
+    return dict(zip([field.name for field in output.fields], arrays, strict=True))

@@ -1,0 +1,171 @@
+"""Point-in-time joins: to every label the values that were released at its time, and nothing later.
+
+Every issue of a view has a row for every key of the domain, so which issue a label sees depends on its time alone. The rule
+of the store — of the rows released by t, the one with the greatest (pane end, release time) — is settled once on the issues,
+which are few; each label is then a binary search and a gather (docs/adr/0003-join-on-issues.md). Whether the row that it
+sees is stale depends on the label's time too (`featurestore.registry.staleness`).
+
+Where the row is, and what stands in it, are two steps: between them lies memory (`RowsInMemory`), or the disk
+(`featurestore.join.spill`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from featurestore.define.definitions import FeatureView
+from featurestore.define.keys import domain_index
+from featurestore.define.references import Reference
+from featurestore.define.schema import STATUS, status_array, value_type
+from featurestore.define.values import Bytes, Status, made_stale, n_is_there, value_is_there
+from featurestore.offline.latest import last_of_each
+from featurestore.registry.staleness import SpentPanes
+
+from .view_history import Rows, record_dtype
+
+Ints = npt.NDArray[np.int64]
+Times: TypeAlias = Callable[[pa.RecordBatch], tuple[Ints, npt.NDArray[np.bool_]]]
+"""(int64[N] µs, bool[N] known) of a batch of labels."""
+
+
+@dataclass(frozen=True, eq=False)
+class JoinSide:
+    """One view as labels see it: the issues that count, by release time, each as good as it gets at that time.
+
+    Attributes:
+        pane_end, released_at: int64[I], µs; both increase.
+        first_row: int64[I], where in the view's stored rows each of them begins; it has a row a key.
+        spent: the panes whose budget was gone.
+    """
+
+    references: tuple[Reference, ...]
+    pane_end: Ints
+    released_at: Ints
+    first_row: Ints
+    spent: SpentPanes
+
+    @property
+    def view(self) -> FeatureView:
+        """The view."""
+        return self.references[0].registered.view
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What labels see of a view.
+
+    Attributes:
+        row: int64[N], the stored row; −1 where there is none, or it is too old.
+        told: uint8[N] of `Status`: OK (the row's own statuses), STALE_BUDGET (they are made stale), and for −1
+            OUTSIDE_MAX_AGE or NOT_FOUND.
+    """
+
+    row: Ints
+    told: Bytes
+
+
+def make_side(references: tuple[Reference, ...], issues: tuple[Ints, Ints, Ints], spent: SpentPanes) -> JoinSide:
+    """Settle which issue counts at which time.
+
+    Args:
+        references: features of one view.
+        issues: (pane_start, released_at, seq), in the order of storage.
+    """
+    view = references[0].registered.view
+    chosen = visible_issues(*issues)
+    pane_start, released_at, _ = issues
+    first_row = chosen * len(view.entity.domain)
+    return JoinSide(references, pane_start[chosen] + view.pane_us, released_at[chosen], first_row, spent)
+
+
+def visible_issues(pane: Ints, released_at: Ints, seq: Ints) -> Ints:
+    """Indices of the issues that some label can see, by release time.
+
+    Of equal (pane, release time) the last published; then those whose pane is at least the running maximum in the order
+    (release time, pane); then of equal release time the latest pane. The k-th is seen from its release on, until the next.
+    """
+    last = last_of_each(pane, released_at, seq)
+    order = last[np.lexsort((pane[last], released_at[last]))]
+    if len(order) == 0:
+        return order
+    risen = order[pane[order] >= np.maximum.accumulate(pane[order])]
+    is_latest = np.append(released_at[risen][1:] != released_at[risen][:-1], True)
+    visible: Ints = risen[is_latest]
+    return visible
+
+
+def rows_seen(side: JoinSide, labels: pa.RecordBatch | pa.Table, times: Ints, known: npt.NDArray[np.bool_]) -> Seen:
+    """Which stored row each label sees."""
+    view, count = side.view, labels.num_rows
+    told = np.full(count, Status.NOT_FOUND, dtype=np.uint8)
+    if len(side.released_at) == 0:
+        return Seen(np.full(count, -1, dtype=np.int64), told)
+    if view.entity.constant:
+        key = np.zeros(count, dtype=np.int64)
+    else:
+        key = domain_index(view.entity, [labels.column(name) for name in view.entity.keys])
+    issue = np.searchsorted(side.released_at, times, side="right") - 1
+    found = known & (issue >= 0) & (key >= 0)
+    pane_end = side.pane_end[issue]
+    told[found] = Status.OK
+    told[found & side.spent.stale_at(times, pane_end)] = Status.STALE_BUDGET
+    if view.ttl_us is not None:
+        told[found & (times - pane_end > view.ttl_us)] = Status.OUTSIDE_MAX_AGE
+    return Seen(np.where(told < Status.OUTSIDE_MAX_AGE, side.first_row[issue] + key, -1), told)
+
+
+def joined_columns(side: JoinSide, told: Bytes, rows: Rows) -> dict[str, pa.Array]:
+    """By name the columns of each reference, a row a label; null with a status where there is nothing to see.
+
+    Args:
+        told: of `Seen`.
+        rows: the row of each label, in the labels' order; any where it sees none.
+    """
+    columns: dict[str, pa.Array] = {}
+    for i, reference in enumerate(side.references):
+        codes = rows[f"status{i}"]
+        codes = np.where(told == Status.STALE_BUDGET, made_stale(codes), codes)
+        codes = np.where(told >= Status.OUTSIDE_MAX_AGE, told, codes)
+        hidden = ~value_is_there(codes)
+        arrays = [_masked(rows[f"value{i}"], hidden), _masked(rows[f"se{i}"], hidden)]
+        if reference.served.has_n:
+            arrays.append(_masked(rows[f"n{i}"], ~n_is_there(codes)))
+        names = [field.name for field in joined_fields(reference)]
+        columns |= zip(names, [*arrays, status_array(codes)], strict=True)
+    return columns
+
+
+def _masked(values: npt.NDArray[Any], hidden: npt.NDArray[np.bool_]) -> pa.Array:
+    """Numbers, or lists of numbers ([N, cells]), null where hidden."""
+    if values.ndim == 1:
+        return pa.array(np.where(hidden, 0, values), mask=hidden)
+    flat = pa.array(np.where(hidden[:, None], 0, values).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=pa.array(hidden))
+
+
+def joined_fields(reference: Reference) -> list[pa.Field]:
+    """The output fields of a reference, renamed to its column."""
+    served = reference.served
+    fields = [pa.field(reference.column, value_type(served)), pa.field(f"{reference.column}__se", pa.float64())]
+    if served.has_n:
+        fields.append(pa.field(f"{reference.column}__n", pa.int64()))
+    return [*fields, pa.field(f"{reference.column}__status", STATUS)]
+
+
+class RowsInMemory:
+    """A side with all stored rows of its view in memory."""
+
+    def __init__(self, side: JoinSide, rows: Rows, times: Times) -> None:
+        self._side, self._times = side, times
+        self._rows = rows if len(rows) else np.zeros(1, dtype=record_dtype(side.references))
+
+    def columns(self, _number: int, labels: pa.RecordBatch) -> dict[str, pa.Array]:
+        """By name the columns of each reference, a row a label."""
+        seen = rows_seen(self._side, labels, *self._times(labels))
+        return joined_columns(self._side, seen.told, self._rows.take(np.maximum(seen.row, 0)))

@@ -1,0 +1,159 @@
+"""Joins of views whose rows do not fit into memory: labels go by way of the disk, rows are read once, in their order.
+
+    1. every batch of labels is written to a file, as it comes
+    2. of each view: where each label's row is (`rows_seen`) is written, of a batch at a time, by chunks of the view's rows
+    3. the view's rows are read a chunk at a time; of each batch the part that lies in the chunk is picked up, and written
+       beside what was picked up for the batch before
+    4. batches are read back in order, and what was picked up for them is put into the order of the labels
+
+So labels, places and picked-up rows are written once, and read once or twice; memory holds one chunk and one batch. Views
+that fit are joined in step 4 from memory. The files lie in TMPDIR and have no names (`tempfile.TemporaryFile`): however the
+process ends, the disk gets its room back.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from featurestore.errors import SpillFailed
+
+from .point_in_time import JoinSide, Times, joined_columns, rows_seen
+from .view_history import StoredRows, record_dtype
+
+Ints = npt.NDArray[np.int64]
+
+
+class SpillFile:
+    """A temporary file without a name, gone when it is closed or forgotten.
+
+    Raises:
+        SpillFailed: it cannot be made, or not be written.
+    """
+
+    def __init__(self) -> None:
+        with _spilling():
+            self.file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it is closed with the object
+
+    def __del__(self) -> None:
+        if hasattr(self, "file"):
+            self.file.close()
+
+    def write(self, values: npt.NDArray[Any], at: int) -> int:
+        """Write an array at a place; returns where it ends."""
+        rest = memoryview(np.ascontiguousarray(values).tobytes())
+        with _spilling():
+            while rest:
+                written = os.pwrite(self.file.fileno(), rest, at)
+                rest, at = rest[written:], at + written
+        return at
+
+    def read(self, kind: npt.DTypeLike, count: int, at: int) -> npt.NDArray[Any]:
+        """An array that was written at a place, or a part of it."""
+        size = np.dtype(kind).itemsize * count
+        return np.frombuffer(os.pread(self.file.fileno(), size, at), dtype=kind)
+
+
+class SpilledLabels:
+    """Batches of labels on disk, to be read as often as needed."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
+        self._spill = SpillFile()
+        with _spilling():
+            writer = pa.ipc.new_stream(pa.PythonFile(self._spill.file, "w"), schema)
+        for batch in batches:
+            with _spilling():
+                writer.write_batch(batch)
+        with _spilling():
+            writer.close()
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The batches, in order; one reader at a time."""
+        self._spill.file.seek(0)
+        yield from pa.ipc.open_stream(pa.PythonFile(self._spill.file, "r"))
+
+
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """Where a batch's places are.
+
+    Attributes:
+        at: in the file of places, bytes: int64[F] rows by chunk, int32[N] the labels in this order, uint8[N] `Seen.told`.
+            The F labels that see a row come first.
+        edges: int64[C + 1], chunk c has the rows edges[c] … edges[c + 1].
+        first: how many rows were picked up for the batches before.
+    """
+
+    count: int
+    at: int
+    edges: Ints
+    first: int
+
+
+class RowsOnDisk:
+    """A side whose rows were picked up for all labels, in the order of their batches."""
+
+    def __init__(self, side: JoinSide, stored: StoredRows, labels: SpilledLabels, times: Times, memory: int) -> None:
+        self._side = side
+        self._kind = record_dtype(side.references)
+        self._places, self._rows = SpillFile(), SpillFile()
+        self._placed: list[_Placed] = []
+        chunk = max(1, memory // self._kind.itemsize)
+        chunks = -(-stored.count // chunk)
+        self._place(labels, times, chunk, chunks)
+        self._pick_up(stored, chunk, chunks)
+
+    def columns(self, number: int, _labels: pa.RecordBatch) -> dict[str, pa.Array]:
+        """By name the columns of each reference, a row a label of the batch of this number."""
+        placed = self._placed[number]
+        found = int(placed.edges[-1])
+        at = placed.at + 8 * found
+        order = self._places.read(np.int32, placed.count, at)
+        told = self._places.read(np.uint8, placed.count, at + 4 * placed.count)
+        if found == 0:
+            return joined_columns(self._side, told, np.zeros(placed.count, dtype=self._kind))
+        rows = self._rows.read(self._kind, found, placed.first * self._kind.itemsize)
+        back = np.empty(placed.count, dtype=np.int64)
+        back[order] = np.minimum(np.arange(placed.count), found - 1)
+        return joined_columns(self._side, told, rows.take(back))
+
+    def _place(self, labels: SpilledLabels, times: Times, chunk: int, chunks: int) -> None:
+        at = first = 0
+        for batch in labels.batches():
+            seen = rows_seen(self._side, batch, *times(batch))
+            number = np.where(seen.row < 0, chunks, seen.row // chunk)
+            order = np.argsort(number, kind="stable")
+            edges = np.searchsorted(number[order], np.arange(chunks + 1))
+            found = int(edges[-1])
+            self._placed.append(_Placed(batch.num_rows, at, edges, first))
+            for values in (seen.row[order[:found]], order.astype(np.int32), seen.told):
+                at = self._places.write(values, at)
+            first += found
+
+    def _pick_up(self, stored: StoredRows, chunk: int, chunks: int) -> None:
+        wanted = np.zeros(chunks, dtype=bool)
+        for placed in self._placed:
+            wanted |= placed.edges[1:] > placed.edges[:-1]
+        for number, rows in stored.chunks(chunk, wanted):
+            for placed in self._placed:
+                low, high = placed.edges[number : number + 2].tolist()
+                if low < high:
+                    places = self._places.read(np.int64, high - low, placed.at + 8 * low)
+                    taken = rows.take(places - number * chunk)
+                    self._rows.write(taken, (placed.first + low) * self._kind.itemsize)
+
+
+@contextmanager
+def _spilling() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SpillFailed(tempfile.gettempdir(), error.strerror or str(error)) from error

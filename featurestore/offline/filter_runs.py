@@ -1,0 +1,159 @@
+"""The rows of `Filtered` features, from panes: what they say at each issue follows from the panes opened by then alone.
+
+An issue of a pane end knows the opened panes up to it that had been released by then and not retracted, as for windows; but
+all of them, not those of a window. Issues that know the same panes as far as they go are served by one run of the filter over
+all keys. Panes that were not opened, void or unknown, are predicted only, and a run begins with the first opened one: so what
+a run serves does not depend on which voids are known. Publication, rebuilding and history all come through here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+
+from base.times import DAY_US
+from featurestore.define.definitions import FeatureView
+from featurestore.define.filtered import PARTS, Filtered, local_slots, slots_of
+from featurestore.define.layout import layout_of
+from featurestore.define.panes import Bools, Panes
+from featurestore.define.values import Decoded, Floats, Ints, Status
+
+from .filter_kernel import filter_keys
+
+_WEEK_SLOT_HALF_LIFE_US: Final = 56 * DAY_US
+_SEASON_SLOT_HALF_LIFE_US: Final = 14 * DAY_US
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One pass of the filter.
+
+    Attributes:
+        known: bool[L], which of the first L panes count as opened.
+        issues: int64[R], the issues that it serves, each of a pane among those L.
+    """
+
+    known: Bools
+    issues: Ints
+
+
+def runs_of(panes: Panes, pane: Ints, released_at: Ints) -> list[Run]:
+    """The runs that serve some issues (pane index, released_at), each issue once."""
+    if not len(pane):
+        return []
+    if panes.in_order:  # whatever was opened up to a pane's end was released by its release
+        return [Run(panes.opened[: pane.max() + 1], np.arange(len(pane)))]
+    runs: list[Run] = []
+    known, issues = panes.opened[:0], list[int]()
+    for i in np.lexsort((pane, released_at)).tolist():
+        until, moment = slice(0, pane[i] + 1), released_at[i]
+        at_issue = panes.opened[until] & (panes.released_at[until] <= moment) & (moment < panes.retracted_at[until])
+        common = min(len(known), len(at_issue))
+        if not np.array_equal(known[:common], at_issue[:common]):
+            runs.append(Run(known, np.array(issues, dtype=np.int64)))
+            known, issues = at_issue, []
+        known = max(known, at_issue, key=len)
+        issues.append(i)
+    return [*runs, Run(known, np.array(issues, dtype=np.int64))]
+
+
+def filter_rows(
+    view: FeatureView, filtered: Filtered, panes: Panes, pane: Ints, runs: list[Run]
+) -> tuple[Decoded, ...]:
+    """What a Filtered serves in some issues of all keys, issue-major: dev, pred and n.
+
+    Args:
+        panes: all known panes of the view, from the first one on.
+        pane: int64[I], the issues' own panes; runs: of these issues.
+    """
+    keys = len(view.entity.domain)
+    numbers = np.empty((len(pane), keys, 2 * len(PARTS)))
+    for run in runs:
+        numbers[run.issues] = _run(view, filtered, panes, run, pane[run.issues])
+    columns = np.ascontiguousarray(numbers.reshape(-1, 2 * len(PARTS)).T)
+    there = np.zeros(columns.shape[1], dtype=np.uint8)
+    no_n = np.where(np.isnan(columns[4]), np.uint8(Status.VOID), there)
+    return tuple(
+        Decoded(columns[2 * i], columns[2 * i + 1], None, no_n if part == "n" else there)
+        for i, part in enumerate(PARTS)
+    )
+
+
+def _run(view: FeatureView, filtered: Filtered, panes: Panes, run: Run, pane: Ints) -> Floats:
+    """float64[R, K, 6] of the rows of R panes, see `filter_keys`."""
+    layout, width, known = layout_of(view), view.pane_us, run.known
+    sums, counts = layout.groups_of(view.rate_of(filtered))
+    count = len(known)
+    start, units, sums_of = panes.start[:count], panes.noise_units[:count], panes.slots[:count]
+    slot, week = local_slots(filtered, width, start)
+    upcoming, _ = local_slots(filtered, width, start + width)
+    served, place = np.unique(pane, return_inverse=True)  # a void that came late gives a pane two issues of one run
+    row = np.full(count, -1, dtype=np.int64)
+    row[served] = np.arange(len(served))
+    phi, sd_sq = _left(width, filtered.half_life_us), float(filtered.sd) * float(filtered.sd)
+    phi_sq = phi * phi
+    out = np.empty((len(served), layout.keys, 2 * len(PARTS)))
+    filter_keys(
+        np.ascontiguousarray(sums_of[:, :, sums.slots[0]]),
+        np.ascontiguousarray(sums_of[:, :, counts.slots[0]]),
+        units * sums.variance,
+        units * counts.variance,
+        known,
+        _steps(start, known, width),
+        slot,
+        week,
+        upcoming,
+        _keep(filtered, start, known, slot, week, upcoming),
+        row,
+        np.array([phi, phi_sq, sd_sq, sd_sq * (1.0 - phi_sq), float(filtered.baseline_variance)]),
+        filtered.scaled,
+        *slots_of(filtered, width),
+        out,
+    )
+    return out[place]
+
+
+def _steps(start: Ints, known: Bools, width: int) -> Ints:
+    """int64[L]: how many panes each is after the one before it; the first opened one is 1 after the start of all keys."""
+    steps = np.diff(start, prepend=start[:1]) // width
+    first = int(np.argmax(known)) if known.any() else len(known)
+    steps[:first] = 0
+    steps[first : first + 1] = 1
+    return steps
+
+
+def _keep(filtered: Filtered, start: Ints, known: Bools, slot: Ints, week: Ints, upcoming: Ints) -> Floats:
+    """float64[5, L], see `filter_keys`: what is left of the numbers that the last opened pane of a slot left there."""
+    baseline, all_slots = filtered.baseline_half_life_us, np.zeros_like(slot)
+    return np.stack(
+        [
+            _kept(start, _last_opened(known, week, week, "left"), _WEEK_SLOT_HALF_LIFE_US),
+            _kept(start, _last_opened(known, slot, slot, "left"), _SEASON_SLOT_HALF_LIFE_US),
+            _kept(start, _last_opened(known, slot, slot, "left"), baseline),
+            _kept(start, _last_opened(known, all_slots, all_slots, "left"), baseline),
+            _kept(start, _last_opened(known, slot, upcoming, "right"), baseline),
+        ]
+    )
+
+
+def _last_opened(known: Bools, group: Ints, wanted: Ints, side: Literal["left", "right"]) -> Ints:
+    """int64[L]: for each pane the last opened one before it ("right": or it itself) in the wanted group; −1: none."""
+    count = len(known)
+    opened = np.flatnonzero(known)
+    ranked = np.sort(group[opened] * count + opened)
+    found = np.searchsorted(ranked, wanted * count + np.arange(count), side=side) - 1
+    last = np.append(ranked, -1)[found]  # found −1 is that −1
+    return np.where((last >= 0) & (last // count == wanted), last % count, -1)
+
+
+def _kept(start: Ints, last: Ints, half_life_us: int) -> Floats:
+    elapsed = np.where(last < 0, 0, start - start[last])
+    distinct, place = np.unique(elapsed, return_inverse=True)
+    return np.array([_left(one, half_life_us) for one in distinct.tolist()])[place]
+
+
+def _left(elapsed_us: int, half_life_us: int) -> float:
+    """How much is left after some time: Python's own power, because numpy's differs between machines in the last bit."""
+    return float(2.0 ** (-(elapsed_us / half_life_us)))

@@ -1,0 +1,207 @@
+"""The offline store: Parquet files of one view and UTC day, written whole, listed by the registry.
+
+A file is written beside its place, synced and renamed; it counts once the registry lists it. A day that is complete is
+merged into one file, and rows that a later publication issued again are left out then.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from base.disk import sync_folder, writing
+from base.times import day_of
+from featurestore.define.keys import domain_columns
+from featurestore.define.panes import Panes
+from featurestore.define.release import release_id
+from featurestore.define.schema import TIMESTAMP, feature_arrays, offline_schema
+from featurestore.define.values import served_features
+from featurestore.define.wire import definition_hash
+from featurestore.errors import StoreCorrupt
+from featurestore.registry.registry import FileRecord, RegisteredView
+
+from .window_rows import Issues
+
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Stamps:
+    """When and under what terms the panes' rows are published: arrays over the panes, and the publication's number."""
+
+    published_at: npt.NDArray[np.int64]
+    clock: npt.NDArray[np.int8]  # index into CLOCKS
+    seq: int
+
+
+CLOCKS = ("replay", "live")
+
+
+def issue_table(registered: RegisteredView, panes: Panes, issues: Issues, stamps: Stamps) -> pa.Table:
+    """The rows of some issues, as `offline_schema` has them; I·K rows, issue-major, keys in the domain's order."""
+    view = registered.view
+    keys = len(view.entity.domain)
+    count = len(issues.pane)
+    pane = issues.pane.repeat(keys)
+    columns: list[pa.Array] = [
+        column.take(pa.array(np.tile(np.arange(keys), count))) for column in domain_columns(view.entity)
+    ]
+    starts = panes.start[pane]
+    columns += [_times(starts), _times(starts + view.pane_us)]
+    for served, decoded in zip(served_features(view), issues.features, strict=True):
+        columns += feature_arrays(served, decoded)
+    columns += [pa.array(values) for values in issues.coverage.values()]
+    slots = np.ascontiguousarray(panes.slots[issues.pane]).reshape(-1)
+    void = ~panes.opened[pane]
+    ids = _release_ids(registered, panes.start)
+    columns += [
+        _times(issues.released_at.repeat(keys)),
+        _times(stamps.published_at[pane]),
+        pa.DictionaryArray.from_arrays(pa.array(stamps.clock[pane]), pa.array(CLOCKS)),
+        pa.array(np.full(len(pane), registered.version, dtype=np.int32)),
+        ids.take(pa.array(pane)),
+        pa.array(np.full(len(pane), stamps.seq, dtype=np.int64)),
+        pa.FixedSizeListArray.from_arrays(pa.array(slots), panes.slots.shape[2], mask=pa.array(void)),
+    ]
+    return pa.table(columns, schema=offline_schema(view))
+
+
+def _times(us: npt.NDArray[np.int64]) -> pa.Array:
+    return pa.array(us).cast(TIMESTAMP)
+
+
+def _release_ids(registered: RegisteredView, starts: npt.NDArray[np.int64]) -> pa.Array:
+    digest = definition_hash(registered.view)
+    return pa.array([release_id(digest, start).hex() for start in starts.tolist()], pa.string())
+
+
+class Offline:
+    """The folder of Parquet files."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write_days(self, registered: RegisteredView, table: pa.Table, seq: int) -> list[FileRecord]:
+        """Write one file for each UTC day of a table that is sorted by pane; they count only once registered.
+
+        Raises:
+            StoreWriteFailed: there is no room, say; some of the files may be there then.
+        """
+        starts = as_us(table.column("pane_start"))
+        days = day_of(starts)
+        edges = [*np.flatnonzero(np.diff(days, prepend=days[:1] - 1)).tolist(), len(days)]
+        folder = self.root / registered.view.name / f"v{registered.version}"
+        if not folder.is_dir():
+            with writing(folder):
+                folder.mkdir(parents=True)
+            for parent in (self.root.parent, self.root, folder.parent):  # a rename is durable only with its folder
+                sync_folder(parent)
+
+        def write(first: int, last: int) -> FileRecord:
+            day = int(days[first])
+            name = f"{(_EPOCH + timedelta(days=day)).isoformat()}-{seq:08d}.parquet"
+            size = _write_synced(table.slice(first, last - first), folder / name)
+            return FileRecord(str((folder / name).relative_to(self.root)), day, last - first, size)
+
+        with ThreadPoolExecutor(4) as pool:  # the time goes into fsync
+            files = list(pool.map(write, edges[:-1], edges[1:]))
+        sync_folder(folder)
+        return files
+
+    def read(self, files: Sequence[FileRecord], schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
+        """The rows of these files, some columns of them.
+
+        Raises:
+            FileNotFoundError: a file was replaced meanwhile; ask the registry again.
+            StoreCorrupt: a file is not what the registry says.
+        """
+        wanted = pa.schema([schema.field(name) for name in columns])
+        return pa.concat_tables([wanted.empty_table(), *(self._read_one(file, wanted) for file in files)])
+
+    def _read_one(self, file: FileRecord, wanted: pa.Schema) -> pa.Table:
+        path = self.root / file.path
+        try:
+            with pq.ParquetFile(path) as file_:  # half the time of pq.read_table, which opens a data set
+                table = file_.read(columns=wanted.names, use_threads=False).select(wanted.names).cast(wanted)
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError, KeyError) as error:  # KeyError: a column is missing
+            raise StoreCorrupt(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+        if table.num_rows != file.rows:
+            raise StoreCorrupt(f"{path} holds {table.num_rows} rows, the registry says {file.rows}")
+        return table
+
+    def batches(
+        self, file: FileRecord, schema: pa.Schema, columns: Sequence[str], size: int
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of one file, some columns of them, decoded in batches of at most `size`.
+
+        Raises:
+            FileNotFoundError, StoreCorrupt: as `read`.
+        """
+        wanted = pa.schema([schema.field(name) for name in columns])
+        path = self.root / file.path
+        rows = 0
+        try:
+            with pq.ParquetFile(path, buffer_size=2**18, pre_buffer=False) as file_:
+                for batch in file_.iter_batches(size, columns=wanted.names, use_threads=False):
+                    rows += batch.num_rows
+                    yield batch.select(wanted.names).cast(wanted)
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError, KeyError) as error:
+            raise StoreCorrupt(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+        if rows != file.rows:
+            raise StoreCorrupt(f"{path} holds {rows} rows, the registry says {file.rows}")
+
+    def slots(self, files: Sequence[FileRecord], schema: pa.Schema, keys: int) -> dict[int, npt.NDArray[np.int64]]:
+        """The opened sums in these files: by pane start (µs) int64[keys, slots_per_key]; a void has none.
+
+        Raises:
+            FileNotFoundError, StoreCorrupt: as `read`.
+        """
+        stored = self.read(files, schema, ["pane_start", "slots"])
+        lists = stored.column("slots").combine_chunks()
+        valid = lists.is_valid().to_numpy(zero_copy_only=False)
+        starts = as_us(stored.column("pane_start"))[valid][::keys]
+        sums = lists.flatten().to_numpy().reshape(-1, keys, lists.type.list_size)
+        return dict(zip(starts.tolist(), sums, strict=True))
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Delete files that no longer count."""
+        for path in paths:
+            (self.root / path).unlink(missing_ok=True)
+
+    def strays(self, known: set[str]) -> Iterator[str]:
+        """Files that the registry does not list: left by a crash."""
+        for path in self.root.glob("**/*"):
+            if path.is_file() and str(path.relative_to(self.root)) not in known:
+                yield str(path.relative_to(self.root))
+
+
+def as_us(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """int64 µs of a timestamp column without nulls."""
+    values: npt.NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
+    return values
+
+
+def _write_synced(table: pa.Table, path: Path) -> int:
+    partial = path.with_suffix(".partial")
+    with writing(path):
+        with partial.open("wb") as file:
+            # checksums: `covey store verify` notices a changed bit, which zstd by itself may decode to other numbers
+            pq.write_table(table, file, compression="zstd", write_statistics=False, write_page_checksum=True)
+            file.flush()
+            os.fsync(file.fileno())
+            size = file.tell()
+        partial.replace(path)
+    return size

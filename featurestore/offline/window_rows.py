@@ -1,0 +1,199 @@
+"""From panes to rows: pane features, trailing windows, coverage, and the *issues* of each row.
+
+A row of pane end E is issued anew whenever a pane inside its largest window is released or retracted after it. Its issue
+times are the distinct values of max(released_at(E), released_at(P)) and max(released_at(E), retracted_at(P)) over the known
+panes P ≤ E of that window; the issue of time r sums, for each window, the opened panes with released_at(P) ≤ r <
+retracted_at(P). So at any time t the latest issue with r ≤ t tells exactly what had been released by t and not retracted,
+whatever the order in which panes were published. In order and without retractions, every pane end has one issue, and all
+windows come from one cumulative sum.
+
+A Filtered feature (`featurestore.offline.filter_runs`)
+is made of all panes before the row's: with one, a window reaches to the first.
+
+A void whose reason is BUDGET_SPENT is no known pane here: it makes no row, so that reads go on with the last one
+(`featurestore.registry.staleness`), and the windows of later panes hold nothing of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import numpy as np
+
+from featurestore.define.definitions import FeatureView
+from featurestore.define.filtered import Filtered
+from featurestore.define.layout import layout_of
+from featurestore.define.panes import NEVER, Bools, Panes
+from featurestore.define.values import Bytes, Decoded, Floats, Ints, Status, decode, served_features
+
+BUDGET_SPENT: Final = "BUDGET_SPENT"
+"""The reason of a void whose client-day had no budget left: the last row goes on being served, as STALE_BUDGET."""
+RETRACTED: Final = "RETRACTED"
+"""The reason of a tombstone, alone or as `RETRACTED: why`: a void of a pane that was opened; from its `released_at` on the
+pane counts as not opened."""
+EVER_US: Final = 2**61
+"""Longer than the years 1 to 9999, and no time ± it leaves int64."""
+
+Sums = TypeVar("Sums", Ints, Floats)
+
+
+def is_retraction(reason: str | None) -> bool:
+    """Whether a void with this reason is a tombstone."""
+    return reason is not None and (reason == RETRACTED or reason.startswith(f"{RETRACTED}: "))
+
+
+@dataclass(frozen=True, eq=False)
+class Issues:
+    """Rows to be written: I issues of K keys each; arrays of I·K entries are issue-major.
+
+    Attributes:
+        pane: int64[I], index of the row's own pane in `Panes`.
+        released_at: int64[I], µs.
+        features: for each served feature, its values over I·K rows.
+        coverage: for each window's name, float64[I·K].
+    """
+
+    pane: Ints
+    released_at: Ints
+    features: tuple[Decoded, ...]
+    coverage: dict[str, Floats]
+
+
+def issue_times(view: FeatureView, panes: Panes, ends: Ints, since: Ints) -> tuple[Ints, Ints]:
+    """The issues (pane index, released_at) of some pane ends, in order.
+
+    Args:
+        ends: int64[N], indices of the panes whose rows are wanted.
+        since: int64[N], only issues at or after this time.
+    """
+    if panes.in_order:  # one issue each
+        wanted = panes.released_at[ends] >= since
+        return ends[wanted], panes.released_at[ends][wanted]
+    first = np.searchsorted(panes.start, panes.start - reach_us(view))
+    at: list[Ints] = []
+    times: list[Ints] = []
+    for end, after in zip(ends.tolist(), since.tolist(), strict=True):
+        inside = slice(first[end], end + 1)
+        retracted_at = panes.retracted_at[inside]
+        events = np.concatenate((panes.released_at[inside], retracted_at[retracted_at != NEVER]))
+        distinct = np.unique(np.maximum(events, panes.released_at[end]))
+        distinct = distinct[distinct >= after]
+        at.append(np.full(len(distinct), end, dtype=np.int64))
+        times.append(distinct)
+    return np.concatenate(at), np.concatenate(times)
+
+
+def make_issues(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) -> Issues:
+    """Decode the rows of the given issues (as `issue_times` returns them)."""
+    layout = layout_of(view)
+    keys = layout.keys
+    is_open = panes.opened[pane] & (released_at < panes.retracted_at[pane])
+    base = np.where(is_open, np.uint8(Status.OK), np.uint8(Status.VOID)).repeat(keys)
+    base = _suppressed(view, panes.slots[pane].reshape(-1, layout.slots_per_key), base)
+    sums = {"": panes.slots[pane]}
+    units: dict[str, Floats] = {"": np.where(is_open, panes.noise_units[pane], 0.0).repeat(keys)}
+    status = {"": base}
+    coverage: dict[str, Floats] = {}
+    for window in view.trailing:
+        total, unit, opened = _window_sums(view, panes, window.panes, pane, released_at)
+        coverage[window.name] = _of_keys(opened, keys) / window.panes
+        enough = coverage[window.name] >= view.min_coverage
+        sums[window.name] = total
+        units[window.name] = _of_keys(unit, keys)
+        status[window.name] = np.where(enough, np.uint8(Status.OK), np.uint8(Status.LOW_COVERAGE))
+    estimates = _estimates(view, panes, pane, released_at)
+    features = []
+    for served in served_features(view):
+        if isinstance(served.feature, Filtered):
+            features.append(estimates[served.name])
+            continue
+        name = "" if served.window is None else served.window.name
+        rows = sums[name].reshape(-1, layout.slots_per_key)
+        features.append(decode(layout, served.feature, rows, units[name], status[name]))
+    return Issues(pane, released_at, tuple(features), coverage)
+
+
+def _estimates(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) -> dict[str, Decoded]:
+    """What the view's Filtered features serve in these issues, by name."""
+    if not view.filtered:
+        return {}
+    from .filter_runs import filter_rows, runs_of  # numba takes its time to import
+
+    runs = runs_of(panes, pane, released_at)
+    by_name: dict[str, Decoded] = {}
+    for filtered in view.filtered:
+        by_name |= zip(filtered.names, filter_rows(view, filtered, panes, pane, runs), strict=True)
+    return by_name
+
+
+def _window_sums(
+    view: FeatureView, panes: Panes, width: int, pane: Ints, released_at: Ints
+) -> tuple[Ints, Floats, Ints]:
+    """Slots int64[I, K, S], noise units float64[I, K] and number of opened panes int64[I, K] of one window.
+
+    Units and numbers are of shape [I, 1] where they are the same for all keys.
+    """
+    opened = _opened_cells(view, panes)
+    slots = np.where(opened[:, :, None], panes.slots, 0)
+    first = _first_of_window(view, panes, width)[pane]
+    total = _range_sums(slots, first, pane)
+    units_of_pane: Floats = panes.noise_units[:, None] * opened
+    units = _range_sums(units_of_pane, first, pane)
+    count = _range_sums(opened.astype(np.int64), first, pane)
+    if not panes.in_order:
+        for i, (low, high, moment) in enumerate(zip(first.tolist(), pane.tolist(), released_at.tolist(), strict=True)):
+            inside = slice(low, high + 1)
+            known = (panes.released_at[inside] <= moment) & (moment < panes.retracted_at[inside])
+            if not known.all():  # from before a late pane came, or after one was retracted
+                total[i] = slots[inside][known].sum(axis=0)
+                units[i] = units_of_pane[inside][known].sum(axis=0)
+                count[i] = np.count_nonzero(opened[inside][known], axis=0)
+    return total, units, count
+
+
+def _opened_cells(view: FeatureView, panes: Panes) -> Bools:
+    """bool[P, K], or [P, 1] where the keys of a pane are opened together: a cell that was withheld adds nothing to windows."""
+    opened = panes.opened[:, None]
+    limit = view.privacy.suppress_below
+    if limit is None or not panes.withheld.any():
+        return opened
+    return opened & ~(panes.withheld[:, None] & _small(view, panes.slots, limit))
+
+
+def _of_keys(values: Sums, keys: int) -> Sums:
+    """[I, K] or [I, 1] as one entry for each issue and key."""
+    return np.broadcast_to(values, (len(values), keys)).reshape(-1)
+
+
+def _range_sums(values: Sums, first: Ints, last: Ints) -> Sums:
+    """Sums of values[first : last + 1] along axis 0, by one cumulative sum."""
+    cumulative = np.concatenate((np.zeros_like(values[:1]), np.cumsum(values, axis=0)))
+    sums: Sums = cumulative[last + 1] - cumulative[first]
+    return sums
+
+
+def _first_of_window(view: FeatureView, panes: Panes, width: int) -> Ints:
+    """int64[P]: index of the first known pane of the window of `width` panes that ends with each pane."""
+    return np.searchsorted(panes.start, panes.start - (width - 1) * view.pane_us)
+
+
+def reach_us(view: FeatureView) -> int:
+    """How far a pane reaches into later rows (and a row into earlier panes): largest window − one pane, in µs."""
+    if view.filtered:
+        return EVER_US
+    return (max((window.panes for window in view.trailing), default=1) - 1) * view.pane_us
+
+
+def _suppressed(view: FeatureView, rows: Ints, base: Bytes) -> Bytes:
+    """Mark the rows of keys whose noised ClientCount is below `suppress_below`."""
+    limit = view.privacy.suppress_below
+    if limit is None:
+        return base
+    return np.where((base == Status.OK) & _small(view, rows, limit), np.uint8(Status.SUPPRESSED), base)
+
+
+def _small(view: FeatureView, slots: Ints, limit: int) -> Bools:
+    """Which keys, int64[..., S], have a noised ClientCount below the limit: the rule of the finish mpc as well."""
+    small: Bools = slots[..., layout_of(view).client_counts].min(axis=-1) < limit
+    return small

@@ -1,0 +1,198 @@
+"""Writes blocks: each file whole, synced and renamed, then CURRENT.json. Run by the publisher, the only writer of a store.
+
+A view whose block would be larger than the store's setting gets one with the row of a key that is not there, and no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from base.disk import sync_folder, writing
+from base.errors import StoreWriteFailed
+from featurestore.define.definitions import FeatureView
+from featurestore.define.keys import arrow_type, domain_columns
+from featurestore.define.release import release_id
+from featurestore.errors import StoreCorrupt
+from featurestore.registry.registry import RegisteredView
+
+from .blocks import CURRENT, HEADER, BlockEntry, Current
+from .online import OnlineMarker
+from .packing import Packed, missing_rows
+from .view_rows import FORMAT, Bytes, Floats, ViewHeader
+
+
+@dataclass(frozen=True, eq=False)
+class Latest:
+    """The latest rows of a view, one a key in the domain's order; none before its first release, no marker before that."""
+
+    registered: RegisteredView
+    rows: Packed | None = None
+    marker: OnlineMarker | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Staged:
+    """What CURRENT.json will say: the files that count, and the feature services."""
+
+    entries: dict[tuple[str, int], BlockEntry]
+    services: dict[str, tuple[str, ...]]
+
+
+class BlockWriter:
+    """The folder of blocks of one store.
+
+    A file that CURRENT.json no longer names is removed one change later: a reader may be about to map it.
+
+    A change is staged, with all that needs room, and then switched to, by a rename.
+
+    Args:
+        max_bytes: how large a block may be.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder, self._max_bytes = folder, max_bytes
+        if not folder.is_dir():
+            with writing(folder):
+                folder.mkdir(parents=True)
+            sync_folder(folder.parent)
+        current = Current()
+        with contextlib.suppress(FileNotFoundError, StoreCorrupt):  # then every block counts as missing
+            current = Current.parse((folder / CURRENT).read_bytes())
+        self._epoch, self._services = current.epoch, dict(current.services)
+        self._entries = {(entry.view, entry.version): entry for entry in current.entries}
+
+    def seq(self, registered: RegisteredView) -> int | None:
+        """The publication that a view's block holds (0: none yet); None if its file is missing or cut off."""
+        entry = self._entries.get((registered.view.name, registered.version))
+        try:
+            whole = entry is not None and (self._folder / entry.file).stat().st_size == entry.bytes
+        except FileNotFoundError:
+            return None
+        return entry.seq if entry is not None and whole else None
+
+    def named(self, registered: RegisteredView) -> int:
+        """The publication of a view that CURRENT.json names; 0: none yet."""
+        entry = self._entries.get((registered.view.name, registered.version))
+        return 0 if entry is None else entry.seq
+
+    def stage(self, latest: Sequence[Latest], services: Mapping[str, Sequence[str]]) -> Staged | None:
+        """Write the blocks of some views, and beside CURRENT.json the one that names them; None if nothing would change.
+
+        Args:
+            services: by name the references of every feature service.
+
+        Raises:
+            StoreWriteFailed: what was written is removed again.
+        """
+        named = {name: tuple(refs) for name, refs in services.items()}
+        if not latest and named == self._services and self._epoch:
+            return None
+        entries = dict(self._entries)
+        try:
+            for one in latest:
+                entries[one.registered.view.name, one.registered.version] = self._write(one)
+            current = {
+                "format": FORMAT,
+                "epoch": self._epoch + 1,
+                "views": [asdict(entries[name]) for name in sorted(entries)],
+                "services": named,
+            }
+            _write_synced(_partial(self._folder / CURRENT), json.dumps(current, indent=1).encode())
+        except StoreWriteFailed:
+            for name in {entry.file for entry in entries.values()} - {entry.file for entry in self._entries.values()}:
+                (self._folder / name).unlink(missing_ok=True)
+            raise
+        return Staged(entries, named)
+
+    def forget(self) -> None:
+        """What is staged next is all that will count."""
+        self._entries = {}
+
+    def switch(self, staged: Staged) -> None:
+        """Make what was staged last the current epoch. Raises StoreWriteFailed."""
+        before = {entry.file for entry in self._entries.values()}
+        _rename(_partial(self._folder / CURRENT), self._folder / CURRENT)
+        self._epoch, self._entries, self._services = self._epoch + 1, staged.entries, staged.services
+        keep = {CURRENT, *before, *(entry.file for entry in staged.entries.values())}
+        for path in self._folder.iterdir():
+            if path.name not in keep:
+                path.unlink(missing_ok=True)
+
+    def _write(self, latest: Latest) -> BlockEntry:
+        view, version = latest.registered.view, latest.registered.version
+        header = ViewHeader.of(latest.registered, latest.marker, stored=False)
+        if (header.size + 1) * (8 * header.width + header.features) > self._max_bytes:
+            header = replace(header, stored=True)
+        data = _block_bytes(latest, header)
+        name = f"{view.name}-v{version}-{header.seq:08d}.arrow"
+        _write_synced(_partial(self._folder / name), data)
+        _rename(_partial(self._folder / name), self._folder / name)
+        return entry_of(view, header, name, data.size, hashlib.sha256(data).hexdigest())
+
+
+def entry_of(view: FeatureView, header: ViewHeader, file: str, size: int, digest: str) -> BlockEntry:
+    """What CURRENT.json says of a block: its name, what is in it, its bytes and their SHA-256."""
+    ident = None
+    if header.pane_end is not None:
+        ident = release_id(bytes.fromhex(header.definition_hash), header.pane_end - view.pane_us).hex()
+    times = (header.pane_end, header.released_at)
+    return BlockEntry(view.name, header.version, file, header.seq, ident, *times, size, digest)
+
+
+def block_rows(latest: Latest, header: ViewHeader) -> tuple[Floats, Bytes]:
+    """`numbers` and `status` of a block, see `featurestore.online.blocks`: those of all keys, then of one that is not there."""
+    missing = missing_rows(latest.registered.view, 1)
+    rows = missing if latest.rows is None or header.stored else np.concatenate([latest.rows, missing])
+    return np.concatenate([rows[name] for name in ("values", "n", "coverage", "se")], axis=1), rows["status"]
+
+
+def _block_bytes(latest: Latest, header: ViewHeader) -> pa.Buffer:
+    """The Arrow IPC file: the rows of all keys, then the row of every key that is not there."""
+    view = latest.registered.view
+    no_rows = header.stored or latest.rows is None
+    numbers, status = block_rows(latest, header)
+    fields = [pa.field(name, arrow_type(kind)) for name, kind in zip(header.keys, header.key_types, strict=True)]
+    columns = [pa.nulls(0, field.type) for field in fields] if no_rows else domain_columns(view.entity)
+    columns = [pa.concat_arrays([column, pa.nulls(1, column.type)]) for column in columns]
+    batch = pa.record_batch(
+        {
+            "key": pa.StructArray.from_arrays(columns, fields=fields),
+            "numbers": pa.FixedSizeListArray.from_arrays(pa.array(numbers.reshape(-1)), header.width),
+            "status": pa.FixedSizeListArray.from_arrays(pa.array(status.reshape(-1)), header.features),
+        }
+    ).replace_schema_metadata({HEADER: header.to_json()})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue()
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def _write_synced(path: Path, data: bytes | pa.Buffer) -> None:
+    with writing(path):
+        try:
+            with path.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+
+
+def _rename(partial: Path, path: Path) -> None:
+    with writing(path):
+        partial.replace(path)
+    sync_folder(path.parent)

@@ -1,0 +1,284 @@
+"""Blocks: the latest rows of a view as one immutable file that readers map, and the snapshot of all of them.
+
+    blocks/<view>-v<n>-<seq>.arrow   one record batch of K + 1 rows: the domain's K keys, then the row of every other key
+        key      struct of the join keys (null in the last row)
+        numbers  FixedSizeList<f64>, see `featurestore.online.view_rows`
+        status   FixedSizeList<u8>
+    blocks/CURRENT.json              which files count, by view version; `epoch` grows with every change
+
+Index −1 of a key that is not there *is* the last row: NaN and NOT_FOUND. The block of a view that is too large for one has
+that row only, and its header says `stored`: its rows are read from the online store, opened once an epoch
+(docs/adr/0009-one-epoch.md). The publisher is the only writer (`featurestore.online.block_writer`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import pyarrow as pa
+
+from featurestore.define.references import REFERENCE
+from featurestore.errors import (
+    BadReference,
+    NoEpoch,
+    OnlineUnavailable,
+    StoreCorrupt,
+    UnknownFeature,
+    UnknownFeatureService,
+    UnknownView,
+)
+
+from .online import OnlineEpoch
+from .online_choice import online_opener
+from .settings import OnlineSettings, store_path
+from .view_rows import FORMAT, Block, StoredView, ViewColumn, ViewHeader, ViewRows
+
+_log = logging.getLogger(__name__)
+
+CURRENT: Final = "CURRENT.json"
+HEADER: Final = b"covey"
+"""The key of the header in the schema's metadata."""
+
+_MEND: Final = "`covey store rebuild-online` makes it again"
+
+
+def read_block(path: Path, known: ViewRows | None) -> Block:
+    """Map a block; its index is that of `known` where that has the same keys.
+
+    Raises:
+        StoreCorrupt: not a block of this format.
+    """
+    try:
+        with pa.memory_map(str(path)) as source:  # the pages stay mapped as long as an array points to them
+            batch = pa.ipc.open_file(source).get_batch(0)
+        header = ViewHeader.from_json(batch.schema.metadata[HEADER])
+        numbers = _matrix(batch.column("numbers"), header.width)
+        status = _matrix(batch.column("status"), header.features)
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreCorrupt(f"{path} is no block of this version of covey ({_first_line(error)})") from None
+    same = isinstance(known, Block) and known.header.definition_hash == header.definition_hash
+    if same and isinstance(known, Block) and len(known.index) == batch.num_rows - 1:
+        index = known.index
+    else:
+        index = _index(batch.column("key"))
+    return Block(header, numbers, status, index, header.by_name())
+
+
+def _matrix(column: pa.Array, width: int) -> Any:
+    if column.type.list_size != width:
+        raise ValueError(f"rows of {column.type.list_size} instead of {width}")
+    return column.flatten().to_numpy(zero_copy_only=True).reshape(-1, width)
+
+
+def _index(key: pa.StructArray) -> Mapping[Any, int]:
+    parts = [key.field(i).to_pylist()[:-1] for i in range(key.type.num_fields)]
+    keys = parts[0] if len(parts) == 1 else list(zip(*parts, strict=True))
+    return {one: row for row, one in enumerate(keys)}  # read through a MappingProxyType it takes half as long again
+
+
+@dataclass(frozen=True)
+class BlockEntry:
+    """A line of CURRENT.json: the file of one view version, and what is in it."""
+
+    view: str
+    version: int
+    file: str
+    seq: int
+    release_id: str | None
+    pane_end: int | None
+    released_at: int | None
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Current:
+    """What CURRENT.json says.
+
+    Attributes:
+        services: by name the references of each feature service.
+    """
+
+    epoch: int = 0
+    entries: tuple[BlockEntry, ...] = ()
+    services: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Current:
+        """From the file's bytes; StoreCorrupt if they are torn or of another format."""
+        try:
+            data = json.loads(raw)
+            if data["format"] != FORMAT:
+                raise ValueError("another format")
+            entries = tuple(BlockEntry(**entry) for entry in data["views"])
+            for entry in entries:
+                texts, numbers = (entry.view, entry.file, entry.sha256), (entry.version, entry.seq, entry.bytes)
+                if {*map(type, texts)} != {str} or {*map(type, numbers)} != {int}:
+                    raise ValueError("a field of another type")
+            services = {str(name): tuple(map(str, refs)) for name, refs in data["services"].items()}
+            return cls(int(data["epoch"]), entries, MappingProxyType(services))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreCorrupt(f"{CURRENT} cannot be read ({_first_line(error)})") from None
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """The latest rows of all views in one epoch. Immutable: an answer that holds one reference to it is of one epoch.
+
+    Attributes:
+        views: by `view@v<n>`, and by `view`: its newest version that has a release.
+        services: by name the references of each feature service.
+    """
+
+    epoch: int
+    views: Mapping[str, ViewRows]
+    services: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def find(self, name: str) -> ViewRows:
+        """The rows of `view` or `view@v<n>`; UnknownView names those that there are."""
+        rows = self.views.get(name)
+        if rows is None:
+            named = any(ref.startswith(f"{name}:") for refs in self.services.values() for ref in refs)
+            known = sorted(known for known in self.views if ("@" in known) == ("@" in name))
+            raise UnknownView(name[:80], known, named=named)
+        return rows
+
+    def column(self, ref: str) -> tuple[ViewRows, ViewColumn]:
+        """What `view:column` or `view@v<n>:column` names. Raises BadReference, UnknownView, UnknownFeature."""
+        if REFERENCE.fullmatch(ref) is None:
+            raise BadReference(f"{ref[:80]!r} is no feature reference; write view:feature, such as dest_delay:late_7d")
+        view, _, name = ref.partition(":")
+        rows = self.find(view)
+        column = rows.columns.get(name)
+        if column is None:
+            known = [column.name for column in rows.header.columns if column.kind in ("value", "list")]
+            raise UnknownFeature(view, name[:80], known)
+        return rows, column
+
+    def service(self, name: str) -> tuple[str, ...]:
+        """The references of a feature service; UnknownFeatureService names those that there are."""
+        refs = self.services.get(name)
+        if refs is None:
+            raise UnknownFeatureService(name[:80], sorted(self.services))
+        return refs
+
+    def versions(self) -> list[ViewRows]:
+        """The rows of every view version once, by view and version."""
+        return [self.views[name] for name in sorted(self.views) if "@" in name]
+
+
+class Blocks:
+    """Keeps a snapshot of a folder of blocks, for any number of threads.
+
+    Attributes:
+        problem: why the last `refresh` kept an older snapshot; None if it did not.
+    """
+
+    def __init__(self, folder: Path, open_online: Callable[[], OnlineEpoch]) -> None:
+        """`open_online` opens the online store as it is now, for the views that are too large for a block."""
+        self._folder = folder
+        self._open_online = open_online
+        self._path = str(folder / CURRENT)
+        self._stamp: tuple[int, int, int] | None = None
+        """Of the file that the snapshot is of: it is never changed, but replaced."""
+        self._refreshing = threading.Lock()
+        self._loaded: dict[BlockEntry, Block] = {}
+        self._snapshot = Snapshot(0, MappingProxyType({}))
+        self.problem: str | None = None
+        self.refresh()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot, which is empty before the first one. Take it once for an answer."""
+        return self._snapshot
+
+    def require(self) -> Snapshot:
+        """The newest snapshot. Raises NoEpoch: not even a first one can be read."""
+        if self.problem is not None and not self._snapshot.epoch:
+            raise NoEpoch(self.problem)
+        return self._snapshot
+
+    def refresh(self) -> bool:
+        """Look for a new epoch and swap to it: True if there was one. What is torn or missing keeps the last snapshot."""
+        try:
+            if self._newest_stamp() == self._stamp:
+                return False
+            with self._refreshing:
+                stamp = self._newest_stamp()
+                if stamp == self._stamp:  # another thread was faster
+                    return False
+                self._snapshot = self._load(Current.parse(Path(self._path).read_bytes()))
+                self._stamp, self.problem = stamp, None
+                return True
+        except (OSError, StoreCorrupt, OnlineUnavailable) as error:
+            self.problem, self._stamp = self._told(error), None
+            return False
+
+    def _told(self, error: Exception) -> str:
+        """What readers on other machines are told: where the store lies is none of their business."""
+        if isinstance(error, OnlineUnavailable):
+            told = "the online store is away, or a publication is under way"
+        else:
+            told = _first_line(error).replace(f"{self._folder}{os.sep}", "")
+        if told != self.problem:
+            _log.warning("no new epoch is taken up: %s", error)
+        return told
+
+    def _newest_stamp(self) -> tuple[int, int, int]:
+        found = os.stat(self._path)  # noqa: PTH116 - of a text: a look without news costs a microsecond
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def _load(self, current: Current) -> Snapshot:
+        loaded: dict[BlockEntry, Block] = {}
+        views: dict[str, ViewRows] = {}
+        online: OnlineEpoch | None = None
+        for entry in sorted(current.entries, key=lambda entry: entry.version):
+            name = f"{entry.view}@v{entry.version}"
+            block = self._loaded.get(entry) or self._verified(entry, self._snapshot.views.get(name))
+            loaded[entry] = block
+            views[name] = block
+            if block.header.stored and block.header.has_rows:
+                online = online or self._open_online()
+                views[name] = _stored(block, online)
+            if entry.seq or entry.view not in views:
+                views[entry.view] = views[name]
+        self._loaded = loaded
+        return Snapshot(current.epoch, MappingProxyType(views), current.services)
+
+    def _verified(self, entry: BlockEntry, known: ViewRows | None) -> Block:
+        path = self._folder / entry.file
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            raise StoreCorrupt(f"{path} is missing; {_MEND}") from None
+        if digest != entry.sha256:
+            raise StoreCorrupt(f"{path} is not the file that {CURRENT} names; {_MEND}")
+        return read_block(path, known)
+
+
+def open_blocks(directory: Path) -> Blocks:
+    """The blocks of a store's directory. Raises SettingsInvalid."""
+    root = store_path(directory)
+    return Blocks(root / "blocks", online_opener(root, OnlineSettings.load(directory)))
+
+
+def _stored(block: Block, online: OnlineEpoch) -> StoredView:
+    """The rows of a view in the online store, as its block says they are; OnlineUnavailable: they are not there (yet)."""
+    header = block.header
+    if not online.holds(header.view_id, header.seq):
+        raise OnlineUnavailable(f"the online store does not hold publication {header.seq} of view {header.view!r}")
+    return StoredView(header, block.numbers, block.status, online, block.columns)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

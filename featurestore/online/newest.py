@@ -1,0 +1,46 @@
+"""The rows that the online store and the blocks should hold: those of a view's newest pane end, in their last issue.
+
+They follow from the registry and the Parquet files alone: the publisher writes them, `covey store rebuild-online` writes them
+again, and `covey store verify` compares them bit by bit.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from base.times import day_of, utc_text
+from featurestore.define.layout import layout_of
+from featurestore.define.schema import offline_schema
+from featurestore.errors import StoreCorrupt
+from featurestore.offline.latest import last_issue_of_each_pane
+from featurestore.offline.parquet import Offline, as_us
+from featurestore.registry.registry import RegisteredView, Registry
+from featurestore.registry.staleness import SpentPanes
+
+from .block_writer import Latest
+from .online import OnlineMarker, RowTimes
+from .packing import pack
+
+
+def newest_rows(registry: Registry, offline: Offline, registered: RegisteredView, seq: int) -> Latest:
+    """The newest rows of a view after its publication `seq`; 0: there was none yet.
+
+    Raises:
+        FileNotFoundError: a file that the registry lists is missing. StoreCorrupt: one is not what the registry says.
+    """
+    if not seq:
+        return Latest(registered)
+    view, last = registered.view, registry.last_row(registered.view_id)
+    if last is None:  # nothing but voids that make no row
+        return Latest(registered, None, OnlineMarker(seq, None))
+    files = registry.files(registered.view_id, day_of(last), day_of(last))
+    schema = offline_schema(view)
+    rows = offline.read(files, schema, schema.names)
+    rows = rows.filter(pa.compute.equal(rows.column("pane_start").cast(pa.int64()), last)).combine_chunks()
+    if not rows.num_rows:
+        raise StoreCorrupt(f"view {view.name!r}: the rows of its newest pane, of {utc_text(last)}, are missing")
+    rows = rows.take(pa.array(last_issue_of_each_pane(rows, layout_of(view).keys)))
+    times = RowTimes(last + view.pane_us, int(as_us(rows.column("released_at"))[0]))
+    packed = pack(view, rows)
+    packed["status"] = SpentPanes.read(registry, registered).newest_status(packed["status"], times.pane_end)
+    return Latest(registered, packed, OnlineMarker(seq, times))

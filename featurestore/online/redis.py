@@ -1,0 +1,295 @@
+"""The online store in Redis or Valkey: the same packed rows as in RocksDB, for readers on many machines.
+
+    covey:{<store id>:<view id>}:<seq>         marker: publication `seq` of the view is whole
+    covey:{<store id>:<view id>}:<seq>:<key>   a packed row
+    covey:{<store id>:<view id>}:publications  set of the seqs that have keys here
+
+What stands in braces is the hash tag: all keys of a view lie on one node of a cluster, so that one MGET reads them. The store
+id is random, so that stores may share a server. Each publication has keys of its own, written before readers are told of it:
+that a large one takes several MSETs is seen by nobody. Its marker goes last, and is the first to go. So a reader who gets a
+marker with its rows has rows that are whole, and without one it knows that a missing row is not a missing key: the
+publication was replaced, or the server lost it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar
+
+import numpy as np
+import redis
+from redis import exceptions
+from redis.backoff import EqualJitterBackoff, NoBackoff
+from redis.retry import Retry
+
+from base.disk import sync_folder, writing
+from featurestore.define.keys import encode_key
+from featurestore.errors import OnlineUnavailable, SettingsInvalid, StoreCorrupt
+from featurestore.registry.registry import RegisteredView
+
+from .breaker import Breaker
+from .online import OnlineMarker, marker_from_bytes, marker_to_bytes
+from .packing import Packed
+from .settings import OnlineUrl
+
+ID_FILE: Final = "online-id"
+"""In the store's folder: what its keys begin with."""
+KEYS_AT_ONCE: Final = 10_000
+"""Of one command: more would hold up the server's other clients. A request to the feature server has no more."""
+BYTES_AT_ONCE: Final = 4 * 2**20
+
+_ID_BYTES: Final = 8
+_AWAY: Final = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.ClusterError,
+    exceptions.RedisClusterException,
+    exceptions.ReadOnlyError,  # a replica, until the failover is known
+    exceptions.TryAgainError,
+    OSError,
+)
+"""What may be over at the next attempt."""
+
+_Item: TypeAlias = bytes | str | int
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for the server, in seconds.
+
+    Attributes:
+        connect_s, answer_s: for a connection, and for an answer.
+        retries: attempts after the first one that failed.
+        first_s, longest_s: the wait before a retry, which doubles, less up to a half of it by chance.
+    """
+
+    connect_s: float
+    answer_s: float
+    retries: int
+    first_s: float
+    longest_s: float
+
+    @property
+    def at_most_s(self) -> float:
+        """How long one command takes at most."""
+        return (self.retries + 1) * (self.connect_s + self.answer_s) + self.retries * self.longest_s
+
+
+READER: Final = Patience(0.5, 1.0, 1, 0.01, 0.05)
+WRITER: Final = Patience(2.0, 5.0, 8, 0.1, 2.0)
+
+
+class _Client(Protocol):
+    def execute_command(self, *args: Any) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+class RedisServer:
+    """A server, or a cluster of them, for any thread.
+
+    Args:
+        breaks: whether calls fail at once while it is away: for readers.
+    """
+
+    def __init__(self, url: OnlineUrl, patience: Patience, *, breaks: bool) -> None:
+        self.url, self._patience = url, patience
+        self._breaker = Breaker(patience.at_most_s) if breaks else None
+        self._lock = threading.Lock()
+        self._client: _Client | None = None
+
+    def call(self, *command: _Item) -> Any:
+        """The answer to one command, which may be sent more than once. Raises OnlineUnavailable."""
+        wait = 0.0 if self._breaker is None else self._breaker.wait_s()
+        if wait:
+            raise OnlineUnavailable(f"the online store {self.url} is away", math.ceil(wait))
+        try:
+            answer = self._patiently(lambda: self._connected().execute_command(*command))
+        except (exceptions.RedisError, exceptions.RedisClusterException, OSError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            if self._breaker is not None and self._breaker.failed():
+                _log.warning("the online store %s is away: %s", self.url, reason)
+            raise OnlineUnavailable(f"the online store {self.url} does not answer: {reason}") from None
+        if self._breaker is not None and self._breaker.passed():
+            _log.warning("the online store %s is back", self.url)
+        return answer
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def _patiently(self, attempt: Callable[[], _T]) -> _T:
+        patience = self._patience
+        backoff = EqualJitterBackoff(patience.longest_s, patience.first_s)
+        return Retry(backoff, patience.retries, _AWAY).call_with_retry(attempt, lambda _: None)
+
+    def _connected(self) -> _Client:
+        with self._lock:
+            if self._client is None:
+                self._client = _client(self.url, self._patience)
+            return self._client
+
+
+def _client(url: OnlineUrl, patience: Patience) -> _Client:
+    """It connects at the first command, a cluster's at once; it retries nothing by itself."""
+    options: dict[str, Any] = {
+        "socket_connect_timeout": patience.connect_s,
+        "socket_timeout": patience.answer_s,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if url.address.startswith("rediss"):
+        options["ssl_check_hostname"] = True
+    kind: Any = redis.RedisCluster if url.cluster else redis.Redis
+    client: _Client = kind.from_url(url.address, **options)
+    return client
+
+
+class RedisOnline:
+    """The rows of one store on a server."""
+
+    def __init__(self, server: RedisServer, store_id: str) -> None:
+        self._server, self._store_id = server, store_id
+        self._missed: set[tuple[int, int]] = set()
+        """(view, publication) that were asked for and not there: told once."""
+
+    @classmethod
+    def open_writer(cls, root: Path, url: OnlineUrl) -> Self:
+        """For the publisher of the store in a folder, which gets its id now if it has none.
+
+        Raises:
+            OnlineUnavailable. SettingsInvalid: the server may throw rows away. StoreWriteFailed.
+        """
+        server = RedisServer(url, WRITER, breaks=False)
+        _require_no_eviction(server)
+        path = root / ID_FILE
+        if not path.exists():
+            partial = path.with_suffix(".partial")
+            with writing(path):
+                partial.write_text(os.urandom(_ID_BYTES).hex(), encoding="ascii")
+                partial.replace(path)
+            sync_folder(root)
+        return cls(server, _id_of(path))
+
+    @classmethod
+    def open_reader(cls, root: Path, server: RedisServer) -> Self:
+        """For the readers of the store in a folder; nothing is asked of the server yet. Raises OnlineUnavailable."""
+        try:
+            return cls(server, _id_of(root / ID_FILE))
+        except FileNotFoundError:
+            raise OnlineUnavailable(
+                f"this store has never been published to {server.url}; the next publication does it"
+            ) from None
+
+    def marker(self, view_id: int) -> OnlineMarker | None:
+        """See `OnlineStore`: the marker of the last publication that is whole."""
+        for seq in sorted(self._publications(view_id), reverse=True):
+            data = self._server.call("GET", self._marker(view_id, seq))
+            if data is not None:
+                return marker_from_bytes(data)
+        return None
+
+    def put(self, view_id: int, keys: Sequence[bytes], rows: Packed | None, marker: OnlineMarker) -> None:
+        """See `OnlineStore`. Raises OnlineUnavailable: the publication is not whole, and its marker not there."""
+        call, key_of_marker = self._server.call, self._marker(view_id, marker.seq)
+        call("SADD", self._of_view(view_id) + b"publications", marker.seq)  # whatever is written now is found again
+        call("UNLINK", key_of_marker)
+        together: list[bytes] = []
+        if rows is not None:
+            data = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)
+            most = max(1, min(KEYS_AT_ONCE, BYTES_AT_ONCE // data.shape[1]))
+            for i, key in enumerate(self._rows(view_id, marker.seq, keys)):
+                if i and i % most == 0:
+                    call("MSET", *together)
+                    together = []
+                together += (key, data[i].tobytes())
+        call("MSET", *together, key_of_marker, marker_to_bytes(marker))
+
+    def retire(self, registered: RegisteredView, keep: Set[int]) -> None:
+        """See `OnlineStore`. The marker goes first: what is half gone is gone for readers."""
+        view_id = registered.view_id
+        old = sorted(self._publications(view_id) - keep)
+        keys = [encode_key(key) for key in registered.view.entity.domain] if old else []
+        for seq in old:
+            self._server.call("UNLINK", self._marker(view_id, seq))
+            for some in _parts(keys):
+                self._server.call("UNLINK", *self._rows(view_id, seq, some))
+            self._server.call("SREM", self._of_view(view_id) + b"publications", seq)
+
+    def holds(self, view_id: int, seq: int) -> bool:
+        """See `OnlineEpoch`: any publication can be asked for by its number; `get` tells whether it is there."""
+        return True
+
+    def get(self, view_id: int, seq: int, keys: Sequence[bytes]) -> list[bytes | None]:
+        """See `OnlineEpoch`. Raises OnlineUnavailable: the server is away, or does not hold this publication."""
+        found: list[bytes | None] = []
+        for some in _parts(keys):
+            marker, *rows = self._server.call("MGET", self._marker(view_id, seq), *self._rows(view_id, seq, some))
+            if marker is None:
+                raise self._gone(view_id, seq)
+            found += rows
+        return found
+
+    def _gone(self, view_id: int, seq: int) -> OnlineUnavailable:
+        error = OnlineUnavailable(
+            f"the online store {self._server.url} does not hold publication {seq} of view number {view_id}: it was replaced "
+            "just now, or the server lost it, and then the next start of the publisher heals it"
+        )
+        if (view_id, seq) not in self._missed:
+            self._missed.add((view_id, seq))
+            _log.warning("%s", error)
+        return error
+
+    def close(self) -> None:
+        """See `OnlineStore`."""
+        self._server.close()
+
+    def _of_view(self, view_id: int) -> bytes:
+        return b"covey:{%s:%d}:" % (self._store_id.encode(), view_id)
+
+    def _marker(self, view_id: int, seq: int) -> bytes:
+        return self._of_view(view_id) + b"%d" % seq
+
+    def _rows(self, view_id: int, seq: int, keys: Sequence[bytes]) -> Iterator[bytes]:
+        prefix = self._marker(view_id, seq) + b":"
+        return (prefix + key for key in keys)
+
+    def _publications(self, view_id: int) -> set[int]:
+        try:
+            return {int(one) for one in self._server.call("SMEMBERS", self._of_view(view_id) + b"publications")}
+        except ValueError:
+            raise StoreCorrupt(f"the list of publications in {self._server.url} is not covey's") from None
+
+
+def _parts(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    return (keys[first : first + KEYS_AT_ONCE] for first in range(0, len(keys), KEYS_AT_ONCE))
+
+
+def _id_of(path: Path) -> str:
+    text = path.read_text(encoding="ascii", errors="replace")
+    if len(text) != 2 * _ID_BYTES or not set(text) <= set("0123456789abcdef"):
+        raise StoreCorrupt(
+            f"{path} does not hold the id of a store; without the file, the next publication makes a new one"
+        )
+    return text
+
+
+def _require_no_eviction(server: RedisServer) -> None:
+    """A row that was thrown away could not be told from a key that never had one."""
+    said = server.call("INFO", "memory")
+    for node in [said] if "maxmemory_policy" in said else said.values():
+        if node["maxmemory"] and str(node["maxmemory_policy"]).startswith("allkeys-"):
+            raise SettingsInvalid(
+                f"{server.url} throws any key away when its memory is full (maxmemory-policy {node['maxmemory_policy']}); "
+                "set noeviction there, or a volatile- policy, which leaves these rows alone"
+            )

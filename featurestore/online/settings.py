@@ -1,0 +1,138 @@
+"""`[online]` of a store's covey.toml: where its online rows are, and how much of them is held in memory."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from featurestore.errors import SettingsInvalid
+
+FILE: Final = "covey.toml"
+TABLE: Final = "online"
+_KEYS: Final = ("block_mib", "url")
+MIB: Final = 2**20
+
+_CLUSTER: Final = "+cluster"
+_SCHEMES: Final = ("redis", "rediss", "unix", "redis" + _CLUSTER, "rediss" + _CLUSTER)
+_FORMS: Final = (
+    "url is redis://[user:password@]host[:port][/number], rediss:// (TLS), unix:///path, or redis+cluster:// or "
+    "rediss+cluster://host[:port]"
+)
+_TLS_FILES: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
+
+
+@dataclass(frozen=True)
+class OnlineUrl:
+    """Where a Redis or Valkey server is; `text` may hold its password, and neither `str` nor `repr` shows that."""
+
+    text: str = field(repr=False)
+    shown: str
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Parse; ValueError, which does not repeat the text, says what is wrong."""
+        try:
+            parts = urlsplit(text)
+            port, options = parts.port, parse_qsl(parts.query, keep_blank_values=True)
+        except ValueError:  # its words may hold the password
+            raise ValueError(f"it is no URL; {_FORMS}") from None
+        if parts.scheme not in _SCHEMES or parts.fragment or " " in text or not text.isprintable():
+            raise ValueError(f"it is of no known kind; {_FORMS}")
+        if _is_odd(parts, port, dict(options)) or len(dict(options)) < len(options):
+            raise ValueError(f"its host, path or options are odd (a cluster has database 0 only); {_FORMS}")
+        head, at, host = parts.netloc.rpartition("@")
+        user, colon, _ = head.partition(":")
+        who = f"{user}:***" if colon else user
+        query = f"?{parts.query}" if parts.query else ""
+        return cls(text, f"{parts.scheme}://{who}{at}{host}{parts.path}{query}")
+
+    def __str__(self) -> str:
+        return self.shown
+
+    @property
+    def cluster(self) -> bool:
+        """Whether it names a node of a Redis Cluster."""
+        return _CLUSTER in self.text.partition("://")[0]
+
+    @property
+    def address(self) -> str:
+        """As redis-py reads it, password and all."""
+        return self.text.replace(_CLUSTER, "", 1) if self.cluster else self.text
+
+
+def _is_odd(parts: SplitResult, port: int | None, options: Mapping[str, str]) -> bool:
+    """Whether a URL of a known kind says something that is not of its kind."""
+    if parts.scheme == "unix":
+        elsewhere = bool(parts.hostname) or port is not None or len(parts.path) < 2
+        return elsewhere or bool(options.keys() - {"db"}) or not _is_number(options.get("db", "0"))
+    number = parts.path.removeprefix("/") or "0"
+    if not parts.hostname or not _is_number(number) or (_CLUSTER in parts.scheme and number != "0"):
+        return True
+    return bool(options.keys() - (_TLS_FILES if parts.scheme.startswith("rediss") else set()))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6
+
+
+@dataclass(frozen=True)
+class OnlineSettings:
+    """How the newest rows of a store are kept.
+
+    Attributes:
+        block_mib: how large the block of one view may be, MiB; the rows of a larger view are read from the online store.
+        url: the Redis or Valkey server that is the online store; None: RocksDB, in the store's directory.
+    """
+
+    block_mib: int = 1024
+    url: OnlineUrl | None = None
+
+    @property
+    def max_block_bytes(self) -> int:
+        """`block_mib` in bytes."""
+        return self.block_mib * MIB
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """From the covey.toml of the store's directory; the defaults where there is none.
+
+        Raises:
+            SettingsInvalid: the file, or its table `[online]`, is not as it should be.
+        """
+        path = directory / FILE
+        try:
+            text = path.read_text(encoding="utf-8")
+            table = tomllib.loads(text).get(TABLE, {})
+        except FileNotFoundError:
+            return cls()
+        except (OSError, ValueError) as error:
+            raise SettingsInvalid(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+        return cls.of(table, str(path))
+
+    @classmethod
+    def of(cls, table: Any, where: str) -> Self:
+        """From the table as TOML gives it. Raises SettingsInvalid."""
+        if not isinstance(table, dict):
+            raise SettingsInvalid(f"{where}: [{TABLE}] must be a table")
+        odd = [name for name in table if name not in _KEYS]
+        if odd:
+            raise SettingsInvalid(f"{where}, {TABLE}: unknown {', '.join(odd)}; there are: {', '.join(_KEYS)}")
+        mib = table.get("block_mib", cls.block_mib)
+        if type(mib) is not int or not 0 <= mib <= 2**20:
+            raise SettingsInvalid(f"{where}, {TABLE}: block_mib is a whole number of MiB from 0 on, not {mib!r}")
+        text = table.get("url")
+        if text is None:
+            return cls(mib)
+        try:
+            return cls(mib, OnlineUrl.of(text if isinstance(text, str) else ""))
+        except ValueError as error:
+            raise SettingsInvalid(f"{where}, {TABLE}, url: {error}") from None
+
+
+def store_path(directory: Path) -> Path:
+    """Where the store of a project directory lies."""
+    return directory / "store"

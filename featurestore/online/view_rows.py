@@ -1,0 +1,362 @@
+"""The latest rows of a view as every read path sees them: a header that says what is in a row, and the rows of some keys.
+
+    numbers  float64: values ‖ n ‖ coverage ‖ se, as in a packed row; null is NaN
+    status   uint8: one `Status` a served feature
+
+Where they come from is the store's business: a mapped block (`featurestore.online.blocks`), or the online store itself where a view
+is too large for one (`StoredView`). The header describes them alone, so a reader needs neither registry nor definition.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import repeat
+from types import MappingProxyType, NoneType
+from typing import Any, Final, Literal, NamedTuple, Protocol, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from base.plain import is_text
+from featurestore.define.entities import KeyType, KeyValue
+from featurestore.define.keys import encode_key
+from featurestore.define.values import served_features
+from featurestore.define.wire import definition_hash
+from featurestore.errors import BadReference, StoreCorrupt
+from featurestore.registry.registry import RegisteredView
+
+from .online import OnlineEpoch, OnlineMarker
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
+KeyColumns: TypeAlias = Sequence[Sequence[Any]]
+"""A list of values for each join key of a view, in its order, all of one length."""
+
+FORMAT: Final = 3
+_PYTHON_TYPES: Final = {
+    "string": frozenset((str, NoneType)),
+    "int64": frozenset((int, NoneType)),
+    "bool": frozenset((bool, NoneType)),
+}
+_TIMES_BYTES: Final = 24
+
+
+@dataclass(frozen=True)
+class ViewColumn:
+    """One name that a view serves: a feature, or a companion of one.
+
+    Attributes:
+        name: `late_7d`, `late_7d__se`, `late_7d__n`, `late_7d__status` or `coverage_7d`.
+        start, width: its place in `numbers`; width 0 for `status`.
+        status: index of the feature whose status it shares; None for a coverage, which every row has.
+        integer: whether its numbers are whole.
+        low, high: of a value, what `clamp` holds it to; None: open.
+    """
+
+    name: str
+    kind: Literal["value", "list", "se", "n", "coverage", "status"]
+    start: int
+    width: int
+    status: int | None
+    integer: bool = False
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class ViewHeader:
+    """What the latest rows of a view are.
+
+    Attributes:
+        view_id: the view's number in the online store.
+        seq: the publication that wrote them; 0 before the first one.
+        pane_end, released_at: µs, of all rows; None while there are none.
+        constant: the key of a constant entity, which need not be given; None: it is none.
+        size: how many keys there are.
+        stored: whether the rows are in the online store only, because a block of them would be too large.
+    """
+
+    view: str
+    version: int
+    view_id: int
+    definition_hash: str
+    seq: int
+    pane_end: int | None
+    released_at: int | None
+    ttl_us: int | None
+    constant: tuple[KeyValue, ...] | None
+    keys: tuple[str, ...]
+    key_types: tuple[KeyType, ...]
+    columns: tuple[ViewColumn, ...]
+    size: int
+    stored: bool
+
+    @classmethod
+    def of(cls, registered: RegisteredView, marker: OnlineMarker | None, *, stored: bool) -> Self:
+        """The header of a view's rows after a publication; None: before its first one."""
+        view, rows = registered.view, None if marker is None else marker.rows
+        return cls(
+            view.name,
+            registered.version,
+            registered.view_id,
+            definition_hash(view).hex(),
+            0 if marker is None else marker.seq,
+            None if rows is None else rows.pane_end,
+            None if rows is None else rows.released_at,
+            view.ttl_us,
+            view.entity.domain[0] if view.entity.constant else None,
+            view.entity.keys,
+            view.entity.types,
+            _columns(registered),
+            len(view.entity.domain),
+            stored,
+        )
+
+    def to_json(self) -> bytes:
+        """JSON, for the metadata of a block."""
+        return json.dumps({"format": FORMAT, **asdict(self)}).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Self:
+        """The inverse of `to_json`; ValueError, KeyError or TypeError if it is not of this format."""
+        data: dict[str, Any] = json.loads(text)
+        if data.pop("format") != FORMAT:
+            raise ValueError("rows of another format")
+        data["keys"], data["key_types"] = tuple(data["keys"]), tuple(data["key_types"])
+        data["constant"] = None if data["constant"] is None else tuple(data["constant"])
+        data["columns"] = tuple(ViewColumn(**column) for column in data["columns"])
+        header = cls(**data)
+        header._require_types()
+        return header
+
+    def _require_types(self) -> None:
+        """Raise ValueError unless names are names and numbers are numbers: some become text of a generated program."""
+        numbers = (self.version, self.view_id, self.seq, self.size)
+        perhaps = (self.pane_end, self.released_at, self.ttl_us)
+        names = (self.view, self.definition_hash, *self.keys, *(column.name for column in self.columns))
+        if (
+            {*map(type, numbers)} != {int}
+            or not {*map(type, perhaps)} <= {int, NoneType}
+            or {*map(type, names)} != {str}
+        ):
+            raise ValueError("a field of another type")
+        if not self.view.isidentifier() or not {*self.key_types} <= _PYTHON_TYPES.keys():
+            raise ValueError("a view or a key type that cannot be")
+
+    @property
+    def name(self) -> str:
+        """`view@v<n>`."""
+        return f"{self.view}@v{self.version}"
+
+    @property
+    def width(self) -> int:
+        """Numbers of a row."""
+        return sum(column.width for column in self.columns)
+
+    @property
+    def features(self) -> int:
+        """Statuses of a row."""
+        return sum(column.kind == "status" for column in self.columns)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether there is a row of every key."""
+        return self.pane_end is not None
+
+    def by_name(self) -> Mapping[str, ViewColumn]:
+        """The columns by their names."""
+        return MappingProxyType({one.name: one for one in self.columns})
+
+    def expired(self, now_us: int) -> bool:
+        """Whether the rows are older than the view's ttl."""
+        return self.ttl_us is not None and self.pane_end is not None and now_us - self.pane_end > self.ttl_us
+
+    def key_columns(self, entities: Mapping[str, Sequence[Any]], count: int) -> KeyColumns:
+        """The columns of this view's join keys, `count` long each; a constant entity's need not be given.
+
+        Raises:
+            BadReference: a join key is missing, or one has another type.
+        """
+        columns: list[Sequence[Any]] = []
+        for name, kind in zip(self.keys, self.key_types, strict=True):
+            column = entities.get(name)
+            if column is None:
+                if self.constant is not None:
+                    return [[part] * count for part in self.constant]
+                raise self._missing(entities)
+            if not _PYTHON_TYPES[kind].issuperset(map(type, column)):
+                found = ", ".join(sorted(one.__name__ for one in set(map(type, column)) - _PYTHON_TYPES[kind]))
+                raise BadReference(f"join key {name!r} is {kind}, but the request holds {found}")
+            columns.append(column)
+        return columns
+
+    def _missing(self, entities: Mapping[str, Sequence[Any]]) -> BadReference:
+        missing = ", ".join(name for name in self.keys if name not in entities)
+        given = ", ".join(name[:80] for name in list(entities)[:20]) or "none"
+        return BadReference(f"view {self.view!r} needs the join key(s) {missing}; given: {given}")
+
+
+def _columns(registered: RegisteredView) -> tuple[ViewColumn, ...]:
+    """Features with their companions in the order of `history`, then coverages; places as in a packed row."""
+    view, served = registered.view, served_features(registered.view)
+    value_at = 0
+    n_at = sum(one.width for one in served)
+    coverage_at = n_at + sum(one.has_n for one in served)
+    se_at = coverage_at + len(view.trailing)
+    columns: list[ViewColumn] = []
+    for i, one in enumerate(served):
+        kind: Literal["value", "list"] = "list" if one.shape == "list" else "value"
+        columns.append(ViewColumn(one.name, kind, value_at, one.width, i, one.is_whole, *one.clamp))
+        columns.append(ViewColumn(f"{one.name}__se", "se", se_at + i, 1, i))
+        if one.has_n:
+            columns.append(ViewColumn(f"{one.name}__n", "n", n_at, 1, i, True, 0.0))
+            n_at += 1
+        columns.append(ViewColumn(f"{one.name}__status", "status", 0, 0, i))
+        value_at += one.width
+    columns += [
+        ViewColumn(f"coverage_{window.name}", "coverage", coverage_at + i, 1, None)
+        for i, window in enumerate(view.trailing)
+    ]
+    return tuple(columns)
+
+
+class Rows(NamedTuple):
+    """The rows of some keys: key i has row `place[i]` of `numbers` and `status`.
+
+    Attributes:
+        numbers: float64[M, W]; status: uint8[M, F]. Their last row, which is place −1, is that of a key without a row:
+            NaN and NOT_FOUND.
+        place: int64[N]; −1 for null, and for a key that is not there.
+    """
+
+    header: ViewHeader
+    numbers: Floats
+    status: Bytes
+    place: Ints
+
+
+class ViewRows(Protocol):
+    """The latest rows of one view, in one epoch."""
+
+    @property
+    def header(self) -> ViewHeader:
+        """What they are."""
+        ...
+
+    @property
+    def columns(self) -> Mapping[str, ViewColumn]:
+        """What is served, by name."""
+        ...
+
+    @property
+    def blocking(self) -> bool:
+        """Whether `rows` waits for a disk or a network."""
+        ...
+
+    def rows(self, entities: Mapping[str, Sequence[Any]], count: int) -> Rows:
+        """The rows of `count` keys.
+
+        Args:
+            entities: columns of join keys, `count` long each; those of a constant entity may be left out.
+
+        Raises:
+            BadReference: a join key is missing, or one has another type.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Rows in memory: those of a mapped file.
+
+    Attributes:
+        numbers: float64[K + 1, W], shared pages of the file, read-only.
+        status: uint8[K + 1, F], likewise.
+        index: key (a tuple for a composite one) → row.
+    """
+
+    header: ViewHeader
+    numbers: Floats
+    status: Bytes
+    index: Mapping[Any, int]
+    columns: Mapping[str, ViewColumn]
+    blocking: bool = False
+
+    def rows(self, entities: Mapping[str, Sequence[Any]], count: int) -> Rows:
+        """See `ViewRows`."""
+        columns = self.header.key_columns(entities, count)
+        wanted: Iterable[Any] = columns[0] if len(columns) == 1 else zip(*columns, strict=True)
+        place = np.fromiter(map(self.index.get, wanted, repeat(-1)), np.int64, count)
+        return Rows(self.header, self.numbers, self.status, place)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredView:
+    """Rows that are read from the online store for each request: those of a view too large for a block.
+
+    Attributes:
+        missing_numbers: float64[1, W], the row of a key that is not there; missing_status: uint8[1, F].
+        online: holds the header's publication.
+    """
+
+    header: ViewHeader
+    missing_numbers: Floats
+    missing_status: Bytes
+    online: OnlineEpoch
+    columns: Mapping[str, ViewColumn]
+    blocking: bool = True
+
+    def rows(self, entities: Mapping[str, Sequence[Any]], count: int) -> Rows:
+        """See `ViewRows`; StoreCorrupt: a row has another length than its view gives."""
+        header = self.header
+        columns = header.key_columns(entities, count)
+        if not header.has_rows:
+            return Rows(header, self.missing_numbers, self.missing_status, np.full(count, -1, dtype=np.int64))
+        place, wanted = _distinct(columns, count)
+        stored = self.online.get(header.view_id, header.seq, [encode_key(key) for key in wanted])
+        there = np.fromiter((row is not None for row in stored), bool, len(stored))
+        numbers, status = self._unpacked([row for row in stored if row is not None])
+        at = np.where(there, np.cumsum(there) - 1, -1)
+        place = np.where(place >= 0, at[place] if len(at) else -1, -1)
+        return Rows(header, numbers, status, place)
+
+    def _unpacked(self, rows: Sequence[bytes]) -> tuple[Floats, Bytes]:
+        """The numbers and statuses of packed rows, and last those of a key that is not there."""
+        header = self.header
+        width, features = 8 * header.width, header.features
+        size = width + features + _TIMES_BYTES
+        data = b"".join(rows)
+        if len(data) != len(rows) * size:
+            raise StoreCorrupt(f"online rows of view {header.view!r} have another length than its definition gives")
+        packed = np.frombuffer(data, dtype=np.uint8).reshape(-1, size)
+        numbers = np.ascontiguousarray(packed[:, :width]).view("<f8").astype(np.float64, copy=False)
+        unpacked = np.concatenate((numbers.reshape(-1, header.width), self.missing_numbers))
+        status = np.concatenate((packed[:, width : width + features], self.missing_status))
+        for array in (unpacked, status):  # as those of a block are
+            array.setflags(write=False)
+        return unpacked, status
+
+
+def _distinct(columns: KeyColumns, count: int) -> tuple[Ints, list[tuple[Any, ...]]]:
+    """int64[count]: for each key its place among the distinct ones, −1 if no row can have it; and those."""
+    places: dict[tuple[Any, ...], int] = {}
+    place = np.fromiter(
+        (places.setdefault(key, len(places)) if _can_be(key) else -1 for key in zip(*columns, strict=True)),
+        np.int64,
+        count,
+    )
+    return place, list(places)
+
+
+def _can_be(key: tuple[Any, ...]) -> bool:
+    """Whether no part is null, an integer beyond int64, or a text that is not valid Unicode."""
+    return all(map(_part_can_be, key))
+
+
+def _part_can_be(part: Any) -> bool:
+    if type(part) is int:
+        return -(2**63) <= part < 2**63
+    return part is not None and (type(part) is not str or part.isascii() or is_text(part))

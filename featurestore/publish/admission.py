@@ -1,0 +1,136 @@
+"""What may be published: releases and voids that fit their view, each pane with one content, and tombstones of open panes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from featurestore.define.definitions import FeatureView
+from featurestore.define.layout import NOISERS, layout_of
+from featurestore.define.release import Release, Void
+from featurestore.define.wire import definition_hash
+from featurestore.errors import PaneNotOpen, PaneRetracted, ReleaseRefused
+from featurestore.offline.parquet import CLOCKS
+from featurestore.offline.window_rows import is_retraction
+from featurestore.registry.registry import PaneRecord, RegisteredView
+
+_DATES: Final = (-62_135_596_800_000_000, 253_402_300_800_000_000)
+"""Years 1 to 9999, what a date can name: µs since the epoch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Admitted:
+    """One view's part of a publication, checked and without what is published already.
+
+    Attributes:
+        fresh: panes that were not published yet, by start.
+        tombstones: retractions, by pane start.
+        repeated: how many items were there already.
+    """
+
+    registered: RegisteredView
+    fresh: tuple[Release | Void, ...]
+    tombstones: tuple[Void, ...]
+    repeated: int
+
+    @property
+    def records(self) -> list[PaneRecord]:
+        """What the registry keeps of it."""
+        return [as_record(item) for item in (*self.fresh, *self.tombstones)]
+
+
+def admit(registered: RegisteredView, items: Sequence[Release | Void], known: Sequence[PaneRecord]) -> Admitted:
+    """Check the items of one view against the panes `known` to be published where they are.
+
+    Raises:
+        ReleaseRefused: one does not fit the view, or is published already with other content. PaneNotOpen, PaneRetracted:
+            a tombstone has nothing to retract.
+    """
+    panes = {pane.pane_start: pane for pane in known}
+    fresh: list[Release | Void] = []
+    tombstones: list[Void] = []
+    # tombstones last: a release may be published together with its own
+    for item in sorted(items, key=lambda item: (_is_tombstone(item), item.pane_start)):
+        _require_fit(registered.view, item)
+        before = panes.get(item.pane_start)
+        if isinstance(item, Void) and _is_tombstone(item):
+            opened = _opened(registered.view, item, panes)
+            if opened.tombstone is None:
+                panes[item.pane_start] = replace(opened, tombstone=as_record(item))
+                tombstones.append(item)
+            elif not _is_same(item, opened.tombstone):
+                raise PaneRetracted(registered.view.name, item.pane_start, opened.retracted_at)
+        elif before is None:
+            panes[item.pane_start] = as_record(item)
+            fresh.append(item)
+        elif before.content != item.content_hash:
+            raise ReleaseRefused(
+                f"view {registered.view.name!r}: release {item.release_id.hex()} is published already with other content"
+            )
+    repeated = len(items) - len(fresh) - len(tombstones)
+    return Admitted(registered, tuple(fresh), tuple(tombstones), repeated)
+
+
+def as_record(item: Release | Void) -> PaneRecord:
+    """What the registry keeps of a release or void; the slots go to Parquet."""
+    return PaneRecord(
+        item.pane_start,
+        item.release_id,
+        isinstance(item, Release),
+        item.reason if isinstance(item, Void) else None,
+        item.content_hash,
+        item.released_at,
+        item.published_at,
+        item.clock,
+        item.signature,
+        item.manifest,
+    )
+
+
+def _is_tombstone(item: Release | Void) -> bool:
+    return isinstance(item, Void) and is_retraction(item.reason)
+
+
+def _opened(view: FeatureView, tombstone: Void, panes: Mapping[int, PaneRecord]) -> PaneRecord:
+    """The release that a tombstone retracts."""
+    pane = panes.get(tombstone.pane_start)
+    if pane is None or not pane.opened:
+        raise PaneNotOpen(view.name, tombstone.pane_start)
+    where = f"view {view.name!r}, pane {tombstone.pane_start}"
+    if tombstone.released_at < max(tombstone.published_at, pane.released_at):
+        raise ReleaseRefused(
+            f"{where}: a retraction holds from the time it is made, and not before the release; joins of the past stay"
+        )
+    return pane
+
+
+def _is_same(tombstone: Void, known: PaneRecord) -> bool:
+    """Whether a tombstone comes again, after a crash or a lost answer: the same bytes, not only the same reason."""
+    return as_record(tombstone) == replace(known, tombstone=None)
+
+
+def _require_fit(view: FeatureView, item: Release | Void) -> None:
+    layout, digest = layout_of(view), definition_hash(view).hex()
+    where = f"view {view.name!r}, pane {item.pane_start}"
+    manifest = item.manifest
+    if manifest.definition_hash != digest or manifest.view_version != 1:
+        raise ReleaseRefused(f"{where}: the release is of another definition or version than the registered one")
+    if manifest.noisers != (0 if manifest.noise == "none" else NOISERS):
+        raise ReleaseRefused(f"{where}: noise {manifest.noise!r} does not go with {manifest.noisers} noisers")
+    if manifest.finish != "open" and view.privacy.suppress_below is None:
+        raise ReleaseRefused(f"{where}: finish {manifest.finish!r} of a view that suppresses nothing")
+    if item.pane_start % view.pane_us or item.pane_end != item.pane_start + view.pane_us:
+        raise ReleaseRefused(f"{where}: not a pane of {view.pane}")
+    moments = (item.pane_start, item.pane_end, item.released_at, item.published_at)
+    if not all(_DATES[0] <= moment < _DATES[1] for moment in moments):
+        raise ReleaseRefused(f"{where}: a time outside the years 1 to 9999")
+    if item.released_at < item.pane_end:
+        raise ReleaseRefused(f"{where}: released before the pane ends; joins would see the future")
+    if item.clock not in CLOCKS:
+        raise ReleaseRefused(f"{where}: unknown clock {item.clock!r}")
+    shape = (layout.keys, layout.slots_per_key)
+    if isinstance(item, Release) and (item.slots.dtype != np.int64 or item.slots.shape != shape):
+        raise ReleaseRefused(f"{where}: slots {item.slots.dtype}{item.slots.shape} do not fit the layout")

@@ -1,0 +1,361 @@
+"""Whether the files of a store are whole and fit together. It reads all of them, and changes nothing.
+
+registry.db   is whole (`featurestore.registry.consistency`); every pane has its id, and the content that it was published with
+offline/      holds the files that the registry lists, whole, and no other; rows are those that follow from the sums
+online        holds of every view the rows of its newest pane end, bit by bit as they follow from offline/
+blocks/       CURRENT.json names a block of every view, with those rows; there is no other file but those just replaced
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from base.times import day_of, utc_text
+from featurestore.define.definitions import FeatureView
+from featurestore.define.keys import encode_key
+from featurestore.define.release import release_id
+from featurestore.define.schema import offline_schema
+from featurestore.define.wire import definition_hash
+from featurestore.errors import OnlineUnavailable, StoreCorrupt, StoreInUse, StoreNotFound
+from featurestore.offline.parquet import Offline, as_us
+from featurestore.online.block_writer import Latest, block_rows, entry_of
+from featurestore.online.blocks import CURRENT, BlockEntry, Current, read_block
+from featurestore.online.newest import newest_rows
+from featurestore.online.online import OnlineEpoch
+from featurestore.online.online_choice import online_opener
+from featurestore.online.rocks import RocksOnline
+from featurestore.online.settings import OnlineSettings, store_path
+from featurestore.online.view_rows import Ints, ViewHeader
+from featurestore.registry.consistency import registry_problems
+from featurestore.registry.registry import FileRecord, PaneRecord, RegisteredView, Registry
+from featurestore.registry.releases import published_release, published_void
+
+from .check_rows import RowsCheck
+
+BACKUP: Final = "restore it from a backup: nothing else holds what was in it"
+REBUILD: Final = "`covey store rebuild-online` makes it again from offline/"
+STRAY: Final = "it counts for nothing: the next publication removes it if the store made it, else remove it"
+
+_ROCKSDB: Final = re.compile(
+    r"CURRENT|IDENTITY|LOCK|LOG(\.old\.\d+)?|rocksdict-config\.json|(MANIFEST|OPTIONS)-\d+(\.dbtmp)?|\d+\.(sst|log|dbtmp|blob)"
+)
+_ROWS_AT_ONCE: Final = 10_000
+
+Progress = Callable[[str, int, int], None]
+"""(what is checked, how much of it is done, of how much)"""
+
+
+@dataclass(frozen=True, order=True)
+class Damage:
+    """One thing that is wrong.
+
+    Attributes:
+        path: the file, relative to the store's folder, or the address of the online store.
+        what: what is wrong with it; mend: what helps.
+    """
+
+    path: str
+    what: str
+    mend: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found: how many files there are, and what is damaged, by path."""
+
+    files: int
+    damaged: tuple[Damage, ...]
+
+
+def check_store(directory: Path, progress: Progress = lambda *_: None) -> Checked:
+    """Check a store. No publication may be under way.
+
+    Raises:
+        StoreNotFound. StoreInUse: somebody publishes. SettingsInvalid.
+    """
+    root = store_path(directory)
+    if not root.is_dir():
+        raise StoreNotFound(str(directory))
+    settings = OnlineSettings.load(directory)
+    with _nobody_writes(root):
+        files = sum(path.is_file() for path in root.rglob("*"))
+        found = [Damage("registry.db", what, BACKUP) for what in _registry(root)]
+        if found:  # all else is checked against it
+            return Checked(files, tuple(found))
+        registry = Registry(root / "registry.db", read_only=True)
+        try:
+            found = _Check(root, registry, settings, progress).all()
+        finally:
+            registry.close()
+    return Checked(files, tuple(sorted(set(found))))
+
+
+def _registry(root: Path) -> list[str]:
+    path = root / "registry.db"
+    if not path.is_file():
+        return ["it is missing"]
+    found = registry_problems(path)
+    if not found:
+        try:
+            Registry(path, read_only=True).close()
+        except StoreCorrupt as error:
+            found = [str(error)]
+    return found
+
+
+@contextmanager
+def _nobody_writes(root: Path) -> Iterator[None]:
+    """A shared hold of the writer's lock, which needs no right to write; a store without the file has had no writer."""
+    try:
+        descriptor = os.open(root / "writer.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise StoreInUse(str(root.parent)) from None
+    finally:
+        os.close(descriptor)
+
+
+class _Check:
+    def __init__(self, root: Path, registry: Registry, settings: OnlineSettings, progress: Progress) -> None:
+        self._root, self._registry, self._settings, self._progress = root, registry, settings, progress
+        self._offline = Offline(root / "offline")
+        self._views = registry.views()
+
+    def all(self) -> list[Damage]:
+        """What is wrong with anything but the registry's file."""
+        found = list(self._offline_strays())
+        latest: list[Latest] = []
+        for registered in self._views:
+            damaged = list(self._offline_files(registered))
+            found += damaged
+            if not damaged:  # else it does not follow from them what should be online
+                latest.append(self._latest(registered))
+        return [*found, *self._online(latest), *self._blocks(latest)]
+
+    def _latest(self, registered: RegisteredView) -> Latest:
+        return newest_rows(self._registry, self._offline, registered, self._registry.last_seq(registered.view_id))
+
+    def _offline_files(self, registered: RegisteredView) -> Iterator[Damage]:
+        name, files = registered.view.name, self._registry.files(registered.view_id)
+        panes = self._registry.panes(registered.view_id)
+        by_day = {day: list(of_day) for day, of_day in groupby(panes, lambda pane: day_of(pane.pane_start))}
+        done, as_released = 0, dict[int, bool]()
+        for day, of_day in groupby(files, lambda file: file.day):
+            these, whole = list(of_day), True
+            for file in these:
+                what = self._file(registered, file)
+                done += 1
+                self._progress(name, done, len(files))
+                if what is not None:
+                    whole = False
+                    yield Damage(f"offline/{file.path}", what, BACKUP)
+            panes_of_day = by_day.pop(day, [])
+            if whole:
+                damaged = list(self._contents(registered, these, panes_of_day))
+                as_released[day] = not damaged
+                yield from damaged
+        yield from self._rows(registered, files, panes, as_released)
+        for left in by_day.values():
+            yield from self._contents(registered, [], left)
+
+    def _file(self, registered: RegisteredView, file: FileRecord) -> str | None:
+        """What is wrong with a Parquet file; None: nothing."""
+        path = self._offline.root / file.path
+        try:
+            size = path.stat().st_size
+            if size != file.bytes:
+                return f"it has {size:,} bytes, the registry says {file.bytes:,}"
+            with pq.ParquetFile(path, page_checksum_verification=True) as opened:
+                schema, table = opened.schema_arrow, opened.read()
+        except FileNotFoundError:
+            return "it is missing"
+        except (pa.ArrowException, OSError, ValueError) as error:
+            return f"it cannot be read: {str(error).splitlines()[0]}"
+        if not schema.equals(offline_schema(registered.view)):
+            return "its columns are not those of its view"
+        if table.num_rows != file.rows:
+            return f"it holds {table.num_rows:,} rows, the registry says {file.rows:,}"
+        if table.column("pane_start").null_count or (day_of(as_us(table.column("pane_start"))) != file.day).any():
+            return "it holds panes of another day"
+        return None
+
+    def _contents(
+        self, registered: RegisteredView, files: Sequence[FileRecord], panes: Sequence[PaneRecord]
+    ) -> Iterator[Damage]:
+        """Whether the panes of a day have their ids, and were published with the sums that the day's files hold."""
+        view, digest = registered.view, definition_hash(registered.view)
+        schema = offline_schema(view)
+        slots = self._offline.slots(files, schema, len(view.entity.domain)) if files else {}
+        where = f"offline/{files[-1].path}" if files else "registry.db"
+        for pane in panes:
+            about = f"view {view.name!r}, pane of {utc_text(pane.pane_start)}"
+            if pane.release_id != release_id(digest, pane.pane_start) or pane.manifest.definition_hash != digest.hex():
+                yield Damage("registry.db", f"{about}: its id is that of another pane", BACKUP)
+            elif pane.opened and pane.pane_start not in slots:
+                yield Damage(where, f"{about}: its sums are missing", BACKUP)
+            else:
+                try:
+                    _require_as_published(view, pane, slots)
+                except StoreCorrupt as error:
+                    yield Damage(where if pane.opened else "registry.db", str(error), BACKUP)
+
+    def _rows(
+        self,
+        registered: RegisteredView,
+        files: Sequence[FileRecord],
+        panes: Sequence[PaneRecord],
+        as_released: Mapping[int, bool],
+    ) -> Iterator[Damage]:
+        """Whether decoded rows follow from the sums; where a sum of the view is not as it was released, nothing does."""
+        if not all(as_released.get(file.day, False) for file in files):
+            return
+        check, last = RowsCheck(self._offline, registered, files, panes), {file.day: file.path for file in files}
+        for done, day in enumerate(last, 1):
+            try:
+                what = check.problem(day)
+            except StoreCorrupt as error:
+                what = str(error)
+            self._progress(f"{registered.view.name} rows", done, len(last))
+            if what is not None:
+                yield Damage(f"offline/{last[day]}", what, BACKUP)
+
+    def _offline_strays(self) -> Iterator[Damage]:
+        for path in self._offline.strays(self._registry.all_paths()):
+            yield Damage(f"offline/{path}", "the registry does not list it", STRAY)
+
+    def _online(self, latest: Sequence[Latest]) -> Iterator[Damage]:
+        where = "online" if self._settings.url is None else str(self._settings.url)
+        if self._settings.url is None and (self._root / "online").is_dir():
+            for path in (self._root / "online").iterdir():
+                if not _ROCKSDB.fullmatch(path.name):
+                    yield Damage(f"online/{path.name}", "it is no file of RocksDB", STRAY)
+        try:
+            online = online_opener(self._root, self._settings)()
+        except (StoreCorrupt, OnlineUnavailable) as error:
+            yield Damage(where, str(error), REBUILD)
+            return
+        for done, one in enumerate(latest, 1):
+            try:
+                what = _online_rows(online, one)
+            except Exception as error:  # noqa: BLE001 - rocksdict raises plain Exception for a damaged file
+                what = f"view {one.registered.view.name!r}: {str(error).splitlines()[0]}"
+            self._progress("online rows", done, len(latest))
+            if what is not None:
+                yield Damage(where, what, REBUILD)
+        if isinstance(online, RocksOnline):
+            online.close()
+
+    def _blocks(self, latest: Sequence[Latest]) -> Iterator[Damage]:
+        folder = self._root / "blocks"
+        try:
+            current = Current.parse((folder / CURRENT).read_bytes())
+        except FileNotFoundError:
+            yield Damage(f"blocks/{CURRENT}", "it is missing", REBUILD)
+            return
+        except StoreCorrupt as error:
+            yield Damage(f"blocks/{CURRENT}", str(error), REBUILD)
+            return
+        if dict(current.services) != self._registry.services():
+            yield Damage(f"blocks/{CURRENT}", "its feature services are not those of the registry", REBUILD)
+        entries = {(entry.view, entry.version): entry for entry in current.entries}
+        for registered in self._views:
+            name = registered.view.name
+            entry = entries.pop((name, registered.version), None)
+            if entry is None:
+                yield Damage(f"blocks/{CURRENT}", f"it names no block of view {name!r}", REBUILD)
+                continue
+            expected = next((one for one in latest if one.registered == registered), None)
+            what = _block(folder, entry, expected)
+            if what is not None:
+                yield Damage(f"blocks/{entry.file}", what, REBUILD)
+        for name, _ in entries:
+            yield Damage(
+                f"blocks/{CURRENT}", f"it names a block of {name[:80]!r}, which is no view of this store", REBUILD
+            )
+        for path in folder.iterdir():
+            if path.name != CURRENT and not any(_is_or_was(path.name, entry) for entry in current.entries):
+                yield Damage(f"blocks/{path.name}", f"{CURRENT} does not name it", STRAY)
+
+
+def _require_as_published(view: FeatureView, pane: PaneRecord, slots: Mapping[int, Ints]) -> None:
+    """Raises StoreCorrupt: a pane, or its tombstone, is not what was published."""
+    if pane.opened:
+        published_release(view, pane, slots[pane.pane_start])
+    for one in (pane, pane.tombstone):
+        if one is not None and not one.opened:
+            published_void(view, one)
+
+
+def _online_rows(online: OnlineEpoch, latest: Latest) -> str | None:
+    """What is wrong with the online rows of a view; None: nothing."""
+    registered, marker = latest.registered, latest.marker
+    view = registered.view
+    if marker is None:
+        return None
+    if not online.holds(registered.view_id, marker.seq) or (
+        isinstance(online, RocksOnline) and online.marker(registered.view_id) != marker
+    ):
+        return f"view {view.name!r}: its rows are not those of its last publication, {marker.seq}"
+    if latest.rows is None:
+        return None
+    keys = view.entity.domain
+    odd = []
+    for first in range(0, len(keys), _ROWS_AT_ONCE):
+        some = keys[first : first + _ROWS_AT_ONCE]
+        found = online.get(registered.view_id, marker.seq, [encode_key(key) for key in some])
+        rows = latest.rows[first : first + _ROWS_AT_ONCE]
+        odd += [key for key, row, has in zip(some, rows, found, strict=True) if row.tobytes() != has]
+    if not odd:
+        return None
+    return (
+        f"view {view.name!r}: {len(odd):,} of {len(keys):,} rows do not follow from offline/, such as that of {odd[0]}"
+    )
+
+
+def _block(folder: Path, entry: BlockEntry, latest: Latest | None) -> str | None:
+    """What is wrong with a block; None: nothing. Its rows are compared where it is known what they should be."""
+    path = folder / entry.file
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return "it is missing" if isinstance(error, FileNotFoundError) else f"it cannot be read: {error.strerror}"
+    if len(data) != entry.bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
+        return f"it is not the file that {CURRENT} names: another size or SHA-256"
+    try:
+        block = read_block(path, None)
+    except StoreCorrupt as error:
+        return str(error)
+    if latest is None:
+        return None
+    header = ViewHeader.of(latest.registered, latest.marker, stored=block.header.stored)
+    if block.header != header or entry != entry_of(latest.registered.view, header, entry.file, len(data), entry.sha256):
+        return f"it, or what {CURRENT} says of it, is not of the registry's last publication, {header.seq}"
+    numbers, status = block_rows(latest, header)
+    keys = [] if header.stored or latest.rows is None else list(latest.registered.view.entity.domain)
+    index = [key if isinstance(key, tuple) else (key,) for key in block.index]
+    if block.numbers.tobytes() != numbers.tobytes() or block.status.tobytes() != status.tobytes() or index != keys:
+        return "its rows do not follow from offline/"
+    return None
+
+
+def _is_or_was(name: str, entry: BlockEntry) -> bool:
+    """Whether a file is a view's block, or one that was before: it stays for one publication, as readers may map it."""
+    before = re.fullmatch(rf"{re.escape(entry.view)}-v{entry.version}-(\d{{8,}})\.arrow", name)
+    return name == entry.file or (before is not None and int(before[1]) < entry.seq)

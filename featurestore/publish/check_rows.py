@@ -1,0 +1,110 @@
+"""Whether the decoded rows of a view in Parquet follow from the sums beside them, which are what was released.
+
+Every row of a day is made again from the sums of its window, as the publisher makes it, and compared: keys, times, values,
+errors, statuses and coverage. Floats may differ in their last digits, as other machines compute them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from base.times import DAY_US, day_of
+from featurestore.define.definitions import FeatureView
+from featurestore.define.layout import layout_of
+from featurestore.define.schema import offline_schema
+from featurestore.define.values import Ints
+from featurestore.offline.latest import latest_issues
+from featurestore.offline.parquet import CLOCKS, Offline, Stamps, issue_table
+from featurestore.offline.window_rows import issue_times, make_issues, reach_us
+from featurestore.registry.known_panes import known_panes
+from featurestore.registry.registry import FileRecord, PaneRecord, RegisteredView
+
+_OF_A_PUBLICATION: Final = ("published_at", "seq")
+"""Columns that tell which publication wrote a row, and are not made of sums."""
+_CLOSE: Final = 1e-9
+_EARLIEST: Final = -(2**62)
+_DAYS_KEPT: Final = 64
+
+
+class RowsCheck:
+    """Checks the days of one view, one after another."""
+
+    def __init__(
+        self, offline: Offline, registered: RegisteredView, files: Sequence[FileRecord], panes: Sequence[PaneRecord]
+    ) -> None:
+        self._offline, self._registered = offline, registered
+        self._files = files
+        self._panes = [pane for pane in panes if pane.makes_row]
+        self._starts = np.array([pane.pane_start for pane in self._panes], dtype=np.int64)
+        self._slots_of = lru_cache(maxsize=_DAYS_KEPT)(self._read_slots)
+
+    def problem(self, day: int) -> str | None:
+        """What is wrong with the rows of a day; None: nothing. Raises StoreCorrupt."""
+        view, keys = self._registered.view, layout_of(self._registered.view).keys
+        files = [file for file in self._files if file.day == day]
+        schema = offline_schema(view)
+        rows = self._offline.read(files, schema, schema.names).combine_chunks()
+        if rows.num_rows % keys:
+            return "its rows are not of every key"
+        stored = rows.take(pa.array(latest_issues(rows, keys)))
+        expected = self._expected(view, day)
+        if stored.num_rows != expected.num_rows:
+            return f"it holds {stored.num_rows:,} rows that count, of its sums there are {expected.num_rows:,}"
+        for name in schema.names:
+            if name not in _OF_A_PUBLICATION:
+                odd = np.flatnonzero(_differ(stored.column(name), expected.column(name)))
+                if len(odd):
+                    was, due = (table.column(name)[int(odd[0])].as_py() for table in (stored, expected))
+                    return f"{len(odd):,} values of {name!r} do not follow from the sums, such as {was!r} instead of {due!r}"
+        return None
+
+    def _expected(self, view: FeatureView, day: int) -> pa.Table:
+        """The rows of a day, made from the sums of all panes that reach into it."""
+        first, end = day * DAY_US, (day + 1) * DAY_US
+        low = int(np.searchsorted(self._starts, max(first - reach_us(view), _EARLIEST)))
+        here, high = (int(np.searchsorted(self._starts, moment)) for moment in (first, end))
+        records = self._panes[low:high]
+        slots: dict[int, Ints] = {}
+        for each in dict.fromkeys(day_of(self._starts[low:high]).tolist()):
+            slots |= self._slots_of(each)
+        panes = known_panes(view, records, slots)
+        ends = np.arange(here - low, high - low)
+        stamps = Stamps(panes.released_at, np.array([CLOCKS.index(one.clock) for one in records], dtype=np.int8), 0)
+        if not len(ends):
+            return offline_schema(view).empty_table()
+        pane, released_at = issue_times(view, panes, ends, np.full(len(ends), _EARLIEST))
+        return issue_table(self._registered, panes, make_issues(view, panes, pane, released_at), stamps)
+
+    def _read_slots(self, day: int) -> dict[int, Ints]:
+        view = self._registered.view
+        files = [file for file in self._files if file.day == day]
+        return self._offline.slots(files, offline_schema(view), layout_of(view).keys)
+
+
+def _differ(stored: pa.ChunkedArray, expected: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """bool[N]: where two columns have other values; a list by its elements."""
+    mine, due = (_plain(column) for column in (stored, expected))
+    differ: npt.NDArray[np.bool_] = np.asarray(mine.is_null()) != np.asarray(due.is_null())
+    if pa.types.is_fixed_size_list(mine.type):
+        differ |= np.array([a != b for a, b in zip(mine.to_pylist(), due.to_pylist(), strict=True)], dtype=bool)
+        return differ
+    if pa.types.is_floating(mine.type):
+        one, other = (column.to_numpy(zero_copy_only=False) for column in (mine, due))
+        with np.errstate(invalid="ignore"):
+            differ |= ~np.isclose(one, other, rtol=_CLOSE, atol=0.0, equal_nan=True)
+    else:
+        differ |= ~np.asarray(pa.compute.fill_null(pa.compute.equal(mine, due), True))
+    return differ
+
+
+def _plain(column: pa.ChunkedArray) -> pa.Array:
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    return array.cast(pa.string()) if pa.types.is_dictionary(array.type) else array

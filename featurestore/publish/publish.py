@@ -1,0 +1,371 @@
+"""Publication: releases, voids and retractions into the store, offline first, online second; the only writer of a store.
+
+    1. Parquet files are written beside the old ones          a crash leaves strays, removed at the next start
+    2. the registry commits panes, evidence, list of files    from here on the publication counts
+    3. blocks, and the next CURRENT.json, are written beside  a crash is healed at the next start: block < registry
+    4. the online store gets the latest rows, and a marker    likewise: marker of another publication than the registry's
+    5. CURRENT.json is renamed into its place                 readers take up the new epoch
+
+What cannot be written, as on a full disk, is StoreWriteFailed: before 2 nothing is published, after it all is, but readers of
+the newest rows stay on the epoch before. The next call of the publisher, or its next start, goes on from there. So it is where
+the online store is another server and is away for longer than the publisher waits: OnlineUnavailable.
+Publishing the same item again changes nothing; other content under its id is refused. A retraction is a tombstone: a void
+with the reason RETRACTED (and why) for a pane that was opened. The pane stays published, and is never collected again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from base.disk import writing
+from base.errors import StoreWriteFailed
+from base.times import DAY_US, day_of
+from featurestore.define.definitions import FeatureView
+from featurestore.define.keys import encode_key
+from featurestore.define.layout import layout_of
+from featurestore.define.on_demand import OnDemandView
+from featurestore.define.panes import Panes
+from featurestore.define.release import Release, Void
+from featurestore.define.schema import offline_schema
+from featurestore.define.services import FeatureService, require_service
+from featurestore.errors import OnlineUnavailable, StoreInUse
+from featurestore.offline.latest import latest_issues
+from featurestore.offline.parquet import CLOCKS, Offline, Stamps, as_us, issue_table
+from featurestore.offline.window_rows import issue_times, make_issues, reach_us
+from featurestore.online.block_writer import BlockWriter, Latest
+from featurestore.online.newest import newest_rows
+from featurestore.online.online import OnlineStore
+from featurestore.online.online_choice import open_online
+from featurestore.online.settings import OnlineSettings, store_path
+from featurestore.read.reading import on_demand_by_name
+from featurestore.registry.known_panes import known_panes
+from featurestore.registry.models import RegisteredModel, require_model, write_model
+from featurestore.registry.registry import FileRecord, PaneRecord, RegisteredView, Registry
+
+from .admission import Admitted, admit, as_record
+
+MAX_FILES: Final = 16
+"""Files of one view and day that are merged before the day is complete: a day of minutes would be 1,440."""
+
+
+@dataclass(frozen=True)
+class PublishReport:
+    """What a publication did: panes that are new, and panes that were there with the same content."""
+
+    published: int
+    repeated: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """One view's part of a publication, written to Parquet but not yet registered."""
+
+    registered: RegisteredView
+    panes: list[PaneRecord]
+    files: list[FileRecord]
+    replaced: list[str]
+
+
+class Publisher:
+    """The writer of one store. Use it as a context manager; a second one at the same time is refused.
+
+    Args:
+        directory: the project (or `--store`) directory; made if it does not exist.
+        clock: wall clock, µs since the epoch.
+        settings: of its online rows; default: those of the directory's covey.toml.
+
+    Raises:
+        StoreInUse: another writer. StoreCorrupt: not a store of this version. SettingsInvalid. StoreWriteFailed,
+            OnlineUnavailable: also by every method that writes.
+    """
+
+    def __init__(self, directory: Path, clock: Callable[[], int], settings: OnlineSettings | None = None) -> None:
+        root = store_path(directory)
+        settings = settings or OnlineSettings.load(directory)
+        with writing(root):
+            root.mkdir(parents=True, exist_ok=True)
+        self._root, self._clock, self._settings = root, clock, settings
+        self._lock = lock_store(root)
+        try:
+            self._registry = Registry(root / "registry.db", read_only=False)
+            self._offline = Offline(root / "offline")
+            self._online = open_online(root, settings)
+            try:
+                self._blocks = BlockWriter(root / "blocks", settings.max_block_bytes)
+                self._heal()
+            except BaseException:
+                self._online.close()
+                raise
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._unfinished = False
+        """Whether something could not be written, and is yet to be healed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._online.close()
+        self._registry.close()
+        os.close(self._lock)
+
+    def register(self, view: FeatureView) -> RegisteredView:
+        """Make a view known; ViewChanged if another definition has its name."""
+        layout_of(view)
+        with self._healed():
+            registered = self._registry.register(view)
+            if self._blocks.seq(registered) is None:
+                self._put_latest([Latest(registered)])
+        return registered
+
+    def register_services(self, services: Iterable[FeatureService], on_demand: Iterable[OnDemandView] = ()) -> None:
+        """Make feature services known, all at once; one of a known name has these references from now on.
+
+        Args:
+            on_demand: the transformations whose outputs services may name.
+
+        Raises:
+            ServiceInvalid: a reference to a view or feature that is neither registered nor among `on_demand`.
+        """
+        transformations = on_demand_by_name(on_demand, {one.view.name for one in self._registry.views()})
+        named = list(services)
+        for service in named:
+            require_service(service, self._registry.view, transformations)
+        with self._healed():
+            with self._registry.transaction():
+                for service in named:
+                    self._registry.put_service(service.name, service.refs)
+            self._put_latest([])
+
+    def register_model(self, name: str, files: Mapping[str, bytes], lineage: str) -> RegisteredModel:
+        """Keep a trained model as the next version of its name: its files in the store, their hashes in the registry.
+
+        Args:
+            files: by name their content.
+            lineage: a JSON object, what the model was made from.
+
+        Raises:
+            ModelInvalid.
+        """
+        require_model(name, files, lineage)
+        with self._healed():
+            version = 1 + max((row[1] for row in self._registry.models() if row[0] == name), default=0)
+            hashes = write_model(self._root, name, version, files)
+            with self._registry.transaction():
+                self._registry.put_model(name, version, hashes, lineage, at := self._clock())
+        return RegisteredModel.of(self._root, name, version, hashes, lineage, at)
+
+    def opened(self, view: FeatureView) -> npt.NDArray[np.int64]:
+        """int64[P], the pane starts of a view that are published already (opened, void or retracted), increasing."""
+        return self._registry.pane_starts(self._registry.view(view.name).view_id)
+
+    def publish(self, items: Iterable[Release | Void], evidence: Iterable[bytes] = ()) -> PublishReport:
+        """Publish panes and tombstones of any views, all at once.
+
+        Args:
+            evidence: bytes to keep under their SHA-256, such as signed plans and the aggregators' statements.
+
+        Raises:
+            ReleaseRefused: one of them does not fit its view, or is published already with other content. PaneNotOpen,
+                PaneRetracted: a tombstone has nothing to retract. Nothing of the call is published then.
+            StoreWriteFailed, OnlineUnavailable: the same call again publishes what is not published yet.
+        """
+        by_view: dict[str, list[Release | Void]] = {}
+        for item in items:
+            by_view.setdefault(item.manifest.view, []).append(item)
+        with self._healed():
+            seq, now = self._registry.next_seq(), self._clock()
+            admitted = [self._admit(name, of_view) for name, of_view in by_view.items()]
+            prepared = [self._prepare(one, seq, now) for one in admitted if one.fresh or one.tombstones]
+            self._commit(seq, now, prepared, list(evidence))
+            self._offline.remove([path for part in prepared for path in part.replaced])
+            self._put_latest([self._newest(part.registered, seq) for part in prepared])
+        return PublishReport(sum(len(part.panes) for part in prepared), sum(one.repeated for one in admitted))
+
+    def _admit(self, view: str, items: list[Release | Void]) -> Admitted:
+        registered = self._registry.view(view)
+        starts = [item.pane_start for item in items]
+        return admit(registered, items, self._registry.panes(registered.view_id, min(starts), max(starts) + 1))
+
+    def _commit(self, seq: int, now: int, prepared: Sequence[_Prepared], evidence: Sequence[bytes]) -> None:
+        with self._registry.transaction():
+            self._registry.keep_evidence(evidence)
+            if prepared:
+                self._registry.record(
+                    seq,
+                    now,
+                    [(part.registered.view_id, pane) for part in prepared for pane in part.panes],
+                    [(part.registered.view_id, file) for part in prepared for file in part.files],
+                    [path for part in prepared for path in part.replaced],
+                )
+
+    def _prepare(self, admitted: Admitted, seq: int, now: int) -> _Prepared:
+        """Compute the rows of new and retracted panes, and of the later panes whose windows they change; write them."""
+        registered, view = admitted.registered, admitted.registered.view
+        moments = _moments(admitted)
+        if not moments:  # voids without a row of their own
+            return _Prepared(registered, admitted.records, [], [])
+        reach = reach_us(view)
+        first, last = min(moments), max(moments)
+        neighbours = self._registry.panes(registered.view_id, first - reach, last + reach + 1)
+        # a row that is issued again sums its whole window: up to `reach` before the first one
+        earlier_files = self._registry.files(registered.view_id, day_of(first - reach), day_of(last + reach))
+        panes, clock = self._panes(admitted, neighbours, earlier_files)
+        changed, since = _changed(view, panes, moments)
+        pane, released_at = issue_times(view, panes, changed, since)
+        stamps = Stamps(_published_at(panes, admitted.fresh, now), clock, seq)
+        table = issue_table(registered, panes, make_issues(view, panes, pane, released_at), stamps)
+        merged, replaced = self._merge(registered, table, {item.pane_start for item in admitted.fresh})
+        files = self._offline.write_days(registered, merged, seq)
+        return _Prepared(registered, admitted.records, files, replaced)
+
+    def _panes(
+        self, admitted: Admitted, neighbours: list[PaneRecord], files: list[FileRecord]
+    ) -> tuple[Panes, npt.NDArray[np.int8]]:
+        """The new panes and their published neighbours, in order, and their clocks."""
+        view = admitted.registered.view
+        layout = layout_of(view)
+        known = {r.pane_start: r for r in (*neighbours, *map(as_record, admitted.fresh)) if r.makes_row}
+        for tombstone in admitted.tombstones:
+            start = tombstone.pane_start
+            known[start] = replace(known[start], tombstone=as_record(tombstone))
+        both = [known[start] for start in sorted(known)]
+        stored = self._offline.slots(files, offline_schema(view), layout.keys) if neighbours else {}
+        stored |= {item.pane_start: item.slots for item in admitted.fresh if isinstance(item, Release)}
+        panes = known_panes(view, both, stored)
+        return panes, np.array([CLOCKS.index(r.clock) for r in both], dtype=np.int8)
+
+    def _merge(self, registered: RegisteredView, table: pa.Table, new_panes: set[int]) -> tuple[pa.Table, list[str]]:
+        """Add the stored rows of each touched day that is complete or lies in many files, so that it becomes one file."""
+        view = registered.view
+        touched = np.unique(day_of(as_us(table.column("pane_start")))).tolist()
+        stored = [f for f in self._registry.files(registered.view_id, touched[0], touched[-1]) if f.day in set(touched)]
+        if not stored:
+            return table, []
+        known = self._registry.pane_starts(registered.view_id, touched[0] * DAY_US, (touched[-1] + 1) * DAY_US)
+        every = np.union1d(known, np.fromiter(new_panes, dtype=np.int64))
+        days, counts = np.unique(day_of(every), return_counts=True)
+        due = set(days[counts == view.panes_per_day].tolist())
+        due |= {day for day, files in Counter(file.day for file in stored).items() if files >= MAX_FILES}
+        old = [file for file in stored if file.day in due]
+        if not old:
+            return table, []
+        schema = offline_schema(view)
+        together = pa.concat_tables(
+            [self._offline.read(old, schema, schema.names), table.cast(schema)]
+        ).combine_chunks()
+        keep = latest_issues(together, layout_of(view).keys)
+        return together.take(pa.array(keep)), [file.path for file in old]
+
+    def _newest(self, registered: RegisteredView, seq: int) -> Latest:
+        return newest_rows(self._registry, self._offline, registered, seq)
+
+    def _put_latest(self, latest: Sequence[Latest]) -> None:
+        """Bring the online rows and the blocks of some views up to a publication, and readers to its epoch."""
+        before = {one.registered.view_id: self._blocks.named(one.registered) for one in latest}
+        staged = self._blocks.stage(latest, self._registry.services())
+        for one in latest:
+            put_online(self._online, one)
+        if staged is not None:
+            self._blocks.switch(staged)
+        with suppress(OnlineUnavailable):  # what is left of older publications goes with the next one
+            for one in latest:
+                if one.marker is not None:  # readers may be on the epoch before
+                    self._online.retire(one.registered, {before[one.registered.view_id], one.marker.seq})
+
+    def _heal(self) -> None:
+        """Remove strays of a crash, and bring online rows up to the registry."""
+        self._offline.remove(list(self._offline.strays(self._registry.all_paths())))
+        latest: list[Latest] = []
+        for registered in self._registry.views():
+            seq = self._registry.last_seq(registered.view_id)
+            marker = self._online.marker(registered.view_id)
+            if (seq and (marker is None or marker.seq != seq)) or self._blocks.seq(registered) != seq:
+                latest.append(self._newest(registered, seq))
+        self._put_latest(latest)
+
+    @contextmanager
+    def _healed(self) -> Iterator[None]:
+        """Around what writes: heals first what could not be written before, and remembers what cannot be now."""
+        if self._unfinished:
+            self._online.close()  # RocksDB takes nothing more after a failed write
+            self._online = open_online(self._root, self._settings)
+            self._blocks = BlockWriter(self._root / "blocks", self._settings.max_block_bytes)
+            self._heal()
+            self._unfinished = False
+        try:
+            yield
+        except (StoreWriteFailed, OnlineUnavailable):
+            self._unfinished = True
+            self._offline.remove(list(self._offline.strays(self._registry.all_paths())))  # they may take the last room
+            raise
+
+
+def put_online(online: OnlineStore, latest: Latest) -> None:
+    """Put a view's newest rows, one a key in the domain's order; nothing before its first publication."""
+    registered, marker = latest.registered, latest.marker
+    if marker is not None:
+        keys = [] if latest.rows is None else [encode_key(key) for key in registered.view.entity.domain]
+        online.put(registered.view_id, keys, latest.rows, marker)
+
+
+def lock_store(root: Path) -> int:
+    """Be the one writer of a store, until the descriptor is closed. Raises StoreInUse."""
+    with writing(root / "writer.lock"):
+        descriptor = os.open(root / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StoreInUse(str(root.parent)) from None
+    return descriptor
+
+
+def _moments(admitted: Admitted) -> dict[int, int]:
+    """From when on (µs) each pane changes rows: a new one from its release, a retracted one from its tombstone."""
+    moments = {item.pane_start: item.released_at for item in admitted.tombstones}
+    return moments | {item.pane_start: item.released_at for item in admitted.fresh if as_record(item).makes_row}
+
+
+def _changed(
+    view: FeatureView, panes: Panes, moments: Mapping[int, int]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Indices of the panes whose rows change, and from which issue on.
+
+    A row changes from the moment at which the first pane of its window changes. A new pane is in its own window, and no
+    issue of it is before its release: all of them are new.
+    """
+    starts = np.array(sorted(moments), dtype=np.int64)
+    when = np.array([moments[start] for start in starts.tolist()], dtype=np.int64)
+    first = np.searchsorted(starts, panes.start - reach_us(view))
+    last = np.searchsorted(starts, panes.start, side="right")
+    touched = np.flatnonzero(first < last)
+    lowest = np.minimum.accumulate(when)  # where a window reaches to the first pane, as those of Filtered all do
+    earliest = [when[first[i] : last[i]].min() if first[i] else lowest[last[i] - 1] for i in touched.tolist()]
+    since = np.array(earliest, dtype=np.int64)
+    return touched, since
+
+
+def _published_at(panes: Panes, fresh: Iterable[Release | Void], now: int) -> npt.NDArray[np.int64]:
+    """A new pane's own stamp; rows that are issued again are published now."""
+    own = {item.pane_start: item.published_at for item in fresh}
+    return np.array([own.get(start, now) for start in panes.start.tolist()], dtype=np.int64)

@@ -1,0 +1,97 @@
+"""Makes the online rows and the blocks of a store again, from the registry and the Parquet files.
+
+RocksDB is written anew beside the old one, and renamed into its place: readers that have the old one open keep what they
+have. In Redis or Valkey each view's rows are put again, and a view is not there while that is done. Then all blocks are
+switched to at once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from base.disk import sync_folder, writing
+from featurestore.errors import StoreCorrupt, StoreNotFound
+from featurestore.offline.parquet import Offline
+from featurestore.online.block_writer import BlockWriter, Latest
+from featurestore.online.newest import newest_rows
+from featurestore.online.online_choice import open_online
+from featurestore.online.rocks import RocksOnline
+from featurestore.online.settings import OnlineSettings, store_path
+from featurestore.registry.registry import Registry
+
+from .publish import lock_store, put_online
+
+
+def rebuild_online(directory: Path, progress: Callable[[int, int], None] = lambda *_: None) -> list[str]:
+    """Drop the online rows and the blocks of a store, and put them again; returns the names of its views.
+
+    Args:
+        progress: of views (done, of how many).
+
+    Raises:
+        StoreNotFound, StoreInUse, SettingsInvalid. StoreCorrupt: the registry or a Parquet file is damaged; StoreWriteFailed;
+            OnlineUnavailable. Readers keep what they had then, and the next start of a publisher heals what is missing.
+    """
+    root = store_path(directory)
+    if not (root / "registry.db").is_file():
+        raise StoreNotFound(str(directory))
+    settings = OnlineSettings.load(directory)
+    lock = lock_store(root)
+    try:
+        registry = Registry(root / "registry.db", read_only=False)
+        try:
+            latest = _latest(registry, Offline(root / "offline"), progress)
+            blocks = BlockWriter(root / "blocks", settings.max_block_bytes)
+            blocks.forget()
+            staged = blocks.stage(latest, registry.services())
+            _put(root, settings, latest)
+            if staged is not None:
+                blocks.switch(staged)
+        finally:
+            registry.close()
+    finally:
+        os.close(lock)
+    return [one.registered.view.name for one in latest]
+
+
+def _latest(registry: Registry, offline: Offline, progress: Callable[[int, int], None]) -> list[Latest]:
+    views, latest = registry.views(), []
+    for done, registered in enumerate(views, 1):
+        try:
+            latest.append(newest_rows(registry, offline, registered, registry.last_seq(registered.view_id)))
+        except FileNotFoundError as error:
+            raise StoreCorrupt(f"a file that the registry lists is missing: {error.filename}") from None
+        progress(done, len(views))
+    return latest
+
+
+def _put(root: Path, settings: OnlineSettings, latest: list[Latest]) -> None:
+    if settings.url is not None:
+        online = open_online(root, settings)
+        try:
+            for one in latest:
+                put_online(online, one)
+        finally:
+            online.close()
+        return
+    fresh, old, place = root / "online.new", root / "online.old", root / "online"
+    for left in (fresh, old):
+        shutil.rmtree(left, ignore_errors=True)
+    rocks = RocksOnline.open_writer(fresh)
+    try:
+        for one in latest:
+            put_online(rocks, one)
+    except BaseException:
+        rocks.close()
+        shutil.rmtree(fresh)
+        raise
+    rocks.close()
+    with writing(place):
+        if place.exists():
+            place.rename(old)
+        fresh.rename(place)
+    sync_folder(root)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Reading by key: from mapped blocks to arrays and answers."""

@@ -1,0 +1,130 @@
+"""Answers as Arrow tables: `Store.get`, a remote store, and `Accept: application/vnd.apache.arrow.stream` give the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from featurestore.define.entities import KeyType
+from featurestore.define.keys import arrow_type, key_column
+from featurestore.define.on_demand import OnDemandView
+from featurestore.define.schema import TIMESTAMP, status_array
+from featurestore.define.values import Floats, n_is_there, value_is_there
+from featurestore.errors import BadReference
+from featurestore.online.view_rows import ViewColumn, ViewRows
+
+from .reading import Asked, Reading
+
+Keys: TypeAlias = Mapping[str, Sequence[Any]] | pa.Table
+
+
+def key_types(views: Iterable[ViewRows]) -> dict[str, KeyType]:
+    """The join keys of these views, with their types; none of constant entities."""
+    headers = [view.header for view in views]
+    return {
+        name: kind
+        for header in headers
+        if header.constant is None
+        for name, kind in zip(header.keys, header.key_types, strict=True)
+    }
+
+
+def key_table(keys: Keys | None, types: Mapping[str, KeyType]) -> pa.Table:
+    """The given columns as a table; those of join keys in their own types.
+
+    Raises:
+        BadReference: a join key is missing, or has another type; columns of different lengths.
+    """
+    given = keys if isinstance(keys, pa.Table) else dict(keys or {})
+    names = given.column_names if isinstance(given, pa.Table) else list(given)
+    for name in types:
+        if name not in names:
+            raise BadReference(f"the join key {name!r} is missing; given: {', '.join(names) or 'none'}")
+    if isinstance(given, pa.Table):
+        return given
+    for name, values in given.items():
+        if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+            raise BadReference(f"the join key {name!r} takes a list of values; write {{{name!r}: [{values!r}]}}")
+    try:
+        columns = {
+            name: pa.array(values, arrow_type(types[name]) if name in types else None) for name, values in given.items()
+        }
+        return pa.table(columns)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeError) as error:  # beyond int64, no valid Unicode
+        raise BadReference(f"the join keys cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def entities_of(table: pa.Table, types: Mapping[str, KeyType]) -> tuple[dict[str, list[Any]], int]:
+    """The columns of a table as lists, and how many rows they are: 1 where there is no column."""
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    lists = {
+        name: (key_column(name, types[name], column) if name in types else column).to_pylist()
+        for name, column in columns.items()
+    }
+    return lists, table.num_rows if columns else 1
+
+
+def answer_table(given: pa.Table, asked: Sequence[Asked], reading: Reading, *, clamp: bool) -> pa.Table:
+    """The given columns; of each asked feature its value, `__se`, `__n` (Mean, Rate), `__status`; the times of each view.
+
+    Args:
+        clamp: hold counts and histogram cells at 0 or above, rates in [0, 1], means in their clip range.
+
+    Raises:
+        BadReference: a missing or wrongly typed input, or a column that is there already. OnDemandFailed.
+    """
+    columns: dict[str, pa.Array] = dict(zip(given.column_names, given.columns, strict=True))
+    times: dict[str, pa.Array] = {}
+    for one in asked:
+        made = _columns(one, reading, clamp=clamp)
+        clash = next((name for name in made if name in columns), None)
+        if clash is not None:
+            raise BadReference(f"the column {clash!r} is there already; ask for full names (view__feature)")
+        columns |= made
+        if not isinstance(one.source, OnDemandView):
+            times |= _times(one.source, reading)
+    clash = next((name for name in times if name in columns), None)
+    if clash is not None:
+        raise BadReference(f"the column {clash!r} is there already: so is called a time of a view")
+    return pa.table(columns | times)
+
+
+def _times(view: ViewRows, reading: Reading) -> dict[str, pa.Array]:
+    header, found = view.header, reading.found(view).found
+    moments = {"pane_end": header.pane_end, "released_at": header.released_at}
+    return {
+        f"{header.view}__{name}": pa.array(np.full(len(found), moment or 0), mask=~found).cast(TIMESTAMP)
+        for name, moment in moments.items()
+    }
+
+
+def _columns(asked: Asked, reading: Reading, *, clamp: bool) -> dict[str, pa.Array]:
+    """One feature and its companions."""
+    column = asked.column
+    value, status = reading.values(asked)
+    there = value_is_there(status)
+    columns = {asked.name: _value(column, value, there, clamp=clamp)}
+    if isinstance(asked.source, OnDemandView):
+        columns[f"{asked.name}__se"] = pa.nulls(len(status), pa.float64())
+    else:
+        found, companions = reading.found(asked.source), asked.source.columns
+        se = found.numbers(companions[f"{column.name}__se"])
+        columns[f"{asked.name}__se"] = pa.array(se, mask=~there)
+        if n := companions.get(f"{column.name}__n"):
+            columns[f"{asked.name}__n"] = _value(n, found.numbers(n), n_is_there(status), clamp=clamp)
+    columns[f"{asked.name}__status"] = status_array(status)
+    return columns
+
+
+def _value(column: ViewColumn, values: Floats, there: Any, *, clamp: bool) -> pa.Array:
+    """Numbers in their own type, null where they are not there."""
+    if clamp and (column.low is not None or column.high is not None):
+        values = np.clip(values, column.low, column.high)
+    if column.kind == "list":
+        shown = np.where(there[:, None], values, 0).astype(np.int64)
+        return pa.FixedSizeListArray.from_arrays(pa.array(shown.reshape(-1)), column.width, mask=pa.array(~there))
+    shown = np.where(there, values, 0)
+    return pa.array(shown.astype(np.int64) if column.integer else shown, mask=~there)

@@ -1,0 +1,71 @@
+"""The frames of an Arrow IPC stream from outside, looked through before Arrow decodes it: compressed batches are refused.
+
+Arrow gives a compressed buffer the memory that it says it needs, at once: 60 kB of zeros become gigabytes before there is a
+batch whose rows could be counted.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import IO, Final
+
+from featurestore.errors import BadRequest
+
+_CONTINUES: Final = 0xFFFFFFFF
+_DICTIONARY, _BATCH = 2, 3
+"""Kinds of the messages that have a body; see Message.fbs and Schema.fbs of Arrow."""
+_KIND, _HEADER, _BODY_LENGTH = 1, 2, 3
+_DATA: Final = 1
+"""Field of a DictionaryBatch: its RecordBatch."""
+_COMPRESSION: Final = 3
+"""Field of a RecordBatch."""
+
+
+def require_plain(file: IO[bytes]) -> None:
+    """Look through a stream, and go back to its beginning.
+
+    Raises:
+        BadRequest: a batch of it is compressed, or it has no such frames.
+    """
+    try:
+        while head := file.read(8):
+            mark, size = struct.unpack("<Ii", head)
+            if mark != _CONTINUES or size < 0:
+                raise BadRequest("the table is no Arrow IPC stream")
+            if size == 0:
+                break
+            file.seek(_body_length(file.read(size)), 1)
+    except (struct.error, ValueError, OSError) as error:
+        raise BadRequest(f"the table is no Arrow IPC stream: {error}") from None
+    file.seek(0)
+
+
+def _body_length(message: bytes) -> int:
+    """Bytes of a message's body, which is not compressed."""
+    (root,) = struct.unpack_from("<I", message)
+    kind_at, length_at = _field(message, root, _KIND), _field(message, root, _BODY_LENGTH)
+    batch = _table(message, root, _HEADER)
+    kind = message[kind_at] if kind_at else 0
+    if kind == _DICTIONARY and batch:
+        batch = _table(message, batch, _DATA)
+    if kind in (_DICTIONARY, _BATCH) and batch and _field(message, batch, _COMPRESSION):
+        raise BadRequest("the table is compressed; send it as it is")
+    length = struct.unpack_from("<q", message, length_at)[0] if length_at else 0
+    if length < 0:
+        raise ValueError("a body of less than nothing")
+    return int(length)
+
+
+def _field(message: bytes, table: int, number: int) -> int:
+    """Where a field of a table (Flatbuffers) is; 0: it is left out."""
+    (back,) = struct.unpack_from("<i", message, table)
+    (size,) = struct.unpack_from("<H", message, table - back)
+    if 4 + 2 * number >= size:
+        return 0
+    (inside,) = struct.unpack_from("<H", message, table - back + 4 + 2 * number)
+    return table + inside if inside else 0
+
+
+def _table(message: bytes, table: int, number: int) -> int:
+    at = _field(message, table, number)
+    return at + int(struct.unpack_from("<I", message, at)[0]) if at else 0

@@ -1,0 +1,79 @@
+"""The loops that copy columns out of the rows of a view, for whole batches.
+
+They are compiled as this module is imported, not in the first read: for rows that nobody can write to, as blocks have them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import boolean, float64, int64, njit, types, uint8, void
+
+from featurestore.define.values import Bytes, Floats, Status
+from featurestore.online.view_rows import Ints
+
+_EXPIRED = np.uint8(Status.OUTSIDE_MAX_AGE)
+_PLACES = int64[::1]
+_NUMBERS = types.Array(float64, 2, "C", readonly=True)
+_STATUS = types.Array(uint8, 2, "C", readonly=True)
+
+
+@njit(
+    void(
+        _PLACES, _NUMBERS, _STATUS, _PLACES, _PLACES, _PLACES, boolean, float64[:, ::1], float64[:, ::1], uint8[:, ::1]
+    ),
+    cache=True,
+    nogil=True,
+)  # fmt: skip
+def gather(
+    place: Ints,
+    numbers: Floats,
+    status: Bytes,
+    values_at: Ints,
+    se_at: Ints,
+    status_at: Ints,
+    expired: bool,
+    values: Floats,
+    se: Floats,
+    codes: Bytes,
+) -> None:
+    """Fill a vector of each row: its values, their standard errors and statuses.
+
+    Args:
+        place: int64[N], rows of `numbers` and `status`; −1 is the last one, of a key that is not there.
+        numbers: float64[M, W]; status: uint8[M, F].
+        values_at, se_at: int64[V], columns of `numbers`; status_at: int64[V], columns of `status`.
+        expired: nothing is there, and of rows that were found that is the reason.
+        values, se: float64[N, V], filled; codes: uint8[N, V], filled.
+    """
+    last = len(numbers) - 1
+    for i in range(len(place)):
+        row = place[i]
+        if row < 0:
+            row = last
+        for j in range(len(values_at)):
+            if expired:
+                values[i, j] = np.nan
+                se[i, j] = np.nan
+                codes[i, j] = status[row, status_at[j]] if row == last else _EXPIRED
+            else:
+                values[i, j] = numbers[row, values_at[j]]
+                se[i, j] = numbers[row, se_at[j]]
+                codes[i, j] = status[row, status_at[j]]
+
+
+@njit(void(_PLACES, _NUMBERS, _PLACES, float64[:, ::1]), cache=True, nogil=True)
+def gather_columns(place: Ints, numbers: Floats, columns: Ints, values: Floats) -> None:
+    """Fill an array of each column.
+
+    Args:
+        place, numbers: see `gather`.
+        columns: int64[V], columns of `numbers`.
+        values: float64[V, N], filled.
+    """
+    last = len(numbers) - 1
+    for i in range(len(place)):
+        row = place[i]
+        if row < 0:
+            row = last
+        for j in range(len(columns)):
+            values[j, i] = numbers[row, columns[j]]

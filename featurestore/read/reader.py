@@ -1,0 +1,192 @@
+"""Reads in process: a model's vector for some keys, as numpy arrays, in microseconds. No Arrow, no copy but the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from featurestore.define.on_demand import OnDemandView
+from featurestore.define.values import Bytes, Floats, value_is_there
+from featurestore.errors import BadReference
+from featurestore.online.blocks import Snapshot
+from featurestore.online.view_rows import Ints, Rows, ViewRows
+
+from .gather import gather
+from .reading import Asked, Entities, OnDemand, Reading, ask, views_of
+
+
+class Vectors(NamedTuple):
+    """The vectors of N keys, of one epoch.
+
+    Attributes:
+        names: of the columns; the cells of a histogram are `name[0]`, `name[1]`, …
+        values: float64[N, W], NaN where there is none.
+        mask: bool[N, W], where there is a value.
+        se: float64[N, W], standard errors due to noise; NaN where there is no value, and for what is computed on demand.
+        status: uint8[N, W] of `Status`.
+    """
+
+    names: tuple[str, ...]
+    values: Floats
+    mask: npt.NDArray[np.bool_]
+    se: Floats
+    status: Bytes
+    epoch: int
+
+
+class Reader:
+    """Reads one vector again and again, always of the newest epoch; `Store.reader` makes it.
+
+    Args:
+        snapshot: gives the newest snapshot.
+        refs: `view:feature`, in the order of the vector.
+        clock: wall clock, µs since the epoch, for ttl.
+    """
+
+    def __init__(
+        self, snapshot: Callable[[], Snapshot], refs: Sequence[str], on_demand: OnDemand, clock: Callable[[], int]
+    ) -> None:
+        self._newest, self._refs, self._on_demand, self._clock = snapshot, tuple(refs), on_demand, clock
+        self._plan = VectorPlan(snapshot(), self._refs, on_demand)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See `Vectors`."""
+        return self._plan.names
+
+    def read(self, keys: Mapping[str, Sequence[Any]] | None = None) -> Vectors:
+        """The newest values for some keys.
+
+        Args:
+            keys: a list of values for each join key and each input of a transformation, all of one length; None where all
+                entities are constant.
+
+        Raises:
+            BadReference: a join key or an input is missing, or has another type. OnDemandFailed.
+        """
+        snapshot = self._newest()
+        plan = self._plan
+        if plan.snapshot is not snapshot:
+            plan = self._plan = VectorPlan(snapshot, self._refs, self._on_demand)
+        return plan.read(*as_lists(keys), self._clock())
+
+
+class VectorPlan:
+    """Where each column of the vector is in one snapshot.
+
+    Attributes:
+        names: see `Vectors`.
+        views: all that are read from, directly or by a transformation.
+    """
+
+    def __init__(self, snapshot: Snapshot, refs: Sequence[str], on_demand: OnDemand) -> None:
+        asked = ask(refs, snapshot, on_demand, full_names=True)
+        self.snapshot, self._on_demand = snapshot, on_demand
+        self.names = tuple(name for one in asked for name in _names(one))
+        self.views = views_of(asked, snapshot)
+        self._computed: list[tuple[Asked, int]] = []
+        by_view: dict[int, tuple[ViewRows, list[tuple[Asked, int]]]] = {}
+        at = 0
+        for one in asked:
+            if isinstance(one.source, OnDemandView):
+                self._computed.append((one, at))
+            else:
+                by_view.setdefault(id(one.source), (one.source, []))[1].append((one, at))
+            at += one.column.width
+        self._parts = [_Part(view, columns) for view, columns in by_view.values()]
+        self._only = self._parts[0] if len(self._parts) == 1 and not self._computed else None
+
+    def read(self, entities: Entities, count: int, now_us: int) -> Vectors:
+        """The vectors of `count` keys. Raises as `arrays`."""
+        values, se, status = self.arrays(entities, count, now_us, {})
+        return Vectors(self.names, values, value_is_there(status), se, status, self.snapshot.epoch)
+
+    def arrays(
+        self, entities: Entities, count: int, now_us: int, placed: Mapping[ViewRows, Rows]
+    ) -> tuple[Floats, Floats, Bytes]:
+        """Values, standard errors and statuses of `count` keys, see `Vectors`.
+
+        Args:
+            placed: the rows of views that somebody else has read for these keys.
+
+        Raises:
+            BadReference: a join key or an input is missing, or has another type. OnDemandFailed.
+        """
+        if self._only is not None:
+            return self._only.read(entities, count, now_us, placed)
+        values, se = np.full((count, len(self.names)), np.nan), np.full((count, len(self.names)), np.nan)
+        status = np.empty((count, len(self.names)), np.uint8)
+        for part in self._parts:
+            values[:, part.to], se[:, part.to], status[:, part.to] = part.read(entities, count, now_us, placed)
+        reading = Reading(self.snapshot, self._on_demand, entities, count, now_us, placed)
+        for one, to in self._computed:
+            values[:, to], status[:, to] = reading.values(one)
+        return values, se, status
+
+
+def _names(asked: Asked) -> list[str]:
+    if asked.column.kind == "list":
+        return [f"{asked.name}[{cell}]" for cell in range(asked.column.width)]
+    return [asked.name]
+
+
+class _Part:
+    """The columns of one view: places in a row of its numbers and of its statuses, and in the vector."""
+
+    def __init__(self, view: ViewRows, columns: Sequence[tuple[Asked, int]]) -> None:
+        self._view = view
+        values: list[int] = []
+        errors: list[int] = []
+        status: list[int] = []
+        to: list[int] = []
+        for one, at in columns:
+            column = one.column
+            values += range(column.start, column.start + column.width)
+            errors += [view.columns[f"{column.name}__se"].start] * column.width
+            status += [column.status or 0] * column.width
+            to += range(at, at + column.width)
+        self._values_at, self._se_at, self._status_at, self.to = map(_indices, (values, errors, status, to))
+
+    def read(
+        self, entities: Entities, count: int, now_us: int, placed: Mapping[ViewRows, Rows]
+    ) -> tuple[Floats, Floats, Bytes]:
+        """Values, standard errors, statuses: each [count, columns of the part]."""
+        rows = placed.get(self._view) if placed else None
+        header, numbers, statuses, place = rows or self._view.rows(entities, count)
+        shape = (count, len(self.to))
+        values, se, status = np.empty(shape), np.empty(shape), np.empty(shape, np.uint8)
+        gather(
+            place, numbers, statuses, self._values_at, self._se_at, self._status_at, header.expired(now_us), values, se, status
+        )  # fmt: skip
+        return values, se, status
+
+
+def _indices(places: list[int]) -> Ints:
+    return np.array(places, dtype=np.int64)
+
+
+def as_lists(keys: Mapping[str, Sequence[Any]] | None) -> tuple[Entities, int]:
+    """The keys as lists of one length, and that."""
+    if not keys:
+        return {}, 1
+    count = -1
+    for name, values in keys.items():
+        if type(values) is not list:
+            return as_lists({name: _list(name, values) for name, values in keys.items()})
+        if count < 0:
+            count = len(values)
+        elif len(values) != count:
+            raise BadReference(f"the key {name!r} has {len(values)} values, the first one {count}")
+    return keys, count
+
+
+def _list(name: str, values: Any) -> list[Any]:
+    if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+        raise BadReference(f"the key {name!r} takes a list of values; write {{{name!r}: [{values!r}]}}")
+    for convert in ("to_pylist", "tolist"):  # Arrow, numpy
+        if hasattr(values, convert):
+            return list(getattr(values, convert)())
+    return list(values)

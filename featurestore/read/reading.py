@@ -1,0 +1,211 @@
+"""What one request reads: each view's rows and each on-demand transformation once, all of one snapshot and one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from featurestore.define.entities import ColumnType
+from featurestore.define.on_demand import Computed, OnDemandView, input_array
+from featurestore.define.values import Bytes, Floats, Status
+from featurestore.errors import BadReference, NameCollision, OnDemandInvalid, UnknownFeature
+from featurestore.online.blocks import Snapshot
+from featurestore.online.view_rows import Rows, ViewColumn, ViewRows
+
+Entities: TypeAlias = Mapping[str, Sequence[Any]]
+"""Join keys and inputs: a list a name, all of one length."""
+OnDemand: TypeAlias = Mapping[str, OnDemandView]
+"""On-demand views by name."""
+
+NO_ON_DEMAND: Final[OnDemand] = MappingProxyType({})
+_EXPIRED: Final = np.uint8(Status.OUTSIDE_MAX_AGE)
+_NOT_FOUND: Final = np.uint8(Status.NOT_FOUND)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One column of an answer.
+
+    Attributes:
+        name: what it is called there.
+        source: whose rows it is read from, or what computes it.
+        column: what of it; of a transformation an output, whose place means nothing.
+    """
+
+    name: str
+    source: ViewRows | OnDemandView
+    column: ViewColumn
+
+
+def ask(
+    refs: Sequence[str],
+    snapshot: Snapshot,
+    on_demand: OnDemand,
+    *,
+    full_names: bool,
+    given: Sequence[str] = (),
+    companions: bool = False,
+) -> list[Asked]:
+    """What references name, in their order.
+
+    Args:
+        full_names: columns are `view__feature` instead of `feature`.
+        companions: whether `view:feature__se` and the like may be asked for by themselves.
+        given: names that the answer holds beside them.
+
+    Raises:
+        BadReference, UnknownView, UnknownFeature. NameCollision: two columns of one name.
+    """
+    if isinstance(refs, str):
+        raise BadReference(f"references are a list; write [{refs!r}]")
+    if not refs:
+        raise BadReference("no feature asked for; name one as view:feature")
+    asked = [_ask(ref, snapshot, on_demand, full_names) for ref in refs]
+    for one in asked:
+        if not companions and one.column.kind not in ("value", "list"):
+            raise BadReference(f"{one.column.name!r} comes with its feature; ask for the feature alone")
+    names = [*given, *(one.name for one in asked)]
+    if len(set(names)) < len(names):
+        raise NameCollision(next(name for i, name in enumerate(names) if name in names[:i])[:80])
+    return asked
+
+
+def _ask(ref: str, snapshot: Snapshot, on_demand: OnDemand, full_names: bool) -> Asked:
+    view, _, name = ref.partition(":")
+    transformation = on_demand.get(view)
+    if transformation is None:
+        rows, column = snapshot.column(ref)
+        return Asked(f"{rows.header.view}__{column.name}" if full_names else column.name, rows, column)
+    if name not in transformation.outputs:
+        raise UnknownFeature(view, name[:80], list(transformation.outputs))
+    return Asked(f"{view}__{name}" if full_names else name, transformation, ViewColumn(name, "value", 0, 1, None))
+
+
+class Found:
+    """The rows of one view for the keys of a request, as good as they are at its moment.
+
+    Attributes:
+        rows: as they were read.
+        codes: uint8[N, F] of `Status`.
+        found: bool[N], which keys have a row.
+        expired: whether the rows are older than their view's ttl.
+    """
+
+    def __init__(self, rows: Rows, now_us: int) -> None:
+        self.rows, self.header = rows, rows.header
+        self.found = rows.place >= 0
+        self.expired = rows.header.expired(now_us)
+        self.codes: Bytes = rows.status.take(rows.place, axis=0)
+        if self.expired:
+            self.codes[self.found] = _EXPIRED
+
+    def numbers(self, column: ViewColumn) -> Floats:
+        """float64[N], or [N, cells] of a list; NaN where there is no number, and in rows that are expired."""
+        if self.expired:
+            return np.full((len(self.found), column.width) if column.kind == "list" else len(self.found), np.nan)
+        numbers, place = self.rows.numbers, self.rows.place
+        at = slice(column.start, column.start + column.width) if column.kind == "list" else column.start
+        found: Floats = numbers[place, at]
+        return found
+
+    def status(self, column: ViewColumn) -> Bytes:
+        """uint8[N] of `Status`."""
+        if column.status is not None:
+            return self.codes[:, column.status]
+        return np.where(self.found, _EXPIRED if self.expired else np.uint8(Status.OK), _NOT_FOUND)
+
+
+class Reading:
+    """The batch of one request.
+
+    Args:
+        entities: join keys and inputs, `count` long each.
+        now_us: wall clock, µs since the epoch, for ttl.
+        placed: the rows of views that somebody else has read for these keys.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        on_demand: OnDemand,
+        entities: Entities,
+        count: int,
+        now_us: int,
+        placed: Mapping[ViewRows, Rows] = MappingProxyType({}),
+    ) -> None:
+        self._snapshot, self._on_demand = snapshot, on_demand
+        self._entities, self._count, self._now_us = entities, count, now_us
+        self._found = {view: Found(rows, now_us) for view, rows in placed.items()}
+        self._computed: dict[str, Computed] = {}
+
+    def found(self, view: ViewRows) -> Found:
+        """The rows of a view. Raises BadReference: a join key is missing, or one has another type."""
+        known = self._found.get(view)
+        if known is None:
+            known = self._found[view] = Found(view.rows(self._entities, self._count), self._now_us)
+        return known
+
+    def values(self, asked: Asked) -> tuple[Floats, Bytes]:
+        """float64[N] (a list: [N, cells]) and uint8[N] of `Status` of one column.
+
+        Raises:
+            BadReference: a join key or an input is missing, or has another type. OnDemandFailed.
+        """
+        if isinstance(asked.source, OnDemandView):
+            return self.computed(asked.source).output(asked.column.name)
+        found = self.found(asked.source)
+        return found.numbers(asked.column), found.status(asked.column)
+
+    def computed(self, view: OnDemandView) -> Computed:
+        """The outputs of a transformation. Raises BadReference, UnknownView, UnknownFeature, OnDemandFailed."""
+        if view.name not in self._computed:
+            self._computed[view.name] = view.evaluate(
+                {ref: self._stored(ref) for ref in view.features.values()},
+                {name: input_array(name, kind, self._input(view, name)) for name, kind in view.inputs.items()},
+                self._count,
+            )
+        return self._computed[view.name]
+
+    def _stored(self, ref: str) -> tuple[Floats, Bytes]:
+        rows, column = self._snapshot.column(ref)
+        found = self.found(rows)
+        return found.numbers(column), found.status(column)
+
+    def _input(self, view: OnDemandView, name: str) -> Sequence[Any]:
+        if name not in self._entities:
+            given = ", ".join(one[:80] for one in list(self._entities)[:20]) or "none"
+            raise BadReference(f"on-demand view {view.name!r} needs the input {name!r}; given: {given}")
+        return self._entities[name]
+
+
+def views_of(asked: Sequence[Asked], snapshot: Snapshot) -> list[ViewRows]:
+    """The views that columns are read from, directly or by a transformation, each once, in the order of first mention."""
+    found: dict[int, ViewRows] = {}
+    for one in asked:
+        if isinstance(one.source, OnDemandView):
+            sources = [snapshot.column(ref)[0] for ref in one.source.features.values()]
+        else:
+            sources = [one.source]
+        found |= {id(rows): rows for rows in sources}
+    return list(found.values())
+
+
+def inputs_of(asked: Sequence[Asked]) -> dict[str, ColumnType]:
+    """The inputs that the asked transformations need, with their types."""
+    views = [one.source for one in asked if isinstance(one.source, OnDemandView)]
+    return {name: kind for view in views for name, kind in view.inputs.items()}
+
+
+def on_demand_by_name(views: Iterable[OnDemandView], stored: Container[str]) -> OnDemand:
+    """Transformations by name. Raises OnDemandInvalid: two of one name, or one with the name of a stored view."""
+    found: dict[str, OnDemandView] = {}
+    for view in views:
+        if view.name in stored:
+            raise OnDemandInvalid(view.name, "the store has a feature view of this name")
+        if found.setdefault(view.name, view) is not view:
+            raise OnDemandInvalid(view.name, "there are two of this name")
+    return MappingProxyType(found)

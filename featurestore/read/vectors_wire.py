@@ -1,0 +1,119 @@
+"""Vectors on the wire: the messages of `features.proto`, over gRPC and over HTTP alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from featurestore.define.values import Bytes, Floats, value_is_there
+from featurestore.errors import BadReference, BadRequest, RemoteFailed, RequestTooLarge
+
+from . import features_pb2 as pb
+from .reader import Vectors
+from .reading import Entities
+
+MAX_REQUEST: Final = 8 * 2**20
+"""Bytes of a request."""
+MAX_ROWS: Final = 10_000
+MAX_NAMES: Final = 1_000
+"""References of a request, and join keys and inputs."""
+MAX_NUMBERS: Final = 4_000_000
+"""Values of an answer: 68 MB."""
+MAX_REPLY: Final = 2**27
+
+_KINDS: Final[Mapping[type, str]] = {str: "strings", int: "ints", bool: "bools", float: "doubles"}
+_EMPTY: Final[Mapping[str, Any]] = {"strings": "", "ints": 0, "bools": False, "doubles": 0.0}
+
+
+def request_of(refs: Sequence[str], entities: Entities) -> pb.GetFeaturesRequest:
+    """The message of a read. Raises BadReference: a key of another type."""
+    return pb.GetFeaturesRequest(
+        features=refs, entities={name: _values(name, values) for name, values in entities.items()}
+    )
+
+
+def _values(name: str, values: Sequence[Any]) -> pb.Values:
+    kinds = set(map(type, values)) - {type(None)}
+    if len(kinds) > 1 or kinds - set(_KINDS):
+        raise BadReference(f"the key {name!r} holds {', '.join(sorted(one.__name__ for one in kinds))}")
+    kind = _KINDS[kinds.pop()] if kinds else "strings"
+    null = [i for i, value in enumerate(values) if value is None]
+    filled = [_EMPTY[kind] if value is None else value for value in values] if null else values
+    message = pb.Values(null=null)
+    try:
+        getattr(message, kind).values.extend(filled)
+    except ValueError as error:
+        raise BadReference(f"the key {name!r}: {error}") from None
+    getattr(message, kind).SetInParent()
+    return message
+
+
+def parse_request(message: pb.GetFeaturesRequest) -> tuple[tuple[str, ...], str, dict[str, list[Any]]]:
+    """(references, feature service, join keys and inputs); one of the first two is empty.
+
+    Raises:
+        BadRequest: both or none of them, lists of several lengths, or a null that is not in its list. RequestTooLarge.
+    """
+    refs, service = tuple(message.features), message.feature_service
+    if bool(refs) == bool(service):
+        raise BadRequest("send `features` or a `feature_service`")
+    if max(len(refs), len(message.entities)) > MAX_NAMES:
+        raise RequestTooLarge(f"more than {MAX_NAMES:,} features or entities in one request")
+    entities = {name: _list(name, values) for name, values in message.entities.items()}
+    lengths = set(map(len, entities.values()))
+    if len(lengths) > 1:
+        raise BadRequest(f"the lists of `entities` must have one length, got {sorted(lengths)[:10]}")
+    if lengths and max(lengths) > MAX_ROWS:
+        raise RequestTooLarge(f"{max(lengths):,} rows; at most {MAX_ROWS:,} in one request (a join reads millions)")
+    return refs, service, entities
+
+
+def _list(name: str, message: pb.Values) -> list[Any]:
+    kind = message.WhichOneof("kind")
+    if kind is None:
+        raise BadRequest(f"`entities`: {name[:80]!r} has no values")
+    values: list[Any] = list(getattr(message, kind).values)
+    if len(message.null) > len(values):
+        raise BadRequest(f"`entities`: {name[:80]!r} has more nulls than values")
+    for at in message.null:
+        if at >= len(values):
+            raise BadRequest(f"`entities`: {name[:80]!r} has no value {at} that could be null")
+        values[at] = None
+    return values
+
+
+def require_small(rows: int, width: int) -> None:
+    """Raise RequestTooLarge where an answer would hold more than `MAX_NUMBERS` values."""
+    if rows * width > MAX_NUMBERS:
+        raise RequestTooLarge(f"{rows * width:,} values; at most {MAX_NUMBERS:,} in one request: ask for fewer rows")
+
+
+def reply_of(names: Sequence[str], epoch: int, values: Floats, se: Floats, status: Bytes) -> pb.GetFeaturesReply:
+    """The message of an answer; see `Vectors`."""
+    return pb.GetFeaturesReply(
+        names=names,
+        rows=len(values),
+        values=values.tobytes(),
+        se=se.tobytes(),
+        status=status.tobytes(),
+        epoch=epoch,
+    )
+
+
+def vectors_of(message: pb.GetFeaturesReply) -> Vectors:
+    """The inverse of `reply_of`. Raises RemoteFailed: sizes that do not fit together."""
+    shape = (message.rows, len(message.names))
+    count = shape[0] * shape[1]
+    if (len(message.values), len(message.se), len(message.status)) != (8 * count, 8 * count, count):
+        raise RemoteFailed("the server's answer has other sizes than it says")
+    status = np.frombuffer(message.status, np.uint8).reshape(shape)
+    return Vectors(
+        tuple(message.names),
+        np.frombuffer(message.values, "<f8").reshape(shape),
+        value_is_there(status),
+        np.frombuffer(message.se, "<f8").reshape(shape),
+        status,
+        message.epoch,
+    )

@@ -1,0 +1,1 @@
+"""The registry: views, releases, services and models that the store knows."""

@@ -1,0 +1,108 @@
+"""Whether the registry's file is whole: SQLite's own checks, and every definition, manifest and blob against its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from featurestore.define.release import Manifest
+from featurestore.define.wire import definition_hash, view_from_bytes
+from featurestore.errors import FeatureStoreError
+
+from .registry import missing
+
+
+def registry_problems(path: Path) -> list[str]:
+    """What is wrong with a registry's file, a line each; none: it is whole."""
+    found: list[str] = []
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            found += _pages(database)
+            found += () if found else missing(database)
+            for check in () if found else _CHECKS:
+                found += check(database)
+    except (sqlite3.DatabaseError, UnicodeError, TypeError, AttributeError) as error:  # the last two: another type
+        found.append(f"it cannot be read: {error}")
+    return found
+
+
+def _pages(database: sqlite3.Connection) -> Iterator[str]:
+    for (line,) in database.execute("PRAGMA integrity_check"):
+        if line != "ok":
+            yield str(line).splitlines()[-1]
+
+
+def _references(database: sqlite3.Connection) -> Iterator[str]:
+    for table, parent in {(row[0], row[2]) for row in database.execute("PRAGMA foreign_key_check")}:
+        yield f"rows of {table} name rows of {parent} that are not there"
+
+
+def _definitions(database: sqlite3.Connection) -> Iterator[str]:
+    for name, data, digest in database.execute("SELECT name, definition, definition_hash FROM views"):
+        try:
+            view = view_from_bytes(data)
+        except FeatureStoreError as error:
+            yield f"the definition of view {name!r} cannot be read: {error}"
+            continue
+        if view.name != name or definition_hash(view) != digest:
+            yield f"the definition of view {name!r} does not have its hash"
+
+
+def _publications(database: sqlite3.Connection) -> Iterator[str]:
+    """A publication has the number after the one before it, and brings a pane: rows that were deleted leave a gap."""
+    numbers = [seq for (seq,) in database.execute("SELECT seq FROM publications ORDER BY seq")]
+    absent = sorted({*range(1, max(numbers, default=0) + 1)} - {*numbers})
+    if absent:
+        yield f"publication {absent[0]} is missing, and later ones are there"
+    for (seq,) in database.execute(
+        "SELECT seq FROM publications WHERE seq NOT IN (SELECT seq FROM panes) ORDER BY seq"
+    ):
+        yield f"publication {seq} has no panes: their rows were deleted"
+    for (number,) in database.execute("SELECT id FROM manifests WHERE id NOT IN (SELECT manifest_id FROM panes)"):
+        yield f"manifest {number} is of no pane: the rows of its panes were deleted"
+
+
+def _manifests(database: sqlite3.Connection) -> Iterator[str]:
+    for number, text, digest in database.execute("SELECT id, json, hash FROM manifests"):
+        if hashlib.sha256(text.encode()).digest() != digest:
+            yield f"manifest {number} does not have its hash"
+            continue
+        try:
+            if Manifest.from_json(text).to_json() != text:
+                yield f"manifest {number} is not written as a publication writes it"
+        except FeatureStoreError as error:
+            yield f"manifest {number}: {error}"
+
+
+def _evidence(database: sqlite3.Connection) -> Iterator[str]:
+    for digest, data in database.execute("SELECT hash, data FROM evidence"):
+        if hashlib.sha256(data).digest() != digest:
+            yield f"the evidence {digest.hex()} does not have its hash"
+
+
+def _services(database: sqlite3.Connection) -> Iterator[str]:
+    for name, text in database.execute("SELECT name, refs FROM services"):
+        try:
+            refs = json.loads(text)
+        except ValueError:
+            refs = None
+        if not isinstance(refs, list) or {*map(type, refs)} != {str}:
+            yield f"feature service {name!r} cannot be read"
+
+
+def _models(database: sqlite3.Connection) -> Iterator[str]:
+    for name, version, *texts in database.execute("SELECT name, version, files, lineage FROM models"):
+        try:
+            whole = all(isinstance(json.loads(text), dict) for text in texts)
+        except ValueError:
+            whole = False
+        if not whole:
+            yield f"model {name!r} v{version} cannot be read"
+
+
+_CHECKS: Final = (_references, _publications, _definitions, _manifests, _evidence, _services, _models)

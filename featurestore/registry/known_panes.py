@@ -1,0 +1,42 @@
+"""`Panes`, from the registry's records and the stored sums: what the rows of a view are made of, and checked against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from featurestore.define.definitions import FeatureView
+from featurestore.define.layout import layout_of
+from featurestore.define.panes import Panes
+from featurestore.define.values import Ints
+from featurestore.errors import StoreCorrupt
+
+from .registry import PaneRecord
+
+
+def known_panes(view: FeatureView, records: Sequence[PaneRecord], stored: Mapping[int, Ints]) -> Panes:
+    """The panes of some records that make rows, in their order.
+
+    Args:
+        stored: by pane start int64[keys, slots_per_key].
+
+    Raises:
+        StoreCorrupt: the sums of an opened pane are missing.
+    """
+    layout = layout_of(view)
+    slots = np.zeros((len(records), layout.keys, layout.slots_per_key), dtype=np.int64)
+    for i, record in enumerate(records):
+        if record.opened and record.pane_start not in stored:
+            raise StoreCorrupt(f"view {view.name!r}, pane {record.pane_start}: its slots are missing")
+        if record.opened:
+            slots[i] = stored[record.pane_start]
+    return Panes(
+        np.array([r.pane_start for r in records], dtype=np.int64),
+        np.array([r.opened for r in records], dtype=bool),
+        slots,
+        np.array([r.manifest.finish == "mpc" for r in records], dtype=bool),
+        np.array([float(r.manifest.noisers) for r in records]),
+        np.array([r.released_at for r in records], dtype=np.int64),
+        np.array([r.retracted_at for r in records], dtype=np.int64),
+    )

@@ -1,0 +1,117 @@
+"""Trained models beside the features that they read: files in the store, their hashes and lineage in the registry.
+
+models/<name>/v<n>/<file>    written beside its place, then renamed; a folder that the registry does not name counts for nothing
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+from base.disk import writing
+from featurestore.errors import ModelInvalid, StoreCorrupt, UnknownModel
+
+FOLDER: Final = "models"
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_FILE: Final = re.compile(r"[a-z][a-z0-9_]{0,30}\.[a-z0-9]{1,8}")
+_REFERENCE: Final = re.compile(r"([a-z][a-z0-9_]{0,62})(?:@v([0-9]{1,9}))?")
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """One version of a model.
+
+    Attributes:
+        folder: where its files are.
+        files: by name their hex SHA-256.
+        lineage: what it was made from.
+        registered_at: µs since the epoch.
+    """
+
+    name: str
+    version: int
+    folder: Path
+    files: Mapping[str, str]
+    lineage: Mapping[str, Any] = field(repr=False)
+    registered_at: int
+
+    @classmethod
+    def of(
+        cls, root: Path, name: str, version: int, files: Mapping[str, str], lineage: str, registered_at: int
+    ) -> Self:
+        """From the registry's row. Raises StoreCorrupt."""
+        try:
+            made_from = json.loads(lineage)
+        except ValueError:
+            raise StoreCorrupt(f"the lineage of model {name!r} v{version} cannot be read") from None
+        return cls(name, version, root / FOLDER / name / f"v{version}", files, made_from, registered_at)
+
+    def __str__(self) -> str:
+        return f"{self.name}@v{self.version}"
+
+    def read(self, file: str) -> bytes:
+        """The content of one of its files. Raises StoreCorrupt: it is missing, or is not what was registered."""
+        try:
+            data = (self.folder / file).read_bytes()
+        except OSError as error:
+            raise StoreCorrupt(f"model {self}: {file} cannot be read ({error.strerror}); train it again") from None
+        if hashlib.sha256(data).hexdigest() != self.files.get(file):
+            raise StoreCorrupt(f"model {self}: {file} is not the file that was registered; train it again")
+        return data
+
+
+def find_model(models: Sequence[RegisteredModel], name: str) -> RegisteredModel:
+    """The newest version of `name`, or the one that `name@v<n>` says. Raises UnknownModel."""
+    match = _REFERENCE.fullmatch(name)
+    found = [
+        one for one in models if match and one.name == match[1] and (match[2] is None or one.version == int(match[2]))
+    ]
+    if not found:
+        raise UnknownModel(name, [str(one) for one in models])
+    return max(found, key=lambda one: one.version)
+
+
+def require_name(name: str) -> None:
+    """Raise ModelInvalid unless a model can have this name."""
+    if not _NAME.fullmatch(name):
+        raise ModelInvalid(
+            f"model {name[:80]!r}: its name takes lower case, digits and underscores, and starts with a letter"
+        )
+
+
+def require_model(name: str, files: Mapping[str, bytes], lineage: str) -> None:
+    """Raise ModelInvalid unless a model of this name and with these files can be kept."""
+    require_name(name)
+    for file in files:
+        if not _FILE.fullmatch(file):
+            raise ModelInvalid(f"model {name!r}: a file cannot be called {file[:80]!r}")
+    if not files or not isinstance(json.loads(lineage), dict):
+        raise ModelInvalid(f"model {name!r}: it needs files, and a lineage")
+
+
+def write_model(root: Path, name: str, version: int, files: Mapping[str, bytes]) -> dict[str, str]:
+    """Write the files of a version; returns their hex SHA-256 by name."""
+    folder = root / FOLDER / name
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".v", dir=folder))
+        try:
+            partial.chmod(0o755)
+            for file, data in files.items():
+                with (partial / file).open("wb") as out:
+                    out.write(data)
+                    out.flush()
+                    os.fsync(out.fileno())
+            shutil.rmtree(folder / f"v{version}", ignore_errors=True)  # of a registration that was cut off
+            partial.rename(folder / f"v{version}")
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}

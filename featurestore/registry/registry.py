@@ -1,0 +1,464 @@
+"""The registry: views, services, models, publications, panes, manifests, evidence, the list of Parquet files; one SQLite file.
+
+Its commit is the moment at which a publication counts. Readers take the list of files from here and never search folders.
+A pane has one release or void, and a release that was retracted a tombstone beside it (`tombstone` = 1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from base.disk import writing
+from featurestore.define.definitions import FeatureView
+from featurestore.define.panes import NEVER
+from featurestore.define.release import Clock, Manifest
+from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
+from featurestore.errors import StoreCorrupt, UnknownEvidence, UnknownRelease, UnknownView, ViewChanged
+from featurestore.offline.window_rows import BUDGET_SPENT, is_retraction
+
+from .watch import Published
+
+SCHEMA_VERSION: Final = 4
+_PANE_TYPES: Final = tuple(
+    (int, bytes, int, reason, bytes, int, int, str, bytes, int, int) for reason in (str, type(None))
+)
+_APPLICATION_ID: Final = 0x434F5659  # "COVY"
+
+_SCHEMA: Final = """
+CREATE TABLE views (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
+    definition BLOB NOT NULL, definition_hash BLOB NOT NULL);
+CREATE TABLE services (name TEXT PRIMARY KEY, refs TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE models (
+    name TEXT NOT NULL, version INTEGER NOT NULL, files TEXT NOT NULL, lineage TEXT NOT NULL, registered_at INTEGER NOT NULL,
+    PRIMARY KEY (name, version));
+CREATE TABLE publications (seq INTEGER PRIMARY KEY, published_at INTEGER NOT NULL);
+CREATE TABLE manifests (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, json TEXT NOT NULL);
+CREATE TABLE panes (
+    view_id INTEGER NOT NULL REFERENCES views, pane_start INTEGER NOT NULL, tombstone INTEGER NOT NULL,
+    release_id BLOB NOT NULL, opened INTEGER NOT NULL, reason TEXT, content BLOB NOT NULL, released_at INTEGER NOT NULL,
+    published_at INTEGER NOT NULL, clock TEXT NOT NULL, signature BLOB NOT NULL, seq INTEGER NOT NULL REFERENCES publications,
+    manifest_id INTEGER NOT NULL REFERENCES manifests,
+    PRIMARY KEY (view_id, pane_start, tombstone), UNIQUE (release_id, tombstone)) WITHOUT ROWID;
+CREATE TABLE files (
+    path TEXT PRIMARY KEY, view_id INTEGER NOT NULL REFERENCES views, day INTEGER NOT NULL,
+    rows INTEGER NOT NULL, bytes INTEGER NOT NULL, seq INTEGER NOT NULL REFERENCES publications);
+CREATE INDEX files_by_day ON files (view_id, day);
+CREATE TABLE evidence (hash BLOB PRIMARY KEY, data BLOB NOT NULL);
+"""
+
+
+_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "views": ("id", "name", "version", "definition", "definition_hash"),
+    "services": ("name", "refs"),
+    "models": ("name", "version", "files", "lineage", "registered_at"),
+    "publications": ("seq", "published_at"),
+    "manifests": ("id", "hash", "json"),
+    "panes": ("view_id", "pane_start", "tombstone", "release_id", "opened", "reason", "content", "released_at",
+              "published_at", "clock", "signature", "seq", "manifest_id"),
+    "files": ("path", "view_id", "day", "rows", "bytes", "seq"),
+    "evidence": ("hash", "data"),
+}  # fmt: skip
+
+
+def missing(database: sqlite3.Connection) -> Iterator[str]:
+    """The tables, or columns of them, that a registry lacks, a line each."""
+    for table, columns in _TABLES.items():
+        found = [row[0] for row in database.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+        if not found:
+            yield f"the table {table!r} is missing"
+        elif tuple(found) != columns:
+            yield f"the table {table!r} has the columns {', '.join(found)[:120]}, not {', '.join(columns)}"
+
+
+@dataclass(frozen=True)
+class RegisteredView:
+    """A view as registered; `view_id` is its number in RocksDB."""
+
+    view_id: int
+    version: int
+    view: FeatureView
+
+
+@dataclass(frozen=True)
+class PaneRecord:
+    """One published pane; `content` is a hash of its slots or reason, `tombstone` its retraction."""
+
+    pane_start: int
+    release_id: bytes
+    opened: bool
+    reason: str | None
+    content: bytes
+    released_at: int
+    published_at: int
+    clock: Clock
+    signature: bytes
+    manifest: Manifest
+    tombstone: PaneRecord | None = None
+
+    @property
+    def makes_row(self) -> bool:
+        """Whether the store has rows of this pane's end."""
+        return self.reason != BUDGET_SPENT
+
+    @property
+    def retracted_at(self) -> int:
+        """From when on the pane counts as not opened, µs; NEVER for most."""
+        return NEVER if self.tombstone is None else self.tombstone.released_at
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One Parquet file of one view and UTC day; `path` is relative to the offline folder."""
+
+    path: str
+    day: int
+    rows: int
+    bytes: int
+
+
+def _connection(path: Path) -> type[sqlite3.Connection]:
+    """Connections to a file that raise StoreCorrupt where its pages are damaged, whenever that comes out."""
+
+    @contextmanager
+    def whole() -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:  # locked, full, a constraint: not damage
+                raise
+            raise StoreCorrupt(f"{path} is damaged ({error}); `covey store verify` says more") from None
+
+    class Cursor(sqlite3.Cursor):
+        def execute(self, *given: Any) -> Self:
+            with whole():
+                return super().execute(*given)
+
+        def fetchone(self) -> Any:
+            with whole():
+                return super().fetchone()
+
+        def fetchall(self) -> list[Any]:
+            with whole():
+                return super().fetchall()
+
+        def __next__(self) -> Any:
+            with whole():
+                return super().__next__()
+
+    class Connection(sqlite3.Connection):
+        def execute(self, *given: Any) -> Cursor:
+            return self.cursor(Cursor).execute(*given)
+
+    return Connection
+
+
+class Registry:
+    """Reads and writes the registry file. A reader opens it read-only and sees whole publications."""
+
+    def __init__(self, path: Path, *, read_only: bool) -> None:
+        self.path = path
+        uri = f"file:{_quoted(path)}?mode={'ro' if read_only else 'rwc'}"
+        try:
+            # SQLite itself serialises calls from several threads; a server reads from more than one.
+            self._db = sqlite3.connect(
+                uri, uri=True, isolation_level=None, timeout=10.0, check_same_thread=False, factory=_connection(path)
+            )
+            if read_only:
+                self._check(create=False)
+                return
+            with writing(path):
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("PRAGMA foreign_keys = ON")
+                self._check(create=True)
+        except sqlite3.DatabaseError as error:
+            raise StoreCorrupt(f"{path} is no registry of this version of covey ({error})") from None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def _check(self, *, create: bool) -> None:
+        (application,) = self._db.execute("PRAGMA application_id").fetchone()
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if create and tables == 0:
+            with self.transaction():
+                for statement in _SCHEMA.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif application != _APPLICATION_ID:
+            raise StoreCorrupt(f"{self.path} is not a registry of covey")
+        elif version != SCHEMA_VERSION:
+            raise StoreCorrupt(
+                f"{self.path} has schema {version}, this version of covey reads {SCHEMA_VERSION}; "
+                "use the version that wrote it, or another --store"
+            )
+        else:
+            for problem in missing(self._db):
+                raise StoreCorrupt(f"{self.path} is damaged: {problem}; restore it from a backup")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. Raises StoreWriteFailed: there is no room, say."""
+        with writing(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # where there is no room SQLite may have rolled back by itself
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def register(self, view: FeatureView) -> RegisteredView:
+        """Register a view, or find it registered; ViewChanged if its name has another definition."""
+        row = self._db.execute("SELECT definition_hash FROM views WHERE name = ?", (view.name,)).fetchone()
+        if row is None:
+            with self.transaction():
+                self._db.execute(
+                    "INSERT INTO views (name, version, definition, definition_hash) VALUES (?, 1, ?, ?)",
+                    (view.name, view_to_bytes(view), definition_hash(view)),
+                )
+        elif row[0] != definition_hash(view):
+            raise ViewChanged(view.name)
+        return self.view(view.name)
+
+    def view(self, name: str) -> RegisteredView:
+        """A registered view; UnknownView names those that there are."""
+        row = self._db.execute("SELECT id, version, definition FROM views WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            named = any(ref.startswith(f"{name}:") for refs in self.services().values() for ref in refs)
+            raise UnknownView(name, [known.view.name for known in self.views()], named=named)
+        return RegisteredView(row[0], row[1], view_from_bytes(row[2]))
+
+    def views(self) -> list[RegisteredView]:
+        """All views, by name."""
+        rows = self._db.execute("SELECT id, version, definition FROM views ORDER BY name").fetchall()
+        return [RegisteredView(view_id, version, view_from_bytes(data)) for view_id, version, data in rows]
+
+    def put_service(self, name: str, refs: Sequence[str]) -> None:
+        """Name a list of references; a name that is there already names these from now on."""
+        self._db.execute("INSERT OR REPLACE INTO services VALUES (?, ?)", (name, json.dumps(list(refs))))
+
+    def services(self) -> dict[str, tuple[str, ...]]:
+        """By name the references of every feature service."""
+        rows = self._db.execute("SELECT name, refs FROM services ORDER BY name")
+        return {name: tuple(json.loads(refs)) for name, refs in rows}
+
+    def put_model(self, name: str, version: int, files: Mapping[str, str], lineage: str, registered_at: int) -> None:
+        """Keep a version of a model: by name the SHA-256 of its files, and what it was made from, as JSON."""
+        told = (name, version, json.dumps(dict(files)), lineage, registered_at)
+        self._db.execute("INSERT INTO models VALUES (?, ?, ?, ?, ?)", told)
+
+    def models(self) -> list[tuple[str, int, dict[str, str], str, int]]:
+        """(name, version, files, lineage, registered_at) of every model, by name and version; see `put_model`."""
+        rows = self._db.execute(
+            "SELECT name, version, files, lineage, registered_at FROM models ORDER BY name, version"
+        )
+        return [
+            (name, version, json.loads(files), lineage, at) for name, version, files, lineage, at in rows.fetchall()
+        ]
+
+    def next_seq(self) -> int:
+        """The number that the next publication gets."""
+        (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM publications").fetchone()
+        return int(last) + 1
+
+    def last_seq(self, view_id: int) -> int:
+        """The last publication with a pane of a view; 0 if there was none."""
+        (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM panes WHERE view_id = ?", (view_id,)).fetchone()
+        return int(last)
+
+    def published_since(self, registered: RegisteredView, seq: int) -> list[Published]:
+        """The panes and tombstones of a view that later publications brought, in the order of publication."""
+        rows = self._db.execute(
+            "SELECT seq, release_id, pane_start, opened, tombstone, reason, released_at, published_at FROM panes "
+            "WHERE view_id = ? AND seq > ? ORDER BY seq, pane_start, tombstone",
+            (registered.view_id, seq),
+        )
+        view = registered.view
+        return [
+            Published(
+                view.name,
+                registered.version,
+                number,
+                release_id,
+                start,
+                start + view.pane_us,
+                released_at,
+                published_at,
+                "retracted" if tombstone else "opened" if opened else "void",
+                reason,
+            )
+            for number, release_id, start, opened, tombstone, reason, released_at, published_at in rows
+        ]
+
+    def pane_starts(self, view_id: int, start: int | None = None, end: int | None = None) -> npt.NDArray[np.int64]:
+        """int64[P], the published panes of a view with start ≤ pane_start < end, increasing."""
+        rows = self._db.execute(
+            "SELECT pane_start FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ? AND NOT tombstone "
+            "ORDER BY pane_start",
+            (view_id, *_bounds(start, end)),
+        )
+        return np.fromiter((row[0] for row in rows), dtype=np.int64)
+
+    def last_row(self, view_id: int) -> int | None:
+        """The latest pane of a view that makes rows; None if there is none."""
+        (last,) = self._db.execute(
+            "SELECT max(pane_start) FROM panes WHERE view_id = ? AND reason IS NOT ?", (view_id, BUDGET_SPENT)
+        ).fetchone()
+        return None if last is None else int(last)
+
+    def spent_panes(self, view_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """(pane_start, released_at) of a view's BUDGET_SPENT voids: int64[V] each, µs."""
+        found = self._db.execute(
+            "SELECT pane_start, released_at FROM panes WHERE view_id = ? AND reason = ?", (view_id, BUDGET_SPENT)
+        ).fetchall()
+        both = np.array(found, dtype=np.int64).reshape(-1, 2)
+        return both[:, 0], both[:, 1]
+
+    def panes(self, view_id: int, start: int | None = None, end: int | None = None) -> list[PaneRecord]:
+        """The published panes of a view with start ≤ pane_start < end, in order."""
+        chosen = (view_id, *_bounds(start, end))
+        manifests: dict[int, Manifest] = {
+            number: Manifest.from_json(text)
+            for number, text in self._db.execute(
+                "SELECT id, json FROM manifests WHERE id IN "
+                "(SELECT manifest_id FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ?)",
+                chosen,
+            )
+        }
+        rows = self._db.execute(
+            "SELECT pane_start, release_id, opened, reason, content, released_at, published_at, clock, signature, manifest_id, "
+            "tombstone FROM panes WHERE view_id = ? AND pane_start >= ? AND pane_start < ? ORDER BY pane_start, tombstone",
+            chosen,
+        )
+        found: dict[int, PaneRecord] = {}
+        for row in rows:
+            start, ident, opened, reason, content, released_at, published_at, clock, signature, manifest, tombstone = (
+                row
+            )
+            times = (released_at, published_at)
+            if tuple(map(type, row)) not in _PANE_TYPES or opened not in (0, 1) or manifest not in manifests:
+                raise StoreCorrupt(
+                    f"{self.path}: the row of the pane {start!r} is none that a publication writes; restore it from a backup"
+                )
+            one = PaneRecord(start, ident, bool(opened), reason, content, *times, clock, signature, manifests[manifest])
+            before = found.get(one.pane_start)
+            if bool(tombstone) != (before is not None) or bool(tombstone) != is_retraction(reason):
+                raise StoreCorrupt(
+                    f"{self.path}: the pane {start} has a tombstone without a release, or one that says {reason!r}; restore it "
+                    "from a backup"
+                )
+            found[one.pane_start] = one if before is None else replace(before, tombstone=one)
+        return list(found.values())
+
+    def contents(self, view_id: int) -> bytes:
+        """SHA-256 over what every published pane of a view holds, tombstones too."""
+        rows = self._db.execute(
+            "SELECT content FROM panes WHERE view_id = ? ORDER BY pane_start, tombstone", (view_id,)
+        )
+        return hashlib.sha256(b"".join(content for (content,) in rows)).digest()
+
+    def find(self, release_id: bytes) -> tuple[RegisteredView, PaneRecord]:
+        """The view and the published pane of a release id; UnknownRelease."""
+        row = self._db.execute(
+            "SELECT name, pane_start FROM panes JOIN views ON views.id = view_id WHERE release_id = ?", (release_id,)
+        ).fetchone()
+        if row is None:
+            raise UnknownRelease(release_id)
+        registered = self.view(row[0])
+        (record,) = self.panes(registered.view_id, row[1], row[1] + 1)
+        return registered, record
+
+    def evidence(self, digest: bytes) -> bytes:
+        """The bytes of this SHA-256; UnknownEvidence, or StoreCorrupt if they have another."""
+        row = self._db.execute("SELECT data FROM evidence WHERE hash = ?", (digest,)).fetchone()
+        if row is None:
+            raise UnknownEvidence(digest)
+        data = bytes(row[0])
+        if hashlib.sha256(data).digest() != digest:
+            raise StoreCorrupt(f"{self.path}: the evidence {digest.hex()} was changed")
+        return data
+
+    def all_evidence(self) -> Iterator[bytes]:
+        """Every blob, in no order."""
+        for (data,) in self._db.execute("SELECT data FROM evidence"):
+            yield bytes(data)
+
+    def keep_evidence(self, evidence: Iterable[bytes]) -> None:
+        """Store blobs under their SHA-256, inside a transaction; one that is there already is left alone."""
+        self._db.executemany(
+            "INSERT OR IGNORE INTO evidence (hash, data) VALUES (?, ?)",
+            ((hashlib.sha256(data).digest(), data) for data in evidence),
+        )
+
+    def files(self, view_id: int, first_day: int | None = None, last_day: int | None = None) -> list[FileRecord]:
+        """The Parquet files of a view for the days first_day … last_day, by day, then publication."""
+        rows = self._db.execute(
+            "SELECT path, day, rows, bytes FROM files WHERE view_id = ? AND day >= ? AND day <= ? ORDER BY day, seq",
+            (view_id, -(2**63) if first_day is None else first_day, 2**63 - 1 if last_day is None else last_day),
+        )
+        return [FileRecord(*row) for row in rows]
+
+    def all_paths(self) -> set[str]:
+        """Every file that counts."""
+        return {path for (path,) in self._db.execute("SELECT path FROM files")}
+
+    def record(
+        self,
+        seq: int,
+        published_at: int,
+        panes: Sequence[tuple[int, PaneRecord]],
+        files: Sequence[tuple[int, FileRecord]],
+        replaced: Sequence[str],
+    ) -> None:
+        """Write one publication: its panes and files (each with its view's id), and the files that it replaces."""
+        self._db.execute("INSERT INTO publications (seq, published_at) VALUES (?, ?)", (seq, published_at))
+        ids: dict[int, int] = {}
+        for _, pane in panes:
+            if id(pane.manifest) not in ids:
+                ids[id(pane.manifest)] = self._manifest_id(pane.manifest)
+        self._db.executemany(
+            "INSERT INTO panes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (view_id, p.pane_start, is_retraction(p.reason), p.release_id, p.opened, p.reason, p.content,
+                 p.released_at, p.published_at, p.clock, p.signature, seq, ids[id(p.manifest)])
+                for view_id, p in panes
+            ),
+        )  # fmt: skip
+        self._db.executemany("DELETE FROM files WHERE path = ?", ((path,) for path in replaced))
+        self._db.executemany(
+            "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)",
+            ((f.path, view_id, f.day, f.rows, f.bytes, seq) for view_id, f in files),
+        )
+
+    def _manifest_id(self, manifest: Manifest) -> int:
+        text = manifest.to_json()
+        digest = hashlib.sha256(text.encode()).digest()
+        self._db.execute("INSERT OR IGNORE INTO manifests (hash, json) VALUES (?, ?)", (digest, text))
+        row: tuple[Any, ...] = self._db.execute("SELECT id FROM manifests WHERE hash = ?", (digest,)).fetchone()
+        return int(row[0])
+
+
+def _bounds(start: int | None, end: int | None) -> tuple[int, int]:
+    return -(2**63) if start is None else start, 2**63 - 1 if end is None else end
+
+
+def _quoted(path: Path) -> str:
+    from urllib.parse import quote
+
+    return quote(str(path.absolute()))

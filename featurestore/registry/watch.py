@@ -1,0 +1,78 @@
+"""What a view publishes, each pane once, in the order of publication."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from featurestore.errors import RemoteFailed
+
+PaneState = Literal["opened", "void", "retracted"]
+
+POLL_S = 0.1
+"""How often a watch looks for a new publication."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published pane, or the retraction of one.
+
+    Attributes:
+        seq: number of the publication; one has many panes.
+        pane_start, pane_end, released_at, published_at: µs since the epoch.
+        reason: why it was not opened, or why it was retracted.
+    """
+
+    view: str
+    version: int
+    seq: int
+    release_id: bytes
+    pane_start: int
+    pane_end: int
+    released_at: int
+    published_at: int
+    state: PaneState
+    reason: str | None
+
+
+def watch(
+    newest: Callable[[], int], since: Callable[[int], list[Published]], after: int | None, wait: Callable[[], bool]
+) -> Iterator[Published]:
+    """Every pane of the publications after `after`, then each new one as it is published.
+
+    Args:
+        newest: number of the view's last publication.
+        since: what was published after a publication, in order.
+        after: the last publication that is known already; None: the newest one.
+        wait: waits a little; False ends the watch.
+    """
+    seen = newest() if after is None else after
+    while True:
+        for one in since(seen):
+            yield one
+            seen = max(seen, one.seq)
+        if not wait():
+            return
+
+
+def wait_for(seconds: float) -> bool:
+    """Wait so long; True."""
+    time.sleep(seconds)
+    return True
+
+
+def published_to_json(one: Published) -> str:
+    """One line of JSON."""
+    return json.dumps({**asdict(one), "release_id": one.release_id.hex()})
+
+
+def published_from_json(text: str) -> Published:
+    """The inverse of `published_to_json`. Raises RemoteFailed."""
+    try:
+        data: dict[str, Any] = json.loads(text)
+        return Published(**{**data, "release_id": bytes.fromhex(data["release_id"])})
+    except (ValueError, KeyError, TypeError) as error:
+        raise RemoteFailed(f"what was published cannot be read ({error})") from None

@@ -1,0 +1,1 @@
+"""A store behind a feature server, read over HTTP or gRPC."""

@@ -1,0 +1,211 @@
+"""Reads of whole tables by name and JSON arguments, as the bytes of an Arrow IPC stream: what remote stores call.
+
+name      arguments                                  takes     gives
+views     –                                          –         name, definition (featurestore.define.wire)
+services  –                                          –         name, refs
+key_types features                                   –         name, type
+get       features, clamp, full_names                keys      see `Store.get`
+history   view, start, end (µs; null: open)          –         see `Store.history`
+releases  view                                       –         see `Store.releases`
+published view, after                                –         see `Store.published`
+join      features, time, full_names                 labels    see `Store.join`
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import IO, Any, Final
+
+import pyarrow as pa
+
+from base.plain import is_text
+from base.times import from_us
+from featurestore.define.wire import view_to_bytes
+from featurestore.errors import BadReference, BadRequest, RequestTooLarge
+from featurestore.read.arrow_frames import require_plain
+from featurestore.read.arrow_stream import ipc_bytes, published_table
+from featurestore.store import Store
+
+NAMES: Final = ("views", "services", "key_types", "get", "history", "releases", "published", "join")
+TAKES_TABLE: Final = frozenset({"get", "join"})
+"""The reads that take an Arrow IPC stream."""
+MAX_ARGUMENTS: Final = 2**20
+MAX_KEYS: Final = 1_000_000
+"""Rows of a `get`, which holds all of them in memory; a join reads any number."""
+
+
+class Arguments:
+    """The arguments of a read, taken one by one.
+
+    Args:
+        text: a JSON object.
+
+    Raises:
+        BadRequest: it is none.
+    """
+
+    def __init__(self, text: str | bytes) -> None:
+        if len(text) > MAX_ARGUMENTS:
+            raise BadRequest(f"arguments of more than {MAX_ARGUMENTS:,} bytes")
+        try:
+            data = json.loads(text or "{}")
+        except (ValueError, RecursionError) as error:
+            raise BadRequest(f"the arguments are not JSON: {error}") from None
+        if not isinstance(data, dict):
+            raise BadRequest("the arguments must be a JSON object")
+        self._left: dict[str, Any] = data
+
+    def text(self, name: str) -> str:
+        """A text that must be there."""
+        value = self._left.pop(name, None)
+        if not isinstance(value, str) or not is_text(value):
+            raise BadRequest(f"argument {name!r} must be a text")
+        return value
+
+    def texts(self, name: str) -> list[str]:
+        """A list of texts that must be there."""
+        value = self._left.pop(name, None)
+        if not isinstance(value, list) or not all(map(is_text, value)):
+            raise BadRequest(f"argument {name!r} must be a list of texts")
+        return value
+
+    def flag(self, name: str) -> bool:
+        """True or false; default: false."""
+        value = self._left.pop(name, False)
+        if not isinstance(value, bool):
+            raise BadRequest(f"argument {name!r} must be true or false")
+        return value
+
+    def whole(self, name: str) -> int | None:
+        """A whole number within int64, if it is there."""
+        value = self._left.pop(name, None)
+        if value is not None and (type(value) is not int or not -(2**63) <= value < 2**63):
+            raise BadRequest(f"argument {name!r} must be a whole number")
+        return value
+
+    def end(self) -> None:
+        """Raise BadRequest if one is left that the read does not know."""
+        if self._left:
+            raise BadRequest(f"unknown argument {next(iter(self._left))[:80]!r}")
+
+
+def read_table(
+    store: Store,
+    name: str,
+    arguments: Arguments,
+    data: IO[bytes] | None,
+    charge: Callable[[int], None] = lambda _: None,
+) -> Iterator[bytes]:
+    """Answer one read; the first error is raised before the first byte is given, unless it is of a later batch of a join.
+
+    Args:
+        data: what the read takes; None: nothing was sent.
+        charge: takes the rows of what was sent, batch by batch, before they are read; and those of a history.
+
+    Raises:
+        BadRequest: no such read, odd arguments, or no Arrow stream. RequestTooLarge: over `MAX_KEYS` rows. Else as the
+            `Store`'s method.
+    """
+    if name not in NAMES:
+        raise BadRequest(f"no read {name[:80]!r}; there are: {', '.join(NAMES)}")
+    if (name in TAKES_TABLE) != (data is not None):
+        raise BadRequest(f"{name} takes {'an' if name in TAKES_TABLE else 'no'} Arrow IPC stream")
+    table = _read(store, name, arguments, data, charge)
+    if name == "history":
+        charge(table.num_rows)
+    return ipc_bytes(table.schema, table.to_batches() if isinstance(table, pa.Table) else table)
+
+
+def _read(
+    store: Store, name: str, given: Arguments, data: IO[bytes] | None, charge: Callable[[int], None]
+) -> pa.Table | pa.RecordBatchReader:
+    match name:
+        case "views":
+            given.end()
+            return _views(store)
+        case "services":
+            given.end()
+            services = store.services()
+            refs = pa.array([list(one.refs) for one in services], pa.list_(pa.string()))
+            return pa.table({"name": pa.array([one.name for one in services], pa.string()), "refs": refs})
+        case "key_types":
+            features = given.texts("features")
+            given.end()
+            types = store.key_types(features)
+            return pa.table({"name": pa.array(types, pa.string()), "type": pa.array(types.values(), pa.string())})
+        case "get":
+            features, clamp, full_names = given.texts("features"), given.flag("clamp"), given.flag("full_names")
+            given.end()
+            keys = _sound(_opened(data), charge, MAX_KEYS).read_all()
+            return store.get(features, keys if keys.num_columns else None, clamp=clamp, full_names=full_names)
+        case "history":
+            view, start, end = given.text("view"), given.whole("start"), given.whole("end")
+            given.end()
+            return store.history(view, _moment(start), _moment(end))
+        case "releases":
+            view = given.text("view")
+            given.end()
+            return store.releases(view)
+        case "published":
+            view, after = given.text("view"), given.whole("after")
+            given.end()
+            return published_table(store.published(view, after or 0))
+        case _:
+            features, time, full_names = given.texts("features"), given.text("time"), given.flag("full_names")
+            given.end()
+            return store.join(_sound(_opened(data), charge), features, time, full_names=full_names)
+
+
+def _views(store: Store) -> pa.Table:
+    views = store.views()
+    return pa.table(
+        {
+            "name": pa.array([view.name for view in views], pa.string()),
+            "definition": pa.array([view_to_bytes(view) for view in views], pa.binary()),
+        }
+    )
+
+
+def _opened(data: IO[bytes] | None) -> pa.RecordBatchReader:
+    assert data is not None  # `read_table` has looked
+    require_plain(data)
+    try:
+        reader = pa.ipc.open_stream(data)
+        _ = reader.schema.names, str(reader.schema)  # text, or ValueError
+        return reader
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise BadRequest(f"the table is no Arrow IPC stream: {str(error).splitlines()[0]}") from None
+
+
+def _sound(
+    reader: pa.RecordBatchReader, charge: Callable[[int], None], most: int | None = None
+) -> pa.RecordBatchReader:
+    """The same batches, each looked through before anything is read from it: a stream from outside may say what is not so.
+
+    Args:
+        charge: takes the rows of each.
+        most: how many rows there may be; RequestTooLarge is raised as it is read. None: any number.
+    """
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        rows = 0
+        try:
+            for batch in reader:
+                rows += batch.num_rows
+                if most is not None and rows > most:
+                    raise RequestTooLarge(f"over {most:,} rows; send them in parts, or join")
+                charge(batch.num_rows)
+                batch.validate(full=True)
+                yield batch
+        except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+            raise BadRequest(f"the table cannot be read: {str(error).splitlines()[0]}") from None
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+
+def _moment(us: int | None) -> Any:
+    try:
+        return None if us is None else from_us(us)
+    except OverflowError:
+        raise BadReference("a time outside of the years 1 to 9999") from None

@@ -1,0 +1,1 @@
+"""Sealed batches of reports."""

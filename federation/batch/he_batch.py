@@ -1,0 +1,41 @@
+"""Batches of encrypted reports: sealed to the leader, who alone may hold single ciphertexts; nothing is for the helper.
+
+Header, signature and size are those of every batch (batch.py). The helper's part is empty, and signed as such.
+"""
+
+from __future__ import annotations
+
+from crypto.bfv import message_bytes
+from crypto.seal import SealKey
+from crypto.signing import SigningKey
+from federation.errors import BatchMalformed, ReportRefused
+from federation.he.reports import EncryptedReports
+from federation.parties import Roster
+from federation.plan import Plan
+
+from .batch import BatchHeader, Heads, SealedBatch, check_half, open_content, seal_contents
+
+
+def seal_encrypted(
+    plan: Plan, site: str, batch_id: bytes, reports: EncryptedReports, key: SigningKey, heads: Heads = (None, None)
+) -> SealedBatch:
+    """Run by the site: its ciphertexts for the leader. As `batch.seal_batch`."""
+    header = BatchHeader(plan.hash, site, batch_id, reports.collection, reports.report_ids, heads=heads)
+    return seal_contents(plan, header, (b"".join(reports.messages), None), key)
+
+
+def open_encrypted(plan: Plan, key: SealKey, roster: Roster, batch: SealedBatch) -> EncryptedReports:
+    """Run by the leader: check all that can be checked of a batch, then open it. No ciphertext of it is read yet.
+
+    Raises:
+        ReportRefused: the plan's reports are not encrypted. And as `batch.open_half`.
+    """
+    if plan.protection != "he":
+        raise ReportRefused(f"the plan says protection {plan.protection!r}; its reports are not encrypted")
+    if batch.helper:
+        raise BatchMalformed("a batch of encrypted reports has nothing for a helper")
+    half = batch.half("leader")
+    view, header = check_half("leader", plan, roster, half), half.signed.header
+    content, size = memoryview(open_content("leader", key, half)), message_bytes(plan.he_parameters(plan.views[view]))
+    messages = tuple(bytes(content[at : at + size]) for at in range(0, len(content), size))
+    return EncryptedReports(view, header.collection, header.report_ids, messages)

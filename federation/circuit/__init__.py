@@ -1,0 +1,1 @@
+"""The validity circuit of a view."""

@@ -1,0 +1,381 @@
+"""What is proven of one cell of a report, i.e. of one join key in one pane: a circuit over a few bits.
+
+Every entry of the encoded measurement is a bit. Over them a cell has linear forms (its slots among them), pairs of forms
+whose product must be zero, and forms that must be zero themselves. With a suitable choice of bits they hold exactly for
+the slots that a client may send. All of them are integers far below p, so zero mod p means zero.
+
+E is `max_events_per_cell`; [a..b], bounds, units and divisions are those of `view_relations`. At the right what is written.
+
+    activity e    a bit; or told by a feature, or the constant 1                 e = 1 if any slot is not zero
+    count N       with null cells    N = Σ cells, divided under E·e
+                  with a Count       N = e + n', n' in [0..E-1], n'·(1 - e) = 0  n' = N - e
+                  otherwise          N = E·e: it only bounds the others
+    ClientCount   e
+    Histogram     cells, Σ = N with null cells, otherwise divided under N
+    Rate          true and false, divided under N
+    Mean          z a bit, 1 if one event stands for itself; h and g events at the ends of the clip range
+                  m = z + h + g <= N, Σq = q_max·h + r
+      any first   r in [0..q_max], r·(1 - z) = 0                                 z = 1 if m > 0, h = ⌈Σq/q_max⌉ - 1, or 0
+                  (h, g) divided under (E-1)·z, z <= e; where N is a form        r = Σq - q_max·h, g = m - z - h
+                  h, g in [0..E-1], m bounded by N
+      remainder   r = z + t, t in [0..q_max-2], t·(1 - z) = 0                    z = 1 if r > 0, h = ⌊Σq/q_max⌋
+                  h, g in [0..E], m within E·e or bounded by N                   t = r - z, g = m - z - h
+
+So Σq <= q_max·(h + z) <= m·q_max, without a second number as wide as Σq for the difference. If Σq <= m·q_max, what is
+written is in range: if m > 0, ⌈Σq/q_max⌉ <= m; and if r > 0, ⌊Σq/q_max⌋ <= m - 1. Of the two forms of a Mean the shorter
+is taken. A Mean of one step (q_max = 1) is ones and zeros, divided like a Rate.
+
+Where nobody asks for e (all keys fit into `max_cells`, and there is no ClientCount) it is 1. Otherwise a feature may tell
+who is active, in place of a bit; every such circuit is tried, and the shortest is the cell's:
+
+    slack         of the parts of a feature, or of a Mean's z, h and g: e is the unit of their sum (`unit_of`)
+    first event   of parts: a bit each, one of them set if any part is not zero; e is their sum, and the other events are
+                  divided under (E-1)·e. Of a Mean "any first": e = z
+
+A Histogram with null cells counts all events; beside a Count so does any other feature with its nulls as one more part (of
+a Mean: a first event that is a null only if all are, and nulls among the others), and N is the sum of all parts, which
+takes no bit. Only a feature that counts all events, or that is alone, has a first event just where the cell is active.
+Beside one with null cells no other tells. A ClientCount is a slot, so with one e must be a form that is 0 or 1: no slack;
+and 1 only if an event is counted, where events are: no bit beside null cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from crypto.ntt_forms import Form
+from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.layout import Layout
+
+from .division import shortest_division
+from .forms import ONE, Bits, Counts, added, minus, scaled, value_of
+from .relations import Read, Relations, Unit, Write, any_slot
+
+Teller: TypeAlias = tuple[int, Literal["slack", "first event"]]
+"""The first slot of the feature that tells the activity, and what of it does."""
+
+
+@dataclass(frozen=True, eq=False)
+class CellCircuit:
+    """The circuit of one cell; forms are over its own bits.
+
+    Attributes:
+        bits: how many.
+        slots: the raw slots, in the layout's order; no constants.
+        activity: 0 or 1, and 1 where any slot is not zero; or the constant 1.
+        products: pairs of forms, one of each zero.
+        equalities: forms that are zero.
+        writers: fill the bits, in this order.
+    """
+
+    bits: int
+    slots: tuple[Form, ...]
+    activity: Unit
+    products: tuple[tuple[Form, Form], ...]
+    equalities: tuple[Form, ...]
+    writers: tuple[Write, ...]
+
+    def encode(self, slots: Counts) -> Bits:
+        """Bits uint8[R, K, bits] of the slots int64[R, K, S] of K cells. No branch, no address depends on a slot.
+
+        Of slots that no client may send the bits are some that the circuit refuses, or that stand for other slots.
+        """
+        bits = np.zeros((*slots.shape[:2], self.bits), np.uint8)
+        for write in self.writers:
+            write(slots, bits)
+        return bits
+
+
+@lru_cache(maxsize=64)
+def cell_circuit(layout: Layout) -> CellCircuit:
+    """The circuit of every cell of a layout: of those that there are, the first of the fewest bits and products."""
+    return min(cell_circuits(layout), key=lambda cell: (cell.bits, len(cell.products)))
+
+
+def cell_circuits(layout: Layout) -> list[CellCircuit]:
+    """One for each way to tell the activity."""
+    features = collected(layout)
+    asked = has_clients(features) or layout.keys > layout.view.bounds.max_cells
+    events = layout.view.bounds.max_events_per_cell
+    tellers = _tellers(features) if asked else (None,)
+    return [_Cell(features, events, asked, teller).circuit() for teller in tellers]
+
+
+def _tellers(features: dict[int, Feature]) -> Iterator[Teller | None]:
+    """What may tell the activity, None being a bit of its own; see the module's text."""
+    counted, clients = count_of(features) is not None, has_clients(features)
+    others = {first: feature for first, feature in features.items() if not isinstance(feature, Count | ClientCount)}
+    all_events = {first: feature for first, feature in others.items() if counts_all(feature)}
+    if not (clients and all_events):
+        yield None
+    for first, feature in (all_events or others).items():
+        if not clients:
+            yield first, "slack"
+        if counted or counts_all(feature) or (len(others) == 1 and not clients):
+            yield first, "first event"
+
+
+class _Cell:
+    """The circuit of a cell while it is put together: relations, and the slots by their place."""
+
+    def __init__(self, features: dict[int, Feature], events: int, asked: bool, teller: Teller | None) -> None:
+        self._events = events
+        self._relations = Relations()
+        self._slots: dict[int, Form] = {}
+        self._activity = self._build(dict(features), asked, teller)
+
+    def circuit(self) -> CellCircuit:
+        """As it is now."""
+        made = self._relations
+        slots = tuple(self._slots[i] for i in range(len(self._slots)))
+        return CellCircuit(
+            made.bits, slots, self._activity, tuple(made.products), tuple(made.equalities), tuple(made.writers)
+        )
+
+    def _build(self, features: dict[int, Feature], asked: bool, teller: Teller | None) -> Unit:
+        """All features; returns the activity."""
+        if teller is not None:
+            first, by = teller
+            e, bound = self._add_telling(first, features.pop(first), by, count_of(features))
+        else:
+            e = Unit(self._relations.number(1, any_slot) if asked else ONE)
+            bound = self._bound(features, e)
+        for first, feature in features.items():
+            match feature:
+                case Count():
+                    self._slots[first] = _form_of(bound)
+                case ClientCount():
+                    self._slots[first] = e.form
+                case Histogram(nulls=True):
+                    self._add_all_events(first, feature, bound)
+                case Histogram() | Mean() | Rate():
+                    self._add(first, feature, bound)
+        return e
+
+    def _bound(self, features: dict[int, Feature], e: Unit) -> Form | Unit:
+        """N: a form, or the unit that it is E times. If it is the sum of a feature's slots, that feature is taken out."""
+        all_events = [first for first, feature in features.items() if counts_all(feature)]
+        if all_events:
+            self._add(all_events[0], features.pop(all_events[0]), e)
+            return self._all_events(added(*self._slots.values()))
+        count = count_of(features)
+        return e if count is None else self._count(count, e)
+
+    def _count(self, first: int, e: Unit) -> Form | Unit:
+        """N of a view with a Count."""
+        if e.form.terms:
+            further = self._relations.number(
+                self._events - 1, lambda slots, bits: slots[..., first] - e.read(slots, bits)
+            )
+            self._relations.multiply(further, e.missing)
+            return self._all_events(added(e.form, further))
+        return self._all_events(self._relations.number(self._events, lambda slots, _: slots[..., first]))
+
+    def _all_events(self, count: Form) -> Form | Unit:
+        """N as a form: with one event a cell it is a unit."""
+        return Unit(count) if self._events == 1 else count
+
+    def _add(self, first: int, feature: Feature, bound: Form | Unit) -> None:
+        """A feature whose events are at most N."""
+        if _has_steps(feature):
+            self._add_mean(first, feature, bound)
+            return
+        read, count = parts_of(first, feature)
+        if isinstance(bound, Unit):
+            parts = self._relations.divided(shortest_division(self._events, count), bound, read)
+        else:
+            parts = self._relations.numbers(count, self._events, read)
+            self._relations.bounded(added(*parts), self._events, bound)
+        self._place(first, feature, parts)
+
+    def _add_all_events(self, first: int, feature: Histogram, bound: Form | Unit) -> None:
+        """A feature whose events are exactly N."""
+        read, count = parts_of(first, feature)
+        parts = self._relations.numbers(count, self._events, read)
+        self._relations.equalities.append(minus(added(*parts), _form_of(bound)))
+        self._place(first, feature, parts)
+
+    def _add_telling(self, first: int, feature: Feature, by: str, count: int | None) -> tuple[Unit, Form | Unit]:
+        """A feature that tells the activity; beside a Count its nulls are one more part. Returns e and N."""
+        with_nulls = None if counts_all(feature) else count
+        add = self._add_telling_mean if _has_steps(feature) else self._add_telling_parts
+        e, total = add(first, feature, by, with_nulls)
+        return e, self._all_events(total) if counts_all(feature) or count is not None else e
+
+    def _add_telling_parts(self, first: int, feature: Feature, by: str, count: int | None) -> tuple[Unit, Form]:
+        """The same of parts, with their nulls if a Count is given. Returns e and the sum."""
+        read, own = parts_of(first, feature)
+        every = own
+        if count is not None:
+            read, every = _and_nulls(read, count), own + 1
+        if by == "slack":
+            parts = self._relations.numbers(every, self._events, read)
+            e = self._relations.unit_of(added(*parts), self._events)
+        else:
+            of_first, e = self._relations.first_event(every, read)
+            further = self._relations.divided(
+                shortest_division(self._events - 1, every),
+                e,
+                lambda slots, bits: read(slots, bits) - np.stack([value_of(form, bits) for form in of_first], axis=-1),
+            )
+            parts = [added(*forms) for forms in zip(of_first, further, strict=True)]
+        self._place(first, feature, parts[:own])
+        return e, added(*parts)
+
+    def _add_telling_mean(self, first: int, feature: Feature, by: str, count: int | None) -> tuple[Unit, Form]:
+        """The same of a Mean."""
+        if by == "slack":
+            total = self._add_mean_of_remainder(first, feature)
+            if count is not None:
+                nulls = self._relations.number(self._events, lambda slots, _: slots[..., count] - slots[..., first + 1])
+                total = added(total, nulls)
+            return self._relations.unit_of(total, self._events), total
+        if count is None:
+            e = self._add_mean_of_any_first(first, feature, Unit(ONE))
+            return e, self._slots[first + 1]
+        return self._add_mean_and_nulls_of_any_first(first, feature, count)
+
+    def _add_mean(self, first: int, feature: Feature, bound: Form | Unit) -> None:
+        """A Mean in the shorter of its two forms."""
+        q_max, most = _q_max(feature), self._events - 1
+        unit = isinstance(bound, Unit)
+        ends = shortest_division(most, 2).bits if unit else 2 * most.bit_length() + self._events.bit_length()
+        if q_max.bit_length() + ends <= (q_max - 2).bit_length() + 3 * self._events.bit_length():
+            self._add_mean_of_any_first(first, feature, bound)
+            return
+        non_null = self._add_mean_of_remainder(first, feature)
+        if isinstance(bound, Unit):
+            self._relations.within(non_null, self._events, bound)
+        else:
+            self._relations.bounded(non_null, self._events, bound)
+
+    def _add_mean_of_any_first(self, first: int, feature: Feature, bound: Form | Unit) -> Unit:
+        """A Mean, "any first" in the module's text; returns its z."""
+        relations, most = self._relations, self._events - 1
+        z = relations.number(1, lambda slots, _: np.minimum(slots[..., first + 1], 1))
+        ends = _ends(first, _q_max(feature), z)
+        if isinstance(bound, Unit):
+            h, g = relations.divided(shortest_division(most, 2), Unit(z), ends)
+            relations.multiply(z, bound.missing)
+        else:
+            h, g = relations.numbers(2, most, ends)
+            relations.bounded(added(z, h, g), self._events, bound)
+        self._place_steps(first, feature, z, h, g)
+        return Unit(z)
+
+    def _add_mean_and_nulls_of_any_first(self, first: int, feature: Feature, count: int) -> tuple[Unit, Form]:
+        """The same with its nulls, so that all events are counted; returns e and N."""
+
+        def first_event(slots: Counts, _: Bits) -> Counts:
+            non_null = slots[..., first + 1]
+            return np.stack((non_null, slots[..., count] * (non_null == 0)), axis=-1)
+
+        (z, null), e = self._relations.first_event(2, first_event)
+        ends = _ends(first, _q_max(feature), z)
+
+        def others(slots: Counts, bits: Bits) -> Counts:
+            further = slots[..., count] - slots[..., first + 1] - value_of(null, bits)
+            return np.concatenate((ends(slots, bits), further[..., None]), axis=-1)
+
+        h, g, nulls = self._relations.divided(shortest_division(self._events - 1, 3), e, others)
+        self._place_steps(first, feature, z, h, g)
+        return e, added(z, null, h, g, nulls)
+
+    def _place_steps(self, first: int, feature: Feature, z: Form, h: Form, g: Form) -> None:
+        """The slots of a Mean by "any first", with its r."""
+        q_max = _q_max(feature)
+        r = self._relations.number(q_max, lambda slots, bits: slots[..., first] - q_max * value_of(h, bits))
+        self._relations.multiply(r, minus(ONE, z))
+        self._slots |= {first: added(scaled(h, q_max), r), first + 1: added(z, h, g)}
+
+    def _add_mean_of_remainder(self, first: int, feature: Feature) -> Form:
+        """A Mean, "remainder" in the module's text; returns its m, which is still to be bounded."""
+        relations, q_max = self._relations, _q_max(feature)
+        h = relations.number(self._events, lambda slots, _: slots[..., first] // q_max)
+        z = relations.number(1, lambda slots, _: np.minimum(slots[..., first] % q_max, 1))
+        t = relations.number(q_max - 2, lambda slots, bits: slots[..., first] % q_max - value_of(z, bits))
+        relations.multiply(t, minus(ONE, z))
+        non_null = added(z, h)
+        g = relations.number(self._events, lambda slots, bits: slots[..., first + 1] - value_of(non_null, bits))
+        non_null = added(non_null, g)
+        self._slots |= {first: added(scaled(h, q_max), z, t), first + 1: non_null}
+        return non_null
+
+    def _place(self, first: int, feature: Feature, parts: Sequence[Form]) -> None:
+        """Parts as slots: as they are; of a Mean of one step their ones, and all."""
+        if isinstance(feature, Mean):
+            parts = [parts[0], added(*parts)]
+        self._slots |= {first + i: form for i, form in enumerate(parts)}
+
+
+def collected(layout: Layout) -> dict[int, Feature]:
+    """The features that take slots of a key, by the first of them."""
+    names = [slot.feature for slot in layout.slots]
+    return {names.index(feature.name): feature for feature in layout.view.features if not feature.derive}
+
+
+def count_of(features: dict[int, Feature]) -> int | None:
+    """The slot of the first Count that there is."""
+    return next((first for first, feature in features.items() if isinstance(feature, Count)), None)
+
+
+def has_clients(features: dict[int, Feature]) -> bool:
+    """Whether one of them counts clients."""
+    return any(isinstance(feature, ClientCount) for feature in features.values())
+
+
+def counts_all(feature: Feature) -> bool:
+    """Whether its cells count every event, null or not."""
+    return isinstance(feature, Histogram) and feature.nulls
+
+
+def _has_steps(feature: Feature) -> bool:
+    """Whether its events count for more than one each: a Mean of more than one step."""
+    return isinstance(feature, Mean) and feature.q_max > 1
+
+
+def _q_max(feature: Feature) -> int:
+    return feature.q_max if isinstance(feature, Mean) else 1
+
+
+def _form_of(bound: Form | Unit) -> Form:
+    """N as a form, where events are counted: a unit is N itself then, E being 1."""
+    return bound.form if isinstance(bound, Unit) else bound
+
+
+def parts_of(first: int, feature: Feature) -> tuple[Read, int]:
+    """The parts that a feature divides events over, and how many: cells; true and false; a Mean's ones and zeros."""
+    match feature:
+        case Histogram():
+            return lambda slots, _: slots[..., first : first + feature.cells], feature.cells
+        case Rate():
+            return lambda slots, _: slots[..., first : first + 2], 2
+        case Mean():
+            return lambda slots, _: np.stack((slots[..., first], slots[..., first + 1] - slots[..., first]), axis=-1), 2
+        case _:
+            raise TypeError(f"{feature.kind} has no parts")
+
+
+def _and_nulls(read: Read, count: int) -> Read:
+    """Parts, and as the last one what is missing from the Count in this slot."""
+
+    def parts_and_nulls(slots: Counts, bits: Bits) -> Counts:
+        parts = read(slots, bits)
+        return np.concatenate((parts, slots[..., count, None] - parts.sum(axis=-1, keepdims=True)), axis=-1)
+
+    return parts_and_nulls
+
+
+def _ends(first: int, q_max: int, z: Form) -> Read:
+    """h and g of a Mean by "any first"."""
+
+    def ends(slots: Counts, bits: Bits) -> Counts:
+        high = np.maximum(slots[..., first] - 1, 0) // q_max
+        return np.stack((high, slots[..., first + 1] - value_of(z, bits) - high), axis=-1)
+
+    return ends

@@ -1,0 +1,165 @@
+"""Relations between numbers of events, as bits and forms: what the circuit of a cell is put together from.
+
+Every entry is a bit. [a..b] is an integer in the draft's range encoding (`crypto.flp.encoding`), which is in range
+whatever its bits are. A relation adds bits, and products and equalities that must be zero, and says how the bits are
+written. It is sound because bits are bits, and complete because what is written is in range where the relation holds:
+
+    number      v in [0..most]                                                  written: v
+    bounded     v <= b, b at most `most`:       v + s = b, s in [0..most]       s = b - v
+    within      v <= most·unit                  v + s = most·unit               s = most·unit - v
+    unit_of     v <= most·unit for a new unit   F = v + s, F·(F - most) = 0     s = most - v, or 0 if no slot is set
+    divided     parts of a sum of at most E·unit                                see `view_division`
+
+**Units.** A unit is 0 or 1, and 1 where any of what it bounds is not zero. It is a form that is 0 or `size`, so that nothing
+has to be divided: where the relations above say unit, 1 and v there stand F, `size` and size·v. `unit_of` makes one that costs no
+bit: F/most, since v <= F, and v = 0 where F = 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+
+from crypto.flp.encoding import range_checked_bits, weights
+from crypto.ntt_forms import Form
+
+from .division import Division, bundle_bits, largest_bits
+from .forms import NOTHING, ONE, Bits, Counts, added, bits_sum, minus, scaled, value_of
+
+Read: TypeAlias = Callable[[Counts, Bits], Counts]
+"""Numbers to encode, from the slots int64[R, K, S] and the bits uint8[R, K, n] that were written before."""
+Write: TypeAlias = Callable[[Counts, Bits], None]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """0 or 1: a form that is 0 or `size`."""
+
+    form: Form
+    size: int = 1
+
+    def zero_less(self, form: Form) -> Form:
+        """size·(unit - form)."""
+        return minus(self.form, scaled(form, self.size))
+
+    @property
+    def missing(self) -> Form:
+        """size·(1 - unit); no terms if the unit is the constant 1."""
+        return minus(scaled(ONE, self.size), self.form)
+
+    def read(self, _: Counts, bits: Bits) -> Counts:
+        """Its value, as bits are written."""
+        return np.asarray(value_of(self.form, bits) != 0, np.int64)
+
+
+@dataclass
+class Relations:
+    """A circuit while it is put together: how many bits, what must be zero, and what writes the bits, in order."""
+
+    bits: int = 0
+    products: list[tuple[Form, Form]] = field(default_factory=list)
+    equalities: list[Form] = field(default_factory=list)
+    writers: list[Write] = field(default_factory=list)
+
+    def take(self, bits: int, read: Callable[[Counts, Bits], Bits]) -> int:
+        """Room for so many more bits, which `read` gives: uint8[R, K, …]. Returns the first."""
+        first, self.bits = self.bits, self.bits + bits
+
+        def write(slots: Counts, written: Bits) -> None:
+            written[..., first : first + bits] = read(slots, written).reshape(*written.shape[:2], bits)
+
+        self.writers.append(write)
+        return first
+
+    def multiply(self, left: Form, right: Form) -> None:
+        """One of the two is zero."""
+        if left.terms and (right.terms or right.constant):
+            self.products.append((left, right))
+
+    def number(self, most: int, read: Read) -> Form:
+        """An integer in [0..most]."""
+        return self.numbers(1, most, lambda slots, bits: read(slots, bits)[..., None])[0]
+
+    def numbers(self, count: int, most: int, read: Read) -> list[Form]:
+        """`count` integers in [0..most]; `read` gives int64[R, K, count]."""
+        if most == 0:
+            return [NOTHING] * count
+        scale = weights(most)
+        first = self.take(count * len(scale), lambda slots, bits: range_checked_bits(read(slots, bits), most))
+        return [Form({first + i * len(scale) + j: w for j, w in enumerate(scale)}) for i in range(count)]
+
+    def bounded(self, value: Form, most: int, bound: Form) -> None:
+        """value <= bound, which is at most `most`."""
+        slack = self.number(most, lambda _, bits: value_of(minus(bound, value), bits))
+        self.equalities.append(minus(added(value, slack), bound))
+
+    def within(self, value: Form, most: int, unit: Unit) -> None:
+        """value <= most·unit."""
+        filled = self._filled(value, most, unit.read)
+        self.equalities.append(minus(scaled(filled, unit.size), scaled(unit.form, most)))
+
+    def unit_of(self, value: Form, most: int) -> Unit:
+        """A new unit with value <= most·unit, 1 where any slot is not zero; `most` > 0."""
+        filled = self._filled(value, most, any_slot)
+        self.multiply(filled, minus(filled, scaled(ONE, most)))
+        return Unit(filled, most)
+
+    def divided(self, division: Division, unit: Unit, read: Read) -> list[Form]:
+        """Parts of at most `unit` times the division's events; `read` gives int64[R, K, parts]."""
+        count, sizes = division.parts, division.bundles
+        events = sum(sizes) + division.rest
+        first = self.take(len(sizes) * count, lambda slots, bits: bundle_bits(read(slots, bits), events, sizes))
+        for i in range(len(sizes)):
+            self._at_most_one(first + i * count, count, unit)
+        bundled = [Form({first + i * count + part: size for i, size in enumerate(sizes)}) for part in range(count)]
+
+        def rest(slots: Counts, bits: Bits) -> Counts:
+            return read(slots, bits) - np.stack([value_of(form, bits) for form in bundled], axis=-1)
+
+        if division.halved:
+            further = self._halved(count, division.rest, unit, rest)
+        else:
+            further = self.numbers(count, division.rest, rest)
+            if division.rest:
+                self.within(added(*further), division.rest, unit)
+        return [added(*forms) for forms in zip(bundled, further, strict=True)]
+
+    def first_event(self, count: int, read: Read) -> tuple[list[Form], Unit]:
+        """Of parts the first event: a bit each, of which one is set where any part is not zero. That is a unit."""
+        first = self.take(count, lambda slots, bits: largest_bits(read(slots, bits), 1))
+        return [Form({first + part: 1}) for part in range(count)], self._at_most_one(first, count, Unit(ONE))
+
+    def _halved(self, count: int, events: int, unit: Unit, read: Read) -> list[Form]:
+        most = events // 2
+        half = events - most
+        first = self.take(count, lambda slots, bits: largest_bits(read(slots, bits), half))
+        taken = self._at_most_one(first, count, unit)
+        parts = self.numbers(
+            count,
+            most,
+            lambda slots, bits: read(slots, bits) - half * bits[..., first : first + count].astype(np.int64),
+        )
+        total = added(*parts)
+        slack = self.number(most, lambda slots, bits: taken.read(slots, bits) * (most - value_of(total, bits)))
+        self.multiply(taken.form, minus(added(total, slack), scaled(ONE, most)))
+        self.multiply(total, unit.missing)
+        return [added(Form({first + i: half}), part) for i, part in enumerate(parts)]
+
+    def _at_most_one(self, first: int, count: int, unit: Unit) -> Unit:
+        """Of so many bits from `first` on at most one is set, and none if the unit is 0. Their sum is returned."""
+        filled = bits_sum(first, count)
+        self.multiply(filled, unit.zero_less(filled))
+        return Unit(filled)
+
+    def _filled(self, value: Form, most: int, unit: Read) -> Form:
+        """value + s, s in [0..most], which is written so that the sum is most·unit."""
+        slack = self.number(most, lambda slots, bits: most * unit(slots, bits) - value_of(value, bits))
+        return added(value, slack)
+
+
+def any_slot(slots: Counts, _: Bits) -> Counts:
+    """1 where any slot of a cell is not zero: int64[R, K]."""
+    return np.asarray((slots != 0).any(axis=-1), np.int64)

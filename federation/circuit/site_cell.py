@@ -1,0 +1,133 @@
+"""What is proven of one cell of a site's report: it is the sum of at most M clients' cells of one join key in one pane.
+
+The relations are those of one client's cell (view_cell.py), M times as wide, and without what is true of single clients only:
+all of them are linear, so they hold for every sum of clients for which they hold. E is `max_events_per_cell`; [a..b] and
+bounds are those of `view_relations`.
+
+    activity c    in [0..M], how many clients are active; or the constant 1, where nobody asks
+    count N       with null cells    N = Σ cells
+                  with a Count       in [0..M·E]
+                  otherwise          N = E·c, or M·E where nobody asks for c: it only bounds the others
+                  N <= E·c, or M·E, where it is counted
+    ClientCount   c; and c <= N, where events are counted
+    Histogram     cells in [0..M·E], Σ <= N; Σ = N with null cells
+    Rate          true and false in [0..M·E], Σ <= N
+    Mean          m in [0..M·E], m <= N; Σq in [0..q_max·M·E], Σq <= q_max·m
+
+Without a ClientCount, c is written as the least that the events allow, ⌈most events of any feature / E⌉. That is never more than
+the clients that were active, so over all keys it stays within M·max_cells where the site's clients do.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from crypto.ntt_forms import Form
+from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean
+from featurestore.define.layout import Layout
+
+from .cell import CellCircuit, cell_circuit, collected, count_of, counts_all, has_clients, parts_of
+from .forms import ONE, Bits, Counts, added, minus, scaled
+from .relations import Relations, Unit
+
+
+def cell_of(layout: Layout, clients: int) -> CellCircuit:
+    """The circuit of every cell of a report that is the sum of so many clients at most."""
+    return cell_circuit(layout) if clients == 1 else site_cell(layout, clients)
+
+
+@lru_cache(maxsize=64)
+def site_cell(layout: Layout, clients: int) -> CellCircuit:
+    """The circuit of every cell of a site's report."""
+    features, bounds = collected(layout), layout.view.bounds
+    asked = has_clients(features) or layout.keys > bounds.max_cells
+    return _SiteCell(features, bounds.max_events_per_cell, clients, asked).circuit()
+
+
+class _SiteCell:
+    """The circuit of a cell while it is put together: relations, and the slots by their place."""
+
+    def __init__(self, features: dict[int, Feature], events: int, clients: int, asked: bool) -> None:
+        self._features, self._events, self._most = features, events, clients * events
+        self._relations = Relations()
+        self._slots: dict[int, Form] = {}
+        active = self._relations.number(clients, self._active) if asked else None
+        self._activity = Unit(ONE if active is None else active)
+        self._build(active)
+
+    def circuit(self) -> CellCircuit:
+        """As it is now."""
+        made = self._relations
+        slots = tuple(self._slots[i] for i in range(len(self._slots)))
+        return CellCircuit(
+            made.bits, slots, self._activity, tuple(made.products), tuple(made.equalities), tuple(made.writers)
+        )
+
+    def _build(self, active: Form | None) -> None:
+        counted = self._counted()
+        allowed = Form({}, self._most) if active is None else scaled(active, self._events)
+        divided = any(counts_all(feature) for feature in self._features.values())
+        if counted is not None and (active is not None or divided):  # else it is in [0..M·E] by its range
+            self._relations.bounded(counted, self._most, allowed)
+        bound = allowed if counted is None else counted
+        for first, feature in self._features.items():
+            match feature:
+                case Count():
+                    self._slots[first] = bound
+                case ClientCount() if active is not None:
+                    self._slots[first] = active
+                case Histogram(nulls=True) if first in self._slots:
+                    pass  # it is N itself
+                case _:
+                    self._add(first, feature, bound)
+        if counted is not None and active is not None and has_clients(self._features):
+            self._relations.bounded(active, self._most, counted)
+
+    def _counted(self) -> Form | None:
+        """N, where events are counted."""
+        every = next((first for first, feature in self._features.items() if counts_all(feature)), None)
+        if every is not None:
+            return added(*self._parts(every, self._features[every]))
+        count = count_of(self._features)
+        return None if count is None else self._relations.number(self._most, lambda slots, _: slots[..., count])
+
+    def _parts(self, first: int, feature: Feature) -> list[Form]:
+        """The slots of a feature that divides events over them."""
+        read, count = parts_of(first, feature)
+        parts = self._relations.numbers(count, self._most, read)
+        self._slots |= {first + i: form for i, form in enumerate(parts)}
+        return parts
+
+    def _add(self, first: int, feature: Feature, bound: Form) -> None:
+        """A feature whose events are at most N, or just N."""
+        if isinstance(feature, Mean):
+            total = feature.q_max * self._most
+            q = self._relations.number(total, lambda slots, _: slots[..., first])
+            m = self._relations.number(self._most, lambda slots, _: slots[..., first + 1])
+            self._relations.bounded(q, total, scaled(m, feature.q_max))
+            self._slots |= {first: q, first + 1: m}
+            parts = [m]
+        else:
+            parts = self._parts(first, feature)
+        if counts_all(feature):
+            self._relations.equalities.append(minus(added(*parts), bound))
+        elif bound.terms or len(parts) > 1:  # one part alone is within the constant M·E by its range
+            self._relations.bounded(added(*parts), self._most, bound)
+
+    def _active(self, slots: Counts, _: Bits) -> Counts:
+        """c, as it is written: int64[R, K]."""
+        events = []
+        for first, feature in self._features.items():
+            match feature:
+                case ClientCount():
+                    return np.asarray(slots[..., first], np.int64)
+                case Count():
+                    events.append(slots[..., first])
+                case Mean():
+                    events.append(slots[..., first + 1])
+                case _:
+                    read, _count = parts_of(first, feature)
+                    events.append(read(slots, _).sum(axis=-1))
+        return np.asarray(-(-np.max(events, axis=0) // self._events), np.int64)

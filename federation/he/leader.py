@@ -1,0 +1,164 @@
+"""The leader under homomorphic encryption: it counts and adds ciphertexts, adds its noise, and hides what they came from.
+
+It holds public keys only. It alone sees which reports are in a sum, so that at least k are is its word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from crypto.bfv import Ciphertexts, CiphertextSum, PublicKey, finish
+from crypto.errors import TooManyReports
+from crypto.noise import NoiseSource
+from federation.errors import NoiseRefused, ReportRefused
+from federation.noise_context import NoiseContext
+from federation.plan import Plan
+from federation.protocol import Commitment, Outcome, Taken, commit, draw_noise, rows_of
+from federation.statement import Statement, sets_of, statement_of
+
+from .reports import EncryptedReports, require_keys
+
+
+@dataclass(frozen=True, eq=False)
+class EncryptedSums:
+    """What the key holder receives of one view.
+
+    Attributes:
+        statement: what the leader says that it has done: panes, the set of reports behind them, and the bytes below.
+        messages: the ciphertexts of each opened pane, in order, with the leader's noise.
+    """
+
+    statement: Statement
+    messages: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class HeAggregating:
+    """A leader that takes encrypted reports. Its sums are moved on by `add`: use the returned state only.
+
+    Attributes:
+        keys: the public key of each view.
+        sums: of each collection that has a report; the size of one report each.
+    """
+
+    plan: Plan = field(repr=False)
+    keys: tuple[PublicKey, ...]
+    sums: dict[int, CiphertextSum] = field(default_factory=dict, repr=False)
+    taken: tuple[Taken, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def start(cls, plan: Plan, keys: Sequence[PublicKey]) -> HeAggregating:
+        """Nothing taken yet. Raises ReportRefused: keys that do not fit the plan."""
+        require_keys(plan, keys)
+        return cls(plan, tuple(keys))
+
+    def add(self, batch: EncryptedReports) -> HeAggregating:
+        """Take one batch, whole or not at all.
+
+        Raises:
+            ReportRefused: not of this plan. TooManyReports: more in a collection than the plan has room for.
+            WrongLength, KeyMismatch, CoefficientOutOfRange: a message that is none, or under another key.
+        """
+        rows_of(self.plan, batch)
+        if len(batch.messages) != len(batch.collection):
+            raise ReportRefused(f"{len(batch.messages)} messages for {len(batch.collection)} reports")
+        key = self.keys[batch.view]
+        parsed = [Ciphertexts.from_bytes(key.parameters, key.key_id, message) for message in batch.messages]
+        touched, more = np.unique(batch.collection, return_counts=True)
+        for collection, count in zip(touched.tolist(), more.tolist(), strict=True):
+            before = self.sums[collection].count if collection in self.sums else 0
+            if before + count > self.plan.max_clients:
+                raise TooManyReports(self.plan.max_clients)
+        for collection, report in zip(batch.collection.tolist(), parsed, strict=True):
+            self.sums.setdefault(collection, CiphertextSum(key.parameters, key.key_id)).add(report)
+        return replace(self, taken=(*self.taken, (batch.collection, batch.report_ids, None)))
+
+    def close(self) -> HeClosed:
+        """Take no more.
+
+        Raises:
+            DuplicateReport: an id was taken twice; nothing of the plan may be opened.
+        """
+        return HeClosed(self.plan, self.keys, self.sums, commit(self.plan, self.taken))
+
+
+@dataclass(frozen=True, eq=False)
+class HeClosed:
+    """A leader that has all its reports."""
+
+    plan: Plan = field(repr=False)
+    keys: tuple[PublicKey, ...]
+    sums: dict[int, CiphertextSum] = field(repr=False)
+    commitment: Commitment
+
+    def noise(self, source: NoiseSource | None, flood: NoiseSource) -> Iterator[EncryptedSums]:
+        """Add noise of the full scale to the panes with k reports, each in a fresh encryption, flooded; view by view.
+
+        Args:
+            source: None only where the plan says noise off (and the caller's settings allow it).
+            flood: what the decryption noise is hidden behind, also with noise off.
+
+        Raises:
+            NoiseRefused: the plan asks for noise and there is no source, or the other way round.
+        """
+        require_source(self.plan, "leader", source)
+        for view in range(len(self.plan.views)):
+            yield self._noise_view(view, source, flood)
+
+    def _noise_view(self, view: int, source: NoiseSource | None, flood: NoiseSource) -> EncryptedSums:
+        outcomes, committed = outcomes_of(self.plan, view, self.commitment), self.commitment.digest
+        messages = tuple(
+            noised_sum(self.plan, collection, self.keys[view], self.sums[collection], committed, source, flood)
+            for collection in opened_of(self.plan, view, outcomes)
+        )
+        sets = sets_of(self.plan, view, self.commitment, outcomes)
+        digest = hashlib.sha256(b"".join(messages)).digest()
+        return EncryptedSums(statement_of(self.plan, view, "leader", outcomes, sets, digest), messages)
+
+
+def require_source(plan: Plan, who: str, source: NoiseSource | None) -> None:
+    """Raise NoiseRefused where the plan asks for noise and there is no source, or the other way round."""
+    if (source is None) != (plan.noise == "none"):
+        raise NoiseRefused(f"the plan says noise {plan.noise!r}, the {who} was told otherwise")
+
+
+def outcomes_of(plan: Plan, view: int, commitment: Commitment) -> bytes:
+    """One byte of `Outcome` a pane of the view: whether enough clients have reported it, by the leader's own count."""
+    first, end = plan.offsets[view : view + 2]
+    enough = np.array(commitment.counts[first:end]) >= plan.views[view].min_clients
+    return np.where(enough, Outcome.OPENED, Outcome.BATCH_TOO_SMALL).astype(np.uint8).tobytes()
+
+
+def opened_of(plan: Plan, view: int, outcomes: bytes) -> list[int]:
+    """The collections of a view that are opened."""
+    opened = np.frombuffer(outcomes, np.uint8) == Outcome.OPENED
+    return (plan.offsets[view] + np.flatnonzero(opened)).tolist()
+
+
+def noised_sum(
+    plan: Plan,
+    collection: int,
+    key: PublicKey,
+    total: CiphertextSum,
+    committed: bytes,
+    source: NoiseSource | None,
+    flood: NoiseSource,
+) -> bytes:
+    """The message for the key holder of one collection: its sum, the leader's noise, and what hides both.
+
+    Args:
+        committed: digest of the leader's commitment.
+    """
+    view = bisect_right(plan.offsets, collection) - 1
+    layout = plan.views[view].layout
+    context = NoiseContext.of_ciphertext(plan, view, collection, committed, total.ciphertexts.to_bytes())
+    noise = np.zeros(layout.length, np.int64)
+    if source is not None:
+        noise = draw_noise(layout, 1, source, context).reshape(layout.length)
+    flooding = flood.stream(context.of_flood(key.parameters.flood_sigma_sq))
+    return finish(key, total, noise, flooding).to_bytes()

@@ -1,0 +1,49 @@
+"""A whole collection under homomorphic encryption, in memory: encrypt → add → close → noise → open, top to bottom.
+
+    key holder  KeyHolder ──public keys──► clients, leader
+    client      Reports ──encrypt──► EncryptedReports
+    leader      HeAggregating ──add*──► HeAggregating ──close──► HeClosed ──noise──► EncryptedSums
+    key holder  EncryptedSums ──open, once──► OpenedView
+
+It stands apart from `federation.protocol`, which every site imports: no site may import the key holder's side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from crypto.noise import NoiseSource
+from federation.batch.reports import Randomness, Reports
+from federation.plan import Plan
+from federation.protocol import OpenedView
+
+from .key_holder import KeyHolder
+from .leader import HeAggregating
+from .reports import Encrypt, encrypt_one_by_one, encrypt_reports
+
+
+def run_encrypted_collections(
+    plan: Plan,
+    batches: Iterable[Reports],
+    randomness: Randomness,
+    leader_noise: NoiseSource | None,
+    key_holder_noise: NoiseSource | None,
+    flood: NoiseSource,
+    encrypt: Encrypt = encrypt_one_by_one,
+) -> tuple[OpenedView, ...]:
+    """Run every collection of a plan with protection `he`.
+
+    Args:
+        flood: the leader's, for what the decryption noise is hidden behind; also with noise off.
+        encrypt: how a site encrypts a batch.
+    """
+    key_holder = KeyHolder(plan)
+    try:
+        keys = key_holder.public_keys
+        leader = HeAggregating.start(plan, keys)
+        for reports in batches:
+            leader = leader.add(encrypt_reports(plan, keys, reports, randomness, encrypt=encrypt))
+        closed = leader.close()
+        return tuple(key_holder.open(sums, key_holder_noise) for sums in closed.noise(leader_noise, flood))
+    finally:
+        key_holder.erase()

@@ -1,0 +1,104 @@
+"""A view under homomorphic encryption: the bounds of its slots, the parameters that follow, a report in the noise basis.
+
+Nothing is proven of an encrypted report, so its slots may be negative, and slots of a ciphertext cannot be combined: a
+client applies the layout's integer map itself, and noise is added slot by slot. A slot of the noise basis is moved by
+one client by no more than its group's sensitivity of a cell, which gives the bounds here, the room in the plaintext prime
+and the range that the key holder checks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from crypto.bfv_parameters import BfvParameters, Slots, gaussian_bound, leak_rho
+from crypto.errors import CryptoError, ValueOutOfRange
+from crypto.sharing import SparseRows
+from featurestore.define.definitions import FeatureView
+from featurestore.define.layout import Group, Layout, layout_of
+from federation.errors import HeImpossible
+
+
+@dataclass(frozen=True, eq=False)
+class SlotBounds:
+    """Of each slot of a report, int64[slots]: what one client adds at least and at most, and B of one party's noise."""
+
+    low: Slots
+    high: Slots
+    noise: Slots
+
+
+@lru_cache(maxsize=256)
+def he_parameters(view: FeatureView, max_clients: int, noisy: bool) -> BfvParameters:
+    """The BFV parameters of a view: client, leader and key holder derive them alike.
+
+    Raises:
+        HeImpossible: more clients or slots than parameters of 128 bits hold, or a price in pure ε.
+    """
+    if view.privacy.mechanism != "gaussian":
+        raise HeImpossible(
+            view.name,
+            "a price in pure ε; what an opening tells the key holder besides is Gaussian, so it has no pure ε",
+        )
+    layout = layout_of(view)
+    bounds = [_bounds_of(group, layout) for group in layout.groups]
+    low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
+    sigma_sq = max(group.sigma_sq for group in layout.groups) if noisy else Fraction(0)
+    try:
+        return BfvParameters.choose(max_clients, low, high, sigma_sq, layout.length)
+    except CryptoError as error:
+        raise HeImpossible(view.name, str(error)) from None
+
+
+def slot_bounds(layout: Layout, *, noisy: bool) -> SlotBounds:
+    """The bounds slot by slot: those of the slot's noise group."""
+    rows = np.zeros((3, layout.slots_per_key), np.int64)
+    for group in layout.groups:
+        noise = gaussian_bound(group.sigma_sq) if noisy else 0
+        rows[:, list(group.slots)] = np.array([*_bounds_of(group, layout), noise])[:, None]
+    low, high, noise_bound = np.tile(rows, layout.keys)
+    return SlotBounds(low, high, noise_bound)
+
+
+def leak_micro_rho(view: FeatureView, max_clients: int, noisy: bool) -> int:
+    """What a client-day costs beyond the layout's ρ, in millionths, rounded up.
+
+    The key holder sees the decryption noise of each opening. A client-day has values in at most `max_cells` cells, so it
+    is in the rounding of at most so many panes; in the others its ciphertexts are zeros, or not there.
+    """
+    panes = min(view.bounds.max_cells, view.panes_per_day)
+    return math.ceil(panes * 10**6 * Fraction(leak_rho(he_parameters(view, max_clients, noisy))))
+
+
+def encode_report(layout: Layout, rows: SparseRows) -> npt.NDArray[np.int64]:
+    """Run by the client: its reports in the noise basis, int64[R, slots].
+
+    Raises:
+        ValueOutOfRange: a value that no client of the view can have. Nothing of the batch is encrypted then.
+    """
+    dense = np.zeros((len(rows), layout.length), np.int64)
+    np.add.at(dense, (np.repeat(np.arange(len(rows)), np.diff(rows.indptr)), rows.columns), rows.values)
+    raw = dense.reshape(len(rows), layout.keys, layout.slots_per_key)
+    mapped = raw.copy()
+    for row, factors in enumerate(layout.basis):
+        terms = np.flatnonzero(factors)
+        if terms.tolist() != [row] or factors[row] != 1:
+            mapped[:, :, row] = raw[:, :, terms] @ factors[terms]
+    encoded = mapped.reshape(len(rows), layout.length)
+    bounds = slot_bounds(layout, noisy=False)
+    wrong = ((encoded < bounds.low) | (encoded > bounds.high)).any(axis=0)
+    if wrong.any():
+        slot = int(np.argmax(wrong))
+        raise ValueOutOfRange("slot", slot, int(bounds.low[slot]), int(bounds.high[slot]))
+    return encoded
+
+
+def _bounds_of(group: Group, layout: Layout) -> tuple[int, int]:
+    """The least and the most that one client adds to a slot of a group: it has one cell of a key and pane."""
+    per_cell = group.delta1 // layout.view.bounds.max_cells
+    return (-per_cell if group.kind == "centred_sum" else 0), per_cell

@@ -1,0 +1,1 @@
+"""Ledgers of spent privacy budget."""

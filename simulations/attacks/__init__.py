@@ -1,0 +1,1 @@
+"""Attacks on a collection, and what each protection makes of them."""

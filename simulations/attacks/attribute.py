@@ -1,0 +1,96 @@
+"""A sensitive attribute in small cells: in a cell of one client the exact counts are that client's.
+
+Source: Machanavajjhala et al. 2007, "ℓ-Diversity: Privacy Beyond k-Anonymity": its homogeneity and background-
+knowledge attacks.
+
+The attacker knows in which cell its target is, how many clients are there, of one to three, and how common the attribute is;
+it names the likelier value, given the cell's sum. What is switched off is the plan's noise, and nothing else: k is enforced in
+both directions and stops nothing, since it counts the reports of a pane; `suppress_below`, which would withhold small cells
+even of exact sums, is set in neither.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binom  # type: ignore[import-untyped]  # SciPy has no types
+
+from featurestore.define.features import Rate
+from featurestore.define.layout import layout_of
+
+from .attack import AttackResult, Described, Floats, Progress, Setting, Shown, result_of
+from .measures import rate, series
+from .panes import Ints, open_all, plan_of, reports_of, rng_of, view_of
+
+PREVALENCE: Final = 0.3
+LARGEST_CELL: Final = 3
+EXACT_SIGMA: Final = 0.1
+"""Stands for no noise: two sums that a cell can have differ by 2."""
+MARGIN: Final = 0.1
+
+
+class Attribute(Described):
+    """Cells of one to three clients, in each of them one target."""
+
+    def __init__(self) -> None:
+        super().__init__("attribute")
+
+    def run(self, setting: Setting, *, defended: bool, progress: Progress) -> AttackResult:
+        """The effect is the accuracy; the baseline, that of always naming the commoner value."""
+        rng, sizes = rng_of(setting, self.name), _cell_sizes(setting.clients)
+        view, panes = (
+            view_of(setting, Rate("has_it", where="has_it"), keys=len(sizes)),
+            -(-setting.trials // len(sizes)),
+        )
+        has_it = rng.random((panes, setting.clients)) < PREVALENCE
+        plan = plan_of(view, panes, rng, noise="full" if defended else "none")
+        sums = open_all(plan, reports_of(_vectors(has_it, sizes)), setting, self.name).sums
+        progress(1, 1)
+        difference = layout_of(view).groups[0]  # of those with it and those without
+        sigma = float(difference.opened_variance) ** 0.5 if defended else EXACT_SIGMA
+        targets = has_it[:, np.cumsum(sizes) - sizes]  # the first client of each cell
+        right = _likelier(sums[:, :, difference.slots[0]], sizes, sigma) == targets
+        effect = rate("accuracy", int(right.sum()), right.size)
+        cells = range(1, LARGEST_CELL + 1)
+        of_size = [right[:, sizes == size] for size in cells]
+        points = series("likelier value", np.array(cells), [rate("accuracy", int(of.sum()), of.size) for of in of_size])
+        baseline = max(PREVALENCE, 1 - PREVALENCE)
+        note = (
+            f"In cells of 1 to {LARGEST_CELL} clients {effect.estimate:.0%} of {right.size} attributes are told right; "
+            f"{baseline:.0%} are by naming the commoner value."
+        )
+        labels = Shown((points,), "clients of the cell", "accuracy", note)
+        return result_of(
+            self, setting, labels, effect, defended=defended, baseline=baseline, margin=MARGIN, trials=right.size
+        )
+
+
+def _cell_sizes(clients: int) -> Ints:
+    """1, 2, 3, 1, 2, 3, … clients, as many cells as they fill."""
+    sizes = np.arange(clients) % LARGEST_CELL + 1
+    full = sizes[: np.searchsorted(np.cumsum(sizes), clients, side="right")]
+    rest = clients - int(full.sum())
+    return np.append(full, rest) if rest else full
+
+
+def _vectors(has_it: npt.NDArray[np.bool_], sizes: Ints) -> Ints:
+    """int64[panes, clients, 2·cells]: one event of each client, in its cell's slot `true` or `false`."""
+    slot = 2 * np.repeat(np.arange(len(sizes)), sizes) + ~has_it
+    vectors = np.zeros((*has_it.shape, 2 * len(sizes)), np.int64)
+    np.put_along_axis(vectors, slot[:, :, None], 1, axis=2)
+    return vectors
+
+
+def _likelier(sums: Ints, sizes: Ints, sigma: float) -> npt.NDArray[np.bool_]:
+    """bool[panes, cells]: whether the target more likely has it, by the difference of those with it and those without."""
+    likelihood: list[Floats] = []
+    for target in (0, 1):
+        parts = [
+            binom.pmf(others, sizes - 1, PREVALENCE)
+            * np.exp(-((sums - (2 * (others + target) - sizes)) ** 2) / (2 * sigma**2))
+            for others in range(LARGEST_CELL)
+        ]
+        likelihood.append(np.sum(parts, axis=0))
+    return np.asarray(PREVALENCE * likelihood[1] > (1 - PREVALENCE) * likelihood[0])

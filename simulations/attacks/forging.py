@@ -1,0 +1,88 @@
+"""The measurement of a liar that follows the circuit as far as its lie allows.
+
+A report that is out of bounds has no valid measurement. The nearest that a client can send with a proof stands for exactly
+the lie, and keeps every linear relation that the lie itself does not contradict: the equalities of each cell, the number of
+active cells. What is left broken is quadratic: some entry is no bit, or some product of two forms is not zero. So it is
+rejected for what the lie is, and not for a clumsy encoding.
+
+A lie may also take apart what the circuit ties together: a Count is the sum of a histogram's cells where these count all
+events, and nothing that can be sent says otherwise. Such a liar sends what it can say of the lie, slot by slot, and if that
+came out as some client's report, a bit that is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from crypto.field import Elements
+from crypto.field_kernels import P
+from crypto.flp.encoding import range_checked_bits
+from crypto.ntt_forms import Form
+from featurestore.define.layout import Layout
+from federation.circuit.cell import CellCircuit, cell_circuit
+from federation.circuit.circuit import prio3_of
+
+
+def forge(layout: Layout, vector: Elements) -> Elements:
+    """uint64[meas_len]: a measurement that stands for `vector: uint64[slots]`, bits wherever bits will do.
+
+    Where a lie takes tied slots apart, the later ones follow the first.
+    """
+    cell, max_cells = cell_circuit(layout), layout.view.bounds.max_cells
+    wanted = vector.reshape(layout.keys, layout.slots_per_key)
+    entries = np.zeros(prio3_of(layout).circuit.meas_len, np.uint64)
+    active = 0
+    for key in range(layout.keys):
+        bits = _cell(cell, layout, wanted[key].tolist())
+        entries[key * cell.bits : (key + 1) * cell.bits] = bits
+        active += _value(cell.activity.form, bits)
+    active = active * pow(cell.activity.size, -1, P) % P
+    if len(number := entries[layout.keys * cell.bits :]):
+        written = active if active <= max_cells else 0
+        number[:] = range_checked_bits(np.array(written), max_cells)
+        number[0] = (int(number[0]) + active - written) % P  # its weight is 1
+    return entries
+
+
+def _cell(cell: CellCircuit, layout: Layout, wanted: list[int]) -> list[int]:
+    """The entries of one key: the bits of what is in range, then changed until every linear relation holds."""
+    if not any(wanted):
+        return [0] * cell.bits
+    in_range = [value if value <= slot.max_value else 0 for value, slot in zip(wanted, layout.slots, strict=True)]
+    bits = cell.encode(np.array(in_range, np.int64).reshape(1, 1, -1)).reshape(-1).tolist()
+    slots = list(zip(cell.slots, wanted, strict=True))
+    entries = _solved([*slots, *((form, 0) for form in cell.equalities)], bits)
+    if max(entries) <= 1 and any(_value(form, entries) != value for form, value in slots):
+        entries[0] += 2
+    return entries
+
+
+def _solved(relations: Sequence[tuple[Form, int]], entries: list[int]) -> list[int]:
+    """The entries, few of them changed, so that each form has its value mod p; one that earlier forms fix is left as it is.
+
+    Gaussian elimination of the differences: each form that still says something gets an entry of its own to change.
+    """
+    solved: list[tuple[int, dict[int, int], int]] = []
+    for form, value in relations:
+        terms, missing = dict(form.terms), (value - _value(form, entries)) % P
+        for pivot, others, difference in solved:
+            factor = terms.pop(pivot, 0)
+            missing -= factor * difference
+            for entry, coefficient in others.items():
+                terms[entry] = terms.get(entry, 0) - factor * coefficient
+        terms = {entry: left for entry, coefficient in terms.items() if (left := coefficient % P)}
+        if terms:
+            pivot = next(iter(terms))
+            scale = pow(terms.pop(pivot), -1, P)
+            others = {entry: coefficient * scale % P for entry, coefficient in terms.items()}
+            solved.append((pivot, others, missing * scale % P))
+    changes: dict[int, int] = {}
+    for pivot, others, difference in reversed(solved):
+        changes[pivot] = (difference - sum(c * changes.get(entry, 0) for entry, c in others.items())) % P
+    return [(entry + changes.get(i, 0)) % P for i, entry in enumerate(entries)]
+
+
+def _value(form: Form, entries: Sequence[int]) -> int:
+    return (form.constant + sum(coefficient * entries[entry] for entry, coefficient in form.terms.items())) % P

@@ -1,0 +1,132 @@
+"""Clients that lie, in the place where a site protects its reports: some reports are swapped for lies, the rest is honest.
+
+Without proofs a lie is shared as it is. With proofs the liar proves what cannot be proven as well as it can be (`forging`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from crypto import field as field64
+from crypto.prio3_messages import HelperShares, InputShares, PublicShares
+from crypto.prio3_messages import LeaderShares as ProvenLeaderShares
+from crypto.sharing import HelperSeeds, LeaderShares, SparseRows
+from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf, Randomness, ReportIds, Reports
+from federation.circuit.validity import prove
+from federation.plan import Plan
+from federation.protocol import Halves, protect, shard
+
+from .forging import forge
+from .lies import COPIED
+from .lying_reports import vector_of
+
+Indices = npt.NDArray[np.int64]
+
+
+class Liars:
+    """Of each collection the first reports lie, report i by `kinds[i]`; the others are protected as by an honest site. Who
+    would copy, and is alone in its batch, stays honest and leaves the lie to the next one.
+
+    Counts on from batch to batch: an object for all batches of a run in one process, or for one answer of a site.
+    """
+
+    def __init__(self, kinds: Sequence[str], keys: Mapping[str, int] | None = None) -> None:
+        """`keys`: by view, the index of the join key at which lies are told; the first where there is none."""
+        self._kinds, self._keys = tuple(kinds), dict(keys or {})
+        self._seen: dict[bytes, Indices] = {}
+
+    def protect(
+        self, plan: Plan, reports: Reports, randomness: Randomness, *, report_ids: ReportIds | None = None
+    ) -> Halves:
+        """See `federation.protocol.protect`. Raises CannotTell where a view has nothing that a lie could be told of."""
+        halves = protect(plan, reports, randomness, report_ids=report_ids)
+        number = self._numbers(plan, reports.collection)
+        lying = np.flatnonzero(number < len(self._kinds))
+        told = {kind: lying[[self._kinds[i] == kind for i in number[lying]]] for kind in dict.fromkeys(self._kinds)}
+        copied = told.pop(COPIED, np.empty(0, np.int64))
+        honest = halves
+        for kind, rows in told.items():
+            if len(rows):
+                lies = self._lies(plan, reports, kind, rows, honest[0].report_ids[rows], randomness)
+                halves = _with_rows(halves, rows, lies, np.arange(len(rows)))
+        if len(copied):
+            others = _neighbours(reports.collection, copied)
+            halves = _with_rows(halves, copied, honest, others)
+            alone = reports.collection[copied[others == copied]]  # the collection's next report copies instead
+            self._seen[plan.hash][alone] -= 1
+        return halves
+
+    def _numbers(self, plan: Plan, collection: npt.NDArray[np.uint32]) -> Indices:
+        """int64[R]: the number of each report among those of its collection, batches before included."""
+        seen = self._seen.setdefault(plan.hash, np.zeros(plan.offsets[-1], np.int64))
+        order = np.argsort(collection, kind="stable")
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order)) - np.searchsorted(collection[order], collection[order])
+        number = seen[collection] + rank
+        seen += np.bincount(collection, minlength=len(seen))
+        return number
+
+    def _lies(
+        self, plan: Plan, reports: Reports, kind: str, rows: Indices, ids: ReportIds, randomness: Randomness
+    ) -> Halves:
+        """The halves of reports that tell a lie, in the place of these rows."""
+        planned, collection = plan.views[reports.view], reports.collection[rows]
+        vector = vector_of(kind, planned.layout, self._keys.get(planned.view.name, 0))
+        if plan.validity == "prio3":
+            measurements = np.repeat(forge(planned.layout, vector)[None], len(rows), axis=0)
+            return prove(plan, reports.view, collection, measurements, ids, randomness)
+        zeros = SparseRows(np.zeros(len(rows) + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int64), len(vector))
+        leader, helper = shard(plan, Reports(reports.view, collection, zeros), randomness, report_ids=ids)
+        return replace(leader, shares=LeaderShares(field64.add(leader.shares.elements, vector))), helper
+
+
+def _neighbours(collection: npt.NDArray[np.uint32], rows: Indices) -> Indices:
+    """Of each row, the next one of its collection; its own if it is alone, with nobody to copy from."""
+    found = rows.copy()
+    for i, row in enumerate(rows.tolist()):
+        same = np.flatnonzero(collection == collection[row])
+        found[i] = same[(np.searchsorted(same, row) + 1) % len(same)]
+    return found
+
+
+def _with_rows(halves: Halves, rows: Indices, others: Halves, which: Indices) -> Halves:
+    """The halves with what is in row `which[i]` of the others in the place of row `rows[i]`, under the id of that row."""
+    match halves, others:
+        case (LeaderHalf() as leader, HelperHalf() as helper), (LeaderHalf() as its, HelperHalf() as and_its):
+            elements = _put(leader.shares.elements, rows, its.shares.elements[which])
+            seeds = _put(helper.seeds.seeds, rows, and_its.seeds.seeds[which])
+            return replace(leader, shares=LeaderShares(elements)), replace(helper, seeds=HelperSeeds(seeds))
+        case (ProvenHalf() as one, ProvenHalf() as two), (ProvenHalf() as its, ProvenHalf() as and_its):
+            return _proven(one, rows, its, which), _proven(two, rows, and_its, which)
+    raise TypeError("halves with and without proofs")
+
+
+def _proven(half: ProvenHalf, rows: Indices, other: ProvenHalf, which: Indices) -> ProvenHalf:
+    parts = _put(half.public_shares.joint_rand_parts, rows, other.public_shares.joint_rand_parts[which])
+    shares: InputShares
+    match half.input_shares, other.input_shares:
+        case ProvenLeaderShares() as mine, ProvenLeaderShares() as its:
+            shares = ProvenLeaderShares(
+                _put(mine.meas_share, rows, its.meas_share[which]),
+                _put(mine.proofs_share, rows, its.proofs_share[which]),
+                _put(mine.blinds, rows, its.blinds[which]),
+            )
+        case HelperShares() as mine, HelperShares() as its:
+            shares = HelperShares(_put(mine.seeds, rows, its.seeds[which]), _put(mine.blinds, rows, its.blinds[which]))
+        case _:
+            raise TypeError("halves of two aggregators")
+    return replace(half, public_shares=PublicShares(parts), input_shares=shares)
+
+
+_T = TypeVar("_T", bound=np.generic)
+
+
+def _put(array: npt.NDArray[_T], rows: Indices, values: npt.NDArray[_T]) -> npt.NDArray[_T]:
+    changed = array.copy()
+    changed[rows] = values
+    return changed

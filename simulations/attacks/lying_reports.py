@@ -1,0 +1,134 @@
+"""Lies about features: for each kind, the report vector that a lying client wants in the sum, as elements of Field64.
+
+All but `plausible` are vectors that no client with any events could have. A lie is told at one join key (`too-many-keys` and
+`plausible`: from there on), in every feature that it can be told of. What it does not concern is as large as the bounds
+allow, and fits together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from crypto.field import Elements
+from crypto.field_kernels import P
+from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.layout import Layout
+from simulations.errors import CannotTell
+
+from .lies import KINDS
+
+HUGE: Final = 2**63
+NEGATIVE: Final = -(10**6)
+HALF: Final = (P + 1) // 2
+NAN: Final = 0x7FF8_0000_0000_0000
+WRAPPED: Final = 2**40
+"""What `wrap-around` adds to one slot and takes from the next."""
+
+Cell = list[int]
+"""The slots of one join key, integers mod p."""
+
+
+def vector_of(kind: str, layout: Layout, key: int = 0) -> Elements:
+    """uint64[slots]: the report of a client that tells this lie at the join key of that index.
+
+    Raises:
+        CannotTell: the view has nothing that the lie could be told of, or there is no such kind, or it is `copied-proof`,
+            which has no vector of its own.
+    """
+    require_tellable(kind, layout)
+    bounds, events = layout.view.bounds, layout.view.bounds.max_events_per_cell
+    cell, keys = cell_of(layout, events), 1
+    match kind:
+        case "huge":
+            _on_first_slots(layout, cell, lambda value: value + HUGE)
+        case "negative":
+            _on_first_slots(layout, cell, lambda _: NEGATIVE)
+        case "fractional":
+            _on_first_slots(layout, cell, lambda _: HALF)
+        case "nan":
+            _on_first_slots(layout, cell, lambda _: NAN)
+        case "count-without-histogram":
+            for first, histogram in _histograms(layout):
+                cell[first : first + histogram.cells] = [0] * histogram.cells
+        case "two-cells":
+            for first, _ in _histograms(layout):
+                cell[first] += 1
+        case "too-many-events":
+            cell = cell_of(layout, events + 1)
+        case "wrap-around":
+            for first, feature in _features(layout):
+                if isinstance(feature, Histogram | Rate):
+                    cell[first] += WRAPPED
+                    cell[first + 1] -= WRAPPED
+        case "too-many-keys":
+            keys = bounds.max_cells + 1
+        case "plausible":
+            keys = min(bounds.max_cells, layout.keys)
+        case _:
+            raise CannotTell(layout.view.name, kind, "another client's report: it has no vector of its own")
+    vector = np.zeros((layout.keys, layout.slots_per_key), np.uint64)
+    for at in range(key, key + keys):
+        vector[at % layout.keys] = [value % P for value in cell]
+    return vector.reshape(-1)
+
+
+def require_tellable(kind: str, layout: Layout) -> None:
+    """Raise CannotTell, which says what a view needs, if the lie cannot be told of it."""
+    if kind not in KINDS:
+        raise CannotTell(layout.view.name, kind, f"to be one of {', '.join(KINDS)}")
+    features = [feature for _, feature in _features(layout)]
+    all_events = any(histogram.nulls for _, histogram in _histograms(layout))
+    needs = {
+        "count-without-histogram": (
+            "a Count of its own beside a Histogram(…, nulls=True)",
+            all_events and any(isinstance(feature, Count) for feature in features),
+        ),
+        "two-cells": ("a Histogram", any(_histograms(layout))),
+        "too-many-keys": ("more join keys than max_cells", layout.keys > layout.view.bounds.max_cells),
+        "too-many-events": (
+            "a feature beside ClientCount",
+            not all(isinstance(feature, ClientCount) for feature in features),
+        ),
+        "wrap-around": ("a Histogram or a Rate", any(isinstance(feature, Histogram | Rate) for feature in features)),
+    }
+    what, is_there = needs.get(kind, ("", True))
+    if not is_there:
+        raise CannotTell(layout.view.name, kind, what)
+
+
+def cell_of(layout: Layout, events: int) -> Cell:
+    """The slots of one key, of a client with so many events there, each as large as can be: high, true, in the last cell."""
+    cell: Cell = []
+    for _, feature in _features(layout):
+        match feature:
+            case Count():
+                cell.append(events)
+            case ClientCount():
+                cell.append(1)
+            case Histogram():
+                last = feature.cells - 1 - feature.nulls
+                cell += [events if part == last else 0 for part in range(feature.cells)]
+            case Mean():
+                cell += [events * feature.q_max, events]
+            case Rate():
+                cell += [events, 0]
+    return cell
+
+
+def _features(layout: Layout) -> list[tuple[int, Feature]]:
+    """The features that have slots of their own, each after its first slot of a key."""
+    names = [slot.feature for slot in layout.slots]
+    return [(names.index(feature.name), feature) for feature in layout.view.features if not feature.derive]
+
+
+def _histograms(layout: Layout) -> list[tuple[int, Histogram]]:
+    return [(first, feature) for first, feature in _features(layout) if isinstance(feature, Histogram)]
+
+
+def _on_first_slots(layout: Layout, cell: Cell, change: Callable[[int], int]) -> None:
+    """Change the first slot of every feature."""
+    for first, _ in _features(layout):
+        cell[first] = change(cell[first])

@@ -1,0 +1,172 @@
+"""What an attack did to the values of a view: the honest store beside those of the runs with liars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from featurestore.define.definitions import FeatureView
+from featurestore.define.features import Histogram, Mean, PaneFeature, Rate
+from featurestore.define.layout import NOISERS, layout_of
+from featurestore.define.release import Release, Void
+from featurestore.define.values import decode, value_is_there
+from featurestore.store import Store
+
+Floats = npt.NDArray[np.float64]
+
+WORST: Final = 2
+"""How many values of each feature are told: those that moved furthest, of different panes."""
+APPEARED: Final = 1e-300
+"""How far a value is off that was not there with honest clients: it counts, but after all others."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """One value, and what the liars made of it. NaN: no value (a void pane, or a ratio without a sensible count).
+
+    Attributes:
+        feature: as served; of a histogram with the cell, `arr_delay_hist[3]`.
+        pane: index into `pane_starts`, of the value in question.
+        pane_starts: int64[P], µs since the epoch; honest, without, with_proofs: float64[P], at this key.
+        se: standard error that the view's noise has there; None: noise drowns the value.
+    """
+
+    feature: str
+    key: tuple[Any, ...]
+    pane: int
+    pane_starts: npt.NDArray[np.int64] = field(repr=False)
+    honest: Floats = field(repr=False)
+    without: Floats = field(repr=False)
+    with_proofs: Floats = field(repr=False)
+    se: float | None
+
+    def distance(self, values: Floats) -> float:
+        """How far the value moved; infinite if it is gone, `APPEARED` if it was not there before."""
+        return float(_distances(self.honest[self.pane], values[self.pane]))
+
+
+@dataclass(frozen=True, eq=False)
+class Attacked:
+    """One view under attack.
+
+    Attributes:
+        opened: panes that were opened with honest clients.
+        void: of these, the panes that were void with proofs: too few clients were left.
+        rejected: reports that leader and helper rejected, with proofs.
+        values: how many values were compared: of each pane, key and feature, and cell of a histogram.
+        moved: how many of them moved at all, without proofs and with; the latter in panes that are not void.
+        worst: of each feature the values that moved furthest without proofs.
+    """
+
+    view: str
+    opened: int
+    void: int
+    rejected: int
+    values: int
+    moved: tuple[int, int]
+    worst: tuple[Moved, ...]
+
+
+def busiest_key(view: FeatureView, store: Store) -> int:
+    """The index of the join key with the most events, as far as the view's first feature tells."""
+    history = store.history(view.name)
+    feature = view.pane_features[0]
+    column = f"{feature.name}__n" if isinstance(feature, Mean | Rate) else feature.name
+    if not history.num_rows:
+        return 0
+    events = np.nan_to_num(_numbers(history[column], feature).sum(axis=1).reshape(-1, layout_of(view).keys))
+    return view.entity.domain.index(_key_of(view, history, int(events.sum(axis=0).argmax())))
+
+
+def _key_of(view: FeatureView, history: pa.Table, row: int) -> tuple[Any, ...]:
+    return tuple(history[name][row].as_py() for name in view.entity.keys)
+
+
+def _numbers(column: pa.ChunkedArray, feature: PaneFeature) -> Floats:
+    """float64[N, cells] of a feature's column, NaN where it is null; one cell where the feature is no histogram."""
+    if not isinstance(feature, Histogram):
+        return np.asarray(pc.fill_null(column.cast(pa.float64(), safe=False), np.nan)).reshape(-1, 1)
+    rows = [[np.nan] * feature.cells if row is None else row for row in column.to_pylist()]
+    return np.array(rows, np.float64).reshape(-1, feature.cells)
+
+
+def _distances(honest: Floats | float, other: Floats | float) -> Floats:
+    """|honest - other|; infinite where a value is gone, next to nothing where one appeared, 0 where there was none."""
+    there, too = ~np.isnan(honest), ~np.isnan(other)
+    away = np.abs(np.where(there & too, honest, 0.0) - np.where(there & too, other, 0.0))
+    return np.where(there == too, away, np.where(there, np.inf, APPEARED))
+
+
+def compare(view: FeatureView, stores: tuple[Store, Store, Store], rejected: int) -> Attacked:
+    """What was moved between the stores: honest, without proofs, with proofs; `rejected` is of the last one."""
+    tables = [store.history(view.name) for store in stores]
+    panes, left, keys = _opened(stores[0], view), _opened(stores[2], view), layout_of(view).keys
+    starts = np.asarray(tables[0]["pane_start"].cast(pa.int64()))[::keys]
+    named = [_key_of(view, tables[0], row) for row in range(keys if len(starts) else 0)]
+    opened = [stores[0].release(bytes.fromhex(one)) for one in tables[0]["release_id"].to_pylist()[::keys]]
+    values = moved_without = moved_with = 0
+    worst: list[Moved] = []
+    for feature in view.pane_features if len(panes) else ():
+        honest, without, proven = (
+            _numbers(table[feature.name], feature).reshape(len(starts), keys, -1) for table in tables
+        )
+        away, se = _distances(honest, without), _noise_se(view, feature, opened, named)
+        values += int(np.count_nonzero(~np.isnan(honest)))
+        moved_without += int(np.count_nonzero(away))
+        moved_with += int(np.count_nonzero(_distances(honest, proven)[np.isin(starts, list(left))]))
+        for pane, key, cell in _furthest(away, se):
+            worst.append(
+                Moved(
+                    f"{feature.name}[{cell}]" if isinstance(feature, Histogram) else feature.name,
+                    named[key],
+                    pane,
+                    starts,
+                    honest[:, key, cell],
+                    without[:, key, cell],
+                    proven[:, key, cell],
+                    None if np.isnan(se[pane, key]) else float(se[pane, key]),
+                )
+            )
+    return Attacked(
+        view.name, len(panes), len(panes - left), rejected, values, (moved_without, moved_with), tuple(worst)
+    )
+
+
+def _opened(store: Store, view: FeatureView) -> set[int]:
+    """Starts of the panes that were opened."""
+    releases = store.releases(view.name)
+    starts = releases.filter(pc.equal(releases["state"], "opened"))["pane_start"].cast(pa.int64())
+    return set(starts.to_pylist())
+
+
+def _furthest(away: Floats, se: Floats) -> list[tuple[int, int, int]]:
+    """(pane, key, cell) of the values that moved furthest in standard errors, one a pane; drowned ones after all others."""
+    drowned = np.isnan(se)[..., None]
+    errors = np.where(drowned, np.minimum(away, 1.0) * APPEARED, away / np.where(drowned, 1.0, se[..., None]))
+    by_pane = errors.reshape(len(errors), -1)
+    panes = [pane for pane in np.argsort(-by_pane.max(axis=1), kind="stable")[:WORST].tolist() if by_pane[pane].max()]
+    at = [np.unravel_index(int(by_pane[pane].argmax()), errors.shape[1:]) for pane in panes]
+    return [(pane, int(key), int(cell)) for pane, (key, cell) in zip(panes, at, strict=True)]
+
+
+def _noise_se(
+    view: FeatureView, feature: PaneFeature, panes: Sequence[Release | Void], keys: Sequence[tuple[Any, ...]]
+) -> Floats:
+    """float64[P, K]: the standard error of both aggregators' noise at each value, whether or not it was added here.
+
+    NaN: there is no value, or noise drowns it.
+    """
+    order = [view.entity.domain.index(key) for key in keys]
+    noise, good = np.full(len(order), float(NOISERS)), np.zeros(len(order), np.uint8)
+    se = np.full((len(panes), len(order)), np.nan)
+    for row, pane in zip(se, panes, strict=True):
+        if isinstance(pane, Release):
+            decoded = decode(layout_of(view), feature, pane.slots[order], noise, good)
+            row[:] = np.where(value_is_there(decoded.status), decoded.se, np.nan)
+    return se

@@ -1,0 +1,60 @@
+"""Membership inference: the likelihood ratio over all slots of one release, by somebody who knows everybody else.
+
+Source: Homer et al. 2008, "Resolving Individuals Contributing Trace Amounts of DNA to Highly Complex Mixtures …"; the
+likelihood ratio, and TPR at a low FPR as its measure: Carlini et al. 2022, "Membership Inference Attacks From First
+Principles", §§ III and IV.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from featurestore.define.features import ClientCount, Count, Histogram
+from featurestore.define.layout import layout_of
+
+from .attack import AttackResult, Described, Progress, Setting, Shown, result_of, told
+from .lies import PLAUSIBLE
+from .lying_reports import vector_of
+from .measures import auc, epsilon, roc, tpr_at
+from .panes import claimed, open_all, plan_of, reports_of, rng_of, two_worlds, view_of
+
+KEYS: Final = 4
+LOW_FPR: Final = 0.01
+MARGIN: Final = 0.25
+
+
+class Membership(Described):
+    """One release, of which all but the target is known."""
+
+    def __init__(self) -> None:
+        super().__init__("membership")
+
+    def run(self, setting: Setting, *, defended: bool, progress: Progress) -> AttackResult:
+        """The effect is the AUC of "was the target active", with the most that the bounds allow."""
+        rng = rng_of(setting, self.name)
+        view = view_of(setting, Count("n"), ClientCount("clients"), Histogram("x", edges=[0, 1]), keys=KEYS)
+        layout = layout_of(view)
+        worlds = two_worlds(setting, layout, vector_of(PLAUSIBLE, layout).astype(np.int64), rng)
+        plan = plan_of(view, worlds.panes, rng, noise="full" if defended else "none")
+        scores = worlds.scores(open_all(plan, reports_of(worlds.vectors), setting, self.name).sums)
+        progress(1, 1)
+        effect, bound = auc(scores), claimed(layout, setting) if defended else None
+        measured = epsilon(scores, gaussian=defended, delta=setting.delta)
+        note = (
+            f"The AUC is {effect.estimate:.2f}, and {tpr_at(scores, LOW_FPR):.2f} of the active targets are found at a "
+            f"false-positive rate of {LOW_FPR:g}; {told(measured, bound)}."
+        )
+        labels = Shown((roc("likelihood ratio", scores),), "false-positive rate", "true-positive rate", note)
+        return result_of(
+            self,
+            setting,
+            labels,
+            effect,
+            defended=defended,
+            baseline=0.5,
+            margin=MARGIN,
+            epsilon=measured,
+            claimed=bound,
+        )

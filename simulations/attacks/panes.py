@@ -1,0 +1,157 @@
+"""The collections that attacks are run on: a view, a plan whose panes are the trials, reports, and their openings.
+
+Each trial is a pane of its own, on a day of its own, so that one run of the protocol draws all trials.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from base.times import DAY_US
+from crypto.noise import SeededNoise
+from crypto.sharing import Accumulator, SparseRows
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import Feature
+from featurestore.define.layout import Layout
+from federation.accountant import cost_of_day
+from federation.batch.reports import Reports
+from federation.parties import Participation
+from federation.plan import PLAN_ID_BYTES, Noise, Plan, PlannedView, Validity, WireTerms
+from federation.protocol import Closed, Commitment, OpenedView, Outcome, Protect, protect, run_collections
+
+from .attack import Floats, Setting
+from .bounds import Scores
+
+Ints = npt.NDArray[np.int64]
+ONE_EVENT: Final = Bounds(max_cells=1, max_events_per_cell=1)
+
+
+def rng_of(setting: Setting, label: str) -> np.random.Generator:
+    """A stream of a setting's seed; other labels, independent streams."""
+    return np.random.default_rng([setting.seed, *label.encode()])
+
+
+def view_of(setting: Setting, *features: Feature, keys: int = 1, bounds: Bounds = ONE_EVENT) -> FeatureView:
+    """A view at the setting's price and k."""
+    privacy = Privacy(rho=setting.rho, delta=setting.delta, min_clients=setting.k)
+    return FeatureView(
+        "lab", entity=Entity("k", domain=range(keys)), features=features, pane="1d", bounds=bounds, privacy=privacy
+    )
+
+
+def plan_of(
+    view: FeatureView,
+    panes: int,
+    rng: np.random.Generator,
+    *,
+    noise: Noise = "full",
+    validity: Validity = "none",
+    participation: Participation = "all",
+    wire: WireTerms | None = None,
+) -> Plan:
+    """A plan for the view's first panes, with the view's own k."""
+    planned = PlannedView(view, np.arange(panes, dtype=np.int64) * DAY_US, view.privacy.min_clients)
+    plan_id = rng.bytes(PLAN_ID_BYTES)
+    return Plan(plan_id, (planned,), noise, validity=validity, participation=participation, wire=wire)
+
+
+def reports_of(vectors: Ints) -> Reports:
+    """Reports of `vectors: int64[panes, reports, slots]`, pane by pane."""
+    panes, reports, slots = vectors.shape
+    flat = vectors.reshape(-1, slots)
+    row, column = np.nonzero(flat)
+    indptr = np.concatenate(([0], np.cumsum(np.count_nonzero(flat, axis=1))))
+    collection = np.repeat(np.arange(panes, dtype=np.uint32), reports)
+    return Reports(0, collection, SparseRows(indptr, column.astype(np.int32), flat[row, column], slots))
+
+
+def noise_of(plan: Plan, setting: Setting, label: str) -> tuple[SeededNoise | None, SeededNoise | None]:
+    """Leader's and helper's sources; none where the plan says so."""
+    if plan.noise == "none":
+        return None, None
+    return SeededNoise(setting.seed, f"leader {label}"), SeededNoise(setting.seed, f"helper {label}")
+
+
+def open_all(plan: Plan, reports: Reports, setting: Setting, label: str, protect: Protect = protect) -> OpenedView:
+    """The opened sums, by the protocol from top to bottom."""
+    rng = rng_of(setting, f"shares {label}")
+    (view,) = run_collections(plan, reports.batches(), rng.bytes, *noise_of(plan, setting, label), protect=protect)
+    return view
+
+
+def opened(outcomes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """bool[panes]: which were opened."""
+    return np.asarray(outcomes == Outcome.OPENED)
+
+
+def claimed(layout: Layout, setting: Setting) -> float:
+    """ε of a client-day at the setting's δ, as it is told to people."""
+    return cost_of_day([layout]).epsilon(setting.delta)
+
+
+def repeated(closed: Closed, plan: Plan, times: int) -> Closed:
+    """The same closed aggregator, its panes laid down `times` times, one after the other, as panes of `plan`."""
+    totals = np.tile(closed.sums[0].values, (times, 1))
+    commitment = Commitment(closed.commitment.counts * times, closed.commitment.digests * times)
+    return replace(closed, plan=plan, sums=(Accumulator.from_values(totals),), commitment=commitment)
+
+
+@dataclass(frozen=True, eq=False)
+class TwoWorlds:
+    """Panes in which the target is active, then as many in which it is not; the others are as they are, and known.
+
+    Attributes:
+        vectors: int64[panes, clients, slots], the target's report first.
+        vector: int64[slots], the active target's.
+    """
+
+    layout: Layout
+    vectors: Ints
+    vector: Ints
+
+    @classmethod
+    def make(cls, layout: Layout, vector: Ints, others: npt.NDArray[np.bool_]) -> TwoWorlds:
+        """`others: bool[panes, clients − 1]`: which of them are active, each with the target's vector."""
+        target = np.arange(len(others)) < len(others) // 2
+        active = np.concatenate((target[:, None], others), axis=1)
+        return cls(layout, active[:, :, None] * vector, vector)
+
+    @property
+    def panes(self) -> int:
+        """Of both worlds."""
+        return len(self.vectors)
+
+    def scores(self, sums: Ints) -> Scores:
+        """The likelihood ratio of what `sums: int64[panes, K, S]` hold beyond the others' reports.
+
+        log P[x | active]/P[x | not] is Σ x·d/σ², up to a constant, with d what the target adds: for Gaussian noise, the
+        discrete one too, the best test there is (Neyman, Pearson 1933).
+        """
+        known = self._mapped(self.vectors[:, 1:].sum(axis=1))
+        moved = self._mapped(self.vector[None])[0]
+        weights = np.zeros(moved.shape)
+        for group in self.layout.groups:
+            slots = list(group.slots)
+            weights[:, slots] = moved[:, slots] / group.variance
+        return halves(((sums - known) * weights).sum(axis=(1, 2)))
+
+    def _mapped(self, vectors: Ints) -> Ints:
+        """int64[n, slots] → int64[n, K, S] in the noise basis."""
+        mapped: Ints = vectors.reshape(len(vectors), self.layout.keys, self.layout.slots_per_key) @ self.layout.basis.T
+        return mapped
+
+
+def two_worlds(setting: Setting, layout: Layout, vector: Ints, rng: np.random.Generator) -> TwoWorlds:
+    """Both worlds of a setting; each other client is active in half of the panes."""
+    others = rng.integers(0, 2, (2 * setting.trials, setting.clients - 1)).astype(bool)
+    return TwoWorlds.make(layout, vector, others)
+
+
+def halves(scores: Floats) -> Scores:
+    """The panes with the target, and those without."""
+    return Scores(*np.split(scores, 2))

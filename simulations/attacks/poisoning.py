@@ -1,0 +1,86 @@
+"""Poisoning: a few clients that report whatever they like move a sum, and with it every model that is trained on it.
+
+Source: Corrigan-Gibbs, Boneh 2017, "Prio: Private, Robust, and Scalable Computation of Aggregate Statistics", §§ 1, 4
+(without proofs one client corrupts the sum; with them it may lie within the bounds); Cheu, Smith, Ullman 2021, "Manipulation
+Attacks in Local Differential Privacy", §1.
+
+The lies are those of `simulations.attacks.lying_reports`:
+`huge` is what proofs stop; `plausible`, the most that the bounds allow, is what
+no proof stops, and costs at most a bound a liar.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from featurestore.define.definitions import Bounds
+from featurestore.define.features import Count
+from featurestore.define.layout import layout_of
+from federation.protocol import OpenedView
+
+from .attack import AttackResult, Described, Measure, Progress, Series, Setting, Shown, result_of
+from .liars import Liars
+from .lies import PLAUSIBLE
+from .measures import mean, series
+from .panes import Ints, open_all, opened, plan_of, reports_of, rng_of, view_of
+
+HUGE: Final = "huge"
+LIARS: Final = (1, 3, 5)
+"""Lying clients of a pane; the effect is that of the most. An even number of them, each with 2^63, would wrap around."""
+BOUND: Final = 7
+"""Events that a client may report."""
+TRIALS_A_PANE: Final = 20
+"""A pane with proofs costs as much as so many without."""
+SHUT: Final = (
+    " Where that left fewer than k reports the panes stayed shut: liars can withhold a sum that they cannot move."
+)
+
+
+class Poisoning(Described):
+    """Some clients of each pane lie."""
+
+    def __init__(self) -> None:
+        super().__init__("poisoning")
+
+    def run(self, setting: Setting, *, defended: bool, progress: Progress) -> AttackResult:
+        """The effect is the bias of `huge` in standard errors of an opened sum; the margin is what a bound a liar gives."""
+        rng = rng_of(setting, self.name)
+        view = view_of(setting, Count("n"), bounds=Bounds(max_cells=1, max_events_per_cell=BOUND))
+        panes = max(2, setting.trials // TRIALS_A_PANE)
+        values = rng.integers(0, BOUND + 1, (panes, setting.clients, 1))
+        se = float(layout_of(view).groups[0].opened_variance) ** 0.5
+        bias: dict[str, list[Measure]] = {HUGE: [], PLAUSIBLE: []}
+        rejected: dict[str, int] = {}
+        shut = False
+        runs = [(kind, liars) for kind in bias for liars in LIARS]
+        for number, (kind, liars) in enumerate(runs):
+            plan = plan_of(view, panes, rng, validity="prio3" if defended else "none")
+            protect = Liars([kind] * liars).protect
+            collected = open_all(plan, reports_of(values), setting, f"{self.name} {kind} {liars}", protect)
+            rejected[kind] = collected.rejected
+            shut |= not opened(collected.outcomes).all()
+            bias[kind].append(_bias(kind, collected, values[:, :, 0].sum(axis=1), se))
+            progress(number + 1, len(runs))
+        effect, within, allowed = bias[HUGE][-1], bias[PLAUSIBLE][-1], LIARS[-1] * BOUND / se
+        x = np.array(LIARS, np.float64)
+        points = (*(series(kind, x, of) for kind, of in bias.items()), Series("a bound a liar", x, x * BOUND / se))
+        note = (
+            f"{LIARS[-1]} liars in each of {panes} panes that report 2^63 too much ({rejected[HUGE]} reports rejected) move a sum "
+            f"by {effect.estimate:.3g} standard errors; within the bounds ({rejected[PLAUSIBLE]} rejected) they move it by "
+            f"{within.estimate:.2f} ({within.low:.2f} … {within.high:.2f}), and could by {allowed:.2f} at most."
+            f"{SHUT if shut else ''}"
+        )
+        labels = Shown(points, "lying clients", "bias of a sum, in its standard errors", note)
+        return result_of(self, setting, labels, effect, defended=defended, baseline=0.0, margin=allowed, trials=panes)
+
+
+def _bias(kind: str, collected: OpenedView, true: Ints, se: float) -> Measure:
+    """How far the sums are off, whatever the sign (a lie wraps around in the field); a pane that stays shut is not off."""
+    what = f"bias of {kind!r}, in standard errors"
+    if not opened(collected.outcomes).all():  # without the rejected reports there are fewer than k, in every pane
+        return Measure(what, 0.0, 0.0, 0.0)
+    bias = mean(what, (collected.sums[:, 0, 0].astype(np.float64) - true) / se)
+    low = max(0.0, bias.low, -bias.high)
+    return Measure(bias.what, abs(bias.estimate), low, max(abs(bias.low), abs(bias.high)))

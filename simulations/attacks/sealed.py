@@ -1,0 +1,105 @@
+"""Batches that sites seal and sign, and aggregators that check them against their rosters before they take them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from base.times import DAY_US
+from crypto.errors import SignatureInvalid
+from crypto.seal import SealKey
+from federation.batch.batch import BATCH_ID_BYTES, SealedBatch, max_reports, open_half, seal_batch
+from federation.batch.reports import HelperHalf, LeaderHalf, Randomness, Reports
+from federation.draft import with_live
+from federation.errors import ReportRefused, UnknownSite
+from federation.keys import RoleKeys, site_role
+from federation.live_keys import LiveSecret
+from federation.parties import Aggregator, Roster
+from federation.plan import AGGREGATORS, Plan, WireTerms
+from federation.protocol import Aggregating, Closed, shard
+
+DEADLINE_US: Final = 10**6 * DAY_US
+
+
+@dataclass(frozen=True, eq=False)
+class Parties:
+    """The keys of leader, helper and collector, and the live secrets of the two aggregators."""
+
+    leader: RoleKeys
+    helper: RoleKeys
+    collector: RoleKeys
+    live: dict[Aggregator, LiveSecret] = field(repr=False)
+
+    @classmethod
+    def generate(cls, randomness: Randomness) -> Parties:
+        """Fresh ones."""
+        leader, helper, collector = (RoleKeys.generate(role, randomness) for role in ("leader", "helper", "collector"))
+        return cls(leader, helper, collector, {role: LiveSecret.draw(randomness) for role in AGGREGATORS})
+
+    @property
+    def terms(self) -> WireTerms:
+        """What a draft says of them."""
+        public = self.leader.sign.public, self.helper.sign.public, self.collector.public.collector
+        return WireTerms(*public, DEADLINE_US)
+
+    def with_live_keys(self, plan: Plan) -> Plan:
+        """The plan of a draft."""
+        return with_live(plan, (self.leader.sign, self.live["leader"]), (self.helper.sign, self.live["helper"]))
+
+    def seal_key(self, role: Aggregator) -> SealKey:
+        """What opens an aggregator's batches. Raises ReportRefused: it was erased."""
+        if (seal := self.live[role].seal) is None:
+            raise ReportRefused(f"the seal seed of the {role} was erased")
+        return seal
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """A site and its keys."""
+
+    name: str
+    keys: RoleKeys
+
+    @classmethod
+    def generate(cls, name: str, randomness: Randomness) -> Site:
+        """With fresh keys."""
+        return cls(name, RoleKeys.generate(site_role(name), randomness))
+
+    def send(self, plan: Plan, reports: Reports, randomness: Randomness) -> Iterator[SealedBatch]:
+        """Reports of the plan's one view, without proofs, sealed to both aggregators and signed."""
+        most = max_reports(plan, 0)
+        for first in range(0, len(reports.collection), most):
+            last = first + most
+            part = Reports(0, reports.collection[first:last], reports.slots[first:last])
+            to_leader, to_helper = shard(plan, part, randomness)
+            yield seal_batch(plan, self.name, randomness(BATCH_ID_BYTES), to_leader, to_helper, self.keys.sign)
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """Both aggregators when all batches are in; `refused`: reports of sites that they do not know, or that others have signed."""
+
+    leader: Closed
+    helper: Closed
+    refused: int
+
+
+def take(plan: Plan, parties: Parties, roster: Roster, batches: Iterable[SealedBatch]) -> Taken:
+    """Run by both aggregators: check each batch against the roster, open it, add it.
+
+    Raises:
+        ReportRefused: reports with proofs.
+    """
+    leader, helper, refused = Aggregating.start("leader", plan), Aggregating.start("helper", plan), 0
+    for batch in batches:
+        try:
+            to_leader = open_half("leader", plan, parties.seal_key("leader"), roster, batch.half("leader"))
+            to_helper = open_half("helper", plan, parties.seal_key("helper"), roster, batch.half("helper"))
+        except (UnknownSite, SignatureInvalid):
+            refused += len(batch.signed.header)
+            continue
+        if not (isinstance(to_leader, LeaderHalf) and isinstance(to_helper, HelperHalf)):
+            raise ReportRefused("these batches are taken without proofs")
+        leader, helper = leader.add(to_leader), helper.add(to_helper)
+    return Taken(leader.close(), helper.close(), refused)

@@ -1,0 +1,85 @@
+"""The straggler: whether, when and after how long a site answers says what is in it, if it holds one client.
+
+Source: Haeberlen, Pierce, Narayan 2011, "Differential Privacy Under Fire", §3 (timing, where only values are noised).
+
+The coordinator asks a site of one client for each pane by itself. Time is virtual: a latency of 80 ms on average, log-normal
+with σ = ½, and a cost an event. Under `all` every answer is one report; the time that the events take is then the only trace,
+and the series shows how much each would have to cost. Reports are the site's own: `edge_client.compute` and `participation`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from base.times import DAY_US
+from edge_client.compute import compute
+from edge_client.events import make_events
+from edge_client.participation import of_active_clients, of_every_client
+from featurestore.define.features import Count
+from federation.parties import Participation
+from federation.plan import Plan
+
+from .attack import AttackResult, Described, Progress, Setting, Shown, result_of
+from .bounds import Scores
+from .measures import auc, series
+from .panes import Ints, halves, plan_of, rng_of, view_of
+
+LATENCY_MS: Final = 80.0
+LATENCY_SIGMA: Final = 0.5
+EVENT_MS: Final = 0.01
+"""What an event costs a site: DuckDB takes about a µs; ten times that."""
+SHOWN_MS: Final = (0.01, 0.1, 1.0, 10.0, 100.0)
+EVENTS: Final = 5
+"""Of an active client's pane, beyond the first, on average."""
+MARGIN: Final = 0.25
+
+
+class Straggler(Described):
+    """A coordinator with a clock."""
+
+    def __init__(self) -> None:
+        super().__init__("straggler")
+
+    def run(self, setting: Setting, *, defended: bool, progress: Progress) -> AttackResult:
+        """The effect is the AUC of "was the client active"."""
+        rng = rng_of(setting, self.name)
+        participation: Participation = "all" if defended else "active"
+        plan = plan_of(view_of(setting, Count("n")), 2 * setting.trials, rng, participation=participation)
+        events = np.zeros(2 * setting.trials, np.int64)
+        events[: setting.trials] = 1 + rng.poisson(EVENTS, setting.trials)
+        reports = _reports(plan, events)
+        progress(1, 1)
+        latency = LATENCY_MS * rng.lognormal(-(LATENCY_SIGMA**2) / 2, LATENCY_SIGMA, len(events))
+        by_cost = [auc(_scores(reports, latency + cost * events)) for cost in SHOWN_MS]
+        effect = by_cost[SHOWN_MS.index(EVENT_MS)]
+        note = (
+            f"The site answered with a report in {np.mean(reports > 0):.0%} of the panes, half of which had events: the AUC is "
+            f"{effect.estimate:.2f} where an event costs {EVENT_MS * 1e3:g} µs, and {by_cost[-1].estimate:.2f} where it costs "
+            f"{SHOWN_MS[-1]:g} ms: no participation hides how long a site takes."
+        )
+        points = series("presence, then time", np.array(SHOWN_MS), by_cost)
+        labels = Shown((points,), "cost of an event at the site, ms", "AUC: was the client active?", note)
+        return result_of(self, setting, labels, effect, defended=defended, baseline=0.5, margin=MARGIN)
+
+
+def _reports(plan: Plan, events: Ints) -> Ints:
+    """int64[panes]: the reports that the site sends for each pane, of a client with so many events there."""
+    (planned,) = plan.views
+    times = np.repeat(planned.pane_starts, events) + DAY_US // 2
+    table = pa.table({"who": np.zeros(len(times), np.int64), "k": np.zeros(len(times), np.int64), "t": times})
+    table = table.set_column(2, "t", table["t"].cast(pa.timestamp("us")))
+    made = compute(planned.view, make_events(table, "who", "t"), panes=planned.pane_starts)
+    if plan.participation == "all":
+        sent = of_every_client(planned.pane_starts, made, np.zeros(1, np.int64), 1)
+    else:
+        sent = of_active_clients(planned.pane_starts, made)
+    return np.bincount(sent.pane, minlength=len(events))
+
+
+def _scores(reports: Ints, time_ms: npt.NDArray[np.float64]) -> Scores:
+    """The more reports, and then the later the answer, the more likely the client was active."""
+    return halves(reports * 1e9 + time_ms)

@@ -1,0 +1,129 @@
+"""The Sybil attack: a pane is filled up to k with invented reports, so that the target's is the only real one in it.
+
+Source: Douceur 2002, "The Sybil Attack", §3; against secure aggregation, Bonawitz et al. 2017, "Practical Secure Aggregation
+for Privacy-Preserving Machine Learning", on active adversaries: who can invent users surrounds one with them.
+
+The coordinator withholds everybody's batches but the target's, and somebody without a key on the rosters sends k − 1 reports
+of zeros. What opens then is noised all the same: the measured ε says what the noise is still good for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+
+from crypto.signing import VerifyKey
+from featurestore.define.features import Count
+from featurestore.define.layout import Layout
+from federation.parties import Roster, RosterEntry
+from federation.plan import Noise
+from federation.protocol import open_shares
+
+from .attack import AttackResult, Described, Measure, Progress, Series, Setting, Shown, result_of, told
+from .bounds import Scores
+from .measures import epsilon, rate, roc
+from .panes import TwoWorlds, claimed, noise_of, opened, plan_of, reports_of, rng_of, view_of
+from .sealed import Parties, Site, take
+
+MARGIN: Final = 0.5
+
+
+class TakesAnybody(Roster):
+    """A roster that also has whoever comes along: what is off where the defence is.
+
+    Args:
+        strangers: by the name that each gives itself, the key that it signs with.
+    """
+
+    def __init__(self, entries: Iterable[RosterEntry], strangers: Mapping[str, VerifyKey], most: int) -> None:
+        super().__init__([*entries, *(RosterEntry(name, key, most) for name, key in strangers.items())])
+
+
+class Sybil(Described):
+    """A stranger's reports around the target's."""
+
+    def __init__(self) -> None:
+        super().__init__("sybil")
+
+    def run(self, setting: Setting, *, defended: bool, progress: Progress) -> AttackResult:
+        """The effect is the part of the panes that are opened with the target alone among invented reports."""
+
+        def roster(target: Site, inventor: Site) -> Roster:
+            entries = [RosterEntry(target.name, target.keys.sign.public, 1)]
+            if defended:
+                return Roster(entries)
+            return TakesAnybody(entries, {inventor.name: inventor.keys.sign.public}, setting.k)
+
+        filled = fill(setting, self.name, roster, "full")
+        progress(1, 1)
+        effect, bound = filled.rate, claimed(filled.layout, setting)
+        measured: Measure | None = None
+        curve: tuple[Series, ...] = ()
+        if filled.scores is not None:
+            measured = epsilon(filled.scores, gaussian=True, delta=setting.delta)
+            curve = (roc("likelihood ratio", filled.scores),)
+        note = (
+            f"{filled.refused:,} of {filled.invented:,} invented reports were refused, and {effect.estimate:.0%} of the panes "
+            f"were opened; {told(measured, bound)}."
+        )
+        labels = Shown(curve, "false-positive rate", "true-positive rate", note)
+        return result_of(
+            self,
+            setting,
+            labels,
+            effect,
+            defended=defended,
+            baseline=0.0,
+            margin=MARGIN,
+            epsilon=measured,
+            claimed=bound,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """What became of the panes that were filled up.
+
+    Attributes:
+        rate: the part of the panes that were opened.
+        scores: how the target shows in them; None unless all were opened.
+    """
+
+    layout: Layout
+    rate: Measure
+    scores: Scores | None
+    invented: int
+    refused: int
+
+
+class RosterOf(Protocol):
+    """Both aggregators' roster, given the target's site and that of the invented reports."""
+
+    def __call__(self, target: Site, inventor: Site) -> Roster:
+        """The same at both."""
+        ...
+
+
+def fill(setting: Setting, label: str, roster_of: RosterOf, noise: Noise) -> Filled:
+    """Panes of the target's report and k − 1 invented ones of zeros, from seal to opening; half of the targets are active."""
+    rng, view = rng_of(setting, label), view_of(setting, Count("n"))
+    parties = Parties.generate(rng.bytes)
+    target, inventor = (Site.generate(name, rng.bytes) for name in ("target", "inventor"))
+    plan = parties.with_live_keys(plan_of(view, 2 * setting.trials, rng, noise=noise, wire=parties.terms))
+    layout = plan.views[0].layout
+    zeros = np.zeros((2 * setting.trials, setting.k - 1), np.bool_)
+    worlds = TwoWorlds.make(layout, np.ones(layout.length, np.int64), zeros)
+    batches = [
+        *target.send(plan, reports_of(worlds.vectors[:, :1]), rng.bytes),
+        *inventor.send(plan, reports_of(worlds.vectors[:, 1:]), rng.bytes),
+    ]
+    taken = take(plan, parties, roster_of(target, inventor), batches)
+    leader, helper = noise_of(plan, setting, label)
+    shares = taken.leader.noise(taken.helper.commitment, leader), taken.helper.noise(taken.leader.commitment, helper)
+    are_open = opened(shares[0].outcomes[0])
+    scores = worlds.scores(open_shares(plan, *shares)[0].sums) if are_open.all() else None
+    found = rate("panes that are opened", int(are_open.sum()), worlds.panes)
+    return Filled(layout, found, scores, invented=zeros.size, refused=taken.refused)

@@ -1,0 +1,1 @@
+"""The protections side by side."""

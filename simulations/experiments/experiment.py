@@ -1,0 +1,275 @@
+"""One experiment: what a configuration asks for, checked before anything runs; and the run itself."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+from base.times import DAY_US
+from deployment.errors import UsageError
+from featurestore.define.definitions import FeatureView
+from simulations.fleets.arrivals import Arrivals, FromFile, Generated
+from simulations.fleets.block import Columns, Source
+from simulations.fleets.event_file import EventFile
+from simulations.fleets.population import Population
+from simulations.fleets.spec import Fleet
+from simulations.levels.collect import Collected, Collection, collect, require_possible
+from simulations.shards.run import Terms
+from simulations.shards.shard import peak_bytes
+from simulations.shards.workers import Inline, LocalProcesses, Workers
+
+from .config import Resolved
+from .plain import attack_as_dict, plain
+from .ray_workers import RayWorkers
+from .schema import (
+    AttackSetting,
+    FileFleet,
+    FlightsFleet,
+    GeneratedArrivals,
+    GeneratedFleet,
+    LabConfig,
+    TraceArrivals,
+    settings,
+)
+from .views import views_of
+
+if TYPE_CHECKING:
+    from simulations.attacks.attack import Setting
+
+VALUES: Final = "values.parquet"
+_MIB: Final = 2**20
+_EMPTY: Final[dict[str, Any]] = {
+    "views": {},
+    "tally": {},
+    "steps_cpu_s": {},
+    "wall_s": 0.0,
+    "peak_mb": 0.0,
+    "bytes_per_client": None,
+    "error": {},
+}
+"""A summary's parts: an attack leaves most of them as they are."""
+
+Progress = Callable[[str, int, int], None]
+"""(step, done, total)."""
+
+
+@dataclass(frozen=True)
+class Attacking:
+    """An attack that was asked for."""
+
+    name: str
+    setting: Setting
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is run: a collection, or an attack with its defence on and off."""
+
+    resolved: Resolved
+    what: Collection | Attacking
+
+    @property
+    def views(self) -> tuple[FeatureView, ...]:
+        """Those that are collected; none of an attack."""
+        return self.what.terms.views if isinstance(self.what, Collection) else ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to, as run.json has it.
+
+    Attributes:
+        attack: {on, off}; None of a collection.
+    """
+
+    summary: dict[str, Any]
+    attack: dict[str, Any] | None = None
+
+
+def prepare(resolved: Resolved, scratch: Path) -> Experiment:
+    """Make what a configuration describes, and refuse what cannot be.
+
+    Args:
+        scratch: a folder for the events of `fleet=flights`.
+
+    Raises:
+        UsageError, RunRefused, FleetImpossible, TraceInvalid, SettingRefused, and what a file of views or events raises.
+    """
+    config = resolved.config
+    if isinstance(config.attack, AttackSetting):
+        _require_of_attack(resolved.overrides)
+        return Experiment(resolved, _attacking(config.attack))
+    for name in ("k", "seed"):
+        value, low = getattr(config, name), {"k": 1, "seed": 0}[name]
+        if value is not None and value < low:
+            raise UsageError(f"{name}={value}: it must be at least {low}")
+    if not 0 < config.deadline_s < math.inf:
+        raise UsageError(f"deadline_s={config.deadline_s}: it must be above 0, and finite")
+    collection = _collection(config, scratch)
+    require_possible(collection)
+    return Experiment(resolved, collection)
+
+
+def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progress) -> Outcome:
+    """Run it into an empty folder: values and stores."""
+    match experiment.what:
+        case Collection() as collection:
+            from simulations.reports.values import write_values
+
+            collected = collect(collection, folder, workers, progress)
+            errors = write_values(collected, experiment.views, folder / VALUES)
+            return Outcome(_summary(collection, collected, errors))
+        case Attacking() as attacking:
+            return _attack(attacking, progress)
+
+
+def workers_of(experiment: Experiment, count: int | None) -> Workers:
+    """Who does the shards: Ray where it is asked for; a fleet of one block needs no processes."""
+    ray = experiment.resolved.ray
+    if isinstance(experiment.what, Attacking):
+        return Inline()
+    if ray is not None:
+        return RayWorkers(count, ray.address)
+    return Inline() if experiment.what.source.blocks == 1 or count == 1 else LocalProcesses(count)
+
+
+def _collection(config: LabConfig, scratch: Path) -> Collection:
+    views = views_of(config.view)
+    terms = Terms(
+        views,
+        participation=cast(Literal["active", "all"], config.participation),
+        report_per=cast(Literal["client", "site"], config.report_per),
+        validity=cast(Literal["none", "prio3"], config.validity),
+        min_clients=config.k,
+        deadline_s=config.deadline_s,
+        seed=config.seed,
+    )
+    in_memory = config.level == "memory"
+    return Collection(
+        terms,
+        _source(config, views, scratch),
+        _arrivals(config),
+        level=cast(Literal["memory", "processes", "flower"], config.level),
+        protection=cast(Literal["shares", "he"], config.protection),
+        finish=cast(Literal["open", "mpc"], config.finish),
+        noise=cast(Literal["on", "off"], config.noise),
+        noise_seed=config.seed if in_memory else None,  # services draw their own
+    )
+
+
+def _source(config: LabConfig, views: tuple[FeatureView, ...], scratch: Path) -> Source:
+    match config.fleet:
+        case GeneratedFleet() as generated:
+            return Population(Fleet(**asdict(generated)), views)
+        case FileFleet(path=path, client_column=client, time_column=at, site_column=site, site_clients=most):
+            return EventFile(Path(path), views, Columns(client, at, site), most)
+        case FlightsFleet(first_day=first_day, days=days, site_clients=most):
+            return _flights(first_day, days, most, views, scratch)
+    raise TypeError(f"no fleet: {config.fleet!r}")
+
+
+def _flights(
+    first_day: int, days: int, site_clients: int | None, views: tuple[FeatureView, ...], scratch: Path
+) -> Source:
+    """Some days of the flights, as a file."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, load_flights
+
+    path = scratch / f"flights-{first_day}-{days}.parquet"
+    if not path.exists():
+        table = load_flights()
+        day = pc.divide(table[TIME_COLUMN].cast(pa.int64()), DAY_US)
+        inside = pc.and_(pc.greater_equal(day, first_day), pc.less(day, first_day + days))
+        chosen = table.filter(inside)
+        if not chosen.num_rows:
+            raise UsageError(
+                f"fleet.first_day={first_day} fleet.days={days}: no flight is of those days; 15706 is 2013-01-01"
+            )
+        pq.write_table(chosen, path)
+    return EventFile(path, views, Columns(CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN), site_clients)
+
+
+def _arrivals(config: LabConfig) -> Arrivals:
+    match config.arrivals:
+        case GeneratedArrivals() as generated:
+            return Generated(**asdict(generated))
+        case TraceArrivals(path=path):
+            return FromFile(Path(path))
+    raise TypeError(f"no arrivals: {config.arrivals!r}")
+
+
+def _require_of_attack(overrides: tuple[str, ...]) -> None:
+    """What is set is an attack's, or its seed, or where it runs. Raises UsageError."""
+    for text in overrides:
+        name = text.partition("=")[0]
+        if name != "seed" and re.split(r"[./]", name)[0] not in ("attack", "hydra"):
+            own = ", ".join(f"attack.{one.name}" for one in settings(AttackSetting))
+            raise UsageError(
+                f"{text} changes nothing of an attack, which has {own}; in a nested sweep each has a block of its own"
+            )
+
+
+def _attacking(asked: AttackSetting) -> Attacking:
+    from simulations.attacks.attack import Setting
+
+    given = {one.name: getattr(asked, one.name) for one in fields(Setting)}
+    return Attacking(asked.name, Setting(**given))
+
+
+def _attack(attacking: Attacking, progress: Progress) -> Outcome:
+    """Both directions of an attack."""
+    from simulations.attacks.registry import ATTACKS
+
+    attack, start, cpu = ATTACKS[attacking.name], time.perf_counter(), time.process_time()
+    results = {}
+    for side, defended in (("on", True), ("off", False)):
+
+        def told(done: int, total: int, side: str = side) -> None:
+            progress(f"defence {side}", done, total)
+
+        results[side] = attack_as_dict(attack.run(attacking.setting, defended=defended, progress=told))
+    summary = _EMPTY | {
+        "steps_cpu_s": {"attack": time.process_time() - cpu},
+        "wall_s": time.perf_counter() - start,
+        "peak_mb": peak_bytes() / _MIB,
+    }
+    return Outcome(summary, results)
+
+
+def _summary(collection: Collection, collected: Collected, errors: dict[str, Any]) -> dict[str, Any]:
+    clients, tally = collection.source.clients, collected.tally
+    views = {
+        view.name: {
+            "opened": collected.opened[view.name],
+            "void": collected.void[view.name],
+            "reports": tally.reports[at],
+            "rejected": tally.rejected[at],
+            "clients": clients,
+        }
+        for at, view in enumerate(collection.terms.views)
+    }
+    dropped = {f"{collection.terms.views[view].name}.{why}": count for (view, why), count in tally.dropped.items()}
+    names = ("answered", "offline", "lost", "late", "batches", "bytes_sent", "events")
+    return cast(
+        dict[str, Any],
+        plain(
+            _EMPTY
+            | {
+                "views": views,
+                "tally": {name: getattr(tally, name) for name in names} | {"dropped": dropped},
+                "steps_cpu_s": collected.seconds,
+                "wall_s": collected.wall_s,
+                "peak_mb": collected.peak_bytes / _MIB,
+                "bytes_per_client": tally.bytes_sent / clients,
+                "error": errors,
+            }
+        ),
+    )

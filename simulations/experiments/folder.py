@@ -1,0 +1,123 @@
+"""Folders of runs and sweeps. A folder with its final name is whole: it is written beside, as `NAME.part`, and renamed.
+
+RUN/      run.json, values.parquet, store/, truth/, report.html; an attack has no values and no stores
+SWEEP/    sweep.json, runs/001/ …, results.parquet, report.html
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from base.private_files import private_folder
+from deployment.errors import NotThere, UsageError
+
+RUN, SWEEP, PLAN = "run.json", "sweep.json", "plan.json"
+RESULTS, RUNS = "results.parquet", "runs"
+MAX_JSON_BYTES: Final = 2**28
+_PART: Final = ".part"
+_FULL: Final = ("no space left", "disk is full", "disk full")
+
+
+def new_folder(out: Path | None, name: str, now: datetime) -> Path:
+    """Where a run or a sweep goes.
+
+    Raises:
+        UsageError: something is there already.
+    """
+    if out is None:
+        stem = f"{now.astimezone(UTC):%Y-%m-%d_%H%M%S}_{name}"
+        tries = (Path("lab-runs") / (stem if at == 1 else f"{stem}-{at}") for at in range(1, 1_000))
+        out = next(one for one in tries if not one.exists() and not part_of(one).exists())
+    if file := next((one for one in out.parents if one.exists() and not one.is_dir()), None):
+        raise UsageError(f"{file} is a file, so no folder can be made in it: give another --out")
+    if out.is_file() or (out.is_dir() and any(out.iterdir())) or part_of(out).exists():
+        begun = (out / SWEEP).is_file() or (out / RUN).is_file() or part_of(out).exists()
+        raise UsageError(f"{out} is there already: give another --out{f', or --resume {out}' if begun else ''}")
+    return out
+
+
+def part_of(folder: Path) -> Path:
+    """Where it is while it is being written."""
+    return folder.parent / f"{folder.name}{_PART}"
+
+
+def begin(folder: Path, overrides: tuple[str, ...]) -> Path:
+    """An empty folder to write a run into; what an earlier try left goes. Says what is to be run, for `resume`."""
+    part = part_of(folder)
+    shutil.rmtree(part, ignore_errors=True)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(part)  # it holds the truth beside what is released of it
+    write_json(part / PLAN, {"overrides": list(overrides)})
+    return part
+
+
+def finish(folder: Path) -> None:
+    """Give a written run its name; of an earlier try that failed nothing is left."""
+    part = part_of(folder)
+    if folder.exists():
+        shutil.rmtree(folder)
+    part.replace(folder)
+    (folder / PLAN).unlink()
+
+
+def finished_run(folder: Path) -> dict[str, Any] | None:
+    """What run.json of a run says that came to its end, well or badly; None: there is none."""
+    return read_json(folder / RUN) if (folder / RUN).is_file() else None
+
+
+def is_done(folder: Path) -> bool:
+    """Whether a run has come to a good end."""
+    run = finished_run(folder)
+    return run is not None and run.get("status") == "done"
+
+
+def planned_overrides(folder: Path) -> tuple[str, ...]:
+    """What a single run was asked for, finished or not.
+
+    Raises:
+        NotThere: no run was begun there.
+    """
+    for path in (folder / RUN, part_of(folder) / PLAN):
+        if path.is_file():
+            return texts(read_json(path).get("overrides"), path)
+    raise NotThere(f"{folder} has no {SWEEP} and no {RUN}: there is nothing to resume")
+
+
+def texts(value: object, path: Path) -> tuple[str, ...]:
+    """A list of texts that was read."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise UsageError(f"{path} is damaged: overrides is no list of texts")
+    return tuple(value)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """An object. Raises UsageError: the file is damaged."""
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise UsageError(f"{path} is damaged: over {MAX_JSON_BYTES:,} bytes")
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is damaged: {error}") from None
+    if not isinstance(value, dict):
+        raise UsageError(f"{path} is damaged: it holds no object")
+    return value
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write it beside and rename it."""
+    beside = path.with_name(path.name + _PART)
+    beside.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether that is why something failed; SQLite, RocksDB and DuckDB say it in words only."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return any(words in str(error).lower() for words in (*_FULL, os.strerror(errno.ENOSPC).lower()))

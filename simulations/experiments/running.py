@@ -1,0 +1,270 @@
+"""From overrides to folders: a single run, or a sweep whose runs do not stop each other; and what was begun, continued."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from base.errors import USAGE, exit_code
+from base.private_files import private_folder
+from deployment.errors import DiskFull, UsageError
+from simulations.reports.html import write_run_report, write_sweep_report
+
+from . import folder as folders
+from .config import Composer, Resolved, composer
+from .experiment import Attacking, Experiment, Outcome, prepare, run, workers_of
+from .provenance import git, versions
+from .ray_workers import RayWorkers
+from .results import row_of, write_results
+from .sweep import Block, Planned, load, plan
+
+Progress = Callable[[str, str, int, int], None]
+"""(what, step, done, total)."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A run or a sweep, checked and ready.
+
+    Attributes:
+        sweep: its name; None: a single run.
+    """
+
+    folder: Path
+    planned: tuple[Planned, ...]
+    experiments: tuple[Experiment, ...]
+    sweep: str | None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What has become of it.
+
+    Attributes:
+        runs: run.json of each run, in order; of a single run there is one.
+    """
+
+    asked: Asked
+    runs: tuple[dict[str, Any], ...]
+
+    @property
+    def failed(self) -> list[tuple[Planned, str]]:
+        """The runs that failed, each with why."""
+        pairs = zip(self.asked.planned, self.runs, strict=True)
+        return [(planned, run["error"]) for planned, run in pairs if run["status"] == "failed"]
+
+    @property
+    def released(self) -> bool:
+        """Whether there is anything: an open pane, or an attack."""
+        return any(
+            run["attack"] or any(view["opened"] for view in (run["summary"] or {}).get("views", {}).values())
+            for run in self.runs
+        )
+
+
+@contextmanager
+def asked(
+    overrides: Sequence[str], *, multirun: bool = False, sweep: str | None = None, out: Path | None = None
+) -> Iterator[Asked]:
+    """What these overrides ask for; every run is checked before any runs.
+
+    Raises:
+        UsageError, NotThere, and what a run refuses beforehand; of a sweep, with the run's number.
+    """
+    with composer() as of, tempfile.TemporaryDirectory(prefix="covey-lab-") as scratch:
+        block = load(sweep) if sweep is not None else Block(())
+        if multirun or sweep is not None:
+            planned = plan(of, block, overrides)
+            name = block.name or (Path(sweep).stem if sweep is not None else "sweep")
+        else:
+            planned, name = [_single(of, overrides)], None
+        experiments = _prepared(planned, Path(scratch), of_sweep=name is not None)
+        folder = folders.new_folder(out, _folder_name(name or _name(experiments[0])), datetime.now(UTC))
+        yield Asked(folder, tuple(planned), tuple(experiments), name)
+
+
+@contextmanager
+def begun(folder: Path) -> Iterator[Asked]:
+    """What was begun in a folder, to be continued.
+
+    Raises:
+        NotThere: nothing was. UsageError: the folder is damaged. As `asked`.
+    """
+    folder = folder if folder.name not in ("", "..") else folder.resolve()
+    with composer() as of, tempfile.TemporaryDirectory(prefix="covey-lab-") as scratch:
+        if (folder / folders.SWEEP).is_file():
+            name, planned = _planned_sweep(of, folder / folders.SWEEP)
+        else:
+            name, planned = None, [_single(of, folders.planned_overrides(folder))]
+        experiments = _prepared(planned, Path(scratch), of_sweep=name is not None)
+        yield Asked(folder, tuple(planned), tuple(experiments), name)
+
+
+def carry_out(what: Asked, workers: int | None, progress: Progress) -> Finished:
+    """Run what is not done yet.
+
+    Raises:
+        DiskFull: what exists is kept. What a single run raises; a run of a sweep that fails is told in `Finished`.
+    """
+    ray: list[RayWorkers] = []
+    try:
+        if what.sweep is None:
+            return Finished(what, (_run_if_needed(what, 0, what.folder, workers, ray, progress),))
+        return _sweep(what, workers, ray, progress)
+    except OSError as error:
+        if folders.disk_is_full(error):
+            raise DiskFull(what.folder) from None
+        raise
+    finally:
+        for one in ray:
+            one.close()
+
+
+def _sweep(what: Asked, workers: int | None, ray: list[RayWorkers], progress: Progress) -> Finished:
+    results: list[dict[str, Any] | None] = [None] * len(what.planned)
+    what.folder.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(what.folder)
+    _write_sweep(what, results)
+    progress("sweep", "runs", 0, len(results))
+    for at in range(len(results)):
+        results[at] = _run_if_needed(what, at, run_folder(what, at), workers, ray, progress)
+        _write_sweep(what, results)
+        progress("sweep", "runs", at + 1, len(results))
+    runs = [one for one in results if one is not None]
+    rows = [row_of(one.number, one.swept, run) for one, run in zip(what.planned, runs, strict=True)]
+    write_results(rows, what.folder / folders.RESULTS)
+    write_sweep_report(what.folder)
+    return Finished(what, tuple(runs))
+
+
+def run_folder(what: Asked, at: int) -> Path:
+    """Of a run of a sweep."""
+    return what.folder / folders.RUNS / f"{what.planned[at].number:03d}"
+
+
+def _run_if_needed(
+    what: Asked, at: int, folder: Path, workers: int | None, ray: list[RayWorkers], progress: Progress
+) -> dict[str, Any]:
+    if folders.is_done(folder):
+        return folders.read_json(folder / folders.RUN)
+    experiment = what.experiments[at]
+    part = folders.begin(folder, experiment.resolved.overrides)
+    started, start = datetime.now(UTC), time.perf_counter()
+    outcome: Outcome | None = None
+    failures: list[Exception] = []
+    with _caught(failures, what.folder):
+        by = ray[0] if ray and experiment.resolved.ray is not None else workers_of(experiment, workers)
+        if isinstance(by, RayWorkers) and not ray:
+            ray.append(by)
+        outcome = run(experiment, part, by, lambda step, done, total: progress("run", step, done, total))
+    record = _record(experiment.resolved, started, time.perf_counter() - start, outcome, failures)
+    folders.write_json(part / folders.RUN, record)
+    with _caught(failures, what.folder):
+        write_run_report(part)
+    record |= _state(failures)
+    folders.write_json(part / folders.RUN, record)
+    folders.finish(folder)
+    if failures and what.sweep is None:
+        raise failures[0]
+    return record
+
+
+@contextmanager
+def _caught(failures: list[Exception], folder: Path) -> Iterator[None]:
+    """A run that fails, however it does, must not stop the others; on a full disk none goes on."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - told of the run, or raised where there is only one
+        if folders.disk_is_full(error):
+            raise DiskFull(folder) from None
+        failures.append(error)
+
+
+def _record(
+    resolved: Resolved, started: datetime, seconds: float, outcome: Outcome | None, failures: list[Exception]
+) -> dict[str, Any]:
+    """run.json."""
+    return {
+        "config": resolved.tree,
+        "overrides": list(resolved.overrides),
+        "git": git(),
+        "versions": versions(),
+        "started_at": started.isoformat(timespec="seconds"),
+        "seconds": seconds,
+        **_state(failures),
+        "attack": None if outcome is None else outcome.attack,
+        "summary": None if outcome is None else outcome.summary,
+    }
+
+
+def _state(failures: list[Exception]) -> dict[str, str | None]:
+    return {"status": "failed" if failures else "done", "error": _why(failures[0]) if failures else None}
+
+
+def _why(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if exit_code(error) is not None else f"defect: {type(error).__name__}: {text}"
+
+
+def _write_sweep(what: Asked, results: Sequence[dict[str, Any] | None]) -> None:
+    """sweep.json, as far as it is."""
+    runs = [
+        {
+            "number": one.number,
+            "folder": f"{folders.RUNS}/{one.number:03d}",
+            "overrides": list(one.resolved.overrides),
+            "swept": one.swept,
+            "status": "planned" if run is None else run["status"],
+            "error": None if run is None else run["error"],
+        }
+        for one, run in zip(what.planned, results, strict=True)
+    ]
+    folders.write_json(what.folder / folders.SWEEP, {"name": what.sweep, "git": git(), "runs": runs})
+
+
+def _planned_sweep(of: Composer, path: Path) -> tuple[str, list[Planned]]:
+    tree = folders.read_json(path)
+    try:
+        planned = [
+            Planned(int(one["number"]), of.compose(folders.texts(one["overrides"], path)), dict(one["swept"]))
+            for one in tree["runs"]
+        ]
+        return str(tree["name"]), planned
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{path} is damaged: {type(error).__name__}: {error}") from None
+
+
+def _single(of: Composer, overrides: Sequence[str]) -> Planned:
+    for text in overrides:
+        if of.sweeps(text):
+            raise UsageError(f"{text} names several values: -m makes a sweep of them")
+    return Planned(1, of.compose(overrides), {})
+
+
+def _prepared(planned: Sequence[Planned], scratch: Path, *, of_sweep: bool) -> list[Experiment]:
+    experiments = []
+    for one in planned:
+        try:
+            experiments.append(prepare(one.resolved, scratch))
+        except Exception as error:
+            if not of_sweep or exit_code(error) != USAGE:
+                raise
+            swept = ", ".join(f"{name}={value}" for name, value in one.swept.items())
+            of = f" ({swept})" if swept else ""
+            raise UsageError(f"run {one.number} of {len(planned)}{of}: {error}; nothing was run") from None
+    return experiments
+
+
+def _name(experiment: Experiment) -> str:
+    what = experiment.what
+    return what.name if isinstance(what, Attacking) else what.terms.views[0].name
+
+
+def _folder_name(name: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in "-_." else "_" for sign in name)[:80]

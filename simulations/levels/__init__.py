@@ -1,0 +1,1 @@
+"""The levels of reality at which an experiment collects."""

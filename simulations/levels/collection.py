@@ -1,0 +1,140 @@
+"""What a lab run collects, and what a collection leaves behind."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from base.times import DAY_US
+from crypto.noise import SeededNoise
+from deployment.errors import RunRefused
+from deployment.in_process.enrolment import declared
+from deployment.in_process.run import (
+    NoisePair,
+    require_convertible,
+    require_encryptable,
+    require_finishable,
+    require_summable,
+)
+from federation.plan import Finish, Protection
+from federation.plan import Noise as PlanNoise
+from simulations.fleets.arrivals import Arrivals
+from simulations.fleets.block import Source
+from simulations.fleets.event_file import EventFile
+from simulations.shards.run import Terms, enrolled_of, plan_of
+from simulations.shards.work import Tally
+
+Level = Literal["memory", "processes", "flower"]
+LEVELS: Final[tuple[Level, ...]] = ("memory", "processes", "flower")
+STORE, TRUTH = "store", "truth"
+
+Progress = Callable[[str, int, int], None]
+"""(step, done, total)."""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What a lab run collects, and how.
+
+    Attributes:
+        noise: on, or off.
+        noise_seed: the releases are the same at each run, and marked as seeded; None: noise of fresh secrets, as of real ones.
+            Of aggregators that are processes nobody can choose it: with noise on, the other levels take None only.
+    """
+
+    terms: Terms
+    source: Source
+    arrivals: Arrivals
+    level: Level = "memory"
+    protection: Protection = "shares"
+    finish: Finish = "open"
+    noise: Literal["on", "off"] = "on"
+    noise_seed: int | None = 0
+
+    @property
+    def now(self) -> int:
+        """The simulation's own moment of publication, µs since the epoch: two days after the last."""
+        return (self.source.days[1] + 2) * DAY_US
+
+    @property
+    def noise_name(self) -> str:
+        """As it stands in a manifest."""
+        pair = self.noise_pair()
+        return "none" if pair is None else f"{pair.leader.name}, {pair.helper.name}"
+
+    @property
+    def plan_noise(self) -> PlanNoise:
+        """As it stands in a plan."""
+        return "none" if self.noise == "off" else "full"
+
+    def noise_pair(self) -> NoisePair | None:
+        """Fresh sources of the two aggregators."""
+        if self.noise == "off":
+            return None
+        if self.noise_seed is None:
+            return NoisePair.fresh(os.urandom)
+        return NoisePair(SeededNoise(self.noise_seed, "leader"), SeededNoise(self.noise_seed, "helper"))
+
+
+@dataclass(frozen=True, eq=False)
+class Collected:
+    """What a collection has left behind.
+
+    Attributes:
+        directory: holds the stores `store` and `truth`.
+        opened, void: panes, by view.
+        seconds: CPU seconds by step; empty where other processes did the work.
+        wall_s: of the collection, without publication at level memory.
+        peak_bytes: the most memory, of all processes; 0 where it is not known.
+    """
+
+    directory: Path
+    opened: dict[str, int]
+    void: dict[str, int]
+    tally: Tally
+    seconds: dict[str, float] = field(repr=False)
+    wall_s: float
+    peak_bytes: int
+
+
+def require_possible(collection: Collection) -> None:
+    """Refuse by name what cannot be collected, before anything runs.
+
+    Raises:
+        RunRefused: options that do not fit together, a k that no pane can reach, or, where aggregators are processes, a
+            noise seed, or days that are not over by the wall clock. ExtraMissing, CrypTenMissing: what is not installed.
+    """
+    terms, source = collection.terms, collection.source
+    if isinstance(source, EventFile):
+        declared(source.site_clients, terms.participation, "fleet.site_clients=N")
+    if collection.level != "memory":
+        _require_real(collection)
+    if collection.finish == "mpc":
+        require_finishable(terms.views, collection.protection, collection.plan_noise)
+    if terms.report_per == "site":
+        sites = enrolled_of(source)
+        require_summable(terms.views, collection.protection, terms.validity, max(sites), len(sites))
+    if collection.protection == "he":
+        require_encryptable(terms.views, sum(enrolled_of(source)), terms.validity, collection.plan_noise)
+    plan, _ = plan_of(terms, source, noisy=collection.noise == "on")
+    if collection.finish == "mpc":
+        require_convertible(plan.views, sum(enrolled_of(source)))
+
+
+def _require_real(collection: Collection) -> None:
+    if collection.noise == "on" and collection.noise_seed is not None:
+        raise RunRefused(
+            f"level {collection.level}: aggregators that are processes draw their own noise, and no seed reaches them; "
+            "leave the seed out, or take level memory, or noise off"
+        )
+    last = collection.source.days[1]
+    today = time.time_ns() // 1_000 // DAY_US
+    if last > today:
+        raise RunRefused(
+            f"level {collection.level}: aggregators that are processes go by the clock, and the fleet's last day is over in "
+            f"{last - today} day(s): let its days be earlier"
+        )

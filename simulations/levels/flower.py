@@ -1,0 +1,42 @@
+"""Level flower: the whole of `covey run`: Flower's simulation runtime with a node for each site, the coordinator as ServerApp.
+
+Sites whose answers do not count have no node: of what they would have sent nothing reaches an aggregator, whether it was
+never made, lost, or late. They stand on the rosters, though, and their clients count as enrolled.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from deployment.errors import RunRefused
+from deployment.local.processes_run import collect_project
+from deployment.project.fleet import SITES
+
+from .collection import Collected, Collection, Progress
+from .real import finish, prepare
+
+
+def collect_by_flower(collection: Collection, directory: Path, progress: Progress) -> Collected:
+    """As `collect`. The tally's batches and bytes are those that were carried.
+
+    Raises:
+        RunRefused: no site's answer counts: a fleet needs a node.
+    """
+    prepared = prepare(collection, directory)
+    if not prepared.counting:
+        raise RunRefused("no site answers in time: level flower needs one that does")
+    for path in (prepared.project / SITES).glob("*.toml"):
+        if path.stem not in prepared.counting:
+            path.unlink()
+    job = replace(prepared.job, sites=len(prepared.counting))
+    start = time.perf_counter()
+    result = collect_project(prepared.project, job, lambda _view, step, done, total: progress(step, done, total))
+    wall_s = time.perf_counter() - start
+    answers = [json.loads(line) for line in job.progress.read_text(encoding="utf-8").splitlines()]
+    collected = finish(prepared, collection, directory, result, wall_s, 0, progress)
+    collected.tally.batches = sum(answer["batches"] for answer in answers)
+    collected.tally.bytes_sent = sum(answer["bytes"] for answer in answers)
+    return collected

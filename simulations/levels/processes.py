@@ -1,0 +1,98 @@
+"""Level processes: leader and helper (under `he` the key holder) as services over gRPC, which charge one operator's ledger.
+
+Each site's part is the site's own code, in this process, with its key, ledger, policy and file of events; its batches are
+submitted in the order in which they arrive in virtual time. What comes late is submitted when the plan is closed, and refused.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aggregator.errors import Refused
+from aggregator.services.client import Aggregators
+from deployment.coordinator.job_run import run_job
+from deployment.coordinator.sites import NO_ANSWER, SiteAnswer
+from deployment.errors import CollectionFailed
+from deployment.local.processes import Processes, free_port
+from deployment.local.processes_run import START_SECONDS
+from deployment.local.service_processes import SECOND, service_command, services_of
+from deployment.project.fleet import SITES
+from edge_client.answering import answer_plan
+from edge_client.policy import Refuse
+from edge_client.site_config import load_config
+from federation.ledger.operator import LEDGERS
+from simulations.shards.shard import peak_bytes
+
+from .collection import Collected, Collection, Progress
+from .real import Prepared, finish, prepare
+
+
+def collect_by_processes(collection: Collection, directory: Path, progress: Progress) -> Collected:
+    """As `collect`."""
+    prepared = prepare(collection, directory)
+    plan, project = prepared.plan, prepared.project
+    ports = {name: free_port() for name in services_of(plan)}
+    second = ports[SECOND[plan.protection]]
+    job = replace(prepared.job, leader=f"127.0.0.1:{ports['leader']}", helper=f"127.0.0.1:{second}")
+    with Processes(project / "logs") as processes:
+        for name in ports:
+            processes.start(name, service_command(name, project, job.store / LEDGERS, ports))
+        for name, port in ports.items():
+            processes.wait_for_port(name, port, START_SECONDS)
+        start = time.perf_counter()
+        sites = _Sites(prepared, collection.terms.deadline_s, progress)
+        run_job(job, sites.ask, lambda: collection.now)
+        with Aggregators(job.leader, job.helper, protection=plan.protection) as aggregators:
+            _require_refused(aggregators, sites.late)
+        wall_s = time.perf_counter() - start
+        peak = peak_bytes() + sum(peak_bytes(one.pid) for one in processes.marked())
+    result: Mapping[str, Any] = json.loads(job.result.read_text(encoding="utf-8"))
+    collected = finish(prepared, collection, directory, result, wall_s, peak, progress)
+    collected.tally.batches, collected.tally.bytes_sent = sites.batches, sites.bytes_sent
+    return collected
+
+
+class _Sites:
+    """The sites of the fleet, one after the other.
+
+    Attributes:
+        late: the batches that come after the deadline.
+        batches, bytes_sent: all that were sealed, with those that were lost or late.
+    """
+
+    def __init__(self, prepared: Prepared, deadline_s: float, progress: Progress) -> None:
+        self._prepared, self._deadline_s, self._progress = prepared, deadline_s, progress
+        self.late: list[bytes] = []
+        self.batches = self.bytes_sent = 0
+
+    def ask(self, signed: bytes, encryption_keys: bytes) -> Iterator[SiteAnswer]:
+        """Their answers as they arrive, as Flower would hand them on."""
+        at_s = self._prepared.at_s
+        self._progress("sites", 0, len(at_s))
+        for number, (site, at) in enumerate(at_s.items(), 1):
+            config = load_config(self._prepared.project / SITES / f"{site}.toml")
+            result = answer_plan(signed, encryption_keys, config)
+            code, batches = (str(result.code), []) if isinstance(result, Refuse) else ("OK", result)
+            self.batches += len(batches)
+            self.bytes_sent += sum(map(len, batches))
+            if site in self._prepared.counting:
+                yield SiteAnswer(number, site, code, tuple(batches))
+            else:
+                self.late += batches if at >= self._deadline_s else []
+                yield SiteAnswer(number, site, NO_ANSWER, ())
+            self._progress("sites", number, len(at_s))
+
+
+def _require_refused(aggregators: Aggregators, late: list[bytes]) -> None:
+    """Submit what comes after the deadline. Raises CollectionFailed: it was taken."""
+    for batch in late:
+        try:
+            aggregators.submit(batch)
+        except Refused:
+            continue
+        raise CollectionFailed("the leader has taken a batch after the plan was closed")

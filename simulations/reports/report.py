@@ -1,0 +1,197 @@
+"""`covey lab report`: run a set of experiments, each once, and write what they come to.
+
+    OUT/experiments/<name>.json   one experiment, kept: what was asked, its points, or why it failed
+    OUT/results.parquet           a row for each point
+    OUT/report.json               everything, the sentences of the report too
+    OUT/report.html, figure-*.png
+
+A run that was interrupted goes on where it was: an experiment that is done is kept as long as the same is asked of it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from deployment.errors import UsageError
+from simulations.experiments.provenance import git, versions
+from simulations.shards.workers import Workers
+
+from .conf import ReportConfig
+from .experiments import Done, Experiment, Outcome, Point, experiments_of
+from .page import write_page
+from .paper import paper
+from .plots import require_matplotlib, write_png
+from .runs import run_experiment
+
+Progress = Callable[[str, float, float], None]
+"""(what is under way, seconds' worth that are done, in all)."""
+_MAX_KEPT_BYTES: Final = 2**26
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that is written."""
+
+    page: Path
+    failed: tuple[str, ...]
+    readings: tuple[str, ...]
+    seconds: float
+
+
+def make_report(
+    name: str, config: ReportConfig, out: Path, workers: Workers, progress: Progress = lambda *_: None
+) -> Report:
+    """Run what is not done yet, and write the report.
+
+    Args:
+        name: of the set, as it was asked for.
+        out: made where it is not there.
+
+    Raises:
+        UsageError: `out` is a file, or matplotlib is not installed.
+    """
+    require_matplotlib()
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out: {out} is a file; a report is a folder")
+    (out / "experiments").mkdir(parents=True, exist_ok=True)
+    start, terms = time.monotonic(), _terms()
+    every = list(experiments_of(config))
+    total, before, done = sum(one.weight for one in every), 0.0, []
+    for experiment in every:
+        progress(experiment.name, before, total)
+        path = out / "experiments" / f"{experiment.name}.json"
+        kept = _kept(path, experiment)
+        if kept is None:
+            kept = _run(experiment, workers, _within(progress, experiment, before, total))
+            _write_json(path, _as_dict(kept))
+        done.append(kept)
+        before += experiment.weight
+        progress(experiment.name, before, total)
+    return _write(name, config, out, done, terms, start)
+
+
+def _terms() -> dict[str, Any]:
+    """What the page says of the code and the machine."""
+    load = round(os.getloadavg()[0], 1)
+    machine = {"cores": len(os.sched_getaffinity(0)), "kind": platform.machine(), "load": load}
+    return {"git": git(), "versions": versions(), "machine": machine}
+
+
+def _within(progress: Progress, experiment: Experiment, before: float, total: float) -> Callable[[float], None]:
+    return lambda part: progress(experiment.name, before + experiment.weight * part, total)
+
+
+def _run(experiment: Experiment, workers: Workers, progress: Callable[[float], None]) -> Done:
+    start, code = time.monotonic(), git()
+    revision = None if code is None else str(code["revision"]) + ("+" if code["dirty"] else "")
+    try:
+        outcome = run_experiment(experiment, workers, progress)
+    except Exception as error:  # noqa: BLE001 - the report names what failed, and goes on with the others
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+        return Done(experiment, None, told, time.monotonic() - start, revision)
+    return Done(experiment, outcome, None, time.monotonic() - start, revision)
+
+
+def _kept(path: Path, experiment: Experiment) -> Done | None:
+    """What an earlier run has left, if it was asked the same and came to its end; anything else is run again."""
+    try:
+        if path.stat().st_size > _MAX_KEPT_BYTES:
+            return None
+        stored = _from_json(json.loads(path.read_bytes()))
+        if stored["asked"] != dict(experiment.asked) or stored["error"] is not None:
+            return None
+        points = tuple(Point(**point) for point in stored["points"])
+        return Done(experiment, Outcome(points, stored["extra"]), None, float(stored["seconds"]), stored["revision"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _as_dict(done: Done) -> dict[str, Any]:
+    return {
+        "name": done.experiment.name,
+        "asked": done.experiment.asked,
+        "points": [] if done.outcome is None else [asdict(point) for point in done.outcome.points],
+        "extra": {} if done.outcome is None else done.outcome.extra,
+        "error": done.error,
+        "seconds": done.seconds,
+        "revision": done.revision,
+    }
+
+
+def _write(name: str, config: ReportConfig, out: Path, done: list[Done], terms: dict[str, Any], start: float) -> Report:
+    made = paper(name, config, done, terms)
+    _write_results(done, out / "results.parquet")
+    for number, (panels, legend) in enumerate(made.figures, 1):
+        write_png(panels, legend, out / f"figure-{number}.png")
+    for leftover in out.glob("figure-*.png"):
+        if leftover.name not in {f"figure-{number}.png" for number in range(1, len(made.figures) + 1)}:
+            leftover.unlink()
+    failed = tuple(one.experiment.name for one in done if one.error is not None)
+    experiments = [_as_dict(one) for one in done]
+    _write_json(
+        out / "report.json",
+        {
+            "report": name,
+            "config": asdict(config),
+            "terms": terms,
+            "readings": made.readings,
+            "failed": failed,
+            "experiments": experiments,
+        },
+    )
+    write_page(out / "report.html", made.html)
+    return Report(out / "report.html", failed, tuple(made.readings), time.monotonic() - start)
+
+
+def _write_results(done: list[Done], path: Path) -> None:
+    rows = [
+        {"experiment": one.experiment.name, **asdict(point)}
+        for one in done
+        if one.outcome is not None
+        for point in one.outcome.points
+    ]
+    kinds = {"str": pa.string(), "float": pa.float64(), "float | None": pa.float64(), "int": pa.int64()}
+    columns = [pa.field(one.name, kinds[str(one.type)]) for one in fields(Point)]
+    temporary = path.with_name(f".{path.name}.tmp")
+    pq.write_table(pa.Table.from_pylist(rows, pa.schema([pa.field("experiment", pa.string()), *columns])), temporary)
+    temporary.replace(path)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write it whole or not at all; what JSON has no number for is a text: `Infinity`, `NaN`."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(_to_json(content), allow_nan=False, ensure_ascii=False, indent=1), encoding="utf-8")
+    temporary.replace(path)
+
+
+def _to_json(value: Any) -> Any:
+    match value:
+        case float() if not math.isfinite(value):
+            return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+        case dict():
+            return {str(key): _to_json(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_to_json(one) for one in value]
+    return value
+
+
+def _from_json(value: Any) -> Any:
+    match value:
+        case "NaN" | "Infinity" | "-Infinity":
+            return float(value)
+        case dict():
+            return {key: _from_json(one) for key, one in value.items()}
+        case list():
+            return [_from_json(one) for one in value]
+    return value

@@ -1,0 +1,142 @@
+"""What a collection released beside what was true, value by value, as one Parquet file; and what its errors come to.
+
+    view, key, pane_end, feature ── value, se, truth, error, status
+
+A histogram's cells are features of their own, `<feature>[<cell>]`. The values are clients' aggregates without noise: **secret**
+outside a simulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from featurestore.define.definitions import FeatureView
+from featurestore.define.values import ServedFeature, served_features
+from featurestore.store import Store
+from simulations.levels.collect import STORE, TRUTH, Collected
+
+Floats = npt.NDArray[np.float64]
+
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("view", pa.string()),
+        pa.field("key", pa.string()),
+        pa.field("pane_end", pa.timestamp("us", "UTC")),
+        pa.field("feature", pa.string()),
+        pa.field("value", pa.float64()),
+        pa.field("se", pa.float64()),
+        pa.field("truth", pa.float64()),
+        pa.field("error", pa.float64()),
+        pa.field("status", pa.string()),
+    ]
+)
+"""`value`, `se`, `truth` and `error` are null where the status says that there is no value, or the truth has none."""
+BAND: Final = 1.96
+"""Standard errors on each side: 95 % of the noise."""
+
+Errors = dict[str, dict[str, dict[str, float | None]]]
+"""{view: {feature: figures}}."""
+
+
+def write_values(collected: Collected, views: Sequence[FeatureView], path: Path) -> Errors:
+    """Write the values of both stores to `path`, and sum up their errors.
+
+    Returns:
+        Per view and feature: `rows`, how many there are; over those with a value in both stores: `values`, how many;
+        `mean_abs_error`; `rmse`;
+        `served_se`, the root mean square of the standard errors that were served; `rmse_over_se`; `coverage`, the part
+        within ±1.96 se; `mean_abs_truth`. None where nothing can be divided by.
+
+    Raises:
+        StoreNotFound, UnknownView: the folder does not hold such a collection.
+    """
+    errors: Errors = {}
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
+            for view in views:
+                errors[view.name] = {}
+                for part in _of_view(collected.directory, view):
+                    writer.write_table(part.table)
+                    errors[view.name][part.feature] = summary(part.table)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return errors
+
+
+def summary(table: pa.Table) -> dict[str, float | None]:
+    """The figures of `write_values` of some rows."""
+    both = table.filter(pc.is_valid(table["error"]))
+    error, se, truth = (both[name].to_numpy() for name in ("error", "se", "truth"))
+    if not len(error):
+        return {"rows": table.num_rows, "values": 0} | dict.fromkeys(
+            ("mean_abs_error", "rmse", "served_se", "rmse_over_se", "coverage", "mean_abs_truth")
+        )
+    rmse, served = float(np.sqrt(np.mean(error**2))), float(np.sqrt(np.mean(se**2)))
+    return {
+        "rows": table.num_rows,
+        "values": len(error),
+        "mean_abs_error": float(np.abs(error).mean()),
+        "rmse": rmse,
+        "served_se": served,
+        "rmse_over_se": rmse / served if served else None,
+        "coverage": float((np.abs(error) <= BAND * se).mean()) if served else None,
+        "mean_abs_truth": float(np.abs(truth).mean()),
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    feature: str
+    table: pa.Table
+
+
+def _of_view(directory: Path, view: FeatureView) -> Iterator[_Part]:
+    with Store.open(directory / STORE) as store, Store.open(directory / TRUTH) as truth:
+        released, exact = store.history(view.name), truth.history(view.name)
+    keys = view.entity.keys
+    exact = exact.take(_rows_of(exact, released, [*keys, "pane_end"]))  # null rows where there is none
+    name = pa.array([view.name] * released.num_rows, pa.string())
+    key = _key(released, keys)
+    for served in served_features(view):
+        status = released[f"{served.name}__status"].cast(pa.string())
+        values, truths = _cells(released, served), _cells(exact, served)
+        se = released[f"{served.name}__se"].cast(pa.float64())
+        for cell, (value, true) in enumerate(zip(values, truths, strict=True)):
+            feature = f"{served.name}[{cell}]" if served.shape == "list" else served.name
+            named = pa.array([feature] * released.num_rows, pa.string())
+            columns = [name, key, released["pane_end"], named, value, se, true, pc.subtract(value, true), status]
+            yield _Part(feature, pa.table(columns, schema=SCHEMA))
+
+
+def _rows_of(table: pa.Table, wanted: pa.Table, by: Sequence[str]) -> pa.Array:
+    """int64[wanted], the row of `table` with the same values in `by`; null where there is none."""
+    here = table.select(by).append_column("row", pa.array(np.arange(table.num_rows)))
+    there = wanted.select(by).append_column("at", pa.array(np.arange(wanted.num_rows)))
+    found = there.join(here, list(by), join_type="left outer").sort_by("at")
+    return found["row"].combine_chunks()
+
+
+def _key(table: pa.Table, keys: Sequence[str]) -> pa.ChunkedArray | pa.Array:
+    """A text for each row's join key; empty of a constant entity."""
+    if not keys:
+        return pa.array([""] * table.num_rows, pa.string())
+    return pc.binary_join_element_wise(*(table[key].cast(pa.string()) for key in keys), ", ")
+
+
+def _cells(table: pa.Table, served: ServedFeature) -> list[pa.Array]:
+    """float64[N] of a feature, or of each of its cells."""
+    column = table[served.name].combine_chunks()
+    if served.shape != "list":
+        return [column.cast(pa.float64())]
+    return [pc.list_element(column, cell).cast(pa.float64()) for cell in range(served.width)]

@@ -1,0 +1,26 @@
+"""The processes of a deployment, as tests start them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from deployment.local.processes import Processes, free_port
+
+
+def words(*arguments: str) -> list[str]:
+    """A command for a process of its own."""
+    return [sys.executable, "-m", "covey", *arguments]
+
+
+def start_superlink(project: Path, processes: Processes) -> str:
+    """The SuperLink, at work; where sites reach it."""
+    port = free_port()
+    processes.start("superlink", words("start", "superlink", "--project", str(project), "--port", str(port)))
+    end = time.monotonic() + 60
+    while "superlink listens" not in processes.log("superlink").read_text():
+        processes.require_running("superlink")
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return f"127.0.0.1:{port}"

@@ -1,0 +1,220 @@
+"""`covey start coordinator`: the plan that is kept, resumed, or only signed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deployment.coordinator.job import Job
+from deployment.coordinator.serving import still_to_do
+from deployment.local.unfinished_collection import Unfinished
+from deployment.project.project import Project
+from featurestore.store import Store
+from federation.draft import verify_draft
+from federation.plan import plan_from_bytes, plan_to_bytes
+from tests.federation.wire import PLAN
+
+Covey = Callable[..., tuple[int, str, str]]
+DAYS = ("--from", "2020-05-01", "--to", "2020-05-04")
+
+
+@pytest.fixture
+def flights(covey: Covey, project: Path) -> Path:
+    assert covey("init", project, "--budget", "1", "--sites", 3)[0] == 0
+    return project
+
+
+def job(folder: Path, **changes: Any) -> Job:
+    return replace(Job(plan_to_bytes(PLAN), folder / "keys", "l:1", "h:2", folder, 3, 300.0, Path(), Path()), **changes)
+
+
+class TestThePlanThatIsKept:
+    def test_it_is_there_whole_until_it_is_published(self, tmp_path: Path) -> None:
+        unfinished = Unfinished(tmp_path)
+        with unfinished.at_work():
+            unfinished.require_none()
+            kept = unfinished.begin(job(tmp_path))
+        found = Unfinished(tmp_path).load()
+        assert (found.plan, found.leader, found.helper) == (kept.plan, "l:1", "h:2")
+        assert found.result.parent == unfinished.folder
+        unfinished.save(replace(kept, leader="l:9"))
+        assert Unfinished(tmp_path).load().leader == "l:9"
+        unfinished.finish()
+        assert [path.name for path in unfinished.folder.parent.iterdir()] == ["lock"]
+
+    def test_one_coordinator_is_at_work_at_a_time(self, covey: Covey, flights: Path) -> None:
+        with Unfinished(flights).at_work():
+            for words in (["--resume"], [flights / "views.py", *DAYS]):
+                code, _, err = covey("start", "coordinator", *words, "--project", flights)
+                assert (code, "another coordinator is at work" in err) == (2, True)
+        assert covey("start", "coordinator", "--resume", "--project", flights)[2].count("no unfinished plan") == 1
+
+    def test_a_new_plan_waits_for_it(self, covey: Covey, flights: Path) -> None:
+        with Unfinished(flights).at_work():
+            kept = Unfinished(flights).begin(job(flights))
+        words = ("start", "coordinator", flights / "views.py", *DAYS, "--project", flights)
+        code, _, err = covey(*words)
+        assert code == 2
+        assert "covey start coordinator --resume --project" in err
+        assert "no site has seen it, so nothing is lost" in err
+        kept.announced.write_text("{}")
+        code, _, err = covey(*words)
+        assert code == 2
+        assert "its panes may stay closed for good" in err
+
+    def test_what_came_to_its_end_alone_is_told_by_resume(self, covey: Covey, flights: Path) -> None:
+        result = {"views": {"visits": {"opened": 2, "void": 1}}, "answers": {"1": "OK", "2": "NOISE_OFF"}, "batches": 2,
+                  "refused": {"ROSTER": 1}, "rejected": {"visits": 3}, "budget_spent": {"visits": [0, 86_400_000_000]}}  # fmt: skip
+        with Unfinished(flights).at_work():
+            Unfinished(flights).begin(job(flights)).finish(result)
+        code, out, err = covey("start", "coordinator", "--resume", "--project", flights)
+        assert code == 0
+        assert " ".join(out.replace("│", " ").split()).endswith("visits 2 1 " + "└" + out.split("└")[1].strip())
+        for text in (
+            "OK: 1 site(s)\n",
+            "visits: 3 report(s) rejected",
+            "NOISE_OFF: 1 site(s). It asks for exact sums.",
+            "refused: ROSTER",
+            "no budget left for 1970-01-01 … 1970-01-02",
+        ):
+            assert text in err, text
+        assert not Unfinished(flights).folder.exists()
+        with Unfinished(flights).at_work():
+            result["views"] = {"visits": {"opened": 0, "void": 3}}
+            Unfinished(flights).begin(job(flights)).finish(result)
+        code, out, _ = covey("start", "coordinator", "--resume", "--project", flights, "--json")
+        assert (code, json.loads(out)) == (3, result)
+        with Unfinished(flights).at_work():
+            result["views"] = {"visits": {"opened": 0, "void": 2}}
+            Unfinished(flights).begin(job(flights)).finish(result)
+        assert covey("start", "coordinator", "--resume", "--project", flights)[0] == 4  # all for want of budget
+
+
+def test_after_the_deadline_no_site_is_asked_and_the_plan_is_still_collected(tmp_path: Path) -> None:
+    deadline = plan_from_bytes(plan_to_bytes(PLAN)).wire.deadline_us  # type: ignore[union-attr]
+    early, late, over = (still_to_do(job(tmp_path), deadline - left * 10**6) for left in (1_000, 60, 0))
+    assert [(one.sites, one.seconds) for one in (early, late, over)] == [(3, 300.0), (3, 60.0), (0, 0.0)]
+    assert still_to_do(job(tmp_path), deadline + 10**9).sites == 0
+    assert {one.plan for one in (early, late, over)} == {plan_to_bytes(PLAN)}
+
+
+class TestPlanOnly:
+    def test_it_is_signed_and_nothing_else_happens(self, covey: Covey, flights: Path) -> None:
+        path = flights / "week.plan"
+        code, out, err = covey(
+            "start", "coordinator", flights / "views.py", *DAYS, "--project", flights, "--plan-only", path
+        )
+        assert (code, out) == (0, "")
+        assert f"covey policy check {path}" in err
+        parties = Project.load(flights)
+        plan = verify_draft(path.read_bytes(), parties.coordinator)
+        assert [one.view.name for one in plan.views] == ["visits", "everywhere"]
+        assert [len(one.pane_starts) for one in plan.views] == [3, 72]
+        assert (plan.noise, plan.participation) == ("full", "active")
+        assert plan.wire is not None
+        assert (plan.wire.leader, plan.wire.helper) == (parties.leader, parties.helper)
+        assert not (flights / "roles" / "coordinator").exists()
+        assert list((flights / "store").iterdir()) == []
+
+    def test_participation_is_all_where_every_site_has_one_client(self, covey: Covey, flights: Path) -> None:
+        toml = flights / "covey.toml"
+        toml.write_text(toml.read_text().replace("max_clients = 100000", "max_clients = 1"))
+        words = ("start", "coordinator", flights / "views.py", *DAYS, "--project", flights, "--json", "--plan-only")
+        said = json.loads(covey(*words, flights / "a.plan")[1])
+        plan = verify_draft((flights / "a.plan").read_bytes(), Project.load(flights).coordinator)
+        assert (plan.participation, said["plan"]) == ("all", plan.hash.hex())
+        covey(*words, flights / "b.plan", "--participation", "active", "--noise", "off")
+        plan = verify_draft((flights / "b.plan").read_bytes(), Project.load(flights).coordinator)
+        assert (plan.participation, plan.noise) == ("active", "none")
+
+    def test_a_draft_is_looked_at_before_any_key_is_made_for_it(self, covey: Covey, flights: Path) -> None:
+        policy = flights / "policy.toml"
+        policy.write_text(policy.read_text().replace("min_k = 50", "min_k = 2"))
+        words = ("start", "coordinator", flights / "views.py", *DAYS, "--project", flights, "--plan-only")
+        for path, more in ((flights / "a.plan", ("--validity", "prio3")), (flights / "b.plan", ())):
+            assert covey(*words, path, *more)[0] == 0
+            draft = verify_draft(path.read_bytes(), Project.load(flights).coordinator)
+            assert draft.wire is not None
+            assert (draft.wire.leader_live, draft.wire.verify_key_hash) == (None, b"")
+            assert draft.validity == (more[1] if more else "none")
+            said = json.loads(covey("policy", "check", path, "--project", flights, "--json")[1])
+            assert (said["answer"], said["plan"]) == ("ACCEPT", draft.hash.hex())
+        assert not (flights / "roles" / "leader").exists()
+
+    def test_the_finish_is_in_the_plan_where_there_is_something_to_suppress(self, covey: Covey, flights: Path) -> None:
+        views, path = flights / "views.py", flights / "a.plan"
+        words = ("start", "coordinator", views, *DAYS, "--project", flights, "--plan-only", path, "--finish", "mpc")
+        code, _, err = covey(*words)
+        assert (code, path.exists()) == (1, False)
+        assert "view 'visits' has no suppress_below" in err
+        daily = views.read_text().split("everywhere =")[0]
+        views.write_text(daily.replace("min_clients=5)", "min_clients=5, suppress_below=18)"))
+        code, _, err = covey(*words)
+        assert code == 0, err
+        assert verify_draft(path.read_bytes(), Project.load(flights).coordinator).finish == "mpc"
+
+    def test_panes_that_are_published_are_left_out(self, covey: Covey, flights: Path, run_arguments: list[str]) -> None:
+        run_arguments[run_arguments.index("--store") + 1] = str(flights)
+        words = (
+            "start",
+            "coordinator",
+            flights / "views.py",
+            "--from",
+            "2020-05-01",
+            "--to",
+            "2020-05-05",
+            "--project",
+            flights,
+        )
+        assert covey(*run_arguments, "--budget", "1")[0] == 0
+        covey(*words, "--plan-only", flights / "a.plan")
+        plan = verify_draft((flights / "a.plan").read_bytes(), Project.load(flights).coordinator)
+        with Store.open(flights) as store:
+            known = store.releases("visits")["pane_start"].cast("int64").to_numpy()
+        assert not np.isin(plan.views[0].pane_starts, known).any()
+        assert [len(one.pane_starts) for one in plan.views] == [1, 24]
+        code, _, err = covey(*words[:3], *DAYS, "--project", flights, "--plan-only", flights / "b.plan")
+        assert (code, "published already" in err, (flights / "b.plan").exists()) == (0, True, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ([], 2, "give VIEWS.py, --from and --to"),
+        (["views.py"], 2, "give VIEWS.py, --from and --to"),
+        (["views.py", "--from", "2020-05-01"], 2, "--from and --to go together"),
+        (["views.py", *DAYS, "--noise", "some"], 2, "--noise is on or off"),
+        (["views.py", *DAYS, "--participation", "most"], 2, "--participation is all or active"),
+        (["views.py", "--from", "2020-05-01", "--to", "2999-01-01"], 2, "the last day is not over"),
+        (["views.py", *DAYS, "--finish", "he"], 2, "--finish is open or mpc, got 'he'"),
+        (["views.py", *DAYS, "--resume"], 2, "--resume continues the plan as it is"),
+        (["--resume"], 2, "no unfinished plan"),
+        (["nowhere.py", *DAYS], 2, "no views file nowhere.py"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(
+    covey: Covey, flights: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, says: str
+) -> None:
+    monkeypatch.chdir(flights)
+    got, out, err = covey("start", "coordinator", *words)
+    assert (got, out, says in err) == (code, "", True), err
+
+
+@pytest.mark.parametrize("role", ["coordinator", "collector"])
+def test_a_key_that_is_missing_is_not_found_before_anything_is_kept(covey: Covey, flights: Path, role: str) -> None:
+    (flights / "keys" / f"{role}.key").unlink()
+    code, _, err = covey("start", "coordinator", flights / "views.py", *DAYS, "--project", flights)
+    assert (code, f"{role}.key" in err) == (5, True)
+    assert not (flights / "roles" / "coordinator" / "unfinished").exists()
+
+
+def test_without_a_project_there_is_none(covey: Covey, project: Path) -> None:
+    code, _, err = covey("start", "coordinator", project / "views.py", *DAYS, "--project", project)
+    assert code == 5
+    assert "covey init" in err

@@ -1,0 +1,193 @@
+"""The README's deployment: SuperLink, leader, helper, two sites, server; then one collection."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow.parquet as pq
+import pytest
+
+from covey.cli import call
+from deployment.local.processes import Processes, free_port
+from featurestore.store import Store
+from tests.covey.conftest import make_events
+from tests.deployment.deployed import start_superlink, words
+from tests.file_modes import assert_modes, umask_now
+
+pytest.importorskip("flwr")
+pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
+
+
+Covey = Callable[..., tuple[int, str, str]]
+
+
+def start_services(project: Path, processes: Processes) -> dict[str, int]:
+    """Helper and leader, listening; their ports, and one that is free for the server."""
+    ports = {name: free_port() for name in ("leader", "helper", "server")}
+    at = ["--project", str(project)]
+    processes.start("helper", words("start", "helper", *at, "--port", str(ports["helper"])))
+    peer = ["--helper", f"127.0.0.1:{ports['helper']}"]
+    processes.start("leader", words("start", "leader", *at, "--port", str(ports["leader"]), *peer))
+    for name in ("helper", "leader"):
+        processes.wait_for_port(name, ports[name], 60)
+    return ports
+
+
+def test_two_real_sites_two_aggregators_a_superlink_and_a_server(covey: Covey, project: Path) -> None:
+    assert covey("init", project, "--budget", "1")[0] == 0
+    policy = project / "policy.toml"
+    policy.write_text(policy.read_text().replace("min_k = 50", "min_k = 2"))
+    table = make_events()
+    for site, name in (("1", "x"), ("2", "y")):
+        own = table.filter([value == name for value in table["site"].to_pylist()])
+        pq.write_table(own, project / f"events-{site}.parquet")
+    at = ["--project", str(project)]
+    with Processes(project / "logs") as processes:
+        ports = start_services(project, processes)
+        peer = ["--helper", f"127.0.0.1:{ports['helper']}"]
+        coordinator = ["start", "coordinator", *at, "--json"]
+        collect = (
+            *coordinator, str(project / "views.py"), "--leader", f"127.0.0.1:{ports['leader']}",
+            *peer, "--from", "2020-05-01", "--to", "2020-05-04", "--seconds", "120",
+        )  # fmt: skip
+        unfinished = project / "roles" / "coordinator" / "unfinished"
+        code, _, err = covey(*collect)
+        assert (code, "--resume continues it" in err) == (1, True), err
+        assert f"`covey start superlink --project {project}`" in err
+        kept = json.loads((unfinished / "job.json").read_text())["plan"]
+        code, _, err = covey(*collect)
+        assert (code, "an unfinished plan is in" in err) == (2, True), err
+        assert json.loads((unfinished / "job.json").read_text())["plan"] == kept
+        link = start_superlink(project, processes)
+        for site in ("1", "2"):
+            events = [
+                "--events",
+                str(project / f"events-{site}.parquet"),
+                "--client-column",
+                "who",
+                "--time-column",
+                "at",
+            ]
+            processes.start(f"site-{site}", words("start", "site", site, *at, "--superlink", link, *events))
+        resumed = words(*coordinator, "--resume")  # leader and helper: where the plan found them
+        done = subprocess.run(resumed, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr + "".join(p.read_text() for p in (project / "logs").glob("site*.log"))
+        assert not unfinished.exists()
+        result = json.loads(done.stdout)
+        assert result["answers"] == {"1": "OK", "2": "OK"}
+        assert result["views"]["visits"]["opened"] == 3
+        answers = []
+        for attempt in ("server", "server-again"):
+            pid = processes.start(attempt, words("start", "server", *at, "--port", str(ports["server"])))
+            processes.wait_for_port(attempt, ports["server"], 30)
+            body = {"features": ["visits:visits"], "entities": {"shop": ["a"]}}
+            url = f"http://127.0.0.1:{ports['server']}/get-online-features"
+            answers.append(httpx.post(url, json=body).json())
+            os.kill(pid, signal.SIGKILL)
+            while processes.exit_status(attempt) is None:
+                time.sleep(0.05)
+        assert answers[0]["results"][1]["statuses"] == ["PRESENT"]
+        assert answers[0] == answers[1]  # killed and started again: nothing lost
+        code, out, _ = covey(*collect)
+        assert (code, json.loads(out)["views"]) == (0, {})  # every pane is open already
+    assert_modes(project, umask_now(), also=(r"events(-\w+)?\.parquet",))
+    with Store.open(project) as store:
+        assert set(store.releases("visits")["trust"].to_pylist()) == {"one-honest-noiser"}
+        assert store.history("visits").num_rows == 9
+        assert (
+            len(set(store.releases("visits")["plan_hash"].to_pylist())) == 1
+        )  # the draft that was kept, with its keys
+    looks_at_what_was_signed_and_spent(covey, at)
+
+
+def test_aggregators_that_demand_proofs_refuse_a_plan_without_them_and_the_coordinator_tells_the_mend(
+    covey: Covey, project: Path
+) -> None:
+    assert covey("init", project, "--budget", "1")[0] == 0
+    toml, unfinished = project / "covey.toml", project / "roles" / "coordinator" / "unfinished"
+    toml.write_text(toml.read_text().replace('validity = "any"', 'validity = "prio3"'))
+    with Processes(project / "logs") as processes:
+        ports = start_services(project, processes)
+        start_superlink(project, processes)
+        code, _, err = covey(
+            "start", "coordinator", str(project / "views.py"), "--project", str(project),
+            *(word for name in ("leader", "helper") for word in (f"--{name}", f"127.0.0.1:{ports[name]}")),
+            "--from", "2020-05-01", "--to", "2020-05-02",
+        )  # fmt: skip
+        assert code == 1
+        said = " ".join(err.split())
+        for text in ("(PROOFS_REQUIRED)", "collect with --validity prio3", f"or move {unfinished} away"):
+            assert text in said, said
+        assert "Traceback" not in said
+
+
+def looks_at_what_was_signed_and_spent(covey: Covey, at: list[str]) -> None:
+    """Every release follows from what its parties signed, a retraction too; three ledgers tell the same."""
+
+    def said(*arguments: str) -> Any:
+        code, out, err = covey(*arguments, *at, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+    verified = said("release", "verify", "--all")
+    assert verified["keys"] == "covey.toml's"
+    assert {one["state"] for one in verified["releases"]} == {"verified"}
+    gone = next(row["release_id"] for row in said("release", "list", "--view", "visits"))
+    assert said("release", "retract", gone[:8], "--reason", "a test", "--yes")["state"] == "retracted"
+    assert {one["state"] for one in said("release", "verify", gone)["releases"]} == {"verified"}
+    ledgers = {one["ledger"]: one for one in said("ledger", "show")["ledgers"]}
+    assert list(ledgers) == ["operator", "site-1", "site-2"]
+    for one in ledgers.values():
+        assert {day["day"]: day["micro_rho"] for day in one["days"]} == {
+            f"2020-05-0{day}": {"everywhere": 500_000, "visits": 500_000} for day in (1, 2, 3)
+        }
+        assert one["plans"] == {"charged": 1, "unfinished": 0}
+    roles = [day["roles"] for day in ledgers["operator"]["days"]]
+    assert (
+        roles == [{view: ["helper", "leader"] for view in ("everywhere", "visits")}] * 3
+    )  # who open together pay once
+    assert len(ledgers["operator"]["remembers"]) == 2  # each role remembers the other one's head
+
+
+def test_the_readme_names_commands_and_options_that_exist(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [\w ]+ \| `(covey start [^`]+)` \|$", readme, flags=re.M)
+    assert len(rows) == 5
+    inline = [line for line in re.findall(r"`(covey [^`\n]+)`", readme) if line not in rows]
+    blocks = re.findall(r"```sh\n(.*?)```", readme, flags=re.S)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("covey ")]
+    assert len(lines) > 10
+    groups = ("keys", "lab", "ledger", "release", "policy", "start")
+    for line in [*rows, *inline, *lines]:
+        words = shlex.split(line, comments=True)[1:]
+        if words[0] == "start" and len(words) == 1:
+            continue
+        assert call([*words[: 2 if words[0] in groups else 1], "--help"]) == 0, line
+        shown = capfd.readouterr().out
+        for option in (word for word in words if word.startswith("--")):
+            assert option in shown, (line, option)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1:8000", "example.org:8000", "[2001:db8::1]:8000", "8000"])
+def test_without_tls_a_site_goes_to_a_superlink_on_this_machine_only(covey: Covey, project: Path, address: str) -> None:
+    covey("init", project)
+    (project / "keys" / "superlink.crt").unlink()
+    site = "start", "site", "1", "--project", project, "--events", project / "events.parquet"
+    columns = "--client-column", "who", "--time-column", "at"
+    code, _, err = covey(*site, *columns, "--superlink", address, "--insecure")
+    assert (code, "--insecure is for a SuperLink on this machine" in err) == (2, True)
+    code, _, err = covey(*site, *columns, "--superlink", address)
+    assert (code, "superlink.crt" in err, "--insecure goes without" in err) == (2, True, True)

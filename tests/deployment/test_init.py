@@ -1,0 +1,269 @@
+"""`covey init`: a project whose files are accepted by what reads them."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deployment.errors import ProjectMissing, UsageError
+from deployment.local.superlink_certificate import Certificate
+from deployment.project.project import Project
+from edge_client.policy_file import load_policy
+from featurestore.define.layout import layout_of
+from featurestore.define.views_file import load_views
+from featurestore.online.settings import OnlineSettings
+from federation.keys import load_keys, roles_in
+from federation.ledger.state import Budget
+
+Covey = Callable[..., tuple[int, str, str]]
+
+
+def test_it_makes_a_whole_project_and_says_what_to_do_next(covey: Covey, tmp_path: Path) -> None:
+    folder = tmp_path / "flights"
+    code, out, err = covey("init", folder, "--sites", 3)
+    assert (code, out) == (0, "")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "covey.toml", "keys", "ledgers", "policy.toml", "roles", "store", "views.py",
+    ]  # fmt: skip
+    for private in ("keys", "ledgers", "roles"):
+        assert stat.S_IMODE((folder / private).stat().st_mode) == 0o700, private
+    assert "one machine holds every secret" in err
+    for command in (
+        "covey explain",
+        "covey start superlink",
+        "covey start helper",
+        "covey start site 1",
+        "covey start coordinator",
+    ):
+        assert command in err
+    project = Project.load(folder)
+    roles = ("collector", "coordinator", "helper", "leader", "site-1", "site-2", "site-3")
+    assert roles_in(folder / "keys") == roles
+    keys = {role: load_keys(folder / "keys", role).public for role in roles}
+    assert (project.name, project.budget, project.allow_noise_off) == ("flights", Budget(100_000), False)
+    assert project.coordinator == keys["coordinator"].sign
+    assert project.collector == keys["collector"].collector
+    assert (project.leader, project.helper) == (keys["leader"].sign, keys["helper"].sign)
+    assert [(site.site, site.key, site.max_clients) for site in project.roster.entries] == [
+        (number, keys[f"site-{number}"].sign, 100_000) for number in ("1", "2", "3")
+    ]
+    assert project.to_toml() == (folder / "covey.toml").read_text()
+    certificate = Certificate.load(folder / "keys")
+    assert set(certificate.names) == {"localhost", "127.0.0.1", "::1"}
+    assert stat.S_IMODE(certificate.key.stat().st_mode) == 0o600
+
+
+def test_its_views_and_policy_are_accepted_and_fit_its_budget(covey: Covey, tmp_path: Path) -> None:
+    assert covey("init", tmp_path / "p", "--budget", "0.001")[0] == 0
+    assert covey("explain", tmp_path / "p" / "views.py")[0] == 0
+    (view,) = load_views(tmp_path / "p" / "views.py")
+    policy, project = load_policy(tmp_path / "p" / "policy.toml"), Project.load(tmp_path / "p")
+    assert project.budget == policy.budget == Budget(1_000)
+    assert 0 < layout_of(view).micro_rho <= 500
+    assert view.privacy.min_clients >= policy.min_k
+    assert (policy.coordinator, policy.leader, policy.helper) == (project.coordinator, project.leader, project.helper)
+
+
+@pytest.mark.parametrize(("max_clients", "visible"), [(1, False), (2, True)])
+def test_activity_may_be_seen_where_the_projects_plans_show_it(
+    covey: Covey, tmp_path: Path, max_clients: int, visible: bool
+) -> None:
+    covey("init", tmp_path / "p", "--max-clients", max_clients)
+    assert load_policy(tmp_path / "p" / "policy.toml").allow_activity_visible == visible
+
+
+def test_json_tells_what_was_made_and_no_secret(covey: Covey, tmp_path: Path) -> None:
+    code, out, err = covey("init", tmp_path / "p", "--site", "UA", "--site", "9E", "--name", "n", "--json")
+    made = json.loads(out)
+    assert code == 0
+    assert (made["project"], made["sites"], made["budget_micro_rho"]) == ("n", ["UA", "9E"], 100_000)
+    assert set(made["keys"]) == {"coordinator", "collector", "leader", "helper", "site-UA", "site-9E"}
+    shown = out + err + "".join((tmp_path / "p" / name).read_text() for name in ("covey.toml", "policy.toml"))
+    for role in made["keys"]:
+        assert (tmp_path / "p" / "keys" / f"{role}.key").read_text().split()[2][:24] not in shown
+
+
+@pytest.mark.parametrize("there", ["covey.toml", "policy.toml", "keys"])
+def test_nothing_is_overwritten(covey: Covey, tmp_path: Path, there: str) -> None:
+    (tmp_path / there).write_text("mine")
+    code, _, err = covey("init", tmp_path)
+    assert code == 2
+    assert f"{there} exists" in err
+    assert [path.name for path in tmp_path.iterdir()] == [there]
+    assert (tmp_path / there).read_text() == "mine"
+
+
+def test_views_that_are_there_are_left_alone(covey: Covey, tmp_path: Path) -> None:
+    (tmp_path / "views.py").write_text("mine")
+    code, _, err = covey("init", tmp_path)
+    assert code == 0
+    assert (tmp_path / "views.py").read_text() == "mine"
+    assert "left alone" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--sites", 2, "--site", "a"], "give one of --sites N"),
+        (["--site", "a", "--public", "b.pub"], "give one of --sites N"),
+        (["--site", "a", "--site", "a"], "twice"),
+        (["--site", "../a"], "site id"),
+        (["--name", "a b"], "project name"),
+        (["--max-clients", 2**40], "max_clients"),
+        (["--sites", 0], "sites"),
+        (["--budget", "0"], "above 0"),
+        (["--budget", "-1"], "above 0"),
+        (["--budget", "nan"], "a number such as 0.1"),
+        (["--budget", "0.00000001"], "millionths"),
+        (["--budget", "1e9"], "at most"),
+    ],
+)
+def test_what_cannot_be_made_is_one_line_and_leaves_nothing(
+    covey: Covey, tmp_path: Path, words: list[str], says: str
+) -> None:
+    code, _, err = covey("init", tmp_path, *words)
+    assert code == 2
+    assert says in err
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestOperatorsOfTheirOwn:
+    """Each operator makes the keys of one role; whoever has all public halves puts covey.toml together."""
+
+    ROLES = ("coordinator", "collector", "leader", "helper", "site-UA", "site-9E")
+
+    @pytest.fixture
+    def lines(self, covey: Covey, tmp_path: Path) -> list[Path]:
+        for role in self.ROLES:
+            assert covey("keys", "init", role, "--project", tmp_path / role)[0] == 0
+        return [tmp_path / role / "keys" / f"{role}.pub" for role in self.ROLES]
+
+    def test_every_operator_gets_the_same_project_beside_his_own_keys(
+        self, covey: Covey, tmp_path: Path, lines: list[Path]
+    ) -> None:
+        words = [word for line in lines for word in ("--public", line)]
+        for role in ("leader", "site-UA"):
+            code, _, err = covey("init", tmp_path / role, "--name", "flights", *words)
+            assert (code, "one machine" in err) == (0, False)
+            assert roles_in(tmp_path / role / "keys") == (role,)
+            project = Project.load(tmp_path / role)
+            assert project.leader == load_keys(tmp_path / "leader" / "keys", "leader").sign.public
+            assert [site.site for site in project.roster.entries] == ["UA", "9E"]
+            policy = load_policy(tmp_path / role / "policy.toml")
+            assert policy.helper == project.helper
+            assert not policy.allow_activity_visible  # for each operator to allow
+        both = [(tmp_path / role / "covey.toml").read_text() for role in ("leader", "site-UA")]
+        assert both[0] == both[1]
+
+    @pytest.mark.parametrize(
+        ("left_out", "says"),
+        [(["leader"], "no public key of leader"), (["site-UA", "site-9E"], "no public key of a site")],
+    )
+    def test_a_role_that_is_missing_is_named(
+        self, covey: Covey, tmp_path: Path, lines: list[Path], left_out: list[str], says: str
+    ) -> None:
+        words = [word for line in lines if line.stem not in left_out for word in ("--public", line)]
+        code, _, err = covey("init", tmp_path / "new", *words)
+        assert (code, says in err, (tmp_path / "new").exists()) == (2, True, False)
+
+    def test_lines_that_are_none_are_named(self, covey: Covey, tmp_path: Path, lines: list[Path]) -> None:
+        assert covey("init", tmp_path / "new", "--public", lines[0], "--public", lines[0])[0] == 2
+        code, _, err = covey("init", tmp_path / "new", "--public", tmp_path / "nowhere.pub")
+        assert (code, "nowhere.pub" in err) == (2, True)
+        code, _, err = covey("init", tmp_path / "new", "--public", lines[0].with_suffix(".key"))
+        assert (code, "covey-public-2" in err) == (1, True)
+        assert not (tmp_path / "new").exists()
+
+
+class TestProjectFile:
+    @pytest.mark.parametrize(
+        ("old", "new", "says"),
+        [
+            ("[leader]", "[ladder]", "no section [leader]"),
+            ('name = "p"', "name = 3", "`name"),
+            ("max_clients = 100000", "max_clients = true", "[site] 1: `max_clients"),
+            ("max_clients = 100000", "max_clients = 0", "max_clients 0"),
+            ('id = "1"', 'id = "2"', "site '2' did not sign it with its own key"),
+            ('node = "', 'node = "AAAA', "[site] 1: not the node key of a site: 116 bytes"),
+            ('node = "', "node = 1  # ", '[site] 1: `node = "…"` is missing'),
+            ("[helper]", '[helper]\nseal = "AAAA"', "`seal` is from an older version"),
+            ('sign = "', 'sign = "?', "not base64"),
+            ('sign = "', 'sign = "AAAA', "need 32"),
+            ("[project]", "[project", "not TOML"),
+            ("[[site]]", "[site]", "TOML"),
+            ("budget = 0.1", "budget_micro_rho = 100000", "`budget = RHO` is missing"),
+            ("budget = 0.1", "budget = true", "`budget = RHO` is missing"),
+            ("budget = 0.1", 'budget = "0.1"', "`budget = RHO` is missing"),
+            ("budget = 0.1", "budget = 0.0", "privacy, budget: rho must be above 0"),
+            ("budget = 0.1", "budget = nan", "a number such as 0.1"),
+            ("budget = 0.1", "budget = 0.1234567", "millionths"),
+            ("[privacy.quota]", "[privacy.quota]\nv = -1", "privacy.quota, v: rho must be above 0"),
+            ("[privacy.quota]", "quota = 3\n[other]", "write quotas as a section"),
+            (
+                "[privacy.quota]",
+                "[privacy.quotas]",
+                "unknown entry 'quotas'; known are budget, allow_noise_off, validity, quota",
+            ),
+            ('validity = "any"', 'validity = "none"', 'privacy: validity is "any" or "prio3", not \'none\''),
+            ('validity = "any"', "validity = true", "not 'True'"),
+        ],
+    )
+    def test_a_mistake_is_named(self, covey: Covey, tmp_path: Path, old: str, new: str, says: str) -> None:
+        covey("init", tmp_path, "--name", "p")
+        path = tmp_path / "covey.toml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        with pytest.raises(UsageError) as raised:
+            Project.load(tmp_path)
+        assert says in str(raised.value)
+
+    def test_budget_and_quotas_are_exact(self, covey: Covey, tmp_path: Path) -> None:
+        covey("init", tmp_path, "--budget", "0.3")
+        path = tmp_path / "covey.toml"
+        path.write_text(path.read_text().replace("[privacy.quota]", "[privacy.quota]\ndest_delay = 0.05\nsmall = 1e-6"))
+        project = Project.load(tmp_path)
+        assert project.budget == Budget(300_000, {"dest_delay": 50_000, "small": 1})
+        path.write_text(project.to_toml())
+        assert Project.load(tmp_path).budget == project.budget
+
+    def test_an_aggregator_demands_proofs_if_its_file_says_so(self, covey: Covey, tmp_path: Path) -> None:
+        covey("init", tmp_path)
+        path = tmp_path / "covey.toml"
+        text = path.read_text()
+        assert Project.load(tmp_path).validity == "any"
+        path.write_text(text.replace('validity = "any"', 'validity = "prio3"'))
+        assert Project.load(tmp_path).validity == "prio3"
+        assert Project.load(tmp_path).to_toml() == path.read_text()
+        path.write_text("".join(line for line in text.splitlines(True) if not line.startswith("validity")))
+        assert Project.load(tmp_path).validity == "any"
+
+    def test_sections_of_others_are_left_alone_and_a_missing_file_is_named(self, covey: Covey, tmp_path: Path) -> None:
+        with pytest.raises(ProjectMissing, match="covey init"):
+            Project.load(tmp_path)
+        covey("init", tmp_path)
+        with (tmp_path / "covey.toml").open("a") as file:
+            file.write("\n[server]\nport = 1\n")
+        assert len(Project.load(tmp_path).roster.entries) == 2
+
+    def test_a_store_whose_file_only_says_where_its_rows_are_is_no_project(self, covey: Covey, tmp_path: Path) -> None:
+        online, path = '[online]\nurl = "redis://:secret@host"\n', tmp_path / "covey.toml"
+        assert Project.find(tmp_path) is None
+        path.write_text(online)
+        assert Project.find(tmp_path) is None
+        path.write_text(online + "[privcy]\nbudget = 0.1\n")
+        with pytest.raises(UsageError, match=r"no section \[project\]"):
+            Project.find(tmp_path)
+        path.unlink()
+        covey("init", tmp_path, "--budget", "0.3")
+        path.write_text(path.read_text() + online)
+        project = Project.find(tmp_path)
+        assert project is not None
+        assert project.budget == Budget(300_000)
+        assert OnlineSettings.load(tmp_path).url is not None
+        covey("init", tmp_path)  # it keeps the files that are there
+        assert path.read_text().endswith(online)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deployment.errors import ProcessFailed
+from deployment.local.processes import Processes, free_port
+
+_FAMILY = """
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"], start_new_session=True)
+time.sleep(600)
+"""
+
+
+def test_all_that_a_process_started_is_ended_too_even_what_ignores_sigterm(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        processes.start("family", [sys.executable, "-c", _FAMILY])
+        end = time.monotonic() + 10
+        while len(processes.marked()) < 2 and time.monotonic() < end:
+            time.sleep(0.05)
+        living = processes.marked()
+        assert len(living) == 2
+    assert not any(psutil.pid_exists(process.pid) and process.is_running() for process in living)
+
+
+_WRITES_WHEN_ASKED = """
+import signal, subprocess, sys, time
+child = '''
+import pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (pathlib.Path(sys.argv[1], "asked").touch(), sys.exit()))
+pathlib.Path(sys.argv[1], "ready").touch()
+time.sleep(600)
+'''
+subprocess.Popen([sys.executable, "-c", child, sys.argv[1]], start_new_session=True)
+time.sleep(600)
+"""
+
+
+def test_what_a_process_started_is_asked_before_it_is_killed(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        processes.start("family", [sys.executable, "-c", _WRITES_WHEN_ASKED, str(tmp_path)])
+        end = time.monotonic() + 10
+        while not (tmp_path / "ready").exists() and time.monotonic() < end:
+            time.sleep(0.05)
+    assert (tmp_path / "asked").exists()
+
+
+def test_a_process_that_ends_early_is_named_with_its_last_words(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        processes.start("short", [sys.executable, "-c", "print('no such plan'); raise SystemExit(3)"])
+        with pytest.raises(ProcessFailed, match=r"short ended with status 3: no such plan"):
+            processes.wait_for_port("short", free_port(), 10)
+
+
+def test_the_last_words_of_a_box_are_the_text_in_it(tmp_path: Path) -> None:
+    box = "Using it\n╭─ Error ───╮\n│ Nobody is │\n│ there.    │\n╰───────────╯"
+    with Processes(tmp_path) as processes:
+        processes.start("boxed", [sys.executable, "-c", f"import sys; sys.stdout.buffer.write({box.encode()!r})"])
+        with pytest.raises(ProcessFailed, match=r"status 0: Nobody is there\. \(log"):
+            processes.wait_for_port("boxed", free_port(), 10)
+
+
+def test_a_port_is_waited_for(tmp_path: Path) -> None:
+    port = free_port()
+    code = f"import socket, time; s = socket.socket(); s.bind(('127.0.0.1', {port})); s.listen(); time.sleep(600)"
+    with Processes(tmp_path) as processes:
+        processes.start("server", [sys.executable, "-c", code])
+        processes.wait_for_port("server", port, 10)
+        with pytest.raises(ProcessFailed, match="did not listen"):
+            processes.wait_for_port("server", free_port(), 0.2)

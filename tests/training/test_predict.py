@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+
+from deployment.errors import ModelOutdated, ModelRefused  # noqa: E402
+from featurestore.define.features import Count, Rate  # noqa: E402
+from featurestore.errors import BadReference  # noqa: E402
+from featurestore.publish.publish import Publisher  # noqa: E402
+from featurestore.store import Store  # noqa: E402
+from tests.featurestore.making import DAY, a_release  # noqa: E402
+from tests.training.program import DAYS, DESTS, everywhere, make_labels, make_store, traffic, write_config  # noqa: E402
+from training.fit.config import TrainConfig  # noqa: E402
+from training.fit.predict import ServedModel  # noqa: E402
+from training.fit.train import MODEL, train  # noqa: E402
+
+pytestmark = pytest.mark.xdist_group("predict")  # the model is trained once
+
+Covey = Callable[..., tuple[int, str, str]]
+
+ON_DEMAND = """
+from typing import Annotated
+
+import numpy as np
+
+from covey import Feature, Input, on_demand
+
+
+@on_demand(outputs=["weighed"])
+def busy(
+    flights: Annotated[np.ndarray, Feature("traffic:flights")], distance: Annotated[np.ndarray, Input("float64")]
+) -> np.ndarray:
+    return flights + distance / 10
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        make_labels(directory, make_store(directory))
+        train(TrainConfig.load(write_config(directory, labels={"constants": {"area": "NYC"}})))
+    return directory
+
+
+@pytest.fixture
+def project(trained: Path, tmp_path: Path) -> Path:
+    """A copy that may be changed."""
+    shutil.copytree(trained, tmp_path / "p")
+    return tmp_path / "p"
+
+
+def test_it_is_what_the_exported_model_says_of_a_join_at_this_moment(trained: Path) -> None:
+    given: dict[str, list[Any]] = {"dest": [*DESTS, "???"], "distance": [100.0, 500.0, 900.0, 500.0]}
+    with Store.open(trained) as store:
+        served = ServedModel.open(store, "late")
+        assert served.inputs == {"dest": "string", "distance": "float64"}
+        predicted = served.predict(given)
+        labels = pa.table({**given, "at": pa.array([99 * DAY] * 4, pa.timestamp("us", "UTC"))})
+        joined = store.join(labels, list(served.features), "at", full_names=True).read_all()
+    columns = [joined["traffic__flights"], joined["everywhere__flights"], joined["distance"]]
+    x = np.column_stack([column.fill_null(0).to_numpy().astype(np.float32) for column in columns])
+    mask = np.column_stack([column.is_valid().to_numpy() for column in columns])
+    program = torch.export.load(served.model.folder / MODEL).module()
+    with torch.no_grad():
+        expected = program(*map(torch.from_numpy, (x, mask, np.zeros_like(x)))).numpy()
+    assert predicted.values.tolist() == expected.tolist()
+    assert not mask[3, 0]
+    assert mask[3, 1]
+    assert len(set(predicted.values.tolist())) == 4
+
+
+def test_it_reads_what_was_published_since(project: Path) -> None:
+    given = {"dest": ["ATL"], "distance": [500.0]}
+    with Store.open(project) as store:
+        served = ServedModel.open(store, "late")
+        before = served.predict(given).values
+        with Publisher(project, lambda: 100 * DAY) as publisher:
+            publisher.publish([a_release(traffic(), DAYS * DAY, 1000)])
+        assert served.predict(given).values > before
+        with pytest.raises(BadReference, match=r"model late@v1 needs 'distance'; it takes: dest, distance"):
+            served.predict({"dest": ["ATL"]})
+        with pytest.raises(BadReference):
+            served.predict({"dest": [5], "distance": [1.0]})
+
+
+def test_the_command_prints_predictions_with_values_and_statuses(covey: Covey, trained: Path) -> None:
+    words = ["predict", "late", "dest=ATL,distance=100", "dest=???,distance=900", "--store", trained]
+    code, out, err = covey(*words)
+    assert code == 0, err
+    for text in ("traffic@v1:flights", "dest=ATL", "± 0", "OK", "NOT_FOUND", "GIVEN"):
+        assert text in out
+    code, out, _ = covey(*words, "--json")
+    assert code == 0
+    first, second = json.loads(out)
+    assert first["keys"] == {"dest": "ATL"}
+    assert 0 < first["prediction"] < 1
+    assert first["features"]["traffic@v1:flights"]["status"] == "OK"
+    assert second["features"]["traffic@v1:flights"] == {"value": None, "se": None, "status": "NOT_FOUND"}
+    assert second["features"]["distance"] == {"value": 900.0, "se": None, "status": "GIVEN"}
+
+
+def test_a_column_that_is_no_number_is_null(covey: Covey, trained: Path) -> None:
+    code, out, err = covey("predict", "late", "dest=ATL,distance=nan", "--store", trained, "--json")
+    assert code == 0, err
+    assert "NaN" not in out
+    assert json.loads(out)[0]["features"]["distance"] == {"value": None, "se": None, "status": "GIVEN"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["nothing", "dest=ATL,distance=1"], 5, "no model 'nothing' in this store; it has: late@v1"),
+        (["late@v7", "dest=ATL,distance=1"], 5, "no model 'late@v7'"),
+        (["late"], 2, "which rows? add dest=…,distance=… for each"),
+        (["late", "dest=ATL"], 2, "must give dest, distance"),
+        (["late", "dest=ATL,distance=far"], 2, "distance is a number, got 'far'"),
+        (["late", "dest=ATL,distance=-inf"], 2, "'distance' is infinite"),
+    ],
+)
+def test_what_is_wrong_is_one_line(covey: Covey, trained: Path, words: list[str], code: int, says: str) -> None:
+    got, out, err = covey("predict", *words, "--store", trained)
+    assert (got, out) == (code, "")
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_a_view_with_another_definition_is_refused(covey: Covey, project: Path, tmp_path: Path) -> None:
+    """The same model in a store whose view of that name counts something else, or is not there."""
+    with Store.open(project) as store:
+        model = store.model("late")
+        files = {name: model.read(name) for name in model.files}
+    other = traffic(features=[Count("flights"), Rate("late", where="delay >= 15")])
+    for name, views, says in (
+        ("other", [other, everywhere()], "view 'traffic' is v1, "),
+        ("without", [everywhere()], "the store has no view 'traffic' any more"),
+    ):
+        with Publisher(tmp_path / name, lambda: 100 * DAY) as publisher:
+            for view in views:
+                publisher.register(view)
+            publisher.register_model("late", files, json.dumps(model.lineage))
+        code, out, err = covey("predict", "late", "dest=ATL,distance=1", "--store", tmp_path / name)
+        assert (code, out) == (4, "")
+        assert says in err
+        assert "covey train CONFIG.toml" in err
+
+
+def test_a_model_that_was_changed_is_not_loaded(covey: Covey, project: Path) -> None:
+    with Store.open(project) as store:
+        path = store.model("late").folder / MODEL
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    code, _, err = covey("predict", "late", "dest=ATL,distance=1", "--store", project)
+    assert code == 1
+    assert "not the file that was registered" in err
+
+
+def test_a_model_that_is_no_archive_is_refused(project: Path) -> None:
+    with Publisher(project, lambda: 100 * DAY) as publisher, Store.open(project) as store:
+        lineage = store.model("late").lineage
+        publisher.register_model("late", {MODEL: b"no zip file"}, json.dumps(lineage))
+        with pytest.raises(ModelRefused, match=r"model late@v2: model\.pt2 is refused: it is no whole zip"):
+            ServedModel.open(store, "late")
+
+
+def test_on_demand_views_are_those_of_the_training(
+    covey: Covey, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    views = project / "views.py"
+    views.write_text(ON_DEMAND)
+    config = write_config(
+        project,
+        **{"": {"name": "weighed"}},
+        labels={"columns": None},
+        features={"refs": ["busy:weighed", "everywhere:flights"], "views": "views.py"},
+    )
+    code, _, err = covey("train", config, "--trust")
+    assert code == 0, err
+    words = ["predict", "weighed", "dest=ATL,distance=100", "--store", project]
+    code, shown, err = covey(*words, "--views", views, "--json")
+    assert code == 0, err
+    assert json.loads(shown)[0]["features"]["busy:weighed"]["status"] == "OK"
+    assert covey(*words)[0] == 4
+    views.write_text(ON_DEMAND.replace("/ 10", "/ 11"))
+    code, _, err = covey(*words, "--views", views)
+    assert code == 4
+    assert "is not the file of on-demand views that it was trained with" in err
+    with Store.open(project) as store, pytest.raises(ModelOutdated, match="--views"):
+        ServedModel.open(store, "weighed")

@@ -1,0 +1,337 @@
+"""Making a joined cache: one point-in-time join, a batch at a time, into flat files beside their place, then a rename.
+
+Whoever makes a cache holds its lock; others wait, and find it made. A lock goes with its process. Where a file system has no
+locks that hold among machines, several make the same cache, and the first rename counts.
+
+What was published is read before the join and again when the join has read the store (of a server: when its answer is whole): a
+publication in between means that it is joined again, so that a cache is of one state of the store, the one in its key.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from io import BufferedWriter
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from base.disk import reason_of
+from featurestore.define.services import FeatureService, refs_of
+from featurestore.join.labels import label_times
+from featurestore.store import Store
+from training.errors import CacheBroken, CacheGone, CacheWriteFailed, NoLabels, StoreBusy
+
+from .cache_files import (
+    BITS,
+    FORMAT,
+    HEADER,
+    NO_TIME,
+    SE,
+    SMALL,
+    FileMark,
+    Header,
+    JoinedCache,
+    X,
+    open_cache,
+    row_dtype,
+)
+from .findings import Findings
+from .matrix import Layout, matrices
+from .snapshot import AnyStore, Snapshot, snapshot_of
+from .training_labels import OUTCOME, TARGET, TIME, Roles, TrainingLabels, numbers
+
+_log = logging.getLogger(__name__)
+
+LEFT_BEHIND_S: Final = 86_400
+_TRIES: Final = 5
+
+Progress = Callable[[int, int | None], None]
+"""Told as a join goes on: rows done, and rows in all where that is known."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is joined.
+
+    Attributes:
+        labels: see `TrainingLabels`.
+        memory_limit: of `Store.join`; of a local store only.
+    """
+
+    labels: object
+    features: Sequence[str] | FeatureService | str
+    roles: Roles
+    memory_limit: int | str | None = None
+
+
+def default_cache_dir() -> Path:
+    """Where joined caches lie: `covey/joined` in XDG_CACHE_HOME, by default ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "covey" / "joined"
+
+
+def joined_cache(store: AnyStore, asked: Asked, cache_dir: Path, progress: Progress) -> JoinedCache:
+    """The joined cache of these labels and features in the newest state of the store: found, or made.
+
+    Raises:
+        LabelsRefused, NoLabels, CacheWriteFailed, StoreBusy; what `Store.join` raises.
+    """
+    refs = list(_refs(store, asked.features))
+    constant = {
+        name: value
+        for view in store.views()
+        if view.entity.constant
+        for name, value in zip(view.entity.keys, view.entity.domain[0], strict=True)
+    }
+    labels = TrainingLabels(asked.labels, asked.roles, store.key_types(refs), constant)
+    digest = labels.digest
+    for _ in range(_TRIES):
+        snapshot = snapshot_of(store, refs)
+        key = _key(asked, refs, digest, snapshot)
+        made = _found_or_made(store, asked, refs, labels, snapshot, cache_dir, key, progress)
+        if made is not None:
+            return made
+    raise StoreBusy(_TRIES)
+
+
+def _refs(store: AnyStore, features: Sequence[str] | FeatureService | str) -> Sequence[str]:
+    return store.service(features).refs if isinstance(features, str) else refs_of(features)
+
+
+def _key(asked: Asked, refs: Sequence[str], labels: str, snapshot: Snapshot) -> str:
+    """Hex SHA-256 of all that the content of a cache follows from."""
+    told = [FORMAT, refs, labels, snapshot.digest, asdict(asked.roles)]
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+def _found_or_made(
+    store: AnyStore,
+    asked: Asked,
+    refs: Sequence[str],
+    labels: TrainingLabels,
+    snapshot: Snapshot,
+    cache_dir: Path,
+    key: str,
+    progress: Progress,
+) -> JoinedCache | None:
+    """The cache of a key; None: the store has changed while it was made."""
+    folder = cache_dir / key[:32]
+    if (found := _found(folder, key)) is not None:
+        return found
+    with _writing(cache_dir):
+        cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _locked(cache_dir / f".{folder.name}.lock"):
+        if (found := _found(folder, key)) is not None:
+            return found
+        with _writing(cache_dir):
+            _sweep(cache_dir, folder.name)
+            partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=cache_dir))
+        try:
+            if not _made(store, asked, refs, labels, snapshot, partial, key, progress):
+                return None
+            with _writing(cache_dir):
+                _put(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return open_cache(folder, key)
+
+
+def _sweep(cache_dir: Path, name: str) -> None:
+    """Remove what a builder that was killed has left; holding the lock. Younger ones may be another machine's."""
+    for left in cache_dir.glob(f".{name}.*"):
+        if left.is_dir() and time.time() - left.stat().st_mtime > LEFT_BEHIND_S:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _found(folder: Path, key: str) -> JoinedCache | None:
+    """The cache that is there; one that is broken is told of and taken away."""
+    try:
+        return open_cache(folder, key)
+    except CacheGone:
+        if not folder.exists():
+            return None
+        problem = f"{folder} is not whole"
+    except CacheBroken as error:
+        problem = str(error)
+    _log.warning("%s", problem)
+    shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def _made(
+    store: AnyStore,
+    asked: Asked,
+    refs: Sequence[str],
+    labels: TrainingLabels,
+    snapshot: Snapshot,
+    folder: Path,
+    key: str,
+    progress: Progress,
+) -> bool:
+    """Join, and write all files of a cache into a folder; False: the store has changed before it was read."""
+    limit: dict[str, Any] = {"memory_limit": asked.memory_limit} if isinstance(store, Store) else {}
+    reader = store.join(labels.reader(), refs, TIME, full_names=True, **limit)
+    if isinstance(store, Store) and _moved(store, refs, snapshot):  # what is left to read is labels
+        return False
+    layout = Layout.of(reader.schema, refs, asked.roles.columns)
+    findings = Findings(snapshot.views, layout, list(labels.columns))
+    has_outcome = asked.roles.outcome_time is not None
+    kind = row_dtype(len(layout.names), has_outcome=has_outcome)
+    rows, total = 0, labels.count
+    with _Files(folder) as files:
+        for batch in reader:
+            times = _times(batch, TIME, asked.roles.time)
+            x, se, mask = matrices(batch, layout)
+            small = np.zeros(batch.num_rows, kind)
+            small["time"], small["y"] = times, numbers(batch.column(TARGET), 0)
+            if kind.names and "outcome" in kind.names:
+                small["outcome"] = _times(batch, OUTCOME, asked.roles.outcome_time or "")
+            small["mask"] = np.packbits(mask, axis=1, bitorder="little")
+            for name, values in ((X, x), (SE, se), (SMALL, small)):
+                files.put(name, values)
+            files.put_bits(BITS, mask.reshape(-1))
+            findings.see(batch, times, rows)
+            rows += batch.num_rows
+            progress(rows, total)
+        labels.require_unchanged()
+        if rows == 0:
+            raise NoLabels("the labels have no row, so there is nothing to train on")
+    if not isinstance(store, Store) and _moved(store, refs, snapshot):
+        return False
+    header = Header(key, rows, layout.names, has_outcome, findings.report(), files.marks)
+    with _writing(folder.parent), (folder / HEADER).open("w", encoding="utf-8") as file:
+        file.write(header.to_json())
+        file.flush()
+        os.fsync(file.fileno())
+    _sync_folder(folder)
+    return True
+
+
+def _moved(store: AnyStore, refs: Sequence[str], snapshot: Snapshot) -> bool:
+    return snapshot_of(store, refs).views != snapshot.views
+
+
+def _times(batch: pa.RecordBatch, name: str, column: str) -> npt.NDArray[np.int64]:
+    times, known = label_times(batch.column(name), column)
+    return np.where(known, times, NO_TIME)
+
+
+def _put(partial: Path, folder: Path) -> None:
+    """Rename a whole cache into its place; where another one is faster, that one counts."""
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not (folder / HEADER).is_file():
+            raise
+    _sync_folder(folder.parent)
+
+
+@dataclass
+class _OpenFile:
+    """A file that is written, and what will recognise it."""
+
+    file: BufferedWriter
+    hash: Any = field(default_factory=hashlib.sha256)
+    bits: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+
+
+class _Files:
+    """The files of a cache as they grow; whole and on the disk at the end of the `with`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: dict[str, _OpenFile] = {}
+        self.marks: dict[str, FileMark] = {}
+
+    def __enter__(self) -> _Files:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with ExitStack() as closing:
+            for one in self._open.values():
+                closing.callback(_close, one.file)
+            if kind is None:
+                for name, one in self._open.items():
+                    self._write(one, np.packbits(one.bits, bitorder="little"))
+                    with _writing(self._folder.parent):
+                        one.file.flush()
+                        os.fsync(one.file.fileno())
+                    stat = os.fstat(one.file.fileno())
+                    self.marks[name] = FileMark(stat.st_size, stat.st_mtime_ns, one.hash.hexdigest())
+
+    def put(self, name: str, values: npt.NDArray[Any]) -> None:
+        """Append numbers to a file."""
+        self._write(self._file(name), values)
+
+    def put_bits(self, name: str, values: npt.NDArray[np.bool_]) -> None:
+        """Append booleans to a file, 8 a byte; what does not fill a byte waits."""
+        one = self._file(name)
+        waiting = np.concatenate([one.bits, values])
+        whole = len(waiting) // 8 * 8
+        self._write(one, np.packbits(waiting[:whole], bitorder="little"))
+        one.bits = waiting[whole:]
+
+    def _file(self, name: str) -> _OpenFile:
+        if name not in self._open:
+            with _writing(self._folder.parent):
+                self._open[name] = _OpenFile((self._folder / name).open("wb"))
+        return self._open[name]
+
+    def _write(self, one: _OpenFile, values: npt.NDArray[Any]) -> None:
+        data = np.ascontiguousarray(values).view(np.uint8).data
+        with _writing(self._folder.parent):
+            one.file.write(data)
+        one.hash.update(data)
+
+
+def _close(file: BufferedWriter) -> None:
+    """Close a file; what a full disk has refused already is refused once more, as the buffer is written out."""
+    with suppress(OSError):
+        file.close()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock file, alone; it is removed before it is let go."""
+    while True:
+        with _writing(path.parent):
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.fstat(lock).st_ino == path.stat().st_ino:
+                break
+        os.close(lock)  # the one who held it has removed it
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(lock)
+
+
+@contextmanager
+def _writing(cache_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CacheWriteFailed(str(cache_dir), reason_of(error)) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -1,0 +1,116 @@
+"""What a join finds, counted batch by batch as it goes by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from base.times import utc_text
+from featurestore.define.schema import status_codes
+from featurestore.define.values import Status
+
+from .cache_files import NO_TIME
+from .cache_report import FeatureFindings, Finding, Report, ViewFindings
+from .matrix import Layout, Source, there
+from .snapshot import ViewState
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+
+class Findings:
+    """Counts as batches are seen.
+
+    Args:
+        keys: the columns that tell of an example which one it is.
+    """
+
+    def __init__(self, views: Sequence[ViewState], layout: Layout, keys: Sequence[str]) -> None:
+        self._keys = tuple(keys)
+        self._layout = layout
+        # a view's rows are told by the statuses of the first feature that is asked of it
+        first = {one.column.partition("__")[0]: one for one in reversed(layout.sources) if one.has_se}
+        self._views = [(state, first[state.view.name]) for state in views if state.view.name in first]
+        self._rows = 0
+        self._counts = Counter[tuple[str, str]]()
+        self._examples: dict[tuple[str, str], str] = {}
+        self._statuses = {one.name: np.zeros(len(Status), np.int64) for one in layout.sources}
+
+    def see(self, batch: pa.RecordBatch, times: Ints, first: int) -> None:
+        """Count a batch.
+
+        Args:
+            times: int64[N], µs; NO_TIME where there is none.
+            first: the number of its first row.
+        """
+        self._rows += batch.num_rows
+        known = times != NO_TIME
+        self._add("", "without_time", ~known, batch, times, first)
+        for state, source in self._views:
+            for what, rows in _of_view(state, _codes(batch, source), times, known).items():
+                self._add(state.view.name, what, rows, batch, times, first)
+        for one in self._layout.sources:
+            null = ~there(batch.column(one.column))
+            if one.has_se:
+                self._statuses[one.name] += np.bincount(_codes(batch, one)[null], minlength=len(Status))
+            self._add(one.name, "null", null, batch, times, first)
+
+    def report(self) -> Report:
+        """What was found."""
+        views = tuple(
+            ViewFindings(
+                state.view.name,
+                state.first_release,
+                state.newest_release,
+                *(
+                    self._finding(state.view.name, what)
+                    for what in ("unreleased", "unknown_key", "beyond_ttl", "after_newest")
+                ),
+            )
+            for state, _ in self._views
+        )
+        return Report(
+            self._rows, self._finding("", "without_time"), views, tuple(map(self._feature, self._layout.sources))
+        )
+
+    def _feature(self, source: Source) -> FeatureFindings:
+        null = self._finding(source.name, "null")
+        counted = self._statuses[source.name]
+        statuses = {status.name: int(counted[status]) for status in Status if counted[status]}
+        if not source.has_se and null.rows:
+            statuses = {"null in the labels": null.rows}
+        return FeatureFindings(source.name, null, statuses)
+
+    def _finding(self, of: str, what: str) -> Finding:
+        rows = self._counts[of, what]
+        return Finding(rows, rows / self._rows if self._rows else 0.0, self._examples.get((of, what)))
+
+    def _add(self, of: str, what: str, rows: Bools, batch: pa.RecordBatch, times: Ints, first: int) -> None:
+        count = int(np.count_nonzero(rows))
+        if count and (of, what) not in self._examples:
+            at = int(np.argmax(rows))
+            parts = [f"{key}={batch.column(key)[at].as_py()!r}" for key in self._keys]
+            parts.append("no time" if times[at] == NO_TIME else utc_text(int(times[at])))
+            self._examples[of, what] = f"row {first + at:,} ({', '.join(parts)})"
+        self._counts[of, what] += count
+
+
+def _codes(batch: pa.RecordBatch, source: Source) -> npt.NDArray[np.uint8]:
+    return status_codes(batch.column(f"{source.column}__status"))
+
+
+def _of_view(state: ViewState, codes: npt.NDArray[np.uint8], times: Ints, known: Bools) -> dict[str, Bools]:
+    """By kind of finding the rows, bool[N] each."""
+    nothing = np.zeros(len(times), np.bool_)
+    unreleased = known if state.first_release is None else known & (times < state.first_release)
+    not_found = codes == np.uint8(Status.NOT_FOUND)
+    return {
+        "unreleased": unreleased,
+        "unknown_key": known & not_found & ~unreleased,
+        "beyond_ttl": codes == np.uint8(Status.OUTSIDE_MAX_AGE),
+        "after_newest": nothing if state.newest_release is None else known & (times > state.newest_release),
+    }

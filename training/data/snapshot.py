@@ -1,0 +1,133 @@
+"""What of a store a join follows from: the definitions of its views and every pane that was published of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import marshal
+import pickle
+import sysconfig
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, Final, TypeAlias
+
+from featurestore.define.definitions import FeatureView
+from featurestore.define.on_demand import OnDemandView
+from featurestore.define.wire import definition_hash
+from featurestore.offline.window_rows import BUDGET_SPENT
+from featurestore.remote.store import RemoteStore
+from featurestore.store import Store
+
+AnyStore: TypeAlias = Store | RemoteStore
+
+_LIBRARIES: Final = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+"""Where the code of others lies, which is told by its name."""
+
+
+@dataclass(frozen=True)
+class ViewState:
+    """One view as a join reads it.
+
+    Attributes:
+        state: hex SHA-256 of its definition and its publications.
+        first_release, newest_release: µs, of the panes that make rows; None if there are none.
+    """
+
+    view: FeatureView
+    state: str
+    first_release: int | None
+    newest_release: int | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The views behind some references, by name, and what else their values follow from."""
+
+    views: tuple[ViewState, ...]
+    computed: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of all of it."""
+        told = [*((one.view.name, one.state) for one in self.views), *self.computed]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def snapshot_of(store: AnyStore, refs: Sequence[str]) -> Snapshot:
+    """The state of the views that the references need.
+
+    A local store tells what its panes hold. Of a server we have the ids of its releases, which follow from their plans; and its
+    own transformations are not known here, so what they compute has a new state every time.
+    """
+    names = list(dict.fromkeys(ref.partition(":")[0].partition("@")[0] for ref in refs))
+    on_demand = store.on_demand if isinstance(store, Store) else {}
+    known = {view.name: view for view in store.views()}
+    needed, computed = list[str](), list[str]()
+    for name in names:
+        if name in known:
+            needed.append(name)
+        elif name in on_demand:
+            needed += [ref.partition(":")[0].partition("@")[0] for ref in on_demand[name].features.values()]
+            computed.append(_code_of(on_demand[name]))
+        else:
+            computed.append(uuid.uuid4().hex)
+    return Snapshot(
+        tuple(_state_of(store, known[name]) for name in dict.fromkeys(needed) if name in known), tuple(computed)
+    )
+
+
+def _state_of(store: AnyStore, view: FeatureView) -> ViewState:
+    digest = hashlib.sha256(definition_hash(view))
+    published = store.published(view.name, 0)
+    for one in published:
+        digest.update(repr((one.seq, one.version, one.release_id, one.state, one.pane_start, one.released_at)).encode())
+        digest.update(repr((one.published_at, one.reason)).encode())
+    if isinstance(store, Store):
+        registry = store._registry  # of a server there is nothing like it
+        digest.update(registry.contents(registry.view(view.name).view_id))
+    released = [one.released_at for one in published if one.state != "retracted" and one.reason != BUDGET_SPENT]
+    return ViewState(view, digest.hexdigest(), min(released, default=None), max(released, default=None))
+
+
+def _code_of(view: OnDemandView) -> str:
+    """What a transformation computes: its code, and the functions and values that it refers to.
+
+    Of a class and of what is installed it is the name alone. What cannot be told has a new state every time.
+    """
+    told = [view.name, view.outputs, sorted(view.features.items()), sorted(view.inputs.items())]
+    digest = hashlib.sha256(repr(told).encode())
+    _tell(view.function, digest, set())
+    return digest.hexdigest()
+
+
+def _tell(value: Any, digest: Any, seen: set[int]) -> None:
+    """Put what a function computes, or what a value is, into a digest; functions in `seen` are in it already."""
+    value = getattr(value, "py_func", value)  # of numba
+    if not isinstance(value, FunctionType):
+        digest.update(value.__name__.encode() if isinstance(value, ModuleType) else _pickled(value))
+    elif value.__code__.co_filename.startswith(_LIBRARIES):
+        digest.update(f"{value.__module__}.{value.__qualname__}".encode())
+    elif id(value) not in seen:
+        seen.add(id(value))
+        digest.update(marshal.dumps(value.__code__))
+        names = sorted({name for code in _codes(value.__code__) for name in code.co_names} & value.__globals__.keys())
+        enclosed = [cell.cell_contents for cell in value.__closure__ or ()]
+        for one in (value.__defaults__, value.__kwdefaults__, *enclosed, *(value.__globals__[name] for name in names)):
+            _tell(one, digest, seen)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """A function's code and that of the functions within it."""
+    yield code
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            yield from _codes(one)
+
+
+def _pickled(value: Any) -> bytes:
+    try:
+        return pickle.dumps(value)
+    except (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError):
+        return uuid.uuid4().bytes

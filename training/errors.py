@@ -1,0 +1,187 @@
+"""What can be wrong with labels, with the joined cache, and with how it is read. Each message is one line with the mend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from base.errors import USAGE
+from featurestore.errors import FeatureStoreError
+
+
+class TrainingError(FeatureStoreError):
+    """Anything that reading features for training refuses or cannot do."""
+
+
+class TrainingArgument(TrainingError):
+    """An argument that cannot be: a batch of no rows, a rank outside the world; names it."""
+
+    exit_code = USAGE
+
+
+class LabelsRefused(TrainingError):
+    """Labels that cannot be trained on as they are."""
+
+    exit_code = USAGE
+
+
+class ColumnMissing(LabelsRefused):
+    """The labels have no column of this name, or have it twice."""
+
+    def __init__(self, column: str, role: str, known: Sequence[str]) -> None:
+        self.column, self.role = column, role
+        mend = ""
+        if role.startswith("join key"):
+            mend = "; rename={key: column} reads it from a column of another name, constants={key: value} gives all rows one"
+        super().__init__(
+            f"the labels need one column {column!r} ({role}); they have: {', '.join(known) or 'none'}{mend}"
+        )
+
+
+class ColumnNotNumeric(LabelsRefused):
+    """A target or a plain feature that holds no numbers."""
+
+    def __init__(self, column: str, role: str, kind: object) -> None:
+        self.column, self.role = column, role
+        super().__init__(f"the {role} {column!r} must hold numbers or booleans, not {kind}")
+
+
+class TargetMissing(LabelsRefused):
+    """A row whose target is null, NaN or infinite, as float32."""
+
+    def __init__(self, column: str, row: int) -> None:
+        self.column, self.row = column, row
+        super().__init__(
+            f"the target {column!r} of label row {row:,} is no finite number; drop the rows that have none"
+        )
+
+
+class PlainTooLarge(LabelsRefused):
+    """A row with a plain feature that is infinite, as float32."""
+
+    def __init__(self, column: str, row: int) -> None:
+        self.column, self.row = column, row
+        super().__init__(
+            f"the plain feature {column!r} of label row {row:,} is infinite as float32; make it null, or scale the column"
+        )
+
+
+class OutcomeBeforeTime(LabelsRefused):
+    """A row whose outcome was known before the time at which its features are read."""
+
+    def __init__(self, column: str, time: str, row: int) -> None:
+        self.column, self.row = column, row
+        super().__init__(
+            f"label row {row:,}: its outcome ({column!r}) comes before its time ({time!r}); features as of that time could "
+            "tell the outcome, and a model would learn what it cannot know"
+        )
+
+
+class NoLabels(LabelsRefused):
+    """A join of no rows, or a part of it without any."""
+
+
+class LabelsChanged(LabelsRefused):
+    """The labels' file was written to while it was read."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} was changed while it was joined; make the dataset again")
+
+
+class TooMuchMissing(TrainingError):
+    """A feature that is null in more rows than `max_missing` allows.
+
+    Attributes:
+        feature: the worst one; share: of its rows, null.
+    """
+
+    def __init__(self, feature: str, share: float, max_missing: float, why: str) -> None:
+        self.feature, self.share, self.max_missing = feature, share, max_missing
+        super().__init__(
+            f"{feature} is null in {share:.1%} of the rows ({why}); max_missing is {max_missing:.0%}. Check keys and times, "
+            "or raise max_missing"
+        )
+
+
+class AllNull(TooMuchMissing):
+    """A feature without a single value."""
+
+    def __init__(self, feature: str, why: str) -> None:
+        super().__init__(feature, 1.0, 1.0, why)
+        self.args = (f"{feature} is null in every row ({why}); nothing can be learnt from it: check keys and times",)
+
+
+class CacheBroken(TrainingError):
+    """A joined cache that was truncated or edited, or was written by another version."""
+
+    def __init__(self, folder: str, reason: str) -> None:
+        self.folder, self.reason = folder, reason
+        super().__init__(
+            f"the joined cache {folder} cannot be used ({reason}); it is made again where the store is at hand"
+        )
+
+
+class CacheGone(TrainingError):
+    """A joined cache that was deleted before it was opened again, as by a worker process."""
+
+
+class CacheWriteFailed(TrainingError):
+    """The joined cache could not be written, as on a full disk."""
+
+    def __init__(self, folder: str, reason: str) -> None:
+        super().__init__(
+            f"the joined cache cannot be written in {folder} ({reason}); make room, or name another cache_dir"
+        )
+
+
+class StoreBusy(TrainingError):
+    """The store was published into every time that it was joined."""
+
+    def __init__(self, tries: int) -> None:
+        super().__init__(f"the store changed during each of {tries} joins; try again when no publication is under way")
+
+
+class StateRefused(TrainingError):
+    """A state to resume from that belongs to other rows, or to another order of them."""
+
+    def __init__(self, *differs: str) -> None:
+        self.differs = differs
+        super().__init__(f"this state continues another reading: {'; '.join(differs)}")
+
+
+class WorkerDied(TrainingError):
+    """A DataLoader worker process that ended before its batches did."""
+
+
+class TableInvalid(TrainingError):
+    """A `FeatureTable` that cannot be as asked for, or cannot be refreshed."""
+
+
+class TableBusy(TrainingError):
+    """A `FeatureTable` that cannot take up a release: something still reads the one before the last."""
+
+    def __init__(self, waited_s: float) -> None:
+        super().__init__(
+            f"the table's idle half is still read after {waited_s:.0f} s; it keeps its rows. An exported program holds them: "
+            "export a copy (copy.deepcopy) of the model"
+        )
+
+
+class StoreMoved(TrainingError):
+    """The store was published into, at times that labels see, while they were read in parts."""
+
+    def __init__(self, view: str) -> None:
+        self.view = view
+        super().__init__(
+            f"view {view!r} was published into while it was read, with releases that these labels see; read again"
+        )
+
+
+class TrainingInputRefused(TrainingError):
+    """Values or standard errors that nothing can be learnt from; tells which."""
+
+
+class NotFitted(TrainingError):
+    """Something was asked to transform before it has seen training rows."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is not fitted yet: call fit with rows of the training split first")

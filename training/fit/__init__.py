@@ -1,0 +1,1 @@
+"""`covey train` and `covey predict`: configuration, fitting, reports, archives and lineage."""

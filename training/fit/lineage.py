@@ -1,0 +1,99 @@
+"""What a model was made from: labels, features, and of each view its version, its definition and every release it saw."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from base.times import utc_text
+from deployment.errors import ModelOutdated
+from featurestore.define.wire import definition_hash
+from featurestore.registry.models import RegisteredModel
+from featurestore.store import Store
+
+FORMAT: Final = 1
+
+
+def file_hash(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def views_of(store: Store, refs: Sequence[str], seen_by_us: int | None = None) -> list[dict[str, Any]]:
+    """The views that references name, directly or by a transformation, with the releases that were there by a time.
+
+    Args:
+        seen_by_us: the time of the last label; None: all releases count.
+    """
+    snapshot = store.blocks.snapshot
+    definitions = {view.name: definition_hash(view).hex() for view in store.views()}
+    views: list[dict[str, Any]] = []
+    for name in dict.fromkeys(name_of(ref) for ref in stored_refs(store, refs)):
+        published = [one for one in store.published(name, 0) if seen_by_us is None or one.released_at <= seen_by_us]
+        opened = [one.release_id.hex() for one in published if one.state == "opened"]
+        views.append(
+            {
+                "name": name,
+                "version": snapshot.find(name).header.version,
+                "definition_hash": definitions[name],
+                "publication": max((one.seq for one in published), default=0),
+                "newest_pane_end": utc_text(max(one.pane_end for one in published)) if published else None,
+                "releases_sha256": hashlib.sha256("".join(sorted(opened)).encode()).hexdigest(),
+                "releases": opened,
+                "retracted": [one.release_id.hex() for one in published if one.state == "retracted"],
+            }
+        )
+    return views
+
+
+def stored_refs(store: Store, refs: Sequence[str]) -> list[str]:
+    """The references themselves; of a transformation's output those that it is computed from."""
+    found: list[str] = []
+    for ref in refs:
+        transformation = store.on_demand.get(name_of(ref))
+        found += [ref] if transformation is None else transformation.features.values()
+    return found
+
+
+def name_of(ref: str) -> str:
+    """The view of `view:feature` or `view@v1:feature`."""
+    return ref.partition(":")[0].partition("@")[0]
+
+
+def pinned(store: Store, refs: Sequence[str]) -> list[str]:
+    """The references with the version that each view has now; one that names a version has that one.
+
+    Raises:
+        UnknownView: also of such a version.
+    """
+    snapshot = store.blocks.snapshot
+    split = [ref.partition(":") for ref in refs]
+    return [
+        ref if view in store.on_demand else f"{snapshot.find(view).header.name}:{feature}"
+        for ref, (view, _, feature) in zip(refs, split, strict=True)
+    ]
+
+
+def require_same(model: RegisteredModel, store: Store, views_file: Path | None) -> None:
+    """Raise ModelOutdated unless the store's views, and the file of its on-demand views, are those of the lineage."""
+    lineage: Mapping[str, Any] = model.lineage
+    definitions = {view.name: definition_hash(view).hex() for view in store.views()}
+    for view in lineage["views"]:
+        name = view["name"]
+        if name not in definitions:
+            raise ModelOutdated(str(model), f"the store has no view {name!r} any more")
+        version = store.blocks.snapshot.find(name).header.version
+        if (version, definitions[name]) != (view["version"], view["definition_hash"]):
+            raise ModelOutdated(
+                str(model),
+                f"view {name!r} is v{version}, {definitions[name][:12]}…; it was trained on v{view['version']}, "
+                f"{view['definition_hash'][:12]}…",
+            )
+    wanted = lineage["views_file_sha256"]
+    if wanted is not None and views_file is None:
+        raise ModelOutdated(str(model), "it reads on-demand views: name their file with --views")
+    if wanted is not None and views_file is not None and file_hash(views_file) != wanted:
+        raise ModelOutdated(str(model), f"{views_file} is not the file of on-demand views that it was trained with")

@@ -1,0 +1,86 @@
+"""How good predictions are, with intervals from resampled UTC days: rows of one day share its weather, and its noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from base.times import DAY_US
+
+from .config import Task
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Metric = Callable[[Floats], float]
+"""A metric of fixed predictions, for float64[N] weights of the rows."""
+
+DRAWS: Final = 400
+LEVEL: Final = 0.95
+_CLOSEST: Final = 1e-7
+"""A probability is held this far from 0 and 1."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric with its interval; `low` and `high` are None where the rows are of one day."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f}" + ("" if self.low is None else f" [{self.low:.4f}, {self.high:.4f}]")
+
+
+def measure(y: Floats, predicted: Floats, time_us: Ints, task: Task, seed: int) -> dict[str, Measured]:
+    """`auc` and `logloss`, or `rmse`, by name, with LEVEL intervals of DRAWS resamplings of the rows' days."""
+    metrics: Mapping[str, Metric] = (
+        {"auc": auc_of(y, predicted), "logloss": _logloss_of(y, predicted)}
+        if task == "binary"
+        else {"rmse": _rmse_of(y, predicted)}
+    )
+    _, day = np.unique(time_us // DAY_US, return_inverse=True)
+    days = int(day.max()) + 1
+    measured = {name: Measured(metric(np.ones(len(y))), None, None) for name, metric in metrics.items()}
+    if days == 1:
+        return measured
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(days, np.full(days, 1 / days), DRAWS).astype(np.float64)
+    for name, metric in metrics.items():
+        values = np.array([metric(weights[day]) for weights in drawn])
+        low, high = np.nanquantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        measured[name] = Measured(measured[name].value, float(low), float(high))
+    return measured
+
+
+def auc_of(y: Floats, predicted: Floats) -> Metric:
+    """Area under the ROC curve: how often a positive row is above a negative one, ties half. NaN if one kind is missing."""
+    order = np.argsort(predicted, kind="stable")
+    positive = y[order] > 0
+    starts = np.flatnonzero(np.append(True, np.diff(predicted[order]) != 0))
+
+    def auc(weights: Floats) -> float:
+        w = weights[order]
+        above = np.add.reduceat(np.where(positive, w, 0.0), starts)
+        below = np.add.reduceat(np.where(positive, 0.0, w), starts)
+        pairs = above.sum() * below.sum()
+        if not pairs:
+            return float("nan")
+        return float((above * (np.cumsum(below) - below / 2)).sum() / pairs)
+
+    return auc
+
+
+def _logloss_of(y: Floats, predicted: Floats) -> Metric:
+    held = np.clip(predicted, _CLOSEST, 1 - _CLOSEST)
+    losses = -(y * np.log(held) + (1 - y) * np.log1p(-held))
+    return lambda weights: float((weights * losses).sum() / weights.sum())
+
+
+def _rmse_of(y: Floats, predicted: Floats) -> Metric:
+    squares = (y - predicted) ** 2
+    return lambda weights: float(np.sqrt((weights * squares).sum() / weights.sum()))

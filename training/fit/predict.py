@@ -1,0 +1,119 @@
+"""Predictions of a registered model from the online store: the newest values, through the scaling that was exported with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from deployment.errors import ModelRefused
+from featurestore.define.entities import ColumnType
+from featurestore.errors import BadReference
+from featurestore.read.reader import Vectors
+from featurestore.registry.models import RegisteredModel
+from featurestore.store import Store
+
+from .archive import ArchiveRefused
+from .lineage import require_same
+from .program import Program
+from .train import MODEL
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """Predictions for N keys, of one epoch of the store.
+
+    Attributes:
+        values: float64[N], probabilities for a binary target.
+        columns: float64[N, C], the plain columns as they were given.
+        vectors: what the store served.
+    """
+
+    values: npt.NDArray[np.float64]
+    columns: npt.NDArray[np.float64]
+    vectors: Vectors
+
+
+class ServedModel:
+    """A registered model, ready to predict. Open it with `ServedModel.open`.
+
+    Attributes:
+        model: as it is registered.
+        features: the references whose values it reads, with their views' versions.
+    """
+
+    def __init__(self, model: RegisteredModel, store: Store, program: Program) -> None:
+        self.model, self._program, self._store = model, program, store
+        self.features: tuple[str, ...] = tuple(model.lineage["features"])
+        self.columns: tuple[str, ...] = tuple(model.lineage["columns"])
+        self._constants: Mapping[str, Any] = model.lineage["constants"]
+        self._reader = store.reader(self.features)
+
+    @classmethod
+    def open(cls, store: Store, name: str, views_file: Path | None = None) -> Self:
+        """The newest version of a model, or `name@v<n>`.
+
+        Args:
+            store: opened with the on-demand views of `views_file`, where there are any.
+
+        Raises:
+            UnknownModel. ModelOutdated: a view, or the file of on-demand views, is not the one that it was trained on.
+            StoreCorrupt: the model's file is not the one that was registered. ModelRefused: it is no archive that
+                `covey train` writes, or one that holds code.
+        """
+        model = store.model(name)
+        require_same(model, store, views_file)
+        try:
+            return cls(model, store, Program.of(model.read(MODEL)))
+        except ArchiveRefused as error:
+            raise _refused(model, error) from None
+
+    @property
+    def inputs(self) -> dict[str, ColumnType]:
+        """What `predict` needs: join keys, inputs of transformations and plain columns, with their types."""
+        keys = {
+            name: kind for name, kind in self._store.key_types(self.features).items() if name not in self._constants
+        }
+        return keys | dict.fromkeys(self.columns, "float64")
+
+    def predict(self, given: Mapping[str, Sequence[Any]]) -> Predicted:
+        """Predictions for some keys, from the newest epoch.
+
+        Args:
+            given: a list for each of `inputs`, all of one length; {} where there are none.
+
+        Raises:
+            BadReference: one is missing, has another type, or is an infinite number. OnDemandFailed. ModelRefused.
+        """
+        needed = self.inputs
+        for name in needed:
+            if name not in given:
+                raise BadReference(f"model {self.model} needs {name!r}; it takes: {', '.join(needed)}")
+        count = len(next(iter(given.values()), [0]))
+        types = self._store.key_types(self.features)
+        keys = {name: list(given[name]) for name in types if name not in self._constants}
+        keys |= {name: [value] * count for name, value in self._constants.items() if name in types}
+        vectors = self._reader.read(keys)
+        columns = np.array([given[name] for name in self.columns], dtype=np.float64).reshape(len(self.columns), count).T
+        if np.isinf(columns).any():
+            raise BadReference(
+                f"{self.columns[int(np.isinf(columns).any(axis=0).argmax())]!r} is infinite; write a number"
+            )
+        mask = np.hstack((vectors.mask, ~np.isnan(columns)))
+        x, se = np.hstack((vectors.values, columns)), np.hstack((vectors.se, np.zeros_like(columns)))
+        arrays = (np.where(mask, x, 0).astype(np.float32), mask, np.where(mask, se, 0).astype(np.float32))
+        try:
+            with torch.no_grad():
+                values = self._program(*map(torch.from_numpy, arrays)).numpy()
+        except ArchiveRefused as error:
+            raise _refused(self.model, error) from None
+        return Predicted(values.astype(np.float64), columns, vectors)
+
+
+def _refused(model: RegisteredModel, error: ArchiveRefused) -> ModelRefused:
+    return ModelRefused(str(model), MODEL, str(error), str(model.lineage.get("torch", "an unknown version")))

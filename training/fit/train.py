@@ -1,0 +1,245 @@
+"""From a configuration to a registered model: join, split by time, train, test, export, register."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from base.times import DAY_US, utc_text, wall_clock
+from deployment.errors import CodeUntrusted, TrainingRefused
+from featurestore.define.views_file import load_declared
+from featurestore.join.labels import open_labels
+from featurestore.online.settings import store_path
+from featurestore.publish.publish import Publisher
+from featurestore.registry.models import RegisteredModel
+from featurestore.store import Store
+from training.data.dataset import FeatureDataset
+from training.errors import StoreBusy
+
+from .config import Task, TrainConfig
+from .fit import exported, fit, predictions
+from .lineage import FORMAT, file_hash, pinned, views_of
+from .metrics import Measured, measure
+from .picture import drawn
+from .reference import boosted
+from .report import TrainReport, calibration, make_report
+
+Progress = Callable[[str, str, int, int], None]
+"""Told (what, step, done, of how many)."""
+
+MODEL: Final = "model.pt2"
+_TRIES: Final = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A registered model and its report.
+
+    Attributes:
+        example: the join keys, inputs and plain columns of the last label, as `covey predict` takes them.
+    """
+
+    model: RegisteredModel
+    report: TrainReport
+    example: dict[str, Any]
+
+
+def train(config: TrainConfig, progress: Progress = lambda *_: None, *, trust: bool = False) -> Trained:
+    """Train, test and register the model of a configuration.
+
+    Args:
+        trust: run the Python files that the configuration names.
+
+    Raises:
+        CodeUntrusted: it names one, without `trust`.
+        TrainingRefused: a target of one kind only. LabelsRefused, TooMuchMissing, NoLabels: of the labels, or of one part of
+            them. UnknownView, UnknownFeature, StoreNotFound. StoreInUse: another process is writing into the store.
+    """
+    if not trust:
+        _require_no_code(config)
+    _collect_first(config, progress)
+    views_file = config.features.views
+    on_demand = () if views_file is None else load_declared(views_file, need_views=False).on_demand
+    with Store.open(config.store, on_demand=on_demand) as store:
+        asked = config.features.refs if config.features.service is None else store.service(config.features.service).refs
+        refs = pinned(store, asked)
+        dataset, views, labels_hash = _joined(store, config, refs)
+        example = _last_label(config, store.key_types(refs))
+    made, report = _trained(config, dataset, progress)
+    lineage = {
+        "format": FORMAT,
+        "model": config.name,
+        "made_at": utc_text(wall_clock()),
+        "covey": version("covey"),
+        "torch": torch.__version__.partition("+")[0],
+        "seed": config.model.seed,
+        "task": report.task,
+        "labels": {"file": config.labels.file.name, "sha256": labels_hash, "rows": dataset.rows},
+        "service": config.features.service,
+        "features": refs,
+        "columns": list(config.labels.columns),
+        "names": list(dataset.feature_names),
+        "constants": dict(config.labels.constants),
+        "views": views,
+        "views_file_sha256": None if views_file is None else file_hash(views_file),
+        "config": config.text,
+    }
+    files = {
+        MODEL: made,
+        "lineage.json": _json(lineage),
+        "report.json": _json(report.to_dict()),
+        "report.txt": f"{report}\n".encode(),
+    }
+    picture = drawn(report)
+    if picture is not None:
+        files["report.png"] = picture
+    with Publisher(config.store, wall_clock) as publisher:
+        model = publisher.register_model(config.name, files, json.dumps(lineage))
+    return Trained(model, report, example)
+
+
+def _trained(config: TrainConfig, dataset: FeatureDataset, progress: Progress) -> tuple[bytes, TrainReport]:
+    """The exported model, and how good it is."""
+    model, split = config.model, config.split
+    learn = dataset.between(None, split.valid_from, shuffle=True)
+    valid, test = dataset.between(split.valid_from, split.test_from), dataset.between(split.test_from, None)
+    task = model.task or _task(learn)
+    _require_target(task, {"training": learn, "test": test})
+    wants = config.features
+    fitted = fit(
+        learn, valid, model, task, mask=wants.mask, se=wants.se,
+        progress=lambda done, total: progress(config.name, "fit", done, total),
+    )  # fmt: skip
+    y, predicted, time = predictions(fitted.model, test)
+    usual = np.full(len(y), _mean(learn))
+    kinds = {"model": predicted, "constant": usual}
+    if model.reference:
+        kinds["reference"] = boosted(learn, test, task, model.seed)
+    measured: dict[str, dict[str, Measured]] = {}
+    for done, (kind, values) in enumerate(kinds.items(), 1):
+        measured[kind] = measure(y, values, time, task, model.seed)
+        progress(config.name, "measure", done, len(kinds))
+    report = make_report(
+        config,
+        task=task,
+        features=tuple(dataset.feature_names),
+        rows={"train": learn.rows, "valid": valid.rows, "test": test.rows},
+        days=len(np.unique(time // DAY_US)),
+        metrics=measured,
+        losses=fitted.losses,
+        chosen=fitted.chosen,
+        calibration=calibration(y, predicted),
+        missing=dataset.report.to_dict(),
+        missing_text=str(dataset.report),
+    )
+    return exported(fitted.model, len(dataset.feature_names)), report
+
+
+def _joined(store: Store, config: TrainConfig, refs: Sequence[str]) -> tuple[FeatureDataset, list[dict[str, Any]], str]:
+    """The dataset, the releases that its labels could see, and the labels' hash: neither changed during the join."""
+    labels = config.labels
+    for _ in range(_TRIES):
+        before = views_of(store, refs), _hash_of(labels.file)
+        dataset = FeatureDataset(
+            store,
+            labels=labels.file,
+            features=refs,
+            time=labels.time,
+            target=labels.target,
+            rename=labels.rename,
+            constants=labels.constants,
+            columns=labels.columns,
+            outcome_time=labels.outcome_time,
+            batch_size=config.model.batch_size,
+            seed=config.model.seed,
+            max_missing=labels.max_missing,
+        )
+        if (views_of(store, refs), _hash_of(labels.file)) == before:
+            last = max(int(batch["meta"]["time"].max()) for batch in dataset)
+            return dataset, views_of(store, refs, last), before[1]
+    raise StoreBusy(_TRIES)
+
+
+def _hash_of(labels: Path) -> str:
+    """Of the labels' file; "" where there is none, which the dataset refuses by name."""
+    return file_hash(labels) if labels.is_file() else ""
+
+
+def _require_no_code(config: TrainConfig) -> None:
+    """Raise CodeUntrusted if a configuration names Python files: it is data, and may have come with somebody's store."""
+    collect = None if config.collect is None else config.collect.views
+    for key, named in (("[features] views", config.features.views), ("[collect] views", collect)):
+        if named is not None:
+            raise CodeUntrusted(config.name, key, str(named))
+
+
+def _collect_first(config: TrainConfig, progress: Progress) -> None:
+    """Where there is no store yet, and the file says what to collect: collect it."""
+    collect = config.collect
+    if collect is None or (store_path(config.store) / "registry.db").is_file():
+        return
+    from deployment.run import run
+
+    declared = load_declared(collect.views, need_views=True)
+    run(
+        declared.views,
+        collect.events,
+        store=config.store,
+        client_column=collect.client_column,
+        time_column=collect.time_column,
+        site_column=collect.site_column,
+        budget=collect.budget,
+        in_process=collect.in_process,
+        progress=progress,
+    )
+    with Publisher(config.store, wall_clock) as publisher:
+        publisher.register_services(declared.services, declared.on_demand)
+
+
+def _last_label(config: TrainConfig, types: Any) -> dict[str, Any]:
+    """The last row of the labels: join keys and inputs under the store's names, and the plain columns."""
+    labels = config.labels
+    columns = {name: labels.rename.get(name, name) for name in types if name not in labels.constants}
+    opened = open_labels(labels.file, {column: types[name] for name, column in columns.items()})
+    row: dict[str, Any] = {}
+    for batch in opened.batches(2**24):
+        if batch.num_rows:
+            row = {name: batch.column(column)[-1].as_py() for name, column in columns.items()}
+            row |= {name: batch.column(name)[-1].as_py() for name in labels.columns}
+    return row
+
+
+def _task(part: FeatureDataset) -> Task:
+    """Binary if every target is 0 or 1."""
+    binary = all(bool(((batch["y"] == 0) | (batch["y"] == 1)).all()) for batch in part)
+    return "binary" if binary else "regression"
+
+
+def _mean(part: FeatureDataset) -> float:
+    return sum(float(batch["y"].double().sum()) for batch in part) / part.rows
+
+
+def _require_target(task: Task, parts: dict[str, FeatureDataset]) -> None:
+    for name, part in parts.items():
+        values: set[float] = set()
+        for batch in part:
+            values |= set(np.unique(batch["y"].numpy()[batch["weight"].numpy() > 0])[:3].tolist())
+        if task == "binary" and values - {0.0, 1.0}:
+            raise TrainingRefused(
+                f'the {name} rows\' target is not only 0 and 1; write task = "regression" under [model]'
+            )
+        if len(values) == 1:
+            raise TrainingRefused(
+                f"every {name} row has the target {values.pop():g}: there is nothing to learn or to measure"
+            )
+
+
+def _json(data: dict[str, Any]) -> bytes:
+    return (json.dumps(data, indent=1) + "\n").encode()
