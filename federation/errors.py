@@ -19,6 +19,30 @@ class PlanInvalid(FederationError):
     """A plan that no party would run: not canonical, empty, out of order, or asking for what does not exist."""
 
 
+class TermUnknown(PlanInvalid):
+    """A word that names no choice of a term.
+
+    Attributes:
+        term: `protection`, for example. known: the words that there are.
+    """
+
+    def __init__(self, term: str, value: object, known: tuple[str, ...]) -> None:
+        self.term, self.value, self.known = term, value, known
+        super().__init__(f"unknown {term} {value!r}: it is {' or '.join(map(repr, known))}")
+
+
+class TermsImpossible(PlanInvalid):
+    """Terms that exclude each other.
+
+    Attributes:
+        term, value: what was chosen. requires: the term and the value that it goes with.
+    """
+
+    def __init__(self, term: str, value: str, requires: tuple[str, str], why: str) -> None:
+        self.term, self.value, self.requires, self.why = term, value, requires, why
+        super().__init__(f"{term} {value!r} requires {requires[0]} {requires[1]!r}: {why}")
+
+
 class HeImpossible(PlanInvalid):
     """A view that cannot be collected under homomorphic encryption."""
 

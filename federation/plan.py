@@ -22,9 +22,11 @@ from featurestore.define.wire import view_from_bytes, view_to_bytes
 from federation.he.view import he_parameters, leak_micro_rho
 
 from . import plan_pb2 as pb
+from . import terms
 from .errors import PlanInvalid
 from .live_keys import MOST_AFTER_DEADLINE_US, LiveKeys
 from .parties import MAX_CLIENTS, Aggregator, CollectorKeys, Participation, ReportPer
+from .terms import Terms, terms_of, word
 
 Noise = Literal["full", "none"]
 """`full`: each aggregator adds noise of the full scale, by the mechanism of each view. `none`: tests and labs only."""
@@ -170,6 +172,17 @@ class Plan:
         """The first collection index of each view, and the number of collections last."""
         sizes = [len(planned.pane_starts) for planned in self.views]
         return tuple(int(end) for end in np.concatenate(([0], np.cumsum(sizes))))
+
+    @cached_property
+    def terms(self) -> Terms:
+        """How reports are protected and proven, how their sums are opened, and who reports."""
+        return terms_of(
+            word(terms.Protection, self.protection),
+            word(terms.Validity, self.validity),
+            word(terms.Finish, self.finish),
+            word(terms.ReportPer, self.report_per),
+            word(terms.Participation, self.participation),
+        )
 
     @property
     def clients_a_report(self) -> int:
