@@ -109,9 +109,9 @@ class LiveSecretLost(AggregatorError):
     def __init__(self, role: str, folder: str, plan_id: bytes) -> None:
         self.role, self.folder, self.plan_id = role, folder, plan_id
         super().__init__(
-            f"the {role} has no live secret of plan id {plan_id.hex()} in {folder}: it was erased in its time, or lost, and no "
-            "backup holds it. Without it this plan is neither noised nor opened here. If the disk was only mounted late, put "
-            "the folder back; else give the plan up: its panes stay closed and its days charged. Other plans go on"
+            f"the {role} has no live secret of plan id {plan_id.hex()} in {folder}: it was erased when it was due, or "
+            "lost, and no backup holds it. If the disk was mounted late, put the folder back. Otherwise give the plan up: its "
+            "panes stay closed and its days charged. Other plans go on"
         )
 
 

@@ -89,7 +89,7 @@ def run(
         protection: "he": reports are encrypted for a key holder, and the leader adds them (docs/he.md).
         validity: "prio3": every report proves that it is within the view's bounds; one that does not is rejected.
         finish: "mpc" (experimental): cells below a view's `suppress_below` are opened to nobody (docs/mpc.md).
-        report_per: "site": each site sums its clients, each bounded, and sends one report a pane (docs/cross_silo.md).
+        report_per: "site": each site sums its clients, each bounded, and sends one report a pane (docs/cross-silo.md).
         budget: the ρ that a client-day may cost, over all views and all runs into this store; in a project at most what
             its covey.toml says.
         in_process: run all roles in this process, instead of one process for each.

@@ -60,8 +60,8 @@ class SuperLinkUntrusted(SuperLinkError):
     def __init__(self, address: str, why: str) -> None:
         self.address, self.why = address, why
         super().__init__(
-            f"the SuperLink at {address} is not the one that is pinned: {why}. Get keys/superlink.crt from the "
-            "coordinator's operator by a way that nobody can change it on"
+            f"the SuperLink at {address} does not have the pinned certificate: {why}. Get keys/superlink.crt from the "
+            "coordinator's operator over a trusted channel"
         )
 
 
@@ -72,8 +72,8 @@ class NodeKeyUnknown(SuperLinkError):
         self.address = address
         super().__init__(
             f"the SuperLink at {address} does not know this site's node key. Its operator's covey.toml needs the `node` that "
-            "`covey keys show site-ID --json` prints here; then `covey start superlink` again. Check the clock, too: more than "
-            "five minutes off, and nobody is let in"
+            "`covey keys show site-ID --json` prints here; then `covey start superlink` again. Check the clock, too: the "
+            "SuperLink rejects requests that are more than five minutes off"
         )
 
 

@@ -29,7 +29,7 @@ KEYS: Final = (
 _PINNED: Final = re.compile(r"[a-z][a-z0-9_]*@[0-9a-f]{64}", re.ASCII)
 
 _TEXT: Final = """\
-# What the sites that point to this file take part in. No plan can change it; `covey policy check PLAN` tells the answer.
+# What the sites that point to this file take part in. No plan can change it; `covey policy check PLAN` shows the answer.
 
 # Pinned keys: plans of another coordinator, or for other aggregators, are refused.
 coordinator = {coordinator}
@@ -45,7 +45,7 @@ join_keys = {join_keys}  # columns by which a view may split its counts; "*" is 
 # join_keys = ["dest"]
 max_rho_per_day = {max_rho_per_day}  # what one client-day may cost, over all views
 min_k = {min_k}  # a pane opens at so many clients or more
-time_columns = {time_columns}  # by which a view may tell an event's day, beside the site's own: each charges by itself
+time_columns = {time_columns}  # that a view may read the time of events from, beside the site's own; each is charged separately
 max_answer_mib = {max_answer_mib}  # how large an answer may become where a plan asks all clients for all panes
 participation = {participation}  # "all", "active" or "any": the kind of plans that are taken part in
 protection = {protection}  # "shares", "he" (encrypted for a key holder; the leader alone counts the clients) or "any"

@@ -89,7 +89,7 @@ class SiteService:
         try:
             received = self._client.pull()
         except MessageRefused as error:
-            self._say(f"{error}; it named nobody who could be answered")
+            self._say(f"{error}; it has no sender to answer")
             return True
         if received is None:
             return False

@@ -7,7 +7,7 @@ from typing import Final
 from base.errors import NOT_FOUND, REFUSED, USAGE, CoveyError
 
 DIFFERENCING: Final = (
-    "a client-day is opened in one sum only, because two sums that share it tell it by their difference (at 100 clients "
+    "a client-day is opened in one sum only, because the difference of two sums that share it reveals it (at 100 clients "
     "that costs an epsilon of 13.5 where 1 was promised)"
 )
 

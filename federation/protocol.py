@@ -169,7 +169,9 @@ class Closed:
             ReportRefused: a sum of so many reports could pass half the field.
         """
         if (source is None) != (self.plan.noise == "none"):
-            raise NoiseRefused(f"the plan says noise {self.plan.noise!r}, the {self.role} was told otherwise")
+            raise NoiseRefused(
+                f"the plan says noise {self.plan.noise!r}, and the {self.role} has {'no' if source is None else 'a'} noise source"
+            )
         outcomes: list[npt.NDArray[np.uint8]] = []
         shares: list[npt.NDArray[np.uint64]] = []
         for index, planned in enumerate(self.plan.views):

@@ -34,7 +34,10 @@ class RefusalCode(StrEnum):
     DEFINITION_NOT_ALLOWED = "DEFINITION_NOT_ALLOWED", "The policy pins another definition of a view of this name."
     COLUMN_NOT_ALLOWED = "COLUMN_NOT_ALLOWED", "A feature or a `where` reads a column that the policy does not allow."
     JOIN_KEY_NOT_ALLOWED = "JOIN_KEY_NOT_ALLOWED", "A view is split by a column that the policy does not allow."
-    TIME_NOT_ALLOWED = "TIME_NOT_ALLOWED", "A view tells an event's day by another column than the policy allows."
+    TIME_NOT_ALLOWED = (
+        "TIME_NOT_ALLOWED",
+        "A view reads the time of events from a column that the policy does not allow.",
+    )
     EXPRESSION_NOT_ALLOWED = "EXPRESSION_NOT_ALLOWED", "A `where` outside the closed grammar."
     RHO_TOO_HIGH = "RHO_TOO_HIGH", "By itself it costs a client-day more than the policy allows."
     DAY_BUDGET_SPENT = "DAY_BUDGET_SPENT", "With what was charged before it costs a client-day more than allowed."

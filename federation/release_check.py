@@ -151,7 +151,7 @@ def _read_plan(signed_plan: bytes, coordinator: VerifyKey | None) -> Plan:
 
 def _parties(plan: Plan, **pinned: CollectorKeys | VerifyKey | None) -> WireTerms:
     if plan.wire is None:
-        raise VerificationFailed("parties", "the plan names none: it was run in one process, where nobody signs")
+        raise VerificationFailed("parties", "the plan names none: it was run in one process, without signatures")
     for role, keys in pinned.items():
         if keys is not None and getattr(plan.wire, role) != keys:
             raise VerificationFailed("parties", f"the plan's {role} is not the pinned one")

@@ -24,7 +24,7 @@ class CannotTell(SimulationError):
 
     def __init__(self, view: str, kind: str, needs: str) -> None:
         self.view, self.kind, self.needs = view, kind, needs
-        super().__init__(f"the lie {kind!r} cannot be told of view {view!r}: it needs {needs}")
+        super().__init__(f"the lie {kind!r} does not apply to view {view!r}: it needs {needs}")
 
 
 class FleetImpossible(SimulationError):

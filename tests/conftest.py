@@ -1,5 +1,6 @@
 """`--seeds N`: how many seeds each seeded simulation runs (a test with a `simulation_seed` argument); few by default.
 `--full`: the privacy audit with five times the draws and more views, which takes minutes, and tests that are marked `long`.
+`--print`: `pytest -k messages --print` prints every message that a user can see.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--full",
         action="store_true",
         help="the privacy audit with more draws and views, 10^5 mutated messages, and long tests (minutes)",
+    )
+    parser.addoption(
+        "--print", action="store_true", help="with `-k messages`: print every message of the product by file"
     )
 
 

@@ -72,7 +72,7 @@ class OutcomeBeforeTime(LabelsRefused):
         self.column, self.row = column, row
         super().__init__(
             f"label row {row:,}: its outcome ({column!r}) comes before its time ({time!r}); features as of that time could "
-            "tell the outcome, and a model would learn what it cannot know"
+            "contain the outcome, and the model would learn from the future"
         )
 
 

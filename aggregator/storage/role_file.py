@@ -77,7 +77,9 @@ class RoleFile:
                     "move the file away; the ledger stays"
                 )
         if (found := self.one("SELECT name FROM role")) != (role,):
-            raise StorageUnusable(f"{self.path} belongs to the {found[0] if found else 'nobody'}, not to the {role}")
+            raise StorageUnusable(
+                f"{self.path} belongs to {f'the {found[0]}' if found else 'no role'}, not to the {role}"
+            )
 
     def close(self) -> None:
         """Close the file; what was committed stays."""

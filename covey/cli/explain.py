@@ -78,10 +78,10 @@ def _print_view(view: ViewExplained, out: Console) -> None:
 def _facts(view: ViewExplained) -> list[tuple[str, str]]:
     windows = f", windows {' '.join(view.windows)}" if view.windows else ""
     activity = (
-        "activity, where a plan says participation `active` (only clients with an event report): how many clients of a "
-        "site were active in a pane is seen by coordinator, leader and helper, and whether it reached k by all. "
-        "Nothing, where it says `all` (every enrolled client reports). Of `covey run` also days, without --from and --to, and "
-        "sites, with --site-column: the events tell which there are"
+        "activity, under participation `active` (only clients with an event report): coordinator, leader and helper see how "
+        "many clients of a site were active in a pane, and everybody sees whether the pane reached k. Nothing, under "
+        "participation `all` (every enrolled client reports). `covey run` also reveals the days of the events, without --from "
+        "and --to, and their sites, with --site-column"
     )
     return [
         ("entity", f"{' × '.join(view.entity)} ({_many(view.keys, 'key')}), pane {view.pane}{windows}"),
@@ -119,7 +119,7 @@ def _counted(view: ViewExplained) -> str:
 def _report_per(view: ViewExplained) -> str:
     return (
         f"site: the sum of {_many(view.site_clients, 'client')} at most, each within the bounds; the proof bounds the sum. "
-        "docs/cross_silo.md"
+        "docs/cross-silo.md"
     )
 
 

@@ -19,7 +19,7 @@ def init(
     project: Annotated[Path, _PROJECT] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print the public keys as JSON.")] = False,
 ) -> None:
-    """Make the keys of ONE role, for an operator of his own, and print the public line to hand to the others.
+    """Make the keys of ONE role, for its own operator, and print the public line for the other operators.
 
     Nothing is overwritten. The secret stays in keys/; for a whole project on one machine there is `covey init`.
     """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from simulations.attacks.lying_run import AttackReport
     from simulations.attacks.lying_values import Attacked, Floats, Moved
 
-app = typer.Typer(help="Experiments: what happens if …", no_args_is_help=True)
+app = typer.Typer(help="Experiments: simulated fleets, attacks, sweeps and their reports.", no_args_is_help=True)
 app.command("run")(lab_run.run)
 app.command("list")(lab_list.list_all)
 app.command("report")(lab_report.report)

@@ -22,7 +22,7 @@ def list_all(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Show what `covey lab run` can be told: groups with their choices, sweeps, and every setting, with one line each."""
+    """Show the arguments of `covey lab run`: groups with their choices, sweeps, and every setting, with one line each."""
     from base.errors import DONE
     from deployment.errors import NotThere
 

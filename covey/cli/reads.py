@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _StoreOption = Annotated[
     str,
     typer.Option(
-        "--store", metavar="DIR|URL", help="The store's directory, or the URL of its server: http://…, grpc://…"
+        "--store", metavar="DIR|URL", help="The store's directory, or the URL of its server: http://…, grpc://…."
     ),
 ]
 _ViewsOption = Annotated[
@@ -49,7 +49,7 @@ def get(
 ) -> None:
     """Read the latest values with their standard errors: covey get dest_delay:arr_delay_mean dest=JFK dest=LAX.
 
-    What stands after a value, or instead of one, is its __status:
+    `__status` says whether a value is usable:
 
     \b
     OK               the value is there

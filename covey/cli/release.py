@@ -75,7 +75,7 @@ def verify(
     view: Annotated[str | None, typer.Option(help="With --all: only this view's.")] = None,
     store: Annotated[Path, _STORE] = Path(),
     allow_unsigned: Annotated[
-        bool, typer.Option("--allow-unsigned", help="Accept releases of runs in one process, which nobody signed.")
+        bool, typer.Option("--allow-unsigned", help="Accept the unsigned releases of runs in one process.")
     ] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:

@@ -22,7 +22,7 @@ _TRUST: Final = {
     "in-process": "one process played every role and saw every event; the claim holds for what it published",
 }
 _PROTECTION: Final = {
-    "shares": "each report went out in two additive shares, which tell nothing one by one",
+    "shares": "each report went out in two additive shares, each of which alone is random",
     "he": "each report went out encrypted (BFV); private while the leader follows the protocol and does not collude with the "
     "key holder, who opened noised sums only. Nothing bounds what a client encrypts",
 }
@@ -39,8 +39,8 @@ _REPORT_PER: Final = {
 }
 _OUTSIDE: Final = {
     "activity": "how many clients of a site had events in the pane is seen by {who}",
-    "days": "which days were collected tells which days hold events: no --from and --to were given",
-    "sites": "who takes part tells which sites have events: a column of the events named them",
+    "days": "the collected days reveal which days hold events: the run had no --from and --to",
+    "sites": "the sites that take part reveal which sites have events: a column of the events names them",
 }
 
 

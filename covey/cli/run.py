@@ -91,14 +91,14 @@ def run(
         str,
         typer.Option(
             metavar="open|mpc",
-            help="mpc (experimental): cells below suppress_below are opened to nobody: docs/mpc.md.",
+            help="mpc (experimental): cells below suppress_below are never opened: docs/mpc.md.",
         ),
     ] = "open",
     report_per: Annotated[
         str,
         typer.Option(
             metavar="client|site",
-            help="site: each site bounds its clients one by one and sends one report a pane, their sum: docs/cross_silo.md.",
+            help="site: each site bounds its clients one by one and sends one report a pane, their sum: docs/cross-silo.md.",
         ),
     ] = "client",
     budget: Annotated[

@@ -74,8 +74,8 @@ def serve(
         url, with_keys = url_of(listening), not is_loopback(listening) if keys is None else keys
         if with_keys and not consumers:
             raise UsageError(
-                f"readers of {url} need an API key, and nobody has one: `covey consumers add NAME --store {store}` makes "
-                "one; --no-keys lets everybody read who reaches the address"
+                f"readers of {url} need an API key, and the store has none: `covey consumers add NAME --store {store}` "
+                "makes one; --no-keys serves every client that reaches the address"
             )
         grpc = None if grpc_port is None else address_of(sockets.enter_context(hold_port(host, grpc_port)))
         talk.print(f"serving {len(names) - len(without)} view(s) at {url}", soft_wrap=True)

@@ -177,14 +177,14 @@ def coordinator(
         str,
         typer.Option(
             metavar="open|mpc",
-            help="mpc (experimental): cells below suppress_below are opened to nobody; the leader needs a provider.",
+            help="mpc (experimental): cells below suppress_below are never opened; the leader needs a provider.",
         ),
     ] = "open",
     report_per: Annotated[
         str,
         typer.Option(
             metavar="client|site",
-            help="site: each site bounds its clients one by one and sends one report a pane, their sum: docs/cross_silo.md.",
+            help="site: each site bounds its clients one by one and sends one report a pane, their sum: docs/cross-silo.md.",
         ),
     ] = "client",
     seconds: Annotated[float, typer.Option(min=1, help="How long the sites have to answer.")] = 300.0,

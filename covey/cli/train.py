@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def train(
     config: Annotated[
         Path | None,
-        typer.Argument(metavar="CONFIG.toml", help="Labels, features, split and model (docs/training-models.md)."),
+        typer.Argument(metavar="CONFIG.toml", help="Labels, features, split and model (docs/models.md)."),
     ] = None,
     store: Annotated[
         Path | None,

@@ -16,7 +16,7 @@ def watch(
     store: Annotated[
         str,
         typer.Option(
-            "--store", metavar="DIR|URL", help="The store's directory, or the URL of its server: http://…, grpc://…"
+            "--store", metavar="DIR|URL", help="The store's directory, or the URL of its server: http://…, grpc://…."
         ),
     ],
     after: Annotated[

@@ -108,8 +108,8 @@ def retract(directory: Path, release_id: bytes, why: str, clock: Callable[[], in
     if item.manifest.trust != IN_PROCESS:
         if not (directory / KEYS).is_dir():
             raise UsageError(
-                f"no keys in {directory}: a `covey run` over processes forgets those that signed its releases, so that nobody "
-                "can retract them; in a project, give --project where the collector's key is"
+                f"no keys in {directory}: a `covey run` over processes deletes the keys that signed its releases, and such "
+                "releases cannot be retracted. In a project, give the folder with the collector's key as --project"
             )
         collector = load_keys(directory / KEYS, "collector")
         try:

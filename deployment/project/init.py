@@ -35,7 +35,7 @@ _PRIVATE_FOLDERS: Final = (LEDGERS, "roles")
 
 _VIEWS_TEXT: Final = '''"""The feature views of this project: what is collected, and what it may cost.
 
-`covey explain {views}` tells the price of each and how well it will be known. Change the example into your own.
+`covey explain {views}` shows the price of each view and its expected error. Replace the example by your own.
 """
 
 from covey import Bounds, ClientCount, Entity, FeatureView, Mean, Privacy, Rate

@@ -124,7 +124,9 @@ class HeClosed:
 def require_source(plan: Plan, who: str, source: NoiseSource | None) -> None:
     """Raise NoiseRefused where the plan asks for noise and there is no source, or the other way round."""
     if (source is None) != (plan.noise == "none"):
-        raise NoiseRefused(f"the plan says noise {plan.noise!r}, the {who} was told otherwise")
+        raise NoiseRefused(
+            f"the plan says noise {plan.noise!r}, and the {who} has {'no' if source is None else 'a'} noise source"
+        )
 
 
 def outcomes_of(plan: Plan, view: int, commitment: Commitment) -> bytes:

@@ -43,7 +43,7 @@ def he_parameters(view: FeatureView, max_clients: int, noisy: bool) -> BfvParame
     if view.privacy.mechanism != "gaussian":
         raise HeImpossible(
             view.name,
-            "a price in pure ε; what an opening tells the key holder besides is Gaussian, so it has no pure ε",
+            "its price is in pure ε, but the key holder also sees Gaussian decryption noise, which has no pure ε",
         )
     layout = layout_of(view)
     bounds = [_bounds_of(group, layout) for group in layout.groups]

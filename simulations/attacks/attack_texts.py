@@ -20,7 +20,7 @@ TEXTS: Final[dict[str, Texts]] = {
         "the aggregators keep no ledger",
     ),
     "membership": Texts(
-        "knows everybody else, and tells by a release whether the target was active",
+        "knows all other clients, and infers from a release whether the target was active",
         "the noise",
         "the plan says noise none",
     ),
@@ -52,7 +52,7 @@ TEXTS: Final[dict[str, Texts]] = {
     "drop-all-but-one": Texts(
         "a malicious leader drops every report but the target's, and adds no noise of its own",
         "the helper's own k, and its own set of reports",
-        "the helper believes the leader's count and set",
+        "the helper accepts the leader's count and set",
     ),
     "colluding-sites": Texts(
         "all sites but the target's pool what they know, and subtract it",

@@ -58,8 +58,8 @@ class Attribute(Described):
         points = series("likelier value", np.array(cells), [rate("accuracy", int(of.sum()), of.size) for of in of_size])
         baseline = max(PREVALENCE, 1 - PREVALENCE)
         note = (
-            f"In cells of 1 to {LARGEST_CELL} clients {effect.estimate:.0%} of {right.size} attributes are told right; "
-            f"{baseline:.0%} are by naming the commoner value."
+            f"In cells of 1 to {LARGEST_CELL} clients {effect.estimate:.0%} of {right.size} attributes are inferred correctly; "
+            f"{baseline:.0%} is the accuracy of naming the commoner value."
         )
         labels = Shown((points,), "clients of the cell", "accuracy", note)
         return result_of(

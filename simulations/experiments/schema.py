@@ -87,7 +87,7 @@ class AttackSetting:
     name: str = MISSING
     clients: int = _told(100, "clients of a pane, the target included")
     rho: float = _told(0.1, "zCDP of a client-day")
-    delta: float = _told(1e-6, "the δ at which ε is told")
+    delta: float = _told(1e-6, "the δ at which ε is reported")
     trials: int = _told(400, "how often it is repeated, in each world where there are two")
     k: int = _told(50, "min_clients")
     seed: int = _told(II("seed"), "default: seed")

@@ -55,7 +55,7 @@ def _methods(config: ReportConfig) -> Html:
         "their sum is opened. Clients and their events are simulated: a heavy tail of activity, days and places. The clear "
         "sums of the same reports stand beside what is released, so an error is what noise alone has done.",
         f"A view is a count, a mean and a rate at each key, per day, opened from {K} clients on. Its price is ρ of zCDP a "
-        f"client-day, split over the three, and told as ε at δ = {number(config.delta)}; the noise is that of both "
+        f"client-day, split over the three, and reported as ε at δ = {number(config.delta)}; the noise is that of both "
         "aggregators, as either one alone has to protect. The relative error is the root mean square error of a day's "
         "values, divided by their mean size.",
     ]

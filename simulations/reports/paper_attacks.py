@@ -42,7 +42,7 @@ def attacks(done: Sequence[Done], numbered: Numbered) -> Part | None:
     table = numbered.table(
         "Each attack at each ε, with 95 % intervals. ✓: it succeeds, as its whole interval lies above the limit, which is what "
         "somebody has who saw nothing and the attack's own margin.",
-        ("attack", "what is told", "ε", "nothing seen", "limit", "defence off", "defence on"),
+        ("attack", "what is guessed", "ε", "nothing seen", "limit", "defence off", "defence on"),
         [_row(one) for one in mine],
     )
     return Part(section("Attacks against ε", defences, effects, table, *measured), [*_success(by_name), *_bounds(mine)])
@@ -86,10 +86,10 @@ def _measured(by_name: dict[str, list[Done]], numbered: Numbered, legend: list[t
     if not panels:
         return []
     told = (
-        "The ε that each attack measures with its defence on, against the ε that is told: the line. Only the lower end of an "
+        "The ε that each attack measures with its defence on, against the claimed ε: the line. Only the lower end of an "
         "interval is evidence."
     )
-    return [numbered.figure(told, panels, [legend[1], ("what is told", COLOURS[5])])]
+    return [numbered.figure(told, panels, [legend[1], ("the claimed ε", COLOURS[5])])]
 
 
 def _row(one: Done) -> list[str]:
@@ -130,9 +130,9 @@ def _bounds(mine: Sequence[Done]) -> list[str]:
     name, low, claim = max(bounds, key=lambda one: one[1] / one[2])
     if above:
         return [
-            f"With the defence on the lower bound on ε lies above what is told in: {listed(list(dict.fromkeys(above)))}."
+            f"With the defence on the lower bound on ε lies above the claimed ε in: {listed(list(dict.fromkeys(above)))}."
         ]
     return [
-        "With the defence on no lower bound on ε lies above what is told; nearest is "
+        "With the defence on no lower bound on ε lies above the claimed ε; nearest is "
         f"{name}, with {number(low)} of {number(claim)}."
     ]

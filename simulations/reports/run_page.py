@@ -165,7 +165,7 @@ def _attack(attack: Recorded, numbered: Numbered) -> Html | None:
                 number(one.number("trials")),
             ]
         )
-    head = ("", "what is told", "effect", "nothing seen", "succeeds", "measured ε", "claimed ε", "trials")
+    head = ("", "what is guessed", "effect", "nothing seen", "succeeds", "measured ε", "claimed ε", "trials")
     table = numbered.table("The attack with its defence off and on, with 95 % intervals.", head, rows)
     panels = [panel for side, one in sides if (panel := _series(f"defence {side}", one)) is not None]
     labels = [series.text("label", "") for series in sides[0][1].parts("series")][: len(COLOURS)]

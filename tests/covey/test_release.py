@@ -199,7 +199,7 @@ class TestRetract:
         words = ("release", "retract", item.release_id.hex(), "--yes", "--reason", "x", "--store")
         (directory / "keys").rename(tmp_path / "forgotten")  # as after `covey run` over processes
         code, _, err = covey(*words, directory)
-        assert (code, "forgets those that signed its releases" in err) == (2, True)
+        assert (code, "deletes the keys that signed its releases" in err) == (2, True)
         (tmp_path / "forgotten").rename(directory / "keys")
         hidden = directory / "keys" / "collector.key"
         hidden.rename(tmp_path / "away")

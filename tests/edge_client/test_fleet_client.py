@@ -282,5 +282,5 @@ def test_every_message_is_answered_and_an_answer_that_nobody_wants_is_told(odd: 
         assert why in work.said[0]
     odd.says["pull-messages"] = [bytes(MAX_ENVELOPE_BYTES + 1), b""]
     assert work.service.answer_next()
-    assert "it named nobody who could be answered" in work.said[1]
+    assert "it has no sender to answer" in work.said[1]
     assert not work.service.answer_next()

@@ -343,7 +343,7 @@ def test_the_sentences_are_read_off_the_numbers() -> None:
     assert any("on 0 of 1 attacks" in one for one in calm)
     assert any("on 1 of 1 attacks" in one for one in bad)
     assert any("no lower bound" in one and "1 of 2" in one for one in calm)
-    assert any("lies above what is told in: a" in one for one in bad)
+    assert any("lies above the claimed ε in: a" in one for one in bad)
 
 
 def test_the_table_of_attacks_has_each_side_in_its_column_and_the_limit_of_a_success() -> None:
