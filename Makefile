@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test check format proto bench clean
+.PHONY: demo test check format proto diagrams bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/covey demo
@@ -25,6 +25,16 @@ format: $(VENV)/.dev
 proto: $(VENV)/.dev
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. featurestore/define/view.proto federation/plan.proto federation/batch/batch.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. aggregator/services/aggregator.proto featurestore/read/features.proto
+
+# Mermaid draws in a browser: the installed Chromium. 11 is the last mermaid-cli for Node 20. Each SVG ends in the hash of its source.
+MERMAID := PUPPETEER_SKIP_DOWNLOAD=1 npx --yes --package @mermaid-js/mermaid-cli@11.12.0 mmdc --quiet
+DIAGRAMS := $(patsubst %.mmd,%.svg,$(wildcard docs/diagrams/*.mmd))
+
+diagrams: $(DIAGRAMS)
+
+docs/diagrams/%.svg: docs/diagrams/%.mmd docs/diagrams/mermaid.json
+	$(MERMAID) --configFile docs/diagrams/mermaid.json --puppeteerConfigFile docs/diagrams/puppeteer.json --svgId $* --input $< --output $@
+	@printf '\n<!-- sha256 of the source: %s -->\n' "$$(sha256sum < $< | cut -d' ' -f1)" >> $@
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.shares

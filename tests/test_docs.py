@@ -1,4 +1,4 @@
-"""What the README and docs/ tell people to type works as it is written."""
+"""What the README and docs/ ask people to type works as it is written."""
 
 from __future__ import annotations
 
@@ -43,10 +43,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PRIVACY = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
 VALIDITY = (ROOT / "docs" / "validity.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
 @pytest.fixture(scope="module")
@@ -56,21 +53,20 @@ def flights() -> pa.Table:
 
 
 def test_the_readme_opens_with_two_commands_that_the_makefile_has() -> None:
-    assert re.findall(r"^make (\w+)", blocks("sh")[0], flags=re.M) == ["demo", "test"]
+    (block,) = re.findall(r"```sh\n(.*?)```", README, flags=re.S)
+    assert re.findall(r"^make (\w+)", block, flags=re.M) == ["demo", "test"]
     makefile = (ROOT / "Makefile").read_text()
-    for page in ("README.md", "CONTRIBUTING.md"):
-        for target in re.findall(r"\bmake (\w+)(?= |`|\n)", (ROOT / page).read_text(encoding="utf-8")):
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"):
+        for target in re.findall(r"(?:`|^)make (\w+)(?= |`|\n)", page.read_text(encoding="utf-8"), flags=re.M):
             assert re.search(rf"^{target}:", makefile, flags=re.M), target
 
 
-def test_the_readmes_commands_and_python_work_as_written(tmp_path: Path, flights: pa.Table) -> None:
-    definitions, reading = blocks("python")
+def test_the_quickstarts_commands_and_python_work_as_written(tmp_path: Path, flights: pa.Table) -> None:
+    (quick, _), (definitions, reading) = _page("quickstart.md")
     (tmp_path / "views.py").write_text(definitions)
     pq.write_table(flights, tmp_path / "flights.parquet")
     pq.write_table(flights.select(["dest", "sched_dep"]), tmp_path / "labels.parquet")
-    commands = [
-        shlex.split(line) for line in blocks("sh")[1].splitlines() if line
-    ]  # the third block is test_deployment's
+    commands = [shlex.split(line) for line in quick.splitlines() if line]  # the other block is of the lab, below
     assert [command[:2] for command in commands] == [
         ["covey", name] for name in ("explain", "run", "get", "history", "join")
     ]
@@ -82,17 +78,40 @@ def test_the_readmes_commands_and_python_work_as_written(tmp_path: Path, flights
     _run(["script.py"], tmp_path)
 
 
-def test_the_readmes_picture_and_pages_exist() -> None:
-    for page in [
-        "README.md",
-        "CONTRIBUTING.md",
-        "SECURITY.md",
-        *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
-    ]:
-        text = (ROOT / page).read_text(encoding="utf-8")
-        for target in re.findall(r"\]\(([^)#]+)\)", text):
+def test_every_picture_and_page_that_a_page_links_to_exists() -> None:
+    for page in [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *PAGES]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             if not target.startswith("http"):
-                assert ((ROOT / page).parent / target).exists(), (page, target)
+                assert (page.parent / target).exists(), (page, target)
+
+
+def test_the_documentations_list_has_each_page_once_with_a_sentence() -> None:
+    text = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (\w+)", text, flags=re.M) == ["Researchers", "Operators", "Trainers", "Contributors"]
+    listed = re.findall(r"^- \[([\w-]+\.md)\]\(\1\): \w.+\.$", text, flags=re.M)
+    assert sorted([*listed, "README.md"]) == [page.name for page in PAGES]
+
+
+def test_pages_have_names_in_one_style() -> None:
+    pages = [page for page in (ROOT / "docs").rglob("*.md") if page.name != "README.md"]
+    assert [page.name for page in pages if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*\.md", page.name)] == []
+
+
+def test_the_glossary_has_a_word_of_the_field_or_a_dash_for_each_of_its_words() -> None:
+    rows = re.findall(
+        r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", (ROOT / "docs" / "glossary.md").read_text("utf-8"), flags=re.M
+    )
+    words = [word for word, _, _ in rows if word not in ("word", "---")]
+    assert len(words) == len(set(words))
+    assert {
+        "report", "batch", "plan", "pane", "cell", "release", "void", "collection", "site", "client", "leader", "helper",
+        "key holder", "coordinator", "share", "ciphertext", "view", "entity", "join key", "window", "budget", "ledger",
+        "roster", "live secret", "epoch", "block",
+    } <= set(words)  # fmt: skip
+    fields = re.compile(r"^(DAP|VDAF|Feast|Flower|DP|HE|MPC|Arrow|stream processing): ")
+    assert [
+        elsewhere for word, elsewhere, _ in rows if word in words and elsewhere != "—" and not fields.match(elsewhere)
+    ] == []
 
 
 def test_the_examples_can_be_explained(tmp_path: Path) -> None:
@@ -188,7 +207,7 @@ def _delays(directory: Path, view: FeatureView) -> None:
 
 
 def test_the_on_demand_pages_commands_and_python_work_as_written(tmp_path: Path) -> None:
-    (commands,), (definitions, reading) = _page("on_demand.md")
+    (commands,), (definitions, reading) = _page("on-demand.md")
     (tmp_path / "views.py").write_text(definitions)
     declared = load_declared(tmp_path / "views.py", need_views=True)
     _delays(tmp_path, declared.views[0])
@@ -226,7 +245,7 @@ def test_the_encryption_pages_commands_work_as_written(tmp_path: Path) -> None:
 
 
 def test_the_cross_silo_pages_commands_work_as_written(tmp_path: Path) -> None:
-    (commands,), (definitions,) = _page("cross_silo.md")
+    (commands,), (definitions,) = _page("cross-silo.md")
     (tmp_path / "views.py").write_text(definitions)
     columns = {
         "patient": [f"p{i % 40}" for i in range(160)],
@@ -309,7 +328,7 @@ def test_the_model_pages_commands_and_python_work_as_written(
     """On January alone, and without the demo's own minutes."""
     pytest.importorskip("torch", reason="the extra `train` is not installed")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (commands, from_nothing), (script,) = _page("training-models.md")
+    (commands, from_nothing), (script,) = _page("models.md")
     assert from_nothing == "covey train big.toml --trust\n"  # run by the test of the configuration below it
     demo, *rest = commands.splitlines()
     assert demo == "covey demo --store flights-store"
@@ -334,7 +353,7 @@ def test_the_model_pages_commands_and_python_work_as_written(
 
 def test_the_model_pages_one_command_works_as_written(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the extra `train` is not installed")
-    page = (ROOT / "docs" / "training-models.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     (config,) = re.findall(r"```toml\n(.*?)```", page, flags=re.S)
     (tmp_path / "big.toml").write_text(config)
     (tmp_path / "views.py").write_text(VIEWS)
@@ -347,16 +366,16 @@ def test_the_model_pages_one_command_works_as_written(tmp_path: Path) -> None:
 
 
 def test_the_model_page_names_every_key_of_a_configuration() -> None:
-    page = (ROOT / "docs" / "training-models.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| (?:`\[(\w+)\]` )?\| (.+) \|$", page, flags=re.M))
     for section, keys in training_config.KEYS.items():
         for key in keys:
             assert key in training_config.KEYS or f"`{key}`" in rows[section], (section, key)
 
 
-def test_the_readmes_experiments_work_with_fewer_clients(tmp_path: Path) -> None:
+def test_the_quickstarts_experiments_work_with_fewer_clients(tmp_path: Path) -> None:
     pytest.importorskip("hydra", reason="the extra `lab` is not installed")
-    (block,) = re.findall(r"## Experiments\n\n```sh\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), flags=re.S)
+    (_, block), _ = _page("quickstart.md")
     collect, attack, sweep, report = (shlex.split(line, comments=True) for line in block.splitlines())
     assert collect[:4] == ["covey", "lab", "run", "fleet=100k"]
     _run(["-m", *collect, "fleet.clients=1000", "--out", "collect"], tmp_path)

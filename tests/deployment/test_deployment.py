@@ -1,4 +1,4 @@
-"""The README's deployment: SuperLink, leader, helper, two sites, server; then one collection."""
+"""The deployment of docs/deployment.md: SuperLink, leader, helper, two sites, server; then one collection."""
 
 from __future__ import annotations
 
@@ -159,17 +159,21 @@ def looks_at_what_was_signed_and_spent(covey: Covey, at: list[str]) -> None:
     assert len(ledgers["operator"]["remembers"]) == 2  # each role remembers the other one's head
 
 
-def test_the_readme_names_commands_and_options_that_exist(
+PAGES = ("README.md", "docs/README.md", "docs/quickstart.md", "docs/deployment.md", "docs/releases.md")
+
+
+def test_the_pages_of_operators_name_commands_and_options_that_exist(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| [\w ]+ \| `(covey start [^`]+)` \|$", readme, flags=re.M)
+    pages = "\n".join((Path(__file__).resolve().parents[2] / page).read_text(encoding="utf-8") for page in PAGES)
+    rows = re.findall(r"^\| [\w ]+ \| `(covey start [^`]+)` \|$", pages, flags=re.M)
     assert len(rows) == 5
-    inline = [line for line in re.findall(r"`(covey [^`\n]+)`", readme) if line not in rows]
-    blocks = re.findall(r"```sh\n(.*?)```", readme, flags=re.S)
+    inline = [line for line in re.findall(r"`(covey [^`\n]+)`", pages) if line not in rows]
+    blocks = re.findall(r"```sh\n(.*?)```", pages, flags=re.S)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("covey ")]
-    assert len(lines) > 10
+    assert len(lines) > 20
+    assert len(inline) > 5
     groups = ("keys", "lab", "ledger", "release", "policy", "start")
     for line in [*rows, *inline, *lines]:
         words = shlex.split(line, comments=True)[1:]

@@ -274,7 +274,7 @@ def test_a_sum_beyond_the_bounds_of_so_many_clients_is_neither_sent_nor_taken() 
     most = np.zeros((1, 4, 4), np.int64)
     most[0, 0] = [18, 6, 180, 18]  # six clients, three events of the largest value each
     of = Reports(0, u32(0), sparse(most.reshape(1, -1)), u32(6))
-    for declares in (6, 1):  # the proof is of the plan's bound, whatever is declared: docs/cross_silo.md says so
+    for declares in (6, 1):  # the proof is of the plan's bound, whatever is declared: docs/cross-silo.md says so
         halves = protect(PROVEN, replace(of, clients=u32(declares)), rng.bytes)
         assert verify(PROVEN, KEY, *halves).accepted.tolist() == [True]
     for beyond in ([19, 6, 180, 18], [18, 7, 180, 18], [17, 6, 180, 18], [18, 6, 171, 17], [3, 4, 0, 0]):
