@@ -37,6 +37,16 @@ class StoreWriteFailed(CoveyError):
         )
 
 
+class ConfigInvalid(CoveyError):
+    """A configuration file that cannot be used; names the file, the section, the key, the value and the mend."""
+
+    exit_code = USAGE
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"{path}: {why}")
+
+
 class NotPrivate(CoveyError):
     """A file or folder for private data that is a link, or another user's; names the path and what is wrong."""
 

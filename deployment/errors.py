@@ -67,14 +67,6 @@ class CollectionFailed(RunFailed):
     """The collection ended without a result; names the log that says why."""
 
 
-class TrainConfigInvalid(UsageError):
-    """A file of `covey train` that cannot be used; names the section, the key and the mend."""
-
-    def __init__(self, path: str, message: str) -> None:
-        self.path = path
-        super().__init__(f"{path}: {message}")
-
-
 class TrainingRefused(DeploymentError):
     """Labels, or a split of them, from which no model can be trained or judged."""
 

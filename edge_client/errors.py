@@ -32,14 +32,6 @@ class EncryptionFailed(EdgeError):
         super().__init__("a process that encrypts reports has ended early (out of memory?); run it again")
 
 
-class ConfigError(EdgeError):
-    """A site's configuration or policy file that cannot be used; names the file and what is wrong."""
-
-    def __init__(self, path: str, why: str) -> None:
-        self.path, self.why = path, why
-        super().__init__(f"{path}: {why}")
-
-
 class SuperLinkError(EdgeError):
     """The connection of a site to its SuperLink does not work."""
 

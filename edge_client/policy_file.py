@@ -6,25 +6,23 @@ import base64
 import json
 import re
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo
+
+from base.config import ConfigModel, Flag, Texts, Whole, checked
+from base.errors import ConfigInvalid
+from base.toml import toml_entries
 from crypto.errors import CryptoError
 from crypto.signing import VerifyKey
+from federation.config_values import MicroRho, bytes_of_text
 from federation.errors import KeyFileError
 from federation.keys import public_from_line, public_line
-from federation.parties import Aggregator, PublicKeys
-from federation.plan import ALLOWED_VALIDITIES
-from federation.rho import micro_rho_of, rho_text
+from federation.parties import PublicKeys
+from federation.plan import AllowedValidity
+from federation.rho import rho_text
 
-from .policy import ALLOWED_PARTICIPATIONS, ALLOWED_PROTECTIONS, ALLOWED_REPORT_PERS, PIN, Policy
-from .toml_file import TomlFile
-
-PINS: Final = ("coordinator", "leader", "helper")
-KEYS: Final = (
-    *PINS, "views", "max_rho_per_day", "min_k", "allow_noise_off", "allow_activity_visible", "participation",
-    "protection", "validity", "time_columns", "max_answer_mib", "report_per", "columns", "join_keys",
-    "max_plan_hours",
-)  # fmt: skip
+from .policy import PIN, AllowedParticipation, AllowedProtection, AllowedReportPer, Policy
 
 _PINNED: Final = re.compile(r"[a-z][a-z0-9_]*@[0-9a-f]{64}", re.ASCII)
 
@@ -83,68 +81,71 @@ def policy_to_toml(policy: Policy) -> str:
     )
 
 
-def load_policy(path: Path) -> Policy:
-    """Read and check a policy file. What it leaves out, besides the pinned keys, is as strict as `Policy`'s defaults.
-
-    Raises:
-        ConfigError: missing, not TOML, a missing, odd or unknown entry, or a key that cannot be read.
-    """
-    file = TomlFile.read(path, KEYS, "`covey init` and `covey start site` write one")
-    return Policy(
-        _coordinator(file),
-        _aggregator(file, "leader"),
-        _aggregator(file, "helper"),
-        _views(file),
-        _max_micro_rho(file),
-        file.whole("min_k", Policy.min_k),
-        file.flag("allow_noise_off"),
-        file.flag("allow_activity_visible"),
-        file.one_of("participation", ALLOWED_PARTICIPATIONS, Policy.participation),
-        file.one_of("protection", ALLOWED_PROTECTIONS, Policy.protection),
-        file.one_of("validity", ALLOWED_VALIDITIES, Policy.validity),
-        file.texts("time_columns", Policy.time_columns),
-        file.whole("max_answer_mib", Policy.max_answer_mib),
-        file.one_of("report_per", ALLOWED_REPORT_PERS, Policy.report_per),
-        file.texts("columns", Policy.columns, may_be_empty=True),
-        file.texts("join_keys", Policy.join_keys, may_be_empty=True),
-        file.whole("max_plan_hours", Policy.max_plan_hours),
-    )
-
-
-def _coordinator(file: TomlFile) -> VerifyKey:
+def _coordinator(value: object) -> VerifyKey:
     try:
-        return VerifyKey(base64.b64decode(file.text("coordinator"), validate=True))
+        return VerifyKey(bytes_of_text(value))
     except (ValueError, CryptoError) as error:
-        file.fail(f"coordinator: no public key ({error}); covey.toml has it, as `sign` of [coordinator]")
+        raise ValueError(f"no public key ({error}); covey.toml has it, as `sign` of [coordinator]") from None
 
 
-def _views(file: TomlFile) -> tuple[str, ...]:
+def _aggregator(value: object, info: ValidationInfo) -> VerifyKey:
+    """The key of the line of the role that the field is named after."""
+    role = "leader" if info.field_name == "leader" else "helper"
+    try:
+        found, keys = public_from_line(f"{value}\n" if isinstance(value, str) else "", role)
+    except KeyFileError as error:
+        raise ValueError(str(error)) from None
+    if found != role:
+        raise ValueError(f"the line holds the keys of {found}, not those of {role}")
+    return keys.sign
+
+
+def _views(views: tuple[str, ...]) -> tuple[str, ...]:
     """Patterns and pins. A pin with a mistake would allow nothing, or be read as a pattern."""
-    views = file.texts("views", Policy.views)
     for entry in views:
         if PIN in entry and _PINNED.fullmatch(entry) is None:
-            file.fail(
-                f"views: {entry[:120]!r} is no NAME@HASH with 64 hexadecimal digits; `covey policy check` shows it"
+            raise ValueError(
+                f"{entry[:120]!r} is no NAME@HASH with 64 hexadecimal digits; `covey policy check` shows it"
             )
     return views
 
 
-def _max_micro_rho(file: TomlFile) -> int:
-    rho = file.number("max_rho_per_day")
-    try:
-        return Policy.max_micro_rho if rho is None else micro_rho_of(rho)
-    except ValueError as error:
-        file.fail(f"max_rho_per_day: {error}")
+_Line = Annotated[VerifyKey, PlainValidator(_aggregator), Field(examples=['"…"'])]
 
 
-def _aggregator(file: TomlFile, role: Aggregator) -> VerifyKey:
+class PolicyEntries(ConfigModel):
+    """What stands in `policy.toml`: the fields of `Policy`, of which only the pinned keys must be given."""
+
+    coordinator: Annotated[VerifyKey, PlainValidator(_coordinator), Field(examples=['"…"'])]
+    leader: _Line
+    helper: _Line
+    views: Annotated[Texts, Field(min_length=1), AfterValidator(_views)] = Policy.views
+    max_micro_rho: Annotated[MicroRho, Field(alias="max_rho_per_day")] = Policy.max_micro_rho
+    min_k: Whole = Policy.min_k
+    allow_noise_off: Flag = Policy.allow_noise_off
+    allow_activity_visible: Flag = Policy.allow_activity_visible
+    participation: AllowedParticipation = Policy.participation
+    protection: AllowedProtection = Policy.protection
+    validity: AllowedValidity = Policy.validity
+    time_columns: Texts = Policy.time_columns
+    max_answer_mib: Whole = Policy.max_answer_mib
+    report_per: AllowedReportPer = Policy.report_per
+    columns: Texts = Policy.columns
+    join_keys: Texts = Policy.join_keys
+    max_plan_hours: Whole = Policy.max_plan_hours
+
+
+def load_policy(path: Path) -> Policy:
+    """Read and check a policy file. What it leaves out, besides the pinned keys, is as strict as `Policy`'s defaults.
+
+    Raises:
+        ConfigInvalid: missing, not TOML, a missing, invalid or unknown entry, or a key that cannot be read.
+    """
     try:
-        found, keys = public_from_line(file.text(role) + "\n", role)
-    except KeyFileError as error:
-        file.fail(str(error))
-    if found != role:
-        file.fail(f"{role!r} holds the keys of {found}")
-    return keys.sign
+        entries = checked(PolicyEntries, toml_entries(path), path)
+    except FileNotFoundError:
+        raise ConfigInvalid(str(path), "there is no such file; `covey init` and `covey start site` write one") from None
+    return Policy(**dict(entries))
 
 
 def _list(texts: tuple[str, ...]) -> str:

@@ -18,19 +18,32 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from base.config import ConfigModel, FilePath, Text, Whole, checked
+from base.errors import ConfigInvalid
+from base.toml import toml_entries
 from crypto.errors import CryptoError
 from federation.errors import FederationError
 from federation.keys import load_keys, site_role
 from federation.node_keys import NodeKey
 
-from .errors import ConfigError
 from .policy import Policy
 from .policy_file import load_policy
 from .site import SiteSettings
-from .toml_file import TomlFile
 
-ENTRIES: Final = ("site", "clients", "events", "client_column", "time_column", "keys", "ledger", "policy")
 _MEND: Final = "`covey start site ID --events FILE …` writes one"
+
+
+class SiteEntries(ConfigModel):
+    """What stands in a site's file, in this order."""
+
+    site: Text
+    clients: Whole
+    events: FilePath
+    client_column: Text
+    time_column: Text
+    keys: FilePath
+    ledger: FilePath
+    policy: FilePath
 
 
 @dataclass(frozen=True)
@@ -57,14 +70,14 @@ def load_site(folder: Path, node: Mapping[str, Any]) -> SiteConfig:
     """The site that a Flower node is: `site` of its node config, or the one of its `partition-id` in a simulation.
 
     Raises:
-        ConfigError: no such site, or a file that cannot be used.
+        ConfigInvalid: no such site, or a file that cannot be used.
     """
-    if "site" in node:
-        return load_config(folder / f"{node['site']}.toml")
+    if (named := node.get("site")) is not None:
+        return load_config(folder / f"{named}.toml")
     files = site_files(folder)
     number = int(node.get("partition-id", -1))
     if not 0 <= number < len(files):
-        raise ConfigError(str(folder), f"it has {len(files)} sites; the node asks for number {number}")
+        raise ConfigInvalid(str(folder), f"the folder has {len(files)} sites; the node asks for number {number}")
     return load_config(files[number])
 
 
@@ -72,29 +85,37 @@ def load_config(path: Path) -> SiteConfig:
     """Read and check one file and the policy that it points to.
 
     Raises:
-        ConfigError: missing, not TOML, a missing, odd or unknown entry, or keys that cannot be used.
+        ConfigInvalid: missing, not TOML, a missing, invalid or unknown entry, or keys that cannot be used.
     """
-    file = TomlFile.read(path, ENTRIES, _MEND)
-    here, site = path.parent, file.text("site")
+    entries = _entries(path)
     try:
-        keys = load_keys(here / file.text("keys"), site_role(site))
+        keys = load_keys(entries.keys, site_role(entries.site))
     except (FederationError, CryptoError) as error:
-        file.fail(str(error))
-    policy, ledger = rules_of(path)
-    settings = SiteSettings(site, keys.sign, file.whole("clients"), policy, ledger)
+        raise ConfigInvalid(str(path), str(error)) from None
+    settings = SiteSettings(entries.site, keys.sign, entries.clients, _policy(entries), entries.ledger)
     assert keys.node is not None  # of a site's
-    columns = file.text("client_column"), file.text("time_column")
-    return SiteConfig(settings, here / file.text("events"), *columns, keys.node)
+    return SiteConfig(settings, entries.events, entries.client_column, entries.time_column, keys.node)
 
 
 def rules_of(path: Path) -> tuple[Policy, Path]:
-    """The policy of a site's file, with its own time column, and where its ledger is; asks for no key. Raises ConfigError."""
-    file = TomlFile.read(path, ENTRIES, _MEND)
-    policy = load_policy(path.parent / file.text("policy"))
-    own = (*policy.time_columns, file.text("time_column"))
-    return replace(policy, time_columns=own), path.parent / file.text("ledger")
+    """The policy of a site's file, with its own time column, and where its ledger is. It needs no key. Raises ConfigInvalid."""
+    entries = _entries(path)
+    return _policy(entries), entries.ledger
 
 
 def config_to_toml(entries: Mapping[str, str | int]) -> str:
-    """The text that `load_config` reads, of an entry for each of `ENTRIES`."""
-    return "".join(f"{name} = {json.dumps(entries[name], ensure_ascii=False)}\n" for name in ENTRIES)
+    """The text that `load_config` reads, of a value for each of `SiteEntries`."""
+    names = SiteEntries.model_fields
+    return "".join(f"{name} = {json.dumps(entries[name], ensure_ascii=False)}\n" for name in names)
+
+
+def _entries(path: Path) -> SiteEntries:
+    try:
+        return checked(SiteEntries, toml_entries(path), path)
+    except FileNotFoundError:
+        raise ConfigInvalid(str(path), f"there is no such file; {_MEND}") from None
+
+
+def _policy(entries: SiteEntries) -> Policy:
+    policy = load_policy(entries.policy)
+    return replace(policy, time_columns=(*policy.time_columns, entries.time_column))

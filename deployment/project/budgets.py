@@ -49,7 +49,7 @@ def budgets_of(directory: Path, rho: str | None = None) -> Mapping[str, Budget |
         rho: this budget for all of them, instead of those that the files say.
 
     Raises:
-        UsageError, ConfigError: a file, or `rho`, that cannot be read.
+        UsageError, ConfigInvalid: a file, or `rho`, that cannot be read.
     """
     owners = owners_in(directory / LEDGERS)
     if rho is not None:

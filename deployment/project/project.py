@@ -9,29 +9,25 @@ from __future__ import annotations
 import base64
 import json
 import re
-import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from crypto.errors import CryptoError
-from crypto.seal import SealPublicKey
+from base.errors import ConfigInvalid
+from base.toml import toml_entries
 from crypto.signing import VerifyKey
 from deployment.errors import ProjectMissing, UsageError
+from featurestore.online.settings import MAX_FILE_BYTES
 from featurestore.online.settings import TABLE as ONLINE
-from federation.errors import NodeKeyInvalid, PartyInvalid
+from federation.errors import PartyInvalid
 from federation.ledger.state import Budget
-from federation.node_keys import NodeCertificate
 from federation.parties import CollectorKeys, Roster, RosterEntry
-from federation.plan import ALLOWED_VALIDITIES, AllowedValidity
-from federation.rho import micro_rho_of, rho_text
+from federation.plan import AllowedValidity
+from federation.rho import rho_text
 
 FILE: Final = "covey.toml"
 KEYS: Final = "keys"
 DEFAULT_BUDGET: Final = Budget(100_000)
-_PRIVACY: Final = ("budget", "allow_noise_off", "validity", "quota")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -64,54 +60,48 @@ class Project:
         """Read `folder/covey.toml`.
 
         Raises:
-            ProjectMissing: there is none. UsageError: not TOML, or a key or an entry that is not valid; names the section.
+            ProjectMissing: there is none. ConfigInvalid: names the section, the key and the mend.
         """
         path = folder / FILE
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-        except (FileNotFoundError, NotADirectoryError):
+            return cls._of(path, toml_entries(path, MAX_FILE_BYTES))
+        except FileNotFoundError:
             raise ProjectMissing(str(path), str(folder)) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path} is not TOML: {error}") from None
-        read = _Reader(str(path), content)
-        try:
-            roster = Roster(
-                RosterEntry(
-                    read.text(site, "id", where),
-                    read.verify_key(site, where),
-                    read.whole(site, "max_clients", where),
-                    read.node(site, where),
-                )
-                for site, where in read.tables("site")
-            )
-        except PartyInvalid as error:
-            raise UsageError(f"{path}: {error}") from None
-        return cls(
-            name=read.text(read.table("project"), "name", "project"),
-            coordinator=read.verify_key(read.table("coordinator"), "coordinator"),
-            collector=read.collector(),
-            leader=read.aggregator("leader"),
-            helper=read.aggregator("helper"),
-            roster=roster,
-            budget=read.budget(read.table("privacy")),
-            allow_noise_off=read.flag(read.table("privacy"), "allow_noise_off", "privacy"),
-            validity=read.validity(read.table("privacy")),
-        )
 
     @classmethod
     def find(cls, folder: Path) -> Project | None:
         """Read `folder/covey.toml`; None where there is none, or one that only says where a store's rows are.
 
         Raises:
-            UsageError.
+            ConfigInvalid.
         """
+        path = folder / FILE
         try:
-            content = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
+            entries = toml_entries(path, MAX_FILE_BYTES)
+        except FileNotFoundError:
             return None
-        except ValueError:
-            return cls.load(folder)  # which says what is wrong
-        return None if content.keys() == {ONLINE} else cls.load(folder)
+        return None if entries.keys() == {ONLINE} else cls._of(path, entries)
+
+    @classmethod
+    def _of(cls, path: Path, entries: dict[str, Any]) -> Project:
+        from .project_entries import read_entries  # pydantic's import takes longer than a command that reads no project
+
+        read = read_entries(entries, path)
+        try:
+            roster = Roster(RosterEntry(one.id, one.sign, one.max_clients, one.node) for one in read.site)
+        except PartyInvalid as error:
+            raise ConfigInvalid(str(path), f"[[site]]: {error}") from None
+        return cls(
+            read.project.name,
+            read.coordinator.sign,
+            CollectorKeys(read.collector.sign, read.collector.seal),
+            read.leader.sign,
+            read.helper.sign,
+            roster,
+            Budget(read.privacy.budget, read.privacy.quota),
+            read.privacy.allow_noise_off,
+            read.privacy.validity,
+        )
 
     def to_toml(self) -> str:
         """What `load` reads."""
@@ -147,110 +137,3 @@ def _base64(data: bytes) -> str:
 
 def _sign(key: VerifyKey) -> str:
     return f'sign = "{_base64(key.data)}"'
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Reads values of the types that are due; an error names the file and the section."""
-
-    path: str
-    content: dict[str, Any]
-
-    def only(self, name: str, known: Sequence[str]) -> None:
-        """Refuse other entries of a section: a mistyped quota would be none at all."""
-        unknown = [repr(entry[:80]) for entry in self.table(name) if entry not in known]
-        if unknown:
-            raise UsageError(f"{self.path}, {name}: unknown entry {', '.join(unknown)}; known are {', '.join(known)}")
-
-    def table(self, name: str) -> dict[str, Any]:
-        found = self.content.get(name)
-        if not isinstance(found, dict):
-            raise UsageError(f"{self.path}: no section [{name}]")
-        return found
-
-    def tables(self, name: str) -> list[tuple[dict[str, Any], str]]:
-        found = self.content.get(name, [])
-        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-            raise UsageError(f"{self.path}: write each site as a section [[{name}]]")
-        return [(each, f"[{name}] {number}") for number, each in enumerate(found, 1)]
-
-    def text(self, table: dict[str, Any], key: str, where: str) -> str:
-        found = table.get(key)
-        if not isinstance(found, str):
-            raise UsageError(f'{self.path}, {where}: `{key} = "…"` is missing')
-        return found
-
-    def budget(self, privacy: dict[str, Any]) -> Budget:
-        quotas = privacy.get("quota", {})
-        if not isinstance(quotas, dict):
-            raise UsageError(f"{self.path}, privacy: write quotas as a section [privacy.quota] with lines `view = RHO`")
-        of_views = {view: self._rho(quotas, view, "privacy.quota") for view in quotas}
-        budget = Budget(self._rho(privacy, "budget", "privacy"), of_views)
-        self.only("privacy", _PRIVACY)
-        return budget
-
-    def _rho(self, table: dict[str, Any], key: str, where: str) -> int:
-        found = table.get(key)
-        if not isinstance(found, int | Decimal) or isinstance(found, bool):
-            raise UsageError(f"{self.path}, {where}: `{key[:80]} = RHO` is missing, such as 0.1")
-        try:
-            return micro_rho_of(found)
-        except ValueError as error:
-            raise UsageError(f"{self.path}, {where}, {key[:80]}: {error}") from None
-
-    def whole(self, table: dict[str, Any], key: str, where: str) -> int:
-        found = table.get(key)
-        if not isinstance(found, int) or isinstance(found, bool):
-            raise UsageError(f"{self.path}, {where}: `{key} = N` is missing")
-        return found
-
-    def flag(self, table: dict[str, Any], key: str, where: str) -> bool:
-        found = table.get(key)
-        if not isinstance(found, bool):
-            raise UsageError(f"{self.path}, {where}: `{key} = true|false` is missing")
-        return found
-
-    def validity(self, privacy: dict[str, Any]) -> AllowedValidity:
-        found = privacy.get("validity", Project.validity)
-        known = next((word for word in ALLOWED_VALIDITIES if word == found), None)
-        if known is None:
-            words = " or ".join(f'"{word}"' for word in ALLOWED_VALIDITIES)
-            raise UsageError(f"{self.path}, privacy: validity is {words}, not {str(found)[:80]!r}")
-        return known
-
-    def verify_key(self, table: dict[str, Any], where: str) -> VerifyKey:
-        try:
-            return VerifyKey(self._bytes(table, "sign", where))
-        except CryptoError as error:
-            raise UsageError(f"{self.path}, {where}: {error}") from None
-
-    def node(self, table: dict[str, Any], where: str) -> NodeCertificate | None:
-        """A site's node key, which `RosterEntry` checks; None where there is none."""
-        if "node" not in table:
-            return None
-        try:
-            return NodeCertificate.from_bytes(self._bytes(table, "node", where))
-        except NodeKeyInvalid as error:
-            raise UsageError(f"{self.path}, {where}: {error}") from None
-
-    def collector(self) -> CollectorKeys:
-        table, name = self.table("collector"), "collector"
-        try:
-            return CollectorKeys(self.verify_key(table, name), SealPublicKey(self._bytes(table, "seal", name)))
-        except CryptoError as error:
-            raise UsageError(f"{self.path}, {name}: {error}") from None
-
-    def aggregator(self, name: str) -> VerifyKey:
-        table = self.table(name)
-        if "seal" in table:
-            raise UsageError(
-                f"{self.path}, {name}: `seal` is from an older version; seal keys now live for one plan. Make new keys of "
-                "every role (`covey keys init ROLE`) and new project files (`covey init`)"
-            )
-        return self.verify_key(table, name)
-
-    def _bytes(self, table: dict[str, Any], key: str, where: str) -> bytes:
-        try:
-            return base64.b64decode(self.text(table, key, where), validate=True)
-        except ValueError:
-            raise UsageError(f"{self.path}, {where}: {key} is not base64") from None

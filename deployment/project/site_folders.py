@@ -100,7 +100,7 @@ def serve_site(project: Path, site: str, address: str, *, insecure: bool) -> Non
         insecure: without TLS; on the loopback only.
 
     Raises:
-        ConfigError, KeyFileError: the site's own files. UsageError: no certificate, and not `insecure`.
+        ConfigInvalid, KeyFileError: the site's own files. UsageError: no certificate, and not `insecure`.
         SuperLinkUntrusted, NodeKeyUnknown.
     """
     path = project / SITES / f"{site}.toml"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from featurestore.errors import SettingsInvalid
+from base.toml import toml_entries
 
 FILE: Final = "covey.toml"
 TABLE: Final = "online"
-_KEYS: Final = ("block_mib", "url")
 MIB: Final = 2**20
+MAX_FILE_BYTES: Final = 64 * MIB
+"""Of a covey.toml: its roster has some 300 bytes a site."""
 
 _CLUSTER: Final = "+cluster"
 _SCHEMES: Final = ("redis", "rediss", "unix", "redis" + _CLUSTER, "rediss" + _CLUSTER)
@@ -101,36 +101,18 @@ class OnlineSettings:
         """From the covey.toml of the store's directory; the defaults where there is none.
 
         Raises:
-            SettingsInvalid: the file, or its table `[online]`, is not as it should be.
+            ConfigInvalid: the file, or its section `[online]`, cannot be used.
         """
         path = directory / FILE
         try:
-            text = path.read_text(encoding="utf-8")
-            table = tomllib.loads(text).get(TABLE, {})
+            section = toml_entries(path, MAX_FILE_BYTES).get(TABLE)
         except FileNotFoundError:
             return cls()
-        except (OSError, ValueError) as error:
-            raise SettingsInvalid(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
-        return cls.of(table, str(path))
+        if section is None:
+            return cls()
+        from .online_section import read_section  # pydantic's import costs a quarter of a `covey get`
 
-    @classmethod
-    def of(cls, table: Any, where: str) -> Self:
-        """From the table as TOML gives it. Raises SettingsInvalid."""
-        if not isinstance(table, dict):
-            raise SettingsInvalid(f"{where}: [{TABLE}] must be a table")
-        odd = [name for name in table if name not in _KEYS]
-        if odd:
-            raise SettingsInvalid(f"{where}, {TABLE}: unknown {', '.join(odd)}; there are: {', '.join(_KEYS)}")
-        mib = table.get("block_mib", cls.block_mib)
-        if type(mib) is not int or not 0 <= mib <= 2**20:
-            raise SettingsInvalid(f"{where}, {TABLE}: block_mib is a whole number of MiB from 0 on, not {mib!r}")
-        text = table.get("url")
-        if text is None:
-            return cls(mib)
-        try:
-            return cls(mib, OnlineUrl.of(text if isinstance(text, str) else ""))
-        except ValueError as error:
-            raise SettingsInvalid(f"{where}, {TABLE}, url: {error}") from None
+        return cls(**read_section(section, path))
 
 
 def store_path(directory: Path) -> Path:

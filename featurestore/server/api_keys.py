@@ -20,8 +20,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Final, Literal
 
+from pydantic import AfterValidator, Field, Strict
+
+from base.config import ConfigModel, checked
+from base.errors import ConfigInvalid
 from base.private_files import write_private
 from featurestore.errors import ConsumerExists, ConsumerInvalid, ConsumersFileBroken, StoreNotFound, UnknownConsumer
 
@@ -97,8 +101,10 @@ class Consumers:
                 raise ConsumersFileBroken(str(self.path), "others may read it; give it the mode 600")
             data = file.read(_MAX_BYTES + 1)
         try:
-            return _parse(data)
-        except (ValueError, KeyError, TypeError, RecursionError, ConsumerInvalid) as error:
+            return _parse(data, self.path)
+        except ConfigInvalid as error:
+            raise ConsumersFileBroken(str(self.path), error.why) from None
+        except (ValueError, RecursionError, ConsumerInvalid) as error:
             raise ConsumersFileBroken(str(self.path), str(error).splitlines()[0][:200]) from None
 
     def add(self, name: str, limits: Limits, now_us: int, random: Callable[[int], bytes]) -> str:
@@ -212,26 +218,47 @@ def _written(consumers: tuple[Consumer, ...]) -> str:
     return json.dumps({"format": _FORMAT, "consumers": rows}, indent=1) + "\n"
 
 
-def _parse(data: bytes) -> tuple[Consumer, ...]:
-    """The inverse of `_written`; ValueError, KeyError, TypeError or ConsumerInvalid with what is wrong."""
+def _parse(data: bytes, path: Path) -> tuple[Consumer, ...]:
+    """The inverse of `_written`. Raises ValueError, RecursionError, ConfigInvalid or ConsumerInvalid with what is wrong."""
     if len(data) > _MAX_BYTES:
         raise ValueError(f"over {_MAX_BYTES:,} bytes")
-    read = json.loads(data)
-    if type(read) is not dict or read.get("format") != _FORMAT or set(read) != {"format", "consumers"}:
+    entries = json.loads(data)
+    if not isinstance(entries, dict):
         raise ValueError("another format")
-    consumers = tuple(_consumer(**row) for row in read["consumers"])
-    if len(consumers) > MAX_CONSUMERS:
-        raise ValueError(f"over {MAX_CONSUMERS:,} consumers")
+    consumers = tuple(row.consumer for row in checked(_File, entries, path).consumers)
     for what, values in (("name", [one.name for one in consumers]), ("key_id", [one.key_id for one in consumers])):
         if len(set(values)) < len(values):
             raise ValueError(f"a {what} stands there twice")
     return consumers
 
 
-def _consumer(*, name: Any, key_id: Any, sha256: Any, rows_per_s: Any, requests_per_s: Any, added_at: Any) -> Consumer:
-    for what, value, form in (("name", name, _NAME), ("key_id", key_id, _ID), ("sha256", sha256, _DIGEST)):
-        if type(value) is not str or not form.fullmatch(value):
-            raise ValueError(f"a {what} is not valid")
-    if type(added_at) is not int:
-        raise ValueError(f"added_at of {name} is no whole number")
-    return Consumer(name, key_id, bytes.fromhex(sha256), Limits(rows_per_s, requests_per_s), added_at)
+def _of_form(form: re.Pattern[str], what: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not form.fullmatch(text):
+            raise ValueError(f"it must be {what}")
+        return text
+
+    return AfterValidator(check)
+
+
+class _Row(ConfigModel):
+    """A consumer, as `_written` writes it."""
+
+    name: Annotated[str, _of_form(_NAME, "1 to 64 letters, digits, '.', '_', '-'")]
+    key_id: Annotated[str, _of_form(_ID, "8 hexadecimal digits")]
+    sha256: Annotated[str, _of_form(_DIGEST, "64 hexadecimal digits")]
+    rows_per_s: int | None
+    requests_per_s: int | None
+    added_at: int
+
+    @property
+    def consumer(self) -> Consumer:
+        limits = Limits(self.rows_per_s, self.requests_per_s)
+        return Consumer(self.name, self.key_id, bytes.fromhex(self.sha256), limits, self.added_at)
+
+
+class _File(ConfigModel):
+    """`consumers.json`."""
+
+    format: Literal[1]
+    consumers: Annotated[tuple[_Row, ...], Strict(False), Field(max_length=MAX_CONSUMERS)]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deployment.errors import ProjectMissing, UsageError
+from base.errors import ConfigInvalid
+from deployment.errors import ProjectMissing
 from deployment.local.superlink_certificate import Certificate
 from deployment.project.project import Project
 from edge_client.policy_file import load_policy
@@ -183,33 +184,37 @@ class TestProjectFile:
     @pytest.mark.parametrize(
         ("old", "new", "says"),
         [
-            ("[leader]", "[ladder]", "no section [leader]"),
-            ('name = "p"', "name = 3", "`name"),
-            ("max_clients = 100000", "max_clients = true", "[site] 1: `max_clients"),
+            ("[leader]", "[ladder]", "covey.toml: leader: write a section [leader]"),
+            ('name = "p"', "name = 3", '[project] name: write name = "…", not 3'),
+            ("max_clients = 100000", "max_clients = true", "[[site]] 1 max_clients: write max_clients = N, not true"),
             ("max_clients = 100000", "max_clients = 0", "max_clients 0"),
             ('id = "1"', 'id = "2"', "site '2' did not sign it with its own key"),
-            ('node = "', 'node = "AAAA', "[site] 1: not the node key of a site: 116 bytes"),
-            ('node = "', "node = 1  # ", '[site] 1: `node = "…"` is missing'),
-            ("[helper]", '[helper]\nseal = "AAAA"', "`seal` is from an older version"),
+            ('node = "', 'node = "AAAA', "[[site]] 1 node: not the node key of a site: 116 bytes"),
+            ('node = "', "node = 1  # ", "[[site]] 1 node: write the key as base64 text"),
+            ("[helper]", '[helper]\nseal = "AAAA"', "[helper]: `seal` is from an older version"),
             ('sign = "', 'sign = "?', "not base64"),
             ('sign = "', 'sign = "AAAA', "need 32"),
             ("[project]", "[project", "not TOML"),
             ("[[site]]", "[site]", "TOML"),
-            ("budget = 0.1", "budget_micro_rho = 100000", "`budget = RHO` is missing"),
-            ("budget = 0.1", "budget = true", "`budget = RHO` is missing"),
-            ("budget = 0.1", 'budget = "0.1"', "`budget = RHO` is missing"),
-            ("budget = 0.1", "budget = 0.0", "privacy, budget: rho must be above 0"),
+            (
+                "budget = 0.1",
+                "budget_micro_rho = 100000",
+                "[privacy] budget_micro_rho: unknown key. Known are budget",
+            ),
+            ("budget = 0.1", "budget = true", "[privacy] budget: rho must be a number such as 0.1, not 'True'"),
+            ("budget = 0.1", 'budget = "0.1"', "[privacy] budget: rho must be a number"),
+            ("budget = 0.1", "budget = 0.0", "[privacy] budget: rho must be above 0"),
             ("budget = 0.1", "budget = nan", "a number such as 0.1"),
             ("budget = 0.1", "budget = 0.1234567", "millionths"),
-            ("[privacy.quota]", "[privacy.quota]\nv = -1", "privacy.quota, v: rho must be above 0"),
-            ("[privacy.quota]", "quota = 3\n[other]", "write quotas as a section"),
+            ("[privacy.quota]", "[privacy.quota]\nv = -1", "[privacy] quota.v: rho must be above 0"),
+            ("[privacy.quota]", "quota = 3\n[other]", "[privacy] quota: write quota = {view = RHO}, not 3"),
             (
                 "[privacy.quota]",
                 "[privacy.quotas]",
-                "unknown entry 'quotas'; known are budget, allow_noise_off, validity, quota",
+                "[privacy] quotas: unknown key; did you mean quota? Known are budget, allow_noise_off, validity, quota",
             ),
-            ('validity = "any"', 'validity = "none"', 'privacy: validity is "any" or "prio3", not \'none\''),
-            ('validity = "any"', "validity = true", "not 'True'"),
+            ('validity = "any"', 'validity = "none"', "[privacy] validity: it must be 'any' or 'prio3', not 'none'"),
+            ('validity = "any"', "validity = true", "not true"),
         ],
     )
     def test_a_mistake_is_named(self, covey: Covey, tmp_path: Path, old: str, new: str, says: str) -> None:
@@ -218,7 +223,7 @@ class TestProjectFile:
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new, 1))
-        with pytest.raises(UsageError) as raised:
+        with pytest.raises(ConfigInvalid) as raised:
             Project.load(tmp_path)
         assert says in str(raised.value)
 
@@ -256,7 +261,7 @@ class TestProjectFile:
         path.write_text(online)
         assert Project.find(tmp_path) is None
         path.write_text(online + "[privcy]\nbudget = 0.1\n")
-        with pytest.raises(UsageError, match=r"no section \[project\]"):
+        with pytest.raises(ConfigInvalid, match=r"write a section \[project\]"):
             Project.find(tmp_path)
         path.unlink()
         covey("init", tmp_path, "--budget", "0.3")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_client.errors import ConfigError
+from base.errors import ConfigInvalid
 from edge_client.policy import Policy
-from edge_client.policy_file import KEYS, load_policy, policy_to_toml
+from edge_client.policy_file import PolicyEntries, load_policy, policy_to_toml
 from federation.keys import public_line
 from federation.rho import MAX_MICRO_RHO
 from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER
@@ -73,7 +73,7 @@ def test_a_file_of_pins_alone_is_as_strict_as_the_defaults(tmp_path: Path) -> No
 
 def test_every_key_stands_in_the_file_with_a_word_about_it() -> None:
     keys = [line.split(" = ")[0] for line in TEXT.splitlines() if " = " in line and not line.startswith("#")]
-    assert sorted(keys) == sorted(KEYS)
+    assert sorted(keys) == sorted(field.alias or name for name, field in PolicyEntries.model_fields.items())
     assert "#" in TEXT
 
 
@@ -89,43 +89,58 @@ def test_rho_is_exact(tmp_path: Path, text: str, micro_rho: int) -> None:
 
 LEADER_LINE = public_line("leader", LEADER.public).strip()
 ODD: dict[str, tuple[Callable[[str], str], str]] = {
-    "an unknown key": (lambda t: t + "min_clients = 3\n", "unknown key 'min_clients'; known are coordinator, leader"),
-    "a section": (lambda t: t + "[privacy]\nrho = 1\n", "unknown key 'privacy'"),
-    "twice the same": (lambda t: t + "min_k = 3\n", "cannot be read as TOML"),
-    "no coordinator": (lambda t: "".join(x for x in t.splitlines(True) if "coordinator =" not in x), "it is missing"),
-    "no helper": (lambda t: "".join(x for x in t.splitlines(True) if "helper =" not in x), "'helper' must be a text"),
+    "an unknown key": (lambda t: t + "min_clients = 3\n", "min_clients: unknown key. Known are coordinator, leader"),
+    "a section": (lambda t: t + "[privacy]\nrho = 1\n", "privacy: unknown key"),
+    "twice the same": (lambda t: t + "min_k = 3\n", "the file is not TOML"),
+    "no coordinator": (
+        lambda t: "".join(x for x in t.splitlines(True) if "coordinator =" not in x),
+        "coordinator: the key is missing",
+    ),
+    "no helper": (
+        lambda t: "".join(x for x in t.splitlines(True) if "helper =" not in x),
+        'helper: the key is missing; write helper = "…"',
+    ),
     "a coordinator that is not base64": (lambda t: t.replace('coordinator = "', 'coordinator = "?'), "coordinator: "),
     "a coordinator too short": (lambda t: t.replace(t.split('"')[1], "AAAA"), "coordinator: .*have 3, need 32"),
     "an aggregator's key cut off": (lambda t: t.replace(LEADER_LINE, LEADER_LINE[:-8]), "leader"),
     "keys of another role": (
         lambda t: t.replace(LEADER_LINE, public_line("helper", HELPER.public).strip()),
-        "'leader' holds the keys of helper",
+        "leader: the line holds the keys of helper",
     ),
     "keys of nobody here": (
         lambda t: t.replace(LEADER_LINE, public_line("collector", COLLECTOR.public).strip()),
-        "'leader' holds the keys of collector",
+        "leader: the line holds the keys of collector",
     ),
-    "rho as text": (lambda t: t.replace("day = 1.0", 'day = "1.0"'), "'max_rho_per_day' must be a number"),
-    "rho as truth": (lambda t: t.replace("day = 1.0", "day = true"), "'max_rho_per_day' must be a number"),
+    "rho as text": (lambda t: t.replace("day = 1.0", 'day = "1.0"'), "max_rho_per_day: rho must be a number"),
+    "rho as truth": (lambda t: t.replace("day = 1.0", "day = true"), "max_rho_per_day: rho must be a number"),
     "no rho at all": (lambda t: t.replace("day = 1.0", "day = 0.0"), "max_rho_per_day: rho must be above 0"),
     "negative rho": (lambda t: t.replace("day = 1.0", "day = -0.1"), "must be above 0"),
     "endless rho": (lambda t: t.replace("day = 1.0", "day = inf"), "such as 0.1"),
     "rho that is no number": (lambda t: t.replace("day = 1.0", "day = nan"), "such as 0.1"),
     "rho finer than a ledger": (lambda t: t.replace("day = 1.0", "day = 0.0000001"), "counted in millionths"),
-    "k of nobody": (lambda t: t.replace("min_k = 2", "min_k = 0"), "'min_k' must be a whole number of at least 1"),
-    "a broken k": (lambda t: t.replace("min_k = 2", "min_k = 2.5"), "not '2.5'"),
-    "no list": (lambda t: t.replace('["*"]', '"*"'), "'views' must be a list of texts"),
-    "an empty list": (lambda t: t.replace('["*"]', "[]"), "'views' must be a list of texts"),
+    "k of nobody": (lambda t: t.replace("min_k = 2", "min_k = 0"), "min_k: it must be at least 1, not 0"),
+    "a broken k": (lambda t: t.replace("min_k = 2", "min_k = 2.5"), "min_k: write min_k = N, not 2.5"),
+    "no list": (lambda t: t.replace('["*"]', '"*"'), "views: write views = "),
+    "an empty list": (lambda t: t.replace('["*"]', "[]"), "views: the list is too short; write views = "),
     "a pin cut off": (lambda t: t.replace('["*"]', f'["v@{"0" * 63}"]', 1), "is no NAME@HASH with 64 hexadecimal"),
     "a pin of a pattern": (lambda t: t.replace('["*"]', f'["v*@{"0" * 64}"]', 1), "is no NAME@HASH"),
     "columns that are no list": (
         lambda t: t.replace('columns = ["*"]', 'columns = "spent"'),
-        "'columns' must be a list",
+        "columns: write columns = ",
     ),
-    "a join key without a name": (lambda t: t.replace('join_keys = ["*"]', 'join_keys = [""]'), "'join_keys' must be"),
-    "another kind": (lambda t: t.replace('participation = "any"', 'participation = "some"'), "one of 'any', 'all'"),
-    "another proof": (lambda t: t.replace('validity = "any"', 'validity = "none"'), "one of 'any', 'prio3'"),
-    "no truth": (lambda t: t.replace("noise_off = false", 'noise_off = "no"'), "'allow_noise_off' must be true or"),
+    "a join key without a name": (
+        lambda t: t.replace('join_keys = ["*"]', 'join_keys = [""]'),
+        "join_keys: write join_keys = ",
+    ),
+    "another kind": (
+        lambda t: t.replace('participation = "any"', 'participation = "some"'),
+        "'any', 'all' or 'active', not 'some'",
+    ),
+    "another proof": (lambda t: t.replace('validity = "any"', 'validity = "none"'), "'any' or 'prio3', not 'none'"),
+    "no truth": (
+        lambda t: t.replace("noise_off = false", 'noise_off = "no"'),
+        "allow_noise_off: write allow_noise_off = true",
+    ),
 }
 
 
@@ -133,11 +148,11 @@ ODD: dict[str, tuple[Callable[[str], str], str]] = {
 def test_what_is_odd_is_named_with_its_file(tmp_path: Path, what: str) -> None:
     change, says = ODD[what]
     assert change(TEXT) != TEXT
-    with pytest.raises(ConfigError, match=says) as refused:
+    with pytest.raises(ConfigInvalid, match=says) as refused:
         read(tmp_path, change(TEXT))
     assert str(tmp_path / "policy.toml") in str(refused.value)
 
 
 def test_a_missing_file_says_who_writes_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="covey init"):
+    with pytest.raises(ConfigInvalid, match="covey init"):
         load_policy(tmp_path / "policy.toml")

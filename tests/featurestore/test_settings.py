@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from featurestore.errors import SettingsInvalid
+from base.errors import ConfigInvalid
 from featurestore.online.settings import OnlineSettings, OnlineUrl
 
 
@@ -68,16 +68,19 @@ def test_what_is_no_url_is_refused_and_not_repeated(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("online = 3", "must be a table"),
-        ("[online]\nblok_mib = 3", "unknown blok_mib; there are: block_mib, url"),
-        ("[online]\nblock_mib = -1", "block_mib is a whole number"),
-        ("[online]\nblock_mib = true", "block_mib is a whole number"),
+        ("online = 3", r"online: write a section \[online\]"),
+        (
+            "[online]\nblok_mib = 3",
+            r"\[online\] blok_mib: unknown key; did you mean block_mib\? Known are block_mib, url",
+        ),
+        ("[online]\nblock_mib = -1", r"\[online\] block_mib: it must be at least 0, not -1"),
+        ("[online]\nblock_mib = true", "block_mib: write block_mib = MIB, not true"),
         ("[online]\nurl = 3", "url: it is of no known kind"),
         ("[online]\nurl = 'redis://:secret@h:p'", "url: it is no URL"),
-        ("[online", "cannot be read"),
+        ("[online", "the file is not TOML"),
     ],
 )
 def test_odd_settings_are_named(tmp_path: Path, text: str, says: str) -> None:
-    with pytest.raises(SettingsInvalid, match=says) as caught:
+    with pytest.raises(ConfigInvalid, match=says) as caught:
         load(tmp_path, text)
     assert "secret" not in str(caught.value)

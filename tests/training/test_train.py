@@ -15,7 +15,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from deployment.errors import TrainConfigInvalid, TrainingRefused  # noqa: E402
+from base.errors import ConfigInvalid  # noqa: E402
+from deployment.errors import TrainingRefused  # noqa: E402
 from featurestore.errors import ModelInvalid, StoreCorrupt, UnknownModel  # noqa: E402
 from featurestore.publish.check import check_store  # noqa: E402
 from featurestore.publish.publish import Publisher  # noqa: E402
@@ -56,42 +57,42 @@ class TestConfig:
             ({"model": {"epoch": 3}}, "[model] epoch: unknown key; did you mean epochs? Known are kind, task"),
             ({"labels": {"test_from": "2020"}}, "[labels] test_from: unknown key; did you mean [split] test_from?"),
             ({"": {"zzz": 1}}, "zzz: unknown key. Known are name, store"),
-            ({"": {"name": None}}, 'name: write name = "…"'),
-            ({"": {"name": 5}}, 'name: write name = "…"'),
-            ({"": {"store": None}}, 'store: write store = "DIR", or give --store DIR'),
+            ({"": {"name": None}}, 'name: the key is missing; write name = "…"'),
+            ({"": {"name": 5}}, 'name: write name = "…", not 5'),
+            ({"": {"store": None}}, 'store: the key is missing; write store = "DIR", or give --store DIR'),
             ({"labels": {"time": ""}}, '[labels] time: write time = "…"'),
             ({"labels": {"columns": "distance"}}, '[labels] columns: write columns = ["…", …]'),
-            ({"labels": {"rename": {"dest": 5}}}, "[labels] rename: write rename = {join_key"),
-            ({"labels": {"rename": "dest"}}, "[labels] rename: write rename = {name = …}"),
-            ({"labels": {"max_missing": 2}}, "[labels] max_missing: it is from 0 to 1, not 2"),
-            ({"features": {"service": "vector"}}, "[features] refs: write refs = "),
-            ({"features": {"refs": None}}, "[features] refs: write refs = "),
+            ({"labels": {"rename": {"dest": 5}}}, "[labels] rename.dest: write rename = {join_key"),
+            ({"labels": {"rename": "dest"}}, "[labels] rename: write rename = {join_key = "),
+            ({"labels": {"max_missing": 2}}, "[labels] max_missing: it must be at most 1, not 2"),
+            ({"features": {"service": "vector"}}, "[features]: write refs = "),
+            ({"features": {"refs": None}}, "[features]: write refs = "),
             ({"features": {"se": 1}}, "[features] se: write se = true|false"),
-            ({"split": {"test_from": None}}, "[split] test_from: write a date, such as test_from = 2013-09-01"),
-            ({"split": {"valid_from": "1970-01-31"}}, "[split] test_from: it comes after valid_from"),
-            ({"model": {"kind": "forest"}}, "[model] kind: it is linear or mlp, not 'forest'"),
-            ({"model": {"batch_size": 0}}, "[model] batch_size: it is a whole number from 1 on, not 0"),
-            ({"model": {"epochs": True}}, "[model] epochs: write epochs = N"),
+            ({"split": {"test_from": None}}, "[split] test_from: the key is missing; write test_from = 2013-09-01"),
+            ({"split": {"valid_from": "1970-01-31"}}, "[split] test_from: it must come after valid_from"),
+            ({"model": {"kind": "forest"}}, "[model] kind: it must be 'linear' or 'mlp', not 'forest'"),
+            ({"model": {"batch_size": 0}}, "[model] batch_size: it must be at least 1, not 0"),
+            ({"model": {"epochs": True}}, "[model] epochs: write epochs = N, not true"),
             ({"model": {"hidden": [0]}}, "[model] hidden: write a list of up to 8 layer sizes"),
-            ({"model": {"learning_rate": 0}}, "[model] learning_rate: it is from 1e-09 to 10, not 0"),
-            ({"collect": {"views": "v.py"}}, '[collect] events: write events = "…"'),
+            ({"model": {"learning_rate": 0}}, "[model] learning_rate: it must be at least 1e-09, not 0"),
+            ({"collect": {"views": "v.py"}}, '[collect] events: the key is missing; write events = "…"'),
         ],
     )
     def test_what_is_wrong_is_named_with_its_place(self, tmp_path: Path, sections: dict[str, Any], says: str) -> None:
         path = write_config(tmp_path, **sections)
-        with pytest.raises(TrainConfigInvalid) as caught:
+        with pytest.raises(ConfigInvalid) as caught:
             TrainConfig.load(path)
         assert str(caught.value).startswith(f"{path}: {says}")
 
     def test_a_file_that_is_none(self, tmp_path: Path) -> None:
         (tmp_path / "bad.toml").write_text("[[[")
         for name, says in (("bad.toml", "not TOML"), ("none.toml", "cannot be read")):
-            with pytest.raises(TrainConfigInvalid, match=says):
+            with pytest.raises(ConfigInvalid, match=says):
                 TrainConfig.load(tmp_path / name)
 
     def test_a_section_that_is_none(self, tmp_path: Path) -> None:
         (tmp_path / "c.toml").write_text('name = "a"\nstore = "."\nlabels = 5\n')
-        with pytest.raises(TrainConfigInvalid, match=r"labels: write a section \[labels\]"):
+        with pytest.raises(ConfigInvalid, match=r"labels: write a section \[labels\]"):
             TrainConfig.load(tmp_path / "c.toml")
 
 

@@ -1,0 +1,100 @@
+"""`covey.toml` as it is written: its sections, each with the types of its entries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, PlainValidator, Strict, model_validator
+
+from base.config import ConfigModel, Flag, checked
+from crypto.errors import CryptoError
+from crypto.seal import SealPublicKey
+from federation.config_values import MicroRho, SigningKey, bytes_of_text
+from federation.errors import NodeKeyInvalid
+from federation.node_keys import NodeCertificate
+from federation.plan import AllowedValidity
+
+
+def _seal_key(value: object) -> SealPublicKey:
+    try:
+        return SealPublicKey(bytes_of_text(value))
+    except CryptoError as error:
+        raise ValueError(str(error)) from None
+
+
+def _node(value: object) -> NodeCertificate:
+    """A site's node key, whose signature `RosterEntry` checks."""
+    try:
+        return NodeCertificate.from_bytes(bytes_of_text(value))
+    except NodeKeyInvalid as error:
+        raise ValueError(str(error)) from None
+
+
+class NameSection(ConfigModel):
+    """`[project]`."""
+
+    name: Annotated[str, Field(examples=['"…"'])]
+
+
+class PrivacySection(ConfigModel):
+    """`[privacy]`: what this operator's aggregator allows."""
+
+    budget: MicroRho
+    allow_noise_off: Flag
+    validity: AllowedValidity = "any"
+    quota: Annotated[dict[str, MicroRho], Field(examples=["{view = RHO}"])] = Field(default_factory=dict)
+
+
+class PartySection(ConfigModel):
+    """`[coordinator]`."""
+
+    sign: SigningKey
+
+
+class AggregatorSection(PartySection):
+    """`[leader]` or `[helper]`, whose seal keys live for one plan."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_long_lived_keys(cls, entries: object) -> object:
+        if isinstance(entries, Mapping) and "seal" in entries:
+            raise ValueError(
+                "`seal` is from an older version; seal keys now live for one plan. Make new keys of every role "
+                "(`covey keys init ROLE`) and new project files (`covey init`)"
+            )
+        return entries
+
+
+class CollectorSection(PartySection):
+    """`[collector]`."""
+
+    seal: Annotated[SealPublicKey, PlainValidator(_seal_key), Field(examples=['"…"'])]
+
+
+class SiteSection(PartySection):
+    """`[[site]]`: an entry of the roster."""
+
+    id: Annotated[str, Field(examples=['"…"'])]
+    max_clients: Annotated[int, Field(examples=["N"])]
+    node: Annotated[NodeCertificate, PlainValidator(_node), Field(examples=['"…"'])] | None = None
+
+
+class ProjectEntries(ConfigModel):
+    """The file. Sections of other readers, such as `[online]`, are left to them."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    project: NameSection
+    privacy: PrivacySection
+    coordinator: PartySection
+    collector: CollectorSection
+    leader: AggregatorSection
+    helper: AggregatorSection
+    site: Annotated[tuple[SiteSection, ...], Strict(False)] = ()
+
+
+def read_entries(entries: Mapping[str, Any], path: Path) -> ProjectEntries:
+    """Raises ConfigInvalid."""
+    return checked(ProjectEntries, entries, path)
