@@ -41,7 +41,7 @@ def honestly(_site: str) -> Protect:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PlanAnswer:
     """A site's answer to a message.
 
     Attributes:
@@ -65,7 +65,7 @@ class Answer:
 
 def answer_message(
     content: RecordDict | None, configuration: Callable[[], SiteConfig], protecting: Protecting = honestly
-) -> Answer:
+) -> PlanAnswer:
     """Answer what a message holds; never raises.
 
     Args:
@@ -78,15 +78,15 @@ def answer_message(
         site = config.settings.site
         plan = None if content is None else _plan_in(content)
         if plan is None:
-            return Answer(RefusalCode.NOT_A_PLAN, site)
+            return PlanAnswer(RefusalCode.NOT_A_PLAN, site)
         result = answer_plan(*plan, config, protecting(site))
         plan_hash = _hash_of(plan[0], config.settings.policy.coordinator)
         if isinstance(result, Refuse):
-            return Answer(result.code, site, plan_hash)
-        return Answer(OK, site, plan_hash, tuple(result))
+            return PlanAnswer(result.code, site, plan_hash)
+        return PlanAnswer(OK, site, plan_hash, tuple(result))
     except Exception:  # noqa: BLE001 - nothing may travel to the server but a code; the site's own log has the rest
         _log.exception("the site could not answer")
-        return Answer(RefusalCode.SITE_FAILED, site)
+        return PlanAnswer(RefusalCode.SITE_FAILED, site)
 
 
 def _plan_in(content: RecordDict) -> tuple[bytes, bytes] | None:

@@ -19,7 +19,7 @@ from federation.refusal_codes import RefusalCode
 
 from .errors import MessageRefused, NodeKeyUnknown, RunOver, SuperLinkAway, SuperLinkError
 from .fleet_client import HEARTBEAT_SECONDS, FleetClient, Received
-from .plan_messages import OK, Answer
+from .plan_messages import OK, PlanAnswer
 
 POLL_SECONDS: Final = 0.5
 BACKOFF_SECONDS: Final = 30.0
@@ -44,7 +44,7 @@ class SiteService:
     def __init__(
         self,
         client: FleetClient,
-        answer: Callable[[RecordDict | None], Answer],
+        answer: Callable[[RecordDict | None], PlanAnswer],
         say: Say,
         wait: Callable[[float], None],
         clock: Callable[[], float],
@@ -131,7 +131,7 @@ class SiteService:
             over.set()
 
 
-def _in_words(answer: Answer, why: str) -> str:
+def _in_words(answer: PlanAnswer, why: str) -> str:
     if answer.code == RefusalCode.NOT_A_PLAN:
         return f"refused what is no plan, NOT_A_PLAN: {why}. Nothing of it was run"
     plan = "a plan" if answer.plan_hash is None else f"plan {answer.plan_hash.hex()[:16]}…"

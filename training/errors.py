@@ -148,7 +148,7 @@ class StateRefused(TrainingError):
         super().__init__(f"this state continues another reading: {'; '.join(differs)}")
 
 
-class WorkerDied(TrainingError):
+class LoaderWorkerDied(TrainingError):
     """A DataLoader worker process that ended before its batches did."""
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from deployment.inspect.explain import (
         CostExplained,
-        Encrypted,
+        EncryptedCost,
         ExpectedError,
         FeatureExplained,
         Label,
@@ -132,7 +132,7 @@ def _with_proofs(cost: ProofCost) -> str:
     )
 
 
-def _encrypted(one: Encrypted) -> str:
+def _encrypted(one: EncryptedCost) -> str:
     from federation.rho import rho_text
 
     if one.why_not is not None:

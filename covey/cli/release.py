@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from deployment.inspect.verification import Verified
+    from deployment.inspect.verification import VerificationResult
     from featurestore.define.release import Release, Void
 
 app = typer.Typer(help="What was released: list, look at, verify and retract.", no_args_is_help=True)
@@ -160,14 +160,14 @@ def retract(
     return DONE
 
 
-def _verified_to_json(one: Verified) -> dict[str, Any]:
+def _verified_to_json(one: VerificationResult) -> dict[str, Any]:
     state = "unsigned" if one.unsigned else "failed" if one.failed else "verified"
     return {
         "release_id": one.release_id.hex(), "view": one.view, "state": state, "check": one.failed, "why": one.why or None,
     }  # fmt: skip
 
 
-def _print_verified(found: Sequence[Verified], keys: str, out: Console, *, one_by_one: bool) -> None:
+def _print_verified(found: Sequence[VerificationResult], keys: str, out: Console, *, one_by_one: bool) -> None:
     from deployment.inspect.verification import UNSIGNED
 
     if one_by_one:
@@ -188,7 +188,7 @@ def _print_verified(found: Sequence[Verified], keys: str, out: Console, *, one_b
         out.print(f"keys: {keys}")
 
 
-def _print_checks(one: Verified, out: Console) -> None:
+def _print_checks(one: VerificationResult, out: Console) -> None:
     from rich.table import Table
 
     from deployment.inspect.verification import CHECKS

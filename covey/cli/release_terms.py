@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from deployment.inspect.ledger_view import moment_of
 from deployment.inspect.releases import epsilon_of_day, state_of
-from deployment.inspect.verification import UNSIGNED, Verified
+from deployment.inspect.verification import UNSIGNED, VerificationResult
 
 from .talk import folding_table
 
@@ -44,7 +44,7 @@ _OUTSIDE: Final = {
 }
 
 
-def print_terms(item: Release | Void, tombstone: Void | None, verified: Verified, out: Console) -> None:
+def print_terms(item: Release | Void, tombstone: Void | None, verified: VerificationResult, out: Console) -> None:
     """A release's manifest in words and numbers, with its state, hashes and signature."""
     manifest = item.manifest
     out.print(f"release {item.release_id.hex()}", style="bold")
@@ -73,7 +73,7 @@ def print_terms(item: Release | Void, tombstone: Void | None, verified: Verified
     _print_groups(manifest, out)
 
 
-def _signed_by(verified: Verified) -> str:
+def _signed_by(verified: VerificationResult) -> str:
     if verified.key is not None:
         return f"the collector's key {verified.key.hex()}; `covey release verify` passes"
     return UNSIGNED if verified.unsigned else f"not verified, {verified.failed}: {verified.why}"

@@ -21,7 +21,7 @@ from .sites import SiteAnswer
 
 
 @dataclass(frozen=True)
-class Collected:
+class CollectionOutcome:
     """What a collection gave.
 
     Attributes:
@@ -54,7 +54,7 @@ def collect(
     ask: Callable[[bytes, bytes], Iterable[SiteAnswer]],
     aggregators: Aggregators,
     progress: Callable[[SiteAnswer], None] = lambda _: None,
-) -> Collected:
+) -> CollectionOutcome:
     """Run one plan from its announcement to the opened sums.
 
     Args:
@@ -63,7 +63,7 @@ def collect(
     """
     plan = announced.plan
     if plan is None:
-        return Collected(budget_spent=announced.left_out)
+        return CollectionOutcome(budget_spent=announced.left_out)
     answers: dict[str, str] = {}
     refused: Counter[str] = Counter()
     carried = pending = 0
@@ -78,7 +78,7 @@ def collect(
                 refused[error.reason] += 1
         progress(answer)
     fetched = aggregators.collect(plan, collector)
-    return Collected(
+    return CollectionOutcome(
         fetched.open(plan),
         fetched.statements,
         answers,

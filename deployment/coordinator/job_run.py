@@ -14,7 +14,7 @@ from federation.keys import RoleKeys, load_keys
 from federation.plan import plan_from_bytes
 
 from .announcement import Announcement, announce
-from .batches import Collected, collect
+from .batches import CollectionOutcome, collect
 from .job import Job
 from .publication import evidence_of, items_of, summary_of
 from .sites import SiteAnswer
@@ -60,7 +60,7 @@ def _announce(job: Job, coordinator: RoleKeys, aggregators: Aggregators) -> Anno
 
 
 def _publish(
-    job: Job, announced: Announcement, collected: Collected, collector: RoleKeys, clock: Callable[[], int]
+    job: Job, announced: Announcement, collected: CollectionOutcome, collector: RoleKeys, clock: Callable[[], int]
 ) -> None:
     items = list(items_of(announced, collected, collector.sign, now=clock(), clock="replay"))
     with Publisher(job.store, clock) as publisher:

@@ -14,7 +14,7 @@ from federation.plan import Plan, Protection
 from federation.release_signing import sign_release
 
 from .announcement import Announcement
-from .batches import Collected
+from .batches import CollectionOutcome
 from .collector import releases_of, voids_of
 
 NOISE_SOURCE: Final = f"{SecretNoise.name}, {SecretNoise.name}"
@@ -22,7 +22,7 @@ TRUST: Final[dict[Protection, str]] = {"shares": "one-honest-noiser", "he": "hon
 
 
 def items_of(
-    announced: Announcement, collected: Collected, collector: SigningKey, *, now: int, clock: Clock
+    announced: Announcement, collected: CollectionOutcome, collector: SigningKey, *, now: int, clock: Clock
 ) -> Iterator[Release | Void]:
     """Every pane that was asked for, signed: opened, void, or void because the budget of its day is spent.
 
@@ -40,7 +40,7 @@ def items_of(
 
 
 def _opened_items(
-    plan: Plan, collected: Collected, collector: SigningKey, now: int, clock: Clock
+    plan: Plan, collected: CollectionOutcome, collector: SigningKey, now: int, clock: Clock
 ) -> Iterator[Release | Void]:
     for opened, statements, values in zip(collected.opened, collected.statements, collected.values, strict=True):
         leader, helper = (hashlib.sha256(statement).hexdigest() for statement in statements)
@@ -57,14 +57,14 @@ def _opened_items(
         yield from (sign_release(item, collector) for item in items)
 
 
-def evidence_of(announced: Announcement, collected: Collected) -> list[bytes]:
+def evidence_of(announced: Announcement, collected: CollectionOutcome) -> list[bytes]:
     """The signed plans, statements and values, each once. Manifests name them by their SHA-256, and the plans by theirs."""
     plans = [announced.signed, *(left.signed for left in collected.budget_spent)]
     signed = [one for both in (*collected.statements, *collected.values) for one in both]
     return list(dict.fromkeys(blob for blob in (*plans, *signed) if blob))
 
 
-def summary_of(collected: Collected, items: list[Release | Void]) -> dict[str, Any]:
+def summary_of(collected: CollectionOutcome, items: list[Release | Void]) -> dict[str, Any]:
     """The job's result, for people's programs: counts of panes by view, sites' answers, and panes without budget (µs)."""
     views = {item.manifest.view: {"opened": 0, "void": 0} for item in items}
     for item in items:

@@ -129,7 +129,7 @@ class CostExplained:
 
 
 @dataclass(frozen=True)
-class Encrypted:
+class EncryptedCost:
     """A report under `protection="he"`, in a run with at most so many clients.
 
     Attributes:
@@ -168,7 +168,7 @@ class ViewExplained:
     report_bytes_leader: int
     report_bytes_helper: int
     with_proofs: ProofCost
-    encrypted: Encrypted
+    encrypted: EncryptedCost
     max_cells: int
     max_events_per_cell: int
     min_clients: int
@@ -260,13 +260,13 @@ def explain(view: FeatureView, site_clients: int = 0) -> ViewExplained:
     )
 
 
-def _encrypted(view: FeatureView) -> Encrypted:
+def _encrypted(view: FeatureView) -> EncryptedCost:
     clients = DEFAULT_SITE_CLIENTS
     try:
         parameters = he_parameters(view, clients, noisy=True)
     except HeImpossible as error:
-        return Encrypted(clients, why_not=error.why)
-    return Encrypted(
+        return EncryptedCost(clients, why_not=error.why)
+    return EncryptedCost(
         clients,
         parameters.ciphertexts,
         parameters.degree,

@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Cost:
+class ProtectionCost:
     """What one protection took.
 
     Attributes:
@@ -79,7 +79,7 @@ def work_of(view: FeatureView, pane: Ints, reports: Reports, clients: int) -> Wo
     return Work(plan_to_bytes(plan), clients, reports)
 
 
-def try_measure(name: str, work: Work, most_reports: int | None) -> Cost | str:
+def try_measure(name: str, work: Work, most_reports: int | None) -> ProtectionCost | str:
     """The cost, or why this view cannot be carried so."""
     try:
         return measure(name, work, most_reports)
@@ -87,7 +87,7 @@ def try_measure(name: str, work: Work, most_reports: int | None) -> Cost | str:
         return str(error)
 
 
-def measure(name: str, work: Work, most_reports: int | None = None) -> Cost:
+def measure(name: str, work: Work, most_reports: int | None = None) -> ProtectionCost:
     """Carry the reports, as many of them as `WORK` or `most_reports` allow, and open their sums.
 
     Raises:
@@ -115,7 +115,7 @@ def measure(name: str, work: Work, most_reports: int | None = None) -> Cost:
         del sent
     opened, open_s = timed(way.open)
     count = len(reports.collection)
-    return Cost(
+    return ProtectionCost(
         reports=count,
         upload_bytes=round(size / count),
         set_up_s=set_up_s,

@@ -182,7 +182,7 @@ class ProvenShares(Shares):
         return ProvenHalf(*header, role, public, shares, good)
 
 
-class Encrypted:
+class EncryptedReports:
     """BFV: the leader only adds, the key holder opens the one sum."""
 
     def __init__(self, plan: Plan, clients: int) -> None:
@@ -289,7 +289,7 @@ PROTECTIONS: Final[dict[str, Protection]] = {
             "he",
             "the leader follows the protocol and does not collude with the key holder",
             "not bounded",
-            Encrypted,
+            EncryptedReports,
             lambda layout, clients: _bfv_elements(parameters_of(layout, clients)),
             ("tenseal", "zstandard"),
         ),

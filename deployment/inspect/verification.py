@@ -71,7 +71,7 @@ class Pinned:
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerificationResult:
     """What was found of one release. `failed` is the check that did not pass, None if all did; with why.
 
     Attributes:
@@ -96,7 +96,7 @@ class Verifier:
         self._evidence: list[bytes] | None = None
         self._definitions = {view.name: definition_hash(view).hex() for view in store.views()}
 
-    def verify(self, view: str, release_id: bytes) -> Verified:
+    def verify(self, view: str, release_id: bytes) -> VerificationResult:
         """Check a release or void, and its tombstone if there is one.
 
         Raises:
@@ -105,27 +105,27 @@ class Verifier:
         try:
             item, tombstone = self._store.release(release_id), self._store.tombstone(release_id)
         except StoreCorrupt as error:
-            return Verified(release_id, view, "content", str(error))
+            return VerificationResult(release_id, view, "content", str(error))
         if item.manifest.definition_hash != self._definitions[view]:
-            return Verified(
+            return VerificationResult(
                 release_id, view, "content", "it is of another definition than the store's view, which decodes it"
             )
         if item.release_id != release_id:
-            return Verified(
+            return VerificationResult(
                 release_id, view, "content", f"it is stored under an id that is not its own, {item.release_id.hex()}"
             )
         if item.manifest.trust == IN_PROCESS and not item.signature:
-            return Verified(release_id, view, unsigned=True)
+            return VerificationResult(release_id, view, unsigned=True)
         key = None
         for one, name in ((item, ""), (tombstone, "the tombstone: ")):
             try:
                 if one is not None:
                     key = self._check(one)
             except VerificationFailed as error:
-                return Verified(release_id, view, error.check, f"{name}{error.why}")
-        return Verified(release_id, view, key=key)
+                return VerificationResult(release_id, view, error.check, f"{name}{error.why}")
+        return VerificationResult(release_id, view, key=key)
 
-    def absent(self, view: str | None) -> Iterator[Verified]:
+    def absent(self, view: str | None) -> Iterator[VerificationResult]:
         """The panes of which nothing is there, though a stored plan asks for them; of one view, or of all."""
         known = {one for view in self._definitions for one in self._store.releases(view)["release_id"].to_pylist()}
         try:
@@ -133,11 +133,11 @@ class Verifier:
                 if asked.release_id.hex() not in known and view in (None, asked.view):
                     known.add(asked.release_id.hex())
                     why = f"the plan {asked.plan_hash.hex()[:16]}… asks for the pane of {utc_text(asked.pane_start)}, of which "
-                    yield Verified(
+                    yield VerificationResult(
                         asked.release_id, asked.view, COMPLETE, f"{why}the store has nothing: restore it from a backup"
                     )
         except VerificationFailed as error:
-            yield Verified(b"", view or "all views", error.check, error.why)
+            yield VerificationResult(b"", view or "all views", error.check, error.why)
 
     def _check(self, item: Release | Void) -> bytes | None:
         """Raises VerificationFailed. Returns the id of the key that signed it."""
@@ -182,7 +182,7 @@ class Verifier:
             raise VerificationFailed("values", str(error)) from None
 
 
-def verify_some(store: Store, pinned: Pinned, releases: Sequence[tuple[str, bytes]]) -> list[Verified]:
+def verify_some(store: Store, pinned: Pinned, releases: Sequence[tuple[str, bytes]]) -> list[VerificationResult]:
     """Check these, as (view, release id)."""
     verifier = Verifier(store, pinned)
     return [verifier.verify(view, release_id) for view, release_id in releases]
@@ -194,7 +194,7 @@ def verify_all(
     releases: Sequence[tuple[str, bytes]],
     view: str | None,
     progress: Progress = lambda *_: None,
-) -> list[Verified]:
+) -> list[VerificationResult]:
     """Check all releases of a view, or of the store, as (view, release id); that none is missing; and the registry's file.
 
     What is wrong with the file, or with a plan, has no release id.
@@ -204,12 +204,13 @@ def verify_all(
         found.append(verifier.verify(name, release_id))
         progress(done, len(releases))
     damage = [
-        Verified(b"", "registry.db", REGISTRY, f"{one}: restore it from a backup") for one in store.registry_problems()
+        VerificationResult(b"", "registry.db", REGISTRY, f"{one}: restore it from a backup")
+        for one in store.registry_problems()
     ]
     return [*found, *verifier.absent(view), *damage]
 
 
-def require_all(found: Sequence[Verified], *, allow_unsigned: bool) -> None:
+def require_all(found: Sequence[VerificationResult], *, allow_unsigned: bool) -> None:
     """Return if every release passed. Raises VerificationUnsuccessful."""
     failed = [one for one in found if one.failed is not None]
     unsigned = [one for one in found if one.unsigned]

@@ -20,7 +20,7 @@ from base.private_files import private_folder, write_private
 from deployment.errors import UsageError
 from deployment.local.superlink_certificate import CERTIFICATE
 from edge_client.fleet_client import FleetClient, SuperLink
-from edge_client.plan_messages import Answer, answer_message
+from edge_client.plan_messages import PlanAnswer, answer_message
 from edge_client.policy import Policy
 from edge_client.policy_file import policy_to_toml
 from edge_client.serving import SiteService
@@ -111,7 +111,7 @@ def serve_site(project: Path, site: str, address: str, *, insecure: bool) -> Non
     def say(line: str) -> None:
         console.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} site {site}: {line}")
 
-    def answer(content: RecordDict | None) -> Answer:
+    def answer(content: RecordDict | None) -> PlanAnswer:
         return answer_message(content, partial(load_config, path))
 
     with FleetClient(superlink, node) as client:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from deployment.inspect.protection_cost import Cost
+from deployment.inspect.protection_cost import ProtectionCost
 
 from .protections import Comparison
 from .text import in_bytes, in_time
@@ -20,7 +20,7 @@ _COLOURS: Final = {
 }
 _LEAST_S: Final = 1e-8
 """Less is drawn as this: a log axis has no zero."""
-_PANELS: Final[tuple[tuple[str, Callable[[Cost], float], Callable[[float], str]], ...]] = (
+_PANELS: Final[tuple[tuple[str, Callable[[ProtectionCost], float], Callable[[float], str]], ...]] = (
     ("upload", lambda cost: cost.upload_bytes, in_bytes),
     ("client's time", lambda cost: max(cost.client_s, _LEAST_S), in_time),
     ("servers' time", lambda cost: max(cost.server_s, _LEAST_S), in_time),

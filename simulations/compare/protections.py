@@ -22,7 +22,7 @@ import numpy as np
 from crypto.errors import ExtraMissing
 from deployment.errors import UsageError
 from deployment.in_process.run import Progress
-from deployment.inspect.protection_cost import Cost, Work, timed, try_measure, work_of
+from deployment.inspect.protection_cost import ProtectionCost, Work, timed, try_measure, work_of
 from deployment.inspect.protections import PROTECTIONS, Protection
 from edge_client.compute import compute
 from edge_client.events import Events, check_schema
@@ -40,7 +40,7 @@ class Compared:
     """A protection and its cost, or why it has none."""
 
     protection: Protection
-    cost: Cost | None
+    cost: ProtectionCost | None
     skipped: str | None = None
 
 

@@ -24,7 +24,7 @@ from featurestore.publish.publish import Publisher  # noqa: E402
 from featurestore.store import Store  # noqa: E402
 from tests.featurestore.making import DAY  # noqa: E402
 from tests.training.program import DAYS, make_labels, make_store, write_config  # noqa: E402
-from training.fit.fit import exported  # noqa: E402
+from training.fit.epochs import exported  # noqa: E402
 from training.fit.lineage import views_of  # noqa: E402
 from training.fit.model import Baseline, Scaling  # noqa: E402
 from training.fit.predict import ServedModel  # noqa: E402

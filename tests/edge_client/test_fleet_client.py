@@ -20,7 +20,7 @@ from google.protobuf.message import Message as Protobuf
 
 from edge_client.errors import MessageRefused, NodeKeyUnknown, RunOver, SuperLinkAway, SuperLinkUntrusted
 from edge_client.fleet_client import MAX_ENVELOPE_BYTES, MAX_OBJECTS, FleetClient, SuperLink
-from edge_client.plan_messages import Answer
+from edge_client.plan_messages import PlanAnswer
 from edge_client.serving import STRANGER_SECONDS, SiteService
 from federation.node_keys import NodeKey
 
@@ -216,7 +216,7 @@ class Work:
         self.now = 0.0
         self._waits = waits
         self.service = SiteService(
-            client, lambda _: Answer("NOT_A_PLAN", "a"), self.said.append, self.wait, lambda: self.now
+            client, lambda _: PlanAnswer("NOT_A_PLAN", "a"), self.said.append, self.wait, lambda: self.now
         )
 
     def wait(self, seconds: float) -> None:

@@ -26,7 +26,7 @@ from covey.torch import Batch, FeatureDataset, FeatureLoader  # noqa: E402
 from featurestore.errors import UnknownFeature, UnknownFeatureService, UnknownView  # noqa: E402
 from featurestore.publish.publish import Publisher  # noqa: E402
 from tests.training.data.training import FEATURES, WIDTH, asked, expected, make_labels, make_store, publish_more  # noqa: E402
-from training.errors import CacheGone, NoLabels, StateRefused, TrainingArgument, WorkerDied  # noqa: E402
+from training.errors import CacheGone, LoaderWorkerDied, NoLabels, StateRefused, TrainingArgument  # noqa: E402
 
 ROWS = 203
 MANY_WORKERS = "ignore:This DataLoader will create 3 worker processes"
@@ -391,7 +391,7 @@ def test_an_error_inside_a_worker_stays_what_it_is(store: Path, tmp_path: Path) 
 
 def test_a_worker_that_dies_is_an_error_with_a_name(store: Path, tmp_path: Path) -> None:
     loader = FeatureLoader(Dying(store, **asked(tmp_path, make_labels(ROWS))), num_workers=1)
-    with pytest.raises(WorkerDied, match="num_workers=0"):
+    with pytest.raises(LoaderWorkerDied, match="num_workers=0"):
         list(loader)
 
 

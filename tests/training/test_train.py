@@ -23,7 +23,7 @@ from featurestore.publish.publish import Publisher  # noqa: E402
 from featurestore.store import Store  # noqa: E402
 from tests.featurestore.making import DAY, a_release  # noqa: E402
 from tests.training.program import DAYS, make_labels, make_store, write_config  # noqa: E402
-from training.data.matrix import Layout, matrices  # noqa: E402
+from training.data.matrix import MatrixLayout, matrices  # noqa: E402
 from training.fit.config import TrainConfig  # noqa: E402
 from training.fit.metrics import auc_of, measure  # noqa: E402
 from training.fit.model import Baseline  # noqa: E402
@@ -197,7 +197,7 @@ class TestTrain:
         with Store.open(project) as store:
             joined = store.join(labels, refs, "at", full_names=True).read_all()
         (batch,) = joined.combine_chunks().to_batches()
-        x, se, mask = matrices(batch, Layout.of(batch.schema, refs, ()))
+        x, se, mask = matrices(batch, MatrixLayout.of(batch.schema, refs, ()))
         distance = labels["distance"].to_numpy().astype(np.float32)[:, None]
         inputs = (np.hstack((x, distance)), np.hstack((mask, distance > 0)), np.hstack((se, 0 * distance)))
         with torch.no_grad():

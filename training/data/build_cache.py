@@ -49,8 +49,8 @@ from .cache_files import (
     row_dtype,
 )
 from .findings import Findings
-from .matrix import Layout, matrices
-from .snapshot import AnyStore, Snapshot, snapshot_of
+from .matrix import MatrixLayout, matrices
+from .store_state import AnyStore, StoreState, store_state_of
 from .training_labels import OUTCOME, TARGET, TIME, Roles, TrainingLabels, numbers
 
 _log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)
-class Asked:
+class CacheRequest:
     """What is joined.
 
     Attributes:
@@ -82,25 +82,25 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "covey" / "joined"
 
 
-def joined_cache(store: AnyStore, asked: Asked, cache_dir: Path, progress: Progress) -> JoinedCache:
+def joined_cache(store: AnyStore, request: CacheRequest, cache_dir: Path, progress: Progress) -> JoinedCache:
     """The joined cache of these labels and features in the newest state of the store: found, or made.
 
     Raises:
         LabelsRefused, NoLabels, CacheWriteFailed, StoreBusy; what `Store.join` raises.
     """
-    refs = list(_refs(store, asked.features))
+    refs = list(_refs(store, request.features))
     constant = {
         name: value
         for view in store.views()
         if view.entity.constant
         for name, value in zip(view.entity.keys, view.entity.domain[0], strict=True)
     }
-    labels = TrainingLabels(asked.labels, asked.roles, store.key_types(refs), constant)
+    labels = TrainingLabels(request.labels, request.roles, store.key_types(refs), constant)
     digest = labels.digest
     for _ in range(_TRIES):
-        snapshot = snapshot_of(store, refs)
-        key = _key(asked, refs, digest, snapshot)
-        made = _found_or_made(store, asked, refs, labels, snapshot, cache_dir, key, progress)
+        snapshot = store_state_of(store, refs)
+        key = _key(request, refs, digest, snapshot)
+        made = _found_or_made(store, request, refs, labels, snapshot, cache_dir, key, progress)
         if made is not None:
             return made
     raise StoreBusy(_TRIES)
@@ -110,18 +110,18 @@ def _refs(store: AnyStore, features: Sequence[str] | FeatureService | str) -> Se
     return store.service(features).refs if isinstance(features, str) else refs_of(features)
 
 
-def _key(asked: Asked, refs: Sequence[str], labels: str, snapshot: Snapshot) -> str:
+def _key(request: CacheRequest, refs: Sequence[str], labels: str, snapshot: StoreState) -> str:
     """Hex SHA-256 of all that the content of a cache follows from."""
-    told = [FORMAT, refs, labels, snapshot.digest, asdict(asked.roles)]
+    told = [FORMAT, refs, labels, snapshot.digest, asdict(request.roles)]
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=repr).encode()).hexdigest()
 
 
 def _found_or_made(
     store: AnyStore,
-    asked: Asked,
+    request: CacheRequest,
     refs: Sequence[str],
     labels: TrainingLabels,
-    snapshot: Snapshot,
+    snapshot: StoreState,
     cache_dir: Path,
     key: str,
     progress: Progress,
@@ -139,7 +139,7 @@ def _found_or_made(
             _sweep(cache_dir, folder.name)
             partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=cache_dir))
         try:
-            if not _made(store, asked, refs, labels, snapshot, partial, key, progress):
+            if not _made(store, request, refs, labels, snapshot, partial, key, progress):
                 return None
             with _writing(cache_dir):
                 _put(partial, folder)
@@ -172,32 +172,32 @@ def _found(folder: Path, key: str) -> JoinedCache | None:
 
 def _made(
     store: AnyStore,
-    asked: Asked,
+    request: CacheRequest,
     refs: Sequence[str],
     labels: TrainingLabels,
-    snapshot: Snapshot,
+    snapshot: StoreState,
     folder: Path,
     key: str,
     progress: Progress,
 ) -> bool:
     """Join, and write all files of a cache into a folder; False: the store has changed before it was read."""
-    limit: dict[str, Any] = {"memory_limit": asked.memory_limit} if isinstance(store, Store) else {}
+    limit: dict[str, Any] = {"memory_limit": request.memory_limit} if isinstance(store, Store) else {}
     reader = store.join(labels.reader(), refs, TIME, full_names=True, **limit)
     if isinstance(store, Store) and _moved(store, refs, snapshot):  # what is left to read is labels
         return False
-    layout = Layout.of(reader.schema, refs, asked.roles.columns)
+    layout = MatrixLayout.of(reader.schema, refs, request.roles.columns)
     findings = Findings(snapshot.views, layout, list(labels.columns))
-    has_outcome = asked.roles.outcome_time is not None
+    has_outcome = request.roles.outcome_time is not None
     kind = row_dtype(len(layout.names), has_outcome=has_outcome)
     rows, total = 0, labels.count
     with _Files(folder) as files:
         for batch in reader:
-            times = _times(batch, TIME, asked.roles.time)
+            times = _times(batch, TIME, request.roles.time)
             x, se, mask = matrices(batch, layout)
             small = np.zeros(batch.num_rows, kind)
             small["time"], small["y"] = times, numbers(batch.column(TARGET), 0)
             if kind.names and "outcome" in kind.names:
-                small["outcome"] = _times(batch, OUTCOME, asked.roles.outcome_time or "")
+                small["outcome"] = _times(batch, OUTCOME, request.roles.outcome_time or "")
             small["mask"] = np.packbits(mask, axis=1, bitorder="little")
             for name, values in ((X, x), (SE, se), (SMALL, small)):
                 files.put(name, values)
@@ -219,8 +219,8 @@ def _made(
     return True
 
 
-def _moved(store: AnyStore, refs: Sequence[str], snapshot: Snapshot) -> bool:
-    return snapshot_of(store, refs).views != snapshot.views
+def _moved(store: AnyStore, refs: Sequence[str], snapshot: StoreState) -> bool:
+    return store_state_of(store, refs).views != snapshot.views
 
 
 def _times(batch: pa.RecordBatch, name: str, column: str) -> npt.NDArray[np.int64]:

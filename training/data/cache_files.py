@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from training.errors import CacheBroken, CacheGone
 
-from .cache_report import Report
+from .cache_report import JoinReport
 
 FORMAT: Final = 1
 HEADER: Final = "cache.json"
@@ -65,7 +65,7 @@ class Header:
     rows: int
     names: tuple[str, ...]
     has_outcome: bool
-    report: Report
+    report: JoinReport
     files: Mapping[str, FileMark]
 
     def to_json(self) -> str:
@@ -88,7 +88,7 @@ class Header:
             raise ValueError(f"format {data['format']!r}, not {FORMAT}")
         files = {name: FileMark(**mark) for name, mark in data["files"].items()}
         names, has_outcome = tuple(data["names"]), bool(data["has_outcome"])
-        return cls(data["key"], int(data["rows"]), names, has_outcome, Report.from_dict(data["report"]), files)
+        return cls(data["key"], int(data["rows"]), names, has_outcome, JoinReport.from_dict(data["report"]), files)
 
 
 def row_dtype(width: int, *, has_outcome: bool) -> np.dtype[np.void]:

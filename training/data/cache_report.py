@@ -60,7 +60,7 @@ class FeatureFindings:
 
 
 @dataclass(frozen=True)
-class Report:
+class JoinReport:
     """What a join found; printed, it is a few lines for people.
 
     Attributes:
@@ -85,7 +85,7 @@ class Report:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Report:
+    def from_dict(cls, data: Mapping[str, Any]) -> JoinReport:
         """The inverse of `to_dict`. Raises KeyError or TypeError."""
         views = tuple(ViewFindings(**{**view, **_findings(view)}) for view in data["views"])
         features = tuple(FeatureFindings(**{**one, **_findings(one)}) for one in data["features"])

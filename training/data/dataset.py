@@ -20,13 +20,13 @@ from featurestore.define.services import FeatureService
 from featurestore.store import Store
 from training.errors import NoLabels, StateRefused, TrainingArgument
 
-from .build_cache import Asked, default_cache_dir, joined_cache
+from .batch_rows import BatchRows, Buffers, read_rows
+from .build_cache import CacheRequest, default_cache_dir, joined_cache
 from .cache_files import NO_TIME, Ints, JoinedCache, open_cache
-from .cache_report import Report
-from .cached_rows import Buffers, Rows, read_rows
+from .cache_report import JoinReport
 from .order import Order, Sharding
 from .progress import shown
-from .snapshot import AnyStore
+from .store_state import AnyStore
 from .training_labels import Roles
 
 _BLOCK_BYTES: Final = 2**18
@@ -117,10 +117,10 @@ class FeatureDataset(IterableDataset[Batch]):
         super().__init__()
         _require_arguments(batch_size, seed, shuffle_mb, max_missing, rank, world_size)
         roles = Roles(time, target, dict(rename or {}), dict(constants or {}), _listed(columns), outcome_time)
-        asked = Asked(labels, features, roles, memory_limit)
+        request = CacheRequest(labels, features, roles, memory_limit)
         folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
-        self._cache = _joined(store, asked, folder)
-        self.report: Report = self._cache.header.report
+        self._cache = _joined(store, request, folder)
+        self.report: JoinReport = self._cache.header.report
         self.report.require(max_missing)
         self.feature_names = self._cache.header.names
         self._selected: range | Ints = range(self._cache.rows)
@@ -254,7 +254,7 @@ class FeatureDataset(IterableDataset[Batch]):
             return
         step = max(1, _AHEAD_BYTES // (self._batch_size * self._cache.row_bytes))
         with ThreadPoolExecutor(1, "covey-read-ahead") as thread:
-            waiting = deque[Future[Rows]]()
+            waiting = deque[Future[BatchRows]]()
             for batch in range(first, order.batches, step):
                 waiting.append(thread.submit(self._read, order, batch, min(step, order.batches - batch), buffers))
                 if len(waiting) > _AHEAD:
@@ -262,12 +262,12 @@ class FeatureDataset(IterableDataset[Batch]):
             while waiting:
                 yield from self._counted(waiting.popleft().result())
 
-    def _counted(self, rows: Rows) -> Iterator[Batch]:
+    def _counted(self, rows: BatchRows) -> Iterator[Batch]:
         for batch in _split(rows, self._batch_size):
             self.count()
             yield batch
 
-    def _read(self, order: Order, batch: int, count: int, buffers: Buffers) -> Rows:
+    def _read(self, order: Order, batch: int, count: int, buffers: Buffers) -> BatchRows:
         rows = self._of_cache(order.rows_of(batch, count))
         return read_rows(self._cache, rows, count * self._batch_size, buffers)
 
@@ -315,15 +315,15 @@ class FeatureDataset(IterableDataset[Batch]):
         return {"worker": 0, "workers": 1} if info is None else {"worker": info.id, "workers": info.num_workers}
 
 
-def _joined(store: AnyStore | str | Path, asked: Asked, folder: Path) -> JoinedCache:
+def _joined(store: AnyStore | str | Path, request: CacheRequest, folder: Path) -> JoinedCache:
     if isinstance(store, str | Path):
         with Store.open(store) as opened:
-            return _joined(opened, asked, folder)
+            return _joined(opened, request, folder)
     with shown("joined") as progress:
-        return joined_cache(store, asked, folder, progress)
+        return joined_cache(store, request, folder, progress)
 
 
-def _split(rows: Rows, size: int) -> Iterator[Batch]:
+def _split(rows: BatchRows, size: int) -> Iterator[Batch]:
     """The batches of some rows; each has its own part of their memory."""
     parts = (rows.x, rows.mask, rows.se, rows.y, rows.weight, rows.row, rows.time)
     tensors = [torch.from_numpy(part) for part in parts]

@@ -14,9 +14,9 @@ from featurestore.define.schema import status_codes
 from featurestore.define.values import Status
 
 from .cache_files import NO_TIME
-from .cache_report import FeatureFindings, Finding, Report, ViewFindings
-from .matrix import Layout, Source, there
-from .snapshot import ViewState
+from .cache_report import FeatureFindings, Finding, JoinReport, ViewFindings
+from .matrix import FeatureColumns, MatrixLayout, there
+from .store_state import ViewState
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -29,7 +29,7 @@ class Findings:
         keys: the columns that tell of an example which one it is.
     """
 
-    def __init__(self, views: Sequence[ViewState], layout: Layout, keys: Sequence[str]) -> None:
+    def __init__(self, views: Sequence[ViewState], layout: MatrixLayout, keys: Sequence[str]) -> None:
         self._keys = tuple(keys)
         self._layout = layout
         # a view's rows are told by the statuses of the first feature that is asked of it
@@ -59,7 +59,7 @@ class Findings:
                 self._statuses[one.name] += np.bincount(_codes(batch, one)[null], minlength=len(Status))
             self._add(one.name, "null", null, batch, times, first)
 
-    def report(self) -> Report:
+    def report(self) -> JoinReport:
         """What was found."""
         views = tuple(
             ViewFindings(
@@ -73,11 +73,11 @@ class Findings:
             )
             for state, _ in self._views
         )
-        return Report(
+        return JoinReport(
             self._rows, self._finding("", "without_time"), views, tuple(map(self._feature, self._layout.sources))
         )
 
-    def _feature(self, source: Source) -> FeatureFindings:
+    def _feature(self, source: FeatureColumns) -> FeatureFindings:
         null = self._finding(source.name, "null")
         counted = self._statuses[source.name]
         statuses = {status.name: int(counted[status]) for status in Status if counted[status]}
@@ -99,7 +99,7 @@ class Findings:
         self._counts[of, what] += count
 
 
-def _codes(batch: pa.RecordBatch, source: Source) -> npt.NDArray[np.uint8]:
+def _codes(batch: pa.RecordBatch, source: FeatureColumns) -> npt.NDArray[np.uint8]:
     return status_codes(batch.column(f"{source.column}__status"))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from training.errors import WorkerDied
+from training.errors import LoaderWorkerDied
 
 from .dataset import Batch, FeatureDataset
 
@@ -41,7 +41,7 @@ class FeatureLoader(DataLoader[Batch]):
         self._epoch_of = epoch
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch names the private class of its iterators
-        """The batches of this process in this epoch. As they are read, WorkerDied."""
+        """The batches of this process in this epoch. As they are read, LoaderWorkerDied."""
         if self._epoch_of is not None:
             self.dataset.set_epoch(self._epoch_of())
         if self.num_workers:
@@ -63,7 +63,7 @@ class FeatureLoader(DataLoader[Batch]):
                 raise
             reason = str(error) or type(error).__name__
         del batches  # as long as it is there, torch raises its error again whenever any process of ours ends
-        raise WorkerDied(f"a worker process ended before its batches did ({reason}); num_workers=0 needs none")
+        raise LoaderWorkerDied(f"a worker process ended before its batches did ({reason}); num_workers=0 needs none")
 
     def state_dict(self) -> dict[str, Any]:
         """See `FeatureDataset.state_dict`."""

@@ -18,7 +18,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Source:
+class FeatureColumns:
     """A feature, and the columns of x that it fills.
 
     Attributes:
@@ -36,21 +36,21 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Layout:
+class MatrixLayout:
     """The columns of x: asked features in their order, then plain ones."""
 
-    sources: tuple[Source, ...]
+    sources: tuple[FeatureColumns, ...]
 
     @classmethod
     def of(cls, joined: pa.Schema, refs: Sequence[str], plain: Sequence[str]) -> Self:
         """The layout of a join with full names."""
-        sources: list[Source] = []
+        sources: list[FeatureColumns] = []
         columns = [_full_name(ref) for ref in refs] + [plain_name(i) for i in range(len(plain))]
         for i, (name, column) in enumerate(zip([*refs, *plain], columns, strict=True)):
             kind = joined.field(column).type
             width = kind.list_size if pa.types.is_fixed_size_list(kind) else 1
             first = sources[-1].first + sources[-1].width if sources else 0
-            sources.append(Source(name, column, first, width, i < len(refs)))
+            sources.append(FeatureColumns(name, column, first, width, i < len(refs)))
         return cls(tuple(sources))
 
     @property
@@ -66,7 +66,7 @@ def _full_name(ref: str) -> str:
     return f"{view.partition('@')[0]}__{feature}"
 
 
-def matrices(batch: pa.RecordBatch, layout: Layout) -> tuple[Floats, Floats, Bools]:
+def matrices(batch: pa.RecordBatch, layout: MatrixLayout) -> tuple[Floats, Floats, Bools]:
     """(x, se, mask) of a joined batch: [N, F] each; x and se are 0 where the mask is not set.
 
     The se of a plain feature is 0; that of a transformation, which nobody knows, is NaN.

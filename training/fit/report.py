@@ -25,7 +25,7 @@ class TrainReport:
         metrics: by kind of model (`model`, `constant`, `reference`), then by name of the metric.
         losses: of each epoch its training and validation loss; chosen: the epoch that was kept.
         calibration: of ten groups of test rows by prediction: mean prediction, mean outcome, rows.
-        missing: see `training.data.cache_report.Report`; missing_text: the same as text.
+        missing: see `training.data.cache_report.JoinReport`; missing_text: the same as text.
     """
 
     name: str

@@ -24,7 +24,7 @@ from training.data.dataset import FeatureDataset
 from training.errors import StoreBusy
 
 from .config import Task, TrainConfig
-from .fit import exported, fit, predictions
+from .epochs import exported, fit, predictions
 from .lineage import FORMAT, file_hash, pinned, views_of
 from .metrics import Measured, measure
 from .picture import drawn

@@ -22,9 +22,9 @@ import pytest
 import training.data.build_cache as build_cache
 from featurestore.define.on_demand import Feature, Input, on_demand
 from featurestore.store import Store
-from training.data.build_cache import Asked, default_cache_dir, joined_cache
+from training.data.build_cache import CacheRequest, default_cache_dir, joined_cache
 from training.data.cache_files import FORMAT, JoinedCache, open_cache
-from training.data.snapshot import snapshot_of
+from training.data.store_state import store_state_of
 from training.data.training_labels import Roles
 from training.errors import (
     CacheBroken,
@@ -64,7 +64,7 @@ def join(store: Path, tmp_path: Path) -> Callable[..., JoinedCache]:
     def joined(labels: Any = None, features: Any = FEATURES, where: Path = store, **roles: Any) -> JoinedCache:
         given = make_labels(ROWS) if labels is None else labels
         with Store.open(where) as opened:
-            asked = Asked(given, features, Roles(**(ROLES | roles)))
+            asked = CacheRequest(given, features, Roles(**(ROLES | roles)))
             return joined_cache(opened, asked, tmp_path / "cache", lambda _done, _total: None)
 
     return joined
@@ -167,7 +167,7 @@ def test_a_publication_during_the_join_means_that_it_is_joined_again(
 
     monkeypatch.setattr(Store, "join", join_and_publish)
     with Store.open(directory) as opened:
-        asked = Asked(labels, FEATURES, Roles(**ROLES))
+        asked = CacheRequest(labels, FEATURES, Roles(**ROLES))
         cache = joined_cache(opened, asked, tmp_path / "cache", lambda _done, _total: None)
         assert joined_cache(opened, asked, tmp_path / "cache", lambda _done, _total: None).folder == cache.folder
     assert len(calls) == 2
@@ -183,7 +183,7 @@ def test_what_is_published_once_the_store_was_read_is_of_the_next_cache(tmp_path
         done.append(rows)
 
     with Store.open(directory) as opened:
-        asked = Asked(labels, FEATURES, Roles(**ROLES))
+        asked = CacheRequest(labels, FEATURES, Roles(**ROLES))
         cache = joined_cache(opened, asked, tmp_path / "cache", publish)
         newer = joined_cache(opened, asked, tmp_path / "cache", lambda _done, _total: None)
     assert done == [ROWS]
@@ -194,14 +194,14 @@ def test_what_is_published_once_the_store_was_read_is_of_the_next_cache(tmp_path
 def test_a_store_that_never_rests_is_an_error(
     join: Callable[..., JoinedCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = build_cache.snapshot_of, list[int]()
+    real, calls = build_cache.store_state_of, list[int]()
 
     def restless(*given: Any) -> Any:
         calls.append(1)
         snapshot = real(*given)
         return type(snapshot)(snapshot.views[: len(calls) % 2 + 1], snapshot.computed)
 
-    monkeypatch.setattr(build_cache, "snapshot_of", restless)
+    monkeypatch.setattr(build_cache, "store_state_of", restless)
     with pytest.raises(StoreBusy, match="5 joins"):
         join()
 
@@ -317,7 +317,7 @@ def test_without_locks_the_first_rename_counts(
 
 def _die_in_the_middle(store: Path, cache_dir: Path) -> None:
     with Store.open(store) as opened:
-        asked = Asked(make_labels(ROWS), FEATURES, Roles(**ROLES))
+        asked = CacheRequest(make_labels(ROWS), FEATURES, Roles(**ROLES))
         joined_cache(opened, asked, cache_dir, lambda _done, _total: os._exit(9))
 
 
@@ -467,7 +467,7 @@ def test_outputs_of_transformations_have_no_known_error_and_their_code_is_part_o
     for view in FAR:
         with Store.open(store, on_demand=[view]) as opened:
             assert isinstance(opened, Store)
-            asked = Asked(make_labels(ROWS), ["far:risk", "delays:flights"], Roles(**(ROLES | {"columns": ()})))
+            asked = CacheRequest(make_labels(ROWS), ["far:risk", "delays:flights"], Roles(**(ROLES | {"columns": ()})))
             made.append(joined_cache(opened, asked, tmp_path / "cache", lambda _done, _total: None))
     there = mask_of(made[0])
     assert there[:, 0].any()
@@ -495,7 +495,7 @@ def _view(factor: float) -> Any:
 def test_what_a_transformation_refers_to_is_part_of_the_key(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def state(view: Any) -> str:
         with Store.open(store, on_demand=[view]) as opened:
-            return snapshot_of(opened, ["far:risk"]).digest
+            return store_state_of(opened, ["far:risk"]).digest
 
     first = state(_view(1.0))
     assert first == state(_view(1.0))
@@ -509,7 +509,7 @@ def test_what_a_transformation_refers_to_is_part_of_the_key(store: Path, monkeyp
 def test_progress_tells_rows_of_all_rows(store: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int | None]] = []
     with Store.open(store) as opened:
-        asked = Asked(make_labels(ROWS), FEATURES, Roles(**ROLES))
+        asked = CacheRequest(make_labels(ROWS), FEATURES, Roles(**ROLES))
         joined_cache(opened, asked, tmp_path / "cache", lambda done, total: told.append((done, total)))
     assert told[-1] == (ROWS, ROWS)
 

@@ -9,15 +9,15 @@ import pytest
 
 from featurestore.store import Store
 from tests.featurestore.making import DAY, HOUR, MINUTE, a_view, fill
-from training.data.build_cache import Asked, joined_cache
-from training.data.cache_report import Report
+from training.data.build_cache import CacheRequest, joined_cache
+from training.data.cache_report import JoinReport
 from training.data.training_labels import Roles
 from training.errors import AllNull, TooMuchMissing
 
 RELEASED = HOUR + 30 * MINUTE
 
 
-def report_of(tmp_path: Path, rows: list[tuple[str | None, int | None, float | None]], **view: Any) -> Report:
+def report_of(tmp_path: Path, rows: list[tuple[str | None, int | None, float | None]], **view: Any) -> JoinReport:
     """What a join of (key, time, distance) finds in a store of three hourly panes; the last is released at 3:30."""
     if not (tmp_path / "store").exists():
         fill(tmp_path / "store", a_view(**({"windows": [], "ttl": "5h"} | view)), 3)
@@ -30,7 +30,7 @@ def report_of(tmp_path: Path, rows: list[tuple[str | None, int | None, float | N
             "y": [1] * len(rows),
         }
     )
-    asked = Asked(labels, ["delays:flights", "delays:late"], Roles("t", "y", {}, {}, ("distance",), None))
+    asked = CacheRequest(labels, ["delays:flights", "delays:late"], Roles("t", "y", {}, {}, ("distance",), None))
     with Store.open(tmp_path / "store") as store:
         return joined_cache(store, asked, tmp_path / "cache", lambda _done, _total: None).header.report
 
@@ -66,7 +66,7 @@ def test_it_counts_each_kind_of_missing_row_and_gives_its_first_example(tmp_path
     assert "before the first release: 2 (22.2%), such as row 1 (dest='ATL'" in text
     assert "delays:flights: null 6 (66.7%), such as row 1" in text
     assert "NOT_FOUND 5, OUTSIDE_MAX_AGE 1" in text
-    assert Report.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+    assert JoinReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
 
 
 def test_rows_are_numbered_across_batches(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ class _Loan:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class BatchRows:
     """N rows; those that only fill up have weight 0, number −1, and 0 everywhere else.
 
     Attributes:
@@ -94,9 +94,9 @@ def _places(size: int, width: int) -> tuple[list[tuple[int, int, type[np.generic
     return places, at + _ALIGNED
 
 
-def read_rows(cache: JoinedCache, rows: slice | Ints, size: int, buffers: Buffers) -> Rows:
+def read_rows(cache: JoinedCache, rows: slice | Ints, size: int, buffers: Buffers) -> BatchRows:
     """Copy rows, neighbours as slices and others one by one; what `size` has more than there are rows fills up."""
-    made = Rows.empty(size, cache.width, buffers)
+    made = BatchRows.empty(size, cache.width, buffers)
     if isinstance(rows, slice):
         count = rows.stop - rows.start
         made.x[:count], made.se[:count], small = cache.x[rows], cache.se[rows], cache.small[rows]

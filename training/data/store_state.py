@@ -42,7 +42,7 @@ class ViewState:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class StoreState:
     """The views behind some references, by name, and what else their values follow from."""
 
     views: tuple[ViewState, ...]
@@ -55,7 +55,7 @@ class Snapshot:
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
-def snapshot_of(store: AnyStore, refs: Sequence[str]) -> Snapshot:
+def store_state_of(store: AnyStore, refs: Sequence[str]) -> StoreState:
     """The state of the views that the references need.
 
     A local store tells what its panes hold. Of a server we have the ids of its releases, which follow from their plans; and its
@@ -73,7 +73,7 @@ def snapshot_of(store: AnyStore, refs: Sequence[str]) -> Snapshot:
             computed.append(_code_of(on_demand[name]))
         else:
             computed.append(uuid.uuid4().hex)
-    return Snapshot(
+    return StoreState(
         tuple(_state_of(store, known[name]) for name in dict.fromkeys(needed) if name in known), tuple(computed)
     )
 
