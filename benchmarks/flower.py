@@ -24,10 +24,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from covey.cli.talk import progress_bars
 from deployment.in_process.run import Progress
 from deployment.local.processes import Processes
 from deployment.local.processes_run import collect_project, flower_environment, ray_environment, ray_folder
+from deployment.printing.console import progress_bars
 from featurestore.define.definitions import Bounds, FeatureView, Privacy
 from featurestore.define.entities import Entity
 from featurestore.define.features import Count, Histogram, Mean

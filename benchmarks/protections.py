@@ -18,9 +18,9 @@ import os
 import numpy as np
 from rich.console import Console
 
-from covey.cli.talk import progress_bars
 from crypto.sharing import SparseRows
 from deployment.inspect.protection_cost import work_of
+from deployment.printing.console import progress_bars
 from featurestore.define.definitions import Bounds, FeatureView, Privacy
 from featurestore.define.entities import Entity
 from featurestore.define.features import Count

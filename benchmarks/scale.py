@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from covey.cli.talk import progress_bars
+from deployment.printing.console import progress_bars
 from federation.plan import Validity
 from simulations.scale.closing import Effort
 from simulations.scale.costs import Costs, Linear

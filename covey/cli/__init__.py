@@ -17,14 +17,16 @@ from . import (
     consumers,
     demo,
     explain,
+    get,
+    history,
     init,
     interrupt,
+    join,
     keys,
     lab,
     ledger,
     policy,
     predict,
-    reads,
     release,
     run,
     serve,
@@ -68,9 +70,9 @@ app.command("demo")(demo.demo)
 app.command("init")(init.init)
 app.command("run")(run.run)
 app.command("explain")(explain.explain)
-app.command("get")(reads.get)
-app.command("history")(reads.history)
-app.command("join")(reads.join)
+app.command("get")(get.get)
+app.command("history")(history.history)
+app.command("join")(join.join)
 app.command("serve")(serve.serve)
 app.command("watch")(watch.watch)
 app.command("views")(views.views)

@@ -31,10 +31,9 @@ def add(
     import os
 
     from base.times import wall_clock
+    from deployment.printing.console import talk_console
     from featurestore.server.api_keys import Consumers
     from featurestore.server.throttle import Limits
-
-    from .talk import talk_console
 
     consumers = Consumers(store)
     key = consumers.add(name, Limits(rate, requests), wall_clock(), os.urandom)
@@ -47,9 +46,8 @@ def add(
 def list_(store: _Store, as_json: _Json = False) -> None:
     """List the consumers and their limits, never their keys."""
     from base.times import from_us
+    from deployment.printing.console import data_console, folding_table
     from featurestore.server.api_keys import Consumers
-
-    from .talk import data_console, folding_table
 
     found = Consumers(store).read()
     if as_json:
@@ -75,9 +73,8 @@ def list_(store: _Store, as_json: _Json = False) -> None:
 @app.command()
 def remove(name: _Name, store: _Store) -> None:
     """Take a consumer's key away; running servers refuse it at once."""
+    from deployment.printing.console import talk_console
     from featurestore.server.api_keys import Consumers
-
-    from .talk import talk_console
 
     Consumers(store).remove(name)
     talk_console().print(f"{name} is removed", soft_wrap=True)

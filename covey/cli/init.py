@@ -68,9 +68,8 @@ def _to_json(made: NewProject) -> dict[str, object]:
 
 
 def _tell(made: NewProject) -> None:
+    from deployment.printing.console import talk_console
     from federation.rho import rho_text
-
-    from .talk import talk_console
 
     talk, folder, project = talk_console(), made.folder, made.project
     sites = [entry.site for entry in project.roster.entries]

@@ -27,11 +27,10 @@ def init(
 
     from base.private_files import private_folder
     from deployment.errors import UsageError
+    from deployment.printing.console import talk_console
     from deployment.project.project import KEYS
     from federation.errors import PartyInvalid
     from federation.keys import RoleKeys, public_as_dict, public_line, write_keys
-
-    from .talk import talk_console
 
     folder = project / KEYS
     if not project.absolute().parent.is_dir():
@@ -99,9 +98,8 @@ def tls(
     from base.private_files import private_folder
     from deployment.errors import UsageError
     from deployment.local.superlink_certificate import make_certificate, utc_now
+    from deployment.printing.console import talk_console
     from deployment.project.project import KEYS
-
-    from .talk import talk_console
 
     folder = project / KEYS
     if not project.is_dir():

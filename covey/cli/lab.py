@@ -69,12 +69,11 @@ def attack(
     """Let a few clients lie; the help text is that of the decorator."""
     from base.errors import DONE, NOTHING_RELEASED
     from deployment.errors import UsageError
+    from deployment.printing.console import progress_bars, talk_console
     from deployment.run import utc_days
     from simulations.attacks.lying_picture import draw, require_png
     from simulations.attacks.lying_run import attack as run_attack
     from simulations.attacks.lying_run import require_kind
-
-    from .talk import progress_bars, talk_console
 
     talk = talk_console()
     require_kind(kind)
@@ -120,7 +119,7 @@ def _print(report: AttackReport, talk: Console) -> None:
 def _print_view(view: Attacked, report: AttackReport, talk: Console) -> None:
     from rich.box import SIMPLE_HEAD
 
-    from .talk import data_console, folding_table
+    from deployment.printing.console import data_console, folding_table
 
     who = "one client" if report.liars == 1 else f"{report.liars:,} clients lie; each"
     title = f"{view.view}: in each pane {who} {KINDS[report.kind]}"

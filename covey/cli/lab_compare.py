@@ -44,14 +44,13 @@ def compare(
     that has most of them. Noise is off, so that the sums can be compared. Without VIEWS.py and --events it is a week of flights.
     """
     from base.errors import DONE
+    from deployment.printing.console import progress_bars, talk_console
     from edge_client.events import make_events
     from simulations.attacks.lying_picture import require_png
     from simulations.compare.picture import draw
     from simulations.compare.protections import choose_view
     from simulations.compare.protections import compare as run_compare
     from simulations.compare.text import as_dict
-
-    from .talk import progress_bars, talk_console
 
     talk = talk_console()
     if picture is not None:
@@ -74,9 +73,8 @@ def _print(comparison: Comparison, talk: Console) -> None:
     from rich.box import SIMPLE_HEAD
 
     from base.times import DAY_US, from_us
+    from deployment.printing.console import data_console, folding_table
     from simulations.compare.text import ROWS, in_short, in_time
-
-    from .talk import data_console, folding_table
 
     measured = [one for one in comparison.protections if one.cost is not None]
     start = from_us(comparison.pane_start).strftime(

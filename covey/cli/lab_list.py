@@ -27,10 +27,9 @@ def list_all(
     from deployment.errors import NotThere
 
     require_hydra()
+    from deployment.printing.console import data_console
     from simulations.experiments.config import choices, nearest
     from simulations.experiments.schema import GROUPS, LabConfig, nodes
-
-    from .talk import data_console
 
     told: dict[str, dict[str, Any]] = {
         name: {"choices": choices(name), "kinds": [_of_kind(name, kind) for kind in nodes(name)]} for name in GROUPS

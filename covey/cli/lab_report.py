@@ -37,11 +37,10 @@ def report(
     """
     from base.errors import DONE, FAILURE
     from deployment.errors import UsageError
+    from deployment.printing.console import talk_console
     from simulations.reports.conf import read_report_config
     from simulations.reports.report import make_report
     from simulations.shards.workers import Inline
-
-    from .talk import talk_console
 
     if quick and name not in (None, "quick"):
         raise UsageError(f"--quick is the set quick, not {name!r}: leave one of them out")

@@ -52,9 +52,8 @@ def run(
     from base.errors import DONE, FAILURE, NOTHING_RELEASED
 
     require_hydra()
+    from deployment.printing.console import progress_bars, talk_console
     from simulations.experiments.running import carry_out
-
-    from .talk import progress_bars, talk_console
 
     talk = talk_console()
     with _what(overrides or [], multirun, sweep, resume, out) as asked:
@@ -102,7 +101,7 @@ def _as_dict(finished: Finished) -> dict[str, Any]:
 
 
 def _print(finished: Finished) -> None:
-    from .talk import data_console
+    from deployment.printing.console import data_console
 
     if finished.asked.sweep is not None:
         table = _of_sweep(finished)
@@ -116,7 +115,7 @@ def _print(finished: Finished) -> None:
 def _plain_table(title: str, *headers: str) -> Table:
     from rich.box import SIMPLE_HEAD
 
-    from .talk import folding_table
+    from deployment.printing.console import folding_table
 
     table = folding_table(*headers, title=title)
     table.box, table.show_edge, table.pad_edge, table.padding = SIMPLE_HEAD, False, False, (0, 1, 0, 0)

@@ -37,9 +37,8 @@ def show(
     """
     from deployment.errors import UsageError
     from deployment.inspect.ledger_view import BrokenLedger, LedgerView, read_ledgers, to_json
+    from deployment.printing.console import data_console, talk_console
     from deployment.project.budgets import budgets_of
-
-    from .talk import data_console, talk_console
 
     if project is not None and store is not None:
         raise UsageError("give either --project or --store")
@@ -86,8 +85,7 @@ def _budget(ledger: LedgerView) -> str:
 
 def _print_days(ledger: LedgerView, view: str | None, out: Console) -> None:
     from deployment.inspect.ledger_view import day_groups
-
-    from .talk import day_ranges, folding_table
+    from deployment.printing.console import day_ranges, folding_table
 
     if not ledger.days:
         out.print("no day was charged" + (f" for {view}" if view else ""))
@@ -110,8 +108,7 @@ def _print_days(ledger: LedgerView, view: str | None, out: Console) -> None:
 
 def _print_refused(ledger: LedgerView, out: Console) -> None:
     from deployment.inspect.ledger_view import moment_of, refusal_groups, sentence_of
-
-    from .talk import day_ranges
+    from deployment.printing.console import day_ranges
 
     out.print("refused:" if ledger.refused else "nothing was refused")
     for days, group in refusal_groups(ledger.refused):

@@ -46,11 +46,10 @@ def check(
     from base.errors import DONE, REFUSED
     from base.times import wall_clock
     from deployment.errors import NotThere, UsageError
+    from deployment.printing.console import data_console, talk_console
     from deployment.project.policy_check import BROKEN, check_plan, ledger_state, to_json
     from federation.errors import LedgerBroken
     from federation.ledger.state import LedgerState
-
-    from .talk import data_console, talk_console
 
     try:
         signed = plan.read_bytes()
@@ -87,9 +86,8 @@ def _rules(policy: Path | None, site: Path | None, ledger: Path | None, project:
 
 
 def _print(found: PolicyCheck, policy: Policy, out: Console) -> None:
+    from deployment.printing.console import day_ranges, folding_table, pane_ranges
     from federation.rho import rho_text
-
-    from .talk import day_ranges, folding_table, pane_ranges
 
     if found.code is None:
         out.print("ACCEPT", style="green")
@@ -125,7 +123,7 @@ def _print(found: PolicyCheck, policy: Policy, out: Console) -> None:
 
 def _print_reads(found: PolicyCheck, out: Console) -> None:
     """What each view reads of the site's events, and how a policy pins it."""
-    from .talk import folding_table
+    from deployment.printing.console import folding_table
 
     table = folding_table("view", "time", "join keys", "columns", "in where", "a client-day counts in at most")
     for view in found.views:

@@ -31,11 +31,10 @@ def predict(
 
     A model whose views have another version or definition than those that it was trained on is refused.
     """
+    from deployment.inspect.row_keys import key_columns
     from featurestore.define.views_file import load_declared
     from featurestore.store import Store
     from training.fit.predict import ServedModel
-
-    from .reads import key_columns
 
     require_torch()
     on_demand = () if views is None else load_declared(views, need_views=False).on_demand
@@ -61,7 +60,7 @@ def require_torch() -> None:
 
 def print_predicted(served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Predicted) -> None:
     """A table: a row for each feature of each prediction, with its standard error and status."""
-    from .talk import data_console, folding_table
+    from deployment.printing.console import data_console, folding_table
 
     table = folding_table("prediction", "of", "feature", "value ± se", "status")
     for row in _rows(served, given, predicted):

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from deployment.inspect.verification import VerificationResult
-    from featurestore.define.release import Release, Void
 
 app = typer.Typer(help="What was released: list, look at, verify and retract.", no_args_is_help=True)
 
@@ -33,6 +26,7 @@ def list_(
 ) -> None:
     """List every published pane: opened, void with its reason, or retracted; one line each."""
     from deployment.inspect.releases import listed
+    from deployment.printing.releases import release_lines
     from featurestore.store import Store
 
     with Store.open(store) as opened:
@@ -40,7 +34,8 @@ def list_(
     if as_json:
         typer.echo(json.dumps(rows, default=datetime.isoformat))
     else:
-        _print_list(rows)
+        for line in release_lines(rows):
+            typer.echo(line)
 
 
 @app.command()
@@ -52,10 +47,9 @@ def show(
     """Show under which terms a pane was opened: noise, price, trust, what is outside the claim, hashes, signature."""
     from deployment.inspect.releases import find_id, to_json
     from deployment.inspect.verification import Pinned, Verifier
+    from deployment.printing.console import data_console
+    from deployment.printing.release_terms import print_terms
     from featurestore.store import Store
-
-    from .release_terms import print_terms
-    from .talk import data_console
 
     with Store.open(store) as opened:
         release_id = find_id(opened, release)
@@ -87,9 +81,9 @@ def verify(
     from deployment.errors import UsageError
     from deployment.inspect.releases import find_id, listed
     from deployment.inspect.verification import Pinned, require_all, verify_all, verify_some
+    from deployment.printing.console import data_console, progress_bars, talk_console
+    from deployment.printing.releases import print_verified, verified_to_json
     from featurestore.store import Store
-
-    from .talk import data_console, progress_bars, talk_console
 
     if (release is not None) == every or (view is not None and not every):
         raise UsageError("give the ID of a release, or --all (and --view)")
@@ -108,9 +102,9 @@ def verify(
         else:
             found = verify_some(opened, pinned, chosen)
     if as_json:
-        typer.echo(json.dumps({"keys": pinned.whose, "releases": [_verified_to_json(one) for one in found]}))
+        typer.echo(json.dumps({"keys": pinned.whose, "releases": [verified_to_json(one) for one in found]}))
     else:
-        _print_verified(found, pinned.whose, data_console(), one_by_one=not every)
+        print_verified(found, pinned.whose, data_console(), one_by_one=not every)
     require_all(found, allow_unsigned=allow_unsigned)
 
 
@@ -127,17 +121,18 @@ def retract(
 
     from base.errors import DONE, FAILURE
     from base.times import wall_clock
+    from deployment.inspect.ledger_view import moment_of
     from deployment.inspect.releases import find_id, state_of, to_json
     from deployment.inspect.releases import retract as publish_tombstone
+    from deployment.printing.console import talk_console
+    from deployment.printing.releases import name_of
     from featurestore.store import Store
-
-    from .talk import talk_console
 
     talk = talk_console()
     with Store.open(store) as opened:
         release_id = find_id(opened, release)
         item = opened.release(release_id)
-        talk.print(f"{_name(item)}: {state_of(item, opened.tombstone(release_id))}", soft_wrap=True)
+        talk.print(f"{name_of(item)}: {state_of(item, opened.tombstone(release_id))}", soft_wrap=True)
     try:
         agreed = yes or typer.confirm(
             "Retract it? It cannot be undone, and its pane is never collected again", err=True
@@ -151,84 +146,10 @@ def retract(
     if as_json:
         typer.echo(json.dumps(to_json(item, tombstone)))
     signed = "signed by the collector" if tombstone.signature else "unsigned, as all of a run in one process is"
-    talk.print(f"retracted at {_when(tombstone.released_at)}; the tombstone is {signed}", soft_wrap=True)
+    talk.print(f"retracted at {moment_of(tombstone.released_at)}; the tombstone is {signed}", soft_wrap=True)
     talk.print(
         "from now on its pane is VOID, and the windows that hold it were issued again without it; joins at earlier times give "
         "what they gave before. What it has cost stays spent",
         soft_wrap=True,
     )
     return DONE
-
-
-def _verified_to_json(one: VerificationResult) -> dict[str, Any]:
-    state = "unsigned" if one.unsigned else "failed" if one.failed else "verified"
-    return {
-        "release_id": one.release_id.hex(), "view": one.view, "state": state, "check": one.failed, "why": one.why or None,
-    }  # fmt: skip
-
-
-def _print_verified(found: Sequence[VerificationResult], keys: str, out: Console, *, one_by_one: bool) -> None:
-    from deployment.inspect.verification import UNSIGNED
-
-    if one_by_one:
-        (one,) = found
-        out.print(f"release {one.release_id.hex()} of {one.view}", style="bold")
-        if one.unsigned:
-            out.print(UNSIGNED, style="yellow")
-        else:
-            _print_checks(one, out)
-    else:
-        failed, unsigned = sum(one.failed is not None for one in found), sum(one.unsigned for one in found)
-        out.print(f"{len(found) - failed - unsigned:,} verified, {failed:,} failed, {unsigned:,} unsigned")
-        for one in (one for one in found if one.failed):
-            out.print(f"{one.release_id.hex()}  {one.view}  {one.failed}: {one.why}", style="red", soft_wrap=True)
-        if unsigned:
-            out.print(UNSIGNED, style="yellow")
-    if not all(one.unsigned for one in found):
-        out.print(f"keys: {keys}")
-
-
-def _print_checks(one: VerificationResult, out: Console) -> None:
-    from rich.table import Table
-
-    from deployment.inspect.verification import CHECKS
-
-    grid = Table.grid(padding=(0, 2))
-    for check, meaning in CHECKS.items():
-        if check == one.failed:
-            grid.add_row("failed", check, one.why, style="red")
-            break
-        grid.add_row("ok", check, meaning)
-    out.print(grid)
-
-
-def _print_list(rows: list[dict[str, Any]]) -> None:
-    """Aligned columns, never folded: there may be thousands of lines."""
-    columns: dict[str, Callable[[dict[str, Any]], str]] = {
-        "id": lambda row: row["release_id"][:12],
-        "view": lambda row: row["view"],
-        "pane": lambda row: f"{row['pane_start']:%Y-%m-%dT%H:%MZ}",
-        "state": _state,
-        "released": lambda row: f"{row['released_at']:%Y-%m-%dT%H:%MZ}",
-        "noise": lambda row: row["noise"],
-        "rho": lambda row: f"{row['micro_rho'] / 1e6:g}",
-        "plan": lambda row: row["plan_hash"][:8],
-    }
-    lines = [list(columns), *([cell(row) for cell in columns.values()] for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    for line in lines:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _state(row: dict[str, Any]) -> str:
-    return row["state"] if row["state"] == "opened" else f"{row['state']}: {row['reason']}".replace("RETRACTED: ", "")
-
-
-def _name(item: Release | Void) -> str:
-    return f"{item.manifest.view}, pane of {_when(item.pane_start)}"
-
-
-def _when(at_us: int) -> str:
-    from deployment.inspect.ledger_view import moment_of
-
-    return moment_of(at_us)

@@ -116,11 +116,10 @@ def run(
     """
     from base.errors import DONE, NOTHING_RELEASED
     from deployment.errors import UsageError
+    from deployment.printing.console import progress_bars, talk_console
     from deployment.run import resume as resume_run
     from deployment.run import run as run_views
     from featurestore.define.views_file import load_declared
-
-    from .talk import progress_bars, talk_console
 
     talk = talk_console()
     if give_up:
@@ -266,7 +265,7 @@ def _published_voids(report: RunReport) -> dict[str, int]:
 
 
 def _print(report: RunReport, voids: dict[str, int], talk: Console) -> None:
-    from .talk import data_console, folding_table, in_words
+    from deployment.printing.console import data_console, folding_table, in_words
 
     table = folding_table("view", "reports", "opened", "void", "already published", title=str(report.store))
     for view in report.views:
@@ -293,7 +292,7 @@ def _why_nothing(report: RunReport) -> str:
 
 
 def _remarks(view: ViewReport, published_void: int) -> list[str]:
-    from .talk import day_ranges, pane_ranges
+    from deployment.printing.console import day_ranges, pane_ranges
 
     lines = []
     if view.rejected:
@@ -320,7 +319,7 @@ def _remarks(view: ViewReport, published_void: int) -> list[str]:
 
 
 def _as_dict(report: RunReport, voids: dict[str, int]) -> dict[str, object]:
-    from .talk import day_ranges, pane_ranges
+    from deployment.printing.console import day_ranges, pane_ranges
 
     return {
         "store": str(report.store),

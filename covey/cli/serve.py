@@ -48,6 +48,7 @@ def serve(
     from contextlib import ExitStack
 
     from deployment.errors import UsageError
+    from deployment.printing.console import talk_console
     from featurestore.define.views_file import load_declared
     from featurestore.server.api_keys import Consumers
     from featurestore.server.hosts import hosts_of
@@ -56,8 +57,6 @@ def serve(
     from featurestore.server.worker import ServerSettings
     from featurestore.server.workers import run_server
     from featurestore.store import Store
-
-    from .talk import talk_console
 
     talk = talk_console()
     on_demand = () if views is None else load_declared(views, need_views=False).on_demand

@@ -199,8 +199,7 @@ def coordinator(
     from base.times import wall_clock
     from deployment.coordinator.serving import Addresses, resume_coordinator, run_coordinator, write_plan
     from deployment.errors import UsageError
-
-    from .talk import progress_bars, talk_console
+    from deployment.printing.console import progress_bars, talk_console
 
     addresses = Addresses(leader, helper, keyholder)
     talk = talk_console()
@@ -268,7 +267,7 @@ def _wanted(
 def _tell_plan(plan: Plan | None, path: Path, *, as_json: bool) -> None:
     import json
 
-    from .talk import talk_console
+    from deployment.printing.console import talk_console
 
     if as_json:
         typer.echo(json.dumps({"path": None if plan is None else str(path), "plan": plan and plan.hash.hex()}))
@@ -286,8 +285,7 @@ def _tell(result: dict[str, Any], *, as_json: bool) -> int:
 
     from base.errors import DONE, NOTHING_RELEASED, REFUSED
     from deployment.coordinator.serving import NOTHING_TO_DO
-
-    from .talk import data_console, folding_table, in_words, pane_ranges, talk_console
+    from deployment.printing.console import data_console, folding_table, in_words, pane_ranges, talk_console
 
     if as_json:
         typer.echo(json.dumps(result))

@@ -25,9 +25,8 @@ def verify(store: _Store = Path(), as_json: _Json = False) -> int:
     It changes nothing, and is refused while something is published. Exit code 1: something is damaged.
     """
     from base.errors import DONE, FAILURE
+    from deployment.printing.console import data_console, progress_bars, talk_console
     from featurestore.publish.check import check_store
-
-    from .talk import data_console, progress_bars, talk_console
 
     with progress_bars(talk_console()) as bars:
         checked = check_store(store, lambda what, done, total: bars(what, "check", done, total))
@@ -44,9 +43,8 @@ def verify(store: _Store = Path(), as_json: _Json = False) -> int:
 @app.command("rebuild-online")
 def rebuild_online(store: _Store = Path(), as_json: _Json = False) -> None:
     """Make the online rows and the blocks again from what is offline; readers go on meanwhile, and take them up at once."""
+    from deployment.printing.console import progress_bars, talk_console
     from featurestore.publish.rebuild import rebuild_online as rebuild
-
-    from .talk import progress_bars, talk_console
 
     talk = talk_console()
     with progress_bars(talk) as bars:

@@ -44,13 +44,12 @@ def train(
     from .predict import print_predicted, require_torch
 
     require_torch()
+    from deployment.printing.console import progress_bars, talk_console
     from featurestore.define.views_file import load_declared
     from featurestore.store import Store
     from training.fit.config import TrainConfig
     from training.fit.predict import ServedModel
     from training.fit.train import train as train_model
-
-    from .talk import progress_bars, talk_console
 
     settings = TrainConfig.load(config, store)
     talk = talk_console()
@@ -76,9 +75,8 @@ def train(
 
 def _list(store: Path, *, as_json: bool) -> None:
     from base.times import utc_text
+    from deployment.printing.console import data_console, folding_table
     from featurestore.store import Store
-
-    from .talk import data_console, folding_table
 
     with Store.open(store) as opened:
         models = opened.models()

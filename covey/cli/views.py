@@ -33,10 +33,9 @@ def views(
     """List the views of a store: join keys, pane, windows, features, and how new their rows are; and its feature services."""
     from covey.feast_repo import write_repo
     from deployment.errors import UsageError
+    from deployment.printing.console import talk_console
     from featurestore.online.blocks import open_blocks
     from featurestore.store import Store
-
-    from .talk import talk_console
 
     if feast is not None:
         if name is not None:
@@ -81,7 +80,7 @@ def _to_json(view: FeatureView, header: ViewHeader) -> dict[str, Any]:
 
 
 def _print(headers: list[tuple[FeatureView, ViewHeader]], services: list[FeatureService]) -> None:
-    from .talk import data_console, folding_table
+    from deployment.printing.console import data_console, folding_table
 
     out = data_console()
     shown = folding_table("view", "join keys", "pane", "windows", "features", "newest pane ends")

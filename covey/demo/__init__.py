@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from base.times import wall_clock
-from covey.cli.talk import progress_bars
 from deployment.in_process.run import NoisePair, run_in_process
 from deployment.local.processes_run import run_over_wire
+from deployment.printing.console import progress_bars
 from edge_client.events import make_events
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from base.times import DAY_US, to_us
-from covey.cli.talk import day_ranges
 from deployment.in_process.run import ViewReport
 from deployment.inspect.explain import explain
+from deployment.printing.console import day_ranges
 from featurestore.define.definitions import FeatureView
 from featurestore.store import Store
 from federation.plan import VALIDITIES, Validity

@@ -8,7 +8,7 @@ from deployment.inspect.ledger_view import moment_of
 from deployment.inspect.releases import epsilon_of_day, state_of
 from deployment.inspect.verification import UNSIGNED, VerificationResult
 
-from .talk import folding_table
+from .console import folding_table
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,0 +1,67 @@
+"""`covey join`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .read_options import (
+    JsonOption,
+    OutOption,
+    ServiceOption,
+    StoreOption,
+    ViewsOption,
+    opened_store,
+    references,
+    report_written,
+)
+
+
+def join(
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="A .parquet or .csv file with join keys and times.")],
+    time: Annotated[str, typer.Option("--time", help="The labels' time column.")],
+    store: StoreOption,
+    out: OutOption,
+    features: Annotated[
+        list[str] | None, typer.Option("-f", "--feature", metavar="REF", help="A feature; may be repeated.")
+    ] = None,
+    service: ServiceOption = None,
+    views: ViewsOption = None,
+    full_names: Annotated[bool, typer.Option("--full-names", help="Name the columns view__feature.")] = False,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--memory-limit",
+            metavar="SIZE",
+            help="Of this process, such as 1GiB; by default what it uses and half of what is available.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Point-in-time join: to every label the values that were released at its time, and nothing later.
+
+    `covey get --help` explains each __status; here it is the one of the label's time. Labels and history may be larger
+    than the memory limit: what does not fit goes by way of temporary files in TMPDIR.
+    """
+    from deployment.errors import UsageError
+    from deployment.inspect.row_file import counted, require_writable, stored_rows, write_rows
+    from deployment.printing.console import progress_bars, talk_console
+    from featurestore.store import Store
+
+    require_writable(out)
+    with opened_store(store, views) as opened:
+        asked = references(opened, features or [], service)
+        if isinstance(opened, Store):
+            reader = opened.join(labels, asked, time, full_names=full_names, memory_limit=memory_limit)
+        elif memory_limit is not None:
+            raise UsageError("--memory-limit is for a store's directory; a server joins within its own memory")
+        else:
+            reader = opened.join(labels, asked, time, full_names=full_names)
+        if as_json:
+            rows = write_rows(reader, reader.schema, out)
+        else:
+            with progress_bars(talk_console()) as progress:
+                rows = write_rows(counted(reader, stored_rows(labels), progress), reader.schema, out)
+    report_written(rows, out, as_json=as_json)

@@ -1,0 +1,80 @@
+"""Rows in a file of their own: Parquet, or CSV where lists become JSON text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+
+from deployment.errors import UsageError
+
+if TYPE_CHECKING:
+    from deployment.in_process.run import Progress
+
+
+def require_writable(out: Path) -> None:
+    """Refuse a file that cannot be written, before anything is read. Raises UsageError."""
+    if out.suffix.lower() not in (".parquet", ".csv"):
+        raise UsageError(f"{out}: rows are written as .parquet or .csv; give the file one of these endings")
+    if out.is_dir():
+        raise UsageError(f"{out} is a directory; name a file in it")
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"{out}: there is no directory {out.absolute().parent}; make it first")
+
+
+def write_rows(batches: Any, schema: pa.Schema, out: Path) -> int:
+    """Write tables or record batches to a new file that appears only when it is whole; returns the number of rows."""
+    is_parquet = out.suffix.lower() == ".parquet"
+    partial = out.with_name(f".{out.name}.partial")
+    rows = 0
+    try:
+        flat = schema if is_parquet else _flat_schema(schema)
+        writer = pq.ParquetWriter(partial, flat) if is_parquet else csv.CSVWriter(partial, flat)
+        with writer:
+            for batch in batches:
+                rows += batch.num_rows
+                table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+                # as a table a batch is a row group of its own: nothing waits in memory for a larger one
+                writer.write_table(table if flat is schema else _flat(table, flat))
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    return rows
+
+
+def _flat_schema(schema: pa.Schema) -> pa.Schema:
+    """CSV has no lists: they become JSON text."""
+    return pa.schema([pa.field(f.name, pa.string() if pa.types.is_nested(f.type) else _plain(f.type)) for f in schema])
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _flat(batch: Any, schema: pa.Schema) -> Any:
+    columns = [
+        pa.array([None if v is None else json.dumps(v) for v in column.to_pylist()], pa.string())
+        if pa.types.is_nested(column.type)
+        else column.cast(field.type)
+        for column, field in zip(batch.columns, schema, strict=True)
+    ]
+    return type(batch).from_arrays(columns, schema=schema)
+
+
+def stored_rows(labels: Path) -> int:
+    """How many rows a Parquet file says it has; 0 of others."""
+    return pq.read_metadata(labels).num_rows if labels.suffix.lower() == ".parquet" else 0
+
+
+def counted(batches: Iterable[pa.RecordBatch], total: int, progress: Progress) -> Iterator[pa.RecordBatch]:
+    """The batches, told to a bar once they are written; where the total is not known, it is what there was so far."""
+    done = 0
+    for batch in batches:
+        yield batch
+        done += batch.num_rows
+        progress("labels", "join", done, max(total, done))

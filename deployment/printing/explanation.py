@@ -1,0 +1,220 @@
+"""The privacy label of views in words and tables."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from deployment.inspect.explain import (
+    CostExplained,
+    EncryptedCost,
+    ExpectedError,
+    FeatureExplained,
+    Label,
+    ViewExplained,
+)
+from featurestore.define.epsilon import rounded_up
+from federation.circuit.cost import ProofCost
+from federation.rho import rho_text
+
+from .console import folding_table
+
+
+def print_label(label: Label, out: Console) -> None:
+    """Each view, then what all of them cost together."""
+    for view in label.views:
+        _print_view(view, out)
+    _print_total(label, out)
+
+
+def _print_view(view: ViewExplained, out: Console) -> None:
+    out.rule(Text(view.view, style="bold"))
+    facts = Table.grid("what", "value", padding=(0, 2))
+    for what, value in _facts(view):
+        facts.add_row(Text(what, "bold"), value)
+    out.print(facts)
+    _print_groups(view, out)
+    _print_errors(view, out)
+    _print_filtered(view, out)
+    drowned = [feature for feature in view.features if feature.expected[0].drowned]
+    for feature in drowned:
+        out.print(f"warning: {_drowns(feature)}", style="yellow")
+    if drowned:
+        out.print(
+            "What helps: a wider window (it costs nothing more; none of a ClientCount), a larger part of the price "
+            "(`weight=`), smaller `bounds`, fewer keys"
+        )
+    out.print()
+
+
+def _facts(view: ViewExplained) -> list[tuple[str, str]]:
+    windows = f", windows {' '.join(view.windows)}" if view.windows else ""
+    activity = (
+        "activity, under participation `active` (only clients with an event report): coordinator, leader and helper see how "
+        "many clients of a site were active in a pane, and everybody sees whether the pane reached k. Nothing, under "
+        "participation `all` (every enrolled client reports). `covey run` also reveals the days of the events, without --from "
+        "and --to, and their sites, with --site-column"
+    )
+    return [
+        ("entity", f"{' × '.join(view.entity)} ({_many(view.keys, 'key')}), pane {view.pane}{windows}"),
+        (
+            "a report",
+            f"{_many(view.slots, 'slot')}; {view.report_bytes_leader:,} bytes to the leader, "
+            f"{view.report_bytes_helper} to the helper",
+        ),
+        ("with proofs", _with_proofs(view.with_proofs)),
+        *([("report per", _report_per(view))] if view.site_clients else []),
+        *([("encrypted", _encrypted(view.encrypted))] if not view.site_clients else []),
+        ("unit", view.unit),
+        ("neighbours", view.neighbours),
+        (
+            "bounds",
+            f"at most {_many(view.max_cells, 'cell')} (key, pane) of a client-day, "
+            f"{_many(view.max_events_per_cell, 'event')} in each",
+        ),
+        (
+            "mechanism",
+            f"discrete {view.mechanism.title()}. Leader and helper each add all of the noise, so that one honest noiser "
+            f"is enough; together their error is √2 = {view.noise_factor:.2f} times that of one",
+        ),
+        ("price", _price(view)),
+        *_epsilons(view.cost),
+        ("outside claim", activity),
+        ("k", f"a pane opens at {view.min_clients:,} {_counted(view)}: hygiene, no part of the claim"),
+    ]
+
+
+def _counted(view: ViewExplained) -> str:
+    return "clients, as sites declare them" if view.site_clients else "reports"
+
+
+def _report_per(view: ViewExplained) -> str:
+    return (
+        f"site: the sum of {_many(view.site_clients, 'client')} at most, each within the bounds; the proof bounds the sum. "
+        "docs/cross-silo.md"
+    )
+
+
+def _with_proofs(cost: ProofCost) -> str:
+    return (
+        f"{cost.report_bytes_leader:,} bytes to the leader, {cost.report_bytes_helper} to the helper; {cost.measurement:,} "
+        f"+ {cost.proofs} × {cost.proof:,} elements of {cost.field}, {cost.sum_vec_ratio:.2f} times a SumVec of the slots' "
+        f"bits. What is outside of the bounds passes with probability 2^-{int(cost.soundness_bits)} a try, at most. "
+        f"Prio3 with a circuit of our own, algorithm 0x{cost.algorithm:08X}: docs/validity.md"
+    )
+
+
+def _encrypted(one: EncryptedCost) -> str:
+    if one.why_not is not None:
+        return f"not with protection he: {one.why_not}"
+    return (
+        f"with protection he {_many(one.ciphertexts, 'ciphertext')} of {one.degree:,} slots, {one.report_bytes_leader:,} bytes, "
+        f"to the leader, for at most {one.clients:,} clients; costs ρ = {rho_text(one.leak_micro_rho)} more. docs/he.md"
+    )
+
+
+def _price(view: ViewExplained) -> str:
+    """What was asked, what is charged for it, and what rounding lost."""
+    laplace = view.mechanism == "laplace"
+    name = "ε" if laplace else "ρ"
+    charged = rho_text(view.held_millionths - view.lost_millionths)
+    held = f"{name} = {charged} a client-day"
+    if view.asked_epsilon is not None and not laplace:
+        held += f", for ε ≤ {view.asked_epsilon:g} at δ = {view.cost.delta:g} asked"
+    else:
+        asked = view.asked_epsilon if laplace else view.asked_rho
+        held += f", of {asked:.10g} asked"
+    lost = f"rounding lost {rho_text(view.lost_millionths)}" if view.lost_millionths else "rounding lost nothing"
+    ledger = f"; a ledger charges ρ = {rho_text(view.cost.micro_rho)} for it (ε²/2 of each group)" if laplace else ""
+    return f"{held}; {lost}{ledger}"
+
+
+def _epsilons(cost: CostExplained) -> list[tuple[str, str]]:
+    rows = []
+    if cost.pure_epsilon_day is not None and cost.pure_epsilon_30_days is not None:
+        pure = f"{rounded_up(cost.pure_epsilon_day)} a day, {rounded_up(cost.pure_epsilon_30_days)}"
+        rows.append(("pure ε", f"{pure} over 30 days of daily participation"))
+    told = f"{rounded_up(cost.epsilon_day)} a day, {rounded_up(cost.epsilon_30_days)}"
+    return [*rows, (f"ε at δ = {cost.delta:g}", f"{told} over 30 days of daily participation, rounded up")]
+
+
+def _print_groups(view: ViewExplained, out: Console) -> None:
+    laplace = view.mechanism == "laplace"
+    norm, price, scale = ("Δ₁", "ε", "b") if laplace else ("Δ₂", "ρ", "σ")
+    table = folding_table("noise group", "slots a key", "bits", norm, price, f"{scale} of one", "se opened")
+    for group in view.groups:
+        table.add_row(
+            f"{group.feature}: {group.group.replace('_', ' ')}",
+            str(group.slots_per_key),
+            str(group.bits),
+            f"{group.sensitivity:.4g}",
+            rho_text(group.micro_epsilon if laplace else group.micro_rho),
+            f"{group.scale:.4g}",
+            f"{group.opened_se:.4g}",
+        )
+    out.print(table)
+    out.print(f"{norm}: sensitivity of a client-day; {scale}: of one aggregator's noise; se: of both together\n")
+
+
+def _print_errors(view: ViewExplained, out: Console) -> None:
+    clients = [error.clients for error in view.features[0].expected]
+    both_ways = any(feature.other_way is not None for feature in view.features)
+    headers = ["feature", "read off", *(f"n = {n:,}" for n in clients), *(["the other way"] if both_ways else [])]
+    table = folding_table(*headers)
+    for feature in view.features:
+        where = feature.derived_from or "own slots"
+        row = [feature.feature, where, *(_error(error) for error in feature.expected)]
+        if both_ways:
+            row.append(" / ".join(_error(error) for error in feature.other_way or ()))
+        table.add_row(*row)
+    out.print("Expected standard error due to noise, of one key and pane with n clients (one event each):")
+    out.print(table)
+
+
+def _print_filtered(view: ViewExplained, out: Console) -> None:
+    for one in view.filtered:
+        season = "no season" if one.season is None else f"season {one.season} in the local time of {one.tz}"
+        out.print(
+            f"{', '.join(one.features)}: filtered from {one.rate}, half-life {one.half_life}, s₀ {one.sd:g}, {season}. They "
+            f"cost nothing; their standard error holds {one.se}"
+        )
+
+
+def _drowns(feature: FeatureExplained) -> str:
+    """The warning in words of a feature whose noise drowns it at the first number of clients."""
+    clients = feature.expected[0].clients
+    if feature.enough_clients is None:
+        return f"noise drowns {feature.feature} at {clients} clients, and at any number of them"
+    return (
+        f"noise drowns {feature.feature} at {clients} clients a key and pane; it needs about {feature.enough_clients:,}"
+    )
+
+
+def _print_total(label: Label, out: Console) -> None:
+    total, over = label.total, label.over_budget
+    count = len(label.views)
+    what = "this view costs" if count == 1 else f"these {count} views cost"
+    out.print(
+        f"In all, {what} ρ = {rho_text(total.micro_rho)} a client-day: ε = {rounded_up(total.epsilon_day)} a day, "
+        f"{rounded_up(total.epsilon_30_days)} over 30 days, at δ = {total.delta:g}."
+    )
+    budget = f"the default budget of ρ = {rho_text(label.budget_micro_rho)} a client-day"
+    if over:
+        out.print(
+            f"warning: that is {rho_text(over)} more than {budget}: aggregators refuse the plan that does not fit. "
+            "Lower the views' prices, or raise the budget (`budget` in covey.toml, `run --budget`)",
+            style="yellow",
+        )
+    else:
+        out.print(f"That is within {budget}.")
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _error(error: ExpectedError) -> str:
+    if error.se is None:
+        return "null"
+    return f"{error.se:.3g} (drowned)" if error.drowned else f"{error.se:.3g}"

@@ -1,0 +1,41 @@
+"""Rows of features as a table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from .console import data_console, folding_table
+
+
+def print_rows(table: pa.Table) -> None:
+    """A table for people: each feature with its standard error in one cell, its n and, if it is not OK, its status."""
+    companions = [name for name in table.column_names if name.endswith(("__se", "__n", "__status"))]
+    names = [name for name in table.column_names if name not in companions]
+    shown = folding_table(*names)
+    for row in table.to_pylist():
+        shown.add_row(*(_feature_cell(row, name) if f"{name}__status" in row else _cell(row[name]) for name in names))
+    data_console().print(shown)
+
+
+def _feature_cell(row: dict[str, Any], name: str) -> str:
+    value, se, n, status = (row.get(column) for column in (name, f"{name}__se", f"{name}__n", f"{name}__status"))
+    count = "" if n is None else f"  (n = {n:,})"
+    if value is None:
+        return f"– {status}{count}"
+    return f"{_cell(value)} ± {_cell(se)}{count}" + ("" if status == "OK" else f"  {status}")
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return "–"
+        case float():
+            return f"{value:.4g}"
+        case list():
+            return " ".join(map(str, value))
+        case datetime():
+            return value.strftime("%Y-%m-%d %H:%M")
+    return str(value)
