@@ -40,8 +40,8 @@ from featurestore.define.values import Decoded, Status, decode
 from federation.batch.reports import Reports
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, open_shares, shard
-from simulations.attacks.bounds import gaussian_epsilon
-from simulations.attacks.panes import repeated
+from simulations.attacks.stage.panes import repeated
+from simulations.attacks.statistics.bounds import gaussian_epsilon
 from tests.audit.chain import Chain
 from tests.audit.coalitions import COALITIONS, audit, exact_sums, repeated_plan
 from tests.audit.worlds import WHOLE_VIEW, World

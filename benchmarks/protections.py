@@ -25,8 +25,8 @@ from featurestore.define.definitions import Bounds, FeatureView, Privacy
 from featurestore.define.entities import Entity
 from featurestore.define.features import Count
 from federation.batch.reports import Reports
-from simulations.compare.protections import Compared, measure_all
-from simulations.compare.text import figures_of, in_short
+from simulations.reports.comparison.protections import Compared, measure_all
+from simulations.reports.comparison.text import figures_of, in_short
 
 FILLED = 3
 HEADERS = ("slots", "protection", "reports", "upload", "client", "server", "set up", "open", "memory", "max. error")

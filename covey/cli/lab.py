@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulations.attacks.lies import KINDS
+from simulations.attacks.lies.kinds import KINDS
 
 from . import lab_compare, lab_list, lab_report, lab_run
 from .lab_options import (
@@ -25,8 +25,8 @@ from .lab_options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from simulations.attacks.lying_run import AttackReport
-    from simulations.attacks.lying_values import Attacked, Floats, Moved
+    from simulations.attacks.lies.experiment import AttackReport
+    from simulations.attacks.lies.moved_values import Attacked, Floats, Moved
 
 app = typer.Typer(help="Experiments: simulated fleets, attacks, sweeps and their reports.", no_args_is_help=True)
 app.command("run")(lab_run.run)
@@ -71,9 +71,9 @@ def attack(
     from deployment.errors import UsageError
     from deployment.printing.console import progress_bars, talk_console
     from deployment.run import utc_days
-    from simulations.attacks.lying_picture import draw, require_png
-    from simulations.attacks.lying_run import attack as run_attack
-    from simulations.attacks.lying_run import require_kind
+    from simulations.attacks.lies.experiment import attack as run_attack
+    from simulations.attacks.lies.experiment import require_kind
+    from simulations.attacks.lies.picture import draw, require_png
 
     talk = talk_console()
     require_kind(kind)
@@ -186,7 +186,7 @@ def _number(value: float) -> str:
 
 
 def _off(moved: Moved, values: Floats) -> str:
-    from simulations.attacks.lying_values import APPEARED
+    from simulations.attacks.lies.moved_values import APPEARED
 
     away = moved.distance(values)
     if away == 0:

@@ -22,7 +22,7 @@ from .lab_options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from simulations.compare.protections import Comparison
+    from simulations.reports.comparison.protections import Comparison
 
 
 def compare(
@@ -46,11 +46,11 @@ def compare(
     from base.errors import DONE
     from deployment.printing.console import progress_bars, talk_console
     from edge_client.events import make_events
-    from simulations.attacks.lying_picture import require_png
-    from simulations.compare.picture import draw
-    from simulations.compare.protections import choose_view
-    from simulations.compare.protections import compare as run_compare
-    from simulations.compare.text import as_dict
+    from simulations.attacks.lies.picture import require_png
+    from simulations.reports.comparison.picture import draw
+    from simulations.reports.comparison.protections import choose_view
+    from simulations.reports.comparison.protections import compare as run_compare
+    from simulations.reports.comparison.text import as_dict
 
     talk = talk_console()
     if picture is not None:
@@ -74,7 +74,7 @@ def _print(comparison: Comparison, talk: Console) -> None:
 
     from base.times import DAY_US, from_us
     from deployment.printing.console import data_console, folding_table
-    from simulations.compare.text import ROWS, in_short, in_time
+    from simulations.reports.comparison.text import ROWS, in_short, in_time
 
     measured = [one for one in comparison.protections if one.cost is not None]
     start = from_us(comparison.pane_start).strftime(

@@ -15,7 +15,7 @@ from .lab_options import AsJson
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from simulations.reports.report import Progress
+    from simulations.reports.paper.report import Progress
 
 
 def report(
@@ -38,8 +38,8 @@ def report(
     from base.errors import DONE, FAILURE
     from deployment.errors import UsageError
     from deployment.printing.console import talk_console
-    from simulations.reports.conf import read_report_config
-    from simulations.reports.report import make_report
+    from simulations.reports.paper.config import read_report_config
+    from simulations.reports.paper.report import make_report
     from simulations.shards.workers import Inline
 
     if quick and name not in (None, "quick"):

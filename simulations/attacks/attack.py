@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from simulations.errors import SettingRefused
 
-from .attack_texts import TEXTS
+from .texts import TEXTS
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -134,7 +134,7 @@ class AttackResult:
 
 
 class Attack(Protocol):
-    """One attack; its texts are those of `attack_texts`."""
+    """One attack; its texts are those of `texts`."""
 
     name: str
     what: str

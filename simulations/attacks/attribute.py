@@ -21,8 +21,8 @@ from featurestore.define.features import Rate
 from featurestore.define.layout import layout_of
 
 from .attack import AttackResult, Described, Floats, Progress, Setting, Shown, result_of
-from .measures import rate, series
-from .panes import Ints, open_all, plan_of, reports_of, rng_of, view_of
+from .stage.panes import Ints, open_all, plan_of, reports_of, rng_of, view_of
+from .statistics.measures import rate, series
 
 PREVALENCE: Final = 0.3
 LARGEST_CELL: Final = 3

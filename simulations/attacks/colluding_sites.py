@@ -18,8 +18,8 @@ from featurestore.define.features import Count
 from featurestore.define.layout import layout_of
 
 from .attack import AttackResult, Described, Floats, Progress, Series, Setting, Shown, result_of, told
-from .measures import epsilon, rate
-from .panes import Ints, claimed, open_all, plan_of, reports_of, rng_of, two_worlds, view_of
+from .stage.panes import Ints, claimed, open_all, plan_of, reports_of, rng_of, two_worlds, view_of
+from .statistics.measures import epsilon, rate
 
 SITES: Final = 10
 MARGIN: Final = 0.25

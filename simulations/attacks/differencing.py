@@ -19,10 +19,20 @@ from federation.plan import Plan
 from federation.protocol import Aggregating, Closed, open_shares, shard
 
 from .attack import AttackResult, Described, Progress, Setting, Shown, result_of, told
-from .bounds import Scores
-from .ledgers import gate
-from .measures import auc, epsilon, series
-from .panes import Ints, claimed, noise_of, opened, plan_of, repeated, reports_of, rng_of, view_of
+from .stage.ledgers import gate
+from .stage.panes import (
+    Ints,
+    claimed,
+    noise_of,
+    opened,
+    plan_of,
+    repeated,
+    reports_of,
+    rng_of,
+    view_of,
+)
+from .statistics.bounds import Scores
+from .statistics.measures import auc, epsilon, series
 
 OPENINGS: Final = 100
 """Times that the pane is asked for with the target's report, and as often without."""

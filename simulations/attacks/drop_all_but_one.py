@@ -21,8 +21,8 @@ from federation.basis import to_noise_basis
 from federation.protocol import Aggregating, Closed, Commitment, NoisedShares, Outcome, shard
 
 from .attack import AttackResult, Described, Measure, Progress, Series, Setting, Shown, result_of, told
-from .measures import epsilon, rate, roc
-from .panes import TwoWorlds, claimed, opened, plan_of, reports_of, rng_of, two_worlds, view_of
+from .stage.panes import TwoWorlds, claimed, opened, plan_of, reports_of, rng_of, two_worlds, view_of
+from .statistics.measures import epsilon, rate, roc
 
 MARGIN: Final = 0.5
 

@@ -15,10 +15,10 @@ from featurestore.define.features import ClientCount, Count, Histogram
 from featurestore.define.layout import layout_of
 
 from .attack import AttackResult, Described, Progress, Setting, Shown, result_of, told
-from .lies import PLAUSIBLE
-from .lying_reports import vector_of
-from .measures import auc, epsilon, roc, tpr_at
-from .panes import claimed, open_all, plan_of, reports_of, rng_of, two_worlds, view_of
+from .lies.kinds import PLAUSIBLE
+from .lies.vectors import vector_of
+from .stage.panes import claimed, open_all, plan_of, reports_of, rng_of, two_worlds, view_of
+from .statistics.measures import auc, epsilon, roc, tpr_at
 
 KEYS: Final = 4
 LOW_FPR: Final = 0.01

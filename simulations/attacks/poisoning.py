@@ -4,7 +4,7 @@ Source: Corrigan-Gibbs, Boneh 2017, "Prio: Private, Robust, and Scalable Computa
 (without proofs one client corrupts the sum; with them it may lie within the bounds); Cheu, Smith, Ullman 2021, "Manipulation
 Attacks in Local Differential Privacy", §1.
 
-The lies are those of `simulations.attacks.lying_reports`:
+The lies are those of `simulations.attacks.lies.vectors`:
 `huge` is what proofs stop; `plausible`, the most that the bounds allow, is what
 no proof stops, and costs at most a bound a liar.
 """
@@ -21,10 +21,10 @@ from featurestore.define.layout import layout_of
 from federation.protocol import OpenedView
 
 from .attack import AttackResult, Described, Measure, Progress, Series, Setting, Shown, result_of
-from .liars import Liars
-from .lies import PLAUSIBLE
-from .measures import mean, series
-from .panes import Ints, open_all, opened, plan_of, reports_of, rng_of, view_of
+from .lies.kinds import PLAUSIBLE
+from .lies.liars import Liars
+from .stage.panes import Ints, open_all, opened, plan_of, reports_of, rng_of, view_of
+from .statistics.measures import mean, series
 
 HUGE: Final = "huge"
 LIARS: Final = (1, 3, 5)

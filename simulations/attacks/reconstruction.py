@@ -17,9 +17,9 @@ import numpy as np
 from featurestore.define.features import Count
 
 from .attack import AttackResult, Described, Floats, Progress, Setting, Shown, result_of
-from .ledgers import gate
-from .measures import rate, rates
-from .panes import Ints, open_all, plan_of, reports_of, rng_of, view_of
+from .stage.ledgers import gate
+from .stage.panes import Ints, open_all, plan_of, reports_of, rng_of, view_of
+from .statistics.measures import rate, rates
 
 SUBSETS_A_CLIENT: Final = 4
 MOST_SUBSETS: Final = 1_000

@@ -31,4 +31,4 @@ ATTACKS: Final[dict[str, Attack]] = {
         Straggler(),
     )
 }
-"""In the order of `attack_texts.TEXTS`."""
+"""In the order of `texts.TEXTS`."""

@@ -24,9 +24,9 @@ from federation.parties import Participation
 from federation.plan import Plan
 
 from .attack import AttackResult, Described, Progress, Setting, Shown, result_of
-from .bounds import Scores
-from .measures import auc, series
-from .panes import Ints, halves, plan_of, rng_of, view_of
+from .stage.panes import Ints, halves, plan_of, rng_of, view_of
+from .statistics.bounds import Scores
+from .statistics.measures import auc, series
 
 LATENCY_MS: Final = 80.0
 LATENCY_SIGMA: Final = 0.5

@@ -23,10 +23,10 @@ from federation.plan import Noise
 from federation.protocol import open_shares
 
 from .attack import AttackResult, Described, Measure, Progress, Series, Setting, Shown, result_of, told
-from .bounds import Scores
-from .measures import epsilon, rate, roc
-from .panes import TwoWorlds, claimed, noise_of, opened, plan_of, reports_of, rng_of, view_of
-from .sealed import Parties, Site, take
+from .stage.panes import TwoWorlds, claimed, noise_of, opened, plan_of, reports_of, rng_of, view_of
+from .stage.sealed import Parties, Site, take
+from .statistics.bounds import Scores
+from .statistics.measures import epsilon, rate, roc
 
 MARGIN: Final = 0.5
 

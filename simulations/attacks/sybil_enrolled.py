@@ -16,10 +16,10 @@ import numpy as np
 from federation.parties import Roster, RosterEntry
 
 from .attack import AttackResult, Described, Progress, Setting, Shown, result_of, told
-from .bounds import Scores
-from .measures import auc, epsilon, roc
-from .panes import claimed
-from .sealed import Site
+from .stage.panes import claimed
+from .stage.sealed import Site
+from .statistics.bounds import Scores
+from .statistics.measures import auc, epsilon, roc
 from .sybil import fill
 
 MARGIN: Final = 0.25

@@ -14,7 +14,7 @@ from typing import Any
 from base.errors import USAGE, exit_code
 from base.private_files import private_folder
 from deployment.errors import DiskFull, UsageError
-from simulations.reports.html import write_run_report, write_sweep_report
+from simulations.reports.folder_pages import write_run_report, write_sweep_report
 
 from . import folder as folders
 from .config import Composer, Resolved, composer

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from featurestore.define.epsilon import epsilon_of
-from simulations.compare.text import in_bytes, in_time
+from simulations.reports.comparison.text import in_bytes, in_time
 
 from .numbered import Numbered
 from .page import Html, interval, number, page, percent, section, tag, terms

@@ -24,8 +24,8 @@ from federation.accountant import cost_of_day
 from federation.basis import to_noise_basis
 from federation.plan import Plan, PlannedView
 from federation.protocol import Closed, NoisedShares, open_shares
-from simulations.attacks.bounds import Floats, LowerBounds, Scores, lower_bounds
-from simulations.attacks.panes import repeated
+from simulations.attacks.stage.panes import repeated
+from simulations.attacks.statistics.bounds import Floats, LowerBounds, Scores, lower_bounds
 
 from .chain import Chain
 from .worlds import World, run_world

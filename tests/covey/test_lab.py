@@ -22,8 +22,8 @@ from featurestore.define.entities import Entity
 from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.store import Store
 from federation.ledger.state import Budget
-from simulations.attacks.lies import KINDS, PLAUSIBLE
-from simulations.attacks.lying_app import LyingSite
+from simulations.attacks.lies.kinds import KINDS, PLAUSIBLE
+from simulations.attacks.lies.lying_site import LyingSite
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle, run_views
 

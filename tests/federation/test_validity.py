@@ -26,7 +26,7 @@ from federation.circuit.validity import VerificationKey, encode, finish, judge, 
 from federation.errors import ReportRefused
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, Verified, run_collections, shard, shard_proven, verify
-from simulations.attacks.forging import forge
+from simulations.attacks.lies.forging import forge
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle, run_views
 from tests.strategies import Case, cases

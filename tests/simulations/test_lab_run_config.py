@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("hydra", reason="hydra-core is not installed")
 
 from deployment.errors import NotThere, RunRefused, UsageError
-from simulations.attacks.attack_texts import TEXTS
+from simulations.attacks.texts import TEXTS
 from simulations.datasets.flights import load_flights
 from simulations.errors import FleetImpossible
 from simulations.experiments.config import Composer, choices, composer

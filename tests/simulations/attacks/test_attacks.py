@@ -18,13 +18,13 @@ from featurestore.define.features import Count, Mean
 from featurestore.define.layout import layout_of
 from simulations.attacks import drop_all_but_one
 from simulations.attacks.attack import AttackResult, Setting
-from simulations.attacks.attack_texts import TEXTS
-from simulations.attacks.bounds import gaussian_epsilon
-from simulations.attacks.lies import PLAUSIBLE
-from simulations.attacks.lying_reports import vector_of
-from simulations.attacks.panes import TwoWorlds, view_of
+from simulations.attacks.lies.kinds import PLAUSIBLE
+from simulations.attacks.lies.vectors import vector_of
 from simulations.attacks.poisoning import BOUND
 from simulations.attacks.registry import ATTACKS
+from simulations.attacks.stage.panes import TwoWorlds, view_of
+from simulations.attacks.statistics.bounds import gaussian_epsilon
+from simulations.attacks.texts import TEXTS
 from simulations.errors import SettingRefused
 
 SMALL = Setting(clients=20, k=10, trials=60)
@@ -143,7 +143,7 @@ def test_a_setting_that_nothing_runs_with_is_refused_before_anything_runs(
 def test_the_texts_are_those_of_the_attacks_in_their_order_and_load_nothing_heavy() -> None:
     assert list(ATTACKS) == list(TEXTS)
     assert all((attack.what, attack.defence, attack.what_is_off) == TEXTS[name] for name, attack in ATTACKS.items())
-    code = "import sys, simulations.attacks.attack_texts; sys.exit('numpy' in sys.modules)"
+    code = "import sys, simulations.attacks.texts; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -19,7 +19,7 @@ from deployment.in_process.run import run_in_process
 from edge_client.events import make_events
 from federation.ledger.state import Budget
 from federation.parties import Participation
-from simulations.attacks.liars import Liars
+from simulations.attacks.lies.liars import Liars
 from simulations.fleets.arrivals import FromFile, Generated
 from simulations.fleets.block import Columns
 from simulations.fleets.event_file import EventFile

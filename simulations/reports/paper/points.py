@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .experiments import Done, Point
-from .page import Html, interval, number, percent
-from .plots import Line
+from simulations.reports.page import Html, interval, number, percent
+from simulations.reports.plots import Line
+
+from .items import Done, Point
 
 
 @dataclass(frozen=True)

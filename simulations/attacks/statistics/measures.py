@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 from scipy.special import betaincinv, stdtrit  # type: ignore[import-untyped]  # SciPy has no types
 
-from .attack import Floats, Measure, Series
+from simulations.attacks.attack import Floats, Measure, Series
+
 from .bounds import Counts, Scores, gaussian_epsilon, lower_bounds
 
 CONFIDENCE: Final = 0.95

@@ -22,8 +22,8 @@ from federation.plan import Plan
 from federation.protocol import Halves, protect, shard
 
 from .forging import forge
-from .lies import COPIED
-from .lying_reports import vector_of
+from .kinds import COPIED
+from .vectors import vector_of
 
 Indices = npt.NDArray[np.int64]
 

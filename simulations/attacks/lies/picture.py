@@ -10,8 +10,8 @@ import numpy as np
 from base.times import from_us
 from deployment.errors import UsageError
 
-from .lying_run import AttackReport
-from .lying_values import Floats, Moved
+from .experiment import AttackReport
+from .moved_values import Floats, Moved
 
 _HONEST, _LYING, _PROVEN = "#222222", "#bb0000", "#4477aa"
 BAND: Final = 1.96

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from simulations.reports.conf import parse
 from simulations.reports.page import POLICY
-from simulations.reports.report import make_report
+from simulations.reports.paper.config import parse
+from simulations.reports.paper.report import make_report
 from simulations.shards.workers import Inline
 
-from .test_lab_report import SMALL
+from .test_paper import SMALL
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None

@@ -8,12 +8,13 @@ from typing import Final
 
 import numpy as np
 
-from .experiments import Done, Point
-from .numbered import Numbered
-from .page import Html, number, percent, section
-from .paper_points import Part, at, cell, chosen, exponent, line, points_of
-from .plots import COLOURS, Panel
-from .runs import FEATURES, MEASURES
+from simulations.reports.numbered import Numbered
+from simulations.reports.page import Html, number, percent, section
+from simulations.reports.plots import COLOURS, Panel
+
+from .items import Done, Point
+from .points import Part, at, cell, chosen, exponent, line, points_of
+from .running import FEATURES, MEASURES
 
 KINDS: Final = tuple(FEATURES.values())
 EPSILON, CLIENTS = "ε of a client-day", "clients"

@@ -29,8 +29,8 @@ from federation.batch.reports import Reports
 from federation.circuit.cost import cost_of
 from federation.he.view import he_parameters
 from federation.plan import plan_from_bytes
-from simulations.compare.protections import Compared, choose_view
-from simulations.compare.text import in_bytes, in_time
+from simulations.reports.comparison.protections import Compared, choose_view
+from simulations.reports.comparison.text import in_bytes, in_time
 from tests.covey.conftest import make_events
 
 Covey = Callable[..., tuple[int, str, str]]
@@ -205,7 +205,7 @@ def test_the_benchmark_has_a_line_a_length_and_protection(
 
 
 def test_the_pages_table_is_of_this_benchmark_and_its_bytes_are_still_those() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "protections.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[3] / "docs" / "protections.md").read_text(encoding="utf-8")
     rows = page.split(f"| {' | '.join(benchmark.HEADERS)} |\n")[1].splitlines()
     told = {tuple(row.strip("| ").split(" | ")[:2]): row.split(" | ")[3] for row in rows if "0, exact" in row}
     expected = {}

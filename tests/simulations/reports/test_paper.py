@@ -24,21 +24,21 @@ from simulations.fleets.arrivals import Generated
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
 from simulations.levels.collect import STORE, TRUTH, Collected, Collection, collect
-from simulations.reports import report as reports
-from simulations.reports.conf import ReportConfig, ReportConfigInvalid, parse, read_report_config
-from simulations.reports.experiments import Done, Experiment, Outcome, Point, experiments_of
-from simulations.reports.html import RunUnreadable, write_run_report, write_sweep_report
+from simulations.reports.folder_pages import RunUnreadable, write_run_report, write_sweep_report
 from simulations.reports.page import Html, number, page, table, tag
-from simulations.reports.paper import paper
+from simulations.reports.paper import report as reports
+from simulations.reports.paper.config import ReportConfig, ReportConfigInvalid, parse, read_report_config
+from simulations.reports.paper.items import Done, Experiment, Outcome, Point, experiments_of
+from simulations.reports.paper.page import paper
+from simulations.reports.paper.running import mean_point
 from simulations.reports.plots import Panel, _tick
 from simulations.reports.recorded import Recorded
 from simulations.reports.run_page import _series
-from simulations.reports.runs import mean_point
 from simulations.reports.values import write_values
 from simulations.shards.run import Terms
 from simulations.shards.workers import Inline
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "lab-report.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "lab-report.md"
 Covey = Callable[..., tuple[int, str, str]]
 VIEW = FeatureView(
     "visits",

@@ -18,7 +18,7 @@ from featurestore.define.features import ClientCount, Count, Feature, Histogram,
 from featurestore.define.layout import Layout
 from simulations.errors import CannotTell
 
-from .lies import KINDS
+from .kinds import KINDS
 
 HUGE: Final = 2**63
 NEGATIVE: Final = -(10**6)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .conf import ReportConfig
+from .config import ReportConfig
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Experiment:
     """One experiment.
 
     Attributes:
-        kind: of `report_runs.RUNS`.
+        kind: of `running.RUNS`.
         asked: its settings, for JSON: whoever changes one of them runs it again.
         weight: about how many seconds it takes, for the progress bar.
     """

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from .experiments import Done
-from .numbered import Numbered
-from .page import interval, number, section
-from .paper_points import Part, chosen, line, listed
-from .plots import COLOURS, Line, Panel, Scale
+from simulations.reports.numbered import Numbered
+from simulations.reports.page import interval, number, section
+from simulations.reports.plots import COLOURS, Line, Panel, Scale
+
+from .items import Done
+from .points import Part, chosen, line, listed
 
 OFF, ON = COLOURS[1], COLOURS[0]
 EPSILON: Final = "ε of a client-day"

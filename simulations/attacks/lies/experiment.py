@@ -38,11 +38,11 @@ from federation.protocol import protect
 from simulations.datasets.flights import TIME_COLUMN, load_flights
 from simulations.errors import CannotTell
 
+from .kinds import KINDS
 from .liars import Liars
-from .lies import KINDS
-from .lying_app import LyingSite
-from .lying_reports import require_tellable
-from .lying_values import Attacked, busiest_key, compare
+from .lying_site import LyingSite
+from .moved_values import Attacked, busiest_key, compare
+from .vectors import require_tellable
 
 _JUNE_US: Final = 1_370_044_800 * 10**6
 """2013-06-01."""

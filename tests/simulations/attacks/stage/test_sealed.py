@@ -7,9 +7,9 @@ import numpy as np
 from featurestore.define.features import Count
 from federation.parties import Roster, RosterEntry
 from simulations.attacks.attack import Setting
-from simulations.attacks.ledgers import gate
-from simulations.attacks.panes import plan_of, reports_of, rng_of, view_of
-from simulations.attacks.sealed import Parties, Site, take
+from simulations.attacks.stage.ledgers import gate
+from simulations.attacks.stage.panes import plan_of, reports_of, rng_of, view_of
+from simulations.attacks.stage.sealed import Parties, Site, take
 from simulations.attacks.sybil import TakesAnybody
 
 SETTING = Setting(clients=10, k=2, trials=40)

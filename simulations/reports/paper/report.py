@@ -25,14 +25,14 @@ import pyarrow.parquet as pq
 
 from deployment.errors import UsageError
 from simulations.experiments.provenance import git, versions
+from simulations.reports.page import write_page
+from simulations.reports.plots import require_matplotlib, write_png
 from simulations.shards.workers import Workers
 
-from .conf import ReportConfig
-from .experiments import Done, Experiment, Outcome, Point, experiments_of
-from .page import write_page
-from .paper import paper
-from .plots import require_matplotlib, write_png
-from .runs import run_experiment
+from .config import ReportConfig
+from .items import Done, Experiment, Outcome, Point, experiments_of
+from .page import paper
+from .running import run_experiment
 
 Progress = Callable[[str, float, float], None]
 """(what is under way, seconds' worth that are done, in all)."""

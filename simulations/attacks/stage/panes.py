@@ -23,9 +23,8 @@ from federation.batch.reports import Reports
 from federation.parties import Participation
 from federation.plan import PLAN_ID_BYTES, Noise, Plan, PlannedView, Validity, WireTerms
 from federation.protocol import Closed, Commitment, OpenedView, Outcome, Protect, protect, run_collections
-
-from .attack import Floats, Setting
-from .bounds import Scores
+from simulations.attacks.attack import Floats, Setting
+from simulations.attacks.statistics.bounds import Scores
 
 Ints = npt.NDArray[np.int64]
 ONE_EVENT: Final = Bounds(max_cells=1, max_events_per_cell=1)

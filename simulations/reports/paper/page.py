@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from simulations.attacks.poisoning import TRIALS_A_PANE
+from simulations.reports.numbered import Figure, Numbered
+from simulations.reports.page import Html, number, page, section, tag, terms
 
-from . import paper_attacks, paper_costs, paper_errors
-from .conf import ReportConfig
-from .experiments import Done
-from .numbered import Figure, Numbered
-from .page import Html, number, page, section, tag, terms
-from .runs import K
+from . import accuracy, attacks, costs
+from .config import ReportConfig
+from .items import Done
+from .running import K
 
-_SECTIONS: Final = (paper_errors.utility, paper_attacks.attacks, paper_errors.clients, paper_costs.costs)
+_SECTIONS: Final = (accuracy.utility, attacks.attacks, accuracy.clients, costs.costs)
 _SHOWN: Final = 12
 """Characters of a git revision."""
 

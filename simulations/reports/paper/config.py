@@ -15,10 +15,10 @@ from typing import Any, Final, TypeVar, get_args, get_type_hints
 from deployment.errors import NotThere, UsageError
 from deployment.inspect.protections import PROTECTIONS
 from simulations.attacks.attack import Setting
-from simulations.attacks.attack_texts import TEXTS
+from simulations.attacks.texts import TEXTS
 from simulations.errors import SettingRefused
 
-FOLDER: Final = Path(__file__).parents[1] / "conf" / "report"
+FOLDER: Final = Path(__file__).parents[2] / "conf" / "report"
 MAX_BYTES: Final = 2**16
 MAX_POINTS: Final = 32
 """Entries of a list."""

@@ -7,7 +7,7 @@ import pytest
 from dp_accounting.pld.privacy_loss_mechanism import GaussianPrivacyLoss
 from scipy.special import ndtri
 
-from simulations.attacks.bounds import (
+from simulations.attacks.statistics.bounds import (
     Scores,
     clopper_pearson_lower,
     clopper_pearson_upper,

@@ -18,18 +18,18 @@ from featurestore.define.features import Count, Mean, PaneFeature, Rate
 from featurestore.define.layout import layout_of
 from simulations.attacks.attack import Measure, Setting
 from simulations.attacks.registry import ATTACKS
-from simulations.compare.protections import compare
-from simulations.compare.text import figures_of
 from simulations.experiments.plain import attack_as_dict
 from simulations.fleets.arrivals import Generated
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
 from simulations.levels.collect import Collected, Collection, collect
+from simulations.reports.comparison.protections import compare
+from simulations.reports.comparison.text import figures_of
+from simulations.reports.values import Errors, write_values
 from simulations.shards.run import Terms
 from simulations.shards.workers import Workers
 
-from .experiments import Experiment, Outcome, Point
-from .values import Errors, write_values
+from .items import Experiment, Outcome, Point
 
 Progress = Callable[[float], None]
 """Called with the part that is done, from 0 to 1."""

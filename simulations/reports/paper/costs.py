@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from simulations.compare.text import in_bytes, in_time
+from simulations.reports.comparison.text import in_bytes, in_time
+from simulations.reports.numbered import Numbered
+from simulations.reports.page import Html, number, section
+from simulations.reports.plots import COLOURS, Panel
 
-from .experiments import Done, Point
-from .numbered import Numbered
-from .page import Html, number, section
-from .paper_points import Part, at, chosen, exponent, line, points_of
-from .plots import COLOURS, Panel
-from .runs import SERVERS, SITE
+from .items import Done, Point
+from .points import Part, at, chosen, exponent, line, points_of
+from .running import SERVERS, SITE
 
 BYTES: Final = "bytes a client"
 _MEASURES: Final = ((SITE, "CPU µs a report"), (SERVERS, "CPU µs a report"), (BYTES, "bytes a client"))

@@ -20,11 +20,11 @@ from federation.circuit.circuit import prio3_of
 from federation.circuit.validity import encode
 from federation.plan import Plan, PlannedView
 from federation.protocol import OpenedView, run_collections
-from simulations.attacks.forging import forge
-from simulations.attacks.liars import Liars
-from simulations.attacks.lies import COPIED, KINDS, PLAUSIBLE
-from simulations.attacks.lying_app import LyingSite
-from simulations.attacks.lying_reports import cell_of, require_tellable, vector_of
+from simulations.attacks.lies.forging import forge
+from simulations.attacks.lies.kinds import COPIED, KINDS, PLAUSIBLE
+from simulations.attacks.lies.liars import Liars
+from simulations.attacks.lies.lying_site import LyingSite
+from simulations.attacks.lies.vectors import cell_of, require_tellable, vector_of
 from simulations.errors import CannotTell
 
 DAY = 86_400 * 10**6

@@ -9,8 +9,8 @@ import pytest
 from scipy.special import ndtr
 from scipy.stats import beta
 
-from simulations.attacks.bounds import Scores, gaussian_epsilon
-from simulations.attacks.measures import auc, epsilon, mean, rate, roc, tpr_at
+from simulations.attacks.statistics.bounds import Scores, gaussian_epsilon
+from simulations.attacks.statistics.measures import auc, epsilon, mean, rate, roc, tpr_at
 
 RUNS = 400
 DELTA = 1e-6

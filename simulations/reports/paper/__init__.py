@@ -1,0 +1,1 @@
+"""`covey lab report`: named sets of experiments as one page."""
