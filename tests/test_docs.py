@@ -121,7 +121,7 @@ def test_the_examples_can_be_explained(tmp_path: Path) -> None:
 
 def test_the_attack_on_the_validity_page_prints_what_the_page_shows(tmp_path: Path) -> None:
     section = VALIDITY.split("## See it\n")[1]
-    command = re.search(r"```sh\n(covey lab attack \w+)\n```", section)
+    command = re.search(r"```sh\n(covey lab run \S+ attack=\w+)\n```", section)
     shown = re.search(r"```\n(arrivals: .*?)```", section, flags=re.S)
     assert command is not None
     assert shown is not None

@@ -46,8 +46,7 @@ def compare(
     from base.errors import DONE
     from deployment.printing.console import progress_bars, talk_console
     from edge_client.events import make_events
-    from simulations.attacks.lies.picture import require_png
-    from simulations.reports.comparison.picture import draw
+    from simulations.reports.comparison.picture import draw, require_png
     from simulations.reports.comparison.protections import choose_view
     from simulations.reports.comparison.protections import compare as run_compare
     from simulations.reports.comparison.text import as_dict

@@ -44,8 +44,7 @@ def what_to_collect(
     from deployment.errors import UsageError
     from edge_client.events import read_events
     from featurestore.define.views_file import load_views
-    from simulations.attacks.lies.experiment import a_week_of_flights
-    from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN
+    from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, a_week_of_flights
 
     needed = {
         "VIEWS.py": views_file,

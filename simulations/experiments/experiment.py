@@ -33,6 +33,7 @@ from .schema import (
     GeneratedArrivals,
     GeneratedFleet,
     LabConfig,
+    LieSetting,
     TraceArrivals,
     settings,
 )
@@ -40,6 +41,7 @@ from .views import views_of
 
 if TYPE_CHECKING:
     from simulations.attacks.attack import Setting
+    from simulations.attacks.lies.lie import Lie
 
 VALUES: Final = "values.parquet"
 _MIB: Final = 2**20
@@ -68,15 +70,16 @@ class Attacking:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is run: a collection, or an attack with its defence on and off."""
+    """What is run: a collection, an attack with its defence on and off, or a lie in a collection."""
 
     resolved: Resolved
-    what: Collection | Attacking
+    what: Collection | Attacking | Lie
 
     @property
     def views(self) -> tuple[FeatureView, ...]:
         """Those that are collected; none of an attack."""
-        return self.what.terms.views if isinstance(self.what, Collection) else ()
+        collection = collection_of(self.what)
+        return () if collection is None else collection.terms.views
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,24 @@ class Outcome:
     """What a run came to, as run.json has it.
 
     Attributes:
-        attack: {on, off}; None of a collection.
+        summary: of a lie, that of the collection in which every client is honest.
+        attack: {on, off}; None where no attack was run.
+        lie: what it did to each view; None where none was told.
     """
 
     summary: dict[str, Any]
     attack: dict[str, Any] | None = None
+    lie: dict[str, Any] | None = None
+
+
+def collection_of(what: Collection | Attacking | Lie) -> Collection | None:
+    """The collection that an experiment runs, with every client honest."""
+    match what:
+        case Collection():
+            return what
+        case Attacking():
+            return None
+    return what.collection
 
 
 def prepare(resolved: Resolved, scratch: Path) -> Experiment:
@@ -110,7 +126,9 @@ def prepare(resolved: Resolved, scratch: Path) -> Experiment:
             raise UsageError(f"{name}={value}: it must be at least {low}")
     if not 0 < config.deadline_s < math.inf:
         raise UsageError(f"deadline_s={config.deadline_s}: it must be above 0, and finite")
-    collection = _collection(config, scratch)
+    if isinstance(config.attack, LieSetting):
+        return Experiment(resolved, _lie(config.attack, config, scratch))
+    collection = _collection(config, views_of(config.view), scratch)
     require_possible(collection)
     return Experiment(resolved, collection)
 
@@ -126,20 +144,21 @@ def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progre
             return Outcome(_summary(collection, collected, errors))
         case Attacking() as attacking:
             return _attack(attacking, progress)
+    return _tell(experiment.what, folder, workers, progress)
 
 
 def workers_of(experiment: Experiment, count: int | None) -> Workers:
     """Who does the shards: Ray where it is asked for; a fleet of one block needs no processes."""
     ray = experiment.resolved.ray
-    if isinstance(experiment.what, Attacking):
+    collection = collection_of(experiment.what)
+    if collection is None:
         return Inline()
     if ray is not None:
         return RayWorkers(count, ray.address)
-    return Inline() if experiment.what.source.blocks == 1 or count == 1 else LocalProcesses(count)
+    return Inline() if collection.source.blocks == 1 or count == 1 else LocalProcesses(count)
 
 
-def _collection(config: LabConfig, scratch: Path) -> Collection:
-    views = views_of(config.view)
+def _collection(config: LabConfig, views: tuple[FeatureView, ...], scratch: Path) -> Collection:
     terms = Terms(
         views,
         participation=cast(Literal["active", "all"], config.participation),
@@ -215,6 +234,36 @@ def _require_of_attack(overrides: tuple[str, ...]) -> None:
             raise UsageError(
                 f"{text} changes nothing of an attack, which has {own}; in a nested sweep each has a block of its own"
             )
+
+
+def _lie(asked: LieSetting, config: LabConfig, scratch: Path) -> Lie:
+    """A lie in the collection that the other settings describe. Raises UsageError: they leave no room for it."""
+    from simulations.attacks.lies.lie import Lie, tellable
+
+    if asked.liars < 1:
+        raise UsageError(f"attack.liars={asked.liars}: it must be at least 1")
+    for name, needed, why in (
+        ("protection", "shares", "liars send additive shares"),
+        ("report_per", "client", "each liar sends a report of its own"),
+        ("validity", "none", "the run collects without proofs and with them"),
+    ):
+        if (value := getattr(config, name)) != needed:
+            raise UsageError(f"{name}={value} does not go with attack={asked.name}: {why}. Leave {name} at {needed}")
+    views, skipped = tellable(asked.name, views_of(config.view))
+    collection = _collection(config, views, scratch)
+    require_possible(collection)
+    return Lie(asked.name, asked.liars, collection, skipped)
+
+
+def _tell(lie: Lie, folder: Path, workers: Workers, progress: Progress) -> Outcome:
+    """A lie, in the three collections that show what it does."""
+    from simulations.attacks.lies.lie import tell
+    from simulations.attacks.lies.text import as_dict
+
+    result = tell(lie, folder, workers, progress)
+    every = result.collections
+    cost = {"wall_s": sum(one.wall_s for one in every), "peak_mb": max(one.peak_bytes for one in every) / _MIB}
+    return Outcome(_summary(lie.collection, every[0], {}) | cost, lie=as_dict(result))
 
 
 def _attacking(asked: AttackSetting) -> Attacking:

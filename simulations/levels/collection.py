@@ -22,6 +22,7 @@ from deployment.in_process.run import (
 )
 from federation.plan import Finish, Protection
 from federation.plan import Noise as PlanNoise
+from simulations.attacks.lies.lying_site import LyingSite
 from simulations.fleets.arrivals import Arrivals
 from simulations.fleets.block import Source
 from simulations.fleets.event_file import EventFile
@@ -44,6 +45,7 @@ class Collection:
         noise: on, or off.
         noise_seed: the releases are the same at each run, and marked as seeded; None: noise of fresh secrets, as of real ones.
             Of aggregators that are processes nobody can choose it: with noise on, the other levels take None only.
+        lying: the site whose clients lie; None: every client is honest. Under `shares`, with a report a client.
     """
 
     terms: Terms
@@ -54,6 +56,7 @@ class Collection:
     finish: Finish = "open"
     noise: Literal["on", "off"] = "on"
     noise_seed: int | None = 0
+    lying: LyingSite | None = None
 
     @property
     def now(self) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from deployment.errors import RunRefused
 from deployment.local.processes_run import collect_project
 from deployment.project.fleet import SITES
+from simulations.attacks.lies.lying_app import site_app_of
 
 from .collection import Collected, Collection, Progress
 from .real import finish, prepare
@@ -31,6 +32,8 @@ def collect_by_flower(collection: Collection, directory: Path, progress: Progres
     for path in (prepared.project / SITES).glob("*.toml"):
         if path.stem not in prepared.counting:
             path.unlink()
+    if collection.lying is not None:
+        site_app_of(collection.lying).save(prepared.project)
     job = replace(prepared.job, sites=len(prepared.counting))
     start = time.perf_counter()
     result = collect_project(prepared.project, job, lambda _view, step, done, total: progress(step, done, total))

@@ -30,4 +30,6 @@ def _run(collection: Collection, workers: Workers, progress: Progress) -> FleetR
     noise = collection.noise_pair()
     if collection.protection == "he":
         return run_encrypted_fleet(*what, noise=noise, progress=progress)
-    return run_fleet(*what, noise=noise, workers=workers, finish=collection.finish, progress=progress)
+    return run_fleet(
+        *what, noise=noise, workers=workers, finish=collection.finish, lying=collection.lying, progress=progress
+    )

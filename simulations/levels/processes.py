@@ -26,6 +26,7 @@ from edge_client.answering import answer_plan
 from edge_client.policy import Refuse
 from edge_client.site_config import load_config
 from federation.ledger.operator import LEDGERS
+from federation.protocol import Protect, protect
 from simulations.shards.shard import peak_bytes
 
 from .collection import Collected, Collection, Progress
@@ -45,7 +46,7 @@ def collect_by_processes(collection: Collection, directory: Path, progress: Prog
         for name, port in ports.items():
             processes.wait_for_port(name, port, START_SECONDS)
         start = time.perf_counter()
-        sites = _Sites(prepared, collection.terms.deadline_s, progress)
+        sites = _Sites(prepared, collection, progress)
         run_job(job, sites.ask, lambda: collection.now)
         with Aggregators(job.leader, job.helper, protection=plan.protection) as aggregators:
             _require_refused(aggregators, sites.late)
@@ -65,8 +66,9 @@ class _Sites:
         batches, bytes_sent: all that were sealed, with those that were lost or late.
     """
 
-    def __init__(self, prepared: Prepared, deadline_s: float, progress: Progress) -> None:
-        self._prepared, self._deadline_s, self._progress = prepared, deadline_s, progress
+    def __init__(self, prepared: Prepared, collection: Collection, progress: Progress) -> None:
+        self._prepared, self._deadline_s, self._progress = prepared, collection.terms.deadline_s, progress
+        self._lying = collection.lying
         self.late: list[bytes] = []
         self.batches = self.bytes_sent = 0
 
@@ -76,7 +78,7 @@ class _Sites:
         self._progress("sites", 0, len(at_s))
         for number, (site, at) in enumerate(at_s.items(), 1):
             config = load_config(self._prepared.project / SITES / f"{site}.toml")
-            result = answer_plan(signed, encryption_keys, config)
+            result = answer_plan(signed, encryption_keys, config, self._protect_of(site))
             code, batches = (str(result.code), []) if isinstance(result, Refuse) else ("OK", result)
             self.batches += len(batches)
             self.bytes_sent += sum(map(len, batches))
@@ -86,6 +88,9 @@ class _Sites:
                 self.late += batches if at >= self._deadline_s else []
                 yield SiteAnswer(number, site, NO_ANSWER, ())
             self._progress("sites", number, len(at_s))
+
+    def _protect_of(self, site: str) -> Protect:
+        return protect if self._lying is None else self._lying.protect_of(site)
 
 
 def _require_refused(aggregators: Aggregators, late: list[bytes]) -> None:

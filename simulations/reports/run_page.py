@@ -12,6 +12,7 @@ import numpy.typing as npt
 from featurestore.define.epsilon import epsilon_of
 from simulations.reports.comparison.text import in_bytes, in_time
 
+from .lie_section import lie_section
 from .numbered import Numbered
 from .page import Html, interval, number, page, percent, section, tag, terms
 from .plots import COLOURS, Bars, Bells, Drawable, Line, Panel, Scale
@@ -36,7 +37,12 @@ def run_page(run: Recorded, values: Path | None) -> str:
     parts = [_state(run), _released(summary, numbered)]
     if values is not None:
         parts.append(_errors(summary, values, numbered))
-    parts += [_attack(run.part("attack"), numbered), _cost(summary, numbered), _asked(run)]
+    parts += [
+        _attack(run.part("attack"), numbered),
+        lie_section(run.part("lie"), numbered),
+        _cost(summary, numbered),
+        _asked(run),
+    ]
     return page(f"Run: {_title(run)}", *(part for part in parts if part is not None))
 
 

@@ -15,6 +15,12 @@ from .recorded import Recorded
 
 SEEDS: Final = frozenset({"seed", "noise_seed"})
 """Settings over which runs are averaged."""
+LIE_MEASURES: Final = {
+    "rejected": "reports rejected with proofs",
+    "moved_without_proofs": "values moved without proofs",
+    "moved_with_proofs": "values moved with proofs",
+}
+"""What is drawn of a lie, by its name in the record."""
 _MOST_PANELS: Final = 9
 _WIDE: Final = 20.0
 """Ratio of the largest to the least from which on an axis is logarithmic."""
@@ -61,6 +67,10 @@ def measures(run: Recorded) -> Iterator[tuple[str, float]]:
         effect = attack.part(side).part("effect")
         if (value := effect.number("estimate")) is not None:
             yield f"defence {side}: {effect.text('what', 'effect')}", value
+    for lied in run.part("lie").parts("views"):
+        for name, words in LIE_MEASURES.items():
+            if (value := lied.number(name)) is not None:
+                yield f"{lied.text('view', '')} {words}", value
     errors = summary.part("error")
     for view in errors.fields:
         for feature in errors.part(view).fields:

@@ -35,6 +35,7 @@ from federation.plan import (
     plan_to_bytes,
 )
 from federation.protocol import Aggregating, Open, OpenedView, finish_collections
+from simulations.attacks.lies.lying_site import LyingSite
 from simulations.fleets.arrivals import Arrivals
 from simulations.fleets.block import Source
 
@@ -153,12 +154,14 @@ def run_fleet(
     noise: NoisePair | None,
     workers: Workers,
     finish: Finish = "open",
+    lying: LyingSite | None = None,
     progress: Progress = lambda *_: None,
 ) -> FleetRun:
     """Collect every day of a fleet, under one plan; the result depends on the seeds and on nothing else.
 
     Args:
         finish: `mpc` (experimental): cells below a view's `suppress_below` are not opened; in three processes of its own.
+        lying: the site whose clients lie; None: every client is honest.
 
     Raises:
         RunRefused: see `plan_of`. WorkerDied. MpcFailed.
@@ -166,7 +169,9 @@ def run_fleet(
     start, watch = time.perf_counter(), Watch()
     plan, parties = plan_of(terms, source, noisy=noise is not None, finish=finish)
     encoded = plan_to_bytes(plan)
-    work = (ShardWork(encoded, source, block, arrivals, terms.deadline_s, parties) for block in range(source.blocks))
+    work = (
+        ShardWork(encoded, source, block, arrivals, terms.deadline_s, parties, lying) for block in range(source.blocks)
+    )
     merged = _Merged(plan)
     progress("shards", 0, source.blocks)
     for done, result in enumerate(workers.map(run_shard, work), 1):

@@ -87,12 +87,14 @@ class _Shard:
         """A site's reports of one view, batch by batch, as far as they get."""
         entry = RosterEntry(site, TimedVerifyKey(key.public, self._watch), clients)
         roster, size = Roster([entry]), max_reports(self._plan, reports.view)
+        lying = self._work.lying
+        protect_batch = protect if lying is None else lying.protect_of(site)
         for first in range(0, len(reports.collection), size):
             part = slice(first, first + size)
             clients_of = declared(reports.clients, part)
             batch = Reports(reports.view, reports.collection[part], reports.slots[part], clients_of)
             with self._watch.step("share"):
-                leader, helper = protect(self._plan, batch, os.urandom)
+                leader, helper = protect_batch(self._plan, batch, os.urandom)
             with self._watch.step("seal"):
                 sealed = seal_batch(self._plan, site, os.urandom(BATCH_ID_BYTES), leader, helper, key)
             with self._watch.step("carry"):

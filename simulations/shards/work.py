@@ -14,6 +14,7 @@ from federation.batch.reports import REPORT_ID_BYTES
 from federation.parties import Aggregator
 from federation.plan import Plan
 from federation.protocol import Aggregating
+from simulations.attacks.lies.lying_site import LyingSite
 from simulations.fleets.arrivals import Arrivals, Fates
 from simulations.fleets.block import Source
 
@@ -30,6 +31,7 @@ class ShardWork:
     Attributes:
         plan: canonical bytes, with its wire terms.
         deadline_s: virtual seconds after the announcement, from when on the aggregators refuse.
+        lying: the site whose clients lie, in this block or another; None: every client is honest.
     """
 
     plan: bytes = field(repr=False)
@@ -38,6 +40,7 @@ class ShardWork:
     arrivals: Arrivals
     deadline_s: float
     parties: Parties
+    lying: LyingSite | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,14 +11,16 @@ import pytest
 pytest.importorskip("hydra", reason="hydra-core is not installed")
 
 from deployment.errors import NotThere, RunRefused, UsageError
+from simulations.attacks.lies.kinds import KINDS
 from simulations.attacks.texts import TEXTS
 from simulations.datasets.flights import load_flights
 from simulations.errors import FleetImpossible
 from simulations.experiments.config import Composer, choices, composer
-from simulations.experiments.experiment import Attacking, prepare, workers_of
-from simulations.experiments.schema import GROUPS, AttackSetting, FlightsFleet, GeneratedFleet, RayLauncher
+from simulations.experiments.experiment import prepare, workers_of
+from simulations.experiments.schema import GROUPS, AttackSetting, FlightsFleet, GeneratedFleet, LieSetting, RayLauncher
 from simulations.experiments.sweep import Block, load, plan
 from simulations.experiments.views import AIRPORTS, views_of
+from simulations.levels.collect import Collection
 from simulations.shards.workers import Inline
 from tests.covey.conftest import VIEWS
 
@@ -45,7 +47,8 @@ def test_every_choice_composes_and_has_a_line(of: Composer, choice: str) -> None
 
 @pytest.mark.parametrize("experiment", choices("experiment"))
 def test_every_experiment_can_be_run(of: Composer, experiment: str, tmp_path: Path) -> None:
-    assert prepare(of.compose([f"experiment={experiment}"]), tmp_path).views[0].name == "dest_delay"
+    name = "arrivals" if experiment == "lies" else "dest_delay"
+    assert prepare(of.compose([f"experiment={experiment}"]), tmp_path).views[0].name == name
 
 
 @pytest.mark.parametrize("name", choices("sweep"))
@@ -58,7 +61,11 @@ def test_every_sweep_can_be_run(of: Composer, name: str, tmp_path: Path) -> None
 
 
 def test_attacks_are_those_of_the_lab_in_its_words(of: Composer) -> None:
-    assert choices("attack") == {"none": "no attack: a collection", **{name: text.what for name, text in TEXTS.items()}}
+    attacks = {name: text.what for name, text in TEXTS.items()}
+    lies = {name: f"lie: a client {what}" for name, what in KINDS.items()}
+    assert choices("attack") == {"none": "no attack: a collection", **attacks, **lies}
+    for name in KINDS:
+        assert of.compose([f"attack={name}"]).config.attack == LieSetting(name=name)
     for name in TEXTS:
         assert of.compose([f"attack={name}"]).config.attack == AttackSetting(name=name, seed=0)
 
@@ -77,7 +84,7 @@ def test_overrides_reach_the_fields_that_they_name(of: Composer, tmp_path: Path)
     experiment = prepare(of.compose(asked), tmp_path)
     (view,) = experiment.views
     collection = experiment.what
-    assert not isinstance(collection, Attacking)
+    assert isinstance(collection, Collection)
     assert (view.privacy.micro_rho, view.privacy.min_clients, view.bounds.max_cells) == (50_000, 20, 2)
     assert (collection.source.clients, collection.source.days[1] - collection.source.days[0]) == (10_000, 2)
     assert (collection.terms.min_clients, collection.noise, collection.noise_seed) == (7, "off", 3)
@@ -234,7 +241,7 @@ def test_only_functions_take_the_seed_of_the_noise(of: Composer, tmp_path: Path)
     seeds = {}
     for level in ("memory", "processes", "flower"):
         collection = prepare(of.compose([f"level={level}", "seed=3"]), tmp_path).what
-        assert not isinstance(collection, Attacking)
+        assert isinstance(collection, Collection)
         seeds[level] = collection.noise_seed
     assert seeds == {"memory": 3, "processes": None, "flower": None}
 

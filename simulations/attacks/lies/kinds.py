@@ -13,7 +13,7 @@ KINDS: Final[dict[str, str]] = {
     "too-many-keys": "is active at one more join key than max_cells",
     "too-many-events": "has one more event than max_events_per_cell",
     "wrap-around": "adds x to one slot and p - x to its neighbour",
-    "nan": "sends the bits of a floating-point NaN",
+    "not-a-number": "sends the bits of a floating-point NaN",
     "copied-proof": "sends another's report, proof and all, as its own",
     "plausible": "claims the most the bounds allow; no proof stops that",
 }

@@ -1,4 +1,4 @@
-"""What an attack did to the values of a view: the honest store beside those of the runs with liars."""
+"""What a lie did to the values of a view: the honest store beside the stores of the collections with liars."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ Floats = npt.NDArray[np.float64]
 WORST: Final = 2
 """How many values of each feature are told: those that moved furthest, of different panes."""
 APPEARED: Final = 1e-300
-"""How far a value is off that was not there with honest clients: it counts, but after all others."""
+"""The distance of a value that is there with liars only: it counts, and comes after every other distance."""
 
 
 @dataclass(frozen=True, eq=False)
-class Moved:
-    """One value, and what the liars made of it. NaN: no value (a void pane, or a ratio without a sensible count).
+class MovedValue:
+    """One value that a lie moved, with the values of all panes at its key. NaN: no value (a void pane, or a ratio of too few).
 
     Attributes:
         feature: as served; of a histogram with the cell, `arr_delay_hist[3]`.
-        pane: index into `pane_starts`, of the value in question.
-        pane_starts: int64[P], µs since the epoch; honest, without, with_proofs: float64[P], at this key.
-        se: standard error that the view's noise has there; None: noise drowns the value.
+        pane: index of the moved value in the arrays.
+        pane_starts: int64[P], µs since the epoch.
+        honest, without, with_proofs: float64[P].
+        se: float64[P], the standard error of the view's noise, whether or not it was added; NaN: noise drowns the value.
     """
 
     feature: str
@@ -44,24 +45,21 @@ class Moved:
     honest: Floats = field(repr=False)
     without: Floats = field(repr=False)
     with_proofs: Floats = field(repr=False)
-    se: float | None
-
-    def distance(self, values: Floats) -> float:
-        """How far the value moved; infinite if it is gone, `APPEARED` if it was not there before."""
-        return float(_distances(self.honest[self.pane], values[self.pane]))
+    se: Floats = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
-class Attacked:
-    """One view under attack.
+class MovedView:
+    """What a lie did to one view.
 
     Attributes:
         opened: panes that were opened with honest clients.
         void: of these, the panes that were void with proofs: too few clients were left.
         rejected: reports that leader and helper rejected, with proofs.
-        values: how many values were compared: of each pane, key and feature, and cell of a histogram.
+        values: how many values were compared: one for each pane, key and feature, and for each cell of a histogram.
         moved: how many of them moved at all, without proofs and with; the latter in panes that are not void.
         worst: of each feature the values that moved furthest without proofs.
+        furthest: the one of them to draw, which still has a value if any of them has; None: nothing moved.
     """
 
     view: str
@@ -70,7 +68,19 @@ class Attacked:
     rejected: int
     values: int
     moved: tuple[int, int]
-    worst: tuple[Moved, ...]
+    worst: tuple[MovedValue, ...]
+
+    @property
+    def furthest(self) -> MovedValue | None:
+        """See the attributes."""
+        return max(self.worst, key=_errors_away, default=None)
+
+
+def _errors_away(moved: MovedValue) -> float:
+    """How far the value of the pane moved without proofs, in standard errors; 0 where it is gone."""
+    away = abs(moved.without[moved.pane] - moved.honest[moved.pane])
+    se = moved.se[moved.pane]
+    return float(away / (se if se > 0 else 1.0)) if np.isfinite(away) else 0.0
 
 
 def busiest_key(view: FeatureView, store: Store) -> int:
@@ -96,22 +106,22 @@ def _numbers(column: pa.ChunkedArray, feature: PaneFeature) -> Floats:
     return np.array(rows, np.float64).reshape(-1, feature.cells)
 
 
-def _distances(honest: Floats | float, other: Floats | float) -> Floats:
+def _distances(honest: Floats, other: Floats) -> Floats:
     """|honest - other|; infinite where a value is gone, next to nothing where one appeared, 0 where there was none."""
     there, too = ~np.isnan(honest), ~np.isnan(other)
     away = np.abs(np.where(there & too, honest, 0.0) - np.where(there & too, other, 0.0))
     return np.where(there == too, away, np.where(there, np.inf, APPEARED))
 
 
-def compare(view: FeatureView, stores: tuple[Store, Store, Store], rejected: int) -> Attacked:
-    """What was moved between the stores: honest, without proofs, with proofs; `rejected` is of the last one."""
+def compare(view: FeatureView, stores: tuple[Store, Store, Store], rejected: int) -> MovedView:
+    """What moved between the stores of three collections: honest, without proofs, with proofs; `rejected` is of the last."""
     tables = [store.history(view.name) for store in stores]
     panes, left, keys = _opened(stores[0], view), _opened(stores[2], view), layout_of(view).keys
     starts = np.asarray(tables[0]["pane_start"].cast(pa.int64()))[::keys]
     named = [_key_of(view, tables[0], row) for row in range(keys if len(starts) else 0)]
     opened = [stores[0].release(bytes.fromhex(one)) for one in tables[0]["release_id"].to_pylist()[::keys]]
     values = moved_without = moved_with = 0
-    worst: list[Moved] = []
+    worst: list[MovedValue] = []
     for feature in view.pane_features if len(panes) else ():
         honest, without, proven = (
             _numbers(table[feature.name], feature).reshape(len(starts), keys, -1) for table in tables
@@ -122,7 +132,7 @@ def compare(view: FeatureView, stores: tuple[Store, Store, Store], rejected: int
         moved_with += int(np.count_nonzero(_distances(honest, proven)[np.isin(starts, list(left))]))
         for pane, key, cell in _furthest(away, se):
             worst.append(
-                Moved(
+                MovedValue(
                     f"{feature.name}[{cell}]" if isinstance(feature, Histogram) else feature.name,
                     named[key],
                     pane,
@@ -130,10 +140,10 @@ def compare(view: FeatureView, stores: tuple[Store, Store, Store], rejected: int
                     honest[:, key, cell],
                     without[:, key, cell],
                     proven[:, key, cell],
-                    None if np.isnan(se[pane, key]) else float(se[pane, key]),
+                    se[:, key],
                 )
             )
-    return Attacked(
+    return MovedView(
         view.name, len(panes), len(panes - left), rejected, values, (moved_without, moved_with), tuple(worst)
     )
 

@@ -48,7 +48,7 @@ def vector_of(kind: str, layout: Layout, key: int = 0) -> Elements:
             _on_first_slots(layout, cell, lambda _: NEGATIVE)
         case "fractional":
             _on_first_slots(layout, cell, lambda _: HALF)
-        case "nan":
+        case "not-a-number":
             _on_first_slots(layout, cell, lambda _: NAN)
         case "count-without-histogram":
             for first, histogram in _histograms(layout):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from deployment.errors import UsageError
 from deployment.inspect.protection_cost import ProtectionCost
 
 from .protections import Comparison
@@ -25,6 +26,18 @@ _PANELS: Final[tuple[tuple[str, Callable[[ProtectionCost], float], Callable[[flo
     ("client's time", lambda cost: max(cost.client_s, _LEAST_S), in_time),
     ("servers' time", lambda cost: max(cost.server_s, _LEAST_S), in_time),
 )
+
+
+def require_png(path: Path) -> None:
+    """Raise UsageError unless a picture can be written there, before anything is run."""
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"--picture writes a .png, not {path.suffix or path.name!r}")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--picture: no directory {path.absolute().parent}")
+    try:
+        import matplotlib.figure  # noqa: F401 - only whether it is there
+    except ImportError:
+        raise UsageError("--picture needs matplotlib: pip install 'covey[demo]'") from None
 
 
 def draw(comparison: Comparison, path: Path) -> None:

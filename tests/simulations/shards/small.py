@@ -16,6 +16,7 @@ from featurestore.define.features import ClientCount, Count, Histogram, Mean
 from featurestore.define.release import Release
 from featurestore.store import Store
 from federation.plan import FromEvents
+from simulations.attacks.lies.lying_site import LyingSite
 from simulations.fleets.arrivals import Arrivals, Generated
 from simulations.fleets.block import Block, Source
 from simulations.fleets.population import Population
@@ -76,9 +77,11 @@ class Cut:
         return Block(whole.sites[part], whole.enrolled[part], whole.table.filter(own), whole.columns)
 
 
-def exact(terms: Terms = TERMS, source: Source = SOURCE, arrivals: Arrivals = ALWAYS) -> FleetRun:
+def exact(
+    terms: Terms = TERMS, source: Source = SOURCE, arrivals: Arrivals = ALWAYS, lying: LyingSite | None = None
+) -> FleetRun:
     """A run with noise off, in this process."""
-    return run_fleet(terms, source, arrivals, noise=None, workers=Inline())
+    return run_fleet(terms, source, arrivals, noise=None, workers=Inline(), lying=lying)
 
 
 def sums(run: FleetRun) -> dict[str, dict[int, list[int]]]:

@@ -19,11 +19,10 @@ from deployment.in_process.run import run_in_process
 from edge_client.events import make_events
 from federation.ledger.state import Budget
 from federation.parties import Participation
-from simulations.attacks.lies.liars import Liars
+from simulations.attacks.lies.lying_site import LyingSite
 from simulations.fleets.arrivals import FromFile, Generated
 from simulations.fleets.block import Columns
 from simulations.fleets.event_file import EventFile
-from simulations.shards import shard
 from simulations.shards.run import plan_of, run_fleet
 from simulations.shards.workers import Inline
 from tests.pipeline import LATER
@@ -103,11 +102,12 @@ def test_a_generated_trace_drops_the_parts_that_it_is_told() -> None:
     assert sums(run) == truths(run)
 
 
-def test_a_lie_is_rejected_and_neither_sum_nor_truth_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    liars = Liars(("huge", "negative"))
-    monkeypatch.setattr(shard, "protect", liars.protect)
+LARGEST = SITES[int(SOURCE.block(0).enrolled.argmax())]
+
+
+def test_a_lie_is_rejected_and_neither_sum_nor_truth_has_it() -> None:
     terms, source = replace(TERMS, views=(DAILY,), validity="prio3"), replace(SOURCE, views=(DAILY,))
-    run = exact(terms, source)
+    run = exact(terms, source, lying=LyingSite(LARGEST, ("huge", "negative")))
     honest = exact(replace(terms, validity="none"), source)
     assert run.tally.rejected == {0: 4}  # two liars of each of two days
     assert [one.rejected for one in run.opened] == [4]
@@ -116,9 +116,9 @@ def test_a_lie_is_rejected_and_neither_sum_nor_truth_has_it(monkeypatch: pytest.
     assert sums(run) != sums(honest)
 
 
-def test_without_proofs_the_same_lie_is_in_the_sum_and_not_in_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard, "protect", Liars(("huge",)).protect)
-    run = exact(replace(TERMS, views=(DAILY,)), replace(SOURCE, views=(DAILY,)))
+def test_without_proofs_the_same_lie_is_in_the_sum_and_not_in_the_truth() -> None:
+    lying = LyingSite(LARGEST, ("huge",))
+    run = exact(replace(TERMS, views=(DAILY,)), replace(SOURCE, views=(DAILY,)), lying=lying)
     assert run.tally.rejected == {0: 0}
     assert sums(run) != truths(run)
 

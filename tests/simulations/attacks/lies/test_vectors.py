@@ -23,6 +23,7 @@ from federation.protocol import OpenedView, run_collections
 from simulations.attacks.lies.forging import forge
 from simulations.attacks.lies.kinds import COPIED, KINDS, PLAUSIBLE
 from simulations.attacks.lies.liars import Liars
+from simulations.attacks.lies.lying_app import load_lying_site, site_app_of
 from simulations.attacks.lies.lying_site import LyingSite
 from simulations.attacks.lies.vectors import cell_of, require_tellable, vector_of
 from simulations.errors import CannotTell
@@ -178,7 +179,7 @@ def test_many_liars_in_small_batches_are_the_first_of_each_pane() -> None:
     of = plan(view(EVERY), "prio3")
     dense = honest(of.views[0].layout)
     for batch in (1, 2, 3, 7):
-        opened = collect(of, dense, Liars(["huge", "nan", "negative"]), batch)
+        opened = collect(of, dense, Liars(["huge", "not-a-number", "negative"]), batch)
         assert opened.rejected == 6
         assert (opened.sums == sums(of, dense[:, 3:])).all()
 
@@ -230,10 +231,10 @@ def test_a_lie_that_cannot_be_told_says_what_the_view_needs(kind: str, features:
 
 def test_a_lying_site_is_read_back_and_anything_else_refused(tmp_path: Path) -> None:
     path = tmp_path / "liars.json"
-    lying = LyingSite("a", ("huge", "nan"), {"v": 3})
-    lying.site_app.save(tmp_path)
-    assert LyingSite.load(path) == lying
+    lying = LyingSite("a", ("huge", "negative"), {"v": 3})
+    site_app_of(lying).save(tmp_path)
+    assert load_lying_site(path) == lying
     for text in ("", "[]", "{}", '{"site": "a", "kinds": 3, "keys": {}}', '{"site": "a", "kinds": [], "keys": []}'):
         path.write_text(text)
         with pytest.raises(RunRefused, match=r"liars\.json names no lying site"):
-            LyingSite.load(path)
+            load_lying_site(path)

@@ -1,10 +1,10 @@
-"""`covey lab attack`: lies in the aggregate without proofs, out of it with them; and once all ten through real processes."""
+"""`covey lab run attack=…` of a lie: in the aggregate without proofs, out of it with them; all ten through real processes."""
 
 from __future__ import annotations
 
 import json
 import math
-import sys
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,15 +15,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from base.times import wall_clock
-from deployment.local.processes_run import run_over_wire
 from featurestore.define.definitions import Bounds, FeatureView, Privacy
 from featurestore.define.entities import Entity
 from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.store import Store
-from federation.ledger.state import Budget
 from simulations.attacks.lies.kinds import KINDS, PLAUSIBLE
 from simulations.attacks.lies.lying_site import LyingSite
+from simulations.fleets.arrivals import Generated
+from simulations.fleets.block import Columns
+from simulations.fleets.event_file import EventFile
+from simulations.levels.collect import LEVELS, STORE, Collection, Level, collect
+from simulations.shards.run import Terms
+from simulations.shards.workers import Inline
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle, run_views
 
@@ -56,7 +59,7 @@ people = FeatureView(
 
 
 @pytest.fixture
-def arguments(tmp_path: Path) -> list[str]:
+def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A view of which every lie but three can be told, one that has only clients, and one visit each of eight clients."""
     (tmp_path / "views.py").write_text(LAB_VIEWS)
     visits = {
@@ -66,23 +69,25 @@ def arguments(tmp_path: Path) -> list[str]:
         "spent": [5.0] * 6 + [20.0] * 2,
     }
     pq.write_table(pa.table(visits), tmp_path / "events.parquet")
-    events = str(tmp_path / "events.parquet")
-    return [str(tmp_path / "views.py"), "--events", events, "--client-column", "who", "--time-column", "at"]
+    monkeypatch.chdir(tmp_path)
+    fleet = ["fleet=file", "fleet.path=events.parquet", "fleet.client_column=who", "fleet.time_column=at"]
+    return ["view=views.py", *fleet, "noise=off"]
 
 
-def attacked(covey: Covey, *words: Any) -> dict[str, Any]:
-    code, out, err = covey("lab", "attack", *words, "--json")
+def told(covey: Covey, kind: str, *words: Any) -> dict[str, Any]:
+    """What the run says of a lie."""
+    code, out, err = covey("lab", "run", f"attack={kind}", *words, "--json")
     assert code == 0, err
-    return json.loads(out)
+    return json.loads(out)["lie"]
 
 
 def test_the_numbers_are_those_of_the_honest_the_lying_and_the_proven_sum(covey: Covey, arguments: list[str]) -> None:
-    report = attacked(covey, "too-many-events", *arguments)
-    assert {name: report[name] for name in ("kind", "liars", "noise", "wire")} == {
+    report = told(covey, "too-many-events", *arguments)
+    assert {name: report[name] for name in ("kind", "liars", "noise", "level")} == {
         "kind": "too-many-events",
         "liars": 1,
         "noise": "off",
-        "wire": False,
+        "level": "memory",
     }
     assert list(report["skipped"]) == ["people"]
     assert "a feature beside ClientCount" in report["skipped"]["people"]
@@ -101,13 +106,13 @@ def test_the_numbers_are_those_of_the_honest_the_lying_and_the_proven_sum(covey:
         "with_proofs": 5.0,
         "noise_se": pytest.approx(math.sqrt(2 * 2**2 / (2 * 0.5))),  # two noises of Δ²/2ρ, half of ρ
     }
-    told = {name: spent[name] for name in ("feature", "honest", "without_proofs", "with_proofs")}
-    assert told == {"feature": "spent_hist[2]", "honest": 0.0, "without_proofs": 3.0, "with_proofs": 0.0}
+    values = {name: spent[name] for name in ("feature", "honest", "without_proofs", "with_proofs")}
+    assert values == {"feature": "spent_hist[2]", "honest": 0.0, "without_proofs": 3.0, "with_proofs": 0.0}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in TEN if kind not in ("count-without-histogram", "copied-proof")])
 def test_every_kind_is_rejected_and_leaves_the_sum_of_the_others(covey: Covey, arguments: list[str], kind: str) -> None:
-    (view, *_) = attacked(covey, kind, *arguments, "--liars", "2")["views"]
+    (view, *_) = told(covey, kind, *arguments, "attack.liars=2")["views"]
     assert (view["rejected"], view["void_with_proofs"]) == (2, 0)
     visits = next(one for one in view["worst"] if one["feature"] == "visits")
     without_liars = {"a": (6.0, 4.0), "b": (2.0, 2.0)}
@@ -116,7 +121,7 @@ def test_every_kind_is_rejected_and_leaves_the_sum_of_the_others(covey: Covey, a
 
 
 def test_a_plausible_lie_counts_with_proofs_as_without(covey: Covey, arguments: list[str]) -> None:
-    views = attacked(covey, "plausible", *arguments)["views"]
+    views = told(covey, "plausible", *arguments)["views"]
     assert [view["rejected"] for view in views] == [0, 0]
     for moved in views[0]["worst"]:
         assert moved["with_proofs"] == moved["without_proofs"] != moved["honest"]
@@ -124,7 +129,7 @@ def test_a_plausible_lie_counts_with_proofs_as_without(covey: Covey, arguments: 
 
 
 def test_the_table_has_the_sums_side_by_side(covey: Covey, arguments: list[str]) -> None:
-    code, out, err = covey("lab", "attack", "negative", *arguments)
+    code, out, err = covey("lab", "run", "attack=negative", *arguments)
     assert code == 0
     assert "visits: in each pane one client adds minus one million" in out
     row = next(line.split() for line in out.splitlines() if line.startswith("visits  "))
@@ -132,28 +137,26 @@ def test_the_table_has_the_sums_side_by_side(covey: Covey, arguments: list[str])
     assert row == ["visits", "a", "2020-05-01", "6", "-999,995", f"{off:.1e}", "5", f"{1 / math.sqrt(8):.2f}"]
     assert "visits: 1 report(s) rejected with proofs, in 1 pane(s)" in err
     assert "visits: of 8 values 3 are off without proofs, 2 with; " in err
-    assert "what the liars did not report: their own events" in err
+    assert "values that are off with proofs miss the liars' own events" in err
 
 
 def test_with_noise_on_nothing_is_called_exact(covey: Covey, arguments: list[str]) -> None:
-    (view, _) = attacked(covey, "huge", *arguments, "--noise", "on")["views"]
+    (view, _) = told(covey, "huge", *arguments, "noise=on")["views"]
     assert view["rejected"] == 1
     assert (view["moved_without_proofs"], view["moved_with_proofs"]) == (None, None)
-    code, _, err = covey("lab", "attack", "huge", *arguments, "--noise", "on")
+    code, _, err = covey("lab", "run", "attack=huge", *arguments, "noise=on")
     assert code == 0
     assert "drawn anew in each run" in err
     assert "their own events" not in err
 
 
 def test_more_liars_than_clients_leave_nothing_to_open(covey: Covey, arguments: list[str], tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    picture = tmp_path / "a.png"
-    (view, people) = attacked(covey, "huge", *arguments, "--liars", "9", "--picture", picture)["views"]
+    (view, people) = told(covey, "huge", *arguments, "attack.liars=9", "--out", "json")["views"]
     for one in (view, people):
         assert (one["opened"], one["void_with_proofs"], one["rejected"]) == (1, 1, 8)
         assert {moved["with_proofs"] for moved in one["worst"]} == {None}
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    code, out, err = covey("lab", "attack", "huge", *arguments, "--liars", "9")
+    assert "<svg" in (tmp_path / "json" / "report.html").read_text()
+    code, out, err = covey("lab", "run", "attack=huge", *arguments, "attack.liars=9")
     assert code == 0
     assert "9 clients lie; each adds 2^63" in out
     assert next(line.split()[-3:] for line in out.splitlines() if line.startswith("visits  ")) == [
@@ -161,67 +164,85 @@ def test_more_liars_than_clients_leave_nothing_to_open(covey: Covey, arguments: 
         "value",
         "gone",
     ]
-    assert "visits: 1 pane(s) void with proofs: too few honest clients were left" in err
+    assert "visits: 1 pane(s) void with proofs: too few honest clients are left" in err
 
 
-def test_a_picture_is_written(covey: Covey, arguments: list[str], tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    one, two = tmp_path / "one.png", tmp_path / "two.png"
-    for kind, picture in (("wrap-around", one), ("negative", two)):
-        code, _, err = covey("lab", "attack", kind, *arguments, "--picture", picture)
-        assert (code, f"drawn in {picture}" in err) == (0, True)
-        assert picture.read_bytes().startswith(b"\x89PNG")
-    assert one.read_bytes() != two.read_bytes()
+def test_the_report_draws_the_value_that_moved_furthest(covey: Covey, arguments: list[str], tmp_path: Path) -> None:
+    pictures = []
+    for kind in ("wrap-around", "negative"):
+        report = told(covey, kind, *arguments, "--out", kind)
+        page = (tmp_path / kind / "report.html").read_text()
+        assert f"Lie: {kind}" in page
+        furthest = report["views"][0]["furthest"]
+        assert f"visits:{furthest['feature']} of a, the value that moved furthest" in page
+        pictures.append(re.findall(r"<svg.*?</svg>", page, flags=re.S))
+        assert len(pictures[-1]) >= 2  # without proofs and with them
+    assert pictures[0] != pictures[1]
 
 
-def test_a_picture_without_matplotlib_is_an_error_that_names_it(
-    covey: Covey, arguments: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    code, out, err = covey("lab", "attack", "huge", *arguments, "--picture", "a.png")
-    assert (code, out, "--picture needs matplotlib" in err) == (2, "", True)
+def test_three_stores_are_kept(covey: Covey, arguments: list[str], tmp_path: Path) -> None:
+    told(covey, "huge", *arguments, "--out", "it")
+    folders = {"honest", "without-proofs", "with-proofs"}
+    assert {one.name for one in (tmp_path / "it").iterdir()} == {"run.json", "report.html", *folders}
+    for folder in folders:
+        with Store.open(tmp_path / "it" / folder / "store") as store:
+            assert store.history("visits").num_rows == 2
+
+
+def test_a_sweep_over_lies_has_a_row_for_each(covey: Covey, arguments: list[str], tmp_path: Path) -> None:
+    code, _, err = covey("lab", "run", "-m", "attack=huge,plausible", *arguments, "--out", "s")
+    assert code == 0, err
+    rows = pq.read_table(tmp_path / "s" / "results.parquet")
+    assert rows["attack"].to_pylist() == ["huge", "plausible"]
+    assert rows["lie.visits.rejected"].to_pylist() == [1, 0]
+    assert "visits reports rejected with proofs" in (tmp_path / "s" / "report.html").read_text()
 
 
 def test_an_unknown_kind_is_an_error_with_all_kinds_before_anything_is_read(covey: Covey) -> None:
-    code, out, err = covey("lab", "attack", "fancy", "nowhere.py")
+    code, out, err = covey("lab", "run", "attack=fancy", "view=nowhere.py")
     assert (code, out) == (2, "")
-    assert f"there is no attack 'fancy'; there are: {', '.join(KINDS)}" in err
+    assert "attack=fancy: no such attack" in err
+    assert all(kind in err for kind in KINDS)
 
 
 def test_a_lie_that_no_view_allows_is_an_error_that_says_what_it_needs(covey: Covey, arguments: list[str]) -> None:
-    code, out, err = covey("lab", "attack", "count-without-histogram", *arguments)
+    code, out, err = covey("lab", "run", "attack=count-without-histogram", *arguments)
     assert (code, out) == (2, "")
     assert "the lie 'count-without-histogram' cannot be told of view 'visits': it needs a Count of its own" in err
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("setting", "says"),
     [
-        (["--noise", "some"], "--noise is on or off"),
-        (["--picture", "a.txt"], "--picture writes a .png"),
-        (["--picture", "nowhere/a.png"], "no directory"),
-        (["--liars", "0"], "--liars"),
+        ("noise=some", "noise=some: it must be on or off"),
+        ("attack.liars=0", "attack.liars=0: it must be at least 1"),
+        ("protection=he", "protection=he does not go with attack=huge: liars send additive shares"),
+        ("report_per=site", "report_per=site does not go with attack=huge: each liar sends a report of its own"),
+        (
+            "validity=prio3",
+            "validity=prio3 does not go with attack=huge: the run collects without proofs and with them",
+        ),
     ],
 )
-def test_other_options_are_refused(covey: Covey, arguments: list[str], words: list[str], says: str) -> None:
-    code, out, err = covey("lab", "attack", "huge", *arguments, *words)
+def test_settings_that_leave_no_room_for_a_lie_are_refused(
+    covey: Covey, arguments: list[str], setting: str, says: str
+) -> None:
+    code, out, err = covey("lab", "run", "attack=huge", *arguments, setting)
     assert (code, out, says in err) == (2, "", True)
 
 
-def test_views_without_events_say_what_is_missing(covey: Covey, arguments: list[str]) -> None:
-    code, _, err = covey("lab", "attack", "huge", arguments[0], "--time-column", "at")
-    assert code == 2
-    assert "missing --events, --client-column" in err
-
-
-def test_too_few_honest_clients_are_no_attack(covey: Covey, arguments: list[str]) -> None:
-    views = Path(arguments[0])
+def test_too_few_honest_clients_are_no_attack(covey: Covey, arguments: list[str], tmp_path: Path) -> None:
+    views, events = tmp_path / "views.py", tmp_path / "events.parquet"
     views.write_text(views.read_text().replace("min_clients=5", "min_clients=9"))
-    code, out, err = covey("lab", "attack", "huge", *arguments)
-    assert (code, out, "there is nothing to attack" in err) == (3, "", True)
+    visits = pq.read_table(events)
+    next_day = pa.array([FIRST + timedelta(days=1)], visits.schema.field("at").type)
+    another = visits.slice(0, 1).set_column(0, "who", pa.array(["p8"])).set_column(1, "at", next_day)
+    pq.write_table(pa.concat_tables([visits, another]), events)  # nine clients in all, on no day more than eight
+    code, out, err = covey("lab", "run", "attack=huge", *arguments)
+    assert (code, out, "no pane has enough honest clients" in err) == (3, "", True)
 
 
-# ---- through real processes --------------------------------------------------------------------------------------------
+# ---- at every level ---------------------------------------------------------------------------------------------------
 
 
 def every_feature(name: str, cells: int, events: int) -> FeatureView:
@@ -258,31 +279,24 @@ def events_of_two_sites() -> pa.Table:
 
 
 @pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
-def test_ten_lies_of_one_site_through_real_processes_leave_what_the_oracle_says_of_the_others(tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
+@pytest.mark.parametrize("level", LEVELS)
+def test_ten_lies_of_one_site_at_every_level_leave_what_the_oracle_says_of_the_others(
+    tmp_path: Path, level: Level
+) -> None:
+    if level == "flower":
+        pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
     views, table = [every_feature("many", 2, 3), every_feature("one", 1, 1)], events_of_two_sites()
-    reports, answers = run_over_wire(
-        views,
-        table,
-        tmp_path / "store",
-        **COLUMNS,
-        sites=1,
-        noise="none",
-        min_clients=None,
-        participation="active",
-        budget=Budget(10**7),
-        days=None,
-        clock=wall_clock,
-        progress=lambda *_: None,
-        validity="prio3",
-        site_app=LyingSite("x", TEN).site_app,
-    )
-    assert answers == {"x": "OK", "y": "OK"}
+    pq.write_table(table, tmp_path / "events.parquet")
+    source = EventFile(tmp_path / "events.parquet", tuple(views), Columns("who", "at", "site"))
+    terms = Terms(tuple(views), validity="prio3")
+    whole = Collection(terms, source, Generated(), level=level, noise="off", lying=LyingSite("x", TEN))
+    done = collect(whole, tmp_path, Inline())
     assert len(TEN) == 10
-    assert [(report.opened, report.rejected) for report in reports] == [(DAYS, 10 * DAYS)] * 2
+    assert done.opened == {"many": DAYS, "one": DAYS}
+    assert [done.tally.rejected[at] for at in range(2)] == [10 * DAYS] * 2
     honest = table.filter(pc.invert(pc.starts_with(table["who"], "liar")))
     run_views(views, honest, tmp_path / "honest", client="who", time="at", site="site")
-    with Store.open(tmp_path / "store") as store, Store.open(tmp_path / "honest") as others:
+    with Store.open(done.directory / STORE) as store, Store.open(tmp_path / "honest") as others:
         for view in views:
             expected = oracle(
                 view, honest, **COLUMNS, days=range(FIRST_DAY, FIRST_DAY + DAYS), min_clients=view.privacy.min_clients

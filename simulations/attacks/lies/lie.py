@@ -1,0 +1,136 @@
+"""What a few lying clients do to an aggregate, with proofs and without, beside the honest one.
+
+    events ─┬─ every client honest            ─► honest/store         ─┐
+            ├─ some lie, validity none        ─► without-proofs/store ─┼─► which values moved, and how far
+            └─ some lie, validity prio3       ─► with-proofs/store    ─┘
+
+The honest values are known because a simulation runs everybody's part. The same lie can be told at each level of reality:
+functions, services, or Flower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from base.private_files import private_folder
+from deployment.errors import RunRefused
+from featurestore.define.definitions import FeatureView
+from featurestore.define.layout import layout_of
+from featurestore.store import Store
+from federation.plan import Validity
+from simulations.errors import CannotTell
+from simulations.levels.collect import STORE, Collected, Collection, Progress, collect
+from simulations.shards.workers import Workers
+
+from .lying_site import LyingSite
+from .moved_values import MovedView, busiest_key, compare
+from .vectors import require_tellable
+
+HONEST: Final = "honest"
+LYING: Final[dict[str, Validity]] = {"without-proofs": "none", "with-proofs": "prio3"}
+"""The folders of the collections in which clients lie, and how each is protected against them."""
+
+
+@dataclass(frozen=True)
+class Lie:
+    """Some clients of a collection that lie.
+
+    Attributes:
+        kind: one of `KINDS`. The first `liars` clients of each pane at the largest site tell it, at the join key with the
+            most events.
+        collection: with every client honest, of the views that the lie concerns.
+        skipped: the views of which the lie cannot be told, and why.
+    """
+
+    kind: str
+    liars: int
+    collection: Collection
+    skipped: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class LieResult:
+    """What a lie did.
+
+    Attributes:
+        views: none if not even the honest clients were enough for one pane.
+        collections: the honest one, then those of `LYING`, as far as they were run.
+    """
+
+    lie: Lie
+    views: tuple[MovedView, ...]
+    collections: tuple[Collected, ...]
+
+
+def tellable(kind: str, views: Sequence[FeatureView]) -> tuple[tuple[FeatureView, ...], dict[str, str]]:
+    """The views of which a lie can be told, and why it cannot of the others.
+
+    Raises:
+        CannotTell: it can be told of none of them.
+    """
+    chosen, skipped = [], dict[str, CannotTell]()
+    for view in views:
+        try:
+            require_tellable(kind, layout_of(view))
+            chosen.append(view)
+        except CannotTell as error:
+            skipped[view.name] = error
+    if not chosen:
+        raise next(iter(skipped.values()))
+    return tuple(chosen), {name: str(error) for name, error in skipped.items()}
+
+
+def tell(lie: Lie, directory: Path, workers: Workers, progress: Progress) -> LieResult:
+    """Collect the same events three times into folders of `directory`, and compare.
+
+    With noise on, each collection draws its own.
+
+    Raises:
+        RunRefused: no site answers in time. Else as `collect`.
+    """
+    views = lie.collection.terms.views
+    honest = collect(lie.collection, private_folder(directory / HONEST), workers, _labelled(progress, HONEST))
+    if not any(honest.opened.values()):
+        return LieResult(lie, (), (honest,))
+    with Store.open(honest.directory / STORE) as store:
+        keys = {view.name: busiest_key(view, store) for view in views}
+    site = LyingSite(_largest_site(lie.collection), (lie.kind,) * lie.liars, keys)
+    collected = [honest]
+    for number, (name, validity) in enumerate(LYING.items(), 1):
+        lying = _lying(lie.collection, site, validity, number)
+        collected.append(collect(lying, private_folder(directory / name), workers, _labelled(progress, name)))
+    rejected = collected[-1].tally.rejected
+    first, second, third = (one.directory / STORE for one in collected)
+    with Store.open(first) as as_it_was, Store.open(second) as without, Store.open(third) as proven:
+        moved = tuple(compare(view, (as_it_was, without, proven), rejected[at]) for at, view in enumerate(views))
+    return LieResult(lie, moved, tuple(collected))
+
+
+def _lying(honest: Collection, site: LyingSite, validity: Validity, number: int) -> Collection:
+    """The collection with liars in it, and with noise of its own."""
+    seed = None if honest.noise_seed is None else honest.noise_seed + number
+    return replace(honest, terms=replace(honest.terms, validity=validity), lying=site, noise_seed=seed)
+
+
+def _largest_site(collection: Collection) -> str:
+    """The site with the most clients, of those whose answers arrive in time."""
+    most, largest = 0, None
+    for index in range(collection.source.blocks):
+        block = collection.source.block(index)
+        clients = np.bincount(block.seated().site_of, minlength=len(block.sites))
+        clients[~collection.arrivals.of(block.sites).in_time(collection.terms.deadline_s)] = 0
+        at = int(clients.argmax())
+        if clients[at] > most:
+            most, largest = int(clients[at]), block.sites[at]
+    if largest is None:
+        raise RunRefused("no site answers in time: a lie needs a site that does")
+    return largest
+
+
+def _labelled(progress: Progress, name: str) -> Progress:
+    return lambda step, done, total: progress(f"{name}: {step}", done, total)

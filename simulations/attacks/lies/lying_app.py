@@ -1,0 +1,41 @@
+"""The ClientApp of a fleet in which one site lies: the honest one, with liars where that site protects its reports."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from deployment.errors import RunRefused
+from deployment.local.processes_run import SiteApp
+from edge_client.flower_app import SITES_VARIABLE, client_app
+from federation.protocol import Protect
+
+from .lying_site import LyingSite
+
+LIARS: Final = "liars.json"
+"""Beside the folder of the sites' configurations."""
+
+
+def site_app_of(lying: LyingSite) -> SiteApp:
+    """What a simulated fleet with this site in it runs, as files of the fleet's project."""
+    text = json.dumps({"site": lying.site, "kinds": lying.kinds, "keys": dict(lying.keys)})
+    return SiteApp(f"{__name__}:app", {LIARS: text})
+
+
+def load_lying_site(path: Path) -> LyingSite:
+    """Read the file. Raises RunRefused: it names no lying site."""
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        keys = {name: int(key) for name, key in data["keys"].items()}
+        return LyingSite(str(data["site"]), tuple(map(str, data["kinds"])), keys)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunRefused(f"{path} names no lying site: {error}") from None
+
+
+def _protecting(site: str) -> Protect:
+    return load_lying_site(Path(os.environ[SITES_VARIABLE]).parent / LIARS).protect_of(site)
+
+
+app = client_app(_protecting)
