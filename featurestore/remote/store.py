@@ -216,6 +216,8 @@ def _opened(parts: Iterator[bytes]) -> pa.RecordBatchReader:
     def batches() -> Iterator[pa.RecordBatch]:
         try:
             yield from reader
+            for _ in parts:  # the table has ended: read on to the end of the call, which would else count as cancelled
+                pass
         except (pa.ArrowException, OSError) as error:
             raise RemoteFailed(f"the server's answer ended early ({str(error).splitlines()[0]})") from None
 

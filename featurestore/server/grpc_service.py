@@ -80,16 +80,21 @@ class Features(pb_grpc.FeaturesServicer):
 
     @asynccontextmanager
     async def _answering(self, call: str, context: Context) -> AsyncIterator[None]:
-        """Every error in it is an answer, and every answer is counted, by the status that it has over HTTP."""
-        start, status = time.perf_counter(), GONE
+        """Answer every error, and count the call by the status that it has over HTTP before its answer leaves."""
+        start = time.perf_counter()
+
+        def count(status: int) -> None:
+            self._gate.counts.request(GRPC + call, status, time.perf_counter() - start)
+
         try:
             yield
-            status = HTTPStatus.OK
         except Exception as error:  # noqa: BLE001 - every error is an answer
-            status = _status_of(error)
+            count(_status_of(error))
             await _end(context, error)
-        finally:
-            self._gate.counts.request(GRPC + call, status, time.perf_counter() - start)
+        except BaseException:  # the caller has gone: the call is cancelled
+            count(GONE)
+            raise
+        count(HTTPStatus.OK)
 
     def _admitted(self, context: Context) -> Callable[[int], None]:
         """Raises Refused."""

@@ -108,12 +108,19 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path, start, status = scope["path"], time.perf_counter(), GONE
+        path, start, status, counted = scope["path"], time.perf_counter(), GONE, False
+
+        def count() -> None:
+            nonlocal counted
+            counted = True
+            self._counts.request(path, status, time.perf_counter() - start)
 
         def watched(message: Message) -> Any:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+            elif not message.get("more_body", False):  # whoever has the whole answer finds it counted
+                count()
             return send(message)
 
         try:
@@ -128,7 +135,8 @@ class Guard:
         except Refused as refusal:
             await _refuse(path, refusal, watched)
         finally:
-            self._counts.request(path, status, time.perf_counter() - start)
+            if not counted:
+                count()
 
     async def _metrics(self, method: str, send: Send) -> None:
         if method not in ("GET", "HEAD"):
