@@ -1,12 +1,21 @@
-"""Kill an aggregator before any write and around any message, start it again, and go on: nothing lost, nothing twice."""
+"""Kill an aggregator before any write and around any message, start it again, and go on: nothing lost, nothing twice.
+
+A scene is played once without a death. Before every write, and around every message, the files are what a kill leaves behind:
+many of these moments leave the same files. From each different set of files both aggregators start again, and go on at the
+step that was cut off. A helper that dies alone leaves the leader with what it has in memory: there the scene is played again
+from its start, with a death at each of these moments.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +36,7 @@ from federation.statement import digest_of
 from tests.aggregator.world import (
     COLLECTOR,
     DEADLINE,
+    NOW,
     Clock,
     LocalLink,
     Site,
@@ -41,7 +51,9 @@ from tests.aggregator.world import (
 )
 from tests.federation.wire import live
 
-VICTIMS = ["leader", "helper", "helper alone", "link"]
+VICTIMS = ["both", "helper alone"]
+LEAST = {"leader": 60, "helper": 45, "link": 10}
+"""Moments of one collection at which somebody writes, or a message is on its way."""
 TAKEN, DUPLICATE, REJECTED = (bytes([verdict]) for verdict in Verdict)
 
 
@@ -114,6 +126,10 @@ def work(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return made
 
 
+TURN = threading.RLock()
+"""Both aggregators draw noise at the same time, but one writes at a time, and none while the files are copied."""
+
+
 class Killed(BaseException):
     """The process is gone."""
 
@@ -127,19 +143,21 @@ class Mortal(Storage):
     changed = True
 
     def run(self, sql: str, *values: Any) -> int:
-        if self.changed:
-            self.strike()
-        changed = super().run(sql, *values)
-        self.changed = changed > 0
-        if sql == "COMMIT":
-            self.strike()
-        return changed
+        with self._lock, TURN:
+            if self.changed:
+                self.strike()
+            changed = super().run(sql, *values)
+            self.changed = changed > 0
+            if sql == "COMMIT":
+                self.strike()
+            return changed
 
     def run_many(self, sql: str, rows: Any) -> None:
-        if self.changed:
-            self.strike()
-        super().run_many(sql, rows)
-        self.changed = True
+        with self._lock, TURN:
+            if self.changed:
+                self.strike()
+            super().run_many(sql, rows)
+            self.changed = True
 
 
 class MortalLedger(Ledger):
@@ -150,10 +168,11 @@ class MortalLedger(Ledger):
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        with super().transaction() as db:
-            yield db
+        with TURN:
+            with super().transaction() as db:
+                yield db
+                self.strike()
             self.strike()
-        self.strike()
 
     def _append(self, entry: Any) -> None:
         self.strike()
@@ -170,20 +189,23 @@ class MortalLive(LiveFolder):
     strike: Callable[[], None] = staticmethod(lambda: None)
 
     def draw(self, *what: Any) -> LiveFile:
-        self.strike()
-        made = super().draw(*what)
-        self.strike()
-        return made
+        with TURN:
+            self.strike()
+            made = super().draw(*what)
+            self.strike()
+            return made
 
     def erase_seal(self, plan_id: bytes) -> None:
-        self.strike()
-        super().erase_seal(plan_id)
-        self.strike()
+        with TURN:
+            self.strike()
+            super().erase_seal(plan_id)
+            self.strike()
 
     def erase(self, plan_id: bytes) -> None:
-        self.strike()
-        super().erase(plan_id)
-        self.strike()
+        with TURN:
+            self.strike()
+            super().erase(plan_id)
+            self.strike()
 
 
 class MortalLink(LocalLink):
@@ -193,7 +215,8 @@ class MortalLink(LocalLink):
     pair: Pair
 
     def _call(self, call: Any, data: bytes) -> Any:
-        self.pair.strike("link")
+        with TURN:
+            self.pair.strike("link")
         try:
             answer = super()._call(call, data)
         except Killed:
@@ -201,7 +224,8 @@ class MortalLink(LocalLink):
                 raise
             self.pair.restart_helper()
             raise Unreachable("helper", "local") from None
-        self.pair.strike("link")
+        with TURN:
+            self.pair.strike("link")
         return answer
 
 
@@ -237,11 +261,21 @@ class Pair:
     Args:
         strikes: by victim, what is called before each of its writes (or messages).
         apart: a helper that dies under a call of the leader's dies alone.
+        done: what the first steps of the scene gave, which the files hold already.
     """
 
-    def __init__(self, path: Path, strikes: dict[str, Callable[[], None]], *, apart: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        strikes: dict[str, Callable[[], None]],
+        *,
+        apart: bool = False,
+        done: Sequence[Any] = (),
+        now: int = NOW,
+    ) -> None:
         self.path, self.strikes, self.apart = path, strikes, apart
-        self.kills, self.clock = 0, Clock()
+        self.known, self.given = done, list[Any]()
+        self.kills, self.clock = 0, Clock(now)
         self.restart()
 
     def strike(self, victim: str) -> None:
@@ -280,6 +314,13 @@ class Pair:
             party.close()
 
     def until_done(self, step: Callable[[], Any]) -> Any:
+        if len(self.given) < len(self.known):
+            self.given.append(self.known[len(self.given)])
+        else:
+            self.given.append(self._until_done(step))
+        return self.given[-1]
+
+    def _until_done(self, step: Callable[[], Any]) -> Any:
         for _ in range(50):
             try:
                 return step()
@@ -338,33 +379,100 @@ def spare() -> None:
     """Nobody dies."""
 
 
-def sweep(path: Path, victim: str, files: Path | None, scene: Callable[[Pair], None]) -> int:
-    """Play a scene over and over, with a victim that dies one write later each time, until it dies no more: how often."""
-    at = 0
-    while True:
-        at += 1
-        folder = path / str(at)
-        if files is None:
-            folder.mkdir()
-        else:
-            shutil.copytree(files, folder)
-        strikes = {"leader": spare, "helper": spare, "link": spare, victim.partition(" ")[0]: Countdown(at)}
-        pair = Pair(folder, strikes, apart=victim == "helper alone")
+@dataclass(frozen=True)
+class Moment:
+    """What a kill of both leaves: a copy of their files, how many steps were done, and the time."""
+
+    files: Path
+    steps: int
+    now: int
+
+
+class Moments:
+    """The moments of a scene that is played without a death, in so far as they leave other files than earlier ones of a step.
+
+    Attributes:
+        counts: how many moments each victim has, whatever it leaves.
+        given: what each step gave.
+        of_both: what a kill of both leaves.
+        of_helper: by number, the moments of the helper after which it, or the leader that waits for it, goes on from another
+            state.
+    """
+
+    def __init__(self, path: Path, scene: Callable[[Pair], None], files: Path | None) -> None:
+        self.counts = dict.fromkeys(LEAST, 0)
+        self.of_both: dict[tuple[int, bytes], Moment] = {}
+        self.of_helper: dict[tuple[int, int, bytes], int] = {}
+        pair = Pair(begin(path / "whole", files), dict.fromkeys(LEAST, spare))
+        self._pair, pair.strikes = pair, {victim: partial(self._strike, victim) for victim in LEAST}
         try:
             scene(pair)
         finally:
             pair.close()
-        shutil.rmtree(folder)
-        if not pair.kills:
-            return at - 1
+        assert not pair.kills
+        self.given = pair.given
+
+    def _strike(self, victim: str) -> None:
+        self.counts[victim] += 1
+        pair = self._pair
+        step, state = len(pair.given), state_of(pair.path)
+        if victim == "helper":
+            self.of_helper.setdefault((step, pair.link.calls, state), self.counts[victim])
+        if (step, state) not in self.of_both:
+            copy = pair.path.with_name(f"moment-{len(self.of_both)}")
+            shutil.copytree(pair.path, copy, ignore=shutil.ignore_patterns("*-shm"))
+            self.of_both[step, state] = Moment(copy, step, pair.clock.now)
+
+
+def begin(folder: Path, files: Path | None) -> Path:
+    """A folder with these files."""
+    if files is None:
+        folder.mkdir()
+    else:
+        shutil.copytree(files, folder)
+    return folder
+
+
+def state_of(path: Path) -> bytes:
+    """Names and bytes of all files; the index of SQLite's -wal file, which every start makes anew, is left out."""
+    found = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file() and not file.name.endswith("-shm"):
+            content = file.read_bytes()
+            found.update(f"{file.relative_to(path)} {len(content)} ".encode() + content)
+    return found.digest()
+
+
+def sweep(path: Path, victim: str, files: Path | None, scene: Callable[[Pair], None]) -> dict[str, int]:
+    """Let somebody die at every moment of a scene, and play it to its end: how many moments each victim has."""
+    moments = Moments(path, scene, files)
+    nobody = dict.fromkeys(LEAST, spare)
+
+    def pairs() -> Iterator[tuple[Pair, int]]:
+        if victim == "both":
+            for left in moments.of_both.values():
+                yield Pair(left.files, nobody, done=moments.given[: left.steps], now=left.now), 0
+        else:
+            for number in moments.of_helper.values():
+                folder = begin(path / f"helper-{number}", files)
+                yield Pair(folder, nobody | {"helper": Countdown(number)}, apart=True), 1
+
+    for pair, deaths in pairs():
+        try:
+            scene(pair)
+        finally:
+            pair.close()
+        assert pair.kills == deaths
+        shutil.rmtree(pair.path)
+    return moments.counts
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_a_kill_before_any_write_and_around_any_message_changes_nothing(
     tmp_path: Path, victim: str, work: Work
 ) -> None:
-    kills = sweep(tmp_path, victim, work.files, lambda pair: collection(pair, work))
-    assert kills >= {"leader": 60, "helper": 45, "helper alone": 45, "link": 10}[victim]
+    counts = sweep(tmp_path, victim, work.files, lambda pair: collection(pair, work))
+    assert all(counts[one] >= least for one, least in LEAST.items())
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
@@ -402,8 +510,8 @@ def test_a_kill_while_the_key_is_agreed_leaves_one_key_at_both(tmp_path: Path, v
         batch = Site(plan).batch([0, 0, 0], lying=[1]).to_bytes()
         assert pair.leader.submit(batch).verdicts == TAKEN + REJECTED + TAKEN
 
-    kills = sweep(tmp_path, victim, None, agreement)
-    assert kills >= {"leader": 6, "helper": 6, "helper alone": 6, "link": 2}[victim]
+    counts = sweep(tmp_path, victim, None, agreement)
+    assert all(counts[one] >= least for one, least in {"leader": 6, "helper": 6, "link": 2}.items())
 
 
 def one_key(party: Leader | Helper) -> bytes:
@@ -411,9 +519,8 @@ def one_key(party: Leader | Helper) -> bytes:
     return bytes(key)
 
 
-@pytest.mark.parametrize("victim", ["leader", "helper"])
 def test_a_kill_while_ids_are_erased_changes_no_answer(
-    tmp_path: Path, victim: str, work: Work, tmp_path_factory: pytest.TempPathFactory
+    tmp_path: Path, work: Work, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The deadline has passed, and the next plan is announced."""
     done = tmp_path_factory.mktemp("done")
@@ -440,7 +547,8 @@ def test_a_kill_while_ids_are_erased_changes_no_answer(
             for table in (*REPORT_TABLES, "sites"):
                 assert not party.storage.rows(f"SELECT 1 FROM {table}")
 
-    assert sweep(tmp_path, victim, done, erasing) >= 6
+    counts = sweep(tmp_path, "both", done, erasing)
+    assert min(counts[role] for role in parties) >= 6
 
 
 def test_a_failed_transaction_leaves_a_party_that_goes_on(tmp_path: Path, work: Work) -> None:
