@@ -33,7 +33,7 @@ from federation.plan import Plan
 from federation.protocol import shard
 from tests.attacks.test_budget_spent_twice import DAY, VIEW, covey, start
 
-pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
+pytestmark = pytest.mark.xdist_group("superlink")  # one SuperLink with its sites at a time
 
 ROLES: tuple[Aggregator, Aggregator] = ("leader", "helper")
 COPIES = 2

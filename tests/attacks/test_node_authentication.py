@@ -37,7 +37,7 @@ from federation.signed_plan import sign_plan
 from tests.attacks.superlinks import certify, register, start_superlink, upload, wait_for_line
 from tests.covey.conftest import VIEWS, make_events
 
-pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
+pytestmark = pytest.mark.xdist_group("superlink")  # one SuperLink with its sites at a time
 
 PLAN = """
 import json

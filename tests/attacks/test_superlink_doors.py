@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ from tests.attacks.evil import packed, write_evil_app, write_flower_home
 from tests.attacks.nobody import as_nobody, needs_root
 from tests.deployment.deployed import start_superlink
 
-pytestmark = pytest.mark.xdist_group("fleet")
+pytestmark = pytest.mark.xdist_group("superlink")
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def test_a_body_that_is_too_long_or_endless_is_refused_before_it_is_read(
 @needs_root
 def test_another_user_opens_neither_the_coordinator_s_socket_nor_its_keys(deployment: Deployment) -> None:
     for folder in (deployment.project, *deployment.project.parents):
-        if folder.stat().st_uid == os.geteuid() and len(folder.parts) > 2:
+        if folder.stat().st_uid == os.geteuid() and not folder.stat().st_mode & stat.S_IXOTH:
             folder.chmod(0o755)  # pytest's folders are private: what holds is to hold without that
     with short_path(deployment.folder) as short:
         short.parent.chmod(0o755)
