@@ -117,8 +117,13 @@ def call(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.exceptions.Abort):
         talk.print(_interrupted(arguments), style="yellow")
         return INTERRUPTED
-    except click.exceptions.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        return error.exit_code
+    except click.exceptions.ClickException as error:
+        context = getattr(error, "ctx", None)
+        command = "covey" if context is None else context.command_path
+        talk.print(f"error: {error.format_message().rstrip('.')}; see `{command} --help`", style="red")
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last handler: expected errors become one line, defects say so
         expected = exit_code(error)

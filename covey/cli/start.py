@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,6 @@ import typer
 
 if TYPE_CHECKING:
     from deployment.coordinator.serving import Wanted
-    from federation.plan import Plan
 
 app = typer.Typer(help="Start one role of a project; it runs until Ctrl-C or SIGTERM.", no_args_is_help=True)
 
@@ -199,6 +199,7 @@ def coordinator(
     from base.times import wall_clock
     from deployment.coordinator.serving import Addresses, resume_coordinator, run_coordinator, write_plan
     from deployment.errors import UsageError
+    from deployment.printing.collection import plan_to_json, print_plan
     from deployment.printing.console import progress_bars, talk_console
 
     addresses = Addresses(leader, helper, keyholder)
@@ -208,15 +209,29 @@ def coordinator(
             raise UsageError("--resume continues the plan as it is: give no VIEWS.py, --from, --to or --plan-only")
         with progress_bars(talk) as progress:
             result = resume_coordinator(project, addresses, wall_clock, progress)
-        return _tell(result, as_json=as_json)
+        return _report(result, as_json=as_json)
     wanted = _wanted(views_file, start, end, noise, participation, protection, validity, finish, report_per, seconds)
     if plan_only is not None:
         plan = write_plan(project, wanted, plan_only, wall_clock)
-        _tell_plan(plan, plan_only, as_json=as_json)
+        if as_json:
+            typer.echo(json.dumps(plan_to_json(plan, plan_only)))
+        else:
+            print_plan(plan, plan_only)
         return DONE
     with progress_bars(talk) as progress:
         result = run_coordinator(project, wanted, addresses, wall_clock, progress)
-    return _tell(result, as_json=as_json)
+    return _report(result, as_json=as_json)
+
+
+def _report(result: dict[str, Any], *, as_json: bool) -> int:
+    """Print the result of a collection; returns the exit code."""
+    from deployment.printing.collection import exit_code_of, print_collection
+
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        print_collection(result)
+    return exit_code_of(result)
 
 
 def _wanted(
@@ -262,55 +277,6 @@ def _wanted(
     views = load_views(views_file)
     terms = chosen, seconds, protected, proofs, ending, reporter
     return Wanted(views, days, "none" if noise == "off" else "full", *terms)
-
-
-def _tell_plan(plan: Plan | None, path: Path, *, as_json: bool) -> None:
-    import json
-
-    from deployment.printing.console import talk_console
-
-    if as_json:
-        typer.echo(json.dumps({"path": None if plan is None else str(path), "plan": plan and plan.hash.hex()}))
-    elif plan is None:
-        talk_console().print("every pane of these days is published already: there is nothing to plan")
-    else:
-        said = f"{path}: plan {plan.hash.hex()[:16]}…, signed and not announced; a site's operator looks at it with"
-        talk_console().print(f"{said} `covey policy check {path}`", soft_wrap=True)
-
-
-def _tell(result: dict[str, Any], *, as_json: bool) -> int:
-    """Print a collection's result; returns the exit code."""
-    import json
-    from collections import Counter
-
-    from base.errors import DONE, NOTHING_RELEASED, REFUSED
-    from deployment.coordinator.serving import NOTHING_TO_DO
-    from deployment.printing.console import data_console, folding_table, in_words, pane_ranges, talk_console
-
-    if as_json:
-        typer.echo(json.dumps(result))
-    elif result == NOTHING_TO_DO:
-        talk_console().print("every pane of these days is published already")
-    else:
-        table = folding_table("view", "opened", "void")
-        for view, counts in result["views"].items():
-            table.add_row(view, f"{counts['opened']:,}", f"{counts['void']:,}")
-        data_console().print(table)
-        talk = talk_console()
-        for code, sites in Counter(result["answers"].values()).items():
-            style = None if code == "OK" else "yellow"
-            talk.print(f"{code}: {sites:,} site(s){in_words(code)}", style=style, soft_wrap=True)
-        for reason, batches in result["refused"].items():
-            talk.print(f"{batches:,} batch(es) refused: {reason}", style="yellow", soft_wrap=True)
-        for view, reports in result["rejected"].items():
-            if reports:
-                talk.print(f"{view}: {reports:,} report(s) rejected: the proof does not hold", style="yellow")
-        for view, panes in result["budget_spent"].items():
-            talk.print(f"{view}: no budget left for {pane_ranges(panes)}", style="yellow", soft_wrap=True)
-    if result == NOTHING_TO_DO or any(view["opened"] for view in result["views"].values()):
-        return DONE
-    spent = sum(map(len, result["budget_spent"].values()))
-    return REFUSED if spent == sum(view["void"] for view in result["views"].values()) else NOTHING_RELEASED
 
 
 @app.command()

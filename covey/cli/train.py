@@ -41,7 +41,7 @@ def train(
         return
     if config is None:
         raise UsageError("name a CONFIG.toml, or list the registered models with --list")
-    from .predict import print_predicted, require_torch
+    from .predict import require_torch
 
     require_torch()
     from deployment.printing.console import progress_bars, talk_console
@@ -49,6 +49,7 @@ def train(
     from featurestore.store import Store
     from training.fit.config import TrainConfig
     from training.fit.predict import ServedModel
+    from training.fit.prediction_text import print_predicted
     from training.fit.train import train as train_model
 
     settings = TrainConfig.load(config, store)

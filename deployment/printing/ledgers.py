@@ -1,0 +1,68 @@
+"""Privacy ledgers as tables: what each day has spent, what is left, what was refused."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from deployment.inspect.ledger_view import LedgerView, day_groups, moment_of, refusal_groups, sentence_of
+from federation.rho import rho_text
+
+from .console import day_ranges, folding_table
+
+
+def print_ledger(ledger: LedgerView, view: str | None, out: Console) -> None:
+    """A ledger that is whole: its days, what is left of them, and its refusals.
+
+    Args:
+        view: only this view's part of each day.
+    """
+    out.rule(Text(ledger.owner, style="bold"))
+    out.print(f"{ledger.path}: whole, {ledger.head.seq:,} entries, head {ledger.head.digest.hex()[:16]}…")
+    for name, head in ledger.remembered.items():
+        out.print(f"it remembers the ledger of {name[:24]}… at entry {head.seq:,}, head {head.digest.hex()[:16]}…")
+    unfinished = f", {ledger.unfinished:,} of them not ended yet" if ledger.unfinished else ""
+    out.print(f"{ledger.charged:,} plan(s) charged{unfinished}; {_budget(ledger)}")
+    _print_days(ledger, view, out)
+    _print_refused(ledger, out)
+
+
+def _budget(ledger: LedgerView) -> str:
+    quotas = "".join(f", of which {view} may take {rho_text(rho)}" for view, rho in ledger.budget.quotas.items())
+    return f"budget of a client-day: ρ = {rho_text(ledger.budget.micro_rho)}{quotas}"
+
+
+def _print_days(ledger: LedgerView, view: str | None, out: Console) -> None:
+    if not ledger.days:
+        out.print("no day was charged" + (f" for {view}" if view else ""))
+        return
+    by_role = any(who for one in ledger.days for who in one.roles.values())
+    table = folding_table(
+        "UTC days",
+        "number",
+        "spent by view",
+        *(["charged by"] if by_role else []),
+        "spent" if view is None else "by all views",
+        "left",
+    )
+    for days, one in day_groups(ledger.days):
+        by_view = "\n".join(f"{name} {_rho(rho)}" for name, rho in one.by_view.items())
+        roles = ["\n".join(", ".join(who) for who in one.roles.values())] if by_role else []
+        table.add_row(day_ranges(days), f"{len(days):,}", by_view, *roles, _rho(one.spent), _rho(one.left))
+    out.print(table)
+
+
+def _print_refused(ledger: LedgerView, out: Console) -> None:
+    out.print("refused:" if ledger.refused else "nothing was refused")
+    for days, group in refusal_groups(ledger.refused):
+        first, last = (moment_of(group[i].at_us) for i in (0, -1))
+        plans = len({one.plan for one in group})
+        what = f"{group[0].view}, {day_ranges(days)}" if days else group[0].view or "the whole plan"
+        by = f" ({group[0].role})" if group[0].role else ""
+        out.print(f"  {group[0].code}: {what}{by}", style="yellow")
+        out.print(f"    {sentence_of(group[0].code)}")
+        out.print(f"    {plans:,} plan(s), {first if first == last else f'{first} … {last}'}")
+
+
+def _rho(micro_rho: int) -> str:
+    return rho_text(micro_rho) if micro_rho >= 0 else f"−{rho_text(-micro_rho)}"

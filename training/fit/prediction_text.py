@@ -1,0 +1,55 @@
+"""Predictions for people and as JSON: each with the features that it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from deployment.printing.console import data_console, folding_table
+from featurestore.define.values import Status
+
+from .predict import Predicted, ServedModel
+
+
+def print_predicted(served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Predicted) -> None:
+    """A table: a row for each feature of each prediction, with its standard error and status."""
+    table = folding_table("prediction", "of", "feature", "value ± se", "status")
+    for row in prediction_rows(served, given, predicted):
+        who = ", ".join(f"{name}={row['keys'][name]}" for name in row["keys"]) or "–"
+        first = (f"{row['prediction']:.4g}", who)
+        for name, one in row["features"].items():
+            table.add_row(*first, name, _cell(one["value"], one["se"]), one["status"])
+            first = ("", "")
+        table.add_section()
+    data_console().print(table)
+
+
+def _cell(value: float | None, se: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" + ("" if se is None else f" ± {se:.3g}")
+
+
+def prediction_rows(
+    served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Predicted
+) -> list[dict[str, Any]]:
+    """The predictions as JSON: join keys, value, and each feature with its standard error and status."""
+    vectors, names = predicted.vectors, served.model.lineage["names"]
+    rows: list[dict[str, Any]] = []
+    for i, prediction in enumerate(predicted.values.tolist()):
+        features: dict[str, Any] = {}
+        for j, name in enumerate(names[: vectors.values.shape[1]]):
+            value, se = vectors.values[i, j], vectors.se[i, j]
+            features[name] = {
+                "value": None if np.isnan(value) else float(value),
+                "se": None if np.isnan(se) else float(se),
+                "status": Status(vectors.status[i, j]).name,
+            }
+        for j, name in enumerate(served.columns):
+            value = predicted.columns[i, j]
+            features[name] = {"value": None if np.isnan(value) else float(value), "se": None, "status": "GIVEN"}
+        keys = {name: values[i] for name, values in given.items() if name not in served.columns}
+        rows.append({"keys": keys, "prediction": prediction, "features": features})
+    return rows
