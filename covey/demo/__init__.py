@@ -27,7 +27,7 @@ from simulations.datasets.flights import CLIENT_COLUMN, DAYS, SITE_COLUMN, TIME_
 
 from .model import compare_models, late_labels
 from .picture import draw
-from .proofs import BackFill, Collected, print_proofs
+from .proofs import BackFill, TimedCollection, print_proofs
 from .reading import read_over_http
 from .tables import print_models, print_privacy, print_values
 
@@ -88,7 +88,7 @@ def run_demo(picture: Path, keep: Path | None = None, validity: Validity = "none
 
 def _collect_over_wire(
     flights: pa.Table, views: tuple[FeatureView, ...], directory: Path, validity: Validity, talk: Console
-) -> Collected:
+) -> TimedCollection:
     """The real thing on one machine: a simulated node for each site, two aggregators, the coordinator."""
     started = time.monotonic()
     with progress_bars(talk) as progress:
@@ -111,12 +111,12 @@ def _collect_over_wire(
         )
     opened, void = sum(report.opened for report in reports), sum(report.void for report in reports)
     talk.print(f"{len(answers)} sites answered; {opened:,} panes opened, {void:,} void (too few planes)")
-    return Collected("over the wire, between processes", validity, reports, time.monotonic() - started)
+    return TimedCollection("over the wire, between processes", validity, reports, time.monotonic() - started)
 
 
 def _back_fill(
     flights: pa.Table, views: tuple[FeatureView, ...], directory: Path, validity: Validity, talk: Console
-) -> tuple[Collected, ...]:
+) -> tuple[TimedCollection, ...]:
     """In this process; with proofs only the last weeks, the days before without."""
     if validity == "none":
         return (_collect(flights, views, directory, noisy=True, talk=talk),)
@@ -138,7 +138,7 @@ def _collect(
     talk: Console,
     days: tuple[int, int] = DAYS,
     validity: Validity = "none",
-) -> Collected:
+) -> TimedCollection:
     started = time.monotonic()
     with progress_bars(talk) as progress:
         reports = run_in_process(
@@ -153,7 +153,7 @@ def _collect(
             validity=validity,
             progress=progress,
         )
-    return Collected("in one process, without sealing or network", validity, reports, time.monotonic() - started)
+    return TimedCollection("in one process, without sealing or network", validity, reports, time.monotonic() - started)
 
 
 def _next_steps(kept: Path | None) -> str:

@@ -44,7 +44,7 @@ class BackFill:
 
 
 @dataclass(frozen=True)
-class Collected:
+class TimedCollection:
     """What one collection of the demo was, and how long it took.
 
     Attributes:
@@ -74,7 +74,11 @@ class Collected:
 
 
 def print_proofs(
-    out: Console, views: Sequence[FeatureView], collections: Sequence[Collected], year: Mapping[str, int], store: Store
+    out: Console,
+    views: Sequence[FeatureView],
+    collections: Sequence[TimedCollection],
+    year: Mapping[str, int],
+    store: Store,
 ) -> None:
     """What proofs cost each view, how fast they were made and verified, and which releases say that they have them.
 
@@ -105,7 +109,7 @@ def _count(report: ViewReport, year: int) -> int:
     return 0 if report.already_open else year
 
 
-def _column(view: FeatureView, collections: Sequence[Collected], year: Mapping[str, int]) -> dict[str, str]:
+def _column(view: FeatureView, collections: Sequence[TimedCollection], year: Mapping[str, int]) -> dict[str, str]:
     """The row's name → the view's cell."""
     found = {one.validity: (one, report) for one in collections for report in one.views if report.view == view.name}
     one, report = found["prio3"]

@@ -82,7 +82,7 @@ class Announcement:
         return cls(plan, signed, left, keys)
 
 
-class Parties(Protocol):
+class OpeningParties(Protocol):
     """Whom a plan is announced to. Each call raises Refused or Unreachable."""
 
     def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> object:
@@ -96,7 +96,7 @@ class Parties(Protocol):
 def announce(
     plan: Plan,
     coordinator: SigningKey,
-    parties: Parties,
+    parties: OpeningParties,
     randomness: Randomness,
     earlier: tuple[LeftOut, ...] = (),
     keys: bytes = b"",
@@ -143,7 +143,7 @@ def announce(
     return Announcement(rest, signed, (*earlier, *mine), keys if rest is not None else b"")
 
 
-def _prepared(plan: Plan, coordinator: SigningKey, parties: Parties) -> tuple[Plan, bytes]:
+def _prepared(plan: Plan, coordinator: SigningKey, parties: OpeningParties) -> tuple[Plan, bytes]:
     """The plan with all that its aggregators have prepared for it; and what its reports are encrypted under."""
     if plan.wire is None:
         return plan, b""

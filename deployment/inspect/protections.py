@@ -64,7 +64,7 @@ class Sent:
         return sum(map(len, self.parts))
 
 
-class Way(Protocol):
+class ProtectedPane(Protocol):
     """One pane under one protection. What is made once a plan, keys and tables, is made when it is made."""
 
     def protect(self, reports: Reports) -> Sent:
@@ -78,11 +78,11 @@ class Way(Protocol):
 
 
 @dataclass(frozen=True)
-class Protection:
+class ComparedProtection:
     """A protection and what has to be believed.
 
     Attributes:
-        make: (plan of one pane without noise, how many clients there are) → a `Way`.
+        make: (plan of one pane without noise, how many clients there are) → a `ProtectedPane`.
         elements: how many 64-bit numbers one report becomes.
         libraries: of the extra `he`, that it needs.
     """
@@ -90,7 +90,7 @@ class Protection:
     name: str
     privacy_holds_if: str
     bad_input: str
-    make: Callable[[Plan, int], Way] = field(repr=False)
+    make: Callable[[Plan, int], ProtectedPane] = field(repr=False)
     elements: Callable[[Layout, int], int] = field(repr=False)
     libraries: tuple[str, ...] = ()
 
@@ -116,7 +116,7 @@ class Plaintext:
         return in_noise_basis(self._layout, self._sum)
 
 
-class Shares:
+class UnprovenShares:
     """Additive shares, without proofs."""
 
     validity: Validity = "none"
@@ -147,7 +147,7 @@ class Shares:
         return opened.sums.reshape(-1)
 
 
-class ProvenShares(Shares):
+class ProvenShares(UnprovenShares):
     """Additive shares with a proof of each report."""
 
     validity = "prio3"
@@ -182,7 +182,7 @@ class ProvenShares(Shares):
         return ProvenHalf(*header, role, public, shares, good)
 
 
-class EncryptedReports:
+class BfvReports:
     """BFV: the leader only adds, the key holder opens the one sum."""
 
     def __init__(self, plan: Plan, clients: int) -> None:
@@ -261,39 +261,39 @@ class Ckks:
 
 
 _SHARES_TRUST: Final = "leader or helper is honest"
-PROTECTIONS: Final[dict[str, Protection]] = {
+PROTECTIONS: Final[dict[str, ComparedProtection]] = {
     protection.name: protection
     for protection in (
-        Protection(
+        ComparedProtection(
             "plaintext",
             "the server is honest",
             "the server sees it",
             Plaintext,
             lambda layout, _: layout.length,
         ),
-        Protection(
+        ComparedProtection(
             "shares",
             _SHARES_TRUST,
             "not bounded",
-            Shares,
+            UnprovenShares,
             lambda layout, _: report_elements(layout, "none"),
         ),
-        Protection(
+        ComparedProtection(
             "shares + prio3",
             _SHARES_TRUST,
             "bounded by a proof",
             ProvenShares,
             lambda layout, _: report_elements(layout, "prio3"),
         ),
-        Protection(
+        ComparedProtection(
             "he",
             "the leader follows the protocol and does not collude with the key holder",
             "not bounded",
-            EncryptedReports,
+            BfvReports,
             lambda layout, clients: _bfv_elements(parameters_of(layout, clients)),
             ("tenseal", "zstandard"),
         ),
-        Protection(
+        ComparedProtection(
             "ckks (NVFlare)",
             "the server colludes with no client: each has the secret key",
             "not bounded",

@@ -23,7 +23,7 @@ from crypto.errors import ExtraMissing
 from deployment.errors import UsageError
 from deployment.in_process.run import Progress
 from deployment.inspect.protection_cost import ProtectionCost, Work, timed, try_measure, work_of
-from deployment.inspect.protections import PROTECTIONS, Protection
+from deployment.inspect.protections import PROTECTIONS, ComparedProtection
 from edge_client.compute import compute
 from edge_client.events import Events, check_schema
 from edge_client.participation import of_active_clients
@@ -39,7 +39,7 @@ STEP: Final = "protections measured"
 class Compared:
     """A protection and its cost, or why it has none."""
 
-    protection: Protection
+    protection: ComparedProtection
     cost: ProtectionCost | None
     skipped: str | None = None
 
@@ -127,7 +127,7 @@ def measure_all(
     return tuple(done)
 
 
-def _in_a_process(protection: Protection, work: Work, most_reports: int | None) -> Compared:
+def _in_a_process(protection: ComparedProtection, work: Work, most_reports: int | None) -> Compared:
     for library in protection.libraries:
         if find_spec(library) is None:
             return Compared(protection, None, str(ExtraMissing(library, "he")))

@@ -19,7 +19,7 @@ from crypto.sharing import SparseRows
 from deployment.errors import UsageError
 from deployment.inspect import protections
 from deployment.inspect.protection_cost import Work, measure, try_measure, work_of
-from deployment.inspect.protections import PROTECTIONS, Plaintext, Protection, Sent
+from deployment.inspect.protections import PROTECTIONS, ComparedProtection, Plaintext, Sent
 from edge_client.compute import compute
 from edge_client.events import make_events as as_events
 from featurestore.define.definitions import FeatureView, Privacy
@@ -243,7 +243,7 @@ def _view(work: Work) -> FeatureView:
     return plan_from_bytes(work.plan).views[0].view
 
 
-def _made(way: type[Plaintext]) -> Protection:
+def _made(way: type[Plaintext]) -> ComparedProtection:
     return replace(PROTECTIONS["plaintext"], make=way)
 
 
