@@ -43,7 +43,7 @@ from rich.table import Table
 
 from featurestore.read import features_pb2 as pb
 from featurestore.read import features_pb2_grpc as pb_grpc
-from featurestore.read.vectors_wire import request_of
+from featurestore.read.messages import request_of
 from featurestore.remote.grpc_transport import KEY
 from featurestore.server.openapi import ROUTE
 from featurestore.store import Store

@@ -30,12 +30,13 @@ from feast.protos.feast.types.Value_pb2 import DoubleList, Value
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
 from base.times import from_us
+from featurestore.define.on_demand import NO_ON_DEMAND
 from featurestore.define.values import Status, value_is_there
 from featurestore.errors import BadReference, NotFoundError, StoreCorrupt, StoreNotFound
 from featurestore.online.blocks import Blocks, Snapshot, open_blocks
 from featurestore.online.settings import store_path
 from featurestore.online.view_rows import ViewHeader
-from featurestore.read.reading import NO_ON_DEMAND, Asked, Found, Reading, ask
+from featurestore.read.request import Asked, Found, Reading, ask
 
 Row = tuple[datetime | None, dict[str, Value] | None]
 Rows = list[tuple[EntityKey, dict[str, Value], datetime, datetime | None]]

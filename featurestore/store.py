@@ -18,7 +18,8 @@ from base.times import day_of, to_us, wall_clock
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import ColumnType
 from featurestore.define.layout import layout_of
-from featurestore.define.on_demand import OnDemandView
+from featurestore.define.on_demand import OnDemandView, on_demand_by_name
+from featurestore.define.records import FileRecord, RegisteredView
 from featurestore.define.references import Reference
 from featurestore.define.release import Release, Void
 from featurestore.define.schema import history_schema, offline_schema, status_array, status_codes
@@ -28,15 +29,15 @@ from featurestore.join.labels import open_labels
 from featurestore.join.on_demand import ask_join
 from featurestore.join.plan import Reads, ViewToJoin, joined, joined_schema
 from featurestore.join.view_history import StoredRows
-from featurestore.offline.latest import last_issue_of_each_pane
+from featurestore.offline.last_issues import last_issue_of_each_pane
 from featurestore.offline.parquet import Offline, as_us
 from featurestore.online.blocks import Snapshot, open_blocks
 from featurestore.online.settings import store_path
 from featurestore.read.answer import Keys, answer_table, entities_of, key_table, key_types
-from featurestore.read.reading import Reading, ask, inputs_of, on_demand_by_name, views_of
+from featurestore.read.request import Reading, ask, inputs_of, views_of
 from featurestore.registry.consistency import registry_problems
 from featurestore.registry.models import RegisteredModel, find_model
-from featurestore.registry.registry import FileRecord, RegisteredView, Registry
+from featurestore.registry.registry import Registry
 from featurestore.registry.releases import published_release, published_void, releases_table
 from featurestore.registry.staleness import SpentPanes
 from featurestore.registry.watch import POLL_S, Published, wait_for, watch
@@ -44,7 +45,7 @@ from featurestore.registry.watch import POLL_S, Published, wait_for, watch
 from .errors import StoreCorrupt, StoreNotFound, UnknownFeatureService
 
 if TYPE_CHECKING:
-    from featurestore.read.reader import Reader
+    from featurestore.read.vectors import Reader
     from featurestore.remote.store import RemoteStore
 
 _RETRIES: Final = 5
@@ -179,7 +180,7 @@ class Store:
         Raises:
             BadReference, UnknownView, UnknownFeature.
         """
-        from featurestore.read.reader import Reader  # numba takes its time to import
+        from featurestore.read.vectors import Reader  # numba takes its time to import
 
         return Reader(self._newest, refs_of(refs), self.on_demand, self.clock)
 

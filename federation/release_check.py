@@ -20,10 +20,9 @@ from google.protobuf.message import DecodeError
 from base.times import utc_text
 from crypto.errors import SignatureInvalid
 from crypto.signing import VerifyKey
-from featurestore.define.release import Release, Void, release_id
+from featurestore.define.release import BUDGET_SPENT, Release, Void, is_retraction, release_id
 from featurestore.define.wire import definition_hash
 from featurestore.errors import FeatureStoreError
-from featurestore.offline.window_rows import BUDGET_SPENT, is_retraction
 
 from . import plan_pb2 as pb
 from .errors import PlanInvalid, StatementMalformed, StatementsDisagree, VerificationFailed

@@ -26,7 +26,7 @@ def verify(store: _Store = Path(), as_json: _Json = False) -> int:
     """
     from base.errors import DONE, FAILURE
     from deployment.printing.console import data_console, progress_bars, talk_console
-    from featurestore.publish.check import check_store
+    from featurestore.publish.verify import check_store
 
     with progress_bars(talk_console()) as bars:
         checked = check_store(store, lambda what, done, total: bars(what, "check", done, total))

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from crypto.noise import SecretNoise
 from crypto.signing import SigningKey
-from featurestore.define.release import Clock, Release, Void
-from featurestore.offline.window_rows import BUDGET_SPENT
+from featurestore.define.release import BUDGET_SPENT, Clock, Release, Void
 from federation.plan import Plan, Protection
 from federation.release_signing import sign_release
 

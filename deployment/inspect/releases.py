@@ -10,8 +10,7 @@ from typing import Any, Final
 from crypto.errors import SignatureInvalid
 from deployment.errors import NotThere, UsageError
 from deployment.project.project import KEYS
-from featurestore.define.release import Manifest, Release, Void
-from featurestore.offline.window_rows import RETRACTED
+from featurestore.define.release import RETRACTED, Manifest, Release, Void
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from federation.accountant import epsilon

@@ -11,10 +11,9 @@ from base.times import utc_text
 from crypto.signing import VerifyKey
 from deployment.errors import VerificationUnsuccessful
 from deployment.project.project import Project
-from featurestore.define.release import Manifest, Release, Void
+from featurestore.define.release import BUDGET_SPENT, Manifest, Release, Void
 from featurestore.define.wire import definition_hash
 from featurestore.errors import StoreCorrupt, UnknownEvidence
-from featurestore.offline.window_rows import BUDGET_SPENT
 from featurestore.store import Store
 from federation.errors import VerificationFailed
 from federation.parties import CollectorKeys

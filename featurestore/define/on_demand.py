@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Any, Final, TypeAlias, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -222,3 +223,20 @@ def _same_kind(given: pa.DataType, kind: ColumnType) -> bool:
             )
         case "bool":
             return bool(pa.types.is_boolean(given))
+
+
+OnDemand: TypeAlias = Mapping[str, OnDemandView]
+"""On-demand views by name."""
+
+NO_ON_DEMAND: Final[OnDemand] = MappingProxyType({})
+
+
+def on_demand_by_name(views: Iterable[OnDemandView], stored: Container[str]) -> OnDemand:
+    """Transformations by name. Raises OnDemandInvalid: two of one name, or one with the name of a stored view."""
+    found: dict[str, OnDemandView] = {}
+    for view in views:
+        if view.name in stored:
+            raise OnDemandInvalid(view.name, "the store has a feature view of this name")
+        if found.setdefault(view.name, view) is not view:
+            raise OnDemandInvalid(view.name, "there are two of this name")
+    return MappingProxyType(found)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from featurestore.errors import BadReference, UnknownFeature, UnknownView
-from featurestore.registry.registry import RegisteredView
 
+from .records import RegisteredView
 from .values import ServedFeature, served_features
 
 REFERENCE = re.compile(r"([a-z][a-z0-9_]*)(?:@v([0-9]{1,9}))?:([a-z][a-z0-9_]*)")

@@ -15,6 +15,12 @@ from featurestore.errors import StoreCorrupt
 
 from .layout import Group
 
+BUDGET_SPENT: Final = "BUDGET_SPENT"
+"""The reason of a void whose client-day had no budget left: the last row goes on being served, as STALE_BUDGET."""
+RETRACTED: Final = "RETRACTED"
+"""The reason of a tombstone, alone or as `RETRACTED: why`: a void of a pane that was opened; from its `released_at` on the
+pane counts as not opened."""
+
 Clock = Literal["replay", "live"]
 """`live`: released when published. `replay`: old events, released (virtually) at the pane's end + `release_delay`."""
 
@@ -220,3 +226,8 @@ def content_of(slots: npt.NDArray[np.int64]) -> bytes:
 def release_id(definition_hash: bytes, pane_start: int) -> bytes:
     """The 16-byte id of the release or void of one pane of one view version."""
     return hashlib.sha256(definition_hash + pane_start.to_bytes(8, "big", signed=True)).digest()[:16]
+
+
+def is_retraction(reason: str | None) -> bool:
+    """Whether a void with this reason is a tombstone."""
+    return reason is not None and (reason == RETRACTED or reason.startswith(f"{RETRACTED}: "))

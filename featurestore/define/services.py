@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from featurestore.errors import BadReference, NotFoundError, ServiceInvalid
-from featurestore.read.reading import OnDemand
-from featurestore.registry.registry import RegisteredView
 
+from .on_demand import OnDemand
+from .records import RegisteredView
 from .references import REFERENCE, resolve
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")

@@ -16,11 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from featurestore.define.records import FileRecord
 from featurestore.define.references import Reference
 from featurestore.define.schema import feature_fields, offline_schema, status_codes
 from featurestore.errors import StoreCorrupt
 from featurestore.offline.parquet import Offline, as_us
-from featurestore.registry.registry import FileRecord
 
 Ints = npt.NDArray[np.int64]
 Rows: TypeAlias = npt.NDArray[np.void]

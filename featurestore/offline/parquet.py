@@ -22,12 +22,12 @@ from base.disk import sync_folder, writing
 from base.times import day_of
 from featurestore.define.keys import domain_columns
 from featurestore.define.panes import Panes
+from featurestore.define.records import FileRecord, RegisteredView
 from featurestore.define.release import release_id
 from featurestore.define.schema import TIMESTAMP, feature_arrays, offline_schema
 from featurestore.define.values import served_features
 from featurestore.define.wire import definition_hash
 from featurestore.errors import StoreCorrupt
-from featurestore.registry.registry import FileRecord, RegisteredView
 
 from .window_rows import Issues
 

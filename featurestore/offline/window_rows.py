@@ -27,20 +27,10 @@ from featurestore.define.layout import layout_of
 from featurestore.define.panes import NEVER, Bools, Panes
 from featurestore.define.values import Bytes, Decoded, Floats, Ints, Status, decode, served_features
 
-BUDGET_SPENT: Final = "BUDGET_SPENT"
-"""The reason of a void whose client-day had no budget left: the last row goes on being served, as STALE_BUDGET."""
-RETRACTED: Final = "RETRACTED"
-"""The reason of a tombstone, alone or as `RETRACTED: why`: a void of a pane that was opened; from its `released_at` on the
-pane counts as not opened."""
 EVER_US: Final = 2**61
 """Longer than the years 1 to 9999, and no time ± it leaves int64."""
 
 Sums = TypeVar("Sums", Ints, Floats)
-
-
-def is_retraction(reason: str | None) -> bool:
-    """Whether a void with this reason is a tombstone."""
-    return reason is not None and (reason == RETRACTED or reason.startswith(f"{RETRACTED}: "))
 
 
 @dataclass(frozen=True, eq=False)

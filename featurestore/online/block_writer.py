@@ -20,18 +20,18 @@ from base.disk import sync_folder, writing
 from base.errors import StoreWriteFailed
 from featurestore.define.definitions import FeatureView
 from featurestore.define.keys import arrow_type, domain_columns
+from featurestore.define.records import RegisteredView
 from featurestore.define.release import release_id
 from featurestore.errors import StoreCorrupt
-from featurestore.registry.registry import RegisteredView
 
 from .blocks import CURRENT, HEADER, BlockEntry, Current
-from .online import OnlineMarker
+from .interface import OnlineMarker
 from .packing import Packed, missing_rows
 from .view_rows import FORMAT, Bytes, Floats, ViewHeader
 
 
 @dataclass(frozen=True, eq=False)
-class Latest:
+class CurrentRows:
     """The latest rows of a view, one a key in the domain's order; none before its first release, no marker before that."""
 
     registered: RegisteredView
@@ -84,7 +84,7 @@ class BlockWriter:
         entry = self._entries.get((registered.view.name, registered.version))
         return 0 if entry is None else entry.seq
 
-    def stage(self, latest: Sequence[Latest], services: Mapping[str, Sequence[str]]) -> Staged | None:
+    def stage(self, latest: Sequence[CurrentRows], services: Mapping[str, Sequence[str]]) -> Staged | None:
         """Write the blocks of some views, and beside CURRENT.json the one that names them; None if nothing would change.
 
         Args:
@@ -127,7 +127,7 @@ class BlockWriter:
             if path.name not in keep:
                 path.unlink(missing_ok=True)
 
-    def _write(self, latest: Latest) -> BlockEntry:
+    def _write(self, latest: CurrentRows) -> BlockEntry:
         view, version = latest.registered.view, latest.registered.version
         header = ViewHeader.of(latest.registered, latest.marker, stored=False)
         if (header.size + 1) * (8 * header.width + header.features) > self._max_bytes:
@@ -148,14 +148,14 @@ def entry_of(view: FeatureView, header: ViewHeader, file: str, size: int, digest
     return BlockEntry(view.name, header.version, file, header.seq, ident, *times, size, digest)
 
 
-def block_rows(latest: Latest, header: ViewHeader) -> tuple[Floats, Bytes]:
+def block_rows(latest: CurrentRows, header: ViewHeader) -> tuple[Floats, Bytes]:
     """`numbers` and `status` of a block, see `featurestore.online.blocks`: those of all keys, then of one that is not there."""
     missing = missing_rows(latest.registered.view, 1)
     rows = missing if latest.rows is None or header.stored else np.concatenate([latest.rows, missing])
     return np.concatenate([rows[name] for name in ("values", "n", "coverage", "se")], axis=1), rows["status"]
 
 
-def _block_bytes(latest: Latest, header: ViewHeader) -> pa.Buffer:
+def _block_bytes(latest: CurrentRows, header: ViewHeader) -> pa.Buffer:
     """The Arrow IPC file: the rows of all keys, then the row of every key that is not there."""
     view = latest.registered.view
     no_rows = header.stored or latest.rows is None

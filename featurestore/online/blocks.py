@@ -37,8 +37,8 @@ from featurestore.errors import (
     UnknownView,
 )
 
-from .online import OnlineEpoch
-from .online_choice import online_opener
+from .backends import online_opener
+from .interface import OnlineEpoch
 from .settings import OnlineSettings, store_path
 from .view_rows import FORMAT, Block, StoredView, ViewColumn, ViewHeader, ViewRows
 

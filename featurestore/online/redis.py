@@ -30,11 +30,11 @@ from redis.retry import Retry
 
 from base.disk import sync_folder, writing
 from featurestore.define.keys import encode_key
+from featurestore.define.records import RegisteredView
 from featurestore.errors import OnlineUnavailable, SettingsInvalid, StoreCorrupt
-from featurestore.registry.registry import RegisteredView
 
 from .breaker import Breaker
-from .online import OnlineMarker, marker_from_bytes, marker_to_bytes
+from .interface import OnlineMarker, marker_from_bytes, marker_to_bytes
 from .packing import Packed
 from .settings import OnlineUrl
 

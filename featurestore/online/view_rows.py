@@ -22,12 +22,12 @@ import numpy.typing as npt
 from base.plain import is_text
 from featurestore.define.entities import KeyType, KeyValue
 from featurestore.define.keys import encode_key
+from featurestore.define.records import RegisteredView
 from featurestore.define.values import served_features
 from featurestore.define.wire import definition_hash
 from featurestore.errors import BadReference, StoreCorrupt
-from featurestore.registry.registry import RegisteredView
 
-from .online import OnlineEpoch, OnlineMarker
+from .interface import OnlineEpoch, OnlineMarker
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -10,12 +10,11 @@ import numpy as np
 
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import NOISERS, layout_of
-from featurestore.define.release import Release, Void
+from featurestore.define.records import PaneRecord, RegisteredView
+from featurestore.define.release import Release, Void, is_retraction
 from featurestore.define.wire import definition_hash
 from featurestore.errors import PaneNotOpen, PaneRetracted, ReleaseRefused
 from featurestore.offline.parquet import CLOCKS
-from featurestore.offline.window_rows import is_retraction
-from featurestore.registry.registry import PaneRecord, RegisteredView
 
 _DATES: Final = (-62_135_596_800_000_000, 253_402_300_800_000_000)
 """Years 1 to 9999, what a date can name: µs since the epoch."""

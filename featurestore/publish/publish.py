@@ -35,24 +35,24 @@ from base.times import DAY_US, day_of
 from featurestore.define.definitions import FeatureView
 from featurestore.define.keys import encode_key
 from featurestore.define.layout import layout_of
-from featurestore.define.on_demand import OnDemandView
+from featurestore.define.on_demand import OnDemandView, on_demand_by_name
 from featurestore.define.panes import Panes
+from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
 from featurestore.define.release import Release, Void
 from featurestore.define.schema import offline_schema
 from featurestore.define.services import FeatureService, require_service
 from featurestore.errors import OnlineUnavailable, StoreInUse
-from featurestore.offline.latest import latest_issues
+from featurestore.offline.last_issues import latest_issues
 from featurestore.offline.parquet import CLOCKS, Offline, Stamps, as_us, issue_table
 from featurestore.offline.window_rows import issue_times, make_issues, reach_us
-from featurestore.online.block_writer import BlockWriter, Latest
-from featurestore.online.newest import newest_rows
-from featurestore.online.online import OnlineStore
-from featurestore.online.online_choice import open_online
+from featurestore.online.backends import open_online
+from featurestore.online.block_writer import BlockWriter, CurrentRows
+from featurestore.online.current_rows import current_rows
+from featurestore.online.interface import OnlineStore
 from featurestore.online.settings import OnlineSettings, store_path
-from featurestore.read.reading import on_demand_by_name
 from featurestore.registry.known_panes import known_panes
 from featurestore.registry.models import RegisteredModel, require_model, write_model
-from featurestore.registry.registry import FileRecord, PaneRecord, RegisteredView, Registry
+from featurestore.registry.registry import Registry
 
 from .admission import Admitted, admit, as_record
 
@@ -134,7 +134,7 @@ class Publisher:
         with self._healed():
             registered = self._registry.register(view)
             if self._blocks.seq(registered) is None:
-                self._put_latest([Latest(registered)])
+                self._put_latest([CurrentRows(registered)])
         return registered
 
     def register_services(self, services: Iterable[FeatureService], on_demand: Iterable[OnDemandView] = ()) -> None:
@@ -276,10 +276,10 @@ class Publisher:
         keep = latest_issues(together, layout_of(view).keys)
         return together.take(pa.array(keep)), [file.path for file in old]
 
-    def _newest(self, registered: RegisteredView, seq: int) -> Latest:
-        return newest_rows(self._registry, self._offline, registered, seq)
+    def _newest(self, registered: RegisteredView, seq: int) -> CurrentRows:
+        return current_rows(self._registry, self._offline, registered, seq)
 
-    def _put_latest(self, latest: Sequence[Latest]) -> None:
+    def _put_latest(self, latest: Sequence[CurrentRows]) -> None:
         """Bring the online rows and the blocks of some views up to a publication, and readers to its epoch."""
         before = {one.registered.view_id: self._blocks.named(one.registered) for one in latest}
         staged = self._blocks.stage(latest, self._registry.services())
@@ -295,7 +295,7 @@ class Publisher:
     def _heal(self) -> None:
         """Remove strays of a crash, and bring online rows up to the registry."""
         self._offline.remove(list(self._offline.strays(self._registry.all_paths())))
-        latest: list[Latest] = []
+        latest: list[CurrentRows] = []
         for registered in self._registry.views():
             seq = self._registry.last_seq(registered.view_id)
             marker = self._online.marker(registered.view_id)
@@ -320,7 +320,7 @@ class Publisher:
             raise
 
 
-def put_online(online: OnlineStore, latest: Latest) -> None:
+def put_online(online: OnlineStore, latest: CurrentRows) -> None:
     """Put a view's newest rows, one a key in the domain's order; nothing before its first publication."""
     registered, marker = latest.registered, latest.marker
     if marker is not None:

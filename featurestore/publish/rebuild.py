@@ -15,9 +15,9 @@ from pathlib import Path
 from base.disk import sync_folder, writing
 from featurestore.errors import StoreCorrupt, StoreNotFound
 from featurestore.offline.parquet import Offline
-from featurestore.online.block_writer import BlockWriter, Latest
-from featurestore.online.newest import newest_rows
-from featurestore.online.online_choice import open_online
+from featurestore.online.backends import open_online
+from featurestore.online.block_writer import BlockWriter, CurrentRows
+from featurestore.online.current_rows import current_rows
 from featurestore.online.rocks import RocksOnline
 from featurestore.online.settings import OnlineSettings, store_path
 from featurestore.registry.registry import Registry
@@ -57,18 +57,18 @@ def rebuild_online(directory: Path, progress: Callable[[int, int], None] = lambd
     return [one.registered.view.name for one in latest]
 
 
-def _latest(registry: Registry, offline: Offline, progress: Callable[[int, int], None]) -> list[Latest]:
+def _latest(registry: Registry, offline: Offline, progress: Callable[[int, int], None]) -> list[CurrentRows]:
     views, latest = registry.views(), []
     for done, registered in enumerate(views, 1):
         try:
-            latest.append(newest_rows(registry, offline, registered, registry.last_seq(registered.view_id)))
+            latest.append(current_rows(registry, offline, registered, registry.last_seq(registered.view_id)))
         except FileNotFoundError as error:
             raise StoreCorrupt(f"a file that the registry lists is missing: {error.filename}") from None
         progress(done, len(views))
     return latest
 
 
-def _put(root: Path, settings: OnlineSettings, latest: list[Latest]) -> None:
+def _put(root: Path, settings: OnlineSettings, latest: list[CurrentRows]) -> None:
     if settings.url is not None:
         online = open_online(root, settings)
         try:

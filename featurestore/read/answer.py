@@ -16,7 +16,7 @@ from featurestore.define.values import Floats, n_is_there, value_is_there
 from featurestore.errors import BadReference
 from featurestore.online.view_rows import ViewColumn, ViewRows
 
-from .reading import Asked, Reading
+from .request import Asked, Reading
 
 Keys: TypeAlias = Mapping[str, Sequence[Any]] | pa.Table
 

@@ -9,10 +9,9 @@ import numpy as np
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from featurestore.define.panes import Panes
+from featurestore.define.records import PaneRecord
 from featurestore.define.values import Ints
 from featurestore.errors import StoreCorrupt
-
-from .registry import PaneRecord
 
 
 def known_panes(view: FeatureView, records: Sequence[PaneRecord], stored: Mapping[int, Ints]) -> Panes:

@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -20,11 +20,10 @@ import numpy.typing as npt
 
 from base.disk import writing
 from featurestore.define.definitions import FeatureView
-from featurestore.define.panes import NEVER
-from featurestore.define.release import Clock, Manifest
+from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
+from featurestore.define.release import BUDGET_SPENT, Manifest, is_retraction
 from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
 from featurestore.errors import StoreCorrupt, UnknownEvidence, UnknownRelease, UnknownView, ViewChanged
-from featurestore.offline.window_rows import BUDGET_SPENT, is_retraction
 
 from .watch import Published
 
@@ -79,52 +78,6 @@ def missing(database: sqlite3.Connection) -> Iterator[str]:
             yield f"the table {table!r} is missing"
         elif tuple(found) != columns:
             yield f"the table {table!r} has the columns {', '.join(found)[:120]}, not {', '.join(columns)}"
-
-
-@dataclass(frozen=True)
-class RegisteredView:
-    """A view as registered; `view_id` is its number in RocksDB."""
-
-    view_id: int
-    version: int
-    view: FeatureView
-
-
-@dataclass(frozen=True)
-class PaneRecord:
-    """One published pane; `content` is a hash of its slots or reason, `tombstone` its retraction."""
-
-    pane_start: int
-    release_id: bytes
-    opened: bool
-    reason: str | None
-    content: bytes
-    released_at: int
-    published_at: int
-    clock: Clock
-    signature: bytes
-    manifest: Manifest
-    tombstone: PaneRecord | None = None
-
-    @property
-    def makes_row(self) -> bool:
-        """Whether the store has rows of this pane's end."""
-        return self.reason != BUDGET_SPENT
-
-    @property
-    def retracted_at(self) -> int:
-        """From when on the pane counts as not opened, µs; NEVER for most."""
-        return NEVER if self.tombstone is None else self.tombstone.released_at
-
-
-@dataclass(frozen=True)
-class FileRecord:
-    """One Parquet file of one view and UTC day; `path` is relative to the offline folder."""
-
-    path: str
-    day: int
-    rows: int
-    bytes: int
 
 
 def _connection(path: Path) -> type[sqlite3.Connection]:

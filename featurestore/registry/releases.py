@@ -10,11 +10,10 @@ import pyarrow as pa
 
 from base.times import utc_text
 from featurestore.define.definitions import FeatureView
+from featurestore.define.records import PaneRecord
 from featurestore.define.release import Release, Void
 from featurestore.define.schema import TIMESTAMP
 from featurestore.errors import StoreCorrupt
-
-from .registry import PaneRecord
 
 
 def published_release(view: FeatureView, pane: PaneRecord, slots: npt.NDArray[np.int64]) -> Release:

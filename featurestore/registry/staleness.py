@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from featurestore.define.definitions import FeatureView
+from featurestore.define.records import RegisteredView
 from featurestore.define.values import Bytes, Ints, made_stale
 
-from .registry import RegisteredView, Registry
+from .registry import Registry
 
 
 @dataclass(frozen=True, eq=False)

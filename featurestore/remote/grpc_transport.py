@@ -12,9 +12,9 @@ import grpc
 from featurestore.errors import RemoteFailed, error_named, retry_after
 from featurestore.read import features_pb2 as pb
 from featurestore.read import features_pb2_grpc as pb_grpc
-from featurestore.read.reader import Vectors
-from featurestore.read.reading import Entities
-from featurestore.read.vectors_wire import MAX_REPLY, request_of, vectors_of
+from featurestore.read.messages import MAX_REPLY, request_of, vectors_of
+from featurestore.read.request import Entities
+from featurestore.read.vectors import Vectors
 from featurestore.registry.watch import PaneState, Published
 
 ERROR_KEY: Final = "covey-error"

@@ -12,9 +12,9 @@ from google.protobuf.message import DecodeError
 
 from featurestore.errors import KeyRefused, RemoteFailed, Throttled, error_named, retry_after
 from featurestore.read import features_pb2 as pb
-from featurestore.read.reader import Vectors
-from featurestore.read.reading import Entities
-from featurestore.read.vectors_wire import request_of, vectors_of
+from featurestore.read.messages import request_of, vectors_of
+from featurestore.read.request import Entities
+from featurestore.read.vectors import Vectors
 from featurestore.registry.watch import Published, published_from_json
 
 ARROW: Final = "application/vnd.apache.arrow.stream"

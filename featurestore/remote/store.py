@@ -22,8 +22,8 @@ from featurestore.errors import OnlineUnavailable, RemoteFailed, Throttled, Unkn
 from featurestore.join.labels import open_labels
 from featurestore.read.answer import Keys, key_table
 from featurestore.read.arrow_stream import ipc_bytes, published_of
-from featurestore.read.reader import Vectors, as_lists
-from featurestore.read.reading import Entities
+from featurestore.read.request import Entities
+from featurestore.read.vectors import Vectors, as_lists
 from featurestore.registry.watch import Published
 
 KEY_VARIABLE: Final = "COVEY_API_KEY"
@@ -161,7 +161,7 @@ class RemoteStore:
 
 
 class RemoteReader:
-    """Reads one vector again and again; see `featurestore.read.reader.Reader`."""
+    """Reads one vector again and again; see `featurestore.read.vectors.Reader`."""
 
     def __init__(self, transport: Transport, refs: list[str], sleep: Callable[[float], None]) -> None:
         self._transport, self._refs, self._sleep = transport, refs, sleep

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from featurestore.errors import OnlineUnavailable, RequestTooLarge
 from featurestore.online.blocks import Blocks
-from featurestore.read.reading import Reading
+from featurestore.read.request import Reading
 from featurestore.remote.http_transport import ARROW
 from featurestore.store import Store
 

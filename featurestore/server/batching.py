@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from featurestore.online.view_rows import Rows, ViewRows
-from featurestore.read.reading import Entities
+from featurestore.read.request import Entities
 
 
 @dataclass(eq=False)

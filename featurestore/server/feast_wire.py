@@ -16,7 +16,7 @@ import numpy.typing as npt
 import orjson
 
 from base.times import from_us
-from featurestore.define.on_demand import OnDemandView
+from featurestore.define.on_demand import OnDemand, OnDemandView
 from featurestore.define.values import Status, n_is_there, value_is_there
 from featurestore.errors import BadReference, RequestTooLarge
 from featurestore.online.blocks import Snapshot
@@ -24,7 +24,7 @@ from featurestore.online.view_rows import ViewColumn, ViewRows
 from featurestore.read.answer import answer_table, key_table, key_types
 from featurestore.read.arrow_stream import ipc_bytes
 from featurestore.read.gather import gather_columns
-from featurestore.read.reading import Found, OnDemand, Reading, ask, views_of
+from featurestore.read.request import Found, Reading, ask, views_of
 
 from .plans import Plans
 from .request import OnlineRequest

@@ -15,7 +15,7 @@ from featurestore import errors
 from featurestore.errors import AddressUnavailable, BadRequest, FeatureStoreError
 from featurestore.read import features_pb2 as pb
 from featurestore.read import features_pb2_grpc as pb_grpc
-from featurestore.read.vectors_wire import MAX_REPLY, MAX_REQUEST
+from featurestore.read.messages import MAX_REPLY, MAX_REQUEST
 from featurestore.remote.grpc_transport import ERROR_KEY, RETRY_KEY, published_message
 
 from .errors import defect_text, text_of

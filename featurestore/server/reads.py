@@ -11,8 +11,8 @@ from typing import IO, Final
 
 from featurestore.errors import BadRequest, RequestTooLarge
 from featurestore.read import features_pb2 as pb
-from featurestore.read.reader import VectorPlan
-from featurestore.read.vectors_wire import parse_request, reply_of, require_small
+from featurestore.read.messages import parse_request, reply_of, require_small
+from featurestore.read.vectors import VectorPlan
 from featurestore.registry.watch import POLL_S, Published
 from featurestore.store import Store
 

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from featurestore.errors import BadRequest, FeatureStoreError, RequestTooLarge
 from featurestore.read import features_pb2 as pb
-from featurestore.read.vectors_wire import MAX_REQUEST
+from featurestore.read.messages import MAX_REQUEST
 from featurestore.registry.watch import Published, published_to_json
 from featurestore.remote.http_transport import ARROW, PROTOBUF, READ, VECTORS, WATCH
 

@@ -23,8 +23,8 @@ from base.plain import is_text
 from base.times import from_us
 from featurestore.define.wire import view_to_bytes
 from featurestore.errors import BadReference, BadRequest, RequestTooLarge
-from featurestore.read.arrow_frames import require_plain
 from featurestore.read.arrow_stream import ipc_bytes, published_table
+from featurestore.read.frame_check import require_plain
 from featurestore.store import Store
 
 NAMES: Final = ("views", "services", "key_types", "get", "history", "releases", "published", "join")

@@ -18,8 +18,8 @@ import pytest
 
 from featurestore.publish.publish import Publisher
 from featurestore.server.api_keys import FILE, Consumers
+from featurestore.server.supervisor import MAX_DEATHS
 from featurestore.server.throttle import Limits
-from featurestore.server.workers import MAX_DEATHS
 from tests.featurestore.making import DAY, HOUR, a_release, fill
 from tests.featurestore.server.odd_bodies import KEYS, VIEW
 

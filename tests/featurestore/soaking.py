@@ -23,8 +23,8 @@ import psutil
 
 from featurestore.read import features_pb2 as pb
 from featurestore.read import features_pb2_grpc as pb_grpc
-from featurestore.read.reader import Vectors
-from featurestore.read.vectors_wire import request_of, vectors_of
+from featurestore.read.messages import request_of, vectors_of
+from featurestore.read.vectors import Vectors
 from featurestore.store import Store
 
 VIEWS: Final = ("arrivals", "departures")

@@ -20,9 +20,9 @@ from featurestore.define.services import FeatureService
 from featurestore.errors import StoreCorrupt, StoreInUse, StoreNotFound
 from featurestore.online.blocks import CURRENT, open_blocks
 from featurestore.online.rocks import RocksOnline
-from featurestore.publish.check import Checked, check_store
 from featurestore.publish.publish import Publisher
 from featurestore.publish.rebuild import rebuild_online
+from featurestore.publish.verify import Checked, check_store
 from featurestore.store import Store
 
 from .making import DAY

@@ -21,14 +21,14 @@ from featurestore.define.features import ClientCount, Count, Histogram, Mean, Ra
 from featurestore.define.filtered import Filtered, local_slots
 from featurestore.define.layout import layout_of
 from featurestore.define.panes import NEVER, Panes
-from featurestore.define.release import Release, Void
+from featurestore.define.release import BUDGET_SPENT, RETRACTED, Release, Void
 from featurestore.define.schema import feature_arrays, offline_schema
 from featurestore.define.values import served_features
 from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
 from featurestore.errors import DefinitionError, ViewMalformed
 from featurestore.offline.filter_runs import filter_rows, runs_of
 from featurestore.offline.parquet import Offline, as_us
-from featurestore.offline.window_rows import BUDGET_SPENT, RETRACTED, issue_times, make_issues
+from featurestore.offline.window_rows import issue_times, make_issues
 from featurestore.publish.publish import Publisher
 from featurestore.publish.rebuild import rebuild_online
 from featurestore.registry.registry import Registry

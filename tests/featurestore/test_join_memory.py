@@ -17,13 +17,13 @@ import pytest
 from featurestore.define.definitions import Bounds, FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.features import Histogram
+from featurestore.define.records import RegisteredView
 from featurestore.define.references import resolve
 from featurestore.errors import BadReference, MemoryLimitTooSmall, MemoryLimitUnreadable, SpillFailed, StoreCorrupt
 from featurestore.join.labels import CSV_BLOCK, JOIN_BATCH
 from featurestore.join.memory import Memory, size_in_bytes
 from featurestore.join.view_history import StoredRows, record_dtype
 from featurestore.publish.publish import Publisher
-from featurestore.registry.registry import RegisteredView
 from featurestore.store import Store
 
 from .making import DAY, HOUR, a_release, a_view, fill, having

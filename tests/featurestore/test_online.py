@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from featurestore.errors import StoreCorrupt
-from featurestore.online.online import OnlineMarker, RowTimes
+from featurestore.online.interface import OnlineMarker, RowTimes
 from featurestore.online.packing import missing_rows, row_dtype
 from featurestore.online.rocks import RocksOnline
 

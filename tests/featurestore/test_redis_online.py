@@ -19,7 +19,7 @@ from featurestore.define.entities import Entity
 from featurestore.errors import OnlineUnavailable, SettingsInvalid, StoreCorrupt
 from featurestore.online import redis as redis_online
 from featurestore.online.blocks import Blocks, open_blocks
-from featurestore.online.online import OnlineMarker, RowTimes
+from featurestore.online.interface import OnlineMarker, RowTimes
 from featurestore.online.packing import missing_rows
 from featurestore.online.redis import READER, Patience, RedisOnline, RedisServer
 from featurestore.online.settings import OnlineUrl

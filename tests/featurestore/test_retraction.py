@@ -10,9 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from featurestore.define.release import Release, Void
+from featurestore.define.release import BUDGET_SPENT, RETRACTED, Release, Void
 from featurestore.errors import PaneNotOpen, PaneRetracted, ReleaseRefused
-from featurestore.offline.window_rows import BUDGET_SPENT, RETRACTED
 from featurestore.online.blocks import open_blocks
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store

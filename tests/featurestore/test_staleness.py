@@ -17,10 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurestore.define.definitions import FeatureView
-from featurestore.define.release import Release, Void
+from featurestore.define.release import BUDGET_SPENT, Release, Void
 from featurestore.define.values import Status
 from featurestore.errors import ReleaseRefused
-from featurestore.offline.window_rows import BUDGET_SPENT
 from featurestore.online.blocks import open_blocks
 from featurestore.publish.publish import Publisher
 from featurestore.registry.staleness import SpentPanes

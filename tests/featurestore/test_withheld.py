@@ -13,9 +13,8 @@ import pytest
 from featurestore.define.definitions import Privacy
 from featurestore.define.features import ClientCount, Count
 from featurestore.define.layout import layout_of
-from featurestore.define.release import Manifest, Release, Void
+from featurestore.define.release import RETRACTED, Manifest, Release, Void
 from featurestore.errors import ReleaseRefused, StoreCorrupt
-from featurestore.offline.window_rows import RETRACTED
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from tests.featurestore.making import DAY, HOUR, a_release, a_view, a_void, manifest_of

@@ -9,9 +9,8 @@ import numpy as np
 from featurestore.define.entities import Entity
 from featurestore.define.features import Histogram, Mean
 from featurestore.define.layout import layout_of
-from featurestore.define.release import Release, Void
+from featurestore.define.release import RETRACTED, Release, Void
 from featurestore.define.services import FeatureService
-from featurestore.offline.window_rows import RETRACTED
 from featurestore.publish.publish import Publisher
 
 from .making import DAY, HOUR, a_release, a_view, a_void, manifest_of

@@ -18,8 +18,8 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 from base.errors import ConfigInvalid  # noqa: E402
 from deployment.errors import TrainingRefused  # noqa: E402
 from featurestore.errors import ModelInvalid, StoreCorrupt, UnknownModel  # noqa: E402
-from featurestore.publish.check import check_store  # noqa: E402
 from featurestore.publish.publish import Publisher  # noqa: E402
+from featurestore.publish.verify import check_store  # noqa: E402
 from featurestore.store import Store  # noqa: E402
 from tests.featurestore.making import DAY, a_release  # noqa: E402
 from tests.training.program import DAYS, make_labels, make_store, write_config  # noqa: E402

@@ -15,8 +15,8 @@ from typing import Any, Final, TypeAlias
 
 from featurestore.define.definitions import FeatureView
 from featurestore.define.on_demand import OnDemandView
+from featurestore.define.release import BUDGET_SPENT
 from featurestore.define.wire import definition_hash
-from featurestore.offline.window_rows import BUDGET_SPENT
 from featurestore.remote.store import RemoteStore
 from featurestore.store import Store
 

@@ -29,8 +29,8 @@ from featurestore.define.services import FeatureService, refs_of
 from featurestore.define.values import Status
 from featurestore.errors import FeatureStoreError, OnlineUnavailable
 from featurestore.read.answer import Keys, key_table
-from featurestore.read.reader import Reader, Vectors
-from featurestore.read.vectors_wire import MAX_NUMBERS, MAX_ROWS
+from featurestore.read.messages import MAX_NUMBERS, MAX_ROWS
+from featurestore.read.vectors import Reader, Vectors
 from featurestore.registry.watch import POLL_S
 from featurestore.remote.store import RemoteReader, RemoteStore
 from featurestore.store import Store

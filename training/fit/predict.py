@@ -14,7 +14,7 @@ import torch
 from deployment.errors import ModelRefused
 from featurestore.define.entities import ColumnType
 from featurestore.errors import BadReference
-from featurestore.read.reader import Vectors
+from featurestore.read.vectors import Vectors
 from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
 

@@ -15,7 +15,7 @@ import pytest
 from featurestore.define.entities import Entity
 from featurestore.errors import BadReference, OnlineUnavailable
 from featurestore.online.blocks import open_blocks
-from featurestore.online.online import OnlineEpoch
+from featurestore.online.interface import OnlineEpoch
 from featurestore.online.view_rows import Rows, StoredView
 from featurestore.server.app import FeatureServer
 from featurestore.server.batching import Batcher

@@ -17,10 +17,11 @@ from featurestore.define.definitions import FeatureView, Privacy
 from featurestore.define.entities import Entity
 from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
+from featurestore.define.on_demand import NO_ON_DEMAND
 from featurestore.define.release import Release
 from featurestore.online.blocks import Snapshot, open_blocks
 from featurestore.publish.publish import Publisher
-from featurestore.read.reading import NO_ON_DEMAND, Reading
+from featurestore.read.request import Reading
 from featurestore.server import app as app_module
 from featurestore.server.app import FeatureServer
 from featurestore.server.feast_wire import AnswerPlans, render

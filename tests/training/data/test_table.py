@@ -23,7 +23,7 @@ from featurestore.define.on_demand import Feature, OnDemandView, on_demand  # no
 from featurestore.define.services import FeatureService  # noqa: E402
 from featurestore.errors import BadReference, UnknownFeature, UnknownView  # noqa: E402
 from featurestore.publish.publish import Publisher  # noqa: E402
-from featurestore.read.reader import Reader, Vectors  # noqa: E402
+from featurestore.read.vectors import Reader, Vectors  # noqa: E402
 from featurestore.store import Store  # noqa: E402
 from tests.featurestore.making import DAY, HOUR, a_release, a_view, a_void, fill  # noqa: E402
 from tests.featurestore.server import test_remote  # noqa: E402

@@ -17,13 +17,13 @@ import pyarrow as pa
 from base.times import DAY_US, day_of
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
+from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
 from featurestore.define.schema import offline_schema
 from featurestore.define.values import Ints
-from featurestore.offline.latest import latest_issues
+from featurestore.offline.last_issues import latest_issues
 from featurestore.offline.parquet import CLOCKS, Offline, Stamps, issue_table
 from featurestore.offline.window_rows import issue_times, make_issues, reach_us
 from featurestore.registry.known_panes import known_panes
-from featurestore.registry.registry import FileRecord, PaneRecord, RegisteredView
 
 _OF_A_PUBLICATION: Final = ("published_at", "seq")
 """Columns that tell which publication wrote a row, and are not made of sums."""

@@ -10,29 +10,30 @@ import pyarrow as pa
 
 from base.times import day_of, utc_text
 from featurestore.define.layout import layout_of
+from featurestore.define.records import RegisteredView
 from featurestore.define.schema import offline_schema
 from featurestore.errors import StoreCorrupt
-from featurestore.offline.latest import last_issue_of_each_pane
+from featurestore.offline.last_issues import last_issue_of_each_pane
 from featurestore.offline.parquet import Offline, as_us
-from featurestore.registry.registry import RegisteredView, Registry
+from featurestore.registry.registry import Registry
 from featurestore.registry.staleness import SpentPanes
 
-from .block_writer import Latest
-from .online import OnlineMarker, RowTimes
+from .block_writer import CurrentRows
+from .interface import OnlineMarker, RowTimes
 from .packing import pack
 
 
-def newest_rows(registry: Registry, offline: Offline, registered: RegisteredView, seq: int) -> Latest:
+def current_rows(registry: Registry, offline: Offline, registered: RegisteredView, seq: int) -> CurrentRows:
     """The newest rows of a view after its publication `seq`; 0: there was none yet.
 
     Raises:
         FileNotFoundError: a file that the registry lists is missing. StoreCorrupt: one is not what the registry says.
     """
     if not seq:
-        return Latest(registered)
+        return CurrentRows(registered)
     view, last = registered.view, registry.last_row(registered.view_id)
     if last is None:  # nothing but voids that make no row
-        return Latest(registered, None, OnlineMarker(seq, None))
+        return CurrentRows(registered, None, OnlineMarker(seq, None))
     files = registry.files(registered.view_id, day_of(last), day_of(last))
     schema = offline_schema(view)
     rows = offline.read(files, schema, schema.names)
@@ -43,4 +44,4 @@ def newest_rows(registry: Registry, offline: Offline, registered: RegisteredView
     times = RowTimes(last + view.pane_us, int(as_us(rows.column("released_at"))[0]))
     packed = pack(view, rows)
     packed["status"] = SpentPanes.read(registry, registered).newest_status(packed["status"], times.pane_end)
-    return Latest(registered, packed, OnlineMarker(seq, times))
+    return CurrentRows(registered, packed, OnlineMarker(seq, times))

@@ -25,24 +25,25 @@ import pyarrow.parquet as pq
 from base.times import day_of, utc_text
 from featurestore.define.definitions import FeatureView
 from featurestore.define.keys import encode_key
+from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
 from featurestore.define.release import release_id
 from featurestore.define.schema import offline_schema
 from featurestore.define.wire import definition_hash
 from featurestore.errors import OnlineUnavailable, StoreCorrupt, StoreInUse, StoreNotFound
 from featurestore.offline.parquet import Offline, as_us
-from featurestore.online.block_writer import Latest, block_rows, entry_of
+from featurestore.online.backends import online_opener
+from featurestore.online.block_writer import CurrentRows, block_rows, entry_of
 from featurestore.online.blocks import CURRENT, BlockEntry, Current, read_block
-from featurestore.online.newest import newest_rows
-from featurestore.online.online import OnlineEpoch
-from featurestore.online.online_choice import online_opener
+from featurestore.online.current_rows import current_rows
+from featurestore.online.interface import OnlineEpoch
 from featurestore.online.rocks import RocksOnline
 from featurestore.online.settings import OnlineSettings, store_path
 from featurestore.online.view_rows import Ints, ViewHeader
 from featurestore.registry.consistency import registry_problems
-from featurestore.registry.registry import FileRecord, PaneRecord, RegisteredView, Registry
+from featurestore.registry.registry import Registry
 from featurestore.registry.releases import published_release, published_void
 
-from .check_rows import RowsCheck
+from .derived_rows import RowsCheck
 
 BACKUP: Final = "restore it from a backup: nothing else holds what was in it"
 REBUILD: Final = "`covey store rebuild-online` makes it again from offline/"
@@ -141,7 +142,7 @@ class _Check:
     def all(self) -> list[Damage]:
         """What is wrong with anything but the registry's file."""
         found = list(self._offline_strays())
-        latest: list[Latest] = []
+        latest: list[CurrentRows] = []
         for registered in self._views:
             damaged = list(self._offline_files(registered))
             found += damaged
@@ -149,8 +150,8 @@ class _Check:
                 latest.append(self._latest(registered))
         return [*found, *self._online(latest), *self._blocks(latest)]
 
-    def _latest(self, registered: RegisteredView) -> Latest:
-        return newest_rows(self._registry, self._offline, registered, self._registry.last_seq(registered.view_id))
+    def _latest(self, registered: RegisteredView) -> CurrentRows:
+        return current_rows(self._registry, self._offline, registered, self._registry.last_seq(registered.view_id))
 
     def _offline_files(self, registered: RegisteredView) -> Iterator[Damage]:
         name, files = registered.view.name, self._registry.files(registered.view_id)
@@ -240,7 +241,7 @@ class _Check:
         for path in self._offline.strays(self._registry.all_paths()):
             yield Damage(f"offline/{path}", "the registry does not list it", STRAY)
 
-    def _online(self, latest: Sequence[Latest]) -> Iterator[Damage]:
+    def _online(self, latest: Sequence[CurrentRows]) -> Iterator[Damage]:
         where = "online" if self._settings.url is None else str(self._settings.url)
         if self._settings.url is None and (self._root / "online").is_dir():
             for path in (self._root / "online").iterdir():
@@ -262,7 +263,7 @@ class _Check:
         if isinstance(online, RocksOnline):
             online.close()
 
-    def _blocks(self, latest: Sequence[Latest]) -> Iterator[Damage]:
+    def _blocks(self, latest: Sequence[CurrentRows]) -> Iterator[Damage]:
         folder = self._root / "blocks"
         try:
             current = Current.parse((folder / CURRENT).read_bytes())
@@ -303,7 +304,7 @@ def _require_as_published(view: FeatureView, pane: PaneRecord, slots: Mapping[in
             published_void(view, one)
 
 
-def _online_rows(online: OnlineEpoch, latest: Latest) -> str | None:
+def _online_rows(online: OnlineEpoch, latest: CurrentRows) -> str | None:
     """What is wrong with the online rows of a view; None: nothing."""
     registered, marker = latest.registered, latest.marker
     view = registered.view
@@ -329,7 +330,7 @@ def _online_rows(online: OnlineEpoch, latest: Latest) -> str | None:
     )
 
 
-def _block(folder: Path, entry: BlockEntry, latest: Latest | None) -> str | None:
+def _block(folder: Path, entry: BlockEntry, latest: CurrentRows | None) -> str | None:
     """What is wrong with a block; None: nothing. Its rows are compared where it is known what they should be."""
     path = folder / entry.file
     try:

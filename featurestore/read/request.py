@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -10,18 +10,14 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from featurestore.define.entities import ColumnType
-from featurestore.define.on_demand import Computed, OnDemandView, input_array
+from featurestore.define.on_demand import Computed, OnDemand, OnDemandView, input_array
 from featurestore.define.values import Bytes, Floats, Status
-from featurestore.errors import BadReference, NameCollision, OnDemandInvalid, UnknownFeature
+from featurestore.errors import BadReference, NameCollision, UnknownFeature
 from featurestore.online.blocks import Snapshot
 from featurestore.online.view_rows import Rows, ViewColumn, ViewRows
 
 Entities: TypeAlias = Mapping[str, Sequence[Any]]
 """Join keys and inputs: a list a name, all of one length."""
-OnDemand: TypeAlias = Mapping[str, OnDemandView]
-"""On-demand views by name."""
-
-NO_ON_DEMAND: Final[OnDemand] = MappingProxyType({})
 _EXPIRED: Final = np.uint8(Status.OUTSIDE_MAX_AGE)
 _NOT_FOUND: Final = np.uint8(Status.NOT_FOUND)
 
@@ -198,14 +194,3 @@ def inputs_of(asked: Sequence[Asked]) -> dict[str, ColumnType]:
     """The inputs that the asked transformations need, with their types."""
     views = [one.source for one in asked if isinstance(one.source, OnDemandView)]
     return {name: kind for view in views for name, kind in view.inputs.items()}
-
-
-def on_demand_by_name(views: Iterable[OnDemandView], stored: Container[str]) -> OnDemand:
-    """Transformations by name. Raises OnDemandInvalid: two of one name, or one with the name of a stored view."""
-    found: dict[str, OnDemandView] = {}
-    for view in views:
-        if view.name in stored:
-            raise OnDemandInvalid(view.name, "the store has a feature view of this name")
-        if found.setdefault(view.name, view) is not view:
-            raise OnDemandInvalid(view.name, "there are two of this name")
-    return MappingProxyType(found)

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from featurestore.define.on_demand import OnDemandView
+from featurestore.define.on_demand import OnDemand, OnDemandView
 from featurestore.define.values import Bytes, Floats, value_is_there
 from featurestore.errors import BadReference
 from featurestore.online.blocks import Snapshot
 from featurestore.online.view_rows import Ints, Rows, ViewRows
 
 from .gather import gather
-from .reading import Asked, Entities, OnDemand, Reading, ask, views_of
+from .request import Asked, Entities, Reading, ask, views_of
 
 
 class Vectors(NamedTuple):

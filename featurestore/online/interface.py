@@ -7,8 +7,8 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
+from featurestore.define.records import RegisteredView
 from featurestore.errors import StoreCorrupt
-from featurestore.registry.registry import RegisteredView
 
 from .packing import Packed
 

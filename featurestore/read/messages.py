@@ -11,8 +11,8 @@ from featurestore.define.values import Bytes, Floats, value_is_there
 from featurestore.errors import BadReference, BadRequest, RemoteFailed, RequestTooLarge
 
 from . import features_pb2 as pb
-from .reader import Vectors
-from .reading import Entities
+from .request import Entities
+from .vectors import Vectors
 
 MAX_REQUEST: Final = 8 * 2**20
 """Bytes of a request."""

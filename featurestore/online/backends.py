@@ -8,7 +8,7 @@ from pathlib import Path
 
 from featurestore.errors import SettingsInvalid
 
-from .online import OnlineEpoch, OnlineStore
+from .interface import OnlineEpoch, OnlineStore
 from .rocks import RocksOnline
 from .settings import OnlineSettings
 
