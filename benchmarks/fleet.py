@@ -35,10 +35,11 @@ from rich.table import Table
 from crypto.field_kernels import add_rows, add_sparse
 from crypto.sharing import SparseRows, share_xof
 from edge_client.encrypting import cores
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Histogram, Mean, Rate
+from featurestore.define.kinds import ClientCount, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds, Privacy
 from simulations.fleets.arrivals import Generated
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet

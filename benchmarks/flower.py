@@ -28,9 +28,10 @@ from deployment.in_process.run import Progress
 from deployment.local.processes import Processes
 from deployment.local.processes_run import collect_project, flower_environment, ray_environment, ray_folder
 from deployment.printing.console import progress_bars
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Histogram, Mean
+from featurestore.define.kinds import Count, Histogram, Mean
+from featurestore.define.privacy import Bounds, Privacy
 from federation.keys import load_keys
 from federation.plan import plan_from_bytes
 from federation.signed_plan import sign_plan

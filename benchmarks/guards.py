@@ -19,9 +19,10 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.publish.publish import Publisher
 from featurestore.server.api_keys import Consumers, KeyRing
 from featurestore.server.app import App, FeatureServer, Message, health_of

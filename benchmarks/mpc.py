@@ -20,9 +20,10 @@ from rich.table import Table
 from aggregator.mpc.finish import MpcFinish, mpc_parties
 from crypto import field
 from crypto.field_kernels import P
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Mean
+from featurestore.define.kinds import ClientCount, Count, Mean
+from featurestore.define.privacy import Bounds, Privacy
 from federation.plan import Plan, PlannedView
 from federation.protocol import NoisedShares, Outcome
 

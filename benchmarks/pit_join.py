@@ -37,10 +37,11 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Mean
+from featurestore.define.kinds import Count, Mean
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.release import Release
 from featurestore.publish.publish import Publisher
 from tests.featurestore.making import manifest_of

@@ -33,10 +33,13 @@ from rich.table import Table
 from crypto.noise import NOISE_KEY_BYTES, SecretNoise
 from edge_client.compute import compute
 from edge_client.events import make_events
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.decoded import Decoded, Status
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Histogram, Mean, PaneFeature
-from featurestore.define.values import Decoded, Status, decode
+from featurestore.define.feature import PaneFeature
+from featurestore.define.kinds import Count, Histogram, Mean
+from featurestore.define.privacy import Bounds, Privacy
+from featurestore.define.values import decode
 from federation.batch.reports import Reports
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, open_shares, shard

@@ -15,11 +15,14 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.decoded import Decoded, Status
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Mean, PaneFeature
+from featurestore.define.feature import PaneFeature
+from featurestore.define.kinds import Count, Mean
 from featurestore.define.layout import layout_of
-from featurestore.define.values import Decoded, Status, decode
+from featurestore.define.privacy import Bounds, Privacy
+from featurestore.define.values import decode
 
 RHOS = (0.01, 0.03, 0.1, 0.3, 1.0)
 CLIENTS = np.unique(np.geomspace(20, 1e6, 400).astype(np.int64))

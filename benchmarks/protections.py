@@ -21,9 +21,10 @@ from rich.console import Console
 from crypto.sharing import SparseRows
 from deployment.inspect.protection_cost import work_of
 from deployment.printing.console import progress_bars
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
+from featurestore.define.privacy import Bounds, Privacy
 from federation.batch.reports import Reports
 from simulations.reports.comparison.protections import Compared, measure_all
 from simulations.reports.comparison.text import figures_of, in_short

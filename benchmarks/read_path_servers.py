@@ -18,10 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Mean
+from featurestore.define.kinds import Mean
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.release import Release
 from featurestore.publish.publish import Publisher
 from featurestore.server.api_keys import Consumers

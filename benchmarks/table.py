@@ -20,9 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.timing import medians
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Histogram
+from featurestore.define.kinds import Histogram
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from training.data.table import FeatureTable

@@ -45,9 +45,10 @@ from torch.utils.data import DataLoader, Dataset
 from base.times import DAY_US
 from benchmarks.table import table_figures
 from covey.torch import FeatureDataset
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Histogram, Mean, Rate
+from featurestore.define.kinds import Count, Histogram, Mean, Rate
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from tests.featurestore.making import a_release

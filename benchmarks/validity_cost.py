@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from crypto.field import ELEMENT_BYTES
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.views_file import load_views
 from federation.batch.reports import REPORT_ID_BYTES
 from federation.circuit.circuit import FIELD64_X3, FIELD128_X1
@@ -26,7 +28,7 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "taxi_views.py"
 LIMIT = 1.5
 """Times the length of a SumVec of the slots' bits: what a view with proofs should not exceed."""
 EVENTS = (1, 2, 3, 4, 5, 8, 13, 31, 1_000)
-KINDS: Mapping[str, tuple[Feature, ...]] = {
+KINDS: Mapping[str, tuple[ViewFeature, ...]] = {
     "ClientCount": (ClientCount("c"),),
     "Count": (Count("n"),),
     "Rate": (Rate("r", where="x > 1"),),

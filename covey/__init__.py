@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deployment.run import RunReport, run
-    from featurestore.define.definitions import Bounds, FeatureView, Privacy
+    from featurestore.define.definitions import FeatureView
     from featurestore.define.entities import Entity
-    from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
     from featurestore.define.filtered import Filtered
+    from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
     from featurestore.define.on_demand import Feature, Input, on_demand
+    from featurestore.define.privacy import Bounds, Privacy
     from featurestore.define.services import FeatureService
     from featurestore.store import Store
 
@@ -38,15 +39,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Bounds": "featurestore.define.definitions",
+    "Bounds": "featurestore.define.privacy",
     "FeatureView": "featurestore.define.definitions",
-    "Privacy": "featurestore.define.definitions",
+    "Privacy": "featurestore.define.privacy",
     "Entity": "featurestore.define.entities",
-    "ClientCount": "featurestore.define.features",
-    "Count": "featurestore.define.features",
-    "Histogram": "featurestore.define.features",
-    "Mean": "featurestore.define.features",
-    "Rate": "featurestore.define.features",
+    "ClientCount": "featurestore.define.kinds",
+    "Count": "featurestore.define.kinds",
+    "Histogram": "featurestore.define.kinds",
+    "Mean": "featurestore.define.kinds",
+    "Rate": "featurestore.define.kinds",
     "Filtered": "featurestore.define.filtered",
     "Feature": "featurestore.define.on_demand",
     "Input": "featurestore.define.on_demand",

@@ -30,8 +30,8 @@ from feast.protos.feast.types.Value_pb2 import DoubleList, Value
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
 from base.times import from_us
+from featurestore.define.decoded import Status, value_is_there
 from featurestore.define.on_demand import NO_ON_DEMAND
-from featurestore.define.values import Status, value_is_there
 from featurestore.errors import BadReference, NotFoundError, StoreCorrupt, StoreNotFound
 from featurestore.online.blocks import Blocks, Snapshot, open_blocks
 from featurestore.online.settings import store_path

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from featurestore.define.definitions import FeatureView
-from featurestore.define.expressions import parse
-from featurestore.define.features import Histogram, Mean, Rate
+from featurestore.define.encoding import EachClient, EachEvent, OffsetSum, OneHot, TrueOrFalse
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,16 @@ class ColumnsRead:
 
 def columns_read(view: FeatureView) -> ColumnsRead:
     """What a view reads, beside the column that names the client."""
-    values = {feature.column for feature in view.features if isinstance(feature, Mean | Histogram)}
-    where = {
-        column for feature in view.features if isinstance(feature, Rate) for column, _ in parse(feature.where).columns
-    }
+    values: set[str] = set()
+    where: set[str] = set()
+    for feature in view.pane_features:
+        match feature.encoding:
+            case OffsetSum(column=column) | OneHot(column=column):
+                values.add(column)
+            case TrueOrFalse() as condition:
+                where |= {column for column, _ in condition.columns}
+            case EachEvent() | EachClient():
+                pass
+            case encoding:
+                assert_never(encoding)
     return ColumnsRead(view.time, tuple(sorted(set(view.entity.columns))), tuple(sorted(values)), tuple(sorted(where)))

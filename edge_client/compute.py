@@ -9,7 +9,7 @@ new counts, so that a day computed pane by pane gives exactly what the day compu
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 from base.times import DAY_US
 from crypto.sharing import SparseRows
 from featurestore.define.definitions import FeatureView
+from featurestore.define.encoding import EachClient, EachEvent, Encoding, OffsetSum, OneHot, TrueOrFalse
 from featurestore.define.expressions import parse
-from featurestore.define.features import ClientCount, Count, Histogram, Mean, PaneFeature, Rate
 from featurestore.define.keys import domain_index
 from featurestore.define.layout import layout_of
 
@@ -166,20 +166,20 @@ def _source_table(
     types = column_types(view)
     values = {column: typed_column(events.table, column, types[column]).filter(mask) for column in types}
     columns |= {name: values[column] for column, name in _value_names(view).items()}
-    for first, feature in _collected(view).items():
-        if isinstance(feature, Histogram):
-            columns[f"h{first}"] = _histogram_cells(feature, values[feature.column])
+    for first, encoding in _collected(view).items():
+        if isinstance(encoding, OneHot):
+            columns[f"h{first}"] = _cells(encoding, values[encoding.column])
     return pa.table(columns)
 
 
-def _histogram_cells(feature: Histogram, values: pa.Array) -> pa.Array:
+def _cells(encoding: OneHot, values: pa.Array) -> pa.Array:
     """int32[N], the cell (−∞, e0), [e0, e1), …, [en, ∞) of each value; of a null the last one, or null."""
     numbers = values.fill_null(0.0).to_numpy()
     is_null = ~values.is_valid().to_numpy(zero_copy_only=False)
-    cells = np.searchsorted(np.asarray(feature.edges, dtype=np.float64), numbers, side="right").astype(np.int32)
-    if not feature.nulls:
+    cells = np.searchsorted(np.asarray(encoding.edges, dtype=np.float64), numbers, side="right").astype(np.int32)
+    if not encoding.nulls:
         return pa.array(cells, mask=is_null)
-    return pa.array(np.where(is_null, np.int32(len(feature.edges) + 1), cells))
+    return pa.array(np.where(is_null, np.int32(len(encoding.edges) + 1), cells))
 
 
 def _value_names(view: FeatureView) -> dict[str, str]:
@@ -187,12 +187,12 @@ def _value_names(view: FeatureView) -> dict[str, str]:
     return {column: f"v{i}" for i, column in enumerate(sorted(column_types(view)))}
 
 
-def _collected(view: FeatureView) -> dict[int, PaneFeature]:
-    """The features that take slots of a join key, by the first of their slots."""
+def _collected(view: FeatureView) -> dict[int, Encoding]:
+    """What each feature with slots of its own counts there, by the first of its slots of a join key."""
     first: dict[str, int] = {}
     for i, slot in enumerate(layout_of(view).slots):
         first.setdefault(slot.feature, i)
-    return {first[feature.name]: feature for feature in view.pane_features if not feature.derive}
+    return {first[feature.name]: feature.encoding for feature in view.pane_features if not feature.derive}
 
 
 def _query(view: FeatureView) -> str:
@@ -201,11 +201,11 @@ def _query(view: FeatureView) -> str:
     """
     names = _value_names(view)
     selected = []
-    for first, feature in _collected(view).items():
-        if isinstance(feature, Histogram):
+    for first, encoding in _collected(view).items():
+        if isinstance(encoding, OneHot):
             selected.append(f"list(h{first}) FILTER (WHERE h{first} IS NOT NULL) AS h{first}")
         else:
-            slots = enumerate(_slot_sql(feature, names), first)
+            slots = enumerate(_slot_sql(encoding, names), first)
             selected += [f"CAST({sql} AS BIGINT) AS s{slot}" for slot, sql in slots]
     return f"""
         WITH kept AS (
@@ -222,22 +222,24 @@ def _query(view: FeatureView) -> str:
         ORDER BY pane, client, key"""
 
 
-def _slot_sql(feature: Count | ClientCount | Mean | Rate, names: dict[str, str]) -> list[str]:
-    """The SQL aggregate of each raw slot of a collected feature, in the layout's order."""
-    match feature:
-        case Count():
+def _slot_sql(encoding: EachEvent | EachClient | OffsetSum | TrueOrFalse, names: dict[str, str]) -> list[str]:
+    """The SQL aggregate of each raw slot, in the layout's order."""
+    match encoding:
+        case EachEvent():
             return ["count(*)"]
-        case ClientCount():
+        case EachClient():
             return ["1"]
-        case Mean():
-            (low, high), value = feature.bounds, names[feature.column]
+        case OffsetSum(column=column, low=low, high=high, step=step):
+            value = names[column]
             clipped = f"least(greatest({value}, {_double(low)}), {_double(high)})"
-            q = f"CAST(floor(({clipped} - {_double(low)}) / {_double(feature.step)} + 0.5) AS BIGINT)"
+            q = f"CAST(floor(({clipped} - {_double(low)}) / {_double(step)} + 0.5) AS BIGINT)"
             # greatest and least skip NULL, so a null value would become `low`: FILTER keeps it out
             return [f"coalesce(sum({q}) FILTER (WHERE {value} IS NOT NULL), 0)", f"count({value})"]
-        case Rate():
-            holds = parse(feature.where).sql(names)
+        case TrueOrFalse(where=where):
+            holds = parse(where).sql(names)
             return [f"count(*) FILTER (WHERE {holds})", f"count(*) FILTER (WHERE NOT {holds})"]
+        case _:
+            assert_never(encoding)
 
 
 def _double(value: float) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 
 from base.times import DAY_US
 from featurestore.define.definitions import FeatureView
-from featurestore.define.expressions import ColumnType, parse
-from featurestore.define.features import Histogram, Mean, Rate
+from featurestore.define.encoding import EachClient, EachEvent, OffsetSum, OneHot, TrueOrFalse
+from featurestore.define.expressions import ColumnType
 from featurestore.define.keys import domain_index
 
 from .csv_file import UNTYPED, read_csv, require_columns, truths, whole_numbers
@@ -103,12 +103,17 @@ def column_types(view: FeatureView) -> dict[str, ColumnType]:
             raise EventColumnError(column, f"view {view.name!r} uses it both as {known} and as {used_as}")
         types[column] = used_as if known == "any" else known
 
-    for feature in view.features:
-        if isinstance(feature, Mean | Histogram):
-            use(feature.column, "number")
-        elif isinstance(feature, Rate):
-            for column, used_as in parse(feature.where).columns:
-                use(column, used_as)
+    for feature in view.pane_features:
+        match feature.encoding:
+            case OffsetSum(column=column) | OneHot(column=column):
+                use(column, "number")
+            case TrueOrFalse() as condition:
+                for column, used_as in condition.columns:
+                    use(column, used_as)
+            case EachEvent() | EachClient():
+                pass
+            case encoding:
+                assert_never(encoding)
     return types
 
 

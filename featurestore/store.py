@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from base.times import day_of, to_us, wall_clock
+from featurestore.define.decoded import made_stale
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import ColumnType
 from featurestore.define.layout import layout_of
@@ -24,7 +25,7 @@ from featurestore.define.references import Reference
 from featurestore.define.release import Release, Void
 from featurestore.define.schema import history_schema, offline_schema, status_array, status_codes
 from featurestore.define.services import FeatureService, refs_of
-from featurestore.define.values import made_stale, served_features
+from featurestore.define.values import served_features
 from featurestore.join.labels import open_labels
 from featurestore.join.on_demand import ask_join
 from featurestore.join.plan import Reads, ViewToJoin, joined, joined_schema

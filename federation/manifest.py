@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from featurestore.define.layout import NOISERS
+from featurestore.define.mechanism import NOISERS
 from featurestore.define.release import GroupNoise, Manifest
 from featurestore.define.wire import definition_hash
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from crypto import field as field64
 from featurestore.define.layout import Group
 
+from .noise import drawn_scale
 from .parties import Aggregator
 from .plan import Plan
 
@@ -78,8 +79,7 @@ class NoiseContext:
 
     def of_group(self, number: int, group: Group) -> bytes:
         """The bytes for a noise group of the view."""
-        gaussian = group.mechanism == "gaussian"
-        return self._bytes(number, group.mechanism, group.sigma_sq if gaussian else group.scale)
+        return self._bytes(number, group.mechanism.name, drawn_scale(group.mechanism))
 
     def of_flood(self, sigma_sq: int) -> bytes:
         """The bytes for the flooding of a ciphertext."""

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from math import ceil, isqrt
 from typing import Final, Literal, Protocol
 
 import numpy as np
@@ -24,12 +23,12 @@ import numpy.typing as npt
 
 from crypto import field as field64
 from crypto import sharing
-from crypto.noise import Noise, NoiseSource, NoiseStream
+from crypto.noise import Noise, NoiseSource
 from crypto.ntt_field import Mask
 from crypto.prio3_batch import VERIFY_KEY_SIZE
 from crypto.sharing import Accumulator, HelperSeeds, LeaderShares
 from crypto.xof import SEED_BYTES
-from featurestore.define.layout import NOISERS, Group, Layout
+from featurestore.define.layout import Layout
 from federation.batch.reports import (
     REPORT_ID_BYTES,
     Addable,
@@ -47,13 +46,10 @@ from federation.circuit.validity import VerificationKey, encode, finish, judge, 
 
 from .basis import to_noise_basis
 from .errors import DuplicateReport, FinishRefused, NoiseRefused, PlanInvalid, ReportRefused
+from .noise import draw, farthest
 from .noise_context import NoiseContext
 from .plan import Plan, PlannedView
 
-GAUSSIAN_TAIL: Final = 16
-"""σ of an opened sum's noise that must fit beside the largest sum: beyond lies 2e⁻¹²⁸ < 2⁻¹⁸³, as of a normal (CKS20)."""
-LAPLACE_TAIL: Final = 128
-"""b of each aggregator's noise that must fit likewise: beyond lies, of either, 2e⁻¹²⁸ (of both, less than 2⁻¹⁸²)."""
 LISTEN_S: Final = 0.2
 """How often a thread that waits for others looks whether it is interrupted."""
 SORTED_IDS: Final = 2**18
@@ -550,14 +546,7 @@ def largest_sum(layout: Layout, clients: int) -> int:
     """How far from 0 an opened sum may be, with both aggregators' noise, over so many clients."""
     sums = np.array([slot.max_value for slot in layout.slots], dtype=object)
     largest = int(max(np.abs(layout.basis.astype(object)) @ sums)) * clients  # a client has one cell of a key and pane
-    return largest + max(_farthest(group) for group in layout.groups)
-
-
-def _farthest(group: Group) -> int:
-    """How far both aggregators' noise may move a sum of the group, at the bounds above."""
-    if group.mechanism == "gaussian":
-        return GAUSSIAN_TAIL * (isqrt(ceil(group.opened_sigma_sq)) + 1)
-    return NOISERS * LAPLACE_TAIL * ceil(group.scale)
+    return largest + max(farthest(group.mechanism) for group in layout.groups)
 
 
 def _add_noise(
@@ -573,12 +562,5 @@ def draw_noise(layout: Layout, panes: int, source: NoiseSource, context: NoiseCo
     for number, group in enumerate(layout.groups):
         shape = (panes, layout.keys, len(group.slots))
         stream = source.stream(context.of_group(number, group))
-        noise[:, :, list(group.slots)] = _draw(group, stream, shape[0] * shape[1] * shape[2]).reshape(shape)
+        noise[:, :, list(group.slots)] = draw(group.mechanism, stream, shape[0] * shape[1] * shape[2]).reshape(shape)
     return noise
-
-
-def _draw(group: Group, stream: NoiseStream, size: int) -> Noise:
-    """int64[size] of the group's mechanism, at its full scale."""
-    if group.mechanism == "gaussian":
-        return stream.discrete_gaussian(group.sigma_sq, size)
-    return stream.discrete_laplace(group.scale, size)

@@ -15,7 +15,8 @@ from typing import Any
 
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Key
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 
 Sums = Mapping[Key, Sequence[tuple[int, ...]]]
 """For each key, the opened sums of each of the view's features, in their order (see `value_of`)."""
@@ -91,7 +92,7 @@ class Replay:
             for released_at in {max(own.released_at, event.released_at) for event in events}:
                 self.rows[start + self.view.pane_us, released_at] = self._row(own, released_at)
 
-    def at(self, key: Key | None, time: int | None, feature: Feature, window: str = "") -> Served:
+    def at(self, key: Key | None, time: int | None, feature: ViewFeature, window: str = "") -> Served:
         """The point-in-time join for one label (µs) and one feature; `window` as spelled, "" for the pane itself."""
         if time is None or key is None or key not in self.view.entity.domain:
             return Served(None, None, "no row")
@@ -148,11 +149,11 @@ class Replay:
         return [tuple(total) for total in totals]
 
 
-def _width(feature: Feature) -> int:
+def _width(feature: ViewFeature) -> int:
     return feature.cells if isinstance(feature, Histogram) else 2 if isinstance(feature, Mean | Rate) else 1
 
 
-def value_of(feature: Feature, sums: tuple[int, ...]) -> Served:
+def value_of(feature: ViewFeature, sums: tuple[int, ...]) -> Served:
     """The value without noise. A Mean's sums are (Σq − ⌊q_max/2⌋·n, n), a Rate's (true − false, true + false)."""
     match feature:
         case Count() | ClientCount():

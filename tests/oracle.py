@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import KeyType
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 
 DAY_US: Final = 86_400 * 10**6
 TICKS_PER_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -226,7 +227,7 @@ def _encodings(view: FeatureView) -> list[tuple[str, str]]:
     return encodings
 
 
-def _slots(feature: Feature, f: str) -> list[tuple[str, str]]:
+def _slots(feature: ViewFeature, f: str) -> list[tuple[str, str]]:
     """The sums that a feature's value is read off, with the aggregate that gives each."""
     i = f[1:]
     match feature:
@@ -243,7 +244,7 @@ def _slots(feature: Feature, f: str) -> list[tuple[str, str]]:
             return [*cells, (f"{f}_null", f"count(*) FILTER (cell{i} IS NULL)")] if feature.nulls else cells
 
 
-def _value(feature: Feature, f: str, window: str) -> str:
+def _value(feature: ViewFeature, f: str, window: str) -> str:
     """SQL of the value, over the pane's sums or (with a suffix) a window's. Null sums (a void) give null."""
     match feature:
         case Count() | ClientCount():

@@ -18,9 +18,11 @@ from typing import Any, Final
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.privacy import Bounds, Privacy
 
 Row = Mapping[str, Any]
 Truth = Callable[[Row], bool | None]
@@ -140,10 +142,10 @@ def entities(draw: st.DrawFn) -> Entity:
 
 
 @st.composite
-def features_(draw: st.DrawFn) -> tuple[list[Feature], Mapping[str, Truth]]:
+def features_(draw: st.DrawFn) -> tuple[list[ViewFeature], Mapping[str, Truth]]:
     """One to five features of any type, some derived, and the truth of each `where`."""
     truths: dict[str, Truth] = {}
-    features: list[Feature] = draw(
+    features: list[ViewFeature] = draw(
         st.lists(
             st.one_of(st.just(Count("events")), st.just(ClientCount("planes")), means(), histograms()),
             max_size=4,

@@ -24,10 +24,10 @@ import pytest
 from covey.cli import call
 from covey.demo.model import late_labels
 from deployment.run import run
+from featurestore.define.decoded import Status
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.epsilon import rounded_up
-from featurestore.define.values import Status
 from featurestore.define.views_file import load_declared
 from featurestore.join.labels import CSV_BLOCK, JOIN_BATCH
 from featurestore.join.memory import MINIMUM

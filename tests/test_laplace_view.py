@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Histogram, Mean
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.store import Store
 from tests.pipeline import run_views
 
@@ -72,4 +73,4 @@ def test_its_releases_say_pure_epsilon_and_what_a_ledger_charges(stores: tuple[P
         manifest = json.loads(store.releases("v")["manifest"][0].as_py())
     assert manifest["noise"] == "discrete-laplace"
     assert (manifest["micro_epsilon"], manifest["micro_rho"]) == (8_000_000, layout.micro_rho)
-    assert [group["scale"] for group in manifest["groups"]] == [float(group.scale) for group in layout.groups]
+    assert [group["scale"] for group in manifest["groups"]] == [group.mechanism.scale for group in layout.groups]

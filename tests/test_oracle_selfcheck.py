@@ -12,9 +12,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.privacy import Bounds, Privacy
 from tests.oracle import oracle
 from tests.strategies import Case, Row, Truth, cases
 
@@ -102,7 +104,7 @@ def _cleaned(value: object) -> object:
     return value
 
 
-def _value(feature: Feature, rows: list[Row], truths: Mapping[str, Truth]) -> object:
+def _value(feature: ViewFeature, rows: list[Row], truths: Mapping[str, Truth]) -> object:
     match feature:
         case Count():
             return len(rows)
@@ -172,7 +174,7 @@ def _bind(case: Case) -> bool:
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
 
-def make_view(*features: Feature, pane: str = "1h", cells: int = 9, each: int = 9, **more: Any) -> FeatureView:
+def make_view(*features: ViewFeature, pane: str = "1h", cells: int = 9, each: int = 9, **more: Any) -> FeatureView:
     given = {"entity": NYC, "privacy": Privacy(rho=0.1, min_clients=2)} | more
     return FeatureView("v", features=features, pane=pane, bounds=Bounds(cells, each), **given)
 

@@ -25,9 +25,10 @@ from aggregator.storage.live_folder import LiveFile, LiveFolder
 from aggregator.storage.role_storage import Storage
 from edge_client.ledger import SiteLedger
 from edge_client.policy import Refuse
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.wire import definition_hash
 from federation.errors import FederationError
 from federation.ledger.ledger import Ledger

@@ -36,9 +36,10 @@ from edge_client.compute import compute
 from edge_client.events import Events, make_events
 from edge_client.policy import Policy, Refuse
 from edge_client.site import SiteSettings, respond
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Mean, Rate
+from featurestore.define.kinds import Count, Mean, Rate
+from featurestore.define.privacy import Bounds, Privacy
 from federation.basis import to_noise_basis
 from federation.batch.batch import SealedBatch, SealedHalf, _info, open_half
 from federation.batch.reports import LeaderHalf, ProvenHalf, Reports
@@ -549,7 +550,7 @@ def test_no_sum_without_noise_leaves_an_aggregator(noised: Run, exact_run: Run, 
     noise = field64.decode_centred(
         field64.subtract(collector_opens(noised, role), to_noise_basis(layout, noised.exact[role]))
     ).reshape(-1, layout.keys, layout.slots_per_key)
-    parts = [noise[:, :, list(group.slots)].ravel() / float(group.sigma_sq) ** 0.5 for group in layout.groups]
+    parts = [noise[:, :, list(group.slots)].ravel() / float(group.mechanism.sigma_sq) ** 0.5 for group in layout.groups]
     for of_group in parts:
         assert (of_group != 0).any()
         assert np.abs(of_group).max() < 10

@@ -13,11 +13,14 @@ import numpy.typing as npt
 from crypto.bfv import message_bytes
 from crypto.xof import SEED_BYTES
 from deployment.project.project import DEFAULT_BUDGET
-from featurestore.define.definitions import FeatureView, Mechanism, derivation
-from featurestore.define.features import Count, Histogram, Mean, PaneFeature, Rate
+from featurestore.define.decoded import Decoded, value_is_there
+from featurestore.define.definitions import FeatureView, derivation
+from featurestore.define.feature import DerivableFeature, PaneFeature
 from featurestore.define.filtered import Filtered
-from featurestore.define.layout import NOISERS, Group, Layout, layout_of
-from featurestore.define.values import Decoded, decode, value_is_there
+from featurestore.define.layout import Group, Layout, layout_of
+from featurestore.define.mechanism import NOISERS, LaplaceMechanism
+from featurestore.define.privacy import Mechanism
+from featurestore.define.values import decode
 from featurestore.errors import DefinitionError
 from federation.accountant import Cost, cost_of_day
 from federation.batch.reports import REPORT_ID_BYTES
@@ -288,28 +291,31 @@ def _cost(day: Cost, delta: float) -> CostExplained:
 
 
 def _group(layout: Layout, group: Group) -> GroupExplained:
-    gaussian = group.mechanism == "gaussian"
+    mechanism = group.mechanism
     return GroupExplained(
         group.feature,
         group.kind,
         len(group.slots),
         max(layout.slots[slot].bits for slot in group.slots),
-        group.delta2_sq**0.5 if gaussian else group.delta1,
+        mechanism.sensitivity,
         group.delta1,
         group.delta2_sq,
-        group.micro_epsilon,
-        group.micro_rho,
-        float(group.sigma_sq) ** 0.5 if gaussian else float(group.scale),
+        mechanism.micro_epsilon if isinstance(mechanism, LaplaceMechanism) else 0,
+        mechanism.micro_rho,
+        mechanism.scale,
         group.opened_variance**0.5,
     )
 
 
 def _feature(layout: Layout, feature: PaneFeature) -> FeatureExplained:
-    source = derivation(layout.view, feature)
-    other = None
-    if source is not None and isinstance(feature, Count | Rate):
-        with suppress(DefinitionError):  # the other way may not fit: too many slots, or too small a part of the price
-            other = _expected(*_other_way(layout.view, feature))
+    source, other = None, None
+    if isinstance(feature, DerivableFeature):
+        source = derivation(layout.view, feature)
+        if source is not None:
+            with suppress(
+                DefinitionError
+            ):  # the other way may not fit: too many slots, or too small a part of the price
+                other = _expected(*_other_way(layout.view, feature))
     fine = ENOUGH[~_drowned(feature, *_imagined(layout, feature, ENOUGH))]
     return FeatureExplained(
         feature.name,
@@ -334,13 +340,9 @@ def _filtered(filtered: Filtered) -> FilteredExplained:
     )
 
 
-def _other_way(view: FeatureView, feature: Count | Rate) -> tuple[Layout, PaneFeature]:
+def _other_way(view: FeatureView, feature: DerivableFeature) -> tuple[Layout, PaneFeature]:
     """The layout in which a derivable feature goes the other way: with slots of its own, or read off its histogram."""
-    turned: Count | Rate
-    if isinstance(feature, Rate):
-        turned = Rate(feature.name, where=feature.where, derive=not feature.derive, weight=feature.weight)
-    else:
-        turned = Count(feature.name, derive=not feature.derive, weight=feature.weight)
+    turned = feature.turned()
     features = [turned if f.name == feature.name else f for f in view.pane_features]
     other = FeatureView(
         view.name, entity=view.entity, features=features, pane=view.pane, bounds=view.bounds, privacy=view.privacy
@@ -373,6 +375,6 @@ def _imagined(
 
 def _drowned(feature: PaneFeature, clients: npt.NDArray[np.int64], decoded: Decoded) -> npt.NDArray[np.bool_]:
     """bool[N]: see `ExpectedError.drowned`. Of a histogram, each cell."""
-    if isinstance(feature, Mean | Rate):
+    if feature.serving.shape == "ratio":
         return ~value_is_there(decoded.status)
-    return np.asarray(clients / (feature.cells if isinstance(feature, Histogram) else 1) < 3 * decoded.se)
+    return np.asarray(clients / feature.serving.width < 3 * decoded.se)

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 import sqlglot
@@ -138,6 +139,11 @@ def parse(text: str) -> Predicate:
         raise ExpressionError(text, f"over {MAX_CHARACTERS} characters, or with a NUL character")
     if not is_text(text):
         raise ExpressionError(text, "not valid Unicode")
+    return _parsed(text)
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Predicate:
     try:
         with _quiet():
             statements = sqlglot.parse(text, read="duckdb")

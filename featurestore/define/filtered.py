@@ -8,10 +8,11 @@ and week are those of local time: in UTC a change of the clock moves the day und
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import ClassVar, Final, Literal, get_args
+from typing import Any, ClassVar, Final, Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -20,9 +21,17 @@ import numpy.typing as npt
 from base.plain import is_text, make_plain
 from base.times import DAY_US, from_us, parse_duration, to_us
 
+from .decoded import Serving
+from .feature import Setting, ViewFeature, register
+
 Part = Literal["dev", "pred", "n"]
 """What a Filtered serves: the deviation from the baseline, a prediction of the next pane's rate, the number of events."""
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
+SERVINGS: Final[dict[Part, Serving]] = {
+    "dev": Serving("estimate", clamp=(None, None)),
+    "pred": Serving("estimate", clamp=(0.0, 1.0)),
+    "n": Serving("estimate"),
+}
 
 WEEK_US: Final = 7 * DAY_US
 _MONDAY_US: Final = -3 * DAY_US
@@ -31,8 +40,9 @@ _OFFSETS_KNOWN: Final = (to_us(datetime(2, 1, 1, tzinfo=UTC)), to_us(datetime(99
 """Where local time is within what a date can name."""
 
 
+@register
 @dataclass(frozen=True)
-class Filtered:
+class Filtered(ViewFeature):
     """A Rate of the view, filtered: three features, `<name>_dev`, `<name>_pred` and `<name>_n`, without windows.
 
     Their standard errors hold tracking and sampling error too, not the noise alone.
@@ -50,8 +60,7 @@ class Filtered:
     """
 
     kind: ClassVar[str] = "Filtered"
-    derive: ClassVar[bool] = True
-    """It has no slots and no part of the price."""
+    spelling: ClassVar[str] = "filtered"
     rate: str
     half_life: str
     sd: float = field(kw_only=True)
@@ -89,27 +98,49 @@ class Filtered:
         """`season` in microseconds, or None."""
         return None if self.season is None else parse_duration(self.season)
 
+    def served_names(self, windows: Sequence[str]) -> tuple[str, ...]:
+        """See `ViewFeature`: `names`; it has no windows."""
+        return self.names
 
-def filter_problem(filtered: Filtered) -> str | None:
-    """What is wrong with a Filtered taken alone, with the mend; None if nothing is."""
-    if not is_text(filtered.rate):
-        return f"`rate` must be the name of a Rate of the view, got {filtered.rate!r}"
-    for attribute in ("half_life", "baseline_half_life"):
-        text = getattr(filtered, attribute)
-        try:
-            if parse_duration(text) == 0:
-                return f"`{attribute}` must be above 0, got {text!r}"
-        except ValueError as error:
-            return f"`{attribute}` is {error}"
-    if not _is_share(filtered.sd):
-        return f"`sd` must be above 0 and at most 1, such as 0.1, got {filtered.sd!r}"
-    if not _is_share(filtered.baseline_variance):
-        return f"`baseline_variance` must be above 0 and at most 1, such as 0.02, got {filtered.baseline_variance!r}"
-    if type(filtered.scaled) is not bool:
-        return f"`scaled` must be True or False, got {filtered.scaled!r}"
-    if not is_zone(filtered.tz):
-        return f"`tz` must be the IANA name of a time zone, such as 'America/New_York', got {filtered.tz!r}"
-    return None
+    def problem(self) -> str | None:
+        """See `ViewFeature`."""
+        if not is_text(self.rate):
+            return f"`rate` must be the name of a Rate of the view, got {self.rate!r}"
+        for attribute in ("half_life", "baseline_half_life"):
+            text = getattr(self, attribute)
+            try:
+                if parse_duration(text) == 0:
+                    return f"`{attribute}` must be above 0, got {text!r}"
+            except ValueError as error:
+                return f"`{attribute}` is {error}"
+        if not _is_share(self.sd):
+            return f"`sd` must be above 0 and at most 1, such as 0.1, got {self.sd!r}"
+        if not _is_share(self.baseline_variance):
+            return f"`baseline_variance` must be above 0 and at most 1, such as 0.02, got {self.baseline_variance!r}"
+        if type(self.scaled) is not bool:
+            return f"`scaled` must be True or False, got {self.scaled!r}"
+        if not is_zone(self.tz):
+            return f"`tz` must be the IANA name of a time zone, such as 'America/New_York', got {self.tz!r}"
+        return None
+
+    def settings(self) -> Mapping[str, Setting]:
+        """See `ViewFeature`; an empty season is none."""
+        return {
+            "rate": self.rate,
+            "half_life": self.half_life,
+            "sd": self.sd,
+            "season": self.season or "",
+            "tz": self.tz,
+            "scaled": self.scaled,
+            "baseline_half_life": self.baseline_half_life,
+            "baseline_variance": self.baseline_variance,
+        }
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], **common: Any) -> Self:
+        """See `ViewFeature`."""
+        given = dict(settings)
+        return cls(given.pop("rate"), given.pop("half_life"), season=given.pop("season") or None, **given, **common)
 
 
 def season_problem(filtered: Filtered, pane_us: int) -> str | None:

@@ -27,10 +27,10 @@ import pyarrow.compute as pc
 
 from featurestore.errors import BadReference, OnDemandFailed, OnDemandInvalid
 
+from .decoded import Bytes, Floats, Status, value_is_there
 from .entities import ColumnType
 from .keys import arrow_type
 from .references import REFERENCE
-from .values import Bytes, Floats, Status, value_is_there
 
 Array: TypeAlias = npt.NDArray[Any]
 Given: TypeAlias = tuple[Array, npt.NDArray[np.bool_]]

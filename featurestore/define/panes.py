@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from .values import Floats, Ints
+from .decoded import Floats, Ints
 
 NEVER: Final = 2**63 - 1
 """`retracted_at` of a pane that was not retracted."""

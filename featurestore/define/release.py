@@ -14,6 +14,7 @@ import numpy.typing as npt
 from featurestore.errors import StoreCorrupt
 
 from .layout import Group
+from .mechanism import LaplaceMechanism
 
 BUDGET_SPENT: Final = "BUDGET_SPENT"
 """The reason of a void whose client-day had no budget left: the last row goes on being served, as STALE_BUDGET."""
@@ -53,16 +54,16 @@ class GroupNoise:
     @classmethod
     def of(cls, group: Group, *, noisy: bool) -> GroupNoise:
         """The noise of a group of the layout; `noisy` is false with noise off."""
-        scale = math.sqrt(group.sigma_sq) if group.mechanism == "gaussian" else float(group.scale)
+        mechanism = group.mechanism
         return cls(
             group.feature,
             group.kind,
-            group.mechanism,
+            mechanism.name,
             group.delta1,
             group.delta2_sq,
-            group.micro_epsilon,
-            group.micro_rho,
-            scale if noisy else 0.0,
+            mechanism.micro_epsilon if isinstance(mechanism, LaplaceMechanism) else 0,
+            mechanism.micro_rho,
+            mechanism.scale if noisy else 0.0,
             math.sqrt(group.opened_variance) if noisy else 0.0,
         )
 

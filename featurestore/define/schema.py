@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .decoded import Bytes, Decoded, Status, n_is_there, value_is_there
 from .definitions import FeatureView
 from .keys import arrow_type
 from .layout import layout_of
-from .values import Bytes, Decoded, ServedFeature, Status, n_is_there, served_features, value_is_there
+from .values import ServedFeature, served_features
 
 TIMESTAMP = pa.timestamp("us", "UTC")
 STATUS = pa.dictionary(pa.int8(), pa.string())
@@ -18,7 +19,7 @@ _STATUS_NAMES = pa.array([status.name for status in Status])
 
 def value_type(served: ServedFeature) -> pa.DataType:
     """int64 for a count, float64 for a ratio or an estimate, a fixed-size list of int64 for a histogram."""
-    if served.shape == "list":
+    if served.is_list:
         return pa.list_(pa.int64(), served.width)
     return pa.int64() if served.is_whole else pa.float64()
 
@@ -58,7 +59,7 @@ def offline_schema(view: FeatureView) -> pa.Schema:
 def feature_arrays(served: ServedFeature, decoded: Decoded) -> list[pa.Array]:
     """The arrays of `feature_fields`; null wherever the status says that there is no value."""
     hidden = ~value_is_there(decoded.status)
-    if served.shape == "list":
+    if served.is_list:
         flat = pa.array(np.ascontiguousarray(decoded.value).reshape(-1))
         value = pa.FixedSizeListArray.from_arrays(flat, served.width, mask=pa.array(hidden))
     else:

@@ -41,7 +41,7 @@ class Weight(_message.Message):
     def __init__(self, numerator: _Optional[str] = ..., denominator: _Optional[str] = ...) -> None: ...
 
 class Feature(_message.Message):
-    __slots__ = ("name", "weight", "description", "count", "client_count", "mean", "histogram", "rate", "filtered")
+    __slots__ = ("name", "weight", "description", "count", "client_count", "mean", "histogram", "rate", "filtered", "custom")
     NAME_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +51,7 @@ class Feature(_message.Message):
     HISTOGRAM_FIELD_NUMBER: _ClassVar[int]
     RATE_FIELD_NUMBER: _ClassVar[int]
     FILTERED_FIELD_NUMBER: _ClassVar[int]
+    CUSTOM_FIELD_NUMBER: _ClassVar[int]
     name: str
     weight: Weight
     description: str
@@ -60,7 +61,8 @@ class Feature(_message.Message):
     histogram: Histogram
     rate: Rate
     filtered: Filtered
-    def __init__(self, name: _Optional[str] = ..., weight: _Optional[_Union[Weight, _Mapping]] = ..., description: _Optional[str] = ..., count: _Optional[_Union[Count, _Mapping]] = ..., client_count: _Optional[_Union[ClientCount, _Mapping]] = ..., mean: _Optional[_Union[Mean, _Mapping]] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., rate: _Optional[_Union[Rate, _Mapping]] = ..., filtered: _Optional[_Union[Filtered, _Mapping]] = ...) -> None: ...
+    custom: Custom
+    def __init__(self, name: _Optional[str] = ..., weight: _Optional[_Union[Weight, _Mapping]] = ..., description: _Optional[str] = ..., count: _Optional[_Union[Count, _Mapping]] = ..., client_count: _Optional[_Union[ClientCount, _Mapping]] = ..., mean: _Optional[_Union[Mean, _Mapping]] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., rate: _Optional[_Union[Rate, _Mapping]] = ..., filtered: _Optional[_Union[Filtered, _Mapping]] = ..., custom: _Optional[_Union[Custom, _Mapping]] = ...) -> None: ...
 
 class Count(_message.Message):
     __slots__ = ("derive",)
@@ -121,6 +123,34 @@ class Filtered(_message.Message):
     baseline_half_life: str
     baseline_variance: float
     def __init__(self, rate: _Optional[str] = ..., half_life: _Optional[str] = ..., sd: _Optional[float] = ..., season: _Optional[str] = ..., tz: _Optional[str] = ..., scaled: bool = ..., baseline_half_life: _Optional[str] = ..., baseline_variance: _Optional[float] = ...) -> None: ...
+
+class Custom(_message.Message):
+    __slots__ = ("kind", "settings")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    settings: _containers.RepeatedCompositeFieldContainer[Setting]
+    def __init__(self, kind: _Optional[str] = ..., settings: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ...) -> None: ...
+
+class Setting(_message.Message):
+    __slots__ = ("name", "text", "number", "flag", "numbers")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    FLAG_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    text: str
+    number: float
+    flag: bool
+    numbers: Numbers
+    def __init__(self, name: _Optional[str] = ..., text: _Optional[str] = ..., number: _Optional[float] = ..., flag: bool = ..., numbers: _Optional[_Union[Numbers, _Mapping]] = ...) -> None: ...
+
+class Numbers(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class FeatureView(_message.Message):
     __slots__ = ("name", "entity", "features", "pane", "windows", "time", "max_cells", "max_events_per_cell", "micro_rho", "delta", "min_clients", "suppress_below", "release_delay", "grace", "ttl", "min_coverage", "owner", "tags", "description", "mechanism", "micro_epsilon")

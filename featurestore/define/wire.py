@@ -5,16 +5,22 @@ from __future__ import annotations
 import hashlib
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
 from featurestore.errors import FeatureStoreError, ViewMalformed
 
 from . import view_pb2 as pb
-from .definitions import MECHANISMS, Bounds, FeatureView, Privacy
+from .definitions import FeatureView
 from .entities import Entity, KeyValue
-from .features import ClientCount, Count, Feature, Histogram, Mean, Rate
-from .filtered import Filtered
+from .feature import KINDS, PaneFeature, Setting, ViewFeature
+from .privacy import MECHANISMS, Bounds, Privacy
+
+_KIND_FIELDS: Final = frozenset(field.name for field in pb.Feature.DESCRIPTOR.oneofs_by_name["kind"].fields) - {
+    "custom"
+}
+"""The kinds that have a message of their own; any other is spelled as a Custom."""
 
 
 @lru_cache(maxsize=256)
@@ -143,81 +149,68 @@ def _part_from_pb(part: pb.KeyPart) -> KeyValue:
     raise ViewMalformed("a join key without a value")
 
 
-def _feature_to_pb(feature: Feature) -> pb.Feature:
-    if isinstance(feature, Filtered):
-        return _filtered_to_pb(feature)
-    weight = Fraction(feature.weight)
-    message = pb.Feature(
-        name=feature.name,
-        weight=pb.Weight(numerator=str(weight.numerator), denominator=str(weight.denominator)),
-        description=feature.description,
-    )
-    match feature:
-        case Count():
-            message.count.SetInParent()
-            message.count.derive = feature.derive
-        case ClientCount():
-            message.client_count.SetInParent()
-        case Mean():
-            low, high = feature.bounds
-            message.mean.CopyFrom(pb.Mean(column=feature.column, low=low, high=high, resolution=feature.step))
-        case Histogram():
-            edges = [float(edge) for edge in feature.edges]
-            message.histogram.CopyFrom(pb.Histogram(column=feature.column, edges=edges, nulls=feature.nulls))
-        case Rate():
-            message.rate.CopyFrom(pb.Rate(where=feature.where, derive=feature.derive))
+def _feature_to_pb(feature: ViewFeature) -> pb.Feature:
+    message = pb.Feature(name=feature.name, description=feature.description)
+    if isinstance(feature, PaneFeature):
+        numerator, denominator = Fraction(feature.weight).as_integer_ratio()
+        message.weight.CopyFrom(pb.Weight(numerator=str(numerator), denominator=str(denominator)))
+    if feature.spelling not in _KIND_FIELDS:
+        settings = [_setting_to_pb(name, value) for name, value in sorted(feature.settings().items())]
+        message.custom.CopyFrom(pb.Custom(kind=feature.spelling, settings=settings))
+        return message
+    kind = getattr(message, feature.spelling)
+    kind.SetInParent()
+    for name, value in feature.settings().items():
+        if isinstance(value, str | float | bool):
+            setattr(kind, name, value)
+        else:
+            getattr(kind, name).extend(value)
     return message
 
 
-def _filtered_to_pb(filtered: Filtered) -> pb.Feature:
-    settings = pb.Filtered(
-        rate=filtered.rate,
-        half_life=filtered.half_life,
-        sd=filtered.sd,
-        season=filtered.season or "",
-        tz=filtered.tz,
-        scaled=filtered.scaled,
-        baseline_half_life=filtered.baseline_half_life,
-        baseline_variance=filtered.baseline_variance,
-    )
-    return pb.Feature(name=filtered.name, description=filtered.description, filtered=settings)
+def _setting_to_pb(name: str, value: Setting) -> pb.Setting:
+    match value:
+        case bool():
+            return pb.Setting(name=name, flag=value)
+        case str():
+            return pb.Setting(name=name, text=value)
+        case float():
+            return pb.Setting(name=name, number=value)
+        case _:
+            return pb.Setting(name=name, numbers=pb.Numbers(values=value))
 
 
-def _filtered_from_pb(message: pb.Feature) -> Filtered:
-    settings = message.filtered
-    return Filtered(
-        settings.rate,
-        settings.half_life,
-        sd=settings.sd,
-        season=settings.season or None,
-        tz=settings.tz,
-        scaled=settings.scaled,
-        baseline_half_life=settings.baseline_half_life,
-        baseline_variance=settings.baseline_variance,
-        name=message.name,
-        description=message.description,
-    )
+def _feature_from_pb(message: pb.Feature) -> ViewFeature:
+    spelling = message.WhichOneof("kind")
+    if spelling is None:
+        raise ViewMalformed(f"feature {message.name!r} has no kind")
+    if spelling == "custom":
+        spelling, settings = message.custom.kind, dict(map(_setting_from_pb, message.custom.settings))
+    else:
+        read = getattr(message, spelling)
+        settings = {field.name: getattr(read, field.name) for field in read.DESCRIPTOR.fields}
+    kind = KINDS.get(spelling)
+    if kind is None:
+        raise ViewMalformed(
+            f"feature {message.name!r} is of the kind {spelling[:80]!r}, which is not known here; known are {', '.join(KINDS)}"
+        )
+    common: dict[str, Any] = {"name": message.name, "description": message.description}
+    if issubclass(kind, PaneFeature):
+        common["weight"] = Fraction(int(message.weight.numerator), int(message.weight.denominator))
+    try:
+        return kind.of(settings, **common)
+    except (KeyError, TypeError) as error:
+        raise ViewMalformed(f"feature {message.name!r} has not the settings of its kind, {spelling}: {error}") from None
 
 
-def _feature_from_pb(message: pb.Feature) -> Feature:
-    if message.WhichOneof("kind") == "filtered":
-        return _filtered_from_pb(message)
-    weight = Fraction(int(message.weight.numerator), int(message.weight.denominator))
-    name, text = message.name, message.description
-    match message.WhichOneof("kind"):
-        case "count":
-            return Count(name, derive=message.count.derive, weight=weight, description=text)
-        case "client_count":
-            return ClientCount(name, weight=weight, description=text)
-        case "mean":
-            mean = message.mean
-            clip = (mean.low, mean.high)
-            return Mean(mean.column, clip=clip, resolution=mean.resolution, name=name, weight=weight, description=text)
-        case "histogram":
-            hist = message.histogram
-            edges = tuple(hist.edges)
-            return Histogram(hist.column, edges=edges, nulls=hist.nulls, name=name, weight=weight, description=text)
-        case "rate":
-            rate = message.rate
-            return Rate(name, where=rate.where, derive=rate.derive, weight=weight, description=text)
-    raise ViewMalformed(f"feature {name!r} has no kind")
+def _setting_from_pb(message: pb.Setting) -> tuple[str, str | float | bool | tuple[float, ...]]:
+    match message.WhichOneof("value"):
+        case "text":
+            return message.name, message.text
+        case "number":
+            return message.name, message.number
+        case "flag":
+            return message.name, message.flag
+        case "numbers":
+            return message.name, tuple(message.numbers.values)
+    raise ViewMalformed(f"the setting {message.name!r} has no value")

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from featurestore.define.decoded import Bytes, Floats, value_is_there
 from featurestore.define.entities import ColumnType
 from featurestore.define.on_demand import OnDemand, OnDemandView, input_array
 from featurestore.define.records import RegisteredView
 from featurestore.define.references import Reference, resolve
 from featurestore.define.schema import STATUS, status_array, status_codes
-from featurestore.define.values import Bytes, Floats, value_is_there
 from featurestore.errors import BadReference, UnknownFeature
 
 from .plan import join_keys

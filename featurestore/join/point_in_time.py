@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from featurestore.define.decoded import Bytes, Status, made_stale, n_is_there, value_is_there
 from featurestore.define.definitions import FeatureView
 from featurestore.define.keys import domain_index
 from featurestore.define.references import Reference
 from featurestore.define.schema import STATUS, status_array, value_type
-from featurestore.define.values import Bytes, Status, made_stale, n_is_there, value_is_there
 from featurestore.offline.last_issues import last_of_each
 from featurestore.registry.staleness import SpentPanes
 

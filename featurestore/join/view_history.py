@@ -38,7 +38,7 @@ def record_dtype(references: Sequence[Reference]) -> np.dtype[np.void]:
     for i, reference in enumerate(references):
         served = reference.served
         fields.append((f"value{i}", np.int64 if served.is_whole else np.float64))
-        if served.shape == "list":
+        if served.is_list:
             fields[-1] = (*fields[-1], (served.width,))
         fields.append((f"se{i}", np.float64))
         if served.has_n:
@@ -129,7 +129,7 @@ class StoredRows:
     def _fill(self, rows: Rows, batch: pa.RecordBatch) -> None:
         for i, reference in enumerate(self.references):
             value, se, *n, status = (batch.column(field.name) for field in feature_fields(reference.served))
-            rows[f"value{i}"] = _lists(value) if reference.served.shape == "list" else _numbers(value)
+            rows[f"value{i}"] = _lists(value) if reference.served.is_list else _numbers(value)
             rows[f"se{i}"] = _numbers(se)
             if n:
                 rows[f"n{i}"] = _numbers(n[0])

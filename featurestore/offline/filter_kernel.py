@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import boolean, float64, int64, njit, types, void
 
-from featurestore.define.values import Floats, Ints
+from featurestore.define.decoded import Floats, Ints
 
 _SUMS = types.Array(int64, 2, "C", readonly=True)
 _WHOLES = types.Array(int64, 1, "C", readonly=True)

@@ -14,11 +14,11 @@ from typing import Final, Literal
 import numpy as np
 
 from base.times import DAY_US
+from featurestore.define.decoded import Decoded, Floats, Ints, Status
 from featurestore.define.definitions import FeatureView
 from featurestore.define.filtered import PARTS, Filtered, local_slots, slots_of
 from featurestore.define.layout import layout_of
 from featurestore.define.panes import Bools, Panes
-from featurestore.define.values import Decoded, Floats, Ints, Status
 
 from .filter_kernel import filter_keys
 

@@ -21,11 +21,12 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from featurestore.define.decoded import Bytes, Decoded, Floats, Ints, Status
 from featurestore.define.definitions import FeatureView
-from featurestore.define.filtered import Filtered
+from featurestore.define.feature import PaneFeature
 from featurestore.define.layout import layout_of
 from featurestore.define.panes import NEVER, Bools, Panes
-from featurestore.define.values import Bytes, Decoded, Floats, Ints, Status, decode, served_features
+from featurestore.define.values import decode, served_features
 
 EVER_US: Final = 2**61
 """Longer than the years 1 to 9999, and no time ± it leaves int64."""
@@ -95,7 +96,7 @@ def make_issues(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) 
     estimates = _estimates(view, panes, pane, released_at)
     features = []
     for served in served_features(view):
-        if isinstance(served.feature, Filtered):
+        if not isinstance(served.feature, PaneFeature):
             features.append(estimates[served.name])
             continue
         name = "" if served.window is None else served.window.name

@@ -15,9 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from featurestore.define.decoded import Status
 from featurestore.define.definitions import FeatureView
 from featurestore.define.schema import status_codes
-from featurestore.define.values import Status, served_features
+from featurestore.define.values import served_features
 from featurestore.offline.parquet import as_us
 
 Packed = npt.NDArray[np.void]
@@ -45,7 +46,7 @@ def pack(view: FeatureView, rows: pa.Table) -> Packed:
     value_at = n_at = 0
     for i, served in enumerate(served_features(view)):
         values = rows.column(served.name)
-        if served.shape == "list":
+        if served.is_list:
             flat = pc.fill_null(pc.list_flatten(_filled(values, served.width)).cast(pa.float64(), safe=False), np.nan)
             packed["values"][:, value_at : value_at + served.width] = flat.to_numpy().reshape(-1, served.width)
         else:

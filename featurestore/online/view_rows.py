@@ -208,8 +208,8 @@ def _columns(registered: RegisteredView) -> tuple[ViewColumn, ...]:
     se_at = coverage_at + len(view.trailing)
     columns: list[ViewColumn] = []
     for i, one in enumerate(served):
-        kind: Literal["value", "list"] = "list" if one.shape == "list" else "value"
-        columns.append(ViewColumn(one.name, kind, value_at, one.width, i, one.is_whole, *one.clamp))
+        kind: Literal["value", "list"] = "list" if one.is_list else "value"
+        columns.append(ViewColumn(one.name, kind, value_at, one.width, i, one.is_whole, *one.serving.clamp))
         columns.append(ViewColumn(f"{one.name}__se", "se", se_at + i, 1, i))
         if one.has_n:
             columns.append(ViewColumn(f"{one.name}__n", "n", n_at, 1, i, True, 0.0))

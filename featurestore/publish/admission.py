@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 
 from featurestore.define.definitions import FeatureView
-from featurestore.define.layout import NOISERS, layout_of
+from featurestore.define.layout import layout_of
+from featurestore.define.mechanism import NOISERS
 from featurestore.define.records import PaneRecord, RegisteredView
 from featurestore.define.release import Release, Void, is_retraction
 from featurestore.define.wire import definition_hash

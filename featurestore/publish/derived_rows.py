@@ -15,11 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from base.times import DAY_US, day_of
+from featurestore.define.decoded import Ints
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
 from featurestore.define.schema import offline_schema
-from featurestore.define.values import Ints
 from featurestore.offline.last_issues import latest_issues
 from featurestore.offline.parquet import CLOCKS, Offline, Stamps, issue_table
 from featurestore.offline.window_rows import issue_times, make_issues, reach_us

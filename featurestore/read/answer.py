@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from featurestore.define.decoded import Floats, n_is_there, value_is_there
 from featurestore.define.entities import KeyType
 from featurestore.define.keys import arrow_type, key_column
 from featurestore.define.on_demand import OnDemandView
 from featurestore.define.schema import TIMESTAMP, status_array
-from featurestore.define.values import Floats, n_is_there, value_is_there
 from featurestore.errors import BadReference
 from featurestore.online.view_rows import ViewColumn, ViewRows
 

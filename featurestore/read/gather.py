@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import boolean, float64, int64, njit, types, uint8, void
 
-from featurestore.define.values import Bytes, Floats, Status
+from featurestore.define.decoded import Bytes, Floats, Status
 from featurestore.online.view_rows import Ints
 
 _EXPIRED = np.uint8(Status.OUTSIDE_MAX_AGE)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from featurestore.define.values import Bytes, Floats, value_is_there
+from featurestore.define.decoded import Bytes, Floats, value_is_there
 from featurestore.errors import BadReference, BadRequest, RemoteFailed, RequestTooLarge
 
 from . import features_pb2 as pb

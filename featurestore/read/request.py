@@ -9,9 +9,9 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from featurestore.define.decoded import Bytes, Floats, Status
 from featurestore.define.entities import ColumnType
 from featurestore.define.on_demand import Computed, OnDemand, OnDemandView, input_array
-from featurestore.define.values import Bytes, Floats, Status
 from featurestore.errors import BadReference, NameCollision, UnknownFeature
 from featurestore.online.blocks import Snapshot
 from featurestore.online.view_rows import Rows, ViewColumn, ViewRows

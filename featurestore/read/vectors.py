@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from featurestore.define.decoded import Bytes, Floats, value_is_there
 from featurestore.define.on_demand import OnDemand, OnDemandView
-from featurestore.define.values import Bytes, Floats, value_is_there
 from featurestore.errors import BadReference
 from featurestore.online.blocks import Snapshot
 from featurestore.online.view_rows import Ints, Rows, ViewRows

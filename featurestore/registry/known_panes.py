@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from featurestore.define.decoded import Ints
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from featurestore.define.panes import Panes
 from featurestore.define.records import PaneRecord
-from featurestore.define.values import Ints
 from featurestore.errors import StoreCorrupt
 
 

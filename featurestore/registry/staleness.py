@@ -13,9 +13,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from featurestore.define.decoded import Bytes, Ints, made_stale
 from featurestore.define.definitions import FeatureView
 from featurestore.define.records import RegisteredView
-from featurestore.define.values import Bytes, Ints, made_stale
 
 from .registry import Registry
 

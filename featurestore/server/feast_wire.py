@@ -16,8 +16,8 @@ import numpy.typing as npt
 import orjson
 
 from base.times import from_us
+from featurestore.define.decoded import Status, n_is_there, value_is_there
 from featurestore.define.on_demand import OnDemand, OnDemandView
-from featurestore.define.values import Status, n_is_there, value_is_there
 from featurestore.errors import BadReference, RequestTooLarge
 from featurestore.online.blocks import Snapshot
 from featurestore.online.view_rows import ViewColumn, ViewRows

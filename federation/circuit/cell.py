@@ -44,12 +44,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, assert_never
 
 import numpy as np
 
 from crypto.ntt_forms import Form
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.encoding import EachClient, EachEvent, Encoding, OffsetSum, OneHot, TrueOrFalse
 from featurestore.define.layout import Layout
 
 from .division import shortest_division
@@ -106,10 +106,10 @@ def cell_circuits(layout: Layout) -> list[CellCircuit]:
     return [_Cell(features, events, asked, teller).circuit() for teller in tellers]
 
 
-def _tellers(features: dict[int, Feature]) -> Iterator[Teller | None]:
+def _tellers(features: dict[int, Encoding]) -> Iterator[Teller | None]:
     """What may tell the activity, None being a bit of its own; see the module's text."""
     counted, clients = count_of(features) is not None, has_clients(features)
-    others = {first: feature for first, feature in features.items() if not isinstance(feature, Count | ClientCount)}
+    others = {first: feature for first, feature in features.items() if not isinstance(feature, EachEvent | EachClient)}
     all_events = {first: feature for first, feature in others.items() if counts_all(feature)}
     if not (clients and all_events):
         yield None
@@ -123,7 +123,7 @@ def _tellers(features: dict[int, Feature]) -> Iterator[Teller | None]:
 class _Cell:
     """The circuit of a cell while it is put together: relations, and the slots by their place."""
 
-    def __init__(self, features: dict[int, Feature], events: int, asked: bool, teller: Teller | None) -> None:
+    def __init__(self, features: dict[int, Encoding], events: int, asked: bool, teller: Teller | None) -> None:
         self._events = events
         self._relations = Relations()
         self._slots: dict[int, Form] = {}
@@ -137,7 +137,7 @@ class _Cell:
             made.bits, slots, self._activity, tuple(made.products), tuple(made.equalities), tuple(made.writers)
         )
 
-    def _build(self, features: dict[int, Feature], asked: bool, teller: Teller | None) -> Unit:
+    def _build(self, features: dict[int, Encoding], asked: bool, teller: Teller | None) -> Unit:
         """All features; returns the activity."""
         if teller is not None:
             first, by = teller
@@ -147,17 +147,19 @@ class _Cell:
             bound = self._bound(features, e)
         for first, feature in features.items():
             match feature:
-                case Count():
+                case EachEvent():
                     self._slots[first] = _form_of(bound)
-                case ClientCount():
+                case EachClient():
                     self._slots[first] = e.form
-                case Histogram(nulls=True):
+                case OneHot(nulls=True):
                     self._add_all_events(first, feature, bound)
-                case Histogram() | Mean() | Rate():
+                case OneHot() | TrueOrFalse() | OffsetSum():
                     self._add(first, feature, bound)
+                case _:
+                    assert_never(feature)
         return e
 
-    def _bound(self, features: dict[int, Feature], e: Unit) -> Form | Unit:
+    def _bound(self, features: dict[int, Encoding], e: Unit) -> Form | Unit:
         """N: a form, or the unit that it is E times. If it is the sum of a feature's slots, that feature is taken out."""
         all_events = [first for first, feature in features.items() if counts_all(feature)]
         if all_events:
@@ -180,7 +182,7 @@ class _Cell:
         """N as a form: with one event a cell it is a unit."""
         return Unit(count) if self._events == 1 else count
 
-    def _add(self, first: int, feature: Feature, bound: Form | Unit) -> None:
+    def _add(self, first: int, feature: Encoding, bound: Form | Unit) -> None:
         """A feature whose events are at most N."""
         if _has_steps(feature):
             self._add_mean(first, feature, bound)
@@ -193,21 +195,21 @@ class _Cell:
             self._relations.bounded(added(*parts), self._events, bound)
         self._place(first, feature, parts)
 
-    def _add_all_events(self, first: int, feature: Histogram, bound: Form | Unit) -> None:
+    def _add_all_events(self, first: int, feature: OneHot, bound: Form | Unit) -> None:
         """A feature whose events are exactly N."""
         read, count = parts_of(first, feature)
         parts = self._relations.numbers(count, self._events, read)
         self._relations.equalities.append(minus(added(*parts), _form_of(bound)))
         self._place(first, feature, parts)
 
-    def _add_telling(self, first: int, feature: Feature, by: str, count: int | None) -> tuple[Unit, Form | Unit]:
+    def _add_telling(self, first: int, feature: Encoding, by: str, count: int | None) -> tuple[Unit, Form | Unit]:
         """A feature that tells the activity; beside a Count its nulls are one more part. Returns e and N."""
         with_nulls = None if counts_all(feature) else count
         add = self._add_telling_mean if _has_steps(feature) else self._add_telling_parts
         e, total = add(first, feature, by, with_nulls)
         return e, self._all_events(total) if counts_all(feature) or count is not None else e
 
-    def _add_telling_parts(self, first: int, feature: Feature, by: str, count: int | None) -> tuple[Unit, Form]:
+    def _add_telling_parts(self, first: int, feature: Encoding, by: str, count: int | None) -> tuple[Unit, Form]:
         """The same of parts, with their nulls if a Count is given. Returns e and the sum."""
         read, own = parts_of(first, feature)
         every = own
@@ -227,7 +229,7 @@ class _Cell:
         self._place(first, feature, parts[:own])
         return e, added(*parts)
 
-    def _add_telling_mean(self, first: int, feature: Feature, by: str, count: int | None) -> tuple[Unit, Form]:
+    def _add_telling_mean(self, first: int, feature: Encoding, by: str, count: int | None) -> tuple[Unit, Form]:
         """The same of a Mean."""
         if by == "slack":
             total = self._add_mean_of_remainder(first, feature)
@@ -240,7 +242,7 @@ class _Cell:
             return e, self._slots[first + 1]
         return self._add_mean_and_nulls_of_any_first(first, feature, count)
 
-    def _add_mean(self, first: int, feature: Feature, bound: Form | Unit) -> None:
+    def _add_mean(self, first: int, feature: Encoding, bound: Form | Unit) -> None:
         """A Mean in the shorter of its two forms."""
         q_max, most = _q_max(feature), self._events - 1
         unit = isinstance(bound, Unit)
@@ -254,7 +256,7 @@ class _Cell:
         else:
             self._relations.bounded(non_null, self._events, bound)
 
-    def _add_mean_of_any_first(self, first: int, feature: Feature, bound: Form | Unit) -> Unit:
+    def _add_mean_of_any_first(self, first: int, feature: Encoding, bound: Form | Unit) -> Unit:
         """A Mean, "any first" in the module's text; returns its z."""
         relations, most = self._relations, self._events - 1
         z = relations.number(1, lambda slots, _: np.minimum(slots[..., first + 1], 1))
@@ -268,7 +270,7 @@ class _Cell:
         self._place_steps(first, feature, z, h, g)
         return Unit(z)
 
-    def _add_mean_and_nulls_of_any_first(self, first: int, feature: Feature, count: int) -> tuple[Unit, Form]:
+    def _add_mean_and_nulls_of_any_first(self, first: int, feature: Encoding, count: int) -> tuple[Unit, Form]:
         """The same with its nulls, so that all events are counted; returns e and N."""
 
         def first_event(slots: Counts, _: Bits) -> Counts:
@@ -286,14 +288,14 @@ class _Cell:
         self._place_steps(first, feature, z, h, g)
         return e, added(z, null, h, g, nulls)
 
-    def _place_steps(self, first: int, feature: Feature, z: Form, h: Form, g: Form) -> None:
+    def _place_steps(self, first: int, feature: Encoding, z: Form, h: Form, g: Form) -> None:
         """The slots of a Mean by "any first", with its r."""
         q_max = _q_max(feature)
         r = self._relations.number(q_max, lambda slots, bits: slots[..., first] - q_max * value_of(h, bits))
         self._relations.multiply(r, minus(ONE, z))
         self._slots |= {first: added(scaled(h, q_max), r), first + 1: added(z, h, g)}
 
-    def _add_mean_of_remainder(self, first: int, feature: Feature) -> Form:
+    def _add_mean_of_remainder(self, first: int, feature: Encoding) -> Form:
         """A Mean, "remainder" in the module's text; returns its m, which is still to be bounded."""
         relations, q_max = self._relations, _q_max(feature)
         h = relations.number(self._events, lambda slots, _: slots[..., first] // q_max)
@@ -306,41 +308,41 @@ class _Cell:
         self._slots |= {first: added(scaled(h, q_max), z, t), first + 1: non_null}
         return non_null
 
-    def _place(self, first: int, feature: Feature, parts: Sequence[Form]) -> None:
+    def _place(self, first: int, feature: Encoding, parts: Sequence[Form]) -> None:
         """Parts as slots: as they are; of a Mean of one step their ones, and all."""
-        if isinstance(feature, Mean):
+        if isinstance(feature, OffsetSum):
             parts = [parts[0], added(*parts)]
         self._slots |= {first + i: form for i, form in enumerate(parts)}
 
 
-def collected(layout: Layout) -> dict[int, Feature]:
-    """The features that take slots of a key, by the first of them."""
+def collected(layout: Layout) -> dict[int, Encoding]:
+    """What each feature with slots of its own counts there, by the first of its slots of a key."""
     names = [slot.feature for slot in layout.slots]
-    return {names.index(feature.name): feature for feature in layout.view.features if not feature.derive}
+    return {names.index(one.name): one.encoding for one in layout.view.pane_features if not one.derive}
 
 
-def count_of(features: dict[int, Feature]) -> int | None:
+def count_of(features: dict[int, Encoding]) -> int | None:
     """The slot of the first Count that there is."""
-    return next((first for first, feature in features.items() if isinstance(feature, Count)), None)
+    return next((first for first, feature in features.items() if isinstance(feature, EachEvent)), None)
 
 
-def has_clients(features: dict[int, Feature]) -> bool:
+def has_clients(features: dict[int, Encoding]) -> bool:
     """Whether one of them counts clients."""
-    return any(isinstance(feature, ClientCount) for feature in features.values())
+    return any(isinstance(feature, EachClient) for feature in features.values())
 
 
-def counts_all(feature: Feature) -> bool:
+def counts_all(feature: Encoding) -> bool:
     """Whether its cells count every event, null or not."""
-    return isinstance(feature, Histogram) and feature.nulls
+    return isinstance(feature, OneHot) and feature.counts_all
 
 
-def _has_steps(feature: Feature) -> bool:
+def _has_steps(feature: Encoding) -> bool:
     """Whether its events count for more than one each: a Mean of more than one step."""
-    return isinstance(feature, Mean) and feature.q_max > 1
+    return isinstance(feature, OffsetSum) and feature.q_max > 1
 
 
-def _q_max(feature: Feature) -> int:
-    return feature.q_max if isinstance(feature, Mean) else 1
+def _q_max(feature: Encoding) -> int:
+    return feature.q_max if isinstance(feature, OffsetSum) else 1
 
 
 def _form_of(bound: Form | Unit) -> Form:
@@ -348,17 +350,17 @@ def _form_of(bound: Form | Unit) -> Form:
     return bound.form if isinstance(bound, Unit) else bound
 
 
-def parts_of(first: int, feature: Feature) -> tuple[Read, int]:
+def parts_of(first: int, feature: Encoding) -> tuple[Read, int]:
     """The parts that a feature divides events over, and how many: cells; true and false; a Mean's ones and zeros."""
     match feature:
-        case Histogram():
+        case OneHot() | TrueOrFalse():
             return lambda slots, _: slots[..., first : first + feature.cells], feature.cells
-        case Rate():
-            return lambda slots, _: slots[..., first : first + 2], 2
-        case Mean():
+        case OffsetSum():
             return lambda slots, _: np.stack((slots[..., first], slots[..., first + 1] - slots[..., first]), axis=-1), 2
+        case EachEvent() | EachClient():
+            raise TypeError(f"{type(feature).__name__} has no parts")
         case _:
-            raise TypeError(f"{feature.kind} has no parts")
+            assert_never(feature)
 
 
 def _and_nulls(read: Read, count: int) -> Read:

@@ -21,11 +21,12 @@ the clients that were active, so over all keys it stays within M·max_cells wher
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import assert_never
 
 import numpy as np
 
 from crypto.ntt_forms import Form
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean
+from featurestore.define.encoding import EachClient, EachEvent, Encoding, OffsetSum, OneHot, TrueOrFalse
 from featurestore.define.layout import Layout
 
 from .cell import CellCircuit, cell_circuit, collected, count_of, counts_all, has_clients, parts_of
@@ -49,7 +50,7 @@ def site_cell(layout: Layout, clients: int) -> CellCircuit:
 class _SiteCell:
     """The circuit of a cell while it is put together: relations, and the slots by their place."""
 
-    def __init__(self, features: dict[int, Feature], events: int, clients: int, asked: bool) -> None:
+    def __init__(self, features: dict[int, Encoding], events: int, clients: int, asked: bool) -> None:
         self._features, self._events, self._most = features, events, clients * events
         self._relations = Relations()
         self._slots: dict[int, Form] = {}
@@ -74,11 +75,11 @@ class _SiteCell:
         bound = allowed if counted is None else counted
         for first, feature in self._features.items():
             match feature:
-                case Count():
+                case EachEvent():
                     self._slots[first] = bound
-                case ClientCount() if active is not None:
+                case EachClient() if active is not None:
                     self._slots[first] = active
-                case Histogram(nulls=True) if first in self._slots:
+                case OneHot(nulls=True) if first in self._slots:
                     pass  # it is N itself
                 case _:
                     self._add(first, feature, bound)
@@ -93,16 +94,16 @@ class _SiteCell:
         count = count_of(self._features)
         return None if count is None else self._relations.number(self._most, lambda slots, _: slots[..., count])
 
-    def _parts(self, first: int, feature: Feature) -> list[Form]:
+    def _parts(self, first: int, feature: Encoding) -> list[Form]:
         """The slots of a feature that divides events over them."""
         read, count = parts_of(first, feature)
         parts = self._relations.numbers(count, self._most, read)
         self._slots |= {first + i: form for i, form in enumerate(parts)}
         return parts
 
-    def _add(self, first: int, feature: Feature, bound: Form) -> None:
+    def _add(self, first: int, feature: Encoding, bound: Form) -> None:
         """A feature whose events are at most N, or just N."""
-        if isinstance(feature, Mean):
+        if isinstance(feature, OffsetSum):
             total = feature.q_max * self._most
             q = self._relations.number(total, lambda slots, _: slots[..., first])
             m = self._relations.number(self._most, lambda slots, _: slots[..., first + 1])
@@ -121,13 +122,14 @@ class _SiteCell:
         events = []
         for first, feature in self._features.items():
             match feature:
-                case ClientCount():
+                case EachClient():
                     return np.asarray(slots[..., first], np.int64)
-                case Count():
+                case EachEvent():
                     events.append(slots[..., first])
-                case Mean():
+                case OffsetSum():
                     events.append(slots[..., first + 1])
+                case OneHot() | TrueOrFalse():
+                    events.append(slots[..., first : first + feature.cells].sum(axis=-1))
                 case _:
-                    read, _count = parts_of(first, feature)
-                    events.append(read(slots, _).sum(axis=-1))
+                    assert_never(feature)
         return np.asarray(-(-np.max(events, axis=0) // self._events), np.int64)

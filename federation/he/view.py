@@ -21,6 +21,7 @@ from crypto.errors import CryptoError, ValueOutOfRange
 from crypto.sharing import SparseRows
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import Group, Layout, layout_of
+from featurestore.define.mechanism import GaussianMechanism
 from federation.errors import HeImpossible
 
 
@@ -40,17 +41,12 @@ def he_parameters(view: FeatureView, max_clients: int, noisy: bool) -> BfvParame
     Raises:
         HeImpossible: more clients or slots than parameters of 128 bits hold, or a price in pure ε.
     """
-    if view.privacy.mechanism != "gaussian":
-        raise HeImpossible(
-            view.name,
-            "its price is in pure ε, but the key holder also sees Gaussian decryption noise, which has no pure ε",
-        )
     layout = layout_of(view)
     bounds = [_bounds_of(group, layout) for group in layout.groups]
     low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
-    sigma_sq = max(group.sigma_sq for group in layout.groups) if noisy else Fraction(0)
+    largest = max(_sigma_sq(group, view) for group in layout.groups)
     try:
-        return BfvParameters.choose(max_clients, low, high, sigma_sq, layout.length)
+        return BfvParameters.choose(max_clients, low, high, largest if noisy else Fraction(0), layout.length)
     except CryptoError as error:
         raise HeImpossible(view.name, str(error)) from None
 
@@ -59,7 +55,7 @@ def slot_bounds(layout: Layout, *, noisy: bool) -> SlotBounds:
     """The bounds slot by slot: those of the slot's noise group."""
     rows = np.zeros((3, layout.slots_per_key), np.int64)
     for group in layout.groups:
-        noise = gaussian_bound(group.sigma_sq) if noisy else 0
+        noise = gaussian_bound(_sigma_sq(group, layout.view)) if noisy else 0
         rows[:, list(group.slots)] = np.array([*_bounds_of(group, layout), noise])[:, None]
     low, high, noise_bound = np.tile(rows, layout.keys)
     return SlotBounds(low, high, noise_bound)
@@ -96,6 +92,16 @@ def encode_report(layout: Layout, rows: SparseRows) -> npt.NDArray[np.int64]:
         slot = int(np.argmax(wrong))
         raise ValueOutOfRange("slot", slot, int(bounds.low[slot]), int(bounds.high[slot]))
     return encoded
+
+
+def _sigma_sq(group: Group, view: FeatureView) -> Fraction:
+    """σ² of one party's noise. Raises HeImpossible: the price is in pure ε."""
+    if isinstance(group.mechanism, GaussianMechanism):
+        return group.mechanism.sigma_sq
+    raise HeImpossible(
+        view.name,
+        "its price is in pure ε, but the key holder also sees Gaussian decryption noise, which has no pure ε",
+    )
 
 
 def _bounds_of(group: Group, layout: Layout) -> tuple[int, int]:

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from base.times import DAY_US
-from featurestore.define.layout import Group
 from featurestore.define.wire import definition_hash
 from federation.accountant import charge_of
 from federation.errors import DayBudgetSpent, PaneTaken, ViewOverlap
+from federation.noise import price_text
 from federation.plan import Plan, PlannedView
 
 from .entries import IN_PROCESS, Done, Entry, Intended, Refused, ViewIntent
@@ -196,13 +196,7 @@ class LedgerState:
 
 
 def _scales(plan: Plan, planned: PlannedView) -> str:
-    """The noise of every group in integers, Δ₂²/µρ or Δ₁/µε, and a leak in µρ: equal texts, equal noise and price."""
-    texts = ["none"] if plan.noise == "none" else [_scale(group) for group in planned.layout.groups]
+    """The noise of every group (`price_text`), and a leak in µρ: equal texts, equal noise and price."""
+    texts = ["none"] if plan.noise == "none" else [price_text(group.mechanism) for group in planned.layout.groups]
     leak = plan.leak_micro_rho(planned)
     return ";".join([*texts, f"leak {leak}"] if leak else texts)
-
-
-def _scale(group: Group) -> str:
-    if group.mechanism == "gaussian":
-        return f"{group.delta2_sq}/{group.micro_rho}"
-    return f"laplace {group.delta1}/{group.micro_epsilon}"

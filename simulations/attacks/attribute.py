@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom  # type: ignore[import-untyped]  # SciPy has no types
 
-from featurestore.define.features import Rate
+from featurestore.define.kinds import Rate
 from featurestore.define.layout import layout_of
 
 from .attack import AttackResult, Described, Floats, Progress, Setting, Shown, result_of

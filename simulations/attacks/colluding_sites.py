@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from scipy.stats import binom  # type: ignore[import-untyped]  # SciPy has no types
 
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
 from featurestore.define.layout import layout_of
 
 from .attack import AttackResult, Described, Floats, Progress, Series, Setting, Shown, result_of, told

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
 from federation.plan import Plan
 from federation.protocol import Aggregating, Closed, open_shares, shard
 

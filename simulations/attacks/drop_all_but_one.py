@@ -16,7 +16,7 @@ import numpy as np
 
 from crypto import field as field64
 from crypto.noise import NoiseSource, SeededNoise
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
 from federation.basis import to_noise_basis
 from federation.protocol import Aggregating, Closed, Commitment, NoisedShares, Outcome, shard
 

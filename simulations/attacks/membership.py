@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from featurestore.define.features import ClientCount, Count, Histogram
+from featurestore.define.kinds import ClientCount, Count, Histogram
 from featurestore.define.layout import layout_of
 
 from .attack import AttackResult, Described, Progress, Setting, Shown, result_of, told

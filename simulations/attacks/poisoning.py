@@ -15,9 +15,9 @@ from typing import Final
 
 import numpy as np
 
-from featurestore.define.definitions import Bounds
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds
 from federation.protocol import OpenedView
 
 from .attack import AttackResult, Described, Measure, Progress, Series, Setting, Shown, result_of

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
 
 from .attack import AttackResult, Described, Floats, Progress, Setting, Shown, result_of
 from .stage.ledgers import gate

@@ -19,7 +19,7 @@ from base.times import DAY_US
 from edge_client.compute import compute
 from edge_client.events import make_events
 from edge_client.participation import of_active_clients, of_every_client
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
 from federation.parties import Participation
 from federation.plan import Plan
 

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from crypto.signing import VerifyKey
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
 from featurestore.define.layout import Layout
 from federation.parties import Roster, RosterEntry
 from federation.plan import Noise

@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 
 from base.times import DAY_US
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.privacy import Bounds, Privacy
 from simulations.errors import DataMissing
 
 CLIENT_COLUMN: Final = "tailnum"

@@ -13,7 +13,7 @@ import pyarrow as pa
 from edge_client.events import column_types
 from featurestore.define.definitions import FeatureView
 from featurestore.define.expressions import Between, Compare, In, Junction, Like, Node, Not, parse
-from featurestore.define.features import Histogram, Mean, Rate
+from featurestore.define.kinds import Histogram, Mean, Rate
 
 Floats = npt.NDArray[np.float64]
 

@@ -113,7 +113,7 @@ def _of_view(directory: Path, view: FeatureView) -> Iterator[_Part]:
         values, truths = _cells(released, served), _cells(exact, served)
         se = released[f"{served.name}__se"].cast(pa.float64())
         for cell, (value, true) in enumerate(zip(values, truths, strict=True)):
-            feature = f"{served.name}[{cell}]" if served.shape == "list" else served.name
+            feature = f"{served.name}[{cell}]" if served.is_list else served.name
             named = pa.array([feature] * released.num_rows, pa.string())
             columns = [name, key, released["pane_end"], named, value, se, true, pc.subtract(value, true), status]
             yield _Part(feature, pa.table(columns, schema=SCHEMA))
@@ -137,6 +137,6 @@ def _key(table: pa.Table, keys: Sequence[str]) -> pa.ChunkedArray | pa.Array:
 def _cells(table: pa.Table, served: ServedFeature) -> list[pa.Array]:
     """float64[N] of a feature, or of each of its cells."""
     column = table[served.name].combine_chunks()
-    if served.shape != "list":
+    if not served.is_list:
         return [column.cast(pa.float64())]
     return [pc.list_element(column, cell).cast(pa.float64()) for cell in range(served.width)]

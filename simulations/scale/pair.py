@@ -27,9 +27,10 @@ from crypto.seal import SealKey
 from crypto.sharing import SparseRows
 from deployment.coordinator.announcement import announce
 from deployment.errors import RunRefused
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
+from featurestore.define.privacy import Bounds, Privacy
 from federation.batch.reports import Reports
 from federation.circuit.validity import VerificationKey
 from federation.keys import RoleKeys

@@ -18,9 +18,10 @@ import numpy as np
 import pyarrow as pa
 
 from edge_client.events import make_events
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
+from featurestore.define.privacy import Bounds, Privacy
 from simulations.errors import DataMissing
 
 from .task import FeatureSet, Task

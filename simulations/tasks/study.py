@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from featurestore.define.definitions import Privacy
+from featurestore.define.privacy import Privacy
 from featurestore.store import Store
 from training.data.noise_aware import RegressionCalibrator, nested_windows
 

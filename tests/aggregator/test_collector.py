@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from deployment.coordinator.collector import releases_of
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Histogram, Mean
+from featurestore.define.kinds import Count, Histogram, Mean
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.release import Manifest
 from federation.plan import FromEvents, Plan, PlannedView
 from federation.protocol import OpenedView, Outcome
@@ -62,8 +63,8 @@ def test_every_group_says_its_mechanism_sensitivity_price_and_scale() -> None:
     told = manifest(GAUSS)
     assert told.noise == "discrete-gaussian"
     for group, of in zip(told.groups, planned.layout.groups, strict=True):
-        assert (group.mechanism, group.delta2_sq, group.micro_rho) == ("gaussian", of.delta2_sq, of.micro_rho)
-        assert group.scale == math.sqrt(of.delta2_sq * 10**6 / (2 * of.micro_rho))  # σ
+        assert (group.mechanism, group.delta2_sq, group.micro_rho) == ("gaussian", of.delta2_sq, of.mechanism.micro_rho)
+        assert group.scale == math.sqrt(of.delta2_sq * 10**6 / (2 * of.mechanism.micro_rho))  # σ
         assert group.standard_error == pytest.approx(told.noise_factor * group.scale)
     assert told.micro_rho == sum(group.micro_rho for group in told.groups)
     assert told.micro_epsilon is None

@@ -114,7 +114,7 @@ def test_what_is_opened_has_both_noises(two: Two) -> None:
     leaders, holders = np.array(found).reshape(shape) - exact, (told - np.array(found)).reshape(shape)
     for noise in (leaders, holders):
         for group in layout.groups:
-            of_group = noise[:, :, list(group.slots)] / float(group.sigma_sq) ** 0.5
+            of_group = noise[:, :, list(group.slots)] / float(group.mechanism.sigma_sq) ** 0.5
             assert 0.6 < of_group.std() < 1.5  # 80 samples of N(0, 1) and more: outside once in 10^7 runs
     assert not np.array_equal(leaders, holders)
 

@@ -23,9 +23,10 @@ from aggregator.mpc.finish import MpcFinish, mpc_parties, require_exact
 from crypto import field
 from crypto.errors import ConversionUnsafe
 from crypto.mpc_shares import MOST_WRONG, wrong_chance
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Mean
+from featurestore.define.kinds import ClientCount, Count, Mean
+from featurestore.define.privacy import Bounds, Privacy
 from federation.errors import FinishRefused, PlanInvalid
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, NoisedShares, Outcome, largest_sum, open_shares

@@ -24,9 +24,10 @@ from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
 from aggregator.shares.messages import FINISH_DOMAIN, PROVIDE_DOMAIN, Finish, collect_request, sign
 from crypto.errors import ConversionUnsafe, CrypTenMissing, SignatureInvalid
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Mean
+from featurestore.define.kinds import ClientCount, Mean
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.wire import definition_hash
 from federation.errors import FinishRefused, StatementsDisagree
 from federation.parties import Roster, RosterEntry

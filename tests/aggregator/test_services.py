@@ -28,7 +28,7 @@ from aggregator.services.services import serve
 from aggregator.shares.messages import JOB_DOMAIN, Answer, Job, Signed, collect_request, sign
 from aggregator.shares.party import _Stoppable
 from crypto.seal import seal
-from featurestore.define.definitions import Privacy
+from featurestore.define.privacy import Privacy
 from federation import plan_pb2
 from federation.batch.batch import DOMAIN, BatchHeader, SealedBatch, SignedHeader, _info
 from federation.ledger.state import Budget
@@ -146,7 +146,7 @@ def test_noise_of_both_aggregators_is_in_what_is_opened(world: World) -> None:
     plain = site.sums[0].reshape(layout.keys, layout.slots_per_key) @ layout.basis.T
     for group in layout.groups:
         error = (opened.sums[0] - plain)[:, list(group.slots)]
-        assert error.var() == pytest.approx(float(group.opened_sigma_sq), rel=0.35)
+        assert error.var() == pytest.approx(group.opened_variance, rel=0.35)
 
 
 def test_duplicate_ids_are_answered_one_by_one_and_the_rest_counts(world: World) -> None:

@@ -23,9 +23,10 @@ from aggregator.storage.live_folder import LiveFolder
 from aggregator.storage.role_storage import Storage
 from crypto.ntt_field import FIELD64
 from crypto.sharing import SparseRows
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Rate
+from featurestore.define.kinds import Count, Rate
+from featurestore.define.privacy import Bounds, Privacy
 from federation.batch.batch import Heads, SealedBatch, seal_batch
 from federation.batch.reports import Reports
 from federation.circuit.validity import encode, prove

@@ -15,10 +15,11 @@ import pytest
 
 from aggregator.errors import Refused
 from crypto.sharing import SparseRows
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Mean
+from featurestore.define.kinds import Mean
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds, Privacy
 from federation.batch.batch import SealedBatch, seal_batch
 from federation.batch.reports import Reports
 from federation.errors import ReportRefused

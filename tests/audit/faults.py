@@ -12,7 +12,7 @@ from crypto.noise import NoiseSource, SeededNoise
 from edge_client.compute import Contributions, UsedCells
 from edge_client.events import Events
 from featurestore.define.definitions import FeatureView
-from featurestore.define.features import Mean
+from featurestore.define.kinds import Mean
 from federation.protocol import Closed, Commitment, NoisedShares
 
 from .chain import Chain

@@ -20,9 +20,10 @@ import pytest
 from base.times import DAY_US
 from deployment.in_process import enrolment
 from deployment.in_process import run as in_process
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Mean
+from featurestore.define.kinds import ClientCount, Count, Mean
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.store import Store
 from tests.pipeline import run_views
 

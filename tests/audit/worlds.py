@@ -19,9 +19,11 @@ import pyarrow as pa
 from edge_client.compute import UsedCells
 from edge_client.events import Events, make_events
 from edge_client.participation import of_every_client
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.privacy import Bounds, Privacy
 from federation.batch.reports import Reports
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, Closed, shard
@@ -40,7 +42,7 @@ ZCDP: Final = Privacy(rho=0.1, min_clients=CLIENTS)
 PURE_DP: Final = Privacy(epsilon=1.0, mechanism="laplace", min_clients=CLIENTS)
 
 
-def _view(name: str, *features: Feature, max_cells: int = 2, privacy: Privacy = ZCDP) -> FeatureView:
+def _view(name: str, *features: ViewFeature, max_cells: int = 2, privacy: Privacy = ZCDP) -> FeatureView:
     return FeatureView(
         name,
         entity=Entity("k", domain=range(KEYS)),

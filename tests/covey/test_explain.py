@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from deployment.inspect.explain import CLIENTS, ENOUGH, label_of
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds, Privacy
 from federation.circuit.cost import cost_of
 
 Covey = Callable[..., tuple[int, str, str]]
@@ -27,7 +29,7 @@ pure = FeatureView('pure', entity=Entity('a', value='x'), pane='1d', bounds=Boun
 """
 
 
-def view(*features: Feature, name: str = "v", **changes: Any) -> FeatureView:
+def view(*features: ViewFeature, name: str = "v", **changes: Any) -> FeatureView:
     settings: dict[str, Any] = {"pane": "1d", "bounds": Bounds(2, 1), "privacy": Privacy(rho=0.1)} | changes
     return FeatureView(name, entity=Entity("k", domain=["a", "b"]), features=features, **settings)
 

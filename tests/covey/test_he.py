@@ -10,9 +10,10 @@ import pytest
 
 from crypto.bfv import message_bytes
 from deployment.inspect.explain import explain
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
+from featurestore.define.privacy import Bounds, Privacy
 from federation.he.view import he_parameters
 from federation.parties import DEFAULT_SITE_CLIENTS
 from tests.covey.conftest import VIEWS

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from edge_client.site_config import config_to_toml
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
+from featurestore.define.privacy import Bounds, Privacy
 from federation.errors import LedgerRefusal
 from federation.ledger.entries import Head
 from federation.ledger.ledger import Ledger

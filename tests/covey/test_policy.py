@@ -17,7 +17,7 @@ from edge_client.policy import Policy
 from edge_client.policy_file import load_policy, policy_to_toml
 from edge_client.site_config import load_config
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Mean, Rate
+from featurestore.define.kinds import Count, Mean, Rate
 from featurestore.define.wire import definition_hash
 from federation.plan import Plan, PlannedView
 from federation.refusal_codes import RefusalCode

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from covey.cli import app
 from deployment.errors import UsageError
-from featurestore.define.values import Status
+from featurestore.define.decoded import Status
 from featurestore.publish.publish import Publisher
 from tests.featurestore.making import HOUR, a_release, a_view, a_void
 

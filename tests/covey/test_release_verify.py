@@ -13,9 +13,10 @@ import pytest
 
 from deployment.inspect.verification import CHECKS
 from deployment.project.project import Project
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.release import Release, Void
 from featurestore.define.wire import view_to_bytes
 from featurestore.publish.publish import Publisher

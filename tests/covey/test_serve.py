@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Histogram, Mean
+from featurestore.define.kinds import ClientCount, Histogram, Mean
 from featurestore.define.layout import layout_of
 from featurestore.define.release import Release
 from featurestore.publish.publish import Publisher

@@ -22,9 +22,10 @@ from deployment.errors import RunRefused
 from deployment.in_process import run as in_process
 from deployment.in_process.enrolment import Enrolment
 from edge_client import encrypting
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Histogram
+from featurestore.define.kinds import ClientCount, Count, Histogram
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.views_file import load_views
 from featurestore.store import Store
 from federation.he import protocol as he_protocol

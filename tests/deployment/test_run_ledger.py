@@ -14,7 +14,8 @@ import pytest
 from base.times import DAY_US
 from deployment.errors import RunRefused
 from deployment.in_process import run as in_process
-from featurestore.define.definitions import FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
+from featurestore.define.privacy import Privacy
 from featurestore.define.views_file import load_views
 from featurestore.define.wire import definition_hash
 from featurestore.publish.publish import Publisher

@@ -13,9 +13,10 @@ import pyarrow as pa
 from edge_client.events import Events, make_events
 from edge_client.policy import Policy, Refuse
 from edge_client.site import SiteSettings, respond
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
+from featurestore.define.privacy import Bounds, Privacy
 from federation.batch.batch import SealedBatch
 from federation.plan import Plan, PlannedView
 from federation.signed_plan import sign_plan

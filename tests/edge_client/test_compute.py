@@ -11,15 +11,17 @@ import pytest
 from edge_client.compute import UsedCells, compute, days_with_events
 from edge_client.errors import EventsError
 from edge_client.events import make_events, read_events
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.errors import BadReference
 
 HOUR, DAY = 3_600 * 10**6, 86_400 * 10**6
 
 
-def view(*features: Feature, cells: int = 2, events: int = 1, **changes: Any) -> FeatureView:
+def view(*features: ViewFeature, cells: int = 2, events: int = 1, **changes: Any) -> FeatureView:
     settings: dict[str, Any] = {"entity": Entity("k", domain=["a", "b", "c"]), "pane": "1h"} | changes
     return FeatureView(
         "v", features=features or (Count("n"),), bounds=Bounds(cells, events), privacy=Privacy(rho=0.1), **settings

@@ -21,21 +21,23 @@ from edge_client.events import (
     read_events,
     typed_column,
 )
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Feature, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import Count, Mean, Rate
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.errors import BadReference
 
 MOMENT = datetime(2013, 1, 1, 10, 0, tzinfo=UTC)
 US = int(MOMENT.timestamp()) * 10**6
 
 
-def view(*features: Feature, **changes: Any) -> FeatureView:
+def view(*features: ViewFeature, **changes: Any) -> FeatureView:
     settings: dict[str, Any] = {"entity": Entity("k", domain=["a", "b"]), "pane": "1d"} | changes
     return FeatureView("v", features=features or (Count("n"),), bounds=Bounds(1), privacy=Privacy(rho=0.1), **settings)
 
 
-def read(path: Path, *features: Feature, site: str | None = None) -> pa.Table:
+def read(path: Path, *features: ViewFeature, site: str | None = None) -> pa.Table:
     return read_events(path, [view(*features)], "c", "t", site)
 
 

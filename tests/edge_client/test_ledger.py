@@ -17,8 +17,8 @@ from edge_client.events import Events, make_events
 from edge_client.ledger import Basis, SiteLedger
 from edge_client.policy import Refuse
 from edge_client.site import SiteSettings, respond
-from featurestore.define.definitions import Bounds
 from featurestore.define.entities import Entity
+from featurestore.define.privacy import Bounds
 from federation.ledger.snapshot import read_ledger
 from federation.plan import Plan
 from federation.protocol import shard

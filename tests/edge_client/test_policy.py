@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from edge_client.policy import FUTURE_SLACK_US, Accept, Policy, Refuse, decide
-from featurestore.define.definitions import Privacy
 from featurestore.define.entities import Entity
-from featurestore.define.features import Mean, Rate
+from featurestore.define.kinds import Mean, Rate
+from featurestore.define.privacy import Privacy
 from featurestore.define.wire import definition_hash
 from federation import plan_pb2 as pb
 from federation.draft import draft_of, sign_draft

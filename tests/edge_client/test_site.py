@@ -22,7 +22,7 @@ from edge_client.policy_file import policy_to_toml
 from edge_client.site import SiteSettings
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Mean, Rate
+from featurestore.define.kinds import Mean, Rate
 from federation.batch import batch as batches_module
 from federation.batch.batch import SealedBatch, open_half
 from federation.batch.reports import LeaderHalf

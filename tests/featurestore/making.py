@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Rate
+from featurestore.define.kinds import Count, Rate
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.release import Clock, GroupNoise, Manifest, Release, Void
 from featurestore.define.wire import definition_hash
 from featurestore.join.memory import Memory

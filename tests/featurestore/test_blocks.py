@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from featurestore.define.decoded import Status
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Histogram, Mean
+from featurestore.define.kinds import ClientCount, Histogram, Mean
 from featurestore.define.layout import layout_of
 from featurestore.define.release import Release
-from featurestore.define.values import Status
 from featurestore.errors import BadReference, UnknownView
 from featurestore.online.blocks import CURRENT, open_blocks
 from featurestore.online.view_rows import Block, ViewRows

@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.epsilon import epsilon_of
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.values import served_features
 from featurestore.define.wire import view_to_bytes
 from featurestore.errors import DefinitionError, ExpressionError, ExpressionRefused
 
 
-def view(*features: Feature, **changes: Any) -> FeatureView:
+def view(*features: ViewFeature, **changes: Any) -> FeatureView:
     settings: dict[str, Any] = {
         "entity": Entity("dest", domain=["JFK", "LAX"]),
         "pane": "1d",
@@ -29,14 +31,14 @@ def view(*features: Feature, **changes: Any) -> FeatureView:
     return FeatureView(changes.pop("name", "v"), features=features or (Count("n"),), **settings | changes)
 
 
-def error(*features: Feature, **changes: Any) -> str:
+def error(*features: ViewFeature, **changes: Any) -> str:
     with pytest.raises(DefinitionError) as caught:
         layout_of(view(*features, **changes))
     assert repr(changes.get("name", "v")) in str(caught.value)  # every message names its view
     return str(caught.value)
 
 
-def error_of(*features: Feature) -> DefinitionError:
+def error_of(*features: ViewFeature) -> DefinitionError:
     with pytest.raises(DefinitionError) as caught:
         view(*features)
     return caught.value
@@ -137,7 +139,7 @@ class TestFeatures:
             (Rate("r", where=5), "write a condition"),  # type: ignore[arg-type]
         ],
     )
-    def test_what_no_encoding_holds_is_refused_with_the_mend(self, feature: Feature, says: str) -> None:
+    def test_what_no_encoding_holds_is_refused_with_the_mend(self, feature: ViewFeature, says: str) -> None:
         assert says in error(feature)
 
     def test_a_bad_where_names_view_and_feature(self) -> None:

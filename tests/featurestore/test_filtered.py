@@ -15,12 +15,13 @@ import pyarrow as pa
 import pytest
 
 from base.times import from_us, to_us
-from featurestore.define.definitions import FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.filtered import Filtered, local_slots
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.panes import NEVER, Panes
+from featurestore.define.privacy import Privacy
 from featurestore.define.release import BUDGET_SPENT, RETRACTED, Release, Void
 from featurestore.define.schema import feature_arrays, offline_schema
 from featurestore.define.values import served_features

@@ -14,9 +14,10 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
 
-from featurestore.define.definitions import Bounds, FeatureView
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Histogram
+from featurestore.define.kinds import Histogram
+from featurestore.define.privacy import Bounds
 from featurestore.define.records import RegisteredView
 from featurestore.define.references import resolve
 from featurestore.errors import BadReference, MemoryLimitTooSmall, MemoryLimitUnreadable, SpillFailed, StoreCorrupt

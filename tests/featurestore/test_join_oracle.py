@@ -13,9 +13,11 @@ import pyarrow as pa
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Feature, Histogram, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import Count, Histogram, Mean, Rate
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.release import Clock, Release, Void
 from featurestore.join.memory import Memory
 from featurestore.publish.publish import Publisher
@@ -76,7 +78,7 @@ class Label:
 @st.composite
 def views(draw: st.DrawFn) -> list[FeatureView]:
     """One to three views: hours and days by key, quarters of an hour of a constant entity."""
-    shapes: dict[str, tuple[Entity, str, list[str], list[Feature]]] = {
+    shapes: dict[str, tuple[Entity, str, list[str], list[ViewFeature]]] = {
         "hourly": (
             Entity("dest", domain=KEYS),
             "1h",
@@ -150,7 +152,7 @@ def publications(draw: st.DrawFn, of_views: Sequence[FeatureView]) -> list[list[
 def opened_sums(draw: st.DrawFn, view: FeatureView) -> Sums:
     """Sums of a pane: counts that may be negative, as noised ones are; Means and Rates of possible, mostly few events."""
 
-    def of(feature: Feature) -> tuple[int, ...]:
+    def of(feature: ViewFeature) -> tuple[int, ...]:
         match feature:
             case Mean():
                 values = draw(st.lists(st.integers(0, feature.q_max), max_size=3))
@@ -181,7 +183,7 @@ def labels_of(draw: st.DrawFn, items: Iterable[Item]) -> list[Label]:
     return draw(st.lists(label, min_size=draw(st.sampled_from([1, 10, 20])), max_size=40))
 
 
-def served_features(view: FeatureView) -> list[tuple[str, Feature, str]]:
+def served_features(view: FeatureView) -> list[tuple[str, ViewFeature, str]]:
     """(name, feature, window) of all that a view serves; the windows as spelled."""
     names = [(feature.name, feature, "") for feature in view.features]
     return names + [(f"{f.name}_{w}", f, w) for w in view.windows for f in view.features]

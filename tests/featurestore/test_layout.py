@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
+from featurestore.define.mechanism import GaussianMechanism, LaplaceMechanism
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.errors import DefinitionError
 from federation.accountant import epsilon
 from tests.shared_files import SHARED, shared_file
@@ -24,7 +27,7 @@ _VIEWS: list[dict[str, Any]] = (
 )
 
 
-def _feature(data: dict[str, Any]) -> Feature:
+def _feature(data: dict[str, Any]) -> ViewFeature:
     arguments = {name: value for name, value in data.items() if name != "type"}
     match data["type"]:
         case "Count":
@@ -52,7 +55,8 @@ def test_sensitivities_split_and_sigma_equal_the_vector(golden: dict[str, Any]) 
         privacy=Privacy(rho=Fraction(golden["micro_rho"], 10**6), delta=golden["delta"]),
     )
     layout = layout_of(view)
-    mine = [(g.feature, g.kind, g.delta2_sq, g.micro_rho, g.sigma_sq, g.opened_sigma_sq) for g in layout.groups]
+    made = [(group, group.mechanism) for group in layout.groups]
+    mine = [(group.feature, group.kind, noise.delta2_sq, noise.micro_rho, noise.sigma_sq) for group, noise in made]
     assert mine == [
         (
             group["feature"],
@@ -60,18 +64,17 @@ def test_sensitivities_split_and_sigma_equal_the_vector(golden: dict[str, Any]) 
             group["delta2_sq"],
             group["micro_rho"],
             Fraction(group["sigma_sq"]),
-            2 * Fraction(group["sigma_sq"]),
         )
         for group in golden["groups"]
     ]
     for group, expected in zip(layout.groups, golden["groups"], strict=True):
-        assert float(group.opened_sigma_sq) ** 0.5 == pytest.approx(expected["opened_se"], rel=1e-12)
+        assert group.opened_variance**0.5 == pytest.approx(expected["opened_se"], rel=1e-12)
     assert layout.micro_rho == golden["rho_spent_micro"]
     assert epsilon(layout.micro_rho, golden["delta"]) == pytest.approx(golden["epsilon_day"], rel=5e-4)
     assert epsilon(layout.micro_rho, golden["delta"], days=30) == pytest.approx(golden["epsilon_30_days"], rel=5e-4)
 
 
-def _view(*features: Feature, keys: int = 2, **changes: Any) -> FeatureView:
+def _view(*features: ViewFeature, keys: int = 2, **changes: Any) -> FeatureView:
     settings: dict[str, Any] = {"pane": "1d", "bounds": Bounds(2, 3), "privacy": Privacy(rho=0.1)} | changes
     return FeatureView("v", entity=Entity("k", domain=range(keys)), features=features, **settings)
 
@@ -108,8 +111,10 @@ FEATURES = (Count("n"), ClientCount("c"), Mean("x", clip=(0, 11), resolution=1),
 def test_a_laplace_view_splits_epsilon_as_a_gaussian_one_splits_rho() -> None:
     pure = layout_of(_view(*FEATURES, privacy=Privacy(epsilon=1.0, mechanism="laplace")))
     gauss = layout_of(_view(*FEATURES, privacy=Privacy(rho=1.0)))
-    assert [group.micro_epsilon for group in pure.groups] == [group.micro_rho for group in gauss.groups]
-    assert [group.micro_epsilon for group in pure.groups] == [
+    assert [group.mechanism.micro_epsilon for group in pure.groups] == [
+        group.mechanism.micro_rho for group in gauss.groups
+    ]
+    assert [group.mechanism.micro_epsilon for group in pure.groups] == [
         166_666,
         166_666,
         116_666,
@@ -119,7 +124,6 @@ def test_a_laplace_view_splits_epsilon_as_a_gaussian_one_splits_rho() -> None:
         333_333,
     ]
     assert (pure.micro_epsilon, gauss.micro_epsilon) == (999_995, None)
-    assert [group.micro_epsilon for group in gauss.groups] == [0] * 7
     assert (pure.basis == gauss.basis).all()
 
 
@@ -128,7 +132,7 @@ def test_sensitivities_of_pure_dp_are_l1_norms_of_a_client_day() -> None:
     # Bounds(2, 3): 2 cells of 3 events; q_max = 11, so an event moves the centred sum by 6 at most
     assert [group.delta1 for group in layout.groups] == [6, 2, 36, 6, 6, 6, 6]
     for group in layout.groups:
-        assert group.scale == Fraction(group.delta1 * 10**6, group.micro_epsilon)
+        assert group.mechanism.b == Fraction(group.delta1 * 10**6, group.mechanism.micro_epsilon)
 
 
 @given(
@@ -177,8 +181,8 @@ def test_the_sensitivities_are_reached() -> None:
 def test_a_laplace_group_charges_half_its_epsilon_squared_rounded_up() -> None:
     layout = layout_of(_view(*FEATURES, privacy=Privacy(epsilon=1.0, mechanism="laplace")))
     for group in layout.groups:
-        assert 0 <= group.micro_rho - Fraction(group.micro_epsilon**2, 2 * 10**6) < 1
-    assert layout.micro_rho == sum(group.micro_rho for group in layout.groups)
+        assert 0 <= group.mechanism.micro_rho - Fraction(group.mechanism.micro_epsilon**2, 2 * 10**6) < 1
+    assert layout.micro_rho == sum(group.mechanism.micro_rho for group in layout.groups)
     assert layout.micro_rho < 500_000  # of the whole ε = 1 in one group it would be ½
 
 
@@ -186,7 +190,7 @@ def test_a_laplace_group_charges_half_its_epsilon_squared_rounded_up() -> None:
 def test_the_variance_of_laplace_noise_is_that_of_its_probabilities(epsilon: float) -> None:
     layout = layout_of(_view(Count("n"), bounds=Bounds(6), privacy=Privacy(epsilon=epsilon, mechanism="laplace")))
     (group,) = layout.groups
-    b = float(group.scale)
+    b = float(group.mechanism.b)
     x = np.arange(-int(60 * b) - 5, int(60 * b) + 6)
     p = np.exp(-np.abs(x) / b)
     assert group.variance == pytest.approx(float((x**2 * p).sum() / p.sum()), rel=1e-9)
@@ -195,17 +199,17 @@ def test_the_variance_of_laplace_noise_is_that_of_its_probabilities(epsilon: flo
 
 def test_the_variance_of_gaussian_noise_is_sigma_squared() -> None:
     (group,) = layout_of(_view(Count("n"))).groups
-    assert group.variance == float(group.sigma_sq)
-    assert group.opened_variance == float(group.opened_sigma_sq)
+    assert group.variance == float(group.mechanism.sigma_sq)
+    assert group.opened_variance == float(2 * group.mechanism.sigma_sq)
 
 
-def test_sigma_is_asked_of_gaussian_groups_and_b_of_laplace_groups() -> None:
+def test_a_mechanism_has_the_scale_of_its_own_kind_only() -> None:
     (gauss,) = layout_of(_view(Count("n"))).groups
     (pure,) = layout_of(_view(Count("n"), privacy=Privacy(epsilon=1.0, mechanism="laplace"))).groups
-    with pytest.raises(TypeError):
-        _ = gauss.scale
-    with pytest.raises(TypeError):
-        _ = pure.sigma_sq
+    assert gauss.mechanism == GaussianMechanism(gauss.delta2_sq, 100_000)
+    assert pure.mechanism == LaplaceMechanism(pure.delta1, 1_000_000)
+    assert not hasattr(gauss.mechanism, "b")
+    assert not hasattr(pure.mechanism, "sigma_sq")
 
 
 def test_rho_is_never_overspent_and_rounding_loses_little() -> None:

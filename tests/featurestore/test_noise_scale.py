@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from crypto.cks20 import ROOM
 from crypto.noise import SecretNoise
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Mean
+from featurestore.define.kinds import Mean
 from featurestore.define.layout import layout_of
 from featurestore.define.noise_scale import SAMPLER_ROOM, drawable_scale, drawable_sigma_sq
+from featurestore.define.privacy import Bounds, Privacy
 
 STREAM = SecretNoise(bytes(32)).stream(b"")
 fractions = st.builds(Fraction, st.integers(1, 2**120), st.integers(1, 2**90))
@@ -62,10 +63,10 @@ def of_events(events: int) -> FeatureView:
 
 def test_a_view_has_the_variance_that_is_drawn_and_its_price_covers_it() -> None:
     group = layout_of(of_events(7)).groups[0]
-    exact = Fraction(group.delta2_sq * 10**6, 2 * group.micro_rho)
+    exact = Fraction(group.delta2_sq * 10**6, 2 * group.mechanism.micro_rho)
     assert exact.numerator >= ROOM
-    assert exact < group.sigma_sq < exact * (1 + Fraction(1, 2**26))
-    assert Fraction(group.delta2_sq, 1) / (2 * group.sigma_sq) <= Fraction(group.micro_rho, 10**6)
+    assert exact < group.mechanism.sigma_sq < exact * (1 + Fraction(1, 2**26))
+    assert Fraction(group.delta2_sq, 1) / (2 * group.mechanism.sigma_sq) <= Fraction(group.mechanism.micro_rho, 10**6)
 
 
 def test_a_scale_beyond_all_fractions_is_the_next_whole_one() -> None:
@@ -77,6 +78,6 @@ def test_a_scale_beyond_all_fractions_is_the_next_whole_one() -> None:
 
 def test_a_view_may_have_noise_as_wide_as_its_bounds_allow() -> None:
     group = layout_of(of_events(200)).groups[0]
-    assert group.sigma_sq > 2**56
-    assert isqrt(int(group.sigma_sq)) ** 2 == group.sigma_sq
-    assert Fraction(group.delta2_sq, 1) / (2 * group.sigma_sq) <= Fraction(group.micro_rho, 10**6)
+    assert group.mechanism.sigma_sq > 2**56
+    assert isqrt(int(group.mechanism.sigma_sq)) ** 2 == group.mechanism.sigma_sq
+    assert Fraction(group.delta2_sq, 1) / (2 * group.mechanism.sigma_sq) <= Fraction(group.mechanism.micro_rho, 10**6)

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pytest
 
 from base.times import from_us
+from featurestore.define.decoded import Status
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.on_demand import Feature, Input, OnDemandView, on_demand
 from featurestore.define.release import Release
 from featurestore.define.services import FeatureService
-from featurestore.define.values import Status
 from featurestore.errors import (
     BadReference,
     NameCollision,

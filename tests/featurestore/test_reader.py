@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from featurestore.define.decoded import Status
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.release import Release
-from featurestore.define.values import Status
 from featurestore.errors import BadReference, NameCollision, UnknownFeature, UnknownView
 from featurestore.online.blocks import open_blocks
 from featurestore.online.settings import OnlineSettings

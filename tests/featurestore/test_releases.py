@@ -13,7 +13,7 @@ import pytest
 
 from base.times import from_us
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Histogram, Mean
+from featurestore.define.kinds import ClientCount, Histogram, Mean
 from featurestore.define.layout import layout_of
 from featurestore.define.release import Release, Void
 from featurestore.errors import NotFoundError, StoreCorrupt, UnknownEvidence, UnknownRelease

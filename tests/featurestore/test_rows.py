@@ -14,10 +14,12 @@ import pyarrow as pa
 import pytest
 
 from base.times import to_us
-from featurestore.define.definitions import FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import Layout, layout_of
+from featurestore.define.privacy import Privacy
 from featurestore.define.release import Clock, Release, Void
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
@@ -32,14 +34,14 @@ ENTITIES = [
     Entity(["a", "b"], domain=[("x", 1), ("x", -2), ("y", 1)]),
     Entity("night", domain=[True, False]),
 ]
-FEATURES: list[Feature] = [
+FEATURES: list[ViewFeature] = [
     Count("events"),
     Rate("late", where="delay >= 15"),
     Mean("delay", clip=(-60, 180), resolution=1.0),
     Histogram("delay", edges=[0, 15], nulls=True),
     ClientCount("planes"),
 ]
-DERIVED: list[Feature] = [Rate("late_read_off", where="delay >= 15", derive=True), Count("all", derive=True)]
+DERIVED: list[ViewFeature] = [Rate("late_read_off", where="delay >= 15", derive=True), Count("all", derive=True)]
 
 Value = tuple[Any, float | None, int | None, str]
 """(value, se, n, status)"""
@@ -122,10 +124,10 @@ class Model:
         return max((issue for issue in self.issues() if issue[1] <= moment), default=None)
 
 
-def _read(layout: Layout, feature: Feature, sums: list[int], units: float, status: str) -> Value:
+def _read(layout: Layout, feature: ViewFeature, sums: list[int], units: float, status: str) -> Value:
     groups = layout.groups_of(feature)
     x = [sums[slot] for group in groups for slot in group.slots]
-    first_var, *rest = [units * float(group.sigma_sq) for group in groups]
+    first_var, *rest = [units * float(group.mechanism.sigma_sq) for group in groups]
     value: Any = x[0]
     match feature:
         case Histogram():

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
 from featurestore.define.services import FeatureService
 from featurestore.publish.publish import Publisher
 

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from featurestore.define.decoded import Status
 from featurestore.define.definitions import FeatureView
 from featurestore.define.release import BUDGET_SPENT, Release, Void
-from featurestore.define.values import Status
 from featurestore.errors import ReleaseRefused
 from featurestore.online.blocks import open_blocks
 from featurestore.publish.publish import Publisher

@@ -10,7 +10,7 @@ import pytest
 
 from base.times import from_us
 from featurestore.define.entities import Entity
-from featurestore.define.features import Histogram, Mean, Rate
+from featurestore.define.kinds import Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.release import Release
 from featurestore.errors import BadReference, UnknownFeature, UnknownView

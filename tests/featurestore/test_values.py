@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pytest
 
+from featurestore.define.decoded import Status, made_stale, n_is_there, value_is_there
 from featurestore.define.definitions import FeatureView
-from featurestore.define.features import Count, Feature, Histogram, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
-from featurestore.define.values import Status, decode, made_stale, n_is_there, value_is_there
+from featurestore.define.values import decode
 
 from .making import a_view
 
@@ -20,7 +22,9 @@ DELAY = Mean("delay", clip=(-60, 180))
 CELLS = Histogram("delay", edges=[0, 15])
 
 
-def decoded_at(view: FeatureView, feature: Feature, n: int, noisers: float = 2.0) -> tuple[Status, float, float, int]:
+def decoded_at(
+    view: FeatureView, feature: ViewFeature, n: int, noisers: float = 2.0
+) -> tuple[Status, float, float, int]:
     """(status, value, se, n) of a feature with n events, of the sums that make its value about a half or the middle."""
     layout = layout_of(view)
     sums = np.zeros((1, layout.slots_per_key), dtype=np.int64)
@@ -34,14 +38,14 @@ def decoded_at(view: FeatureView, feature: Feature, n: int, noisers: float = 2.0
     return Status(got.status[0]), float(got.value[0]), float(got.se[0]), int(got.n[0])
 
 
-def se_of_n(view: FeatureView, feature: Feature) -> float:
+def se_of_n(view: FeatureView, feature: ViewFeature) -> float:
     """The standard error of n, of two noises: one group's, or that of three cells."""
     groups = layout_of(view).groups_of(feature)
     return math.sqrt(2 * groups[1].variance if len(groups) == 2 else 3 * 2 * groups[0].variance)
 
 
 @pytest.mark.parametrize("feature", [LATE, READ_OFF, DELAY], ids=["rate", "derived rate", "mean"])
-def test_a_ratio_is_drowned_below_3_rough_below_20_and_sound_from_there(feature: Feature) -> None:
+def test_a_ratio_is_drowned_below_3_rough_below_20_and_sound_from_there(feature: ViewFeature) -> None:
     view = a_view(features=[CELLS, feature] if feature.derive else [feature])
     se = se_of_n(view, feature)
     for factor, below, status in ((3, Status.DROWNED, Status.ROUGH_SE), (20, Status.ROUGH_SE, Status.OK)):

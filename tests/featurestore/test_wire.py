@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 
 from featurestore.define import view_pb2 as pb
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
 from featurestore.errors import ExpressionRefused, ViewMalformed
 from tests.strategies import Truth, views

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featurestore.define.definitions import Privacy
-from featurestore.define.features import ClientCount, Count
+from featurestore.define.kinds import ClientCount, Count
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Privacy
 from featurestore.define.release import RETRACTED, Manifest, Release, Void
 from featurestore.errors import ReleaseRefused, StoreCorrupt
 from featurestore.publish.publish import Publisher

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from featurestore.define.entities import Entity
-from featurestore.define.features import Histogram, Mean
+from featurestore.define.kinds import Histogram, Mean
 from featurestore.define.layout import layout_of
 from featurestore.define.release import RETRACTED, Release, Void
 from featurestore.define.services import FeatureService

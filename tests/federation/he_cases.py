@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from crypto.sharing import SparseRows
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.privacy import Bounds, Privacy
 from federation.batch.reports import Reports
 from federation.plan import Plan, PlannedView
 

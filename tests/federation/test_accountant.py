@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds, Privacy
 from federation.accountant import NOTHING, Cost, cost_of_day, epsilon
 from tests.shared_files import SHARED, shared_file
 
@@ -69,9 +70,10 @@ def test_more_is_never_told_as_less(a: Cost, b: Cost) -> None:
 
 def test_a_day_is_the_sum_over_groups_and_views_and_its_panes_cost_nothing_more() -> None:
     gauss, pure = layout_of(GAUSS), layout_of(PURE)
-    assert cost_of_day([gauss]) == Cost(sum(group.micro_rho for group in gauss.groups), None)
+    assert cost_of_day([gauss]) == Cost(sum(group.mechanism.micro_rho for group in gauss.groups), None)
     assert cost_of_day([pure]) == Cost(
-        sum(group.micro_rho for group in pure.groups), sum(group.micro_epsilon for group in pure.groups)
+        sum(group.mechanism.micro_rho for group in pure.groups),
+        sum(group.mechanism.micro_epsilon for group in pure.groups),
     )
     assert cost_of_day([gauss, pure]) == Cost(gauss.micro_rho + pure.micro_rho, None)
     for pane in ("1h", "1m"):
@@ -83,9 +85,9 @@ def test_roundings_never_charge_less_than_the_noise_is_worth() -> None:
     assert gauss.micro_rho <= GAUSS.privacy.micro_rho  # what was asked is never passed …
     assert (pure.micro_epsilon or 0) <= PURE.privacy.micro_epsilon
     for group in gauss.groups:  # … and what is charged is at least Δ₂²/2σ², or what Δ₁/b implies
-        assert group.delta2_sq / (2 * group.sigma_sq) * 10**6 <= group.micro_rho
+        assert group.delta2_sq / (2 * group.mechanism.sigma_sq) * 10**6 <= group.mechanism.micro_rho
     for group in pure.groups:
-        assert (group.delta1 / group.scale) ** 2 / 2 * 10**6 <= group.micro_rho
+        assert (group.delta1 / group.mechanism.b) ** 2 / 2 * 10**6 <= group.mechanism.micro_rho
 
 
 def test_pure_epsilon_is_told_where_it_is_the_least_and_only_without_gaussian_noise() -> None:

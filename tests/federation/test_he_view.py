@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from crypto import field as field64
 from crypto.bfv_parameters import MOST_CLIENTS, gaussian_bound, leak_rho
 from crypto.errors import ValueOutOfRange
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds, Privacy
 from federation.accountant import charge_of
 from federation.basis import to_noise_basis
 from federation.errors import HeImpossible, PlanInvalid
@@ -50,7 +51,7 @@ def test_each_slot_has_the_noise_bound_of_its_own_group() -> None:
     layout = layout_of(view(keys=2))
     noise = slot_bounds(layout, noisy=True).noise.reshape(2, -1)
     for group in layout.groups:
-        assert set(noise[:, list(group.slots)].reshape(-1).tolist()) == {gaussian_bound(group.sigma_sq)}
+        assert set(noise[:, list(group.slots)].reshape(-1).tolist()) == {gaussian_bound(group.mechanism.sigma_sq)}
     assert len(set(noise[0].tolist())) > 3
 
 
@@ -84,7 +85,7 @@ def test_the_leak_counts_the_panes_that_a_client_day_can_be_in() -> None:
 
 def test_a_price_in_pure_epsilon_and_more_clients_than_there_is_room_for_are_refused_by_the_plan() -> None:
     laplace = replace_privacy(Privacy(epsilon=1.0, mechanism="laplace", min_clients=2))
-    with pytest.raises(HeImpossible, match="view 'v' cannot be encrypted: a price in pure"):
+    with pytest.raises(HeImpossible, match="view 'v' cannot be encrypted: its price is in pure"):
         plan(laplace)
     plan(max_clients=MOST_CLIENTS)
     with pytest.raises(HeImpossible, match="max_clients = 1000001"):

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurestore.define.definitions import FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
+from featurestore.define.privacy import Privacy
 from federation.errors import (
     AlreadyDone,
     ClockWentBack,

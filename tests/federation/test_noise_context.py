@@ -9,9 +9,10 @@ import numpy as np
 from crypto import field as field64
 from crypto.noise import SecretNoise
 from crypto.sharing import Accumulator
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Rate
+from featurestore.define.kinds import Count, Rate
+from featurestore.define.privacy import Bounds, Privacy
 from federation.noise_context import NoiseContext
 from federation.plan import Plan, PlannedView
 from federation.protocol import Closed, Commitment

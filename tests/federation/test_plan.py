@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count
+from featurestore.define.kinds import ClientCount, Count
+from featurestore.define.privacy import Bounds, Privacy
 from federation import plan_pb2 as pb
 from federation.errors import PlanInvalid
 from federation.plan import Plan, PlannedView, plan_from_bytes, plan_to_bytes

@@ -14,9 +14,10 @@ from crypto import field as field64
 from crypto.errors import FieldElementOutOfRange
 from crypto.noise import SeededNoise
 from crypto.sharing import LeaderShares, SparseRows
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Mean, Rate
+from featurestore.define.kinds import ClientCount, Count, Mean, Rate
+from featurestore.define.privacy import Bounds, Privacy
 from federation import protocol
 from federation.batch.reports import Reports
 from federation.errors import DuplicateReport, NoiseRefused, ReportRefused
@@ -262,7 +263,9 @@ def test_each_noise_group_is_drawn_at_its_own_scale_by_its_mechanism_by_each_agg
     batches = [reports(the_plan, index, np.random.default_rng(1), 30)[0] for index in range(2)]
     run_collections(the_plan, batches, random_bytes(1), Recording("leader"), Recording("helper"))
     gauss, pure = (planned.layout.groups for planned in the_plan.views)
-    scales = [("gaussian", group.sigma_sq) for group in gauss] + [("laplace", group.scale) for group in pure]
+    scales = [("gaussian", group.mechanism.sigma_sq) for group in gauss] + [
+        ("laplace", group.mechanism.b) for group in pure
+    ]
     assert asked == {"leader": scales, "helper": scales}
 
 

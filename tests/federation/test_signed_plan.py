@@ -7,7 +7,7 @@ import pytest
 
 from crypto.errors import SignatureInvalid
 from crypto.signing import SigningKey
-from featurestore.define.features import Rate
+from featurestore.define.kinds import Rate
 from featurestore.errors import ExpressionRefused, ViewMalformed
 from federation import plan_pb2 as pb
 from federation.errors import PlanInvalid, ReportTooLong

@@ -11,9 +11,10 @@ import pytest
 
 from crypto.sharing import SparseRows
 from edge_client.participation import of_sites
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Mean
+from featurestore.define.kinds import ClientCount, Count, Mean
+from featurestore.define.privacy import Bounds, Privacy
 from federation import plan_pb2 as pb
 from federation.batch.batch import HEADER_REPORT_BYTES, BatchHeader, SealedBatch, max_reports, open_half, seal_batch
 from federation.batch.reports import Reports

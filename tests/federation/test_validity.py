@@ -16,9 +16,10 @@ from crypto.flp.proof import prove as flp_prove
 from crypto.ntt_field import FIELD64, Elements
 from crypto.prio3_messages import HelperShares, LeaderShares, PublicShares, VerifierMessages, VerifierShares
 from crypto.sharing import SparseRows
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.store import Store
 from federation.batch.reports import ProvenHalf, Reports
 from federation.circuit.circuit import contexts, prio3_of

@@ -17,10 +17,12 @@ from crypto.ntt_field import FIELD64, FIELD128, Elements, NttField
 from crypto.sharing import SparseRows
 from edge_client.compute import compute
 from edge_client.events import make_events
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds, Privacy
 from federation.circuit.cell import cell_circuit, cell_circuits
 from federation.circuit.circuit import FIELD64_X3, FIELD128_X1, ProofSystem, ViewCircuit, ViewPrio3, contexts, prio3_of
 from federation.circuit.forms import value_of
@@ -32,7 +34,7 @@ FIELDS = [FIELD64, FIELD128]
 P = FIELD64.modulus
 
 
-def view(*features: Feature, keys: int = 3, cells: int = 1, events: int = 1) -> FeatureView:
+def view(*features: ViewFeature, keys: int = 3, cells: int = 1, events: int = 1) -> FeatureView:
     return FeatureView(
         "v",
         entity=Entity("k", domain=range(keys)),
@@ -71,7 +73,7 @@ NULLS2, NULLS3 = Histogram("y", edges=[0], nulls=True), Histogram("x", edges=[0]
 RATE, RATE2 = Rate("r", where="x > 1"), Rate("s", where="x > 2")
 COUNT, CLIENTS = Count("n"), ClientCount("c")
 
-SMALL: list[tuple[tuple[Feature, ...], tuple[int, ...]]] = [
+SMALL: list[tuple[tuple[ViewFeature, ...], tuple[int, ...]]] = [
     ((COUNT,), (1, 2, 3, 4, 6, 9)),
     ((CLIENTS,), (1, 3)),
     ((CLIENTS, COUNT), (1, 2, 3, 5)),
@@ -126,7 +128,7 @@ MOST_BITS = 20
 @pytest.mark.parametrize("capped", [False, True], ids=["all keys fit", "too many keys"])
 @pytest.mark.parametrize(("features", "events"), CELLS)
 def test_over_all_bits_the_circuit_of_a_cell_has_the_cells_that_events_can_make(
-    features: tuple[Feature, ...], events: int, capped: bool
+    features: tuple[ViewFeature, ...], events: int, capped: bool
 ) -> None:
     small = view(*features, keys=2 if capped else 1, events=events)
     layout, allowed = layout_of(small), all_cells(small)
@@ -154,7 +156,7 @@ def test_over_all_bits_the_circuit_of_a_cell_has_the_cells_that_events_can_make(
 @pytest.mark.parametrize("capped", [False, True], ids=["all keys fit", "too many keys"])
 @pytest.mark.parametrize(("features", "events"), CELLS)
 def test_what_events_can_make_is_written_in_every_circuit_of_a_cell(
-    features: tuple[Feature, ...], events: int, capped: bool
+    features: tuple[ViewFeature, ...], events: int, capped: bool
 ) -> None:
     small = view(*features, keys=2 if capped else 1, events=events)
     slots = np.array(sorted(all_cells(small)), np.int64)
@@ -182,7 +184,7 @@ def test_what_events_can_make_is_written_in_every_circuit_of_a_cell(
     ],
 )
 def test_over_all_bits_a_whole_report_is_accepted_just_with_as_many_active_cells_as_allowed(
-    features: tuple[Feature, ...], events: int, keys: int, cells: int
+    features: tuple[ViewFeature, ...], events: int, keys: int, cells: int
 ) -> None:
     small = view(*features, keys=keys, cells=cells, events=events)
     circuit, allowed = ViewCircuit(layout_of(small)), sorted(all_cells(small))

@@ -14,9 +14,10 @@ from crypto.flp.circuit import best_chunk_length
 from crypto.flp.soundness import soundness_bits
 from crypto.flp.variants import SumVec
 from crypto.ntt_field import FIELD64
-from featurestore.define.definitions import Bounds, FeatureView
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds
 from federation.batch.reports import REPORT_ID_BYTES
 from federation.circuit.circuit import FIELD64_X3, FIELD128_X1, ProofSystem, ViewCircuit, prio3_of
 from federation.circuit.cost import cost_of, lengths_of, sum_vec_lengths

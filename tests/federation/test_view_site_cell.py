@@ -9,7 +9,8 @@ import pytest
 
 from crypto.ntt_field import FIELD64
 from featurestore.define.definitions import FeatureView
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
 from federation.circuit.cell import CellCircuit
 from federation.circuit.circuit import ViewCircuit
@@ -28,7 +29,7 @@ HIST, NULLS, MORE_NULLS = (
 )
 BINARY, MEAN = Mean("x", clip=(0, 1), resolution=1, name="b"), Mean("x", clip=(0, 2), resolution=1, name="m")
 
-VIEWS: list[tuple[Feature, ...]] = [
+VIEWS: list[tuple[ViewFeature, ...]] = [
     (COUNT,),
     (CLIENTS,),
     (CLIENTS, COUNT),
@@ -91,7 +92,7 @@ def _fits(of: FeatureView, cell: Cell, active: int, events: int) -> bool:
 @pytest.mark.parametrize(("clients", "events"), [(2, 1), (2, 2), (3, 1)])
 @pytest.mark.parametrize("features", VIEWS, ids=lambda features: " ".join(one.name for one in features))
 def test_over_all_bits_a_cell_has_what_so_many_clients_may_send_and_every_sum_of_them_is_written(
-    features: tuple[Feature, ...], clients: int, events: int, capped: bool
+    features: tuple[ViewFeature, ...], clients: int, events: int, capped: bool
 ) -> None:
     small = view(*features, keys=2 if capped else 1, events=events)
     cell, of_one = site_cell(layout_of(small), clients), all_cells(small)
@@ -122,7 +123,7 @@ def test_the_active_clients_that_are_written_are_never_more_than_there_were() ->
 
 @pytest.mark.parametrize(("keys", "cells"), [(2, 3), (5, 2)])
 @pytest.mark.parametrize("features", [(COUNT, CLIENTS, RATE, MEAN), (HIST, NULLS), (RATE,), (MEAN, HIST)], ids=str)
-def test_the_sums_of_clients_are_accepted_as_they_are(features: tuple[Feature, ...], keys: int, cells: int) -> None:
+def test_the_sums_of_clients_are_accepted_as_they_are(features: tuple[ViewFeature, ...], keys: int, cells: int) -> None:
     made, clients = view(*features, keys=keys, cells=cells, events=4), 7
     circuit = ViewCircuit(layout_of(made), FIELD64, clients)
     sums = np.array([random_reports(made, clients, seed).sum(axis=0) for seed in range(40)])

@@ -10,15 +10,17 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from featurestore.define.definitions import Bounds, FeatureView
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.definitions import FeatureView
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds
 from tests.strategies import views
 
 Cell = tuple[int, ...]
 
 
-def collected(view: FeatureView) -> list[Feature]:
+def collected(view: FeatureView) -> list[ViewFeature]:
     return [feature for feature in view.features if not feature.derive]
 
 
@@ -46,7 +48,7 @@ def _numbers_of_events(view: FeatureView, cell: Cell) -> set[int]:
     return numbers
 
 
-def _width(feature: Feature) -> int:
+def _width(feature: ViewFeature) -> int:
     return feature.cells if isinstance(feature, Histogram) else 2 if isinstance(feature, Mean | Rate) else 1
 
 
@@ -83,7 +85,7 @@ def all_cells(view: FeatureView) -> set[Cell]:
     return cells
 
 
-def _outcomes(feature: Feature) -> list[Cell]:
+def _outcomes(feature: ViewFeature) -> list[Cell]:
     """What one event can add to the slots of a feature."""
     match feature:
         case Count() | ClientCount():

@@ -8,9 +8,10 @@ import numpy as np
 
 from crypto.seal import SealKey
 from crypto.sharing import SparseRows
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
+from featurestore.define.privacy import Bounds, Privacy
 from federation.batch.reports import HelperHalf, LeaderHalf, Reports
 from federation.draft import with_live
 from federation.keys import RoleKeys

@@ -12,7 +12,8 @@ import pytest
 
 from deployment.errors import CollectionFailed, RunRefused
 from deployment.in_process import run as in_process
-from featurestore.define.definitions import FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
+from featurestore.define.privacy import Privacy
 from federation.parties import Participation
 from simulations.fleets.arrivals import Generated
 from simulations.levels.collect import STORE, TRUTH, Collection

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from featurestore.define.definitions import FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
+from featurestore.define.privacy import Privacy
 from simulations.levels.collect import STORE, TRUTH
 from tests.simulations.shards.small import DAILY, slots_of
 

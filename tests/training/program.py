@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
 from featurestore.define.layout import layout_of
 from featurestore.define.services import FeatureService
 from featurestore.publish.publish import Publisher

@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from deployment.errors import ModelOutdated, ModelRefused  # noqa: E402
-from featurestore.define.features import Count, Rate  # noqa: E402
+from featurestore.define.kinds import Count, Rate  # noqa: E402
 from featurestore.errors import BadReference  # noqa: E402
 from featurestore.publish.publish import Publisher  # noqa: E402
 from featurestore.store import Store  # noqa: E402

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from base.times import utc_text
+from featurestore.define.decoded import Status
 from featurestore.define.schema import status_codes
-from featurestore.define.values import Status
 
 from .cache_files import NO_TIME
 from .cache_report import FeatureFindings, Finding, JoinReport, ViewFindings

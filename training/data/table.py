@@ -22,11 +22,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from featurestore.define.decoded import Status
 from featurestore.define.entities import Entity, Key
 from featurestore.define.keys import domain_index
 from featurestore.define.references import REFERENCE
 from featurestore.define.services import FeatureService, refs_of
-from featurestore.define.values import Status
 from featurestore.errors import FeatureStoreError, OnlineUnavailable
 from featurestore.read.answer import Keys, key_table
 from featurestore.read.messages import MAX_NUMBERS, MAX_ROWS

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from deployment.printing.console import data_console, folding_table
-from featurestore.define.values import Status
+from featurestore.define.decoded import Status
 
 from .predict import Predicted, ServedModel
 

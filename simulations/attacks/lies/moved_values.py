@@ -11,11 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from featurestore.define.decoded import value_is_there
 from featurestore.define.definitions import FeatureView
-from featurestore.define.features import Histogram, Mean, PaneFeature, Rate
-from featurestore.define.layout import NOISERS, layout_of
+from featurestore.define.feature import PaneFeature
+from featurestore.define.layout import layout_of
+from featurestore.define.mechanism import NOISERS
 from featurestore.define.release import Release, Void
-from featurestore.define.values import decode, value_is_there
+from featurestore.define.values import decode
 from featurestore.store import Store
 
 Floats = npt.NDArray[np.float64]
@@ -87,7 +89,7 @@ def busiest_key(view: FeatureView, store: Store) -> int:
     """The index of the join key with the most events, as far as the view's first feature tells."""
     history = store.history(view.name)
     feature = view.pane_features[0]
-    column = f"{feature.name}__n" if isinstance(feature, Mean | Rate) else feature.name
+    column = f"{feature.name}__n" if feature.serving.shape == "ratio" else feature.name
     if not history.num_rows:
         return 0
     events = np.nan_to_num(_numbers(history[column], feature).sum(axis=1).reshape(-1, layout_of(view).keys))
@@ -100,10 +102,10 @@ def _key_of(view: FeatureView, history: pa.Table, row: int) -> tuple[Any, ...]:
 
 def _numbers(column: pa.ChunkedArray, feature: PaneFeature) -> Floats:
     """float64[N, cells] of a feature's column, NaN where it is null; one cell where the feature is no histogram."""
-    if not isinstance(feature, Histogram):
+    if feature.serving.shape != "list":
         return np.asarray(pc.fill_null(column.cast(pa.float64(), safe=False), np.nan)).reshape(-1, 1)
-    rows = [[np.nan] * feature.cells if row is None else row for row in column.to_pylist()]
-    return np.array(rows, np.float64).reshape(-1, feature.cells)
+    rows = [[np.nan] * feature.serving.width if row is None else row for row in column.to_pylist()]
+    return np.array(rows, np.float64).reshape(-1, feature.serving.width)
 
 
 def _distances(honest: Floats, other: Floats) -> Floats:
@@ -133,7 +135,7 @@ def compare(view: FeatureView, stores: tuple[Store, Store, Store], rejected: int
         for pane, key, cell in _furthest(away, se):
             worst.append(
                 MovedValue(
-                    f"{feature.name}[{cell}]" if isinstance(feature, Histogram) else feature.name,
+                    f"{feature.name}[{cell}]" if feature.serving.shape == "list" else feature.name,
                     named[key],
                     pane,
                     starts,

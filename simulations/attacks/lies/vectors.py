@@ -8,13 +8,13 @@ allow, and fits together.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, assert_never
 
 import numpy as np
 
 from crypto.field import Elements
 from crypto.field_kernels import P
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.encoding import EachClient, EachEvent, Encoding, OffsetSum, OneHot, TrueOrFalse
 from featurestore.define.layout import Layout
 from simulations.errors import CannotTell
 
@@ -59,8 +59,8 @@ def vector_of(kind: str, layout: Layout, key: int = 0) -> Elements:
         case "too-many-events":
             cell = cell_of(layout, events + 1)
         case "wrap-around":
-            for first, feature in _features(layout):
-                if isinstance(feature, Histogram | Rate):
+            for first, encoding in _encodings(layout):
+                if isinstance(encoding, OneHot | TrueOrFalse):
                     cell[first] += WRAPPED
                     cell[first + 1] -= WRAPPED
         case "too-many-keys":
@@ -79,20 +79,23 @@ def require_tellable(kind: str, layout: Layout) -> None:
     """Raise CannotTell, which says what a view needs, if the lie cannot be told of it."""
     if kind not in KINDS:
         raise CannotTell(layout.view.name, kind, f"to be one of {', '.join(KINDS)}")
-    features = [feature for _, feature in _features(layout)]
+    encodings = [encoding for _, encoding in _encodings(layout)]
     all_events = any(histogram.nulls for _, histogram in _histograms(layout))
     needs = {
         "count-without-histogram": (
             "a Count of its own beside a Histogram(…, nulls=True)",
-            all_events and any(isinstance(feature, Count) for feature in features),
+            all_events and any(isinstance(encoding, EachEvent) for encoding in encodings),
         ),
         "two-cells": ("a Histogram", any(_histograms(layout))),
         "too-many-keys": ("more join keys than max_cells", layout.keys > layout.view.bounds.max_cells),
         "too-many-events": (
             "a feature beside ClientCount",
-            not all(isinstance(feature, ClientCount) for feature in features),
+            not all(isinstance(encoding, EachClient) for encoding in encodings),
         ),
-        "wrap-around": ("a Histogram or a Rate", any(isinstance(feature, Histogram | Rate) for feature in features)),
+        "wrap-around": (
+            "a Histogram or a Rate",
+            any(isinstance(encoding, OneHot | TrueOrFalse) for encoding in encodings),
+        ),
     }
     what, is_there = needs.get(kind, ("", True))
     if not is_there:
@@ -102,33 +105,37 @@ def require_tellable(kind: str, layout: Layout) -> None:
 def cell_of(layout: Layout, events: int) -> Cell:
     """The slots of one key, of a client with so many events there, each as large as can be: high, true, in the last cell."""
     cell: Cell = []
-    for _, feature in _features(layout):
-        match feature:
-            case Count():
+    for _, encoding in _encodings(layout):
+        match encoding:
+            case EachEvent():
                 cell.append(events)
-            case ClientCount():
+            case EachClient():
                 cell.append(1)
-            case Histogram():
-                last = feature.cells - 1 - feature.nulls
-                cell += [events if part == last else 0 for part in range(feature.cells)]
-            case Mean():
-                cell += [events * feature.q_max, events]
-            case Rate():
+            case OneHot(nulls=nulls):
+                last = encoding.cells - 1 - nulls
+                cell += [events if part == last else 0 for part in range(encoding.cells)]
+            case OffsetSum():
+                cell += [events * encoding.q_max, events]
+            case TrueOrFalse():
                 cell += [events, 0]
+            case _:
+                assert_never(encoding)
     return cell
 
 
-def _features(layout: Layout) -> list[tuple[int, Feature]]:
-    """The features that have slots of their own, each after its first slot of a key."""
+def _encodings(layout: Layout) -> list[tuple[int, Encoding]]:
+    """What each feature with slots of its own counts there, after its first slot of a key."""
     names = [slot.feature for slot in layout.slots]
-    return [(names.index(feature.name), feature) for feature in layout.view.features if not feature.derive]
+    return [
+        (names.index(feature.name), feature.encoding) for feature in layout.view.pane_features if not feature.derive
+    ]
 
 
-def _histograms(layout: Layout) -> list[tuple[int, Histogram]]:
-    return [(first, feature) for first, feature in _features(layout) if isinstance(feature, Histogram)]
+def _histograms(layout: Layout) -> list[tuple[int, OneHot]]:
+    return [(first, encoding) for first, encoding in _encodings(layout) if isinstance(encoding, OneHot)]
 
 
 def _on_first_slots(layout: Layout, cell: Cell, change: Callable[[int], int]) -> None:
     """Change the first slot of every feature."""
-    for first, _ in _features(layout):
+    for first, _ in _encodings(layout):
         cell[first] = change(cell[first])

@@ -14,10 +14,11 @@ import numpy.typing as npt
 from base.times import DAY_US
 from crypto.noise import SeededNoise
 from crypto.sharing import Accumulator, SparseRows
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Feature
+from featurestore.define.feature import ViewFeature
 from featurestore.define.layout import Layout
+from featurestore.define.privacy import Bounds, Privacy
 from federation.accountant import cost_of_day
 from federation.batch.reports import Reports
 from federation.parties import Participation
@@ -35,7 +36,7 @@ def rng_of(setting: Setting, label: str) -> np.random.Generator:
     return np.random.default_rng([setting.seed, *label.encode()])
 
 
-def view_of(setting: Setting, *features: Feature, keys: int = 1, bounds: Bounds = ONE_EVENT) -> FeatureView:
+def view_of(setting: Setting, *features: ViewFeature, keys: int = 1, bounds: Bounds = ONE_EVENT) -> FeatureView:
     """A view at the setting's price and k."""
     privacy = Privacy(rho=setting.rho, delta=setting.delta, min_clients=setting.k)
     return FeatureView(

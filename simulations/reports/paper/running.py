@@ -11,11 +11,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.epsilon import epsilon_of
-from featurestore.define.features import Count, Mean, PaneFeature, Rate
+from featurestore.define.feature import PaneFeature
+from featurestore.define.kinds import Count, Mean, Rate
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Bounds, Privacy
 from simulations.attacks.attack import Measure, Setting
 from simulations.attacks.registry import ATTACKS
 from simulations.experiments.plain import attack_as_dict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Histogram, Rate
+from featurestore.define.kinds import Count, Histogram, Rate
 from featurestore.server.request import MAX_BODY, MAX_FEATURES, MAX_ROWS
 from tests.featurestore.making import a_view
 

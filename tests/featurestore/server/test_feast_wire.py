@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from base.times import from_us
-from featurestore.define.definitions import FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Histogram, Mean, Rate
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.on_demand import NO_ON_DEMAND
+from featurestore.define.privacy import Privacy
 from featurestore.define.release import Release
 from featurestore.online.blocks import Snapshot, open_blocks
 from featurestore.publish.publish import Publisher

@@ -22,7 +22,7 @@ import uvicorn
 
 from base.times import from_us
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Histogram, Mean, Rate
+from featurestore.define.kinds import Count, Histogram, Mean, Rate
 from featurestore.define.on_demand import Feature, Input, on_demand
 from featurestore.define.services import FeatureService
 from featurestore.errors import (

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from crypto.noise import SeededNoise
-from featurestore.define.features import Count, Mean
+from featurestore.define.kinds import Count, Mean
 from featurestore.define.layout import layout_of
 from simulations.attacks import drop_all_but_one
 from simulations.attacks.attack import AttackResult, Setting

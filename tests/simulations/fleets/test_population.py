@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 import pytest
 
 from base.times import DAY_US
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Rate
+from featurestore.define.kinds import Count, Rate
+from featurestore.define.privacy import Bounds, Privacy
 from simulations.errors import FleetImpossible
 from simulations.fleets import population
 from simulations.fleets.population import GENERATIONS, Population

@@ -22,8 +22,9 @@ from deployment.inspect.protection_cost import Work, measure, try_measure, work_
 from deployment.inspect.protections import PROTECTIONS, ComparedProtection, Plaintext, Sent
 from edge_client.compute import compute
 from edge_client.events import make_events as as_events
-from featurestore.define.definitions import FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
+from featurestore.define.privacy import Privacy
 from featurestore.define.views_file import load_views
 from federation.batch.reports import Reports
 from federation.circuit.cost import cost_of

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from deployment.errors import NotThere
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Histogram, Mean, Rate
+from featurestore.define.kinds import Count, Histogram, Mean, Rate
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.store import Store
 from simulations.fleets.arrivals import Generated
 from simulations.fleets.population import Population

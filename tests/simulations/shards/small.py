@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Histogram, Mean
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean
+from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.release import Release
 from featurestore.store import Store
 from federation.plan import FromEvents

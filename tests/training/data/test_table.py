@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 
 from featurestore.define.definitions import FeatureView  # noqa: E402
 from featurestore.define.entities import Entity  # noqa: E402
-from featurestore.define.features import Histogram  # noqa: E402
+from featurestore.define.kinds import Histogram  # noqa: E402
 from featurestore.define.on_demand import Feature, OnDemandView, on_demand  # noqa: E402
 from featurestore.define.services import FeatureService  # noqa: E402
 from featurestore.errors import BadReference, UnknownFeature, UnknownView  # noqa: E402

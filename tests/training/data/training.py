@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from featurestore.define.entities import Entity
-from featurestore.define.features import Count, Histogram, Rate
+from featurestore.define.kinds import Count, Histogram, Rate
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from tests.featurestore.making import HOUR, a_release, a_view, fill

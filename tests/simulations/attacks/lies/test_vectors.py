@@ -11,10 +11,12 @@ import pytest
 from crypto.field_kernels import P
 from crypto.sharing import SparseRows
 from deployment.errors import RunRefused
-from featurestore.define.definitions import Bounds, FeatureView, Privacy
+from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
-from featurestore.define.features import ClientCount, Count, Feature, Histogram, Mean, Rate
+from featurestore.define.feature import ViewFeature
+from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.layout import Layout, layout_of
+from featurestore.define.privacy import Bounds, Privacy
 from federation.batch.reports import Reports
 from federation.circuit.circuit import prio3_of
 from federation.circuit.validity import encode
@@ -38,7 +40,7 @@ EVERY = [
     Histogram("y", edges=[0, 1], nulls=True),
     Rate("r", where="x > 1"),
 ]
-SETS: dict[str, list[Feature]] = {
+SETS: dict[str, list[ViewFeature]] = {
     "every": EVERY,
     "derived": [
         ClientCount("c"),
@@ -52,7 +54,7 @@ SETS: dict[str, list[Feature]] = {
 }
 
 
-def view(features: list[Feature], events: int = 2, cells: int = 2, keys: int = 3) -> FeatureView:
+def view(features: list[ViewFeature], events: int = 2, cells: int = 2, keys: int = 3) -> FeatureView:
     return FeatureView(
         "v",
         entity=Entity("k", domain=range(keys)),
@@ -95,7 +97,7 @@ def sums(of: Plan, *dense: np.ndarray) -> np.ndarray:
     return np.where(mapped > P // 2, mapped - P, mapped)
 
 
-def tellable(kind: str, features: list[Feature]) -> bool:
+def tellable(kind: str, features: list[ViewFeature]) -> bool:
     try:
         require_tellable(kind, layout_of(view(features)))
     except CannotTell:
@@ -114,7 +116,7 @@ def tellable(kind: str, features: list[Feature]) -> bool:
     ],
 )
 def test_a_lie_is_rejected_with_proofs_and_the_others_are_exact(
-    kind: str, features: list[Feature], events: int
+    kind: str, features: list[ViewFeature], events: int
 ) -> None:
     proven, unproven = (plan(view(features, events), validity) for validity in ("prio3", "none"))
     dense = honest(proven.views[0].layout)
@@ -139,7 +141,7 @@ def test_every_lie_can_be_told_of_a_view_with_all_features() -> None:
 
 @pytest.mark.parametrize("events", [1, 2, 3, 5])
 @pytest.mark.parametrize("features", SETS.values(), ids=SETS)
-def test_a_forged_measurement_stands_for_exactly_the_lie(features: list[Feature], events: int) -> None:
+def test_a_forged_measurement_stands_for_exactly_the_lie(features: list[ViewFeature], events: int) -> None:
     layout = layout_of(view(features, events))
     circuit = prio3_of(layout).circuit
     exact = set()
@@ -222,7 +224,7 @@ def test_a_lie_is_told_at_the_key_that_was_asked_for() -> None:
         ("fancy", [Count("n")], "one of huge"),
     ],
 )
-def test_a_lie_that_cannot_be_told_says_what_the_view_needs(kind: str, features: list[Feature], needs: str) -> None:
+def test_a_lie_that_cannot_be_told_says_what_the_view_needs(kind: str, features: list[ViewFeature], needs: str) -> None:
     with pytest.raises(CannotTell, match=needs):
         vector_of(kind, layout_of(view(features)))
     with pytest.raises(CannotTell, match="more join keys"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from featurestore.define.features import Count
+from featurestore.define.kinds import Count
 from federation.parties import Roster, RosterEntry
 from simulations.attacks.attack import Setting
 from simulations.attacks.stage.ledgers import gate

@@ -1,0 +1,58 @@
+"""`ClientCount`: the number of distinct clients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from base.plain import make_plain
+from featurestore.define.decoded import Decoded, OpenedSlots, Serving
+from featurestore.define.encoding import EachClient
+from featurestore.define.feature import PaneFeature, Setting, Weight, register
+
+
+@register
+@dataclass(frozen=True)
+class ClientCount(PaneFeature):
+    """The number of distinct clients with an event of the key in one pane. It has no windows: panes do not add up."""
+
+    kind: ClassVar[str] = "ClientCount"
+    spelling: ClassVar[str] = "client_count"
+    counts_clients: ClassVar[bool] = True
+    name: str
+    weight: Weight = field(default=1, kw_only=True)
+    description: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        make_plain(self, "name", "weight", "description")
+
+    def problem(self) -> str | None:
+        """See `ViewFeature`: nothing of its own."""
+        return None
+
+    @property
+    def encoding(self) -> EachClient:
+        """See `PaneFeature`."""
+        return EachClient()
+
+    @property
+    def serving(self) -> Serving:
+        """See `PaneFeature`."""
+        return Serving("count")
+
+    def decode(self, opened: OpenedSlots) -> Decoded:
+        """See `PaneFeature`."""
+        (variance,) = opened.variances
+        return Decoded(opened.slots[:, 0], np.sqrt(variance), None, opened.status)
+
+    def settings(self) -> Mapping[str, Setting]:
+        """See `ViewFeature`: none."""
+        return {}
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], **common: Any) -> Self:
+        """See `ViewFeature`."""
+        return cls(**common)

@@ -1,0 +1,72 @@
+"""`Count`: the number of events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from base.plain import make_plain
+from featurestore.define.decoded import Decoded, OpenedSlots, Serving
+from featurestore.define.encoding import EachEvent, OneHot
+from featurestore.define.feature import DerivableFeature, PaneFeature, Setting, Weight, flag_problem, register
+
+
+@register
+@dataclass(frozen=True)
+class Count(DerivableFeature):
+    """The number of events. `derive=True` reads it off a `Histogram(nulls=True)` of the view, at no cost."""
+
+    kind: ClassVar[str] = "Count"
+    spelling: ClassVar[str] = "count"
+    needs: ClassVar[str] = "a Histogram with nulls=True, which counts every event"
+    name: str
+    derive: bool = field(default=False, kw_only=True)
+    weight: Weight = field(default=1, kw_only=True)
+    description: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        make_plain(self, "name", "derive", "weight", "description")
+
+    def problem(self) -> str | None:
+        """See `ViewFeature`."""
+        return flag_problem(derive=self.derive)
+
+    @property
+    def encoding(self) -> EachEvent:
+        """See `PaneFeature`."""
+        return EachEvent()
+
+    @property
+    def serving(self) -> Serving:
+        """See `PaneFeature`."""
+        return Serving("count")
+
+    def decode(self, opened: OpenedSlots) -> Decoded:
+        """See `PaneFeature`."""
+        (variance,) = opened.variances
+        return Decoded(opened.slots[:, 0], np.sqrt(variance), None, opened.status)
+
+    def turned(self) -> Self:
+        """See `DerivableFeature`."""
+        return replace(self, derive=not self.derive)
+
+    def reads(self, other: PaneFeature) -> bool:
+        """Whether every event falls into one of its cells."""
+        return isinstance(other.encoding, OneHot) and other.encoding.counts_all
+
+    def decode_from(self, other: PaneFeature, opened: OpenedSlots) -> Decoded:
+        """The sum of all cells."""
+        (variance,) = opened.variances
+        return Decoded(opened.slots.sum(axis=1), np.sqrt(opened.slots.shape[1] * variance), None, opened.status)
+
+    def settings(self) -> Mapping[str, Setting]:
+        """See `ViewFeature`."""
+        return {"derive": self.derive}
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], **common: Any) -> Self:
+        """See `ViewFeature`."""
+        return cls(derive=settings["derive"], **common)

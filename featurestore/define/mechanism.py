@@ -1,0 +1,113 @@
+"""Noise mechanisms: what a group of sums costs and the noise that it gets for that, made together from its sensitivity.
+
+Each scale is an exact fraction of integers; one that the sampler has no room for is rounded up (`noise_scale`):
+
+    Gaussian   ρ = Δ₂²/2σ², held as whole micro-ρ:  σ² = Δ₂²·10⁶/(2·µρ)
+    Laplace    ε = Δ₁/b,    held as whole micro-ε:  b  = Δ₁·10⁶/µε
+
+Prices add up over groups. A ledger holds micro-ρ of both: ε-DP implies (ε²/2)-zCDP (Bun and Steinke 2016, Proposition 1.4),
+which is what Laplace noise is charged, rounded up. The samplers are `crypto.noise`'s; `federation.noise` joins the two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import ClassVar, Final
+
+from .epsilon import micro_rho_of_pure
+from .noise_scale import drawable_scale, drawable_sigma_sq
+from .privacy import Mechanism
+
+NOISERS: Final = 2
+"""Leader and helper each add noise of the full scale, so that either one alone protects."""
+MIN_SIGMA_SQ: Final = Fraction(1, 4)
+"""Below σ = ½ a discrete Gaussian is mostly zero, and below about 0.3 hardly anything else."""
+MIN_SCALE: Final = Fraction(1, 2)
+"""Likewise of a discrete Laplace: at σ = ½ and at b = ½ three samples of four are zero, and Δ = 1 costs ρ = 2."""
+
+
+@dataclass(frozen=True)
+class GaussianMechanism:
+    """Discrete Gaussian noise on sums of one squared L2 sensitivity, at a price in millionths of ρ (zCDP)."""
+
+    name: ClassVar[Mechanism] = "gaussian"
+    delta2_sq: int
+    micro_rho: int
+
+    @property
+    def sensitivity(self) -> float:
+        """Δ₂."""
+        return float(self.delta2_sq**0.5)
+
+    @cached_property
+    def sigma_sq(self) -> Fraction:
+        """σ² of one aggregator's noise, as it is drawn. Raises OverflowError: the sampler cannot draw so much."""
+        return _drawn(drawable_sigma_sq, Fraction(self.delta2_sq * 10**6, 2 * self.micro_rho), "σ²")
+
+    @property
+    def scale(self) -> float:
+        """σ, for people."""
+        return math.sqrt(self.sigma_sq)
+
+    @property
+    def variance(self) -> float:
+        """Of one aggregator's noise: σ², never below a discrete Gaussian's (CKS20, Corollary 9)."""
+        return float(self.sigma_sq)
+
+    @property
+    def too_little(self) -> str | None:
+        """That the noise is hardly any, and how much it is; None if it is enough."""
+        return f"σ² = {float(self.sigma_sq):.3g} < 1/4" if self.sigma_sq < MIN_SIGMA_SQ else None
+
+
+@dataclass(frozen=True)
+class LaplaceMechanism:
+    """Discrete Laplace noise on sums of one L1 sensitivity, at a price in millionths of ε (pure DP)."""
+
+    name: ClassVar[Mechanism] = "laplace"
+    delta1: int
+    micro_epsilon: int
+
+    @property
+    def micro_rho(self) -> int:
+        """What its ε implies, in millionths of ρ: what a ledger charges."""
+        return micro_rho_of_pure(self.micro_epsilon)
+
+    @property
+    def sensitivity(self) -> float:
+        """Δ₁."""
+        return self.delta1
+
+    @cached_property
+    def b(self) -> Fraction:
+        """b of one aggregator's noise, as it is drawn. Raises OverflowError: the sampler cannot draw so much."""
+        return _drawn(drawable_scale, Fraction(self.delta1 * 10**6, self.micro_epsilon), "b")
+
+    @property
+    def scale(self) -> float:
+        """b, for people."""
+        return float(self.b)
+
+    @property
+    def variance(self) -> float:
+        """Of one aggregator's noise: with q = e^(−1/b) it is 2q/(1 − q)² = 1/(2·sinh²(1/2b))."""
+        return 0.5 / math.sinh(0.5 / float(self.b)) ** 2
+
+    @property
+    def too_little(self) -> str | None:
+        """That the noise is hardly any, and how much it is; None if it is enough."""
+        return f"b = {float(self.b):.3g} < 1/2" if self.b < MIN_SCALE else None
+
+
+NoiseMechanism = GaussianMechanism | LaplaceMechanism
+
+
+def _drawn(drawable: Callable[[Fraction], Fraction | None], exact: Fraction, what: str) -> Fraction:
+    """What is drawn for this scale."""
+    if (drawn := drawable(exact)) is None:
+        raise OverflowError(f"{what} = {float(exact):.3g} is more than the sampler can draw")
+    return drawn
