@@ -18,10 +18,10 @@ demo: $(VENV)/.demo
 QUICK := $(addprefix tests/,federation edge_client deployment/test_in_process.py test_pipeline.py test_proto.py)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder --durations=10 $(ARGS)
+	$(BIN)/python -m pytest -n auto --durations=10 $(ARGS)
 
 quick: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder $(QUICK) $(ARGS)
+	$(BIN)/python -m pytest -n auto $(QUICK) $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

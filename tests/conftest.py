@@ -1,10 +1,4 @@
-"""What all tests share: profiles, options, and how `make test` spreads the tests over its workers.
-
-A file is one unit of work, so a worker makes its module's fixtures once; files that share an `xdist_group` are one unit
-together. Workers take the units in the order of collection, which puts the longest first: a unit that starts last and
-takes long keeps everybody waiting.
-
-`--seeds N`: how many seeds each seeded simulation runs (a test with a `simulation_seed` argument); few by default.
+"""`--seeds N`: how many seeds each seeded simulation runs (a test with a `simulation_seed` argument); few by default.
 `--full`: the privacy audit with five times the draws and more views, which takes minutes, and tests that are marked `long`.
 `--print`: `pytest -k messages --print` prints every message that a user can see.
 """
@@ -12,22 +6,13 @@ takes long keeps everybody waiting.
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 settings.register_profile("covey", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("covey")
-
-LONGEST_FIRST: Final = (
-    "fleet",
-    "superlink",
-    "tests/aggregator/test_crashes.py",
-    "mpc",
-    "feast",
-)
-"""Units, as `make test` prints their tests among its slowest."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,21 +33,18 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    if item.get_closest_marker("xdist_group") is None:
-        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from .units import Units
 
-
-def _unit(item: pytest.Item) -> str:
-    marker = item.get_closest_marker("xdist_group")
-    assert marker is not None
-    return str(marker.args[0])
+    return Units(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):
-        ranks = {unit: rank for rank, unit in enumerate(LONGEST_FIRST)}
-        items.sort(key=lambda item: ranks.get(_unit(item), len(ranks)))
+        from .units import rank_of
+
+        items.sort(key=lambda item: rank_of(item.nodeid))
     if not config.getoption("--full"):
         for item in items:
             if item.get_closest_marker("long"):

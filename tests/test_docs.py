@@ -262,7 +262,6 @@ def test_the_cross_silo_pages_commands_work_as_written(tmp_path: Path) -> None:
     assert printed[2].count("opened") == 3
 
 
-@pytest.mark.xdist_group("mpc")
 def test_the_mpc_pages_commands_work_as_written(tmp_path: Path) -> None:
     if importlib.util.find_spec("crypten") is None or importlib.util.find_spec("torch") is None:
         pytest.skip("CrypTen is not installed (extra `mpc`, then pip install --no-deps crypten)")

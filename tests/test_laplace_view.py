@@ -18,8 +18,6 @@ from featurestore.define.privacy import Bounds, Privacy
 from featurestore.store import Store
 from tests.pipeline import run_views
 
-pytestmark = pytest.mark.xdist_group("laplace_view")  # the stores are made once
-
 DAYS, KEYS, CLIENTS = 60, 60, 100
 
 VIEW = FeatureView(

@@ -20,8 +20,6 @@ from featurestore.define.privacy import Bounds, Privacy
 from featurestore.store import Store
 from tests.pipeline import run_views
 
-pytestmark = pytest.mark.xdist_group("noise_error")  # the stores are made once
-
 DAYS, KEYS, CLIENTS = 200, 60, 50
 LINEAR = ("n", "c", "x_hist", "n_3d", "x_hist_3d", "n_all", "n_all_3d")
 RATIOS = ("x_mean", "late", "late_x", "x_mean_3d", "late_3d", "late_x_3d")

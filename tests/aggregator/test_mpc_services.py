@@ -53,7 +53,6 @@ from tests.federation.wire import live
 if importlib.util.find_spec("crypten") is None or importlib.util.find_spec("torch") is None:
     pytest.skip("CrypTen is not installed (extra `mpc`, then pip install --no-deps crypten)", allow_module_level=True)
 
-pytestmark = pytest.mark.xdist_group("mpc")  # three processes each: not several at a time
 
 LIMIT = 80
 

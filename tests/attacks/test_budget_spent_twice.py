@@ -25,8 +25,6 @@ from featurestore.define.views_file import load_views
 from federation.plan import Protection, plan_to_bytes
 from tests.covey.conftest import make_events
 
-pytestmark = pytest.mark.xdist_group("superlink")  # one SuperLink with its sites at a time
-
 DAY = 18_383  # 2020-05-01
 VIEW = """
 from covey import *

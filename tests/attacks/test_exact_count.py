@@ -17,7 +17,6 @@ import pytest
 from tests.audit.files import places_of
 
 pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
-pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
 
 CLIENTS = 421
 """Of the hospital: no other number of the store is like it. Half of them are in each ward, so that no sum comes near it."""

@@ -24,7 +24,6 @@ from tests.covey.conftest import VIEWS, make_events
 from tests.file_modes import assert_modes, assert_unfinished
 
 pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
-pytestmark = pytest.mark.xdist_group("fleet")
 
 NOBODY = 65534
 FOR_MANY_READERS = ("views.py", "store/store/")

@@ -33,8 +33,6 @@ from federation.plan import Plan
 from federation.protocol import shard
 from tests.attacks.test_budget_spent_twice import DAY, VIEW, covey, start
 
-pytestmark = pytest.mark.xdist_group("superlink")  # one SuperLink with its sites at a time
-
 ROLES: tuple[Aggregator, Aggregator] = ("leader", "helper")
 COPIES = 2
 

@@ -37,8 +37,6 @@ from federation.signed_plan import sign_plan
 from tests.attacks.superlinks import certify, register, start_superlink, upload, wait_for_line
 from tests.covey.conftest import VIEWS, make_events
 
-pytestmark = pytest.mark.xdist_group("superlink")  # one SuperLink with its sites at a time
-
 PLAN = """
 import json
 from pathlib import Path

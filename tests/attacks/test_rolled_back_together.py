@@ -30,8 +30,6 @@ from federation.ledger.operator import LEDGERS, open_operator_ledger
 from tests.attacks.test_budget_spent_twice import DAY, VIEW, covey
 from tests.attacks.test_live_secret import Deployment, copy
 
-pytestmark = pytest.mark.xdist_group("superlink")  # one SuperLink with its sites at a time
-
 CLIENTS = 5
 
 

@@ -19,7 +19,6 @@ from tests.attacks.nobody import as_nobody, needs_root
 from tests.covey.conftest import VIEWS, make_events
 
 pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
-pytestmark = pytest.mark.xdist_group("fleet")
 
 OWN = "COVEY_TEST_PID"
 

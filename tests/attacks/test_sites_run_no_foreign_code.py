@@ -17,8 +17,6 @@ from deployment.local.processes import Processes
 from tests.attacks.superlinks import start_superlink, upload, wait_for_line
 from tests.covey.conftest import VIEWS, make_events
 
-pytestmark = pytest.mark.xdist_group("superlink")  # one SuperLink with its sites at a time
-
 ROOT = Path(__file__).resolve().parents[2]
 
 EVIL = """

@@ -30,8 +30,6 @@ from training.fit.model import Baseline, Scaling  # noqa: E402
 from training.fit.predict import ServedModel  # noqa: E402
 from training.fit.train import MODEL  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group("predict")
-
 REFS = ["traffic@v1:flights"]
 GRAPH, WEIGHTS = "archive/models/model.json", "archive/data/weights/model_weights_config.json"
 CONSTANTS, SAMPLE = "archive/data/constants/model_constants_config.json", "archive/data/sample_inputs/model.pt"

@@ -35,8 +35,6 @@ from tests.attacks.evil import packed, write_evil_app, write_flower_home
 from tests.attacks.nobody import as_nobody, needs_root
 from tests.deployment.deployed import start_superlink
 
-pytestmark = pytest.mark.xdist_group("superlink")
-
 
 @dataclass(frozen=True)
 class Deployment:

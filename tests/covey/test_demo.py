@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
-
-
 _COVEY = ("-m", "covey")
 _OF_SOME_MONTHS = """
 import sys

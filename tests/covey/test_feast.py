@@ -34,7 +34,6 @@ from .test_serve import serving
 
 if importlib.util.find_spec("feast") is None:  # not imported here: that takes seconds, in every worker
     pytest.skip("Feast is not installed: it is one of the `dev` extras, and no dependency", allow_module_level=True)
-pytestmark = pytest.mark.xdist_group("feast")  # one repository applied and one server started for all of them
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = {

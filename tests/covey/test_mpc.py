@@ -23,7 +23,6 @@ def arguments(project: Path, run_arguments: list[str]) -> list[str]:
     return [*run_arguments, "--finish", "mpc"]
 
 
-@pytest.mark.xdist_group("mpc")
 @pytest.mark.skipif(importlib.util.find_spec("crypten") is None, reason="CrypTen is not installed (see docs/mpc.md)")
 def test_a_run_is_shown_as_it_was(covey: Covey, project: Path, arguments: list[str]) -> None:
     code, out, err = covey(*arguments, "--in-process", "--json")

@@ -28,7 +28,7 @@ from tests.training.program import DAYS, make_labels, make_store, traffic
 from training.errors import TrainingArgument
 
 REFS = ["everywhere:flights", "traffic:flights"]
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.xdist_group("ray")]  # Ray's own; one cluster
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own; one cluster
 
 
 @on_demand(outputs=["half"])

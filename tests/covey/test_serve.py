@@ -29,8 +29,6 @@ from featurestore.store import Store
 from tests.featurestore.making import DAY, HOUR, a_release, a_view, a_void, fill, manifest_of
 from tests.featurestore.server.odd_bodies import AREA, KEYS, ODD, VIEW
 
-pytestmark = pytest.mark.xdist_group("feast")  # one server for all; Feast takes seconds to import
-
 ROUTE = "/get-online-features"
 MANY = a_view(
     "many",

@@ -132,7 +132,6 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, s
         yield store, process, host, port
 
 
-@pytest.mark.xdist_group("workers")  # one server for most of them
 class TestWorkers:
     def test_it_is_the_workers_that_answer_and_metrics_are_those_of_all(self, together: Any) -> None:
         _, process, host, port = together

@@ -25,7 +25,6 @@ from tests.deployment.deployed import start_superlink, words
 from tests.file_modes import assert_modes, umask_now
 
 pytest.importorskip("flwr")
-pytestmark = pytest.mark.xdist_group("superlink")  # one SuperLink with its sites at a time
 
 
 Covey = Callable[..., tuple[int, str, str]]

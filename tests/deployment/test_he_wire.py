@@ -24,7 +24,6 @@ from tests.deployment.deployed import start_superlink, words
 
 pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
 pytest.importorskip("tenseal", reason="the extra `he` is not installed")
-pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
 
 Covey = Callable[..., tuple[int, str, str]]
 

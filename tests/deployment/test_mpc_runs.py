@@ -30,7 +30,6 @@ needs_crypten = pytest.mark.skipif(
     importlib.util.find_spec("crypten") is None or importlib.util.find_spec("torch") is None,
     reason="CrypTen is not installed (extra `mpc`, then pip install --no-deps crypten)",
 )
-pytestmark = pytest.mark.xdist_group("mpc")
 
 
 @pytest.fixture

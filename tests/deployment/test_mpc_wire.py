@@ -19,7 +19,6 @@ from tests.covey.conftest import VIEWS
 pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
 if importlib.util.find_spec("crypten") is None or importlib.util.find_spec("torch") is None:
     pytest.skip("CrypTen is not installed (extra `mpc`, then pip install --no-deps crypten)", allow_module_level=True)
-pytestmark = pytest.mark.xdist_group("mpc")
 
 Covey = Callable[..., tuple[int, str, str]]
 

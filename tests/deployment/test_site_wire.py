@@ -12,7 +12,6 @@ from featurestore.store import Store
 from tests.covey.conftest import VIEWS
 
 pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
-pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
 
 Covey = Callable[..., tuple[int, str, str]]
 

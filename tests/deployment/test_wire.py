@@ -28,7 +28,6 @@ from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle
 
 pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
-pytestmark = pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
 
 OWN = "COVEY_TEST_PID"  # tells this worker's processes from those of another
 

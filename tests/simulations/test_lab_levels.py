@@ -31,7 +31,6 @@ def taking_part(participation: Participation, **change: Any) -> Collection:
     return replace(whole, terms=replace(whole.terms, participation=participation))
 
 
-@pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
 @pytest.mark.parametrize("participation", PARTS)
 def test_processes_open_what_memory_opens(tmp_path: Path, participation: Participation) -> None:
     memory = collected(taking_part(participation), tmp_path / "memory")
@@ -67,7 +66,6 @@ def test_sums_of_sites_open_what_their_clients_reports_open(tmp_path: Path, part
         assert sum(sums.tally.reports.values()) == in_time * 3 * (24 + 1)
 
 
-@pytest.mark.xdist_group("fleet")
 def test_processes_take_sums_of_sites_as_memory_does(tmp_path: Path) -> None:
     tiny_sums = tiny()
     tiny_sums = replace(tiny_sums, terms=replace(tiny_sums.terms, report_per="site"))
@@ -78,7 +76,6 @@ def test_processes_take_sums_of_sites_as_memory_does(tmp_path: Path) -> None:
     assert values(tmp_path / "processes", (DAILY,)) == values(tmp_path / "memory", (DAILY,))
 
 
-@pytest.mark.xdist_group("fleet")
 def test_a_superlink_and_its_nodes_open_what_memory_opens(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
     memory = collected(taking_part("all"), tmp_path / "memory")

@@ -15,7 +15,7 @@ from tests.simulations.shards.small import DAILY, slots_of
 
 from .lab_fleet import TINY, collected, collection, tiny, values
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("fleet")]
+pytestmark = pytest.mark.long
 
 
 def test_active_clients_over_flower_are_those_of_memory(tmp_path: Path) -> None:

@@ -28,8 +28,6 @@ from simulations.tasks.scores import DayPairs, Draws, interval
 from simulations.tasks.task import Task
 from simulations.tasks.worlds import Exact, Noise, collect, joined, published
 
-pytestmark = pytest.mark.xdist_group("tasks")  # the exact sums are collected once
-
 LATER = to_us(datetime(2020, 1, 1, tzinfo=UTC))
 RHO = 0.1
 

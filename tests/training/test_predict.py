@@ -23,8 +23,6 @@ from training.fit.config import TrainConfig  # noqa: E402
 from training.fit.predict import ServedModel  # noqa: E402
 from training.fit.train import MODEL, train  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group("predict")  # the model is trained once
-
 Covey = Callable[..., tuple[int, str, str]]
 
 ON_DEMAND = """

@@ -279,7 +279,6 @@ def events_of_two_sites() -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-@pytest.mark.xdist_group("fleet")  # one fleet of processes at a time
 @pytest.mark.parametrize("level", LEVELS)
 def test_ten_lies_of_one_site_at_every_level_leave_what_the_oracle_says_of_the_others(
     tmp_path: Path, level: Level

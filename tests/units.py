@@ -1,0 +1,82 @@
+"""How `make test` spreads the tests over its workers.
+
+A file is a unit of work, so one worker makes what a module shares, once. Files that must not run beside each other, or that
+share what takes long to make, are one unit together. The longest units start first: one that starts last and takes long
+keeps everybody waiting. Flower's and Ray's processes wait for each other much of the time, so two units of them run at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from xdist.scheduler import LoadScopeScheduling
+
+_TOGETHER: Final = {
+    "a simulated fleet": [
+        "covey/test_demo.py",
+        "attacks/test_exact_count.py",
+        "attacks/test_files_of_others.py",
+        "attacks/test_run_ports.py",
+        "deployment/test_he_wire.py",
+        "deployment/test_site_wire.py",
+        "deployment/test_wire.py",
+        "simulations/attacks/lies/test_lie.py",
+        "simulations/test_lab_levels.py",
+        "simulations/test_lab_levels_long.py",
+    ],
+    "a SuperLink and its sites": [
+        "attacks/test_budget_spent_twice.py",
+        "attacks/test_live_secret.py",
+        "attacks/test_node_authentication.py",
+        "attacks/test_rolled_back_together.py",
+        "attacks/test_sites_run_no_foreign_code.py",
+        "attacks/test_superlink_doors.py",
+        "deployment/test_deployment.py",
+    ],
+    "three processes of CrypTen": [
+        "aggregator/test_mpc_finish.py",
+        "aggregator/test_mpc_services.py",
+        "covey/test_mpc.py",
+        "deployment/test_mpc_runs.py",
+        "deployment/test_mpc_wire.py",
+    ],
+    "Feast, which takes seconds to import": [
+        "covey/test_feast.py",
+        "covey/test_serve.py",
+        "featurestore/server/test_feast_wire.py",
+    ],
+    "a model that is trained once": ["training/test_predict.py", "attacks/test_somebodys_store.py"],
+}
+_LONG: Final = [
+    "covey/test_cli.py",
+    "covey/test_serve_guards.py",
+    "aggregator/test_crashes.py",
+    "aggregator/test_rollback.py",
+    "aggregator/test_he_rollback.py",
+]
+"""Alone, but among the first."""
+FILES: Final = [f"tests/{file}" for files in (*_TOGETHER.values(), _LONG) for file in files]
+_UNIT_OF: Final = {f"tests/{file}": unit for unit, files in _TOGETHER.items() for file in files}
+_RANKS: Final = {unit: rank for rank, unit in enumerate([*_TOGETHER, *(f"tests/{file}" for file in _LONG)])}
+
+
+def unit_of(test: str) -> str:
+    """The unit of a test, by its node ID."""
+    file = test.partition("::")[0]
+    return _UNIT_OF.get(file, file)
+
+
+def rank_of(test: str) -> int:
+    """Where the unit of a test stands in the order; those that are in no list come last."""
+    return _RANKS.get(unit_of(test), len(_RANKS))
+
+
+class Units(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each worker one unit after the other, in the order in which the tests are collected."""
+
+    def __init__(self, config: Any, log: Any) -> None:
+        config.option.loadscopereorder = False  # by the number of tests, which says nothing of their time
+        super().__init__(config, log)
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit_of(nodeid)
