@@ -30,8 +30,8 @@ def predict(
     from deployment.inspect.row_keys import key_columns
     from featurestore.define.views_file import load_declared
     from featurestore.store import Store
-    from training.fit.predict import ServedModel
-    from training.fit.prediction_text import prediction_rows, print_predicted
+    from training.fit.predictions import prediction_rows, print_predicted
+    from training.fit.served_model import ServedModel
 
     on_demand = () if views is None else load_declared(views, need_views=False).on_demand
     with Store.open(store, on_demand=on_demand) as opened:

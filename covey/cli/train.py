@@ -48,8 +48,8 @@ def train(
     from featurestore.define.views_file import load_declared
     from featurestore.store import Store
     from training.fit.config import TrainConfig
-    from training.fit.predict import ServedModel
-    from training.fit.prediction_text import print_predicted
+    from training.fit.predictions import print_predicted
+    from training.fit.served_model import ServedModel
     from training.fit.train import train as train_model
 
     settings = TrainConfig.load(config, store)

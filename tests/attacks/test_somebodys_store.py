@@ -27,7 +27,7 @@ from tests.training.program import DAYS, make_labels, make_store, write_config  
 from training.fit.epochs import exported  # noqa: E402
 from training.fit.lineage import views_of  # noqa: E402
 from training.fit.model import Baseline, Scaling  # noqa: E402
-from training.fit.predict import ServedModel  # noqa: E402
+from training.fit.served_model import ServedModel  # noqa: E402
 from training.fit.train import MODEL  # noqa: E402
 
 REFS = ["traffic@v1:flights"]

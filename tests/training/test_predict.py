@@ -20,7 +20,7 @@ from featurestore.store import Store  # noqa: E402
 from tests.featurestore.making import DAY, a_release  # noqa: E402
 from tests.training.program import DAYS, DESTS, everywhere, make_labels, make_store, traffic, write_config  # noqa: E402
 from training.fit.config import TrainConfig  # noqa: E402
-from training.fit.predict import ServedModel  # noqa: E402
+from training.fit.served_model import ServedModel  # noqa: E402
 from training.fit.train import MODEL, train  # noqa: E402
 
 Covey = Callable[..., tuple[int, str, str]]

@@ -25,7 +25,7 @@ from .train import MODEL
 
 
 @dataclass(frozen=True, eq=False)
-class Predicted:
+class Predictions:
     """Predictions for N keys, of one epoch of the store.
 
     Attributes:
@@ -81,7 +81,7 @@ class ServedModel:
         }
         return keys | dict.fromkeys(self.columns, "float64")
 
-    def predict(self, given: Mapping[str, Sequence[Any]]) -> Predicted:
+    def predict(self, given: Mapping[str, Sequence[Any]]) -> Predictions:
         """Predictions for some keys, from the newest epoch.
 
         Args:
@@ -112,7 +112,7 @@ class ServedModel:
                 values = self._program(*map(torch.from_numpy, arrays)).numpy()
         except ArchiveRefused as error:
             raise _refused(self.model, error) from None
-        return Predicted(values.astype(np.float64), columns, vectors)
+        return Predictions(values.astype(np.float64), columns, vectors)
 
 
 def _refused(model: RegisteredModel, error: ArchiveRefused) -> ModelRefused:

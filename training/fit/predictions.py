@@ -10,10 +10,10 @@ import numpy as np
 from deployment.printing.console import data_console, folding_table
 from featurestore.define.decoded import Status
 
-from .predict import Predicted, ServedModel
+from .served_model import Predictions, ServedModel
 
 
-def print_predicted(served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Predicted) -> None:
+def print_predicted(served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Predictions) -> None:
     """A table: a row for each feature of each prediction, with its standard error and status."""
     table = folding_table("prediction", "of", "feature", "value ± se", "status")
     for row in prediction_rows(served, given, predicted):
@@ -33,7 +33,7 @@ def _cell(value: float | None, se: float | None) -> str:
 
 
 def prediction_rows(
-    served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Predicted
+    served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Predictions
 ) -> list[dict[str, Any]]:
     """The predictions as JSON: join keys, value, and each feature with its standard error and status."""
     vectors, names = predicted.vectors, served.model.lineage["names"]
