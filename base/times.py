@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 SECOND_US: Final = 1_000_000
 DAY_US: Final = 86_400 * SECOND_US
@@ -52,7 +53,7 @@ def utc_text(moment_us: int) -> str:
         return f"{moment_us} µs"
 
 
-Moment = TypeVar("Moment", int, npt.NDArray[np.int64])
+Moment = TypeVar("Moment", int, "npt.NDArray[np.int64]")
 
 
 def day_of(moment_us: Moment) -> Moment:

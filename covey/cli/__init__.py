@@ -139,7 +139,7 @@ def call(arguments: list[str]) -> int:
 def _interrupted(arguments: list[str]) -> str:
     command = next((word for word in arguments if not word.startswith("-")), "")
     if command == "run":
-        return "interrupted; nothing published is lost, and the same command continues, or says that --resume does"
+        return "interrupted; nothing published is lost. Run the same command again: it continues, or names --resume"
     if arguments[:2] == ["start", "coordinator"]:
         return "interrupted; a plan that was begun is kept, and --resume continues it"
     return "interrupted"

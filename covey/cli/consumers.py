@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Who may read from the feature server: API keys and limits.", no_args_is_help=True)
+app = typer.Typer(help="The consumers of the feature server: API keys and limits.", no_args_is_help=True)
 
 _Store = Annotated[Path, typer.Option("--store", metavar="DIR", help="The store's (or project's) directory.")]
 _Name = Annotated[str, typer.Argument(help="1 to 64 letters, digits, '.', '_', '-'.")]
@@ -20,14 +20,16 @@ def add(
     name: _Name,
     store: _Store,
     rate: Annotated[
-        int | None, typer.Option(min=1, metavar="ROWS", help="Rows a second. Default: what `covey serve` says.")
+        int | None,
+        typer.Option(min=1, metavar="ROWS", help="The limit in rows a second. Default: the limit of `covey serve`."),
     ] = None,
     requests: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Requests a second. Default: what `covey serve` says.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="The limit in requests a second. Default: the limit of `covey serve`."),
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Make an API key and print it, this once: the store keeps its SHA-256 only. Running servers take it at once."""
+    """Make an API key and print it once; the store keeps only its SHA-256. Running servers accept it immediately."""
     import os
 
     from base.times import wall_clock
@@ -39,7 +41,7 @@ def add(
     key = consumers.add(name, Limits(rate, requests), wall_clock(), os.urandom)
     typer.echo(json.dumps({"name": name, "key": key}) if as_json else key)
     talk = talk_console()
-    talk.print(f"the key of {name}, shown this once; send it as `Authorization: Bearer KEY`", soft_wrap=True)
+    talk.print(f"this key of {name} is shown only once; send it as `Authorization: Bearer KEY`", soft_wrap=True)
 
 
 @app.command("list")
@@ -72,7 +74,7 @@ def list_(store: _Store, as_json: _Json = False) -> None:
 
 @app.command()
 def remove(name: _Name, store: _Store) -> None:
-    """Take a consumer's key away; running servers refuse it at once."""
+    """Remove a consumer and its key; running servers refuse the key immediately."""
     from deployment.printing.console import talk_console
     from featurestore.server.api_keys import Consumers
 

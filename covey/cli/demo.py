@@ -20,7 +20,7 @@ def demo(
         ),
     ] = "none",
 ) -> None:
-    """The main job on real flights: a year of private features, their error bars, and a model that uses them."""
+    """Show the main job on real flights: a year of private features, their error bars, and a model that uses them."""
     from covey.demo import run_demo
     from deployment.errors import UsageError
 

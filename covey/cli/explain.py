@@ -23,7 +23,7 @@ def explain(
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the privacy label: what each view costs and how well it will be known, before anything is collected."""
+    """Show the privacy label before anything is collected: the price of each view, and its expected errors."""
     from deployment.inspect.explain import label_of
     from deployment.printing.console import data_console
     from deployment.printing.explanation import print_label

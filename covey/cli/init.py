@@ -15,17 +15,21 @@ if TYPE_CHECKING:
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's directory; made if it does not exist.")],
     name: Annotated[str | None, typer.Option(help="The project's name. Default: that of its directory.")] = None,
-    sites: Annotated[int | None, typer.Option(min=1, help="Number of sites, named 1, 2, … Default: 2.")] = None,
-    site: Annotated[list[str] | None, typer.Option(metavar="ID", help="A site's id; give one for each site.")] = None,
+    sites: Annotated[
+        int | None, typer.Option(min=1, help="The number of sites; they are named 1, 2, … Default: 2.")
+    ] = None,
+    site: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="The id of a site; repeat it for each site.")
+    ] = None,
     public: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="ROLE.pub",
-            help="Make no keys: put covey.toml together from the public keys that the operators handed out, one a role.",
+            help="Make no keys: build covey.toml from the operators' public keys, one file for each role.",
         ),
     ] = None,
     max_clients: Annotated[
-        int, typer.Option(min=1, help="Roster: the most clients of a site that count in one collection.")
+        int, typer.Option(min=1, help="The most clients of a site that count in one collection, for the roster.")
     ] = 100_000,
     budget: Annotated[
         str, typer.Option(metavar="RHO", help="What a client-day may cost, over all views, as rho.")
@@ -34,7 +38,7 @@ def init(
 ) -> None:
     """Make a project: covey.toml, views.py, policy.toml, keys, and folders for ledgers, roles and the store.
 
-    Without --public it has the keys of all roles, and whoever runs this holds every secret: it is for one machine.
+    Without --public the project has the keys of all roles, on one machine: its operator holds every secret.
     Nothing is overwritten.
     """
     from deployment.errors import UsageError
@@ -85,7 +89,7 @@ def _tell(made: NewProject) -> None:
         talk.print(f"{folder / file}  {what}", soft_wrap=True)
     if made.secrets:
         talk.print(
-            "one machine holds every secret here: for trying out. With an operator for each role, each makes its own keys "
+            "this machine holds every secret, which is meant for a trial. In production each operator makes the keys of one role "
             "with `covey keys init ROLE`",
             style="yellow",
             soft_wrap=True,

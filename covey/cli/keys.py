@@ -19,9 +19,9 @@ def init(
     project: Annotated[Path, _PROJECT] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print the public keys as JSON.")] = False,
 ) -> None:
-    """Make the keys of ONE role, for its own operator, and print the public line for the other operators.
+    """Make the keys of one role, and print the public line that its operator sends to the other operators.
 
-    Nothing is overwritten. The secret stays in keys/; for a whole project on one machine there is `covey init`.
+    Nothing is overwritten. The secret keys stay in keys/. `covey init` makes a whole project on one machine.
     """
     import os
 
@@ -55,11 +55,13 @@ def init(
 
 @app.command()
 def show(
-    role: Annotated[str | None, typer.Argument(help="Print this role's public keys as a line to hand out.")] = None,
+    role: Annotated[
+        str | None, typer.Argument(help="Print this role's public keys as a line for the other operators.")
+    ] = None,
     project: Annotated[Path, _PROJECT] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Show the public halves of the keys in this project, never the secrets."""
+    """Show the public keys of this project, never the secret ones."""
     from rich.console import Console
     from rich.table import Column, Table
 
@@ -89,7 +91,8 @@ def show(
 def tls(
     project: Annotated[Path, _PROJECT] = Path(),
     name: Annotated[
-        list[str] | None, typer.Option(metavar="HOST", help="A host under which sites reach it; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="HOST", help="A host name by which sites reach the SuperLink; may be repeated."),
     ] = None,
     renew: Annotated[bool, typer.Option("--renew", help="Replace a certificate that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the certificate's terms as JSON.")] = False,

@@ -31,9 +31,9 @@ def compare(
     client_column: ClientColumn = None,
     time_column: TimeColumn = None,
     site_column: SiteColumn = None,
-    view: Annotated[str | None, typer.Option(help="Which view. Default: the first of the file.")] = None,
+    view: Annotated[str | None, typer.Option(help="The view to compare. Default: the first one of the file.")] = None,
     reports: Annotated[
-        int | None, typer.Option(min=1, help="So many reports at most. Default: all, where reports are not long.")
+        int | None, typer.Option(min=1, help="The most reports to carry. Default: all, unless reports are long.")
     ] = None,
     picture: PictureFile = None,
     as_json: AsJson = False,

@@ -14,12 +14,17 @@ ViewsFile: TypeAlias = Annotated[
     Path | None, typer.Argument(metavar="VIEWS.py", help="A Python file with FeatureView objects at module level.")
 ]
 EventsFile: TypeAlias = Annotated[Path | None, typer.Option(help="The events: a .parquet or .csv file.")]
-ClientColumn: TypeAlias = Annotated[str | None, typer.Option(help="Whose event it is.")]
-TimeColumn: TypeAlias = Annotated[str | None, typer.Option(help="When it happened; a view may name another column.")]
-SiteColumn: TypeAlias = Annotated[
-    str | None, typer.Option(help="Which site holds it; an identity is (site, client). Default: one site.")
+ClientColumn: TypeAlias = Annotated[str | None, typer.Option(help="The column with the client of an event.")]
+TimeColumn: TypeAlias = Annotated[
+    str | None, typer.Option(help="The column with the time of an event; a view may name another one.")
 ]
-PictureFile: TypeAlias = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw it, too.")]
+SiteColumn: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="The column with the site of an event; a client is identified by (site, client). Default: one site."
+    ),
+]
+PictureFile: TypeAlias = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw a picture.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

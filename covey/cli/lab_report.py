@@ -23,7 +23,7 @@ def report(
         str | None,
         typer.Argument(metavar="NAME", help="A set of experiments: paper (the default), quick, or a .yaml file."),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")] = Path("covey-report"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the report.")] = Path("covey-report"),
     quick: Annotated[
         bool, typer.Option("--quick", help="The set `quick`: under a minute, too small to conclude from.")
     ] = False,

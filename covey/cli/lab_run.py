@@ -36,7 +36,8 @@ def run(
         Path | None, typer.Option(metavar="FOLDER", help="Continue a sweep, or repeat a run that did not end well.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where it goes. Default: lab-runs/<UTC date>_<time>_<name>.")
+        Path | None,
+        typer.Option(metavar="DIR", help="The folder of the run. Default: lab-runs/<UTC date>_<time>_<name>."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes, or Ray tasks, at a time. Default: one for each core.")

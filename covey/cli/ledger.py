@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="The privacy ledgers: what was spent, what is left, what was refused.", no_args_is_help=True)
+app = typer.Typer(help="The privacy ledgers: spent budget, remaining budget, refusals.", no_args_is_help=True)
 
 
 @app.command()
@@ -18,17 +18,17 @@ def show(
     owner: Annotated[
         str | None, typer.Option("--ledger", metavar="NAME", help="One ledger: operator, or site-ID.")
     ] = None,
-    view: Annotated[str | None, typer.Option(help="Only this view's part of each day.")] = None,
+    view: Annotated[str | None, typer.Option(help="Show this view's part of each day only.")] = None,
     budget: Annotated[
         str | None,
         typer.Option(metavar="RHO", help="The budget of a client-day. Default: covey.toml's, policy.toml's, or 0.1."),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw it, too.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw a picture.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show each ledger of a project: that it is whole, what each day has spent, what is left, what was refused and why.
+    """Show each ledger of a project: its integrity, what each day has spent and has left, and each refusal with its reason.
 
-    Nothing is written. A ledger that was edited, cut or rolled back is an error.
+    Nothing is written. An edited, truncated or rolled-back ledger is an error.
     """
     from deployment.errors import UsageError
     from deployment.inspect.ledger_view import BrokenLedger, LedgerView, read_ledgers, to_json

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from edge_client.policy import Policy
 
-app = typer.Typer(help="What a site takes part in.", no_args_is_help=True)
+app = typer.Typer(help="The policy of a site: which plans it takes part in.", no_args_is_help=True)
 
 
 @app.command()

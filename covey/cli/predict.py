@@ -22,9 +22,9 @@ def predict(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")] = False,
 ) -> None:
-    """Predict from the newest values of the online store, through the scaling that was exported with the model.
+    """Predict from the newest values of the online store, with the scaling that was exported with the model.
 
-    A model whose views have another version or definition than those that it was trained on is refused.
+    A model is refused if its views have changed their version or definition since the training.
     """
     require_torch()
     from deployment.inspect.row_keys import key_columns

@@ -19,7 +19,8 @@ StoreOption = Annotated[
     ),
 ]
 ViewsOption = Annotated[
-    Path | None, typer.Option("--views", metavar="VIEWS.py", help="A file whose on-demand views may be asked for, too.")
+    Path | None,
+    typer.Option("--views", metavar="VIEWS.py", help="A file with on-demand views, which can then be read as well."),
 ]
 ServiceOption = Annotated[
     str | None, typer.Option("--service", metavar="NAME", help="Ask for a feature service instead of single features.")

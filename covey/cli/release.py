@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="What was released: list, look at, verify and retract.", no_args_is_help=True)
+app = typer.Typer(help="The releases of a store: list, show, verify and retract them.", no_args_is_help=True)
 
 _STORE = typer.Option(
     "--store", "--project", metavar="DIR", help="The store's, or project's, directory. Default: here."
@@ -21,7 +21,7 @@ _ID = typer.Argument(metavar="ID", help="The release's id, or its first digits (
 @app.command("list")
 def list_(
     store: Annotated[Path, _STORE] = Path(),
-    view: Annotated[str | None, typer.Option(help="Only this view's.")] = None,
+    view: Annotated[str | None, typer.Option(help="List this view only.")] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """List every published pane: opened, void with its reason, or retracted; one line each."""
@@ -66,7 +66,7 @@ def show(
 def verify(
     release: Annotated[str | None, _ID] = None,
     every: Annotated[bool, typer.Option("--all", help="Every release of the store.")] = False,
-    view: Annotated[str | None, typer.Option(help="With --all: only this view's.")] = None,
+    view: Annotated[str | None, typer.Option(help="With --all: verify this view only.")] = None,
     store: Annotated[Path, _STORE] = Path(),
     allow_unsigned: Annotated[
         bool, typer.Option("--allow-unsigned", help="Accept the unsigned releases of runs in one process.")
@@ -113,7 +113,7 @@ def retract(
     release: Annotated[str, _ID],
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is published with the tombstone.")],
     store: Annotated[Path, _STORE] = Path(),
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> int:
     """Retract a release: a tombstone, signed by the collector, from which on the pane counts as not opened."""
@@ -145,11 +145,13 @@ def retract(
     tombstone = publish_tombstone(store, release_id, reason, wall_clock)
     if as_json:
         typer.echo(json.dumps(to_json(item, tombstone)))
-    signed = "signed by the collector" if tombstone.signature else "unsigned, as all of a run in one process is"
+    signed = (
+        "signed by the collector" if tombstone.signature else "unsigned, like every release of a run in one process"
+    )
     talk.print(f"retracted at {moment_of(tombstone.released_at)}; the tombstone is {signed}", soft_wrap=True)
     talk.print(
-        "from now on its pane is VOID, and the windows that hold it were issued again without it; joins at earlier times give "
-        "what they gave before. What it has cost stays spent",
+        "from now on its pane is VOID, and the windows that contain it were issued again without it. Joins at earlier times give "
+        "the same values as before. Its price stays spent",
         soft_wrap=True,
     )
     return DONE

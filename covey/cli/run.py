@@ -5,16 +5,26 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from federation.terms import Finish, Protection, ReportPer, Validity
+
+from .term_options import (
+    FinishOption,
+    NoiseOption,
+    NoiseSwitch,
+    ParticipationOption,
+    ProtectionOption,
+    ReportPerOption,
+    ValidityOption,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from featurestore.define.views_file import Declared
-    from federation.parties import Participation, ReportPer
-    from federation.plan import Finish, Protection, Validity
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 
@@ -25,10 +35,12 @@ def run(
         Path | None, typer.Argument(metavar="VIEWS.py", help="A Python file with FeatureView objects at module level.")
     ] = None,
     events: Annotated[Path | None, typer.Option(help="The events: a .parquet or .csv file.")] = None,
-    client_column: Annotated[str | None, typer.Option(help="Whose event it is.")] = None,
-    time_column: Annotated[str | None, typer.Option(help="When it happened; a view may name another column.")] = None,
+    client_column: Annotated[str | None, typer.Option(help="The column with the client of an event.")] = None,
+    time_column: Annotated[
+        str | None, typer.Option(help="The column with the time of an event; a view may name another one.")
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue a run over real processes that failed in this store.")
+        bool, typer.Option("--resume", help="Continue a failed run of this store over real processes.")
     ] = False,
     give_up: Annotated[
         bool,
@@ -37,30 +49,27 @@ def run(
         ),
     ] = False,
     in_process: Annotated[
-        bool, typer.Option("--in-process", help="Run all roles in this process, instead of one process for each.")
+        bool, typer.Option("--in-process", help="Run all roles in this process instead of one process each.")
     ] = False,
     site_column: Annotated[
-        str | None, typer.Option(help="Which site holds it; an identity is (site, client). Default: one site.")
+        str | None,
+        typer.Option(
+            help="The column with the site of an event; a client is identified by (site, client). Default: one site."
+        ),
     ] = None,
-    sites: Annotated[int, typer.Option(min=1, help="Without --site-column: hash the clients to so many sites.")] = 1,
+    sites: Annotated[
+        int, typer.Option(min=1, help="Without --site-column: the number of sites that clients are hashed to.")
+    ] = 1,
     start: Annotated[
         datetime | None, typer.Option("--from", formats=_DATES, help="First UTC day. Default: the days with events.")
     ] = None,
     end: Annotated[datetime | None, typer.Option("--to", formats=_DATES, help="The UTC day after the last.")] = None,
-    noise: Annotated[
-        str, typer.Option(metavar="on|off", help="off: for tests and labs; releases are marked noise=none.")
-    ] = "on",
+    noise: NoiseOption = NoiseSwitch.ON,
     min_clients: Annotated[
-        int | None, typer.Option(help="k instead of the views' own; may only tighten, except with --noise off.")
+        int | None,
+        typer.Option(help="k for every view. It must not be smaller than a view's own, except with --noise off."),
     ] = None,
-    participation: Annotated[
-        str | None,
-        typer.Option(
-            metavar="all|active",
-            help="Who reports: every client, or those with an event of the pane. Default: all with --site-clients 1, else "
-            "active.",
-        ),
-    ] = None,
+    participation: ParticipationOption = None,
     site_clients: Annotated[
         int | None,
         typer.Option(
@@ -70,34 +79,10 @@ def run(
             "events. Default: 100000; --participation all needs it.",
         ),
     ] = None,
-    protection: Annotated[
-        str,
-        typer.Option(
-            metavar="shares|he",
-            help="he: reports are encrypted (BFV) for a key holder, and one server adds them: docs/he.md.",
-        ),
-    ] = "shares",
-    validity: Annotated[
-        str,
-        typer.Option(
-            metavar="none|prio3",
-            help="prio3: every report proves that it is within the view's bounds; one that does not is rejected.",
-        ),
-    ] = "none",
-    finish: Annotated[
-        str,
-        typer.Option(
-            metavar="open|mpc",
-            help="mpc (experimental): cells below suppress_below are never opened: docs/mpc.md.",
-        ),
-    ] = "open",
-    report_per: Annotated[
-        str,
-        typer.Option(
-            metavar="client|site",
-            help="site: each site bounds its clients one by one and sends one report a pane, their sum: docs/cross-silo.md.",
-        ),
-    ] = "client",
+    protection: ProtectionOption = Protection.SHARES,
+    validity: ValidityOption = Validity.NONE,
+    finish: FinishOption = Finish.OPEN,
+    report_per: ReportPerOption = ReportPer.CLIENT,
     budget: Annotated[
         str,
         typer.Option(
@@ -122,11 +107,9 @@ def run(
     talk = talk_console()
     if give_up:
         if resume or views_file is not None:
-            raise UsageError("--give-up erases a failed run and runs nothing: give --store only")
+            raise UsageError("--give-up only erases a failed run: give --store and no other argument")
         return _give_up(store, talk, as_json=as_json)
-    if noise not in ("on", "off"):
-        raise UsageError(f"--noise is on or off, got {noise!r}")
-    if noise == "off":
+    if noise is NoiseSwitch.OFF:
         talk.print("warning: noise is off. The exact sums are published, without any privacy.", style="bold yellow")
     if resume:
         with progress_bars(talk) as progress:
@@ -142,6 +125,14 @@ def run(
             missing = ", ".join(name for name, value in needed.items() if value is None)
             raise UsageError(f"missing {missing}; see `covey run --help`")
         declared = load_declared(views_file, need_views=True)
+        terms: dict[str, Any] = {
+            "noise": noise.value,
+            "participation": None if participation is None else participation.value,
+            "protection": protection.value,
+            "validity": validity.value,
+            "finish": finish.value,
+            "report_per": report_per.value,
+        }
         with progress_bars(talk) as progress:
             report = run_views(
                 declared.views,
@@ -152,18 +143,13 @@ def run(
                 site_column=site_column,
                 start=start,
                 end=end,
-                noise="off" if noise == "off" else "on",
                 min_clients=min_clients,
-                participation=_participation(participation),
                 site_clients=site_clients,
-                protection=_protection(protection),
-                validity=_validity(validity),
-                finish=_finish(finish),
-                report_per=_report_per(report_per),
                 budget=budget,
                 in_process=in_process,
                 sites=sites,
                 progress=progress,
+                **terms,
             )
         _register_services(declared, report.store)
     voids = published_voids(report)
@@ -198,48 +184,3 @@ def _register_services(declared: Declared, store: Path) -> None:
     if declared.services:
         with Publisher(store, wall_clock) as publisher:
             publisher.register_services(declared.services, declared.on_demand)
-
-
-def _participation(word: str | None) -> Participation | None:
-    from deployment.errors import UsageError
-
-    match word:
-        case None | "all" | "active":
-            return word
-    raise UsageError(f"--participation is all or active, got {word!r}")
-
-
-def _protection(word: str) -> Protection:
-    from deployment.errors import UsageError
-
-    match word:
-        case "shares" | "he":
-            return word
-    raise UsageError(f"--protection is shares or he, got {word!r}")
-
-
-def _validity(word: str) -> Validity:
-    from deployment.errors import UsageError
-
-    match word:
-        case "none" | "prio3":
-            return word
-    raise UsageError(f"--validity is none or prio3, got {word!r}")
-
-
-def _finish(word: str) -> Finish:
-    from deployment.errors import UsageError
-
-    match word:
-        case "open" | "mpc":
-            return word
-    raise UsageError(f"--finish is open or mpc, got {word!r}")
-
-
-def _report_per(word: str) -> ReportPer:
-    from deployment.errors import UsageError
-
-    match word:
-        case "client" | "site":
-            return word
-    raise UsageError(f"--report-per is client or site, got {word!r}")

@@ -38,10 +38,11 @@ def serve(
         typer.Option(min=1, metavar="N", help="Requests a second of a consumer without a limit. Default: no limit."),
     ] = None,
     views: Annotated[
-        Path | None, typer.Option("--views", metavar="VIEWS.py", help="A file whose on-demand views are served, too.")
+        Path | None,
+        typer.Option("--views", metavar="VIEWS.py", help="A file with on-demand views, which are served as well."),
     ] = None,
     grpc_port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Answer gRPC, too, on this port; 0 finds a free one.")
+        int | None, typer.Option(min=0, max=65_535, help="Also answer gRPC, on this port; 0 takes a free one.")
     ] = None,
 ) -> None:
     """Serve the newest releases over HTTP in Feast's wire format, and over gRPC; new ones appear without a restart."""

@@ -9,6 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from federation.terms import Finish, Protection, ReportPer, Validity
+
+from .term_options import (
+    FinishOption,
+    NoiseOption,
+    NoiseSwitch,
+    ParticipationOption,
+    ProtectionOption,
+    ReportPerOption,
+    ValidityOption,
+)
+
 if TYPE_CHECKING:
     from deployment.coordinator.serving import Wanted
 
@@ -23,20 +35,24 @@ _LEDGERS = typer.Option(metavar="DIR", help="The folder of its ledger. Default: 
 def leader(
     project: Annotated[Path, _PROJECT] = Path(),
     port: Annotated[int, _PORT] = 7301,
-    helper: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the helper listens.")] = "127.0.0.1:7302",
+    helper: Annotated[str, typer.Option(metavar="HOST:PORT", help="The address of the helper.")] = "127.0.0.1:7302",
     keyholder: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Where the key holder listens. Without it, plans under he are refused."),
+        typer.Option(
+            metavar="HOST:PORT",
+            help="The address of the key holder. Without it, the leader refuses plans with protection he.",
+        ),
     ] = None,
     provider: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT", help="Where the provider listens. Without it, plans with finish mpc are refused."
+            metavar="HOST:PORT",
+            help="The address of the provider. Without it, the leader refuses plans with finish mpc.",
         ),
     ] = None,
     ledgers: Annotated[Path | None, _LEDGERS] = None,
 ) -> None:
-    """The leader: holds the long shares or adds ciphertexts, takes batches from the coordinator, drives the helper."""
+    """Run the leader: it receives batches from the coordinator, adds shares or ciphertexts, and drives the helper."""
     from deployment.local.roles import serve_leader
 
     serve_leader(project, port, helper, keyholder, provider, ledgers)
@@ -48,7 +64,7 @@ def helper(
     port: Annotated[int, _PORT] = 7302,
     ledgers: Annotated[Path | None, _LEDGERS] = None,
 ) -> None:
-    """The helper: holds the seeds, answers the leader, decides for itself what may be opened."""
+    """Run the helper: it holds the seeds, answers the leader, and decides by itself what may be opened."""
     from deployment.local.roles import serve_helper
 
     serve_helper(project, port, ledgers)
@@ -60,7 +76,7 @@ def keyholder(
     port: Annotated[int, _PORT] = 7303,
     ledgers: Annotated[Path | None, _LEDGERS] = None,
 ) -> None:
-    """The key holder of encrypted reports (he): makes a plan's keys, opens its noised sums once. The helper's operator."""
+    """Run the key holder of protection he, by the helper's operator: it makes a plan's keys and opens noised sums once."""
     from deployment.local.roles import serve_key_holder
 
     serve_key_holder(project, port, ledgers)
@@ -71,7 +87,7 @@ def provider(
     project: Annotated[Path, _PROJECT] = Path(),
     port: Annotated[int, _PORT] = 7304,
 ) -> None:
-    """The provider of triples for --finish mpc (experimental): a third operator's, who sees no share. See docs/mpc.md."""
+    """Run the provider of triples for --finish mpc (experimental): a third operator, who sees no share. See docs/mpc.md."""
     from deployment.local.roles import serve_provider
 
     serve_provider(project, port)
@@ -85,12 +101,13 @@ def superlink(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port for sites; 0 takes a free one.")] = 8000,
     name: Annotated[
-        list[str] | None, typer.Option(metavar="HOST", help="A host name under which sites reach it; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="HOST", help="A host name by which sites reach the SuperLink; may be repeated."),
     ] = None,
 ) -> None:
-    """Flower's SuperLink, for the sites by TLS and for the coordinator by a socket in the project; on its machine.
+    """Run Flower's SuperLink: sites connect by TLS, the coordinator by a socket in the project on the same machine.
 
-    Sites need keys/superlink.crt, which is made at the first start. Restart it when the roster has changed.
+    The first start makes keys/superlink.crt, which every site needs. Restart the SuperLink when the roster has changed.
     """
     from deployment.local.superlink import serve_superlink
 
@@ -103,19 +120,24 @@ def site(
     project: Annotated[Path, _PROJECT] = Path(),
     superlink: Annotated[
         str,
-        typer.Option(metavar="HOST:PORT", help="Flower's SuperLink; keys/superlink.crt says that it is the right one."),
+        typer.Option(
+            metavar="HOST:PORT", help="The address of Flower's SuperLink, which keys/superlink.crt authenticates."
+        ),
     ] = "127.0.0.1:8000",
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Without TLS and certificate; only to a SuperLink on this machine.")
+        bool, typer.Option("--insecure", help="Connect without TLS; for a SuperLink on this machine only.")
     ] = False,
     events: Annotated[
-        Path | None, typer.Option(help="This site's events; with the columns, they are written to its configuration.")
+        Path | None,
+        typer.Option(
+            help="The file of this site's events. It is written to the site's configuration, with the two columns."
+        ),
     ] = None,
-    client_column: Annotated[str | None, typer.Option(help="Whose event it is.")] = None,
-    time_column: Annotated[str | None, typer.Option(help="When it happened.")] = None,
+    client_column: Annotated[str | None, typer.Option(help="The column with the client of an event.")] = None,
+    time_column: Annotated[str | None, typer.Option(help="The column with the time of an event.")] = None,
     allow_noise_off: Annotated[bool, typer.Option("--allow-noise-off", help="For tests and labs only.")] = False,
 ) -> None:
-    """One site: answers the coordinator's plans over its own events, and runs nothing that it receives."""
+    """Run a site: it answers the coordinator's plans over its own events, and never runs code that it receives."""
     from deployment.errors import UsageError
     from deployment.project.site_folders import configure_site, serve_site
 
@@ -141,56 +163,32 @@ def coordinator(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Sign a plan that needs no keys of its own, write it here for `covey policy check`; announce nothing.",
+            help="Sign a plan, write it to this file for `covey policy check`, and announce nothing. Such a plan needs no keys of "
+            "its own.",
         ),
     ] = None,
     leader: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Where the leader listens. Default: 127.0.0.1:7301.")
+        str | None, typer.Option(metavar="HOST:PORT", help="The address of the leader. Default: 127.0.0.1:7301.")
     ] = None,
     helper: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Where the helper listens. Default: 127.0.0.1:7302.")
+        str | None, typer.Option(metavar="HOST:PORT", help="The address of the helper. Default: 127.0.0.1:7302.")
     ] = None,
     keyholder: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT", help="With --protection he: where the key holder listens. Default: 127.0.0.1:7303."
+            metavar="HOST:PORT", help="With --protection he: the address of the key holder. Default: 127.0.0.1:7303."
         ),
     ] = None,
-    noise: Annotated[str, typer.Option(metavar="on|off", help="off: every party must allow it.")] = "on",
-    participation: Annotated[
-        str | None,
-        typer.Option(
-            metavar="all|active",
-            help="Who reports: every client, or those with an event of the pane. Default: all, if every site has one.",
-        ),
-    ] = None,
-    protection: Annotated[
-        str,
-        typer.Option(
-            metavar="shares|he", help="he: reports are encrypted for the key holder, and the leader adds them."
-        ),
-    ] = "shares",
-    validity: Annotated[
-        str, typer.Option(metavar="none|prio3", help="prio3: reports prove that they are within the view's bounds.")
-    ] = "none",
-    finish: Annotated[
-        str,
-        typer.Option(
-            metavar="open|mpc",
-            help="mpc (experimental): cells below suppress_below are never opened; the leader needs a provider.",
-        ),
-    ] = "open",
-    report_per: Annotated[
-        str,
-        typer.Option(
-            metavar="client|site",
-            help="site: each site bounds its clients one by one and sends one report a pane, their sum: docs/cross-silo.md.",
-        ),
-    ] = "client",
-    seconds: Annotated[float, typer.Option(min=1, help="How long the sites have to answer.")] = 300.0,
+    noise: NoiseOption = NoiseSwitch.ON,
+    participation: ParticipationOption = None,
+    protection: ProtectionOption = Protection.SHARES,
+    validity: ValidityOption = Validity.NONE,
+    finish: FinishOption = Finish.OPEN,
+    report_per: ReportPerOption = ReportPer.CLIENT,
+    seconds: Annotated[float, typer.Option(min=1, help="The time that the sites have to answer, in seconds.")] = 300.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
-    """The coordinator of one collection: announces a plan, waits for the sites, opens, publishes, ends.
+    """Run the coordinator of one collection: it announces a plan, waits for the sites, opens and publishes, and ends.
 
     It runs beside the project's SuperLink, as the same user, and reaches it by a socket in roles/superlink/.
     The plan is kept from before it is announced until it is published: after a failure, --resume continues it.
@@ -284,7 +282,7 @@ def server(
     project: Annotated[Path, _PROJECT] = Path(),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Loopback port; 0 takes a free one.")] = 6566,
 ) -> None:
-    """The feature server of the project's store, on the loopback; `covey serve --store PROJECT` has more options."""
+    """Run the feature server of the project's store on the loopback; `covey serve --store PROJECT` has more options."""
     from .serve import serve
 
     serve(store=project, host="127.0.0.1", port=port)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="The files of a store: verify them, and make its online rows again.", no_args_is_help=True)
+app = typer.Typer(help="The files of a store: verify them, and rebuild its online rows.", no_args_is_help=True)
 
 _Store = Annotated[
     Path,
@@ -20,9 +20,9 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command()
 def verify(store: _Store = Path(), as_json: _Json = False) -> int:
-    """Check every file: registry, Parquet, online rows and blocks, each by itself and against the others.
+    """Check every file: registry, Parquet, online rows and blocks, each alone and against the others.
 
-    It changes nothing, and is refused while something is published. Exit code 1: something is damaged.
+    Nothing is changed. The command is refused during a publication. Exit code 1: a file is damaged.
     """
     from base.errors import DONE, FAILURE
     from deployment.printing.console import data_console, progress_bars, talk_console
@@ -42,7 +42,7 @@ def verify(store: _Store = Path(), as_json: _Json = False) -> int:
 
 @app.command("rebuild-online")
 def rebuild_online(store: _Store = Path(), as_json: _Json = False) -> None:
-    """Make the online rows and the blocks again from what is offline; readers go on meanwhile, and take them up at once."""
+    """Rebuild the online rows and the blocks from the offline store. Readers continue, and use the new rows immediately."""
     from deployment.printing.console import progress_bars, talk_console
     from featurestore.publish.rebuild import rebuild_online as rebuild
 

@@ -24,7 +24,7 @@ NoiseOption: TypeAlias = Annotated[
 ParticipationOption: TypeAlias = Annotated[
     Participation | None,
     typer.Option(
-        help="Who reports: every client, or those with an event of the pane. Default: all where a site has one client at "
+        help="Which clients report: all of them, or those with an event in the pane. Default: all where a site has one client at "
         "most, else active."
     ),
 ]

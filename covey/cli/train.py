@@ -20,17 +20,18 @@ def train(
     ] = None,
     store: Annotated[
         Path | None,
-        typer.Option("--store", metavar="DIR", help="The store's directory. Default: the one that CONFIG.toml names."),
+        typer.Option("--store", metavar="DIR", help="The store's directory. Default: the one in CONFIG.toml."),
     ] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Run the Python files that CONFIG.toml names as views: they are code.")
+        bool,
+        typer.Option("--trust", help="Allow CONFIG.toml to name Python files with views: they are code, and are run."),
     ] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the registered models of a store instead.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train a baseline model on labels and released features, test it on later days, export it and register its lineage.
 
-    Where there is no store yet, and CONFIG.toml has a section [collect], its events are collected first.
+    If there is no store yet and CONFIG.toml has a section [collect], its events are collected first.
     """
     from deployment.errors import UsageError
 

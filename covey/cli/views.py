@@ -25,7 +25,8 @@ def views(
     feast: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Write a Feast repository there, whose server and SDK read this store (docs/feast.md)."
+            metavar="DIR",
+            help="Write a Feast repository to this directory; its server and SDK read this store (docs/feast.md).",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

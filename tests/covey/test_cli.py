@@ -243,7 +243,7 @@ class TestInterrupted:
         [
             (
                 "run",
-                "interrupted; nothing published is lost, and the same command continues, or says that --resume does\n",
+                "interrupted; nothing published is lost. Run the same command again: it continues, or names --resume\n",
             ),
             ("explain", "interrupted\n"),
         ],
@@ -663,7 +663,7 @@ def test_the_version_is_printed(covey: Covey) -> None:
 
 
 def test_help_names_every_command_and_waits_for_nothing_heavy() -> None:
-    code = "import sys; from covey.cli import call; call(['--help']); print(sorted({'duckdb','pyarrow','numba','opendp','numpy','rocksdict','sqlglot'} & set(sys.modules)))"
+    code = "import sys; from covey.cli import call; call(['--help']); print(sorted({'pydantic','duckdb','pyarrow','numba','opendp','numpy','rocksdict','sqlglot'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert all(re.search(rf"\b{name}\b", done.stdout) for name in ("demo", "run", "explain", "get", "history", "join"))
     assert done.stdout.strip().endswith("[]")
@@ -671,7 +671,7 @@ def test_help_names_every_command_and_waits_for_nothing_heavy() -> None:
 
 def test_get_waits_for_no_kernel_and_no_model(project: Path, run_arguments: list[str], covey: Covey) -> None:
     covey(*run_arguments)
-    code = f"import sys; from covey.cli import call; call(['get','visits:visits','shop=a','--store',{str(project / 'store')!r}]); print(sorted({{'duckdb','numba','opendp','torch','sklearn','dp_accounting'}} & set(sys.modules)))"
+    code = f"import sys; from covey.cli import call; call(['get','visits:visits','shop=a','--store',{str(project / 'store')!r}]); print(sorted({{'pydantic','duckdb','numba','opendp','torch','sklearn','dp_accounting'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
     assert done.stdout.strip().endswith("[]"), done.stdout
 

@@ -66,7 +66,10 @@ def test_releases_of_shares_say_nothing_of_it(covey: Covey, project: Path, argum
     [
         (["--in-process", "--validity", "prio3"], "nothing can be proven of encrypted reports"),
         (["--validity", "prio3"], "nothing can be proven of encrypted reports"),
-        (["--in-process", "--protection", "mpc"], "--protection is shares or he, got 'mpc'"),
+        (
+            ["--in-process", "--protection", "mpc"],
+            "Invalid value for '--protection': 'mpc' is not one of 'shares', 'he'",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_one_line(

@@ -41,7 +41,7 @@ def test_a_run_is_shown_as_it_was(covey: Covey, project: Path, arguments: list[s
     [
         (["--protection", "he"], "--finish mpc computes with shares: it goes with --protection shares only"),
         (["--noise", "off"], "--finish mpc takes noised shares only: it does not go with --noise off"),
-        (["--in-process", "--finish", "he"], "--finish is open or mpc, got 'he'"),
+        (["--in-process", "--finish", "he"], "Invalid value for '--finish': 'he' is not one of 'open', 'mpc'"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(
