@@ -69,12 +69,12 @@ class ReadRefused(FeastError):
 
 
 class WriteRefused(FeastError):
-    """Feast was asked to write: `feast materialize`, `push` or `write_to_online_store`."""
+    """A write by `feast materialize`, `push` or `write_to_online_store`, which a covey store does not accept."""
 
     def __init__(self, view: str) -> None:
         super().__init__(
-            f"nothing is written to view {view!r} from here: what a covey store holds are releases, which "
-            "`covey start coordinator` and `covey run` publish; they can be read as soon as that is done"
+            f"Feast cannot write to view {view!r}: a covey store holds releases, and only `covey run` and "
+            "`covey start coordinator` publish them. Feast reads a new release without `feast materialize`"
         )
 
     def http_status_code(self) -> int:
@@ -143,10 +143,10 @@ class CoveyOnlineStore(OnlineStore):
         entities_to_keep: Sequence[Entity],
         partial: bool,
     ) -> None:
-        """Nothing: `feast apply` changes Feast's registry, and never the store."""
+        """Do nothing: `feast apply` changes Feast's registry only."""
 
     def teardown(self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]) -> None:
-        """Nothing: `feast teardown` ends Feast's own definitions, and never the store."""
+        """Do nothing: `feast teardown` deletes Feast's own definitions only."""
 
     @contextmanager
     def _one_epoch(self, config: RepoConfig) -> Iterator[Snapshot]:

@@ -23,7 +23,7 @@ from featurestore.store import Store
 
 YAML: Final = "feature_store.yaml"
 DEFINITIONS: Final = "covey_views.py"
-FIRST_LINE: Final = '"""The views of a covey store. Written by `covey views --feast`, which writes it anew.'
+FIRST_LINE: Final = '"""The views of a covey store. `covey views --feast` writes this file and overwrites it.'
 
 _TYPES: Final[Mapping[KeyType, str]] = {"string": "String", "int64": "Int64", "bool": "Bool"}
 _FIELDS: Final = {"list": "Array(Float64)", "status": "String"}
@@ -55,7 +55,7 @@ def write_repo(directory: Path, out: Path) -> list[Path]:
     """Write the definitions of a store's views, and a feature_store.yaml where there is none; returns what was written.
 
     Raises:
-        UsageError: the folder holds a file of somebody else where the definitions go. StoreNotFound, StoreCorrupt.
+        UsageError: the folder has a file at the definitions' path that Covey did not write. StoreNotFound, StoreCorrupt.
     """
     with Store.open(directory) as store:
         headers = [open_blocks(directory).snapshot.find(view.name).header for view in store.views()]
@@ -136,7 +136,9 @@ def _service(service: FeatureService, known: set[str]) -> str:
             left_out.append(ref)
     lines = [""]
     if left_out:
-        lines.append(f"# {service.name}, without what is computed on demand by a VIEWS.py: {', '.join(left_out)}")
+        lines.append(
+            f"# {service.name}, without its on-demand features, which a VIEWS.py computes: {', '.join(left_out)}"
+        )
     if by_view:
         lines.append(f"service_{service.name} = FeatureService(")
         lines.append(f"    name={_text(service.name)},")

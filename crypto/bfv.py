@@ -168,7 +168,7 @@ def finish(key: PublicKey, total: CiphertextSum, noise: Noise, flood: NoiseStrea
 
     The leader's noise (int64[slots], zeros where noise is off) comes in a *fresh* encryption, so that c0 and c1 are no
     function of the clients' alone; then every c0 is flooded with a discrete Gaussian of variance `flood_sigma_sq`,
-    drawn from `flood`, against what the decryption noise tells (`leak_rho`). Raises KeyMismatch and ValueOutOfRange.
+    drawn from `flood`, which bounds what the decryption noise reveals (`leak_rho`). Raises KeyMismatch and ValueOutOfRange.
     """
     if total.key_id != key.key_id:
         raise KeyMismatch(total.key_id, key.key_id)

@@ -8,7 +8,7 @@ standard of 2018 for ternary secrets), the last prime counted.
 **A sum fits in t.** A slot of the sum is in [n slot_min, n slot_max]. The leader adds noise, at most B = ceil(12 sigma)
 but with probability 2 exp(-72); the key holder's comes after decryption, yet room is kept for it as well. With
 t > 2 (max(|n slot_min|, |n slot_max|) + 2 B) the signed residue in (-t/2, t/2) is the integer itself; `choose` takes twice
-that, so that the sums that can be are at most half of those that can be told (see "Which t").
+that, so that possible sums cover at most half of the range (see "Which t").
 
 **Decryption is exact.** Decrypting rounds (t/q)(c0 + c1 s); it is right while each coefficient of the noise
 c0 + c1 s - (q/t) m stays below H = q/2t. The noise of the sum of n reports and the leader's fresh ciphertext is
@@ -23,16 +23,16 @@ With sigma_f^2 <= ((H - (n + 1)/2)/9)^2 - (n + 1) N/18 the standard deviation of
 coefficient fails with the Gaussian's tail beyond 9: 2.3e-19, 1e-15 for a ciphertext of 4096. (The term (n + 1)/2 is what
 reports that are all alike need.)
 
-**What the noise tells.** The key holder sees the noise too. Of it only b depends on the clients' values. Given the sum, a
-report that is replaced by zeros is made up for by the leader's noise, and both are rounded anew: b moves by an integer,
+**What the noise reveals.** The key holder sees the noise, too. Only b of it depends on the clients' values. For a given sum, the
+leader's noise compensates for a report that is replaced by zeros, and both are rounded anew: b changes by an integer,
 at most 1 a coefficient, sqrt(C N) in L2 over C ciphertexts. Flooding by a discrete Gaussian makes this
 rho = C N/(2 sigma_f^2) of zCDP an opening (`leak_rho`), which is to be added to the release's. This
-counts the view through c0 + c1 s; that c0 and c1 say no more, once the leader has added a fresh encryption, is the usual
+counts the view through c0 + c1 s; that c0 and c1 reveal no more, once the leader has added a fresh encryption, is the usual
 heuristic of circuit privacy, not a theorem.
 
 **Which t.** A larger t leaves less room for the flooding, but makes forged sums likelier to be out of range: a chosen
-ciphertext decrypts to slots all over (-t/2, t/2), of which the range check takes at most half: who wants the key has to
-learn many more slots than such a check lets pass, all at once. So t is the largest prime with a leak of at most `LEAK_AIM`;
+ciphertext decrypts to slots all over (-t/2, t/2), of which the range check accepts at most half. An attacker who wants the key
+needs many more slots at once than such a check accepts. So t is the largest prime with a leak of at most `LEAK_AIM`;
 where the sums need more, the smallest that holds them twice, as long as the leak stays below `leak_limit`.
 """
 
@@ -174,7 +174,7 @@ class BfvParameters:
 
 
 def leak_rho(parameters: BfvParameters) -> float:
-    """rho of zCDP that the decryption noise of one opening tells the key holder: C N/(2 sigma_f^2)."""
+    """rho of zCDP that the decryption noise of one opening reveals to the key holder: C N/(2 sigma_f^2)."""
     return parameters.ciphertexts * parameters.degree / (2 * parameters.flood_sigma_sq)
 
 

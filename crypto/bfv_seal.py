@@ -1,10 +1,11 @@
-"""The one module of the protocol that calls TenSEAL: keys, encryption, decryption of single ciphertexts; it translates, no more.
-(A lab that measures TenSEAL's CKKS calls it by itself.)
+"""The adapter to TenSEAL: keys, encryption, decryption of single ciphertexts. No other module of the protocol calls it.
+(The lab, which measures TenSEAL's CKKS, calls TenSEAL directly.)
 
-TenSEAL takes and gives objects as bytes only: protobuf around SEAL's own format. Bytes from outside never reach its
-parsers: they crash on some and believe others. What is loaded here was assembled here, of three parts that were made on this
-machine: the frame of an object that this library wrote itself (the *template*), a length, and coefficients that
-`crypto.bfv_wire` has checked, one by one, to be below their prime.
+TenSEAL reads and writes objects as bytes only: protobuf around SEAL's own format. Bytes from the network never reach its
+parsers, which crash on some inputs and accept wrong ones. This module assembles
+every object that it loads from three parts made on this machine: the frame of an object that the
+library wrote itself (the *template*), a length, and coefficients that `crypto.bfv_wire` has checked, one by one, to be
+below their prime.
 
 SEAL's format (its `Serialization`, `Ciphertext::save_members`, `Plaintext::save_members`; uncompressed):
 
@@ -17,10 +18,10 @@ SEAL's format (its `Serialization`, `Ciphertext::save_members`, `Plaintext::save
     16 8       header and u64 length of an array    16 8 header and u64 length of an array
     8 ...      coefficients, [polynomial][prime][N] 8 ...
 
-What SEAL writes is compressed by zstd; what is assembled here is not.
+SEAL compresses its output by zstd; assembled objects are not compressed.
 
 All randomness of keys and ciphertexts is TenSEAL's own: SEAL seeds its generator (Blake2xb) from the operating
-system for each object, and there is no way to pass a seed in. So nothing here can be repeated from a seed.
+system for each object, and there is no way to pass a seed in. So keys and ciphertexts cannot be reproduced from a seed.
 """
 
 from __future__ import annotations

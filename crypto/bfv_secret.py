@@ -1,12 +1,12 @@
-"""The secret side of BFV: the key holder's, and nobody else may import it.
+"""The secret side of BFV. Only the key holder may import it; an import contract says so.
 
 BFV does not withstand chosen ciphertexts. (0, q/t) opens to the secret polynomial itself, and with noise on what is opened
 a second opening of (0, 2^20 q/t) removes it: two openings are the whole key. So a key pair serves one plan, a
-pane is opened once, and `open_sum` refuses every sum that honest reports cannot give, before any noise is
-added and without a word on which slot it was. The caller must treat the first refusal as the end of the key.
+pane is opened once, and `open_sum` refuses every sum that honest reports cannot give, before it adds
+noise and without naming the slot. The caller must erase the key at the first refusal.
 
-A check of the range is no proof of honesty: a sum in range may still be forged, and one bit, whether a sum was
-refused, is always told.
+The range check does not prove honesty: a sum in range may still be forged, and the check always reveals one bit, whether a
+sum was refused.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The errors of `crypto`: one tree, each error with the numbers that it is about.
+"""The errors of `crypto`, in one tree. Each error carries its numbers.
 
-No error carries a value that may be a client's: an index says where to look, and logs stay clean.
+No error carries a value that may be a client's: it names the index only, so logs hold no private value.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class CryptoError(CoveyError):
 
 
 class FieldElementOutOfRange(CryptoError):
-    """Bytes that are no element of a field, because they encode p or more.
+    """Bytes that encode p or more, so they are no element of the field.
 
     `index` counts elements from the start of what was parsed.
     """
@@ -26,7 +26,7 @@ class FieldElementOutOfRange(CryptoError):
 
 
 class ValueOutOfRange(CryptoError):
-    """An integer that its encoding cannot hold. `index` is its place; the value itself is not told."""
+    """An integer that its encoding cannot hold. `index` is its place; the error does not show the value."""
 
     def __init__(self, what: str, index: int, low: int, high: int) -> None:
         super().__init__(f"{what} at index {index} is outside [{low}, {high}]")
@@ -34,7 +34,7 @@ class ValueOutOfRange(CryptoError):
 
 
 class IndexOutOfRange(CryptoError):
-    """A row, a column or a place that does not exist: it must be in [0, bound)."""
+    """A row, column or index outside [0, bound)."""
 
     def __init__(self, what: str, index: int, bound: int) -> None:
         super().__init__(f"{what}: {index} is outside [0, {bound})")
@@ -42,7 +42,7 @@ class IndexOutOfRange(CryptoError):
 
 
 class WrongLength(CryptoError):
-    """So many bytes, rows or words where another number was due."""
+    """A number of bytes, rows or words that differs from the required one."""
 
     def __init__(self, what: str, have: int, need: int) -> None:
         super().__init__(f"{what}: have {have}, need {need}")
@@ -50,7 +50,7 @@ class WrongLength(CryptoError):
 
 
 class ParameterOutOfRange(CryptoError):
-    """A public parameter outside of what the draft or the arithmetic allows; it is told, being nobody's secret."""
+    """A public parameter outside the range that the draft or the arithmetic allows. It is no secret, so the error shows it."""
 
     def __init__(self, what: str, value: int, allowed: str) -> None:
         super().__init__(f"{what} = {value}: must be {allowed}")
@@ -58,7 +58,7 @@ class ParameterOutOfRange(CryptoError):
 
 
 class TooFewProofs(CryptoError):
-    """A circuit with joint randomness over a field that is too small for so few proofs: its soundness is void."""
+    """A circuit with joint randomness whose field is too small for so few proofs to be sound."""
 
     def __init__(self, field: str, have: int, need: int) -> None:
         super().__init__(f"{have} proof{'s' * (have != 1)} over {field} with joint randomness, need {need}")
@@ -74,15 +74,15 @@ class NotAMultiple(CryptoError):
 
 
 class TooLong(CryptoError):
-    """More bytes than a format has room for."""
+    """More bytes than the format allows."""
 
     def __init__(self, what: str, have: int, most: int) -> None:
-        super().__init__(f"{what}: {have} bytes, room for {most}")
+        super().__init__(f"{what}: have {have} bytes, at most {most} fit")
         self.what, self.have, self.most = what, have, most
 
 
 class WrongArray(CryptoError):
-    """An array of another dtype or number of axes than the interface takes (a defect of the caller)."""
+    """An array whose dtype or number of axes the interface does not accept (a defect of the caller)."""
 
     def __init__(self, what: str, have: str, need: str) -> None:
         super().__init__(f"{what}: have {have}, need {need}")
@@ -101,7 +101,7 @@ class ScaleOutOfRange(CryptoError):
 
 
 class KeyInvalid(CryptoError):
-    """Bytes of the right length that are no key of this kind."""
+    """Bytes of the right length that are not a valid key of this kind."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"not a valid {what}")
@@ -112,7 +112,7 @@ class SignatureInvalid(CryptoError):
     """A signature that this key did not make over these bytes, in this domain."""
 
     def __init__(self, domain: bytes, key_id: bytes) -> None:
-        super().__init__(f"no signature of key {key_id.hex()} in the domain {domain.decode('ascii')!r}")
+        super().__init__(f"the signature is not by key {key_id.hex()} in the domain {domain.decode('ascii')!r}")
         self.domain, self.key_id = domain, key_id
 
 
@@ -121,13 +121,13 @@ class SealBroken(CryptoError):
 
     def __init__(self, size: int, key_id: bytes) -> None:
         super().__init__(
-            f"{size} sealed bytes do not open with key {key_id.hex()}: damaged, or bound to something else"
+            f"{size} sealed bytes do not open with key {key_id.hex()}: they are damaged, or sealed to another key or context"
         )
         self.size, self.key_id = size, key_id
 
 
 class ReportRejected(CryptoError):
-    """Base of the reasons for which the verification of one well-formed report refuses it."""
+    """Base of the reasons to reject a well-formed report in verification."""
 
 
 class VerifierCheckFailed(ReportRejected):
@@ -138,16 +138,16 @@ class VerifierCheckFailed(ReportRejected):
 
 
 class JointRandomnessMismatch(ReportRejected):
-    """Joint randomness that is not the one of all measurement shares: the public share or a blind was altered."""
+    """Joint randomness that does not follow from the measurement shares: the public share or a blind was altered."""
 
     def __init__(self) -> None:
-        super().__init__("the joint randomness is not that of the measurement's shares")
+        super().__init__("the joint randomness does not match the measurement's shares")
 
 
 class QueryPointIsRoot(ReportRejected):
     """A test point among the nodes of the wire polynomials, where the verifier would leak the measurement.
 
-    By chance that is one report in 2^56 or less. The client may send the measurement again, under another nonce.
+    This happens by chance to at most one report in 2^56. The client may send the measurement again, under another nonce.
     """
 
     def __init__(self) -> None:
@@ -163,25 +163,25 @@ class ExtraMissing(CryptoError):
 
 
 class CrypTenMissing(CryptoError):
-    """CrypTen, or the PyTorch that it runs on, is not installed. CrypTen is in no extra: a dependency of it does not build."""
+    """CrypTen, or the PyTorch that it runs on, is not installed. No extra has it: a dependency does not build."""
 
     def __init__(self) -> None:
         super().__init__("CrypTen is not installed: pip install 'covey[mpc]', and then pip install --no-deps crypten")
 
 
 class ConversionUnsafe(CryptoError):
-    """So many shared values of so many bits that one of them would come out wrong too often (`crypto.mpc_shares`)."""
+    """Too many shared values, of too many bits: the chance that one is converted wrongly is too large (`crypto.mpc_shares`)."""
 
     def __init__(self, values: int, bits: int, most: int) -> None:
         super().__init__(
-            f"{values:,} values of up to {bits} bits: their shares cannot be converted for MPC with a chance of error below "
-            f"2^-20; at most {most:,} values can, so take fewer panes, keys or slots at once"
+            f"the shares of {values:,} values of up to {bits} bits cannot be converted for MPC with an error probability below "
+            f"2^-20. At most {most:,} values can: collect fewer panes, keys or slots at once"
         )
         self.values, self.bits, self.most = values, bits, most
 
 
 class LibraryUnknown(CryptoError):
-    """A library that writes its objects in another layout than the one this code was written for."""
+    """A library whose objects have a layout that this code does not know."""
 
     def __init__(self, library: str, what: str) -> None:
         super().__init__(f"{library}: {what}")
@@ -191,13 +191,13 @@ class LibraryUnknown(CryptoError):
 class BfvImpossible(CryptoError):
     """No parameters at 128 bits hold these sums exactly.
 
-    `sum_bits` is what a signed sum with the noise of both parties needs; `most_bits` the room of the largest parameters.
+    `sum_bits` is the size of a signed sum with the noise of both parties; `most_bits` is what the largest parameters hold.
     """
 
     def __init__(self, max_clients: int, slots: int, sum_bits: int, most_bits: int) -> None:
         super().__init__(
             f"no BFV parameters for {max_clients} clients and {slots} slots: "
-            f"a sum needs {sum_bits} bits, there is room for {most_bits}"
+            f"a sum needs {sum_bits} bits, and the largest parameters hold {most_bits}"
         )
         self.max_clients, self.slots, self.sum_bits, self.most_bits = max_clients, slots, sum_bits, most_bits
 
@@ -214,27 +214,27 @@ class KeyMismatch(CryptoError):
     """Ciphertexts under another public key or other parameters than those in use here."""
 
     def __init__(self, have: bytes, need: bytes) -> None:
-        super().__init__(f"ciphertexts of key {have.hex()}, need {need.hex()}")
+        super().__init__(f"the ciphertexts are under key {have.hex()}, need {need.hex()}")
         self.have, self.need = have, need
 
 
 class TooManyReports(CryptoError):
-    """More reports in one sum than its parameters were chosen for: beyond that number the sum may be wrong."""
+    """More reports in one sum than its parameters allow: beyond that number the sum may be wrong."""
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"a sum of more than {most} reports")
+        super().__init__(f"the sum would have more than {most} reports")
         self.most = most
 
 
 class SumOutOfRange(CryptoError):
-    """A decrypted sum that no honest reports give. Which slot, and what it holds, would tell of the key: never told."""
+    """A decrypted sum that honest reports cannot give. Its slots would reveal the key, so the error shows none of them."""
 
     def __init__(self) -> None:
         super().__init__("the decrypted sum is outside the range of its reports")
 
 
 class KeyErased(CryptoError):
-    """A secret key that was erased: nothing under it can be opened any more."""
+    """An erased secret key: ciphertexts under it cannot be opened any more."""
 
     def __init__(self, key_id: bytes) -> None:
         super().__init__(f"the secret key {key_id.hex()} was erased")

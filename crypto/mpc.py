@@ -1,10 +1,10 @@
-"""The one module that calls CrypTen: two parties that suppress cells, and the provider of their triples; it translates, no more.
+"""The adapter to CrypTen: two parties that suppress cells, and the provider of their triples. No other module calls it.
 
 CrypTen is imported with a stand-in for its ONNX converter, which nothing here uses and which cannot be imported with
 PyTorch >= 2.13. Triples are made by a third process, the *provider* (CrypTen's TTP); by default rank 0 would make them, and
-could then read all that is computed.
+could then read everything that is computed.
 
-Where the processes meet is in the environment, as CrypTen takes it: DISTRIBUTED_BACKEND, RENDEZVOUS, WORLD_SIZE (2), RANK (0
+CrypTen reads the processes' meeting point from the environment: DISTRIBUTED_BACKEND, RENDEZVOUS, WORLD_SIZE (2), RANK (0
 the leader, 1 the helper, 2 the provider), and for gloo GLOO_SOCKET_IFNAME.
 
 All randomness is CrypTen's: PyTorch's MT19937, which uses 32 bits of a seed. A party that tries 2^32 seeds sees the other's

@@ -1,4 +1,4 @@
-"""Shares mod 2^64, as CrypTen computes with, out of shares of Field64: each party on its own, without a word.
+"""Converts shares of Field64 into shares mod 2^64, which CrypTen uses. Each party converts its own, without a message.
 
 A value x, |x| < p/2, is shared as a + b = x mod p with a and b in [0, p), each uniform. As integers a + b is x, x + p or
 x + 2p, and almost always x + p. So the leader keeps a and the helper takes b - p, both mod 2^64; their sum is then x mod 2^64

@@ -56,7 +56,7 @@ class NoiseSource(Protocol):
 
     @property
     def seeded(self) -> bool:
-        """True where somebody can draw the same noise again: then it protects nobody."""
+        """True where the same noise can be drawn again; such noise protects no client."""
 
     def stream(self, context: bytes) -> NoiseStream:
         """The noise of one group of sums; `context` says what it is for, and everything that the sums depend on."""
@@ -104,7 +104,7 @@ class _Sampler(ABC):
 
 
 class SecretNoise:
-    """The noise of releases, from a secret of 32 bytes: who does not hold it cannot tell the noise from uniformly drawn one.
+    """The noise of releases, from a secret of 32 bytes. Without the secret it cannot be distinguished from random noise.
 
     Each context has a ChaCha20 stream of its own under HKDF-SHA256(secret; context), so equal contexts draw equal noise:
     the context must hold every sum that the noise is added to (docs/adr/0019). Stateless, so threads may share it.
@@ -138,7 +138,7 @@ class _ChaChaStream(_Sampler):
 
 
 class SeededNoise(_Sampler):
-    """A reproducible source for tests and simulations: exact CKS20 over numpy's Philox. **Protects nobody.**
+    """A reproducible source for tests and simulations: exact CKS20 over numpy's Philox. **It protects no client.**
 
     `stream` separates sources of one seed: "leader" and "helper" draw independent noise. It is one stream, whatever the
     context. The samplers are exact for every scale that fits their words (see `crypto.cks20`): for σ = 0.2 as well, whose

@@ -469,7 +469,7 @@ def lagrange(points, nodes, weights, on_node):
 
     `points: [R, 1]` (t_r) and `nodes: [2 n + 1]` are prepared: the n nodes x_i, the n x_i / n, and 1. The weight is
     (t^n - 1) / n x_i / (t - x_i) = x_i / n times the product of all t - x_j, j != i: products of prefixes and suffixes,
-    no division. `on_node[r]` tells whether t_r is a node (an n-th root of unity).
+    no division. `on_node[r]` says whether t_r is a node (an n-th root of unity).
     """
     count, n = weights.shape[0], weights.shape[1]
     for r in range(count):

@@ -6,8 +6,8 @@
     helper   expands the seeds of a collection and adds
     both     total(leader) + total(helper) = sum of the vectors, mod p
 
-`expand` is XofTurboShake128 bound to the plan, the collection and the helper's aggregator id, so that a seed means
-nothing elsewhere. Two vectors under one (seed, plan, collection) give their difference to the leader: seeds are always
+`expand` is XofTurboShake128 bound to the plan, the collection and the helper's aggregator id, so that a seed has no
+use elsewhere. Two vectors under one (seed, plan, collection) would reveal their difference to the leader, so seeds are always
 fresh.
 
 Everything works on whole batches, is pure (randomness comes in) and releases the GIL in its kernels.

@@ -1,4 +1,4 @@
-"""Ed25519 signatures (RFC 8032), each in a domain, so that what was signed as one thing is never read as another.
+"""Ed25519 signatures (RFC 8032), each in a domain, so that a signature for one purpose is never valid for another.
 
 The signed bytes are `domain ‖ 00 ‖ message`. Domains are non-empty printable ASCII: they hold no 00, so two pairs of
 (domain, message) never give the same bytes. Ed25519ctx would say the same inside the signature, but few libraries have

@@ -21,15 +21,15 @@ class RefusalCode(StrEnum):
         self.sentence = sentence
         return self
 
-    NOT_A_PLAN = "NOT_A_PLAN", "A message of another kind, or larger than a plan: nothing in it is read or run."
-    PLAN_UNSIGNED = "PLAN_UNSIGNED", "Not signed by the pinned coordinator, or changed on the way."
-    PLAN_INVALID = "PLAN_INVALID", "Signed, and nothing that this version can run."
-    PLAN_EXPIRED = "PLAN_EXPIRED", "Its deadline is over."
+    NOT_A_PLAN = "NOT_A_PLAN", "The message is no plan, or larger than a plan can be; it was not read."
+    PLAN_UNSIGNED = "PLAN_UNSIGNED", "The pinned coordinator did not sign it, or it was changed."
+    PLAN_INVALID = "PLAN_INVALID", "It is signed, but this version cannot run it."
+    PLAN_EXPIRED = "PLAN_EXPIRED", "Its deadline has passed."
     PLAN_LIVES_TOO_LONG = (
         "PLAN_LIVES_TOO_LONG",
-        "The secrets that open its reports may exist for longer than the policy allows.",
+        "The secrets that open its reports may exist longer than the policy allows.",
     )
-    KEY_NOT_PINNED = "KEY_NOT_PINNED", "It names other aggregators than the pinned ones."
+    KEY_NOT_PINNED = "KEY_NOT_PINNED", "It names aggregators that are not pinned."
     VIEW_NOT_ALLOWED = "VIEW_NOT_ALLOWED", "The policy does not allow a view of this name."
     DEFINITION_NOT_ALLOWED = "DEFINITION_NOT_ALLOWED", "The policy pins another definition of a view of this name."
     COLUMN_NOT_ALLOWED = "COLUMN_NOT_ALLOWED", "A feature or a `where` reads a column that the policy does not allow."
@@ -38,10 +38,10 @@ class RefusalCode(StrEnum):
         "TIME_NOT_ALLOWED",
         "A view reads the time of events from a column that the policy does not allow.",
     )
-    EXPRESSION_NOT_ALLOWED = "EXPRESSION_NOT_ALLOWED", "A `where` outside the closed grammar."
-    RHO_TOO_HIGH = "RHO_TOO_HIGH", "By itself it costs a client-day more than the policy allows."
-    DAY_BUDGET_SPENT = "DAY_BUDGET_SPENT", "With what was charged before it costs a client-day more than allowed."
-    K_TOO_LOW = "K_TOO_LOW", "It opens panes of fewer clients than the policy demands."
+    EXPRESSION_NOT_ALLOWED = "EXPRESSION_NOT_ALLOWED", "A `where` is outside the closed grammar."
+    RHO_TOO_HIGH = "RHO_TOO_HIGH", "It alone costs a client-day more than the policy allows."
+    DAY_BUDGET_SPENT = "DAY_BUDGET_SPENT", "Together with earlier charges it costs a client-day more than allowed."
+    K_TOO_LOW = "K_TOO_LOW", "It opens panes with fewer clients than the policy demands."
     NOISE_OFF = "NOISE_OFF", "It asks for exact sums."
     PROOFS_REQUIRED = (
         "PROOFS_REQUIRED",
@@ -49,42 +49,45 @@ class RefusalCode(StrEnum):
     )
     PROTECTION_NOT_ALLOWED = (
         "PROTECTION_NOT_ALLOWED",
-        "The policy does not allow reports that are protected so (shares, or encrypted: `he`).",
+        "The policy does not allow its protection (`shares` or `he`).",
     )
     ENCRYPTION_KEYS_INVALID = (
         "ENCRYPTION_KEYS_INVALID",
-        "The keys that came along are not those of the plan's key holder.",
+        "The encryption keys are not those of the plan's key holder.",
     )
     ACTIVITY_VISIBLE = (
         "ACTIVITY_VISIBLE",
-        "Under `active`, how many clients had events is seen by others; the policy does not allow that.",
+        "Under `active`, other parties see how many clients had events; the policy does not allow that.",
     )
     PARTICIPATION_NOT_ALLOWED = (
         "PARTICIPATION_NOT_ALLOWED",
-        "The policy takes part in plans of the other kind of participation only.",
+        "The policy allows another participation only (`all` or `active`).",
     )
     REPORT_PER_NOT_ALLOWED = (
         "REPORT_PER_NOT_ALLOWED",
-        "It asks for one report of the site, the sum of its clients; the policy does not allow that.",
+        "It asks for one report of the site, the sum of its clients; the policy allows reports of single clients only.",
     )
-    TOO_MANY_CLIENTS = "TOO_MANY_CLIENTS", "More clients are enrolled here than it allows one site to declare."
+    TOO_MANY_CLIENTS = (
+        "TOO_MANY_CLIENTS",
+        "The site has enrolled more clients than the plan allows one site to declare.",
+    )
     ANSWER_TOO_LARGE = (
         "ANSWER_TOO_LARGE",
         "Under `all`, reports of every enrolled client and pane would be larger than the policy allows.",
     )
     PANE_ALREADY_REPORTED = "PANE_ALREADY_REPORTED", "A pane of it was reported, or collected, under another plan."
     VIEW_OVERLAP = "VIEW_OVERLAP", "Another definition of a view was collected on one of its days."
-    CLOCK_SKEW = "CLOCK_SKEW", "By this clock a pane has not ended yet, or the clock went back."
+    CLOCK_SKEW = "CLOCK_SKEW", "By the local clock a pane has not ended yet, or the clock went back."
     AGGREGATOR_BEHIND = (
         "AGGREGATOR_BEHIND",
-        "An aggregator's ledger is shorter, or another one, than by a plan answered before: rolled back, or the plan is older.",
+        "An aggregator's ledger is shorter than in a plan answered before, or differs: it was rolled back, or this plan is older.",
     )
-    SCHEMA = "SCHEMA", "The site's events lack a column that a view needs, or hold another type."
+    SCHEMA = "SCHEMA", "The site's events lack a column that a view needs, or have another type in it."
     LEDGER_BROKEN = (
         "LEDGER_BROKEN",
-        "The ledger was edited, cut or rolled back: nothing is answered until it is mended.",
+        "The ledger was edited, cut or rolled back; nothing is answered until it is mended.",
     )
-    SITE_FAILED = "SITE_FAILED", "The site itself is broken (its files, its configuration); its own log says how."
+    SITE_FAILED = "SITE_FAILED", "The site's own files or configuration are broken; its log has the reason."
 
 
 _CODES: Final = {

@@ -1,4 +1,4 @@
-"""The main job on real flights, end to end: what `make demo` shows."""
+"""The demo: the main job on real flights, end to end."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run_demo(picture: Path, keep: Path | None = None, validity: Validity = "none
     views = flight_views(flights)
     talk.print(
         f"{flights.num_rows:,} departures of 2013: airlines are the sites, their planes the clients. "
-        "Every step is real."
+        "Every step runs the code of a deployment."
     )
     with tempfile.TemporaryDirectory(prefix="covey-demo-") as scratch:
         private_dir, exact_dir = keep or Path(scratch, "private"), Path(scratch, "exact")
@@ -62,9 +62,11 @@ def run_demo(picture: Path, keep: Path | None = None, validity: Validity = "none
             "coordinator, each a process with its own keys" + ("; reports carry proofs" if validity == "prio3" else "")
         )
         over_wire = _collect_over_wire(flights, views[:2], private_dir, validity, talk)
-        talk.print(f"{views[2].name} is back-filled in this process (2 GB of shares), its releases say so")
+        talk.print(
+            f"{views[2].name} is back-filled in this process (2 GB of shares); its releases say trust='in-process'"
+        )
         back_filled = _back_fill(flights, views[2:], private_dir, validity, talk)
-        talk.print("once more without noise, in this process: the truth, which only a demo can know")
+        talk.print("all views once more without noise, in this process: the exact values, for comparison")
         truth = _collect(flights, views, exact_dir, noisy=False, talk=talk)
         with Store.open(private_dir) as private, Store.open(exact_dir) as exact:
             print_values(out, flights, private, exact)
@@ -121,7 +123,7 @@ def _back_fill(
     if validity == "none":
         return (_collect(flights, views, directory, noisy=True, talk=talk),)
     days = BackFill.of(flights[TIME_COLUMN])
-    talk.print(f"its reports of {days} carry proofs; those of the days before do not, for the sake of time")
+    talk.print(f"its reports of {days} carry proofs; to save time, reports of earlier days do not")
     before, proven = (days.first, days.proven), (days.proven, days.end)
     return (
         _collect(flights, views, directory, noisy=True, talk=talk, days=before),
@@ -164,7 +166,7 @@ def _next_steps(kept: Path | None) -> str:
         f"  covey get dest_delay:arr_delay_mean_28d dest=ATL dest=LAX --store {store}",
         "  covey train examples/late_model.toml    # a model on the store's features, registered with its lineage",
         f"  covey history area_delay --store {store} --out area_delay.parquet",
-        "  covey explain examples/taxi_views.py    # what views of your own would cost, before anything is collected",
+        "  covey explain examples/taxi_views.py    # the price and the expected error of views, before anything is collected",
         "  covey run VIEWS.py --events FILE.parquet --client-column C --time-column T --store DIR",
     ]
     return "\n".join(lines)

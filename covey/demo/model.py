@@ -47,7 +47,7 @@ def compare_models(flights: pa.Table, private: Store, exact: Store, progress: Ca
     """Train and test the three models. Labels are joined at the scheduled departure: nothing later is seen.
 
     Args:
-        progress: told (models done, models in all).
+        progress: called with (models done, models in all).
     """
     progress(0, 3)
     labels = flights.filter(pc.is_valid(flights["arr_delay"]))

@@ -60,11 +60,11 @@ class TimedCollection:
     seconds: float
 
     def reports(self, year: Mapping[str, int]) -> dict[str, int]:
-        """How many reports there were of each view; 0 where an earlier run had opened panes and nobody can tell.
+        """How many reports there were of each view; 0 where an earlier run had opened panes, so the number is unknown.
 
         Args:
             year: reports of each view, as a run over the same events in one process has counted them: what goes over
-                the wire, nobody may count.
+                the wire, no party may count.
         """
         return {one.view: _count(one, year[one.view]) for one in self.views}
 

@@ -21,7 +21,7 @@ _LARGEST = 10
 _SOME = 4
 _MOMENT = datetime(2014, 1, 1, tzinfo=UTC)
 _WIDE: Final = {" min": 10.0, " %": 10.0}
-"""A standard error above this drowns what one would look at: delays and rates differ by about that much."""
+"""A standard error above this hides the differences between delays and rates, which are about that large."""
 
 
 def print_values(out: Console, flights: pa.Table, private: Store, exact: Store) -> None:

@@ -47,7 +47,7 @@ def query(
     """Run by each aggregator, on its shares of measurements and proofs: verifier shares `[R, verifier_len]`.
 
     `proofs: [R, proof_len]`, `query_rand: [R, query_rand_len]`; the rest as in `prove`. Also says whose test point must
-    not be used, since it is a node of the wire polynomials: such a verifier tells of the measurement.
+    not be used, since it is a node of the wire polynomials: such a verifier reveals part of the measurement.
     """
     field, arity = circuit.field, circuit.gadget.arity
     verifiers = field.empty(len(meas), circuit.verifier_len)

@@ -1,4 +1,4 @@
-"""What a liar's chance is (draft-irtf-cfrg-vdaf, VERSION 18, section 9.7: "Choosing FLP Parameters").
+"""The chance that an invalid report passes (draft-irtf-cfrg-vdaf, VERSION 18, section 9.7: "Choosing FLP Parameters").
 
 The draft's formula is (circuit_soundness + flp_soundness) ** PROOFS; the two terms, by the lemma of Schwartz and Zippel:
 

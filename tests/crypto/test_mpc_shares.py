@@ -76,7 +76,7 @@ def test_what_is_not_refused_is_wrong_with_a_chance_below_the_bound(largest: int
 def test_the_refusal_begins_one_value_beyond_the_bound() -> None:
     largest = 2**30 - 1  # 30 bits: 2^14 values
     require_convertible(2**14, largest)
-    with pytest.raises(ConversionUnsafe, match="at most 16,384 values"):
+    with pytest.raises(ConversionUnsafe, match="At most 16,384 values"):
         require_convertible(2**14 + 1, largest)
     with pytest.raises(ConversionUnsafe):
         require_convertible(2**14, largest + 1)
