@@ -18,7 +18,7 @@ def explain(
         typer.Option(
             min=0,
             max=2**31 - 1,
-            help="With --report-per site: the most clients of a site. 0: a report is one client's.",
+            help="With --report-per site: the most clients of a site. 0: each client sends a report.",
         ),
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -19,7 +19,7 @@ def get(
     ] = None,
     service: ServiceOption = None,
     views: ViewsOption = None,
-    clamp: Annotated[bool, typer.Option("--clamp", help="Hold counts at 0 and rates in [0, 1].")] = False,
+    clamp: Annotated[bool, typer.Option("--clamp", help="Limit counts to 0 or above, and rates to [0, 1].")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")] = False,
 ) -> None:
     """Read the latest values with their standard errors: covey get dest_delay:arr_delay_mean dest=JFK dest=LAX.

@@ -32,9 +32,9 @@ def init(
         int, typer.Option(min=1, help="The most clients of a site that count in one collection, for the roster.")
     ] = 100_000,
     budget: Annotated[
-        str, typer.Option(metavar="RHO", help="What a client-day may cost, over all views, as rho.")
+        str, typer.Option(metavar="RHO", help="The most that a client-day may cost over all views, as rho.")
     ] = "0.1",
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the created files and keys as JSON.")] = False,
 ) -> None:
     """Make a project: covey.toml, views.py, policy.toml, keys, and folders for ledgers, roles and the store.
 

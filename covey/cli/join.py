@@ -35,15 +35,15 @@ def join(
         typer.Option(
             "--memory-limit",
             metavar="SIZE",
-            help="Of this process, such as 1GiB; by default what it uses and half of what is available.",
+            help="The memory of this process, such as 1GiB. Default: the memory in use plus half of what is available.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Point-in-time join: to every label the values that were released at its time, and nothing later.
+    """Join every label with the values that were released at its time (point-in-time join).
 
-    `covey get --help` explains each __status; here it is the one of the label's time. Labels and history may be larger
-    than the memory limit: what does not fit goes by way of temporary files in TMPDIR.
+    `covey get --help` explains each __status; here it holds at the label's time. Labels and history may be larger
+    than the memory limit: what does not fit goes through temporary files in TMPDIR.
     """
     from deployment.errors import UsageError
     from deployment.inspect.row_file import counted, require_writable, stored_rows, write_rows

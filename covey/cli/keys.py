@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="The keys of a project's roles.", no_args_is_help=True)
+app = typer.Typer(help="Manage the keys of a project's roles.", no_args_is_help=True)
 
 _PROJECT = typer.Option(metavar="DIR", help="The project's directory.")
 
@@ -94,7 +94,7 @@ def tls(
         list[str] | None,
         typer.Option(metavar="HOST", help="A host name by which sites reach the SuperLink; may be repeated."),
     ] = None,
-    renew: Annotated[bool, typer.Option("--renew", help="Replace a certificate that is there.")] = False,
+    renew: Annotated[bool, typer.Option("--renew", help="Replace an existing certificate.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the certificate's terms as JSON.")] = False,
 ) -> None:
     """Make the SuperLink's certificate, keys/superlink.crt, which every site gets and pins; its key stays in keys/."""

@@ -38,7 +38,7 @@ def compare(
     picture: PictureFile = None,
     as_json: AsJson = False,
 ) -> int:
-    """Carry one pane of a view under each protection, and show its costs and its trust assumptions.
+    """Send the reports of one pane under each protection, and show costs and trust assumptions.
 
     Protections: plaintext, shares, shares + prio3, he, and CKKS as NVFlare ships it, on the same reports, those of the pane
     that has most of them. Noise is off, so that the sums can be compared. Without VIEWS.py and --events it is a week of flights.

@@ -25,13 +25,13 @@ def report(
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the report.")] = Path("covey-report"),
     quick: Annotated[
-        bool, typer.Option("--quick", help="The set `quick`: under a minute, too small to conclude from.")
+        bool, typer.Option("--quick", help="Run the set `quick`: under a minute, and too small for conclusions.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Run a named set of experiments again, and write what they come to: a page with figures, tables and sentences.
+    """Run a named set of experiments, and write a page with figures, tables and sentences.
 
-    DIR gets report.html, which stands by itself, results.parquet, report.json, and each figure as a PNG. What is done is kept
+    DIR gets report.html, one self-contained file, results.parquet, report.json, and each figure as a PNG. What is done is kept
     in DIR/experiments: the same command goes on where an interrupted one was. Everything is simulated and offline; the paper
     takes some minutes.
     """

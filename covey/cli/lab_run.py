@@ -27,13 +27,13 @@ def run(
         typer.Argument(metavar="[NAME=VALUE]...", help="What to run, such as fleet=10k view.k=20; see covey lab list."),
     ] = None,
     multirun: Annotated[
-        bool, typer.Option("-m", "--multirun", help="Sweep: k=20,50 or seed=range(5) is a run for each value.")
+        bool, typer.Option("-m", "--multirun", help="Sweep: k=20,50 or seed=range(5) starts a run for each value.")
     ] = False,
     sweep: Annotated[
         str | None, typer.Option(metavar="NAME|FILE.yaml", help="A nested sweep; see covey lab list sweep.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Continue a sweep, or repeat a run that did not end well.")
+        Path | None, typer.Option(metavar="FOLDER", help="Continue a sweep, or repeat a failed run.")
     ] = None,
     out: Annotated[
         Path | None,
@@ -44,7 +44,7 @@ def run(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Collect a simulated fleet, or attack a collection, and leave a folder with values, stores and a report.
+    """Collect from a simulated fleet, or attack a collection, and write a folder with values, stores and a report.
 
     Without any NAME=VALUE it is a thousand clients and one view. Groups choose a whole part (fleet=1m, view=dest_delay,
     view=views.py:name, attack=membership, attack=negative, arrivals=trace, experiment=dropouts, hydra/launcher=ray). Dotted

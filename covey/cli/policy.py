@@ -35,9 +35,9 @@ def check(
     project: Annotated[Path, typer.Option(metavar="DIR", help="The project's directory. Default: here.")] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Show what a site would answer to a plan, what it costs, and what would be left of each day. Nothing is written.
+    """Show a site's answer to a plan, its price, and the budget that would be left of each day. The command writes nothing.
 
-    Exit code: 0 the site would take part, 4 it would refuse.
+    Exit code: 0 if the site would accept the plan, 4 if it would refuse.
     """
     from base.errors import DONE, REFUSED
     from base.times import wall_clock

@@ -18,7 +18,7 @@ def predict(
         Path, typer.Option("--store", metavar="DIR", help="The store's directory. Default: here.")
     ] = Path(),
     views: Annotated[
-        Path | None, typer.Option("--views", metavar="VIEWS.py", help="The file of the on-demand views that it reads.")
+        Path | None, typer.Option("--views", metavar="VIEWS.py", help="The file of the model's on-demand views.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")] = False,
 ) -> None:

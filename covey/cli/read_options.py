@@ -23,7 +23,7 @@ ViewsOption = Annotated[
     typer.Option("--views", metavar="VIEWS.py", help="A file with on-demand views, which can then be read as well."),
 ]
 ServiceOption = Annotated[
-    str | None, typer.Option("--service", metavar="NAME", help="Ask for a feature service instead of single features.")
+    str | None, typer.Option("--service", metavar="NAME", help="Request a feature service instead of single features.")
 ]
 OutOption = Annotated[Path, typer.Option("--out", help="Where to write: a .parquet or .csv file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")]

@@ -24,7 +24,7 @@ def list_(
     view: Annotated[str | None, typer.Option(help="List this view only.")] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """List every published pane: opened, void with its reason, or retracted; one line each."""
+    """List every published pane, one line each: opened, void with its reason, or retracted."""
     from deployment.inspect.releases import listed
     from deployment.printing.releases import release_lines
     from featurestore.store import Store
@@ -44,7 +44,7 @@ def show(
     store: Annotated[Path, _STORE] = Path(),
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Show under which terms a pane was opened: noise, price, trust, what is outside the claim, hashes, signature."""
+    """Show the terms of a pane's release: noise, price, trust, what is outside the claim, hashes, signature."""
     from deployment.inspect.releases import find_id, to_json
     from deployment.inspect.verification import Pinned, Verifier
     from deployment.printing.console import data_console
@@ -73,7 +73,7 @@ def verify(
     ] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Check signatures, and that the hashes of plan, view and both aggregators' statements fit.
+    """Check the signatures of releases, and the hashes of plan, view and both aggregators' statements.
 
     With --all also that the registry is whole, and that something was published of every pane that a stored plan asks for.
     Keys are those that the project's covey.toml pins; without one, those that the plan names.
@@ -111,12 +111,12 @@ def verify(
 @app.command()
 def retract(
     release: Annotated[str, _ID],
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is published with the tombstone.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="The reason; it is published with the tombstone.")],
     store: Annotated[Path, _STORE] = Path(),
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> int:
-    """Retract a release: a tombstone, signed by the collector, from which on the pane counts as not opened."""
+    """Retract a release by a signed tombstone: from then on the pane counts as not opened."""
     import click
 
     from base.errors import DONE, FAILURE

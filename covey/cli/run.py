@@ -44,9 +44,7 @@ def run(
     ] = False,
     give_up: Annotated[
         bool,
-        typer.Option(
-            "--give-up", help="Erase a failed run of this store, its events and keys; what is charged stays charged."
-        ),
+        typer.Option("--give-up", help="Erase a failed run of this store with its events and keys; its charges stay."),
     ] = False,
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Run all roles in this process instead of one process each.")
@@ -94,7 +92,7 @@ def run(
 ) -> int:
     """Collect feature views over events: compute, protect, aggregate, add noise, publish.
 
-    Panes that an earlier run opened are skipped and listed; the same command continues a run that was interrupted.
+    The run skips and lists panes that an earlier run opened. The same command continues an interrupted run.
     """
     from base.errors import DONE, NOTHING_RELEASED
     from deployment.errors import UsageError

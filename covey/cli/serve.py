@@ -16,11 +16,11 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A further name that readers reach this server by, such as a proxy's. Others are refused (DNS rebinding).",
+            help="Another host name of this server, such as a proxy's. Requests to unknown names are refused (DNS rebinding).",
             show_default=False,
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that answer.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="The number of processes that answer requests.")] = 1,
     keys: Annotated[
         bool | None,
         typer.Option(

@@ -28,7 +28,7 @@ app = typer.Typer(help="Start one role of a project; it runs until Ctrl-C or SIG
 
 _PROJECT = typer.Option(metavar="DIR", help="The project's directory.")
 _PORT = typer.Option(min=0, max=65535, help="Loopback port; 0 takes a free one.")
-_LEDGERS = typer.Option(metavar="DIR", help="The folder of its ledger. Default: the project's ledgers/.")
+_LEDGERS = typer.Option(metavar="DIR", help="The folder of the role's ledger. Default: the project's ledgers/.")
 
 
 @app.command()
@@ -97,7 +97,8 @@ def provider(
 def superlink(
     project: Annotated[Path, _PROJECT] = Path(),
     host: Annotated[
-        str, typer.Option(help="Where sites reach it. Default: this machine only, so sites elsewhere need a tunnel.")
+        str,
+        typer.Option(help="The address that sites reach. Default: this machine only, so other sites need a tunnel."),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port for sites; 0 takes a free one.")] = 8000,
     name: Annotated[
@@ -191,7 +192,7 @@ def coordinator(
     """Run the coordinator of one collection: it announces a plan, waits for the sites, opens and publishes, and ends.
 
     It runs beside the project's SuperLink, as the same user, and reaches it by a socket in roles/superlink/.
-    The plan is kept from before it is announced until it is published: after a failure, --resume continues it.
+    The coordinator keeps the plan until its releases are published: after a failure, --resume continues it.
     """
     from base.errors import DONE
     from base.times import wall_clock

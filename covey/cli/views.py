@@ -31,7 +31,7 @@ def views(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the views of a store: join keys, pane, windows, features, and how new their rows are; and its feature services."""
+    """List a store's feature services and views, with join keys, pane, windows, features, and the age of their rows."""
     from covey.feast_repo import write_repo
     from deployment.errors import UsageError
     from deployment.printing.console import talk_console

@@ -21,14 +21,14 @@ def watch(
     ],
     after: Annotated[
         int | None,
-        typer.Option(
-            min=0, metavar="SEQ", help="Begin after this publication; 0: with all there are. Default: from now on."
-        ),
+        typer.Option(min=0, metavar="SEQ", help="Begin after this publication; 0: print all. Default: from now on."),
     ] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="End after so many panes. Default: never.")] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="The number of panes after which to end. Default: never.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
 ) -> None:
-    """Print what a view publishes, a line a pane, as it is published, until Ctrl-C."""
+    """Print each pane of a view when it is published, one line a pane, until Ctrl-C."""
     from itertools import islice
 
     from featurestore.store import Store
