@@ -23,18 +23,12 @@ class CoveyError(Exception):
     exit_code: ClassVar[int] = FAILURE
 
 
-class StoreWriteFailed(CoveyError):
-    """A file of the store could not be written, as on a full disk; readers stay on what was published before.
+class LockHeld(CoveyError):
+    """A lock that another process holds; names the locked file or folder."""
 
-    Attributes:
-        path: the file; reason: `disk full`, or what the operating system says.
-    """
-
-    def __init__(self, path: str, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(
-            f"{path} could not be written ({reason}); readers stay on the last whole publication. Make room, and publish again"
-        )
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"another process holds the lock on {path}; wait for it to end")
 
 
 class ConfigInvalid(CoveyError):

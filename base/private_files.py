@@ -7,14 +7,12 @@ told of an unfinished collection goes through this module; what is meant for man
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from .disk import sync_folder
 from .errors import NotPrivate
 
 FILE: Final = 0o600
@@ -91,27 +89,6 @@ def create_private(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
         file.flush()
         if durable:
             os.fsync(descriptor)
-
-
-@contextmanager
-def replace_private(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """Write a file that takes the place of another, or of none, once it is whole; if `durable`, all of it is on disk then."""
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
-    try:
-        with create_private(fresh, durable=durable) as file:
-            yield file
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-    if durable:
-        sync_folder(path.parent)
-
-
-def write_private(path: Path, text: str, *, durable: bool = True) -> None:
-    """Replace a file by a text. As `replace_private`."""
-    with replace_private(path, durable=durable) as file:
-        file.write(text.encode())
 
 
 def append_private(path: Path, text: str) -> None:

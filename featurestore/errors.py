@@ -108,6 +108,21 @@ class ViewMalformed(FeatureStoreError):
     """Bytes that are not the canonical encoding of a valid feature view."""
 
 
+class StoreWriteFailed(FeatureStoreError):
+    """A file of the store could not be written, as on a full disk; readers stay on what was published before.
+
+    Attributes:
+        path: the file; reason: `disk full`, or what the operating system says.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"{path} could not be written ({reason}); readers stay on the last complete publication. Free some space and "
+            "publish again"
+        )
+
+
 class StoreCorrupt(FeatureStoreError):
     """The store's files do not fit together, or were written by another version."""
 

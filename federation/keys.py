@@ -14,14 +14,13 @@ from __future__ import annotations
 import base64
 import os
 import re
-import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from base.atomic_files import created_folder
 from base.private_files import create_private
 from crypto.errors import CryptoError
 from crypto.seal import SEAL_PUBLIC_BYTES, SEAL_SEED_BYTES, SealKey, SealPublicKey
@@ -110,14 +109,9 @@ def create_folder(folder: Path, keys: Iterable[RoleKeys]) -> None:
     """
     if folder.exists():
         raise KeyFileExists(str(folder))
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))  # mode 0700
-    try:
+    with created_folder(folder) as made:
         for each in keys:
             write_keys(made, each)
-        made.rename(folder)  # fails where a folder with content appeared meanwhile
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
 
 
 def write_keys(folder: Path, keys: RoleKeys) -> None:

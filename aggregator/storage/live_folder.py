@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from aggregator.errors import StorageUnusable
+from base.atomic_files import FRESH, replace_file
 from base.disk import sync_folder
 from base.errors import NotPrivate
-from base.private_files import private_folder, replace_private
+from base.private_files import private_folder
 from crypto.noise import NOISE_KEY_BYTES
 from crypto.seal import SEAL_SEED_BYTES, SealKey
 from crypto.sharing import PLAN_HASH_BYTES
@@ -31,8 +32,6 @@ _MAGIC: Final = b"covey-live-1"
 _TIME_BYTES: Final = 8
 _FIXED_BYTES: Final = len(_MAGIC) + PLAN_HASH_BYTES + _TIME_BYTES + NOISE_KEY_BYTES
 _NAME: Final = re.compile(rf"[0-9a-f]{{{2 * PLAN_ID_BYTES}}}")
-_LEFT: Final = ".new"
-"""How `replace_private` names a file that is not whole yet."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class LiveFolder:
         self.path, self._randomness = path, randomness
         self._lock = threading.Lock()
         try:
-            for left in private_folder(path).glob(f".*{_LEFT}"):  # of a process that was killed: nothing depends on it
+            for left in private_folder(path).glob(f".*{FRESH}"):  # of a process that was killed: nothing depends on it
                 left.unlink()
         except (OSError, NotPrivate) as error:
             raise StorageUnusable(f"{path} cannot be used for live secrets: {error}") from None
@@ -128,5 +127,4 @@ class LiveFolder:
 
     def _write(self, plan_id: bytes, content: LiveFile) -> None:
         """Rename a whole file into place; file and folder are on disk afterwards."""
-        with replace_private(self._file(plan_id)) as file:
-            file.write(content.to_bytes())
+        replace_file(self._file(plan_id), content.to_bytes(), private=True)

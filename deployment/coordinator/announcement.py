@@ -16,7 +16,7 @@ import numpy as np
 
 from aggregator.errors import Refused
 from aggregator.intake.key_agreement import Prepared
-from base.private_files import write_private
+from base.atomic_files import replace_file
 from base.times import DAY_US
 from crypto.signing import SigningKey, VerifyKey
 from federation.batch.reports import Randomness
@@ -65,7 +65,7 @@ class Announcement:
             for one in self.left_out
         ]
         data = {"plan": _text(self.signed), "left_out": left, "encryption_keys": _text(self.encryption_keys)}
-        write_private(path, json.dumps(data))
+        replace_file(path, json.dumps(data), private=True)
 
     @classmethod
     def load(cls, path: Path, coordinator: VerifyKey) -> Announcement:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from aggregator.errors import AggregatorError
-from base.private_files import open_private, write_private
+from base.atomic_files import replace_file
+from base.locks import lock_file
 
 ANNOUNCED: Final = "announced.json"
 
@@ -56,7 +55,7 @@ class Job:
             "seconds": self.seconds,
             **{name: str(getattr(self, name).absolute()) for name in ("keys", "store", "result", "progress")},
         }
-        write_private(path, json.dumps(data))
+        replace_file(path, json.dumps(data), private=True)
 
     @classmethod
     def load(cls, path: Path) -> Job:
@@ -90,16 +89,12 @@ class Job:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Only one process at a time works at this job; another one waits until that has ended, however it ends."""
-        lock = open_private(self.result.with_suffix(".lock"), os.O_RDWR)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with lock_file(self.result.with_suffix(".lock"), private=True, wait=True):
             yield
-        finally:
-            os.close(lock)
 
     def fail(self, why: str, *, lost: bool = False) -> None:
         """Give up by name; trying again at once would not help, and never would if the plan is lost."""
-        write_private(self.failure, json.dumps({"why": why, "lost": lost}))
+        replace_file(self.failure, json.dumps({"why": why, "lost": lost}), private=True)
 
     @property
     def failed(self) -> tuple[str, bool] | None:
@@ -111,4 +106,4 @@ class Job:
 
     def finish(self, result: dict[str, object]) -> None:
         """Rename the result into place: the collection is published."""
-        write_private(self.result, json.dumps(result))
+        replace_file(self.result, json.dumps(result), private=True)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
+from base.atomic_files import replaced_file
 from deployment.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,20 +31,17 @@ def require_writable(out: Path) -> None:
 def write_rows(batches: Any, schema: pa.Schema, out: Path) -> int:
     """Write tables or record batches to a new file that appears only when it is whole; returns the number of rows."""
     is_parquet = out.suffix.lower() == ".parquet"
-    partial = out.with_name(f".{out.name}.partial")
+    flat = schema if is_parquet else _flat_schema(schema)
     rows = 0
-    try:
-        flat = schema if is_parquet else _flat_schema(schema)
-        writer = pq.ParquetWriter(partial, flat) if is_parquet else csv.CSVWriter(partial, flat)
-        with writer:
-            for batch in batches:
-                rows += batch.num_rows
-                table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-                # as a table a batch is a row group of its own: nothing waits in memory for a larger one
-                writer.write_table(table if flat is schema else _flat(table, flat))
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        replaced_file(out, private=False, durable=False) as file,
+        (pq.ParquetWriter if is_parquet else csv.CSVWriter)(file, flat) as writer,
+    ):
+        for batch in batches:
+            rows += batch.num_rows
+            table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+            # as a table a batch is a row group of its own: nothing waits in memory for a larger one
+            writer.write_table(table if flat is schema else _flat(table, flat))
     return rows
 
 

@@ -28,7 +28,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from base.private_files import write_private
+from base.atomic_files import replace_file
 from deployment.coordinator.job import Job
 from deployment.errors import CollectionFailed, ProcessFailed, UsageError
 from deployment.in_process.enrolment import declared
@@ -83,7 +83,7 @@ class SiteApp:
     def save(self, project: Path) -> None:
         """Write it into a run's project: a resumed run has the same sites."""
         for name, text in {_SITE_APP: self.name, **self.files}.items():
-            write_private(project / name, text)
+            replace_file(project / name, text, private=True)
 
 
 HONEST: Final = SiteApp()
@@ -100,7 +100,7 @@ def ray_environment(folder: Path) -> dict[str, str]:
     Ray's ports listen for every user of the machine, and beyond it; who speaks to them can run code.
     """
     token = folder / "token"
-    write_private(token, secrets.token_hex(32), durable=False)
+    replace_file(token, secrets.token_hex(32), private=True, durable=False)
     return {
         "RAY_TMPDIR": str(folder),
         "RAY_AUTH_MODE": "token",

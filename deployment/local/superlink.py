@@ -11,7 +11,6 @@ socket in `roles/superlink/`, which only the user who started the SuperLink can 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import signal
@@ -25,7 +24,9 @@ from typing import Any, Final
 import uvicorn
 from rich.console import Console
 
-from base.private_files import open_private, private_folder
+from base.errors import LockHeld
+from base.locks import lock_file
+from base.private_files import private_folder
 from deployment.coordinator.grid import SOCKET, register_nodes, short_path
 from deployment.errors import UsageError
 from deployment.project.project import FILE, KEYS, Project
@@ -170,15 +171,12 @@ def _flower_app(folder: Path) -> App:
 def _alone(directory: Path) -> Iterator[Path]:
     """The SuperLink's folder, mode 0700, held by this process."""
     folder = private_folder(superlink_folder(directory))
-    number = open_private(folder / "lock", os.O_RDWR)
     try:
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"a SuperLink of {directory} runs already") from None
+        lock = lock_file(folder / "lock", private=True, wait=False)
+    except LockHeld:
+        raise UsageError(f"a SuperLink of {directory} runs already") from None
+    with lock:
         yield folder
-    finally:
-        os.close(number)
 
 
 @contextmanager

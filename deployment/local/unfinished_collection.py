@@ -7,18 +7,17 @@ and aggregators answer a repeat with the same bytes.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from base.disk import sync_folder
-from base.private_files import open_private, private_folder
+from base.atomic_files import created_folder
+from base.errors import LockHeld
+from base.locks import lock_file
+from base.private_files import private_folder
 from deployment.coordinator.job import ANNOUNCED, Job
 from deployment.errors import UsageError
 
@@ -36,15 +35,12 @@ class Unfinished:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """One coordinator at a time. Raises UsageError while another one is at work in this project."""
-        descriptor = open_private(private_folder(self._role) / "lock", os.O_RDWR)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UsageError(f"another coordinator is at work in {self._project}; wait for it to end") from None
+            lock = lock_file(private_folder(self._role) / "lock", private=True, wait=False)
+        except LockHeld:
+            raise UsageError(f"another coordinator is at work in {self._project}; wait for it to end") from None
+        with lock:
             yield
-        finally:
-            os.close(descriptor)
 
     def require_none(self) -> None:
         """Raises UsageError, with both ways on, if a plan is unfinished."""
@@ -59,14 +55,8 @@ class Unfinished:
     def begin(self, job: Job) -> Job:
         """Keep a plan, on disk when this returns; the job as it is to be run."""
         kept = replace(job, result=self.folder / "result.json", progress=self.folder / "progress.jsonl")
-        made = Path(tempfile.mkdtemp(prefix=".plan-", dir=self._role))  # mode 0700
-        try:
+        with created_folder(self.folder) as made:
             kept.save(made / _JOB)
-            made.rename(self.folder)
-        except BaseException:
-            shutil.rmtree(made, ignore_errors=True)
-            raise
-        sync_folder(self._role)
         return kept
 
     def load(self) -> Job:

@@ -6,7 +6,6 @@ for their site alone. It goes when the run is done, and when somebody gives the 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from base.errors import LockHeld
+from base.locks import lock_folder
 from base.private_files import FOLDER, private_folder
 from deployment.coordinator.announcement import Announcement
 from deployment.coordinator.job import ANNOUNCED
@@ -95,12 +96,9 @@ def give_up(directory: Path) -> GivenUp:
 @contextmanager
 def _at_work(folder: Path) -> Iterator[None]:
     """One process at a time: a lock on the folder, which needs no file of its own and is not inherited."""
-    descriptor = os.open(private_folder(folder), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(f"another process is at work in {folder}; wait for it to end, or stop it") from None
+        lock = lock_folder(private_folder(folder), wait=False)
+    except LockHeld:
+        raise UsageError(f"another process is at work in {folder}; wait for it to end, or stop it") from None
+    with lock:
         yield
-    finally:
-        os.close(descriptor)

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from base.private_files import create_private, private_folder, write_private
+from base.atomic_files import replace_file
+from base.private_files import create_private, private_folder
 from deployment.coordinator.job import Job
 from deployment.errors import TooManyClients
 from edge_client.policy import Policy
@@ -126,7 +127,7 @@ def make_project(
         allow_noise_off=noise == "none",
         validity="any" if validity == "none" else validity,
     )
-    write_private(project / FILE, settings.to_toml(), durable=False)
+    replace_file(project / FILE, settings.to_toml(), private=True, durable=False)
     wire = WireTerms(settings.leader, settings.helper, settings.collector, deadline_us)
     plan = Plan(
         os.urandom(16),
@@ -153,7 +154,7 @@ def make_project(
         validity=settings.validity,
         time_columns=tuple(sorted({one.view.time for one in planned if one.view.time is not None})),
     )
-    write_private(project / POLICY, policy_to_toml(policy), durable=False)
+    replace_file(project / POLICY, policy_to_toml(policy), private=True, durable=False)
     private_folder(project / LEDGERS)
     _write_sites(project, fleet, client_column, time_column)
     return Job(
@@ -187,7 +188,7 @@ def _write_sites(project: Path, fleet: Sequence[SiteEvents], client_column: str,
                 "policy": f"../{POLICY}",
             }
         )
-        write_private(folder / f"{one.site}.toml", text, durable=False)
+        replace_file(folder / f"{one.site}.toml", text, private=True, durable=False)
 
 
 def _hashed(value: object) -> int:

@@ -16,7 +16,8 @@ from pathlib import Path
 from flwr.app import RecordDict
 from rich.console import Console
 
-from base.private_files import private_folder, write_private
+from base.atomic_files import replace_file
+from base.private_files import private_folder
 from deployment.errors import UsageError
 from deployment.local.superlink_certificate import CERTIFICATE
 from edge_client.fleet_client import FleetClient, SuperLink
@@ -75,7 +76,7 @@ def configure_site(
             "policy": f"../{POLICY}",
         }
     )
-    write_private(path, text)
+    replace_file(path, text, private=True)
     load_config(path)
     return path
 

@@ -6,7 +6,6 @@ merged into one file, and rows that a later publication issued again are left ou
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from base.disk import sync_folder, writing
+from base.atomic_files import staged_file
+from base.disk import sync_folder
 from base.times import day_of
 from featurestore.define.keys import domain_columns
 from featurestore.define.panes import Panes
@@ -28,6 +28,7 @@ from featurestore.define.schema import TIMESTAMP, feature_arrays, offline_schema
 from featurestore.define.values import served_features
 from featurestore.define.wire import definition_hash
 from featurestore.errors import StoreCorrupt
+from featurestore.store_files import writing
 
 from .window_rows import Issues
 
@@ -103,8 +104,8 @@ class Offline:
         if not folder.is_dir():
             with writing(folder):
                 folder.mkdir(parents=True)
-            for parent in (self.root.parent, self.root, folder.parent):  # a rename is durable only with its folder
-                sync_folder(parent)
+                for parent in (self.root.parent, self.root, folder.parent):  # a rename is durable only with its folder
+                    sync_folder(parent)
 
         def write(first: int, last: int) -> FileRecord:
             day = int(days[first])
@@ -114,7 +115,8 @@ class Offline:
 
         with ThreadPoolExecutor(4) as pool:  # the time goes into fsync
             files = list(pool.map(write, edges[:-1], edges[1:]))
-        sync_folder(folder)
+        with writing(folder):
+            sync_folder(folder)
         return files
 
     def read(self, files: Sequence[FileRecord], schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
@@ -195,13 +197,10 @@ def as_us(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 
 def _write_synced(table: pa.Table, path: Path) -> int:
-    partial = path.with_suffix(".partial")
     with writing(path):
-        with partial.open("wb") as file:
-            # checksums: `covey store verify` notices a changed bit, which zstd by itself may decode to other numbers
+        with staged_file(path, private=False) as (file, replacement):
+            # with checksums a check notices a changed bit, which zstd by itself may decode to other numbers
             pq.write_table(table, file, compression="zstd", write_statistics=False, write_page_checksum=True)
-            file.flush()
-            os.fsync(file.fileno())
             size = file.tell()
-        partial.replace(path)
+        replacement.put()  # the folder is synced once, after all files of a publication
     return size

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from base.disk import sync_folder, writing
-from base.errors import StoreWriteFailed
+from base.atomic_files import Replacement, replaced_file, staged_file
+from base.disk import sync_folder
 from featurestore.define.definitions import FeatureView
 from featurestore.define.keys import arrow_type, domain_columns
 from featurestore.define.records import RegisteredView
 from featurestore.define.release import release_id
-from featurestore.errors import StoreCorrupt
+from featurestore.errors import StoreCorrupt, StoreWriteFailed
+from featurestore.store_files import writing
 
 from .blocks import CURRENT, HEADER, BlockEntry, Current
 from .interface import OnlineMarker
@@ -41,8 +41,9 @@ class CurrentRows:
 
 @dataclass(frozen=True, eq=False)
 class Staged:
-    """What CURRENT.json will say: the files that count, and the feature services."""
+    """What CURRENT.json will say: its new content, the files that count, and the feature services."""
 
+    current: Replacement
     entries: dict[tuple[str, int], BlockEntry]
     services: dict[str, tuple[str, ...]]
 
@@ -63,7 +64,7 @@ class BlockWriter:
         if not folder.is_dir():
             with writing(folder):
                 folder.mkdir(parents=True)
-            sync_folder(folder.parent)
+                sync_folder(folder.parent)
         current = Current()
         with contextlib.suppress(FileNotFoundError, StoreCorrupt):  # then every block counts as missing
             current = Current.parse((folder / CURRENT).read_bytes())
@@ -106,12 +107,13 @@ class BlockWriter:
                 "views": [asdict(entries[name]) for name in sorted(entries)],
                 "services": named,
             }
-            _write_synced(_partial(self._folder / CURRENT), json.dumps(current, indent=1).encode())
+            with writing(self._folder / CURRENT), staged_file(self._folder / CURRENT, private=False) as (file, staged):
+                file.write(json.dumps(current, indent=1).encode())
         except StoreWriteFailed:
             for name in {entry.file for entry in entries.values()} - {entry.file for entry in self._entries.values()}:
                 (self._folder / name).unlink(missing_ok=True)
             raise
-        return Staged(entries, named)
+        return Staged(staged, entries, named)
 
     def forget(self) -> None:
         """What is staged next is all that will count."""
@@ -120,7 +122,9 @@ class BlockWriter:
     def switch(self, staged: Staged) -> None:
         """Make what was staged last the current epoch. Raises StoreWriteFailed."""
         before = {entry.file for entry in self._entries.values()}
-        _rename(_partial(self._folder / CURRENT), self._folder / CURRENT)
+        with writing(self._folder / CURRENT):
+            staged.current.put()
+            sync_folder(self._folder)
         self._epoch, self._entries, self._services = self._epoch + 1, staged.entries, staged.services
         keep = {CURRENT, *before, *(entry.file for entry in staged.entries.values())}
         for path in self._folder.iterdir():
@@ -134,8 +138,8 @@ class BlockWriter:
             header = replace(header, stored=True)
         data = _block_bytes(latest, header)
         name = f"{view.name}-v{version}-{header.seq:08d}.arrow"
-        _write_synced(_partial(self._folder / name), data)
-        _rename(_partial(self._folder / name), self._folder / name)
+        with writing(self._folder / name), replaced_file(self._folder / name, private=False) as file:
+            file.write(data)
         return entry_of(view, header, name, data.size, hashlib.sha256(data).hexdigest())
 
 
@@ -174,25 +178,3 @@ def _block_bytes(latest: CurrentRows, header: ViewHeader) -> pa.Buffer:
     with pa.ipc.new_file(sink, batch.schema) as writer:
         writer.write_batch(batch)
     return sink.getvalue()
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
-
-
-def _write_synced(path: Path, data: bytes | pa.Buffer) -> None:
-    with writing(path):
-        try:
-            with path.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            path.unlink(missing_ok=True)
-            raise
-
-
-def _rename(partial: Path, path: Path) -> None:
-    with writing(path):
-        partial.replace(path)
-    sync_folder(path.parent)

@@ -28,10 +28,11 @@ from redis import exceptions
 from redis.backoff import EqualJitterBackoff, NoBackoff
 from redis.retry import Retry
 
-from base.disk import sync_folder, writing
+from base.atomic_files import replace_file
 from featurestore.define.keys import encode_key
 from featurestore.define.records import RegisteredView
 from featurestore.errors import OnlineUnavailable, SettingsInvalid, StoreCorrupt
+from featurestore.store_files import writing
 
 from .breaker import Breaker
 from .interface import OnlineMarker, marker_from_bytes, marker_to_bytes
@@ -174,11 +175,8 @@ class RedisOnline:
         _require_no_eviction(server)
         path = root / ID_FILE
         if not path.exists():
-            partial = path.with_suffix(".partial")
             with writing(path):
-                partial.write_text(os.urandom(_ID_BYTES).hex(), encoding="ascii")
-                partial.replace(path)
-            sync_folder(root)
+                replace_file(path, os.urandom(_ID_BYTES).hex(), private=False)
         return cls(server, _id_of(path))
 
     @classmethod

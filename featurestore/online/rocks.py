@@ -12,9 +12,8 @@ import numpy as np
 from rocksdict import AccessType, Options, Rdict, WriteBatch, WriteOptions
 
 from base.disk import is_full, reason_of
-from base.errors import StoreWriteFailed
 from featurestore.define.records import RegisteredView
-from featurestore.errors import StoreCorrupt, StoreInUse
+from featurestore.errors import StoreCorrupt, StoreInUse, StoreWriteFailed
 
 from .interface import OnlineMarker, marker_from_bytes, marker_to_bytes
 from .packing import Packed

@@ -15,8 +15,6 @@ with the reason RETRACTED (and why) for a pane that was opened. The pane stays p
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -29,8 +27,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from base.disk import writing
-from base.errors import StoreWriteFailed
 from base.times import DAY_US, day_of
 from featurestore.define.definitions import FeatureView
 from featurestore.define.keys import encode_key
@@ -41,7 +37,7 @@ from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
 from featurestore.define.release import Release, Void
 from featurestore.define.schema import offline_schema
 from featurestore.define.services import FeatureService, require_service
-from featurestore.errors import OnlineUnavailable, StoreInUse
+from featurestore.errors import OnlineUnavailable, StoreWriteFailed
 from featurestore.offline.last_issues import latest_issues
 from featurestore.offline.parquet import CLOCKS, Offline, Stamps, as_us, issue_table
 from featurestore.offline.window_rows import issue_times, make_issues, reach_us
@@ -53,8 +49,10 @@ from featurestore.online.settings import OnlineSettings, store_path
 from featurestore.registry.known_panes import known_panes
 from featurestore.registry.models import RegisteredModel, require_model, write_model
 from featurestore.registry.registry import Registry
+from featurestore.store_files import writing
 
 from .admission import Admitted, admit, as_record
+from .writer_lock import lock_store
 
 MAX_FILES: Final = 16
 """Files of one view and day that are merged before the day is complete: a day of minutes would be 1,440."""
@@ -109,7 +107,7 @@ class Publisher:
                 self._online.close()
                 raise
         except BaseException:
-            os.close(self._lock)
+            self._lock.release()
             raise
         self._unfinished = False
         """Whether something could not be written, and is yet to be healed."""
@@ -126,7 +124,7 @@ class Publisher:
         """Let go of the store."""
         self._online.close()
         self._registry.close()
-        os.close(self._lock)
+        self._lock.release()
 
     def register(self, view: FeatureView) -> RegisteredView:
         """Make a view known; ViewChanged if another definition has its name."""
@@ -326,18 +324,6 @@ def put_online(online: OnlineStore, latest: CurrentRows) -> None:
     if marker is not None:
         keys = [] if latest.rows is None else [encode_key(key) for key in registered.view.entity.domain]
         online.put(registered.view_id, keys, latest.rows, marker)
-
-
-def lock_store(root: Path) -> int:
-    """Be the one writer of a store, until the descriptor is closed. Raises StoreInUse."""
-    with writing(root / "writer.lock"):
-        descriptor = os.open(root / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise StoreInUse(str(root.parent)) from None
-    return descriptor
 
 
 def _moments(admitted: Admitted) -> dict[int, int]:

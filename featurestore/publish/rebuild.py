@@ -7,12 +7,11 @@ switched to at once.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from base.disk import sync_folder, writing
+from base.disk import sync_folder
 from featurestore.errors import StoreCorrupt, StoreNotFound
 from featurestore.offline.parquet import Offline
 from featurestore.online.backends import open_online
@@ -21,8 +20,10 @@ from featurestore.online.current_rows import current_rows
 from featurestore.online.rocks import RocksOnline
 from featurestore.online.settings import OnlineSettings, store_path
 from featurestore.registry.registry import Registry
+from featurestore.store_files import writing
 
-from .publish import lock_store, put_online
+from .publish import put_online
+from .writer_lock import lock_store
 
 
 def rebuild_online(directory: Path, progress: Callable[[int, int], None] = lambda *_: None) -> list[str]:
@@ -39,8 +40,7 @@ def rebuild_online(directory: Path, progress: Callable[[int, int], None] = lambd
     if not (root / "registry.db").is_file():
         raise StoreNotFound(str(directory))
     settings = OnlineSettings.load(directory)
-    lock = lock_store(root)
-    try:
+    with lock_store(root):
         registry = Registry(root / "registry.db", read_only=False)
         try:
             latest = _latest(registry, Offline(root / "offline"), progress)
@@ -52,8 +52,6 @@ def rebuild_online(directory: Path, progress: Callable[[int, int], None] = lambd
                 blocks.switch(staged)
         finally:
             registry.close()
-    finally:
-        os.close(lock)
     return [one.registered.view.name for one in latest]
 
 
@@ -93,5 +91,5 @@ def _put(root: Path, settings: OnlineSettings, latest: list[CurrentRows]) -> Non
         if place.exists():
             place.rename(old)
         fresh.rename(place)
-    sync_folder(root)
+        sync_folder(root)
     shutil.rmtree(old, ignore_errors=True)

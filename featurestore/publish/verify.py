@@ -8,12 +8,9 @@ blocks/       CURRENT.json names a block of every view, with those rows; there i
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -29,7 +26,7 @@ from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
 from featurestore.define.release import release_id
 from featurestore.define.schema import offline_schema
 from featurestore.define.wire import definition_hash
-from featurestore.errors import OnlineUnavailable, StoreCorrupt, StoreInUse, StoreNotFound
+from featurestore.errors import OnlineUnavailable, StoreCorrupt, StoreNotFound
 from featurestore.offline.parquet import Offline, as_us
 from featurestore.online.backends import online_opener
 from featurestore.online.block_writer import CurrentRows, block_rows, entry_of
@@ -44,6 +41,7 @@ from featurestore.registry.registry import Registry
 from featurestore.registry.releases import published_release, published_void
 
 from .derived_rows import RowsCheck
+from .writer_lock import no_writer
 
 BACKUP: Final = "restore it from a backup: nothing else holds what was in it"
 REBUILD: Final = "`covey store rebuild-online` makes it again from offline/"
@@ -90,7 +88,7 @@ def check_store(directory: Path, progress: Progress = lambda *_: None) -> Checke
     if not root.is_dir():
         raise StoreNotFound(str(directory))
     settings = OnlineSettings.load(directory)
-    with _nobody_writes(root):
+    with no_writer(root):
         files = sum(path.is_file() for path in root.rglob("*"))
         found = [Damage("registry.db", what, BACKUP) for what in _registry(root)]
         if found:  # all else is checked against it
@@ -114,23 +112,6 @@ def _registry(root: Path) -> list[str]:
         except StoreCorrupt as error:
             found = [str(error)]
     return found
-
-
-@contextmanager
-def _nobody_writes(root: Path) -> Iterator[None]:
-    """A shared hold of the writer's lock, which needs no right to write; a store without the file has had no writer."""
-    try:
-        descriptor = os.open(root / "writer.lock", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        yield
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise StoreInUse(str(root.parent)) from None
-    finally:
-        os.close(descriptor)
 
 
 class _Check:

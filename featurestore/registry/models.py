@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from base.disk import writing
+from base.atomic_files import created_folder, replace_file
 from featurestore.errors import ModelInvalid, StoreCorrupt, UnknownModel
+from featurestore.store_files import writing
 
 FOLDER: Final = "models"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -102,16 +101,9 @@ def write_model(root: Path, name: str, version: int, files: Mapping[str, bytes])
     folder = root / FOLDER / name
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".v", dir=folder))
-        try:
-            partial.chmod(0o755)
+        shutil.rmtree(folder / f"v{version}", ignore_errors=True)  # of a registration that was cut off
+        with created_folder(folder / f"v{version}") as fresh:
+            fresh.chmod(0o755)
             for file, data in files.items():
-                with (partial / file).open("wb") as out:
-                    out.write(data)
-                    out.flush()
-                    os.fsync(out.fileno())
-            shutil.rmtree(folder / f"v{version}", ignore_errors=True)  # of a registration that was cut off
-            partial.rename(folder / f"v{version}")
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+                replace_file(fresh / file, data, private=False)
     return {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}

@@ -18,12 +18,12 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from base.disk import writing
 from featurestore.define.definitions import FeatureView
 from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
 from featurestore.define.release import BUDGET_SPENT, Manifest, is_retraction
 from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
 from featurestore.errors import StoreCorrupt, UnknownEvidence, UnknownRelease, UnknownView, ViewChanged
+from featurestore.store_files import writing
 
 from .watch import Published
 

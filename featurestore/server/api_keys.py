@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import fcntl
 import hashlib
 import hmac
 import json
@@ -24,9 +23,10 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, Strict
 
+from base.atomic_files import replace_file
 from base.config import ConfigModel, checked
 from base.errors import ConfigInvalid
-from base.private_files import write_private
+from base.locks import lock_folder
 from featurestore.errors import ConsumerExists, ConsumerInvalid, ConsumersFileBroken, StoreNotFound, UnknownConsumer
 
 from .throttle import Limits
@@ -144,17 +144,14 @@ class Consumers:
     def _locked(self) -> Iterator[None]:
         """One writer at a time: a lock on the directory, which needs no file of its own."""
         try:
-            folder = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            lock = lock_folder(self._directory.resolve(), wait=True)
         except (FileNotFoundError, NotADirectoryError):
             raise StoreNotFound(str(self._directory)) from None
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+        with lock:
             yield
-        finally:
-            os.close(folder)
 
     def _replace(self, consumers: tuple[Consumer, ...]) -> None:
-        write_private(self.path, _written(consumers))
+        replace_file(self.path, _written(consumers), private=True)
 
 
 class KeyRing:

@@ -21,8 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Literal, Self
 
+from base.atomic_files import replace_file
 from base.errors import NotPrivate
-from base.private_files import private_file, write_private
+from base.private_files import private_file
 from federation.errors import AlreadyDone, ClockWentBack, DayBudgetSpent, LedgerBehind, LedgerBroken, LedgerRefusal
 from federation.plan import Plan
 from federation.refusal_codes import code_of
@@ -346,4 +347,4 @@ class Ledger:
 
     def _replace_outside(self) -> None:
         text = json.dumps({"owner": self.owner, "seq": self._head.seq, "head": self._head.digest.hex()})
-        write_private(self._outside_path, text + "\n", durable=self.synchronous == "FULL")
+        replace_file(self._outside_path, text + "\n", private=True, durable=self.synchronous == "FULL")

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from base.atomic_files import replace_file
 from base.private_files import private_folder
 from deployment.errors import NotThere, UsageError
 
@@ -111,10 +112,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write it beside and rename it."""
-    beside = path.with_name(path.name + _PART)
-    beside.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    beside.replace(path)
+    """Write an object; the file appears whole or not at all."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    replace_file(path, text, private=False, durable=False)
 
 
 def disk_is_full(error: BaseException) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from base.atomic_files import replaced_file
+
 from .config import flattened
 
 _OF_ATTACK = ("effect", "epsilon")
@@ -32,9 +34,8 @@ def write_results(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Columns are those of all rows; one that has texts and numbers becomes text."""
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: _column([row.get(name) for row in rows]) for name in names}
-    beside = path.with_name(f"{path.name}.part")
-    pq.write_table(pa.table(columns), beside)
-    beside.replace(path)
+    with replaced_file(path, private=False, durable=False) as file:
+        pq.write_table(pa.table(columns), file)
 
 
 def _typed(value: str) -> int | float | str:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from base.atomic_files import replace_file
+
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _VOID: Final = frozenset({"meta", "br"})
 _PRECISE: Final = 3
@@ -88,12 +90,7 @@ def page(title: str, *children: Html) -> str:
 
 def write_page(path: Path, text: str) -> None:
     """Write the document, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_file(path, text, private=False, durable=False)
 
 
 def number(value: object) -> str:

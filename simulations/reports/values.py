@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from base.atomic_files import replaced_file
 from featurestore.define.definitions import FeatureView
 from featurestore.define.values import ServedFeature, served_features
 from featurestore.store import Store
@@ -60,17 +61,15 @@ def write_values(collected: Collected, views: Sequence[FeatureView], path: Path)
         StoreNotFound, UnknownView: the folder does not hold such a collection.
     """
     errors: Errors = {}
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
-            for view in views:
-                errors[view.name] = {}
-                for part in _of_view(collected.directory, view):
-                    writer.write_table(part.table)
-                    errors[view.name][part.feature] = summary(part.table)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replaced_file(path, private=False, durable=False) as file,
+        pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer,
+    ):
+        for view in views:
+            errors[view.name] = {}
+            for part in _of_view(collected.directory, view):
+                writer.write_table(part.table)
+                errors[view.name][part.feature] = summary(part.table)
     return errors
 
 

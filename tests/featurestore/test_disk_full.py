@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from base.errors import StoreWriteFailed
+from featurestore.errors import StoreWriteFailed
 from featurestore.online.rocks import RocksOnline
 from featurestore.online.settings import OnlineSettings
 from featurestore.publish.publish import Publisher

@@ -9,7 +9,6 @@ publication in between means that it is joined again, so that a cache is of one 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -28,7 +27,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from base.disk import reason_of
+from base.atomic_files import replace_file
+from base.disk import reason_of, sync_folder
+from base.locks import temporary_lock
 from featurestore.define.services import FeatureService, refs_of
 from featurestore.join.labels import label_times
 from featurestore.store import Store
@@ -132,7 +133,9 @@ def _found_or_made(
         return found
     with _writing(cache_dir):
         cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _locked(cache_dir / f".{folder.name}.lock"):
+    with ExitStack() as held:
+        with _writing(cache_dir):
+            held.enter_context(temporary_lock(cache_dir / f".{folder.name}.lock"))
         if (found := _found(folder, key)) is not None:
             return found
         with _writing(cache_dir):
@@ -211,11 +214,8 @@ def _made(
     if not isinstance(store, Store) and _moved(store, refs, snapshot):
         return False
     header = Header(key, rows, layout.names, has_outcome, findings.report(), files.marks)
-    with _writing(folder.parent), (folder / HEADER).open("w", encoding="utf-8") as file:
-        file.write(header.to_json())
-        file.flush()
-        os.fsync(file.fileno())
-    _sync_folder(folder)
+    with _writing(folder.parent):
+        replace_file(folder / HEADER, header.to_json(), private=False)
     return True
 
 
@@ -235,7 +235,7 @@ def _put(partial: Path, folder: Path) -> None:
     except OSError:
         if not (folder / HEADER).is_file():
             raise
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
 
 
 @dataclass
@@ -303,35 +303,8 @@ def _close(file: BufferedWriter) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock file, alone; it is removed before it is let go."""
-    while True:
-        with _writing(path.parent):
-            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        with suppress(FileNotFoundError):
-            if os.fstat(lock).st_ino == path.stat().st_ino:
-                break
-        os.close(lock)  # the one who held it has removed it
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(lock)
-
-
-@contextmanager
 def _writing(cache_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise CacheWriteFailed(str(cache_dir), reason_of(error)) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

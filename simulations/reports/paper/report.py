@@ -23,6 +23,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from base.atomic_files import replace_file, replaced_file
 from deployment.errors import UsageError
 from simulations.experiments.provenance import git, versions
 from simulations.reports.page import write_page
@@ -163,16 +164,14 @@ def _write_results(done: list[Done], path: Path) -> None:
     ]
     kinds = {"str": pa.string(), "float": pa.float64(), "float | None": pa.float64(), "int": pa.int64()}
     columns = [pa.field(one.name, kinds[str(one.type)]) for one in fields(Point)]
-    temporary = path.with_name(f".{path.name}.tmp")
-    pq.write_table(pa.Table.from_pylist(rows, pa.schema([pa.field("experiment", pa.string()), *columns])), temporary)
-    temporary.replace(path)
+    with replaced_file(path, private=False, durable=False) as file:
+        pq.write_table(pa.Table.from_pylist(rows, pa.schema([pa.field("experiment", pa.string()), *columns])), file)
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     """Write it whole or not at all; what JSON has no number for is a text: `Infinity`, `NaN`."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(_to_json(content), allow_nan=False, ensure_ascii=False, indent=1), encoding="utf-8")
-    temporary.replace(path)
+    text = json.dumps(_to_json(content), allow_nan=False, ensure_ascii=False, indent=1)
+    replace_file(path, text, private=False, durable=False)
 
 
 def _to_json(value: Any) -> Any:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import training.data.build_cache as build_cache
+from base import locks
 from featurestore.define.on_demand import Feature, Input, on_demand
 from featurestore.store import Store
 from training.data.build_cache import CacheRequest, default_cache_dir, joined_cache
@@ -296,7 +297,7 @@ def test_many_who_want_the_same_cache_make_it_once(
 def test_without_locks_the_first_rename_counts(
     join: Callable[..., JoinedCache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build_cache.fcntl, "flock", lambda *_: None)
+    monkeypatch.setattr(locks.fcntl, "flock", lambda *_: None)
     barrier = threading.Barrier(2)
     real = build_cache._put
 
@@ -343,7 +344,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(
     def full(_number: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(build_cache.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(CacheWriteFailed, match="disk full"):
         join()
     assert caches(tmp_path) == []

@@ -15,8 +15,6 @@ from base.private_files import (
     open_private,
     private_file,
     private_folder,
-    replace_private,
-    write_private,
 )
 
 
@@ -52,7 +50,6 @@ def test_what_is_there_and_open_to_others_is_closed(tmp_path: Path) -> None:
 
 
 def test_every_way_to_write_makes_a_private_file(tmp_path: Path) -> None:
-    write_private(tmp_path / "written", "ü")
     append_private(tmp_path / "appended", "a")
     private_file(tmp_path / "empty")
     os.close(open_private(tmp_path / "opened", os.O_RDWR))
@@ -61,7 +58,6 @@ def test_every_way_to_write_makes_a_private_file(tmp_path: Path) -> None:
         file.write(b"c")
     found = {path.name: (path.read_bytes(), mode(path)) for path in tmp_path.iterdir()}
     assert found == {
-        "written": ("ü".encode(), 0o600),
         "appended": (b"a", 0o600),
         "empty": (b"", 0o600),
         "opened": (b"", 0o600),
@@ -84,8 +80,7 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
             use(link)
     with pytest.raises(FileExistsError), create_private(link):
         pass
-    write_private(link, "new")  # takes the link's place
-    assert (file.read_text(), link.is_symlink(), link.read_text()) == ("mine", False, "new")
+    assert (file.read_text(), link.is_symlink()) == ("mine", True)
 
 
 def test_neither_a_pipe_nor_a_folder_is_a_file(tmp_path: Path) -> None:
@@ -111,13 +106,6 @@ def test_what_belongs_to_somebody_else_is_refused(tmp_path: Path) -> None:
     for use in (private_file, lambda path: append_private(path, "x")):
         with pytest.raises(NotPrivate, match="belongs to user 65534"):
             use(file)
-
-
-def test_a_writer_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
-    write_private(tmp_path / "file", "old")
-    with pytest.raises(TypeError), replace_private(tmp_path / "file") as file:
-        file.write("text for bytes")  # type: ignore[arg-type]
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "old")]
 
 
 def test_a_database_that_is_open_keeps_its_lock(tmp_path: Path) -> None:

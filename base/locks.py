@@ -1,0 +1,102 @@
+"""File locks over flock(2): between processes, on this machine, ended by the kernel when the holder ends, however it ends.
+
+A lock belongs to an open descriptor, which no other program inherits. The package `filelock` has neither a shared lock that
+needs read permission only nor a lock on a folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from .errors import LockHeld
+from .private_files import open_private
+
+_READ_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PUBLIC: Final = 0o644
+
+
+class FileLock:
+    """A lock that this process holds. Use it as a context manager, or release it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give the lock back. The lock file stays."""
+        os.close(self._descriptor)
+
+    def is_of(self, path: Path) -> bool:
+        """Whether the locked file is still the one under this name."""
+        with suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(self._descriptor), path.stat())
+        return False
+
+
+def lock_file(path: Path, *, private: bool, wait: bool) -> FileLock:
+    """Hold a lock file alone. The file is made if it is missing.
+
+    Args:
+        private: mode 0600; else every user may read it, and so take a shared lock on it.
+        wait: wait for the holder to end.
+
+    Raises:
+        LockHeld: another process holds it, and `wait` is false. NotPrivate, OSError: the file cannot be used.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    descriptor = open_private(path, os.O_RDWR) if private else os.open(path, flags, _PUBLIC)
+    return _hold(path, descriptor, fcntl.LOCK_EX, wait)
+
+
+def lock_file_shared(path: Path) -> FileLock:
+    """Hold a lock file together with others who share it. Read permission is enough.
+
+    Raises:
+        LockHeld: a process holds it alone. FileNotFoundError, OSError.
+    """
+    return _hold(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_SH, wait=False)
+
+
+def lock_folder(folder: Path, *, wait: bool) -> FileLock:
+    """Hold a folder alone; no lock file is needed. Raises LockHeld, as `lock_file`, OSError."""
+    return _hold(folder, os.open(folder, _READ_FOLDER), fcntl.LOCK_EX, wait)
+
+
+@contextmanager
+def temporary_lock(path: Path) -> Iterator[None]:
+    """Hold a private lock file alone, wait for it, and remove it before it is released. Raises NotPrivate, OSError."""
+    while True:
+        lock = lock_file(path, private=True, wait=True)
+        if lock.is_of(path):
+            break
+        lock.release()  # its last holder has removed it
+    with lock:
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _hold(path: Path, descriptor: int, operation: int, wait: bool) -> FileLock:
+    try:
+        fcntl.flock(descriptor, operation if wait else operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise LockHeld(str(path)) from None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return FileLock(descriptor)

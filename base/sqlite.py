@@ -1,0 +1,156 @@
+"""The SQLite base: how Covey opens a database of its own, recognises it, and ends a transaction.
+
+Every database is in WAL mode. Its application id and user version say whose it is; the tables are made in the transaction
+that sets them, so a file has all of them or none.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any, Final, Literal, Self, TypeAlias
+from urllib.parse import quote
+
+from .private_files import private_file
+
+Synchronous: TypeAlias = Literal["FULL", "OFF"]
+"""FULL: a transaction that has returned is on disk. OFF: it survives the process, not the machine."""
+
+BUSY_S: Final = 30.0
+"""How long a statement waits for another process that writes."""
+
+
+class Identity(Enum):
+    """What an opened file is."""
+
+    EMPTY = auto()
+    OURS = auto()
+    OTHER_VERSION = auto()
+    FOREIGN = auto()
+
+
+@dataclass(frozen=True)
+class Format:
+    """What one kind of database is recognised by, and made of.
+
+    Attributes:
+        application_id: of the kind; version: of the tables.
+        schema: the statements that make the tables, separated by semicolons.
+    """
+
+    application_id: int
+    version: int
+    schema: str
+
+    def identify(self, database: sqlite3.Connection) -> Identity:
+        """What a database is to who expects this format."""
+        if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            return Identity.EMPTY
+        if database.execute("PRAGMA application_id").fetchone()[0] != self.application_id:
+            return Identity.FOREIGN
+        return Identity.OURS if version_of(database) == self.version else Identity.OTHER_VERSION
+
+    def create(self, run: Callable[[str], object]) -> None:
+        """Make the tables, inside a transaction.
+
+        Args:
+            run: executes a statement.
+        """
+        for statement in filter(str.strip, self.schema.split(";")):
+            run(statement)
+        run(f"PRAGMA application_id={self.application_id}")
+        run(f"PRAGMA user_version={self.version}")
+
+
+def connect(
+    path: Path,
+    *,
+    private: bool,
+    read_only: bool = False,
+    busy_s: float = BUSY_S,
+    factory: type[sqlite3.Connection] = sqlite3.Connection,
+) -> sqlite3.Connection:
+    """A connection that threads may share, and that begins no transaction by itself.
+
+    Args:
+        private: the file is made with mode 0600, or closed to others; SQLite gives its other files the same mode.
+        read_only: the file must exist, and stays as it is.
+
+    Raises:
+        NotPrivate, OSError, sqlite3.OperationalError: the file cannot be opened.
+    """
+    if private:
+        private_file(path)
+    uri = f"file:{quote(str(path))}?mode={'ro' if read_only else 'rwc'}"
+    return sqlite3.connect(
+        uri, uri=True, isolation_level=None, timeout=busy_s, check_same_thread=False, factory=factory
+    )
+
+
+def prepare(database: sqlite3.Connection, synchronous: Synchronous, *pragmas: str) -> None:
+    """Set what holds for a connection that writes: WAL, when a commit is on disk, and some more pragmas."""
+    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", *pragmas):
+        database.execute(f"PRAGMA {pragma}")
+
+
+def version_of(database: sqlite3.Connection) -> int:
+    """The version of a database's tables."""
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection, run: Callable[[str], object] | None = None) -> Iterator[None]:
+    """Commit all of the statements inside, or none. Not nested.
+
+    Args:
+        run: executes BEGIN and COMMIT, where statements go through the caller.
+    """
+    execute = run or database.execute
+    execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:  # on a full disk SQLite may have rolled back by itself
+            database.rollback()
+        raise
+
+
+def reporting_damage(error_of: Callable[[sqlite3.DatabaseError], Exception]) -> type[sqlite3.Connection]:
+    """Connections that raise an error of the caller's where pages of the file are damaged, whenever that comes out."""
+
+    @contextmanager
+    def whole() -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:  # locked, full, a constraint: not damage
+                raise
+            raise error_of(error) from None
+
+    class Cursor(sqlite3.Cursor):
+        def execute(self, *given: Any) -> Self:
+            with whole():
+                return super().execute(*given)
+
+        def fetchone(self) -> Any:
+            with whole():
+                return super().fetchone()
+
+        def fetchall(self) -> list[Any]:
+            with whole():
+                return super().fetchall()
+
+        def __next__(self) -> Any:
+            with whole():
+                return super().__next__()
+
+    class Connection(sqlite3.Connection):
+        def execute(self, *given: Any) -> Cursor:
+            return self.cursor(Cursor).execute(*given)
+
+    return Connection
