@@ -85,7 +85,7 @@ def connect(
     """
     if private:
         private_file(path)
-    uri = f"file:{quote(str(path))}?mode={'ro' if read_only else 'rwc'}"
+    uri = f"file:{quote(str(path.absolute()))}?mode={'ro' if read_only else 'rwc'}"
     return sqlite3.connect(
         uri, uri=True, isolation_level=None, timeout=busy_s, check_same_thread=False, factory=factory
     )

@@ -11,14 +11,13 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from aggregator.errors import StorageUnusable
 from base.errors import NotPrivate
-from base.private_files import private_file
+from base.sqlite import BUSY_S, Format, Identity, Synchronous, connect, prepare, transaction
 from federation.parties import Aggregator
 
 StoringRole: TypeAlias = Aggregator | Literal["keyholder"]
 """Whose file it is. The key holder's is not the helper's, though both have one operator."""
 
 _APPLICATION: Final = 0x436F7665  # "Cove"
-_BUSY_S: Final = 30.0
 
 
 class RoleFile:
@@ -28,7 +27,7 @@ class RoleFile:
         StorageUnusable: the file is something else, or the other role's.
     """
 
-    synchronous: ClassVar[Literal["FULL", "OFF"]] = "FULL"
+    synchronous: ClassVar[Synchronous] = "FULL"
     """OFF is for tests that crash the process and not the machine."""
 
     schema: ClassVar[str]
@@ -38,8 +37,7 @@ class RoleFile:
         self.path = path
         self._lock = threading.RLock()
         try:
-            private_file(path)  # it holds shares; SQLite gives its other files the same mode
-            self._connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+            self._connection = connect(path, private=True)
         except (OSError, NotPrivate, sqlite3.OperationalError) as error:
             raise StorageUnusable(f"{path} cannot be opened: {error}") from None
         try:
@@ -52,30 +50,29 @@ class RoleFile:
             raise
 
     def _open(self, role: StoringRole) -> None:
-        empty = not self.one("SELECT 1 FROM sqlite_master")
-        if not empty and self.one("PRAGMA application_id") != (_APPLICATION,):
+        form = Format(_APPLICATION, self.version, self.schema)
+        if form.identify(self._connection) is Identity.FOREIGN:
             raise StorageUnusable(f"{self.path} is no storage of an aggregator")
-        for pragma in (
-            "journal_mode=WAL",
-            f"synchronous={self.synchronous}",
+        prepare(
+            self._connection,
+            self.synchronous,
             "foreign_keys=ON",
             "secure_delete=ON",
             "temp_store=MEMORY",  # else a long statement's journal, with shares in it, is left on the disk of /var/tmp
             "wal_autocheckpoint=4000",
-        ):
-            self._connection.execute(f"PRAGMA {pragma}")
+        )
         with self.transaction():
-            if empty and not self.one("SELECT 1 FROM sqlite_master"):
-                for statement in self.schema.split(";"):
-                    self.run(statement)
-                self.run("INSERT INTO role VALUES (?)", role)
-                self.run(f"PRAGMA application_id={_APPLICATION}")
-                self.run(f"PRAGMA user_version={self.version}")
-            elif self.one("PRAGMA user_version") != (self.version,):
-                raise StorageUnusable(
-                    f"{self.path} was written by another version of Covey: collect its plans with that version, then "
-                    "move the file away; the ledger stays"
-                )
+            match form.identify(self._connection):
+                case Identity.OURS:
+                    pass
+                case Identity.EMPTY:
+                    form.create(self.run)
+                    self.run("INSERT INTO role VALUES (?)", role)
+                case Identity.OTHER_VERSION | Identity.FOREIGN:
+                    raise StorageUnusable(
+                        f"{self.path} was written by another version of Covey: collect its plans with that version, then "
+                        "move the file away; the ledger stays"
+                    )
         if (found := self.one("SELECT name FROM role")) != (role,):
             raise StorageUnusable(
                 f"{self.path} belongs to {f'the {found[0]}' if found else 'no role'}, not to the {role}"
@@ -108,7 +105,7 @@ class RoleFile:
             try:
                 self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
-                self.rows(f"PRAGMA busy_timeout={int(_BUSY_S * 1_000)}")
+                self.rows(f"PRAGMA busy_timeout={int(BUSY_S * 1_000)}")
 
     # statements: everything goes through these three, which is where tests kill the process
 
@@ -135,12 +132,5 @@ class RoleFile:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of it on disk, or nothing. Not nested."""
-        with self._lock:
-            self.run("BEGIN IMMEDIATE")
-            try:
-                yield
-                self.run("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.rollback()
-                raise
+        with self._lock, transaction(self._connection, self.run):
+            yield

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from base.sqlite import connect
 from featurestore.define.release import Manifest
 from featurestore.define.wire import definition_hash, view_from_bytes
 from featurestore.errors import FeatureStoreError
@@ -21,7 +22,7 @@ def registry_problems(path: Path) -> list[str]:
     """What is wrong with a registry's file, a line each; none: it is whole."""
     found: list[str] = []
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        with closing(connect(path, private=False, read_only=True)) as database:
             found += _pages(database)
             found += () if found else missing(database)
             for check in () if found else _CHECKS:

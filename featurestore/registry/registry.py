@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from base.sqlite import Format, Identity, connect, prepare, reporting_damage, transaction, version_of
 from featurestore.define.definitions import FeatureView
 from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
 from featurestore.define.release import BUDGET_SPENT, Manifest, is_retraction
@@ -31,9 +32,10 @@ SCHEMA_VERSION: Final = 4
 _PANE_TYPES: Final = tuple(
     (int, bytes, int, reason, bytes, int, int, str, bytes, int, int) for reason in (str, type(None))
 )
-_APPLICATION_ID: Final = 0x434F5659  # "COVY"
-
-_SCHEMA: Final = """
+_FORMAT: Final = Format(
+    application_id=0x434F5659,  # "COVY"
+    version=SCHEMA_VERSION,
+    schema="""
 CREATE TABLE views (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
     definition BLOB NOT NULL, definition_hash BLOB NOT NULL);
@@ -54,7 +56,9 @@ CREATE TABLE files (
     rows INTEGER NOT NULL, bytes INTEGER NOT NULL, seq INTEGER NOT NULL REFERENCES publications);
 CREATE INDEX files_by_day ON files (view_id, day);
 CREATE TABLE evidence (hash BLOB PRIMARY KEY, data BLOB NOT NULL);
-"""
+""",
+)
+_BUSY_S: Final = 10.0
 
 
 _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -80,60 +84,22 @@ def missing(database: sqlite3.Connection) -> Iterator[str]:
             yield f"the table {table!r} has the columns {', '.join(found)[:120]}, not {', '.join(columns)}"
 
 
-def _connection(path: Path) -> type[sqlite3.Connection]:
-    """Connections to a file that raise StoreCorrupt where its pages are damaged, whenever that comes out."""
-
-    @contextmanager
-    def whole() -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            if type(error) is not sqlite3.DatabaseError:  # locked, full, a constraint: not damage
-                raise
-            raise StoreCorrupt(f"{path} is damaged ({error}); `covey store verify` says more") from None
-
-    class Cursor(sqlite3.Cursor):
-        def execute(self, *given: Any) -> Self:
-            with whole():
-                return super().execute(*given)
-
-        def fetchone(self) -> Any:
-            with whole():
-                return super().fetchone()
-
-        def fetchall(self) -> list[Any]:
-            with whole():
-                return super().fetchall()
-
-        def __next__(self) -> Any:
-            with whole():
-                return super().__next__()
-
-    class Connection(sqlite3.Connection):
-        def execute(self, *given: Any) -> Cursor:
-            return self.cursor(Cursor).execute(*given)
-
-    return Connection
-
-
 class Registry:
     """Reads and writes the registry file. A reader opens it read-only and sees whole publications."""
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
         self.path = path
-        uri = f"file:{_quoted(path)}?mode={'ro' if read_only else 'rwc'}"
+        damaged = reporting_damage(
+            lambda error: StoreCorrupt(f"{path} is damaged ({error}); `covey store verify` says more")
+        )
         try:
             # SQLite itself serialises calls from several threads; a server reads from more than one.
-            self._db = sqlite3.connect(
-                uri, uri=True, isolation_level=None, timeout=10.0, check_same_thread=False, factory=_connection(path)
-            )
+            self._db = connect(path, private=False, read_only=read_only, busy_s=_BUSY_S, factory=damaged)
             if read_only:
                 self._check(create=False)
                 return
             with writing(path):
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = FULL")
-                self._db.execute("PRAGMA foreign_keys = ON")
+                prepare(self._db, "FULL", "foreign_keys=ON")
                 self._check(create=True)
         except sqlite3.DatabaseError as error:
             raise StoreCorrupt(f"{path} is no registry of this version of covey ({error})") from None
@@ -143,38 +109,26 @@ class Registry:
         self._db.close()
 
     def _check(self, *, create: bool) -> None:
-        (application,) = self._db.execute("PRAGMA application_id").fetchone()
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if create and tables == 0:
-            with self.transaction():
-                for statement in _SCHEMA.split(";\n"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        elif application != _APPLICATION_ID:
-            raise StoreCorrupt(f"{self.path} is not a registry of covey")
-        elif version != SCHEMA_VERSION:
-            raise StoreCorrupt(
-                f"{self.path} has schema {version}, this version of covey reads {SCHEMA_VERSION}; "
-                "use the version that wrote it, or another --store"
-            )
-        else:
-            for problem in missing(self._db):
-                raise StoreCorrupt(f"{self.path} is damaged: {problem}; restore it from a backup")
+        match _FORMAT.identify(self._db):
+            case Identity.EMPTY if create:
+                with self.transaction():
+                    _FORMAT.create(self._db.execute)
+            case Identity.EMPTY | Identity.FOREIGN:
+                raise StoreCorrupt(f"{self.path} is not a registry of covey")
+            case Identity.OTHER_VERSION:
+                raise StoreCorrupt(
+                    f"{self.path} has schema {version_of(self._db)}, this version of covey reads {SCHEMA_VERSION}; "
+                    "use the version that wrote it, or another store"
+                )
+            case Identity.OURS:
+                for problem in missing(self._db):
+                    raise StoreCorrupt(f"{self.path} is damaged: {problem}; restore it from a backup")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing. Raises StoreWriteFailed: there is no room, say."""
-        with writing(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # where there is no room SQLite may have rolled back by itself
-                    self._db.execute("ROLLBACK")
-                raise
+        with writing(self.path), transaction(self._db):
+            yield
 
     def register(self, view: FeatureView) -> RegisteredView:
         """Register a view, or find it registered; ViewChanged if its name has another definition."""
@@ -409,9 +363,3 @@ class Registry:
 
 def _bounds(start: int | None, end: int | None) -> tuple[int, int]:
     return -(2**63) if start is None else start, 2**63 - 1 if end is None else end
-
-
-def _quoted(path: Path) -> str:
-    from urllib.parse import quote
-
-    return quote(str(path.absolute()))

@@ -19,11 +19,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Final, Literal, Self
+from typing import ClassVar, Final, Self
 
 from base.atomic_files import replace_file
 from base.errors import NotPrivate
-from base.private_files import private_file
+from base.sqlite import Format, Identity, Synchronous, connect, prepare, transaction
 from federation.errors import AlreadyDone, ClockWentBack, DayBudgetSpent, LedgerBehind, LedgerBroken, LedgerRefusal
 from federation.plan import Plan
 from federation.refusal_codes import code_of
@@ -33,13 +33,15 @@ from .state import Budget, LedgerState
 
 CLOCK_SLACK_US: Final = 300 * 10**6
 """How far the clock may lie behind the last entry: clocks are corrected by seconds."""
-_APPLICATION: Final = 0x434F4C47  # "COLG"
-_VERSION: Final = 1
-_SCHEMA: Final = """
+_FORMAT: Final = Format(
+    application_id=0x434F4C47,  # "COLG"
+    version=1,
+    schema="""
 CREATE TABLE ledger (owner TEXT NOT NULL);
 CREATE TABLE entries (seq INTEGER PRIMARY KEY, line TEXT NOT NULL, head BLOB NOT NULL);
 CREATE TABLE peers (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, head BLOB NOT NULL) WITHOUT ROWID
-"""
+""",
+)
 
 
 def head_path(path: Path) -> Path:
@@ -60,7 +62,7 @@ class Ledger:
         LedgerBroken: edited, cut, rolled back, or no ledger of this owner.
     """
 
-    synchronous: ClassVar[Literal["FULL", "OFF"]] = "FULL"
+    synchronous: ClassVar[Synchronous] = "FULL"
     """OFF is for tests that crash the process and not the machine."""
 
     def __init__(
@@ -71,8 +73,7 @@ class Ledger:
         self.state = LedgerState(role)
         self._head = genesis(owner)
         try:
-            private_file(path)  # SQLite gives its other files the same mode
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=30.0, check_same_thread=False)
+            self._db = connect(path, private=True)
         except (OSError, NotPrivate, sqlite3.OperationalError) as error:
             raise LedgerBroken(str(path), f"it cannot be opened ({error})") from None
         try:
@@ -236,14 +237,11 @@ class Ledger:
         """All of it on disk, or nothing; the second file follows. Not nested."""
         with self._lock:
             before = self._head
-            self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._refresh()  # another process may have gone on
-                yield self._db
-                self._db.execute("COMMIT")
+                with transaction(self._db):
+                    self._refresh()  # another process may have gone on
+                    yield self._db
             except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
                 self._replay()
                 raise
             if self._head != before:
@@ -263,22 +261,16 @@ class Ledger:
 
     def _create(self) -> None:
         """Make the tables, unless they are there."""
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute(f"PRAGMA synchronous = {self.synchronous}")
-        self._db.execute("BEGIN IMMEDIATE")
-        if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            if self._outside() is not None:
-                raise LedgerBehind(str(self.path), "it is empty or gone, and its head file is not")
-            for statement in _SCHEMA.split(";"):
-                self._db.execute(statement)
-            self._db.execute("INSERT INTO ledger VALUES (?)", (self.owner,))
-            self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
-            self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        self._db.execute("COMMIT")
+        prepare(self._db, self.synchronous)
+        with transaction(self._db):
+            if _FORMAT.identify(self._db) is Identity.EMPTY:
+                if self._outside() is not None:
+                    raise LedgerBehind(str(self.path), "it is empty or gone, and its head file is not")
+                _FORMAT.create(self._db.execute)
+                self._db.execute("INSERT INTO ledger VALUES (?)", (self.owner,))
 
     def _require_own(self) -> None:
-        pragmas = [self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
-        if pragmas != [_APPLICATION, _VERSION]:
+        if _FORMAT.identify(self._db) is not Identity.OURS:
             raise LedgerBroken(str(self.path), "it is no ledger of this version")
         owners = self._db.execute("SELECT owner FROM ledger").fetchall()
         if owners != [(self.owner,)]:

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from base.errors import NotPrivate
+from base.sqlite import Format, Identity, connect, prepare, reporting_damage, transaction, version_of
+
+FORMAT = Format(0x54455354, 3, "CREATE TABLE t (x INTEGER NOT NULL);\nCREATE TABLE u (y TEXT);\n")
+
+
+class Damaged(Exception):
+    """What the caller makes of damage."""
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(connect(tmp_path / "d.db", private=True)) as made:
+        prepare(made, "FULL", "foreign_keys=ON")
+        with transaction(made):
+            FORMAT.create(made.execute)
+        yield made
+
+
+def pragma(database: sqlite3.Connection, name: str) -> object:
+    return database.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def test_a_private_database_and_the_files_beside_it_are_closed_to_others(
+    database: sqlite3.Connection, tmp_path: Path
+) -> None:
+    database.execute("INSERT INTO t VALUES (1)")
+    found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert found == {"d.db": 0o600, "d.db-wal": 0o600, "d.db-shm": 0o600}
+
+
+def test_a_connection_that_writes_is_in_wal_mode_and_waits_for_the_disk(database: sqlite3.Connection) -> None:
+    found = [pragma(database, name) for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")]
+    assert found == ["wal", 2, 1, 30_000]
+
+
+def test_a_file_is_ours_or_empty_or_of_another_version_or_foreign(database: sqlite3.Connection, tmp_path: Path) -> None:
+    assert FORMAT.identify(database) is Identity.OURS
+    assert version_of(database) == 3
+    assert Format(FORMAT.application_id, 4, "").identify(database) is Identity.OTHER_VERSION
+    assert Format(1, 3, "").identify(database) is Identity.FOREIGN
+    with closing(connect(tmp_path / "empty.db", private=True)) as empty:
+        assert FORMAT.identify(empty) is Identity.EMPTY
+
+
+def test_tables_that_are_not_made_to_the_end_are_not_there(tmp_path: Path) -> None:
+    broken = Format(1, 1, "CREATE TABLE t (x); CREATE TABLE t (y)")
+    with closing(connect(tmp_path / "d.db", private=True)) as database:
+        with pytest.raises(sqlite3.OperationalError), transaction(database):
+            broken.create(database.execute)
+        assert broken.identify(database) is Identity.EMPTY
+        assert pragma(database, "application_id") == 0
+
+
+def test_a_transaction_is_committed_whole_or_not_at_all(database: sqlite3.Connection, tmp_path: Path) -> None:
+    def insert_and_fail() -> None:
+        with transaction(database):
+            database.execute("INSERT INTO t VALUES (1)")
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        insert_and_fail()
+    with transaction(database):
+        database.execute("INSERT INTO t VALUES (2)")
+    with closing(connect(tmp_path / "d.db", private=False, read_only=True)) as reader:
+        assert reader.execute("SELECT x FROM t").fetchall() == [(2,)]
+
+
+def test_whoever_runs_the_statements_runs_begin_and_commit_too(database: sqlite3.Connection) -> None:
+    said: list[str] = []
+
+    def run(sql: str) -> None:
+        said.append(sql)
+        database.execute(sql)
+
+    with transaction(database, run):
+        run("INSERT INTO t VALUES (1)")
+    assert said == ["BEGIN IMMEDIATE", "INSERT INTO t VALUES (1)", "COMMIT"]
+
+
+def test_a_reader_neither_makes_nor_changes_a_file(database: sqlite3.Connection, tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        connect(tmp_path / "missing.db", private=False, read_only=True)
+    assert not (tmp_path / "missing.db").exists()
+    with (
+        closing(connect(tmp_path / "d.db", private=False, read_only=True)) as reader,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
+        reader.execute("INSERT INTO t VALUES (1)")
+
+
+@pytest.mark.parametrize("name", ["a?b#c %.db", "ü.db", "-x.db"])
+def test_any_name_of_a_file_is_that_file(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(connect(Path(name), private=True)) as database:
+        database.execute("CREATE TABLE t (x)")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_link_is_refused_where_the_file_is_private(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    with pytest.raises(NotPrivate):
+        connect(tmp_path / "link", private=True)
+
+
+def test_damage_is_the_callers_error_whenever_it_comes_out_and_a_constraint_is_none(
+    database: sqlite3.Connection, tmp_path: Path
+) -> None:
+    path, factory = tmp_path / "d.db", reporting_damage(lambda error: Damaged(str(error)))
+    with transaction(database):
+        database.executemany("INSERT INTO t VALUES (?)", ((number,) for number in range(20_000)))
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with closing(connect(path, private=False, factory=factory)) as whole, pytest.raises(sqlite3.IntegrityError):
+        whole.execute("INSERT INTO t VALUES (NULL)")
+    data = bytearray(path.read_bytes())
+    data[-len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+    path.write_bytes(data)
+    with closing(connect(path, private=False, factory=factory)) as damaged, pytest.raises(Damaged, match="malformed"):
+        damaged.execute("SELECT sum(x) FROM t").fetchone()
