@@ -32,6 +32,8 @@ class PlanTooLarge(AggregatorError):
 class AlreadyCollected(AggregatorError):
     """Reports of a plan that is closed: the collector has asked for its sums."""
 
+    code = "COLLECTED"
+
     def __init__(self, plan_hash: bytes) -> None:
         self.plan_hash = plan_hash
         super().__init__(f"plan {plan_hash.hex()[:16]}… takes no more reports: it was collected")
@@ -47,6 +49,8 @@ class AfterDeadline(AggregatorError):
 
 class StateBehindLedger(AggregatorError):
     """An aggregator whose working state is older than its ledger: it would draw fresh noise for what it has opened."""
+
+    code = "LEDGER_BROKEN"
 
     def __init__(self, path: str, plan_hash: bytes) -> None:
         self.path, self.plan_hash = path, plan_hash
@@ -230,6 +234,20 @@ class MpcFailed(AggregatorError):
     def __init__(self, why: str) -> None:
         self.why = why
         super().__init__(f"the MPC finish failed: {why}. Nothing was opened; run it again")
+
+
+class ProcessLost(MpcFailed):
+    """The process of a role ended early.
+
+    Attributes:
+        of_itself: it did not end because another role's process had gone.
+        limit_s: how long a process may take.
+    """
+
+    def __init__(self, role: str, of_itself: bool, limit_s: float) -> None:
+        self.role, self.of_itself, self.limit_s = role, of_itself, float(limit_s)
+        ended = f"ended early, by itself or after {limit_s:g} seconds"
+        super().__init__(f"the process of the {role} {ended if of_itself else 'lost the connection to another one'}")
 
 
 class SuperLinkUnusable(AggregatorError):

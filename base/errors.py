@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar, Final
 
 DONE: Final = 0
@@ -13,14 +14,25 @@ NOT_FOUND: Final = 5
 INTERRUPTED: Final = 130
 
 
+_WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
 class CoveyError(Exception):
-    """Every error that Covey raises on purpose.
+    """Every error that Covey raises on purpose. Its numbers are attributes.
 
     Attributes:
+        code: a stable word for programs. It is the name of the class, as UPPER_SNAKE, unless the class says otherwise; a name
+            that changes keeps its code.
         exit_code: what a command exits with where it ends in this error.
     """
 
+    code: ClassVar[str] = "COVEY_ERROR"
     exit_code: ClassVar[int] = FAILURE
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "code" not in vars(cls):
+            cls.code = _WORD.sub("_", cls.__name__).upper()
 
 
 class LockHeld(CoveyError):
@@ -45,7 +57,7 @@ class NotPrivate(CoveyError):
     """A file or folder for private data that is a link, or another user's; names the path and what is wrong."""
 
     def __init__(self, path: str, why: str) -> None:
-        self.path = path
+        self.path, self.why = path, why
         super().__init__(f"{path} must be private: {why}. Move it away, or choose another place")
 
 

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from base.errors import CoveyError
     from deployment.run import RunReport, run
     from featurestore.define.definitions import FeatureView
     from featurestore.define.entities import Entity
@@ -22,6 +23,7 @@ __all__ = [
     "Bounds",
     "ClientCount",
     "Count",
+    "CoveyError",
     "Entity",
     "Feature",
     "FeatureService",
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CoveyError": "base.errors",
     "Bounds": "featurestore.define.privacy",
     "FeatureView": "featurestore.define.definitions",
     "Privacy": "featurestore.define.privacy",

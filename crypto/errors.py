@@ -165,6 +165,8 @@ class ExtraMissing(CryptoError):
 class CrypTenMissing(CryptoError):
     """CrypTen, or the PyTorch that it runs on, is not installed. No extra has it: a dependency does not build."""
 
+    code = "EXTRA_MISSING"
+
     def __init__(self) -> None:
         super().__init__("CrypTen is not installed: pip install 'covey[mpc]', and then pip install --no-deps crypten")
 

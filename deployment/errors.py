@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from base.errors import FAILURE, NOT_FOUND, REFUSED, USAGE, CoveyError
 
 
@@ -27,7 +25,7 @@ class ProjectMissing(NotThere):
     """No covey.toml where a project should be."""
 
     def __init__(self, path: str, folder: str) -> None:
-        self.path = path
+        self.path, self.folder = path, folder
         super().__init__(f"no {path}; `covey init {folder}` makes a project")
 
 
@@ -49,16 +47,6 @@ class RunFailed(DeploymentError):
     exit_code = FAILURE
 
 
-class DiskFull(RunFailed):
-    """No space is left for a run of the lab; names the mend."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        super().__init__(
-            f"the disk is full; what is finished is kept: make space, then covey lab run --resume {folder}"
-        )
-
-
 class ProcessFailed(RunFailed):
     """A process of the run ended early or did not come up; names its log."""
 
@@ -77,7 +65,7 @@ class ModelOutdated(DeploymentError):
     exit_code = REFUSED
 
     def __init__(self, model: str, reason: str) -> None:
-        self.model = model
+        self.model, self.reason = model, reason
         super().__init__(
             f"model {model}: {reason}; its inputs would mean something else. Train it again: covey train CONFIG.toml"
         )
@@ -89,7 +77,7 @@ class ModelRefused(DeploymentError):
     exit_code = REFUSED
 
     def __init__(self, model: str, file: str, reason: str, torch: str) -> None:
-        self.model = model
+        self.model, self.file, self.reason, self.torch = model, file, reason, torch
         super().__init__(
             f"model {model}: {file} is refused: {reason}. It says that torch {torch} made it. Do not load it elsewhere; train "
             "it again: covey train CONFIG.toml"
@@ -101,10 +89,10 @@ class CodeUntrusted(DeploymentError):
 
     exit_code = REFUSED
 
-    def __init__(self, model: str, key: str, code: str) -> None:
-        self.model, self.code = model, code
+    def __init__(self, model: str, key: str, file: str) -> None:
+        self.model, self.key, self.file = model, key, file
         super().__init__(
-            f"the configuration of model {model}: {key} names {code}, Python code that would run as you. Read it, then add "
+            f"the configuration of model {model}: {key} names {file}, Python code that would run as you. Read it, then add "
             "--trust (in Python, trust=True)"
         )
 
@@ -126,3 +114,9 @@ class TooManyClients(RunRefused):
             f"{site} has {have:,} clients in the events, and {declared:,} a site are declared: others see that number, so it is "
             f"not counted for you. Declare more, such as --site-clients {1 << (have - 1).bit_length()}"
         )
+
+
+class JobMalformed(DeploymentError):
+    """A job file, or an announcement, of a coordinator that cannot be read."""
+
+    exit_code = FAILURE

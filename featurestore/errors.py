@@ -52,7 +52,7 @@ class UnknownView(NotFoundError):
     """The store holds no view of this name; `named`: but one of its feature services speaks of it."""
 
     def __init__(self, view: str, known: list[str], *, named: bool = False) -> None:
-        self.view = view
+        self.view, self.known, self.named = view, known, named
         hint = (
             ". A feature service names it: an on-demand view needs the file that declares it (--views)" if named else ""
         )
@@ -63,7 +63,7 @@ class UnknownFeature(NotFoundError):
     """The view serves no feature of this name."""
 
     def __init__(self, view: str, feature: str, known: list[str]) -> None:
-        self.view = view
+        self.view, self.known = view, known
         self.feature = feature
         super().__init__(f"view {view!r} serves no feature {feature!r}; it has: {', '.join(known)}")
 
@@ -72,6 +72,7 @@ class StoreNotFound(NotFoundError):
     """There is no store at this path."""
 
     def __init__(self, path: str) -> None:
+        self.path = path
         super().__init__(f"no store at {path}; `covey run VIEWS.py --events FILE --store {path}` makes one")
 
 
@@ -101,6 +102,7 @@ class StoreInUse(FeatureStoreError):
     """Another process is writing into this store; a store has one writer."""
 
     def __init__(self, path: str) -> None:
+        self.path = path
         super().__init__(f"the store {path} is in use by another writer; wait for it to end, or use another --store")
 
 
@@ -187,7 +189,7 @@ class UnknownFeatureService(NotFoundError):
     """The store has no feature service of this name."""
 
     def __init__(self, name: str, known: list[str]) -> None:
-        self.name = name
+        self.name, self.known = name, known
         super().__init__(f"no feature service {name!r} in this store; it has: {', '.join(known) or 'none'}")
 
 
@@ -218,7 +220,7 @@ class UnknownConsumer(NotFoundError):
     """No consumer of this name has a key."""
 
     def __init__(self, name: str, known: list[str]) -> None:
-        self.name = name
+        self.name, self.known = name, known
         super().__init__(f"no consumer {name[:80]!r}; there are: {', '.join(known) or 'none yet'}")
 
 
@@ -226,7 +228,7 @@ class ConsumersFileBroken(FeatureStoreError):
     """The file of consumers cannot be read as it is, so no key is taken."""
 
     def __init__(self, path: str, reason: str) -> None:
-        self.path = path
+        self.path, self.reason = path, reason
         super().__init__(f"{path}: {reason}")
 
 
@@ -258,6 +260,7 @@ class NoEpoch(OnlineUnavailable):
     """Not even a first epoch of a store can be read."""
 
     def __init__(self, problem: str) -> None:
+        self.problem = problem
         super().__init__(f"nothing of this store can be read yet ({problem}); `covey store verify` says more")
 
 
@@ -265,7 +268,7 @@ class UnknownModel(NotFoundError):
     """The store has no model of this name, or not this version of it."""
 
     def __init__(self, name: str, known: list[str]) -> None:
-        self.name = name
+        self.name, self.known = name, known
         super().__init__(
             f"no model {name[:80]!r} in this store; it has: {', '.join(known) or 'none'}. `covey train CONFIG.toml` makes one"
         )
@@ -315,6 +318,7 @@ class MemoryLimitUnreadable(MemoryLimitRefused):
     """A memory limit that is no size."""
 
     def __init__(self, limit: object) -> None:
+        self.limit = limit
         super().__init__(f"a memory limit is a number of bytes, or a size such as 1GiB or 800MB, not {limit!r}")
 
 
@@ -333,6 +337,7 @@ class SpillFailed(FeatureStoreError):
     """A join cannot write its temporary files."""
 
     def __init__(self, folder: str, reason: str) -> None:
+        self.folder, self.reason = folder, reason
         super().__init__(
             f"the join's temporary files cannot be written in {folder} ({reason}); set TMPDIR to a folder with room, or "
             "raise the memory limit"

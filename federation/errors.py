@@ -266,6 +266,8 @@ class LedgerRefusal(LedgerError):
 class PaneTaken(LedgerRefusal):
     """A pane that another plan was charged for: it is opened under that plan or never."""
 
+    code = "PANE_ALREADY_REPORTED"
+
     def __init__(self, view: str, pane_start: int) -> None:
         self.view, self.pane_start = view, pane_start
         super().__init__(
@@ -298,6 +300,8 @@ class DayBudgetSpent(LedgerRefusal):
 class ClockWentBack(LedgerRefusal):
     """A clock far behind the last entry: days could be opened twice, and expired plans would pass."""
 
+    code = "CLOCK_SKEW"
+
     def __init__(self, now_us: int, last_us: int) -> None:
         self.now_us, self.last_us = now_us, last_us
         behind = (last_us - now_us) / 1e6
@@ -308,7 +312,7 @@ class AggregatorBehind(LedgerRefusal):
     """An aggregator's ledger that stands before, or beside, what a site was told of it before."""
 
     def __init__(self, role: str, told: int, known: int) -> None:
-        self.role = role
+        self.role, self.told, self.known = role, told, known
         super().__init__(
             f"by this plan the {role}'s ledger has {told:,} entries; by one that was answered before it has {known:,}, or other "
             f"ones: the {role} was rolled back, or this plan is older. Announce a new plan; if that is refused too, the {role} "
@@ -319,6 +323,8 @@ class AggregatorBehind(LedgerRefusal):
 class AlreadyDone(LedgerRefusal):
     """A plan that has come to another end before: it is opened once."""
 
+    code = "PANE_ALREADY_REPORTED"
+
     def __init__(self, plan_hash: bytes) -> None:
         self.plan_hash = plan_hash
         super().__init__(f"plan {plan_hash.hex()[:16]}… was opened before with other bytes; a plan is opened once")
@@ -328,6 +334,7 @@ class StatementMalformed(FederationError):
     """An opening statement that cannot be read, or is of something else."""
 
     def __init__(self, why: str) -> None:
+        self.why = why
         super().__init__(f"an opening statement: {why}")
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
 
-from .errors import AggregatorBehind, AlreadyDone, ClockWentBack, DayBudgetSpent, LedgerRefusal, PaneTaken, ViewOverlap
+from .errors import LedgerRefusal
 
 
 class RefusalCode(StrEnum):
@@ -90,16 +89,6 @@ class RefusalCode(StrEnum):
     SITE_FAILED = "SITE_FAILED", "The site's own files or configuration are broken; its log has the reason."
 
 
-_CODES: Final = {
-    PaneTaken: RefusalCode.PANE_ALREADY_REPORTED,
-    AlreadyDone: RefusalCode.PANE_ALREADY_REPORTED,
-    ViewOverlap: RefusalCode.VIEW_OVERLAP,
-    DayBudgetSpent: RefusalCode.DAY_BUDGET_SPENT,
-    ClockWentBack: RefusalCode.CLOCK_SKEW,
-    AggregatorBehind: RefusalCode.AGGREGATOR_BEHIND,
-}
-
-
 def code_of(refusal: LedgerRefusal) -> RefusalCode:
     """The code of a ledger's refusal."""
-    return _CODES[type(refusal)]
+    return RefusalCode(refusal.code)

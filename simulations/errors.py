@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from base.errors import NOT_FOUND, USAGE, CoveyError
+from base.errors import FAILURE, NOT_FOUND, USAGE, CoveyError
+from deployment.errors import RunFailed, UsageError
 
 
 class SimulationError(CoveyError):
@@ -43,6 +44,7 @@ class WorkerDied(SimulationError):
     """A worker process was killed from outside."""
 
     def __init__(self, count: int) -> None:
+        self.count = count
         super().__init__(f"one of {count} worker processes was killed, most likely for want of memory: use fewer")
 
 
@@ -52,3 +54,31 @@ class SettingRefused(SimulationError):
     def __init__(self, name: str, value: float, need: str) -> None:
         self.name, self.value, self.need = name, value, need
         super().__init__(f"{name} is {value:,g}; it must be {need}")
+
+
+class ReportConfigInvalid(UsageError):
+    """A file of `covey lab report` that cannot be used; names the key and what it must be."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"{path}: {why}")
+
+
+class RunUnreadable(SimulationError):
+    """A file of a run that cannot be reported on; names it."""
+
+    exit_code = FAILURE
+
+    def __init__(self, path: Path, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"{path} is no record of a run: {why}")
+
+
+class DiskFull(RunFailed):
+    """No space is left for a run of the lab; names the mend."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(
+            f"the disk is full; what is finished is kept: make space, then covey lab run --resume {folder}"
+        )

@@ -28,7 +28,7 @@ class ColumnMissing(LabelsRefused):
     """The labels have no column of this name, or have it twice."""
 
     def __init__(self, column: str, role: str, known: Sequence[str]) -> None:
-        self.column, self.role = column, role
+        self.column, self.role, self.known = column, role, known
         mend = ""
         if role.startswith("join key"):
             mend = "; rename={key: column} reads it from a column of another name, constants={key: value} gives all rows one"
@@ -41,7 +41,7 @@ class ColumnNotNumeric(LabelsRefused):
     """A target or a plain feature that holds no numbers."""
 
     def __init__(self, column: str, role: str, kind: object) -> None:
-        self.column, self.role = column, role
+        self.column, self.role, self.kind = column, role, kind
         super().__init__(f"the {role} {column!r} must hold numbers or booleans, not {kind}")
 
 
@@ -69,7 +69,7 @@ class OutcomeBeforeTime(LabelsRefused):
     """A row whose outcome was known before the time at which its features are read."""
 
     def __init__(self, column: str, time: str, row: int) -> None:
-        self.column, self.row = column, row
+        self.column, self.row, self.time = column, row, time
         super().__init__(
             f"label row {row:,}: its outcome ({column!r}) comes before its time ({time!r}); features as of that time could "
             "contain the outcome, and the model would learn from the future"
@@ -84,6 +84,7 @@ class LabelsChanged(LabelsRefused):
     """The labels' file was written to while it was read."""
 
     def __init__(self, path: str) -> None:
+        self.path = path
         super().__init__(f"{path} was changed while it was joined; make the dataset again")
 
 
@@ -95,7 +96,7 @@ class TooMuchMissing(TrainingError):
     """
 
     def __init__(self, feature: str, share: float, max_missing: float, why: str) -> None:
-        self.feature, self.share, self.max_missing = feature, share, max_missing
+        self.feature, self.share, self.max_missing, self.why = feature, share, max_missing, why
         super().__init__(
             f"{feature} is null in {share:.1%} of the rows ({why}); max_missing is {max_missing:.0%}. Check keys and times, "
             "or raise max_missing"
@@ -128,6 +129,7 @@ class CacheWriteFailed(TrainingError):
     """The joined cache could not be written, as on a full disk."""
 
     def __init__(self, folder: str, reason: str) -> None:
+        self.folder, self.reason = folder, reason
         super().__init__(
             f"the joined cache cannot be written in {folder} ({reason}); make room, or name another cache_dir"
         )
@@ -137,6 +139,7 @@ class StoreBusy(TrainingError):
     """The store was published into every time that it was joined."""
 
     def __init__(self, tries: int) -> None:
+        self.tries = tries
         super().__init__(f"the store changed during each of {tries} joins; try again when no publication is under way")
 
 
@@ -151,6 +154,8 @@ class StateRefused(TrainingError):
 class LoaderWorkerDied(TrainingError):
     """A DataLoader worker process that ended before its batches did."""
 
+    code = "LOADER_WORKER_DIED"
+
 
 class TableInvalid(TrainingError):
     """A `FeatureTable` that cannot be as asked for, or cannot be refreshed."""
@@ -160,6 +165,7 @@ class TableBusy(TrainingError):
     """A `FeatureTable` that cannot take up a release: something still reads the one before the last."""
 
     def __init__(self, waited_s: float) -> None:
+        self.waited_s = waited_s
         super().__init__(
             f"the table's idle half is still read after {waited_s:.0f} s; it keeps its rows. An exported program holds them: "
             "export a copy (copy.deepcopy) of the model"
@@ -184,4 +190,9 @@ class NotFitted(TrainingError):
     """Something was asked to transform before it has seen training rows."""
 
     def __init__(self, what: str) -> None:
+        self.what = what
         super().__init__(f"{what} is not fitted yet: call fit with rows of the training split first")
+
+
+class ArchiveRefused(TrainingError):
+    """The bytes of a model are no archive that is read; says what is wrong with them."""

@@ -17,6 +17,7 @@ from aggregator.errors import (
     MessageMalformed,
     MpcFailed,
     PeerRefused,
+    ProcessLost,
     ProviderUnavailable,
     ProviderUnknown,
     Refused,
@@ -35,7 +36,6 @@ from federation.ledger.ledger import Ledger
 from federation.plan import Plan
 
 from .finish import free_port
-from .seat import ProcessLost
 
 _LOOK_S: Final = 0.05
 _GRACE_S: Final = 2.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 from threading import Lock, Timer
 from typing import Final
 
-from aggregator.errors import AggregatorError, MpcFailed, Stopping
+from aggregator.errors import AggregatorError, ProcessLost, Stopping
 from federation.plan import Plan
 from federation.protocol import NoisedShares, OpenedView
 
@@ -47,7 +47,9 @@ class Seat:
 
     def lost(self, process: MpcProcess) -> AggregatorError:
         """The error of a process that has ended before it has answered: Stopping or ProcessLost."""
-        return Stopping(_STOPPING) if self._stopped else ProcessLost(self._role, process)
+        if self._stopped:
+            return Stopping(_STOPPING)
+        return ProcessLost(self._role, process.wait() != PEER_LOST, SESSION_S)
 
     def end(self) -> None:
         """End the process, if there is one."""
@@ -67,15 +69,6 @@ class Seat:
             self._process.kill()
             self._process.reap()
             self._process = None
-
-
-class ProcessLost(MpcFailed):
-    """This role's process has ended early. `of_itself`: not because one of the others had gone."""
-
-    def __init__(self, role: Role, process: MpcProcess) -> None:
-        self.of_itself = process.wait() != PEER_LOST
-        ended = f"ended early, of itself or after {SESSION_S} seconds"
-        super().__init__(f"the process of the {role} has {ended if self.of_itself else 'lost another one'}")
 
 
 def finish_own(seat: Seat, port: int, plan: Plan, shares: NoisedShares, clients: int) -> tuple[OpenedView, ...]:

@@ -19,14 +19,13 @@ from aggregator.intake.key_agreement import Prepared
 from base.atomic_files import replace_file
 from base.times import DAY_US
 from crypto.signing import SigningKey, VerifyKey
+from deployment.errors import JobMalformed
 from federation.batch.reports import Randomness
 from federation.draft import draft_of, sign_draft
 from federation.he.keys import keys_hash
 from federation.plan import PLAN_ID_BYTES, Plan, PlannedView
 from federation.refusal_codes import RefusalCode
 from federation.signed_plan import sign_plan, verify_plan
-
-from .job import JobMalformed
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,12 +12,10 @@ from collections.abc import Iterable
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from aggregator.errors import AggregatorError, Refused
+from aggregator.errors import Refused
 from aggregator.intake.refusals import LOST
+from base.errors import CoveyError
 from base.times import wall_clock
-from crypto.errors import CryptoError
-from featurestore.errors import FeatureStoreError
-from federation.errors import FederationError
 
 from .job import Job
 from .job_run import run_job
@@ -48,6 +46,6 @@ def run(job: Job, grid: Grid) -> None:
             return
         try:
             run_job(job, ask, wall_clock)
-        except (AggregatorError, FederationError, CryptoError, FeatureStoreError) as error:
+        except CoveyError as error:
             _log.exception("the collection failed")
             job.fail(str(error), lost=isinstance(error, Refused) and error.reason in LOST)

@@ -10,15 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from aggregator.errors import AggregatorError
 from base.atomic_files import replace_file
 from base.locks import lock_file
+from deployment.errors import JobMalformed
 
 ANNOUNCED: Final = "announced.json"
-
-
-class JobMalformed(AggregatorError):
-    """A job file that cannot be read."""
 
 
 @dataclass(frozen=True)

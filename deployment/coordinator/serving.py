@@ -18,10 +18,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from aggregator.errors import AggregatorError, Refused
+from aggregator.errors import Refused
 from aggregator.intake.refusals import LOST
+from base.errors import CoveyError
 from base.times import DAY_US
-from crypto.errors import CryptoError
 from deployment.errors import CollectionFailed, UsageError
 from deployment.in_process.run import Progress
 from deployment.local.processes_run import lost_mend
@@ -29,11 +29,10 @@ from deployment.local.superlink import superlink_folder
 from deployment.local.unfinished_collection import Unfinished
 from deployment.project.project import KEYS, Project
 from featurestore.define.definitions import FeatureView
-from featurestore.errors import FeatureStoreError, NotFoundError
+from featurestore.errors import NotFoundError
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from federation.draft import sign_draft
-from federation.errors import FederationError
 from federation.keys import load_keys
 from federation.parties import Participation, ReportPer, default_participation
 from federation.plan import (
@@ -205,7 +204,7 @@ def _carry_out(unfinished: Unfinished, job: Job, clock: Callable[[], int], progr
         try:
             with _asking(still_to_do(job, clock()), progress) as ask:
                 run_job(job, ask, clock)
-        except (AggregatorError, FederationError, CryptoError, FeatureStoreError) as error:
+        except CoveyError as error:
             lost = isinstance(error, Refused) and error.reason in LOST
             raise CollectionFailed(
                 f"{error}; {lost_mend(unfinished.folder)}" if lost else _with_mend(error, job)

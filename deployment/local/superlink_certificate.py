@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from base.private_files import replace_private
+from base.atomic_files import replace_file
 from deployment.errors import NotThere, UsageError
 
 CERTIFICATE: Final = "superlink.crt"
@@ -115,8 +115,7 @@ def make_certificate(folder: Path, names: Sequence[str], now: datetime, *, renew
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     for name, data in ((PRIVATE_KEY, secret), (CERTIFICATE, made.public_bytes(serialization.Encoding.PEM))):
-        with replace_private(folder / name) as file:
-            file.write(data)
+        replace_file(folder / name, data, private=True)
     (folder / CERTIFICATE).chmod(0o644)
     return Certificate.load(folder)
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from base.errors import USAGE, exit_code
 from base.private_files import private_folder
-from deployment.errors import DiskFull, UsageError
+from deployment.errors import UsageError
+from simulations.errors import DiskFull
 from simulations.levels.collect import Collection
 from simulations.reports.folder_pages import write_run_report, write_sweep_report
 

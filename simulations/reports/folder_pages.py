@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from base.errors import CoveyError
+from simulations.errors import RunUnreadable
 
 from .page import write_page
 from .plots import require_matplotlib
@@ -23,14 +23,6 @@ from .sweep_page import sweep_page
 
 RUN, SWEEP, VALUES, REPORT = "run.json", "sweep.json", "values.parquet", "report.html"
 MAX_JSON_BYTES: Final = 2**28
-
-
-class RunUnreadable(CoveyError):
-    """A file of a run that cannot be reported on; names it."""
-
-    def __init__(self, path: Path, why: str) -> None:
-        self.path = path
-        super().__init__(f"{path} is no record of a run: {why}")
 
 
 def write_run_report(folder: Path) -> None:

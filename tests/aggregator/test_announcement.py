@@ -16,9 +16,9 @@ from base.times import DAY_US
 from crypto.errors import SignatureInvalid
 from deployment.coordinator.announcement import Announcement, LeftOut, announce
 from deployment.coordinator.batches import Collected, collect
-from deployment.coordinator.job import JobMalformed
 from deployment.coordinator.publication import evidence_of, items_of, summary_of
 from deployment.coordinator.sites import SiteAnswer
+from deployment.errors import JobMalformed
 from featurestore.define.release import Release, Void
 from federation.draft import draft_of
 from federation.ledger.state import Budget

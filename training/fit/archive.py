@@ -20,6 +20,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from training.errors import ArchiveRefused
+
 MAX_BYTES: Final = 256 * 2**20
 MAX_JSON: Final = 4 * 2**20
 SCHEMA: Final = 8
@@ -47,10 +49,6 @@ _OPCODES: Final = frozenset(
      "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_TUPLE", "EMPTY_DICT", "NEWFALSE", "NEWTRUE", "NONE", "REDUCE", "STOP")
 )  # fmt: skip
 """What the pickle of three tensors is made of; all of it is what torch accepts under `weights_only`."""
-
-
-class ArchiveRefused(ValueError):
-    """The bytes are no archive that is read; says what is wrong with them."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,9 @@ from typing import Any, Final, Self, assert_never
 
 import torch
 
-from .archive import ArchiveRefused, read_archive
+from training.errors import ArchiveRefused
+
+from .archive import read_archive
 from .model import INPUTS
 
 MAX_NODES: Final = 256
@@ -90,8 +92,6 @@ class Program:
             result = str(output["user_output"]["arg"]["as_tensor"]["name"])
             tensors = {name: torch.from_numpy(archive.weights[weight]) for name, weight in weights.items()}
         except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, ArchiveRefused):
-                raise
             raise ArchiveRefused(
                 f"its graph is not as covey train writes it ({type(error).__name__}: {error})"
             ) from None

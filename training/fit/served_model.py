@@ -17,8 +17,8 @@ from featurestore.errors import BadReference
 from featurestore.read.vectors import Vectors
 from featurestore.registry.models import RegisteredModel
 from featurestore.store import Store
+from training.errors import ArchiveRefused
 
-from .archive import ArchiveRefused
 from .lineage import require_same
 from .program import Program
 from .train import MODEL

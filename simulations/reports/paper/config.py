@@ -16,7 +16,7 @@ from deployment.errors import NotThere, UsageError
 from deployment.inspect.protections import PROTECTIONS
 from simulations.attacks.attack import Setting
 from simulations.attacks.texts import TEXTS
-from simulations.errors import SettingRefused
+from simulations.errors import ReportConfigInvalid, SettingRefused
 
 FOLDER: Final = Path(__file__).parents[2] / "conf" / "report"
 MAX_BYTES: Final = 2**16
@@ -39,14 +39,6 @@ _MOST: Final = {
 }
 """Of the whole numbers, by name; each is at least 1, `seed` and `prio3_up_to` at least 0."""
 _FROM_ZERO: Final = frozenset({"seed", "prio3_up_to"})
-
-
-class ReportConfigInvalid(UsageError):
-    """A file of `covey lab report` that cannot be used; names the key and what it must be."""
-
-    def __init__(self, path: Path, why: str) -> None:
-        self.path = path
-        super().__init__(f"{path}: {why}")
 
 
 @dataclass(frozen=True)

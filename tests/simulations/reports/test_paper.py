@@ -21,14 +21,15 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count, Histogram, Mean, Rate
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.store import Store
+from simulations.errors import ReportConfigInvalid, RunUnreadable
 from simulations.fleets.arrivals import Generated
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
 from simulations.levels.collect import STORE, TRUTH, Collected, Collection, collect
-from simulations.reports.folder_pages import RunUnreadable, write_run_report, write_sweep_report
+from simulations.reports.folder_pages import write_run_report, write_sweep_report
 from simulations.reports.page import Html, number, page, table, tag
 from simulations.reports.paper import report as reports
-from simulations.reports.paper.config import ReportConfig, ReportConfigInvalid, parse, read_report_config
+from simulations.reports.paper.config import ReportConfig, parse, read_report_config
 from simulations.reports.paper.items import Done, Experiment, Outcome, Point, experiments_of
 from simulations.reports.paper.page import paper
 from simulations.reports.paper.running import mean_point
