@@ -65,9 +65,7 @@ class ProofsRequired(AggregatorError):
 
     def __init__(self, role: str) -> None:
         self.role = role
-        super().__init__(
-            f"the plan has no proofs, which the {role}'s own setting demands: collect with --validity prio3"
-        )
+        super().__init__(f"the plan has no proofs, and the {role}'s own setting demands them (validity prio3)")
 
 
 class PeerUnknown(AggregatorError):
@@ -168,7 +166,7 @@ class KeyHolderUnknown(AggregatorError):
     """A plan with encrypted reports, and this leader was not told where the key holder listens."""
 
     def __init__(self) -> None:
-        super().__init__("this leader has no key holder: start it with --keyholder HOST:PORT")
+        super().__init__("this leader has no key holder: start it with the address of one")
 
 
 class EncryptionKeysMissing(AggregatorError):
@@ -193,7 +191,7 @@ class ProviderUnknown(AggregatorError):
     """A plan with the finish mpc, and this leader was not told where the provider of triples listens."""
 
     def __init__(self) -> None:
-        super().__init__("this leader has no provider: start it with --provider HOST:PORT")
+        super().__init__("this leader has no provider: start it with the address of one")
 
 
 class PeerRefused(AggregatorError):

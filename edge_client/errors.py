@@ -63,9 +63,9 @@ class NodeKeyUnknown(SuperLinkError):
     def __init__(self, address: str) -> None:
         self.address = address
         super().__init__(
-            f"the SuperLink at {address} does not know this site's node key. Its operator's covey.toml needs the `node` that "
-            "`covey keys show site-ID --json` prints here; then `covey start superlink` again. Check the clock, too: the "
-            "SuperLink rejects requests that are more than five minutes off"
+            f"the SuperLink at {address} does not know this site's node key. Its operator adds the key to covey.toml and starts "
+            "the SuperLink again. Check the clock of this machine, too: the SuperLink rejects requests that are more than five "
+            "minutes off"
         )
 
 

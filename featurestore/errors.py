@@ -53,9 +53,7 @@ class UnknownView(NotFoundError):
 
     def __init__(self, view: str, known: list[str], *, named: bool = False) -> None:
         self.view, self.known, self.named = view, known, named
-        hint = (
-            ". A feature service names it: an on-demand view needs the file that declares it (--views)" if named else ""
-        )
+        hint = ". A feature service names it: an on-demand view needs the file that declares it" if named else ""
         super().__init__(f"no view {view!r} in this store; it has: {', '.join(known) or 'none yet'}{hint}")
 
 
@@ -73,7 +71,7 @@ class StoreNotFound(NotFoundError):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        super().__init__(f"no store at {path}; `covey run VIEWS.py --events FILE --store {path}` makes one")
+        super().__init__(f"no store at {path}")
 
 
 class UnknownRelease(NotFoundError):
@@ -103,7 +101,7 @@ class StoreInUse(FeatureStoreError):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        super().__init__(f"the store {path} is in use by another writer; wait for it to end, or use another --store")
+        super().__init__(f"the store {path} is in use by another writer; wait for it to end")
 
 
 class ViewMalformed(FeatureStoreError):
@@ -127,6 +125,16 @@ class StoreWriteFailed(FeatureStoreError):
 
 class StoreCorrupt(FeatureStoreError):
     """The store's files do not fit together, or were written by another version."""
+
+
+class StoreOfAnotherVersion(StoreCorrupt):
+    """A registry with the tables of another version of Covey."""
+
+    def __init__(self, path: str, have: int, need: int) -> None:
+        self.path, self.have, self.need = path, have, need
+        super().__init__(
+            f"{path} has schema {have}, this version of covey reads {need}; use the version that wrote it, or another store"
+        )
 
 
 class ViewChanged(FeatureStoreError):
@@ -211,8 +219,7 @@ class ConsumerExists(FeatureStoreError):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(
-            f"consumer {name!r} has a key, which is shown only once; `covey consumers remove {name}` takes it away, or "
-            "add one of another name"
+            f"consumer {name!r} has a key already, and a key is shown only once; remove the consumer, or choose another name"
         )
 
 
@@ -261,7 +268,7 @@ class NoEpoch(OnlineUnavailable):
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
-        super().__init__(f"nothing of this store can be read yet ({problem}); `covey store verify` says more")
+        super().__init__(f"nothing of this store can be read yet ({problem})")
 
 
 class UnknownModel(NotFoundError):
@@ -269,9 +276,7 @@ class UnknownModel(NotFoundError):
 
     def __init__(self, name: str, known: list[str]) -> None:
         self.name, self.known = name, known
-        super().__init__(
-            f"no model {name[:80]!r} in this store; it has: {', '.join(known) or 'none'}. `covey train CONFIG.toml` makes one"
-        )
+        super().__init__(f"no model {name[:80]!r} in this store; it has: {', '.join(known) or 'none'}")
 
 
 class ModelInvalid(FeatureStoreError):

@@ -108,9 +108,7 @@ class NodeKeyInvalid(PartyInvalid):
 
     def __init__(self, why: str) -> None:
         self.why = why
-        super().__init__(
-            f"not the node key of a site: {why}. Copy `node` from what `covey keys show site-ID --json` prints at the site"
-        )
+        super().__init__(f"not the node key of a site: {why}. Copy the one that the site itself has")
 
 
 class UnknownSite(FederationError):
@@ -196,7 +194,7 @@ class KeyFileMissing(KeyFileError):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        super().__init__(f"no key file {path}; `covey keys init ROLE` makes it, `covey init` those of a whole project")
+        super().__init__(f"no key file {path}")
 
 
 class KeyFileExists(KeyFileError):
@@ -223,6 +221,17 @@ class KeyFileMalformed(KeyFileError):
     def __init__(self, path: str, why: str) -> None:
         self.path, self.why = path, why
         super().__init__(f"{path}: {why}")
+
+
+class KeyFileOutdated(KeyFileMalformed):
+    """A key file of an earlier version of Covey, which is not read any more."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            path,
+            "it was made by an older version, where leader and helper had seal keys for good. Make new keys of every role, and "
+            "new project files",
+        )
 
 
 class LedgerError(FederationError):

@@ -26,7 +26,15 @@ from crypto.errors import CryptoError
 from crypto.seal import SEAL_PUBLIC_BYTES, SEAL_SEED_BYTES, SealKey, SealPublicKey
 from crypto.signing import SIGNING_SEED_BYTES, VERIFY_KEY_BYTES, SigningKey, VerifyKey
 
-from .errors import KeyFileExists, KeyFileExposed, KeyFileMalformed, KeyFileMissing, NodeKeyInvalid, PartyInvalid
+from .errors import (
+    KeyFileExists,
+    KeyFileExposed,
+    KeyFileMalformed,
+    KeyFileMissing,
+    KeyFileOutdated,
+    NodeKeyInvalid,
+    PartyInvalid,
+)
 from .node_keys import NODE_CERTIFICATE_BYTES, NODE_SECRET_BYTES, NodeCertificate, NodeKey
 from .parties import PublicKeys, require_site_id
 
@@ -206,11 +214,7 @@ def _parse(text: str, tag: str, lengths: tuple[int, int, int], source: str) -> t
     """
     match = _LINE.fullmatch(text)
     if match is not None and match[1] in _OLDER:
-        raise KeyFileMalformed(
-            source,
-            "it was made by an older version, where leader and helper had seal keys for good. Make new keys of every role "
-            "(`covey keys init ROLE`) and new project files (`covey init`)",
-        )
+        raise KeyFileOutdated(source)
     if match is None or match[1] != tag:
         raise KeyFileMalformed(source, f"not one line `{tag} ROLE BASE64`")
     try:

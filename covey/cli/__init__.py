@@ -36,6 +36,7 @@ from . import (
     views,
     watch,
 )
+from .mends import line_of
 
 app = typer.Typer(
     name="covey",
@@ -132,7 +133,7 @@ def call(arguments: list[str]) -> int:
         if expected is None:
             talk.print("this is a defect of covey; please report the lines above", style="bold red")
             return FAILURE
-        talk.print(f"error: {error}", style="red")
+        talk.print(f"error: {line_of(error)}", style="red")
         return expected
 
 

@@ -66,7 +66,11 @@ def serve(
         served, problem = opened.blocks.snapshot.views, opened.blocks.problem
     without = [name for name in names if name not in served]
     if without:
-        why = "the next publication into this store adds them" if problem is None else problem
+        why = (
+            "the next publication into this store adds them"
+            if problem is None
+            else f"{problem} (`covey store rebuild-online`)"
+        )
         talk.print(f"not served yet: {', '.join(without)}; {why}", soft_wrap=True)
     consumers = Consumers(store).read()
     with ExitStack() as sockets:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from featurestore.publish.verify import Mend
 
 app = typer.Typer(help="The files of a store: verify them, and rebuild its online rows.", no_args_is_help=True)
 
@@ -31,11 +34,12 @@ def verify(store: _Store = Path(), as_json: _Json = False) -> int:
     with progress_bars(talk_console()) as bars:
         checked = check_store(store, lambda what, done, total: bars(what, "check", done, total))
     if as_json:
-        typer.echo(json.dumps({"files": checked.files, "damaged": [asdict(one) for one in checked.damaged]}))
+        damaged = [asdict(one) | {"mend": _mend(one.mend)} for one in checked.damaged]
+        typer.echo(json.dumps({"files": checked.files, "damaged": damaged}))
     else:
         out = data_console()
         for one in checked.damaged:
-            out.print(f"{one.path}: {one.what}; {one.mend}", style="red", soft_wrap=True)
+            out.print(f"{one.path}: {one.what}; {_mend(one.mend)}", style="red", soft_wrap=True)
         out.print(f"{checked.files:,} files checked, {len(checked.damaged) or 'nothing'} damaged")
     return FAILURE if checked.damaged else DONE
 
@@ -53,3 +57,13 @@ def rebuild_online(store: _Store = Path(), as_json: _Json = False) -> None:
         typer.echo(json.dumps({"views": views}))
     else:
         talk.print(f"made again: {', '.join(views) or 'no view is registered'}", soft_wrap=True)
+
+
+def _mend(mend: Mend) -> str:
+    from featurestore.publish.verify import Mend
+
+    match mend:
+        case Mend.REBUILD:
+            return "`covey store rebuild-online` makes it again from offline/"
+        case Mend.BACKUP | Mend.STRAY:
+            return mend.value

@@ -62,7 +62,9 @@ def load_declared(path: Path, *, need_views: bool) -> Declared:
         raise ViewsFileError(f"{path}{_line(path, error)}: {type(error).__name__}: {error}") from error
     views, on_demand = _of_kind(FeatureView, names), _of_kind(OnDemandView, names)
     if need_views and not views:
-        raise ViewsFileError(f"{path} defines no FeatureView at module level; see `covey run --help`")
+        raise ViewsFileError(
+            f"{path} defines no FeatureView at module level: give one a name there, such as VISITS = FeatureView(…)"
+        )
     _require_distinct(path, "views", [*(one.name for one in views), *(one.name for one in on_demand)])
     services = _of_kind(FeatureService, names)
     _require_distinct(path, "feature services", [one.name for one in services])

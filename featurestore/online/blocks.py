@@ -48,7 +48,7 @@ CURRENT: Final = "CURRENT.json"
 HEADER: Final = b"covey"
 """The key of the header in the schema's metadata."""
 
-_MEND: Final = "`covey store rebuild-online` makes it again"
+_MEND: Final = "rebuilding the online rows of the store makes it again"
 
 
 def read_block(path: Path, known: ViewRows | None) -> Block:

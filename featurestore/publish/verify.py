@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -43,9 +44,14 @@ from featurestore.registry.releases import published_release, published_void
 from .derived_rows import RowsCheck
 from .writer_lock import no_writer
 
-BACKUP: Final = "restore it from a backup: nothing else holds what was in it"
-REBUILD: Final = "`covey store rebuild-online` makes it again from offline/"
-STRAY: Final = "it counts for nothing: the next publication removes it if the store made it, else remove it"
+
+class Mend(Enum):
+    """What helps about a damaged file."""
+
+    BACKUP = "restore it from a backup: nothing else holds what was in it"
+    REBUILD = "rebuild the online rows: all of it follows from offline/"
+    STRAY = "it counts for nothing: the next publication removes it if the store made it, else remove it"
+
 
 _ROCKSDB: Final = re.compile(
     r"CURRENT|IDENTITY|LOCK|LOG(\.old\.\d+)?|rocksdict-config\.json|(MANIFEST|OPTIONS)-\d+(\.dbtmp)?|\d+\.(sst|log|dbtmp|blob)"
@@ -56,7 +62,7 @@ Progress = Callable[[str, int, int], None]
 """(what is checked, how much of it is done, of how much)"""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Damage:
     """One thing that is wrong.
 
@@ -67,7 +73,7 @@ class Damage:
 
     path: str
     what: str
-    mend: str
+    mend: Mend
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ def check_store(directory: Path, progress: Progress = lambda *_: None) -> Checke
     settings = OnlineSettings.load(directory)
     with no_writer(root):
         files = sum(path.is_file() for path in root.rglob("*"))
-        found = [Damage("registry.db", what, BACKUP) for what in _registry(root)]
+        found = [Damage("registry.db", what, Mend.BACKUP) for what in _registry(root)]
         if found:  # all else is checked against it
             return Checked(files, tuple(found))
         registry = Registry(root / "registry.db", read_only=True)
@@ -98,7 +104,7 @@ def check_store(directory: Path, progress: Progress = lambda *_: None) -> Checke
             found = _Check(root, registry, settings, progress).all()
         finally:
             registry.close()
-    return Checked(files, tuple(sorted(set(found))))
+    return Checked(files, tuple(sorted(set(found), key=lambda one: (one.path, one.what, one.mend.value))))
 
 
 def _registry(root: Path) -> list[str]:
@@ -147,7 +153,7 @@ class _Check:
                 self._progress(name, done, len(files))
                 if what is not None:
                     whole = False
-                    yield Damage(f"offline/{file.path}", what, BACKUP)
+                    yield Damage(f"offline/{file.path}", what, Mend.BACKUP)
             panes_of_day = by_day.pop(day, [])
             if whole:
                 damaged = list(self._contents(registered, these, panes_of_day))
@@ -189,14 +195,14 @@ class _Check:
         for pane in panes:
             about = f"view {view.name!r}, pane of {utc_text(pane.pane_start)}"
             if pane.release_id != release_id(digest, pane.pane_start) or pane.manifest.definition_hash != digest.hex():
-                yield Damage("registry.db", f"{about}: its id is that of another pane", BACKUP)
+                yield Damage("registry.db", f"{about}: its id is that of another pane", Mend.BACKUP)
             elif pane.opened and pane.pane_start not in slots:
-                yield Damage(where, f"{about}: its sums are missing", BACKUP)
+                yield Damage(where, f"{about}: its sums are missing", Mend.BACKUP)
             else:
                 try:
                     _require_as_published(view, pane, slots)
                 except StoreCorrupt as error:
-                    yield Damage(where if pane.opened else "registry.db", str(error), BACKUP)
+                    yield Damage(where if pane.opened else "registry.db", str(error), Mend.BACKUP)
 
     def _rows(
         self,
@@ -216,22 +222,22 @@ class _Check:
                 what = str(error)
             self._progress(f"{registered.view.name} rows", done, len(last))
             if what is not None:
-                yield Damage(f"offline/{last[day]}", what, BACKUP)
+                yield Damage(f"offline/{last[day]}", what, Mend.BACKUP)
 
     def _offline_strays(self) -> Iterator[Damage]:
         for path in self._offline.strays(self._registry.all_paths()):
-            yield Damage(f"offline/{path}", "the registry does not list it", STRAY)
+            yield Damage(f"offline/{path}", "the registry does not list it", Mend.STRAY)
 
     def _online(self, latest: Sequence[CurrentRows]) -> Iterator[Damage]:
         where = "online" if self._settings.url is None else str(self._settings.url)
         if self._settings.url is None and (self._root / "online").is_dir():
             for path in (self._root / "online").iterdir():
                 if not _ROCKSDB.fullmatch(path.name):
-                    yield Damage(f"online/{path.name}", "it is no file of RocksDB", STRAY)
+                    yield Damage(f"online/{path.name}", "it is no file of RocksDB", Mend.STRAY)
         try:
             online = online_opener(self._root, self._settings)()
         except (StoreCorrupt, OnlineUnavailable) as error:
-            yield Damage(where, str(error), REBUILD)
+            yield Damage(where, str(error), Mend.REBUILD)
             return
         for done, one in enumerate(latest, 1):
             try:
@@ -240,7 +246,7 @@ class _Check:
                 what = f"view {one.registered.view.name!r}: {str(error).splitlines()[0]}"
             self._progress("online rows", done, len(latest))
             if what is not None:
-                yield Damage(where, what, REBUILD)
+                yield Damage(where, what, Mend.REBUILD)
         if isinstance(online, RocksOnline):
             online.close()
 
@@ -249,31 +255,31 @@ class _Check:
         try:
             current = Current.parse((folder / CURRENT).read_bytes())
         except FileNotFoundError:
-            yield Damage(f"blocks/{CURRENT}", "it is missing", REBUILD)
+            yield Damage(f"blocks/{CURRENT}", "it is missing", Mend.REBUILD)
             return
         except StoreCorrupt as error:
-            yield Damage(f"blocks/{CURRENT}", str(error), REBUILD)
+            yield Damage(f"blocks/{CURRENT}", str(error), Mend.REBUILD)
             return
         if dict(current.services) != self._registry.services():
-            yield Damage(f"blocks/{CURRENT}", "its feature services are not those of the registry", REBUILD)
+            yield Damage(f"blocks/{CURRENT}", "its feature services are not those of the registry", Mend.REBUILD)
         entries = {(entry.view, entry.version): entry for entry in current.entries}
         for registered in self._views:
             name = registered.view.name
             entry = entries.pop((name, registered.version), None)
             if entry is None:
-                yield Damage(f"blocks/{CURRENT}", f"it names no block of view {name!r}", REBUILD)
+                yield Damage(f"blocks/{CURRENT}", f"it names no block of view {name!r}", Mend.REBUILD)
                 continue
             expected = next((one for one in latest if one.registered == registered), None)
             what = _block(folder, entry, expected)
             if what is not None:
-                yield Damage(f"blocks/{entry.file}", what, REBUILD)
+                yield Damage(f"blocks/{entry.file}", what, Mend.REBUILD)
         for name, _ in entries:
             yield Damage(
-                f"blocks/{CURRENT}", f"it names a block of {name[:80]!r}, which is no view of this store", REBUILD
+                f"blocks/{CURRENT}", f"it names a block of {name[:80]!r}, which is no view of this store", Mend.REBUILD
             )
         for path in folder.iterdir():
             if path.name != CURRENT and not any(_is_or_was(path.name, entry) for entry in current.entries):
-                yield Damage(f"blocks/{path.name}", f"{CURRENT} does not name it", STRAY)
+                yield Damage(f"blocks/{path.name}", f"{CURRENT} does not name it", Mend.STRAY)
 
 
 def _require_as_published(view: FeatureView, pane: PaneRecord, slots: Mapping[int, Ints]) -> None:

@@ -23,7 +23,14 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.records import FileRecord, PaneRecord, RegisteredView
 from featurestore.define.release import BUDGET_SPENT, Manifest, is_retraction
 from featurestore.define.wire import definition_hash, view_from_bytes, view_to_bytes
-from featurestore.errors import StoreCorrupt, UnknownEvidence, UnknownRelease, UnknownView, ViewChanged
+from featurestore.errors import (
+    StoreCorrupt,
+    StoreOfAnotherVersion,
+    UnknownEvidence,
+    UnknownRelease,
+    UnknownView,
+    ViewChanged,
+)
 from featurestore.store_files import writing
 
 from .watch import Published
@@ -89,9 +96,7 @@ class Registry:
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
         self.path = path
-        damaged = reporting_damage(
-            lambda error: StoreCorrupt(f"{path} is damaged ({error}); `covey store verify` says more")
-        )
+        damaged = reporting_damage(lambda error: StoreCorrupt(f"{path} is damaged ({error})"))
         try:
             # SQLite itself serialises calls from several threads; a server reads from more than one.
             self._db = connect(path, private=False, read_only=read_only, busy_s=_BUSY_S, factory=damaged)
@@ -116,10 +121,7 @@ class Registry:
             case Identity.EMPTY | Identity.FOREIGN:
                 raise StoreCorrupt(f"{self.path} is not a registry of covey")
             case Identity.OTHER_VERSION:
-                raise StoreCorrupt(
-                    f"{self.path} has schema {version_of(self._db)}, this version of covey reads {SCHEMA_VERSION}; "
-                    "use the version that wrote it, or another store"
-                )
+                raise StoreOfAnotherVersion(str(self.path), version_of(self._db), SCHEMA_VERSION)
             case Identity.OURS:
                 for problem in missing(self._db):
                     raise StoreCorrupt(f"{self.path} is damaged: {problem}; restore it from a backup")

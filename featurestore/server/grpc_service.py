@@ -162,7 +162,7 @@ def grpc_beside(
             server.add_insecure_port(address)
         except RuntimeError:
             raise AddressUnavailable(
-                f"cannot listen on {address}; choose another --grpc-port (0 finds a free one)"
+                f"cannot listen on {address}; choose another port for gRPC (0 finds a free one)"
             ) from None
         await server.start()
         try:

@@ -65,8 +65,8 @@ class Hosts:
         if found is None or not (found in (LOCALHOST, *self.names) or self._is_own_address(found)):
             raise Refused(
                 MISDIRECTED,
-                f"this server does not answer to the name {_shown(host)}; if it is one of its own, start the server with "
-                "--allowed-host NAME",
+                f"this server does not answer to the name {_shown(host)}; if it is one of its own, its operator "
+                "must allow the host name",
             )
 
     def _is_own_address(self, found: str) -> bool:

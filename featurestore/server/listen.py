@@ -24,7 +24,7 @@ def open_socket(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server((str(address[0]), int(address[1])), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
-        raise _unavailable(host, port, "--port", error) from None
+        raise _unavailable(host, port, error) from None
 
 
 def hold_port(host: str, port: int) -> socket.socket:
@@ -43,15 +43,15 @@ def hold_port(host: str, port: int) -> socket.socket:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind(found)
     except (OSError, OverflowError) as error:
-        raise _unavailable(host, port, "--grpc-port", error) from None
+        raise _unavailable(host, port, error) from None
     return held
 
 
-def _unavailable(host: str, port: int, option: str, error: Exception) -> AddressUnavailable:
+def _unavailable(host: str, port: int, error: Exception) -> AddressUnavailable:
     number = getattr(error, "errno", None) or 0  # negative for names that cannot be resolved
     reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or str(error)
     return AddressUnavailable(
-        f"cannot listen on {host}:{port}: {reason}; choose another {option} (0 finds a free one) or --host"
+        f"cannot listen on {host}:{port}: {reason}; choose another port (0 finds a free one), or another address"
     )
 
 

@@ -140,7 +140,7 @@ def test_a_leader_that_was_not_told_of_a_key_holder_says_so(two: Two, tmp_path: 
     plan, keys = with_keys(draft(), two.holder.prepare)
     (tmp_path / "alone").mkdir()
     alone = shares_world.make_leader(tmp_path / "alone", None)
-    with pytest.raises(KeyHolderUnknown, match="--keyholder") as refused:
+    with pytest.raises(KeyHolderUnknown, match="no key holder") as refused:
         open_with(alone, plan, keys)
     assert refusal_of(refused.value).reason == "KEY_HOLDER_UNKNOWN"
     alone.close()

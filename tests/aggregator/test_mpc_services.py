@@ -248,7 +248,7 @@ def test_plans_that_cannot_be_finished_are_refused_before_a_report_is_taken(
 ) -> None:
     plan, helper = plan_of(), make_helper(tmp_path)
     leader = make_leader(tmp_path, LocalLink(helper))
-    with pytest.raises(ProviderUnknown, match="--provider") as unknown:
+    with pytest.raises(ProviderUnknown, match="no provider") as unknown:
         open_at(leader, plan)
     assert refusal_of(unknown.value).reason == "PROVIDER_UNKNOWN"
     many = Roster([RosterEntry(site, keys.sign.public, 2**30) for site, keys in KEYS.items()])

@@ -65,6 +65,7 @@ STORE_IN_USE featurestore.StoreInUse 1
 VIEW_MALFORMED featurestore.ViewMalformed 1
 STORE_WRITE_FAILED featurestore.StoreWriteFailed 1
 STORE_CORRUPT featurestore.StoreCorrupt 1
+STORE_OF_ANOTHER_VERSION featurestore.StoreOfAnotherVersion 1
 VIEW_CHANGED featurestore.ViewChanged 4
 RELEASE_REFUSED featurestore.ReleaseRefused 4
 PANE_NOT_OPEN featurestore.PaneNotOpen 4
@@ -122,6 +123,7 @@ KEY_FILE_MISSING federation.KeyFileMissing 5
 KEY_FILE_EXISTS federation.KeyFileExists 2
 KEY_FILE_EXPOSED federation.KeyFileExposed 1
 KEY_FILE_MALFORMED federation.KeyFileMalformed 1
+KEY_FILE_OUTDATED federation.KeyFileOutdated 1
 LEDGER_ERROR federation.LedgerError 1
 LEDGER_BROKEN federation.LedgerBroken 1
 LEDGER_BEHIND federation.LedgerBehind 1

@@ -247,7 +247,7 @@ def test_a_superlink_that_is_away_is_tried_again_ever_more_slowly_and_joined_aga
 def test_a_superlink_that_never_knows_the_key_ends_the_site_with_the_mend(odd: Odd, client: FleetClient) -> None:
     odd.says["activate-node"] = odd.says["register-node"] = 412
     work = Work(client, 100)
-    with pytest.raises(NodeKeyUnknown, match="covey keys show site-ID --json"):
+    with pytest.raises(NodeKeyUnknown, match=r"adds the key to covey\.toml"):
         work.service.run()
     assert STRANGER_SECONDS < work.now < 3 * STRANGER_SECONDS
 

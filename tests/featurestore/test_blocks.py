@@ -357,7 +357,7 @@ class TestReadersKeepTheLastSnapshot:
         assert blocks.snapshot is before
         assert blocks.problem is not None
         assert f"{path.name} " in blocks.problem
-        assert "`covey store rebuild-online`" in blocks.problem
+        assert "rebuilding the online rows" in blocks.problem
         path.write_bytes(whole)
         assert blocks.refresh()
         assert flights(blocks.snapshot.find("delays"))[:2] == [7.0, 7.0]

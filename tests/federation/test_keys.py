@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from federation import keys as module
-from federation.errors import KeyFileExists, KeyFileExposed, KeyFileMalformed, KeyFileMissing, PartyInvalid
+from federation.errors import (
+    KeyFileExists,
+    KeyFileExposed,
+    KeyFileMalformed,
+    KeyFileMissing,
+    KeyFileOutdated,
+    PartyInvalid,
+)
 from federation.keys import (
     RoleKeys,
     create_folder,
@@ -68,7 +75,7 @@ def test_files_of_an_older_version_are_refused_by_name_with_the_mend(folder: Pat
     path = folder / name
     path.chmod(0o600)
     path.write_text(path.read_text().replace("-2 leader", "-1 leader"))
-    with pytest.raises(KeyFileMalformed, match=r"older version.*covey keys init ROLE"):
+    with pytest.raises(KeyFileOutdated, match=r"older version.*Make new keys of every role"):
         load_keys(folder, "leader") if name.endswith("key") else public_from_line(path.read_text(), name)
 
 

@@ -223,7 +223,7 @@ def test_names_are_checked(tmp_path: Path) -> None:
     consumers = Consumers(tmp_path)
     consumers.add("one", Limits(), 0, os.urandom)
     before = consumers.path.read_bytes()
-    with pytest.raises(ConsumerExists, match="covey consumers remove one"):
+    with pytest.raises(ConsumerExists, match="remove the consumer, or choose another name"):
         consumers.add("one", Limits(), 0, os.urandom)
     for odd in ("", "-x", "a b", "é", "a" * 65, "a\n", "../x"):
         with pytest.raises(ConsumerInvalid, match="1 to 64"):

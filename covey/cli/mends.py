@@ -1,0 +1,54 @@
+"""What to type about an error: the layers below say what is wrong and why, and only the commands know their own words.
+
+The table goes by code, so that no command imports the layers whose errors it never meets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from base.errors import CoveyError
+
+_MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
+    # stores
+    "STORE_NOT_FOUND": lambda error: f"`covey run VIEWS.py --events FILE --store {error.path}` makes one",
+    "STORE_IN_USE": lambda _: "or name another one with --store",
+    "STORE_CORRUPT": lambda _: "`covey store verify` checks every file, and says what to do about each",
+    "NO_EPOCH": lambda _: "`covey store verify` says more",
+    "UNKNOWN_VIEW": lambda error: "--views FILE names the file" if error.named else "",
+    "UNKNOWN_MODEL": lambda _: "`covey train CONFIG.toml` makes one",
+    "CONSUMER_EXISTS": lambda error: f"`covey consumers remove {error.name}` removes its key",
+    # keys
+    "KEY_FILE_MISSING": lambda _: "`covey keys init ROLE` makes it, `covey init` makes those of a whole project",
+    "KEY_FILE_OUTDATED": lambda _: "`covey keys init ROLE` makes keys, `covey init` makes project files",
+    "NODE_KEY_INVALID": lambda _: "`covey keys show site-ID --json` prints it at the site, as `node`",
+    "NODE_KEY_UNKNOWN": lambda _: (
+        "`covey keys show site-ID --json` prints it here, as `node`; `covey start superlink` reads covey.toml"
+    ),
+    # roles
+    "PROOFS_REQUIRED": lambda _: "collect with --validity prio3",
+    "KEY_HOLDER_UNKNOWN": lambda _: "start the leader with --keyholder HOST:PORT",
+    "PROVIDER_UNKNOWN": lambda _: "start the leader with --provider HOST:PORT",
+}
+"""By code: the end of the line, or an empty text."""
+
+
+def line_of(error: BaseException) -> str:
+    """One line: the error, and what to type where the error itself does not say it."""
+    mends = dict.fromkeys(filter(None, _mends(error)))  # each once
+    return "; ".join([str(error), *mends])
+
+
+def _mends(error: BaseException) -> Iterator[str]:
+    """Those of the error, and of the errors whose words it repeats."""
+    text, seen = str(error), error
+    while True:
+        if isinstance(seen, CoveyError):
+            code = getattr(seen, "reason", None) if seen.code == "REFUSED" else seen.code  # another party's refusal
+            if (mend := _MENDS.get(str(code))) is not None:
+                yield mend(seen)
+        below = seen.__cause__ or seen.__context__
+        if below is None or str(below) not in text:
+            return
+        seen = below

@@ -1,0 +1,90 @@
+"""What the commands add to an error of the layers below, and that those speak of no command and no option."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from aggregator.errors import KeyHolderUnknown, PeerRefused, Refused
+from base.errors import CoveyError
+from covey.cli.mends import _MENDS, line_of
+from deployment.errors import CollectionFailed
+from featurestore.errors import RemoteFailed, StoreNotFound, UnknownView
+from tests.base.test_error_codes import errors
+
+ROOT = Path(__file__).parents[2]
+LOWER = ("base", "crypto", "featurestore", "federation", "aggregator", "edge_client", "training/data")
+SPOKEN = re.compile(r"(^|[\s`(])--[a-z]|`covey [a-z]|\bcovey (run|keys|store|train|init|serve|start|collect) ")
+OF_FILES = {"edge_client/site_config.py", "edge_client/policy_file.py"}
+"""Files that commands write: who reads one that is missing is told by which command."""
+OF_PIP = "pip install"
+
+
+def refused(reason: str) -> Refused:
+    return Refused("leader", reason, "the plan is refused", {})
+
+
+def chained(outer: Exception, inner: Exception) -> Exception:
+    outer.__cause__ = inner
+    return outer
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (StoreNotFound("s"), "no store at s; `covey run VIEWS.py --events FILE --store s` makes one"),
+        (RemoteFailed("no answer"), "no answer"),
+        (PermissionError("denied"), "denied"),
+        (KeyHolderUnknown(), "this leader has no key holder: start it with the address of one; start the leader with "
+         "--keyholder HOST:PORT"),
+        (refused("PROOFS_REQUIRED"), "leader: the plan is refused (PROOFS_REQUIRED); collect with --validity prio3"),
+        (refused("PLAN_UNKNOWN"), "leader: the plan is refused (PLAN_UNKNOWN)"),
+        (UnknownView("v", ["w"]), "no view 'v' in this store; it has: w"),
+    ],
+)  # fmt: skip
+def test_a_line_is_the_error_and_what_to_type(error: Exception, line: str) -> None:
+    assert line_of(error) == line
+
+
+def test_a_mend_of_an_error_whose_words_are_repeated_stands_once() -> None:
+    inner = refused("PROOFS_REQUIRED")
+    failed = chained(CollectionFailed(f"{inner}; the plan is kept"), inner)
+    assert line_of(failed) == f"{inner}; the plan is kept; collect with --validity prio3"
+    peer = chained(PeerRefused(inner), inner)
+    assert line_of(chained(CollectionFailed(str(peer)), peer)).count("--validity prio3") <= 1
+
+
+def test_an_error_that_only_happened_before_adds_nothing() -> None:
+    assert line_of(chained(RemoteFailed("no answer"), StoreNotFound("s"))) == "no answer"
+
+
+def test_every_mend_is_of_an_error_that_there_is() -> None:
+    assert set(_MENDS) <= {kind.code for kind in errors()}
+    assert all(issubclass(kind, CoveyError) for kind in errors())
+
+
+def test_no_message_of_a_lower_layer_speaks_of_a_command_or_an_option() -> None:
+    found = []
+    for room in LOWER:
+        for path in (ROOT / room).rglob("*.py"):
+            if str(path.relative_to(ROOT)) in OF_FILES or path.name.endswith(("_pb2.py", "_pb2_grpc.py")):
+                continue
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            prose = {
+                id(node.value)
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)  # docstrings
+            }
+            found += [
+                f"{path.relative_to(ROOT)}:{node.lineno}: {node.value!r}"
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and id(node) not in prose
+                and OF_PIP not in node.value
+                and SPOKEN.search(node.value)
+            ]
+    assert found == []
