@@ -91,4 +91,4 @@ class RefusalCode(StrEnum):
 
 def code_of(refusal: LedgerRefusal) -> RefusalCode:
     """The code of a ledger's refusal."""
-    return RefusalCode(refusal.code)
+    return RefusalCode[refusal.code]

@@ -66,4 +66,4 @@ def _mend(mend: Mend) -> str:
         case Mend.REBUILD:
             return "`covey store rebuild-online` makes it again from offline/"
         case Mend.BACKUP | Mend.STRAY:
-            return mend.value
+            return str(mend.value)

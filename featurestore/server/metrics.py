@@ -3,6 +3,10 @@
 Each worker counts in its own row of float64 cells: nobody else writes it, so no lock is needed, and one count is an addition
 to one cell. A worker that was replaced goes on in its predecessor's row, so a counter never falls while the server runs. Any
 worker can answer for all of them: it adds up the rows.
+
+prometheus_client's multiprocess mode is not used for counting: one request (a counter and a histogram) costs it 8 to 13 times as
+much, it needs an environment variable before its first import, and every worker that is replaced leaves files that each
+answer of `/metrics` reads again. Its text format is used.
 """
 
 from __future__ import annotations

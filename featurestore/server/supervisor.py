@@ -4,6 +4,9 @@ The supervisor opens the socket and every worker accepts from it: a port in use 
 and a connection that waits when a worker dies goes to another one. Workers are programs of their own, not forks: the
 libraries below have threads and open files that no fork may inherit. A worker whose supervisor is gone, however it went,
 reads the end of a pipe and ends.
+
+uvicorn's own workers are not used: they outlive a supervisor that was killed, a supervisor starts one that dies again without
+end, and a worker does not know its number, by which a replacement goes on in the counts of the one before.
 """
 
 from __future__ import annotations
