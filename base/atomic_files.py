@@ -77,6 +77,19 @@ def replace_file(path: Path, content: str | bytes, *, private: bool, durable: bo
         file.write(content.encode() if isinstance(content, str) else content)
 
 
+def create_file(path: Path, content: str, *, private: bool) -> None:
+    """Write a text to a new file, which appears whole. A file that is there already, made by another process, stays."""
+    with staged_file(path, private=private) as (file, replacement):
+        file.write(content.encode())
+    try:
+        path.hardlink_to(replacement.fresh)
+    except FileExistsError:
+        return
+    finally:
+        replacement.fresh.unlink()
+    sync_folder(path.parent)
+
+
 @contextmanager
 def created_folder(path: Path) -> Iterator[Path]:
     """Fill a new folder of mode 0700, which appears under its name at the end of the `with`, or not at all.

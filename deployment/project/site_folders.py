@@ -6,7 +6,6 @@ It is a client of Flower's SuperLink, and no SuperNode: what a SuperLink hands o
 from __future__ import annotations
 
 import ipaddress
-import os
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from pathlib import Path
 from flwr.app import RecordDict
 from rich.console import Console
 
-from base.atomic_files import replace_file
+from base.atomic_files import create_file, replace_file
 from base.private_files import private_folder
 from deployment.errors import UsageError
 from deployment.local.superlink_certificate import CERTIFICATE
@@ -60,7 +59,7 @@ def configure_site(
             max_micro_rho=parties.budget.micro_rho,
             allow_noise_off=allow_noise_off,
         )
-        _write_once(policy, policy_to_toml(mine))
+        create_file(policy, policy_to_toml(mine), private=False)
     private_folder(project / LEDGERS)
     folder = private_folder(project / SITES)
     path = folder / f"{site}.toml"
@@ -79,18 +78,6 @@ def configure_site(
     replace_file(path, text, private=True)
     load_config(path)
     return path
-
-
-def _write_once(path: Path, text: str) -> None:
-    """A file that appears whole, unless another process has made it first."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    try:
-        path.hardlink_to(partial)
-    except FileExistsError:
-        pass
-    finally:
-        partial.unlink()
 
 
 def serve_site(project: Path, site: str, address: str, *, insecure: bool) -> None:

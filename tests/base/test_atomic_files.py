@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from base.atomic_files import FRESH, created_folder, replace_file, replaced_file, staged_file
+from base.atomic_files import FRESH, create_file, created_folder, replace_file, replaced_file, staged_file
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -74,6 +74,12 @@ def test_staged_content_counts_once_it_is_put(tmp_path: Path) -> None:
     assert replacement.fresh.read_text() == "new"
     replacement.put()
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "new")]
+
+
+def test_a_file_that_is_there_is_not_created_again(tmp_path: Path) -> None:
+    create_file(tmp_path / "file", "first", private=True)
+    create_file(tmp_path / "file", "second", private=False)
+    assert [(path.name, path.read_text(), mode(path)) for path in tmp_path.iterdir()] == [("file", "first", 0o600)]
 
 
 def test_name_and_content_are_synced_only_where_they_are_to_be_durable(

@@ -21,6 +21,7 @@ ROOMS = (
 CODES = """
 COVEY_ERROR base.CoveyError 1
 LOCK_HELD base.LockHeld 1
+CONFIG_INVALID base.ConfigInvalid 2
 NOT_PRIVATE base.NotPrivate 1
 CRYPTO_ERROR crypto.CryptoError 1
 FIELD_ELEMENT_OUT_OF_RANGE crypto.FieldElementOutOfRange 1
@@ -98,6 +99,8 @@ KEY_REFUSED featurestore.KeyRefused 1
 THROTTLED featurestore.Throttled 1
 FEDERATION_ERROR federation.FederationError 1
 PLAN_INVALID federation.PlanInvalid 1
+TERM_UNKNOWN federation.TermUnknown 1
+TERMS_IMPOSSIBLE federation.TermsImpossible 1
 HE_IMPOSSIBLE federation.HeImpossible 1
 REPORT_REFUSED federation.ReportRefused 1
 DUPLICATE_REPORT federation.DuplicateReport 1
@@ -142,7 +145,6 @@ EDGE_ERROR edge_client.EdgeError 2
 EVENTS_ERROR edge_client.EventsError 2
 EVENT_COLUMN_ERROR edge_client.EventColumnError 2
 ENCRYPTION_FAILED edge_client.EncryptionFailed 1
-CONFIG_ERROR edge_client.ConfigError 2
 SUPER_LINK_ERROR edge_client.SuperLinkError 1
 SUPER_LINK_AWAY edge_client.SuperLinkAway 1
 SUPER_LINK_UNTRUSTED edge_client.SuperLinkUntrusted 1
@@ -190,7 +192,6 @@ VERIFICATION_UNSUCCESSFUL deployment.VerificationUnsuccessful 1
 RUN_FAILED deployment.RunFailed 1
 PROCESS_FAILED deployment.ProcessFailed 1
 COLLECTION_FAILED deployment.CollectionFailed 1
-TRAIN_CONFIG_INVALID deployment.TrainConfigInvalid 2
 TRAINING_REFUSED deployment.TrainingRefused 2
 MODEL_OUTDATED deployment.ModelOutdated 4
 MODEL_REFUSED deployment.ModelRefused 4
@@ -215,7 +216,7 @@ CACHE_GONE training.CacheGone 1
 CACHE_WRITE_FAILED training.CacheWriteFailed 1
 STORE_BUSY training.StoreBusy 1
 STATE_REFUSED training.StateRefused 1
-LOADER_WORKER_DIED training.WorkerDied 1
+LOADER_WORKER_DIED training.LoaderWorkerDied 1
 TABLE_INVALID training.TableInvalid 1
 TABLE_BUSY training.TableBusy 1
 STORE_MOVED training.StoreMoved 1
