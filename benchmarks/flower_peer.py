@@ -18,6 +18,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
 
+from base.atomic_files import replace_file
 from deployment.coordinator.sites import ask_sites
 from deployment.local.simulated_fleet import BACKEND
 
@@ -50,9 +51,7 @@ def main(arguments: list[str]) -> None:
             "answers": sum(one.code == "OK" for one in answers),
             "bytes": sum(len(batch) for one in answers for batch in one.batches),
         }
-        partial = result.with_suffix(".partial")
-        partial.write_text(json.dumps(found), encoding="utf-8")
-        partial.replace(result)
+        replace_file(result, json.dumps(found), private=False, durable=False)
 
     run_simulation(server, client, nodes, backend_config=BACKEND)
 

@@ -154,8 +154,6 @@ class StateRefused(TrainingError):
 class LoaderWorkerDied(TrainingError):
     """A DataLoader worker process that ended before its batches did."""
 
-    code = "LOADER_WORKER_DIED"
-
 
 class TableInvalid(TrainingError):
     """A `FeatureTable` that cannot be as asked for, or cannot be refreshed."""
