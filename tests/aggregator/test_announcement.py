@@ -15,7 +15,7 @@ from aggregator.errors import Refused
 from base.times import DAY_US
 from crypto.errors import SignatureInvalid
 from deployment.coordinator.announcement import Announcement, LeftOut, announce
-from deployment.coordinator.batches import Collected, collect
+from deployment.coordinator.batches import CollectionOutcome, collect
 from deployment.coordinator.publication import evidence_of, items_of, summary_of
 from deployment.coordinator.sites import SiteAnswer
 from deployment.errors import JobMalformed
@@ -53,7 +53,7 @@ def days_left_out(left: tuple[LeftOut, ...]) -> dict[str, list[int]]:
     return {one.planned.view.name: (one.planned.pane_starts // DAY_US).tolist() for one in left}
 
 
-def carry_out(recorded: Recorded, plan: Plan) -> tuple[Announcement, Collected]:
+def carry_out(recorded: Recorded, plan: Plan) -> tuple[Announcement, CollectionOutcome]:
     """A whole collection of whatever is left of a plan; two reports in every pane."""
     announced = announce(draft_of(plan), COORDINATOR.sign, recorded, ids())
 

@@ -23,10 +23,10 @@ from aggregator.shares.messages import (
     sign,
     verdicts_from,
 )
-from federation.errors import DayBudgetSpent, RosterExceeded
+from federation.errors import DayBudgetSpent, LedgerRefusal, RosterExceeded
 from federation.ledger.entries import Head
 from federation.protocol import Commitment
-from federation.refusal_codes import _CODES
+from federation.refusal_codes import RefusalCode
 from tests.aggregator.world import LEADER, make_plan, view
 
 PLAN = make_plan(view("v", 2), view("w", 1), panes=2)
@@ -109,8 +109,10 @@ def test_a_witness_without_a_head_or_with_one_of_another_length_is_malformed() -
 def test_reasons_are_stable_and_those_of_ledgers_are_its_codes() -> None:
     shared = [reason for reason, errors in Counter(REASONS.values()).items() if errors > 1]
     assert set(shared) == {"PANE_ALREADY_REPORTED", "LEDGER_BROKEN", "EXTRA_MISSING"}
-    for refusal, code in _CODES.items():
-        assert REASONS[refusal] == code
+    of_ledgers = LedgerRefusal.__subclasses__()
+    assert len(of_ledgers) == 6
+    for refusal in of_ledgers:
+        assert REASONS[refusal] == RefusalCode(refusal.code)  # type: ignore[call-arg]
     known = (
         "PLAN_INVALID REPORT_TOO_LONG NOISE_REFUSED PROOFS_REQUIRED PLAN_UNKNOWN PLAN_TOO_LARGE PANE_ALREADY_REPORTED "
         "VIEW_OVERLAP DAY_BUDGET_SPENT CLOCK_SKEW AGGREGATOR_BEHIND LEDGER_BROKEN BATCH_MALFORMED "
