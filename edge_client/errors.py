@@ -29,7 +29,7 @@ class EncryptionFailed(EdgeError):
     exit_code = FAILURE
 
     def __init__(self) -> None:
-        super().__init__("a process that encrypts reports has ended early (out of memory?); run it again")
+        super().__init__("a process that encrypts reports ended early, perhaps out of memory; run the command again")
 
 
 class SuperLinkError(EdgeError):
@@ -73,7 +73,7 @@ class RunOver(SuperLinkError):
     """The run that asked has ended: its answer is not taken any more."""
 
     def __init__(self) -> None:
-        super().__init__("the run that asked has ended; its answer was not taken")
+        super().__init__("the run has ended; the SuperLink did not accept the answer")
 
 
 class MessageRefused(SuperLinkError):

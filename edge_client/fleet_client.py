@@ -245,7 +245,7 @@ class FleetClient:
                 raise MessageRefused(f"more than {MAX_MESSAGE_BYTES:,} bytes")
             if found.object_available:
                 if sha256(data).hexdigest() != name:
-                    raise MessageRefused("an object is not the one that was named")
+                    raise MessageRefused("an object does not have the hash that names it")
                 return data
             self._wait(min(2.0, 0.1 * 2**attempt))
         raise MessageRefused("an object is missing")
@@ -270,7 +270,7 @@ class FleetClient:
         try:
             return answer.FromString(body)
         except DecodeError:
-            raise SuperLinkAway(self._address, f"it answers {call} with something else") from None
+            raise SuperLinkAway(self._address, f"its answer to {call} is of another type") from None
 
     def _identity(self) -> dict[str, str]:
         """Who asks, and a signed moment, as Flower's SuperLink checks it."""

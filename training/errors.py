@@ -50,9 +50,7 @@ class TargetMissing(LabelsRefused):
 
     def __init__(self, column: str, row: int) -> None:
         self.column, self.row = column, row
-        super().__init__(
-            f"the target {column!r} of label row {row:,} is no finite number; drop the rows that have none"
-        )
+        super().__init__(f"the target {column!r} of label row {row:,} is not a finite number; drop such rows")
 
 
 class PlainTooLarge(LabelsRefused):
@@ -108,7 +106,7 @@ class AllNull(TooMuchMissing):
 
     def __init__(self, feature: str, why: str) -> None:
         super().__init__(feature, 1.0, 1.0, why)
-        self.args = (f"{feature} is null in every row ({why}); nothing can be learnt from it: check keys and times",)
+        self.args = (f"{feature} is null in every row ({why}); it has no information. Check keys and times",)
 
 
 class CacheBroken(TrainingError):
@@ -117,7 +115,7 @@ class CacheBroken(TrainingError):
     def __init__(self, folder: str, reason: str) -> None:
         self.folder, self.reason = folder, reason
         super().__init__(
-            f"the joined cache {folder} cannot be used ({reason}); it is made again where the store is at hand"
+            f"the joined cache {folder} cannot be used ({reason}); it is made again if the store is available"
         )
 
 
@@ -175,9 +173,7 @@ class StoreMoved(TrainingError):
 
     def __init__(self, view: str) -> None:
         self.view = view
-        super().__init__(
-            f"view {view!r} was published into while it was read, with releases that these labels see; read again"
-        )
+        super().__init__(f"view {view!r} got releases for these labels while it was read; read again")
 
 
 class TrainingInputRefused(TrainingError):

@@ -149,7 +149,7 @@ def _start_run(path: Path, app: bytes) -> tuple[int, str]:
         while True:  # a run whose coordinator died before it took its task is older: its task goes unused
             taken = runtime.AcquireTask(AcquireTaskRequest(supported_task_types=[TaskType.SERVER_APP]))
             if not taken.token:
-                raise SuperLinkUnusable("the SuperLink handed out no task of the new run; start it again")
+                raise SuperLinkUnusable("the SuperLink gave no task for the new run; start the coordinator again")
             if taken.task.run_id == run_id:
                 return run_id, taken.token
     finally:
@@ -201,7 +201,7 @@ def _calls(folder: Path) -> Iterator[None]:
         yield
     except httpx.HTTPStatusError as error:
         raise SuperLinkUnusable(
-            f"the SuperLink answers {error.response.status_code} to {error.request.url.path}; was it started again?"
+            f"the SuperLink answers {error.response.status_code} to {error.request.url.path}; it may have been restarted"
         ) from None
     except httpx.TransportError as error:
         raise SuperLinkUnusable(f"the SuperLink in {folder} stopped: {error or type(error).__name__}") from None

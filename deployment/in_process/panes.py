@@ -70,5 +70,5 @@ def require_tighter(views: Sequence[FeatureView], min_clients: int | None, *, no
         if min_clients is not None and not noise_off and min_clients < view.privacy.min_clients:
             raise RunRefused(
                 f"--min-clients {min_clients} is below view {view.name!r}'s own {view.privacy.min_clients}; "
-                "it may only tighten (anything goes with --noise off)"
+                "it may only be larger (with --noise off any number is accepted)"
             )

@@ -42,7 +42,7 @@ def find_id(store: Store, text: str) -> bytes:
     """
     prefix = text.lower()
     if not _ID.fullmatch(prefix):
-        raise UsageError(f"a release is named by {MIN_HEX} to 32 hex digits of its id, got {text[:80]!r}")
+        raise UsageError(f"name a release by {MIN_HEX} to 32 hex digits of its id, got {text[:80]!r}")
     ids = (one for view in store.views() for one in store.releases(view.name)["release_id"].to_pylist())
     found = [one for one in ids if one.startswith(prefix)]
     if not found:
@@ -97,7 +97,7 @@ def retract(directory: Path, release_id: bytes, why: str, clock: Callable[[], in
     """
     reason = " ".join(why.split())
     if not 0 < len(reason) <= MAX_REASON or not reason.isprintable():
-        raise UsageError(f"--reason takes 1 to {MAX_REASON} printable letters")
+        raise UsageError(f"--reason must have 1 to {MAX_REASON} printable characters")
     with Store.open(directory) as store:
         item = store.release(release_id)
     now = clock()

@@ -111,7 +111,7 @@ def serve_superlink(directory: Path, host: str, port: int, names: list[str]) -> 
 def _certificate(directory: Path, host: str, names: list[str]) -> Certificate:
     asked = [*names, *([host] if host not in UNSPECIFIED else [])]
     if not asked:
-        raise UsageError(f"--host {host} listens on every address: say by --name HOST under which one sites reach it")
+        raise UsageError(f"--host {host} listens on every address: give the one that sites use as --name HOST")
     folder = directory / KEYS
     if not (folder / CERTIFICATE).exists():
         private_folder(folder)

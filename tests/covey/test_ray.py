@@ -96,7 +96,7 @@ def test_a_back_fill_while_it_is_read_ends_it_and_a_later_release_does_not(proje
     assert collected(dataset).num_rows == 500
     dataset = read()
     publish(-1)
-    with pytest.raises(Exception, match="was published into while it was read"):
+    with pytest.raises(Exception, match="got releases for these labels while it was read"):
         collected(dataset)
     assert collected(read()).num_rows == 500
 

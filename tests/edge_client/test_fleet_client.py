@@ -131,7 +131,7 @@ def test_objects_that_are_not_what_they_are_named_are_refused(odd: Odd, client: 
     for name, data in list(odd.objects.items()):
         odd.sends(plan())
         odd.objects[name] = data[:-1] + bytes([data[-1] ^ 1])
-        assert refusal(client) == "an object is not the one that was named"
+        assert refusal(client) == "an object does not have the hash that names it"
     odd.sends(plan())
     odd.objects.popitem()
     assert refusal(client) == "an object is missing"
@@ -271,8 +271,8 @@ def test_every_message_is_answered_and_an_answer_that_nobody_wants_is_told(odd: 
         assert why in work.said[0]
         assert odd.pushed.messages_list[0].metadata.reply_to_message_id == message.object_id
     for told, why in (
-        (b"", "the run that asked has ended"),
-        (403, "the run that asked has ended"),
+        (b"", "the run has ended"),
+        (403, "the run has ended"),
         (bytes(2 * MAX_ENVELOPE_BYTES), "a message was refused: more than"),
     ):
         odd.sends(plan())

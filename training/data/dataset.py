@@ -228,7 +228,7 @@ class FeatureDataset(IterableDataset[Batch]):
             f"{name} is {state.get(name)!r}, not {value!r}" for name, value in here.items() if state.get(name) != value
         ]
         if not all(isinstance(state.get(name), int) and state[name] >= 0 for name in ("epoch", "first", "read")):
-            differs.append("it has no place in an epoch")
+            differs.append("it has no position in an epoch")
         if differs:
             raise StateRefused(*differs)
         self._epoch.fill_(int(state["epoch"]))

@@ -158,7 +158,7 @@ class RegressionCalibrator:
         covariance = (centred.T @ centred - noise * (errors.T @ errors)) / pairs
         eigenvalues, vectors = np.linalg.eigh(covariance)
         if not eigenvalues[-1] > 0:
-            raise TrainingInputRefused("the noise alone explains how all columns vary: there is nothing to calibrate")
+            raise TrainingInputRefused("the noise explains all variance of the columns: there is nothing to calibrate")
         self.covariance_: Floats = (vectors * np.maximum(eigenvalues, self.floor * eigenvalues[-1])) @ vectors.T
         return self
 
@@ -257,7 +257,7 @@ def released_rows(store: Store, references: Sequence[str], before: datetime) -> 
             views[view] = rows.filter(pa.array(rows["released_at"].cast(pa.int64()).to_numpy() < moment))
         history: pa.Table = views[view]
         if f"{name}__se" not in history.column_names or pa.types.is_list(history.schema.field(name).type):
-            raise TrainingInputRefused(f"{reference!r} is no feature with one value and one standard error a row")
+            raise TrainingInputRefused(f"{reference!r} must be a feature with one value and one standard error a row")
         columns.append([_floats(history[name]), _floats(history[f"{name}__se"])])
     rows_of_all = max((len(x) for x, _ in columns), default=0)
     if not rows_of_all:

@@ -263,7 +263,7 @@ class _Feed:
             parts = [self._read_some(keys) for keys in self._chunks()]
             if {one.epoch for one in parts} == {before.epoch} and self.look() == before:
                 return np.concatenate([self._columns(one) for one in parts]), before
-        raise OnlineUnavailable("the store took up new epochs while a table was read; refresh again")
+        raise OnlineUnavailable("the store loaded new epochs during the read; refresh again")
 
     def _chunks(self) -> list[list[Any]]:
         if not self._key_names:
