@@ -40,11 +40,12 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import ClientCount, Histogram, Mean, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds, Privacy
+from federation.terms import Participation, Shares, Validity
 from simulations.fleets.arrivals import Generated
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
 from simulations.levels.collect import Collection, collect
-from simulations.shards.run import Terms
+from simulations.shards.run import FleetTerms
 from simulations.shards.watch import STEPS
 from simulations.shards.workers import Inline, LocalProcesses
 
@@ -94,7 +95,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """One collection."""
     of = view()
     fleet = Fleet(arguments.clients, clients_per_site=arguments.clients_per_site, seed=arguments.seed)
-    terms = Terms((of,), participation="all", validity=arguments.validity, deadline_s=float("inf"))
+    shares = Shares(Validity(arguments.validity), participation=Participation.ALL)
+    terms = FleetTerms((of,), shares, deadline_s=float("inf"))
     collection = Collection(terms, Population(fleet, (of,)), Generated(), noise_seed=None)
     workers = Inline() if arguments.workers == 1 else LocalProcesses(arguments.workers)
     floor = floor_us(layout_of(of).length)  # before any worker takes a part of the memory's bandwidth

@@ -24,7 +24,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from deployment.in_process.run import Progress
+from deployment.in_process.progress import Progress
 from deployment.local.processes import Processes
 from deployment.local.processes_run import collect_project, flower_environment, ray_environment, ray_folder
 from deployment.printing.console import progress_bars
@@ -35,12 +35,13 @@ from featurestore.define.privacy import Bounds, Privacy
 from federation.keys import load_keys
 from federation.plan import plan_from_bytes
 from federation.signed_plan import sign_plan
+from federation.terms import Participation, Shares
 from simulations.fleets.arrivals import Generated
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
 from simulations.levels.collect import Collection
 from simulations.levels.real import Prepared, prepare
-from simulations.shards.run import Terms
+from simulations.shards.run import FleetTerms
 
 VIEW = FeatureView(
     "visits",
@@ -103,7 +104,7 @@ def main() -> None:
 def collection(sites: int, clients: int) -> Collection:
     """All sites answer, all clients report one day."""
     fleet = Fleet(clients=clients, clients_per_site=clients / sites, site_tail=0.5, seed=7)
-    terms = Terms((VIEW,), participation="all", seed=7)
+    terms = FleetTerms((VIEW,), Shares(participation=Participation.ALL), seed=7)
     return Collection(terms, Population(fleet, (VIEW,)), Generated(median_s=0), level="flower", noise_seed=None)
 
 

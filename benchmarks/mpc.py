@@ -26,6 +26,7 @@ from featurestore.define.kinds import ClientCount, Count, Mean
 from featurestore.define.privacy import Bounds, Privacy
 from federation.plan import Plan, PlannedView
 from federation.protocol import NoisedShares, Outcome
+from federation.terms import Finish, Noise, Shares
 
 CELLS = (100, 1_000, 10_000, 100_000)
 ROUNDS = 5
@@ -60,7 +61,7 @@ def _seconds(finish: MpcFinish, cells: int) -> float:
         bounds=Bounds(1, 1),
         privacy=Privacy(rho=0.5, min_clients=2, suppress_below=LIMIT),
     )
-    plan = Plan(bytes(16), (PlannedView(view, np.zeros(1, np.int64), 2),), "full", finish="mpc")
+    plan = Plan(bytes(16), (PlannedView(view, np.zeros(1, np.int64), 2),), Noise.FULL, Shares(finish=Finish.MPC))
     rng = np.random.default_rng(cells)
     sums = rng.integers(0, 2 * LIMIT, (1, cells * 5))
     leader: field.Elements = rng.integers(0, P, sums.shape, dtype=np.uint64)

@@ -43,6 +43,7 @@ from featurestore.define.values import decode
 from federation.batch.reports import Reports
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, open_shares, shard
+from federation.terms import Noise, Participation, Shares
 from simulations.attacks.stage.panes import repeated
 from simulations.attacks.statistics.bounds import gaussian_epsilon
 from tests.audit.chain import Chain
@@ -166,7 +167,12 @@ def _collected(feature: PaneFeature) -> World:
     at = pa.array(np.zeros(CLIENTS, np.int64), pa.timestamp("us"))
     table = pa.table({"who": np.arange(CLIENTS), "t": at, "x": rng.uniform(0, 100, CLIENTS)})
     made = compute(view, make_events(table, "who", "t"))
-    plan = Plan(os.urandom(16), (PlannedView(view, np.zeros(1, np.int64), CLIENTS),), "full", participation="all")
+    plan = Plan(
+        os.urandom(16),
+        (PlannedView(view, np.zeros(1, np.int64), CLIENTS),),
+        Noise.FULL,
+        Shares(participation=Participation.ALL),
+    )
     leader, helper = Aggregating.start("leader", plan), Aggregating.start("helper", plan)
     for batch in Reports(0, np.zeros(CLIENTS, np.uint32), made.slots).batches():
         to_leader, to_helper = shard(plan, batch, os.urandom)

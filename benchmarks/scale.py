@@ -23,7 +23,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from deployment.printing.console import progress_bars
-from federation.plan import Validity
+from federation.terms import Validity
 from simulations.scale.closing import Effort
 from simulations.scale.costs import Costs, Linear
 from simulations.scale.measuring import measure
@@ -37,7 +37,7 @@ from .scale_plot import draw
 CLIENTS: Final = (10**6, 10**7, 10**8, 10**9)
 REFERENCE: Final = 10**8
 FLEETS: Final = {"phones": 1, "cross-silo": 500}
-VALIDITIES: Final[tuple[Validity, ...]] = ("none", "prio3")
+VALIDITIES: Final = tuple(Validity)
 DETAIL_SLOTS: Final = 1_000
 GATHERED: Final = (1, 10, 100)
 PLAYED_BATCHES: Final = 40_000

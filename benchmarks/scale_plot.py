@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from federation.plan import Validity
+from federation.terms import Validity
 from simulations.scale.model import WHOLE, Estimate
 
 
@@ -23,10 +23,10 @@ def draw(path: Path, estimates: Mapping[tuple[str, int, Validity, int], Estimate
         lines[fleet, validity].append(one)
     figure, panels = plt.subplots(1, 3, figsize=(12.5, 4.2), layout="constrained")
     for index, ((fleet, validity), found) in enumerate(lines.items()):
-        clients, line = [one.regime.clients for one in found], "-" if validity == "none" else "--"
+        clients, line = [one.regime.clients for one in found], "-" if validity is Validity.NONE else "--"
         for axes, values in zip(panels, ([one.shards for one in found], [one.dollars for one in found]), strict=False):
             axes.loglog(clients, values, line, marker="o", color=f"C{index // 2}", label=f"{fleet}, {validity}")
-    phones = lines["phones", "none"]
+    phones = lines["phones", Validity.NONE]
     for index, name in enumerate(name for name in WHOLE if name != "noise"):
         loads = [one.loads[name] for one in phones]
         panels[2].loglog([one.regime.clients for one in phones], loads, marker="o", color=f"C{index + 2}", label=name)

@@ -25,11 +25,14 @@ from benchmarks.way_site import compare_sites
 from crypto.xof import SEED_BYTES
 from deployment.local import processes_run as wire
 from deployment.local.processes import MARK
+from deployment.project.fleet import EventColumns
+from deployment.request import CollectionRequest
 from edge_client.compute import compute
 from edge_client.events import make_events
 from featurestore.define.layout import layout_of
 from federation.batch.batch import HEADER_REPORT_BYTES
 from federation.ledger.state import Budget
+from federation.terms import RequestedTerms
 from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 
 DAYS = 60
@@ -93,22 +96,10 @@ def main() -> None:
     watcher = Watcher()
     watcher.start()
     with tempfile.TemporaryDirectory(prefix="covey-way-") as scratch:
-        collected, answers = wire.run_over_wire(
-            views,
-            table,
-            Path(scratch),
-            client_column=CLIENT_COLUMN,
-            time_column=TIME_COLUMN,
-            site_column=SITE_COLUMN,
-            sites=1,
-            noise="full",
-            min_clients=None,
-            participation=None,
-            budget=Budget(100_000),
-            days=(FIRST_US // 86_400_000_000, FIRST_US // 86_400_000_000 + DAYS),
-            clock=lambda: time.time_ns() // 1_000,
-            progress=progress,
-        )
+        days = FIRST_US // 86_400_000_000, FIRST_US // 86_400_000_000 + DAYS
+        request = CollectionRequest.make(views, RequestedTerms(), Budget(100_000), days=days)
+        columns = EventColumns(CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN)
+        collected, answers = wire.run_over_wire(request, table, Path(scratch), columns, progress=progress)
         marks.append(("opened, published, stopped", time.perf_counter()))
     watcher.stopped.set()
     steps = {name: at - before for (_, before), (name, at) in pairwise(marks)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,19 +9,19 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from base.times import DAY_US, to_us, wall_clock
+from base.times import DAY_US, to_us
 from featurestore.define.definitions import FeatureView
 
-from .errors import OverBudget, UsageError
+from .errors import OverBudget, RunRefused, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from deployment.in_process.run import Progress, ViewReport
+    from deployment.in_process.progress import Progress
+    from deployment.in_process.run import ViewReport
     from federation.errors import DayBudgetSpent
     from federation.ledger.state import Budget
-    from federation.parties import Participation, ReportPer
-    from federation.plan import Finish, Noise, Protection, Validity
+    from federation.terms import Noise, RequestedTerms
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,12 @@ def run(
     end: date | None = None,
     noise: Literal["on", "off"] = "on",
     min_clients: int | None = None,
-    participation: Participation | None = None,
+    participation: Literal["all", "active"] | None = None,
     site_clients: int | None = None,
-    protection: Protection = "shares",
-    validity: Validity = "none",
-    finish: Finish = "open",
-    report_per: ReportPer = "client",
+    protection: Literal["shares", "he"] = "shares",
+    validity: Literal["none", "prio3"] = "none",
+    finish: Literal["open", "mpc"] = "open",
+    report_per: Literal["client", "site"] = "client",
     budget: float | str = 0.1,
     in_process: bool = False,
     sites: int = 1,
@@ -99,24 +98,19 @@ def run(
         UsageError: arguments of another type, or that do not fit together. EventsError: events that cannot be used.
         OverBudget, LedgerRefusal: what a client-day has spent does not allow it. ViewChanged, StoreInUse: of the store.
     """
-    from deployment.in_process.enrolment import declared, enrol
-    from deployment.in_process.run import NoisePair, run_in_process
+    from deployment.in_process.enrolment import enrol
+    from deployment.in_process.run import Surroundings, run_in_process
     from deployment.project.budgets import budget_of_text, budget_within
+    from deployment.project.fleet import EventColumns
+    from deployment.request import CollectionRequest
     from edge_client.events import make_events, read_events
     from federation.errors import DayBudgetSpent
+    from federation.terms import Encrypted
 
-    if noise not in ("on", "off"):
-        raise UsageError(f"noise is 'on' or 'off', got {noise!r}")
     if min_clients is not None and (type(min_clients) is not int or min_clients < 1):
         raise UsageError(f"--min-clients must be a whole number of at least 1, got {min_clients!r}")
-    if participation not in (None, "all", "active"):
-        raise UsageError(f"participation is 'all' or 'active', got {participation!r}")
     _require_site_clients(site_clients)
-    if validity not in ("none", "prio3"):
-        raise UsageError(f"validity is 'none' or 'prio3', got {validity!r}")
-    _require_protection(protection, validity)
-    _require_finish(finish)
-    _require_report_per(report_per, protection)
+    requested = requested_terms(noise, protection, validity, finish, report_per, participation)
     asked = budget_of_text(str(budget))
     chosen = _views(views)
     _check_types(events, store, client_column=client_column, time_column=time_column, site_column=site_column)
@@ -127,57 +121,59 @@ def run(
         if isinstance(events, str | Path)
         else events
     )
+    request = CollectionRequest.make(
+        chosen, requested, allowed, days=days, min_clients=min_clients, site_clients=site_clients
+    )
     encrypted_for = 0
     try:
         if not in_process:
             from deployment.local.processes_run import run_over_wire
 
-            over_wire, answers = run_over_wire(
-                chosen,
-                table,
-                Path(store),
-                client_column=client_column,
-                time_column=time_column,
-                site_column=site_column,
-                sites=sites,
-                noise="none" if noise == "off" else "full",
-                min_clients=min_clients,
-                participation=participation,
-                site_clients=site_clients,
-                protection=protection,
-                validity=validity,
-                finish=finish,
-                report_per=report_per,
-                budget=allowed,
-                days=days,
-                clock=wall_clock,
-                progress=progress,
-            )
-            return RunReport(Path(store), "full" if noise == "on" else "none", over_wire, answers)
+            columns = EventColumns(client_column, time_column, site_column)
+            over_wire, answers = run_over_wire(request, table, Path(store), columns, sites=sites, progress=progress)
+            return RunReport(Path(store), request.noise, over_wire, answers)
         made = make_events(table, client_column, time_column, site_column)
-        encrypted_for = enrol(made, declared(site_clients, participation)).clients if protection == "he" else 0
-        reports = run_in_process(
-            chosen,
-            made,
-            Path(store),
-            noise=NoisePair.fresh(os.urandom) if noise == "on" else None,
-            budget=allowed,
-            randomness=os.urandom,
-            clock=wall_clock,
-            days=days,
-            min_clients=min_clients,
-            participation=participation,
-            site_clients=site_clients,
-            protection=protection,
-            validity=validity,
-            finish=finish,
-            report_per=report_per,
-            progress=progress,
-        )
+        if isinstance(request.terms, Encrypted):
+            encrypted_for = enrol(made, request.site_clients).clients
+        reports = run_in_process(request, made, Path(store), Surroundings.real(request, progress))
     except DayBudgetSpent as error:
-        told = _over_budget(error, chosen, allowed, encrypted_for, noisy=noise == "on", capped=allowed != asked)
+        told = _over_budget(error, chosen, allowed, encrypted_for, noisy=request.noisy, capped=allowed != asked)
         raise told from error
-    return RunReport(Path(store), "full" if noise == "on" else "none", reports)
+    return RunReport(Path(store), request.noise, reports)
+
+
+def requested_terms(
+    noise: str, protection: str, validity: str, finish: str, report_per: str, participation: str | None
+) -> RequestedTerms:
+    """What these words ask for, as a command line and `covey.run` spell them.
+
+    Raises:
+        UsageError: there is no such word, or validity or report_per do not go with the protection. RunRefused: the finish
+            does not go with protection or noise.
+    """
+    from federation.errors import TermsImpossible, TermUnknown
+    from federation.terms import Finish, Noise, Participation, Protection, ReportPer, RequestedTerms, Validity, word
+
+    match noise:
+        case "on":
+            added = Noise.FULL
+        case "off":
+            added = Noise.NONE
+        case _:
+            raise UsageError(f"unknown noise {noise!r}: it is 'on' or 'off'")
+    try:
+        return RequestedTerms(
+            word(Protection, protection),
+            word(Validity, validity),
+            word(Finish, finish),
+            word(ReportPer, report_per),
+            None if participation is None else word(Participation, participation),
+            added,
+        )
+    except TermUnknown as error:
+        raise UsageError(str(error)) from None
+    except TermsImpossible as error:
+        raise (RunRefused if error.term == "finish" else UsageError)(str(error)) from None
 
 
 def _require_site_clients(site_clients: object) -> None:
@@ -185,25 +181,6 @@ def _require_site_clients(site_clients: object) -> None:
 
     if site_clients is not None and (type(site_clients) is not int or not 1 <= site_clients <= MAX_CLIENTS):
         raise UsageError(f"--site-clients must be a whole number from 1 to {MAX_CLIENTS:,}, got {site_clients!r}")
-
-
-def _require_protection(protection: object, validity: Validity) -> None:
-    if protection not in ("shares", "he"):
-        raise UsageError(f"protection is 'shares' or 'he', got {protection!r}")
-    if protection == "he" and validity != "none":
-        raise UsageError("nothing can be proven of encrypted reports: --protection he goes with --validity none only")
-
-
-def _require_finish(finish: object) -> None:
-    if finish not in ("open", "mpc"):
-        raise UsageError(f"finish is 'open' or 'mpc', got {finish!r}")
-
-
-def _require_report_per(report_per: object, protection: Protection) -> None:
-    if report_per not in ("client", "site"):
-        raise UsageError(f"report_per is 'client' or 'site', got {report_per!r}")
-    if report_per == "site" and protection != "shares":
-        raise UsageError("a site's sum is not encrypted: --report-per site goes with --protection shares only")
 
 
 def _over_budget(

@@ -36,11 +36,12 @@ from federation.circuit.validity import report_elements
 from federation.errors import DayBudgetSpent, FederationError, LedgerRefusal, PaneTaken, ViewOverlap
 from federation.ledger.ledger import CLOCK_SLACK_US
 from federation.ledger.state import Budget, LedgerState
-from federation.plan import AllowedValidity, Plan, PlannedView
+from federation.plan import Plan, PlannedView
 from federation.refusal_codes import RefusalCode, code_of
 from federation.signed_bytes import signed_bytes
 from federation.signed_plan import DOMAIN as PLAN_DOMAIN
 from federation.signed_plan import verify_plan
+from federation.terms import AllowedValidity, Encrypted, Participation, ReportPer, Shares
 
 from .columns import columns_read
 
@@ -207,21 +208,21 @@ def _reasons(
     for planned in plan.views:
         if int(planned.pane_starts[-1]) + planned.view.pane_us > now_us + FUTURE_SLACK_US:
             yield RefusalCode.CLOCK_SKEW, planned.view.name
-    if plan.noise == "none" and not policy.allow_noise_off:
+    if not plan.noisy and not policy.allow_noise_off:
         yield RefusalCode.NOISE_OFF, None
-    if policy.protection not in ("any", plan.protection):
+    if policy.protection not in ("any", plan.terms.protection):
         yield RefusalCode.PROTECTION_NOT_ALLOWED, None
-    if policy.validity not in ("any", plan.validity):
+    if policy.validity not in ("any", plan.terms.validity):
         yield RefusalCode.PROOFS_REQUIRED, None
-    if policy.participation not in ("any", plan.participation):
+    if policy.participation not in ("any", plan.terms.participation):
         yield RefusalCode.PARTICIPATION_NOT_ALLOWED, None
-    if plan.participation == "active" and not policy.allow_activity_visible:
+    if plan.terms.participation is Participation.ACTIVE and not policy.allow_activity_visible:
         yield RefusalCode.ACTIVITY_VISIBLE, None
-    if policy.report_per not in ("any", plan.report_per):
+    if policy.report_per not in ("any", plan.terms.report_per):
         yield RefusalCode.REPORT_PER_NOT_ALLOWED, None
-    if plan.report_per == "site" and clients > plan.max_clients:
+    if plan.terms.report_per is ReportPer.SITE and clients > plan.max_clients:
         yield RefusalCode.TOO_MANY_CLIENTS, None
-    if plan.participation == "all" and _answer_bytes(plan, clients) > policy.max_answer_mib * 2**20:
+    if plan.terms.participation is Participation.ALL and _answer_bytes(plan, clients) > policy.max_answer_mib * 2**20:
         yield RefusalCode.ANSWER_TOO_LARGE, None
     for planned in plan.views:
         for code in _reasons_of(plan, planned, policy):
@@ -232,7 +233,7 @@ def _reasons_of(plan: Plan, planned: PlannedView, policy: Policy) -> Iterator[Re
     yield from _reasons_of_definition(planned.view, policy)
     if planned.view.time is not None and planned.view.time not in policy.time_columns:
         yield RefusalCode.TIME_NOT_ALLOWED
-    exact = plan.noise == "none"  # there is nothing left for k to protect
+    exact = not plan.noisy  # there is nothing left for k to protect
     if planned.min_clients < policy.min_k and not exact:
         yield RefusalCode.K_TOO_LOW
     if charge_of(plan, planned) > policy.max_micro_rho:
@@ -262,12 +263,14 @@ def _answer_bytes(plan: Plan, clients: int) -> int:
 
     Where the site reports, those of its sums, and what its ledger keeps of each client and pane that they are of.
     """
-    of_site = plan.report_per == "site"
+    of_site = plan.terms.report_per is ReportPer.SITE
     reporters, kept = (1, clients * KEPT_BYTES) if of_site else (clients, 0)
     return sum(len(one.pane_starts) * (reporters * _report_bytes(plan, one) + kept) for one in plan.views)
 
 
 def _report_bytes(plan: Plan, planned: PlannedView) -> int:
-    if plan.protection == "he":
-        return message_bytes(plan.he_parameters(planned))
-    return report_elements(planned.layout, plan.validity, plan.clients_a_report) * ELEMENT_BYTES
+    match plan.terms:
+        case Encrypted():
+            return message_bytes(plan.he_parameters(planned))
+        case Shares(validity=validity):
+            return report_elements(planned.layout, validity, plan.clients_a_report) * ELEMENT_BYTES

@@ -19,8 +19,8 @@ from federation.config_values import MicroRho, bytes_of_text
 from federation.errors import KeyFileError
 from federation.keys import public_from_line, public_line
 from federation.parties import PublicKeys
-from federation.plan import AllowedValidity
 from federation.rho import rho_text
+from federation.terms import AllowedValidity
 
 from .policy import PIN, AllowedParticipation, AllowedProtection, AllowedReportPer, Policy
 

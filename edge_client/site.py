@@ -37,6 +37,7 @@ from federation.he.reports import encrypt_reports
 from federation.plan import Plan, PlannedView
 from federation.protocol import Protect, protect
 from federation.refusal_codes import RefusalCode
+from federation.terms import Encrypted, Participation, ReportPer
 
 from .compute import Contributions, UsedCells, compute
 from .encrypting import cores, encrypting
@@ -94,7 +95,7 @@ def respond(
                 return decision
             plan = decision.plan
             try:
-                keys = verify_keys(encryption_keys, plan) if plan.protection == "he" else ()
+                keys = verify_keys(encryption_keys, plan) if isinstance(plan.terms, Encrypted) else ()
             except EncryptionKeysInvalid:
                 _log.exception("nothing can be encrypted for the plan")
                 refusal = Refuse(RefusalCode.ENCRYPTION_KEYS_INVALID, plan.hash)
@@ -148,13 +149,13 @@ def answer(
         if before is not None:
             sent = [_as_before(one, ids) for one, ids in zip(made, before, strict=True)]
             break
-        fresh = [one.with_ids(randomness, of_site=plan.report_per == "site") for one in made]
+        fresh = [one.with_ids(randomness, of_site=plan.terms.report_per is ReportPer.SITE) for one in made]
         if ledger.record(plan, basis, fresh, [day for one in made for day in one.cells]):
             sent = [_Sent(one.collection, one.slots, ids.ids) for one, ids in zip(made, fresh, strict=True)]
             break
-    if plan.report_per == "site":
+    if plan.terms.report_per is ReportPer.SITE:
         sent = [_summed(one) for one in sent]
-    if plan.protection == "he":
+    if isinstance(plan.terms, Encrypted):
         return _encrypted(plan, sent, settings, randomness, keys, ledger.heads(plan))
     return _sealed(plan, sent, settings, randomness, protect, ledger.heads(plan))
 
@@ -208,7 +209,7 @@ def _seats(plan: Plan, settings: SiteSettings, clients: Sequence[bytes], before:
 
     Of a site's sum no more clients are part than are enrolled, under `active` as well: it must not declare more.
     """
-    if plan.participation == "active" and plan.report_per == "client":
+    if plan.terms.participation is Participation.ACTIVE and plan.terms.report_per is ReportPer.CLIENT:
         return None
     seats = seats_for(clients, settings.clients) if before is None else seats_of(clients, before.names)
     if seats.left_out:
@@ -222,7 +223,7 @@ def _compute(
     planned = plan.views[view]
     panes = planned.pane_starts
     made = compute(planned.view, events, used, panes=panes)
-    if seats is None or plan.participation == "active":
+    if seats is None or plan.terms.participation is Participation.ACTIVE:
         reports = of_active_clients(panes, made)
         if seats is not None:
             seated = np.flatnonzero(seats.seat_of[reports.reporter] >= 0)

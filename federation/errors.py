@@ -43,6 +43,17 @@ class TermsImpossible(PlanInvalid):
         super().__init__(f"{term} {value!r} requires {requires[0]} {requires[1]!r}: {why}")
 
 
+class NothingToSuppress(PlanInvalid):
+    """A view that is to be finished by mpc, and declares no threshold below which a cell is not opened."""
+
+    def __init__(self, view: str) -> None:
+        self.view = view
+        super().__init__(
+            f"view {view!r} has no suppress_below: finish 'mpc' would have nothing to suppress. Give it "
+            "Privacy(suppress_below=…), or take finish 'open'"
+        )
+
+
 class HeImpossible(PlanInvalid):
     """A view that cannot be collected under homomorphic encryption."""
 

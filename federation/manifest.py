@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from featurestore.define.mechanism import NOISERS
 from featurestore.define.release import GroupNoise, Manifest
 from featurestore.define.wire import definition_hash
+from federation.terms import Encrypted, Participation, Shares, Terms
 
 from .accountant import charge_of
 from .plan import Plan, PlannedView
@@ -29,15 +31,15 @@ def manifest_of(
         commitments: hex SHA-256 of the opening statements; empty where nothing was opened, or in one process.
         opened: hex SHA-256 of the signed opened values, likewise.
     """
-    layout, noisy = planned.layout, plan.noise != "none"
+    layout, noisy = planned.layout, plan.noisy
     noisers = NOISERS if noisy else 0
     return Manifest(
         view=planned.view.name,
         view_version=1,
         definition_hash=definition_hash(planned.view).hex(),
         plan_hash=plan.hash.hex(),
-        protection=plan.protection,
-        validity=plan.validity,
+        protection=plan.terms.protection.value,
+        validity=plan.terms.validity.value,
         noise=f"discrete-{planned.view.privacy.mechanism}" if noisy else "none",
         noise_source=noise_source if noisy else "none",
         noisers=noisers,
@@ -47,13 +49,21 @@ def manifest_of(
         micro_epsilon=layout.micro_epsilon,
         delta=planned.view.privacy.delta,
         min_clients=planned.min_clients,
-        participation=plan.participation,
-        outside_claim=(*(("activity",) if plan.participation == "active" else ()), *plan.from_events),
+        participation=plan.terms.participation.value,
+        outside_claim=(*(("activity",) if plan.terms.participation is Participation.ACTIVE else ()), *plan.from_events),
         trust=trust,
         commitments=commitments,
         leak_micro_rho=plan.leak_micro_rho(planned),
-        k_checked_by="leader" if plan.protection == "he" else "both",
-        finish=plan.finish,
-        report_per=plan.report_per,
+        k_checked_by=_k_checked_by(plan.terms),
+        finish=plan.terms.finish.value,
+        report_per=plan.terms.report_per.value,
         opened=opened,
     )
+
+
+def _k_checked_by(terms: Terms) -> Literal["leader", "both"]:
+    match terms:
+        case Shares():
+            return "both"
+        case Encrypted():
+            return "leader"

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from crypto.sharing import PLAN_HASH_BYTES
 from crypto.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
 from featurestore.define.release import content_of
+from federation.terms import Encrypted, Shares
 
 from .errors import StatementMalformed
 from .parties import Aggregator
@@ -71,7 +72,11 @@ class OpenedValues:
 
 def signers(plan: Plan) -> tuple[Aggregator, ...]:
     """Who signs the opened values of a plan: both aggregators; under `he` the key holder, in the helper's place."""
-    return ("helper",) if plan.protection == "he" else _ROLES
+    match plan.terms:
+        case Shares():
+            return _ROLES
+        case Encrypted():
+            return ("helper",)
 
 
 def sign_values(plan: Plan, view: int, role: Aggregator, sums: npt.NDArray[np.int64], key: SigningKey) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -18,12 +18,6 @@ from .errors import PartyInvalid, ReportedTwice, RosterExceeded, UnknownSite
 from .node_keys import NodeCertificate
 
 Aggregator: TypeAlias = Literal["leader", "helper"]
-
-Participation = Literal["active", "all"]
-"""`active`: clients with a kept event of the pane report. `all`: every enrolled client reports, zeros too (DESIGN §4)."""
-
-ReportPer = Literal["client", "site"]
-"""`client`: a report is one client's. `site`: it is the sum of a site's clients, each bounded before, and declares how many."""
 
 MAX_SITE_ID: Final = 64
 MAX_CLIENTS: Final = 2**31 - 1
@@ -156,12 +150,3 @@ class Roster:
             return self._by_site[site]
         except KeyError:
             raise UnknownSite(site) from None
-
-
-def default_participation(max_clients: Sequence[int]) -> Participation:
-    """`all` if every enrolled site has one client at most, else `active` (DESIGN §4): N reports a pane cost N times as much.
-
-    Args:
-        max_clients: of each enrolled site, the roster's maximum.
-    """
-    return "all" if max_clients and max(max_clients) == 1 else "active"

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Literal, TypeVar, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -22,37 +22,27 @@ from featurestore.define.wire import view_from_bytes, view_to_bytes
 from federation.he.view import he_parameters, leak_micro_rho
 
 from . import plan_pb2 as pb
-from . import terms
-from .errors import PlanInvalid
+from .errors import NothingToSuppress, PlanInvalid
 from .live_keys import MOST_AFTER_DEADLINE_US, LiveKeys
-from .parties import MAX_CLIENTS, Aggregator, CollectorKeys, Participation, ReportPer
-from .terms import Terms, terms_of, word
-
-Noise = Literal["full", "none"]
-"""`full`: each aggregator adds noise of the full scale, by the mechanism of each view. `none`: tests and labs only."""
-
-Protection = Literal["shares", "he"]
-"""`shares`: additive, for two aggregators. `he`: BFV ciphertexts, for a leader that adds and a key holder that opens."""
-
-Validity = Literal["none", "prio3"]
-"""`none`: a client's values are its word. `prio3`: every report proves that it lies within the view's bounds."""
-
-Finish = Literal["open", "mpc"]
-"""`open`: the collector adds the noised shares. `mpc`: the aggregators suppress small cells under MPC before they open."""
+from .parties import MAX_CLIENTS, Aggregator, CollectorKeys
+from .terms import (
+    Encrypted,
+    Finish,
+    Noise,
+    Participation,
+    Protection,
+    ReportPer,
+    Shares,
+    Terms,
+    Validity,
+    require_noise,
+    terms_of,
+    word,
+)
 
 FromEvents = Literal["days", "sites"]
 """What of a plan follows from events instead of a declaration. `days`: which panes it has. `sites`: who is enrolled."""
 
-AllowedValidity = Literal["any", "prio3"]
-"""What a site's policy, or an aggregator's settings, ask of plans. `prio3`: one without proofs is refused."""
-
-NOISES: Final[tuple[Noise, ...]] = get_args(Noise)
-PROTECTIONS: Final[tuple[Protection, ...]] = get_args(Protection)
-VALIDITIES: Final[tuple[Validity, ...]] = get_args(Validity)
-FINISHES: Final[tuple[Finish, ...]] = get_args(Finish)
-ALLOWED_VALIDITIES: Final[tuple[AllowedValidity, ...]] = get_args(AllowedValidity)
-PARTICIPATIONS: Final[tuple[Participation, ...]] = get_args(Participation)
-REPORT_PERS: Final[tuple[ReportPer, ...]] = get_args(ReportPer)
 FROM_EVENTS: Final[tuple[FromEvents, ...]] = get_args(FromEvents)
 MAX_COLLECTIONS: Final = 2**24
 PLAN_ID_BYTES: Final = 16
@@ -60,8 +50,6 @@ KEY_HASH_BYTES: Final = 32
 AGGREGATORS: Final[tuple[Aggregator, Aggregator]] = ("leader", "helper")
 LARGEST_PROVEN: Final = 2**60
 """Of a slot in a site's report with a proof: twice that is below p/2, so that no relation wraps, and fits into int64."""
-
-_T = TypeVar("_T", bound=str)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +128,7 @@ class Plan:
     """What is collected. Collection indices (u32) number the panes of the first view, then of the second, and so on.
 
     Attributes:
+        noise, terms: what every party checks; see terms.py.
         plan_id: 16 random bytes: two plans for the same panes never share a hash.
         wire: keys and deadline; None where all parties are one process. In the hash: no share fits other keys.
         max_clients: under `he`, the most reports of a collection, for which the encryption has room; where a site reports, the
@@ -150,13 +139,9 @@ class Plan:
     plan_id: bytes
     views: tuple[PlannedView, ...]
     noise: Noise
-    protection: Protection = "shares"
-    validity: Validity = "none"
-    participation: Participation = "active"
+    terms: Terms
     wire: WireTerms | None = None
     max_clients: int = 0
-    finish: Finish = "open"
-    report_per: ReportPer = "client"
     from_events: tuple[FromEvents, ...] = ()
 
     def __post_init__(self) -> None:
@@ -173,38 +158,82 @@ class Plan:
         sizes = [len(planned.pane_starts) for planned in self.views]
         return tuple(int(end) for end in np.concatenate(([0], np.cumsum(sizes))))
 
-    @cached_property
-    def terms(self) -> Terms:
-        """How reports are protected and proven, how their sums are opened, and who reports."""
-        return terms_of(
-            word(terms.Protection, self.protection),
-            word(terms.Validity, self.validity),
-            word(terms.Finish, self.finish),
-            word(terms.ReportPer, self.report_per),
-            word(terms.Participation, self.participation),
-        )
+    @property
+    def noisy(self) -> bool:
+        """Whether the aggregators add noise."""
+        return self.noise is not Noise.NONE
 
     @property
     def clients_a_report(self) -> int:
         """The most clients that one report is the sum of: so many times the view's bounds hold for it."""
-        return self.max_clients if self.report_per == "site" else 1
+        return self.max_clients if self.terms.report_per is ReportPer.SITE else 1
 
     def he_parameters(self, planned: PlannedView) -> BfvParameters:
         """Under `he`: the encryption of a view of this plan, as every party derives it."""
-        return he_parameters(planned.view, self.max_clients, self.noise != "none")
+        return he_parameters(planned.view, self.max_clients, self.noisy)
 
     def leak_micro_rho(self, planned: PlannedView) -> int:
         """What a client-day of the view costs beyond its layout's price, in micro-ρ: see `he_view`. 0 under shares."""
-        return (
-            0 if self.protection == "shares" else leak_micro_rho(planned.view, self.max_clients, self.noise != "none")
-        )
+        match self.terms:
+            case Shares():
+                return 0
+            case Encrypted():
+                return leak_micro_rho(planned.view, self.max_clients, self.noisy)
+
+    @property
+    def protection(self) -> Protection:
+        """See `terms`; so are the others below."""
+        return self.terms.protection
+
+    @property
+    def validity(self) -> Validity:
+        """See `terms`."""
+        return self.terms.validity
+
+    @property
+    def finish(self) -> Finish:
+        """See `terms`."""
+        return self.terms.finish
+
+    @property
+    def report_per(self) -> ReportPer:
+        """See `terms`."""
+        return self.terms.report_per
+
+    @property
+    def participation(self) -> Participation:
+        """See `terms`."""
+        return self.terms.participation
 
 
-def max_clients_of(sites: Sequence[int], protection: Protection, report_per: ReportPer) -> int:
+def new_plan(
+    views: Sequence[PlannedView],
+    terms: Terms,
+    noise: Noise,
+    *,
+    plan_id: bytes,
+    sites: Sequence[int],
+    wire: WireTerms | None = None,
+    from_events: tuple[FromEvents, ...] = (),
+) -> Plan:
+    """The plan of a collection: everybody who makes one makes it here.
+
+    Args:
+        plan_id: 16 random bytes.
+        sites: how many clients each site may have: declared, never counted from events.
+    """
+    return Plan(plan_id, tuple(views), noise, terms, wire, max_clients_of(sites, terms), from_events)
+
+
+def max_clients_of(sites: Sequence[int], terms: Terms) -> int:
     """`Plan.max_clients` of a plan for sites of so many clients each."""
-    if report_per == "site":
-        return max(sites, default=1)
-    return sum(sites) if protection == "he" else 0
+    match terms:
+        case Encrypted():
+            return sum(sites)
+        case Shares(report_per=ReportPer.SITE):
+            return max(sites, default=1)
+        case Shares():
+            return 0
 
 
 def plan_to_bytes(plan: Plan) -> bytes:
@@ -219,14 +248,14 @@ def plan_to_bytes(plan: Plan) -> bytes:
             )
             for planned in plan.views
         ],
-        protection=plan.protection,
-        validity=plan.validity,
-        participation=plan.participation,
-        noise=plan.noise,
+        protection=plan.terms.protection.value,
+        validity=plan.terms.validity.value,
+        participation=plan.terms.participation.value,
+        noise=plan.noise.value,
         wire=None if plan.wire is None else _wire_to_pb(plan.wire),
         max_clients=plan.max_clients,
-        finish="" if plan.finish == "open" else plan.finish,
-        report_per="" if plan.report_per == "client" else plan.report_per,
+        finish=_told_unless(Finish.OPEN, plan.terms.finish),
+        report_per=_told_unless(ReportPer.CLIENT, plan.terms.report_per),
         from_events=plan.from_events,
     )
     return message.SerializeToString(deterministic=True)
@@ -250,26 +279,33 @@ def plan_from_bytes(data: bytes) -> Plan:
     plan = Plan(
         message.id,
         views,
-        _one_of("noise", message.noise, NOISES),
-        protection=_one_of("protection", message.protection, PROTECTIONS),
-        validity=_one_of("validity", message.validity, VALIDITIES),
-        participation=_one_of("participation", message.participation, PARTICIPATIONS),
-        wire=_wire_from_pb(message.wire) if message.HasField("wire") else None,
-        max_clients=message.max_clients,
-        finish=_one_of("finish", message.finish or "open", FINISHES),
-        report_per=_one_of("report_per", message.report_per or "client", REPORT_PERS),
-        from_events=tuple(_one_of("from_events", text, FROM_EVENTS) for text in message.from_events),
+        word(Noise, message.noise),
+        terms_of(
+            word(Protection, message.protection),
+            word(Validity, message.validity),
+            word(Finish, message.finish or Finish.OPEN.value),
+            word(ReportPer, message.report_per or ReportPer.CLIENT.value),
+            word(Participation, message.participation),
+        ),
+        _wire_from_pb(message.wire) if message.HasField("wire") else None,
+        message.max_clients,
+        tuple(_from_events(text) for text in message.from_events),
     )
     if plan_to_bytes(plan) != data:
         raise PlanInvalid("the bytes of a plan are not canonical")
     return plan
 
 
-def _one_of(what: str, text: str, known: tuple[_T, ...]) -> _T:
-    for value in known:
-        if text == value:
-            return value
-    raise PlanInvalid(f"unknown {what} {text!r}; known are {' and '.join(known)}")
+def _told_unless(usual: Finish | ReportPer, choice: Finish | ReportPer) -> str:
+    """How a term is spelled that a plan leaves empty where it is the usual one."""
+    return "" if choice is usual else choice.value
+
+
+def _from_events(text: str) -> FromEvents:
+    for known in FROM_EVENTS:
+        if text == known:
+            return known
+    raise PlanInvalid(f"unknown from_events {text!r}: it is {' or '.join(map(repr, FROM_EVENTS))}")
 
 
 def _wire_to_pb(wire: WireTerms) -> pb.WireTerms:
@@ -304,7 +340,7 @@ def _wire_from_pb(message: pb.WireTerms) -> WireTerms:
 def _check(plan: Plan) -> None:
     if len(plan.plan_id) != PLAN_ID_BYTES:
         raise PlanInvalid(f"a plan's id has {PLAN_ID_BYTES} bytes, got {len(plan.plan_id)}")
-    if plan.validity == "none" and plan.wire is not None and plan.wire.verify_key_hash:
+    if plan.terms.validity is Validity.NONE and plan.wire is not None and plan.wire.verify_key_hash:
         raise PlanInvalid("a plan without proofs has no verification key")
     names: Sequence[str] = [planned.view.name for planned in plan.views]
     if not names or len(set(names)) != len(names):
@@ -313,56 +349,53 @@ def _check(plan: Plan) -> None:
         panes, name = planned.pane_starts, planned.view.name
         if len(panes) == 0 or (np.diff(panes) <= 0).any() or (panes % planned.view.pane_us).any():
             raise PlanInvalid(f"view {name!r}: the panes must be aligned and strictly increasing, one at least")
-        least = 1 if plan.noise == "none" else planned.view.privacy.min_clients
+        least = planned.view.privacy.min_clients if plan.noisy else 1
         if planned.min_clients < least:
             raise PlanInvalid(f"view {name!r}: min_clients {planned.min_clients} is below {least}")
     if list(plan.from_events) != sorted(set(plan.from_events)):
         raise PlanInvalid(f"from_events {', '.join(plan.from_events)}: name each once, in alphabetical order")
-    _check_protection(plan)
-    if plan.finish == "mpc":
-        _check_mpc(plan)
+    require_noise(plan.terms, plan.noise)
+    match plan.terms:
+        case Encrypted():
+            for planned in plan.views:
+                plan.he_parameters(planned)  # raises where there are none
+        case Shares() as terms:
+            _check_shares(plan, terms)
     if plan.offsets[-1] > MAX_COLLECTIONS:
         raise PlanInvalid(f"{plan.offsets[-1]:,} collections in one plan; at most {MAX_COLLECTIONS:,}")
 
 
-def _check_protection(plan: Plan) -> None:
-    if plan.protection == "shares":
-        if plan.report_per == "site":
-            _check_of_sites(plan)
-        elif plan.max_clients:
-            raise PlanInvalid(
-                "a plan with shares has room for any number of clients; max_clients is for he, or a site's sum"
-            )
-        if plan.wire is not None and plan.wire.encryption_keys_hash:
-            raise PlanInvalid("a plan with shares has no encryption keys")
-        return
-    if plan.report_per == "site":
-        raise PlanInvalid("a site's sum is not encrypted: report_per site goes with protection shares only")
-    if plan.validity != "none":
-        raise PlanInvalid("nothing can be proven of encrypted reports: he goes with validity none only")
-    for planned in plan.views:
-        plan.he_parameters(planned)  # raises where there are none
+def _check_shares(plan: Plan, terms: Shares) -> None:
+    if plan.wire is not None and plan.wire.encryption_keys_hash:
+        raise PlanInvalid("a plan with shares has no encryption keys")
+    match terms.report_per:
+        case ReportPer.SITE:
+            _check_of_sites(plan, terms.validity)
+        case ReportPer.CLIENT:
+            if plan.max_clients:
+                raise PlanInvalid(
+                    "a plan with shares has room for any number of clients; max_clients is for he, or a site's sum"
+                )
+    match terms.finish:
+        case Finish.OPEN:
+            return
+        case Finish.MPC:
+            for planned in plan.views:
+                if planned.view.privacy.suppress_below is None:
+                    raise NothingToSuppress(planned.view.name)
 
 
-def _check_of_sites(plan: Plan) -> None:
+def _check_of_sites(plan: Plan, validity: Validity) -> None:
     if not 1 <= plan.max_clients <= MAX_CLIENTS:
         raise PlanInvalid(f"the clients that a site may declare are 1 to {MAX_CLIENTS:,}, not {plan.max_clients:,}")
-    if plan.validity == "none":
-        return
-    for planned in plan.views:
-        most = max(slot.max_value for slot in planned.layout.slots) * plan.max_clients
-        if most > LARGEST_PROVEN:
-            raise PlanInvalid(
-                f"view {planned.view.name!r}: the sum of {plan.max_clients:,} clients of a site may be {most:,}, "
-                f"of which nothing can be proven; at most {LARGEST_PROVEN:,}"
-            )
-
-
-def _check_mpc(plan: Plan) -> None:
-    if plan.protection != "shares":
-        raise PlanInvalid("the finish mpc computes with shares: it goes with protection shares only")
-    if plan.noise == "none":
-        raise PlanInvalid("the finish mpc takes noised shares only: it does not go with noise none")
-    for planned in plan.views:
-        if planned.view.privacy.suppress_below is None:
-            raise PlanInvalid(f"view {planned.view.name!r} has no suppress_below: there is nothing to finish by mpc")
+    match validity:
+        case Validity.NONE:
+            return
+        case Validity.PRIO3:
+            for planned in plan.views:
+                most = max(slot.max_value for slot in planned.layout.slots) * plan.max_clients
+                if most > LARGEST_PROVEN:
+                    raise PlanInvalid(
+                        f"view {planned.view.name!r}: the sum of {plan.max_clients:,} clients of a site may be {most:,}, "
+                        f"of which nothing can be proven; at most {LARGEST_PROVEN:,}"
+                    )

@@ -43,6 +43,7 @@ from federation.batch.reports import (
     VerifiedHalf,
 )
 from federation.circuit.validity import VerificationKey, encode, finish, judge, prove, start
+from federation.terms import Finish, ReportPer, Shares, Validity
 
 from .basis import to_noise_basis
 from .errors import DuplicateReport, FinishRefused, NoiseRefused, PlanInvalid, ReportRefused
@@ -99,8 +100,10 @@ class Aggregating:
     @classmethod
     def start(cls, role: Literal["leader", "helper"], plan: Plan) -> Aggregating:
         """Nothing taken yet. Raises ReportRefused: the plan's reports are no shares."""
-        if plan.protection != "shares":
-            raise ReportRefused(f"the plan says protection {plan.protection!r}; shares are not added under it")
+        if not isinstance(plan.terms, Shares):
+            raise ReportRefused(
+                f"the plan says protection {plan.terms.protection.value!r}; shares are not added under it"
+            )
         return cls(role, plan, tuple(Accumulator(len(v.pane_starts), v.layout.length) for v in plan.views))
 
     def add(self, half: Addable) -> Aggregating:
@@ -164,9 +167,10 @@ class Closed:
             NoiseRefused: the plan asks for noise and there is no source, or the other way round.
             ReportRefused: a sum of so many reports could pass half the field.
         """
-        if (source is None) != (self.plan.noise == "none"):
+        if (source is not None) != self.plan.noisy:
+            has = "no" if source is None else "a"
             raise NoiseRefused(
-                f"the plan says noise {self.plan.noise!r}, and the {self.role} has {'no' if source is None else 'a'} noise source"
+                f"the plan says noise {self.plan.noise.value!r}, and the {self.role} has {has} noise source"
             )
         outcomes: list[npt.NDArray[np.uint8]] = []
         shares: list[npt.NDArray[np.uint64]] = []
@@ -237,8 +241,11 @@ Open = Callable[[Plan, NoisedShares, NoisedShares], tuple[OpenedView, ...]]
 
 def protect(plan: Plan, reports: Reports, randomness: Randomness, *, report_ids: ReportIds | None = None) -> Halves:
     """Run by the site: `shard` or `shard_proven`, as the plan's `validity` says."""
-    split = shard if plan.validity == "none" else shard_proven
-    return split(plan, reports, randomness, report_ids=report_ids)
+    match plan.terms.validity:
+        case Validity.NONE:
+            return shard(plan, reports, randomness, report_ids=report_ids)
+        case Validity.PRIO3:
+            return shard_proven(plan, reports, randomness, report_ids=report_ids)
 
 
 def run_collections(
@@ -261,7 +268,7 @@ def run_collections(
     leader = Aggregating.start("leader", plan)
     helper = Aggregating.start("helper", plan)
     rejected = [0] * len(plan.views)
-    if plan.validity == "prio3" and verify_key is None:
+    if plan.terms.validity is Validity.PRIO3 and verify_key is None:
         verify_key = VerificationKey(randomness(VERIFY_KEY_SIZE))
 
     for reports in batches:
@@ -273,7 +280,9 @@ def run_collections(
                 leader, helper = leader.add(verified.leader), helper.add(verified.helper)
                 rejected[reports.view] += int(np.count_nonzero(~verified.accepted))
             case _:
-                raise ReportRefused(f"the plan says validity {plan.validity!r}; these halves are not of that kind")
+                raise ReportRefused(
+                    f"the plan says validity {plan.terms.validity.value!r}; these halves are not of that kind"
+                )
 
     opened = finish_collections(leader, helper, leader_noise, helper_noise, finish)
     return tuple(replace(view, rejected=count) for view, count in zip(opened, rejected, strict=True))
@@ -338,9 +347,9 @@ def shard(
     Raises:
         ReportRefused: a plan with proofs, a collection that is not the view's, or a vector of another length.
     """
-    if plan.protection != "shares":
-        raise ReportRefused(f"the plan says protection {plan.protection!r}; it takes no shares")
-    if plan.validity != "none":
+    if not isinstance(plan.terms, Shares):
+        raise ReportRefused(f"the plan says protection {plan.terms.protection.value!r}; it takes no shares")
+    if plan.terms.validity is not Validity.NONE:
         raise ReportRefused("the plan asks for proofs; these shares have none")
     ids, count = ids_of(plan, reports, randomness, report_ids), len(reports.collection)
     seeds = HelperSeeds.from_bytes(randomness(count * SEED_BYTES), count)
@@ -359,7 +368,7 @@ def shard_proven(
     Raises:
         ReportRefused: as `shard`. ValueOutOfRange: a vector that no client of the view, or no site, can have.
     """
-    if plan.validity != "prio3":
+    if plan.terms.validity is not Validity.PRIO3:
         raise ReportRefused("the plan does not ask for proofs")
     ids = ids_of(plan, reports, randomness, report_ids)
     measurements = encode(plan.views[reports.view].layout, reports.slots, plan.clients_a_report)
@@ -397,8 +406,8 @@ def add_half(plan: Plan, sums: Accumulator, half: Addable, rows: npt.NDArray[np.
     Raises:
         ReportRefused: shares without proofs in a plan that asks for them, or the other way round.
     """
-    if isinstance(half, VerifiedHalf) != (plan.validity == "prio3"):
-        raise ReportRefused(f"the plan says validity {plan.validity!r}; these shares are not of that kind")
+    if isinstance(half, VerifiedHalf) != (plan.terms.validity is Validity.PRIO3):
+        raise ReportRefused(f"the plan says validity {plan.terms.validity.value!r}; these shares are not of that kind")
     match half:
         case LeaderHalf():
             sums.add_leader(half.shares, rows)
@@ -414,8 +423,8 @@ def open_shares(plan: Plan, leader: NoisedShares, helper: NoisedShares) -> tuple
     Raises:
         FinishRefused: the plan says that not all of them are to be opened.
     """
-    if plan.finish != "open":
-        raise FinishRefused(f"the plan says finish {plan.finish!r}: the collector must not add its shares")
+    if plan.terms.finish is not Finish.OPEN:
+        raise FinishRefused(f"the plan says finish {plan.terms.finish.value!r}: the collector must not add its shares")
     opened = []
     for index, planned in enumerate(plan.views):
         outcome = leader.outcomes[index]
@@ -442,8 +451,10 @@ def rows_of(plan: Plan, half: Half) -> npt.NDArray[np.int64]:
 
 def _require_reporters(plan: Plan, clients: Indices | None) -> None:
     """Reports are of those who report by the plan. Raises ReportRefused."""
-    if (clients is not None) != (plan.report_per == "site"):
-        raise ReportRefused(f"the plan says report_per {plan.report_per!r}; these reports are not of that kind")
+    if (clients is not None) != (plan.terms.report_per is ReportPer.SITE):
+        raise ReportRefused(
+            f"the plan says report_per {plan.terms.report_per.value!r}; these reports are not of that kind"
+        )
 
 
 def _with(taken: tuple[Taken, ...], more: Taken) -> tuple[Taken, ...]:
@@ -522,7 +533,7 @@ def _decide(planned: PlannedView, mine: Commitment, other: Commitment) -> npt.ND
 
 def require_sums_fit(plan: Plan, sites: int) -> None:
     """Raise PlanInvalid where so many sites with one report each, as large as a proof allows, could pass half the field."""
-    if plan.report_per == "client":
+    if plan.terms.report_per is ReportPer.CLIENT:
         return  # reports are bounded one by one, and by the roster
     for planned in plan.views:
         if largest_sum(planned.layout, sites * plan.max_clients) >= field64.HALF:

@@ -7,6 +7,7 @@ from typing import Final
 from crypto.signing import SigningKey, VerifyKey
 from featurestore.errors import FeatureStoreError
 from federation.batch.batch import max_reports
+from federation.terms import Encrypted, Validity
 
 from .draft import require_live
 from .errors import PlanInvalid
@@ -63,9 +64,9 @@ def require_own_key(plan: Plan, role: Aggregator, own: VerifyKey) -> None:
 def _require_wire(plan: Plan) -> None:
     if plan.wire is None:
         raise PlanInvalid(NO_TERMS)
-    if plan.validity == "prio3" and not plan.wire.verify_key_hash:
+    if plan.terms.validity is Validity.PRIO3 and not plan.wire.verify_key_hash:
         raise PlanInvalid("a plan with proofs on the wire commits its aggregators to a verification key")
-    if plan.protection == "he" and not plan.wire.encryption_keys_hash:
+    if isinstance(plan.terms, Encrypted) and not plan.wire.encryption_keys_hash:
         raise PlanInvalid("a plan with protection he on the wire commits its parties to its encryption keys")
     for view in range(len(plan.views)):
         max_reports(plan, view)

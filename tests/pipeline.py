@@ -11,10 +11,12 @@ import pyarrow as pa
 
 from base.times import DAY_US
 from crypto.noise import SeededNoise
-from deployment.in_process.run import NoisePair, ViewReport, run_in_process
+from deployment.in_process.run import NoisePair, Surroundings, ViewReport, run_in_process
+from deployment.request import CollectionRequest
 from edge_client.events import make_events
 from featurestore.define.definitions import FeatureView
 from federation.ledger.state import Budget
+from tests.federation.words import requested_in_words
 
 LATER = 4_000 * 365 * DAY_US
 """A wall clock after every event of a test."""
@@ -37,20 +39,20 @@ def run_views(
     Participation is `active` unless given: the oracle's k counts clients with events, and a fleet of sites with one client
     each would by default report `all`.
     """
+    outside = {name: settings.pop(name) for name in ("protect", "progress") if name in settings}
     noise = (
         None if noise_seed is None else NoisePair(SeededNoise(noise_seed, "leader"), SeededNoise(noise_seed, "helper"))
     )
-    return run_in_process(
-        views,
-        make_events(table, client, time, site),
-        directory,
-        noise=noise,
-        budget=settings.pop("budget", Budget(10**12)),
-        randomness=np.random.default_rng(seed).bytes,
-        clock=settings.pop("clock", lambda: LATER),
-        participation=settings.pop("participation", "active"),
-        **settings,
+    words = {
+        name: settings.pop(name) for name in ("protection", "validity", "finish", "report_per") if name in settings
+    }
+    words["participation"] = settings.pop("participation", "active")
+    budget, clock = settings.pop("budget", Budget(10**12)), settings.pop("clock", lambda: LATER)
+    request = CollectionRequest.make(
+        views, requested_in_words("off" if noise is None else "on", **words), budget, **settings
     )
+    around = Surroundings(noise, np.random.default_rng(seed).bytes, clock, **outside)
+    return run_in_process(request, make_events(table, client, time, site), directory, around)
 
 
 def assert_equal_to_oracle(mine: pa.Table, theirs: pa.Table, keys: Sequence[str]) -> None:

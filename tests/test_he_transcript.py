@@ -29,12 +29,14 @@ from federation.batch.batch import SealedBatch, _info
 from federation.batch.he_batch import open_encrypted
 from federation.draft import draft_of
 from federation.he.keys import verify_keys
-from federation.plan import Noise, Plan
+from federation.plan import Plan
 from federation.protocol import OpenedView
+from federation.terms import Noise
 from tests.aggregator.he_world import draft, make_key_holder
 from tests.aggregator.recorded import Recorded, RecordingLink
 from tests.aggregator.world import KEYS, NOW, SETTINGS, Clock, make_leader
 from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, HELPER_SEAL, LEADER, LEADER_SEAL
+from tests.federation.words import with_words
 from tests.test_transcript import POLICY, ROSTER, VIEW, found_in, key_bytes, site_events, spelled
 
 ROLES = ("coordinator", "leader", "helper")  # the key holder in the helper's place
@@ -114,7 +116,7 @@ def run(path: Path, noise: Noise) -> Run:
         kept.append(secret)
 
     recorded.before_collect = look
-    wanted = replace(draft(VIEW, noise=noise, k=5, max_clients=2_000), participation="active")
+    wanted = with_words(draft(VIEW, noise=noise, k=5, max_clients=2_000), participation="active")
     try:
         announced = announce(draft_of(wanted), COORDINATOR.sign, recorded, os.urandom)
         assert announced.plan is not None

@@ -26,6 +26,7 @@ from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
 from tests.aggregator.world import COLLECTOR, Clock, open_at
 from tests.federation.wire import DAY
+from tests.federation.words import plan_in_words
 
 from .test_privacy_machine import HOUR, VIEWS, FusedLedger, PrivacyMachine, plans
 
@@ -75,7 +76,7 @@ class OneOperatorMachine(PrivacyMachine):
         for name, rho in sorted(views.items()):
             self.runs += 1
             number = self.runs.to_bytes(16, "little")
-            made.append(Plan(number, (PlannedView(VIEWS[name, rho], panes, 2),), "full"))
+            made.append(plan_in_words(number, (PlannedView(VIEWS[name, rho], panes, 2),), "full"))
         try:
             with RunLedger(self.folder, Budget(self.budgets["operator"]), Clock()) as ledger:
                 ledger.intend(made)

@@ -48,6 +48,7 @@ from tests.aggregator.world import (
 )
 from tests.edge_client.making import POLICY, ask, events, settings_in
 from tests.federation.wire import DAY, live
+from tests.federation.words import with_words
 
 HOUR = DAY // 24
 BUDGETS = {"leader": 100_000, "helper": 80_000, "site-a": 90_000}
@@ -172,7 +173,7 @@ class PrivacyMachine(RuleBasedStateMachine):
         panes = np.array([day * DAY + hour * HOUR for day, hour in at], np.int64)
         planned = tuple(PlannedView(VIEWS[name, rho], panes, 2) for name, rho in sorted(views.items()))
         plan = make_plan(noise="full", number=len(self.plans))
-        self.plans.append(live(replace(plan, views=planned, participation=participation)))
+        self.plans.append(live(with_words(plan, views=planned, participation=participation)))
 
     @precondition(lambda self: self.plans)
     @rule(data=st.data())

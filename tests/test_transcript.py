@@ -46,13 +46,15 @@ from federation.batch.reports import LeaderHalf, ProvenHalf, Reports
 from federation.circuit.validity import VerificationKey
 from federation.draft import draft_of
 from federation.parties import Roster, RosterEntry
-from federation.plan import Noise, Plan, Validity, plan_to_bytes
+from federation.plan import Plan, plan_to_bytes
 from federation.protocol import OpenedView, Outcome, shard
 from federation.statement import Statement
+from federation.terms import Noise
 from tests.aggregator.recorded import Recorded
 from tests.aggregator.world import KEYS, NOW, SETTINGS, make_plan
 from tests.audit.files import Facts, differences, facts
 from tests.federation.wire import COLLECTOR, COORDINATOR, DAY, HELPER, HELPER_SEAL, LEADER, LEADER_SEAL, LIVE
+from tests.federation.words import with_words
 
 VIEW = FeatureView(
     "v",
@@ -152,12 +154,12 @@ def run(
     noise: Noise = "full",
     k: int = 5,
     panes: int = 2,
-    validity: Validity = "none",
+    validity: str = "none",
     enrolled: int = 1_000,
     **terms: Any,
 ) -> Run:
     path.mkdir(exist_ok=True)
-    plan = replace(make_plan(VIEW, panes=panes, noise=noise, k=k, validity=validity), **terms)
+    plan = with_words(make_plan(VIEW, panes=panes, noise=noise, k=k, validity=validity), **terms)
     settings = replace(SETTINGS, roster=ROSTER)
     recorded = Recorded(path, settings)
     events = {site: site_events(site, counts) for site, counts in clients.items()}

@@ -48,6 +48,7 @@ from federation.noise_context import NoiseContext
 from federation.plan import Plan
 from federation.protocol import draw_noise
 from federation.statement import FIXED_BYTES, Statement, verify_statement
+from federation.terms import Protection
 
 from .opening import require_size
 
@@ -57,7 +58,7 @@ class KeyHolder(Opener):
 
     role = "helper"  # its place in plans and statements
     peer = "leader"
-    protections = ("he",)
+    protections = (Protection.HE,)
 
     def __init__(
         self, keys: RoleKeys, settings: Settings, storage: Storage, ledger: Ledger, live: LiveFolder, clock: Clock

@@ -56,6 +56,7 @@ from federation.keys import RoleKeys
 from federation.ledger.ledger import Ledger
 from federation.parties import MAX_CLIENTS, Roster, RosterEntry, clients_in
 from federation.plan import Plan
+from federation.terms import Protection
 
 from .refusals import REASONS, refusal_of
 from .verification import finished, offer
@@ -87,7 +88,7 @@ class Intake(EncryptedIntake):
 
     role = "leader"
     peer = "helper"
-    protections = ("shares", "he")
+    protections = (Protection.SHARES, Protection.HE)
 
     def __init__(
         self,

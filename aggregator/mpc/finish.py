@@ -192,7 +192,7 @@ def require_noised(plan: Plan, shares: NoisedShares) -> None:
     """Raise FinishRefused unless these are noised shares, of a plan that asks for this finish."""
     if plan.finish != "mpc" or plan.noise == "none":
         raise FinishRefused(
-            f"a plan with finish {plan.finish!r} and noise {plan.noise!r}: mpc takes noised shares only"
+            f"a plan with finish {plan.finish.value!r} and noise {plan.noise.value!r}: mpc takes noised shares only"
         )
     if not isinstance(shares, NoisedShares):
         raise FinishRefused("the MPC finish takes noised shares, nothing else")

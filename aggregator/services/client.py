@@ -22,7 +22,8 @@ from aggregator.intake.refusals import REASONS
 from aggregator.shares.messages import collect_request
 from federation.keys import RoleKeys
 from federation.parties import Aggregator
-from federation.plan import Plan, Protection
+from federation.plan import Plan
+from federation.terms import Protection
 
 from . import aggregator_pb2 as pb
 from . import aggregator_pb2_grpc as pb_grpc
@@ -193,7 +194,7 @@ class Aggregators:
     """
 
     def __init__(
-        self, leader: str, helper: str, *, protection: Protection = "shares", patience_s: float = 30.0
+        self, leader: str, helper: str, *, protection: Protection = Protection.SHARES, patience_s: float = 30.0
     ) -> None:
         self._addresses: dict[Aggregator, str] = {"leader": leader, "helper": helper}
         self._patience_s = patience_s

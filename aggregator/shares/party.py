@@ -49,9 +49,10 @@ from federation.ledger.ledger import Ledger
 from federation.ledger.state import Budget
 from federation.live_keys import LARGEST_US, MOST_AFTER_DEADLINE_US, LiveKeys, sign_live_keys
 from federation.parties import Aggregator, Roster
-from federation.plan import Plan, Protection
+from federation.plan import Plan
 from federation.protocol import Commitment, add_half, require_sums_fit
 from federation.signed_plan import require_own_key, verify_plan
+from federation.terms import Protection
 
 from .messages import Verdict, Verdicts
 
@@ -112,7 +113,7 @@ class Party:
     role: Aggregator
     peer: Aggregator
     """The other role."""
-    protections: tuple[Protection, ...] = ("shares",)
+    protections: tuple[Protection, ...] = (Protection.SHARES,)
     """Of the plans that this role takes part in."""
     grace_us: int = 0
     """How long after a plan's deadline reports of it are still taken."""
@@ -196,7 +197,7 @@ class Party:
     def _require_terms(self, plan: Plan) -> None:
         """This aggregator is in the plan, with its own keys, and may run it on its settings and with its roster."""
         if plan.protection not in self.protections:
-            raise PlanInvalid(f"this {self.role} takes no part in plans with protection {plan.protection!r}")
+            raise PlanInvalid(f"this {self.role} takes no part in plans with protection {plan.protection.value!r}")
         require_own_key(plan, self.role, self.keys.sign.public)
         if self.settings.peer is not None:
             require_own_key(plan, self.peer, self.settings.peer)

@@ -23,9 +23,10 @@ def demo(
     """Show the main job on real flights: a year of private features, their error bars, and a model that uses them."""
     from covey.demo import run_demo
     from deployment.errors import UsageError
+    from federation.errors import TermUnknown
+    from federation.terms import Validity, word
 
-    match validity:
-        case "none" | "prio3":
-            run_demo(out, store, validity)
-        case _:
-            raise UsageError(f"--validity is none or prio3, got {validity!r}")
+    try:
+        run_demo(out, store, word(Validity, validity))
+    except TermUnknown as error:
+        raise UsageError(str(error)) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -20,9 +20,6 @@ from .term_options import (
     ReportPerOption,
     ValidityOption,
 )
-
-if TYPE_CHECKING:
-    from deployment.coordinator.serving import Wanted
 
 app = typer.Typer(help="Start one role of a project; it runs until Ctrl-C or SIGTERM.", no_args_is_help=True)
 
@@ -196,10 +193,12 @@ def coordinator(
     """
     from base.errors import DONE
     from base.times import wall_clock
-    from deployment.coordinator.serving import Addresses, resume_coordinator, run_coordinator, write_plan
+    from deployment.coordinator.serving import Addresses, PlanRequest, resume_coordinator, run_coordinator, write_plan
     from deployment.errors import UsageError
     from deployment.printing.collection import plan_to_json, print_plan
     from deployment.printing.console import progress_bars, talk_console
+    from deployment.run import requested_terms, utc_days
+    from featurestore.define.views_file import load_views
 
     addresses = Addresses(leader, helper, keyholder)
     talk = talk_console()
@@ -209,16 +208,20 @@ def coordinator(
         with progress_bars(talk) as progress:
             result = resume_coordinator(project, addresses, wall_clock, progress)
         return _report(result, as_json=as_json)
-    wanted = _wanted(views_file, start, end, noise, participation, protection, validity, finish, report_per, seconds)
+    days = utc_days(start, end)
+    if views_file is None or days is None:
+        raise UsageError("give VIEWS.py, --from and --to (or --resume)")
+    terms = requested_terms(noise, protection, validity, finish, report_per, participation)
+    request = PlanRequest(load_views(views_file), days, terms, seconds)
     if plan_only is not None:
-        plan = write_plan(project, wanted, plan_only, wall_clock)
+        plan = write_plan(project, request, plan_only, wall_clock)
         if as_json:
             typer.echo(json.dumps(plan_to_json(plan, plan_only)))
         else:
             print_plan(plan, plan_only)
         return DONE
     with progress_bars(talk) as progress:
-        result = run_coordinator(project, wanted, addresses, wall_clock, progress)
+        result = run_coordinator(project, request, addresses, wall_clock, progress)
     return _report(result, as_json=as_json)
 
 
@@ -231,51 +234,6 @@ def _report(result: dict[str, Any], *, as_json: bool) -> int:
     else:
         print_collection(result)
     return exit_code_of(result)
-
-
-def _wanted(
-    views_file: Path | None,
-    start: datetime | None,
-    end: datetime | None,
-    noise: str,
-    participation: str | None,
-    protection: str,
-    validity: str,
-    finish: str,
-    report_per: str,
-    seconds: float,
-) -> Wanted:
-    from deployment.coordinator.serving import Wanted
-    from deployment.errors import UsageError
-    from deployment.run import utc_days
-    from featurestore.define.views_file import load_views
-    from federation.plan import FINISHES, PARTICIPATIONS, PROTECTIONS, REPORT_PERS, VALIDITIES
-
-    days = utc_days(start, end)
-    if views_file is None or days is None:
-        raise UsageError("give VIEWS.py, --from and --to (or --resume)")
-    if noise not in ("on", "off"):
-        raise UsageError(f"--noise is on or off, got {noise!r}")
-    chosen = next((known for known in PARTICIPATIONS if known == participation), None)
-    if chosen is None and participation is not None:
-        raise UsageError(f"--participation is all or active, got {participation!r}")
-    proofs = next((known for known in VALIDITIES if known == validity), None)
-    if proofs is None:
-        raise UsageError(f"--validity is none or prio3, got {validity!r}")
-    protected = next((known for known in PROTECTIONS if known == protection), None)
-    if protected is None:
-        raise UsageError(f"--protection is shares or he, got {protection!r}")
-    ending = next((known for known in FINISHES if known == finish), None)
-    if ending is None:
-        raise UsageError(f"--finish is open or mpc, got {finish!r}")
-    reporter = next((known for known in REPORT_PERS if known == report_per), None)
-    if reporter is None:
-        raise UsageError(f"--report-per is client or site, got {report_per!r}")
-    if reporter == "site" and protected != "shares":
-        raise UsageError("a site's sum is not encrypted: --report-per site goes with --protection shares only")
-    views = load_views(views_file)
-    terms = chosen, seconds, protected, proofs, ending, reporter
-    return Wanted(views, days, "none" if noise == "off" else "full", *terms)
 
 
 @app.command()

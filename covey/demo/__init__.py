@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -12,17 +11,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from base.times import wall_clock
-from deployment.in_process.run import NoisePair, run_in_process
+from deployment.in_process.run import Surroundings, run_in_process
 from deployment.local.processes_run import run_over_wire
 from deployment.printing.console import progress_bars
+from deployment.project.fleet import EventColumns
+from deployment.request import CollectionRequest
 from edge_client.events import make_events
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from featurestore.store import Store
 from federation.accountant import epsilon
 from federation.ledger.state import Budget
-from federation.plan import Validity
+from federation.terms import Noise, RequestedTerms, Validity
 from simulations.datasets.flights import CLIENT_COLUMN, DAYS, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 
 from .model import compare_models, late_labels
@@ -38,7 +38,7 @@ LABELS: Final = "labels.parquet"
 """Where a kept store gets the labels of `examples/late_model.toml`."""
 
 
-def run_demo(picture: Path, keep: Path | None = None, validity: Validity = "none") -> None:
+def run_demo(picture: Path, keep: Path | None = None, validity: Validity = Validity.NONE) -> None:
     """Run the demo and write its picture.
 
     Args:
@@ -59,7 +59,8 @@ def run_demo(picture: Path, keep: Path | None = None, validity: Validity = "none
         private_dir, exact_dir = keep or Path(scratch, "private"), Path(scratch, "exact")
         talk.print(
             f"{views[0].name} and {views[1].name} go over the wire: {SITES} sites behind Flower, leader, helper and "
-            "coordinator, each a process with its own keys" + ("; reports carry proofs" if validity == "prio3" else "")
+            "coordinator, each a process with its own keys"
+            + ("; reports carry proofs" if validity is Validity.PRIO3 else "")
         )
         over_wire = _collect_over_wire(flights, views[:2], private_dir, validity, talk)
         talk.print(
@@ -73,7 +74,7 @@ def run_demo(picture: Path, keep: Path | None = None, validity: Validity = "none
             out.print(read_over_http(private_dir, Path(scratch, "logs")), markup=False)
             draw(picture, private, exact)
             out.print(f"picture: {picture}")
-            if validity == "prio3":
+            if validity is Validity.PRIO3:
                 year = {report.view: report.reports or 0 for report in truth.views}
                 print_proofs(out, views, (over_wire, *back_filled), year, private)
             with progress_bars(talk) as progress:
@@ -94,23 +95,9 @@ def _collect_over_wire(
     """The real thing on one machine: a simulated node for each site, two aggregators, the coordinator."""
     started = time.monotonic()
     with progress_bars(talk) as progress:
-        reports, answers = run_over_wire(
-            views,
-            flights,
-            directory,
-            client_column=CLIENT_COLUMN,
-            time_column=TIME_COLUMN,
-            site_column=SITE_COLUMN,
-            sites=1,
-            noise="full",
-            min_clients=None,
-            participation=None,
-            budget=BUDGET,
-            days=DAYS,
-            clock=wall_clock,
-            progress=progress,
-            validity=validity,
-        )
+        request = CollectionRequest.make(views, RequestedTerms(validity=validity), BUDGET, days=DAYS)
+        columns = EventColumns(CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN)
+        reports, answers = run_over_wire(request, flights, directory, columns, progress=progress)
     opened, void = sum(report.opened for report in reports), sum(report.void for report in reports)
     talk.print(f"{len(answers)} sites answered; {opened:,} panes opened, {void:,} void (too few planes)")
     return TimedCollection("over the wire, between processes", validity, reports, time.monotonic() - started)
@@ -120,7 +107,7 @@ def _back_fill(
     flights: pa.Table, views: tuple[FeatureView, ...], directory: Path, validity: Validity, talk: Console
 ) -> tuple[TimedCollection, ...]:
     """In this process; with proofs only the last weeks, the days before without."""
-    if validity == "none":
+    if validity is Validity.NONE:
         return (_collect(flights, views, directory, noisy=True, talk=talk),)
     days = BackFill.of(flights[TIME_COLUMN])
     talk.print(f"its reports of {days} carry proofs; to save time, reports of earlier days do not")
@@ -139,22 +126,14 @@ def _collect(
     noisy: bool,
     talk: Console,
     days: tuple[int, int] = DAYS,
-    validity: Validity = "none",
+    validity: Validity = Validity.NONE,
 ) -> TimedCollection:
     started = time.monotonic()
     with progress_bars(talk) as progress:
-        reports = run_in_process(
-            views,
-            make_events(flights, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN),
-            directory,
-            noise=NoisePair.fresh(os.urandom) if noisy else None,
-            budget=BUDGET,
-            randomness=os.urandom,
-            clock=wall_clock,
-            days=days,
-            validity=validity,
-            progress=progress,
-        )
+        requested = RequestedTerms(validity=validity, noise=Noise.FULL if noisy else Noise.NONE)
+        request = CollectionRequest.make(views, requested, BUDGET, days=days)
+        events = make_events(flights, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN)
+        reports = run_in_process(request, events, directory, Surroundings.real(request, progress))
     return TimedCollection("in one process, without sealing or network", validity, reports, time.monotonic() - started)
 
 

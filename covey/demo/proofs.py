@@ -18,7 +18,7 @@ from deployment.inspect.explain import explain
 from deployment.printing.console import day_ranges
 from featurestore.define.definitions import FeatureView
 from featurestore.store import Store
-from federation.plan import VALIDITIES, Validity
+from federation.terms import Validity
 
 PROVEN_WEEKS: Final = 12
 """Of the back-fill. All of its 250,000 reports of 19 kB with proofs would take more than two minutes longer."""
@@ -94,7 +94,7 @@ def print_proofs(
     for one in collections:
         if reports := sum(one.reports(year).values()):
             names = " and ".join(report.view for report in one.views)
-            proofs = "with proofs" if one.validity == "prio3" else "without"
+            proofs = "with proofs" if one.validity is Validity.PRIO3 else "without"
             out.print(
                 f"{one.way}: {reports:,} reports of {names} {proofs}, from events to releases in {one.seconds:.0f} s",
                 soft_wrap=True,
@@ -112,8 +112,8 @@ def _count(report: ViewReport, year: int) -> int:
 def _column(view: FeatureView, collections: Sequence[TimedCollection], year: Mapping[str, int]) -> dict[str, str]:
     """The row's name → the view's cell."""
     found = {one.validity: (one, report) for one in collections for report in one.views if report.view == view.name}
-    one, report = found["prio3"]
-    label, rates = explain(view), [found[validity][0].rate(year) for validity in VALIDITIES if validity in found]
+    one, report = found[Validity.PRIO3]
+    label, rates = explain(view), [found[validity][0].rate(year) for validity in Validity if validity in found]
     return {
         "bytes to leader": f"{label.report_bytes_leader:,} → {label.with_proofs.report_bytes_leader:,}",
         "bytes to helper": f"{label.report_bytes_helper:,} → {label.with_proofs.report_bytes_helper:,}",

@@ -15,6 +15,7 @@ from aggregator.services.client import Aggregators
 from federation.keys import RoleKeys
 from federation.plan import Plan
 from federation.protocol import OpenedView
+from federation.terms import Validity
 
 from .announcement import Announcement, LeftOut
 from .sites import SiteAnswer
@@ -93,7 +94,7 @@ def collect(
 
 def _rejected(plan: Plan, aggregators: Aggregators) -> dict[str, int]:
     """Rejected reports by view, as the leader has counted them; nothing where there are no proofs."""
-    if plan.validity == "none":
+    if plan.terms.validity is Validity.NONE:
         return {}
     (status,) = aggregators.status("leader", plan.hash)
     return {planned.view.name: count for planned, count in zip(plan.views, status.rejected, strict=True)}

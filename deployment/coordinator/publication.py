@@ -9,15 +9,24 @@ from typing import Any, Final
 from crypto.noise import SecretNoise
 from crypto.signing import SigningKey
 from featurestore.define.release import BUDGET_SPENT, Clock, Release, Void
-from federation.plan import Plan, Protection
+from federation.plan import Plan
 from federation.release_signing import sign_release
+from federation.terms import Encrypted, Shares, Terms
 
 from .announcement import Announcement
 from .batches import CollectionOutcome
 from .collector import releases_of, voids_of
 
 NOISE_SOURCE: Final = f"{SecretNoise.name}, {SecretNoise.name}"
-TRUST: Final[dict[Protection, str]] = {"shares": "one-honest-noiser", "he": "honest-leader"}
+
+
+def trust_of(terms: Terms) -> str:
+    """What has to hold for the privacy claim, as manifests name it."""
+    match terms:
+        case Shares():
+            return "one-honest-noiser"
+        case Encrypted():
+            return "honest-leader"
 
 
 def items_of(
@@ -31,7 +40,7 @@ def items_of(
     if announced.plan is not None:
         yield from _opened_items(announced.plan, collected, collector, now, clock)
     for left in collected.budget_spent:
-        trust = TRUST[left.asked.protection]
+        trust = trust_of(left.asked.terms)
         voids = voids_of(
             left.asked, left.planned, BUDGET_SPENT, now=now, clock=clock, noise_source=NOISE_SOURCE, trust=trust
         )
@@ -49,7 +58,7 @@ def _opened_items(
             now=now,
             clock=clock,
             noise_source=NOISE_SOURCE,
-            trust=TRUST[plan.protection],
+            trust=trust_of(plan.terms),
             commitments=(leader, helper),
             values=tuple(hashlib.sha256(one).hexdigest() for one in values),
         )

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from aggregator.intake.refusals import LOST
 from base.errors import CoveyError
 from base.times import DAY_US
 from deployment.errors import CollectionFailed, UsageError
-from deployment.in_process.run import Progress
+from deployment.in_process.progress import Progress
 from deployment.local.processes_run import lost_mend
 from deployment.local.superlink import superlink_folder
 from deployment.local.unfinished_collection import Unfinished
@@ -34,19 +34,8 @@ from featurestore.publish.publish import Publisher
 from featurestore.store import Store
 from federation.draft import sign_draft
 from federation.keys import load_keys
-from federation.parties import Participation, ReportPer, default_participation
-from federation.plan import (
-    Finish,
-    Noise,
-    Plan,
-    PlannedView,
-    Protection,
-    Validity,
-    WireTerms,
-    max_clients_of,
-    plan_from_bytes,
-    plan_to_bytes,
-)
+from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, WireTerms, new_plan, plan_from_bytes, plan_to_bytes
+from federation.terms import Encrypted, RequestedTerms, Shares, Terms
 
 from .grid import grid_of
 from .job import Job
@@ -69,37 +58,35 @@ class Addresses:
     helper: str | None = None
     key_holder: str | None = None
 
-    def second(self, protection: Protection) -> str | None:
+    def second(self, terms: Terms) -> str | None:
         """Where the one listens who opens a plan with the leader: the helper, or under `he` the key holder."""
-        return self.helper if protection == "shares" else self.key_holder
+        match terms:
+            case Shares():
+                return self.helper
+            case Encrypted():
+                return self.key_holder
+
+
+DEFAULTS: Final = Addresses(LEADER, HELPER, KEY_HOLDER)
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is to be collected.
+class PlanRequest:
+    """What a coordinator is to collect.
 
     Attributes:
         days: whole UTC days since the epoch, [from, to).
-        participation: None: `all` if every enrolled site has one client at most, else `active`.
+        terms: for the sites of the roster, which say how many clients there may be.
         seconds: how long the sites have to answer; the aggregators take reports for twice that time.
-        protection: `he`: reports are encrypted for a key holder. There is room for all clients of the roster.
-        validity: `prio3`: every report carries a proof, and both aggregators verify it.
-        finish: `mpc` (experimental): cells below a view's `suppress_below` are opened to nobody.
-        report_per: `site`: each site sends the sum of its clients; it may declare as many as the roster allows any site.
     """
 
     views: Sequence[FeatureView]
     days: tuple[int, int]
-    noise: Noise = "full"
-    participation: Participation | None = None
+    terms: RequestedTerms = field(default_factory=RequestedTerms)
     seconds: float = 300.0
-    protection: Protection = "shares"
-    validity: Validity = "none"
-    finish: Finish = "open"
-    report_per: ReportPer = "client"
 
 
-def make_plan(directory: Path, wanted: Wanted, clock: Callable[[], int]) -> Plan | None:
+def make_plan(directory: Path, request: PlanRequest, clock: Callable[[], int]) -> Plan | None:
     """The plan for all panes that are not published yet; None if there is none left.
 
     Raises:
@@ -107,28 +94,24 @@ def make_plan(directory: Path, wanted: Wanted, clock: Callable[[], int]) -> Plan
     """
     project = Project.load(directory)
     now = clock()
-    planned = [PlannedView(view, _panes(directory, view, wanted.days, now), view.privacy.min_clients)
-               for view in wanted.views]  # fmt: skip
+    planned = [PlannedView(view, _panes(directory, view, request.days, now), view.privacy.min_clients)
+               for view in request.views]  # fmt: skip
     planned = [one for one in planned if len(one.pane_starts)]
     if not planned:
         return None
-    deadline_us = now + int(2 * wanted.seconds * 1e6)
+    deadline_us = now + int(2 * request.seconds * 1e6)
     clients = [one.max_clients for one in project.roster.entries]
-    return Plan(
-        os.urandom(16),
-        tuple(planned),
-        wanted.noise,
-        protection=wanted.protection,
-        max_clients=max_clients_of(clients, wanted.protection, wanted.report_per),
-        validity=wanted.validity,
-        participation=wanted.participation or default_participation(clients),
+    return new_plan(
+        planned,
+        request.terms.of_sites(clients),
+        request.terms.noise,
+        plan_id=os.urandom(PLAN_ID_BYTES),
+        sites=clients,
         wire=WireTerms(project.leader, project.helper, project.collector, deadline_us),
-        finish=wanted.finish,
-        report_per=wanted.report_per,
     )
 
 
-def write_plan(directory: Path, wanted: Wanted, path: Path, clock: Callable[[], int]) -> Plan | None:
+def write_plan(directory: Path, request: PlanRequest, path: Path, clock: Callable[[], int]) -> Plan | None:
     """Sign the draft of a plan and write it, for people to look at; nothing is announced, registered or kept.
 
     The aggregators' keys are made when a plan is announced: its draft says everything else.
@@ -136,7 +119,7 @@ def write_plan(directory: Path, wanted: Wanted, path: Path, clock: Callable[[], 
     Raises:
         KeyFileMissing: the coordinator's. And as `make_plan`.
     """
-    plan = make_plan(directory, wanted, clock)
+    plan = make_plan(directory, request, clock)
     keys = load_keys(directory / KEYS, "coordinator")
     if plan is not None:
         path.write_bytes(sign_draft(plan, keys.sign))
@@ -144,7 +127,7 @@ def write_plan(directory: Path, wanted: Wanted, path: Path, clock: Callable[[], 
 
 
 def run_coordinator(
-    directory: Path, wanted: Wanted, addresses: Addresses, clock: Callable[[], int], progress: Progress
+    directory: Path, request: PlanRequest, addresses: Addresses, clock: Callable[[], int], progress: Progress
 ) -> dict[str, Any]:
     """Run one collection; returns its result.
 
@@ -157,16 +140,16 @@ def run_coordinator(
         load_keys(directory / KEYS, role)
     with unfinished.at_work():
         unfinished.require_none()
-        plan = make_plan(directory, wanted, clock)
+        plan = make_plan(directory, request, clock)
         if plan is None:
             return NOTHING_TO_DO
         with Publisher(directory, clock) as publisher:
-            for view in wanted.views:
+            for view in request.views:
                 publisher.register(view)
         job = Job(
             plan_to_bytes(plan), directory / KEYS, addresses.leader or LEADER,
-            addresses.second(plan.protection) or (HELPER if plan.protection == "shares" else KEY_HOLDER), directory,
-            len(project.roster.entries), wanted.seconds, Path(), Path(),
+            addresses.second(plan.terms) or DEFAULTS.second(plan.terms) or HELPER, directory,
+            len(project.roster.entries), request.seconds, Path(), Path(),
         )  # fmt: skip
         return _carry_out(unfinished, unfinished.begin(job), clock, progress)
 
@@ -182,7 +165,7 @@ def resume_coordinator(
     unfinished = Unfinished(directory)
     with unfinished.at_work():
         job = unfinished.load()
-        second = addresses.second(plan_from_bytes(job.plan).protection)
+        second = addresses.second(plan_from_bytes(job.plan).terms)
         job = replace(job, leader=addresses.leader or job.leader, helper=second or job.helper)
         unfinished.save(job)
         return _carry_out(unfinished, job, clock, progress)

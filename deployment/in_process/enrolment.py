@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from deployment.errors import RunRefused, TooManyClients
+from deployment.errors import TooManyClients
 from edge_client.events import Events
-from federation.parties import DEFAULT_SITE_CLIENTS, Participation
 
 Ints = npt.NDArray[np.int64]
 
@@ -36,6 +35,11 @@ class Enrolment:
 
     def __repr__(self) -> str:
         return f"Enrolment({self.sites} sites of {self.site_clients} clients: redacted)"
+
+    @property
+    def declared(self) -> list[int]:
+        """Of each site, how many clients it may have."""
+        return [self.site_clients] * self.sites
 
     @property
     def clients(self) -> int:
@@ -63,17 +67,3 @@ def enrol(events: Events, site_clients: int) -> Enrolment:
 def by_site(events: Events) -> bool:
     """Whether a column of the events names the sites."""
     return bool(pa.types.is_struct(events.identities.type))
-
-
-def declared(site_clients: int | None, participation: Participation | None, option: str = "--site-clients N") -> int:
-    """How many clients a site has at most, for all to see: what was declared, else a public number.
-
-    Raises:
-        RunRefused: under `all` each of them reports, so the number must be one that somebody has chosen.
-    """
-    if site_clients is None and participation == "all":
-        raise RunRefused(
-            "under participation all a site sends a report of every client that it may have, zeros too: declare how many "
-            f"that is, with {option}"
-        )
-    return DEFAULT_SITE_CLIENTS if site_clients is None else site_clients

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,13 +61,3 @@ def opened_panes(publisher: Publisher, view: FeatureView) -> npt.NDArray[np.int6
         return np.empty(0, np.int64)
     publisher.register(view)
     return opened
-
-
-def require_tighter(views: Sequence[FeatureView], min_clients: int | None, *, noise_off: bool) -> None:
-    """RunRefused if another k than the views' own would loosen one of them; with noise off, anything goes."""
-    for view in views:
-        if min_clients is not None and not noise_off and min_clients < view.privacy.min_clients:
-            raise RunRefused(
-                f"--min-clients {min_clients} is below view {view.name!r}'s own {view.privacy.min_clients}; "
-                "it may only be larger (with --noise off any number is accepted)"
-            )

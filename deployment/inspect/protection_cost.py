@@ -21,7 +21,8 @@ from crypto.errors import CryptoError
 from featurestore.define.definitions import FeatureView
 from federation.batch.reports import Reports
 from federation.errors import FederationError
-from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, plan_from_bytes, plan_to_bytes
+from federation.plan import PLAN_ID_BYTES, PlannedView, new_plan, plan_from_bytes, plan_to_bytes
+from federation.terms import Noise, Shares
 
 from .protections import PROTECTIONS, Ints, in_noise_basis
 
@@ -75,7 +76,7 @@ class Work:
 
 def work_of(view: FeatureView, pane: Ints, reports: Reports, clients: int) -> Work:
     """These reports of one pane (int64[1], its start) in a plan of their own."""
-    plan = Plan(os.urandom(PLAN_ID_BYTES), (PlannedView(view, pane, 1),), "none")
+    plan = new_plan([PlannedView(view, pane, 1)], Shares(), Noise.NONE, plan_id=os.urandom(PLAN_ID_BYTES), sites=())
     return Work(plan_to_bytes(plan), clients, reports)
 
 

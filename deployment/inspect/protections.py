@@ -27,13 +27,15 @@ from crypto.noise import SeededNoise
 from crypto.prio3_batch import VERIFY_KEY_SIZE
 from crypto.sharing import HelperSeeds, LeaderShares, SparseRows
 from featurestore.define.layout import Layout
+from federation import terms
 from federation.basis import to_noise_basis
 from federation.batch.reports import HelperHalf, Indices, LeaderHalf, ProvenHalf, ReportIds, Reports
 from federation.circuit.circuit import prio3_of
 from federation.circuit.validity import VerificationKey, report_elements
 from federation.he.view import encode_report, he_parameters
-from federation.plan import Plan, Validity
+from federation.plan import Plan
 from federation.protocol import Aggregating, open_shares, shard, shard_proven, verify
+from federation.terms import Validity
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Sums: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.float64]
@@ -119,10 +121,10 @@ class Plaintext:
 class UnprovenShares:
     """Additive shares, without proofs."""
 
-    validity: Validity = "none"
+    validity = Validity.NONE
 
     def __init__(self, plan: Plan, _clients: int) -> None:
-        self._plan = replace(plan, validity=self.validity)
+        self._plan = replace(plan, terms=terms.Shares(self.validity))
         self._layout = plan.views[0].layout
         self._leader, self._helper = (Aggregating.start(role, self._plan) for role in ("leader", "helper"))
 
@@ -150,7 +152,7 @@ class UnprovenShares:
 class ProvenShares(UnprovenShares):
     """Additive shares with a proof of each report."""
 
-    validity = "prio3"
+    validity = Validity.PRIO3
 
     def __init__(self, plan: Plan, clients: int) -> None:
         super().__init__(plan, clients)
@@ -276,14 +278,14 @@ PROTECTIONS: Final[dict[str, ComparedProtection]] = {
             _SHARES_TRUST,
             "not bounded",
             UnprovenShares,
-            lambda layout, _: report_elements(layout, "none"),
+            lambda layout, _: report_elements(layout, Validity.NONE),
         ),
         ComparedProtection(
             "shares + prio3",
             _SHARES_TRUST,
             "bounded by a proof",
             ProvenShares,
-            lambda layout, _: report_elements(layout, "prio3"),
+            lambda layout, _: report_elements(layout, Validity.PRIO3),
         ),
         ComparedProtection(
             "he",

@@ -15,7 +15,7 @@ from base.atomic_files import replaced_file
 from deployment.errors import UsageError
 
 if TYPE_CHECKING:
-    from deployment.in_process.run import Progress
+    from deployment.in_process.progress import Progress
 
 
 def require_writable(out: Path) -> None:

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -29,19 +29,14 @@ from typing import Any, Final
 import pyarrow as pa
 
 from base.atomic_files import replace_file
+from base.times import wall_clock
 from deployment.coordinator.job import Job
 from deployment.errors import CollectionFailed, ProcessFailed, UsageError
-from deployment.in_process.enrolment import declared
-from deployment.in_process.panes import PaneChoice, choose_panes, opened_panes, require_tighter
-from deployment.in_process.run import (
-    Progress,
-    ViewReport,
-    from_events,
-    require_convertible,
-    require_finishable,
-    require_summable,
-)
-from deployment.project.fleet import SITES, make_project, split_sites
+from deployment.in_process.panes import PaneChoice, choose_panes, opened_panes
+from deployment.in_process.progress import Progress
+from deployment.in_process.run import ViewReport
+from deployment.project.fleet import SITES, EventColumns, make_project, split_sites
+from deployment.request import CollectionRequest, require_convertible, require_possible
 from edge_client import flower_app
 from edge_client.compute import Dropped
 from edge_client.events import check_schema, make_events
@@ -49,12 +44,11 @@ from edge_client.flower_app import SITES_VARIABLE
 from featurestore.define.definitions import FeatureView
 from featurestore.publish.publish import Publisher
 from federation.ledger.operator import LEDGERS, charged_plans, require_room
-from federation.ledger.state import Budget
-from federation.parties import Participation, ReportPer
-from federation.plan import Finish, Noise, Plan, PlannedView, Protection, Validity, max_clients_of, plan_from_bytes
+from federation.plan import PLAN_ID_BYTES, plan_from_bytes
+from federation.terms import Finish
 
 from .processes import Processes, free_port
-from .service_processes import SECOND, SERVICES, service_command, services_of
+from .service_processes import SERVICES, second_of, service_command, services_of
 from .unfinished_run import begin, go_on, require_none
 
 SITE_SECONDS: Final = 900.0
@@ -112,85 +106,52 @@ def ray_environment(folder: Path) -> dict[str, str]:
 
 
 def run_over_wire(
-    views: Sequence[FeatureView],
+    request: CollectionRequest,
     table: pa.Table,
     directory: Path,
+    columns: EventColumns,
     *,
-    client_column: str,
-    time_column: str,
-    site_column: str | None,
-    sites: int,
-    noise: Noise,
-    min_clients: int | None,
-    participation: Participation | None,
-    budget: Budget,
-    days: tuple[int, int] | None,
-    clock: Callable[[], int],
+    sites: int = 1,
+    clock: Callable[[], int] = wall_clock,
     progress: Progress,
-    site_clients: int | None = None,
-    protection: Protection = "shares",
-    validity: Validity = "none",
-    finish: Finish = "open",
-    report_per: ReportPer = "client",
 ) -> tuple[tuple[ViewReport, ...], dict[str, str]]:
     """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
 
     Args:
-        participation: who reports; default: see `default_participation`.
-        site_clients: how many clients a site may have: declared, for everybody to see. Default: `DEFAULT_SITE_CLIENTS`.
-        protection: `he`: reports are encrypted for a key holder.
-        validity: whether reports carry proofs, which both aggregators verify.
-        finish: `mpc` (experimental): cells below a view's `suppress_below` are not opened.
-        report_per: `site`: each site sends the sum of its clients.
-        budget: what a client-day may cost, over all runs into this store.
+        sites: without a column of sites, clients are hashed to so many.
 
     Returns:
         A report a view, and the code of each site's answer.
 
     Raises:
         LedgerRefusal: DayBudgetSpent and its like, before anything is started or registered. LedgerBroken.
-        TooManyClients: a site has more clients than are declared. RunRefused: terms that do not fit together.
+        TooManyClients: a site has more clients than are declared. RunRefused: terms that do not go with the views.
         CollectionFailed, ProcessFailed: with the log that says why; `resume` continues.
     """
-    require_tighter(views, min_clients, noise_off=noise == "none")
-    if finish == "mpc":
-        require_finishable(views, protection, noise)
-    ledgers = directory / LEDGERS
+    ledgers, views = directory / LEDGERS, request.views
     require_none(directory)
-    events = make_events(table, client_column, time_column, site_column)
+    events = make_events(table, columns.client, columns.time, columns.site)
     for view in views:
         check_schema(view, events)
-    of_site = declared(site_clients, participation)
-    fleet = split_sites(table, client_column, site_column, sites, of_site)
-    derived = from_events(days, sites=site_column is not None)
-    if report_per == "site":
-        require_summable(views, protection, validity, of_site, len(fleet))
+    fleet = split_sites(table, columns, sites, request.site_clients)
+    require_possible(views, request.terms, request.noise, [request.site_clients] * max(1, len(fleet)))
     with Publisher(directory, clock) as publisher:
         choices = {
-            view.name: choose_panes(view, events, opened_panes(publisher, view), days, clock()) for view in views
-        }
-        planned = [
-            PlannedView(view, choices[view.name].todo, min_clients or view.privacy.min_clients)
+            view.name: choose_panes(view, events, opened_panes(publisher, view), request.days, clock())
             for view in views
-            if len(choices[view.name].todo)
-        ]
-        if finish == "mpc":
-            require_convertible(planned, of_site * len(fleet))
+        }
+        planned = [request.planned(view, choices[view.name].todo) for view in views if len(choices[view.name].todo)]
+        draft = None
         if planned:
-            draft = Plan(
-                os.urandom(16),
-                tuple(planned),
-                noise,
-                protection=protection,
-                max_clients=max_clients_of([one.clients for one in fleet], protection, report_per),
-                finish=finish,
-                report_per=report_per,
-                from_events=derived,
-            )
-            require_room(ledgers, draft, budget, clock())
+            if request.terms.finish is Finish.MPC:
+                require_convertible(planned, request.site_clients * len(fleet))
+            plan_id, by_site = os.urandom(PLAN_ID_BYTES), columns.site is not None
+            enrolled = [one.clients for one in fleet]
+            draft = request.plan(planned, enrolled, plan_id=plan_id, by_site=by_site)
+            require_room(ledgers, draft, request.budget, clock())
         for view in views:
             publisher.register(view)
-    if not planned:
+    if draft is None:
         return tuple(_report(view, choices[view.name], {}) for view in views), {}
     if not fleet:
         raise UsageError("no event has a site; nothing can be collected")
@@ -199,19 +160,11 @@ def run_over_wire(
         try:
             job = make_project(
                 project,
-                planned,
+                draft,
                 fleet,
                 directory,
-                client_column=client_column,
-                time_column=time_column,
-                noise=noise,
-                participation=participation,
-                protection=protection,
-                validity=validity,
-                finish=finish,
-                report_per=report_per,
-                from_events=derived,
-                budget=budget,
+                columns,
+                request.budget,
                 deadline_us=clock() + int(DEADLINE_SECONDS * 1e6),
                 site_seconds=SITE_SECONDS,
             )
@@ -253,7 +206,7 @@ def collect_project(project: Path, job: Job, progress: Progress) -> dict[str, An
     """
     plan = plan_from_bytes(job.plan)
     ports = {name: free_port() for name in services_of(plan)}
-    second = SECOND[plan.protection]
+    second = second_of(plan.terms)
     job = replace(job, leader=f"127.0.0.1:{ports['leader']}", helper=f"127.0.0.1:{ports[second]}")
     job.save(project / "job.json")
     ray = ray_folder()

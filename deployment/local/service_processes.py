@@ -7,17 +7,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from federation.plan import Plan, Protection
+from federation.plan import Plan
+from federation.terms import Encrypted, Finish, Shares, Terms
 
-SECOND: Final[dict[Protection, str]] = {"shares": "helper", "he": "keyholder"}
-"""Who opens a plan with the leader, by its `covey start` command."""
-AGGREGATORS: Final = ("leader", *SECOND.values())
+SECONDS: Final = ("helper", "keyholder")
+"""Who may open a plan with the leader, by their `covey start` command."""
+AGGREGATORS: Final = ("leader", *SECONDS)
 SERVICES: Final = (*AGGREGATORS, "provider")
+
+
+def second_of(terms: Terms) -> str:
+    """Who opens a plan with the leader."""
+    match terms:
+        case Shares():
+            return "helper"
+        case Encrypted():
+            return "keyholder"
 
 
 def services_of(plan: Plan) -> tuple[str, ...]:
     """The services that a plan needs, in the order in which they are started."""
-    return (SECOND[plan.protection], *(("provider",) if plan.finish == "mpc" else ()), "leader")
+    return (second_of(plan.terms), *(("provider",) if plan.terms.finish is Finish.MPC else ()), "leader")
 
 
 def service_command(name: str, project: Path, ledgers: Path, ports: Mapping[str, int]) -> list[str]:
@@ -29,7 +39,7 @@ def service_command(name: str, project: Path, ledgers: Path, ports: Mapping[str,
     at = ["--project", str(project), "--port", str(ports[name])]
     at += ["--ledgers", str(ledgers)] if name in AGGREGATORS else []
     if name == "leader":
-        for other in (*SECOND.values(), "provider"):
+        for other in (*SECONDS, "provider"):
             at += [f"--{other}", f"127.0.0.1:{ports[other]}"] if other in ports else []
     return [
         sys.executable,

@@ -12,7 +12,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from deployment.in_process.run import Progress
+    from deployment.in_process.progress import Progress
 
 _VERBS = {
     "compute": "computing on the sites",

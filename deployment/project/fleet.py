@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,24 +25,23 @@ from federation.errors import PartyInvalid
 from federation.keys import RoleKeys, create_folder, site_role
 from federation.ledger.operator import LEDGERS
 from federation.ledger.state import Budget
-from federation.parties import Participation, ReportPer, Roster, RosterEntry, default_participation, require_site_id
-from federation.plan import (
-    Finish,
-    FromEvents,
-    Noise,
-    Plan,
-    PlannedView,
-    Protection,
-    Validity,
-    WireTerms,
-    max_clients_of,
-    plan_to_bytes,
-)
+from federation.parties import Roster, RosterEntry, require_site_id
+from federation.plan import PLAN_ID_BYTES, Plan, WireTerms, plan_to_bytes
+from federation.terms import Participation, allowed_of
 
 from .init import POLICY
 from .project import FILE, KEYS, Project
 
 SITES = "sites"
+
+
+@dataclass(frozen=True)
+class EventColumns:
+    """Which columns of a table of events say whose event it is, when it happened, and, if one does, at which site."""
+
+    client: str
+    time: str
+    site: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +53,7 @@ class SiteEvents:
     clients: int
 
 
-def split_sites(
-    table: pa.Table, client_column: str, site_column: str | None, sites: int, site_clients: int
-) -> list[SiteEvents]:
+def split_sites(table: pa.Table, columns: EventColumns, sites: int, site_clients: int) -> list[SiteEvents]:
     """Events by site: by the site column, or clients hashed to `sites` sites. Events without a site are nobody's.
 
     A site's id is its value in the column where that is a valid id, else `site-<number>`. Without the column all `sites` take
@@ -65,49 +62,37 @@ def split_sites(
     Raises:
         TooManyClients: a site has more clients than `site_clients`, which are declared of each.
     """
-    column = table[client_column if site_column is None else site_column]
+    column = table[columns.client if columns.site is None else columns.site]
     distinct = pc.unique(column.drop_null())
     index = np.asarray(pc.fill_null(pc.index_in(column, value_set=distinct), -1)).astype(np.int64)
-    if site_column is not None:
+    if columns.site is not None:
         names = [_site_id(str(value), i) for i, value in enumerate(distinct.to_pylist())]
     else:
         home = np.array([_hashed(value) % sites for value in distinct.to_pylist()] + [-1], np.int64)
         index, names = home[index], [f"site-{i:04d}" for i in range(sites)]
     fleet = [SiteEvents(name, table.filter(pa.array(index == i)), site_clients) for i, name in enumerate(names)]
     for one in fleet:
-        if (have := pc.count_distinct(one.table[client_column]).as_py()) > site_clients:
+        if (have := pc.count_distinct(one.table[columns.client]).as_py()) > site_clients:
             raise TooManyClients(f"site {one.site!r}", have, site_clients)
     return fleet
 
 
 def make_project(
     project: Path,
-    planned: Sequence[PlannedView],
+    draft: Plan,
     fleet: Sequence[SiteEvents],
     store: Path,
-    *,
-    client_column: str,
-    time_column: str,
-    noise: Noise,
-    participation: Participation | None,
-    protection: Protection,
-    validity: Validity,
-    finish: Finish,
-    report_per: ReportPer,
-    from_events: tuple[FromEvents, ...],
+    columns: EventColumns,
     budget: Budget,
+    *,
     deadline_us: int,
     site_seconds: float,
 ) -> Job:
     """Make fresh keys for every role, the roster, each site's files and the plan; returns the coordinator's job.
 
     Args:
-        participation: who reports; default: see `default_participation`.
-        protection: how reports are protected; under `he` there is room for all clients that the sites may have.
-        validity: whether reports carry proofs; the plan gets the hash of its verification key when it is announced.
-        finish: how leader and helper open.
-        report_per: `site`: each site sends the sum of its clients; one may declare as many as any site may have.
-        from_events: what of this was no declaration.
+        draft: what is collected, and how; the plan is the same between these parties, under an id of its own. It gets the
+            hashes of its keys when it is announced.
         budget: of the aggregators. The simulated sites allow what this plan needs, and nothing beyond.
         deadline_us: µs since the epoch; the aggregators refuse reports from then on.
         site_seconds: how long the coordinator waits for the sites.
@@ -124,39 +109,27 @@ def make_project(
         public["helper"].sign,
         Roster(RosterEntry(one.site, site_keys[one.site].public.sign, one.clients) for one in fleet),
         budget=budget,
-        allow_noise_off=noise == "none",
-        validity="any" if validity == "none" else validity,
+        allow_noise_off=not draft.noisy,
+        validity=allowed_of(draft.terms.validity),
     )
     replace_file(project / FILE, settings.to_toml(), private=True, durable=False)
     wire = WireTerms(settings.leader, settings.helper, settings.collector, deadline_us)
-    plan = Plan(
-        os.urandom(16),
-        tuple(planned),
-        noise,
-        protection=protection,
-        max_clients=max_clients_of([one.clients for one in fleet], protection, report_per),
-        validity=validity,
-        participation=participation or default_participation([one.clients for one in fleet]),
-        wire=wire,
-        finish=finish,
-        report_per=report_per,
-        from_events=from_events,
-    )
+    plan = replace(draft, plan_id=os.urandom(PLAN_ID_BYTES), wire=wire)
     policy = Policy(
         public["coordinator"].sign,
         settings.leader,
         settings.helper,
-        max_micro_rho=sum(charge_of(plan, one) for one in planned),
-        min_k=min(one.min_clients for one in planned),
-        allow_noise_off=noise == "none",
-        allow_activity_visible=plan.participation == "active",
-        protection=protection,
+        max_micro_rho=sum(charge_of(plan, one) for one in plan.views),
+        min_k=min(one.min_clients for one in plan.views),
+        allow_noise_off=not plan.noisy,
+        allow_activity_visible=plan.terms.participation is Participation.ACTIVE,
+        protection=plan.terms.protection.value,
         validity=settings.validity,
-        time_columns=tuple(sorted({one.view.time for one in planned if one.view.time is not None})),
+        time_columns=tuple(sorted({one.view.time for one in plan.views if one.view.time is not None})),
     )
     replace_file(project / POLICY, policy_to_toml(policy), private=True, durable=False)
     private_folder(project / LEDGERS)
-    _write_sites(project, fleet, client_column, time_column)
+    _write_sites(project, fleet, columns)
     return Job(
         plan_to_bytes(plan),
         project / KEYS,
@@ -170,7 +143,7 @@ def make_project(
     )
 
 
-def _write_sites(project: Path, fleet: Sequence[SiteEvents], client_column: str, time_column: str) -> None:
+def _write_sites(project: Path, fleet: Sequence[SiteEvents], columns: EventColumns) -> None:
     """Each site's events and configuration, in files of its own."""
     folder = private_folder(project / SITES)
     for one in fleet:
@@ -181,8 +154,8 @@ def _write_sites(project: Path, fleet: Sequence[SiteEvents], client_column: str,
                 "site": one.site,
                 "clients": one.clients,
                 "events": f"{one.site}.parquet",
-                "client_column": client_column,
-                "time_column": time_column,
+                "client_column": columns.client,
+                "time_column": columns.time,
                 "keys": f"../{KEYS}",
                 "ledger": f"../{LEDGERS}/{site_role(one.site)}.db",
                 "policy": f"../{POLICY}",

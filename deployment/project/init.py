@@ -24,8 +24,9 @@ from federation.errors import PartyInvalid
 from federation.keys import ROLES, SITE_PREFIX, RoleKeys, create_folder, public_from_line, site_role
 from federation.ledger.operator import LEDGERS
 from federation.ledger.state import Budget
-from federation.parties import PublicKeys, Roster, RosterEntry, default_participation
+from federation.parties import PublicKeys, Roster, RosterEntry
 from federation.rho import rho_text
+from federation.terms import Participation, default_participation
 
 from .project import FILE, KEYS, Project
 
@@ -143,8 +144,8 @@ def _write(folder: Path, project: Project, secrets: tuple[str, ...]) -> NewProje
         project.leader,
         project.helper,
         max_micro_rho=project.budget.micro_rho,
-        # Where one operator holds every key, nothing is seen that he does not know; elsewhere it is each site's to allow.
-        allow_activity_visible=bool(secrets) and participation == "active",
+        # Where one operator holds every key, nothing is seen that they do not know; elsewhere it is each site's to allow.
+        allow_activity_visible=bool(secrets) and participation is Participation.ACTIVE,
     )
     views = _VIEWS_TEXT.format(views=VIEWS, rho=rho_text(max(1, project.budget.micro_rho // 2)))
     kept = []

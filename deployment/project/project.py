@@ -22,8 +22,8 @@ from featurestore.online.settings import TABLE as ONLINE
 from federation.errors import PartyInvalid
 from federation.ledger.state import Budget
 from federation.parties import CollectorKeys, Roster, RosterEntry
-from federation.plan import AllowedValidity
 from federation.rho import rho_text
+from federation.terms import AllowedValidity
 
 FILE: Final = "covey.toml"
 KEYS: Final = "keys"

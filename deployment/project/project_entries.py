@@ -14,7 +14,7 @@ from crypto.seal import SealPublicKey
 from federation.config_values import MicroRho, SigningKey, bytes_of_text
 from federation.errors import NodeKeyInvalid
 from federation.node_keys import NodeCertificate
-from federation.plan import AllowedValidity
+from federation.terms import AllowedValidity
 
 
 def _seal_key(value: object) -> SealPublicKey:

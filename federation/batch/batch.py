@@ -48,6 +48,7 @@ from federation.ledger.entries import Head
 from federation.parties import Aggregator, Roster, require_site_id
 from federation.plan import Plan
 from federation.protocol import require_one_batch
+from federation.terms import Encrypted, ReportPer, Shares, Validity
 
 from . import batch_pb2 as pb
 from .reports import REPORT_ID_BYTES, HelperHalf, LeaderHalf, ProvenHalf
@@ -276,15 +277,21 @@ def max_reports(plan: Plan, view: int) -> int:
 def _report_bytes(plan: Plan, view: int) -> tuple[int, int, int]:
     """Bytes of one report to the leader, to the helper, and in the header."""
     layout = plan.views[view].layout
-    header = HEADER_REPORT_BYTES + (INDEX_BYTES if plan.report_per == "site" else 0)
-    if plan.protection == "he":
-        return message_bytes(plan.he_parameters(plan.views[view])), 0, header
-    if plan.validity == "none":
-        return layout.length * ELEMENT_BYTES, SEED_BYTES, header
-    # Not of the circuit itself: a plan is measured before anything large is built for it.
-    cost = cost_of(layout, clients=plan.clients_a_report)
-    to_leader, to_helper = cost.report_bytes_leader - REPORT_ID_BYTES, cost.report_bytes_helper - REPORT_ID_BYTES
-    return to_leader, to_helper, header + DIGEST_BYTES
+    header = HEADER_REPORT_BYTES + (INDEX_BYTES if plan.terms.report_per is ReportPer.SITE else 0)
+    match plan.terms:
+        case Encrypted():
+            return message_bytes(plan.he_parameters(plan.views[view])), 0, header
+        case Shares(validity=validity):
+            match validity:
+                case Validity.NONE:
+                    return layout.length * ELEMENT_BYTES, SEED_BYTES, header
+                case Validity.PRIO3:
+                    # Not of the circuit itself: a plan is measured before anything large is built for it.
+                    cost = cost_of(layout, clients=plan.clients_a_report)
+                    to_leader, to_helper = (
+                        size - REPORT_ID_BYTES for size in (cost.report_bytes_leader, cost.report_bytes_helper)
+                    )
+                    return to_leader, to_helper, header + DIGEST_BYTES
 
 
 def seal_batch(
@@ -340,10 +347,12 @@ def _contents(
     plan: Plan, leader: LeaderHalf | ProvenHalf, helper: HelperHalf | ProvenHalf
 ) -> tuple[npt.NDArray[np.uint8] | None, tuple[bytes, bytes]]:
     """The hashes of the public shares, if there are any, and what is sealed to leader and helper."""
-    if plan.validity == "none" and isinstance(leader, LeaderHalf) and isinstance(helper, HelperHalf):
+    if plan.terms.validity is Validity.NONE and isinstance(leader, LeaderHalf) and isinstance(helper, HelperHalf):
         return None, (leader.shares.to_bytes(), helper.seeds.to_bytes())
-    if not (plan.validity == "prio3" and isinstance(leader, ProvenHalf) and isinstance(helper, ProvenHalf)):
-        raise ReportRefused(f"the plan says validity {plan.validity!r}; these halves are not of that kind")
+    if not (
+        plan.terms.validity is Validity.PRIO3 and isinstance(leader, ProvenHalf) and isinstance(helper, ProvenHalf)
+    ):
+        raise ReportRefused(f"the plan says validity {plan.terms.validity.value!r}; these halves are not of that kind")
     prio3 = prio3_for(plan, leader.view)
     to_leader, to_helper = (
         prio3.encode_public_shares(half.public_shares).tobytes()
@@ -381,8 +390,8 @@ def open_half(
         ReportRefused, RosterExceeded, ReportedTwice, TooManyDeclared, DuplicateReport: of its reports.
         SealBroken, FieldElementOutOfRange: of its content.
     """
-    if plan.protection != "shares":
-        raise ReportRefused(f"the plan says protection {plan.protection!r}; a batch of it holds no shares")
+    if not isinstance(plan.terms, Shares):
+        raise ReportRefused(f"the plan says protection {plan.terms.protection.value!r}; a batch of it holds no shares")
     header, view = half.signed.header, check_half(role, plan, roster, half)
     content = open_content(role, key, half)
     if header.public_hashes is not None:
@@ -412,8 +421,10 @@ def check_half(role: Aggregator, plan: Plan, roster: Roster, half: SealedHalf) -
     _require_distinct(header.report_ids)
     _require_declared(plan, header)
     entry.count(np.zeros(plan.offsets[-1], np.int64), header.collection, header.clients)
-    if (header.public_hashes is not None) != (plan.validity == "prio3"):
-        raise BatchMalformed(f"hashes of public shares do not go with validity {plan.validity!r}, or are missing")
+    if (header.public_hashes is not None) != (plan.terms.validity is Validity.PRIO3):
+        raise BatchMalformed(
+            f"hashes of public shares do not go with validity {plan.terms.validity.value!r}, or are missing"
+        )
     to_leader, to_helper, of_header = _report_bytes(plan, view)
     both = len(header) * (to_leader + to_helper + of_header)
     if both > MAX_BATCH_BYTES:  # a half of seeds alone is small, and would expand to many times that
@@ -458,8 +469,10 @@ def _view_of(plan: Plan, collection: npt.NDArray[np.uint32]) -> int:
 
 def _require_declared(plan: Plan, header: BatchHeader) -> None:
     """The header says of how many clients its reports are, just where the plan asks for sites' reports."""
-    if (header.clients is not None) != (plan.report_per == "site"):
-        raise BatchMalformed(f"numbers of clients do not go with report_per {plan.report_per!r}, or are missing")
+    if (header.clients is not None) != (plan.terms.report_per is ReportPer.SITE):
+        raise BatchMalformed(
+            f"numbers of clients do not go with report_per {plan.terms.report_per.value!r}, or are missing"
+        )
     if header.clients is not None and (most := int(header.clients.max())) > plan.max_clients:
         raise TooManyDeclared(most, plan.max_clients)
 

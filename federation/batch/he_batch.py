@@ -12,6 +12,7 @@ from federation.errors import BatchMalformed, ReportRefused
 from federation.he.reports import EncryptedReports
 from federation.parties import Roster
 from federation.plan import Plan
+from federation.terms import Encrypted
 
 from .batch import BatchHeader, Heads, SealedBatch, check_half, open_content, seal_contents
 
@@ -30,8 +31,8 @@ def open_encrypted(plan: Plan, key: SealKey, roster: Roster, batch: SealedBatch)
     Raises:
         ReportRefused: the plan's reports are not encrypted. And as `batch.open_half`.
     """
-    if plan.protection != "he":
-        raise ReportRefused(f"the plan says protection {plan.protection!r}; its reports are not encrypted")
+    if not isinstance(plan.terms, Encrypted):
+        raise ReportRefused(f"the plan says protection {plan.terms.protection.value!r}; its reports are not encrypted")
     if batch.helper:
         raise BatchMalformed("a batch of encrypted reports has nothing for a helper")
     half = batch.half("leader")

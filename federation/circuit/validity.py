@@ -28,7 +28,8 @@ from crypto.sharing import SparseRows
 from featurestore.define.layout import Layout
 from federation.batch.reports import Indices, ProvenHalf, Randomness, ReportIds, VerifiedHalf, declared
 from federation.errors import ReportRefused
-from federation.plan import Plan, Validity
+from federation.plan import Plan
+from federation.terms import Validity
 
 from .circuit import FIELD64_X3, ViewCircuit, ViewPrio3, contexts, prio3_of
 from .cost import lengths_of
@@ -65,9 +66,11 @@ def prio3_for(plan: Plan, view: int) -> ViewPrio3:
 
 def report_elements(layout: Layout, validity: Validity, clients: int = 1) -> int:
     """How many field elements the leader's half of one report has, of the sum of so many clients."""
-    if validity == "none":
-        return layout.length
-    return lengths_of(layout, FIELD64_X3.field, clients).report_len(FIELD64_X3.proofs)
+    match validity:
+        case Validity.NONE:
+            return layout.length
+        case Validity.PRIO3:
+            return lengths_of(layout, FIELD64_X3.field, clients).report_len(FIELD64_X3.proofs)
 
 
 def public_hashes(public_shares: PublicShares) -> npt.NDArray[np.uint8]:

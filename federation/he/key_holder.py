@@ -19,6 +19,7 @@ from federation.noise_context import NoiseContext
 from federation.plan import Plan
 from federation.protocol import OpenedView, Outcome, draw_noise
 from federation.statement import Statement, require_subject
+from federation.terms import Encrypted
 
 from .leader import EncryptedSums, opened_of, require_source
 from .view import slot_bounds
@@ -35,8 +36,8 @@ class KeyHolder:
     """
 
     def __init__(self, plan: Plan) -> None:
-        if plan.protection != "he":
-            raise ReportRefused(f"the plan says protection {plan.protection!r}: there is no key to hold")
+        if not isinstance(plan.terms, Encrypted):
+            raise ReportRefused(f"the plan says protection {plan.terms.protection.value!r}: there is no key to hold")
         self.plan = plan
         self.statements: list[Statement] = []
         self._keys = [SecretKey.generate(plan.he_parameters(planned)) for planned in plan.views]
@@ -123,5 +124,5 @@ def require_sums(plan: Plan, statement: Statement) -> None:
 def sum_range(plan: Plan, view: int) -> SumRange:
     """Where each slot of an honest sum of a view lies, the leader's noise included."""
     planned = plan.views[view]
-    bounds = slot_bounds(planned.layout, noisy=plan.noise != "none")
+    bounds = slot_bounds(planned.layout, noisy=plan.noisy)
     return SumRange.of(plan.he_parameters(planned), bounds.low, bounds.high, bounds.noise)

@@ -22,6 +22,7 @@ from crypto.signing import SIGNATURE_BYTES, SigningKey
 from federation.draft import draft_of
 from federation.errors import EncryptionKeysInvalid
 from federation.plan import Plan
+from federation.terms import Encrypted
 
 DOMAIN: Final = b"covey-1 encryption keys"
 
@@ -43,7 +44,7 @@ def verify_keys(signed: bytes, plan: Plan) -> tuple[PublicKey, ...]:
     Raises:
         EncryptionKeysInvalid: not the keys that the plan commits to, not signed by its key holder, or no keys.
     """
-    if plan.wire is None or plan.protection != "he":
+    if plan.wire is None or not isinstance(plan.terms, Encrypted):
         raise EncryptionKeysInvalid("the plan's reports are not encrypted")
     parameters = [plan.he_parameters(planned) for planned in plan.views]
     sizes = [public_key_bytes(each) for each in parameters]

@@ -123,10 +123,9 @@ class HeClosed:
 
 def require_source(plan: Plan, who: str, source: NoiseSource | None) -> None:
     """Raise NoiseRefused where the plan asks for noise and there is no source, or the other way round."""
-    if (source is None) != (plan.noise == "none"):
-        raise NoiseRefused(
-            f"the plan says noise {plan.noise!r}, and the {who} has {'no' if source is None else 'a'} noise source"
-        )
+    if (source is not None) != plan.noisy:
+        has = "no" if source is None else "a"
+        raise NoiseRefused(f"the plan says noise {plan.noise.value!r}, and the {who} has {has} noise source")
 
 
 def outcomes_of(plan: Plan, view: int, commitment: Commitment) -> bytes:

@@ -11,6 +11,7 @@ from federation.batch.reports import Half, Randomness, ReportIds, Reports
 from federation.errors import ReportRefused
 from federation.plan import Plan
 from federation.protocol import ids_of
+from federation.terms import Encrypted
 
 from .view import encode_report
 
@@ -68,7 +69,7 @@ def encrypt_reports(
 
 def require_keys(plan: Plan, keys: Sequence[PublicKey]) -> None:
     """Raise ReportRefused unless these are keys for the views of a plan under `he`."""
-    if plan.protection != "he":
-        raise ReportRefused(f"the plan says protection {plan.protection!r}; nothing is encrypted under it")
+    if not isinstance(plan.terms, Encrypted):
+        raise ReportRefused(f"the plan says protection {plan.terms.protection.value!r}; nothing is encrypted under it")
     if [key.parameters for key in keys] != [plan.he_parameters(view) for view in plan.views]:
         raise ReportRefused("the encryption keys are not of the parameters that follow from the plan")

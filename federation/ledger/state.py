@@ -197,6 +197,6 @@ class LedgerState:
 
 def _scales(plan: Plan, planned: PlannedView) -> str:
     """The noise of every group (`price_text`), and a leak in µρ: equal texts, equal noise and price."""
-    texts = ["none"] if plan.noise == "none" else [price_text(group.mechanism) for group in planned.layout.groups]
+    texts = [price_text(group.mechanism) for group in planned.layout.groups] if plan.noisy else ["none"]
     leak = plan.leak_micro_rho(planned)
     return ";".join([*texts, f"leak {leak}"] if leak else texts)

@@ -19,6 +19,7 @@ from scipy.stats import binom  # type: ignore[import-untyped]  # SciPy has no ty
 
 from featurestore.define.kinds import Rate
 from featurestore.define.layout import layout_of
+from federation.terms import Noise
 
 from .attack import AttackResult, Described, Floats, Progress, Setting, Shown, result_of
 from .stage.panes import Ints, open_all, plan_of, reports_of, rng_of, view_of
@@ -45,7 +46,7 @@ class Attribute(Described):
             -(-setting.trials // len(sizes)),
         )
         has_it = rng.random((panes, setting.clients)) < PREVALENCE
-        plan = plan_of(view, panes, rng, noise="full" if defended else "none")
+        plan = plan_of(view, panes, rng, noise=Noise.FULL if defended else Noise.NONE)
         sums = open_all(plan, reports_of(_vectors(has_it, sizes)), setting, self.name).sums
         progress(1, 1)
         difference = layout_of(view).groups[0]  # of those with it and those without

@@ -16,6 +16,7 @@ from scipy.stats import binom  # type: ignore[import-untyped]  # SciPy has no ty
 
 from featurestore.define.kinds import Count
 from featurestore.define.layout import layout_of
+from federation.terms import Noise
 
 from .attack import AttackResult, Described, Floats, Progress, Series, Setting, Shown, result_of, told
 from .stage.panes import Ints, claimed, open_all, plan_of, reports_of, rng_of, two_worlds, view_of
@@ -39,7 +40,7 @@ class ColludingSites(Described):
         rng, view = rng_of(setting, self.name), view_of(setting, Count("n"))
         layout, at_site = layout_of(view), setting.clients // SITES
         worlds = two_worlds(setting, layout, np.ones(1, np.int64), rng)
-        plan = plan_of(view, worlds.panes, rng, noise="full" if defended else "none")
+        plan = plan_of(view, worlds.panes, rng, noise=Noise.FULL if defended else Noise.NONE)
         sums = open_all(plan, reports_of(worlds.vectors), setting, self.name).sums
         progress(1, 1)
         left = sums[:, 0, 0] - worlds.vectors[:, at_site:, 0].sum(axis=1)  # the target's site is the first one

@@ -13,6 +13,7 @@ import numpy as np
 
 from featurestore.define.kinds import ClientCount, Count, Histogram
 from featurestore.define.layout import layout_of
+from federation.terms import Noise
 
 from .attack import AttackResult, Described, Progress, Setting, Shown, result_of, told
 from .lies.kinds import PLAUSIBLE
@@ -37,7 +38,7 @@ class Membership(Described):
         view = view_of(setting, Count("n"), ClientCount("clients"), Histogram("x", edges=[0, 1]), keys=KEYS)
         layout = layout_of(view)
         worlds = two_worlds(setting, layout, vector_of(PLAUSIBLE, layout).astype(np.int64), rng)
-        plan = plan_of(view, worlds.panes, rng, noise="full" if defended else "none")
+        plan = plan_of(view, worlds.panes, rng, noise=Noise.FULL if defended else Noise.NONE)
         scores = worlds.scores(open_all(plan, reports_of(worlds.vectors), setting, self.name).sums)
         progress(1, 1)
         effect, bound = auc(scores), claimed(layout, setting) if defended else None

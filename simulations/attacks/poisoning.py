@@ -19,6 +19,7 @@ from featurestore.define.kinds import Count
 from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds
 from federation.protocol import OpenedView
+from federation.terms import Participation, Shares, Validity
 
 from .attack import AttackResult, Described, Measure, Progress, Series, Setting, Shown, result_of
 from .lies.kinds import PLAUSIBLE
@@ -56,7 +57,12 @@ class Poisoning(Described):
         shut = False
         runs = [(kind, liars) for kind in bias for liars in LIARS]
         for number, (kind, liars) in enumerate(runs):
-            plan = plan_of(view, panes, rng, validity="prio3" if defended else "none")
+            plan = plan_of(
+                view,
+                panes,
+                rng,
+                terms=Shares(Validity.PRIO3 if defended else Validity.NONE, participation=Participation.ALL),
+            )
             protect = Liars([kind] * liars).protect
             collected = open_all(plan, reports_of(values), setting, f"{self.name} {kind} {liars}", protect)
             rejected[kind] = collected.rejected

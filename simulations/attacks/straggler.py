@@ -20,8 +20,8 @@ from edge_client.compute import compute
 from edge_client.events import make_events
 from edge_client.participation import of_active_clients, of_every_client
 from featurestore.define.kinds import Count
-from federation.parties import Participation
 from federation.plan import Plan
+from federation.terms import Participation, Shares
 
 from .attack import AttackResult, Described, Progress, Setting, Shown, result_of
 from .stage.panes import Ints, halves, plan_of, rng_of, view_of
@@ -47,8 +47,8 @@ class Straggler(Described):
     def run(self, setting: Setting, *, defended: bool, progress: Progress) -> AttackResult:
         """The effect is the AUC of "was the client active"."""
         rng = rng_of(setting, self.name)
-        participation: Participation = "all" if defended else "active"
-        plan = plan_of(view_of(setting, Count("n")), 2 * setting.trials, rng, participation=participation)
+        participation = Participation.ALL if defended else Participation.ACTIVE
+        plan = plan_of(view_of(setting, Count("n")), 2 * setting.trials, rng, terms=Shares(participation=participation))
         events = np.zeros(2 * setting.trials, np.int64)
         events[: setting.trials] = 1 + rng.poisson(EVENTS, setting.trials)
         reports = _reports(plan, events)
@@ -73,10 +73,11 @@ def _reports(plan: Plan, events: Ints) -> Ints:
     table = pa.table({"who": np.zeros(len(times), np.int64), "k": np.zeros(len(times), np.int64), "t": times})
     table = table.set_column(2, "t", table["t"].cast(pa.timestamp("us")))
     made = compute(planned.view, make_events(table, "who", "t"), panes=planned.pane_starts)
-    if plan.participation == "all":
-        sent = of_every_client(planned.pane_starts, made, np.zeros(1, np.int64), 1)
-    else:
-        sent = of_active_clients(planned.pane_starts, made)
+    match plan.terms.participation:
+        case Participation.ALL:
+            sent = of_every_client(planned.pane_starts, made, np.zeros(1, np.int64), 1)
+        case Participation.ACTIVE:
+            sent = of_active_clients(planned.pane_starts, made)
     return np.bincount(sent.pane, minlength=len(events))
 
 

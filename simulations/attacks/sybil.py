@@ -19,8 +19,8 @@ from crypto.signing import VerifyKey
 from featurestore.define.kinds import Count
 from featurestore.define.layout import Layout
 from federation.parties import Roster, RosterEntry
-from federation.plan import Noise
 from federation.protocol import open_shares
+from federation.terms import Noise
 
 from .attack import AttackResult, Described, Measure, Progress, Series, Setting, Shown, result_of, told
 from .stage.panes import TwoWorlds, claimed, noise_of, opened, plan_of, reports_of, rng_of, view_of
@@ -57,7 +57,7 @@ class Sybil(Described):
                 return Roster(entries)
             return TakesAnybody(entries, {inventor.name: inventor.keys.sign.public}, setting.k)
 
-        filled = fill(setting, self.name, roster, "full")
+        filled = fill(setting, self.name, roster, Noise.FULL)
         progress(1, 1)
         effect, bound = filled.rate, claimed(filled.layout, setting)
         measured: Measure | None = None

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from federation.parties import Roster, RosterEntry
+from federation.terms import Noise
 
 from .attack import AttackResult, Described, Progress, Setting, Shown, result_of, told
 from .stage.panes import claimed
@@ -38,7 +39,7 @@ class SybilEnrolled(Described):
             sites = (target, 1), (inventor, setting.k - 1)
             return Roster([RosterEntry(site.name, site.keys.sign.public, most) for site, most in sites])
 
-        filled = fill(setting, self.name, roster, "full" if defended else "none")
+        filled = fill(setting, self.name, roster, Noise.FULL if defended else Noise.NONE)
         progress(1, 1)
         scores = filled.scores or Scores(np.zeros(setting.trials), np.zeros(setting.trials))
         effect, bound = auc(scores), claimed(filled.layout, setting) if defended else None

@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from base.times import DAY_US
-from deployment.errors import UsageError
+from deployment.errors import RunRefused, UsageError
 from featurestore.define.definitions import FeatureView
+from federation.errors import TermsImpossible
+from federation.terms import Finish, Noise, Participation, Protection, ReportPer, RequestedTerms, Validity, word
 from simulations.fleets.arrivals import Arrivals, FromFile, Generated
 from simulations.fleets.block import Columns, Source
 from simulations.fleets.event_file import EventFile
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
 from simulations.levels.collect import Collected, Collection, collect, require_possible
-from simulations.shards.run import Terms
+from simulations.shards.run import FleetTerms
 from simulations.shards.shard import peak_bytes
 from simulations.shards.workers import Inline, LocalProcesses, Workers
 
@@ -159,24 +161,24 @@ def workers_of(experiment: Experiment, count: int | None) -> Workers:
 
 
 def _collection(config: LabConfig, views: tuple[FeatureView, ...], scratch: Path) -> Collection:
-    terms = Terms(
-        views,
-        participation=cast(Literal["active", "all"], config.participation),
-        report_per=cast(Literal["client", "site"], config.report_per),
-        validity=cast(Literal["none", "prio3"], config.validity),
-        min_clients=config.k,
-        deadline_s=config.deadline_s,
-        seed=config.seed,
-    )
+    try:
+        requested = RequestedTerms(
+            word(Protection, config.protection),
+            word(Validity, config.validity),
+            word(Finish, config.finish),
+            word(ReportPer, config.report_per),
+            word(Participation, config.participation),
+            Noise.NONE if config.noise == "off" else Noise.FULL,
+        )
+    except TermsImpossible as error:
+        raise RunRefused(str(error)) from None
     in_memory = config.level == "memory"
     return Collection(
-        terms,
+        FleetTerms(views, requested.of_sites(()), config.k, config.deadline_s, config.seed),
         _source(config, views, scratch),
         _arrivals(config),
         level=cast(Literal["memory", "processes", "flower"], config.level),
-        protection=cast(Literal["shares", "he"], config.protection),
-        finish=cast(Literal["open", "mpc"], config.finish),
-        noise=cast(Literal["on", "off"], config.noise),
+        noise=requested.noise,
         noise_seed=config.seed if in_memory else None,  # services draw their own
     )
 

@@ -12,21 +12,15 @@ from typing import Final, Literal
 from base.times import DAY_US
 from crypto.noise import SeededNoise
 from deployment.errors import RunRefused
-from deployment.in_process.enrolment import declared
-from deployment.in_process.run import (
-    NoisePair,
-    require_convertible,
-    require_encryptable,
-    require_finishable,
-    require_summable,
-)
-from federation.plan import Finish, Protection
-from federation.plan import Noise as PlanNoise
+from deployment.in_process.run import NoisePair
+from deployment.request import declared, require_convertible
+from deployment.request import require_possible as require_terms
+from federation.terms import Finish, Noise
 from simulations.attacks.lies.lying_site import LyingSite
 from simulations.fleets.arrivals import Arrivals
 from simulations.fleets.block import Source
 from simulations.fleets.event_file import EventFile
-from simulations.shards.run import Terms, enrolled_of, plan_of
+from simulations.shards.run import FleetTerms, declared_sites, enrolled_of, plan_of
 from simulations.shards.work import Tally
 
 Level = Literal["memory", "processes", "flower"]
@@ -42,19 +36,16 @@ class Collection:
     """What a lab run collects, and how.
 
     Attributes:
-        noise: on, or off.
         noise_seed: the releases are the same at each run, and marked as seeded; None: noise of fresh secrets, as of real ones.
             Of aggregators that are processes nobody can choose it: with noise on, the other levels take None only.
         lying: the site whose clients lie; None: every client is honest. Under `shares`, with a report a client.
     """
 
-    terms: Terms
+    terms: FleetTerms
     source: Source
     arrivals: Arrivals
     level: Level = "memory"
-    protection: Protection = "shares"
-    finish: Finish = "open"
-    noise: Literal["on", "off"] = "on"
+    noise: Noise = Noise.FULL
     noise_seed: int | None = 0
     lying: LyingSite | None = None
 
@@ -67,16 +58,16 @@ class Collection:
     def noise_name(self) -> str:
         """As it stands in a manifest."""
         pair = self.noise_pair()
-        return "none" if pair is None else f"{pair.leader.name}, {pair.helper.name}"
+        return "none" if pair is None else pair.name
 
     @property
-    def plan_noise(self) -> PlanNoise:
-        """As it stands in a plan."""
-        return "none" if self.noise == "off" else "full"
+    def noisy(self) -> bool:
+        """Whether the aggregators add noise."""
+        return self.noise is not Noise.NONE
 
     def noise_pair(self) -> NoisePair | None:
         """Fresh sources of the two aggregators."""
-        if self.noise == "off":
+        if not self.noisy:
             return None
         if self.noise_seed is None:
             return NoisePair.fresh(os.urandom)
@@ -113,23 +104,17 @@ def require_possible(collection: Collection) -> None:
     """
     terms, source = collection.terms, collection.source
     if isinstance(source, EventFile):
-        declared(source.site_clients, terms.participation, "fleet.site_clients=N")
+        declared(source.site_clients, terms.terms.participation, "fleet.site_clients=N")
     if collection.level != "memory":
         _require_real(collection)
-    if collection.finish == "mpc":
-        require_finishable(terms.views, collection.protection, collection.plan_noise)
-    if terms.report_per == "site":
-        sites = enrolled_of(source)
-        require_summable(terms.views, collection.protection, terms.validity, max(sites), len(sites))
-    if collection.protection == "he":
-        require_encryptable(terms.views, sum(enrolled_of(source)), terms.validity, collection.plan_noise)
-    plan, _ = plan_of(terms, source, noisy=collection.noise == "on")
-    if collection.finish == "mpc":
+    require_terms(terms.views, terms.terms, collection.noise, declared_sites(terms.terms, source))
+    plan, _ = plan_of(terms, source, noisy=collection.noisy)
+    if terms.terms.finish is Finish.MPC:
         require_convertible(plan.views, sum(enrolled_of(source)))
 
 
 def _require_real(collection: Collection) -> None:
-    if collection.noise == "on" and collection.noise_seed is not None:
+    if collection.noisy and collection.noise_seed is not None:
         raise RunRefused(
             f"level {collection.level}: aggregators that are processes draw their own noise, and no seed reaches them; "
             "leave the seed out, or take level memory, or noise off"

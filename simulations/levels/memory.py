@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from federation.terms import Encrypted, Shares
 from simulations.shards.encrypted import run_encrypted_fleet
 from simulations.shards.run import FleetRun, publish, publish_truth, run_fleet
 from simulations.shards.workers import Workers
@@ -28,8 +29,8 @@ def collect_in_memory(collection: Collection, directory: Path, workers: Workers,
 def _run(collection: Collection, workers: Workers, progress: Progress) -> FleetRun:
     what = collection.terms, collection.source, collection.arrivals
     noise = collection.noise_pair()
-    if collection.protection == "he":
-        return run_encrypted_fleet(*what, noise=noise, progress=progress)
-    return run_fleet(
-        *what, noise=noise, workers=workers, finish=collection.finish, lying=collection.lying, progress=progress
-    )
+    match collection.terms.terms:
+        case Shares():
+            return run_fleet(*what, noise=noise, workers=workers, lying=collection.lying, progress=progress)
+        case Encrypted():
+            return run_encrypted_fleet(*what, noise=noise, progress=progress)

@@ -20,7 +20,7 @@ from deployment.coordinator.sites import NO_ANSWER, SiteAnswer
 from deployment.errors import CollectionFailed
 from deployment.local.processes import Processes, free_port
 from deployment.local.processes_run import START_SECONDS
-from deployment.local.service_processes import SECOND, service_command, services_of
+from deployment.local.service_processes import second_of, service_command, services_of
 from deployment.project.fleet import SITES
 from edge_client.answering import answer_plan
 from edge_client.policy import Refuse
@@ -38,7 +38,7 @@ def collect_by_processes(collection: Collection, directory: Path, progress: Prog
     prepared = prepare(collection, directory)
     plan, project = prepared.plan, prepared.project
     ports = {name: free_port() for name in services_of(plan)}
-    second = ports[SECOND[plan.protection]]
+    second = ports[second_of(plan.terms)]
     job = replace(prepared.job, leader=f"127.0.0.1:{ports['leader']}", helper=f"127.0.0.1:{second}")
     with Processes(project / "logs") as processes:
         for name in ports:

@@ -21,7 +21,7 @@ from base.private_files import private_folder
 from deployment.coordinator.job import Job
 from deployment.errors import CollectionFailed
 from deployment.local.processes_run import DEADLINE_SECONDS, SITE_SECONDS
-from deployment.project.fleet import SiteEvents, make_project
+from deployment.project.fleet import EventColumns, SiteEvents, make_project
 from featurestore.define.release import Release
 from featurestore.store import Store
 from federation.ledger.state import Budget
@@ -58,8 +58,7 @@ class Prepared:
 def prepare(collection: Collection, directory: Path) -> Prepared:
     """Write the fleet's project, and the coordinator's job. Raises as `plan_of`."""
     terms, source = collection.terms, collection.source
-    noisy = collection.noise == "on"
-    plan, _ = plan_of(terms, source, noisy=noisy, protection=collection.protection, finish=collection.finish)
+    plan, _ = plan_of(terms, source, noisy=collection.noisy)
     project = private_folder(directory / PROJECT)
     fleet: list[SiteEvents] = []
     at_s: dict[str, float] = {}
@@ -72,19 +71,11 @@ def prepare(collection: Collection, directory: Path) -> Prepared:
     columns = source.block(0).columns
     job = make_project(
         project,
-        plan.views,
+        plan,
         fleet,
         directory / STORE,
-        client_column=columns.client,
-        time_column=columns.time,
-        noise=plan.noise,
-        participation=terms.participation,
-        protection=collection.protection,
-        validity=terms.validity,
-        finish=collection.finish,
-        report_per=terms.report_per,
-        from_events=source.from_events,
-        budget=_UNLIMITED,
+        EventColumns(columns.client, columns.time),
+        _UNLIMITED,
         deadline_us=time.time_ns() // 1_000 + int(DEADLINE_SECONDS * 1e6),
         site_seconds=SITE_SECONDS,
     )

@@ -26,8 +26,9 @@ from federation.basis import to_noise_basis
 from federation.batch.batch import BATCH_ID_BYTES, seal_batch
 from federation.noise_context import NoiseContext
 from federation.parties import Roster, RosterEntry
-from federation.plan import Plan, PlannedView
+from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, new_plan
 from federation.protocol import commit, draw_noise, protect
+from federation.terms import Noise, Shares, Validity
 
 from .costs import ClosingCosts, Linear
 from .pair import SITE, Pair, reports_of, view_of
@@ -55,7 +56,7 @@ class Effort:
 def measure_closing(folder: Path, effort: Effort) -> ClosingCosts:
     """All of it; `folder` is empty."""
     rpc_s, rpc_byte_s = _rpc(folder, effort)
-    pair = Pair(folder, view_of(4), "none", "none")
+    pair = Pair(folder, view_of(4), Validity.NONE, Noise.NONE)
     try:
         ids = np.random.default_rng(3).integers(0, 256, (effort.ids, 16), dtype=np.uint8)
         commit_s, id_bytes = _commitment(pair.plan, ids)
@@ -123,7 +124,12 @@ def _insert(storage: Storage, number: int, effort: Effort) -> float:
 
 def _noise(effort: Effort) -> float:
     view = view_of(effort.noise)
-    layout, plan = layout_of(view), Plan(bytes(16), (PlannedView(view, np.zeros(1, np.int64), 2),), "full")
+    layout, plan = (
+        layout_of(view),
+        new_plan(
+            [PlannedView(view, np.zeros(1, np.int64), 2)], Shares(), Noise.FULL, plan_id=bytes(PLAN_ID_BYTES), sites=()
+        ),
+    )
     context = NoiseContext.of_decrypted(plan, 0, b"", b"", np.zeros(layout.length, np.int64))
     return cpu_s(lambda: draw_noise(layout, 1, SecretNoise(bytes(NOISE_KEY_BYTES)), context), 3) / effort.noise
 
@@ -157,7 +163,7 @@ def _roster_bytes() -> float:
 def _rpc(folder: Path, effort: Effort) -> tuple[float, float]:
     """CPU seconds of a gRPC call and of each byte in it, both ends together: the same answered batches, with and without."""
     (folder / "rpc").mkdir()
-    pair = Pair(folder / "rpc", view_of(1_000), "none", "none")
+    pair = Pair(folder / "rpc", view_of(1_000), Validity.NONE, Noise.NONE)
     try:
         service = serve(pair.leader, "127.0.0.1", 0)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from federation.plan import Validity
+from federation.terms import Validity
 
 
 @dataclass(frozen=True)

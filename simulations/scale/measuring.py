@@ -14,8 +14,9 @@ from typing import Final
 
 from federation.batch.batch import BATCH_ID_BYTES, SealedBatch, max_reports, open_content, open_half, seal_batch
 from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf
-from federation.plan import AGGREGATORS, Validity
+from federation.plan import AGGREGATORS
 from federation.protocol import Aggregating, protect, verify
+from federation.terms import Noise, Validity
 
 from .closing import Effort, measure_closing
 from .costs import Costs, Linear, ReportCosts
@@ -59,7 +60,7 @@ class _Batch:
 
 
 def _reports(slots: int, validity: Validity, folder: Path, effort: Effort) -> ReportCosts:
-    pair = Pair(folder, view_of(slots), validity, "none")
+    pair = Pair(folder, view_of(slots), validity, Noise.NONE)
     try:
         largest = max_reports(pair.plan, 0)
         sizes = sorted({1, min(effort.batch, largest)})

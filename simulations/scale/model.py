@@ -17,7 +17,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Final
 
-from federation.plan import Validity
+from federation.terms import Validity
 
 from .costs import Costs, ReportCosts
 from .queueing import Window, flow

@@ -37,7 +37,8 @@ from federation.keys import RoleKeys
 from federation.ledger.ledger import Ledger
 from federation.ledger.state import Budget
 from federation.parties import MAX_CLIENTS, Aggregator, Roster, RosterEntry
-from federation.plan import AGGREGATORS, PLAN_ID_BYTES, Noise, Plan, PlannedView, Validity, WireTerms
+from federation.plan import AGGREGATORS, PLAN_ID_BYTES, Plan, PlannedView, WireTerms, new_plan
+from federation.terms import Noise, Shares, Validity
 
 BITS: Final = 16
 """Of a count: proofs cost by the bit."""
@@ -155,7 +156,8 @@ class Pair:
         public = made["leader"].sign.public, made["helper"].sign.public, made["collector"].public.collector
         planned = PlannedView(view, np.zeros(1, np.int64), view.privacy.min_clients)
         terms = WireTerms(*public, NOW + DAY_US)
-        draft = Plan(os.urandom(PLAN_ID_BYTES), (planned,), noise, validity=validity, wire=terms)
+        plan_id = os.urandom(PLAN_ID_BYTES)
+        draft = new_plan([planned], Shares(validity), noise, plan_id=plan_id, sites=(), wire=terms)
         announced = announce(draft, made["coordinator"].sign, self, os.urandom)
         if announced.plan is None:
             raise RunRefused("the budget of the measured plan is spent")

@@ -24,13 +24,13 @@ from simulations.fleets.arrivals import Arrivals
 from simulations.fleets.block import Source
 
 from .counted import Counted
-from .run import FleetRun, Progress, Terms, plan_of
+from .run import FleetRun, FleetTerms, Progress, plan_of
 from .shard import peak_bytes
 from .watch import Watch
 
 
 def run_encrypted_fleet(
-    terms: Terms,
+    fleet: FleetTerms,
     source: Source,
     arrivals: Arrivals,
     *,
@@ -46,8 +46,8 @@ def run_encrypted_fleet(
         RunRefused, HeImpossible: see `plan_of`. EncryptionFailed.
     """
     start, watch = time.perf_counter(), Watch()
-    plan, _ = plan_of(terms, source, noisy=noise is not None, protection="he")
-    counted = Counted(plan, source, arrivals, terms.deadline_s)
+    plan, _ = plan_of(fleet, source, noisy=noise is not None)
+    counted = Counted(plan, source, arrivals, fleet.deadline_s)
     leader, key_holder = (None, None) if noise is None else (noise.leader, noise.helper)
     flood = SecretNoise(os.urandom(NOISE_KEY_BYTES)) if noise is None else noise.leader
     with watch.step("encrypt and add"), _encrypting(plan) as encrypt:

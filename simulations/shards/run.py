@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -22,19 +23,9 @@ from deployment.in_process.run import NoisePair
 from featurestore.define.definitions import FeatureView
 from featurestore.publish.publish import Publisher
 from federation.basis import to_noise_basis
-from federation.parties import Participation, ReportPer
-from federation.plan import (
-    PLAN_ID_BYTES,
-    Finish,
-    Noise,
-    Plan,
-    PlannedView,
-    Protection,
-    Validity,
-    max_clients_of,
-    plan_to_bytes,
-)
+from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, new_plan, plan_to_bytes
 from federation.protocol import Aggregating, Open, OpenedView, finish_collections
+from federation.terms import Encrypted, Finish, Noise, ReportPer, Shares, Terms, Validity
 from simulations.attacks.lies.lying_site import LyingSite
 from simulations.fleets.arrivals import Arrivals
 from simulations.fleets.block import Source
@@ -49,20 +40,22 @@ Progress = Callable[[str, int, int], None]
 """(step, done, total)."""
 
 
+DEFAULT_TERMS: Final = Shares()
+
+
 @dataclass(frozen=True)
-class Terms:
+class FleetTerms:
     """What is collected of a fleet, and how.
 
     Attributes:
+        terms: those of its plan.
         min_clients: k instead of the views' own; with noise on it may only tighten.
         deadline_s: virtual seconds after the announcement.
         seed: of keys and plan id; noise sources have their own.
     """
 
     views: tuple[FeatureView, ...]
-    participation: Participation = "active"
-    report_per: ReportPer = "client"
-    validity: Validity = "none"
+    terms: Terms = DEFAULT_TERMS
     min_clients: int | None = None
     deadline_s: float = 600.0
     seed: int = 0
@@ -92,53 +85,45 @@ class FleetRun:
     peak_bytes: int
 
 
-def plan_of(
-    terms: Terms, source: Source, *, noisy: bool, protection: Protection = "shares", finish: Finish = "open"
-) -> tuple[Plan, Parties]:
+def plan_of(fleet: FleetTerms, source: Source, *, noisy: bool) -> tuple[Plan, Parties]:
     """The plan of all days of a fleet, and everybody's keys.
-
-    Args:
-        protection: under `he` there is room for all enrolled clients of the fleet, which are added up block by block.
 
     Raises:
         HeImpossible: no encryption has room for so many clients.
         RunRefused: a view needs more reports than the fleet has clients, or k is looser than the view's own.
     """
-    for view in terms.views:
-        if terms.k(view) > source.clients:
+    for view in fleet.views:
+        if fleet.k(view) > source.clients:
             raise RunRefused(
-                f"view {view.name!r} opens no pane of fewer than {terms.k(view):,} clients, and the fleet has "
+                f"view {view.name!r} opens no pane of fewer than {fleet.k(view):,} clients, and the fleet has "
                 f"{source.clients:,}: give it more clients, or the view a smaller k"
             )
-        if noisy and terms.k(view) < view.privacy.min_clients:
-            raise RunRefused(f"k {terms.k(view)} is below view {view.name!r}'s own {view.privacy.min_clients}")
-    parties = Parties(hashlib.sha256(b"covey simulated parties %d" % terms.seed).digest())
-    plan_id = hashlib.sha256(b"covey simulated plan %d" % terms.seed).digest()[:PLAN_ID_BYTES]
+        if noisy and fleet.k(view) < view.privacy.min_clients:
+            raise RunRefused(f"k {fleet.k(view)} is below view {view.name!r}'s own {view.privacy.min_clients}")
+    parties = Parties(hashlib.sha256(b"covey simulated parties %d" % fleet.seed).digest())
+    plan_id = hashlib.sha256(b"covey simulated plan %d" % fleet.seed).digest()[:PLAN_ID_BYTES]
     wire = parties.wire((source.days[1] + 1) * DAY_US)
-    if terms.validity == "prio3":
+    if fleet.terms.validity is Validity.PRIO3:
         wire = replace(wire, verify_key_hash=parties.verification_key.hash_for(plan_id))
-    planned = tuple(PlannedView(view, _panes(view, source.days), terms.k(view)) for view in terms.views)
-    noise: Noise = "full" if noisy else "none"
-    plan = Plan(
-        plan_id,
-        planned,
-        noise,
-        protection=protection,
-        validity=terms.validity,
-        participation=terms.participation,
+    plan = new_plan(
+        [PlannedView(view, _panes(view, source.days), fleet.k(view)) for view in fleet.views],
+        fleet.terms,
+        Noise.FULL if noisy else Noise.NONE,
+        plan_id=plan_id,
+        sites=declared_sites(fleet.terms, source),
         wire=wire,
-        max_clients=_max_clients(source, protection, terms.report_per),
-        finish=finish,
-        report_per=terms.report_per,
         from_events=source.from_events,
     )
     return parties.with_live_keys(plan), parties
 
 
-def _max_clients(source: Source, protection: Protection, report_per: ReportPer) -> int:
-    if report_per == "client" and protection == "shares":
-        return 0
-    return max_clients_of(enrolled_of(source), protection, report_per)
+def declared_sites(terms: Terms, source: Source) -> list[int]:
+    """Clients of each site, where a plan says how many there may be; counting a large fleet takes a while."""
+    match terms:
+        case Shares(report_per=ReportPer.CLIENT):
+            return []
+        case Shares() | Encrypted():
+            return enrolled_of(source)
 
 
 def enrolled_of(source: Source) -> list[int]:
@@ -147,30 +132,28 @@ def enrolled_of(source: Source) -> list[int]:
 
 
 def run_fleet(
-    terms: Terms,
+    fleet: FleetTerms,
     source: Source,
     arrivals: Arrivals,
     *,
     noise: NoisePair | None,
     workers: Workers,
-    finish: Finish = "open",
     lying: LyingSite | None = None,
     progress: Progress = lambda *_: None,
 ) -> FleetRun:
     """Collect every day of a fleet, under one plan; the result depends on the seeds and on nothing else.
 
     Args:
-        finish: `mpc` (experimental): cells below a view's `suppress_below` are not opened; in three processes of its own.
         lying: the site whose clients lie; None: every client is honest.
 
     Raises:
         RunRefused: see `plan_of`. WorkerDied. MpcFailed.
     """
     start, watch = time.perf_counter(), Watch()
-    plan, parties = plan_of(terms, source, noisy=noise is not None, finish=finish)
+    plan, parties = plan_of(fleet, source, noisy=noise is not None)
     encoded = plan_to_bytes(plan)
     work = (
-        ShardWork(encoded, source, block, arrivals, terms.deadline_s, parties, lying) for block in range(source.blocks)
+        ShardWork(encoded, source, block, arrivals, fleet.deadline_s, parties, lying) for block in range(source.blocks)
     )
     merged = _Merged(plan)
     progress("shards", 0, source.blocks)
@@ -197,11 +180,12 @@ def run_fleet(
 @contextmanager
 def _finishing(plan: Plan, source: Source) -> Iterator[Open | None]:
     """How a plan is opened that does not say `open`."""
-    if plan.finish == "open":
-        yield None
-        return
-    with mpc_parties() as by_mpc:
-        yield partial(by_mpc, clients=sum(enrolled_of(source)))
+    match plan.terms.finish:
+        case Finish.OPEN:
+            yield None
+        case Finish.MPC:
+            with mpc_parties() as by_mpc:
+                yield partial(by_mpc, clients=sum(enrolled_of(source)))
 
 
 class _Merged:
@@ -245,9 +229,14 @@ def publish(run: FleetRun, directory: Path, now: int, noise_source: str) -> None
             )
 
 
+def exact_terms(terms: Terms) -> Terms:
+    """Those of the plain sums: what each report says, opened as it is."""
+    return Shares(terms.validity, participation=terms.participation)
+
+
 def publish_truth(run: FleetRun, directory: Path, now: int) -> None:
     """Write the plain sums of the same panes into a store, as releases without noise: what the others are compared with."""
-    exact = replace(run.plan, noise="none", protection="shares", max_clients=0, finish="open", report_per="client")
+    exact = replace(run.plan, noise=Noise.NONE, terms=exact_terms(run.plan.terms), max_clients=0)
     opened = tuple(
         OpenedView(planned, one.outcomes, in_noise_basis(planned, truth)[one.outcomes == 0])
         for planned, one, truth in zip(run.plan.views, run.opened, run.truth, strict=True)

@@ -23,6 +23,7 @@ from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf, Reports
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan, plan_from_bytes
 from federation.protocol import Aggregating, protect, verify
+from federation.terms import Participation, ReportPer
 from simulations.fleets.block import Block
 
 from .watch import TimedSigningKey, TimedVerifyKey, Watch
@@ -138,7 +139,7 @@ class BySite:
         planned, seated = plan.views[view], block.seated()
         made = compute(planned.view, seated.events, panes=planned.pane_starts)
         tally.drop(view, made.dropped)
-        if plan.participation == "all":
+        if plan.terms.participation is Participation.ALL:
             enrolled = len(seated.site_of_seat)
             reports = of_every_client(planned.pane_starts, made, seated.seat_of, enrolled)
             site = seated.site_of_seat[reports.reporter]
@@ -146,7 +147,7 @@ class BySite:
             reports = of_active_clients(planned.pane_starts, made)
             site = seated.site_of[reports.reporter]
         pane, slots, clients = reports.pane, reports.slots, None
-        if plan.report_per == "site":
+        if plan.terms.report_per is ReportPer.SITE:
             sums = of_sites(pane, site, slots)
             pane, site, slots, clients = pane[sums.first], site[sums.first], sums.slots, sums.clients
         by_site = np.argsort(site, kind="stable")

@@ -14,6 +14,7 @@ from federation.batch.reports import REPORT_ID_BYTES
 from federation.parties import Aggregator
 from federation.plan import Plan
 from federation.protocol import Aggregating
+from federation.terms import ReportPer
 from simulations.attacks.lies.lying_site import LyingSite
 from simulations.fleets.arrivals import Arrivals, Fates
 from simulations.fleets.block import Source
@@ -64,7 +65,7 @@ class Taken:
         collection = np.concatenate([np.empty(0, np.uint32), *(part for part, _, _ in state.taken)])
         ids = np.concatenate([np.empty((0, REPORT_ID_BYTES), np.uint8), *(part for _, part, _ in state.taken)])
         clients = None
-        if state.plan.report_per == "site":
+        if state.plan.terms.report_per is ReportPer.SITE:
             clients = np.concatenate(
                 [np.empty(0, np.uint32), *(part for _, _, part in state.taken if part is not None)]
             )

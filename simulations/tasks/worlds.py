@@ -29,9 +29,10 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.release import Release, Void
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
+from federation import terms
 from federation.batch.reports import Reports
 from federation.noise_context import NoiseContext
-from federation.plan import Plan, PlannedView
+from federation.plan import Plan, PlannedView, new_plan
 from federation.protocol import OpenedView, draw_noise, run_collections
 
 Floats = npt.NDArray[np.float64]
@@ -130,4 +131,5 @@ def joined(store: Store, labels: pa.Table, time: str, references: Sequence[str])
 
 def _plan(view: FeatureView, panes: Ints, *, noisy: bool) -> Plan:
     planned = PlannedView(view, panes, view.privacy.min_clients)
-    return Plan(_PLAN_ID, (planned,), "full" if noisy else "none", participation="active")
+    noise = terms.Noise.FULL if noisy else terms.Noise.NONE
+    return new_plan([planned], terms.Shares(), noise, plan_id=_PLAN_ID, sites=())

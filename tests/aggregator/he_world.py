@@ -28,7 +28,7 @@ from federation.batch.he_batch import seal_encrypted
 from federation.he.keys import keys_hash, verify_keys
 from federation.he.reports import EncryptedReports, encrypt_reports
 from federation.ledger.ledger import Ledger
-from federation.plan import Noise, Plan, PlannedView
+from federation.plan import Plan, PlannedView
 from federation.protocol import OpenedView, Outcome
 from federation.statement import statement_of
 from tests.aggregator.world import DEADLINE, KEYS, SETTINGS, Clock, LocalLink, files_of, make_leader, signed
@@ -37,6 +37,7 @@ from tests.crypto.bfv_cases import chosen
 from tests.federation.he_cases import reports_of, vectors, view
 from tests.federation.wire import COLLECTOR, DAY, HELPER, LEADER, live
 from tests.federation.wire import TERMS as WIRE
+from tests.federation.words import plan_in_words
 
 TERMS = replace(WIRE, deadline_us=DEADLINE)
 NOBODY = "127.0.0.1:1"  # the helper's address, where there is none
@@ -49,7 +50,7 @@ class Killed(BaseException):
 def draft(
     *views: Any,
     panes: int = 2,
-    noise: Noise = "none",
+    noise: str = "none",
     number: int = 0,
     k: int = 2,
     first: int = 0,
@@ -58,7 +59,9 @@ def draft(
     """A plan with encrypted reports that has no encryption keys yet."""
     starts = np.arange(first, first + panes, dtype=np.int64) * DAY
     planned = tuple(PlannedView(one, starts, k) for one in views or (view(keys=2),))
-    return live(Plan(number.to_bytes(16, "big"), planned, noise, protection="he", max_clients=max_clients, wire=TERMS))
+    return live(
+        plan_in_words(number.to_bytes(16, "big"), planned, noise, protection="he", max_clients=max_clients, wire=TERMS)
+    )
 
 
 def with_keys(plan: Plan, prepare: Callable[[bytes], Prepared | tuple[Prepared, Prepared]]) -> tuple[Plan, bytes]:

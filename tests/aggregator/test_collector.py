@@ -14,8 +14,9 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count, Histogram, Mean
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.release import Manifest
-from federation.plan import FromEvents, Plan, PlannedView
+from federation.plan import FromEvents, PlannedView
 from federation.protocol import OpenedView, Outcome
+from tests.federation.words import plan_in_words
 
 DAY = 86_400 * 10**6
 GAUSS = Privacy(rho=0.1, min_clients=2)
@@ -41,7 +42,7 @@ def manifest(
     **given: object,
 ) -> Manifest:
     planned = PlannedView(view(privacy), np.array([0, DAY], dtype=np.int64), 2)
-    plan = Plan(bytes(16), (planned,), noise, participation=participation, from_events=from_events)  # type: ignore[arg-type]
+    plan = plan_in_words(bytes(16), (planned,), noise, participation=participation, from_events=from_events)  # type: ignore[arg-type]
     outcomes = np.array([Outcome.OPENED, Outcome.BATCH_TOO_SMALL], dtype=np.uint8)
     opened = OpenedView(planned, outcomes, np.zeros((1, 2, planned.layout.slots_per_key), dtype=np.int64))
     terms = {"noise_source": "opendp, opendp", "trust": "one-honest-noiser"} | given

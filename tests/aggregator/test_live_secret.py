@@ -36,6 +36,7 @@ from tests.aggregator.world import (
     signed,
 )
 from tests.federation.wire import HELPER, LEADER
+from tests.federation.words import with_words
 
 
 class Fresh(LiveFolder):
@@ -127,7 +128,7 @@ def test_another_draft_of_a_plan_id_is_refused_by_name(two: Two) -> None:
     plan = make_plan()
     for party in two.parties:
         party.prepare(draft(plan))
-        for other in (replace(plan, participation="all"), make_plan(k=3), make_plan(noise="full")):
+        for other in (with_words(plan, participation="all"), make_plan(k=3), make_plan(noise="full")):
             with pytest.raises(DraftConflict, match="under a new id") as refused:
                 party.prepare(draft(other))
             assert refusal_of(refused.value).reason == "DRAFT_CONFLICT"
@@ -159,7 +160,7 @@ def test_a_plan_needs_the_secret_that_its_keys_were_signed_of(two: Two, tmp_path
         assert party.status() == []
         party.open_plan(signed(plan))
     other.close()
-    edited = replace(plan, participation="all")
+    edited = with_words(plan, participation="all")
     with pytest.raises(PlanInvalid, match="not signed by it for this plan"):
         signed(edited)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import os
 import signal
@@ -31,6 +30,7 @@ from federation.errors import FinishRefused, PlanInvalid
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, NoisedShares, Outcome, largest_sum, open_shares
 from tests.aggregator.mpc_transcript import read
+from tests.federation.words import plan_in_words, with_words
 
 if importlib.util.find_spec("crypten") is None or importlib.util.find_spec("torch") is None:
     pytest.skip("CrypTen is not installed (extra `mpc`, then pip install --no-deps crypten)", allow_module_level=True)
@@ -53,7 +53,7 @@ def view(name: str = "v", keys: int = 5, below: int | None = 9, more: tuple[Any,
 
 def plan(*views: FeatureView, panes: int = 3, finish: str = "mpc", noise: str = "full") -> Plan:
     planned = tuple(PlannedView(v, np.arange(panes, dtype=np.int64) * DAY, 2) for v in (views or (view(),)))
-    return Plan(bytes(16), planned, noise, finish=finish)  # type: ignore[arg-type]
+    return plan_in_words(bytes(16), planned, noise, finish=finish)  # type: ignore[arg-type]
 
 
 def shares_of(*sums: np.ndarray, seed: int = 0, void: int = 0) -> tuple[NoisedShares, NoisedShares]:
@@ -88,7 +88,7 @@ def test_what_is_opened_is_the_plaintext_rule_on_the_same_noised_cells(finish: M
     the_plan = plan(view("one", keys=40), view("two", keys=20, below=1, more=(ClientCount("d"),)), panes=6)
     sums = [random_sums(planned, rng, 5) for planned in the_plan.views]
     shares = shares_of(*sums, seed=seed, void=1)
-    (one, two), as_open = finish(the_plan, *shares, clients=1000), dataclasses.replace(the_plan, finish="open")
+    (one, two), as_open = finish(the_plan, *shares, clients=1000), with_words(the_plan, finish="open")
     for result, expected in zip((one, two), open_shares(as_open, *shares), strict=True):
         slots = result.planned.layout.client_counts
         small = expected.sums[:, :, slots].min(axis=2) < result.planned.view.privacy.suppress_below
@@ -133,7 +133,7 @@ def test_shares_without_noise_never_enter(finish: MpcFinish) -> None:
     for wrong in ((closed, helper), (leader, sums), (helper, leader), (leader, leader)):
         with pytest.raises(FinishRefused):
             finish(the_plan, *wrong, clients=10)
-    without = dataclasses.replace(the_plan, finish="open", noise="none")
+    without = with_words(the_plan, finish="open", noise="none")
     object.__setattr__(without, "finish", "mpc")  # what no plan can say
     with pytest.raises(FinishRefused, match="noise 'none'"):
         finish(without, leader, helper, clients=10)

@@ -49,6 +49,7 @@ from tests.aggregator.world import (
     signed,
 )
 from tests.federation.wire import live
+from tests.federation.words import with_words
 
 if importlib.util.find_spec("crypten") is None or importlib.util.find_spec("torch") is None:
     pytest.skip("CrypTen is not installed (extra `mpc`, then pip install --no-deps crypten)", allow_module_level=True)
@@ -66,7 +67,7 @@ def plan_of(panes: int = 3, clip: int = 1) -> Plan:
         bounds=Bounds(2, 1),
         privacy=Privacy(rho=0.5, min_clients=2, suppress_below=LIMIT),
     )
-    return live(dataclasses.replace(make_plan(view, panes=panes, noise="full"), finish="mpc"))
+    return live(with_words(make_plan(view, panes=panes, noise="full"), finish="mpc"))
 
 
 class ThreeServices:
@@ -110,7 +111,7 @@ def would_be_opened(plan: Plan, leader: Leader, helper: Helper) -> OpenedView:
     shares = [
         noised_of(plan, party.role, party.storage.held(1), party.keys.sign.public)[0] for party in (leader, helper)
     ]
-    (opened,) = open_shares(dataclasses.replace(plan, finish="open"), *shares)
+    (opened,) = open_shares(with_words(plan, finish="open"), *shares)
     return opened
 
 

@@ -32,8 +32,9 @@ from tests.aggregator.world import (
     roster,
 )
 from tests.federation.wire import COLLECTOR, live
+from tests.federation.words import with_words
 
-PLAN = live(replace(make_plan(panes=4), report_per="site", max_clients=50))
+PLAN = live(with_words(make_plan(panes=4), report_per="site", max_clients=50))
 LENGTH = PLAN.views[0].layout.length
 
 
@@ -164,7 +165,7 @@ def test_what_only_the_helper_knows_is_given_back_with_its_own_number(both: tupl
 
 def test_with_proofs_a_rejected_report_is_the_sites_only_one(both: tuple[Any, Any, LocalLink]) -> None:
     leader, helper, _ = both
-    plan = prepared(live(replace(PLAN, validity="prio3")), leader.prepare)
+    plan = prepared(live(with_words(PLAN, validity="prio3")), leader.prepare)
     open_at(leader, plan)
     open_at(helper, plan)
     assert leader.submit(batch([0, 1], [3, 20], of=plan).to_bytes()).verdicts == b"\x00\x00"

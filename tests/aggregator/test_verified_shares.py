@@ -56,6 +56,7 @@ from tests.aggregator.world import (
     running,
 )
 from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, HELPER_SEAL, LEADER, live
+from tests.federation.words import with_words
 
 TAKEN, DUPLICATE, REJECTED = (bytes([verdict]) for verdict in Verdict)
 
@@ -383,7 +384,7 @@ def test_only_the_coordinator_asks_for_a_key_and_only_the_leader_offers_one(two:
     two.helper.prepare(request)
     with pytest.raises(SignatureInvalid):
         two.helper.take_key(offer(leader=COORDINATOR))
-    for wrong in (offer(helper=COLLECTOR.seal), offer(of=live(replace(plan, participation="all")))):
+    for wrong in (offer(helper=COLLECTOR.seal), offer(of=live(with_words(plan, participation="all")))):
         with pytest.raises(SealBroken):  # sealed to somebody else, or for another draft
             two.helper.take_key(wrong)
     two.helper.take_key(offer())

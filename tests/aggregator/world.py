@@ -35,7 +35,7 @@ from federation.keys import RoleKeys
 from federation.ledger.ledger import Ledger
 from federation.ledger.state import Budget
 from federation.parties import Roster, RosterEntry
-from federation.plan import Noise, Plan, PlannedView, Validity
+from federation.plan import Plan, PlannedView
 from federation.protocol import OpenedView, shard
 from federation.signed_plan import sign_plan
 from tests.federation.wire import (
@@ -50,6 +50,7 @@ from tests.federation.wire import (
     live,
     live_randomness,
 )
+from tests.federation.words import plan_in_words
 
 KEYS: dict[str, RoleKeys] = {"a": SITE, "b": OTHER_SITE}
 NOW = 100 * DAY
@@ -79,16 +80,16 @@ def view(name: str = "v", keys: int = 3, **more: Any) -> FeatureView:
 def make_plan(
     *views: FeatureView,
     panes: int = 2,
-    noise: Noise = "none",
+    noise: str = "none",
     number: int = 0,
     k: int = 2,
     first: int = 0,
-    validity: Validity = "none",
+    validity: str = "none",
 ) -> Plan:
     """With live keys; with proofs it lacks the hash of its verification key: see `prepared`."""
     planned = (PlannedView(v, np.arange(first, first + panes, dtype=np.int64) * DAY, k) for v in views or (view(),))
     terms = replace(TERMS, deadline_us=DEADLINE)
-    return live(Plan(number.to_bytes(16, "big"), tuple(planned), noise, validity=validity, wire=terms))
+    return live(plan_in_words(number.to_bytes(16, "big"), tuple(planned), noise, validity=validity, wire=terms))
 
 
 def draft(plan: Plan) -> bytes:

@@ -19,10 +19,11 @@ from base.times import wall_clock
 from covey.cli import call
 from deployment.coordinator.job import Job
 from deployment.coordinator.job_run import run_job
-from deployment.coordinator.serving import Wanted, make_plan
+from deployment.coordinator.serving import PlanRequest, make_plan
 from deployment.local.processes import Processes, free_port
 from featurestore.define.views_file import load_views
-from federation.plan import Protection, plan_to_bytes
+from federation.plan import plan_to_bytes
+from federation.terms import Protection, RequestedTerms
 from tests.covey.conftest import make_events
 
 DAY = 18_383  # 2020-05-01
@@ -81,9 +82,9 @@ def start(processes: Processes, project: Path, role: str, *more: object) -> str:
     return f"127.0.0.1:{port}"
 
 
-def collect(project: Path, view: str, leader: str, second: str, protection: Protection = "shares") -> Any:
+def collect(project: Path, view: str, leader: str, second: str, protection: Protection = Protection.SHARES) -> Any:
     """What `covey start coordinator` does with a plan for the first day, while no site answers; its result."""
-    wanted = Wanted(load_views(project / f"{view}.py"), (DAY, DAY + 1), protection=protection)
+    wanted = PlanRequest(load_views(project / f"{view}.py"), (DAY, DAY + 1), RequestedTerms(protection))
     plan = make_plan(project, wanted, wall_clock)
     assert plan is not None
     folder = project / f"job-{view}"

@@ -22,7 +22,7 @@ from crypto.errors import CryptoError
 from crypto.seal import SEAL_SEED_BYTES, SealKey
 from crypto.sharing import SparseRows
 from deployment.coordinator.announcement import announce
-from deployment.coordinator.serving import Wanted, make_plan
+from deployment.coordinator.serving import PlanRequest, make_plan
 from deployment.local.processes import Processes
 from featurestore.define.views_file import load_views
 from federation.batch.batch import SealedBatch, open_content, seal_batch
@@ -66,7 +66,7 @@ class Deployment:
     def report(self) -> None:
         """Announce a plan; each site sends five clients' reports, which the coordinator records."""
         keys = self.project / "keys"
-        wanted = make_plan(self.project, Wanted(load_views(self.project / "first.py"), (DAY, DAY + 1)), wall_clock)
+        wanted = make_plan(self.project, PlanRequest(load_views(self.project / "first.py"), (DAY, DAY + 1)), wall_clock)
         assert wanted is not None
         self.plan = announce(wanted, load_keys(keys, "coordinator").sign, self.client, os.urandom).plan
         assert self.plan is not None

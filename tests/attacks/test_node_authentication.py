@@ -25,7 +25,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from base.times import wall_clock
 from covey.cli import call
-from deployment.coordinator.serving import Wanted, make_plan
+from deployment.coordinator.serving import PlanRequest, make_plan
 from deployment.local.processes import Processes
 from deployment.project.project import Project
 from featurestore.define.views_file import load_views
@@ -144,7 +144,7 @@ def refused(act: Any) -> int:
 
 def signed_plan(project: Path) -> bytes:
     """What the coordinator announces when both aggregators have signed live keys."""
-    plan = make_plan(project, Wanted(load_views(project / "views.py"), (18_383, 18_386)), wall_clock)
+    plan = make_plan(project, PlanRequest(load_views(project / "views.py"), (18_383, 18_386)), wall_clock)
     assert plan is not None
     leader, helper = (
         (load_keys(project / "keys", role).sign, LiveSecret.draw(os.urandom)) for role in ("leader", "helper")

@@ -17,7 +17,7 @@ import pytest
 from aggregator.errors import Refused
 from base.times import DAY_US, wall_clock
 from deployment.coordinator.announcement import Announcement, announce
-from deployment.coordinator.serving import Wanted, make_plan
+from deployment.coordinator.serving import PlanRequest, make_plan
 from edge_client.events import Events, make_events
 from edge_client.policy import Refuse
 from edge_client.policy_file import load_policy
@@ -52,7 +52,7 @@ def announced(deployment: Deployment, day: int) -> Announcement:
     """A plan of one day, prepared and opened at both aggregators."""
     coordinator = load_keys(deployment.project / "keys", "coordinator").sign
     wanted = make_plan(
-        deployment.project, Wanted(load_views(deployment.project / "first.py"), (day, day + 1)), wall_clock
+        deployment.project, PlanRequest(load_views(deployment.project / "first.py"), (day, day + 1)), wall_clock
     )
     assert wanted is not None
     return announce(wanted, coordinator, deployment.client, os.urandom)

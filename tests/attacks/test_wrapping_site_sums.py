@@ -29,6 +29,7 @@ from federation.plan import Plan
 from federation.protocol import protect, run_collections
 from tests.aggregator.world import SETTINGS, World, make_plan, prepared, running, signed
 from tests.federation.wire import live
+from tests.federation.words import with_words
 
 SITES = 17
 VIEW = FeatureView(
@@ -53,7 +54,7 @@ ROSTER = Roster(RosterEntry(site, keys.sign.public, 1_000) for site, keys in KEY
 
 
 def of_sites(most: int = MAX_CLIENTS) -> Plan:
-    return live(replace(make_plan(VIEW, panes=1), validity="prio3", report_per="site", max_clients=most))
+    return live(with_words(make_plan(VIEW, panes=1), validity="prio3", report_per="site", max_clients=most))
 
 
 def largest(plan: Plan) -> Reports:

@@ -166,7 +166,7 @@ def test_enrolment_counted_from_events_is_found(
 
 def leaking(monkeypatch: pytest.MonkeyPatch, told: Callable[[int], str]) -> None:
     """Manifests with something about the number of clients in them."""
-    real, compute = in_process._run_view, in_process.compute
+    real, compute = in_process._Run.collect, in_process.compute
     clients: list[int] = []
 
     def counting(view: Any, events: Any, *rest: Any, **more: Any) -> Any:
@@ -182,7 +182,7 @@ def leaking(monkeypatch: pytest.MonkeyPatch, told: Callable[[int], str]) -> None
             return real(*arguments)
 
     monkeypatch.setattr(in_process, "compute", counting)
-    monkeypatch.setattr(in_process, "_run_view", run_view)
+    monkeypatch.setattr(in_process._Run, "collect", run_view)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from featurestore.define.privacy import Bounds, Privacy
 from federation.batch.reports import Reports
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, Closed, shard
+from tests.federation.words import plan_in_words
 
 from .chain import Chain
 
@@ -91,7 +92,7 @@ def run_world(view: FeatureView, chain: Chain, *, canary: bool) -> World:
     """
     rng = np.random.default_rng(0)
     starts = FIRST_PANE + np.arange(PANES) * HOUR_US
-    plan = Plan(rng.bytes(16), (PlannedView(view, starts, CLIENTS),), "full", participation="all")
+    plan = plan_in_words(rng.bytes(16), (PlannedView(view, starts, CLIENTS),), "full", participation="all")
     leader, helper = Aggregating.start("leader", plan), Aggregating.start("helper", plan)
     for reports in _reports(view, _events(rng, canary=canary), chain):
         to_leader, to_helper = shard(plan, reports, rng.bytes)

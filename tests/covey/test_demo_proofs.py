@@ -19,6 +19,7 @@ from covey.demo.proofs import BackFill, Collected, print_proofs
 from deployment.in_process.run import ViewReport
 from edge_client.compute import Dropped
 from featurestore.store import Store
+from federation.terms import Validity
 from simulations.datasets.flights import flight_views, load_flights
 
 FIRST, LAST = 15_706, 16_071
@@ -54,15 +55,15 @@ def report(view: str, reports: int | None, *, rejected: int = 0, already_open: t
 
 class TestCollected:
     def test_what_went_over_the_wire_is_what_one_process_has_counted(self) -> None:
-        wire = Collected("wire", "prio3", (report("a", None), report("b", None)), 20.0)
+        wire = Collected("wire", Validity.PRIO3, (report("a", None), report("b", None)), 20.0)
         assert (wire.reports(YEAR), wire.rate(YEAR)) == ({"a": 600, "b": 300}, 45.0)
 
     def test_a_count_of_its_own_is_kept(self) -> None:
-        local = Collected("local", "prio3", (report("a", 50),), 20.0)
+        local = Collected("local", Validity.PRIO3, (report("a", 50),), 20.0)
         assert (local.reports(YEAR), local.rate(YEAR)) == ({"a": 50}, 2.5)
 
     def test_nobody_can_tell_where_panes_were_open_before(self) -> None:
-        again = Collected("wire", "prio3", (report("a", None, already_open=(0,)), report("b", None)), 20.0)
+        again = Collected("wire", Validity.PRIO3, (report("a", None, already_open=(0,)), report("b", None)), 20.0)
         assert again.reports(YEAR) == {"a": 0, "b": 300}
 
 
@@ -76,13 +77,13 @@ def flights() -> pa.Table:
 def test_the_back_fill_proves_its_last_weeks_and_the_table_says_so(flights: pa.Table, tmp_path: Path) -> None:
     views, talk, out = flight_views(flights), Console(file=io.StringIO()), io.StringIO()
     area, carrier, dest = (view.name for view in views)
-    plain, proven = _back_fill(flights, views[2:], tmp_path, "prio3", talk)
+    plain, proven = _back_fill(flights, views[2:], tmp_path, Validity.PRIO3, talk)
     before, after = (one.views[0].reports or 0 for one in (plain, proven))
     whole = _collect(flights, views[2:], tmp_path / "exact", noisy=False, talk=talk)
-    assert (plain.validity, proven.validity) == ("none", "prio3")
+    assert (plain.validity, proven.validity) == (Validity.NONE, Validity.PRIO3)
     assert 0 < after < before
     assert before + after == whole.views[0].reports
-    near = _collect(flights, views[:2], tmp_path, noisy=True, talk=talk, validity="prio3")
+    near = _collect(flights, views[:2], tmp_path, noisy=True, talk=talk, validity=Validity.PRIO3)
     wire = replace(near, way="wire", views=(report(area, None, rejected=7), report(carrier, None)), seconds=20.0)
     plain, proven = replace(plain, seconds=0.5), replace(proven, seconds=2.0)
     year = {area: 1_400, carrier: 600, dest: 700}
@@ -107,8 +108,8 @@ def test_the_back_fill_proves_its_last_weeks_and_the_table_says_so(flights: pa.T
 
 
 def test_a_plain_back_fill_is_one_collection(flights: pa.Table, tmp_path: Path) -> None:
-    (one,) = _back_fill(flights, flight_views(flights)[2:], tmp_path, "none", Console(file=io.StringIO()))
-    assert one.validity == "none"
+    (one,) = _back_fill(flights, flight_views(flights)[2:], tmp_path, Validity.NONE, Console(file=io.StringIO()))
+    assert one.validity is Validity.NONE
     with Store.open(tmp_path) as store:
         assert set(store.releases("dest_delay")["validity"].to_pylist()) == {"none"}
 

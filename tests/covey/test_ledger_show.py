@@ -24,6 +24,7 @@ from federation.ledger.ledger import Ledger
 from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
 from tests.federation.wire import DAY, TERMS
+from tests.federation.words import plan_in_words
 
 Covey = Callable[..., tuple[int, str, str]]
 FIRST = 18_383  # 2020-05-01
@@ -46,7 +47,7 @@ AREA, CARRIER, DEST = view("area", 0.08), view("carrier", 0.02), view("dest", 0.
 
 
 def plan(number: int, of: FeatureView, days: range) -> Plan:
-    return Plan(bytes([number]) * 16, (PlannedView(of, np.array(days) * DAY, 20),), "full", wire=TERMS)
+    return plan_in_words(bytes([number]) * 16, (PlannedView(of, np.array(days) * DAY, 20),), "full", wire=TERMS)
 
 
 def write(folder: Path, owner: str, role: str = "") -> None:

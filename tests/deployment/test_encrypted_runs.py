@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from crypto.noise import SeededNoise
 from deployment.errors import RunRefused
 from deployment.in_process import run as in_process
 from deployment.in_process.enrolment import Enrolment
+from deployment.request import CollectionRequest
 from edge_client import encrypting
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
@@ -31,8 +31,11 @@ from featurestore.store import Store
 from federation.he import protocol as he_protocol
 from federation.ledger.operator import LEDGERS, OPERATOR, operator_path
 from federation.ledger.snapshot import read_ledger
+from federation.ledger.state import Budget
+from federation.terms import Noise
 from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
 from tests.covey.conftest import VIEWS, make_events
+from tests.federation.words import terms_in_words
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle, run_views
 from tests.strategies import Case, cases
@@ -227,12 +230,19 @@ def test_without_the_extra_nothing_is_charged_or_made(
     assert not (tmp_path / "s").exists()
 
 
+ELSEWHERE: Any = (None, None)
+
+
 def test_chunks_count_what_ciphertexts_take(views: Sequence[FeatureView], tmp_path: Path) -> None:
     (view,) = views
     seats = Enrolment(2, 20, np.zeros(40, np.int64), np.arange(40))
-    terms = in_process._Terms("none", "active", None, "he", "none", seats, "open", "client", ())
-    assert (terms.max_clients, terms.pane_elements(view)) == (40, 2 * 4096)
-    assert replace(terms, protection="shares").pane_elements(view) == 27
+    days = np.arange(400_000) * DAY_US
+    for protection, elements in (("he", 2 * 4096), ("shares", 27)):
+        request = CollectionRequest(
+            (view,), terms_in_words(protection=protection), Noise.NONE, Budget(1), site_clients=20
+        )
+        run = in_process._Run(request, *ELSEWHERE, seats, *ELSEWHERE)
+        assert len(next(run._chunks(view, days))) == in_process.CHUNK_ELEMENTS // elements
 
 
 def test_the_flood_comes_from_the_leaders_source(

@@ -14,7 +14,7 @@ import pytest
 from base.times import wall_clock
 from covey.cli import call
 from deployment.coordinator.job import Job
-from deployment.coordinator.serving import Wanted, make_plan
+from deployment.coordinator.serving import PlanRequest, make_plan
 from deployment.local.roles import _files
 from deployment.local.unfinished_collection import Unfinished
 from deployment.project.project import KEYS
@@ -79,7 +79,7 @@ def _roles(project: Path) -> None:
     from deployment.project.site_folders import configure_site
 
     configure_site(project, "x", project / "events.parquet", "who", "at", allow_noise_off=False)
-    wanted = Wanted(load_views(project / "views.py"), (18_000, 18_001))
+    wanted = PlanRequest(load_views(project / "views.py"), (18_000, 18_001))
     plan = make_plan(project, wanted, wall_clock)
     assert plan is not None
     unfinished = Unfinished(project)

@@ -15,8 +15,10 @@ import pytest
 from base.times import DAY_US
 from crypto.noise import SeededNoise
 from deployment.errors import RunRefused
+from deployment.in_process import progress
 from deployment.in_process import run as in_process
 from deployment.in_process.panes import choose_panes
+from deployment.request import CollectionRequest
 from edge_client.compute import days_with_events
 from edge_client.errors import EventsError
 from edge_client.events import make_events as edge_events
@@ -26,6 +28,7 @@ from featurestore.define.views_file import load_views
 from featurestore.errors import BadReference
 from featurestore.store import Store
 from federation.ledger.state import Budget
+from federation.terms import RequestedTerms
 from tests.covey.conftest import VIEWS, make_events
 from tests.pipeline import LATER, run_views
 
@@ -229,7 +232,7 @@ def test_a_manifest_tells_the_terms(views: Sequence[FeatureView], tmp_path: Path
 def test_ctrl_c_while_noise_is_drawn_does_not_wait_for_the_rest(
     views: Sequence[FeatureView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(in_process, "NOISE_CHUNK", 1)
+    monkeypatch.setattr(progress, "NOISE_CHUNK", 1)
     calls = 0
 
     class Slow(SeededNoise):
@@ -244,13 +247,10 @@ def test_ctrl_c_while_noise_is_drawn_does_not_wait_for_the_rest(
     pair = in_process.NoisePair(Slow(1, "leader"), Slow(1, "helper"))
     with pytest.raises(KeyboardInterrupt):
         in_process.run_in_process(
-            views[:1],
+            CollectionRequest.make(views[:1], RequestedTerms(), Budget(10**6)),
             make_edge_events(make_events(), "who", "at", "site"),
             tmp_path,
-            noise=pair,
-            budget=Budget(10**6),
-            randomness=os.urandom,
-            clock=lambda: LATER,
+            in_process.Surroundings(pair, os.urandom, lambda: LATER),
         )
     drawn = calls
     time.sleep(0.2)

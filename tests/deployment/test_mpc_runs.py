@@ -15,8 +15,8 @@ import pytest
 from aggregator.errors import MpcFailed
 from aggregator.mpc import finish as mpc_finish
 from crypto.errors import CrypTenMissing
+from deployment import request
 from deployment.errors import RunRefused
-from deployment.in_process import run as in_process
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from featurestore.define.views_file import load_views
@@ -119,13 +119,13 @@ def test_a_run_whose_party_dies_publishes_nothing_and_is_continued(
 def test_what_cannot_be_finished_is_refused_before_anything_is_charged(
     views: Sequence[FeatureView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(in_process, "require_crypten", lambda: None)  # nothing here comes so far as to need it
+    monkeypatch.setattr(request, "require_crypten", lambda: None)  # nothing here comes so far as to need it
     plain = dataclasses.replace(views[0].privacy, suppress_below=None)
     with pytest.raises(RunRefused, match="view 'visits' has no suppress_below"):
         run([dataclasses.replace(views[0], privacy=plain)], tmp_path)
-    with pytest.raises(RunRefused, match="does not go with --noise off"):
+    with pytest.raises(RunRefused, match="finish 'mpc' requires noise 'full'"):
         run(views, tmp_path, noise_seed=None)
-    with pytest.raises(RunRefused, match="--protection shares only"):
+    with pytest.raises(RunRefused, match="finish 'mpc' requires protection 'shares'"):
         run(views, tmp_path, protection="he")
     monkeypatch.setattr(mpc_finish, "largest_sum", lambda layout, clients: largest_sum(layout, clients) << 32)
     with pytest.raises(RunRefused, match=r"visits: .* values of up to \d+ bits: .*fewer days"):

@@ -13,6 +13,7 @@ import pytest
 from edge_client.policy import HOUR_US
 from edge_client.policy_file import load_policy, policy_to_toml
 from tests.edge_client.making import POLICY, plan_with, sign
+from tests.federation.words import with_words
 
 Covey = Callable[..., tuple[int, str, str]]
 
@@ -51,7 +52,7 @@ def test_the_label_of_a_view_says_what_a_sites_proof_bounds(covey: Covey, projec
 
 
 def test_a_policy_can_refuse_it_and_the_check_says_so(covey: Covey, tmp_path: Path) -> None:
-    plan = replace(plan_with(deadline_us=time.time_ns() // 1_000 + HOUR_US), report_per="site", max_clients=7)
+    plan = with_words(plan_with(deadline_us=time.time_ns() // 1_000 + HOUR_US), report_per="site", max_clients=7)
     (tmp_path / "plan").write_bytes(sign(plan))
     for policy, answer, exit_code in (
         (POLICY, "ACCEPT", 0),

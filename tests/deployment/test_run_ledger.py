@@ -34,6 +34,7 @@ from federation.ledger.snapshot import read_ledger
 from federation.ledger.state import Budget, LedgerState
 from federation.plan import Plan, PlannedView
 from tests.covey.conftest import VIEWS, make_events
+from tests.federation.words import plan_in_words
 from tests.pipeline import LATER
 
 from .test_in_process import published, run
@@ -104,7 +105,7 @@ def test_a_later_run_finds_what_an_earlier_one_has_spent(views: Sequence[Feature
 
 
 def test_what_was_spent_over_the_wire_counts(views: Sequence[FeatureView], tmp_path: Path) -> None:
-    plan = Plan(bytes(16), (PlannedView(views[0], np.array([MAY * DAY_US]), 5),), "full")
+    plan = plan_in_words(bytes(16), (PlannedView(views[0], np.array([MAY * DAY_US]), 5),), "full")
     with open_operator_ledger(tmp_path / LEDGERS, "leader", lambda: LATER) as leader:
         leader.intend(plan, ONE)
     with pytest.raises(DayBudgetSpent) as refused:
@@ -118,7 +119,7 @@ def test_panes_that_an_aggregator_has_taken_are_not_opened_in_one_process(
     views: Sequence[FeatureView], tmp_path: Path, role: str
 ) -> None:
     """A run over the wire was cut off before it published: its panes are opened under its plan, or never."""
-    plan = Plan(bytes(16), (PlannedView(views[0], np.array([MAY * DAY_US]), 5),), "full")
+    plan = plan_in_words(bytes(16), (PlannedView(views[0], np.array([MAY * DAY_US]), 5),), "full")
     with open_operator_ledger(tmp_path / LEDGERS, role, lambda: LATER) as ledger:
         ledger.intend(plan, ONE)
     with pytest.raises(PaneTaken):
@@ -128,7 +129,7 @@ def test_panes_that_an_aggregator_has_taken_are_not_opened_in_one_process(
 
 
 def test_a_ledger_that_was_deleted_has_not_spent_nothing(views: Sequence[FeatureView], tmp_path: Path) -> None:
-    plan = Plan(bytes(16), (PlannedView(views[0], np.array([MAY * DAY_US]), 5),), "full")
+    plan = plan_in_words(bytes(16), (PlannedView(views[0], np.array([MAY * DAY_US]), 5),), "full")
     with open_operator_ledger(tmp_path / LEDGERS, "leader", lambda: LATER) as leader:
         leader.intend(plan, ONE)
     operator_path(tmp_path / LEDGERS).unlink()
@@ -157,7 +158,7 @@ def test_a_ledger_of_one_role_is_refused_by_name_with_the_mend(
 class TestRoomForARunOverTheWire:
     def plan(self, view: FeatureView, day: int = MAY) -> Plan:
         panes = np.arange(day * DAY_US, (day + 1) * DAY_US, view.pane_us)
-        return Plan(bytes([1]) * 16, (PlannedView(view, panes, 5),), "full")
+        return plan_in_words(bytes([1]) * 16, (PlannedView(view, panes, 5),), "full")
 
     def test_of_a_store_without_ledgers_only_the_budget_is_asked(
         self, views: Sequence[FeatureView], tmp_path: Path

@@ -64,7 +64,7 @@ def test_clients_of_one_site_are_one_report_a_pane(views: Sequence[FeatureView],
 def test_what_cannot_be_summed_is_refused_before_anything_is_registered(
     views: Sequence[FeatureView], tmp_path: Path
 ) -> None:
-    with pytest.raises(RunRefused, match="--report-per site goes with --protection shares only"):
+    with pytest.raises(RunRefused, match="report_per 'site' requires protection 'shares'"):
         run(views, tmp_path / "store", report_per="site", protection="he")
     assert not (tmp_path / "store").exists()
 

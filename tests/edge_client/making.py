@@ -22,6 +22,7 @@ from federation.plan import Plan, PlannedView
 from federation.signed_plan import sign_plan
 from tests.aggregator.world import NOW, make_plan
 from tests.federation.wire import COORDINATOR, DAY, HELPER, LEADER, SITE, live
+from tests.federation.words import with_words
 
 HOUR = DAY // 24
 
@@ -50,7 +51,7 @@ def settings_in(folder: Path, policy: Policy = POLICY, clients: int = 10) -> Sit
 
 def plan_with(noise: Any = "full", participation: Any = "active", **terms: Any) -> Plan:
     """Two days of VIEW."""
-    plan = replace(make_plan(VIEW, noise=noise), participation=participation)
+    plan = with_words(make_plan(VIEW, noise=noise), participation=participation)
     assert plan.wire is not None
     return live(replace(plan, wire=replace(plan.wire, **terms)))
 
@@ -58,14 +59,14 @@ def plan_with(noise: Any = "full", participation: Any = "active", **terms: Any) 
 def proven(plan: Plan) -> Plan:
     """The same plan, asking for proofs; its key is nobody's."""
     assert plan.wire is not None
-    return live(replace(plan, validity="prio3", wire=replace(plan.wire, verify_key_hash=bytes(range(32)))))
+    return live(with_words(plan, validity="prio3", wire=replace(plan.wire, verify_key_hash=bytes(range(32)))))
 
 
 def hours(number: int, *starts: int, participation: Any = "active", view: FeatureView = HOURLY) -> Plan:
     """A plan of an hourly view for these hours since the epoch."""
     plan = make_plan(view, noise="full", number=number)
     panes = np.array(starts, np.int64) * HOUR
-    return live(replace(plan, views=(PlannedView(view, panes, 2),), participation=participation))
+    return live(with_words(plan, views=(PlannedView(view, panes, 2),), participation=participation))
 
 
 def sign(plan: Plan, key: Any = COORDINATOR) -> bytes:

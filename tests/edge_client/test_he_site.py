@@ -30,6 +30,7 @@ from federation.refusal_codes import RefusalCode
 from tests.aggregator.world import NOW
 from tests.federation import he_cases  # noqa: F401 - skips without the extra
 from tests.federation.wire import HELPER, LEADER_SEAL, OTHER_SITE, SITE, live
+from tests.federation.words import with_words
 
 from .making import POLICY, answered, events, ids_of, plan_with, proven, settings_in, sign
 
@@ -41,7 +42,7 @@ class Keyed:
     """A plan under `he`, its keys as they came along, and the secret ones."""
 
     def __init__(self, signer: Any = HELPER, **terms: Any) -> None:
-        draft = replace(plan_with(**terms), protection="he", max_clients=20)
+        draft = with_words(plan_with(**terms), protection="he", max_clients=20)
         self.secret = [SecretKey.generate(draft.he_parameters(planned)) for planned in draft.views]
         self.signed = sign_keys(draft_of(draft).hash, [key.public for key in self.secret], signer.sign)
         assert draft.wire is not None
@@ -110,7 +111,7 @@ def test_the_day_is_charged_with_what_the_decryption_noise_tells(keyed: Keyed, t
 
 
 def test_an_answer_of_ciphertexts_is_measured_in_their_bytes(keyed: Keyed) -> None:
-    everybody = replace(keyed.plan, participation="all")
+    everybody = with_words(keyed.plan, participation="all")
     for clients, mib, code in ((9, 1, "ANSWER_TOO_LARGE"), (8, 1, None)):  # two panes of 61,472 bytes a client
         found = decide(sign(everybody), replace(ALLOWED, max_answer_mib=mib), LedgerState(), NOW, clients=clients)
         assert (str(found.code) if isinstance(found, Refuse) else None) == code
@@ -118,9 +119,9 @@ def test_an_answer_of_ciphertexts_is_measured_in_their_bytes(keyed: Keyed) -> No
 
 def test_a_plan_with_proofs_and_encrypted_reports_cannot_be_made() -> None:
     with pytest.raises(Exception, match="nothing can be proven"):
-        replace(proven(plan_with()), protection="he", max_clients=20)
+        with_words(proven(plan_with()), protection="he", max_clients=20)
     with pytest.raises(HeImpossible):
-        replace(plan_with(), protection="he", max_clients=10**9)
+        with_words(plan_with(), protection="he", max_clients=10**9)
 
 
 # the keys

@@ -23,6 +23,7 @@ from federation.refusal_codes import RefusalCode
 from federation.signed_plan import DOMAIN
 from tests.aggregator.world import DEADLINE, NOW, make_plan
 from tests.federation.wire import COORDINATOR, DAY, HELPER, LEADER, OTHER_SITE, SITE
+from tests.federation.words import with_words
 
 from .making import (
     HOUR,
@@ -172,7 +173,7 @@ def test_a_refusal_says_which_view_and_day_and_names_the_plan_only_if_it_is_the_
 def test_the_reasons_come_in_the_order_that_the_module_says() -> None:
     """A plan with everything wrong; what the answer is about is put right, one after the other."""
     dear = replace(VIEW, privacy=Privacy(rho=1.5, min_clients=2))
-    before = replace(make_plan(VIEW, noise="full", number=9), participation="all")
+    before = with_words(make_plan(VIEW, noise="full", number=9), participation="all")
     state = charged(before)
     plan = make_plan(dear, noise="none", first=99)
     assert plan.wire is not None
@@ -196,7 +197,7 @@ def test_the_reasons_come_in_the_order_that_the_module_says() -> None:
     assert answer() == "CLOCK_SKEW"
     plan = replace(plan, views=(replace(plan.views[0], pane_starts=np.array([0, DAY])),))
     assert answer() == "NOISE_OFF"
-    plan = replace(plan, noise="full")
+    plan = with_words(plan, noise="full")
     assert answer() == "PROOFS_REQUIRED"
     policy = replace(policy, validity="any")
     assert answer() == "PARTICIPATION_NOT_ALLOWED"
@@ -252,12 +253,12 @@ def test_a_view_that_reads_columns_of_the_policy_s_lists_is_taken() -> None:
 
 
 def test_an_answer_of_all_clients_and_panes_is_bounded_before_anything_is_charged() -> None:
-    plan = replace(make_plan(VIEW, noise="full"), participation="all")  # 2 panes of 2 slots: 32 bytes a client
+    plan = with_words(make_plan(VIEW, noise="full"), participation="all")  # 2 panes of 2 slots: 32 bytes a client
     small = replace(POLICY, max_answer_mib=1)
     codes = [decide(plan, small, EMPTY, NOW, clients=clients) for clients in (2**15, 2**15 + 1)]
     assert isinstance(codes[0], Accept)
     assert codes[1] == Refuse(RefusalCode.ANSWER_TOO_LARGE, plan.hash)
-    assert code_of(replace(plan, participation="active"), small) == "ACCEPT"  # there events decide, and no code may
+    assert code_of(with_words(plan, participation="active"), small) == "ACCEPT"  # there events decide, and no code may
 
 
 def test_a_clock_far_behind_the_ledger_is_refused_before_days_are_spent_twice() -> None:
@@ -310,7 +311,7 @@ def test_under_all_the_number_and_sizes_of_batches_depend_on_nothing_but_plan_an
 ) -> None:
     monkeypatch.setattr("edge_client.site.max_reports", lambda *_: 7)
     plan = make_plan(VIEW, HOURLY, noise="full")
-    plan = replace(plan, participation="all", views=(plan.views[0], replace(hours(0, 1, 5, 30).views[0])))
+    plan = with_words(plan, participation="all", views=(plan.views[0], replace(hours(0, 1, 5, 30).views[0])))
     shapes = {}
     for name, rows in EVENTS.items():
         folder = tmp_path / name
@@ -321,5 +322,5 @@ def test_under_all_the_number_and_sizes_of_batches_depend_on_nothing_but_plan_an
     assert len({tuple(shape) for shape in shapes.values()}) == 1
     assert [count for count, _ in shapes["none"]] == [7, 7, 6, 7, 7, 7, 7, 2]
     (tmp_path / "active").mkdir()
-    active = answered(replace(plan, participation="active"), events(*MANY), settings_in(tmp_path / "active"))
+    active = answered(with_words(plan, participation="active"), events(*MANY), settings_in(tmp_path / "active"))
     assert len(ids_of(active)) != 50

@@ -19,8 +19,10 @@ from federation.ledger.state import LedgerState
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan
 from federation.refusal_codes import RefusalCode
+from federation.terms import Validity
 from tests.aggregator.world import NOW
 from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, SITE, live
+from tests.federation.words import with_words
 
 from .making import POLICY, answered, ask, events, ids_of, plan_with, proven, settings_in
 
@@ -33,7 +35,7 @@ def settings(tmp_path: Path) -> SiteSettings:
 
 
 def plan_of(participation: Any = "active", most: int = 10) -> Plan:
-    return live(replace(plan_with(participation=participation), report_per="site", max_clients=most))
+    return live(with_words(plan_with(participation=participation), report_per="site", max_clients=most))
 
 
 def sums(plan: Plan, batches: list[SealedBatch]) -> dict[int, tuple[int, list[int]]]:
@@ -108,7 +110,7 @@ def test_an_answer_of_everybody_is_one_report_a_pane_and_what_is_kept_of_each_cl
     tight = replace(POLICY, max_answer_mib=1)
     clients = (2**20 - 2 * 16) // (2 * KEPT_BYTES)  # two panes of two slots
     wide = replace(plan_with(participation="all"), plan_id=bytes(16))
-    of_site = replace(wide, report_per="site", max_clients=2**17)
+    of_site = with_words(wide, report_per="site", max_clients=2**17)
     for of, enrolled in ((wide, 2**20 // 32 + 1), (of_site, clients + 1)):
         found = ask(of, events(*ROWS), settings_in(tmp_path, tight, enrolled))
         assert isinstance(found, Refuse)
@@ -120,11 +122,11 @@ def test_the_proof_of_a_sum_is_measured_as_wide_as_it_is(tmp_path: Path) -> None
     """Of two million clients it is longer than of one."""
     plan = plan_with(participation="all")
     (planned,) = plan.views
-    sizes = [8 * report_elements(planned.layout, "prio3", most) for most in (1, 2**21)]
+    sizes = [8 * report_elements(planned.layout, Validity.PRIO3, most) for most in (1, 2**21)]
     panes = 2**20 // sizes[1] + 1
     assert panes * (sizes[0] + KEPT_BYTES) < 2**20
     starts = np.arange(-panes, 0, dtype=np.int64) * planned.view.pane_us
-    many = proven(replace(plan, views=(replace(planned, pane_starts=starts),), report_per="site", max_clients=1))
+    many = proven(with_words(plan, views=(replace(planned, pane_starts=starts),), report_per="site", max_clients=1))
     tight = replace(POLICY, max_answer_mib=1)
     found = [decide(replace(many, max_clients=most), tight, LedgerState(), NOW) for most in (1, 2**21)]
     assert [isinstance(one, Refuse) and one.code == RefusalCode.ANSWER_TOO_LARGE for one in found] == [False, True]

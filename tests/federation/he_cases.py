@@ -12,6 +12,7 @@ from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.privacy import Bounds, Privacy
 from federation.batch.reports import Reports
 from federation.plan import Plan, PlannedView
+from tests.federation.words import plan_in_words
 
 pytest.importorskip("tenseal", reason="the extra `he` is not installed")
 pytest.importorskip("zstandard", reason="the extra `he` is not installed")
@@ -40,12 +41,12 @@ def view(name: str = "v", keys: int = 3, rho: float = 0.5) -> FeatureView:
 
 def plan(*views: FeatureView, panes: int = 3, noise: str = "none", k: int = 2, max_clients: int = 60) -> Plan:
     planned = tuple(PlannedView(v, np.arange(panes, dtype=np.int64) * DAY, k) for v in (views or (view(),)))
-    return Plan(bytes(16), planned, noise, protection="he", max_clients=max_clients)  # type: ignore[arg-type]
+    return plan_in_words(bytes(16), planned, noise, protection="he", max_clients=max_clients)  # type: ignore[arg-type]
 
 
 def with_shares(plan: Plan) -> Plan:
     """The same panes under the other protection."""
-    return Plan(plan.plan_id, plan.views, plan.noise)
+    return plan_in_words(plan.plan_id, plan.views, plan.noise)
 
 
 def vectors(keys: int, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -48,6 +48,7 @@ from federation.ledger.entries import Head
 from federation.parties import Aggregator, Roster, RosterEntry
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating
+from tests.federation.words import plan_in_words
 
 from .wire import HELPER_SEAL, LEADER_SEAL, OTHER_SITE, PLAN, ROSTER, SITE, TERMS, halves, plan, view
 
@@ -397,7 +398,7 @@ def test_the_site_cannot_seal_what_does_not_belong_together() -> None:
 
 
 def of_one(the_view: FeatureView) -> Plan:
-    return Plan(bytes(16), (PlannedView(the_view, np.zeros(1, np.int64), 2),), "full", wire=TERMS)
+    return plan_in_words(bytes(16), (PlannedView(the_view, np.zeros(1, np.int64), 2),), "full", wire=TERMS)
 
 
 @pytest.mark.parametrize("keys", [1, 900])

@@ -29,6 +29,7 @@ from federation.ledger.entries import Done, Head, Intended, Refused, ViewIntent,
 from federation.ledger.ledger import CLOCK_SLACK_US, Ledger
 from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
+from tests.federation.words import plan_in_words
 
 from .wire import DAY, TERMS, view
 
@@ -38,7 +39,7 @@ ONE = Budget(1_000_000)
 
 def plan_of(number: int, *views: FeatureView, days: tuple[int, ...] = (0, 1)) -> Plan:
     panes = np.array(days, dtype=np.int64) * DAY
-    return Plan(bytes([number]) * 16, tuple(PlannedView(one, panes, 2) for one in views), "full", wire=TERMS)
+    return plan_in_words(bytes([number]) * 16, tuple(PlannedView(one, panes, 2) for one in views), "full", wire=TERMS)
 
 
 A, B = view("a", 2), view("b", 2)  # 0.5 ρ each
@@ -85,8 +86,8 @@ def test_a_day_is_charged_once_and_its_panes_are_taken(ledger: Ledger) -> None:
 
 def test_a_later_pane_of_a_day_that_was_paid_costs_nothing(ledger: Ledger) -> None:
     hourly = replace_pane(A, "1h")
-    morning = Plan(bytes(16), (PlannedView(hourly, np.array([0, 3_600_000_000]), 2),), "full", wire=TERMS)
-    noon = Plan(bytes([1]) * 16, (PlannedView(hourly, np.array([43_200_000_000]), 2),), "full", wire=TERMS)
+    morning = plan_in_words(bytes(16), (PlannedView(hourly, np.array([0, 3_600_000_000]), 2),), "full", wire=TERMS)
+    noon = plan_in_words(bytes([1]) * 16, (PlannedView(hourly, np.array([43_200_000_000]), 2),), "full", wire=TERMS)
     ledger.intend(morning, HALF)
     ledger.intend(noon, HALF)
     assert ledger.state.spent == {0: 500_000}

@@ -20,6 +20,7 @@ from federation.ledger.entries import Done, Intended
 from federation.ledger.ledger import Ledger
 from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
+from tests.federation.words import plan_in_words
 
 from .wire import DAY, TERMS
 
@@ -78,7 +79,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def a_coordinator_signs_a_plan(self, chosen: dict[str, tuple[float]], at: list[int]) -> None:
         panes = np.array(at, dtype=np.int64) * HALF_DAY
         views = tuple(PlannedView(VIEWS[name, rho], panes, 2) for name, (rho,) in sorted(chosen.items()))
-        self.plans.append(Plan(len(self.plans).to_bytes(16, "big"), views, "full", wire=TERMS))
+        self.plans.append(plan_in_words(len(self.plans).to_bytes(16, "big"), views, "full", wire=TERMS))
 
     @precondition(lambda self: self.plans)
     @rule(data=st.data())

@@ -17,6 +17,7 @@ from federation.live_keys import MOST_AFTER_DEADLINE_US, LiveKeys, LiveSecret, s
 from federation.plan import Plan, plan_from_bytes, plan_to_bytes
 from federation.signed_bytes import to_signed
 from tests.federation.wire import COORDINATOR, HELPER, LEADER, LIVE, PLAN, TERMS, live, plan
+from tests.federation.words import with_words
 
 DRAFT = draft_of(PLAN)
 PINNED = COORDINATOR.sign.public
@@ -123,7 +124,7 @@ def test_a_plan_that_was_changed_after_its_keys_were_signed_is_refused() -> None
     (first, *rest) = PLAN.views
     for changed in (
         replace(PLAN, plan_id=bytes(15) + b"x"),
-        replace(PLAN, participation="all"),
+        with_words(PLAN, participation="all"),
         replace(PLAN, views=(replace(first, min_clients=3), *rest)),
     ):
         with pytest.raises(PlanInvalid, match="not signed by it for this plan"):

@@ -17,6 +17,7 @@ from federation.noise_context import NoiseContext
 from federation.plan import Plan, PlannedView
 from federation.protocol import Closed, Commitment
 from tests.federation.wire import DAY
+from tests.federation.words import plan_in_words, with_words
 
 SECRET = SecretNoise(bytes(range(32)))
 
@@ -25,7 +26,7 @@ def noise_of(closed: Closed, other: Commitment | None = None, source: SecretNois
     """What was added to each view's shares, int64[opened, K·S]."""
     other = other or closed.commitment
     noised = closed.noise(other, source).shares
-    exact = replace(closed, plan=replace(closed.plan, noise="none")).noise(other, None).shares
+    exact = replace(closed, plan=with_words(closed.plan, noise="none")).noise(other, None).shares
     return [field64.decode_centred(field64.subtract(one, plain)) for one, plain in zip(noised, exact, strict=True)]
 
 
@@ -58,7 +59,7 @@ def many_keys() -> FeatureView:
 
 
 def plan_of(view: FeatureView) -> Plan:
-    return Plan(bytes(16), (PlannedView(view, np.arange(3, dtype=np.int64) * DAY, 2),), "full")
+    return plan_in_words(bytes(16), (PlannedView(view, np.arange(3, dtype=np.int64) * DAY, 2),), "full")
 
 
 def test_the_same_sums_of_the_same_plan_are_noised_alike() -> None:

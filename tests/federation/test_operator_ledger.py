@@ -20,6 +20,7 @@ from federation.ledger.operator import OPERATOR, charged_plans, open_operator_le
 from federation.ledger.snapshot import read_ledger
 from federation.ledger.state import Budget, LedgerState
 from federation.plan import Plan, PlannedView
+from tests.federation.words import plan_in_words
 
 from .test_ledger import HALF, ONE, A, B, Clock, plan_of
 from .wire import DAY, view
@@ -53,7 +54,7 @@ def hourly(name: str) -> FeatureView:
 
 def plan_at(number: int, of: FeatureView, *hours: int) -> Plan:
     panes = np.array(hours, dtype=np.int64) * (DAY // 24)
-    return Plan(bytes([number]) * 16, (PlannedView(of, panes, 2),), "full")
+    return plan_in_words(bytes([number]) * 16, (PlannedView(of, panes, 2),), "full")
 
 
 @pytest.mark.parametrize(("one", "other"), [("leader", "helper"), ("helper", "leader"), ("leader", "keyholder")])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from federation.errors import PartyInvalid, RosterExceeded, UnknownSite
-from federation.parties import Roster, RosterEntry, default_participation, require_site_id
+from federation.parties import Roster, RosterEntry, require_site_id
+from federation.terms import default_participation
 
 from .wire import OTHER_SITE, ROSTER, SITE
 

@@ -11,8 +11,9 @@ from featurestore.define.kinds import ClientCount, Count
 from featurestore.define.privacy import Bounds, Privacy
 from federation import plan_pb2 as pb
 from federation.errors import PlanInvalid
-from federation.plan import Plan, PlannedView, plan_from_bytes, plan_to_bytes
+from federation.plan import PlannedView, plan_from_bytes, plan_to_bytes
 from tests.federation.wire import TERMS
+from tests.federation.words import plan_in_words
 
 HOUR = 3_600 * 10**6
 
@@ -30,7 +31,7 @@ def planned(name: str = "v", panes: list[int] | None = None, k: int = 5) -> Plan
 
 
 def test_a_plan_survives_its_bytes_and_so_does_its_hash() -> None:
-    plan = Plan(bytes(range(16)), (planned("a"), planned("b", [-HOUR, 0, 7 * HOUR])), "full")
+    plan = plan_in_words(bytes(range(16)), (planned("a"), planned("b", [-HOUR, 0, 7 * HOUR])), "full")
     again = plan_from_bytes(plan_to_bytes(plan))
     assert again.hash == plan.hash
     assert again.offsets == plan.offsets == (0, 2, 5)
@@ -38,32 +39,35 @@ def test_a_plan_survives_its_bytes_and_so_does_its_hash() -> None:
 
 
 def test_two_plans_for_the_same_panes_never_share_a_hash() -> None:
-    assert Plan(bytes(16), (planned(),), "none").hash != Plan(bytes(15) + b"\1", (planned(),), "none").hash
+    assert (
+        plan_in_words(bytes(16), (planned(),), "none").hash
+        != plan_in_words(bytes(15) + b"\1", (planned(),), "none").hash
+    )
 
 
 @pytest.mark.parametrize("views", [(), (planned("a"), planned("a"))])
 def test_views_are_named_once_and_there_is_one(views: tuple[PlannedView, ...]) -> None:
     with pytest.raises(PlanInvalid):
-        Plan(bytes(16), views, "none")
+        plan_in_words(bytes(16), views, "none")
 
 
 @pytest.mark.parametrize("panes", [[], [HOUR, 0], [0, 0], [1], [HOUR, HOUR + 1]])
 def test_panes_are_aligned_and_increasing(panes: list[int]) -> None:
     with pytest.raises(PlanInvalid, match="panes"):
-        Plan(bytes(16), (planned(panes=panes),), "none")
+        plan_in_words(bytes(16), (planned(panes=panes),), "none")
 
 
 def test_k_may_not_be_loosened_unless_noise_is_off() -> None:
     with pytest.raises(PlanInvalid, match="min_clients 4 is below 5"):
-        Plan(bytes(16), (planned(k=4),), "full")
-    Plan(bytes(16), (planned(k=6),), "full")
-    Plan(bytes(16), (planned(k=1),), "none")
+        plan_in_words(bytes(16), (planned(k=4),), "full")
+    plan_in_words(bytes(16), (planned(k=6),), "full")
+    plan_in_words(bytes(16), (planned(k=1),), "none")
     with pytest.raises(PlanInvalid):
-        Plan(bytes(16), (planned(k=0),), "none")
+        plan_in_words(bytes(16), (planned(k=0),), "none")
 
 
 def test_only_canonical_bytes_are_read() -> None:
-    plan = Plan(bytes(16), (planned(),), "none")
+    plan = plan_in_words(bytes(16), (planned(),), "none")
     data = plan_to_bytes(plan)
     for wrong in (
         b"\xff\xff",
@@ -85,7 +89,7 @@ def suppressing() -> PlannedView:
 
 
 def test_the_finish_is_in_the_bytes_of_a_plan_that_has_one_and_in_no_other() -> None:
-    usual, by_mpc = (Plan(bytes(16), (suppressing(),), "full", finish=finish) for finish in ("open", "mpc"))
+    usual, by_mpc = (plan_in_words(bytes(16), (suppressing(),), "full", finish=finish) for finish in ("open", "mpc"))
     assert usual.hash != by_mpc.hash
     assert b"mpc" in plan_to_bytes(by_mpc)
     assert plan_from_bytes(plan_to_bytes(by_mpc)).finish == "mpc"
@@ -98,7 +102,7 @@ def test_the_finish_is_in_the_bytes_of_a_plan_that_has_one_and_in_no_other() -> 
 
 
 def test_what_of_a_plan_follows_from_events_is_in_its_bytes_and_named_once() -> None:
-    declared = Plan(bytes(16), (planned(),), "full")
+    declared = plan_in_words(bytes(16), (planned(),), "full")
     derived = dataclasses.replace(declared, from_events=("days", "sites"))
     assert plan_from_bytes(plan_to_bytes(derived)).from_events == ("days", "sites")
     assert (plan_from_bytes(plan_to_bytes(declared)).from_events, derived.hash != declared.hash) == ((), True)
@@ -113,10 +117,10 @@ def test_what_of_a_plan_follows_from_events_is_in_its_bytes_and_named_once() -> 
 
 def test_what_does_not_go_with_the_finish_mpc() -> None:
     with pytest.raises(PlanInvalid, match="view 'v' has no suppress_below"):
-        Plan(bytes(16), (planned(),), "full", finish="mpc")
-    with pytest.raises(PlanInvalid, match="noise none"):
-        Plan(bytes(16), (suppressing(),), "none", finish="mpc")
-    with pytest.raises(PlanInvalid, match="protection shares only"):
-        Plan(bytes(16), (suppressing(),), "full", protection="he", max_clients=10, finish="mpc")
-    with_terms = Plan(bytes(16), (suppressing(),), "full", wire=TERMS, finish="mpc")
+        plan_in_words(bytes(16), (planned(),), "full", finish="mpc")
+    with pytest.raises(PlanInvalid, match="finish 'mpc' requires noise 'full'"):
+        plan_in_words(bytes(16), (suppressing(),), "none", finish="mpc")
+    with pytest.raises(PlanInvalid, match="finish 'mpc' requires protection 'shares'"):
+        plan_in_words(bytes(16), (suppressing(),), "full", protection="he", max_clients=10, finish="mpc")
+    with_terms = plan_in_words(bytes(16), (suppressing(),), "full", wire=TERMS, finish="mpc")
     assert plan_from_bytes(plan_to_bytes(with_terms)).hash == with_terms.hash

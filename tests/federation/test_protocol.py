@@ -23,6 +23,7 @@ from federation.batch.reports import Reports
 from federation.errors import DuplicateReport, NoiseRefused, ReportRefused
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, Outcome, _require_range, open_shares, run_collections, shard
+from tests.federation.words import plan_in_words
 
 DAY = 86_400 * 10**6
 
@@ -43,7 +44,7 @@ def view(name: str = "v", keys: int = 3, privacy: Privacy | None = None) -> Feat
 
 def plan(*views: FeatureView, panes: int = 3, noise: str = "none", k: int = 2) -> Plan:
     planned = tuple(PlannedView(v, np.arange(panes, dtype=np.int64) * DAY, k) for v in (views or (view(),)))
-    return Plan(bytes(16), planned, noise)  # type: ignore[arg-type]
+    return plan_in_words(bytes(16), planned, noise)  # type: ignore[arg-type]
 
 
 def random_bytes(seed: int) -> Callable[[int], bytes]:

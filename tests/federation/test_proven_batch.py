@@ -44,11 +44,13 @@ from federation.errors import (
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan
 from federation.protocol import shard, shard_proven, verify
+from federation.terms import Validity
 from tests.federation.test_validity import sparse
 from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, PLAN, ROSTER, SITE, TERMS, live, view
+from tests.federation.words import with_words
 
 KEY = VerificationKey(b"k" * 32)
-PROVEN = live(replace(PLAN, validity="prio3", wire=replace(TERMS, verify_key_hash=KEY.hash_for(PLAN.plan_id))))
+PROVEN = live(with_words(PLAN, validity="prio3", wire=replace(TERMS, verify_key_hash=KEY.hash_for(PLAN.plan_id))))
 
 
 def halves(count: int = 3, of: Plan = PROVEN, seed: int = 0) -> tuple[ProvenHalf, ProvenHalf]:
@@ -190,7 +192,7 @@ def test_a_plan_is_measured_without_a_circuit(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr("federation.circuit.circuit.ViewCircuit.__init__", built)
     wide = layout_of(view("wide", 200_000))
-    assert report_elements(wide, "prio3") * ELEMENT_BYTES > MAX_BATCH_BYTES
+    assert report_elements(wide, Validity.PRIO3) * ELEMENT_BYTES > MAX_BATCH_BYTES
     with pytest.raises(ReportTooLong):
         max_reports(replace(PROVEN, views=(replace(PROVEN.views[0], view=view("wide", 200_000)),)), 0)
 

@@ -12,9 +12,10 @@ from featurestore.errors import ExpressionRefused, ViewMalformed
 from federation import plan_pb2 as pb
 from federation.errors import PlanInvalid, ReportTooLong
 from federation.parties import CollectorKeys
-from federation.plan import Plan, PlannedView, plan_from_bytes, plan_to_bytes
+from federation.plan import PlannedView, plan_from_bytes, plan_to_bytes
 from federation.signed_bytes import MAX_PLAN_BYTES
 from federation.signed_plan import DOMAIN, require_own_key, sign_plan, verify_plan
+from tests.federation.words import plan_in_words
 
 from .wire import COLLECTOR, COORDINATOR, DAY, HELPER, LEADER, PLAN, TERMS, live, plan, view
 
@@ -108,6 +109,8 @@ def test_a_plan_that_cannot_travel_is_not_signed() -> None:
     long = live(dataclasses.replace(PLAN, views=(PlannedView(view("v", 2), np.arange(700_000) * DAY, 2),)))
     with pytest.raises(PlanInvalid, match="make several plans"):
         sign_plan(long, COORDINATOR.sign)
-    wide = live(Plan(bytes(16), (PlannedView(view("w", 523_770), np.zeros(1, np.int64), 2),), "none", wire=TERMS))
+    wide = live(
+        plan_in_words(bytes(16), (PlannedView(view("w", 523_770), np.zeros(1, np.int64), 2),), "none", wire=TERMS)
+    )
     with pytest.raises(ReportTooLong):
         sign_plan(wide, COORDINATOR.sign)

@@ -36,8 +36,9 @@ from federation.protocol import (
 from tests.federation.test_validity import KEY, sparse
 from tests.federation.view_rules import random_reports
 from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, PLAN, SITE
+from tests.federation.words import plan_in_words, terms_in_words, with_words
 
-OF_SITES = replace(PLAN, report_per="site", max_clients=9)
+OF_SITES = with_words(PLAN, report_per="site", max_clients=9)
 WIDE = Roster([RosterEntry("a", SITE.public.sign, 8)])
 
 
@@ -88,8 +89,8 @@ def test_the_clients_of_a_site_are_bounded_by_the_plan(most: int) -> None:
 
 
 def test_he_takes_no_sums_of_sites() -> None:
-    with pytest.raises(PlanInvalid, match="goes with protection shares only"):
-        replace(OF_SITES, protection="he")
+    with pytest.raises(PlanInvalid, match="report_per 'site' requires protection 'shares'"):
+        with_words(OF_SITES, protection="he")
 
 
 def test_nothing_is_proven_of_a_sum_that_could_wrap() -> None:
@@ -98,15 +99,15 @@ def test_nothing_is_proven_of_a_sum_that_could_wrap() -> None:
     most = LARGEST_PROVEN // (4_000 * events)
     terms: dict[str, Any] = {"noise": "none", "validity": "prio3", "report_per": "site"}
     planned = (replace(PLAN.views[0], view=wide),)
-    assert Plan(bytes(16), planned, max_clients=most, **terms).clients_a_report == most
+    assert plan_in_words(bytes(16), planned, max_clients=most, **terms).clients_a_report == most
     with pytest.raises(PlanInvalid, match="nothing can be proven"):
-        Plan(bytes(16), planned, max_clients=most + 1, **terms)
+        plan_in_words(bytes(16), planned, max_clients=most + 1, **terms)
 
 
 def test_the_largest_site_sets_what_one_may_declare() -> None:
-    assert max_clients_of([3, 7, 5], "shares", "site") == 7
-    assert max_clients_of([3, 7, 5], "he", "client") == 15
-    assert max_clients_of([3, 7, 5], "shares", "client") == 0
+    assert max_clients_of([3, 7, 5], terms_in_words(report_per="site")) == 7
+    assert max_clients_of([3, 7, 5], terms_in_words(protection="he")) == 15
+    assert max_clients_of([3, 7, 5], terms_in_words()) == 0
 
 
 def test_the_manifest_says_who_reports_only_where_it_is_sites() -> None:
@@ -207,7 +208,7 @@ def test_reports_of_the_other_kind_are_refused_in_memory() -> None:
 
 def test_each_aggregator_opens_by_the_clients_that_were_declared_to_it() -> None:
     """k is 2: two reports of one client each open, and so does one of two; one of one does not."""
-    of = replace(OF_SITES, noise="none", wire=None)
+    of = with_words(OF_SITES, noise="none", wire=None)
     leader, helper = (Aggregating.start(role, of) for role in ("leader", "helper"))
     for seed, (collections, clients) in enumerate([([3, 4, 5], [1, 1, 2]), ([4], [1])]):
         halves = shard(of, reports(collections, clients, of), np.random.default_rng(seed).bytes)
@@ -226,7 +227,7 @@ def test_a_sum_of_reports_of_so_many_clients_that_it_could_wrap_is_not_opened_wh
     planned = replace(PLAN.views[0], view=wide, pane_starts=PLAN.views[0].pane_starts[:1])
     nothing = SparseRows(np.zeros(2, np.int64), np.empty(0, np.int32), np.empty(0, np.int64), planned.layout.length)
     for most, fits in ((1_000, True), (MAX_CLIENTS, False)):
-        of = Plan(bytes(16), (planned,), "none", report_per="site", max_clients=most)
+        of = plan_in_words(bytes(16), (planned,), "none", report_per="site", max_clients=most)
         leader, _ = shard(of, Reports(0, u32(0), nothing, u32(1)), np.random.default_rng(0).bytes)
         closed = Aggregating.start("leader", of).add(leader).close()
         with nullcontext() if fits else pytest.raises(ReportRefused, match="could pass half the field"):
@@ -245,7 +246,7 @@ VIEW = FeatureView(
     bounds=Bounds(max_cells=2, max_events_per_cell=3),
     privacy=Privacy(rho=0.5, min_clients=2),
 )
-PROVEN = Plan(
+PROVEN = plan_in_words(
     bytes(16),
     (PlannedView(VIEW, np.zeros(1, np.int64), 2),),
     "none",
@@ -263,7 +264,7 @@ def test_honest_sums_verify_and_open_as_the_reports_of_their_clients_do() -> Non
     assert "redacted" in repr(made)
     sums = Reports(0, np.zeros(4, np.uint32), made.slots, made.clients)
     (result,) = run_collections(PROVEN, [sums], np.random.default_rng(0).bytes, None, None)
-    plain = replace(PROVEN, validity="none", report_per="client", max_clients=0)
+    plain = with_words(PROVEN, validity="none", report_per="client", max_clients=0)
     each = Reports(0, np.zeros(16, np.uint32), sparse(of_clients))
     (expected,) = run_collections(plain, [each], np.random.default_rng(0).bytes, None, None)
     assert result.rejected == 0

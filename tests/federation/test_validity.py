@@ -28,6 +28,7 @@ from federation.errors import ReportRefused
 from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, Verified, run_collections, shard, shard_proven, verify
 from simulations.attacks.lies.forging import forge
+from tests.federation.words import plan_in_words
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle, run_views
 from tests.strategies import Case, cases
@@ -48,7 +49,7 @@ N, C, SUM, NON_NULL, HIST = 0, 1, 2, 3, 4
 
 def plan(*views: FeatureView, number: int = 0, panes: int = 2, **terms: Any) -> Plan:
     planned = tuple(PlannedView(view, np.arange(panes, dtype=np.int64) * DAY, 1) for view in views or (VIEW,))
-    return Plan(bytes([number]) * 16, planned, "none", **{"validity": "prio3", **terms})
+    return plan_in_words(bytes([number]) * 16, planned, "none", **{"validity": "prio3", **terms})
 
 
 PLAN = plan()

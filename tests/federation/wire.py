@@ -19,6 +19,7 @@ from federation.live_keys import LiveSecret
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan, PlannedView, WireTerms
 from federation.protocol import shard
+from tests.federation.words import plan_in_words
 
 DAY = 86_400 * 10**6
 
@@ -66,7 +67,7 @@ def view(name: str, keys: int) -> FeatureView:
 
 def plan(number: int = 0, terms: WireTerms | None = TERMS) -> Plan:
     views = (PlannedView(view(f"v{i}", i + 2), np.arange(3, dtype=np.int64) * DAY, 2) for i in range(2))
-    made = Plan(bytes([number]) * 16, tuple(views), "full", wire=terms)
+    made = plan_in_words(bytes([number]) * 16, tuple(views), "full", wire=terms)
     return made if terms is None else live(made)
 
 

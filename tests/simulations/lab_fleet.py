@@ -10,12 +10,14 @@ import pyarrow as pa
 
 from featurestore.define.definitions import FeatureView
 from featurestore.store import Store
+from federation.terms import Noise
 from simulations.fleets.arrivals import Generated
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
 from simulations.levels.collect import STORE, TRUTH, Collected, Collection, collect
-from simulations.shards.run import Terms
+from simulations.shards.run import FleetTerms
 from simulations.shards.workers import Inline
+from tests.federation.words import WORDS, terms_in_words
 from tests.simulations.shards.small import DAILY, VIEWS
 
 FLEET = Fleet(clients=150, clients_per_site=15, days=3, seed=3, churn=0.1)
@@ -25,9 +27,11 @@ TINY = replace(FLEET, clients=40, clients_per_site=10, days=1)
 
 
 def collection(views: tuple[FeatureView, ...] = VIEWS, fleet: Fleet = FLEET, **change: Any) -> Collection:
-    """Noise off, unless it is changed."""
-    terms = Terms(views, deadline_s=60.0)
-    return replace(Collection(terms, Population(fleet, views), ARRIVALS, noise="off"), **change)
+    """Noise off, unless it is changed; terms are changed in words."""
+    words = {name: change.pop(name) for name in WORDS if name in change}
+    terms = FleetTerms(views, terms_in_words(**words), deadline_s=60.0)
+    noise = Noise.FULL if change.pop("noise", "off") == "on" else Noise.NONE
+    return replace(Collection(terms, Population(fleet, views), ARRIVALS, noise=noise), **change)
 
 
 def tiny(**change: Any) -> Collection:

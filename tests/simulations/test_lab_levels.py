@@ -10,31 +10,27 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deployment import request
 from deployment.errors import CollectionFailed, RunRefused
-from deployment.in_process import run as in_process
 from featurestore.define.definitions import FeatureView
 from featurestore.define.privacy import Privacy
-from federation.parties import Participation
+from simulations.experiments.config import composer
+from simulations.experiments.experiment import prepare as prepare_experiment
 from simulations.fleets.arrivals import Generated
-from simulations.levels.collect import STORE, TRUTH, Collection
+from simulations.levels.collect import STORE, TRUTH
 from simulations.levels.collection import require_possible
 from simulations.levels.real import _require_whole, prepare
 from tests.simulations.shards.small import DAILY, VIEWS, slots_of
 
 from .lab_fleet import FLEET, TINY, collected, collection, tiny, values
 
-PARTS: tuple[Participation, ...] = ("active", "all")
-
-
-def taking_part(participation: Participation, **change: Any) -> Collection:
-    whole = collection(**change)
-    return replace(whole, terms=replace(whole.terms, participation=participation))
+PARTS = ("active", "all")
 
 
 @pytest.mark.parametrize("participation", PARTS)
-def test_processes_open_what_memory_opens(tmp_path: Path, participation: Participation) -> None:
-    memory = collected(taking_part(participation), tmp_path / "memory")
-    real = collected(taking_part(participation, level="processes"), tmp_path / "processes")
+def test_processes_open_what_memory_opens(tmp_path: Path, participation: str) -> None:
+    memory = collected(collection(participation=participation), tmp_path / "memory")
+    real = collected(collection(participation=participation, level="processes"), tmp_path / "processes")
     assert min(memory.tally.offline, memory.tally.lost, memory.tally.late) > 0
     assert real.tally == memory.tally  # every report, batch and byte
     assert (real.opened, real.void) == (memory.opened, memory.void)
@@ -51,10 +47,10 @@ def test_processes_open_what_memory_opens(tmp_path: Path, participation: Partici
 
 
 @pytest.mark.parametrize("participation", PARTS)
-def test_sums_of_sites_open_what_their_clients_reports_open(tmp_path: Path, participation: Participation) -> None:
-    clients = taking_part(participation)
+def test_sums_of_sites_open_what_their_clients_reports_open(tmp_path: Path, participation: str) -> None:
+    clients = collection(participation=participation)
     each = collected(clients, tmp_path / "clients")
-    sums = collected(replace(clients, terms=replace(clients.terms, report_per="site")), tmp_path / "sites")
+    sums = collected(collection(participation=participation, report_per="site"), tmp_path / "sites")
     assert (sums.opened, sums.void) == (each.opened, each.void)
     for (name, released), other in zip(
         values(tmp_path / "clients").items(), values(tmp_path / "sites").values(), strict=True
@@ -67,8 +63,7 @@ def test_sums_of_sites_open_what_their_clients_reports_open(tmp_path: Path, part
 
 
 def test_processes_take_sums_of_sites_as_memory_does(tmp_path: Path) -> None:
-    tiny_sums = tiny()
-    tiny_sums = replace(tiny_sums, terms=replace(tiny_sums.terms, report_per="site"))
+    tiny_sums = tiny(report_per="site")
     memory = collected(tiny_sums, tmp_path / "memory")
     real = collected(replace(tiny_sums, level="processes"), tmp_path / "processes")
     assert memory.opened == {"daily": 1}
@@ -78,8 +73,8 @@ def test_processes_take_sums_of_sites_as_memory_does(tmp_path: Path) -> None:
 
 def test_a_superlink_and_its_nodes_open_what_memory_opens(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
-    memory = collected(taking_part("all"), tmp_path / "memory")
-    real = collected(taking_part("all", level="flower"), tmp_path / "flower")
+    memory = collected(collection(participation="all"), tmp_path / "memory")
+    real = collected(collection(participation="all", level="flower"), tmp_path / "flower")
     assert (real.opened, real.void, real.tally.reports) == (memory.opened, memory.void, memory.tally.reports)
     in_time = memory.tally.answered - memory.tally.lost - memory.tally.late
     assert real.tally.batches == 2 * in_time < memory.tally.batches
@@ -136,28 +131,36 @@ def test_the_finish_mpc_withholds_small_cells_and_opens_the_others_as_they_are(t
     [
         ({"level": "processes", "noise": "on"}, "level processes: aggregators that are processes draw their own noise"),
         ({"level": "flower", "noise": "on"}, "level flower: aggregators that are processes draw their own noise"),
-        ({"protection": "he", "report_per": "site"}, "--report-per site goes with --protection shares only"),
-        ({"finish": "mpc"}, "it does not go with --noise off"),
+        ({"finish": "mpc"}, "finish 'mpc' requires noise 'full'"),
         ({"finish": "mpc", "noise": "on"}, "view 'hourly' has no suppress_below"),
-        ({"finish": "mpc", "noise": "on", "protection": "he"}, "it goes with --protection shares only"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], says: str
 ) -> None:
-    monkeypatch.setattr(in_process, "require_crypten", lambda: None)  # nothing here comes so far as to need it
-    report_per = change.pop("report_per", "client")
+    monkeypatch.setattr(request, "require_crypten", lambda: None)  # nothing here comes so far as to need it
     whole = collection(**change)
     with pytest.raises(RunRefused, match=says):
-        collected(replace(whole, terms=replace(whole.terms, report_per=report_per)), tmp_path / "lab")
+        collected(whole, tmp_path / "lab")
     assert not (tmp_path / "lab").exists()
 
 
-def test_proofs_of_encrypted_reports_are_refused() -> None:
-    pytest.importorskip("tenseal")
-    whole = collection(protection="he")
-    with pytest.raises(RunRefused, match="nothing can be proven of encrypted reports"):
-        require_possible(replace(whole, terms=replace(whole.terms, validity="prio3")))
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ("validity=prio3",),
+            "validity 'prio3' requires protection 'shares': nothing can be proven of encrypted reports",
+        ),
+        (("report_per=site",), "report_per 'site' requires protection 'shares'"),
+        (("finish=mpc", "noise=on"), "finish 'mpc' requires protection 'shares'"),
+    ],
+)
+def test_what_does_not_go_with_encrypted_reports_is_refused_where_a_configuration_is_read(
+    tmp_path: Path, words: tuple[str, ...], says: str
+) -> None:
+    with composer() as of, pytest.raises(RunRefused, match=says):
+        prepare_experiment(of.compose(["experiment=exact", "protection=he", *words]), tmp_path)
 
 
 def test_days_that_are_not_over_are_refused_where_the_aggregators_have_a_clock() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,8 +35,7 @@ def test_a_key_holder_opens_what_memory_opens(tmp_path: Path) -> None:
 
 
 def test_with_proofs_and_the_services_own_noise_the_truth_stays_what_it_is(tmp_path: Path) -> None:
-    memory, real = tiny(), tiny(level="processes", noise="on", noise_seed=None)
-    proven = replace(real, terms=replace(real.terms, validity="prio3"))
+    memory, proven = tiny(), tiny(level="processes", noise="on", noise_seed=None, validity="prio3")
     collected(memory, tmp_path / "memory")
     found = collected(proven, tmp_path / "processes")
     assert found.tally.rejected == {0: 0}

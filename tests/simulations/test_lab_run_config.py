@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("hydra", reason="hydra-core is not installed")
 
 from deployment.errors import NotThere, RunRefused, UsageError
+from federation.terms import Noise
 from simulations.attacks.lies.kinds import KINDS
 from simulations.attacks.texts import TEXTS
 from simulations.datasets.flights import load_flights
@@ -87,7 +88,7 @@ def test_overrides_reach_the_fields_that_they_name(of: Composer, tmp_path: Path)
     assert isinstance(collection, Collection)
     assert (view.privacy.micro_rho, view.privacy.min_clients, view.bounds.max_cells) == (50_000, 20, 2)
     assert (collection.source.clients, collection.source.days[1] - collection.source.days[0]) == (10_000, 2)
-    assert (collection.terms.min_clients, collection.noise, collection.noise_seed) == (7, "off", 3)
+    assert (collection.terms.min_clients, collection.noise, collection.noise_seed) == (7, Noise.NONE, 3)
     assert of.compose(["hydra/launcher=ray", "hydra.launcher.address=auto"]).ray == RayLauncher("auto")
     assert of.compose(["attack=sybil", "attack.trials=50", "seed=9"]).config.attack.seed == 9
 

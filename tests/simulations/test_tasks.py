@@ -15,7 +15,8 @@ import pytest
 from base.times import to_us
 from benchmarks.utility import _titles, require_places, write_into
 from crypto.noise import SeededNoise
-from deployment.in_process.run import NoisePair, run_in_process
+from deployment.in_process.run import NoisePair, Surroundings, run_in_process
+from deployment.request import CollectionRequest
 from edge_client.events import make_events
 from featurestore.store import Store
 from federation.ledger.state import Budget
@@ -27,6 +28,7 @@ from simulations.tasks.flights import late_arrivals
 from simulations.tasks.scores import DayPairs, Draws, interval
 from simulations.tasks.task import Task
 from simulations.tasks.worlds import Exact, Noise, collect, joined, published
+from tests.federation.words import requested_in_words
 
 LATER = to_us(datetime(2020, 1, 1, tzinfo=UTC))
 RHO = 0.1
@@ -66,15 +68,9 @@ def test_a_world_is_what_a_run_in_process_publishes_under_the_same_seed(
 ) -> None:
     views = task.views(None if noise is None else noise.rho)
     pair = None if noise is None else NoisePair(SeededNoise(7, "leader"), SeededNoise(7, "helper"))
-    run_in_process(
-        views,
-        make_events(flights, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN),
-        tmp_path,
-        noise=pair,
-        budget=Budget(10**9),
-        randomness=np.random.default_rng(3).bytes,
-        clock=lambda: LATER,
-    )
+    request = CollectionRequest.make(views, requested_in_words("off" if pair is None else "on"), Budget(10**9))
+    around = Surroundings(pair, np.random.default_rng(3).bytes, lambda: LATER)
+    run_in_process(request, make_events(flights, CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN), tmp_path, around)
     with Store.open(tmp_path) as real, published(exact, views, noise) as quick:
         for view in views:
             one, other = (store.history(view.name).drop(["published_at"]) for store in (real, quick))

@@ -20,6 +20,7 @@ from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf, Randomn
 from federation.circuit.validity import prove
 from federation.plan import Plan
 from federation.protocol import Halves, protect, shard
+from federation.terms import Validity
 
 from .forging import forge
 from .kinds import COPIED
@@ -77,7 +78,7 @@ class Liars:
         """The halves of reports that tell a lie, in the place of these rows."""
         planned, collection = plan.views[reports.view], reports.collection[rows]
         vector = vector_of(kind, planned.layout, self._keys.get(planned.view.name, 0))
-        if plan.validity == "prio3":
+        if plan.terms.validity is Validity.PRIO3:
             measurements = np.repeat(forge(planned.layout, vector)[None], len(rows), axis=0)
             return prove(plan, reports.view, collection, measurements, ids, randomness)
         zeros = SparseRows(np.zeros(len(rows) + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int64), len(vector))

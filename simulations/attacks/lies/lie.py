@@ -22,7 +22,7 @@ from deployment.errors import RunRefused
 from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from featurestore.store import Store
-from federation.plan import Validity
+from federation.terms import Shares, Validity
 from simulations.errors import CannotTell
 from simulations.levels.collect import STORE, Collected, Collection, Progress, collect
 from simulations.shards.workers import Workers
@@ -32,7 +32,7 @@ from .moved_values import MovedView, busiest_key, compare
 from .vectors import require_tellable
 
 HONEST: Final = "honest"
-LYING: Final[dict[str, Validity]] = {"without-proofs": "none", "with-proofs": "prio3"}
+LYING: Final[dict[str, Validity]] = {"without-proofs": Validity.NONE, "with-proofs": Validity.PRIO3}
 """The folders of the collections in which clients lie, and how each is protected against them."""
 
 
@@ -114,7 +114,8 @@ def tell(lie: Lie, directory: Path, workers: Workers, progress: Progress) -> Lie
 def _lying(honest: Collection, site: LyingSite, validity: Validity, number: int) -> Collection:
     """The collection with liars in it, and with noise of its own."""
     seed = None if honest.noise_seed is None else honest.noise_seed + number
-    return replace(honest, terms=replace(honest.terms, validity=validity), lying=site, noise_seed=seed)
+    terms = Shares(validity, participation=honest.terms.terms.participation)
+    return replace(honest, terms=replace(honest.terms, terms=terms), lying=site, noise_seed=seed)
 
 
 def _largest_site(collection: Collection) -> str:

@@ -22,11 +22,11 @@ _MANY, _LITTLE, _FAR, _NEAR = 1e6, 5e-4, 1e3, 0.01
 def as_dict(result: LieResult) -> dict[str, Any]:
     """What is recorded of a lie."""
     lie = result.lie
-    exact = lie.collection.noise == "off"  # with noise on, every value moves
+    exact = not lie.collection.noisy  # with noise on, every value moves
     return {
         "kind": lie.kind,
         "liars": lie.liars,
-        "noise": lie.collection.noise,
+        "noise": "on" if lie.collection.noisy else "off",
         "level": lie.collection.level,
         "skipped": dict(lie.skipped),
         "views": [_view_as_dict(view, exact=exact) for view in result.views],

@@ -21,13 +21,14 @@ from featurestore.define.layout import Layout
 from featurestore.define.privacy import Bounds, Privacy
 from federation.accountant import cost_of_day
 from federation.batch.reports import Reports
-from federation.parties import Participation
-from federation.plan import PLAN_ID_BYTES, Noise, Plan, PlannedView, Validity, WireTerms
+from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, WireTerms, new_plan
 from federation.protocol import Closed, Commitment, OpenedView, Outcome, Protect, protect, run_collections
+from federation.terms import Noise, Participation, Shares, Terms
 from simulations.attacks.attack import Floats, Setting
 from simulations.attacks.statistics.bounds import Scores
 
 Ints = npt.NDArray[np.int64]
+EVERYBODY: Final = Shares(participation=Participation.ALL)
 ONE_EVENT: Final = Bounds(max_cells=1, max_events_per_cell=1)
 
 
@@ -49,15 +50,13 @@ def plan_of(
     panes: int,
     rng: np.random.Generator,
     *,
-    noise: Noise = "full",
-    validity: Validity = "none",
-    participation: Participation = "all",
+    noise: Noise = Noise.FULL,
+    terms: Terms = EVERYBODY,
     wire: WireTerms | None = None,
 ) -> Plan:
     """A plan for the view's first panes, with the view's own k."""
     planned = PlannedView(view, np.arange(panes, dtype=np.int64) * DAY_US, view.privacy.min_clients)
-    plan_id = rng.bytes(PLAN_ID_BYTES)
-    return Plan(plan_id, (planned,), noise, validity=validity, participation=participation, wire=wire)
+    return new_plan([planned], terms, noise, plan_id=rng.bytes(PLAN_ID_BYTES), sites=(), wire=wire)
 
 
 def reports_of(vectors: Ints) -> Reports:
@@ -72,7 +71,7 @@ def reports_of(vectors: Ints) -> Reports:
 
 def noise_of(plan: Plan, setting: Setting, label: str) -> tuple[SeededNoise | None, SeededNoise | None]:
     """Leader's and helper's sources; none where the plan says so."""
-    if plan.noise == "none":
+    if not plan.noisy:
         return None, None
     return SeededNoise(setting.seed, f"leader {label}"), SeededNoise(setting.seed, f"helper {label}")
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from crypto.errors import ExtraMissing
 from deployment.errors import UsageError
-from deployment.in_process.run import Progress
+from deployment.in_process.progress import Progress
 from deployment.inspect.protection_cost import ProtectionCost, Work, timed, try_measure, work_of
 from deployment.inspect.protections import PROTECTIONS, ComparedProtection
 from edge_client.compute import compute

@@ -18,6 +18,7 @@ from featurestore.define.feature import PaneFeature
 from featurestore.define.kinds import Count, Mean, Rate
 from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds, Privacy
+from federation.terms import Shares, Validity, word
 from simulations.attacks.attack import Measure, Setting
 from simulations.attacks.registry import ATTACKS
 from simulations.experiments.plain import attack_as_dict
@@ -28,7 +29,7 @@ from simulations.levels.collect import Collected, Collection, collect
 from simulations.reports.comparison.protections import compare
 from simulations.reports.comparison.text import figures_of
 from simulations.reports.values import Errors, write_values
-from simulations.shards.run import Terms
+from simulations.shards.run import FleetTerms
 from simulations.shards.workers import Workers
 
 from .items import Experiment, Outcome, Point
@@ -74,11 +75,12 @@ def _errors(asked: Mapping[str, Any], workers: Workers, progress: Progress) -> O
 def _cost(asked: Mapping[str, Any], workers: Workers, progress: Progress) -> Outcome:
     """CPU time and bytes of a collection, per report and client."""
     view = visits(asked["keys"], 0.1)
+    validity = word(Validity, asked["validity"])
     for clients in (2 * K, asked["clients"]):  # the first loads kernels and makes tables
         collection = _collection(view, {**asked, "days": 1, "clients": clients}, asked["seed"])
-        terms = replace(collection.terms, validity=asked["validity"])
+        terms = replace(collection.terms, terms=Shares(validity))
         done, _ = _collected(replace(collection, terms=terms), workers)
-    name = "shares + prio3" if asked["validity"] == "prio3" else "shares"
+    name = "shares + prio3" if validity is Validity.PRIO3 else "shares"
     reports = max(1, sum(done.tally.reports.values()))
     at = ("clients", float(asked["clients"]))
     points = [
@@ -165,7 +167,7 @@ def _fleet(clients: int, days: int, seed: int) -> Fleet:
 
 def _collection(view: FeatureView, asked: Mapping[str, Any], seed: int) -> Collection:
     source = Population(_fleet(asked["clients"], asked["days"], seed), (view,))
-    return Collection(Terms((view,), seed=seed), source, Generated(seed=seed), noise_seed=seed)
+    return Collection(FleetTerms((view,), seed=seed), source, Generated(seed=seed), noise_seed=seed)
 
 
 def _collected(collection: Collection, workers: Workers) -> tuple[Collected, Errors]:

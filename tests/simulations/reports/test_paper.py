@@ -21,6 +21,7 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count, Histogram, Mean, Rate
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.store import Store
+from federation.terms import Noise
 from simulations.errors import ReportConfigInvalid, RunUnreadable
 from simulations.fleets.arrivals import Generated
 from simulations.fleets.population import Population
@@ -37,7 +38,7 @@ from simulations.reports.plots import Panel, _tick
 from simulations.reports.recorded import Recorded
 from simulations.reports.run_page import _series
 from simulations.reports.values import write_values
-from simulations.shards.run import Terms
+from simulations.shards.run import FleetTerms
 from simulations.shards.workers import Inline
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "lab-report.md"
@@ -98,7 +99,16 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _collect(folder: Path, noise: Any) -> Collected:
     fleet = Fleet(clients=400, clients_per_site=50, days=2, events_per_day=3.0)
-    return collect(Collection(Terms((VIEW,)), Population(fleet, (VIEW,)), Generated(), noise=noise), folder, Inline())
+    return collect(
+        Collection(
+            FleetTerms((VIEW,)),
+            Population(fleet, (VIEW,)),
+            Generated(),
+            noise=Noise.FULL if noise == "on" else Noise.NONE,
+        ),
+        folder,
+        Inline(),
+    )
 
 
 def test_values_are_those_of_both_stores_row_by_row(run_folder: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from federation.batch.batch import HEADER_REPORT_BYTES, seal_batch
 from federation.protocol import protect
+from federation.terms import Noise, Validity
 from simulations.scale.closing import Effort
 from simulations.scale.costs import ClosingCosts, Costs, Linear, ReportCosts
 from simulations.scale.measuring import measure
@@ -138,7 +139,7 @@ def test_a_line_goes_through_both_points_and_is_never_negative() -> None:
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Costs:
     return measure(
         [20],
-        ["none", "prio3"],
+        list(Validity),
         tmp_path_factory.mktemp("scale"),
         Effort(turns=1, ids=2_000, noise=50, slots=2_000, batch=40),
     )
@@ -175,7 +176,7 @@ def test_measured_costs_make_an_estimate(measured: Costs) -> None:
 
 
 def test_the_leader_asks_the_helper_about_one_batch_at_a_time_as_the_models_line_does(tmp_path: Path) -> None:
-    pair = Pair(tmp_path, view_of(4), "none", "none")
+    pair = Pair(tmp_path, view_of(4), Validity.NONE, Noise.NONE)
     aggregate, inside, most = pair.link.aggregate, threading.Semaphore(1), []
 
     def ask(job: bytes) -> bytes:

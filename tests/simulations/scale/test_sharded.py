@@ -14,10 +14,12 @@ from crypto.prio3_batch import VERIFY_KEY_SIZE
 from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf, Reports
 from federation.circuit.validity import VerificationKey
 from federation.errors import DuplicateReport, ReportRefused
-from federation.plan import Plan, PlannedView, Validity
+from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, NoisedShares, open_shares, protect, verify
+from federation.terms import Validity
 from simulations.scale.pair import reports_of, view_of
 from simulations.scale.sharded import Batch, shard_of, take
+from tests.federation.words import plan_in_words, with_words
 
 DAY = 86_400 * 10**6
 KEY = VerificationKey(bytes(VERIFY_KEY_SIZE))
@@ -25,7 +27,9 @@ KEY = VerificationKey(bytes(VERIFY_KEY_SIZE))
 
 def make_plan(validity: Validity) -> Plan:
     view = view_of(5, bits=3)
-    return Plan(bytes(16), (PlannedView(view, np.arange(3, dtype=np.int64) * DAY, 2),), "full", validity=validity)
+    return plan_in_words(
+        bytes(16), (PlannedView(view, np.arange(3, dtype=np.int64) * DAY, 2),), "full", validity=validity
+    )
 
 
 def batches_of(plan: Plan, sizes: Sequence[int]) -> tuple[list[Batch], np.ndarray]:
@@ -86,7 +90,7 @@ def test_any_shards_in_any_order_give_the_same_sums_counts_digests_and_opening_t
             again = open_shares(plan, *noised(*take(plan, shuffled, shards, order)))
             np.testing.assert_array_equal(again[0].sums, opened[0].sums)
             np.testing.assert_array_equal(again[0].outcomes, opened[0].outcomes)
-    exact = replace(plan, noise="none")
+    exact = with_words(plan, noise="none")
     mine, its = (Aggregating(each.role, exact, each.sums, each.taken).close() for each in take(plan, batches, 7))
     (plain_view,) = open_shares(exact, mine.noise(its.commitment, None), its.noise(mine.commitment, None))
     np.testing.assert_array_equal(plain_view.sums.reshape(3, 5), truth)

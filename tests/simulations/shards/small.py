@@ -22,7 +22,7 @@ from simulations.fleets.arrivals import Arrivals, Generated
 from simulations.fleets.block import Block, Source
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
-from simulations.shards.run import FleetRun, Terms, in_noise_basis, publish, publish_truth, run_fleet
+from simulations.shards.run import FleetRun, FleetTerms, in_noise_basis, publish, publish_truth, run_fleet
 from simulations.shards.workers import Inline
 
 SHOP = Entity("shop", domain=["a", "b"])
@@ -46,7 +46,7 @@ VIEWS = (HOURLY, DAILY)
 FLEET = Fleet(clients=200, clients_per_site=15, days=2, seed=3, churn=0.1, clock_skew_s=2)
 SOURCE = Population(FLEET, VIEWS)
 ALWAYS = Generated()
-TERMS = Terms(VIEWS)
+TERMS = FleetTerms(VIEWS)
 NOW = 4_000 * 365 * 86_400 * 10**6
 
 
@@ -79,7 +79,7 @@ class Cut:
 
 
 def exact(
-    terms: Terms = TERMS, source: Source = SOURCE, arrivals: Arrivals = ALWAYS, lying: LyingSite | None = None
+    terms: FleetTerms = TERMS, source: Source = SOURCE, arrivals: Arrivals = ALWAYS, lying: LyingSite | None = None
 ) -> FleetRun:
     """A run with noise off, in this process."""
     return run_fleet(terms, source, arrivals, noise=None, workers=Inline(), lying=lying)

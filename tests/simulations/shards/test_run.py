@@ -15,16 +15,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from deployment.errors import RunRefused
-from deployment.in_process.run import run_in_process
+from deployment.in_process.run import Surroundings, run_in_process
+from deployment.request import CollectionRequest
 from edge_client.events import make_events
 from federation.ledger.state import Budget
-from federation.parties import Participation
 from simulations.attacks.lies.lying_site import LyingSite
 from simulations.fleets.arrivals import FromFile, Generated
 from simulations.fleets.block import Columns
 from simulations.fleets.event_file import EventFile
 from simulations.shards.run import plan_of, run_fleet
 from simulations.shards.workers import Inline
+from tests.federation.words import requested_in_words, terms_in_words
 from tests.pipeline import LATER
 
 from .small import ALWAYS, DAILY, FLEET, SOURCE, TERMS, VIEWS, Cut, exact, slots_of, sums, truths
@@ -33,22 +34,12 @@ TABLE = SOURCE.block(0).table
 SITES = SOURCE.block(0).sites
 
 
-def in_process(
-    table: pa.Table, folder: Path, *, participation: Participation = "active"
-) -> dict[str, dict[int, list[int]]]:
+def in_process(table: pa.Table, folder: Path, *, participation: str = "active") -> dict[str, dict[int, list[int]]]:
     """The sums that a run in one process opens of the same events and days."""
-    run_in_process(
-        VIEWS,
-        make_events(table, "client", "time", "site"),
-        folder,
-        noise=None,
-        budget=Budget(10**12),
-        randomness=np.random.default_rng(0).bytes,
-        clock=lambda: LATER,
-        days=SOURCE.days,
-        participation=participation,
-        site_clients=64,
-    )
+    requested = requested_in_words("off", participation=participation)
+    request = CollectionRequest.make(VIEWS, requested, Budget(10**12), days=SOURCE.days, site_clients=64)
+    around = Surroundings(None, np.random.default_rng(0).bytes, lambda: LATER)
+    run_in_process(request, make_events(table, "client", "time", "site"), folder, around)
     found = {view.name: slots_of(folder, view.name) for view in VIEWS}
     return {name: {pane: slots.ravel().tolist() for pane, slots in panes.items()} for name, panes in found.items()}
 
@@ -72,7 +63,7 @@ def test_the_sums_are_those_of_a_run_in_one_process(tmp_path: Path) -> None:
 
 
 def test_under_all_every_pane_opens_and_the_sums_are_those_of_its_active_clients(tmp_path: Path) -> None:
-    run = exact(replace(TERMS, participation="all"))
+    run = exact(replace(TERMS, terms=terms_in_words(participation="all")))
     enrolled = int(SOURCE.block(0).enrolled.sum())
     assert enrolled > FLEET.clients  # some have left, others have come
     assert run.tally.reports == {0: 48 * enrolled, 1: 2 * enrolled}
@@ -81,10 +72,12 @@ def test_under_all_every_pane_opens_and_the_sums_are_those_of_its_active_clients
 
 
 @pytest.mark.parametrize("participation", ["active", "all"])
-def test_offline_lost_and_late_sites_do_not_count(tmp_path: Path, participation: Participation) -> None:
+def test_offline_lost_and_late_sites_do_not_count(tmp_path: Path, participation: str) -> None:
     offline, lost, late, last = SITES[0], SITES[1], SITES[2], SITES[3]
     fates = {offline: ("", 0), lost: ("2", 1), late: ("600", 0), last: ("599.999", 0)}
-    run = exact(replace(TERMS, participation=participation), arrivals=trace(tmp_path / "trace.csv", fates))
+    run = exact(
+        replace(TERMS, terms=terms_in_words(participation=participation)), arrivals=trace(tmp_path / "trace.csv", fates)
+    )
     tally = run.tally
     assert (tally.answered, tally.offline, tally.lost, tally.late) == (len(SITES) - 1, 1, 1, 1)
     assert tally.batches == 2 * (len(SITES) - 1)  # what is lost or late was sealed and sent as well
@@ -106,9 +99,12 @@ LARGEST = SITES[int(SOURCE.block(0).enrolled.argmax())]
 
 
 def test_a_lie_is_rejected_and_neither_sum_nor_truth_has_it() -> None:
-    terms, source = replace(TERMS, views=(DAILY,), validity="prio3"), replace(SOURCE, views=(DAILY,))
+    terms, source = (
+        replace(TERMS, views=(DAILY,), terms=terms_in_words(validity="prio3")),
+        replace(SOURCE, views=(DAILY,)),
+    )
     run = exact(terms, source, lying=LyingSite(LARGEST, ("huge", "negative")))
-    honest = exact(replace(terms, validity="none"), source)
+    honest = exact(replace(terms, terms=terms_in_words()), source)
     assert run.tally.rejected == {0: 4}  # two liars of each of two days
     assert [one.rejected for one in run.opened] == [4]
     assert run.tally.reports[0] == honest.tally.reports[0] - 4

@@ -13,7 +13,7 @@ from crypto.noise import SeededNoise
 from deployment.in_process.run import NoisePair
 from simulations.fleets.arrivals import Arrivals, Generated
 from simulations.fleets.block import Source
-from simulations.shards.run import Terms, run_fleet
+from simulations.shards.run import FleetTerms, run_fleet
 from simulations.shards.workers import Inline, LocalProcesses, Workers
 
 from .small import SOURCE, TERMS, Cut, stores
@@ -39,7 +39,7 @@ def seeded(
     *,
     source: Source = SOURCE,
     arrivals: Arrivals = ARRIVALS,
-    terms: Terms = TERMS,
+    terms: FleetTerms = TERMS,
     seed: int = 7,
 ) -> dict[str, bytes]:
     noise = NoisePair(SeededNoise(seed, "leader"), SeededNoise(seed, "helper"))

@@ -225,7 +225,10 @@ def test_released_rows_are_of_the_training_split_only_each_once(tmp_path: Path) 
         x, se = released_rows(store, ["hourly:flights", "daily:flights"], later)
         assert np.isnan(x).sum(axis=0).tolist() == [2, 7]  # the void, for two keys; one key for one day
         assert se.shape == x.shape == (8, 2)
-        for references, tells in ((["hourly:coverage_3h"], "must be a feature"), (["hourly:nothing"], "must be a feature")):
+        for references, tells in (
+            (["hourly:coverage_3h"], "must be a feature"),
+            (["hourly:nothing"], "must be a feature"),
+        ):
             with pytest.raises(TrainingInputRefused, match=tells):
                 released_rows(store, references, later)
         with pytest.raises(TrainingInputRefused, match="nothing was released"):

@@ -20,13 +20,14 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import ClientCount, Count, Histogram, Mean, Rate
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.store import Store
+from federation.terms import Noise, Shares, Validity
 from simulations.attacks.lies.kinds import KINDS, PLAUSIBLE
 from simulations.attacks.lies.lying_site import LyingSite
 from simulations.fleets.arrivals import Generated
 from simulations.fleets.block import Columns
 from simulations.fleets.event_file import EventFile
 from simulations.levels.collect import LEVELS, STORE, Collection, Level, collect
-from simulations.shards.run import Terms
+from simulations.shards.run import FleetTerms
 from simulations.shards.workers import Inline
 from tests.oracle import oracle
 from tests.pipeline import assert_equal_to_oracle, run_views
@@ -288,8 +289,8 @@ def test_ten_lies_of_one_site_at_every_level_leave_what_the_oracle_says_of_the_o
     views, table = [every_feature("many", 2, 3), every_feature("one", 1, 1)], events_of_two_sites()
     pq.write_table(table, tmp_path / "events.parquet")
     source = EventFile(tmp_path / "events.parquet", tuple(views), Columns("who", "at", "site"))
-    terms = Terms(tuple(views), validity="prio3")
-    whole = Collection(terms, source, Generated(), level=level, noise="off", lying=LyingSite("x", TEN))
+    terms = FleetTerms(tuple(views), Shares(Validity.PRIO3))
+    whole = Collection(terms, source, Generated(), level=level, noise=Noise.NONE, lying=LyingSite("x", TEN))
     done = collect(whole, tmp_path, Inline())
     assert len(TEN) == 10
     assert done.opened == {"many": DAYS, "one": DAYS}

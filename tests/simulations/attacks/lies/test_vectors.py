@@ -29,6 +29,7 @@ from simulations.attacks.lies.lying_app import load_lying_site, site_app_of
 from simulations.attacks.lies.lying_site import LyingSite
 from simulations.attacks.lies.vectors import cell_of, require_tellable, vector_of
 from simulations.errors import CannotTell
+from tests.federation.words import plan_in_words
 
 DAY = 86_400 * 10**6
 CLIENTS = 5
@@ -67,7 +68,7 @@ def view(features: list[ViewFeature], events: int = 2, cells: int = 2, keys: int
 
 def plan(of: FeatureView, validity: Any, panes: int = 2) -> Plan:
     planned = PlannedView(of, np.arange(panes, dtype=np.int64) * DAY, 1)
-    return Plan(bytes(16), (planned,), "none", validity=validity)
+    return plan_in_words(bytes(16), (planned,), "none", validity=validity)
 
 
 def honest(layout: Layout, panes: int = 2) -> np.ndarray:
