@@ -81,7 +81,7 @@ def to_json(item: Release | Void, tombstone: Void | None) -> dict[str, Any]:
 
 def epsilon_of_day(manifest: Manifest) -> float | None:
     """ε of a client-day at the manifest's δ, or pure; None where there is no noise."""
-    if manifest.noise == "none":
+    if not manifest.noisy:
         return None
     if manifest.micro_epsilon is not None:
         return manifest.micro_epsilon / 1e6

@@ -58,8 +58,8 @@ def print_terms(item: Release | Void, tombstone: Void | None, verified: Verifica
         ("trust", _trust(manifest)),
         ("protection", f"{manifest.protection}: {_PROTECTION.get(manifest.protection, 'unknown to this version')}"),
         ("validity", f"{manifest.validity}: {_VALIDITY.get(manifest.validity, 'unknown to this version')}"),
-        *([] if manifest.finish == "open" else [("finish", _finish(manifest))]),
-        *([] if manifest.report_per == "client" else [("report per", _report_per(manifest))]),
+        *([("finish", _finish(manifest))] if manifest.suppressed else []),
+        *([("report per", _report_per(manifest))] if manifest.of_sites else []),
         ("k", _k(manifest)),
         ("outside claim", _outside(manifest)),
         ("view", f"{manifest.view} version {manifest.view_version}, definition {manifest.definition_hash}"),
@@ -80,13 +80,13 @@ def _signed_by(verified: VerificationResult) -> str:
 
 
 def _trust(manifest: Manifest) -> str:
-    if manifest.noise == "none":
+    if not manifest.noisy:
         return f"{manifest.trust}: there is no claim without noise"
     return f"{manifest.trust}: {_TRUST.get(manifest.trust, 'unknown to this version')}"
 
 
 def _mechanism(manifest: Manifest) -> str:
-    if manifest.noise == "none":
+    if not manifest.noisy:
         return "no noise: an exact sum, for tests and labs"
     noisers = f"{manifest.noisers} noises of the full scale ({manifest.noise_source})"
     factor = f"√{manifest.noisers} = {manifest.noise_factor:.3g}"
@@ -109,7 +109,7 @@ def _price(manifest: Manifest) -> str:
 
 
 def _k(manifest: Manifest) -> str:
-    counted = "reports at least" if manifest.report_per == "client" else "clients at least, as their sites declare"
+    counted = "clients at least, as their sites declare" if manifest.of_sites else "reports at least"
     least = f"{manifest.min_clients} {counted}, participation {manifest.participation}"
     return least if manifest.k_checked_by == "both" else f"{least}; counted by the {manifest.k_checked_by} alone"
 
@@ -123,14 +123,14 @@ def _report_per(manifest: Manifest) -> str:
 
 
 def _outside(manifest: Manifest) -> str:
-    who = "coordinator and leader" if manifest.protection == "he" else "coordinator, leader and helper"
+    who = "coordinator and leader" if manifest.encrypted else "coordinator, leader and helper"
     known = {name: text.format(who=who) for name, text in _OUTSIDE.items()}
     said = (f"{name}: {known.get(name, 'unknown to this version')}" for name in manifest.outside_claim)
     return "; ".join(said) or "nothing"
 
 
 def _commitments(manifest: Manifest) -> tuple[tuple[str, str], ...]:
-    other = "key holder" if manifest.protection == "he" else "helper"
+    other = "key holder" if manifest.encrypted else "helper"
     return tuple(zip(("leader", other), manifest.commitments, strict=True))
 
 

@@ -127,6 +127,26 @@ class Manifest:
     report_per: Literal["client", "site"] = "client"
     opened: tuple[str, ...] = ()
 
+    @property
+    def noisy(self) -> bool:
+        """Whether there is noise in its sums."""
+        return self.noise != "none"
+
+    @property
+    def suppressed(self) -> bool:
+        """Whether not all sums were opened: cells below `suppress_below` were not."""
+        return self.finish != "open"
+
+    @property
+    def of_sites(self) -> bool:
+        """Whether a report is the sum of a site's clients."""
+        return self.report_per != "client"
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether reports were encrypted for a key holder."""
+        return self.protection == "he"
+
     def to_dict(self) -> dict[str, Any]:
         """All terms, for JSON; those with a default only where they differ from it."""
         return {name: value for name, value in asdict(self).items() if (name, value) not in _USUAL}

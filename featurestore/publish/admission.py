@@ -118,9 +118,9 @@ def _require_fit(view: FeatureView, item: Release | Void) -> None:
     manifest = item.manifest
     if manifest.definition_hash != digest or manifest.view_version != 1:
         raise ReleaseRefused(f"{where}: the release is of another definition or version than the registered one")
-    if manifest.noisers != (0 if manifest.noise == "none" else NOISERS):
+    if manifest.noisers != (NOISERS if manifest.noisy else 0):
         raise ReleaseRefused(f"{where}: noise {manifest.noise!r} does not go with {manifest.noisers} noisers")
-    if manifest.finish != "open" and view.privacy.suppress_below is None:
+    if manifest.suppressed and view.privacy.suppress_below is None:
         raise ReleaseRefused(f"{where}: finish {manifest.finish!r} of a view that suppresses nothing")
     if item.pane_start % view.pane_us or item.pane_end != item.pane_start + view.pane_us:
         raise ReleaseRefused(f"{where}: not a pane of {view.pane}")

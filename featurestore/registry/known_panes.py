@@ -34,7 +34,7 @@ def known_panes(view: FeatureView, records: Sequence[PaneRecord], stored: Mappin
         np.array([r.pane_start for r in records], dtype=np.int64),
         np.array([r.opened for r in records], dtype=bool),
         slots,
-        np.array([r.manifest.finish == "mpc" for r in records], dtype=bool),
+        np.array([r.manifest.suppressed for r in records], dtype=bool),
         np.array([float(r.manifest.noisers) for r in records]),
         np.array([r.released_at for r in records], dtype=np.int64),
         np.array([r.retracted_at for r in records], dtype=np.int64),
