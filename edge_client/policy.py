@@ -20,7 +20,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Final, Literal, get_args
+from typing import Final
 
 from base.times import DAY_US
 from crypto.bfv import message_bytes
@@ -41,16 +41,9 @@ from federation.refusal_codes import RefusalCode, code_of
 from federation.signed_bytes import signed_bytes
 from federation.signed_plan import DOMAIN as PLAN_DOMAIN
 from federation.signed_plan import verify_plan
-from federation.terms import AllowedValidity, Encrypted, Participation, ReportPer, Shares
+from federation.terms import Encrypted, Participation, Protection, ReportPer, Shares, Validity
 
 from .columns import columns_read
-
-AllowedProtection = Literal["any", "shares", "he"]
-ALLOWED_PROTECTIONS: Final[tuple[AllowedProtection, ...]] = get_args(AllowedProtection)
-AllowedParticipation = Literal["any", "all", "active"]
-ALLOWED_PARTICIPATIONS: Final[tuple[AllowedParticipation, ...]] = get_args(AllowedParticipation)
-AllowedReportPer = Literal["any", "client"]
-ALLOWED_REPORT_PERS: Final[tuple[AllowedReportPer, ...]] = get_args(AllowedReportPer)
 
 FUTURE_SLACK_US: Final = CLOCK_SLACK_US
 """How far beyond this clock a pane may end: clocks differ by seconds, and an open pane would be reported in part."""
@@ -77,14 +70,12 @@ class Policy:
         min_k: the smallest `min_clients` of a pane.
         allow_noise_off: for tests and labs only.
         allow_activity_visible: under `active`, how many clients had events is seen by coordinator, leader and helper.
-        participation: the kind of plans that are taken part in.
-        protection: the kind of plans that are taken part in; under `he` the leader alone counts the clients of a sum.
-        validity: `prio3`: only plans whose reports carry proofs are taken part in.
+        participation, protection, validity, report_per: the site takes part in plans of this kind only; None: of every
+            kind. Under `he` the leader alone counts the clients of a sum.
         time_columns: by which columns a view may tell an event's day, beside the site's own one. A ledger charges days: by
             three columns one event lies on three days, and pays three times.
         max_answer_mib: how large an answer may become under `all`, where the plan alone decides it; of a site's sums with
             what is kept of each client.
-        report_per: `client`: plans in which the site sends the sum of its clients are refused.
         columns: of the events that features and `where` may read; `*` is any.
         join_keys: columns by which a view may split its counts; `*` is any.
         max_plan_hours: how long from now on the live secrets of a plan may exist at most: until they are erased, who records
@@ -99,12 +90,12 @@ class Policy:
     min_k: int = 50
     allow_noise_off: bool = False
     allow_activity_visible: bool = False
-    participation: AllowedParticipation = "any"
-    protection: AllowedProtection = "shares"
-    validity: AllowedValidity = "any"
+    participation: Participation | None = None
+    protection: Protection | None = Protection.SHARES
+    validity: Validity | None = None
     time_columns: tuple[str, ...] = ()
     max_answer_mib: int = 1024
-    report_per: AllowedReportPer = "any"
+    report_per: ReportPer | None = None
     columns: tuple[str, ...] = (ANY,)
     join_keys: tuple[str, ...] = (ANY,)
     max_plan_hours: int = 168
@@ -210,15 +201,15 @@ def _reasons(
             yield RefusalCode.CLOCK_SKEW, planned.view.name
     if not plan.noisy and not policy.allow_noise_off:
         yield RefusalCode.NOISE_OFF, None
-    if policy.protection not in ("any", plan.terms.protection):
+    if policy.protection not in (None, plan.terms.protection):
         yield RefusalCode.PROTECTION_NOT_ALLOWED, None
-    if policy.validity not in ("any", plan.terms.validity):
+    if policy.validity not in (None, plan.terms.validity):
         yield RefusalCode.PROOFS_REQUIRED, None
-    if policy.participation not in ("any", plan.terms.participation):
+    if policy.participation not in (None, plan.terms.participation):
         yield RefusalCode.PARTICIPATION_NOT_ALLOWED, None
     if plan.terms.participation is Participation.ACTIVE and not policy.allow_activity_visible:
         yield RefusalCode.ACTIVITY_VISIBLE, None
-    if policy.report_per not in ("any", plan.terms.report_per):
+    if policy.report_per not in (None, plan.terms.report_per):
         yield RefusalCode.REPORT_PER_NOT_ALLOWED, None
     if plan.terms.report_per is ReportPer.SITE and clients > plan.max_clients:
         yield RefusalCode.TOO_MANY_CLIENTS, None

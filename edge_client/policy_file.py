@@ -15,14 +15,21 @@ from base.errors import ConfigInvalid
 from base.toml import toml_entries
 from crypto.errors import CryptoError
 from crypto.signing import VerifyKey
-from federation.config_values import MicroRho, bytes_of_text
+from federation.config_values import (
+    AllowedParticipation,
+    AllowedProtection,
+    AllowedReportPer,
+    AllowedValidity,
+    MicroRho,
+    allowed_text,
+    bytes_of_text,
+)
 from federation.errors import KeyFileError
 from federation.keys import public_from_line, public_line
 from federation.parties import PublicKeys
 from federation.rho import rho_text
-from federation.terms import AllowedValidity
 
-from .policy import PIN, AllowedParticipation, AllowedProtection, AllowedReportPer, Policy
+from .policy import PIN, Policy
 
 _PINNED: Final = re.compile(r"[a-z][a-z0-9_]*@[0-9a-f]{64}", re.ASCII)
 
@@ -69,12 +76,12 @@ def policy_to_toml(policy: Policy) -> str:
         join_keys=_list(policy.join_keys),
         max_rho_per_day=rho_text(policy.max_micro_rho),
         min_k=policy.min_k,
-        participation=_quoted(policy.participation),
-        protection=_quoted(policy.protection),
-        validity=_quoted(policy.validity),
+        participation=_quoted(allowed_text(policy.participation)),
+        protection=_quoted(allowed_text(policy.protection)),
+        validity=_quoted(allowed_text(policy.validity)),
         time_columns=_list(policy.time_columns),
         max_answer_mib=policy.max_answer_mib,
-        report_per=_quoted(policy.report_per),
+        report_per=_quoted(allowed_text(policy.report_per)),
         max_plan_hours=policy.max_plan_hours,
         allow_activity_visible=str(policy.allow_activity_visible).lower(),
         allow_noise_off=str(policy.allow_noise_off).lower(),

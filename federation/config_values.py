@@ -1,10 +1,10 @@
-"""The types of values that stand in several configuration files: a price in ρ, and a public signing key."""
+"""The types of values that stand in several configuration files: a price in ρ, a public signing key, the terms to allow."""
 
 from __future__ import annotations
 
 import base64
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import Field, PlainValidator
 
@@ -12,6 +12,12 @@ from crypto.errors import CryptoError
 from crypto.signing import VerifyKey
 
 from .rho import micro_rho_of
+from .terms import Participation, Protection, ReportPer, Validity, Word
+
+ANY: Final = "any"
+"""How a file says that it allows plans of every kind."""
+
+_W = TypeVar("_W", bound=Word)
 
 
 def bytes_of_text(value: object) -> bytes:
@@ -36,6 +42,30 @@ def _verify_key(value: object) -> VerifyKey:
     except CryptoError as error:
         raise ValueError(str(error)) from None
 
+
+def _allowed(*choices: _W) -> Any:
+    """The validator of an entry that names one of these choices, or allows any: None."""
+    by_word: dict[object, _W | None] = {ANY: None, **{choice.value: choice for choice in choices}}
+    *others, last = map(repr, by_word)
+
+    def read(value: object) -> _W | None:
+        if not isinstance(value, str) or value not in by_word:
+            raise ValueError(f"it must be {', '.join(others)} or {last}, not {str(value)[:80]!r}")
+        return by_word[value]
+
+    return PlainValidator(read)
+
+
+def allowed_text(choice: Word | None) -> str:
+    """What a file says to allow plans of this kind only; None: of every kind."""
+    return ANY if choice is None else choice.value
+
+
+AllowedProtection = Annotated[Protection | None, _allowed(*Protection)]
+AllowedValidity = Annotated[Validity | None, _allowed(Validity.PRIO3)]
+"""Nobody asks for plans without proofs."""
+AllowedReportPer = Annotated[ReportPer | None, _allowed(ReportPer.CLIENT)]
+AllowedParticipation = Annotated[Participation | None, _allowed(*Participation)]
 
 MicroRho = Annotated[int, PlainValidator(_micro_rho), Field(examples=["0.1"])]
 """Millionths of ρ, written as a decimal number of ρ."""

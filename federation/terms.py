@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import ClassVar, Final, Literal, TypeAlias, TypeVar
 
 from .errors import TermsImpossible, TermUnknown
 
@@ -83,11 +83,6 @@ class Encrypted:
 
 Terms: TypeAlias = Shares | Encrypted
 
-AllowedValidity: TypeAlias = Literal["any", "prio3"]
-"""What a site's policy, or an aggregator's settings, ask of plans, as they spell it. `prio3`: one without proofs is refused."""
-
-ALLOWED_VALIDITIES: Final[tuple[AllowedValidity, ...]] = get_args(AllowedValidity)
-
 Word: TypeAlias = Noise | Protection | Validity | Finish | ReportPer | Participation
 
 _NAMES: Final[dict[type[Word], str]] = {
@@ -125,15 +120,6 @@ def terms_of(
                 if choice is not possible:
                     raise TermsImpossible(name, choice.value, ("protection", Protection.SHARES.value), why)
             return Encrypted(participation)
-
-
-def allowed_of(validity: Validity) -> AllowedValidity:
-    """The strictest word that allows plans of this kind."""
-    match validity:
-        case Validity.NONE:
-            return "any"
-        case Validity.PRIO3:
-            return "prio3"
 
 
 def require_noise(terms: Terms, noise: Noise) -> None:

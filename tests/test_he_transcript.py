@@ -31,7 +31,7 @@ from federation.draft import draft_of
 from federation.he.keys import verify_keys
 from federation.plan import Plan
 from federation.protocol import OpenedView
-from federation.terms import Noise
+from federation.terms import Noise, Protection
 from tests.aggregator.he_world import draft, make_key_holder
 from tests.aggregator.recorded import Recorded, RecordingLink
 from tests.aggregator.world import KEYS, NOW, SETTINGS, Clock, make_leader
@@ -100,7 +100,7 @@ def run(path: Path, noise: Noise) -> Run:
     path.mkdir(exist_ok=True)
     recorded = RecordedHe(path, replace(SETTINGS, roster=ROSTER))
     events = {site: site_events(site, counts) for site, counts in {"a": [7, 5], "b": [4, 6]}.items()}
-    policy = replace(POLICY, protection="he", max_micro_rho=600_000)
+    policy = replace(POLICY, protection=Protection.HE, max_micro_rho=600_000)
 
     def ask(signed: bytes, keys: bytes) -> Iterator[SiteAnswer]:
         for node, (site, own) in enumerate(events.items()):

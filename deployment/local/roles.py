@@ -26,6 +26,7 @@ from deployment.project.project import KEYS, Project
 from federation.keys import load_keys
 from federation.ledger.ledger import Ledger
 from federation.ledger.operator import LEDGERS, open_operator_ledger
+from federation.terms import Validity
 
 
 def serve_leader(
@@ -91,7 +92,7 @@ def _settings(project: Project, peer: VerifyKey) -> Settings:
         project.roster,
         project.budget,
         project.allow_noise_off,
-        project.validity == "prio3",
+        project.validity is Validity.PRIO3,
         peer,
     )
 

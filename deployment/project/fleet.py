@@ -27,7 +27,7 @@ from federation.ledger.operator import LEDGERS
 from federation.ledger.state import Budget
 from federation.parties import Roster, RosterEntry, require_site_id
 from federation.plan import PLAN_ID_BYTES, Plan, WireTerms, plan_to_bytes
-from federation.terms import Participation, allowed_of
+from federation.terms import Participation, Validity
 
 from .init import POLICY
 from .project import FILE, KEYS, Project
@@ -110,7 +110,7 @@ def make_project(
         Roster(RosterEntry(one.site, site_keys[one.site].public.sign, one.clients) for one in fleet),
         budget=budget,
         allow_noise_off=not draft.noisy,
-        validity=allowed_of(draft.terms.validity),
+        validity=_required(draft.terms.validity),
     )
     replace_file(project / FILE, settings.to_toml(), private=True, durable=False)
     wire = WireTerms(settings.leader, settings.helper, settings.collector, deadline_us)
@@ -123,7 +123,7 @@ def make_project(
         min_k=min(one.min_clients for one in plan.views),
         allow_noise_off=not plan.noisy,
         allow_activity_visible=plan.terms.participation is Participation.ACTIVE,
-        protection=plan.terms.protection.value,
+        protection=plan.terms.protection,
         validity=settings.validity,
         time_columns=tuple(sorted({one.view.time for one in plan.views if one.view.time is not None})),
     )
@@ -141,6 +141,15 @@ def make_project(
         project / "result.json",
         project / "progress.jsonl",
     )
+
+
+def _required(validity: Validity) -> Validity | None:
+    """What keeps plans out that prove less: there is nothing to ask for where nothing is proven."""
+    match validity:
+        case Validity.NONE:
+            return None
+        case Validity.PRIO3:
+            return validity
 
 
 def _write_sites(project: Path, fleet: Sequence[SiteEvents], columns: EventColumns) -> None:

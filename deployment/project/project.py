@@ -19,11 +19,12 @@ from crypto.signing import VerifyKey
 from deployment.errors import ProjectMissing, UsageError
 from featurestore.online.settings import MAX_FILE_BYTES
 from featurestore.online.settings import TABLE as ONLINE
+from federation.config_values import allowed_text
 from federation.errors import PartyInvalid
 from federation.ledger.state import Budget
 from federation.parties import CollectorKeys, Roster, RosterEntry
 from federation.rho import rho_text
-from federation.terms import AllowedValidity
+from federation.terms import Validity
 
 FILE: Final = "covey.toml"
 KEYS: Final = "keys"
@@ -38,7 +39,7 @@ class Project:
     Attributes:
         budget: what a client-day may cost, over all views and of single ones.
         allow_noise_off: for tests and labs only: plans without noise are run.
-        validity: `prio3`: plans without proofs are refused.
+        validity: `prio3`: plans without proofs are refused. None: they are not.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Project:
     roster: Roster
     budget: Budget = DEFAULT_BUDGET
     allow_noise_off: bool = False
-    validity: AllowedValidity = "any"
+    validity: Validity | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -114,7 +115,7 @@ class Project:
             "[privacy]  # of this operator's aggregator: no plan can change it",
             f"budget = {rho_text(self.budget.micro_rho)}  # rho that a client-day may cost, over all views",
             f"allow_noise_off = {str(self.allow_noise_off).lower()}",
-            f'validity = "{self.validity}"  # "prio3": plans without proofs are refused; or "any"',
+            f'validity = "{allowed_text(self.validity)}"  # "prio3": plans without proofs are refused; or "any"',
             "",
             "[privacy.quota]  # what single views may take of it, such as: dest_delay = 0.05",
             *(f"{json.dumps(view)} = {rho_text(quota)}" for view, quota in self.budget.quotas.items()),

@@ -11,10 +11,9 @@ from pydantic import ConfigDict, Field, PlainValidator, Strict, model_validator
 from base.config import ConfigModel, Flag, checked
 from crypto.errors import CryptoError
 from crypto.seal import SealPublicKey
-from federation.config_values import MicroRho, SigningKey, bytes_of_text
+from federation.config_values import AllowedValidity, MicroRho, SigningKey, bytes_of_text
 from federation.errors import NodeKeyInvalid
 from federation.node_keys import NodeCertificate
-from federation.terms import AllowedValidity
 
 
 def _seal_key(value: object) -> SealPublicKey:
@@ -43,7 +42,7 @@ class PrivacySection(ConfigModel):
 
     budget: MicroRho
     allow_noise_off: Flag
-    validity: AllowedValidity = "any"
+    validity: AllowedValidity = None
     quota: Annotated[dict[str, MicroRho], Field(examples=["{view = RHO}"])] = Field(default_factory=dict)
 
 

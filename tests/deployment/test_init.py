@@ -19,6 +19,7 @@ from featurestore.define.views_file import load_views
 from featurestore.online.settings import OnlineSettings
 from federation.keys import load_keys, roles_in
 from federation.ledger.state import Budget
+from federation.terms import Validity
 
 Covey = Callable[..., tuple[int, str, str]]
 
@@ -240,12 +241,12 @@ class TestProjectFile:
         covey("init", tmp_path)
         path = tmp_path / "covey.toml"
         text = path.read_text()
-        assert Project.load(tmp_path).validity == "any"
+        assert Project.load(tmp_path).validity is None
         path.write_text(text.replace('validity = "any"', 'validity = "prio3"'))
-        assert Project.load(tmp_path).validity == "prio3"
+        assert Project.load(tmp_path).validity is Validity.PRIO3
         assert Project.load(tmp_path).to_toml() == path.read_text()
         path.write_text("".join(line for line in text.splitlines(True) if not line.startswith("validity")))
-        assert Project.load(tmp_path).validity == "any"
+        assert Project.load(tmp_path).validity is None
 
     def test_sections_of_others_are_left_alone_and_a_missing_file_is_named(self, covey: Covey, tmp_path: Path) -> None:
         with pytest.raises(ProjectMissing, match="covey init"):

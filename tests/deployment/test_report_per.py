@@ -12,6 +12,7 @@ import pytest
 
 from edge_client.policy import HOUR_US
 from edge_client.policy_file import load_policy, policy_to_toml
+from federation.terms import ReportPer
 from tests.edge_client.making import POLICY, plan_with, sign
 from tests.federation.words import with_words
 
@@ -56,7 +57,7 @@ def test_a_policy_can_refuse_it_and_the_check_says_so(covey: Covey, tmp_path: Pa
     (tmp_path / "plan").write_bytes(sign(plan))
     for policy, answer, exit_code in (
         (POLICY, "ACCEPT", 0),
-        (replace(POLICY, report_per="client"), "REPORT_PER_NOT_ALLOWED", 4),
+        (replace(POLICY, report_per=ReportPer.CLIENT), "REPORT_PER_NOT_ALLOWED", 4),
     ):
         path = tmp_path / "policy.toml"
         path.write_text(policy_to_toml(policy))

@@ -27,6 +27,7 @@ from federation.ledger.state import LedgerState
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan
 from federation.refusal_codes import RefusalCode
+from federation.terms import Protection, Validity
 from tests.aggregator.world import NOW
 from tests.federation import he_cases  # noqa: F401 - skips without the extra
 from tests.federation.wire import HELPER, LEADER_SEAL, OTHER_SITE, SITE, live
@@ -34,7 +35,7 @@ from tests.federation.words import with_words
 
 from .making import POLICY, answered, events, ids_of, plan_with, proven, settings_in, sign
 
-ALLOWED = replace(POLICY, protection="he")
+ALLOWED = replace(POLICY, protection=Protection.HE)
 OWN = events(("p", 0, "x"), ("q", 0, "y"), ("q", 1, "x"))
 
 
@@ -82,12 +83,12 @@ def test_encrypted_reports_are_given_only_where_the_policy_says_so(keyed: Keyed)
 
     shares = plan_with()
     assert code(POLICY, keyed.plan) == "PROTECTION_NOT_ALLOWED"
-    assert code(replace(POLICY, protection="he"), keyed.plan) is None
-    assert code(replace(POLICY, protection="any"), keyed.plan) is None
-    assert code(replace(POLICY, protection="he"), shares) == "PROTECTION_NOT_ALLOWED"
-    assert code(replace(POLICY, protection="any"), shares) is None
+    assert code(replace(POLICY, protection=Protection.HE), keyed.plan) is None
+    assert code(replace(POLICY, protection=None), keyed.plan) is None
+    assert code(replace(POLICY, protection=Protection.HE), shares) == "PROTECTION_NOT_ALLOWED"
+    assert code(replace(POLICY, protection=None), shares) is None
     assert code(POLICY, shares) is None
-    assert code(replace(ALLOWED, validity="prio3"), keyed.plan) == "PROOFS_REQUIRED"
+    assert code(replace(ALLOWED, validity=Validity.PRIO3), keyed.plan) == "PROOFS_REQUIRED"
 
 
 def test_a_refusal_by_policy_is_in_the_ledger_and_charges_nothing(keyed: Keyed, tmp_path: Path) -> None:

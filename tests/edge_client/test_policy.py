@@ -21,6 +21,7 @@ from federation.ledger.state import LedgerState
 from federation.plan import Plan, PlannedView, plan_to_bytes
 from federation.refusal_codes import RefusalCode
 from federation.signed_plan import DOMAIN
+from federation.terms import Participation, Validity
 from tests.aggregator.world import DEADLINE, NOW, make_plan
 from tests.federation.wire import COORDINATOR, DAY, HELPER, LEADER, OTHER_SITE, SITE
 from tests.federation.words import with_words
@@ -179,7 +180,12 @@ def test_the_reasons_come_in_the_order_that_the_module_says() -> None:
     assert plan.wire is not None
     plan = replace(plan, wire=replace(plan.wire, deadline_us=NOW, helper=OTHER_SITE.sign.public))
     policy = replace(
-        POLICY, allow_activity_visible=False, participation="all", validity="prio3", views=(f"v@{'0' * 64}",), min_k=5
+        POLICY,
+        allow_activity_visible=False,
+        participation=Participation.ALL,
+        validity=Validity.PRIO3,
+        views=(f"v@{'0' * 64}",),
+        min_k=5,
     )
     policy = replace(policy, join_keys=())
     order = []
@@ -199,9 +205,9 @@ def test_the_reasons_come_in_the_order_that_the_module_says() -> None:
     assert answer() == "NOISE_OFF"
     plan = with_words(plan, noise="full")
     assert answer() == "PROOFS_REQUIRED"
-    policy = replace(policy, validity="any")
+    policy = replace(policy, validity=None)
     assert answer() == "PARTICIPATION_NOT_ALLOWED"
-    policy = replace(policy, participation="any")
+    policy = replace(policy, participation=None)
     assert answer() == "ACTIVITY_VISIBLE"
     policy = replace(policy, allow_activity_visible=True)
     assert answer() == "DEFINITION_NOT_ALLOWED"

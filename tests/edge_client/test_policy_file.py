@@ -14,6 +14,7 @@ from edge_client.policy import Policy
 from edge_client.policy_file import PolicyEntries, load_policy, policy_to_toml
 from federation.keys import public_line
 from federation.rho import MAX_MICRO_RHO
+from federation.terms import Participation, Protection, Validity
 from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER
 
 from .making import POLICY
@@ -33,9 +34,9 @@ def read(path: Path, text: str) -> Policy:
     rho=st.integers(1, MAX_MICRO_RHO),
     k=st.integers(1, 10**9),
     flags=st.tuples(st.booleans(), st.booleans()),
-    participation=st.sampled_from(["any", "all", "active"]),
-    protection=st.sampled_from(["any", "shares", "he"]),
-    validity=st.sampled_from(["any", "prio3"]),
+    participation=st.sampled_from([None, *Participation]),
+    protection=st.sampled_from([None, *Protection]),
+    validity=st.sampled_from([None, Validity.PRIO3]),
     hours=st.integers(1, 10**6),
 )
 def test_what_is_written_is_read(
@@ -68,7 +69,7 @@ def test_a_file_of_pins_alone_is_as_strict_as_the_defaults(tmp_path: Path) -> No
     assert Policy(**PINS).max_micro_rho == 100_000
     assert Policy(**PINS).min_k == 50
     assert not Policy(**PINS).allow_activity_visible
-    assert Policy(**PINS).protection == "shares"
+    assert Policy(**PINS).protection is Protection.SHARES
 
 
 def test_every_key_stands_in_the_file_with_a_word_about_it() -> None:

@@ -19,7 +19,7 @@ from federation.ledger.state import LedgerState
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan
 from federation.refusal_codes import RefusalCode
-from federation.terms import Validity
+from federation.terms import ReportPer, Validity
 from tests.aggregator.world import NOW
 from tests.federation.wire import HELPER_SEAL, LEADER_SEAL, SITE, live
 from tests.federation.words import with_words
@@ -99,10 +99,10 @@ def test_a_site_refuses_what_it_could_not_declare_or_does_not_want(tmp_path: Pat
     few = ask(plan_of(most=9), own, settings_in(tmp_path))
     assert isinstance(few, Refuse)
     assert few.code == RefusalCode.TOO_MANY_CLIENTS
-    unwanted = ask(plan_of(), own, settings_in(tmp_path, replace(POLICY, report_per="client")))
+    unwanted = ask(plan_of(), own, settings_in(tmp_path, replace(POLICY, report_per=ReportPer.CLIENT)))
     assert isinstance(unwanted, Refuse)
     assert unwanted.code == RefusalCode.REPORT_PER_NOT_ALLOWED
-    assert answered(plan_with(), own, settings_in(tmp_path, replace(POLICY, report_per="client")))
+    assert answered(plan_with(), own, settings_in(tmp_path, replace(POLICY, report_per=ReportPer.CLIENT)))
 
 
 def test_an_answer_of_everybody_is_one_report_a_pane_and_what_is_kept_of_each_client(tmp_path: Path) -> None:
