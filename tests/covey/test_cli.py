@@ -224,7 +224,7 @@ class TestRun:
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=60)
             assert process.returncode in (0, 130, -signal.SIGINT), err
-            assert ("the same command continues" in err) == (process.returncode == 130)
+            assert ("Run the same command again: it continues" in err) == (process.returncode == 130)
             assert "defect" not in err
         code, _, _ = covey(*run_arguments)
         assert code == 0
