@@ -14,7 +14,7 @@ NOT_FOUND: Final = 5
 INTERRUPTED: Final = 130
 
 
-_WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 class CoveyError(Exception):

@@ -30,7 +30,7 @@ INDEX_OUT_OF_RANGE crypto.IndexOutOfRange 1
 WRONG_LENGTH crypto.WrongLength 1
 PARAMETER_OUT_OF_RANGE crypto.ParameterOutOfRange 1
 TOO_FEW_PROOFS crypto.TooFewProofs 1
-NOT_AMULTIPLE crypto.NotAMultiple 1
+NOT_A_MULTIPLE crypto.NotAMultiple 1
 TOO_LONG crypto.TooLong 1
 WRONG_ARRAY crypto.WrongArray 1
 SCALE_OUT_OF_RANGE crypto.ScaleOutOfRange 1
@@ -101,6 +101,7 @@ FEDERATION_ERROR federation.FederationError 1
 PLAN_INVALID federation.PlanInvalid 1
 TERM_UNKNOWN federation.TermUnknown 1
 TERMS_IMPOSSIBLE federation.TermsImpossible 1
+NOTHING_TO_SUPPRESS federation.NothingToSuppress 1
 HE_IMPOSSIBLE federation.HeImpossible 1
 REPORT_REFUSED federation.ReportRefused 1
 DUPLICATE_REPORT federation.DuplicateReport 1
