@@ -311,13 +311,13 @@ def test_parties_that_disagree_open_nothing(finish: MpcFinish, monkeypatch: pyte
 
 _STARTER = """
 import time
+from aggregator.mpc import finish
 from aggregator.mpc.finish import MpcProcess, mpc_parties
-from aggregator import mpc_finish
 made, make = [], MpcProcess
 def remembered(*args):
     made.append(make(*args))
     return made[-1]
-mpc_finish.MpcProcess = remembered
+finish.MpcProcess = remembered
 with mpc_parties():
     print(*(child._process.pid for child in made), flush=True)
     time.sleep(600)

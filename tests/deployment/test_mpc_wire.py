@@ -24,9 +24,9 @@ Covey = Callable[..., tuple[int, str, str]]
 
 LOST = """
 import sys
-from aggregator import mpc_finish
+from aggregator.mpc import finish
 from covey.cli import call
-mpc_finish.PROCESS = "tests.no_such_module"
+finish.PROCESS = "tests.no_such_module"
 sys.exit(call(sys.argv[1:]))
 """
 

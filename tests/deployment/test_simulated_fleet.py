@@ -11,7 +11,7 @@ pytest.importorskip("ray", reason="a simulated fleet needs flwr[simulation]")
 
 _FAILING = """
 import threading, time
-from covey import simulated_fleet
+from deployment.local import simulated_fleet
 
 def run_simulation(*what, **how):
     threading.Thread(target=time.sleep, args=(600,)).start()  # as the coordinator's thread waits for its sites
