@@ -135,7 +135,8 @@ def run_in_process(
             MpcFailed: what was not published yet is continued by the same run again.
     """
     if request.noisy != (around.noise is not None):
-        raise NoiseRefused(f"the run says noise {request.noise.value!r}, its aggregators were told otherwise")
+        have = "no" if around.noise is None else "a"
+        raise NoiseRefused(f"the run says noise {request.noise.value!r}, and its aggregators have {have} noise source")
     for view in request.views:
         check_schema(view, events)
         events.times(view)  # text that is no time is refused here
