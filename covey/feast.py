@@ -36,7 +36,7 @@ from featurestore.errors import BadReference, NotFoundError, StoreCorrupt, Store
 from featurestore.online.blocks import Blocks, Snapshot, open_blocks
 from featurestore.online.settings import store_path
 from featurestore.online.view_rows import ViewHeader
-from featurestore.read.request import Asked, Found, Reading, ask
+from featurestore.read.request import Found, Reading, RequestedColumn, ask
 
 Row = tuple[datetime | None, dict[str, Value] | None]
 Rows = list[tuple[EntityKey, dict[str, Value], datetime, datetime | None]]
@@ -191,7 +191,7 @@ def _scalar(value: Value) -> Any:
     return None if kind is None else getattr(value, kind)
 
 
-def _rows(asked: Sequence[Asked], header: ViewHeader, found: Found) -> list[Row]:
+def _rows(asked: Sequence[RequestedColumn], header: ViewHeader, found: Found) -> list[Row]:
     columns = {one.name: _values(one, found) for one in asked}
     told = {one.name for one in asked if one.column.kind == "status"}
     moment = None if header.pane_end is None else from_us(header.pane_end)
@@ -204,7 +204,7 @@ def _rows(asked: Sequence[Asked], header: ViewHeader, found: Found) -> list[Row]
     return rows
 
 
-def _values(asked: Asked, found: Found) -> list[Value]:
+def _values(asked: RequestedColumn, found: Found) -> list[Value]:
     """A column as Feast's values; NaN is null."""
     column, codes = asked.column, found.status(asked.column)
     if column.kind == "status":

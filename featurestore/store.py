@@ -10,28 +10,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar, overload
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from base.times import day_of, to_us, wall_clock
-from featurestore.define.decoded import made_stale
+from base.times import to_us, wall_clock
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import ColumnType
-from featurestore.define.layout import layout_of
 from featurestore.define.on_demand import OnDemandView, on_demand_by_name
-from featurestore.define.records import FileRecord, RegisteredView
 from featurestore.define.references import Reference
 from featurestore.define.release import Release, Void
-from featurestore.define.schema import history_schema, offline_schema, status_array, status_codes
 from featurestore.define.services import FeatureService, refs_of
-from featurestore.define.values import served_features
 from featurestore.join.labels import open_labels
 from featurestore.join.on_demand import ask_join
 from featurestore.join.plan import Reads, ViewToJoin, joined, joined_schema
 from featurestore.join.view_history import StoredRows
-from featurestore.offline.last_issues import last_issue_of_each_pane
-from featurestore.offline.parquet import Offline, as_us
+from featurestore.offline.history import History
+from featurestore.offline.parquet import Offline
 from featurestore.online.blocks import Snapshot, open_blocks
 from featurestore.online.settings import store_path
 from featurestore.read.answer import Keys, answer_table, entities_of, key_table, key_types
@@ -54,7 +47,6 @@ _UNDER_WAY_S: Final = 0.05
 """How long to wait for a publication whose rows are there before its CURRENT.json."""
 
 _T = TypeVar("_T")
-Ints = npt.NDArray[np.int64]
 
 
 class Store:
@@ -74,7 +66,7 @@ class Store:
         self.blocks = open_blocks(directory)
         self._root = root
         self._registry = Registry(root / "registry.db", read_only=True)
-        self._offline = Offline(root / "offline")
+        self._history = History(self._registry, Offline(root / "offline"))
         self.on_demand = on_demand_by_name(on_demand, {view.name for view in self.views()})
 
     @overload
@@ -213,22 +205,9 @@ class Store:
         Raises:
             UnknownView.
         """
-        registered = self._registry.view(view)
-        schema = offline_schema(registered.view)
         low = None if start is None else to_us(start)
         high = None if end is None else to_us(end)
-        first, last = None if low is None else day_of(low), None if high is None else day_of(high)
-        columns = [name for name in schema.names if name != "slots"]
-        spent, newest = SpentPanes.read(self._registry, registered), self._registry.last_row(registered.view_id)
-        rows = self._read(registered, first, last, schema, columns)
-        rows = rows.take(pa.array(last_issue_of_each_pane(rows, layout_of(registered.view).keys)))
-        if newest is not None and spent.is_stale(newest + registered.view.pane_us):
-            rows = _stale_from(rows, registered.view, newest)
-        for bound, keep in ((low, pa.compute.greater_equal), (high, pa.compute.less)):
-            if bound is not None:
-                rows = rows.filter(keep(rows.column("pane_start").cast(pa.int64()), bound))
-        wanted = history_schema(registered.view)
-        return rows.select(wanted.names).cast(wanted)
+        return self._history.table(self._registry.view(view), low, high)
 
     def join(
         self,
@@ -276,7 +255,7 @@ class Store:
         registered, pane = self._registry.find(release_id)
         if not pane.opened:
             return published_void(registered.view, pane)
-        return published_release(registered.view, pane, self._slots(registered, pane.pane_start))
+        return published_release(registered.view, pane, self._history.slots(registered, pane.pane_start))
 
     def tombstone(self, release_id: bytes) -> Void | None:
         """The retraction of a release as it was signed, a void whose reason is RETRACTED (and why); None if there is none.
@@ -363,50 +342,9 @@ class Store:
 
     def _reads(self, of_view: tuple[Reference, ...]) -> Reads:
         def reads(read: Callable[[StoredRows], _T]) -> _T:
-            return self._retried(
-                of_view[0].registered,
-                None,
-                None,
-                lambda files: read(StoredRows(self._offline, of_view, tuple(files))),
+            offline = self._history.offline
+            return self._history.read(
+                of_view[0].registered, None, None, lambda files: read(StoredRows(offline, of_view, tuple(files)))
             )
 
         return reads
-
-    def _slots(self, registered: RegisteredView, pane_start: int) -> Ints:
-        """int64[keys, slots_per_key] of an opened pane, from its day's files."""
-        day, keys = day_of(pane_start), layout_of(registered.view).keys
-        stored = self._retried(
-            registered, day, day, lambda files: self._offline.slots(files, offline_schema(registered.view), keys)
-        )
-        if pane_start not in stored:
-            raise StoreCorrupt(f"view {registered.view.name!r}, pane {pane_start}: its slots are missing")
-        return stored[pane_start]
-
-    def _read(
-        self, registered: RegisteredView, first: int | None, last: int | None, schema: pa.Schema, columns: Sequence[str]
-    ) -> pa.Table:
-        """Rows of some days."""
-        return self._retried(registered, first, last, lambda files: self._offline.read(files, schema, columns))
-
-    def _retried(
-        self, registered: RegisteredView, first: int | None, last: int | None, read: Callable[[list[FileRecord]], _T]
-    ) -> _T:
-        """Read files of some days. One that was replaced between list and read means: ask for the list again."""
-        for _ in range(_RETRIES):
-            files = self._registry.files(registered.view_id, first, last)
-            try:
-                return read(files)
-            except FileNotFoundError as error:
-                missing = error
-        raise StoreCorrupt(f"a file that the registry lists is missing: {missing}")
-
-
-def _stale_from(rows: pa.Table, view: FeatureView, pane_start: int) -> pa.Table:
-    """The rows with the statuses of one pane made stale."""
-    is_newest = as_us(rows.column("pane_start")) == pane_start
-    for served in served_features(view):
-        name = f"{served.name}__status"
-        codes = status_codes(rows.column(name))
-        codes[is_newest] = made_stale(codes[is_newest])
-        rows = rows.set_column(rows.column_names.index(name), name, status_array(codes))
-    return rows

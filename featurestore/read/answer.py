@@ -16,7 +16,7 @@ from featurestore.define.schema import TIMESTAMP, status_array
 from featurestore.errors import BadReference
 from featurestore.online.view_rows import ViewColumn, ViewRows
 
-from .request import Asked, Reading
+from .request import Reading, RequestedColumn
 
 Keys: TypeAlias = Mapping[str, Sequence[Any]] | pa.Table
 
@@ -67,7 +67,7 @@ def entities_of(table: pa.Table, types: Mapping[str, KeyType]) -> tuple[dict[str
     return lists, table.num_rows if columns else 1
 
 
-def answer_table(given: pa.Table, asked: Sequence[Asked], reading: Reading, *, clamp: bool) -> pa.Table:
+def answer_table(given: pa.Table, asked: Sequence[RequestedColumn], reading: Reading, *, clamp: bool) -> pa.Table:
     """The given columns; of each asked feature its value, `__se`, `__n` (Mean, Rate), `__status`; the times of each view.
 
     Args:
@@ -101,7 +101,7 @@ def _times(view: ViewRows, reading: Reading) -> dict[str, pa.Array]:
     }
 
 
-def _columns(asked: Asked, reading: Reading, *, clamp: bool) -> dict[str, pa.Array]:
+def _columns(asked: RequestedColumn, reading: Reading, *, clamp: bool) -> dict[str, pa.Array]:
     """One feature and its companions."""
     column = asked.column
     value, status = reading.values(asked)

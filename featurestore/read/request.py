@@ -23,7 +23,7 @@ _NOT_FOUND: Final = np.uint8(Status.NOT_FOUND)
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestedColumn:
     """One column of an answer.
 
     Attributes:
@@ -45,7 +45,7 @@ def ask(
     full_names: bool,
     given: Sequence[str] = (),
     companions: bool = False,
-) -> list[Asked]:
+) -> list[RequestedColumn]:
     """What references name, in their order.
 
     Args:
@@ -70,15 +70,17 @@ def ask(
     return asked
 
 
-def _ask(ref: str, snapshot: Snapshot, on_demand: OnDemand, full_names: bool) -> Asked:
+def _ask(ref: str, snapshot: Snapshot, on_demand: OnDemand, full_names: bool) -> RequestedColumn:
     view, _, name = ref.partition(":")
     transformation = on_demand.get(view)
     if transformation is None:
         rows, column = snapshot.column(ref)
-        return Asked(f"{rows.header.view}__{column.name}" if full_names else column.name, rows, column)
+        return RequestedColumn(f"{rows.header.view}__{column.name}" if full_names else column.name, rows, column)
     if name not in transformation.outputs:
         raise UnknownFeature(view, name[:80], list(transformation.outputs))
-    return Asked(f"{view}__{name}" if full_names else name, transformation, ViewColumn(name, "value", 0, 1, None))
+    return RequestedColumn(
+        f"{view}__{name}" if full_names else name, transformation, ViewColumn(name, "value", 0, 1, None)
+    )
 
 
 class Found:
@@ -145,7 +147,7 @@ class Reading:
             known = self._found[view] = Found(view.rows(self._entities, self._count), self._now_us)
         return known
 
-    def values(self, asked: Asked) -> tuple[Floats, Bytes]:
+    def values(self, asked: RequestedColumn) -> tuple[Floats, Bytes]:
         """float64[N] (a list: [N, cells]) and uint8[N] of `Status` of one column.
 
         Raises:
@@ -178,7 +180,7 @@ class Reading:
         return self._entities[name]
 
 
-def views_of(asked: Sequence[Asked], snapshot: Snapshot) -> list[ViewRows]:
+def views_of(asked: Sequence[RequestedColumn], snapshot: Snapshot) -> list[ViewRows]:
     """The views that columns are read from, directly or by a transformation, each once, in the order of first mention."""
     found: dict[int, ViewRows] = {}
     for one in asked:
@@ -190,7 +192,7 @@ def views_of(asked: Sequence[Asked], snapshot: Snapshot) -> list[ViewRows]:
     return list(found.values())
 
 
-def inputs_of(asked: Sequence[Asked]) -> dict[str, ColumnType]:
+def inputs_of(asked: Sequence[RequestedColumn]) -> dict[str, ColumnType]:
     """The inputs that the asked transformations need, with their types."""
     views = [one.source for one in asked if isinstance(one.source, OnDemandView)]
     return {name: kind for view in views for name, kind in view.inputs.items()}

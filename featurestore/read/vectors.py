@@ -15,7 +15,7 @@ from featurestore.online.blocks import Snapshot
 from featurestore.online.view_rows import Ints, Rows, ViewRows
 
 from .gather import gather
-from .request import Asked, Entities, Reading, ask, views_of
+from .request import Entities, Reading, RequestedColumn, ask, views_of
 
 
 class Vectors(NamedTuple):
@@ -87,8 +87,8 @@ class VectorPlan:
         self.snapshot, self._on_demand = snapshot, on_demand
         self.names = tuple(name for one in asked for name in _names(one))
         self.views = views_of(asked, snapshot)
-        self._computed: list[tuple[Asked, int]] = []
-        by_view: dict[int, tuple[ViewRows, list[tuple[Asked, int]]]] = {}
+        self._computed: list[tuple[RequestedColumn, int]] = []
+        by_view: dict[int, tuple[ViewRows, list[tuple[RequestedColumn, int]]]] = {}
         at = 0
         for one in asked:
             if isinstance(one.source, OnDemandView):
@@ -127,7 +127,7 @@ class VectorPlan:
         return values, se, status
 
 
-def _names(asked: Asked) -> list[str]:
+def _names(asked: RequestedColumn) -> list[str]:
     if asked.column.kind == "list":
         return [f"{asked.name}[{cell}]" for cell in range(asked.column.width)]
     return [asked.name]
@@ -136,7 +136,7 @@ def _names(asked: Asked) -> list[str]:
 class _Part:
     """The columns of one view: places in a row of its numbers and of its statuses, and in the vector."""
 
-    def __init__(self, view: ViewRows, columns: Sequence[tuple[Asked, int]]) -> None:
+    def __init__(self, view: ViewRows, columns: Sequence[tuple[RequestedColumn, int]]) -> None:
         self._view = view
         values: list[int] = []
         errors: list[int] = []

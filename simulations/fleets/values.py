@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from edge_client.events import column_types
 from featurestore.define.definitions import FeatureView
+from featurestore.define.encoding import EachClient, EachEvent, OffsetSum, OneHot, TrueOrFalse
 from featurestore.define.expressions import Between, Compare, In, Junction, Like, Node, Not, parse
-from featurestore.define.kinds import Histogram, Mean, Rate
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,13 +76,18 @@ def _column(name: str, kind: str, views: Sequence[FeatureView]) -> Column:
 def _met(name: str, views: Sequence[FeatureView]) -> Iterator[float | str]:
     """What the features compare a column with."""
     for view in views:
-        for feature in view.features:
-            if isinstance(feature, Mean) and feature.column == name:
-                yield from feature.bounds
-            elif isinstance(feature, Histogram) and feature.column == name:
-                yield from feature.edges
-            elif isinstance(feature, Rate):
-                yield from _literals(parse(feature.where).root, name)
+        for feature in view.pane_features:
+            match feature.encoding:
+                case OffsetSum(column=column, low=low, high=high) if column == name:
+                    yield from (low, high)
+                case OneHot(column=column, edges=edges) if column == name:
+                    yield from edges
+                case TrueOrFalse(where=where):
+                    yield from _literals(parse(where).root, name)
+                case OffsetSum() | OneHot() | EachEvent() | EachClient():
+                    pass
+                case encoding:
+                    assert_never(encoding)
 
 
 def _literals(node: Node, name: str) -> Iterator[float | str]:

@@ -216,7 +216,7 @@ def test_a_full_disk_is_named(store: Store, spill_folder: Path) -> None:
         "    except SpillFailed as error:\n"
         "        print(error)\n"
     )
-    root = store._offline.root.parent.parent
+    root = store._history.offline.root.parent.parent
     done = subprocess.run([sys.executable, "-c", code, str(root), "4000"], capture_output=True, text=True, check=True)
     assert "(File too large); set TMPDIR" in done.stdout, done.stderr
 

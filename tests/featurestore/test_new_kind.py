@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,3 +144,39 @@ def test_a_spelling_belongs_to_one_kind() -> None:
 
     with pytest.raises(ValueError, match="the spelling 'max' belongs to Max"):
         register(Other)
+
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ["covey", "simulations", "training", "deployment", "edge_client", "aggregator", "federation", "featurestore"]
+BUILT_IN = {"Count", "ClientCount", "Mean", "Histogram", "Rate"}
+
+
+def asked_for_its_kind(path: Path) -> list[str]:
+    """Where a module asks whether a feature is of a kind: in isinstance, or in a pattern."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("kinds")
+        for alias in node.names
+    }
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
+            names = {part.id for part in ast.walk(node.args[1]) if isinstance(part, ast.Name)}
+        elif isinstance(node, ast.MatchClass) and isinstance(node.cls, ast.Name):
+            names = {node.cls.id}
+        else:
+            continue
+        if names & imported & BUILT_IN:
+            found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    return found
+
+
+def test_no_module_asks_a_feature_for_its_kind_but_where_a_filtered_names_its_rate() -> None:
+    found = [place for room in ROOMS for path in (ROOT / room).rglob("*.py") for place in asked_for_its_kind(path)]
+    assert {place.split(":")[0] for place in found} == {
+        "featurestore/define/definitions.py",
+        "featurestore/define/view_checks.py",
+    }
+    assert len(found) == 2

@@ -1,0 +1,88 @@
+"""The history of a view as its Parquet files hold it now: a publication may replace files while they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import pyarrow as pa
+
+from base.times import day_of
+from featurestore.define.decoded import Ints, made_stale
+from featurestore.define.definitions import FeatureView
+from featurestore.define.layout import layout_of
+from featurestore.define.records import FileRecord, RegisteredView
+from featurestore.define.schema import history_schema, offline_schema, status_array, status_codes
+from featurestore.define.values import served_features
+from featurestore.errors import StoreCorrupt
+from featurestore.registry.registry import Registry
+from featurestore.registry.staleness import SpentPanes
+
+from .last_issues import last_issue_of_each_pane
+from .parquet import Offline, as_us
+
+_RETRIES: Final = 5
+_T = TypeVar("_T")
+
+
+class History:
+    """Reads the files that the registry lists.
+
+    Attributes:
+        offline: the folder of files.
+    """
+
+    def __init__(self, registry: Registry, offline: Offline) -> None:
+        self._registry, self.offline = registry, offline
+
+    def table(self, registered: RegisteredView, start: int | None, end: int | None) -> pa.Table:
+        """A row for every join key and closed pane with start ≤ pane_start < end (µs), in its last issue; see `Store.history`."""
+        view, schema = registered.view, offline_schema(registered.view)
+        first, last = None if start is None else day_of(start), None if end is None else day_of(end)
+        columns = [name for name in schema.names if name != "slots"]
+        spent, newest = SpentPanes.read(self._registry, registered), self._registry.last_row(registered.view_id)
+        rows = self.read(registered, first, last, lambda files: self.offline.read(files, schema, columns))
+        rows = rows.take(pa.array(last_issue_of_each_pane(rows, layout_of(view).keys)))
+        if newest is not None and spent.is_stale(newest + view.pane_us):
+            rows = _stale_from(rows, view, newest)
+        for bound, keep in ((start, pa.compute.greater_equal), (end, pa.compute.less)):
+            if bound is not None:
+                rows = rows.filter(keep(rows.column("pane_start").cast(pa.int64()), bound))
+        wanted = history_schema(view)
+        return rows.select(wanted.names).cast(wanted)
+
+    def slots(self, registered: RegisteredView, pane_start: int) -> Ints:
+        """int64[keys, slots_per_key] of an opened pane, from its day's files. Raises StoreCorrupt: they are missing."""
+        day, keys = day_of(pane_start), layout_of(registered.view).keys
+        schema = offline_schema(registered.view)
+        stored = self.read(registered, day, day, lambda files: self.offline.slots(files, schema, keys))
+        if pane_start not in stored:
+            raise StoreCorrupt(f"view {registered.view.name!r}, pane {pane_start}: its slots are missing")
+        return stored[pane_start]
+
+    def read(
+        self, registered: RegisteredView, first: int | None, last: int | None, read: Callable[[list[FileRecord]], _T]
+    ) -> _T:
+        """Read the files of some days; None: no such end. Where a file was replaced after it was listed, list them again.
+
+        Raises:
+            StoreCorrupt: a listed file is missing for good.
+        """
+        for _ in range(_RETRIES):
+            files = self._registry.files(registered.view_id, first, last)
+            try:
+                return read(files)
+            except FileNotFoundError as error:
+                missing = error
+        raise StoreCorrupt(f"a file that the registry lists is missing: {missing}")
+
+
+def _stale_from(rows: pa.Table, view: FeatureView, pane_start: int) -> pa.Table:
+    """The rows with the statuses of one pane made stale."""
+    is_newest = as_us(rows.column("pane_start")) == pane_start
+    for served in served_features(view):
+        name = f"{served.name}__status"
+        codes = status_codes(rows.column(name))
+        codes[is_newest] = made_stale(codes[is_newest])
+        rows = rows.set_column(rows.column_names.index(name), name, status_array(codes))
+    return rows
