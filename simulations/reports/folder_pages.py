@@ -16,7 +16,7 @@ from typing import Any, Final
 from simulations.errors import RunUnreadable
 
 from .page import write_page
-from .plots import require_matplotlib
+from .plots import require_renderers
 from .recorded import Recorded
 from .run_page import run_page
 from .sweep_page import sweep_page
@@ -29,9 +29,9 @@ def write_run_report(folder: Path) -> None:
     """Write `report.html` into a run's folder.
 
     Raises:
-        RunUnreadable. UsageError: matplotlib is not installed.
+        RunUnreadable. UsageError: matplotlib or Jinja2 is not installed.
     """
-    require_matplotlib()
+    require_renderers()
     values = folder / VALUES
     write_page(folder / REPORT, run_page(_read(folder / RUN), values if values.is_file() else None))
 
@@ -40,9 +40,9 @@ def write_sweep_report(folder: Path) -> None:
     """Write `report.html` into a sweep's folder; runs without a record are named.
 
     Raises:
-        RunUnreadable: the sweep's own record. UsageError: matplotlib is not installed.
+        RunUnreadable: the sweep's own record. UsageError: matplotlib or Jinja2 is not installed.
     """
-    require_matplotlib()
+    require_renderers()
     sweep = _read(folder / SWEEP)
     runs = [_run_of(folder, planned) for planned in sweep.parts("runs")]
     write_page(folder / REPORT, sweep_page(sweep, runs))

@@ -12,9 +12,10 @@ from simulations.attacks.lies.text import number as value_text
 from simulations.attacks.lies.text import off_by
 
 from .numbered import Numbered
-from .page import Html, joined, number, section
+from .page import Block, Figure, Section
 from .plots import COLOURS, Line, Panel
 from .recorded import Recorded
+from .texts import number
 
 BAND: Final = 1.96
 """Standard errors on each side: 95 % of the noise."""
@@ -24,7 +25,7 @@ _HONEST: Final = COLOURS[5]
 _DAY_S: Final = 86_400
 
 
-def lie_section(lie: Recorded, numbered: Numbered) -> Html | None:
+def lie_section(lie: Recorded, numbered: Numbered) -> Section | None:
     """The section; None where no lie was told."""
     if not lie.fields:
         return None
@@ -32,13 +33,13 @@ def lie_section(lie: Recorded, numbered: Numbered) -> Html | None:
     who = "One client" if liars == 1 else f"Each of {number(liars)} clients"
     told = f"{who} of each pane {KINDS.get(kind, 'lies')}. Noise is {lie.text('noise')}, level {lie.text('level')}."
     skipped = [why for _, why in lie.part("skipped").flat()]
-    views = [_view(view, numbered) for view in lie.parts("views")]
+    views = [block for view in lie.parts("views") for block in _view(view, numbered)]
     if not views:
-        return section(f"Lie: {kind}", told, *skipped, "No pane had enough honest clients.")
-    return section(f"Lie: {kind}", told, *skipped, *views)
+        return Section.of(f"Lie: {kind}", told, *skipped, "No pane had enough honest clients.")
+    return Section.of(f"Lie: {kind}", told, *skipped, *views)
 
 
-def _view(view: Recorded, numbered: Numbered) -> Html:
+def _view(view: Recorded, numbered: Numbered) -> list[Block]:
     name = view.text("view", "")
     rows = [_row(moved) for moved in view.parts("worst")]
     counts = (view.number(key) for key in ("opened", "void_with_proofs", "rejected", "values"))
@@ -51,7 +52,7 @@ def _view(view: Recorded, numbered: Numbered) -> Html:
     )
     table = numbered.table(caption, _HEAD, rows)
     furthest = view.part("furthest")
-    return joined((table, _picture(name, furthest, numbered))) if furthest.fields else table
+    return [table, _picture(name, furthest, numbered)] if furthest.fields else [table]
 
 
 def _row(moved: Recorded) -> list[str]:
@@ -68,7 +69,7 @@ def _key(moved: Recorded) -> str:
     return ", ".join(map(str, key)) if isinstance(key, list) else ""
 
 
-def _picture(view: str, furthest: Recorded, numbered: Numbered) -> Html:
+def _picture(view: str, furthest: Recorded, numbered: Numbered) -> Figure:
     """The value in every pane: honest with the noise around it, and with liars."""
     starts = furthest.fields.get("pane_start")
     x = _days(starts if isinstance(starts, list) else [])

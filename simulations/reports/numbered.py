@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from .page import Html, table, tag
-from .plots import Drawable, svg
-
-Figure = tuple[Sequence[Drawable], Sequence[tuple[str, str]]]
+from .page import Figure, Table
+from .plots import Drawable
 
 
 @dataclass
@@ -16,26 +14,19 @@ class Numbered:
     """What has been numbered so far.
 
     Attributes:
-        figures: panels and legend of each figure, for PNGs.
+        figures: in their order, for PNGs.
     """
 
     figures: list[Figure] = field(default_factory=list)
     tables: int = 0
 
-    def figure(self, caption: str, panels: Sequence[Drawable], legend: Sequence[tuple[str, str]] = ()) -> Html:
+    def figure(self, caption: str, panels: Sequence[Drawable], legend: Sequence[tuple[str, str]] = ()) -> Figure:
         """A figure of panels side by side; `legend`: (name, colour)."""
-        self.figures.append((panels, legend))
-        number = len(self.figures)
-        drawn = (tag("div", svg(panel, f"f{number}-{at}")) for at, panel in enumerate(panels))
-        names = tag("ul", *(_key(name, colour) for name, colour in legend), class_="legend")
-        told = tag("figcaption", tag("b", f"Figure {number}. "), caption)
-        return tag("figure", tag("div", *drawn, class_="panels"), *((names,) if legend else ()), told)
+        made = Figure(len(self.figures) + 1, caption, tuple(panels), tuple(legend))
+        self.figures.append(made)
+        return made
 
-    def table(self, caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
+    def table(self, caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
         """A table with its caption above."""
         self.tables += 1
-        return table(head, rows, f"Table {self.tables}. {caption}")
-
-
-def _key(name: str, colour: str) -> Html:
-    return tag("li", tag("i", style=f"background:{colour}"), name)
+        return Table(f"Table {self.tables}. {caption}", tuple(head), tuple(tuple(row) for row in rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from deployment.errors import UsageError
 
-from .page import Html, number, tag
+from .texts import number, without_isolates
 
 Floats = npt.NDArray[np.float64]
 Scale = Literal["linear", "log", "symlog"]
@@ -146,15 +147,16 @@ class Bells:
 Drawable = Panel | Bars | Bells
 
 
-def require_matplotlib() -> None:
-    """Raise UsageError where it is not installed, before anything is run."""
+def require_renderers() -> None:
+    """Raise UsageError where matplotlib or Jinja2 is not installed, before anything is run."""
     try:
-        import matplotlib.figure  # noqa: F401 - only whether it is there
-    except ImportError:
-        raise UsageError("a report needs matplotlib: pip install 'covey[demo]'") from None
+        import jinja2  # noqa: F401 - only whether it is there
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise UsageError(f"a report needs {error.name}: pip install 'covey[lab]'") from None
 
 
-def svg(panel: Drawable, name: str) -> Html:
+def svg(panel: Drawable, name: str) -> str:
     """A panel as an inline SVG element; `name` keeps its ids apart from those of the page's others."""
     out = io.StringIO()
     _save([panel], 1, out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -163,8 +165,8 @@ def svg(panel: Drawable, name: str) -> Html:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     for before in ('id="', 'xlink:href="#', "url(#"):
         text = text.replace(before, f"{before}{name}-")
-    label = tag("title", panel.title)
-    return Html(text.replace("<svg ", '<svg role="img" ', 1).replace(">", f">{label}", 1))
+    label = f"<title>{html.escape(without_isolates(panel.title))}</title>"
+    return text.replace("<svg ", '<svg role="img" ', 1).replace(">", f">{label}", 1)
 
 
 def write_png(panels: Sequence[Drawable], legend: Sequence[tuple[str, str]], path: Path) -> None:

@@ -14,9 +14,10 @@ from simulations.reports.comparison.text import in_bytes, in_time
 
 from .lie_section import lie_section
 from .numbered import Numbered
-from .page import Html, interval, number, page, percent, section, tag, terms
+from .page import Facts, Failure, Page, Paragraph, Section
 from .plots import COLOURS, Bars, Bells, Drawable, Line, Panel, Scale
 from .recorded import Recorded
+from .texts import interval, number, percent
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,7 +32,7 @@ _WIDE: Final = 50.0
 """An attack's x that goes up by more is drawn on a log axis."""
 
 
-def run_page(run: Recorded, values: Path | None) -> str:
+def run_page(run: Recorded, values: Path | None) -> Page:
     """The document. `values`: its values.parquet, if it has one."""
     numbered, summary = Numbered(), run.part("summary")
     parts = [_state(run), _released(summary, numbered)]
@@ -43,7 +44,7 @@ def run_page(run: Recorded, values: Path | None) -> str:
         _cost(summary, numbered),
         _asked(run),
     ]
-    return page(f"Run: {_title(run)}", *(part for part in parts if part is not None))
+    return Page(f"Run: {_title(run)}", tuple(part for part in parts if part is not None))
 
 
 def _title(run: Recorded) -> str:
@@ -52,17 +53,17 @@ def _title(run: Recorded) -> str:
     return ", ".join(given)[:200] or "as configured"
 
 
-def _state(run: Recorded) -> Html:
+def _state(run: Recorded) -> Section:
     status, error = run.text("status"), run.text("error", "")
     seconds = run.number("seconds")
     pairs = [("begun", run.text("started_at")), ("took", "not recorded" if seconds is None else in_time(seconds))]
     if status == "done":
-        return section("Outcome", terms([("status", "done"), *pairs]))
-    why = tag("p", tag("span", "This run failed", class_="bad"), f": {error or 'it does not say why'}")
-    return section("Outcome", why, terms([("status", status), *pairs]))
+        return Section.of("Outcome", Facts((("status", "done"), *pairs)))
+    why = Failure("This run failed", error or "the record does not say why")
+    return Section.of("Outcome", why, Facts((("status", status), *pairs)))
 
 
-def _released(summary: Recorded, numbered: Numbered) -> Html | None:
+def _released(summary: Recorded, numbered: Numbered) -> Section | None:
     views = summary.part("views")
     if not views.fields:
         return None
@@ -75,7 +76,7 @@ def _released(summary: Recorded, numbered: Numbered) -> Html | None:
     known = [(name, tally.number(name)) for name in fates]
     drawn = [(name, value) for name, value in known if value is not None]
     if not drawn:
-        return section("Released", table)
+        return Section.of("Released", table)
     bars = Bars(
         "sites", tuple(name for name, _ in drawn), tuple(v for _, v in drawn), tuple(number(v) for _, v in drawn)
     )
@@ -92,10 +93,10 @@ def _released(summary: Recorded, numbered: Numbered) -> Html | None:
             )
         )
     told = "What became of the sites' answers in each plan, and why events were not counted."
-    return section("Released", table, numbered.figure(told, panels))
+    return Section.of("Released", table, numbered.figure(told, panels))
 
 
-def _errors(summary: Recorded, path: Path, numbered: Numbered) -> Html:
+def _errors(summary: Recorded, path: Path, numbered: Numbered) -> Section:
     by_feature = _read(path)
     figures = summary.part("error")
     rows = []
@@ -108,7 +109,7 @@ def _errors(summary: Recorded, path: Path, numbered: Numbered) -> Html:
     table = numbered.table("Errors against the plain sums of the same reports.", head, rows)
     noisy = {name: of for name, of in by_feature.items() if (of[1] > 0).any()}
     if not noisy:
-        return section("Errors", table, "No noise was added: there is no standard error to compare with.")
+        return Section.of("Errors", table, "No noise was added: there is no standard error to compare with.")
     shown = list(noisy.items())[:_MOST]
     left = len(noisy) - len(shown)
     more = f" {left} more feature(s) are in the table only." if left else ""
@@ -118,14 +119,14 @@ def _errors(summary: Recorded, path: Path, numbered: Numbered) -> Html:
     )
     spread = [(name, of) for name, of in shown if len(of[1]) >= _IN_BINS and len(np.unique(of[1])) > 1]
     if not spread:
-        return section("Errors", table, bells)
+        return Section.of("Errors", table, bells)
     by_size = numbered.figure(
         "RMSE against the served standard error, which is the larger the fewer events n a value is of; it should lie on the "
         "dashed line.",
         [_by_se(name, *of) for name, of in spread],
         [("values, in groups of like standard error", COLOURS[0]), ("RMSE = standard error", COLOURS[5])],
     )
-    return section("Errors", table, bells, by_size)
+    return Section.of("Errors", table, bells, by_size)
 
 
 def _read(path: Path) -> dict[str, tuple[Floats, Floats]]:
@@ -152,7 +153,7 @@ def _by_se(name: str, error: Floats, se: Floats) -> Panel:
     return Panel(name, lines, "served standard error", "RMSE")
 
 
-def _attack(attack: Recorded, numbered: Numbered) -> Html | None:
+def _attack(attack: Recorded, numbered: Numbered) -> Section | None:
     sides = [(side, attack.part(side)) for side in ("off", "on") if attack.part(side).fields]
     if not sides:
         return None
@@ -180,8 +181,8 @@ def _attack(attack: Recorded, numbered: Numbered) -> Html | None:
         if panels
         else ()
     )
-    notes = (tag("p", tag("b", f"Defence {side}. "), one.text("note", "")) for side, one in sides)
-    return section(f"Attack: {sides[0][1].text('attack', '')}", table, *drawn, *notes)
+    notes = (Paragraph(one.text("note", ""), f"Defence {side}.") for side, one in sides)
+    return Section.of(f"Attack: {sides[0][1].text('attack', '')}", table, *drawn, *notes)
 
 
 def _measure(of: Recorded) -> str:
@@ -206,7 +207,7 @@ def _series(title: str, one: Recorded) -> Panel | None:
     return Panel(title, tuple(lines), one.text("x_label", ""), one.text("y_label", ""), x_scale=wide, y_scale=scale)
 
 
-def _cost(summary: Recorded, numbered: Numbered) -> Html | None:
+def _cost(summary: Recorded, numbered: Numbered) -> Section | None:
     steps = summary.part("steps_cpu_s")
     known = [(name, value) for name in steps.fields if (value := steps.number(name))]
     wall, peak, size = (summary.number(name) for name in ("wall_s", "peak_mb", "bytes_per_client"))
@@ -216,7 +217,7 @@ def _cost(summary: Recorded, numbered: Numbered) -> Html | None:
         ("bytes a client", "not recorded" if size is None else in_bytes(size)),
     ]
     if not known:
-        return None if wall is None else section("Cost", terms(pairs))
+        return None if wall is None else Section.of("Cost", Facts(tuple(pairs)))
     bars = Bars(
         "CPU time by step",
         tuple(name for name, _ in known[:_MOST]),
@@ -224,10 +225,10 @@ def _cost(summary: Recorded, numbered: Numbered) -> Html | None:
         tuple(in_time(value) for _, value in known[:_MOST]),
         colour=COLOURS[2],
     )
-    return section("Cost", terms(pairs), numbered.figure("CPU time of each step, over all workers.", [bars]))
+    return Section.of("Cost", Facts(tuple(pairs)), numbered.figure("CPU time of each step, over all workers.", [bars]))
 
 
-def _asked(run: Recorded) -> Html:
+def _asked(run: Recorded) -> Section:
     git, config = run.part("git"), list(run.part("config").flat())
     code = git.text("revision")[:12] + (
         " with changes that are not committed" if git.fields.get("dirty") is True else ""
@@ -238,7 +239,7 @@ def _asked(run: Recorded) -> Html:
         for name, value in config
         if name.rsplit(".", 1)[-1] == "rho" and (epsilon := _epsilon(value)) is not None
     ]
-    return section("Terms", terms([*told, ("code", code), ("versions", versions or "not recorded"), *config]))
+    return Section.of("Terms", Facts((*told, ("code", code), ("versions", versions or "not recorded"), *config)))
 
 
 def _epsilon(rho: str) -> float | None:

@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 
 from .numbered import Numbered
-from .page import Html, number, page, section, tag, terms
+from .page import Facts, Failure, Failures, Page, Section
 from .plots import COLOURS, Line, Panel, Scale
 from .recorded import Recorded
+from .texts import number
 
 SEEDS: Final = frozenset({"seed", "noise_seed"})
 """Settings over which runs are averaged."""
@@ -26,17 +27,18 @@ _WIDE: Final = 20.0
 """Ratio of the largest to the least from which on an axis is logarithmic."""
 
 
-def sweep_page(sweep: Recorded, runs: Sequence[Recorded | None]) -> str:
+def sweep_page(sweep: Recorded, runs: Sequence[Recorded | None]) -> Page:
     """The document. `runs`: the records of the planned runs, in their order; None where there is none."""
     numbered, planned = Numbered(), sweep.parts("runs")
     pairs = list(zip(planned, runs, strict=True))
     done = [(_swept(plan), run) for plan, run in pairs if run is not None and run.text("status") == "done"]
     figures = [part for name in _numeric(planned) if (part := _against(name, done, numbered)) is not None]
     bad = [_failure(plan, run) for plan, run in pairs if run is None or run.text("status") != "done"]
-    failed = (section(f"{len(bad)} run(s) did not come to their end", tag("ul", *bad)),) if bad else ()
+    failed = (Section.of(f"{len(bad)} run(s) did not come to their end", Failures(tuple(bad))),) if bad else ()
     git = sweep.part("git")
-    facts = terms([("runs", f"{len(done)} of {len(planned)} done"), ("code", git.text("revision")[:12])])
-    return page(f"Sweep: {sweep.text('name', '')}", facts, *failed, *figures, _all_runs(pairs, numbered))
+    facts = Facts((("runs", f"{len(done)} of {len(planned)} done"), ("code", git.text("revision")[:12])))
+    sections = (Section.of("", facts), *failed, *figures, _all_runs(pairs, numbered))
+    return Page(f"Sweep: {sweep.text('name', '')}", sections)
 
 
 def _swept(planned: Recorded) -> dict[str, str]:
@@ -85,7 +87,7 @@ def measures(run: Recorded) -> Iterator[tuple[str, float]]:
         yield "CPU seconds", seconds
 
 
-def _against(name: str, done: Sequence[tuple[dict[str, str], Recorded]], numbered: Numbered) -> Html | None:
+def _against(name: str, done: Sequence[tuple[dict[str, str], Recorded]], numbered: Numbered) -> Section | None:
     """Every measure against one setting; a line for each combination of the others."""
     found: dict[str, dict[str, dict[float, list[float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for swept, run in done:
@@ -108,7 +110,7 @@ def _against(name: str, done: Sequence[tuple[dict[str, str], Recorded]], numbere
         left.append(f" {len(found) - len(panels)} more measures are in results.parquet only.")
     caption = f"Against {name}; the mean of runs that differ in their seed only.{''.join(left)}"
     legend = [(group or "all runs", colour) for group, colour in zip(shown, COLOURS, strict=False)]
-    return section(f"Against {name}", numbered.figure(caption, panels, legend if len(shown) > 1 else ()))
+    return Section.of(f"Against {name}", numbered.figure(caption, panels, legend if len(shown) > 1 else ()))
 
 
 def _panel(measure: str, name: str, of: dict[str, dict[float, list[float]]], groups: Sequence[str]) -> Panel:
@@ -127,14 +129,14 @@ def _scale(values: np.ndarray) -> Scale:
     return "log" if least > 0 and float(values.max()) >= _WIDE * least else "linear"
 
 
-def _failure(planned: Recorded, run: Recorded | None) -> Html:
+def _failure(planned: Recorded, run: Recorded | None) -> Failure:
     why = planned.text("error", "") if run is None else run.text("error", "")
     settings = ", ".join(f"{name}={value}" for name, value in _swept(planned).items())
     label = f"{planned.text('folder', 'a run')} ({settings})"
-    return tag("li", tag("span", label, class_="bad"), f": {why or planned.text('status', 'no record')}")
+    return Failure(label, why or planned.text("status", "no record"))
 
 
-def _all_runs(pairs: Sequence[tuple[Recorded, Recorded | None]], numbered: Numbered) -> Html:
+def _all_runs(pairs: Sequence[tuple[Recorded, Recorded | None]], numbered: Numbered) -> Section:
     names = list(dict.fromkeys(name for planned, _ in pairs for name in _swept(planned)))
     told = [dict(measures(run)) if run is not None else {} for _, run in pairs]
     columns = list(dict.fromkeys(name for one in told for name in one))[:_MOST_PANELS]
@@ -144,4 +146,4 @@ def _all_runs(pairs: Sequence[tuple[Recorded, Recorded | None]], numbered: Numbe
         status = planned.text("status", "planned") if run is None else run.text("status")
         cells = (number(found.get(column)) for column in columns)
         rows.append([number(planned.number("number")), status, *(swept.get(name, "–") for name in names), *cells])
-    return section("Every run", numbered.table("Every run of the sweep.", ("run", "status", *names, *columns), rows))
+    return Section.of("Every run", numbered.table("Every run of the sweep.", ("run", "status", *names, *columns), rows))

@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 
 from simulations.reports.numbered import Numbered
-from simulations.reports.page import Html, number, percent, section
+from simulations.reports.page import Section, Table
 from simulations.reports.plots import COLOURS, Panel
+from simulations.reports.texts import number, percent
 
 from .items import Done, Point
 from .points import Part, at, cell, chosen, exponent, line, points_of
@@ -38,8 +39,8 @@ def utility(done: Sequence[Done], numbered: Numbered) -> Part | None:
         panels,
     )
     table = _table(points, EPSILON, "ε", TOLD, numbered)
-    html = section("Utility against ε", figure, table)
-    return Part(html, [*_span_reading(points), *_coverage_reading(points)])
+    section = Section.of("Utility against ε", figure, table)
+    return Part(section, [*_span_reading(points), *_coverage_reading(points)])
 
 
 def clients(done: Sequence[Done], numbered: Numbered) -> Part | None:
@@ -55,7 +56,7 @@ def clients(done: Sequence[Done], numbered: Numbered) -> Part | None:
         [_panel(points, kind, CLIENTS, "clients") for kind in KINDS],
     )
     table = _table(points, CLIENTS, "clients", TOLD, numbered)
-    return Part(section("Error against the number of clients", figure, table), _fall_reading(points))
+    return Part(Section.of("Error against the number of clients", figure, table), _fall_reading(points))
 
 
 def _panel(points: Sequence[Point], kind: str, x_name: str, label: str) -> Panel:
@@ -66,7 +67,7 @@ def _panel(points: Sequence[Point], kind: str, x_name: str, label: str) -> Panel
     return Panel(kind, (drawn,), label, "relative error, %", x_scale="log", y_scale="log")
 
 
-def _table(points: Sequence[Point], x_name: str, head: str, caption: str, numbered: Numbered) -> Html:
+def _table(points: Sequence[Point], x_name: str, head: str, caption: str, numbered: Numbered) -> Table:
     rows = []
     for x in sorted({one.x for one in points if one.x_name == x_name}):
         for kind in KINDS:

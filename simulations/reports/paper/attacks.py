@@ -8,8 +8,9 @@ from typing import Any, Final
 import numpy as np
 
 from simulations.reports.numbered import Numbered
-from simulations.reports.page import interval, number, section
+from simulations.reports.page import Block, Section
 from simulations.reports.plots import COLOURS, Line, Panel, Scale
+from simulations.reports.texts import interval, number
 
 from .items import Done
 from .points import Part, chosen, line, listed
@@ -46,7 +47,9 @@ def attacks(done: Sequence[Done], numbered: Numbered) -> Part | None:
         ("attack", "what is guessed", "ε", "nothing seen", "limit", "defence off", "defence on"),
         [_row(one) for one in mine],
     )
-    return Part(section("Attacks against ε", defences, effects, table, *measured), [*_success(by_name), *_bounds(mine)])
+    return Part(
+        Section.of("Attacks against ε", defences, effects, table, *measured), [*_success(by_name), *_bounds(mine)]
+    )
 
 
 def _extra(one: Done) -> dict[str, Any]:
@@ -66,7 +69,7 @@ def _effect_panel(name: str, of_name: Sequence[Done]) -> Panel:
     return Panel(name, tuple(lines), EPSILON, effect, x_scale="log", y_scale=scale, level=level, y_from_zero=True)
 
 
-def _measured(by_name: dict[str, list[Done]], numbered: Numbered, legend: list[tuple[str, str]]) -> list[str]:
+def _measured(by_name: dict[str, list[Done]], numbered: Numbered, legend: list[tuple[str, str]]) -> list[Block]:
     """Measured ε against the claim, of the attacks that measure one with the defence on."""
     panels = []
     for name, of_name in by_name.items():

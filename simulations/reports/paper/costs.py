@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from simulations.reports.comparison.text import in_bytes, in_time
 from simulations.reports.numbered import Numbered
-from simulations.reports.page import Html, number, section
+from simulations.reports.page import Block, Section, Table
 from simulations.reports.plots import COLOURS, Panel
+from simulations.reports.texts import number
 
 from .items import Done, Point
 from .points import Part, at, chosen, exponent, line, points_of
@@ -27,7 +28,7 @@ _COLOURS: Final = {
 
 def costs(done: Sequence[Done], numbered: Numbered) -> Part | None:
     """All of it."""
-    parts: list[Html] = []
+    parts: list[Block] = []
     readings: list[str] = []
     if by_clients := points_of(done, "cost-clients-"):
         parts += _against(
@@ -45,10 +46,10 @@ def costs(done: Sequence[Done], numbered: Numbered) -> Part | None:
     if extra is not None:
         parts.append(_protections(extra, numbered))
         readings += _upload_reading(extra)
-    return Part(section("Cost", *parts), readings) if parts else None
+    return Part(Section.of("Cost", *parts), readings) if parts else None
 
 
-def _against(points: Sequence[Point], x_name: str, what: str, numbered: Numbered) -> list[Html]:
+def _against(points: Sequence[Point], x_name: str, what: str, numbered: Numbered) -> list[Block]:
     names = [name for name in _COLOURS if any(one.series == name for one in points)]
     panels = []
     for measure, label in _MEASURES:
@@ -78,7 +79,7 @@ def _micro(microseconds: float | None) -> str:
     return "–" if microseconds is None else in_time(microseconds / 1e6)
 
 
-def _protections(extra: dict[str, Any], numbered: Numbered) -> Html:
+def _protections(extra: dict[str, Any], numbered: Numbered) -> Table:
     rows = []
     for one in extra["protections"]:
         if one["skipped"] is not None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from simulations.attacks.poisoning import TRIALS_A_PANE
-from simulations.reports.numbered import Figure, Numbered
-from simulations.reports.page import Html, number, page, section, tag, terms
+from simulations.reports.numbered import Numbered
+from simulations.reports.page import Facts, Failure, Failures, Figure, Items, Page, Section
+from simulations.reports.texts import number
 
 from . import accuracy, attacks, costs
 from .config import ReportConfig
@@ -24,7 +25,7 @@ _SHOWN: Final = 12
 class Paper:
     """The page, its figures for PNGs, and its sentences."""
 
-    html: str
+    page: Page
     figures: list[Figure]
     readings: list[str]
 
@@ -34,21 +35,22 @@ def paper(name: str, config: ReportConfig, done: Sequence[Done], made_by: dict[s
     numbered, parts, readings = Numbered(), [], []
     for write in _SECTIONS:
         if (part := write(done, numbered)) is not None:
-            parts.append(part.html)
+            parts.append(part.section)
             readings += part.readings
     failed = [one for one in done if one.error is not None]
     failures = () if not failed else (_failures(failed),)
-    found = section("In short", tag("ul", *(tag("li", reading) for reading in readings)))
-    body = page(config.title, *failures, found, _methods(config), *parts, _terms(name, config, done, made_by))
-    return Paper(body, numbered.figures, readings)
+    found = Section.of("In short", Items(tuple(readings)))
+    sections = (*failures, found, _methods(config), *parts, _terms(name, config, done, made_by))
+    return Paper(Page(config.title, sections), numbered.figures, readings)
 
 
-def _failures(failed: Sequence[Done]) -> Html:
-    rows = (tag("li", tag("span", one.experiment.name, class_="bad"), f": {one.error}") for one in failed)
-    return section(f"{len(failed)} experiment(s) failed", "Nothing of them is in what follows.", tag("ul", *rows))
+def _failures(failed: Sequence[Done]) -> Section:
+    why = tuple(Failure(one.experiment.name, str(one.error)) for one in failed)
+    title = f"{len(failed)} experiment(s) failed"
+    return Section.of(title, "The rest of the report contains nothing of them.", Failures(why))
 
 
-def _methods(config: ReportConfig) -> Html:
+def _methods(config: ReportConfig) -> Section:
     parts = [
         "Every experiment runs the code that a deployment runs: sites compute bounded reports, split them into two additive "
         "shares, seal and sign them; leader and helper open, add, draw discrete Gaussian noise each on its own, and only "
@@ -70,10 +72,10 @@ def _methods(config: ReportConfig) -> Html:
         "Intervals are 95 %: Student's t over repeats with other events and other noise, or the attack's own. Times are CPU "
         "time of the steps, not wall time."
     )
-    return section("Methods", *parts)
+    return Section.of("Methods", *parts)
 
 
-def _terms(name: str, config: ReportConfig, done: Sequence[Done], made_by: dict[str, Any]) -> Html:
+def _terms(name: str, config: ReportConfig, done: Sequence[Done], made_by: dict[str, Any]) -> Section:
     revisions = sorted({one.revision or "no clone" for one in done})
     pairs = [
         ("command", f"covey lab report {name}"),
@@ -88,7 +90,7 @@ def _terms(name: str, config: ReportConfig, done: Sequence[Done], made_by: dict[
     ]
     repeat = "The same command with the same seed gives the same values; times differ."
     changed = [] if len(revisions) == 1 else ["The experiments were run at more than one revision of the code."]
-    return section("Terms", terms(pairs), repeat, *changed)
+    return Section.of("Terms", Facts(tuple(pairs)), repeat, *changed)
 
 
 def _short(revision: str) -> str:

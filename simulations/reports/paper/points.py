@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulations.reports.page import Html, interval, number, percent
+from simulations.reports.page import Section
 from simulations.reports.plots import Line
+from simulations.reports.texts import interval, number, percent
 
 from .items import Done, Point
 
@@ -18,7 +19,7 @@ from .items import Done, Point
 class Part:
     """A section, and the sentences that read it."""
 
-    html: Html
+    section: Section
     readings: list[str]
 
 

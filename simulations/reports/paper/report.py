@@ -27,7 +27,7 @@ from base.atomic_files import replace_file, replaced_file
 from deployment.errors import UsageError
 from simulations.experiments.provenance import git, versions
 from simulations.reports.page import write_page
-from simulations.reports.plots import require_matplotlib, write_png
+from simulations.reports.plots import require_renderers, write_png
 from simulations.shards.workers import Workers
 
 from .config import ReportConfig
@@ -62,7 +62,7 @@ def make_report(
     Raises:
         UsageError: `out` is a file, or matplotlib is not installed.
     """
-    require_matplotlib()
+    require_renderers()
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out: {out} is a file; a report is a folder")
     (out / "experiments").mkdir(parents=True, exist_ok=True)
@@ -133,10 +133,10 @@ def _as_dict(done: Done) -> dict[str, Any]:
 def _write(name: str, config: ReportConfig, out: Path, done: list[Done], terms: dict[str, Any], start: float) -> Report:
     made = paper(name, config, done, terms)
     _write_results(done, out / "results.parquet")
-    for number, (panels, legend) in enumerate(made.figures, 1):
-        write_png(panels, legend, out / f"figure-{number}.png")
+    for figure in made.figures:
+        write_png(figure.panels, figure.legend, out / f"figure-{figure.number}.png")
     for leftover in out.glob("figure-*.png"):
-        if leftover.name not in {f"figure-{number}.png" for number in range(1, len(made.figures) + 1)}:
+        if leftover.name not in {f"figure-{figure.number}.png" for figure in made.figures}:
             leftover.unlink()
     failed = tuple(one.experiment.name for one in done if one.error is not None)
     experiments = [_as_dict(one) for one in done]
@@ -151,7 +151,7 @@ def _write(name: str, config: ReportConfig, out: Path, done: list[Done], terms: 
             "experiments": experiments,
         },
     )
-    write_page(out / "report.html", made.html)
+    write_page(out / "report.html", made.page)
     return Report(out / "report.html", failed, tuple(made.readings), time.monotonic() - start)
 
 

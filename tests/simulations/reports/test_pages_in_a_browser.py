@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from simulations.reports.page import POLICY
 from simulations.reports.paper.config import parse
@@ -80,7 +81,7 @@ def test_the_console_is_heard_and_a_request_is_forbidden(report_page: Path, tmp_
 @pytest.mark.parametrize("width", [1280, 500])
 def test_everything_has_its_place(report_page: Path, tmp_path: Path, width: int) -> None:
     text = report_page.read_text()
-    policy = html.escape(POLICY)
+    policy = str(escape(POLICY))
     assert policy in text
     looking = tmp_path / "looking.html"  # only here a script may run
     looking.write_text(

@@ -28,7 +28,7 @@ from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
 from simulations.levels.collect import STORE, TRUTH, Collected, Collection, collect
 from simulations.reports.folder_pages import write_run_report, write_sweep_report
-from simulations.reports.page import Html, number, page, table, tag
+from simulations.reports.page import Failure, Page, Section, Table
 from simulations.reports.paper import report as reports
 from simulations.reports.paper.config import ReportConfig, parse, read_report_config
 from simulations.reports.paper.items import Done, Experiment, Outcome, Point, experiments_of
@@ -37,6 +37,7 @@ from simulations.reports.paper.running import mean_point
 from simulations.reports.plots import Panel, _tick
 from simulations.reports.recorded import Recorded
 from simulations.reports.run_page import _series
+from simulations.reports.texts import number
 from simulations.reports.values import write_values
 from simulations.shards.run import FleetTerms
 from simulations.shards.workers import Inline
@@ -153,15 +154,13 @@ def test_without_noise_nothing_is_off_and_nothing_is_divided_by_zero(tmp_path: P
 
 
 def test_a_page_escapes_what_is_no_html_and_forbids_what_it_does_not_need() -> None:
-    text = page("<b>", tag("p", "<script>", title='"x'), table(["a&b"], [["<i>"]]), Html("<hr>"))
-    assert "<b>" not in text
-    assert "<script" not in text
-    assert "<i>" not in text
-    assert "<hr>" in text
-    assert 'title="&quot;x"' in text
+    table = Table('"x', ("a&b",), (("<i>",),))
+    text = Page("<b>", (Section.of("<u>", "<script>", table, Failure("<em>", "a\u202eb")),)).render()
+    assert not re.search(r"<(b|u|script|i|em)>", text)
+    assert 'aria-label="&#34;x"' in text
     assert "a&amp;b" in text
-    assert "default-src &#x27;none&#x27;" in text
-    assert "\u202e" not in tag("p", "a\u202eb")
+    assert "default-src &#39;none&#39;" in text
+    assert "\u202e" not in text
 
 
 @pytest.mark.parametrize(
@@ -305,7 +304,7 @@ def test_a_failed_experiment_is_named_and_the_exit_code_is_one(covey: Covey, tmp
     assert code == 1, err
     assert answer["failed"] == ["utility-rho-1"]
     html = (tmp_path / "out" / "report.html").read_text()
-    assert "view &#x27;visits&#x27; opens no pane of fewer than 50 clients, and the fleet has 20" in html
+    assert "view &#39;visits&#39; opens no pane of fewer than 50 clients, and the fleet has 20" in html
     assert "Attacks against ε" in html
     assert "utility-rho-1" in err
 
@@ -367,7 +366,7 @@ def test_the_table_of_attacks_has_each_side_in_its_column_and_the_limit_of_a_suc
     off, on = side(0.9, succeeded=True), side(0.6, succeeded=False)
     effects = [Point(of, "a: AUC", "ε of a client-day", 2.0, 0.5, 0.4, 0.6) for of in ("on", "off")]
     extra = {"on": on, "off": off, "what": "", "defence": "", "what_is_off": ""}
-    text = paper("x", _config(), [_done("attack-a", "attack", {"attack": "a"}, effects, extra)], MADE_BY).html
+    text = paper("x", _config(), [_done("attack-a", "attack", {"attack": "a"}, effects, extra)], MADE_BY).page.render()
     (row,) = re.findall(r"<tr><td>a</td><td>AUC</td>.*?</tr>", text)
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", row)
     assert cells == ["a", "AUC", "2", "0.5", "0.75", "0.9 (0.8 … 1) ✓", "0.6 (0.5 … 0.7)"]
@@ -380,8 +379,9 @@ def test_the_figures_draw_the_points_in_the_colours_of_their_legend(made: tuple[
     done = [reports._kept(out / "experiments" / f"{one.name}.json", one) for one in experiments_of(config)]
     kept = [one for one in done if one is not None]
     rows = [point for one in kept if one.outcome is not None for point in one.outcome.points]
-    (errors, _), (attacks, legend), *_ = paper("x", config, kept, MADE_BY).figures
-    for panel in errors:
+    errors, attacks, *_ = paper("x", config, kept, MADE_BY).figures
+    legend = attacks.legend
+    for panel in errors.panels:
         assert isinstance(panel, Panel)
         (drawn,) = panel.lines
         told = {one.x: one.estimate for one in rows if (one.series, one.measure) == (panel.title, "relative error")}
@@ -389,8 +389,8 @@ def test_the_figures_draw_the_points_in_the_colours_of_their_legend(made: tuple[
             {x: 100 * y for x, y in told.items() if x < 100}  # the others are against clients
         )
     assert dict(legend).keys() == {"defence off", "defence on"}
-    assert isinstance(attacks[0], Panel)
-    for one in attacks[0].lines:
+    assert isinstance(attacks.panels[0], Panel)
+    for one in attacks.panels[0].lines:
         (point,) = [row for row in rows if (row.series, row.measure) == (one.label, "membership: AUC")]
         assert one.low is not None
         assert one.high is not None
