@@ -8,9 +8,7 @@ events in memory and the published rows: computing, sharing, adding, noise, open
 
 from __future__ import annotations
 
-import json
 import os
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -33,6 +31,7 @@ from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, open_shares, shard
 from federation.terms import Noise, Shares
 from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
+from simulations.measuring import WALL, Watch, peak_bytes, print_figures, timed
 
 
 def main() -> None:
@@ -47,7 +46,7 @@ def main() -> None:
             seconds[view.name] = {}
             reports[view.name] = _collect(view, events, Path(scratch), seconds[view.name])
         join_seconds = _join(flights, Path(scratch))
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak_mb = peak_bytes() / 2**20
     _print(seconds, reports)
     small = ("area_delay", "carrier_delay")
     total = sum(sum(seconds[name].values()) for name in small)
@@ -60,15 +59,13 @@ def main() -> None:
         "join_seconds": round(join_seconds, 3),
         "peak_rss_mb": round(peak_mb),
     }
-    print(json.dumps(figures))
+    print_figures(figures)
 
 
 def _collect(view: FeatureView, events: Events, store: Path, seconds: dict[str, float]) -> int:
     """Run one view over all of its days, timing each step; returns the number of reports."""
 
-    def step(name: str) -> _Step:
-        return _Step(seconds, name)
-
+    step = Watch(WALL, seconds).step
     with step("compute"):
         made = compute(view, events)
     days = days_with_events(view, events)
@@ -102,10 +99,8 @@ def _collect(view: FeatureView, events: Events, store: Path, seconds: dict[str, 
 def _join(flights: pa.Table, store: Path) -> float:
     refs = ["area_delay:late_24h", "carrier_delay:late_28d", "dest_delay:arr_delay_mean_28d"]
     labels = flights.select(["carrier", "dest", "sched_dep"])
-    started = time.perf_counter()
     with Store.open(store) as opened:
-        opened.join(labels, refs, "sched_dep").read_all()
-    return time.perf_counter() - started
+        return timed(lambda: opened.join(labels, refs, "sched_dep").read_all(), WALL)[1]
 
 
 def _warm_up() -> None:
@@ -117,19 +112,6 @@ def _warm_up() -> None:
 
     with tempfile.TemporaryDirectory(prefix="covey-bench-") as scratch:
         _collect(dest_delay(["x"]), make_events(table, "c", "arrived_at"), Path(scratch), {})
-
-
-class _Step:
-    """Adds the time inside a `with` to one step."""
-
-    def __init__(self, seconds: dict[str, float], name: str) -> None:
-        self.seconds, self.name = seconds, name
-
-    def __enter__(self) -> None:
-        self.started = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds[self.name] = self.seconds.get(self.name, 0.0) + time.perf_counter() - self.started
 
 
 def _print(seconds: dict[str, dict[str, float]], reports: dict[str, int]) -> None:

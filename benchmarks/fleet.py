@@ -45,8 +45,9 @@ from simulations.fleets.arrivals import Generated
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
 from simulations.levels.collect import Collection, collect
+from simulations.measuring import print_figures
 from simulations.shards.run import FleetTerms
-from simulations.shards.watch import STEPS
+from simulations.shards.timed_keys import STEPS
 from simulations.shards.workers import Inline, LocalProcesses
 
 KEYS = 100
@@ -132,7 +133,6 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "us_by_step": {
             step: round(1e6 * done.seconds[step] / arguments.clients, 3) for step in STEPS if step in done.seconds
         },
-        "load_average": round(os.getloadavg()[0], 2),
     }
 
 
@@ -164,7 +164,7 @@ def main() -> None:
         f"{result['seconds']:.1f} s on {result['workers']} cores, {result['peak_rss_mb']:,.0f} MB, "
         f"{result['bytes_per_client']:,.0f} bytes a client"
     )
-    print(json.dumps(result))
+    print_figures(result)
 
 
 def _smaller(arguments: argparse.Namespace) -> dict[str, Any]:

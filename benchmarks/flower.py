@@ -41,6 +41,7 @@ from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
 from simulations.levels.collect import Collection
 from simulations.levels.real import Prepared, prepare
+from simulations.measuring import print_figures
 from simulations.shards.run import FleetTerms
 
 VIEW = FeatureView(
@@ -96,9 +97,8 @@ def main() -> None:
         "peer_bytes": peer.bytes,
         "ratio": ours.seconds / peer.seconds,
         "ratio_with_start": ours.ms(1, with_start=True) / peer.ms(1, with_start=True),
-        "load_average": os.getloadavg()[0],
     }
-    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+    print_figures({name: round(value, 3) for name, value in figures.items()})
 
 
 def collection(sites: int, clients: int) -> Collection:

@@ -9,7 +9,6 @@ time, so that other programs on the machine count little: the median over rounds
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import tempfile
 import time
@@ -32,6 +31,7 @@ from featurestore.server.metrics import Counts
 from featurestore.server.openapi import ROUTE
 from featurestore.server.throttle import Limits, Throttle
 from featurestore.store import Store
+from simulations.measuring import print_figures
 
 ROUNDS = 40
 REQUESTS = 500
@@ -66,7 +66,7 @@ def main() -> None:
     table.add_row("host, key, throttle and metrics", f"{guarded_us - bare_us:.1f}")
     Console().print(table)
     figures = {"bare_us": bare_us, "guarded_us": guarded_us, "guards_us": guarded_us - bare_us}
-    print(json.dumps({name: round(value, 2) for name, value in figures.items()} | {"consumers": CONSUMERS}))
+    print_figures({name: round(value, 2) for name, value in figures.items()} | {"consumers": CONSUMERS})
 
 
 async def _measure(bare: App, guarded: App, key: str) -> tuple[float, float]:

@@ -16,11 +16,6 @@ whole ciphertexts of either side, so that no figure counts padding.
 
 from __future__ import annotations
 
-import json
-import os
-import statistics
-import time
-from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -34,8 +29,7 @@ from crypto.bfv_seal import public_context_bytes
 from crypto.bfv_secret import SecretKey
 from crypto.noise import SeededNoise
 from edge_client.encrypting import WORTH_IT, encrypting
-
-from .timing import medians
+from simulations.measuring import WALL, medians, print_figures
 
 SLOTS = 16_384
 SCALING_REPORTS, SCALING_TURNS = 60, 5
@@ -49,19 +43,8 @@ def scaling(key: PublicKey) -> tuple[float, float]:
     with encrypting(key.parameters, SCALING_REPORTS, 1) as one, encrypting(key.parameters, WORTH_IT, 2) as two:
         for encrypt in (one, two):
             encrypt(key, values[:2])  # the children have started
-        seconds = clock_medians(lambda: one(key, values), lambda: two(key, values))
+        seconds = medians(lambda: one(key, values), lambda: two(key, values), clock=WALL, turns=SCALING_TURNS)
     return SCALING_REPORTS / seconds[0], SCALING_REPORTS / seconds[1]
-
-
-def clock_medians(*works: Callable[[], object]) -> list[float]:
-    """Wall-clock seconds of each, medians of turns."""
-    seconds: list[list[float]] = [[] for _ in works]
-    for _ in range(SCALING_TURNS):
-        for measured, work in zip(seconds, works, strict=True):
-            start = time.perf_counter()
-            work()
-            measured.append(time.perf_counter() - start)
-    return [statistics.median(each) for each in seconds]
 
 
 def main() -> None:
@@ -132,26 +115,23 @@ def main() -> None:
     )
     table.add_row("reports/s in two processes", f"{two:.1f}", f"in one {one:.1f}")
     Console(width=140).print(table)
-    print(
-        json.dumps(
-            {
-                "bytes_per_value": round(bytes_per_value, 3),
-                "nvflare_bytes_per_value": round(nvflare_bytes, 2),
-                "encrypt_us_per_value": round(encrypt * per, 4),
-                "nvflare_encrypt_us_per_value": round(nvflare * per, 4),
-                "add_us_per_value": round(add * per, 5),
-                "tenseal_add_us_per_value": round(library_add * per, 5),
-                "tenseal_load_add_us_per_value": round(library_load_add * per, 5),
-                "finish_us_per_value": round(finishing * per, 4),
-                "decrypt_us_per_value": round(decrypt * per, 4),
-                "encrypt_scaling_2_cores": round(two / one, 2),
-                "public_key_bytes": public_key_bytes(parameters),
-                "tenseal_public_context_bytes": context,
-                "tenseal_full_context_bytes": full_context,
-                "leak_rho": leak_rho(parameters),
-                "load_average": round(os.getloadavg()[0], 1),
-            }
-        )
+    print_figures(
+        {
+            "bytes_per_value": round(bytes_per_value, 3),
+            "nvflare_bytes_per_value": round(nvflare_bytes, 2),
+            "encrypt_us_per_value": round(encrypt * per, 4),
+            "nvflare_encrypt_us_per_value": round(nvflare * per, 4),
+            "add_us_per_value": round(add * per, 5),
+            "tenseal_add_us_per_value": round(library_add * per, 5),
+            "tenseal_load_add_us_per_value": round(library_load_add * per, 5),
+            "finish_us_per_value": round(finishing * per, 4),
+            "decrypt_us_per_value": round(decrypt * per, 4),
+            "encrypt_scaling_2_cores": round(two / one, 2),
+            "public_key_bytes": public_key_bytes(parameters),
+            "tenseal_public_context_bytes": context,
+            "tenseal_full_context_bytes": full_context,
+            "leak_rho": leak_rho(parameters),
+        }
     )
 
 

@@ -8,7 +8,6 @@ run: three processes import PyTorch and CrypTen and find each other. `finish` is
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from statistics import median
@@ -27,6 +26,7 @@ from featurestore.define.privacy import Bounds, Privacy
 from federation.plan import Plan, PlannedView
 from federation.protocol import NoisedShares, Outcome
 from federation.terms import Finish, Noise, Shares
+from simulations.measuring import print_figures
 
 CELLS = (100, 1_000, 10_000, 100_000)
 ROUNDS = 5
@@ -49,7 +49,7 @@ def main() -> None:
     console.print(table)
     load = os.getloadavg()[0]
     console.print(f"start, once a run: {figures['start_s']:.1f} s; {os.cpu_count()} cores, load average {load:.1f}")
-    print(json.dumps(figures | {"cores": os.cpu_count(), "load": round(load, 1)}))
+    print_figures(figures | {"cores": os.cpu_count(), "load": round(load, 1)})
 
 
 def _seconds(finish: MpcFinish, cells: int) -> float:

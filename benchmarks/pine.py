@@ -11,10 +11,6 @@ One thread, in CPU time of that thread.
 
 from __future__ import annotations
 
-import json
-import os
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,6 +28,7 @@ from crypto.prio3_xof import Prio3Xof, Usage
 from crypto.xof import SEED_BYTES
 from featurestore.define.layout import layout_of
 from federation.circuit.circuit import AGGREGATORS, FIELD64_X3, ViewPrio3, prio3_of
+from simulations.measuring import medians, print_figures
 
 from .validity_cost import catalogue
 
@@ -111,7 +108,7 @@ def main() -> None:
     Console(width=120).print(table)
     print("ms: of the client / of both aggregators")
     print(f"an XOF byte {rates.xof:.2f} ns, a product {rates.product:.2f} ns, an addition {rates.addition:.2f} ns")
-    print(json.dumps({"ns": vars(rates), "reports": figures, "load_average": os.getloadavg()[0]}))
+    print_figures({"ns": vars(rates), "reports": figures})
 
 
 def _pine_figures(values: int, rates: Rates) -> dict[str, object]:
@@ -218,15 +215,8 @@ def _measure(prio3: ViewPrio3, values: int, reports: int = 32) -> tuple[float, f
     return 1e3 * sharding / reports, 1e3 * _seconds(verify) / reports
 
 
-def _seconds(run: Callable[[], object], repeats: int = 7) -> float:
-    """The median CPU time, after one run that does not count."""
-    run()
-    times = []
-    for _ in range(repeats):
-        started = time.thread_time()
-        run()
-        times.append(time.thread_time() - started)
-    return statistics.median(times)
+def _seconds(run: Callable[[], object]) -> float:
+    return medians(run, turns=7)[0]
 
 
 if __name__ == "__main__":

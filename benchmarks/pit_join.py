@@ -44,6 +44,7 @@ from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.define.release import Release
 from featurestore.publish.publish import Publisher
+from simulations.measuring import print_figures
 from tests.featurestore.making import manifest_of
 
 HOUR: Final = 3_600_000_000
@@ -304,7 +305,7 @@ def main() -> None:
             f"peak_rss_mb_{run.peer}": round(run.theirs.peak_mb),
             f"share_{run.peer}": f"1/{run.share}",
         }
-    print(json.dumps(figures | {"load_average": round(os.getloadavg()[0], 1)}))
+    print_figures(figures)
 
 
 if __name__ == "__main__":

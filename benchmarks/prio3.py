@@ -21,7 +21,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import tempfile
 import time
@@ -44,6 +43,7 @@ from crypto.prio3 import Prio3, Prio3Count, Prio3Histogram, Prio3Sum, Prio3SumVe
 from featurestore.define.layout import layout_of
 from federation.circuit.circuit import FIELD64_X3, FIELD128_X1, ProofSystem, prio3_of
 from simulations.datasets.flights import flight_views, load_flights
+from simulations.measuring import medians, print_figures
 
 BATCH = 100
 TURNS = 7
@@ -120,13 +120,7 @@ def view_case(key: str, system: ProofSystem) -> Case:
 
 def cpu_ms(work: Callable[[], object], turns: int = TURNS) -> float:
     """CPU milliseconds of a piece of work: the median, after one turn that does not count."""
-    taken = []
-    for turn in range(turns + 1):
-        start = time.thread_time()
-        work()
-        if turn:
-            taken.append(time.thread_time() - start)
-    return 1000 * statistics.median(taken)
+    return 1000 * medians(work, turns=turns)[0]
 
 
 @dataclass(frozen=True)
@@ -367,7 +361,7 @@ def main() -> None:
         peers.add_row(PEER_PACKAGE, "", "", source)
     console.print(peers)
     others = {key: value for key, value in figures.items() if key != "sumvec16"}
-    print(json.dumps(head | ratios | others | {"load_average": round(os.getloadavg()[0], 1)}))
+    print_figures(head | ratios | others)
 
 
 if __name__ == "__main__":

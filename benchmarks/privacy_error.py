@@ -18,7 +18,6 @@ trusted curator's: one Gaussian of zCDP with the whole ρ on the one number (the
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 from dataclasses import dataclass
@@ -46,6 +45,7 @@ from federation.protocol import Aggregating, open_shares, shard
 from federation.terms import Noise, Participation, Shares
 from simulations.attacks.stage.panes import repeated
 from simulations.attacks.statistics.bounds import gaussian_epsilon
+from simulations.measuring import print_figures
 from tests.audit.chain import Chain
 from tests.audit.coalitions import COALITIONS, audit, exact_sums, repeated_plan
 from tests.audit.worlds import WHOLE_VIEW, World
@@ -105,7 +105,7 @@ def main() -> None:
         "audit_lower": round(lower, 3),
         "audit_claimed": round(made.claimed, 3),
     }
-    print(json.dumps(figures))
+    print_figures(figures)
 
 
 def _histogram_error() -> Error:

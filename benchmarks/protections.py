@@ -5,28 +5,27 @@
 Each report has a count of `--bits` bits at each join key, three of them not zero, as one client's day has; the cost does not
 depend on which. The measurement is that of `covey lab compare`: a process of its own for each protection, CPU time, every
 party played one after the other.
-Where a report is long, fewer than all clients report (`WORK` of `deployment.inspect.protection_cost`), and the
+Where a report is long, fewer than all clients report (`WORK` of `simulations.reports.comparison.cost`), and the
 column `reports` says how many.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 
 import numpy as np
 from rich.console import Console
 
 from crypto.sharing import SparseRows
-from deployment.inspect.protection_cost import work_of
 from deployment.printing.console import progress_bars
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count
 from featurestore.define.privacy import Bounds, Privacy
 from federation.batch.reports import Reports
-from simulations.reports.comparison.protections import Compared, measure_all
+from simulations.measuring import print_figures
+from simulations.reports.comparison.compare import Compared, measure_all
+from simulations.reports.comparison.cost import work_of
 from simulations.reports.comparison.text import figures_of, in_short
 
 FILLED = 3
@@ -49,7 +48,7 @@ def main() -> None:
     print("\n".join(table(measured)), end="\n\n")
     rows = {str(slots): [figures_of(one) for one in compared] for slots, compared in measured.items()}
     figures = {"clients": options.clients, "bits": options.bits, "slots": rows}
-    print(json.dumps({**figures, "load_average": round(os.getloadavg()[0], 1)}))
+    print_figures(figures)
 
 
 def counts(slots: int, bits: int) -> FeatureView:

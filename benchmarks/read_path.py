@@ -18,8 +18,6 @@ turns; the answers must hold equal values. A time is from the first byte sent to
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import re
 import shutil
 import socket
@@ -47,6 +45,7 @@ from featurestore.read.messages import request_of
 from featurestore.remote.grpc_transport import KEY
 from featurestore.server.openapi import ROUTE
 from featurestore.store import Store
+from simulations.measuring import print_figures
 from tests.featurestore.valkey import NOT_HERE, PROGRAM, Valkey
 
 from .grpc_echo import METHOD, SERVICE
@@ -256,7 +255,7 @@ def main() -> None:
         times = compared(clients, redis, Grpc(stack, own.grpc, api_keys["covey"]), given.rounds)
         more = loaded(own, api_keys["covey"], scratch) | in_process(scratch / "covey", scratch / "rocksdb")
     show(times)
-    print(json.dumps(figures(times, list(peers)) | more | {"load_average": round(os.getloadavg()[0], 1)}))
+    print_figures(figures(times, list(peers)) | more)
 
 
 def _ms(times: Sequence[float], percent: float) -> float:

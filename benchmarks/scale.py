@@ -11,8 +11,6 @@ virtual time. `--folder` is where storage lies while it is measured: its disk de
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
@@ -24,9 +22,10 @@ from rich.console import Console
 
 from deployment.printing.console import progress_bars
 from federation.terms import Validity
+from simulations.measuring import print_figures
 from simulations.scale.closing import Effort
 from simulations.scale.costs import Costs, Linear
-from simulations.scale.measuring import measure
+from simulations.scale.measured_costs import measure
 from simulations.scale.model import GB, SHARDED, WHOLE, Assumptions, Estimate, Regime, estimate, stations_of
 from simulations.scale.pair import BITS
 from simulations.scale.queueing import Window, flow
@@ -82,7 +81,7 @@ def main() -> None:
         print("\n".join(lines), end="\n\n")
     if options.picture is not None:
         draw(options.picture, {key: one for key, one in estimates.items() if key[1] == detail})
-    print(json.dumps(_figures(costs, estimates, played)))
+    print_figures(_figures(costs, estimates, played))
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -376,7 +375,6 @@ def _figures(costs: Costs, estimates: dict[Key, Estimate], played: list[dict[str
             for (fleet, slots, validity, clients), one in estimates.items()
         },
         "played": [{name: _short(value) for name, value in one.items()} for one in played],
-        "load_average": round(os.getloadavg()[0], 1),
     }
 
 

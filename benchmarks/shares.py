@@ -16,7 +16,6 @@ timed in turns. Other load still takes memory bandwidth and cache: `load_average
 
 from __future__ import annotations
 
-import json
 import os
 
 import numpy as np
@@ -30,8 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from crypto.sharing import Accumulator, HelperSeeds, LeaderShares, SparseRows, shard, share_xof
-
-from .timing import medians
+from simulations.measuring import medians, print_figures
 
 SLOTS = 10_000
 SITE_REPORTS = 64
@@ -143,22 +141,19 @@ def main() -> None:
     )
     table.add_row(f"client, 1 report x {SLOTS:,}", f"{single * 1e6:.4f} us/value", peer, f"{flower / single:.0f}")
     Console(width=120).print(table)
-    print(
-        json.dumps(
-            {
-                "upload_over_plaintext": round(upload, 4),
-                "leader_over_npadd": round(min(leader_ratios), 3),
-                "leader_gb_per_s": round(min(leader_gbs), 2),
-                "helper_over_xof": round(helper_ratios[SLOTS], 3),
-                "helper_over_xof_by_slots": {str(slots): round(r, 2) for slots, r in helper_ratios.items()},
-                "client_us_per_value": round(site * 1e6, 5),
-                "client_alone_us_per_value": round(single * 1e6, 5),
-                "secaggplus_client_us_per_value": round(flower * 1e6, 5),
-                "secaggplus_neighbours": NEIGHBOURS,
-                "secaggplus_over_client": round(flower / site, 1),
-                "load_average": round(os.getloadavg()[0], 1),
-            }
-        )
+    print_figures(
+        {
+            "upload_over_plaintext": round(upload, 4),
+            "leader_over_npadd": round(min(leader_ratios), 3),
+            "leader_gb_per_s": round(min(leader_gbs), 2),
+            "helper_over_xof": round(helper_ratios[SLOTS], 3),
+            "helper_over_xof_by_slots": {str(slots): round(r, 2) for slots, r in helper_ratios.items()},
+            "client_us_per_value": round(site * 1e6, 5),
+            "client_alone_us_per_value": round(single * 1e6, 5),
+            "secaggplus_client_us_per_value": round(flower * 1e6, 5),
+            "secaggplus_neighbours": NEIGHBOURS,
+            "secaggplus_over_client": round(flower / site, 1),
+        }
     )
 
 

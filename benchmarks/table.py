@@ -9,7 +9,6 @@ thread: what the second half and the check of the index cost.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,13 +18,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.timing import medians
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Histogram
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
+from simulations.measuring import medians, print_figures
 from training.data.table import FeatureTable
 
 KEYS = 200_000
@@ -109,7 +108,7 @@ def main() -> None:
     out.print(shown)
     if figures["device"] is None:
         out.print(NO_GPU)
-    print(json.dumps(figures))
+    print_figures(figures)
 
 
 if __name__ == "__main__":

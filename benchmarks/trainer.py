@@ -23,9 +23,6 @@ Of a GPU only; without one they are null, and a line says so:
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import statistics
 import sys
 import tempfile
 import time
@@ -51,6 +48,7 @@ from featurestore.define.kinds import Count, Histogram, Mean, Rate
 from featurestore.define.privacy import Bounds, Privacy
 from featurestore.publish.publish import Publisher
 from featurestore.store import Store
+from simulations.measuring import WALL, medians, print_figures
 from tests.featurestore.making import a_release
 
 KEYS: Final = [f"k{i:03}" for i in range(1_000)]
@@ -198,14 +196,7 @@ class Rowwise(Dataset[tuple[torch.Tensor, torch.Tensor, float]]):
 
 def seconds_of(work: dict[str, Callable[[], None]]) -> dict[str, float]:
     """By name the median seconds of TURNS turns, after one that does not count."""
-    found: dict[str, list[float]] = {name: [] for name in work}
-    for turn in range(TURNS + 1):
-        for name, piece in work.items():
-            start = time.perf_counter()
-            piece()
-            if turn:
-                found[name].append(time.perf_counter() - start)
-    return {name: statistics.median(seconds) for name, seconds in found.items()}
+    return dict(zip(work, medians(*work.values(), clock=WALL, turns=TURNS), strict=True))
 
 
 def anonymous_mb() -> float:
@@ -238,7 +229,7 @@ def main() -> None:
         labels = make_labels(given.rows)
         with Store.open(scratch / "store") as store:
             figures = measured(store, labels, scratch / "cache", given.batch)
-    print(json.dumps(figures))
+    print_figures(figures)
 
 
 def measured(store: Store, labels: pa.Table, cache: Path, size: int) -> dict[str, float | None]:
@@ -283,7 +274,6 @@ def measured(store: Store, labels: pa.Table, cache: Path, size: int) -> dict[str
         "resident_mb_shuffled": round(resident["shuffled"], 1),
         "join_seconds": round(joined_s, 1),
         **on_a_gpu(shuffled),
-        "load_average": round(os.getloadavg()[0], 1),
     }
 
 

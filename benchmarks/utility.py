@@ -15,7 +15,6 @@ weather) and noise seeds. The JSON line holds the flights:
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 import time
@@ -29,6 +28,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from simulations.errors import DataMissing
+from simulations.measuring import print_figures
 from simulations.tasks.ablation import ENTRIES, Ablating, Ablation
 from simulations.tasks.calibration import Calibration, calibration
 from simulations.tasks.scores import DayPairs, Draws, Interval, interval
@@ -93,7 +93,7 @@ def main() -> None:
         draw(plot, {name: report.shares for name, report in reports.items()})
     if given.write is not None:
         write_into(given.write, sections)
-    print(json.dumps(_figures(reports, given.seeds, time.monotonic() - started)))
+    print_figures(_figures(reports, given.seeds, time.monotonic() - started))
 
 
 def _titles(task: str, ablation_seeds: int) -> list[str]:

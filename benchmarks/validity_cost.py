@@ -7,7 +7,6 @@ Nothing is timed: lengths, bytes and soundness follow from the views. `python -m
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from federation.batch.reports import REPORT_ID_BYTES
 from federation.circuit.circuit import FIELD64_X3, FIELD128_X1
 from federation.circuit.cost import ProofCost, cost_of
 from simulations.datasets.flights import flight_views, load_flights
+from simulations.measuring import print_figures
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "taxi_views.py"
 LIMIT = 1.5
@@ -63,7 +63,7 @@ def main() -> None:
         "views": {view.name: round(costs(view)[0].sum_vec_ratio, 2) for view in views},
         "kinds": {kind: {str(events): ratio(kind, events) for events in EVENTS} for kind in KINDS},
     }
-    print(json.dumps(figures))
+    print_figures(figures)
 
 
 def catalogue() -> list[FeatureView]:

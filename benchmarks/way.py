@@ -9,7 +9,6 @@ deployment with one that is Flower's SuperNode.
 
 from __future__ import annotations
 
-import json
 import tempfile
 import threading
 import time
@@ -34,6 +33,7 @@ from federation.batch.batch import HEADER_REPORT_BYTES
 from federation.ledger.state import Budget
 from federation.terms import RequestedTerms
 from simulations.datasets.flights import CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, flight_views, load_flights
+from simulations.measuring import print_figures
 
 DAYS = 60
 FIRST_US = 1_357_344_000 * 10**6  # 2013-01-05
@@ -119,23 +119,21 @@ def main() -> None:
         shown.add_row(title, f"{own:.2f} (SuperNode: {node:.2f}, {node / own:.1f} times)")
     Console().print(shown)
     count = sum(reports.values())
-    print(
-        json.dumps(
-            {
-                "days": DAYS,
-                "sites": len(answers),
-                "reports": count,
-                "opened": sum(one.opened for one in collected),
-                "seconds": {name: round(seconds, 2) for name, seconds in steps.items()},
-                "seconds_all": round(total, 2),
-                "reports_per_second": round(count / working),
-                "reports_per_second_all": round(count / total),
-                "bytes_per_report": bytes_per_report,
-                "flower_overhead_s": round(total - working, 2),
-                "sites_s": one,
-                "peak_rss_mb": {role: round(peak) for role, peak in sorted(watcher.peak.items())},
-            }
-        )
+    print_figures(
+        {
+            "days": DAYS,
+            "sites": len(answers),
+            "reports": count,
+            "opened": sum(one.opened for one in collected),
+            "seconds": {name: round(seconds, 2) for name, seconds in steps.items()},
+            "seconds_all": round(total, 2),
+            "reports_per_second": round(count / working),
+            "reports_per_second_all": round(count / total),
+            "bytes_per_report": bytes_per_report,
+            "flower_overhead_s": round(total - working, 2),
+            "sites_s": one,
+            "peak_rss_mb": {role: round(peak) for role, peak in sorted(watcher.peak.items())},
+        }
     )
 
 

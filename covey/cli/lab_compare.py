@@ -22,7 +22,7 @@ from .lab_options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from simulations.reports.comparison.protections import Comparison
+    from simulations.reports.comparison.compare import Comparison
 
 
 def compare(
@@ -46,9 +46,9 @@ def compare(
     from base.errors import DONE
     from deployment.printing.console import progress_bars, talk_console
     from edge_client.events import make_events
+    from simulations.reports.comparison.compare import choose_view
+    from simulations.reports.comparison.compare import compare as run_compare
     from simulations.reports.comparison.picture import draw, require_png
-    from simulations.reports.comparison.protections import choose_view
-    from simulations.reports.comparison.protections import compare as run_compare
     from simulations.reports.comparison.text import as_dict
 
     talk = talk_console()

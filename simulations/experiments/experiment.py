@@ -21,8 +21,8 @@ from simulations.fleets.event_file import EventFile
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
 from simulations.levels.collect import Collected, Collection, collect, require_possible
+from simulations.measuring import peak_bytes
 from simulations.shards.run import FleetTerms
-from simulations.shards.shard import peak_bytes
 from simulations.shards.workers import Inline, LocalProcesses, Workers
 
 from .config import Resolved

@@ -27,7 +27,7 @@ from edge_client.policy import Refuse
 from edge_client.site_config import load_config
 from federation.ledger.operator import LEDGERS
 from federation.protocol import Protect, protect
-from simulations.shards.shard import peak_bytes
+from simulations.measuring import peak_bytes
 
 from .collection import Collected, Collection, Progress
 from .real import Prepared, finish, prepare

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from federation.parties import Roster, RosterEntry
 from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, new_plan
 from federation.protocol import commit, draw_noise, protect
 from federation.terms import Noise, Shares, Validity
+from simulations.measuring import PROCESS, medians
 
 from .costs import ClosingCosts, Linear
 from .pair import SITE, Pair, reports_of, view_of
@@ -100,7 +100,7 @@ def _number(pair: Pair) -> int:
 def _commitment(plan: Plan, ids: Any) -> tuple[float, float]:
     """Seconds an id, and bytes an id, of `federation.protocol.commit`."""
     taken = ((np.zeros(len(ids), np.uint32), ids, None),)
-    seconds = cpu_s(lambda: commit(plan, taken), 3)
+    seconds = _cpu_s(lambda: commit(plan, taken), 3)
     tracemalloc.start()
     try:
         commit(plan, taken)
@@ -119,7 +119,7 @@ def _insert(storage: Storage, number: int, effort: Effort) -> float:
         with storage.transaction():
             storage.add_reports(number, collection, rng.integers(0, 256, (effort.batch, 16), dtype=np.uint8))
 
-    return cpu_s(take, effort.turns) / effort.batch
+    return _cpu_s(take, effort.turns) / effort.batch
 
 
 def _noise(effort: Effort) -> float:
@@ -131,7 +131,7 @@ def _noise(effort: Effort) -> float:
         ),
     )
     context = NoiseContext.of_decrypted(plan, 0, b"", b"", np.zeros(layout.length, np.int64))
-    return cpu_s(lambda: draw_noise(layout, 1, SecretNoise(bytes(NOISE_KEY_BYTES)), context), 3) / effort.noise
+    return _cpu_s(lambda: draw_noise(layout, 1, SecretNoise(bytes(NOISE_KEY_BYTES)), context), 3) / effort.noise
 
 
 def _slots(effort: Effort) -> tuple[float, float]:
@@ -145,7 +145,7 @@ def _slots(effort: Effort) -> tuple[float, float]:
         both = field64.add(to_noise_basis(layout, mine), to_noise_basis(layout, its))
         field64.decode_centred(both)
 
-    return cpu_s(lambda: total.merge(its), effort.turns) / slots, cpu_s(open_sums, effort.turns) / slots
+    return _cpu_s(lambda: total.merge(its), effort.turns) / slots, _cpu_s(open_sums, effort.turns) / slots
 
 
 def _roster_bytes() -> float:
@@ -183,16 +183,11 @@ def _call(pair: Pair, client: Aggregators, size: int, turns: int) -> tuple[int, 
     sent = seal_batch(pair.plan, SITE, os.urandom(BATCH_ID_BYTES), leader, helper, pair.site).to_bytes()
     pair.leader.submit(sent)
     repeats = range(20)
-    by_wire = cpu_s(lambda: [client.submit(sent) for _ in repeats], turns)
-    by_hand = cpu_s(lambda: [pair.leader.submit(sent) for _ in repeats], turns)
+    by_wire = _cpu_s(lambda: [client.submit(sent) for _ in repeats], turns)
+    by_hand = _cpu_s(lambda: [pair.leader.submit(sent) for _ in repeats], turns)
     return len(sent), max(0.0, by_wire - by_hand) / len(repeats)
 
 
-def cpu_s(work: Callable[[], object], turns: int) -> float:
-    """CPU seconds of the process: the median of some turns, after one that does not count."""
-    taken = []
-    for _ in range(turns + 1):
-        start = time.process_time()
-        work()
-        taken.append(time.process_time() - start)
-    return statistics.median(taken[1:])
+def _cpu_s(work: Callable[[], object], turns: int) -> float:
+    """CPU seconds of the process."""
+    return medians(work, clock=PROCESS, turns=turns)[0]

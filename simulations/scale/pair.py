@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +37,7 @@ from federation.ledger.state import Budget
 from federation.parties import MAX_CLIENTS, Aggregator, Roster, RosterEntry
 from federation.plan import AGGREGATORS, PLAN_ID_BYTES, Plan, PlannedView, WireTerms, new_plan
 from federation.terms import Noise, Shares, Validity
+from simulations.measuring import PROCESS, Watch
 
 BITS: Final = 16
 """Of a count: proofs cost by the bit."""
@@ -70,22 +69,6 @@ def reports_of(view: FeatureView, count: int, seed: int = 7) -> Reports:
     return Reports(0, np.zeros(count, np.uint32), SparseRows(starts, columns.astype(np.int32), values, keys))
 
 
-@dataclass
-class Clocks:
-    """CPU seconds by what was done, and what commits waited for the disk."""
-
-    cpu: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time what is done inside."""
-        start = time.process_time()
-        try:
-            yield
-        finally:
-            self.cpu[name] += time.process_time() - start
-
-
 class _TimedStorage(Storage):
     """Storage whose commits tell how long they waited for the disk: wall time less CPU time."""
 
@@ -110,7 +93,7 @@ class Link:
 
     def __init__(self, helper: Helper) -> None:
         self._helper = helper
-        self.clocks, self.bytes = Clocks(), 0
+        self.clocks, self.bytes = Watch(PROCESS), 0
         self.prepare, self.take_key, self.commit = helper.prepare, helper.take_key, helper.commit
         self.witness, self.finish, self.digest = helper.witness, helper.finish, helper.digest
 

@@ -22,11 +22,10 @@ from federation.he.reports import Encrypt
 from federation.plan import Plan
 from simulations.fleets.arrivals import Arrivals
 from simulations.fleets.block import Source
+from simulations.measuring import Watch, peak_bytes
 
 from .counted import Counted
 from .run import FleetRun, FleetTerms, Progress, plan_of
-from .shard import peak_bytes
-from .watch import Watch
 
 
 def run_encrypted_fleet(

@@ -29,10 +29,10 @@ from federation.terms import Encrypted, Finish, Noise, ReportPer, Shares, Terms,
 from simulations.attacks.lies.lying_site import LyingSite
 from simulations.fleets.arrivals import Arrivals
 from simulations.fleets.block import Source
+from simulations.measuring import Watch, peak_bytes
 
 from .keys import Parties
-from .shard import peak_bytes, run_shard
-from .watch import Watch
+from .shard import run_shard
 from .work import Ints, ShardResult, ShardWork, Tally
 from .workers import Workers
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +24,9 @@ from federation.plan import Plan, plan_from_bytes
 from federation.protocol import Aggregating, protect, verify
 from federation.terms import Participation, ReportPer
 from simulations.fleets.block import Block
+from simulations.measuring import Watch, peak_bytes
 
-from .watch import TimedSigningKey, TimedVerifyKey, Watch
+from .timed_keys import TimedSigningKey, TimedVerifyKey
 from .work import Ints, ShardResult, ShardWork, Taken, Tally
 
 
@@ -169,12 +169,3 @@ def add_truth(truth: Ints, batch: Reports, offset: int, accepted: npt.NDArray[np
     rows = np.repeat(batch.collection.astype(np.int64) - offset, np.diff(batch.slots.indptr))
     counted = np.repeat(accepted, np.diff(batch.slots.indptr))
     np.add.at(truth, (rows[counted], batch.slots.columns[counted]), batch.slots.values[counted])
-
-
-def peak_bytes(process: int | None = None) -> int:
-    """The most resident memory that a process (default: this one) has had; 0 where the system does not tell."""
-    try:
-        status = Path(f"/proc/{process or 'self'}/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return 0
-    return next((1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)

@@ -233,7 +233,7 @@ LOADS = re.compile(
 )
 
 
-LAB = "deployment/inspect/protections.py"
+LAB = "simulations/reports/comparison/protections.py"
 """Measures CKKS as others use it, on vectors of its own."""
 
 

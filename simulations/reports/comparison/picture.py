@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from deployment.errors import UsageError
-from deployment.inspect.protection_cost import ProtectionCost
 
-from .protections import Comparison
+from .compare import Comparison
+from .cost import ProtectionCost
 from .text import in_bytes, in_time
 
 _COLOURS: Final = {

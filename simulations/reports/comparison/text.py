@@ -6,7 +6,7 @@ from typing import Final
 
 from base.times import from_us
 
-from .protections import Compared, Comparison
+from .compare import Compared, Comparison
 
 ROWS: Final = (
     "reports carried",

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 from deployment.errors import NotThere, UsageError
-from deployment.inspect.protections import PROTECTIONS
 from simulations.attacks.attack import Setting
 from simulations.attacks.texts import TEXTS
 from simulations.errors import ReportConfigInvalid, SettingRefused
+from simulations.reports.comparison.protections import PROTECTIONS
 
 FOLDER: Final = Path(__file__).parents[2] / "conf" / "report"
 MAX_BYTES: Final = 2**16

@@ -26,7 +26,7 @@ from simulations.fleets.arrivals import Generated
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
 from simulations.levels.collect import Collected, Collection, collect
-from simulations.reports.comparison.protections import compare
+from simulations.reports.comparison.compare import compare
 from simulations.reports.comparison.text import figures_of
 from simulations.reports.values import Errors, write_values
 from simulations.shards.run import FleetTerms

@@ -17,9 +17,6 @@ from benchmarks import protections as benchmark
 from crypto.bfv import message_bytes
 from crypto.sharing import SparseRows
 from deployment.errors import UsageError
-from deployment.inspect import protections
-from deployment.inspect.protection_cost import Work, measure, try_measure, work_of
-from deployment.inspect.protections import PROTECTIONS, ComparedProtection, Plaintext, Sent
 from edge_client.compute import compute
 from edge_client.events import make_events as as_events
 from featurestore.define.definitions import FeatureView
@@ -30,7 +27,10 @@ from federation.batch.reports import Reports
 from federation.circuit.cost import cost_of
 from federation.he.view import he_parameters
 from federation.plan import plan_from_bytes
-from simulations.reports.comparison.protections import Compared, choose_view
+from simulations.reports.comparison import protections
+from simulations.reports.comparison.compare import Compared, choose_view
+from simulations.reports.comparison.cost import Work, measure, try_measure, work_of
+from simulations.reports.comparison.protections import PROTECTIONS, ComparedProtection, Plaintext, Sent
 from simulations.reports.comparison.text import in_bytes, in_time
 from tests.covey.conftest import make_events
 
@@ -115,9 +115,9 @@ def test_as_many_reports_as_were_asked_for_are_carried(work: Work) -> None:
 
 def test_long_reports_are_carried_by_fewer(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     length = layout_of(_view(work)).length
-    monkeypatch.setattr("deployment.inspect.protection_cost.WORK", 4 * length + 1)
+    monkeypatch.setattr("simulations.reports.comparison.cost.WORK", 4 * length + 1)
     assert measure("plaintext", work).reports == 4
-    monkeypatch.setattr("deployment.inspect.protection_cost.WORK", 1)
+    monkeypatch.setattr("simulations.reports.comparison.cost.WORK", 1)
     assert measure("plaintext", work).reports == 1
 
 

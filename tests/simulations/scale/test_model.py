@@ -18,7 +18,7 @@ from federation.protocol import protect
 from federation.terms import Noise, Validity
 from simulations.scale.closing import Effort
 from simulations.scale.costs import ClosingCosts, Costs, Linear, ReportCosts
-from simulations.scale.measuring import measure
+from simulations.scale.measured_costs import measure
 from simulations.scale.model import SHARDED, WHOLE, Assumptions, Regime, committing_s, estimate
 from simulations.scale.pair import SITE, Pair, reports_of, view_of
 from simulations.scale.queueing import Window, flow

@@ -17,10 +17,11 @@ from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf
 from federation.plan import AGGREGATORS
 from federation.protocol import Aggregating, protect, verify
 from federation.terms import Noise, Validity
+from simulations.measuring import PROCESS, Watch
 
 from .closing import Effort, measure_closing
 from .costs import Costs, Linear, ReportCosts
-from .pair import SITE, Clocks, Pair, reports_of, view_of
+from .pair import SITE, Pair, reports_of, view_of
 
 USUAL: Final = Effort()
 Progress = Callable[[str, int, int], None]
@@ -89,7 +90,7 @@ def _reports(slots: int, validity: Validity, folder: Path, effort: Effort) -> Re
 
 def _batch(pair: Pair, size: int) -> _Batch:
     """One batch from a site's vectors into both sums; its pieces once more by themselves, for the breakdown."""
-    plan, clocks = pair.plan, Clocks()
+    plan, clocks = pair.plan, Watch(PROCESS)
     reports = reports_of(plan.views[0].view, size)
     with clocks.step("share"):
         to_leader, to_helper = protect(plan, reports, os.urandom)
@@ -98,11 +99,11 @@ def _batch(pair: Pair, size: int) -> _Batch:
     sent = sealed.to_bytes()
     _pieces(pair, sent, clocks)
     before = {role: (one.waited_s, one.in_transactions_s) for role, one in pair.storage.items()}
-    helper_s, bytes_before = pair.link.clocks.cpu["helper"], pair.link.bytes
+    helper_s, bytes_before = pair.link.clocks.seconds["helper"], pair.link.bytes
     with clocks.step("leader"):
         pair.leader.submit(sent)
-    helper_s = pair.link.clocks.cpu["helper"] - helper_s
-    cpu = dict(clocks.cpu)
+    helper_s = pair.link.clocks.seconds["helper"] - helper_s
+    cpu = dict(clocks.seconds)
     cpu["site"] = cpu["share"] + cpu["seal, sign"]
     cpu["leader"], cpu["helper"] = cpu["leader"] - helper_s, helper_s
     for role, one in pair.storage.items():
@@ -111,7 +112,7 @@ def _batch(pair: Pair, size: int) -> _Batch:
     return _Batch(cpu, waits, len(sent), pair.link.bytes - bytes_before)
 
 
-def _pieces(pair: Pair, sent: bytes, clocks: Clocks) -> None:
+def _pieces(pair: Pair, sent: bytes, clocks: Watch) -> None:
     """What the services are about to do with a batch, one piece after the other."""
     plan, batch = pair.plan, SealedBatch.from_bytes(sent)
     with clocks.step("verify signature"):

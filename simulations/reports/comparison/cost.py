@@ -7,13 +7,9 @@ module imports no more than it needs: the process has to load it.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 
@@ -23,16 +19,12 @@ from federation.batch.reports import Reports
 from federation.errors import FederationError
 from federation.plan import PLAN_ID_BYTES, PlannedView, new_plan, plan_from_bytes, plan_to_bytes
 from federation.terms import Noise, Shares
+from simulations.measuring import peak_since, start_of_peak, timed
 
 from .protections import PROTECTIONS, Ints, in_noise_basis
 
 WORK: Final = 2**24
 """64-bit numbers that the reports of one protection become, at most (but one report at least): 128 MiB."""
-
-_MEMORY: Final = Path("/proc/self/status")
-_RESET_PEAK: Final = Path("/proc/self/clear_refs")
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -101,7 +93,7 @@ def measure(name: str, work: Work, most_reports: int | None = None) -> Protectio
     reports = Reports(0, work.reports.collection[:most], work.reports.slots[:most])
     expected = np.zeros(layout.length, np.int64)
     np.add.at(expected, reports.slots.columns, reports.slots.values)
-    before = _start_of_memory()
+    before = start_of_peak()
     unmeasured, set_up_s = timed(lambda: protection.make(plan, work.clients))
     unmeasured.add(unmeasured.protect(Reports(0, reports.collection[:1], reports.slots[:1])))
     unmeasured.open()
@@ -123,34 +115,6 @@ def measure(name: str, work: Work, most_reports: int | None = None) -> Protectio
         client_s=client_s / count,
         server_s=server_s / count,
         open_s=open_s,
-        peak_bytes=_peak_since(before),
+        peak_bytes=peak_since(before),
         max_error=float(np.abs(opened - in_noise_basis(layout, expected)).max()),
     )
-
-
-def timed(work: Callable[[], _T]) -> tuple[_T, float]:
-    """What the work gives, and its CPU seconds, of all threads."""
-    start = time.process_time()
-    result = work()
-    return result, time.process_time() - start
-
-
-def _start_of_memory() -> int | None:
-    """Resident bytes now, from where on the peak is counted; None where the system does not tell."""
-    with suppress(OSError):
-        _RESET_PEAK.write_text("5")
-    return _memory("VmRSS")
-
-
-def _peak_since(before: int | None) -> int | None:
-    peak = _memory("VmHWM")
-    return None if before is None or peak is None else max(0, peak - before)
-
-
-def _memory(name: str) -> int | None:
-    """Bytes, of a line such as `VmHWM:  123 kB` in Linux's /proc."""
-    with suppress(OSError):
-        for line in _MEMORY.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith(f"{name}:"):
-                return 1024 * int(line.split()[1])
-    return None

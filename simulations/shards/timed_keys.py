@@ -1,16 +1,12 @@
-"""A stopwatch: seconds of a thread's CPU time, by step. Signing and verifying are timed inside the steps they are part of."""
+"""Keys that time what is done with them: signing and verifying are timed inside the steps they are part of."""
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Final
 
 from crypto.field import BytesLike
 from crypto.signing import SigningKey, VerifyKey
+from simulations.measuring import Watch
 
 STEPS: Final = (
     "generate",
@@ -28,26 +24,6 @@ STEPS: Final = (
     "publish",
 )
 """In the order of the way; `carry` is writing and parsing what is sent."""
-
-
-@dataclass
-class Watch:
-    """Seconds by step. A step inside another one is counted for itself only."""
-
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    _inner: list[float] = field(default_factory=lambda: [0.0], repr=False)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time what is done inside."""
-        start = time.thread_time()
-        self._inner.append(0.0)
-        try:
-            yield
-        finally:
-            took = time.thread_time() - start
-            self.seconds[name] += took - self._inner.pop()
-            self._inner[-1] += took
 
 
 class TimedSigningKey(SigningKey):
