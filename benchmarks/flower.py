@@ -40,7 +40,7 @@ from simulations.fleets.arrivals import Generated
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
 from simulations.levels.collect import Collection
-from simulations.levels.real import Prepared, prepare
+from simulations.levels.real import FleetProject, prepare
 from simulations.measuring import print_figures
 from simulations.shards.run import FleetTerms
 
@@ -108,7 +108,7 @@ def collection(sites: int, clients: int) -> Collection:
     return Collection(terms, Population(fleet, (VIEW,)), Generated(median_s=0), level="flower", noise_seed=None)
 
 
-def _ours(prepared: Prepared, sites: int, progress: Progress) -> Taken:
+def _ours(prepared: FleetProject, sites: int, progress: Progress) -> Taken:
     """The collection, by the times of the files that its coordinator leaves."""
     job, begun = replace(prepared.job, sites=sites), time.time()
     result = collect_project(prepared.project, job, progress)

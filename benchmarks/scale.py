@@ -28,7 +28,7 @@ from simulations.scale.costs import Costs, Linear
 from simulations.scale.measured_costs import measure
 from simulations.scale.model import GB, SHARDED, WHOLE, Assumptions, Estimate, Regime, estimate, stations_of
 from simulations.scale.pair import BITS
-from simulations.scale.queueing import Window, flow
+from simulations.scale.queueing import AnswerWindow, flow
 from simulations.scale.shards_simulation import Crashes, play
 
 from .scale_plot import draw
@@ -43,7 +43,7 @@ PLAYED_BATCHES: Final = 40_000
 QUICK: Final = Effort(turns=1, ids=2_000, noise=50, slots=1_000, batch=20)
 QUICK_BATCHES: Final = 1_000
 PLAYED_SHARDS: Final = 4
-PLAYED_WINDOW: Final = Window(median_s=120, tail=0.5, deadline_s=600)
+PLAYED_WINDOW: Final = AnswerWindow(median_s=120, tail=0.5, deadline_s=600)
 
 
 def main() -> None:

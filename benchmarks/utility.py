@@ -32,8 +32,8 @@ from simulations.measuring import print_figures
 from simulations.tasks.ablation import ENTRIES, Ablating, Ablation
 from simulations.tasks.calibration import Calibration, calibration
 from simulations.tasks.scores import DayPairs, Draws, Interval, interval
-from simulations.tasks.study import FILTERED, MOST_SEEDS, OWN, RHOS, TASKS, WINDOWS, Model, Scores, study, workers
-from simulations.tasks.worlds import Noise
+from simulations.tasks.study import FILTERED, MOST_SEEDS, OWN, RHOS, TASKS, WINDOWS, Model, StudyScores, study, workers
+from simulations.tasks.worlds import WorldNoise
 
 KEYS: Final = {
     "gain_share_eps1_windows": ("ε = 1", WINDOWS),
@@ -58,7 +58,7 @@ class Row:
 class Report:
     """A task's figures."""
 
-    scores: Scores
+    scores: StudyScores
     rows: list[Row]
     shares: dict[tuple[str, Model], Interval]
     calibrations: dict[str, Calibration]
@@ -131,7 +131,7 @@ def _measure(task: str, seeds: int, ablation_seeds: int) -> tuple[dict[str, Repo
 
 def _calibrating(pool: ProcessPoolExecutor) -> dict[str, Future[Calibration]]:
     """Under way: how good the filtered forecasts are, in the first world of each price."""
-    return {price: pool.submit(calibration, Noise(rho, 0)) for price, rho in RHOS.items()}
+    return {price: pool.submit(calibration, WorldNoise(rho, 0)) for price, rho in RHOS.items()}
 
 
 def _calibration(calibrations: dict[str, Calibration]) -> str:
@@ -145,7 +145,7 @@ def _calibration(calibrations: dict[str, Calibration]) -> str:
     return "\n".join(lines)
 
 
-def _report(scores: Scores, calibrations: dict[str, Calibration]) -> Report:
+def _report(scores: StudyScores, calibrations: dict[str, Calibration]) -> Report:
     draws = Draws.make(scores.days, _seeds(scores))
     own, best = draws.auc([scores.own]), draws.auc([scores.exact[WINDOWS]])
     rows, shares = [Row("", OWN, interval(own), None)], {}
@@ -159,7 +159,7 @@ def _report(scores: Scores, calibrations: dict[str, Calibration]) -> Report:
     return Report(scores, rows, shares, calibrations)
 
 
-def _seeds(scores: Scores) -> int:
+def _seeds(scores: StudyScores) -> int:
     """Worlds of each price."""
     return max(len(pairs) for models in scores.private.values() for pairs in models.values())
 
@@ -174,7 +174,7 @@ def _table(report: Report) -> str:
     return "\n".join([*lines, "", f"{days} days of the test, {seeds} noise seeds of each price."])
 
 
-def _choice(scores: Scores) -> str:
+def _choice(scores: StudyScores) -> str:
     lines = ["| candidate, at ε = 1 | AUC on July and August |", "|---|---|"]
     for candidate, aucs in sorted(scores.choice.items(), key=lambda one: -float(np.mean(one[1]))):
         lines.append(f"| {candidate} | {np.mean(aucs):.4f} |")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from simulations.experiments.running import Asked, Finished
+    from simulations.experiments.running import FinishedRuns, PlannedRuns
 
 _MANY = 40
 """Lines of a table that is printed."""
@@ -82,7 +82,7 @@ def run(
 
 def _what(
     overrides: list[str], multirun: bool, sweep: str | None, resume: Path | None, out: Path | None
-) -> AbstractContextManager[Asked]:
+) -> AbstractContextManager[PlannedRuns]:
     from deployment.errors import UsageError
     from simulations.experiments.running import asked, begun
 
@@ -93,7 +93,7 @@ def _what(
     return begun(resume)
 
 
-def _as_dict(finished: Finished) -> dict[str, Any]:
+def _as_dict(finished: FinishedRuns) -> dict[str, Any]:
     if finished.asked.sweep is None:
         return {"folder": str(finished.asked.folder), **finished.runs[0]}
     runs = [
@@ -103,7 +103,7 @@ def _as_dict(finished: Finished) -> dict[str, Any]:
     return {"folder": str(finished.asked.folder), "name": finished.asked.sweep, "runs": runs}
 
 
-def _print(finished: Finished, talk: Console) -> None:
+def _print(finished: FinishedRuns, talk: Console) -> None:
     from deployment.printing.console import data_console
 
     from .lab_lie import print_lie
@@ -170,7 +170,7 @@ def _of_attack(run: dict[str, Any]) -> Table:
     return table
 
 
-def _of_sweep(finished: Finished) -> Table:
+def _of_sweep(finished: FinishedRuns) -> Table:
     swept = list(dict.fromkeys(name for one in finished.asked.planned for name in one.swept))
     heads = ("run", *swept, "status", "panes", "rmse ÷ se", "attack on", "attack off", "s")
     rows = [

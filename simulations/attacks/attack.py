@@ -164,15 +164,22 @@ class Shown:
     note: str
 
 
+@dataclass(frozen=True)
+class Success:
+    """How far an attacker came, and from where on that is a success: see `AttackResult`."""
+
+    effect: Measure
+    baseline: float
+    margin: float
+
+
 def result_of(
     attack: Attack,
     setting: Setting,
     shown: Shown,
-    effect: Measure,
+    success: Success,
     *,
     defended: bool,
-    baseline: float,
-    margin: float,
     trials: int | None = None,
     epsilon: Measure | None = None,
     claimed: float | None = None,
@@ -184,9 +191,9 @@ def result_of(
         defended=defended,
         trials=setting.trials if trials is None else trials,
         seed=setting.seed,
-        effect=effect,
-        baseline=baseline,
-        margin=margin,
+        effect=success.effect,
+        baseline=success.baseline,
+        margin=success.margin,
         epsilon=epsilon,
         claimed_epsilon=claimed,
         series=shown.series,

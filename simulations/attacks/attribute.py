@@ -21,7 +21,7 @@ from featurestore.define.kinds import Rate
 from featurestore.define.layout import layout_of
 from federation.terms import Noise
 
-from .attack import AttackResult, Described, Floats, Progress, Setting, Shown, result_of
+from .attack import AttackResult, Described, Floats, Progress, Setting, Shown, Success, result_of
 from .stage.panes import Ints, open_all, plan_of, reports_of, rng_of, view_of
 from .statistics.measures import rate, series
 
@@ -63,9 +63,7 @@ class Attribute(Described):
             f"{baseline:.0%} is the accuracy of naming the commoner value."
         )
         labels = Shown((points,), "clients of the cell", "accuracy", note)
-        return result_of(
-            self, setting, labels, effect, defended=defended, baseline=baseline, margin=MARGIN, trials=right.size
-        )
+        return result_of(self, setting, labels, Success(effect, baseline, MARGIN), defended=defended, trials=right.size)
 
 
 def _cell_sizes(clients: int) -> Ints:

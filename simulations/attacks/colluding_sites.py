@@ -18,7 +18,7 @@ from featurestore.define.kinds import Count
 from featurestore.define.layout import layout_of
 from federation.terms import Noise
 
-from .attack import AttackResult, Described, Floats, Progress, Series, Setting, Shown, result_of, told
+from .attack import AttackResult, Described, Floats, Progress, Series, Setting, Shown, Success, result_of, told
 from .stage.panes import Ints, claimed, open_all, plan_of, reports_of, rng_of, two_worlds, view_of
 from .statistics.measures import epsilon, rate
 
@@ -66,15 +66,7 @@ class ColludingSites(Described):
             note,
         )
         return result_of(
-            self,
-            setting,
-            labels,
-            effect,
-            defended=defended,
-            baseline=baseline,
-            margin=MARGIN,
-            epsilon=measured,
-            claimed=bound,
+            self, setting, labels, Success(effect, baseline, MARGIN), defended=defended, epsilon=measured, claimed=bound
         )
 
 

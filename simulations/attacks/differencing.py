@@ -18,7 +18,7 @@ from featurestore.define.kinds import Count
 from federation.plan import Plan
 from federation.protocol import Aggregating, Closed, open_shares, shard
 
-from .attack import AttackResult, Described, Progress, Setting, Shown, result_of, told
+from .attack import AttackResult, Described, Progress, Setting, Shown, Success, result_of, told
 from .stage.ledgers import gate
 from .stage.panes import (
     Ints,
@@ -76,15 +76,7 @@ class Differencing(Described):
         )
         labels = Shown((points,), "openings with the target's report", "AUC: was the target active?", note)
         return result_of(
-            self,
-            setting,
-            labels,
-            effect,
-            defended=defended,
-            baseline=0.5,
-            margin=MARGIN,
-            epsilon=measured,
-            claimed=bound,
+            self, setting, labels, Success(effect, 0.5, MARGIN), defended=defended, epsilon=measured, claimed=bound
         )
 
 

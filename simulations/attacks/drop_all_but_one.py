@@ -20,7 +20,7 @@ from featurestore.define.kinds import Count
 from federation.basis import to_noise_basis
 from federation.protocol import Aggregating, Closed, Commitment, NoisedShares, Outcome, shard
 
-from .attack import AttackResult, Described, Measure, Progress, Series, Setting, Shown, result_of, told
+from .attack import AttackResult, Described, Measure, Progress, Series, Setting, Shown, Success, result_of, told
 from .stage.panes import TwoWorlds, claimed, opened, plan_of, reports_of, rng_of, two_worlds, view_of
 from .statistics.measures import epsilon, rate, roc
 
@@ -77,13 +77,5 @@ class DropAllButOne(Described):
         )
         labels = Shown(curve, "false-positive rate", "true-positive rate", note)
         return result_of(
-            self,
-            setting,
-            labels,
-            effect,
-            defended=defended,
-            baseline=0.0,
-            margin=MARGIN,
-            epsilon=measured,
-            claimed=bound,
+            self, setting, labels, Success(effect, 0.0, MARGIN), defended=defended, epsilon=measured, claimed=bound
         )

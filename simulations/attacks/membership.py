@@ -15,7 +15,7 @@ from featurestore.define.kinds import ClientCount, Count, Histogram
 from featurestore.define.layout import layout_of
 from federation.terms import Noise
 
-from .attack import AttackResult, Described, Progress, Setting, Shown, result_of, told
+from .attack import AttackResult, Described, Progress, Setting, Shown, Success, result_of, told
 from .lies.kinds import PLAUSIBLE
 from .lies.vectors import vector_of
 from .stage.panes import claimed, open_all, plan_of, reports_of, rng_of, two_worlds, view_of
@@ -49,13 +49,5 @@ class Membership(Described):
         )
         labels = Shown((roc("likelihood ratio", scores),), "false-positive rate", "true-positive rate", note)
         return result_of(
-            self,
-            setting,
-            labels,
-            effect,
-            defended=defended,
-            baseline=0.5,
-            margin=MARGIN,
-            epsilon=measured,
-            claimed=bound,
+            self, setting, labels, Success(effect, 0.5, MARGIN), defended=defended, epsilon=measured, claimed=bound
         )

@@ -21,7 +21,7 @@ from featurestore.define.privacy import Bounds
 from federation.protocol import OpenedView
 from federation.terms import Participation, Shares, Validity
 
-from .attack import AttackResult, Described, Measure, Progress, Series, Setting, Shown, result_of
+from .attack import AttackResult, Described, Measure, Progress, Series, Setting, Shown, Success, result_of
 from .lies.kinds import PLAUSIBLE
 from .lies.liars import Liars
 from .stage.panes import Ints, open_all, opened, plan_of, reports_of, rng_of, view_of
@@ -79,7 +79,7 @@ class Poisoning(Described):
             f"{SHUT if shut else ''}"
         )
         labels = Shown(points, "lying clients", "bias of a sum, in its standard errors", note)
-        return result_of(self, setting, labels, effect, defended=defended, baseline=0.0, margin=allowed, trials=panes)
+        return result_of(self, setting, labels, Success(effect, 0.0, allowed), defended=defended, trials=panes)
 
 
 def _bias(kind: str, collected: OpenedView, true: Ints, se: float) -> Measure:

@@ -16,7 +16,7 @@ import numpy as np
 
 from featurestore.define.kinds import Count
 
-from .attack import AttackResult, Described, Floats, Progress, Setting, Shown, result_of
+from .attack import AttackResult, Described, Floats, Progress, Setting, Shown, Success, result_of
 from .stage.ledgers import gate
 from .stage.panes import Ints, open_all, plan_of, reports_of, rng_of, view_of
 from .statistics.measures import rate, rates
@@ -58,9 +58,7 @@ class Reconstruction(Described):
             f"{len(sums)} of {subsets} subsets were opened: {effect.estimate:.0%} of {bits.size} secret bits are right."
         )
         labels = Shown((points,), "subsets that were opened", "part of the secret bits that are right", note)
-        return result_of(
-            self, setting, labels, effect, defended=defended, baseline=0.5, margin=MARGIN, trials=bits.size
-        )
+        return result_of(self, setting, labels, Success(effect, 0.5, MARGIN), defended=defended, trials=bits.size)
 
 
 def _solve(chosen: list[Ints], sums: list[Ints], clients: int) -> Ints:

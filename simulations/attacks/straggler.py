@@ -23,7 +23,7 @@ from featurestore.define.kinds import Count
 from federation.plan import Plan
 from federation.terms import Participation, Shares
 
-from .attack import AttackResult, Described, Progress, Setting, Shown, result_of
+from .attack import AttackResult, Described, Progress, Setting, Shown, Success, result_of
 from .stage.panes import Ints, halves, plan_of, rng_of, view_of
 from .statistics.bounds import Scores
 from .statistics.measures import auc, series
@@ -63,7 +63,7 @@ class Straggler(Described):
         )
         points = series("presence, then time", np.array(SHOWN_MS), by_cost)
         labels = Shown((points,), "cost of an event at the site, ms", "AUC: was the client active?", note)
-        return result_of(self, setting, labels, effect, defended=defended, baseline=0.5, margin=MARGIN)
+        return result_of(self, setting, labels, Success(effect, 0.5, MARGIN), defended=defended)
 
 
 def _reports(plan: Plan, events: Ints) -> Ints:

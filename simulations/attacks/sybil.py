@@ -22,9 +22,9 @@ from federation.parties import Roster, RosterEntry
 from federation.protocol import open_shares
 from federation.terms import Noise
 
-from .attack import AttackResult, Described, Measure, Progress, Series, Setting, Shown, result_of, told
+from .attack import AttackResult, Described, Measure, Progress, Series, Setting, Shown, Success, result_of, told
 from .stage.panes import TwoWorlds, claimed, noise_of, opened, plan_of, reports_of, rng_of, view_of
-from .stage.sealed import Parties, Site, take
+from .stage.sealed import Site, StageKeys, take
 from .statistics.bounds import Scores
 from .statistics.measures import epsilon, rate, roc
 
@@ -71,15 +71,7 @@ class Sybil(Described):
         )
         labels = Shown(curve, "false-positive rate", "true-positive rate", note)
         return result_of(
-            self,
-            setting,
-            labels,
-            effect,
-            defended=defended,
-            baseline=0.0,
-            margin=MARGIN,
-            epsilon=measured,
-            claimed=bound,
+            self, setting, labels, Success(effect, 0.0, MARGIN), defended=defended, epsilon=measured, claimed=bound
         )
 
 
@@ -110,7 +102,7 @@ class RosterOf(Protocol):
 def fill(setting: Setting, label: str, roster_of: RosterOf, noise: Noise) -> Filled:
     """Panes of the target's report and k − 1 invented ones of zeros, from seal to opening; half of the targets are active."""
     rng, view = rng_of(setting, label), view_of(setting, Count("n"))
-    parties = Parties.generate(rng.bytes)
+    parties = StageKeys.generate(rng.bytes)
     target, inventor = (Site.generate(name, rng.bytes) for name in ("target", "inventor"))
     plan = parties.with_live_keys(plan_of(view, 2 * setting.trials, rng, noise=noise, wire=parties.terms))
     layout = plan.views[0].layout

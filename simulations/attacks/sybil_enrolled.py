@@ -16,7 +16,7 @@ import numpy as np
 from federation.parties import Roster, RosterEntry
 from federation.terms import Noise
 
-from .attack import AttackResult, Described, Progress, Setting, Shown, result_of, told
+from .attack import AttackResult, Described, Progress, Setting, Shown, Success, result_of, told
 from .stage.panes import claimed
 from .stage.sealed import Site
 from .statistics.bounds import Scores
@@ -50,13 +50,5 @@ class SybilEnrolled(Described):
         )
         labels = Shown((roc("likelihood ratio", scores),), "false-positive rate", "true-positive rate", note)
         return result_of(
-            self,
-            setting,
-            labels,
-            effect,
-            defended=defended,
-            baseline=0.5,
-            margin=MARGIN,
-            epsilon=measured,
-            claimed=bound,
+            self, setting, labels, Success(effect, 0.5, MARGIN), defended=defended, epsilon=measured, claimed=bound
         )

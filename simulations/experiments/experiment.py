@@ -85,7 +85,7 @@ class Experiment:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """What a run came to, as run.json has it.
 
     Attributes:
@@ -135,7 +135,7 @@ def prepare(resolved: Resolved, scratch: Path) -> Experiment:
     return Experiment(resolved, collection)
 
 
-def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progress) -> Outcome:
+def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progress) -> RunResult:
     """Run it into an empty folder: values and stores."""
     match experiment.what:
         case Collection() as collection:
@@ -143,7 +143,7 @@ def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progre
 
             collected = collect(collection, folder, workers, progress)
             errors = write_values(collected, experiment.views, folder / VALUES)
-            return Outcome(_summary(collection, collected, errors))
+            return RunResult(_summary(collection, collected, errors))
         case Attacking() as attacking:
             return _attack(attacking, progress)
     return _tell(experiment.what, folder, workers, progress)
@@ -257,7 +257,7 @@ def _lie(asked: LieSetting, config: LabConfig, scratch: Path) -> Lie:
     return Lie(asked.name, asked.liars, collection, skipped)
 
 
-def _tell(lie: Lie, folder: Path, workers: Workers, progress: Progress) -> Outcome:
+def _tell(lie: Lie, folder: Path, workers: Workers, progress: Progress) -> RunResult:
     """A lie, in the three collections that show what it does."""
     from simulations.attacks.lies.lie import tell
     from simulations.attacks.lies.text import as_dict
@@ -265,7 +265,7 @@ def _tell(lie: Lie, folder: Path, workers: Workers, progress: Progress) -> Outco
     result = tell(lie, folder, workers, progress)
     every = result.collections
     cost = {"wall_s": sum(one.wall_s for one in every), "peak_mb": max(one.peak_bytes for one in every) / _MIB}
-    return Outcome(_summary(lie.collection, every[0], {}) | cost, lie=as_dict(result))
+    return RunResult(_summary(lie.collection, every[0], {}) | cost, lie=as_dict(result))
 
 
 def _attacking(asked: AttackSetting) -> Attacking:
@@ -275,7 +275,7 @@ def _attacking(asked: AttackSetting) -> Attacking:
     return Attacking(asked.name, Setting(**given))
 
 
-def _attack(attacking: Attacking, progress: Progress) -> Outcome:
+def _attack(attacking: Attacking, progress: Progress) -> RunResult:
     """Both directions of an attack."""
     from simulations.attacks.registry import ATTACKS
 
@@ -292,7 +292,7 @@ def _attack(attacking: Attacking, progress: Progress) -> Outcome:
         "wall_s": time.perf_counter() - start,
         "peak_mb": peak_bytes() / _MIB,
     }
-    return Outcome(summary, results)
+    return RunResult(summary, results)
 
 
 def _summary(collection: Collection, collected: Collected, errors: dict[str, Any]) -> dict[str, Any]:

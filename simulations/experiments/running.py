@@ -20,18 +20,18 @@ from simulations.reports.folder_pages import write_run_report, write_sweep_repor
 
 from . import folder as folders
 from .config import Composer, Resolved, composer
-from .experiment import Attacking, Experiment, Outcome, prepare, run, workers_of
+from .experiment import Attacking, Experiment, RunResult, prepare, run, workers_of
 from .provenance import git, versions
 from .ray_workers import RayWorkers
 from .results import row_of, write_results
-from .sweep import Block, Planned, load, plan
+from .sweep import Planned, SweepBlock, load, plan
 
 Progress = Callable[[str, str, int, int], None]
 """(what, step, done, total)."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class PlannedRuns:
     """A run or a sweep, checked and ready.
 
     Attributes:
@@ -45,14 +45,14 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedRuns:
     """What has become of it.
 
     Attributes:
         runs: run.json of each run, in order; of a single run there is one.
     """
 
-    asked: Asked
+    asked: PlannedRuns
     runs: tuple[dict[str, Any], ...]
 
     @property
@@ -73,14 +73,14 @@ class Finished:
 @contextmanager
 def asked(
     overrides: Sequence[str], *, multirun: bool = False, sweep: str | None = None, out: Path | None = None
-) -> Iterator[Asked]:
+) -> Iterator[PlannedRuns]:
     """What these overrides ask for; every run is checked before any runs.
 
     Raises:
         UsageError, NotThere, and what a run refuses beforehand; of a sweep, with the run's number.
     """
     with composer() as of, tempfile.TemporaryDirectory(prefix="covey-lab-") as scratch:
-        block = load(sweep) if sweep is not None else Block(())
+        block = load(sweep) if sweep is not None else SweepBlock(())
         if multirun or sweep is not None:
             planned = plan(of, block, overrides)
             name = block.name or (Path(sweep).stem if sweep is not None else "sweep")
@@ -88,11 +88,11 @@ def asked(
             planned, name = [_single(of, overrides)], None
         experiments = _prepared(planned, Path(scratch), of_sweep=name is not None)
         folder = folders.new_folder(out, _folder_name(name or _name(experiments[0])), datetime.now(UTC))
-        yield Asked(folder, tuple(planned), tuple(experiments), name)
+        yield PlannedRuns(folder, tuple(planned), tuple(experiments), name)
 
 
 @contextmanager
-def begun(folder: Path) -> Iterator[Asked]:
+def begun(folder: Path) -> Iterator[PlannedRuns]:
     """What was begun in a folder, to be continued.
 
     Raises:
@@ -105,19 +105,19 @@ def begun(folder: Path) -> Iterator[Asked]:
         else:
             name, planned = None, [_single(of, folders.planned_overrides(folder))]
         experiments = _prepared(planned, Path(scratch), of_sweep=name is not None)
-        yield Asked(folder, tuple(planned), tuple(experiments), name)
+        yield PlannedRuns(folder, tuple(planned), tuple(experiments), name)
 
 
-def carry_out(what: Asked, workers: int | None, progress: Progress) -> Finished:
+def carry_out(what: PlannedRuns, workers: int | None, progress: Progress) -> FinishedRuns:
     """Run what is not done yet.
 
     Raises:
-        DiskFull: what exists is kept. What a single run raises; a run of a sweep that fails is told in `Finished`.
+        DiskFull: what exists is kept. What a single run raises; a run of a sweep that fails is told in `FinishedRuns`.
     """
     ray: list[RayWorkers] = []
     try:
         if what.sweep is None:
-            return Finished(what, (_run_if_needed(what, 0, what.folder, workers, ray, progress),))
+            return FinishedRuns(what, (_run_if_needed(what, 0, what.folder, workers, ray, progress),))
         return _sweep(what, workers, ray, progress)
     except OSError as error:
         if folders.disk_is_full(error):
@@ -128,7 +128,7 @@ def carry_out(what: Asked, workers: int | None, progress: Progress) -> Finished:
             one.close()
 
 
-def _sweep(what: Asked, workers: int | None, ray: list[RayWorkers], progress: Progress) -> Finished:
+def _sweep(what: PlannedRuns, workers: int | None, ray: list[RayWorkers], progress: Progress) -> FinishedRuns:
     results: list[dict[str, Any] | None] = [None] * len(what.planned)
     what.folder.parent.mkdir(parents=True, exist_ok=True)
     private_folder(what.folder)
@@ -142,23 +142,23 @@ def _sweep(what: Asked, workers: int | None, ray: list[RayWorkers], progress: Pr
     rows = [row_of(one.number, one.swept, run) for one, run in zip(what.planned, runs, strict=True)]
     write_results(rows, what.folder / folders.RESULTS)
     write_sweep_report(what.folder)
-    return Finished(what, tuple(runs))
+    return FinishedRuns(what, tuple(runs))
 
 
-def run_folder(what: Asked, at: int) -> Path:
+def run_folder(what: PlannedRuns, at: int) -> Path:
     """Of a run of a sweep."""
     return what.folder / folders.RUNS / f"{what.planned[at].number:03d}"
 
 
 def _run_if_needed(
-    what: Asked, at: int, folder: Path, workers: int | None, ray: list[RayWorkers], progress: Progress
+    what: PlannedRuns, at: int, folder: Path, workers: int | None, ray: list[RayWorkers], progress: Progress
 ) -> dict[str, Any]:
     if folders.is_done(folder):
         return folders.read_json(folder / folders.RUN)
     experiment = what.experiments[at]
     part = folders.begin(folder, experiment.resolved.overrides)
     started, start = datetime.now(UTC), time.perf_counter()
-    outcome: Outcome | None = None
+    outcome: RunResult | None = None
     failures: list[Exception] = []
     with _caught(failures, what.folder):
         by = ray[0] if ray and experiment.resolved.ray is not None else workers_of(experiment, workers)
@@ -189,7 +189,7 @@ def _caught(failures: list[Exception], folder: Path) -> Iterator[None]:
 
 
 def _record(
-    resolved: Resolved, started: datetime, seconds: float, outcome: Outcome | None, failures: list[Exception]
+    resolved: Resolved, started: datetime, seconds: float, outcome: RunResult | None, failures: list[Exception]
 ) -> dict[str, Any]:
     """run.json."""
     return {
@@ -215,7 +215,7 @@ def _why(error: Exception) -> str:
     return text if exit_code(error) is not None else f"defect: {type(error).__name__}: {text}"
 
 
-def _write_sweep(what: Asked, results: Sequence[dict[str, Any] | None]) -> None:
+def _write_sweep(what: PlannedRuns, results: Sequence[dict[str, Any] | None]) -> None:
     """sweep.json, as far as it is."""
     runs = [
         {

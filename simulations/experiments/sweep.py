@@ -26,7 +26,7 @@ _KEYS: Final = {"name", "overrides", "runs"}
 
 
 @dataclass(frozen=True)
-class Block:
+class SweepBlock:
     """One block of a sweep.
 
     Attributes:
@@ -34,7 +34,7 @@ class Block:
     """
 
     overrides: tuple[str, ...]
-    runs: tuple[Block, ...] = ()
+    runs: tuple[SweepBlock, ...] = ()
     name: str | None = None
 
 
@@ -51,13 +51,15 @@ class Planned:
     swept: dict[str, str]
 
 
-def plan(composer: Composer, block: Block, asked: Sequence[str]) -> list[Planned]:
+def plan(composer: Composer, block: SweepBlock, asked: Sequence[str]) -> list[Planned]:
     """Every run of a sweep, once, in order, composed and typed; overrides that were asked for win over the sweep's own.
 
     Raises:
         UsageError: nothing to run, too much, or settings that cannot be composed; it says of which run.
     """
-    all_runs = (given for one in _runs(composer, Block(tuple(asked), ())) for given in _around(composer, block, one))
+    all_runs = (
+        given for one in _runs(composer, SweepBlock(tuple(asked), ())) for given in _around(composer, block, one)
+    )
     found = list(islice(all_runs, MAX_RUNS + 1))
     if len(found) > MAX_RUNS:
         raise UsageError(f"a sweep of more than {MAX_RUNS:,} runs: take fewer values")
@@ -71,7 +73,7 @@ def plan(composer: Composer, block: Block, asked: Sequence[str]) -> list[Planned
     ]
 
 
-def load(name_or_path: str) -> Block:
+def load(name_or_path: str) -> SweepBlock:
     """A sweep by its name in conf/sweep, or from a file.
 
     Raises:
@@ -91,16 +93,16 @@ def _settings(given: Sequence[str]) -> dict[str, str]:
     return {name: value.replace("\\", "") for name, value in (text.split("=", 1) for text in given)}
 
 
-def _runs(composer: Composer, block: Block) -> Iterator[tuple[str, ...]]:
+def _runs(composer: Composer, block: SweepBlock) -> Iterator[tuple[str, ...]]:
     for given in composer.expand(block.overrides):
-        for inner in block.runs or (Block(()),):
+        for inner in block.runs or (SweepBlock(()),):
             if inner.overrides or inner.runs:
                 yield from ((*given, *more) for more in _runs(composer, inner))
             else:
                 yield given
 
 
-def _around(composer: Composer, block: Block, asked: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _around(composer: Composer, block: SweepBlock, asked: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     for given in _runs(composer, block):
         yield (*given, *asked)
 
@@ -123,7 +125,7 @@ def _parsed(path: Path) -> Any:
         raise UsageError(f"{path} is no sweep: {' '.join(str(error).split())}") from None
 
 
-def _block(tree: Any, where: str, depth: int, number: Iterator[int]) -> Block:
+def _block(tree: Any, where: str, depth: int, number: Iterator[int]) -> SweepBlock:
     """Parsed strictly: {name, overrides, runs}, each optional, one of the last two there.
 
     Args:
@@ -142,4 +144,4 @@ def _block(tree: Any, where: str, depth: int, number: Iterator[int]) -> Block:
     if not isinstance(name, str | None):
         raise UsageError(f"{where}: name is a text")
     inner = tuple(_block(one, f"{where}, runs[{at}]", depth + 1, number) for at, one in enumerate(runs))
-    return Block(tuple(overrides), inner, name)
+    return SweepBlock(tuple(overrides), inner, name)

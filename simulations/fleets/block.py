@@ -31,7 +31,7 @@ class Columns:
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class SiteBlock:
     """Some sites and their events. Secret: in a simulation one process sees everything.
 
     Attributes:
@@ -103,5 +103,5 @@ class Source(Protocol):
     def days(self) -> tuple[int, int]:
         """[from, to), UTC days since the epoch."""
 
-    def block(self, index: int) -> Block:
+    def block(self, index: int) -> SiteBlock:
         """One of them; the same at each call, in any process."""

@@ -19,7 +19,7 @@ from federation.parties import DEFAULT_SITE_CLIENTS
 from federation.plan import FromEvents
 from simulations.errors import FleetImpossible
 
-from .block import BLOCK_CLIENTS, Block, Columns
+from .block import BLOCK_CLIENTS, Columns, SiteBlock
 
 Ints = npt.NDArray[np.int64]
 ONE_SITE = "site"
@@ -59,7 +59,7 @@ class EventFile:
         """How many there are."""
         return len(_read(self).starts) - 1
 
-    def block(self, index: int) -> Block:
+    def block(self, index: int) -> SiteBlock:
         """One of them."""
         read = _read(self)
         first, last = (int(at) for at in read.starts[index : index + 2])
@@ -69,7 +69,7 @@ class EventFile:
             if have > of_site:
                 raise TooManyClients(f"site {site!r}", have, of_site)
         enrolled = np.full(last - first, of_site, np.int64)
-        return Block(read.sites[first:last], enrolled, read.table.take(pa.array(rows)), self.columns)
+        return SiteBlock(read.sites[first:last], enrolled, read.table.take(pa.array(rows)), self.columns)
 
 
 @dataclass(frozen=True, eq=False)

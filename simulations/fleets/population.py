@@ -23,9 +23,9 @@ from featurestore.define.definitions import FeatureView
 from federation.plan import FromEvents
 from simulations.errors import FleetImpossible
 
-from .block import BLOCK_CLIENTS, CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, Block, Columns
+from .block import BLOCK_CLIENTS, CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN, Columns, SiteBlock
 from .spec import Fleet
-from .values import HOUR_EFFECT, KEY_EFFECT, Column, columns_of
+from .values import HOUR_EFFECT, KEY_EFFECT, GeneratedColumn, columns_of
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -76,14 +76,14 @@ class Population:
         """How many there are."""
         return len(_block_starts(self.fleet)) - 1
 
-    def block(self, index: int) -> Block:
+    def block(self, index: int) -> SiteBlock:
         """One of them."""
         first, last = _block_starts(self.fleet)[index : index + 2]
         sizes = _site_sizes(self.fleet)[first:last]
         names = tuple(f"s{number:07d}" for number in range(first, last))
         who = _Clients.draw(self.fleet, index, sizes)
         table = pa.concat_tables([self._day(index, who, day, names) for day in range(self.fleet.days)])
-        return Block(names, sizes + who.joined(len(sizes)), table, Columns())
+        return SiteBlock(names, sizes + who.joined(len(sizes)), table, Columns())
 
     def _day(self, index: int, who: _Clients, day: int, names: tuple[str, ...]) -> pa.Table:
         """The events of a block's clients of one day, in order of client."""
@@ -124,7 +124,7 @@ class Population:
         moved: Floats = KEY_EFFECT * np.cos(key.astype(np.float64))
         return moved
 
-    def _values(self, column: Column, effect: Floats, index: int, day: int) -> pa.Array:
+    def _values(self, column: GeneratedColumn, effect: Floats, index: int, day: int) -> pa.Array:
         return column.draw(_rng(self.fleet, index, f"column {column.name}", day), effect, self.fleet.nulls)
 
 

@@ -24,7 +24,7 @@ KEY_EFFECT, HOUR_EFFECT = 0.4, 0.4
 
 
 @dataclass(frozen=True)
-class Column:
+class GeneratedColumn:
     """A value column.
 
     Attributes:
@@ -54,7 +54,7 @@ class Column:
         return pa.array(np.round(value, 2), mask=missing)
 
 
-def columns_of(views: Sequence[FeatureView]) -> tuple[Column, ...]:
+def columns_of(views: Sequence[FeatureView]) -> tuple[GeneratedColumn, ...]:
     """The value columns that these views read, by name."""
     kinds: dict[str, str] = {}
     for view in views:
@@ -63,14 +63,14 @@ def columns_of(views: Sequence[FeatureView]) -> tuple[Column, ...]:
     return tuple(_column(name, kinds[name], views) for name in sorted(kinds))
 
 
-def _column(name: str, kind: str, views: Sequence[FeatureView]) -> Column:
+def _column(name: str, kind: str, views: Sequence[FeatureView]) -> GeneratedColumn:
     met = list(_met(name, views))
     numbers = sorted({float(value) for value in met if not isinstance(value, str)})
     words = tuple(sorted({value for value in met if isinstance(value, str)} | {OTHER_WORD}))
     if not numbers:
-        return Column(name, kind, words=words)
+        return GeneratedColumn(name, kind, words=words)
     low, high = numbers[0], numbers[-1]
-    return Column(name, kind, low, high if high > low else low + max(1.0, abs(low)), words)
+    return GeneratedColumn(name, kind, low, high if high > low else low + max(1.0, abs(low)), words)
 
 
 def _met(name: str, views: Sequence[FeatureView]) -> Iterator[float | str]:

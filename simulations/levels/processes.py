@@ -30,7 +30,7 @@ from federation.protocol import Protect, protect
 from simulations.measuring import peak_bytes
 
 from .collection import Collected, Collection, Progress
-from .real import Prepared, finish, prepare
+from .real import FleetProject, finish, prepare
 
 
 def collect_by_processes(collection: Collection, directory: Path, progress: Progress) -> Collected:
@@ -66,7 +66,7 @@ class _Sites:
         batches, bytes_sent: all that were sealed, with those that were lost or late.
     """
 
-    def __init__(self, prepared: Prepared, collection: Collection, progress: Progress) -> None:
+    def __init__(self, prepared: FleetProject, collection: Collection, progress: Progress) -> None:
         self._prepared, self._deadline_s, self._progress = prepared, collection.terms.deadline_s, progress
         self._lying = collection.lying
         self.late: list[bytes] = []

@@ -27,7 +27,7 @@ from featurestore.store import Store
 from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
 from federation.protocol import OpenedView, Outcome
-from simulations.fleets.block import Block
+from simulations.fleets.block import SiteBlock
 from simulations.shards.counted import Counted
 from simulations.shards.run import FleetRun, plan_of, publish_truth
 
@@ -39,7 +39,7 @@ _UNLIMITED: Final = Budget(10**12)
 
 
 @dataclass(frozen=True)
-class Prepared:
+class FleetProject:
     """A fleet on disk.
 
     Attributes:
@@ -55,7 +55,7 @@ class Prepared:
     counting: frozenset[str]
 
 
-def prepare(collection: Collection, directory: Path) -> Prepared:
+def prepare(collection: Collection, directory: Path) -> FleetProject:
     """Write the fleet's project, and the coordinator's job. Raises as `plan_of`."""
     terms, source = collection.terms, collection.source
     plan, _ = plan_of(terms, source, noisy=collection.noisy)
@@ -80,11 +80,11 @@ def prepare(collection: Collection, directory: Path) -> Prepared:
         site_seconds=SITE_SECONDS,
     )
     in_order = dict(sorted(at_s.items(), key=lambda one: one[1]))
-    return Prepared(project, job, plan, in_order, frozenset(counting))
+    return FleetProject(project, job, plan, in_order, frozenset(counting))
 
 
 def finish(
-    prepared: Prepared,
+    prepared: FleetProject,
     collection: Collection,
     directory: Path,
     result: Mapping[str, Any],
@@ -127,7 +127,7 @@ def finish(
     )
 
 
-def _sites(block: Block) -> Iterator[SiteEvents]:
+def _sites(block: SiteBlock) -> Iterator[SiteEvents]:
     """The sites of a block, each with its own events only."""
     for name, clients in zip(block.sites, block.enrolled.tolist(), strict=True):
         own = block.table
@@ -136,7 +136,7 @@ def _sites(block: Block) -> Iterator[SiteEvents]:
         yield SiteEvents(name, own, clients)
 
 
-def _require_whole(prepared: Prepared, result: Mapping[str, Any]) -> None:
+def _require_whole(prepared: FleetProject, result: Mapping[str, Any]) -> None:
     codes = {site: result["answers"].get(site, "NO_ANSWER") for site in sorted(prepared.counting)}
     refused = {site: code for site, code in codes.items() if code != "OK"}
     if refused:

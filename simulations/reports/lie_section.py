@@ -12,7 +12,7 @@ from simulations.attacks.lies.text import number as value_text
 from simulations.attacks.lies.text import off_by
 
 from .numbered import Numbered
-from .page import Block, Figure, Section
+from .page import Figure, PageBlock, Section
 from .plots import COLOURS, Line, Panel
 from .recorded import Recorded
 from .texts import number
@@ -39,7 +39,7 @@ def lie_section(lie: Recorded, numbered: Numbered) -> Section | None:
     return Section.of(f"Lie: {kind}", told, *skipped, *views)
 
 
-def _view(view: Recorded, numbered: Numbered) -> list[Block]:
+def _view(view: Recorded, numbered: Numbered) -> list[PageBlock]:
     name = view.text("view", "")
     rows = [_row(moved) for moved in view.parts("worst")]
     counts = (view.number(key) for key in ("opened", "void_with_proofs", "rejected", "values"))

@@ -88,7 +88,7 @@ class Figure:
     legend: tuple[tuple[str, str], ...] = ()
 
 
-Block = Paragraph | Failure | Failures | Items | Facts | Table | Figure
+PageBlock = Paragraph | Failure | Failures | Items | Facts | Table | Figure
 """What a section is made of; `macro` names its template in `blocks.html`."""
 
 
@@ -97,10 +97,10 @@ class Section:
     """Blocks under a heading; an empty title has none."""
 
     title: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[PageBlock, ...]
 
     @classmethod
-    def of(cls, title: str, *blocks: Block | str) -> Section:
+    def of(cls, title: str, *blocks: PageBlock | str) -> Section:
         """A section; a text is a paragraph."""
         return cls(title, tuple(Paragraph(block) if isinstance(block, str) else block for block in blocks))
 

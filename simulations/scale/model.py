@@ -20,7 +20,7 @@ from typing import Final
 from federation.terms import Validity
 
 from .costs import Costs, ReportCosts
-from .queueing import Window, flow
+from .queueing import AnswerWindow, flow
 
 GB: Final = 1e9
 HOUR_S: Final = 3_600.0
@@ -55,7 +55,7 @@ class Assumptions:
         vcpu_hour, egress_gb: dollars.
     """
 
-    window: Window = field(default_factory=Window)
+    window: AnswerWindow = field(default_factory=AnswerWindow)
     rtt_s: float = 0.010
     link: float = 1.25e9
     memory: float = 64 * 2.0**30

@@ -20,7 +20,7 @@ BUSIEST: Final = 0.95
 
 
 @dataclass(frozen=True)
-class Window:
+class AnswerWindow:
     """When sites answer: log-normal times after the announcement, as `simulations.fleets.arrivals.Generated`.
 
     Attributes:
@@ -63,7 +63,7 @@ class Flow:
     drain_s: float
 
 
-def flow(window: Window, jobs: float, service_s: float) -> Flow:
+def flow(window: AnswerWindow, jobs: float, service_s: float) -> Flow:
     """One queue with one server.
 
     Args:

@@ -20,7 +20,7 @@ def shard_of(batch_id: bytes, shards: int) -> int:
 
 
 @dataclass(frozen=True)
-class Batch:
+class ShardedBatch:
     """Both aggregators' halves of one batch, as they enter the sums."""
 
     batch_id: bytes
@@ -29,7 +29,7 @@ class Batch:
 
 
 def take(
-    plan: Plan, batches: Iterable[Batch], shards: int, order: Sequence[int] | None = None
+    plan: Plan, batches: Iterable[ShardedBatch], shards: int, order: Sequence[int] | None = None
 ) -> tuple[Aggregating, Aggregating]:
     """Every batch to its shard, then the shards merged: leader's and helper's states, ready to be closed.
 

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from simulations.fleets.arrivals import Generated
 
 from .model import Stations
-from .queueing import Window
+from .queueing import AnswerWindow
 from .sharded import shard_of
 
 Floats = npt.NDArray[np.float64]
@@ -73,7 +73,7 @@ def play(
     shards: int,
     stations: Stations,
     rtt_s: float,
-    window: Window,
+    window: AnswerWindow,
     *,
     crashes: Crashes = Crashes(),
     seed: int = 0,
@@ -110,7 +110,7 @@ class _Shard:
 
 class _Play:
     def __init__(
-        self, shards: int, stations: Stations, rtt_s: float, window: Window, crashes: Crashes, seed: int
+        self, shards: int, stations: Stations, rtt_s: float, window: AnswerWindow, crashes: Crashes, seed: int
     ) -> None:
         self._stations, self._rtt_s, self._window, self._crashes = stations, rtt_s, window, crashes
         self._shards = [_Shard() for _ in range(shards)]

@@ -16,7 +16,7 @@ from federation.plan import Plan, WireTerms
 
 
 @dataclass(frozen=True)
-class Parties:
+class FleetKeys:
     """Everybody's keys. **Secret**, but in a simulation one process plays every party."""
 
     secret: bytes = field(repr=False)

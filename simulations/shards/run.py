@@ -31,7 +31,7 @@ from simulations.fleets.arrivals import Arrivals
 from simulations.fleets.block import Source
 from simulations.measuring import Watch, peak_bytes
 
-from .keys import Parties
+from .keys import FleetKeys
 from .shard import run_shard
 from .work import Ints, ShardResult, ShardWork, Tally
 from .workers import Workers
@@ -85,7 +85,7 @@ class FleetRun:
     peak_bytes: int
 
 
-def plan_of(fleet: FleetTerms, source: Source, *, noisy: bool) -> tuple[Plan, Parties]:
+def plan_of(fleet: FleetTerms, source: Source, *, noisy: bool) -> tuple[Plan, FleetKeys]:
     """The plan of all days of a fleet, and everybody's keys.
 
     Raises:
@@ -100,7 +100,7 @@ def plan_of(fleet: FleetTerms, source: Source, *, noisy: bool) -> tuple[Plan, Pa
             )
         if noisy and fleet.k(view) < view.privacy.min_clients:
             raise RunRefused(f"k {fleet.k(view)} is below view {view.name!r}'s own {view.privacy.min_clients}")
-    parties = Parties(hashlib.sha256(b"covey simulated parties %d" % fleet.seed).digest())
+    parties = FleetKeys(hashlib.sha256(b"covey simulated parties %d" % fleet.seed).digest())
     plan_id = hashlib.sha256(b"covey simulated plan %d" % fleet.seed).digest()[:PLAN_ID_BYTES]
     wire = parties.wire((source.days[1] + 1) * DAY_US)
     if fleet.terms.validity is Validity.PRIO3:

@@ -23,11 +23,11 @@ from federation.parties import Roster, RosterEntry
 from federation.plan import Plan, plan_from_bytes
 from federation.protocol import Aggregating, protect, verify
 from federation.terms import Participation, ReportPer
-from simulations.fleets.block import Block
+from simulations.fleets.block import SiteBlock
 from simulations.measuring import Watch, peak_bytes
 
 from .timed_keys import TimedSigningKey, TimedVerifyKey
-from .work import Ints, ShardResult, ShardWork, Taken, Tally
+from .work import AggregatorShard, Ints, ShardResult, ShardWork, Tally
 
 
 def run_shard(work: ShardWork) -> ShardResult:
@@ -57,15 +57,15 @@ class _Shard:
             block = self._work.source.block(self._work.block)
         self._block(block)
         return ShardResult(
-            Taken.of(self._leader),
-            Taken.of(self._helper),
+            AggregatorShard.of(self._leader),
+            AggregatorShard.of(self._helper),
             tuple(self._truth),
             self._tally,
             dict(self._watch.seconds),
             peak_bytes(),
         )
 
-    def _block(self, block: Block) -> None:
+    def _block(self, block: SiteBlock) -> None:
         """Every site of a block that answers, in order of arrival."""
         fates = self._work.arrivals.of(block.sites)
         self._tally.sites(fates, self._work.deadline_s)
@@ -79,7 +79,7 @@ class _Shard:
                 clients, counts = int(block.enrolled[site]), bool(in_time[site])
                 self._answer(block.sites[site], clients, keys[site], reports, counts)
 
-    def _keys_of(self, block: Block, order: Ints) -> dict[int, SigningKey]:
+    def _keys_of(self, block: SiteBlock, order: Ints) -> dict[int, SigningKey]:
         with self._watch.step("sign"):
             seeds = {site: self._work.parties.signing_seed(f"site-{block.sites[site]}") for site in order.tolist()}
             return {site: TimedSigningKey(seed, self._watch) for site, seed in seeds.items()}
@@ -135,7 +135,7 @@ class _Shard:
 class BySite:
     """A view's reports of a block, site by site in the given order. What was dropped is added to the tally."""
 
-    def __init__(self, plan: Plan, view: int, block: Block, order: Ints, tally: Tally) -> None:
+    def __init__(self, plan: Plan, view: int, block: SiteBlock, order: Ints, tally: Tally) -> None:
         planned, seated = plan.views[view], block.seated()
         made = compute(planned.view, seated.events, panes=planned.pane_starts)
         tally.drop(view, made.dropped)

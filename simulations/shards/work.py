@@ -19,7 +19,7 @@ from simulations.attacks.lies.lying_site import LyingSite
 from simulations.fleets.arrivals import Arrivals, Fates
 from simulations.fleets.block import Source
 
-from .keys import Parties
+from .keys import FleetKeys
 
 Elements = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
@@ -40,12 +40,12 @@ class ShardWork:
     block: int
     arrivals: Arrivals
     deadline_s: float
-    parties: Parties
+    parties: FleetKeys
     lying: LyingSite | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Taken:
+class AggregatorShard:
     """What one aggregator's shard has taken. **Secret**: shares of sums.
 
     Attributes:
@@ -60,7 +60,7 @@ class Taken:
     clients: npt.NDArray[np.uint32] | None = field(repr=False)
 
     @classmethod
-    def of(cls, state: Aggregating) -> Taken:
+    def of(cls, state: Aggregating) -> AggregatorShard:
         """What a state has."""
         collection = np.concatenate([np.empty(0, np.uint32), *(part for part, _, _ in state.taken)])
         ids = np.concatenate([np.empty((0, REPORT_ID_BYTES), np.uint8), *(part for _, part, _ in state.taken)])
@@ -132,8 +132,8 @@ class ShardResult:
         peak_bytes: the most memory that the worker has had.
     """
 
-    leader: Taken
-    helper: Taken
+    leader: AggregatorShard
+    helper: AggregatorShard
     truth: tuple[Ints, ...] = field(repr=False)
     tally: Tally
     seconds: dict[str, float]

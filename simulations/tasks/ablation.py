@@ -21,9 +21,9 @@ from training.data.noise_aware import DenoisedScaler, EmpiricalBayesShrinkage, i
 
 from .models import logistic, trees
 from .scores import DayPairs, Floats
-from .study import RHOS, WINDOWS, WINDOWS_PLAIN, Scores, beside_own, calibrator, given, pairs_of
+from .study import RHOS, WINDOWS, WINDOWS_PLAIN, StudyScores, beside_own, calibrator, given, pairs_of
 from .task import Bools, Task
-from .worlds import Noise, joined, published
+from .worlds import WorldNoise, joined, published
 
 LIGHT: Final = 1.0
 HEAVY: Final = 20_000.0
@@ -102,7 +102,7 @@ class Ablating:
         for future in (future for both in self._seeds for future in both):
             future.add_done_callback(lambda _: progress("ablation: half a seed"))
 
-    def result(self, scores: Scores) -> Ablation:
+    def result(self, scores: StudyScores) -> Ablation:
         """What it found, beside the study's models of plain windows, which are the ones without a tool."""
         truth, split = self._exact.result()
         of_study = scores.private[PRICE]
@@ -127,7 +127,7 @@ def _at_one_price(seed: int) -> tuple[dict[str, DayPairs], pa.Table]:
     """How the models order the test, by variant; and the airlines' noisy days."""
     task, exact = given()
     features = task.sets["windows"]
-    with published(exact, task.views(RHOS[PRICE]), Noise(RHOS[PRICE], seed)) as store:
+    with published(exact, task.views(RHOS[PRICE]), WorldNoise(RHOS[PRICE], seed)) as store:
         x, se = joined(store, task.labels, task.time, features.references)
         prior = EmpiricalBayesShrinkage().fit(*released_rows(store, features.references, task.split))
         days = _daily(store)
@@ -163,7 +163,7 @@ def _after_a_cut(seed: int) -> dict[str, DayPairs]:
     features = task.sets["windows"]
     sides = []
     for price in (BEFORE, AFTER):
-        with published(exact, task.views(RHOS[price]), Noise(RHOS[price], seed)) as store:
+        with published(exact, task.views(RHOS[price]), WorldNoise(RHOS[price], seed)) as store:
             if price == BEFORE:
                 prior = EmpiricalBayesShrinkage().fit(*released_rows(store, features.references, task.split))
             sides.append(joined(store, task.labels, task.time, features.references))

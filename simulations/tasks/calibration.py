@@ -15,7 +15,7 @@ from featurestore.store import Store
 
 from .scores import Floats
 from .study import given
-from .worlds import Ints, Noise, published
+from .worlds import Ints, WorldNoise, published
 
 ENOUGH: Final = 20
 """Departures of an hour whose share is compared."""
@@ -42,7 +42,7 @@ class Calibration:
     noisy_hours: int
 
 
-def calibration(noise: Noise) -> Calibration:
+def calibration(noise: WorldNoise) -> Calibration:
     """Run by a worker: compare the forecasts of a world with the exact hours."""
     task, exact = given()
     with published(exact, task.views(None), None) as store:

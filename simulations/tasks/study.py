@@ -26,7 +26,7 @@ from .flights import OTHERS, late_arrivals, other_set
 from .models import trees
 from .scores import DayPairs, Floats
 from .task import Bools, FeatureSet, Inputs, Task
-from .worlds import Exact, Noise, collect, joined, published
+from .worlds import Exact, WorldNoise, collect, joined, published
 
 TASKS: Final[dict[str, Callable[[], Task]]] = {"flights": late_arrivals, "baskets": basket_categories}
 
@@ -71,7 +71,7 @@ FILTERED: Final = Model("filtered")
 
 
 @dataclass
-class Scores:
+class StudyScores:
     """How the models of a task order the labels of its test.
 
     Attributes:
@@ -93,7 +93,7 @@ def models_of(task: Task) -> tuple[Model, ...]:
     return WINDOWS_PLAIN, WINDOWS, FILTERED if "filtered" in task.sets else CALIBRATED
 
 
-def study(pool: ProcessPoolExecutor, name: str, seeds: int, progress: Callable[[str], None]) -> Scores:
+def study(pool: ProcessPoolExecutor, name: str, seeds: int, progress: Callable[[str], None]) -> StudyScores:
     """Run all worlds of a task.
 
     Args:
@@ -102,14 +102,14 @@ def study(pool: ProcessPoolExecutor, name: str, seeds: int, progress: Callable[[
         progress: told what is done, now and then.
     """
     # the longest first: what is short fills up the end
-    choices = [pool.submit(_choice, Noise(RHOS["ε = 1"], FIRST_CHOICE_SEED + i)) for i in range(CHOICE_SEEDS)]
+    choices = [pool.submit(_choice, WorldNoise(RHOS["ε = 1"], FIRST_CHOICE_SEED + i)) for i in range(CHOICE_SEEDS)]
     for choice in choices:
         choice.add_done_callback(lambda _: progress(f"{name}: settings compared in a world"))
     own = pool.submit(_own)
     worlds = {pool.submit(_world, None): ("exact", 0)}
     for price, rho in RHOS.items():
-        worlds |= {pool.submit(_world, Noise(rho, seed)): (price, seed) for seed in range(seeds)}
-    scores = Scores(*own.result())
+        worlds |= {pool.submit(_world, WorldNoise(rho, seed)): (price, seed) for seed in range(seeds)}
+    scores = StudyScores(*own.result())
     for done in as_completed(worlds):
         progress(f"{name}: world {worlds[done][0]}, seed {worlds[done][1]}")
     for future, (price, _) in worlds.items():
@@ -186,7 +186,7 @@ def _own() -> tuple[DayPairs, int]:
     return pairs_of(task, scores), test_days(task)[1]
 
 
-def _world(noise: Noise | None) -> dict[Model, DayPairs]:
+def _world(noise: WorldNoise | None) -> dict[Model, DayPairs]:
     task, exact = given()
     models = [model for model in models_of(task) if noise is not None or not model.calibrated]
     sets = {name: task.sets[name] for name in dict.fromkeys(model.features for model in models)}
@@ -208,7 +208,7 @@ def _columns(store: Store, task: Task, sets: Mapping[Name, FeatureSet]) -> dict[
     return {name: (x[:, at], se[:, at]) for name, at in places.items()}
 
 
-def _choice(noise: Noise) -> dict[str, float]:
+def _choice(noise: WorldNoise) -> dict[str, float]:
     """The AUC of each candidate on the last training months, fitted on those before."""
     task, exact = given()
     candidates = {(model.title, model): task.sets[model.features] for model in (WINDOWS_PLAIN, WINDOWS, CALIBRATED)}

@@ -42,7 +42,7 @@ _PLAN_ID: Final = bytes(16)
 
 
 @dataclass(frozen=True)
-class Noise:
+class WorldNoise:
     """The price and the noise of a world.
 
     Attributes:
@@ -83,7 +83,7 @@ def collect(view: FeatureView, events: Events, seed: int = 0) -> Exact:
 
 
 @contextmanager
-def published(exact: Sequence[Exact], views: Sequence[FeatureView], noise: Noise | None) -> Iterator[Store]:
+def published(exact: Sequence[Exact], views: Sequence[FeatureView], noise: WorldNoise | None) -> Iterator[Store]:
     """A store with the releases of a world, for as long as the context lasts.
 
     Args:

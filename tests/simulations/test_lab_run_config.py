@@ -19,7 +19,7 @@ from simulations.errors import FleetImpossible
 from simulations.experiments.config import Composer, choices, composer
 from simulations.experiments.experiment import prepare, workers_of
 from simulations.experiments.schema import GROUPS, AttackSetting, FlightsFleet, GeneratedFleet, LieSetting, RayLauncher
-from simulations.experiments.sweep import Block, load, plan
+from simulations.experiments.sweep import SweepBlock, load, plan
 from simulations.experiments.views import AIRPORTS, views_of
 from simulations.levels.collect import Collection
 from simulations.shards.workers import Inline
@@ -190,23 +190,25 @@ def test_the_airports_are_where_the_flights_arrive() -> None:
     assert set(load_flights()["dest"].unique().to_pylist()) == set(AIRPORTS.split())
 
 
-def swept(of: Composer, block: Block, *asked: str) -> list[str]:
+def swept(of: Composer, block: SweepBlock, *asked: str) -> list[str]:
     return [" ".join(f"{name}={value}" for name, value in one.swept.items()) for one in plan(of, block, asked)]
 
 
 def test_a_flat_sweep_is_a_nested_loop_whose_last_value_varies_fastest(of: Composer) -> None:
-    assert swept(of, Block(()), "k=60,70", "seed=range(0,3)", "fleet=1k") == [
+    assert swept(of, SweepBlock(()), "k=60,70", "seed=range(0,3)", "fleet=1k") == [
         f"k={k} seed={seed}" for k in (60, 70) for seed in range(3)
     ]
-    assert swept(of, Block(()), "attack=glob(sybil*)") == ["attack=sybil", "attack=sybil-enrolled"]
-    assert swept(of, Block(()), "attack=glob(*)")[0] == "attack=attribute"
-    assert swept(of, Block(()), "fleet=file", "fleet.path=x.csv", "fleet.client_column=_id,client") == [
+    assert swept(of, SweepBlock(()), "attack=glob(sybil*)") == ["attack=sybil", "attack=sybil-enrolled"]
+    assert swept(of, SweepBlock(()), "attack=glob(*)")[0] == "attack=attribute"
+    assert swept(of, SweepBlock(()), "fleet=file", "fleet.path=x.csv", "fleet.client_column=_id,client") == [
         *("fleet.client_column=_id", "fleet.client_column=client")
     ]
 
 
 def test_blocks_sweep_within_the_block_around_them(of: Composer) -> None:
-    tree = Block(("fleet=1k,10k",), (Block(("view.rho=0.1,0.2",)), Block(("noise=off",), (Block(("seed=1,2",)),))))
+    tree = SweepBlock(
+        ("fleet=1k,10k",), (SweepBlock(("view.rho=0.1,0.2",)), SweepBlock(("noise=off",), (SweepBlock(("seed=1,2",)),)))
+    )
     assert swept(of, tree) == [
         f"fleet={fleet} {inner}"
         for fleet in ("1k", "10k")
@@ -222,7 +224,7 @@ def test_a_sweep_without_end_is_refused(of: Composer) -> None:
         of.expand(["seed=range(0,200)", "k=range(1,200)"])
     wide = "seed=range(0,9000)"
     with pytest.raises(UsageError, match="more than 10,000 runs"):
-        plan(of, Block((wide,), (Block((wide,), (Block((wide,)),)),)), [])
+        plan(of, SweepBlock((wide,), (SweepBlock((wide,), (SweepBlock((wide,)),)),)), [])
 
 
 def test_an_experiment_is_taken_back_and_another_view_takes_the_place_of_a_file(of: Composer) -> None:

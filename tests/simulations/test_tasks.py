@@ -27,7 +27,7 @@ from simulations.tasks.calibration import calibration, compared
 from simulations.tasks.flights import late_arrivals
 from simulations.tasks.scores import DayPairs, Draws, interval
 from simulations.tasks.task import Task
-from simulations.tasks.worlds import Exact, Noise, collect, joined, published
+from simulations.tasks.worlds import Exact, WorldNoise, collect, joined, published
 from tests.federation.words import requested_in_words
 
 LATER = to_us(datetime(2020, 1, 1, tzinfo=UTC))
@@ -57,14 +57,14 @@ def references(task: Task) -> list[str]:
     return [reference for one in task.sets.values() for reference in one.references]
 
 
-def features(task: Task, exact: Sequence[Exact], noise: Noise | None) -> tuple[np.ndarray, np.ndarray]:
+def features(task: Task, exact: Sequence[Exact], noise: WorldNoise | None) -> tuple[np.ndarray, np.ndarray]:
     with published(exact, task.views(None if noise is None else noise.rho), noise) as store:
         return joined(store, task.labels, task.time, references(task))
 
 
-@pytest.mark.parametrize("noise", [None, Noise(RHO, 7)])
+@pytest.mark.parametrize("noise", [None, WorldNoise(RHO, 7)])
 def test_a_world_is_what_a_run_in_process_publishes_under_the_same_seed(
-    task: Task, flights: pa.Table, exact: tuple[Exact, ...], noise: Noise | None, tmp_path: Path
+    task: Task, flights: pa.Table, exact: tuple[Exact, ...], noise: WorldNoise | None, tmp_path: Path
 ) -> None:
     views = task.views(None if noise is None else noise.rho)
     pair = None if noise is None else NoisePair(SeededNoise(7, "leader"), SeededNoise(7, "helper"))
@@ -121,12 +121,12 @@ def test_a_days_label_is_of_its_local_day(task: Task) -> None:
 
 
 def test_the_same_seed_gives_the_same_features_and_another_does_not(task: Task, exact: tuple[Exact, ...]) -> None:
-    x, se = features(task, exact, Noise(RHO, 1))
-    again, _ = features(task, exact, Noise(RHO, 1))
+    x, se = features(task, exact, WorldNoise(RHO, 1))
+    again, _ = features(task, exact, WorldNoise(RHO, 1))
     np.testing.assert_array_equal(x, again)
-    other, _ = features(task, exact, Noise(RHO, 2))
+    other, _ = features(task, exact, WorldNoise(RHO, 2))
     assert not np.array_equal(x, other, equal_nan=True)
-    _, dearer = features(task, exact, Noise(4 * RHO, 1))
+    _, dearer = features(task, exact, WorldNoise(4 * RHO, 1))
     at = references(task).index("area_delay:late_24h")
     there = np.isfinite(se[:, at]) & np.isfinite(dearer[:, at])
     assert np.median(dearer[there, at] / se[there, at]) == pytest.approx(0.5, rel=0.05)  # σ falls with √ρ
@@ -171,20 +171,20 @@ def test_aggregates_help_a_model_and_settings_are_chosen_without_the_test(
     own, days = study._own()
     assert days == 5
     every_day = np.ones((1, days))
-    exact, private = study._world(None), study._world(Noise(RHO, 0))
+    exact, private = study._world(None), study._world(WorldNoise(RHO, 0))
     assert tuple(private) == tuple(exact) == study.models_of(given)
     told = [float(pairs.auc(every_day)[0]) for pairs in (own, private[study.WINDOWS], exact[study.WINDOWS])]
     assert told[0] + 0.1 < told[1] < told[2]
     assert told[2] > 0.95
-    chosen = study._choice(Noise(RHO, 1))
+    chosen = study._choice(WorldNoise(RHO, 1))
     assert set(chosen) >= {model.title for model in (study.WINDOWS, study.CALIBRATED, study.FILTERED)}
     monkeypatch.setattr(study, "_GIVEN", replace(given, y=np.where(given.test, ~given.y, given.y)))
-    assert study._choice(Noise(RHO, 1)) == chosen
+    assert study._choice(WorldNoise(RHO, 1)) == chosen
 
 
 def test_the_study_has_the_ablations_models_without_a_tool(given: Task) -> None:
     pytest.importorskip("sklearn", reason="the extra `train` is not installed")
-    noise, own = Noise(RHO, 0), given.own.shape[1]
+    noise, own = WorldNoise(RHO, 0), given.own.shape[1]
     found = study._world(noise)
     with published(study._EXACT, given.views(noise.rho), noise) as store:
         x, _ = joined(store, given.labels, given.time, given.sets["windows"].references)
@@ -301,7 +301,7 @@ def test_a_forecast_is_compared_with_the_exact_hour_that_follows(
 ) -> None:
     monkeypatch.setattr(study, "_GIVEN", task, raising=False)
     monkeypatch.setattr(study, "_EXACT", exact, raising=False)
-    calm, loud = (calibration(Noise(rho, 0)) for rho in (5.0, 0.005))
+    calm, loud = (calibration(WorldNoise(rho, 0)) for rho in (5.0, 0.005))
     assert calm.hours == loud.hours > 50
     assert calm.hour == loud.hour > 0
     assert calm.noisy_hours >= calm.hours > loud.noisy_hours

@@ -17,7 +17,7 @@ ENOUGH: Final = Budget(10**9)
 """A budget that stops nobody: what is tried is that a pane is opened once."""
 
 
-class Gate(Protocol):
+class PaneGate(Protocol):
     """Decides whether a plan may be opened."""
 
     def allows(self, plan: Plan) -> bool:
@@ -56,7 +56,7 @@ class NoLedgers:
 
 
 @contextmanager
-def gate(*, defended: bool) -> Iterator[Gate]:
+def gate(*, defended: bool) -> Iterator[PaneGate]:
     """Two real ledgers in a folder that goes afterwards, or none."""
     if not defended:
         yield NoLedgers()

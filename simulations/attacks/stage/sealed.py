@@ -23,7 +23,7 @@ DEADLINE_US: Final = 10**6 * DAY_US
 
 
 @dataclass(frozen=True, eq=False)
-class Parties:
+class StageKeys:
     """The keys of leader, helper and collector, and the live secrets of the two aggregators."""
 
     leader: RoleKeys
@@ -32,7 +32,7 @@ class Parties:
     live: dict[Aggregator, LiveSecret] = field(repr=False)
 
     @classmethod
-    def generate(cls, randomness: Randomness) -> Parties:
+    def generate(cls, randomness: Randomness) -> StageKeys:
         """Fresh ones."""
         leader, helper, collector = (RoleKeys.generate(role, randomness) for role in ("leader", "helper", "collector"))
         return cls(leader, helper, collector, {role: LiveSecret.draw(randomness) for role in AGGREGATORS})
@@ -77,7 +77,7 @@ class Site:
 
 
 @dataclass(frozen=True, eq=False)
-class Taken:
+class AcceptedBatches:
     """Both aggregators when all batches are in; `refused`: reports of sites that they do not know, or that others have signed."""
 
     leader: Closed
@@ -85,7 +85,7 @@ class Taken:
     refused: int
 
 
-def take(plan: Plan, parties: Parties, roster: Roster, batches: Iterable[SealedBatch]) -> Taken:
+def take(plan: Plan, parties: StageKeys, roster: Roster, batches: Iterable[SealedBatch]) -> AcceptedBatches:
     """Run by both aggregators: check each batch against the roster, open it, add it.
 
     Raises:
@@ -102,4 +102,4 @@ def take(plan: Plan, parties: Parties, roster: Roster, batches: Iterable[SealedB
         if not (isinstance(to_leader, LeaderHalf) and isinstance(to_helper, HelperHalf)):
             raise ReportRefused("these batches are taken without proofs")
         leader, helper = leader.add(to_leader), helper.add(to_helper)
-    return Taken(leader.close(), helper.close(), refused)
+    return AcceptedBatches(leader.close(), helper.close(), refused)

@@ -13,7 +13,7 @@ from simulations.reports.page import Section, Table
 from simulations.reports.plots import COLOURS, Panel
 from simulations.reports.texts import number, percent
 
-from .items import Done, Point
+from .items import FinishedItem, Point
 from .points import Part, at, cell, chosen, exponent, line, points_of
 from .running import FEATURES, MEASURES
 
@@ -26,12 +26,12 @@ TOLD: Final = (
 )
 
 
-def utility(done: Sequence[Done], numbered: Numbered) -> Part | None:
+def utility(done: Sequence[FinishedItem], numbered: Numbered) -> Part | None:
     """Error against ε."""
     points = points_of(done, "utility-")
     if not points:
         return None
-    asked = next(one.experiment.asked for one in done if one.experiment.name.startswith("utility-"))
+    asked = next(one.item.asked for one in done if one.item.name.startswith("utility-"))
     panels = [_panel(points, kind, EPSILON, "ε of a client-day") for kind in KINDS]
     figure = numbered.figure(
         f"Error of one value, in percent of the values' mean size, against ε: {asked['clients']:,} clients, {asked['keys']} "
@@ -43,12 +43,12 @@ def utility(done: Sequence[Done], numbered: Numbered) -> Part | None:
     return Part(section, [*_span_reading(points), *_coverage_reading(points)])
 
 
-def clients(done: Sequence[Done], numbered: Numbered) -> Part | None:
+def clients(done: Sequence[FinishedItem], numbered: Numbered) -> Part | None:
     """Error against the number of clients."""
     points = points_of(done, "clients-")
     if not points:
         return None
-    asked = next(one.experiment.asked for one in done if one.experiment.name.startswith("clients-"))
+    asked = next(one.item.asked for one in done if one.item.name.startswith("clients-"))
     figure = numbered.figure(
         f"Error of one value against the number of clients, at ρ = {asked['rho']:g} a client-day, {asked['keys']} keys. "
         "The noise does not depend on their number, so what it does to a value falls as the value's own size grows; means and "

@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 
 from simulations.reports.numbered import Numbered
-from simulations.reports.page import Block, Section
+from simulations.reports.page import PageBlock, Section
 from simulations.reports.plots import COLOURS, Line, Panel, Scale
 from simulations.reports.texts import interval, number
 
-from .items import Done
+from .items import FinishedItem
 from .points import Part, chosen, line, listed
 
 OFF, ON = COLOURS[1], COLOURS[0]
@@ -21,13 +21,13 @@ _FAR: Final = 50.0
 """From this on an effect is drawn on a symmetric log axis."""
 
 
-def attacks(done: Sequence[Done], numbered: Numbered) -> Part | None:
+def attacks(done: Sequence[FinishedItem], numbered: Numbered) -> Part | None:
     """All of it."""
-    mine = [one for one in done if one.experiment.kind == "attack" and one.outcome is not None]
+    mine = [one for one in done if one.item.kind == "attack" and one.outcome is not None]
     if not mine:
         return None
-    names = list(dict.fromkeys(one.experiment.asked["attack"] for one in mine))
-    by_name = {name: [one for one in mine if one.experiment.asked["attack"] == name] for name in names}
+    names = list(dict.fromkeys(one.item.asked["attack"] for one in mine))
+    by_name = {name: [one for one in mine if one.item.asked["attack"] == name] for name in names}
     legend = [("defence off", OFF), ("defence on", ON)]
     defences = numbered.table(
         "What each attack does, its defence, and the one thing that is off where the defence is.",
@@ -52,11 +52,11 @@ def attacks(done: Sequence[Done], numbered: Numbered) -> Part | None:
     )
 
 
-def _extra(one: Done) -> dict[str, Any]:
+def _extra(one: FinishedItem) -> dict[str, Any]:
     return {} if one.outcome is None else one.outcome.extra
 
 
-def _effect_panel(name: str, of_name: Sequence[Done]) -> Panel:
+def _effect_panel(name: str, of_name: Sequence[FinishedItem]) -> Panel:
     effect = _extra(of_name[0])["on"]["effect"]["what"]
     points = [point for one in of_name if one.outcome is not None for point in one.outcome.points]
     lines = [
@@ -69,7 +69,9 @@ def _effect_panel(name: str, of_name: Sequence[Done]) -> Panel:
     return Panel(name, tuple(lines), EPSILON, effect, x_scale="log", y_scale=scale, level=level, y_from_zero=True)
 
 
-def _measured(by_name: dict[str, list[Done]], numbered: Numbered, legend: list[tuple[str, str]]) -> list[Block]:
+def _measured(
+    by_name: dict[str, list[FinishedItem]], numbered: Numbered, legend: list[tuple[str, str]]
+) -> list[PageBlock]:
     """Measured ε against the claim, of the attacks that measure one with the defence on."""
     panels = []
     for name, of_name in by_name.items():
@@ -96,11 +98,11 @@ def _measured(by_name: dict[str, list[Done]], numbered: Numbered, legend: list[t
     return [numbered.figure(told, panels, [legend[1], ("the claimed ε", COLOURS[5])])]
 
 
-def _row(one: Done) -> list[str]:
+def _row(one: FinishedItem) -> list[str]:
     on, off = _extra(one)["on"], _extra(one)["off"]
     epsilon = one.outcome.points[0].x if one.outcome is not None else None
     levels = number(on["baseline"]), number(on["baseline"] + on["margin"])
-    about = one.experiment.asked["attack"], on["effect"]["what"], number(epsilon)
+    about = one.item.asked["attack"], on["effect"]["what"], number(epsilon)
     return [*about, *levels, _effect_cell(off), _effect_cell(on)]
 
 
@@ -109,7 +111,7 @@ def _effect_cell(of: dict[str, Any]) -> str:
     return interval(effect["estimate"], effect["low"], effect["high"]) + (" ✓" if of["succeeded"] else "")
 
 
-def _success(by_name: dict[str, list[Done]]) -> list[str]:
+def _success(by_name: dict[str, list[FinishedItem]]) -> list[str]:
     told = []
     for series, state in (("off", "off"), ("on", "on")):
         ever = [name for name, of in by_name.items() if any(_extra(one)[series]["succeeded"] for one in of)]
@@ -120,10 +122,10 @@ def _success(by_name: dict[str, list[Done]]) -> list[str]:
     return told
 
 
-def _bounds(mine: Sequence[Done]) -> list[str]:
+def _bounds(mine: Sequence[FinishedItem]) -> list[str]:
     """Whether any lower bound on ε lies above what is told."""
     bounds = [
-        (one.experiment.asked["attack"], on["epsilon"]["low"], on["claimed_epsilon"])
+        (one.item.asked["attack"], on["epsilon"]["low"], on["claimed_epsilon"])
         for one in mine
         if (on := _extra(one)["on"])["epsilon"] is not None and on["claimed_epsilon"] is not None
     ]

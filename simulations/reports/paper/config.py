@@ -75,7 +75,7 @@ class Clients:
 
 
 @dataclass(frozen=True)
-class Costs:
+class CollectionCosts:
     """What collections cost.
 
     Attributes:
@@ -110,7 +110,7 @@ class ReportConfig:
     utility: Utility | None
     attacks: Attacks | None
     clients: Clients | None
-    cost: Costs | None
+    cost: CollectionCosts | None
     protections: Protections | None
 
 

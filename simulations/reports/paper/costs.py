@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from simulations.reports.comparison.text import in_bytes, in_time
 from simulations.reports.numbered import Numbered
-from simulations.reports.page import Block, Section, Table
+from simulations.reports.page import PageBlock, Section, Table
 from simulations.reports.plots import COLOURS, Panel
 from simulations.reports.texts import number
 
-from .items import Done, Point
+from .items import FinishedItem, Point
 from .points import Part, at, chosen, exponent, line, points_of
 from .running import SERVERS, SITE
 
@@ -26,9 +26,9 @@ _COLOURS: Final = {
 }
 
 
-def costs(done: Sequence[Done], numbered: Numbered) -> Part | None:
+def costs(done: Sequence[FinishedItem], numbered: Numbered) -> Part | None:
     """All of it."""
-    parts: list[Block] = []
+    parts: list[PageBlock] = []
     readings: list[str] = []
     if by_clients := points_of(done, "cost-clients-"):
         parts += _against(
@@ -41,7 +41,7 @@ def costs(done: Sequence[Done], numbered: Numbered) -> Part | None:
         )
         readings += _slope_reading(by_slots)
     extra = next(
-        (one.outcome.extra for one in done if one.experiment.kind == "protections" and one.outcome is not None), None
+        (one.outcome.extra for one in done if one.item.kind == "protections" and one.outcome is not None), None
     )
     if extra is not None:
         parts.append(_protections(extra, numbered))
@@ -49,7 +49,7 @@ def costs(done: Sequence[Done], numbered: Numbered) -> Part | None:
     return Part(Section.of("Cost", *parts), readings) if parts else None
 
 
-def _against(points: Sequence[Point], x_name: str, what: str, numbered: Numbered) -> list[Block]:
+def _against(points: Sequence[Point], x_name: str, what: str, numbered: Numbered) -> list[PageBlock]:
     names = [name for name in _COLOURS if any(one.series == name for one in points)]
     panels = []
     for measure, label in _MEASURES:

@@ -14,7 +14,7 @@ from .config import ReportConfig
 
 
 @dataclass(frozen=True)
-class Experiment:
+class ReportItem:
     """One experiment.
 
     Attributes:
@@ -44,7 +44,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ItemResult:
     """What an experiment has come to. `extra`: what is no curve, for JSON."""
 
     points: tuple[Point, ...]
@@ -52,7 +52,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Done:
+class FinishedItem:
     """An experiment that was run.
 
     Attributes:
@@ -60,42 +60,42 @@ class Done:
         revision: of the code that ran it; None outside a clone.
     """
 
-    experiment: Experiment
-    outcome: Outcome | None
+    item: ReportItem
+    outcome: ItemResult | None
     error: str | None
     seconds: float
     revision: str | None
 
 
-def experiments_of(config: ReportConfig) -> Iterator[Experiment]:
+def experiments_of(config: ReportConfig) -> Iterator[ReportItem]:
     """Those of a set, in the order in which they run."""
     common = {"seed": config.seed, "delta": config.delta}
     if (utility := config.utility) is not None:
         fleet = {name: getattr(utility, name) for name in ("clients", "keys", "days", "repeats")}
         for rho in utility.rhos:
-            yield Experiment(f"utility-rho-{_in_full(rho)}", "errors", common | fleet | {"rho": rho}, utility.repeats)
+            yield ReportItem(f"utility-rho-{_in_full(rho)}", "errors", common | fleet | {"rho": rho}, utility.repeats)
     if (clients := config.clients) is not None:
         fleet = {name: getattr(clients, name) for name in ("rho", "keys", "days", "repeats")}
         for count in clients.clients:
-            yield Experiment(f"clients-{count}", "errors", common | fleet | {"clients": count}, clients.repeats)
+            yield ReportItem(f"clients-{count}", "errors", common | fleet | {"clients": count}, clients.repeats)
     if (attacks := config.attacks) is not None:
         setting = {name: getattr(attacks, name) for name in ("clients", "k", "trials")}
         for name in attacks.names:
             for rho in attacks.rhos:
                 asked = common | setting | {"attack": name, "rho": rho}
-                yield Experiment(f"attack-{name}-rho-{_in_full(rho)}", "attack", asked, 1 + attacks.trials / 100)
+                yield ReportItem(f"attack-{name}-rho-{_in_full(rho)}", "attack", asked, 1 + attacks.trials / 100)
     if (cost := config.cost) is not None:
         for count in cost.clients:
             for validity in ("none", "prio3"):
                 if validity == "none" or count <= cost.prio3_up_to:
                     asked = common | {"clients": count, "validity": validity, "keys": 8}
-                    yield Experiment(f"cost-clients-{count}-{validity}", "cost", asked, 1 + count / 2000)
+                    yield ReportItem(f"cost-clients-{count}-{validity}", "cost", asked, 1 + count / 2000)
         for slots in cost.slots:
             asked = common | {"slots": slots, "clients": cost.slots_clients, "names": list(cost.slots_names)}
-            yield Experiment(f"cost-slots-{slots}", "slots", asked, 2 * len(cost.slots_names) + slots / 500)
+            yield ReportItem(f"cost-slots-{slots}", "slots", asked, 2 * len(cost.slots_names) + slots / 500)
     if (protections := config.protections) is not None:
         asked = common | asdict(protections) | {"names": list(protections.names)}
-        yield Experiment("protections", "protections", asked, 2 * len(protections.names))
+        yield ReportItem("protections", "protections", asked, 2 * len(protections.names))
 
 
 def _in_full(rho: float) -> str:

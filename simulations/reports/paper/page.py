@@ -13,7 +13,7 @@ from simulations.reports.texts import number
 
 from . import accuracy, attacks, costs
 from .config import ReportConfig
-from .items import Done
+from .items import FinishedItem
 from .running import K
 
 _SECTIONS: Final = (accuracy.utility, attacks.attacks, accuracy.clients, costs.costs)
@@ -30,7 +30,7 @@ class Paper:
     readings: list[str]
 
 
-def paper(name: str, config: ReportConfig, done: Sequence[Done], made_by: dict[str, Any]) -> Paper:
+def paper(name: str, config: ReportConfig, done: Sequence[FinishedItem], made_by: dict[str, Any]) -> Paper:
     """The page of some experiments."""
     numbered, parts, readings = Numbered(), [], []
     for write in _SECTIONS:
@@ -44,8 +44,8 @@ def paper(name: str, config: ReportConfig, done: Sequence[Done], made_by: dict[s
     return Paper(Page(config.title, sections), numbered.figures, readings)
 
 
-def _failures(failed: Sequence[Done]) -> Section:
-    why = tuple(Failure(one.experiment.name, str(one.error)) for one in failed)
+def _failures(failed: Sequence[FinishedItem]) -> Section:
+    why = tuple(Failure(one.item.name, str(one.error)) for one in failed)
     title = f"{len(failed)} experiment(s) failed"
     return Section.of(title, "The rest of the report contains nothing of them.", Failures(why))
 
@@ -75,7 +75,7 @@ def _methods(config: ReportConfig) -> Section:
     return Section.of("Methods", *parts)
 
 
-def _terms(name: str, config: ReportConfig, done: Sequence[Done], made_by: dict[str, Any]) -> Section:
+def _terms(name: str, config: ReportConfig, done: Sequence[FinishedItem], made_by: dict[str, Any]) -> Section:
     revisions = sorted({one.revision or "no clone" for one in done})
     pairs = [
         ("command", f"covey lab report {name}"),

@@ -12,7 +12,7 @@ from simulations.reports.page import Section
 from simulations.reports.plots import Line
 from simulations.reports.texts import interval, number, percent
 
-from .items import Done, Point
+from .items import FinishedItem, Point
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Part:
     readings: list[str]
 
 
-def points_of(done: Sequence[Done], starts: str) -> list[Point]:
+def points_of(done: Sequence[FinishedItem], starts: str) -> list[Point]:
     """The points of all experiments whose names start so."""
     return [
         point
         for one in done
-        if one.outcome is not None and one.experiment.name.startswith(starts)
+        if one.outcome is not None and one.item.name.startswith(starts)
         for point in one.outcome.points
     ]
 

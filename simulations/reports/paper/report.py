@@ -31,7 +31,7 @@ from simulations.reports.plots import require_renderers, write_png
 from simulations.shards.workers import Workers
 
 from .config import ReportConfig
-from .items import Done, Experiment, Outcome, Point, experiments_of
+from .items import FinishedItem, ItemResult, Point, ReportItem, experiments_of
 from .page import paper
 from .running import run_experiment
 
@@ -89,22 +89,22 @@ def _terms() -> dict[str, Any]:
     return {"git": git(), "versions": versions(), "machine": machine}
 
 
-def _within(progress: Progress, experiment: Experiment, before: float, total: float) -> Callable[[float], None]:
+def _within(progress: Progress, experiment: ReportItem, before: float, total: float) -> Callable[[float], None]:
     return lambda part: progress(experiment.name, before + experiment.weight * part, total)
 
 
-def _run(experiment: Experiment, workers: Workers, progress: Callable[[float], None]) -> Done:
+def _run(experiment: ReportItem, workers: Workers, progress: Callable[[float], None]) -> FinishedItem:
     start, code = time.monotonic(), git()
     revision = None if code is None else str(code["revision"]) + ("+" if code["dirty"] else "")
     try:
         outcome = run_experiment(experiment, workers, progress)
     except Exception as error:  # noqa: BLE001 - the report names what failed, and goes on with the others
         told = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-        return Done(experiment, None, told, time.monotonic() - start, revision)
-    return Done(experiment, outcome, None, time.monotonic() - start, revision)
+        return FinishedItem(experiment, None, told, time.monotonic() - start, revision)
+    return FinishedItem(experiment, outcome, None, time.monotonic() - start, revision)
 
 
-def _kept(path: Path, experiment: Experiment) -> Done | None:
+def _kept(path: Path, experiment: ReportItem) -> FinishedItem | None:
     """What an earlier run has left, if it was asked the same and came to its end; anything else is run again."""
     try:
         if path.stat().st_size > _MAX_KEPT_BYTES:
@@ -113,15 +113,17 @@ def _kept(path: Path, experiment: Experiment) -> Done | None:
         if stored["asked"] != dict(experiment.asked) or stored["error"] is not None:
             return None
         points = tuple(Point(**point) for point in stored["points"])
-        return Done(experiment, Outcome(points, stored["extra"]), None, float(stored["seconds"]), stored["revision"])
+        return FinishedItem(
+            experiment, ItemResult(points, stored["extra"]), None, float(stored["seconds"]), stored["revision"]
+        )
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def _as_dict(done: Done) -> dict[str, Any]:
+def _as_dict(done: FinishedItem) -> dict[str, Any]:
     return {
-        "name": done.experiment.name,
-        "asked": done.experiment.asked,
+        "name": done.item.name,
+        "asked": done.item.asked,
         "points": [] if done.outcome is None else [asdict(point) for point in done.outcome.points],
         "extra": {} if done.outcome is None else done.outcome.extra,
         "error": done.error,
@@ -130,7 +132,9 @@ def _as_dict(done: Done) -> dict[str, Any]:
     }
 
 
-def _write(name: str, config: ReportConfig, out: Path, done: list[Done], terms: dict[str, Any], start: float) -> Report:
+def _write(
+    name: str, config: ReportConfig, out: Path, done: list[FinishedItem], terms: dict[str, Any], start: float
+) -> Report:
     made = paper(name, config, done, terms)
     _write_results(done, out / "results.parquet")
     for figure in made.figures:
@@ -138,7 +142,7 @@ def _write(name: str, config: ReportConfig, out: Path, done: list[Done], terms: 
     for leftover in out.glob("figure-*.png"):
         if leftover.name not in {f"figure-{figure.number}.png" for figure in made.figures}:
             leftover.unlink()
-    failed = tuple(one.experiment.name for one in done if one.error is not None)
+    failed = tuple(one.item.name for one in done if one.error is not None)
     experiments = [_as_dict(one) for one in done]
     _write_json(
         out / "report.json",
@@ -155,9 +159,9 @@ def _write(name: str, config: ReportConfig, out: Path, done: list[Done], terms: 
     return Report(out / "report.html", failed, tuple(made.readings), time.monotonic() - start)
 
 
-def _write_results(done: list[Done], path: Path) -> None:
+def _write_results(done: list[FinishedItem], path: Path) -> None:
     rows = [
-        {"experiment": one.experiment.name, **asdict(point)}
+        {"experiment": one.item.name, **asdict(point)}
         for one in done
         if one.outcome is not None
         for point in one.outcome.points

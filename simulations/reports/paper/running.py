@@ -32,7 +32,7 @@ from simulations.reports.values import Errors, write_values
 from simulations.shards.run import FleetTerms
 from simulations.shards.workers import Workers
 
-from .items import Experiment, Outcome, Point
+from .items import ItemResult, Point, ReportItem
 
 Progress = Callable[[float], None]
 """Called with the part that is done, from 0 to 1."""
@@ -48,12 +48,12 @@ FEATURES: Final = {"visits": "count", "spent_mean": "mean", "big": "rate"}
 K: Final = 50
 
 
-def run_experiment(experiment: Experiment, workers: Workers, progress: Progress) -> Outcome:
+def run_experiment(experiment: ReportItem, workers: Workers, progress: Progress) -> ItemResult:
     """Run one. What it raises is told by its caller."""
     return RUNS[experiment.kind](experiment.asked, workers, progress)
 
 
-def _errors(asked: Mapping[str, Any], workers: Workers, progress: Progress) -> Outcome:
+def _errors(asked: Mapping[str, Any], workers: Workers, progress: Progress) -> ItemResult:
     """Errors of a collection against its truth, over the repeats."""
     view = visits(asked["keys"], asked["rho"])
     every: list[Errors] = []
@@ -69,10 +69,10 @@ def _errors(asked: Mapping[str, Any], workers: Workers, progress: Progress) -> O
         for measure, of in MEASURES.items():
             for x_name, x in at:
                 points.append(mean_point(kind, measure, x_name, x, [of(one) for one in figures]))
-    return Outcome(tuple(points), {"epsilon": epsilon, "errors": [errors[view.name] for errors in every]})
+    return ItemResult(tuple(points), {"epsilon": epsilon, "errors": [errors[view.name] for errors in every]})
 
 
-def _cost(asked: Mapping[str, Any], workers: Workers, progress: Progress) -> Outcome:
+def _cost(asked: Mapping[str, Any], workers: Workers, progress: Progress) -> ItemResult:
     """CPU time and bytes of a collection, per report and client."""
     view = visits(asked["keys"], 0.1)
     validity = word(Validity, asked["validity"])
@@ -88,10 +88,12 @@ def _cost(asked: Mapping[str, Any], workers: Workers, progress: Progress) -> Out
         for measure, steps in STEPS.items()
     ]
     points.append(Point(name, "bytes a client", *at, done.tally.bytes_sent / asked["clients"]))
-    return Outcome(tuple(points), {"seconds": dict(done.seconds), "reports": reports, "slots": layout_of(view).length})
+    return ItemResult(
+        tuple(points), {"seconds": dict(done.seconds), "reports": reports, "slots": layout_of(view).length}
+    )
 
 
-def _slots(asked: Mapping[str, Any], _workers: Workers, progress: Progress) -> Outcome:
+def _slots(asked: Mapping[str, Any], _workers: Workers, progress: Progress) -> ItemResult:
     """CPU time and bytes of a report of so many slots, under every protection."""
     view = _view("counts", asked["slots"], (Count("visits"),), 0.1)
     at, points = ("slots", float(asked["slots"])), []
@@ -104,15 +106,15 @@ def _slots(asked: Mapping[str, Any], _workers: Workers, progress: Progress) -> O
                 ("bytes a client", "upload_bytes_per_report"),
             ):
                 points.append(Point(row["name"], measure, *at, float(row[key])))
-    return Outcome(tuple(points), rows)
+    return ItemResult(tuple(points), rows)
 
 
-def _protections(asked: Mapping[str, Any], _workers: Workers, progress: Progress) -> Outcome:
+def _protections(asked: Mapping[str, Any], _workers: Workers, progress: Progress) -> ItemResult:
     """One pane under every protection, for the table."""
-    return Outcome((), _compared(visits(asked["keys"], 0.1), asked, progress))
+    return ItemResult((), _compared(visits(asked["keys"], 0.1), asked, progress))
 
 
-def _attack(asked: Mapping[str, Any], _workers: Workers, progress: Progress) -> Outcome:
+def _attack(asked: Mapping[str, Any], _workers: Workers, progress: Progress) -> ItemResult:
     """An attack with its defence on and off."""
     attack = ATTACKS[asked["attack"]]
     setting = Setting(**{name: asked[name] for name in ("clients", "rho", "delta", "trials", "seed", "k")})
@@ -127,14 +129,14 @@ def _attack(asked: Mapping[str, Any], _workers: Workers, progress: Progress) -> 
         if result.epsilon is not None and not math.isnan(result.epsilon.low):
             points.append(_of_measure(series, f"{name}: measured ε", epsilon, result.epsilon, result.trials))
         extra[series] = attack_as_dict(result)
-    return Outcome(tuple(points), extra)
+    return ItemResult(tuple(points), extra)
 
 
 def _half(progress: Progress, *, second: bool) -> Callable[[int, int], None]:
     return lambda done, of: progress((second + done / max(1, of)) / 2)
 
 
-RUNS: Final[dict[str, Callable[[Mapping[str, Any], Workers, Progress], Outcome]]] = {
+RUNS: Final[dict[str, Callable[[Mapping[str, Any], Workers, Progress], ItemResult]]] = {
     "errors": _errors,
     "cost": _cost,
     "slots": _slots,

@@ -31,7 +31,7 @@ from simulations.reports.folder_pages import write_run_report, write_sweep_repor
 from simulations.reports.page import Failure, Page, Section, Table
 from simulations.reports.paper import report as reports
 from simulations.reports.paper.config import ReportConfig, parse, read_report_config
-from simulations.reports.paper.items import Done, Experiment, Outcome, Point, experiments_of
+from simulations.reports.paper.items import FinishedItem, ItemResult, Point, ReportItem, experiments_of
 from simulations.reports.paper.page import paper
 from simulations.reports.paper.running import mean_point
 from simulations.reports.plots import Panel, _tick
@@ -319,8 +319,8 @@ def test_what_cannot_be_reported_is_refused_before_anything_runs(covey: Covey, w
 
 def _done(
     name: str, kind: str, asked: dict[str, Any], points: list[Point], extra: dict[str, Any] | None = None
-) -> Done:
-    return Done(Experiment(name, kind, asked, 1.0), Outcome(tuple(points), extra or {}), None, 1.0, "rev")
+) -> FinishedItem:
+    return FinishedItem(ReportItem(name, kind, asked, 1.0), ItemResult(tuple(points), extra or {}), None, 1.0, "rev")
 
 
 MADE_BY: dict[str, Any] = {"git": None, "versions": {}, "machine": {"cores": 2, "kind": "x", "load": 0.0}}

@@ -21,7 +21,7 @@ from simulations.scale.costs import ClosingCosts, Costs, Linear, ReportCosts
 from simulations.scale.measured_costs import measure
 from simulations.scale.model import SHARDED, WHOLE, Assumptions, Regime, committing_s, estimate
 from simulations.scale.pair import SITE, Pair, reports_of, view_of
-from simulations.scale.queueing import Window, flow
+from simulations.scale.queueing import AnswerWindow, flow
 
 REPORTS = ReportCosts(
     slots=100,
@@ -119,7 +119,7 @@ def test_what_saturates_first_follows_the_costs() -> None:
 
 
 def test_the_window_is_a_log_normal_and_work_is_conserved() -> None:
-    window = Window(median_s=100, tail=0.7, deadline_s=900)
+    window = AnswerWindow(median_s=100, tail=0.7, deadline_s=900)
     at = np.linspace(0, 900, 90_001)
     arrived = window.arrived(at)
     assert arrived[np.searchsorted(at, 100)] == pytest.approx(0.5, abs=1e-3)

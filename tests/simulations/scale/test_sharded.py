@@ -18,7 +18,7 @@ from federation.plan import Plan, PlannedView
 from federation.protocol import Aggregating, NoisedShares, open_shares, protect, verify
 from federation.terms import Validity
 from simulations.scale.pair import reports_of, view_of
-from simulations.scale.sharded import Batch, shard_of, take
+from simulations.scale.sharded import ShardedBatch, shard_of, take
 from tests.federation.words import plan_in_words, with_words
 
 DAY = 86_400 * 10**6
@@ -32,7 +32,7 @@ def make_plan(validity: Validity) -> Plan:
     )
 
 
-def batches_of(plan: Plan, sizes: Sequence[int]) -> tuple[list[Batch], np.ndarray]:
+def batches_of(plan: Plan, sizes: Sequence[int]) -> tuple[list[ShardedBatch], np.ndarray]:
     """Batches of reports of random panes, and the plain sums int64[C, d]."""
     rng = np.random.default_rng(11)
     truth, made = np.zeros((3, 5), np.int64), []
@@ -43,11 +43,11 @@ def batches_of(plan: Plan, sizes: Sequence[int]) -> tuple[list[Batch], np.ndarra
         np.add.at(truth, (rows, plain.slots.columns), plain.slots.values)
         match protect(plan, Reports(0, collection, plain.slots), rng.bytes):
             case LeaderHalf() as leader, HelperHalf() as helper:
-                made.append(Batch(bytes([number]) * 16, leader, helper))
+                made.append(ShardedBatch(bytes([number]) * 16, leader, helper))
             case ProvenHalf() as leader, ProvenHalf() as helper:
                 found = verify(plan, KEY, leader, helper)
                 assert found.accepted.all()
-                made.append(Batch(bytes([number]) * 16, found.leader, found.helper))
+                made.append(ShardedBatch(bytes([number]) * 16, found.leader, found.helper))
     return made, truth
 
 
@@ -124,7 +124,7 @@ def test_an_id_that_two_shards_have_taken_shows_only_when_they_are_merged_and_cl
     for batch_id in (of[0], of[1]):
         match protect(plan, reports, rng.bytes, report_ids=ids):
             case LeaderHalf() as to_leader, HelperHalf() as to_helper:
-                made.append(Batch(batch_id, to_leader, to_helper))
+                made.append(ShardedBatch(batch_id, to_leader, to_helper))
     for alone in made:
         take(plan, [alone], 2)[0].close()
     leader, _ = take(plan, made, 2)

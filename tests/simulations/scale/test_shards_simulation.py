@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from simulations.scale.model import Stations
-from simulations.scale.queueing import Window, flow
+from simulations.scale.queueing import AnswerWindow, flow
 from simulations.scale.shards_simulation import Crashes, Played, play
 
 STATIONS = Stations(core=0.03, keep=0.02, line=0.1, helper=0.04)
-WINDOW = Window(median_s=60, tail=0.8, deadline_s=400)
+WINDOW = AnswerWindow(median_s=60, tail=0.8, deadline_s=400)
 RTT_S = 0.02
 
 

@@ -19,7 +19,7 @@ from featurestore.store import Store
 from federation.plan import FromEvents
 from simulations.attacks.lies.lying_site import LyingSite
 from simulations.fleets.arrivals import Arrivals, Generated
-from simulations.fleets.block import Block, Source
+from simulations.fleets.block import SiteBlock, Source
 from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
 from simulations.shards.run import FleetRun, FleetTerms, in_noise_basis, publish, publish_truth, run_fleet
@@ -69,13 +69,13 @@ class Cut:
     def days(self) -> tuple[int, int]:
         return self.whole.days
 
-    def block(self, index: int) -> Block:
+    def block(self, index: int) -> SiteBlock:
         whole = self.whole.block(0)
         ends = np.linspace(0, len(whole.sites), self.blocks + 1).astype(int)
         part = slice(ends[index], ends[index + 1])
         names = pa.array(whole.sites[part], pa.string())
         own = pc.is_in(whole.table["site"].cast(pa.string()), names)
-        return Block(whole.sites[part], whole.enrolled[part], whole.table.filter(own), whole.columns)
+        return SiteBlock(whole.sites[part], whole.enrolled[part], whole.table.filter(own), whole.columns)
 
 
 def exact(

@@ -9,12 +9,12 @@ from federation.parties import Roster, RosterEntry
 from simulations.attacks.attack import Setting
 from simulations.attacks.stage.ledgers import gate
 from simulations.attacks.stage.panes import plan_of, reports_of, rng_of, view_of
-from simulations.attacks.stage.sealed import Parties, Site, take
+from simulations.attacks.stage.sealed import Site, StageKeys, take
 from simulations.attacks.sybil import TakesAnybody
 
 SETTING = Setting(clients=10, k=2, trials=40)
 RNG = rng_of(SETTING, "test")
-PARTIES = Parties.generate(RNG.bytes)
+PARTIES = StageKeys.generate(RNG.bytes)
 PLAN = PARTIES.with_live_keys(plan_of(view_of(SETTING, Count("n")), 3, RNG, wire=PARTIES.terms))
 TARGET, STRANGER = (Site.generate(name, RNG.bytes) for name in ("target", "stranger"))
 ENTRIES = [RosterEntry("target", TARGET.keys.sign.public, 5)]
