@@ -9,7 +9,7 @@ from deployment.errors import RunFailed, UsageError
 
 
 class SimulationError(CoveyError):
-    """Anything that a run on one machine refuses or cannot do."""
+    """Any error of the laboratory."""
 
     exit_code = USAGE
 
@@ -21,7 +21,7 @@ class DataMissing(SimulationError):
 
 
 class CannotTell(SimulationError):
-    """A lie that cannot be told of a view; names what the view needs."""
+    """A view that a lie does not apply to; names what the view needs."""
 
     def __init__(self, view: str, kind: str, needs: str) -> None:
         self.view, self.kind, self.needs = view, kind, needs

@@ -64,7 +64,7 @@ def run(
             with progress_bars(talk, eta=True) as progress:
                 finished = carry_out(asked, workers, progress)
         except KeyboardInterrupt:
-            talk.print(f"what is finished is kept; covey lab run --resume {asked.folder} continues", soft_wrap=True)
+            talk.print(f"finished runs are kept; covey lab run --resume {asked.folder} continues", soft_wrap=True)
             raise
     if as_json:
         typer.echo(json.dumps(_as_dict(finished), ensure_ascii=False))

@@ -1,4 +1,7 @@
-"""`/docs`: the OpenAPI document as one page of HTML, made here. It has no script and loads nothing from anywhere."""
+"""`/docs`: the OpenAPI document as one page of HTML. It has no script and loads nothing from anywhere.
+
+The page is written by hand: Jinja2 renders the reports of the laboratory, and a store does not depend on it for one page.
+"""
 
 from __future__ import annotations
 

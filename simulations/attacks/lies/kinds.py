@@ -17,7 +17,7 @@ KINDS: Final[dict[str, str]] = {
     "copied-proof": "sends another's report, proof and all, as its own",
     "plausible": "claims the most the bounds allow; no proof stops that",
 }
-"""What each lying client does, in words that go on from `a client`; short enough for a line of help."""
+"""What each lying client does, in words that continue `a client`; each fits a line of help."""
 
 PLAUSIBLE: Final = "plausible"
 """The one kind that is within the bounds."""

@@ -1,6 +1,6 @@
-"""Clients that lie, in the place where a site protects its reports: some reports are swapped for lies, the rest is honest.
+"""Clients that lie where a site protects its reports: some reports are replaced by lies, the others stay honest.
 
-Without proofs a lie is shared as it is. With proofs the liar proves what cannot be proven as well as it can be (`forging`).
+Without proofs, a lie is shared as it is. With proofs, the liar sends the best proof that it can make (`forging`).
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ Indices = npt.NDArray[np.int64]
 
 
 class Liars:
-    """Of each collection the first reports lie, report i by `kinds[i]`; the others are protected as by an honest site. Who
-    would copy, and is alone in its batch, stays honest and leaves the lie to the next one.
+    """The first reports of each collection lie, report i by `kinds[i]`. The others are protected as by an honest site.
 
-    Counts on from batch to batch: an object for all batches of a run in one process, or for one answer of a site.
+    A report that has no other report in its batch to copy stays honest, and the next report of the collection copies instead.
+    The reports of a collection are counted from batch to batch, so one object protects all batches of a site's answer.
     """
 
     def __init__(self, kinds: Sequence[str], keys: Mapping[str, int] | None = None) -> None:
-        """`keys`: by view, the index of the join key at which lies are told; the first where there is none."""
+        """`keys`: by view, the index of the join key that the lies are about; default: the first key."""
         self._kinds, self._keys = tuple(kinds), dict(keys or {})
         self._seen: dict[bytes, Indices] = {}
 
     def protect(
         self, plan: Plan, reports: Reports, randomness: Randomness, *, report_ids: ReportIds | None = None
     ) -> Halves:
-        """See `federation.protocol.protect`. Raises CannotTell where a view has nothing that a lie could be told of."""
+        """See `federation.protocol.protect`. Raises CannotTell: the view has nothing that the lie could be about."""
         halves = protect(plan, reports, randomness, report_ids=report_ids)
         number = self._numbers(plan, reports.collection)
         lying = np.flatnonzero(number < len(self._kinds))
@@ -63,7 +63,7 @@ class Liars:
         return halves
 
     def _numbers(self, plan: Plan, collection: npt.NDArray[np.uint32]) -> Indices:
-        """int64[R]: the number of each report among those of its collection, batches before included."""
+        """int64[R]: the number of each report in its collection, earlier batches included."""
         seen = self._seen.setdefault(plan.hash, np.zeros(plan.offsets[-1], np.int64))
         order = np.argsort(collection, kind="stable")
         rank = np.empty(len(order), np.int64)
@@ -87,7 +87,7 @@ class Liars:
 
 
 def _neighbours(collection: npt.NDArray[np.uint32], rows: Indices) -> Indices:
-    """Of each row, the next one of its collection; its own if it is alone, with nobody to copy from."""
+    """For each row, the next row of its collection; the row itself where the collection has no other."""
     found = rows.copy()
     for i, row in enumerate(rows.tolist()):
         same = np.flatnonzero(collection == collection[row])
@@ -96,7 +96,7 @@ def _neighbours(collection: npt.NDArray[np.uint32], rows: Indices) -> Indices:
 
 
 def _with_rows(halves: Halves, rows: Indices, others: Halves, which: Indices) -> Halves:
-    """The halves with what is in row `which[i]` of the others in the place of row `rows[i]`, under the id of that row."""
+    """The halves, with row `which[i]` of the others in place of row `rows[i]`. The report ids stay."""
     match halves, others:
         case (LeaderHalf() as leader, HelperHalf() as helper), (LeaderHalf() as its, HelperHalf() as and_its):
             elements = _put(leader.shares.elements, rows, its.shares.elements[which])

@@ -23,7 +23,7 @@ from featurestore.store import Store
 Floats = npt.NDArray[np.float64]
 
 WORST: Final = 2
-"""How many values of each feature are told: those that moved furthest, of different panes."""
+"""How many values of each feature are listed: those that moved furthest, of different panes."""
 APPEARED: Final = 1e-300
 """The distance of a value that is there with liars only: it counts, and comes after every other distance."""
 

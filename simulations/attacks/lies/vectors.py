@@ -1,8 +1,8 @@
 """Lies about features: for each kind, the report vector that a lying client wants in the sum, as elements of Field64.
 
-All but `plausible` are vectors that no client with any events could have. A lie is told at one join key (`too-many-keys` and
-`plausible`: from there on), in every feature that it can be told of. What it does not concern is as large as the bounds
-allow, and fits together.
+Every kind but `plausible` gives a vector that no client's events can give. A lie is about one join key (`too-many-keys` and
+`plausible`: that key and the keys after it), and about every feature that it applies to. All other values are as large as the
+bounds allow, and consistent.
 """
 
 from __future__ import annotations
