@@ -7,26 +7,21 @@ from typing import Annotated
 
 import typer
 
+from federation.terms import Validity
+
 
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where to write the picture.")] = Path("covey-demo.png"),
     store: Annotated[Path | None, typer.Option("--store", help="Keep the private store in this directory.")] = None,
     validity: Annotated[
-        str,
+        Validity,
         typer.Option(
-            metavar="none|prio3",
             help="prio3: reports prove that they are within their view's bounds, and a table says what that costs; "
-            "takes some minutes.",
+            "takes some minutes."
         ),
-    ] = "none",
+    ] = Validity.NONE,
 ) -> None:
     """Show the main job on real flights: a year of private features, their error bars, and a model that uses them."""
     from covey.demo import run_demo
-    from deployment.errors import UsageError
-    from federation.errors import TermUnknown
-    from federation.terms import Validity, word
 
-    try:
-        run_demo(out, store, word(Validity, validity))
-    except TermUnknown as error:
-        raise UsageError(str(error)) from None
+    run_demo(out, store, validity)

@@ -10,6 +10,7 @@ from rich.console import Console
 from deployment.project.policy_check import DayCost, PolicyCheck
 from edge_client.policy import Policy
 from federation.rho import rho_text
+from federation.terms import ReportPer
 
 from .console import day_ranges, folding_table, pane_ranges
 
@@ -28,9 +29,9 @@ def print_check(found: PolicyCheck, policy: Policy, out: Console) -> None:
         return
     of_site = f", one report of a site, of {found.plan.max_clients:,} clients at most"
     out.print(
-        f"plan {found.plan.hash.hex()[:16]}…: participation {found.plan.participation}, "
-        f"noise {found.plan.noise}, protection {found.plan.protection}, validity {found.plan.validity}"
-        + (of_site if found.plan.report_per == "site" else "")
+        f"plan {found.plan.hash.hex()[:16]}…: participation {found.plan.terms.participation}, "
+        f"noise {found.plan.noise}, protection {found.plan.terms.protection}, validity {found.plan.terms.validity}"
+        + (of_site if found.plan.terms.report_per is ReportPer.SITE else "")
         + ("; charged before, it costs nothing more" if found.repeated else "")
     )
     table = folding_table("view", "panes", "number", "k", "rho a client-day")

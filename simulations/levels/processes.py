@@ -48,7 +48,7 @@ def collect_by_processes(collection: Collection, directory: Path, progress: Prog
         start = time.perf_counter()
         sites = _Sites(prepared, collection, progress)
         run_job(job, sites.ask, lambda: collection.now)
-        with Aggregators(job.leader, job.helper, protection=plan.protection) as aggregators:
+        with Aggregators(job.leader, job.helper, protection=plan.terms.protection) as aggregators:
             _require_refused(aggregators, sites.late)
         wall_s = time.perf_counter() - start
         peak = peak_bytes() + sum(peak_bytes(one.pid) for one in processes.marked())
