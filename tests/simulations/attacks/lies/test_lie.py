@@ -210,7 +210,7 @@ def test_an_unknown_kind_is_an_error_with_all_kinds_before_anything_is_read(cove
 def test_a_lie_that_no_view_allows_is_an_error_that_says_what_it_needs(covey: Covey, arguments: list[str]) -> None:
     code, out, err = covey("lab", "run", "attack=count-without-histogram", *arguments)
     assert (code, out) == (2, "")
-    assert "the lie 'count-without-histogram' cannot be told of view 'visits': it needs a Count of its own" in err
+    assert "the lie 'count-without-histogram' does not apply to view 'visits': it needs a Count of its own" in err
 
 
 @pytest.mark.parametrize(
