@@ -18,6 +18,7 @@ import pytest
 from aggregator.errors import Refused
 from aggregator.services.client import Aggregators
 from base.times import wall_clock
+from covey.cli import call
 from crypto.errors import CryptoError
 from crypto.seal import SEAL_SEED_BYTES, SealKey
 from crypto.sharing import SparseRows
@@ -31,18 +32,10 @@ from federation.keys import load_keys
 from federation.parties import Aggregator
 from federation.plan import Plan
 from federation.protocol import shard
-from tests.attacks.test_budget_spent_twice import DAY, VIEW, covey, start
+from tests.attacks.test_budget_spent_twice import DAY, VIEW, start
 
 ROLES: tuple[Aggregator, Aggregator] = ("leader", "helper")
 COPIES = 2
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    code, _, err = covey("init", tmp_path / "p", "--sites", "2", "--max-clients", "10", "--budget", "0.1")
-    assert code == 0, err
-    (tmp_path / "p" / "first.py").write_text(VIEW.format(name="first", rho=0.1))
-    return tmp_path / "p"
 
 
 class Deployment:
@@ -98,11 +91,24 @@ def copy(source: Path, target: Path, *, live: bool) -> None:
         shutil.rmtree(target / "roles" / "helper" / "live", ignore_errors=True)
 
 
-@pytest.fixture
-def reported(project: Path) -> Deployment:
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """A project whose sites have reported, with both services stopped."""
+    project = tmp_path_factory.mktemp("once") / "p"
+    assert call(["init", str(project), "--sites", "2", "--max-clients", "10", "--budget", "0.1"]) == 0
+    (project / "first.py").write_text(VIEW.format(name="first", rho=0.1))
     deployment = Deployment(project)
     with deployment:
         deployment.report()
+    return deployment
+
+
+@pytest.fixture
+def reported(once: Deployment, tmp_path: Path) -> Deployment:
+    """A copy of it."""
+    deployment = Deployment(tmp_path / "p")
+    shutil.copytree(once.project, deployment.project)
+    deployment.plan, deployment.batches = once.plan, once.batches
     return deployment
 
 
