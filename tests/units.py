@@ -53,6 +53,13 @@ _LONG: Final = [
     "aggregator/test_crashes.py",
     "aggregator/test_rollback.py",
     "aggregator/test_he_rollback.py",
+    "audit/test_audit.py",
+    "covey/test_ray.py",
+    "simulations/test_lab_run_ray.py",
+    "simulations/test_tasks.py",
+    "test_docs.py",
+    "test_laplace_view.py",
+    "test_noise_error.py",
 ]
 """Alone, but among the first."""
 FILES: Final = [f"tests/{file}" for files in (*_TOGETHER.values(), _LONG) for file in files]
