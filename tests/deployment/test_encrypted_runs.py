@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from base.times import DAY_US
 from crypto.errors import ExtraMissing
 from crypto.noise import SeededNoise
-from deployment.errors import RunRefused
+from deployment.errors import RunRefused, UsageError
 from deployment.in_process import run as in_process
 from deployment.in_process.enrolment import Enrolment
 from deployment.request import CollectionRequest
@@ -212,11 +212,11 @@ def test_views_that_cannot_be_encrypted_are_refused_before_anything_is_made(
         bounds=Bounds(1),
         privacy=Privacy(epsilon=1.0, mechanism="laplace", min_clients=5),
     )
-    for chosen, changes, why in (
-        ([*views, laplace], {}, "view 'pure' cannot be encrypted: a price in pure"),
-        (views, {"validity": "prio3"}, "nothing can be proven"),
+    for chosen, changes, refusal, why in (
+        ([*views, laplace], {}, RunRefused, "view 'pure' cannot be encrypted: its price is in pure"),
+        (views, {"validity": "prio3"}, UsageError, "nothing can be proven"),
     ):
-        with pytest.raises(RunRefused, match=why):
+        with pytest.raises(refusal, match=why):
             run(chosen, tmp_path / "s", **changes)
         assert not (tmp_path / "s").exists()
 

@@ -122,7 +122,7 @@ def test_without_days_only_days_with_events_close_and_with_them_every_day(
 
 
 def test_a_loosened_k_is_refused_before_anything_is_made(views: Sequence[FeatureView], tmp_path: Path) -> None:
-    with pytest.raises(RunRefused, match="may only tighten"):
+    with pytest.raises(RunRefused, match="may only be larger"):
         run(views, tmp_path / "s", min_clients=2, noise_seed=1)
     assert not (tmp_path / "s").exists()
 

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from deployment.errors import RunRefused
+from deployment.errors import RunRefused, UsageError
 from featurestore.define.definitions import FeatureView
 from featurestore.define.views_file import load_views
 from featurestore.store import Store
@@ -64,7 +64,7 @@ def test_clients_of_one_site_are_one_report_a_pane(views: Sequence[FeatureView],
 def test_what_cannot_be_summed_is_refused_before_anything_is_registered(
     views: Sequence[FeatureView], tmp_path: Path
 ) -> None:
-    with pytest.raises(RunRefused, match="report_per 'site' requires protection 'shares'"):
+    with pytest.raises(UsageError, match="report_per 'site' requires protection 'shares'"):
         run(views, tmp_path / "store", report_per="site", protection="he")
     assert not (tmp_path / "store").exists()
 
