@@ -245,7 +245,7 @@ class ProcessLost(MpcFailed):
     def __init__(self, role: str, of_itself: bool, limit_s: float) -> None:
         self.role, self.of_itself, self.limit_s = role, of_itself, float(limit_s)
         ended = f"ended early, by itself or after {limit_s:g} seconds"
-        super().__init__(f"the process of the {role} {ended if of_itself else 'lost the connection to another one'}")
+        super().__init__(f"the process of the {role} has {ended if of_itself else 'lost another one'}")
 
 
 class SuperLinkUnusable(AggregatorError):
