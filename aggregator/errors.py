@@ -197,7 +197,7 @@ class ProviderUnknown(AggregatorError):
 class PeerRefused(AggregatorError):
     """The helper, the key holder or the provider refuses what the leader asks, by its own reason, which is passed on."""
 
-    def __init__(self, refused: Refused) -> None:
+    def __init__(self, refused: RemoteRefusal) -> None:
         self.refused = refused
         super().__init__(f"the {refused.role} refuses ({refused.reason}): {refused.text}")
 
@@ -218,8 +218,10 @@ class AddressUnusable(AggregatorError):
         super().__init__(f"cannot listen on {address}: {why}")
 
 
-class Refused(AggregatorError):
+class RemoteRefusal(AggregatorError):
     """What the other side answered: a refusal by its stable reason, with its numbers."""
+
+    code = "REFUSED"
 
     def __init__(self, role: str, reason: str, text: str, numbers: dict[str, int], view: str = "") -> None:
         self.role, self.reason, self.text, self.numbers, self.view = role, reason, text, numbers, view

@@ -112,7 +112,7 @@ def run(path: Path, noise: Noise) -> Run:
     kept: list[bytes] = []
 
     def look() -> None:
-        ((secret,),) = recorded.helper.storage.rows("SELECT secret FROM secret_keys")
+        ((secret,),) = recorded.helper.files.storage.rows("SELECT secret FROM secret_keys")
         kept.append(secret)
 
     recorded.before_collect = look

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
-from aggregator.shares.messages import collect_request
+from aggregator.collect.collection_job import collect_request
 from deployment.in_process.ledger import RunLedger
 from federation.errors import LedgerRefusal
 from federation.ledger.ledger import Ledger

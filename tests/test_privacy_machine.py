@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from aggregator.errors import AggregatorError, Refused
-from aggregator.shares.messages import collect_request
+from aggregator.collect.collection_job import collect_request
+from aggregator.errors import AggregatorError, RemoteRefusal
 from aggregator.storage.live_folder import LiveFile, LiveFolder
 from aggregator.storage.role_storage import Storage
 from edge_client.ledger import SiteLedger
@@ -52,7 +52,7 @@ from tests.federation.words import with_words
 
 HOUR = DAY // 24
 BUDGETS = {"leader": 100_000, "helper": 80_000, "site-a": 90_000}
-REFUSALS = (AggregatorError, FederationError, Refused)
+REFUSALS = (AggregatorError, FederationError, RemoteRefusal)
 EVENTS = events(*((f"client-{i}", day + hour / 24, "x") for i in range(3) for day in range(3) for hour in range(4)))
 
 
@@ -248,7 +248,7 @@ class PrivacyMachine(RuleBasedStateMachine):
         if not hasattr(self, "leader"):
             return
         for role in ("leader", "helper"):
-            assert max(getattr(self, role).ledger.state.spent.values(), default=0) <= self.budgets[role]
+            assert max(getattr(self, role).files.ledger.state.spent.values(), default=0) <= self.budgets[role]
         if self.site.ledger.exists():
             assert (
                 max(read_ledger(self.site.ledger, "site-a").state.spent.values(), default=0) <= self.budgets["site-a"]

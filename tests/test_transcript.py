@@ -21,8 +21,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from aggregator.errors import Refused
-from aggregator.shares.messages import Job, Signed
+from aggregator.errors import RemoteRefusal
+from aggregator.intake.aggregation_job import AggregationJob
+from aggregator.signed_message import Signed
 from crypto import field as field64
 from crypto.errors import SealBroken
 from crypto.seal import open_sealed
@@ -108,7 +109,7 @@ class Run:
         halves = []
         for data in self.recorded.received["helper"]:
             try:
-                halves.append(SealedHalf.from_bytes(Job.from_bytes(Signed.from_bytes(data).body).half))
+                halves.append(SealedHalf.from_bytes(AggregationJob.from_bytes(Signed.from_bytes(data).body).half))
             except Exception:  # noqa: BLE001 - not a job
                 continue
         return halves
@@ -179,12 +180,14 @@ def run(
         nonlocal plan
         for party in (recorded.leader, recorded.helper):
             (status,) = party.status()
-            _, plan = party._opened(status.plan_hash)
+            _, plan = party.plans.opened(status.plan_hash)
             if validity == "prio3":
-                keys.append(party._verification_key(plan).secret_bytes())
+                keys.append(party.plans.verification_key(plan).secret_bytes())
         for role, party in (("leader", recorded.leader), ("helper", recorded.helper)):
-            number = party.storage.plan(plan.hash).number
-            exact[role] = party.storage.sums(number, np.arange(panes, dtype=np.uint32), plan.views[0].layout.length)
+            number = party.files.storage.plan(plan.hash).number
+            exact[role] = party.files.storage.reports.sums(
+                number, np.arange(panes, dtype=np.uint32), plan.views[0].layout.length
+            )
 
     recorded.before_collect = look
     try:
@@ -192,7 +195,7 @@ def run(
         collected = collect(announced, COLLECTOR, ask, recorded)  # type: ignore[arg-type]
         for role in ("leader", "helper"):
             recorded.status(role, plan.hash)  # type: ignore[arg-type]
-        with pytest.raises(Refused):
+        with pytest.raises(RemoteRefusal):
             recorded.submit(recorded.batches[0][:-1])
         recorded.batches.pop()
     finally:

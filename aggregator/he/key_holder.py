@@ -17,82 +17,59 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import chain
+from typing import Final, assert_never
 
-import numpy as np
-
-from aggregator.collect.opening import Opener
-from aggregator.collect.sealed_share import SealedShare
-from aggregator.errors import CommitmentConflict, EncryptionKeysMissing, MessageMalformed, NotCommitted, PlanUnknown
-from aggregator.intake.key_agreement import Prepared
+from aggregator.collect.aggregate_share import SealedShare
+from aggregator.collect.collection_job import WITNESS_DOMAIN, Witness
+from aggregator.collect.heads import Heads
+from aggregator.collect.noising import Noising
+from aggregator.errors import EncryptionKeysMissing, MessageMalformed, NotCommitted
+from aggregator.he.decryption import Decryption
+from aggregator.he.size import require_size
+from aggregator.he.sum_stream import SumStream, require_repeat, require_same, statement_bytes, statement_in
+from aggregator.identity import Clock, RoleIdentity, Settings
+from aggregator.intake.preparation import Preparation
 from aggregator.services import aggregator_pb2 as pb
-from aggregator.shares.messages import WITNESS_DOMAIN, Signed, Witness, plan_of, sign
-from aggregator.shares.party import Clock, Settings
-from aggregator.storage.live_folder import LiveFolder
-from aggregator.storage.retention import LATEST_CHARGE_US
-from aggregator.storage.role_storage import SecretKeys, Storage, StoredPlan
+from aggregator.shares.peers import leader_of
+from aggregator.shares.plans import Opening, PlanBook
+from aggregator.signed_message import Signed, plan_of, sign
+from aggregator.storage.files import Files
+from aggregator.storage.records import PlanState, PlanStatus
 from crypto.bfv import Ciphertexts, message_bytes
-from crypto.bfv_parameters import Slots
-from crypto.bfv_secret import SecretKey, secret_key_bytes
-from crypto.errors import SumOutOfRange
-from crypto.signing import SIGNATURE_BYTES, VerifyKey
-from federation.draft import draft_of, verify_draft
-from federation.errors import EncryptionKeysInvalid, KeyBurnt, StatementMalformed
-from federation.he.key_holder import require_sums, sum_range
-from federation.he.keys import keys_hash, sign_keys, verify_keys
-from federation.he.leader import opened_of, require_source
+from federation.draft import verify_draft
+from federation.errors import KeyBurnt, PlanInvalid, StatementMalformed
+from federation.he.keys import verify_keys
+from federation.he.leader import opened_of
 from federation.keys import RoleKeys
-from federation.ledger.ledger import Ledger
-from federation.noise_context import NoiseContext
 from federation.plan import Plan
-from federation.protocol import draw_noise
-from federation.statement import FIXED_BYTES, Statement, verify_statement
-from federation.terms import Protection
-
-from .opening import require_size
+from federation.terms import Encrypted, Shares
 
 
-class KeyHolder(Opener):
+class KeyHolder:
     """The party that holds the secret keys of plans with encrypted reports."""
 
-    role = "helper"  # its place in plans and statements
-    peer = "leader"
-    protections = (Protection.HE,)
+    role: Final = "helper"  # its place in plans and statements
 
-    def __init__(
-        self, keys: RoleKeys, settings: Settings, storage: Storage, ledger: Ledger, live: LiveFolder, clock: Clock
-    ) -> None:
-        super().__init__(keys, settings, storage, ledger, live, clock)
+    def __init__(self, keys: RoleKeys, settings: Settings, files: Files, clock: Clock) -> None:
+        self.files = files
+        self.identity = RoleIdentity(self.role, keys, settings)
+        self.plans = PlanBook(self.identity, files, clock, self._opening_of)
+        self.decryption, self.heads, self.noising = Decryption(self.plans), Heads(self.plans), Noising(self.plans)
         self._opening = threading.Lock()  # one plan at a time: a leader that asks again waits for its first question
 
-    def prepare(self, data: bytes) -> Prepared:
-        """As `Party.prepare`; and make and keep the key pairs that the plan's reports are encrypted under.
+    def prepare(self, data: bytes) -> Preparation:
+        """What a plan needs of the key holder before it is signed; also the keys that its reports are encrypted under.
 
         Raises:
-            HeImpossible. EncryptionKeysMissing: keys of this plan id were made for other terms. And as `Party.prepare`.
+            As `PlanBook.prepare` and `Decryption.made_keys`.
         """
-        prepared = super().prepare(data)
-        plan = verify_draft(data, self.settings.coordinator)
-        deadline_us = 0 if plan.wire is None else plan.wire.deadline_us
-        if (kept := self.storage.secret_keys(plan.plan_id)) is None:
-            if self.storage.plans_of_id(plan.plan_id):  # they are erased: a plan id has one set of them
-                raise EncryptionKeysMissing(plan.plan_id)
-            made = [SecretKey.generate(plan.he_parameters(planned)) for planned in plan.views]
-            public = sign_keys(plan.hash, [key.public for key in made], self.keys.sign)
-            fresh = SecretKeys(plan.hash, public, b"".join(key.to_bytes() for key in made))
-            until_us = min(deadline_us + LATEST_CHARGE_US, 2**63 - 1)  # SQLite's integers end there
-            with self.storage.transaction():
-                self.storage.keep_secret_keys(plan.plan_id, fresh, until_us)
-            kept = self.storage.secret_keys(plan.plan_id)
-        if kept is None or kept.draft != plan.hash:
-            raise EncryptionKeysMissing(plan.plan_id)
-        return replace(prepared, encryption_keys=kept.public)
+        live = self.plans.prepare(data)
+        keys = self.decryption.made_keys(verify_draft(data, self.identity.settings.coordinator))
+        return Preparation(live, encryption_keys=keys)
 
-    def _require_terms(self, plan: Plan) -> None:
-        if plan.protection == "he":
-            require_size(plan)
-        super()._require_terms(plan)
+    def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
+        """Take part in a plan from now on. Returns the plan's hash. Raises as `PlanBook.open`."""
+        return self.plans.open(signed, encryption_keys)
 
     def open_sums(self, parts: Iterator[pb.SumPart]) -> None:
         """Open a plan's sums, once; a repeat opens nothing.
@@ -109,24 +86,6 @@ class KeyHolder(Opener):
         with self._opening:
             self._open(first, parts)
 
-    def _open(self, first: pb.SumPart, parts: Iterator[pb.SumPart]) -> None:
-        stored, plan = self._opened(first.plan_hash)
-        if stored.state == "burnt":
-            raise KeyBurnt(plan.hash)
-        if stored.state in ("open", "closed"):
-            statements = self._received(plan, first, parts)
-            self._charge(plan)
-            with self.storage.transaction():
-                stored, _ = self._opened(plan.hash)
-                if stored.other is None:
-                    self.storage.close_plan(stored.number, b"", statements)
-                else:
-                    _require_same(stored, statements)
-            self.live.erase_seal(plan.plan_id)
-        else:
-            _require_repeat(stored, first, parts)
-        self._noise(plan)
-
     def witness(self, data: bytes) -> bytes:
         """Check where both ledgers stand by the leader's word, and say the same of here.
 
@@ -136,18 +95,18 @@ class KeyHolder(Opener):
             NotCommitted: the leader says that both have committed, and has sent no sums.
         """
         signed = Signed.from_bytes(data)
-        stored, plan = self._opened(plan_of(signed))
-        told = Witness.from_bytes(signed.verify(WITNESS_DOMAIN["leader"], _wire_leader(plan)))
-        self._hear(plan, told)
+        stored, plan = self.plans.opened(plan_of(signed))
+        told = Witness.from_bytes(signed.verify(WITNESS_DOMAIN["leader"], leader_of(plan)))
+        self.heads.check(plan, told)
         if told.committed:
-            if stored.state == "burnt":
+            if stored.state is PlanState.BURNT:
                 raise KeyBurnt(plan.hash)
-            if stored.state not in ("noised", "witnessed"):
-                self._require_never_opened(plan)
+            if stored.state not in (PlanState.NOISED, PlanState.WITNESSED):
+                self.plans.charges.require_never_opened(plan)
                 raise NotCommitted(plan.hash)
-            self._witnessed_by(plan, told)
-        reply = self._witness(plan, committed=told.committed, confirmed=told.remembered)
-        return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.keys.sign)
+            self.heads.witnessed(plan, told)
+        reply = self.heads.witness(plan, committed=told.committed, confirmed=told.remembered)
+        return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.identity.keys.sign)
 
     def collect(self, data: bytes) -> list[SealedShare]:
         """The noised sums, for the collector.
@@ -155,29 +114,50 @@ class KeyHolder(Opener):
         Raises:
             NotCommitted: the leader has not opened the plan. LedgerBehind. KeyBurnt.
         """
-        stored, plan = self._asked_by_collector(data)
-        if stored.state == "burnt":
+        stored, plan = self.plans.asked_by_collector(data)
+        if stored.state is PlanState.BURNT:
             raise KeyBurnt(plan.hash)
-        return self._shares(plan)
+        return self.noising.shares(plan)
 
-    def _accepted_keys(self, plan: Plan, given: bytes) -> bytes:
-        """None are kept with the plan: the key holder has its own. Raises EncryptionKeysMissing, EncryptionKeysInvalid."""
-        held = self.storage.secret_keys(plan.plan_id)
-        if held is None or plan.wire is None or held.draft != draft_of(plan).hash:
-            raise EncryptionKeysMissing(plan.plan_id)
-        if keys_hash(held.public) != plan.wire.encryption_keys_hash:
-            raise EncryptionKeysInvalid("the plan commits to other ones than were made here")
-        return super()._accepted_keys(plan, given)
+    def status(self, plan_hash: bytes = b"") -> list[PlanStatus]:
+        """The state of one plan, or of all. Raises PlanUnknown."""
+        return self.plans.status(plan_hash)
+
+    def stop(self) -> None:
+        """Draw no more noise: what is under way ends with Stopping, nothing opened."""
+        self.plans.stopped.set()
+
+    def close(self) -> None:
+        """Close the files; what was committed stays."""
+        self.files.close()
+
+    def _open(self, first: pb.SumPart, parts: Iterator[pb.SumPart]) -> None:
+        stored, plan = self.plans.opened(first.plan_hash)
+        if stored.state is PlanState.BURNT:
+            raise KeyBurnt(plan.hash)
+        if stored.unopened:
+            statements = self._received(plan, first, parts)
+            self.plans.charge(plan)
+            with self.files.storage.transaction():
+                stored, _ = self.plans.opened(plan.hash)
+                if stored.other is None:
+                    self.files.storage.close_plan(stored.number, b"", statements)
+                else:
+                    require_same(stored, statements)
+            self.files.live.erase_seal(plan.plan_id)
+        else:
+            require_repeat(stored, first, parts)
+        self.noising.noise(plan)
 
     def _received(self, plan: Plan, first: pb.SumPart, rest: Iterator[pb.SumPart]) -> bytes:
         """Keep the sums of a plan, all of them as the leader's statements say; those statements, one after another."""
-        held = self.storage.secret_keys(plan.plan_id)
+        held = self.files.storage.secret_keys(plan.plan_id)
         if held is None:
             raise EncryptionKeysMissing(plan.plan_id)
-        pieces, statements = _Pieces(first, rest), b""
+        pieces, statements = SumStream(first, rest), b""
         for view, key in enumerate(verify_keys(held.public, plan)):
-            signed, size = pieces.statement(view, _statement_bytes(plan, view)), message_bytes(key.parameters)
-            said, digest, statements = _statement(plan, view, signed), hashlib.sha256(), statements + signed
+            signed, size = pieces.statement(view, statement_bytes(plan, view)), message_bytes(key.parameters)
+            said, digest, statements = statement_in(plan, view, signed), hashlib.sha256(), statements + signed
             for collection in opened_of(plan, view, said.outcomes):
                 message = pieces.message(view, size)
                 Ciphertexts.from_bytes(key.parameters, key.key_id, message)
@@ -190,142 +170,19 @@ class KeyHolder(Opener):
 
     def _keep(self, plan: Plan, statements: bytes, collection: int, message: bytes) -> None:
         """Keep a sum, until the plan is opened; none in the place of one that the leader has signed before."""
-        with self.storage.transaction():
-            stored, _ = self._opened(plan.hash)
-            _require_same(stored, statements)
-            if stored.state in ("open", "closed"):
-                self.storage.set_message("ciphertexts", stored.number, collection, message)
+        with self.files.storage.transaction():
+            stored, _ = self.plans.opened(plan.hash)
+            require_same(stored, statements)
+            if stored.unopened:
+                self.files.storage.set_message("ciphertexts", stored.number, collection, message)
 
-    def _drawn(self, stored: StoredPlan, plan: Plan) -> tuple[list[SealedShare], list[bytes]]:
-        """The sums with the key holder's noise, sealed and signed; nothing to swap.
-
-        The first sum that is out of its range is the end of the keys.
-        """
-        if stored.other is None or plan.wire is None:
-            raise NotCommitted(plan.hash)
-        self._require_charged(plan)
-        source, shares, at = self._noise_source(plan), [], 0
-        require_source(plan, "key holder", source)
-        try:
-            for view, key in enumerate(self._secret_keys(plan)):
-                planned, end = plan.views[view], at + _statement_bytes(plan, view)
-                said, at = _statement(plan, view, stored.other[at:end]), end
-                collections = opened_of(plan, view, said.outcomes)
-                self._require_sums(stored.number, said, collections)
-                sums = np.zeros((len(collections), planned.layout.length), np.int64)
-                for row, collection in enumerate(collections):
-                    sums[row] = self._opened_sum(stored.number, plan, view, key, collection)
-                if source is not None and len(collections):
-                    context = NoiseContext.of_decrypted(plan, view, said.sets, said.outcomes, sums)
-                    sums += draw_noise(planned.layout, len(collections), source, context).reshape(sums.shape)
-                shares.append(SealedShare.of_sums(plan, said, sums, plan.wire.collector.seal, self.keys.sign))
-        except SumOutOfRange:
-            with self.storage.transaction():
-                self.storage.burn(stored.number, plan.plan_id)
-            self.live.erase(plan.plan_id)
-            self._forget()
-            raise
-        return shares, []
-
-    def _require_sums(self, number: int, said: Statement, collections: list[int]) -> None:
-        """The kept sums are those that the leader has signed. Raises StatementMalformed; nothing is decrypted then."""
-        digest = hashlib.sha256()
-        for collection in collections:
-            digest.update(self.storage.message("ciphertexts", number, collection) or b"")
-        if digest.digest() != said.share:
-            raise StatementMalformed("it is of other sums")
-
-    def _opened_sum(self, number: int, plan: Plan, view: int, key: SecretKey, collection: int) -> Slots:
-        """int64[slots]. Raises SumOutOfRange."""
-        message = self.storage.message("ciphertexts", number, collection) or b""
-        sent = Ciphertexts.from_bytes(key.public.parameters, key.public.key_id, message)
-        return key.open_sum(sent, sum_range(plan, view))
-
-    def _secret_keys(self, plan: Plan) -> list[SecretKey]:
-        """The secret key of each view. Raises EncryptionKeysMissing."""
-        held = self.storage.secret_keys(plan.plan_id)
-        if held is None:
-            raise EncryptionKeysMissing(plan.plan_id)
-        keys, left = [], memoryview(held.secret)
-        for planned in plan.views:
-            size = secret_key_bytes(parameters := plan.he_parameters(planned))
-            keys.append(SecretKey.from_bytes(parameters, left[:size]))
-            left = left[size:]
-        return keys
-
-
-class _Pieces:
-    """The stream of `SumPart`s, read in the order and by the sizes that the plan gives; nothing larger is held."""
-
-    def __init__(self, first: pb.SumPart, rest: Iterator[pb.SumPart]) -> None:
-        self._next: pb.SumPart | None = first
-        self._rest = rest
-
-    def statement(self, view: int, most: int) -> bytes:
-        """The statement that begins a view."""
-        part = self._take(view)
-        if not part.statement or len(part.statement) > most or part.sums:
-            raise MessageMalformed(f"the sums of view {view} do not begin with its statement")
-        return bytes(part.statement)
-
-    def message(self, view: int, size: int) -> bytes:
-        """The next message of a view, of exactly so many bytes."""
-        found = bytearray()
-        while len(found) < size:
-            part = self._take(view)
-            if part.statement or not part.sums:
-                raise MessageMalformed(f"the sums of view {view} end early")
-            found += part.sums
-        if len(found) > size:
-            raise MessageMalformed(f"a sum of view {view} is longer than {size:,} bytes")
-        return bytes(found)
-
-    def end(self) -> None:
-        """Nothing may follow."""
-        if self._next is not None or next(self._rest, None) is not None:
-            raise MessageMalformed("more sums than the statements say")
-
-    def _take(self, view: int) -> pb.SumPart:
-        part = next(self._rest, None) if self._next is None else self._next
-        self._next = None
-        if part is None or part.view != view:
-            raise MessageMalformed(f"the sums of view {view} end early")
-        return part
-
-
-def _statement(plan: Plan, view: int, signed: bytes) -> Statement:
-    """The leader's, of this view. Raises SignatureInvalid and StatementMalformed."""
-    said = verify_statement(signed, _wire_leader(plan))
-    require_sums(plan, said)
-    if said.view != view:
-        raise StatementMalformed(f"it is of view {said.view}, not of view {view}")
-    return said
-
-
-def _statement_bytes(plan: Plan, view: int) -> int:
-    return FIXED_BYTES + len(plan.views[view].pane_starts) + SIGNATURE_BYTES
-
-
-def _require_same(stored: StoredPlan, statements: bytes) -> None:
-    """What the leader has signed of the first views is what it has signed before. Raises CommitmentConflict."""
-    if stored.other is not None and not stored.other.startswith(statements):
-        raise CommitmentConflict("the leader has signed other sums of this plan before")
-
-
-def _require_repeat(stored: StoredPlan, first: pb.SumPart, rest: Iterator[pb.SumPart]) -> None:
-    """The sums of a plan that was opened come with the statements that they came with then. Raises CommitmentConflict."""
-    statements = b""
-    for part in chain([first], rest):
-        statements += part.statement
-        if not statements:  # anybody can send that, without end
-            break
-        _require_same(stored, statements)
-        if statements == stored.other:
-            return
-    raise CommitmentConflict("the leader has signed other sums of this plan before")
-
-
-def _wire_leader(plan: Plan) -> VerifyKey:
-    if plan.wire is None:
-        raise PlanUnknown(plan.hash)
-    return plan.wire.leader
+    def _opening_of(self, plan: Plan) -> Opening:
+        """How the key holder opens plans of these terms: the one place that looks at them. Raises PlanInvalid, HeImpossible."""
+        match plan.terms:
+            case Encrypted():
+                require_size(plan)
+                return self.decryption
+            case Shares():
+                raise PlanInvalid("this key holder takes no part in plans with shared reports: a helper opens them")
+            case other:
+                assert_never(other)

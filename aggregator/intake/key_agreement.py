@@ -1,77 +1,32 @@
-"""What is prepared for a draft before it becomes a plan: live keys, the key of its proofs, and what encrypts its reports.
+"""How leader and helper agree on the verification key of a plan with proofs, before the plan is signed.
 
-    coordinator  signed draft ──Prepare──► helper or key holder ──► live keys; the key holder's encryption keys
-    coordinator  signed draft ──Prepare──► leader ──► live keys. With proofs, before it answers:
-    leader         draws 32 bytes, keeps them; signed draft ──Prepare──► helper ──► its live keys, the same as before
-    leader         ──► KeyOffer: the key, sealed to the helper's live key, signed ──► helper
-    helper         keeps it ──► KeyTaken: its hash, signed ──► leader ──► hash ──► coordinator
+    coordinator  signed draft ──Prepare──► leader, which draws 32 bytes and keeps them
+    leader       signed draft ──Prepare──► helper ──► its live keys, the same as before
+    leader       ──► KeyOffer: the key, sealed to the helper's live key, signed ──► helper
+    helper       keeps it ──► KeyTaken: its hash, signed ──► leader ──► hash ──► coordinator
 
-Whoever knows the key of the proofs can prove what is false, so it is the aggregators' alone: the coordinator may be in league
+Whoever knows this key can prove what is false, so only the aggregators have it: the coordinator may collude
 with a client. Each keeps the first key of a plan id, and a repeat gives the same hash, until the plan takes no more reports
-(retention.py). Who the other aggregator is, an aggregator knows from its own settings.
+(retention.py). An aggregator knows the other aggregator from its own settings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 from aggregator.errors import MessageMalformed
 from aggregator.services import aggregator_pb2 as pb
-from aggregator.shares.messages import Signed, decode, encode, require_length, sign
+from aggregator.signed_message import Signed, decode, encode, require_length, sign
 from crypto.errors import WrongLength
 from crypto.prio3_batch import VERIFY_KEY_SIZE
 from crypto.seal import SealKey, SealPublicKey, open_sealed, seal
 from crypto.signing import SigningKey, VerifyKey
 from federation.circuit.validity import VerificationKey
-from federation.errors import PlanInvalid
-from federation.live_keys import LiveKeys
 from federation.plan import KEY_HASH_BYTES, PLAN_ID_BYTES
 
 OFFER_DOMAIN: Final = b"covey-1 key offer"
 TAKEN_DOMAIN: Final = b"covey-1 key taken"
 KEY_BYTES: Final = VERIFY_KEY_SIZE
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What an aggregator has prepared for a draft; the same at each repeat.
-
-    Attributes:
-        verify_key_hash: from the leader of a plan with proofs; else empty.
-        encryption_keys: from the key holder: its signed public keys; else empty.
-    """
-
-    live: LiveKeys
-    verify_key_hash: bytes = b""
-    encryption_keys: bytes = field(default=b"", repr=False)
-
-    def to_parts(self, size: int) -> Iterator[pb.PreparedPart]:
-        """In pieces of at most `size` bytes of keys."""
-        yield pb.PreparedPart(
-            live=self.live.to_bytes(), verify_key_hash=self.verify_key_hash, encryption_keys=self.encryption_keys[:size]
-        )
-        for at in range(size, len(self.encryption_keys), size):
-            yield pb.PreparedPart(encryption_keys=self.encryption_keys[at : at + size])
-
-    @classmethod
-    def from_parts(cls, parts: Iterable[pb.PreparedPart]) -> Prepared:
-        """Put together. Raises MessageMalformed."""
-        live = key_hash = b""
-        keys = bytearray()
-        for number, part in enumerate(parts):
-            if number == 0:
-                live, key_hash = part.live, part.verify_key_hash
-            elif part.live or part.verify_key_hash:
-                raise MessageMalformed("pieces of what was prepared out of order")
-            keys += part.encryption_keys
-        if key_hash:
-            require_length("hash of a key", key_hash, KEY_HASH_BYTES)
-        try:
-            return cls(LiveKeys.from_bytes(live), key_hash, bytes(keys))
-        except PlanInvalid as error:
-            raise MessageMalformed(str(error)) from None
 
 
 def key_offer(plan_id: bytes, draft: bytes, key: VerificationKey, leader: SigningKey, helper: SealPublicKey) -> bytes:

@@ -122,7 +122,7 @@ def refusal_of(error: Exception) -> Refusal:
     """The refusal that an error stands for. An unexpected one tells nothing about itself."""
     if isinstance(error, own.PeerRefused):
         error = error.refused
-    if isinstance(error, own.Refused):  # the other aggregator's, passed on
+    if isinstance(error, own.RemoteRefusal):  # the other aggregator's, passed on
         return Refusal(error.reason, f"the {error.role} refuses: {error.text}", error.numbers, error.view)
     for kind in type(error).__mro__:
         if kind in REASONS:

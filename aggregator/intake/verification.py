@@ -7,7 +7,7 @@ JobAnswer    the verifier message of each report that the helper took
 from __future__ import annotations
 
 from aggregator.errors import MessageMalformed
-from aggregator.shares.messages import rows_from
+from aggregator.intake.aggregation_job import rows_from
 from crypto.ntt_field import Mask, Octets
 from federation.batch.reports import VerifiedHalf
 from federation.circuit.validity import Started, finish, judge, prio3_for

@@ -10,7 +10,7 @@ of suppressed cells are seen by nobody.
     helper  NoisedShares ──► process of the helper's party ─┘
 
 Here (`mpc_parties`) all three processes start and end with this one. Between leader, helper and provider as services each
-starts its own: mpc_seat.py. See docs/mpc.md for whom one has to believe.
+starts its own: seat.py. See docs/mpc.md for whom one has to believe.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ import numpy as np
 import numpy.typing as npt
 
 from aggregator.errors import MpcFailed
+from aggregator.mpc.party import MAX_BLOCK, PEER_LOST, ROLE, ROLES, SHARES, TERMS, Role, block
 from crypto.errors import CrypTenMissing
 from crypto.mpc_shares import require_convertible
 from federation.errors import FinishRefused
 from federation.plan import Plan, PlannedView
 from federation.protocol import NoisedShares, OpenedView, largest_sum
-
-from .party import MAX_BLOCK, PEER_LOST, ROLE, ROLES, SHARES, TERMS, Role, block
+from federation.terms import Finish, Noise
 
 PROCESS: Final = "aggregator.mpc.party"
 START_S: Final = 180
@@ -190,9 +190,9 @@ def _require_noised(plan: Plan, leader: NoisedShares, helper: NoisedShares) -> N
 
 def require_noised(plan: Plan, shares: NoisedShares) -> None:
     """Raise FinishRefused unless these are noised shares, of a plan that asks for this finish."""
-    if plan.finish != "mpc" or plan.noise == "none":
+    if plan.terms.finish is not Finish.MPC or plan.noise is Noise.NONE:
         raise FinishRefused(
-            f"a plan with finish {plan.finish.value!r} and noise {plan.noise.value!r}: mpc takes noised shares only"
+            f"a plan with finish {plan.terms.finish.value!r} and noise {plan.noise.value!r}: mpc takes noised shares only"
         )
     if not isinstance(shares, NoisedShares):
         raise FinishRefused("the MPC finish takes noised shares, nothing else")

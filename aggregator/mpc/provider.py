@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from aggregator.collect.collection_job import PROVIDE_DOMAIN, FinishSession
 from aggregator.errors import MessageMalformed
-from aggregator.shares.messages import PROVIDE_DOMAIN, Finish, Signed
+from aggregator.mpc.finish import MpcProcess, require_installed
+from aggregator.mpc.party import PEER_LOST
+from aggregator.mpc.seat import Seat
+from aggregator.signed_message import Signed
 from crypto.signing import VerifyKey
-
-from .finish import MpcProcess, require_installed
-from .party import PEER_LOST
-from .seat import Seat
 
 
 class Provider:
@@ -41,7 +41,7 @@ class Provider:
         Raises:
             MessageMalformed, SignatureInvalid: not of this provider's leader. Stopping.
         """
-        asked = Finish.from_bytes(Signed.from_bytes(data).verify(PROVIDE_DOMAIN, self._leader))
+        asked = FinishSession.from_bytes(Signed.from_bytes(data).verify(PROVIDE_DOMAIN, self._leader))
         if not asked.port:
             raise MessageMalformed("a session without a port")
         return self._seat.begin(asked.port)

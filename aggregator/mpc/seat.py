@@ -11,11 +11,10 @@ from threading import Lock, Timer
 from typing import Final
 
 from aggregator.errors import AggregatorError, ProcessLost, Stopping
+from aggregator.mpc.finish import ANSWER_S, START_S, MpcProcess, open_view, require_exact, require_noised
+from aggregator.mpc.party import PEER_LOST, ROLES, Role
 from federation.plan import Plan
 from federation.protocol import NoisedShares, OpenedView
-
-from .finish import ANSWER_S, START_S, MpcProcess, open_view, require_exact, require_noised
-from .party import PEER_LOST, ROLES, Role
 
 SESSION_S: Final = START_S + ANSWER_S
 """The longest that a session may take, from the start of its processes: time for some ten million cells."""

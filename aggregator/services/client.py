@@ -7,182 +7,33 @@ until `patience_s` is over.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Self, TypeVar, assert_never
 
 import grpc
 
-from aggregator.collect.sealed_share import ROLES, Fetched, Finished, SealedShare, shares_from_parts, swap_parts
-from aggregator.errors import HelperUnavailable, KeyHolderUnavailable, ProviderUnavailable, Refused, Unreachable
-from aggregator.intake.intake import Submitted
-from aggregator.intake.key_agreement import Prepared
+from aggregator.collect.aggregate_share import ROLES, SealedShare
+from aggregator.collect.collection import Collection, collection_type
+from aggregator.collect.collection_job import collect_request
+from aggregator.errors import HelperUnavailable, KeyHolderUnavailable, ProviderUnavailable, RemoteRefusal, Unreachable
+from aggregator.intake.preparation import Preparation
 from aggregator.intake.refusals import REASONS
-from aggregator.shares.messages import collect_request
+from aggregator.intake.submission import Submitted
+from aggregator.services import aggregator_pb2 as pb
+from aggregator.services import aggregator_pb2_grpc as pb_grpc
+from aggregator.services.peer_channels import CALL_S, COLLECT_S
+from aggregator.services.rpc import CHANNEL_OPTIONS, error_of
+from aggregator.services.share_parts import shares_from_parts
+from aggregator.storage.records import PlanStatus
 from federation.keys import RoleKeys
 from federation.parties import Aggregator
 from federation.plan import Plan
 from federation.terms import Protection
 
-from . import aggregator_pb2 as pb
-from . import aggregator_pb2_grpc as pb_grpc
-from .rpc import CHANNEL_OPTIONS, PART_BYTES, error_of
-
-CALL_S: Final = 60.0
-"""The longest that one call for a batch may take."""
-COLLECT_S: Final = 600.0
-"""The longest that one collect, or one witness, may take: noise is drawn in it, some 0.5 µs a value."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 1.0
 _AWAY: Final = (REASONS[HelperUnavailable], REASONS[KeyHolderUnavailable], REASONS[ProviderUnavailable])
-
 _T = TypeVar("_T")
-
-
-class HelperLink:
-    """The leader's connection to the helper: a `peer_links.HelperLink`. Asked once; what is not answered is kept."""
-
-    def __init__(self, address: str, *, call_s: float = CALL_S) -> None:
-        self._address, self._call_s = address, call_s
-        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._stub = pb_grpc.HelperStub(self._channel)  # type: ignore[no-untyped-call]
-
-    def open_plan(self, signed: bytes) -> None:
-        """Pass a signed plan on. Raises Refused and Unreachable."""
-        request = pb.OpenPlanRequest(signed_plan=signed)
-        self._call(lambda: self._stub.OpenPlan(request, timeout=self._call_s))
-
-    def prepare(self, signed_draft: bytes) -> Prepared:
-        """A signed draft → what the helper has prepared for it. Raises Refused, Unreachable and MessageMalformed."""
-        request = pb.PrepareRequest(signed_draft=signed_draft)
-        return Prepared.from_parts(self._call(lambda: list(self._stub.Prepare(request, timeout=self._call_s))))
-
-    def take_key(self, offer: bytes) -> bytes:
-        """The leader's signed offer of a verification key → the helper's word. Raises Refused and Unreachable."""
-        return self._signed(self._stub.TakeKey, offer)
-
-    def aggregate(self, job: bytes) -> bytes:
-        """A signed job → the signed answer. Raises Refused and Unreachable."""
-        return self._signed(self._stub.Aggregate, job)
-
-    def commit(self, commitment: bytes) -> bytes:
-        """The leader's signed commitment → the helper's. Raises Refused and Unreachable."""
-        return self._signed(self._stub.Commit, commitment)
-
-    def witness(self, told: bytes) -> bytes:
-        """The leader's signed `Witness` → the helper's. Raises Refused and Unreachable."""
-        return self._signed(self._stub.Witness, told, COLLECT_S)
-
-    def digest(self, signed: bytes) -> bytes:
-        """The leader's signed `ShareDigest` → the helper's. Raises Refused and Unreachable."""
-        return self._signed(self._stub.Digest, signed)
-
-    def swap(self, plan_hash: bytes, shares: bytes) -> list[bytes]:
-        """The leader's noised shares of a plan → the helper's. Raises Refused and Unreachable."""
-        parts = self._call(lambda: list(self._stub.Swap(swap_parts(shares, PART_BYTES, plan_hash), timeout=COLLECT_S)))
-        return [part.shares for part in parts]
-
-    def finish(self, asked: bytes) -> bytes:
-        """The leader's signed `Finish` → the same, signed by the helper. Raises Refused and Unreachable."""
-        return self._signed(self._stub.Finish, asked, COLLECT_S)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._channel.close()
-
-    def _signed(self, call: Callable[..., pb.Signed], data: bytes, timeout_s: float | None = None) -> bytes:
-        request = pb.Signed.FromString(data)
-        reply = self._call(lambda: call(request, timeout=timeout_s or self._call_s))
-        return reply.SerializeToString(deterministic=True)
-
-    def _call(self, call: Callable[[], _T]) -> _T:
-        try:
-            return call()
-        except grpc.RpcError as failure:
-            raise error_of(failure, "helper", self._address) from None
-
-
-class KeyHolderLink:
-    """The leader's connection to the key holder: a `peer_links.KeyHolderLink`."""
-
-    def __init__(self, address: str, *, call_s: float = CALL_S) -> None:
-        self._address, self._call_s = address, call_s
-        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._stub = pb_grpc.KeyHolderStub(self._channel)  # type: ignore[no-untyped-call]
-
-    def open_plan(self, signed: bytes) -> None:
-        """Pass a signed plan on. Raises Refused and Unreachable."""
-        request = pb.OpenPlanRequest(signed_plan=signed)
-        self._call(lambda: self._stub.OpenPlan(request, timeout=self._call_s))
-
-    def open_sums(self, parts: Iterator[pb.SumPart]) -> None:
-        """The leader's sums, in pieces; opened when this returns. Raises Refused and Unreachable."""
-        self._call(lambda: self._stub.OpenSums(parts, timeout=COLLECT_S))
-
-    def witness(self, told: bytes) -> bytes:
-        """The leader's signed `Witness` → the key holder's. Raises Refused and Unreachable."""
-        request = pb.Signed.FromString(told)
-        reply = self._call(lambda: self._stub.Witness(request, timeout=self._call_s))
-        data: bytes = reply.SerializeToString(deterministic=True)
-        return data
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._channel.close()
-
-    def _call(self, call: Callable[[], _T]) -> _T:
-        try:
-            return call()
-        except grpc.RpcError as failure:
-            raise error_of(failure, "key holder", self._address) from None
-
-
-class ProviderLink:
-    """The leader's connection to the provider of triples: a `peer_links.ProviderLink`."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._stub = pb_grpc.ProviderStub(self._channel)  # type: ignore[no-untyped-call]
-
-    def provide(self, asked: bytes) -> Providing:
-        """Have it start its process."""
-        return Providing(self._stub.Provide.future(pb.Signed.FromString(asked), timeout=COLLECT_S), self._address)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._channel.close()
-
-
-class Providing:
-    """A session of the provider's: a `peer_links.Providing`."""
-
-    def __init__(self, call: grpc.Future[pb.ProvideReply], address: str) -> None:
-        self._call, self._address = call, address
-
-    def wait(self) -> None:
-        """Until its process has ended. Raises Refused and Unreachable."""
-        try:
-            self._call.result()
-        except grpc.FutureCancelledError:
-            pass
-        except grpc.RpcError as failure:
-            raise error_of(failure, "provider", self._address) from None
-
-    def end(self) -> None:
-        """Have it end its process."""
-        self._call.cancel()
-
-
-@dataclass(frozen=True)
-class Status:
-    """How far a plan is at one aggregator: see `party.PlanStatus`."""
-
-    plan_hash: bytes
-    state: str
-    deadline_us: int
-    pending: int
-    rejected: tuple[int, ...]
 
 
 class Aggregators:
@@ -202,14 +53,17 @@ class Aggregators:
             role: grpc.insecure_channel(address, options=CHANNEL_OPTIONS) for role, address in self._addresses.items()
         }
         self._leader = pb_grpc.LeaderStub(self._channels["leader"])  # type: ignore[no-untyped-call]
-        self._key_holder = pb_grpc.KeyHolderStub(self._channels["helper"])  # type: ignore[no-untyped-call]
-        self._helper: pb_grpc.HelperStub | pb_grpc.KeyHolderStub = self._key_holder
-        if protection == "shares":
-            self._helper = pb_grpc.HelperStub(self._channels["helper"])  # type: ignore[no-untyped-call]
-        self._names: dict[Aggregator, str] = {
-            "leader": "leader",
-            "helper": "helper" if protection == "shares" else "key holder",
-        }
+        self._names: dict[Aggregator, str] = {"leader": "leader"}
+        self._helper: pb_grpc.HelperStub | pb_grpc.KeyHolderStub
+        match protection:
+            case Protection.SHARES:
+                self._helper = pb_grpc.HelperStub(self._channels["helper"])  # type: ignore[no-untyped-call]
+                self._names["helper"] = "helper"
+            case Protection.HE:
+                self._helper = pb_grpc.KeyHolderStub(self._channels["helper"])  # type: ignore[no-untyped-call]
+                self._names["helper"] = "key holder"
+            case other:
+                assert_never(other)
 
     def __enter__(self) -> Self:
         return self
@@ -224,18 +78,18 @@ class Aggregators:
         for channel in self._channels.values():
             channel.close()
 
-    def prepare(self, signed_draft: bytes) -> tuple[Prepared, Prepared]:
+    def prepare(self, signed_draft: bytes) -> tuple[Preparation, Preparation]:
         """Run by the coordinator: have leader, and helper or key holder, make what a plan needs of them.
 
-        Raises Refused, Unreachable and MessageMalformed.
+        Raises RemoteRefusal, Unreachable and MessageMalformed.
         """
         request = pb.PrepareRequest(signed_draft=signed_draft)
         helper = self._ask("helper", lambda: list(self._helper.Prepare(request, timeout=CALL_S)))
         leader = self._ask("leader", lambda: list(self._leader.Prepare(request, timeout=CALL_S)))
-        return Prepared.from_parts(leader), Prepared.from_parts(helper)
+        return Preparation.from_parts(leader), Preparation.from_parts(helper)
 
     def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
-        """Run by the coordinator: open a plan at both. Returns its hash. Raises Refused and Unreachable.
+        """Run by the coordinator: open a plan at both. Returns its hash. Raises RemoteRefusal and Unreachable.
 
         Args:
             encryption_keys: under `he`, for the leader.
@@ -247,7 +101,7 @@ class Aggregators:
         return bytes(reply.plan_hash)
 
     def submit(self, batch: bytes) -> Submitted:
-        """Run by the coordinator: pass a sealed batch on. Raises Refused and Unreachable.
+        """Run by the coordinator: pass a sealed batch on. Raises RemoteRefusal and Unreachable.
 
         A batch that is `pending` is kept by the leader: it may be submitted again for its verdicts, and need not be.
         """
@@ -255,23 +109,23 @@ class Aggregators:
         reply = self._ask("leader", lambda: self._leader.Submit(request, timeout=CALL_S))
         return Submitted(reply.pending, reply.verdicts)
 
-    def collect(self, plan: Plan, keys: RoleKeys) -> Fetched | Finished:
+    def collect(self, plan: Plan, keys: RoleKeys) -> Collection:
         """Run by the collector: have the plan opened, and fetch both noised shares, or results, with their statements.
 
         Raises:
-            Refused: by name, also HELPER_UNAVAILABLE. Unreachable. And as `Fetched.of` or `Finished.of`: an aggregator's
-            share that is not what its statement and the plan say, or two statements that do not fit.
+            RemoteRefusal: by name, also HELPER_UNAVAILABLE. Unreachable. And as `CollectedShares.of` or `CollectedSums.of`: a share
+            that is not what its statement and the plan say, or two statements that do not fit.
         """
         request = pb.Signed.FromString(collect_request(plan, keys.sign))
         leader, helper = (self._shares(plan, role, request) for role in ROLES)
-        return (Finished if plan.finish == "mpc" else Fetched).of(plan, leader, helper, keys.seal)
+        return collection_type(plan.terms).of(plan, leader, helper, keys.seal)
 
-    def status(self, role: Aggregator, plan_hash: bytes = b"") -> list[Status]:
-        """The state of one plan, or of all, at one aggregator. Raises Refused and Unreachable."""
+    def status(self, role: Aggregator, plan_hash: bytes = b"") -> list[PlanStatus]:
+        """The state of one plan, or of all, at one aggregator. Raises RemoteRefusal and Unreachable."""
         stub = self._leader if role == "leader" else self._helper
         reply = self._ask(role, lambda: stub.Status(pb.StatusRequest(plan_hash=plan_hash), timeout=CALL_S))
         return [
-            Status(plan.plan_hash, plan.state, plan.deadline_us, plan.pending, tuple(plan.rejected))
+            PlanStatus(plan.plan_hash, plan.state, plan.deadline_us, plan.pending, tuple(plan.rejected))
             for plan in reply.plans
         ]
 
@@ -287,7 +141,7 @@ class Aggregators:
                 return call()
             except grpc.RpcError as failure:
                 error = error_of(failure, self._names[role], self._addresses[role])
-            away = isinstance(error, Unreachable) or (isinstance(error, Refused) and error.reason in _AWAY)
+            away = isinstance(error, Unreachable) or (isinstance(error, RemoteRefusal) and error.reason in _AWAY)
             if not away or time.monotonic() + wait_s > until:
                 raise error
             time.sleep(wait_s)

@@ -6,15 +6,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from aggregator.errors import MessageMalformed, PeerRefused, Refused
-from aggregator.intake.key_agreement import Prepared
+from aggregator.errors import MessageMalformed, PeerRefused, RemoteRefusal
+from aggregator.intake.preparation import Preparation
+from aggregator.services import aggregator_pb2 as pb
 from crypto.errors import SignatureInvalid
-
-from . import aggregator_pb2 as pb
 
 
 class PeerLink(Protocol):
-    """Whoever opens a plan with the leader. Each call raises Refused or Unreachable."""
+    """Whoever opens a plan with the leader. Each call raises RemoteRefusal or Unreachable."""
 
     def open_plan(self, signed: bytes) -> None:
         """Pass a signed plan on."""
@@ -26,7 +25,7 @@ class PeerLink(Protocol):
 class HelperLink(PeerLink, Protocol):
     """The helper as the leader reaches it."""
 
-    def prepare(self, signed_draft: bytes) -> Prepared:
+    def prepare(self, signed_draft: bytes) -> Preparation:
         """A signed draft → what the helper has prepared for it."""
         ...
 
@@ -47,7 +46,7 @@ class HelperLink(PeerLink, Protocol):
         ...
 
     def finish(self, asked: bytes) -> bytes:
-        """The leader's signed `Finish` → the same, signed by the helper, which has done so."""
+        """The leader's signed `FinishSession` → the same, signed by the helper, which has done so."""
 
 
 class KeyHolderLink(PeerLink, Protocol):
@@ -57,11 +56,11 @@ class KeyHolderLink(PeerLink, Protocol):
         """The leader's sums of a plan, in pieces; it has opened them when this returns."""
 
 
-class Providing(Protocol):
+class ProviderSession(Protocol):
     """A session of the provider's: it lasts as long as its process."""
 
     def wait(self) -> None:
-        """Until the process has ended. Raises Refused and Unreachable."""
+        """Until the process has ended. Raises RemoteRefusal and Unreachable."""
 
     def end(self) -> None:
         """End the process."""
@@ -70,8 +69,8 @@ class Providing(Protocol):
 class ProviderLink(Protocol):
     """The provider of triples as the leader reaches it."""
 
-    def provide(self, asked: bytes) -> Providing:
-        """The leader's signed `Finish` → a session."""
+    def provide(self, asked: bytes) -> ProviderSession:
+        """The leader's signed `FinishSession` → a session."""
         ...
 
 
@@ -86,4 +85,4 @@ def as_peers(role: str = "helper") -> Iterator[None]:
 
 def answer_invalid(why: str, role: str = "helper") -> PeerRefused:
     """The error of an answer that a helper or key holder should not have given."""
-    return PeerRefused(Refused(role, "ANSWER_INVALID", f"its answer is not valid: {why}", {}))
+    return PeerRefused(RemoteRefusal(role, "ANSWER_INVALID", f"its answer is not valid: {why}", {}))

@@ -11,10 +11,9 @@ from typing import Final
 import grpc
 from google.protobuf.message import DecodeError
 
-from aggregator.errors import AggregatorError, Refused, Stopping, Unreachable
+from aggregator.errors import AggregatorError, RemoteRefusal, Stopping, Unreachable
 from aggregator.intake.refusals import INTERNAL, REASONS, Refusal
-
-from . import aggregator_pb2 as pb
+from aggregator.services import aggregator_pb2 as pb
 
 MAX_MESSAGE_BYTES: Final = 8 * 2**20
 """A batch has 4 MiB and a commitment 5 at most."""
@@ -75,7 +74,7 @@ def code_of(reason: str) -> grpc.StatusCode:
 
 
 def error_of(failure: grpc.RpcError, role: str, address: str) -> AggregatorError:
-    """The named error of a call that failed: Refused, or Unreachable where no answer came."""
+    """The named error of a call that failed: RemoteRefusal, or Unreachable where no answer came."""
     if not isinstance(failure, grpc.Call):
         return Unreachable(role, address)
     for key, value in failure.trailing_metadata() or ():
@@ -86,7 +85,7 @@ def error_of(failure: grpc.RpcError, role: str, address: str) -> AggregatorError
                 break
             if refusal.reason == REASONS[Stopping]:
                 return Unreachable(role, address)
-            return Refused(role, refusal.reason, refusal.text, refusal.numbers, refusal.view)
+            return RemoteRefusal(role, refusal.reason, refusal.text, refusal.numbers, refusal.view)
     if failure.code() in _AWAY:
         return Unreachable(role, address)
-    return Refused(role, failure.code().name, failure.details() or "", {})
+    return RemoteRefusal(role, failure.code().name, failure.details() or "", {})

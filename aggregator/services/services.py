@@ -12,22 +12,22 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar, assert_never
 
 import grpc
 
-from aggregator.collect.sealed_share import SealedShare, shares_to_parts, swap_parts
+from aggregator.collect.aggregate_share import SealedShare
 from aggregator.errors import AddressUnusable
 from aggregator.he.key_holder import KeyHolder
-from aggregator.intake.key_agreement import Prepared
+from aggregator.intake.preparation import Preparation
 from aggregator.intake.refusals import INTERNAL, Expected, refusal_of
 from aggregator.mpc.provider import Provider
+from aggregator.services import aggregator_pb2 as pb
+from aggregator.services import aggregator_pb2_grpc as pb_grpc
+from aggregator.services.rpc import PART_BYTES, REFUSAL_KEY, SERVER_OPTIONS, code_of
+from aggregator.services.share_parts import shares_to_parts, swap_parts
 from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
-
-from . import aggregator_pb2 as pb
-from . import aggregator_pb2_grpc as pb_grpc
-from .rpc import PART_BYTES, REFUSAL_KEY, SERVER_OPTIONS, code_of
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class _Servicer:
         self._party = party
 
     def Prepare(self, request: pb.PrepareRequest, context: grpc.ServicerContext) -> Iterator[pb.PreparedPart]:
-        prepared: Prepared = _answer(context, lambda: self._party.prepare(request.signed_draft))
+        prepared: Preparation = _answer(context, lambda: self._party.prepare(request.signed_draft))
         yield from prepared.to_parts(PART_BYTES)
 
     def OpenPlan(self, request: pb.OpenPlanRequest, context: grpc.ServicerContext) -> pb.OpenPlanReply:
@@ -183,14 +183,17 @@ def serve(party: Role | Provider, host: str, port: int) -> Service:
         raise AddressUnusable(address, "without TLS only a loopback address is served")
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix=party.role)
     server = grpc.server(pool, options=SERVER_OPTIONS, maximum_concurrent_rpcs=None)
-    if isinstance(party, Leader):
-        pb_grpc.add_LeaderServicer_to_server(LeaderServicer(party), server)  # type: ignore[no-untyped-call]
-    elif isinstance(party, Helper):
-        pb_grpc.add_HelperServicer_to_server(HelperServicer(party), server)  # type: ignore[no-untyped-call]
-    elif isinstance(party, Provider):
-        pb_grpc.add_ProviderServicer_to_server(ProviderServicer(party), server)  # type: ignore[no-untyped-call]
-    else:
-        pb_grpc.add_KeyHolderServicer_to_server(KeyHolderServicer(party), server)  # type: ignore[no-untyped-call]
+    match party:
+        case Leader():
+            pb_grpc.add_LeaderServicer_to_server(LeaderServicer(party), server)  # type: ignore[no-untyped-call]
+        case Helper():
+            pb_grpc.add_HelperServicer_to_server(HelperServicer(party), server)  # type: ignore[no-untyped-call]
+        case KeyHolder():
+            pb_grpc.add_KeyHolderServicer_to_server(KeyHolderServicer(party), server)  # type: ignore[no-untyped-call]
+        case Provider():
+            pb_grpc.add_ProviderServicer_to_server(ProviderServicer(party), server)  # type: ignore[no-untyped-call]
+        case other:
+            assert_never(other)
     try:
         bound = server.add_insecure_port(address)
     except RuntimeError:

@@ -2,7 +2,7 @@
 
 Prepare     draft ──► live secret, on disk ──► its live keys, signed; a repeat gives the same
 TakeKey     the leader's key for a plan with proofs ──► kept ──► its hash
-Aggregate   job ──► check, open, verify proofs ──► {sums, ids, answer} in one transaction ──► answer, always the same
+Aggregate   a job of the leader (intake/job_intake.py)
 Commit      leader's counts and digests ──► charge in the ledger ──► {closed, both commitments} ──► seal seed erased ──► its own
 Witness     heads of both ledgers, checked ──► {noised share}, `done` in the ledger ──► live secret erased ──► its own head
             ──► {witnessed} where the leader knows of that `done`
@@ -16,67 +16,67 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, assert_never
 
-import numpy as np
-
-from aggregator.collect.finishing import Finishing
-from aggregator.collect.sealed_share import SealedShare
-from aggregator.errors import (
-    AggregatorError,
-    AlreadyCollected,
-    CommitmentConflict,
-    JobConflict,
-    LiveSecretLost,
-    PlanUnknown,
-    VerificationKeyConflict,
-)
-from aggregator.intake.key_agreement import key_taken, offered_key, offered_plan
-from aggregator.intake.refusals import INTERNAL, refusal_of
-from aggregator.intake.verification import judged
-from aggregator.storage.role_storage import StoredPlan
-from crypto.errors import CryptoError
-from crypto.signing import VerifyKey
-from federation.batch.batch import SealedHalf, open_half
-from federation.batch.reports import HelperHalf, ProvenHalf
-from federation.circuit.validity import Started, start
-from federation.errors import FederationError
-from federation.plan import Plan
-
-from .messages import (
-    ANSWER_DOMAIN,
+from aggregator.collect.aggregate_share import SealedShare
+from aggregator.collect.collection_job import (
     COMMITMENT_DOMAIN,
     FINISH_DOMAIN,
     FINISHED_DOMAIN,
-    JOB_DOMAIN,
     SHARE_DIGEST_DOMAIN,
     WITNESS_DOMAIN,
-    Answer,
-    Finish,
-    Job,
+    FinishSession,
     ShareDigest,
-    Signed,
-    Verdict,
     Witness,
     commitment_from_bytes,
     commitment_to_bytes,
-    job_digest,
-    plan_of,
-    require_length,
-    sign,
-    verdicts_from,
 )
+from aggregator.collect.heads import Heads
+from aggregator.collect.held_shares import HeldShares
+from aggregator.collect.noising import Noising
+from aggregator.collect.swap import Swap
+from aggregator.errors import CommitmentConflict, LiveSecretLost, VerificationKeyConflict
+from aggregator.identity import Clock, RoleIdentity, Settings
+from aggregator.intake.job_intake import JobIntake
+from aggregator.intake.key_agreement import key_taken, offered_key, offered_plan
+from aggregator.intake.preparation import Preparation
+from aggregator.intake.tally import ReportTally
+from aggregator.mpc.suppression import Suppression
+from aggregator.shares.peers import leader_of
+from aggregator.shares.plans import Opening, PlanBook
+from aggregator.signed_message import Signed, plan_of, sign
+from aggregator.storage.files import Files
+from aggregator.storage.records import PlanStatus
+from federation.errors import PlanInvalid
+from federation.keys import RoleKeys
+from federation.plan import Plan
+from federation.terms import Encrypted, Finish, Shares
 
 GRACE_US: Final = 86_400 * 10**6
 """How long after the deadline the helper takes what the leader received before it: a helper may have been down."""
 
 
-class Helper(Finishing):
+class Helper:
     """The aggregator that holds seeds."""
 
-    role = "helper"
-    peer = "leader"
-    grace_us = GRACE_US
+    role: Final = "helper"
+
+    def __init__(self, keys: RoleKeys, settings: Settings, files: Files, clock: Clock) -> None:
+        self.files, self._clock = files, clock
+        self.identity = RoleIdentity(self.role, keys, settings)
+        self.plans = PlanBook(self.identity, files, clock, self._opening_of, GRACE_US)
+        self.tally = ReportTally(self.identity, files.storage.reports)
+        self.held = HeldShares(self.plans)
+        self.own_swap, self.suppression = Swap(self.plans, self.held), Suppression(self.plans, self.held)
+        self.jobs, self.heads, self.noising = JobIntake(self.plans, self.tally), Heads(self.plans), Noising(self.plans)
+
+    def prepare(self, data: bytes) -> Preparation:
+        """What a plan needs of the helper before it is signed. Raises as `PlanBook.prepare`."""
+        return Preparation(self.plans.prepare(data))
+
+    def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
+        """Take part in a plan from now on. Returns the plan's hash. Raises as `PlanBook.open`."""
+        return self.plans.open(signed, encryption_keys)
 
     def take_key(self, data: bytes) -> bytes:
         """Keep the verification key that the leader has drawn for a plan that is yet to be signed; a repeat is the same.
@@ -86,30 +86,20 @@ class Helper(Finishing):
             LiveSecretLost: nothing was prepared for this plan id, or what was is gone.
             VerificationKeyConflict: another key is kept under this plan id.
         """
-        leader = self._pinned_peer()
+        leader = self.identity.pinned_peer()
         plan_id, sealed = offered_plan(data, leader)
-        self._forget()
-        file = self.live.load(plan_id)
+        self.plans.retention.forget()
+        file = self.files.live.load(plan_id)
         if file is None or file.secret.seal is None:
-            raise LiveSecretLost(self.role, str(self.live.path), plan_id)
+            raise LiveSecretLost(self.role, str(self.files.live.path), plan_id)
         key = offered_key(sealed, file.draft, leader, file.secret.seal)
-        if self.storage.keep_key(plan_id, key, self._clock()).hash_for(plan_id) != key.hash_for(plan_id):
+        if self.files.storage.keep_key(plan_id, key, self._clock()).hash_for(plan_id) != key.hash_for(plan_id):
             raise VerificationKeyConflict(plan_id)
-        return key_taken(plan_id, key, self.keys.sign)
+        return key_taken(plan_id, key, self.identity.keys.sign)
 
     def aggregate(self, data: bytes) -> bytes:
-        """Take one batch of the leader's, whole but for duplicate ids, or refuse it: recorded, signed, for good.
-
-        Raises:
-            MessageMalformed, PlanUnknown, SignatureInvalid: not a job of this plan's leader.
-            JobConflict, AlreadyCollected: it changes nothing.
-        """
-        signed = Signed.from_bytes(data)
-        stored, plan = self._opened(plan_of(signed))
-        body = signed.verify(JOB_DOMAIN, _leader_of(plan))
-        job, digest = Job.from_bytes(body), job_digest(body)
-        answer = self._recorded(stored.number, job, digest) or self._answer(stored, plan, job, digest)
-        return sign(ANSWER_DOMAIN, answer, self.keys.sign)
+        """Answer one aggregation job of the leader's. Raises as `JobIntake.aggregate`."""
+        return self.jobs.aggregate(data)
 
     def commit(self, data: bytes) -> bytes:
         """Take no more reports; remember the leader's commitment, and answer with the helper's own.
@@ -118,53 +108,53 @@ class Helper(Finishing):
             MessageMalformed, PlanUnknown, SignatureInvalid. CommitmentConflict: another one than before.
             LedgerRefusal, StateBehindLedger: nothing was closed.
         """
-        signed = Signed.from_bytes(data)
-        stored, plan = self._opened(plan_of(signed))
-        other = signed.verify(COMMITMENT_DOMAIN["leader"], _leader_of(plan))
+        signed, storage = Signed.from_bytes(data), self.files.storage
+        stored, plan = self.plans.opened(plan_of(signed))
+        other = signed.verify(COMMITMENT_DOMAIN["leader"], leader_of(plan))
         commitment_from_bytes(plan, other)
-        self._charge(plan)
-        with self.storage.transaction():
-            stored, _ = self._opened(plan.hash)
+        self.plans.charge(plan)
+        with storage.transaction():
+            stored, _ = self.plans.opened(plan.hash)
             if stored.own is None:
-                own = commitment_to_bytes(plan, self._commitment(stored.number, plan))
-                self.storage.close_plan(stored.number, own, other)
+                own = commitment_to_bytes(plan, self.tally.commitment(stored.number, plan))
+                storage.close_plan(stored.number, own, other)
             elif stored.other != other:
                 raise CommitmentConflict("the leader committed to another set of reports before")
             else:
                 own = stored.own
-        self.live.erase_seal(plan.plan_id)
-        return sign(COMMITMENT_DOMAIN["helper"], own, self.keys.sign)
+        self.files.live.erase_seal(plan.plan_id)
+        return sign(COMMITMENT_DOMAIN["helper"], own, self.identity.keys.sign)
 
     def witness(self, data: bytes) -> bytes:
         """Check where both ledgers stand by the leader's word, draw the noise once both have committed, say the same of here.
 
         Raises:
             MessageMalformed, PlanUnknown, SignatureInvalid. LedgerBehind: one of the two ledgers was rolled back.
-            NotCommitted, and as `Opener._noise`.
+            NotCommitted, and as `Noising.noise`.
         """
         signed = Signed.from_bytes(data)
-        _, plan = self._opened(plan_of(signed))
-        told = Witness.from_bytes(signed.verify(WITNESS_DOMAIN["leader"], _leader_of(plan)))
-        self._hear(plan, told)
+        _, plan = self.plans.opened(plan_of(signed))
+        told = Witness.from_bytes(signed.verify(WITNESS_DOMAIN["leader"], leader_of(plan)))
+        self.heads.check(plan, told)
         if told.committed:
-            self._noise(plan)
-            self._witnessed_by(plan, told)
-        reply = self._witness(plan, committed=told.committed, confirmed=told.remembered)
-        return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.keys.sign)
+            self.noising.noise(plan)
+            self.heads.witnessed(plan, told)
+        reply = self.heads.witness(plan, committed=told.committed, confirmed=told.remembered)
+        return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.identity.keys.sign)
 
     def digest(self, data: bytes) -> bytes:
         """Keep what the leader is bound to, and be bound to the noised shares of here.
 
         Raises:
-            MessageMalformed, PlanUnknown, SignatureInvalid. NotCommitted: the leader has not told that it knows of the opening
-            here. CommitmentConflict. FinishRefused.
+            MessageMalformed, PlanUnknown, SignatureInvalid. NotCommitted: the leader has not said that it knows of the
+            opening here. CommitmentConflict. FinishRefused.
         """
         signed = Signed.from_bytes(data)
-        stored, plan = self._opened(plan_of(signed))
-        told = ShareDigest.from_bytes(signed.verify(SHARE_DIGEST_DOMAIN["leader"], _leader_of(plan)))
-        own = ShareDigest(plan.hash, hashlib.sha256(self._own_shares(stored)).digest())
-        self._keep_digest(stored, told.digest)
-        return sign(SHARE_DIGEST_DOMAIN["helper"], own.to_bytes(), self.keys.sign)
+        stored, plan = self.plans.opened(plan_of(signed))
+        told = ShareDigest.from_bytes(signed.verify(SHARE_DIGEST_DOMAIN["leader"], leader_of(plan)))
+        own = ShareDigest(plan.hash, hashlib.sha256(self.own_swap.own_shares(stored)).digest())
+        self.own_swap.keep_digest(stored, told.digest)
+        return sign(SHARE_DIGEST_DOMAIN["helper"], own.to_bytes(), self.identity.keys.sign)
 
     def swap(self, plan_hash: bytes, pieces: Iterable[bytes]) -> bytes:
         """Store the signed values of what the leader's noised shares and those here add up to; the shares of here.
@@ -174,12 +164,12 @@ class Helper(Finishing):
         Raises:
             PlanUnknown, NotCommitted, MessageMalformed, FinishRefused, FieldElementOutOfRange.
         """
-        stored, plan = self._opened(plan_hash)
-        theirs = self._received(stored, pieces)
-        values = self._signed_values(stored, plan, theirs)
-        with self.storage.transaction():
-            self.storage.set_opened(stored.number, values)
-        return self._own_shares(stored)
+        stored, plan = self.plans.opened(plan_hash)
+        theirs = self.own_swap.received(stored, pieces)
+        values = self.own_swap.signed_values(stored, plan, theirs)
+        with self.files.storage.transaction():
+            self.files.storage.set_opened(stored.number, values)
+        return self.own_swap.own_shares(stored)
 
     def finish(self, data: bytes) -> bytes:
         """Run this helper's process of the finish mpc and store what was opened, or erase what it was opened from.
@@ -188,16 +178,16 @@ class Helper(Finishing):
             MessageMalformed, PlanUnknown, SignatureInvalid. NotCommitted, FinishRefused, MpcFailed, Stopping.
         """
         signed = Signed.from_bytes(data)
-        stored, plan = self._opened(plan_of(signed))
-        body = signed.verify(FINISH_DOMAIN, _leader_of(plan))
-        if port := Finish.from_bytes(body).port:
-            finished = self._run(stored, plan, port)
-            with self.storage.transaction():
-                self.storage.set_finished(stored.number, finished)
+        stored, plan = self.plans.opened(plan_of(signed))
+        body = signed.verify(FINISH_DOMAIN, leader_of(plan))
+        if port := FinishSession.from_bytes(body).port:
+            finished = self.suppression.run(stored, plan, port)
+            with self.files.storage.transaction():
+                self.files.storage.set_finished(stored.number, finished)
         else:
-            self._seat.end()
-            self._erase_held(stored)
-        return sign(FINISHED_DOMAIN, body, self.keys.sign)
+            self.suppression.seat.end()
+            self.held.erase(stored)
+        return sign(FINISHED_DOMAIN, body, self.identity.keys.sign)
 
     def collect(self, data: bytes) -> list[SealedShare]:
         """The helper's noised shares, for the collector.
@@ -205,69 +195,29 @@ class Helper(Finishing):
         Raises:
             NotCommitted: the leader has not opened the plan with the helper. LedgerBehind.
         """
-        return self._shares(self._asked_by_collector(data)[1])
+        return self.noising.shares(self.plans.asked_by_collector(data)[1])
 
-    def _recorded(self, number: int, job: Job, digest: bytes) -> bytes | None:
-        found = self.storage.job(number, job.job_id)
-        if found is None:
-            return None
-        if found[0] != digest:
-            raise JobConflict(job.job_id)
-        return found[1]
+    def status(self, plan_hash: bytes = b"") -> list[PlanStatus]:
+        """The state of one plan, or of all. Raises PlanUnknown."""
+        return self.plans.status(plan_hash)
 
-    def _answer(self, stored: StoredPlan, plan: Plan, job: Job, digest: bytes) -> bytes:
-        """Decide on a new job and record what was decided. A refusal is recorded too: the leader takes none then."""
-        try:
-            return self._take(stored, plan, job, digest)
-        except (AlreadyCollected, JobConflict):
-            raise
-        except (AggregatorError, FederationError, CryptoError) as error:
-            refusal = refusal_of(error)
-            if refusal.reason == INTERNAL:  # nothing that may pass is recorded
-                raise
-            answer = Answer(plan.hash, job.job_id, digest, b"", refusal).to_bytes()
-        with self.storage.transaction():
-            if (before := self._recorded(stored.number, job, digest)) is not None:
-                return before
-            if (now := self.storage.plan(plan.hash)) is None or now.state != "open":
-                raise AlreadyCollected(plan.hash)
-            self.storage.record(stored.number, job.job_id, digest, answer)
-        return answer
+    def stop(self) -> None:
+        """Draw no more noise, and end the process of the finish: what is under way ends with Stopping, nothing opened."""
+        self.plans.stopped.set()
+        self.suppression.seat.stop()
 
-    def _take(self, stored: StoredPlan, plan: Plan, job: Job, digest: bytes) -> bytes:
-        until_us = stored.deadline_us + self.grace_us
-        self._require_open(plan.hash, until_us)
-        sealed = SealedHalf.from_bytes(job.half)
-        half = open_half("helper", plan, self._seal_key(plan), self.settings.roster, sealed)
-        header = sealed.signed.header
-        self.ledger.require_known(header.head_of("helper"))
-        verdicts = verdicts_from(job.verdicts, len(header)).copy()
-        messages = np.empty((len(header), 0), np.uint8)
-        work: HelperHalf | Started
-        if isinstance(half, ProvenHalf):
-            work = start(plan, self._verification_key(plan), half)
-            offered = verdicts == Verdict.TAKEN
-            messages, accepted = judged(plan, work, job.verifier_shares, offered)
-            verdicts[offered & ~accepted] = Verdict.REJECTED
-        else:
-            work = half
-            require_length("verifier shares", job.verifier_shares, 0)
-        with self.storage.transaction():
-            if (before := self._recorded(stored.number, job, digest)) is not None:
-                return before
-            self._require_open(plan.hash, until_us)
-            self._count(stored.number, plan, header, verdicts)
-            taken = verdicts == Verdict.TAKEN
-            if taken.any():
-                self._add(stored.number, plan, work.take(taken))
-            answer = Answer(
-                plan.hash, job.job_id, digest, verdicts.tobytes(), verifier_messages=messages[taken].tobytes()
-            ).to_bytes()
-            self.storage.record(stored.number, job.job_id, digest, answer)
-        return answer
+    def close(self) -> None:
+        """Close the files; what was committed stays."""
+        self.files.close()
 
-
-def _leader_of(plan: Plan) -> VerifyKey:
-    if plan.wire is None:
-        raise PlanUnknown(plan.hash)
-    return plan.wire.leader
+    def _opening_of(self, plan: Plan) -> Opening:
+        """How the helper opens plans of these terms: the one place that looks at them."""
+        match plan.terms:
+            case Shares(finish=finish):
+                return self.suppression if finish is Finish.MPC else self.own_swap
+            case Encrypted():
+                raise PlanInvalid(
+                    "this helper takes no part in plans with encrypted reports: a key holder opens their sums"
+                )
+            case other:
+                assert_never(other)

@@ -1,12 +1,9 @@
-"""The leader: takes batches (intake.py), and opens a plan with the helper.
+"""The leader: takes batches (intake/), and opens a plan with the helper or the key holder.
 
     Prepare   draft ──► live secret, on disk ──► live keys, signed; with proofs, a key for them, handed to the helper
-
-    Collect   heads of both ledgers ──► ask for what is kept ──► charge in the ledger ──► {closed, own commitment}
-              ──► seal seed erased ──► the helper's commitment ──► heads; meanwhile both draw noise ──► {noised share}
-              ──► `done` in the ledger ──► live secret erased ──► heads: each knows the other's `done` ──► {witnessed}
-              ──► digests of the noised shares ──► the shares ──► {values, signed} ──► the same bytes, always (swap_opening.py)
-              with finish mpc: {witnessed} ──► both open under MPC what is not suppressed (mpc_opening.py) ──► those bytes
+    Submit    a batch of a site: intake/share_intake.py, or he/intake.py
+    Collect   the opening that the plan's terms choose (collect/meeting.py, then collect/swap.py, mpc/session.py; or
+              he/noised_sums.py) ──► the stored shares, always the same bytes
 
 One thread at a time opens a plan; batches of others are taken meanwhile.
 """
@@ -15,181 +12,155 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Protocol, assert_never
 
-from aggregator.collect.sealed_share import SealedShare
-from aggregator.collect.swap_opening import SwappedOpening
-from aggregator.errors import HelperUnavailable, MessageMalformed, PeerRefused, Refused, Stopping, Unreachable
-from aggregator.intake.intake import helper_of
-from aggregator.intake.key_agreement import KEY_BYTES, Prepared, key_offer, require_taken
-from aggregator.services.peer_links import HelperLink, KeyHolderLink, PeerLink, ProviderLink, answer_invalid, as_peers
-from aggregator.storage.live_folder import LiveFolder
-from aggregator.storage.role_storage import Storage
+from aggregator.collect.aggregate_share import SealedShare
+from aggregator.collect.heads import Heads
+from aggregator.collect.held_shares import HeldShares
+from aggregator.collect.meeting import Closing, Meeting, SharedOpening
+from aggregator.collect.noising import Noising
+from aggregator.collect.swap import LeaderSwap, Swap
+from aggregator.errors import HelperUnavailable, PeerRefused, RemoteRefusal, Unreachable
+from aggregator.he.intake import EncryptedIntake
+from aggregator.he.noised_sums import NoisedSums, SumsOpening
+from aggregator.identity import Clock, RoleIdentity, Settings
+from aggregator.intake.key_agreement import KEY_BYTES, key_offer, require_taken
+from aggregator.intake.preparation import Preparation
+from aggregator.intake.share_intake import ShareIntake
+from aggregator.intake.submission import Intake, Submitted
+from aggregator.intake.tally import ReportTally
+from aggregator.mpc.session import LeaderSuppression
+from aggregator.mpc.suppression import Suppression
+from aggregator.services.peer_links import as_peers
+from aggregator.shares.peers import PeerCalls, Peers
+from aggregator.shares.plans import Opening, PlanBook
+from aggregator.storage.files import Files
+from aggregator.storage.records import PlanStatus
+from federation.batch.batch import SealedBatch
 from federation.circuit.validity import VerificationKey
 from federation.draft import verify_draft
 from federation.keys import RoleKeys
-from federation.ledger.entries import Head
-from federation.ledger.ledger import Ledger
 from federation.plan import Plan
-
-from .messages import (
-    COMMITMENT_DOMAIN,
-    WITNESS_DOMAIN,
-    Signed,
-    Witness,
-    commitment_from_bytes,
-    commitment_to_bytes,
-    sign,
-)
-from .party import Clock, Settings
-
-_LOOK_S: Final = 0.05
-"""How often a leader that waits for the helper looks whether it should stop."""
+from federation.terms import Encrypted, Finish, Shares, Validity
 
 
-class Leader(SwappedOpening):
-    """The aggregator that holds the long shares, and drives the helper."""
+class LeaderOpening(Opening, Protocol):
+    """An opening that the leader drives."""
 
-    def __init__(
-        self,
-        keys: RoleKeys,
-        settings: Settings,
-        storage: Storage,
-        ledger: Ledger,
-        live: LiveFolder,
-        clock: Clock,
-        helper: HelperLink,
-        key_holder: KeyHolderLink | None = None,
-        provider: ProviderLink | None = None,
-    ) -> None:
-        super().__init__(keys, settings, storage, ledger, live, clock, helper, key_holder, provider)
-        self._opening = threading.Lock()  # taken before the line; one plan at a time, or heads would cross
+    def open(self, plan: Plan) -> None:
+        """Close and open the plan with the other party. Whatever fails, the next call goes on from there."""
 
-    def prepare(self, data: bytes) -> Prepared:
-        """As `Party.prepare`; with proofs, agree with the helper on their key, too.
+
+@dataclass(frozen=True)
+class Parts:
+    """What the leader does with plans of some terms."""
+
+    intake: Intake
+    opening: LeaderOpening
+
+
+class Leader:
+    """The aggregator that holds the long shares, or adds encrypted reports, and drives the other party."""
+
+    role: Final = "leader"
+
+    def __init__(self, keys: RoleKeys, settings: Settings, files: Files, clock: Clock, peers: Peers) -> None:
+        self.files, self.peers, self._clock = files, peers, clock
+        self.identity = RoleIdentity(self.role, keys, settings)
+        self.plans = plans = PlanBook(self.identity, files, clock, lambda plan: self._parts(plan).opening)
+        self.tally = tally = ReportTally(self.identity, files.storage.reports)
+        calls, heads = PeerCalls(peers, files.storage), Heads(plans)
+        self.noising = noising = Noising(plans)
+        self.share_intake, self.encrypted_intake = ShareIntake(plans, tally, calls), EncryptedIntake(plans, tally)
+        closing = Closing(plans, tally, self.share_intake, calls)
+        with_helper = Meeting(plans, heads, calls, lambda: peers.helper, "helper")
+        with_key_holder = Meeting(plans, heads, calls, peers.known_key_holder, "key holder")
+        shared, held = SharedOpening(plans, closing, with_helper, noising), HeldShares(plans)
+        self.suppression = Suppression(plans, held)
+        sums = NoisedSums(plans, self.encrypted_intake, calls)
+        self._swapped = Parts(self.share_intake, LeaderSwap(plans, Swap(plans, held), shared, calls))
+        self._suppressed = Parts(self.share_intake, LeaderSuppression(plans, self.suppression, shared, calls))
+        self._encrypted = Parts(self.encrypted_intake, SumsOpening(plans, sums, closing, with_key_holder, noising))
+        self._opening = threading.Lock()  # taken before the intake's line; one plan at a time, or heads would cross
+
+    def prepare(self, data: bytes) -> Preparation:
+        """What a plan needs of the leader before it is signed; with proofs, agree with the helper on their key, too.
 
         The key is on disk here before the helper sees it, and a repeat offers the same one.
 
         Raises:
-            HelperUnavailable, PeerRefused: ask again. And as `Party.prepare`.
+            HelperUnavailable, PeerRefused: ask again. And as `PlanBook.prepare`.
         """
-        prepared = super().prepare(data)
-        draft = verify_draft(data, self.settings.coordinator)
-        if draft.validity == "none":
+        prepared = Preparation(self.plans.prepare(data))
+        draft = verify_draft(data, self.identity.settings.coordinator)
+        if draft.terms.validity is Validity.NONE:
             return prepared
-        plan_id, helper = draft.plan_id, self._pinned_peer()
-        key = self.storage.keep_key(plan_id, VerificationKey(os.urandom(KEY_BYTES)), self._clock())
+        plan_id, helper, sign = draft.plan_id, self.identity.pinned_peer(), self.identity.keys.sign
+        key = self.files.storage.keep_key(plan_id, VerificationKey(os.urandom(KEY_BYTES)), self._clock())
         try:
             with as_peers():
-                live = self._helper.prepare(data).live
+                live = self.peers.helper.prepare(data).live
                 live.verify("helper", draft.hash, helper)
-            offer = key_offer(plan_id, draft.hash, key, self.keys.sign, live.seal)
-            reply = self._helper.take_key(offer)
+            offer = key_offer(plan_id, draft.hash, key, sign, live.seal)
+            reply = self.peers.helper.take_key(offer)
         except Unreachable:
             raise HelperUnavailable(0) from None
-        except Refused as refused:
+        except RemoteRefusal as refused:
             raise PeerRefused(refused) from None
         with as_peers():
             require_taken(reply, plan_id, key, helper)
         return replace(prepared, verify_key_hash=key.hash_for(plan_id))
 
-    def collect(self, data: bytes) -> list[SealedShare]:
-        """Close and open the plan with the helper, and give the leader's noised shares.
-
-        Raises:
-            HelperUnavailable, PeerRefused: nothing is lost; ask again. LedgerRefusal, and as `Opener._noise` and `_finish`.
-        """
-        _, plan = self._asked_by_collector(data)
-        with self._opening:
-            self._open(plan)
-            if plan.finish == "mpc":
-                self._finish(plan)
-            elif plan.protection == "shares":
-                self._swap(plan)
-        return self._shares(plan)
-
-    def _open(self, plan: Plan) -> None:
-        """Close and open the plan with the helper. Whatever fails, the next call goes on from there.
-
-        A plan that was opened before goes the same way: nothing is drawn again, and files that are older now are found.
-        """
-        confirmed: Head | None = None
-        state = self._opened(plan.hash)[0].state
-        if state == "open" or (plan.protection == "he" and state != "witnessed"):
-            # a ledger that was rolled back is found before it charges, and before sums are opened
-            confirmed = self._meet(plan, committed=False, confirmed=None).remembered
-        with self._line:
-            self._close(plan)
-        if plan.protection == "he":  # the key holder draws nothing before it has the sums
-            self._noise(plan)
-            self._send_sums(plan)
-        first = self._meet(plan, committed=True, confirmed=confirmed, meanwhile=lambda: self._noise(plan))
-        second = self._meet(plan, committed=True, confirmed=first.remembered)
-        if not self._witnessed_by(plan, second):
-            raise answer_invalid("it does not remember the leader's opening", _name_of_peer(plan))
-
-    def _close(self, plan: Plan) -> None:
-        """Charge, and agree with the helper on the set of reports (holding the line)."""
-        stored, _ = self._opened(plan.hash)
-        while stored.own is None:
-            self._ask_all(stored.number)
-            self._charge(plan)
-            with self.storage.transaction():
-                if not self.storage.pending_jobs(stored.number):  # a batch may have come meanwhile
-                    own = commitment_to_bytes(plan, self._commitment(stored.number, plan))
-                    self.storage.close_plan(stored.number, own, None)
-            stored, _ = self._opened(plan.hash)
-        self.live.erase_seal(plan.plan_id)
-        if stored.other is None and plan.protection == "shares":
-            own = sign(COMMITMENT_DOMAIN["leader"], stored.own, self.keys.sign)
-            reply = self._call(stored, self._helper, self._helper.commit, own)
-            with as_peers():
-                other = Signed.from_bytes(reply).verify(COMMITMENT_DOMAIN["helper"], helper_of(plan))
-                commitment_from_bytes(plan, other)
-            self.storage.set_other(stored.number, other)
-
-    def _meet(
-        self,
-        plan: Plan,
-        *,
-        committed: bool,
-        confirmed: Head | None,
-        meanwhile: Callable[[], None] = lambda: None,
-    ) -> Witness:
-        """Tell the helper where both ledgers stand, by what is known here, and hear the same from it.
+    def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
+        """Take part in a plan from now on. Returns the plan's hash. Raises as `PlanBook.open`.
 
         Args:
-            meanwhile: done while the helper answers, which takes minutes if it draws noise.
+            encryption_keys: of a plan with encrypted reports: the key holder's signed public keys.
+        """
+        return self.plans.open(signed, encryption_keys)
+
+    def submit(self, data: bytes) -> Submitted:
+        """Take one batch of a site's, whole but for duplicate ids. A repeat gives the same answer.
 
         Raises:
-            LedgerBehind: one of the two was rolled back. HelperUnavailable, PeerRefused, Stopping.
+            PlanUnknown; as `SealedBatch.from_bytes`; and as the intake of the plan's terms.
         """
-        stored, _ = self._opened(plan.hash)
-        told = self._witness(plan, committed=committed, confirmed=confirmed)
-        data = sign(WITNESS_DOMAIN["leader"], told.to_bytes(), self.keys.sign)
-        thread = ThreadPoolExecutor(1, thread_name_prefix="witness")
-        peer: PeerLink = self._helper if plan.protection == "shares" else self._holder()
-        reply = thread.submit(self._call, stored, peer, peer.witness, data)
-        try:
-            meanwhile()
-        finally:
-            while not reply.done() and not self._stopped.is_set():
-                wait([reply], _LOOK_S)
-            thread.shutdown(wait=False)
-        if not reply.done():
-            raise Stopping("this aggregator is stopping; nothing was opened: ask again when it is back")
-        with as_peers(_name_of_peer(plan)):
-            heard = Witness.from_bytes(
-                Signed.from_bytes(reply.result()).verify(WITNESS_DOMAIN["helper"], helper_of(plan))
-            )
-            if (heard.plan_hash, heard.committed, heard.confirmed) != (plan.hash, committed, told.remembered):
-                raise MessageMalformed("an answer to another witness")
-        self._hear(plan, heard)
-        return heard
+        batch = SealedBatch.from_bytes(data)
+        stored, plan = self.plans.opened(batch.signed.header.plan_hash)
+        return self._parts(plan).intake.submit(stored, plan, batch, data)
 
+    def collect(self, data: bytes) -> list[SealedShare]:
+        """Close and open the plan with the other party, and give the leader's noised shares.
 
-def _name_of_peer(plan: Plan) -> str:
-    return "helper" if plan.protection == "shares" else "key holder"
+        Raises:
+            HelperUnavailable, KeyHolderUnavailable, PeerRefused: nothing is lost; ask again. LedgerRefusal, and as the
+            opening of the plan's terms.
+        """
+        _, plan = self.plans.asked_by_collector(data)
+        with self._opening:
+            self._parts(plan).opening.open(plan)
+        return self.noising.shares(plan)
+
+    def status(self, plan_hash: bytes = b"") -> list[PlanStatus]:
+        """The state of one plan, or of all. Raises PlanUnknown."""
+        return self.plans.status(plan_hash)
+
+    def stop(self) -> None:
+        """Draw no more noise, and end the process of the finish: what is under way ends with Stopping, nothing opened."""
+        self.plans.stopped.set()
+        self.suppression.seat.stop()
+
+    def close(self) -> None:
+        """Close the files; what was committed stays."""
+        self.files.close()
+
+    def _parts(self, plan: Plan) -> Parts:
+        """What the leader does with plans of these terms: the one place that looks at them."""
+        match plan.terms:
+            case Shares(finish=finish):
+                return self._suppressed if finish is Finish.MPC else self._swapped
+            case Encrypted():
+                return self._encrypted
+            case other:
+                assert_never(other)

@@ -4,10 +4,10 @@
                       grace) with no batch that waits. A key whose plan was never opened here: a day after it was kept
     report ids        when the deadline of a plan with noise has passed: no report of it can come any more. How many were
                       rejected is told as long as the plan can be collected again, so their counts stay
-    sums              when their noised share is stored (storage.py)
-    finished sums     of a leader: when the key holder has opened them (storage.py), or holds no keys of the plan any more
+    sums              when their noised share is stored (role_storage.py)
+    finished sums     of a leader: when the key holder has opened them (role_storage.py), or holds no keys of the plan any more
     noised shares     with finish mpc: when leader and helper have both stored what they opened of them
-    secret keys       of a key holder: when the plan is opened or burnt (storage.py), or can no longer be charged
+    secret keys       of a key holder: when the plan is opened or burnt (role_storage.py), or can no longer be charged
     live secret       its seal seed when the plan is closed (at the leader no batch waits then), burnt, or a day after its
                       deadline; all of it when the noised share and its ledger entry are on disk, and 31 days after the
                       deadline at the latest. Here is what a process that was killed has left
@@ -21,11 +21,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from aggregator.identity import Clock
+from aggregator.storage.files import Files
+from aggregator.storage.live_folder import LiveFolder
+from aggregator.storage.records import PlanState
+from aggregator.storage.role_storage import Storage
 from federation.ledger.state import LedgerState
 from federation.live_keys import MOST_AFTER_DEADLINE_US
-
-from .live_folder import LiveFolder
-from .role_storage import Storage
 
 LATEST_CHARGE_US: Final = 31 * 86_400 * 10**6
 """How long after its deadline a plan may still be charged. A clock that runs years ahead for a moment would else write that
@@ -45,7 +47,7 @@ SELECT plan, collection, count(*) FROM rejected WHERE plan IN ({_OVER}) GROUP BY
 """
 
 
-_NOISED: Final = ("noised", "witnessed")
+_NOISED: Final = (PlanState.NOISED, PlanState.WITNESSED)
 LATEST_SECRET_US: Final = LATEST_CHARGE_US - MOST_AFTER_DEADLINE_US
 """How long after its seal seed was due a live secret is kept for a plan that may still be charged."""
 
@@ -74,8 +76,27 @@ def forget_live(live: LiveFolder, storage: Storage, ledger: LedgerState, now_us:
         file, plans = live.load(plan_id), storage.plans_of_id(plan_id)
         if file is None:
             continue
-        over = any(plan.state == "burnt" or (plan.state in _NOISED and plan.hash in ledger.done) for plan in plans)
+        over = any(
+            plan.state is PlanState.BURNT or (plan.state in _NOISED and plan.hash in ledger.done) for plan in plans
+        )
         if over or now_us > file.not_after_us + LATEST_SECRET_US:
             live.erase(plan_id)
-        elif now_us >= file.not_after_us or (plans and all(plan.state != "open" for plan in plans)):
+        elif now_us >= file.not_after_us or (plans and not any(plan.takes_reports for plan in plans)):
             live.erase_seal(plan_id)
+
+
+class Retention:
+    """Erases what is due in the files of one aggregator.
+
+    Args:
+        grace_us: how long after a plan's deadline reports of it are still taken here.
+    """
+
+    def __init__(self, files: Files, clock: Clock, grace_us: int) -> None:
+        self.grace_us = grace_us
+        self._files, self._clock = files, clock
+
+    def forget(self) -> None:
+        """Erase what nothing can ask for any more."""
+        forget(self._files.storage, self._clock(), self.grace_us)
+        forget_live(self._files.live, self._files.storage, self._files.ledger.state, self._clock())

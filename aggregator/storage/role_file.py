@@ -124,6 +124,11 @@ class RoleFile:
         with self._lock:
             return self._connection.execute(sql, values).fetchall()
 
+    def stream(self, sql: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query, one at a time; the file is locked until the last one."""
+        with self._lock:
+            yield from self._connection.execute(sql, values)
+
     def one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
         """The first row of a query."""
         found = self.rows(sql, *values)

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from aggregator.errors import Refused
-from aggregator.intake.key_agreement import Prepared
+from aggregator.errors import RemoteRefusal
+from aggregator.intake.preparation import Preparation
 from base.atomic_files import replace_file
 from base.times import DAY_US
 from crypto.signing import SigningKey, VerifyKey
@@ -82,12 +82,12 @@ class Announcement:
 
 
 class OpeningParties(Protocol):
-    """Whom a plan is announced to. Each call raises Refused or Unreachable."""
+    """Whom a plan is announced to. Each call raises RemoteRefusal or Unreachable."""
 
     def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> object:
         """Open a signed plan at both aggregators."""
 
-    def prepare(self, signed_draft: bytes) -> tuple[Prepared, Prepared]:
+    def prepare(self, signed_draft: bytes) -> tuple[Preparation, Preparation]:
         """Have leader, and helper or key holder, make what a plan needs of them: signed draft → what each has prepared."""
         ...
 
@@ -111,7 +111,7 @@ def announce(
 
     Raises:
         PlanInvalid: an aggregator has prepared something that does not fit the draft.
-        Refused: for any other reason; or a refusal for what the plan does not ask for. Unreachable.
+        RemoteRefusal: for any other reason; or a refusal for what the plan does not ask for. Unreachable.
     """
     asked = plan
     if plan.wire is not None and plan.wire.leader_live is None:
@@ -123,7 +123,7 @@ def announce(
         try:
             parties.open_plan(signed, keys)
             break
-        except Refused as refused:
+        except RemoteRefusal as refused:
             if refused.reason != RefusalCode.DAY_BUDGET_SPENT or "day" not in refused.numbers:
                 raise
             view, day = refused.view, refused.numbers["day"]

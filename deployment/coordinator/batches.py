@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from aggregator.errors import Refused
+from aggregator.errors import RemoteRefusal
 from aggregator.services.client import Aggregators
 from federation.keys import RoleKeys
 from federation.plan import Plan
@@ -75,7 +75,7 @@ def collect(
             carried += 1
             try:
                 pending += aggregators.submit(batch).pending
-            except Refused as error:  # one batch must not stop the others
+            except RemoteRefusal as error:  # one batch must not stop the others
                 refused[error.reason] += 1
         progress(answer)
     fetched = aggregators.collect(plan, collector)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from aggregator.errors import Refused
+from aggregator.errors import RemoteRefusal
 from aggregator.intake.refusals import LOST
 from base.errors import CoveyError
 from base.times import wall_clock
@@ -48,4 +48,4 @@ def run(job: Job, grid: Grid) -> None:
             run_job(job, ask, wall_clock)
         except CoveyError as error:
             _log.exception("the collection failed")
-            job.fail(str(error), lost=isinstance(error, Refused) and error.reason in LOST)
+            job.fail(str(error), lost=isinstance(error, RemoteRefusal) and error.reason in LOST)

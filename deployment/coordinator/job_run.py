@@ -39,7 +39,7 @@ def run_job(job: Job, ask: Ask, clock: Callable[[], int]) -> None:
         told = {"site": answer.site, "code": answer.code, "batches": len(answer.batches)}
         _append(job.progress, {**told, "bytes": sum(map(len, answer.batches))})
 
-    protection = plan_from_bytes(job.plan).protection
+    protection = plan_from_bytes(job.plan).terms.protection
     with Aggregators(job.leader, job.helper, protection=protection) as aggregators:
         announced = _announce(job, coordinator, aggregators)
         collected = collect(announced, collector, ask, aggregators, progress)

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from aggregator.errors import Refused
+from aggregator.errors import RemoteRefusal
 from aggregator.intake.refusals import LOST
 from base.errors import CoveyError
 from base.times import DAY_US
@@ -188,7 +188,7 @@ def _carry_out(unfinished: Unfinished, job: Job, clock: Callable[[], int], progr
             with _asking(still_to_do(job, clock()), progress) as ask:
                 run_job(job, ask, clock)
         except CoveyError as error:
-            lost = isinstance(error, Refused) and error.reason in LOST
+            lost = isinstance(error, RemoteRefusal) and error.reason in LOST
             raise CollectionFailed(
                 f"{error}; {lost_mend(unfinished.folder)}" if lost else _with_mend(error, job)
             ) from error

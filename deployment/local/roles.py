@@ -11,12 +11,14 @@ from pathlib import Path
 from rich.console import Console
 
 from aggregator.he.key_holder import KeyHolder
+from aggregator.identity import Settings
 from aggregator.mpc.provider import Provider
-from aggregator.services.client import HelperLink, KeyHolderLink, ProviderLink
+from aggregator.services.peer_channels import HelperChannel, KeyHolderChannel, ProviderChannel
 from aggregator.services.services import serve
 from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
-from aggregator.shares.party import Settings
+from aggregator.shares.peers import Peers
+from aggregator.storage.files import Files
 from aggregator.storage.live_folder import LiveFolder
 from aggregator.storage.role_file import StoringRole
 from aggregator.storage.role_storage import Storage
@@ -24,7 +26,6 @@ from base.private_files import private_folder
 from crypto.signing import VerifyKey
 from deployment.project.project import KEYS, Project
 from federation.keys import load_keys
-from federation.ledger.ledger import Ledger
 from federation.ledger.operator import LEDGERS, open_operator_ledger
 from federation.terms import Validity
 
@@ -49,11 +50,11 @@ def serve_leader(
     """
     project = Project.load(directory)
     keys, settings = load_keys(directory / KEYS, "leader"), _settings(project, project.helper)
-    link, holder = HelperLink(helper), None if key_holder is None else KeyHolderLink(key_holder)
-    third = None if provider is None else ProviderLink(provider)
+    link, holder = HelperChannel(helper), None if key_holder is None else KeyHolderChannel(key_holder)
+    third = None if provider is None else ProviderChannel(provider)
     try:
         files = _files(directory, ledgers, "leader")
-        _run(Leader(keys, settings, *files, _wall_clock, link, holder, third), port, "leader")
+        _run(Leader(keys, settings, files, _wall_clock, Peers(link, holder, third)), port, "leader")
     finally:
         for one in (link, holder, third):
             if one is not None:
@@ -64,7 +65,7 @@ def serve_helper(directory: Path, port: int, ledgers: Path | None = None) -> Non
     """Run the helper until SIGTERM or SIGINT. As `serve_leader`."""
     project = Project.load(directory)
     keys, settings = load_keys(directory / KEYS, "helper"), _settings(project, project.leader)
-    _run(Helper(keys, settings, *_files(directory, ledgers, "helper"), _wall_clock), port, "helper")
+    _run(Helper(keys, settings, _files(directory, ledgers, "helper"), _wall_clock), port, "helper")
 
 
 def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None) -> None:
@@ -72,7 +73,7 @@ def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None) ->
     project = Project.load(directory)
     keys, settings = load_keys(directory / KEYS, "helper"), _settings(project, project.leader)
     files = _files(directory, ledgers, "keyholder")
-    _run(KeyHolder(keys, settings, *files, _wall_clock), port, "keyholder")
+    _run(KeyHolder(keys, settings, files, _wall_clock), port, "keyholder")
 
 
 def serve_provider(directory: Path, port: int) -> None:
@@ -97,12 +98,12 @@ def _settings(project: Project, peer: VerifyKey) -> Settings:
     )
 
 
-def _files(directory: Path, ledgers: Path | None, role: StoringRole) -> tuple[Storage, Ledger, LiveFolder]:
+def _files(directory: Path, ledgers: Path | None, role: StoringRole) -> Files:
     folder = private_folder(directory / "roles" / role)
     storage = Storage(folder / "state.db", role)
     try:
         ledger = open_operator_ledger(ledgers or directory / LEDGERS, role, _wall_clock)
-        return storage, ledger, LiveFolder(folder / "live")
+        return Files(storage, ledger, LiveFolder(folder / "live"))
     except BaseException:
         storage.close()
         raise

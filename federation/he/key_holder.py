@@ -25,7 +25,7 @@ from .leader import EncryptedSums, opened_of, require_source
 from .view import slot_bounds
 
 
-class KeyHolder:
+class HeKeyHolder:
     """The key holder of one plan: a key pair for each of its views, made, burnt and erased together.
 
     Attributes:
@@ -46,7 +46,7 @@ class KeyHolder:
         self._burnt = False
 
     def __repr__(self) -> str:
-        return f"KeyHolder(plan {self.plan.hash.hex()[:16]}…: redacted)"
+        return f"HeKeyHolder(plan {self.plan.hash.hex()[:16]}…: redacted)"
 
     @property
     def public_keys(self) -> tuple[PublicKey, ...]:

@@ -1,6 +1,6 @@
 """A whole collection under homomorphic encryption, in memory: encrypt → add → close → noise → open, top to bottom.
 
-    key holder  KeyHolder ──public keys──► clients, leader
+    key holder  HeKeyHolder ──public keys──► clients, leader
     client      Reports ──encrypt──► EncryptedReports
     leader      HeAggregating ──add*──► HeAggregating ──close──► HeClosed ──noise──► EncryptedSums
     key holder  EncryptedSums ──open, once──► OpenedView
@@ -17,7 +17,7 @@ from federation.batch.reports import Randomness, Reports
 from federation.plan import Plan
 from federation.protocol import OpenedView
 
-from .key_holder import KeyHolder
+from .key_holder import HeKeyHolder
 from .leader import HeAggregating
 from .reports import Encrypt, encrypt_one_by_one, encrypt_reports
 
@@ -37,7 +37,7 @@ def run_encrypted_collections(
         flood: the leader's, for what the decryption noise is hidden behind; also with noise off.
         encrypt: how a site encrypts a batch.
     """
-    key_holder = KeyHolder(plan)
+    key_holder = HeKeyHolder(plan)
     try:
         keys = key_holder.public_keys
         leader = HeAggregating.start(plan, keys)

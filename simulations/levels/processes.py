@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aggregator.errors import Refused
+from aggregator.errors import RemoteRefusal
 from aggregator.services.client import Aggregators
 from deployment.coordinator.job_run import run_job
 from deployment.coordinator.sites import NO_ANSWER, SiteAnswer
@@ -98,6 +98,6 @@ def _require_refused(aggregators: Aggregators, late: list[bytes]) -> None:
     for batch in late:
         try:
             aggregators.submit(batch)
-        except Refused:
+        except RemoteRefusal:
             continue
         raise CollectionFailed("the leader has taken a batch after the plan was closed")

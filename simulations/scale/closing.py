@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from aggregator.collect.collection_job import collect_request
 from aggregator.services.client import Aggregators
 from aggregator.services.services import serve
-from aggregator.shares.messages import collect_request
 from aggregator.storage.role_storage import Storage
 from crypto import field as field64
 from crypto.noise import NOISE_KEY_BYTES, SecretNoise
@@ -64,7 +64,7 @@ def measure_closing(folder: Path, effort: Effort) -> ClosingCosts:
         before = pair.storage["helper"].path.stat().st_size
         for storage in pair.storage.values():
             with storage.transaction():
-                storage.add_reports(number, np.zeros(len(ids), np.uint32), ids)
+                storage.reports.add_reports(number, np.zeros(len(ids), np.uint32), ids)
             storage.empty_log()
         stored = (pair.storage["helper"].path.stat().st_size - before) / len(ids)
         insert = _insert(pair.storage["helper"], number, effort)
@@ -117,7 +117,7 @@ def _insert(storage: Storage, number: int, effort: Effort) -> float:
 
     def take() -> None:
         with storage.transaction():
-            storage.add_reports(number, collection, rng.integers(0, 256, (effort.batch, 16), dtype=np.uint8))
+            storage.reports.add_reports(number, collection, rng.integers(0, 256, (effort.batch, 16), dtype=np.uint8))
 
     return _cpu_s(take, effort.turns) / effort.batch
 

@@ -3,7 +3,7 @@
 A shard is one process of an aggregator on one core, with a disk and a link of its own; shard i of the leader asks shard i of
 the helper only. A batch passes three stations of the leader's shard: its core, the commit that keeps the batch, and the line,
 which is held through the round to the helper and the commit that settles it: one batch at a time, as in
-`aggregator.intake.intake`.
+`aggregator.intake.share_intake`.
 All sealed batches pass one coordinator, of whose work only the calls to the leader are counted, not what Flower does. At the
 deadline each aggregator's shards are merged in one process, which commits, draws noise and opens.
 

@@ -14,10 +14,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from aggregator.intake.key_agreement import Prepared
+from aggregator.identity import Settings
+from aggregator.intake.preparation import Preparation
 from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
-from aggregator.shares.party import Settings
+from aggregator.shares.peers import Peers
+from aggregator.storage.files import Files
 from aggregator.storage.live_folder import LiveFolder
 from aggregator.storage.role_storage import Storage
 from base.times import DAY_US
@@ -123,19 +125,18 @@ class Pair:
         settings = Settings(made["coordinator"].sign.public, self.roster, Budget(10**9), allow_no_noise=True)
         self._stack = ExitStack()
         self.storage = {role: _TimedStorage(folder / f"{role}.db", role) for role in ("leader", "helper")}
+        live: dict[Aggregator, LiveFolder] = {role: LiveFolder(folder / f"{role}.live") for role in AGGREGATORS}
         files = {
-            role: (self.storage[role], Ledger(folder / f"{role}.ledger.db", role, lambda: NOW))
-            for role in ("leader", "helper")
+            role: Files(self.storage[role], Ledger(folder / f"{role}.ledger.db", role, lambda: NOW), live[role])
+            for role in AGGREGATORS
         }
-        for storage, ledger in files.values():
-            self._stack.callback(storage.close)
-            self._stack.callback(ledger.close)
+        for one in files.values():
+            self._stack.callback(one.close)
         to_helper = replace(settings, peer=made["leader"].sign.public)
         to_leader = replace(settings, peer=made["helper"].sign.public)
-        live: dict[Aggregator, LiveFolder] = {role: LiveFolder(folder / f"{role}.live") for role in AGGREGATORS}
-        self.helper = Helper(made["helper"], to_helper, *files["helper"], live["helper"], lambda: NOW)
+        self.helper = Helper(made["helper"], to_helper, files["helper"], lambda: NOW)
         self.link = Link(self.helper)
-        self.leader = Leader(made["leader"], to_leader, *files["leader"], live["leader"], lambda: NOW, self.link)
+        self.leader = Leader(made["leader"], to_leader, files["leader"], lambda: NOW, Peers(self.link))
         public = made["leader"].sign.public, made["helper"].sign.public, made["collector"].public.collector
         planned = PlannedView(view, np.zeros(1, np.int64), view.privacy.min_clients)
         terms = WireTerms(*public, NOW + DAY_US)
@@ -147,7 +148,7 @@ class Pair:
         self.plan = announced.plan
         self.seal_keys = {role: _seal_key(folder, self.plan) for role, folder in live.items()}
 
-    def prepare(self, signed_draft: bytes) -> tuple[Prepared, Prepared]:
+    def prepare(self, signed_draft: bytes) -> tuple[Preparation, Preparation]:
         """Have both make what the plan needs of them."""
         helper = self.helper.prepare(signed_draft)
         return self.leader.prepare(signed_draft), helper

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from aggregator.collect.sealed_share import Fetched, SealedShare
+from aggregator.collect.aggregate_share import SealedShare
+from aggregator.collect.collection import CollectedShares
+from aggregator.collect.collection_job import collect_request
 from aggregator.he.key_holder import KeyHolder
-from aggregator.intake.key_agreement import Prepared
+from aggregator.intake.preparation import Preparation
 from aggregator.services import aggregator_pb2 as pb
-from aggregator.services.client import Aggregators, HelperLink, KeyHolderLink
+from aggregator.services.client import Aggregators
+from aggregator.services.peer_channels import HelperChannel, KeyHolderChannel
 from aggregator.services.services import Service, serve
 from aggregator.shares.leader import Leader
-from aggregator.shares.messages import collect_request
 from aggregator.storage.live_folder import LiveFolder
 from aggregator.storage.role_storage import Storage
 from crypto.bfv import PublicKey
@@ -31,6 +33,7 @@ from federation.ledger.ledger import Ledger
 from federation.plan import Plan, PlannedView
 from federation.protocol import OpenedView, Outcome
 from federation.statement import statement_of
+from federation.terms import Protection
 from tests.aggregator.world import DEADLINE, KEYS, SETTINGS, Clock, LocalLink, files_of, make_leader, signed
 from tests.aggregator.world import draft as signed_draft
 from tests.crypto.bfv_cases import chosen
@@ -64,7 +67,9 @@ def draft(
     )
 
 
-def with_keys(plan: Plan, prepare: Callable[[bytes], Prepared | tuple[Prepared, Prepared]]) -> tuple[Plan, bytes]:
+def with_keys(
+    plan: Plan, prepare: Callable[[bytes], Preparation | tuple[Preparation, Preparation]]
+) -> tuple[Plan, bytes]:
     """The plan with the hash of what its key holder has made, and that."""
     assert plan.wire is not None
     found = prepare(signed_draft(plan))
@@ -129,7 +134,7 @@ def make_key_holder(
 ) -> KeyHolder:
     clock = clock or Clock()
     settings = replace(settings, peer=settings.peer or LEADER.sign.public)
-    return KeyHolder(HELPER, settings, *files_of(path, "keyholder", clock, storage, ledger, live), clock)
+    return KeyHolder(HELPER, settings, files_of(path, "keyholder", clock, storage, ledger, live), clock)
 
 
 class HolderLink(LocalLink):
@@ -183,7 +188,7 @@ class Two:
         return self.leader.collect(request), self.holder.collect(request)
 
     def collect(self, plan: Plan) -> tuple[OpenedView, ...]:
-        return Fetched.of(plan, *self.shares(plan), COLLECTOR.seal).open(plan)
+        return CollectedShares.of(plan, *self.shares(plan), COLLECTOR.seal).open(plan)
 
     def restart(self) -> None:
         self.close()
@@ -203,8 +208,8 @@ class World:
     clock: Clock = field(default_factory=Clock)
     holder: Service = field(init=False)
     leader: Service = field(init=False)
-    link: KeyHolderLink = field(init=False)
-    helper_link: HelperLink = field(init=False)
+    link: KeyHolderChannel = field(init=False)
+    helper_link: HelperChannel = field(init=False)
     client: Aggregators = field(init=False)
 
     def start_holder(self, port: int = 0) -> None:
@@ -214,8 +219,8 @@ class World:
         self.start_holder(int(self.holder.address.rpartition(":")[2]))
 
     def start_leader(self, port: int = 0) -> None:
-        self.link = KeyHolderLink(self.holder.address)
-        self.helper_link = HelperLink(NOBODY)
+        self.link = KeyHolderChannel(self.holder.address)
+        self.helper_link = HelperChannel(NOBODY)
         leader = make_leader(self.path, self.helper_link, self.settings, self.clock, key_holder=self.link)
         self.leader = serve(leader, "127.0.0.1", port)
 
@@ -233,7 +238,7 @@ def running(path: Path, **settings: Any) -> Iterator[World]:
     world = World(path, **settings)
     world.start_holder()
     world.start_leader()
-    world.client = Aggregators(world.leader.address, world.holder.address, protection="he", patience_s=0)
+    world.client = Aggregators(world.leader.address, world.holder.address, protection=Protection.HE, patience_s=0)
     try:
         yield world
     finally:
@@ -246,13 +251,13 @@ def running(path: Path, **settings: Any) -> Iterator[World]:
 
 def on_disk(party: Any, secret: bytes) -> bool:
     """Whether a file of this party's storage, its log among them, has these bytes."""
-    path = party.storage.path
+    path = party.files.storage.path
     return any(secret in file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
 
 
 def secret_of(holder: KeyHolder, plan: Plan) -> bytes:
     """A piece of the secret key of the plan's first view, as it lies on the disk."""
-    held = holder.storage.secret_keys(plan.plan_id)
+    held = holder.files.storage.secret_keys(plan.plan_id)
     assert held is not None
     return held.secret[-200:-100]
 

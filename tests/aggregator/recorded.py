@@ -6,13 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aggregator.collect.sealed_share import Fetched, SealedShare, shares_from_parts, shares_to_parts
-from aggregator.errors import Refused
-from aggregator.intake.intake import Submitted
-from aggregator.intake.key_agreement import Prepared
+from aggregator.collect.aggregate_share import SealedShare
+from aggregator.collect.collection import CollectedShares
+from aggregator.collect.collection_job import collect_request
+from aggregator.errors import RemoteRefusal
+from aggregator.intake.preparation import Preparation
 from aggregator.intake.refusals import refusal_of
+from aggregator.intake.submission import Submitted
 from aggregator.services import aggregator_pb2 as pb
-from aggregator.shares.messages import collect_request
+from aggregator.services.share_parts import shares_from_parts, shares_to_parts
 from federation.keys import RoleKeys
 from federation.parties import Aggregator
 from federation.plan import Plan
@@ -32,7 +34,7 @@ class RecordingLink(LocalLink):
         self.received["helper"].append(data)
         try:
             reply = super()._call(call, data)
-        except Refused as refused:
+        except RemoteRefusal as refused:
             self.received["leader"].append(_refusal(refused))
             raise
         if isinstance(reply, bytes):
@@ -58,7 +60,7 @@ class Recorded:
         self.leader.close()
         self.helper.close()
 
-    def prepare(self, signed_draft: bytes) -> tuple[Prepared, Prepared]:
+    def prepare(self, signed_draft: bytes) -> tuple[Preparation, Preparation]:
         helper = self._ask("helper", lambda party: party.prepare(signed_draft), signed_draft)
         leader = self._ask("leader", lambda party: party.prepare(signed_draft), signed_draft)
         for prepared in (helper, leader):
@@ -81,10 +83,12 @@ class Recorded:
         self._tell(message)
         return reply
 
-    def collect(self, plan: Plan, keys: RoleKeys) -> Fetched:
+    def collect(self, plan: Plan, keys: RoleKeys) -> CollectedShares:
         self.before_collect()
         request = collect_request(plan, keys.sign)
-        return Fetched.of(plan, self._shares(plan, "leader", request), self._shares(plan, "helper", request), keys.seal)
+        return CollectedShares.of(
+            plan, self._shares(plan, "leader", request), self._shares(plan, "helper", request), keys.seal
+        )
 
     def status(self, role: Aggregator, plan_hash: bytes = b"") -> Any:
         statuses = self._ask(role, lambda party: party.status(plan_hash), plan_hash)
@@ -113,7 +117,7 @@ class Recorded:
             return call(self.leader if role == "leader" else self.helper)
         except Exception as error:  # noqa: BLE001 - as the service: a refusal crosses, nothing else
             refusal = refusal_of(error)
-            refused = Refused(role, refusal.reason, refusal.text, refusal.numbers, refusal.view)
+            refused = RemoteRefusal(role, refusal.reason, refusal.text, refusal.numbers, refusal.view)
             self.told.append(_refusal(refused))
             self.received["coordinator"].append(_refusal(refused))
             raise refused from None
@@ -123,7 +127,7 @@ class Recorded:
         self.received["coordinator"].append(self.told[-1])
 
 
-def _refusal(refused: Refused) -> bytes:
+def _refusal(refused: RemoteRefusal) -> bytes:
     numbers = [pb.Number(name=name, value=value) for name, value in sorted(refused.numbers.items())]
     message = pb.Refusal(reason=refused.reason, text=refused.text, numbers=numbers, view=refused.view)
     return message.SerializeToString(deterministic=True)

@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from aggregator.services.client import HelperLink
+from aggregator.services.peer_channels import HelperChannel
 from aggregator.services.services import serve
 from federation.ledger.state import Budget
 from tests.aggregator.world import SETTINGS, make_helper, make_leader, roster
@@ -17,7 +17,7 @@ def main(role: str, folder: str, port: str, helper: str = "") -> None:
     if role == "helper":
         service = serve(make_helper(Path(folder), settings), "127.0.0.1", int(port))
     else:
-        service = serve(make_leader(Path(folder), HelperLink(helper), settings), "127.0.0.1", int(port))
+        service = serve(make_leader(Path(folder), HelperChannel(helper), settings), "127.0.0.1", int(port))
     print(service.address, flush=True)  # noqa: T201
     service.run()
 

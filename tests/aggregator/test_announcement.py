@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aggregator.errors import Refused
+from aggregator.errors import RemoteRefusal
 from base.times import DAY_US
 from crypto.errors import SignatureInvalid
 from deployment.coordinator.announcement import Announcement, LeftOut, announce
@@ -72,14 +72,14 @@ def spend(recorded: Recorded, role: str, days: tuple[int, ...]) -> None:
     """One aggregator has charged another plan for these days already."""
     party = getattr(recorded, role)
     plan = make_plan(view("other"), number=90 + days[0], first=days[0], panes=len(days))
-    party.ledger.intend(plan, SETTINGS.budget)
+    party.files.ledger.intend(plan, SETTINGS.budget)
 
 
 def test_what_leader_and_helper_have_no_budget_for_is_left_out_and_the_rest_is_opened(recorded: Recorded) -> None:
     spend(recorded, "leader", (1, 2))
     spend(recorded, "helper", (2, 3))
     for party in (recorded.leader, recorded.helper):
-        party.settings = TIGHT
+        party.identity.settings = TIGHT
     plan = make_plan(view("v"), panes=6, noise="full")
     announced, collected = carry_out(recorded, plan)
     assert announced.plan is not None
@@ -92,13 +92,13 @@ def test_what_leader_and_helper_have_no_budget_for_is_left_out_and_the_rest_is_o
         (recorded.leader, (1, 2)),
         (recorded.helper, (2, 3)),
     ):  # nothing but what was opened was charged
-        assert sorted(party.ledger.state.spent) == sorted({0, 4, 5, *before})
-        assert {entry.code for entry in party.ledger.state.refused} == {"DAY_BUDGET_SPENT"}
+        assert sorted(party.files.ledger.state.spent) == sorted({0, 4, 5, *before})
+        assert {entry.code for entry in party.files.ledger.state.refused} == {"DAY_BUDGET_SPENT"}
 
 
 def test_a_view_that_no_day_has_budget_for_is_left_out_whole(recorded: Recorded) -> None:
     quota = replace(SETTINGS, budget=Budget(10 * RHO, {"w": RHO // 2}))
-    recorded.helper.settings = quota
+    recorded.helper.identity.settings = quota
     announced, collected = carry_out(recorded, make_plan(view("v"), view("w"), panes=3))
     assert announced.plan is not None
     assert days_of(announced.plan) == {"v": [0, 1, 2]}
@@ -106,31 +106,31 @@ def test_a_view_that_no_day_has_budget_for_is_left_out_whole(recorded: Recorded)
 
 
 def test_where_nothing_is_left_nobody_is_asked_and_nothing_is_charged(recorded: Recorded) -> None:
-    recorded.leader.settings = replace(SETTINGS, budget=Budget(1))
+    recorded.leader.identity.settings = replace(SETTINGS, budget=Budget(1))
     announced, collected = carry_out(recorded, make_plan(view("v"), view("w"), panes=2))
     assert (announced.plan, announced.signed) == (None, b"")
     assert (collected.opened, collected.answers) == ((), {})
     assert days_left_out(collected.budget_spent) == {"v": [0, 1], "w": [0, 1]}
     for party in (recorded.leader, recorded.helper):
-        assert not party.ledger.state.spent
+        assert not party.files.ledger.state.spent
 
 
 @pytest.mark.parametrize(
     "refusal",
     [
-        Refused("leader", "PANE_ALREADY_REPORTED", "", {"pane_start": 0}, "v"),
-        Refused("leader", "DAY_BUDGET_SPENT", "", {}, "v"),
-        Refused("leader", "DAY_BUDGET_SPENT", "", {"day": 0}, "unknown"),
-        Refused("leader", "DAY_BUDGET_SPENT", "", {"day": 77}, "v"),
-        Refused("leader", "DAY_BUDGET_SPENT", "", {"day": 0}),
+        RemoteRefusal("leader", "PANE_ALREADY_REPORTED", "", {"pane_start": 0}, "v"),
+        RemoteRefusal("leader", "DAY_BUDGET_SPENT", "", {}, "v"),
+        RemoteRefusal("leader", "DAY_BUDGET_SPENT", "", {"day": 0}, "unknown"),
+        RemoteRefusal("leader", "DAY_BUDGET_SPENT", "", {"day": 77}, "v"),
+        RemoteRefusal("leader", "DAY_BUDGET_SPENT", "", {"day": 0}),
     ],
 )
-def test_any_other_refusal_ends_the_announcement(refusal: Refused, tmp_path: Path) -> None:
+def test_any_other_refusal_ends_the_announcement(refusal: RemoteRefusal, tmp_path: Path) -> None:
     class Refusing(Recorded):
         def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
             raise refusal
 
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RemoteRefusal) as caught:
         announce(draft_of(make_plan(view("v"))), COORDINATOR.sign, Refusing(tmp_path), randomness)
     assert caught.value is refusal
 
@@ -138,7 +138,7 @@ def test_any_other_refusal_ends_the_announcement(refusal: Refused, tmp_path: Pat
 def test_every_pane_that_was_asked_for_is_published_and_can_be_verified(recorded: Recorded) -> None:
     spend(recorded, "helper", (1,))
     for party in (recorded.leader, recorded.helper):
-        party.settings = TIGHT
+        party.identity.settings = TIGHT
     plan = make_plan(view("v"), panes=3, noise="full")
     announced, collected = carry_out(recorded, plan)
     items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay"))
@@ -173,7 +173,7 @@ def test_an_announcement_is_kept_and_a_coordinator_that_starts_again_goes_on_wit
     recorded: Recorded, tmp_path: Path
 ) -> None:
     spend(recorded, "leader", (1,))
-    recorded.leader.settings = TIGHT
+    recorded.leader.identity.settings = TIGHT
     plan = make_plan(view("v"), view("w"), panes=3)
     first = announce(draft_of(plan), COORDINATOR.sign, recorded, ids())
     first.save(tmp_path / "announced.json")

@@ -12,7 +12,7 @@ import hashlib
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,13 +22,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aggregator.collect.sealed_share import Fetched, SealedShare
+from aggregator.collect.aggregate_share import SealedShare
+from aggregator.collect.collection import CollectedShares
+from aggregator.collect.collection_job import collect_request
 from aggregator.errors import HelperUnavailable, Unreachable, VerificationKeyMissing
+from aggregator.intake.aggregation_job import JobAnswer, Verdict
 from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
-from aggregator.shares.messages import Answer, Verdict, collect_request
 from aggregator.storage.live_folder import LiveFile, LiveFolder
-from aggregator.storage.role_storage import REPORT_TABLES, Storage
+from aggregator.storage.records import REPORT_TABLES
+from aggregator.storage.role_storage import Storage
 from federation.ledger.entries import Done, Intended
 from federation.ledger.ledger import Ledger
 from federation.plan import Plan
@@ -237,7 +240,7 @@ def require_consistent(storage: Storage, ledger: Ledger, live: LiveFolder) -> No
     """What the files say at any start: as many ids as taken verdicts, none of them rejected, no sums beside noised shares,
     no key of a plan that is closed, no live secret of one that is done, and a ledger that is ahead: charged before closed,
     done after noised and before witnessed."""
-    verdicts = b"".join(Answer.from_bytes(answer).verdicts for (answer,) in storage.rows("SELECT answer FROM jobs"))
+    verdicts = b"".join(JobAnswer.from_bytes(answer).verdicts for (answer,) in storage.rows("SELECT answer FROM jobs"))
     waiting = b"".join(kept for (kept,) in storage.rows("SELECT verdicts FROM pending"))
     assert storage.one("SELECT count(*) FROM reports") == ((verdicts + waiting).count(0),)
     assert not storage.rows("SELECT 1 FROM reports JOIN rejected USING (plan, report)")
@@ -309,7 +312,7 @@ class Pair:
     def go_on(self, *parties: Leader | Helper) -> None:
         for party in parties:
             if self.clock.now < DEADLINE:  # then ids are erased
-                require_consistent(party.storage, party.ledger, party.live)
+                require_consistent(party.files.storage, party.files.ledger, party.files.live)
         self.armed = True
 
     def close(self) -> None:
@@ -338,7 +341,7 @@ class Pair:
 
 
 def opened(plan: Plan, leader: list[SealedShare], helper: list[SealedShare]) -> Any:
-    return Fetched.of(plan, leader, helper, COLLECTOR.seal).open(plan)
+    return CollectedShares.of(plan, leader, helper, COLLECTOR.seal).open(plan)
 
 
 def collection(pair: Pair, work: Work) -> None:
@@ -360,11 +363,11 @@ def collection(pair: Pair, work: Work) -> None:
     taken, ids = sum(usual.count(TAKEN) for usual, *_ in work.verdicts), []
     for party in (pair.leader, pair.helper):
         assert party.status(plan.hash)[0].rejected == work.rejected
-        assert [type(entry) for entry in party.ledger.entries()] == [Intended, Done]
-        assert all(share.opened for share in party.storage.noised(1))
+        assert [type(entry) for entry in party.files.ledger.entries()] == [Intended, Done]
+        assert all(share.opened for share in party.files.storage.noised(1))
         for table in ("sums", "pending", "keys", "held"):
-            assert party.storage.one(f"SELECT count(*) FROM {table}") == (0,)
-        ids.append([party.storage.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in REPORT_TABLES])
+            assert party.files.storage.one(f"SELECT count(*) FROM {table}") == (0,)
+        ids.append([party.files.storage.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in REPORT_TABLES])
     assert ids[0] == ids[1]
     assert [len(rows) for rows in ids[0]] == [taken, sum(work.rejected)]
 
@@ -519,7 +522,7 @@ def test_a_kill_while_the_key_is_agreed_leaves_one_key_at_both(tmp_path: Path, v
 
 
 def one_key(party: Leader | Helper) -> bytes:
-    ((key,),) = party.storage.rows("SELECT key FROM keys")
+    ((key,),) = party.files.storage.rows("SELECT key FROM keys")
     return bytes(key)
 
 
@@ -549,7 +552,7 @@ def test_a_kill_while_ids_are_erased_changes_no_answer(
             assert party.collect(request) == shares
             assert party.status(work.plan.hash)[0].rejected == work.rejected
             for table in (*REPORT_TABLES, "sites"):
-                assert not party.storage.rows(f"SELECT 1 FROM {table}")
+                assert not party.files.storage.rows(f"SELECT 1 FROM {table}")
 
     counts = sweep(tmp_path, "both", done, erasing)
     assert min(counts[role] for role in parties) >= 6
@@ -561,10 +564,10 @@ def test_a_failed_transaction_leaves_a_party_that_goes_on(tmp_path: Path, work: 
     class Failing(Storage):
         fail = False
 
-        def set_sums(self, *args: Any) -> None:
-            if self.fail:
+        def run_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+            if self.fail and sql.startswith("INSERT INTO sums"):
                 raise sqlite3.OperationalError("database or disk is full")
-            super().set_sums(*args)
+            super().run_many(sql, rows)
 
     shutil.copytree(work.files, tmp_path, dirs_exist_ok=True)
     helper = make_helper(tmp_path, storage=Failing)
@@ -572,10 +575,10 @@ def test_a_failed_transaction_leaves_a_party_that_goes_on(tmp_path: Path, work: 
     try:
         for party in (leader, helper):
             open_at(party, work.plan)
-        helper.storage.fail = True
+        helper.files.storage.fail = True
         assert leader.submit(work.batches[0]).pending
-        assert helper.storage.one("SELECT count(*) FROM reports") == (0,)
-        helper.storage.fail = False
+        assert helper.files.storage.one("SELECT count(*) FROM reports") == (0,)
+        helper.files.storage.fail = False
         for batch in work.batches:
             leader.submit(batch)
         request = collect_request(work.plan, COLLECTOR.sign)

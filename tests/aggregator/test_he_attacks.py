@@ -13,13 +13,14 @@ import grpc
 import numpy as np
 import pytest
 
+from aggregator.collect.collection_job import Witness, collect_request
 from aggregator.errors import (
     AfterDeadline,
     CommitmentConflict,
     EncryptionKeysMissing,
     JobConflict,
     PeerRefused,
-    Refused,
+    RemoteRefusal,
 )
 from aggregator.intake.refusals import INTERNAL, Refusal
 from aggregator.services import aggregator_pb2 as pb
@@ -27,7 +28,7 @@ from aggregator.services import aggregator_pb2_grpc as pb_grpc
 from aggregator.services import services
 from aggregator.services.client import Aggregators
 from aggregator.services.rpc import CHANNEL_OPTIONS
-from aggregator.shares.messages import Witness, collect_request, sign
+from aggregator.signed_message import sign
 from crypto import field as field64
 from crypto.bfv import message_bytes
 from crypto.bfv_secret import SecretKey
@@ -37,6 +38,7 @@ from federation.draft import sign_draft
 from federation.errors import KeyBurnt, PaneTaken
 from federation.he.key_holder import sum_range
 from federation.plan import Plan
+from federation.terms import Protection
 from tests.aggregator.he_world import (
     Site,
     Two,
@@ -77,8 +79,8 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def refused(call: Callable[[], Any]) -> Refused:
-    with pytest.raises(Refused) as caught:
+def refused(call: Callable[[], Any]) -> RemoteRefusal:
+    with pytest.raises(RemoteRefusal) as caught:
         call()
     return caught.value
 
@@ -96,7 +98,7 @@ def test_a_leader_that_sends_a_chosen_ciphertext_gets_nothing_and_burns_the_keys
     assert error.text == str(SumOutOfRange())  # whatever slot it was
     assert not any(letter.isdigit() for letter in error.text)
     assert not on_disk(world.holder.party, secret)
-    told = Witness(plan.hash, True, world.leader.party.ledger.head, None, None).to_bytes()
+    told = Witness(plan.hash, True, world.leader.party.files.ledger.head, None, None).to_bytes()
     honest = sums_of(plan, [zeros(plan, keys)] * 2)
     later: list[Callable[[], Any]] = [
         lambda: world.link.open_sums(iter(lie)),
@@ -108,10 +110,10 @@ def test_a_leader_that_sends_a_chosen_ciphertext_gets_nothing_and_burns_the_keys
         assert refused(call).reason == "KEY_BURNT"
     (status,) = world.client.status("helper", plan.hash)
     assert status.state == "burnt"
-    stored = world.holder.party.storage.plan(plan.hash)
+    stored = world.holder.party.files.storage.plan(plan.hash)
     assert stored is not None
     assert stored.other == lie[0].statement  # the evidence stays
-    assert world.holder.party.storage.noised(stored.number) == []
+    assert world.holder.party.files.storage.noised(stored.number) == []
     other, other_keys = world.plan(first=10, number=200)
     site = Site(other, other_keys)
     world.client.submit(site.batch([0, 0, 1, 1]).to_bytes())
@@ -139,7 +141,7 @@ def test_two_openings_of_a_plan_give_its_key_only_where_the_range_is_not_checked
 ) -> None:
     """What the check is for: the collector, in league with the leader or one client, puts two noised panes together."""
     plan, keys = two.plan(view("wide", keys=456), noise="full", k=2)  # 4,104 slots: one ciphertext is full
-    held = two.holder.storage.secret_keys(plan.plan_id)
+    held = two.holder.files.storage.secret_keys(plan.plan_id)
     assert held is not None
     secret = SecretKey.from_bytes(plan.he_parameters(plan.views[0]), held.secret)
     parameters = secret.public.parameters
@@ -176,17 +178,17 @@ def test_nothing_is_told_of_the_views_before_the_one_that_was_attacked(two: Two)
     lie = sums_of(plan, [zeros(plan, keys)], [attack(plan, keys, 1, view=1)])
     with pytest.raises(SumOutOfRange):
         two.holder.open_sums(iter(lie))
-    assert two.holder.storage.noised(1) == []
+    assert two.holder.files.storage.noised(1) == []
     assert not on_disk(two.holder, secret)
     with pytest.raises(KeyBurnt):
         two.holder.collect(collect_request(plan, COLLECTOR.sign))
     with pytest.raises(EncryptionKeysMissing):
-        two.holder._secret_keys(plan)
+        two.holder.decryption.secret_keys(plan)
     two.restart()
     with pytest.raises(KeyBurnt):
         two.holder.open_sums(iter(lie))
-    assert two.holder.ledger.state.intended
-    assert not two.holder.ledger.state.done
+    assert two.holder.files.ledger.state.intended
+    assert not two.holder.files.ledger.state.done
 
 
 def test_a_kill_between_the_refusal_and_the_burning_gives_no_second_look(two: Two) -> None:
@@ -200,7 +202,7 @@ def test_a_kill_between_the_refusal_and_the_burning_gives_no_second_look(two: Tw
 
     plan, keys = two.plan(panes=1)
     lie = sums_of(plan, [attack(plan, keys, 1)])
-    two.holder.storage.burn = dies  # type: ignore[method-assign]
+    two.holder.files.storage.burn = dies  # type: ignore[method-assign]
     with pytest.raises(Killed):
         two.holder.open_sums(iter(lie))
     two.restart()
@@ -341,7 +343,7 @@ def test_a_plan_takes_as_many_reports_as_it_has_room_for_over_all_sites(world: W
     assert world.client.submit(a.batch([0, 0, 0]).to_bytes()).verdicts == bytes(3)
     error = refused(lambda: world.client.submit(b.batch([1, 0, 0], counted=False).to_bytes()))
     assert (error.reason, error.numbers) == ("TOO_MANY_REPORTS", {"most": 4})
-    assert world.leader.party.storage.one("SELECT count(*) FROM reports") == (3,)  # whole or not at all
+    assert world.leader.party.files.storage.one("SELECT count(*) FROM reports") == (3,)  # whole or not at all
     assert world.client.submit(b.batch([0, 1, 1, 1, 1]).to_bytes()).verdicts == bytes(5)
     assert refused(lambda: world.client.submit(a.batch([1]).to_bytes())).reason == "TOO_MANY_REPORTS"
     a.sums.pop(1, None)
@@ -378,7 +380,7 @@ def test_a_key_holder_that_is_away_loses_nothing(world: World) -> None:
         error = refused(lambda: world.collect(plan))
         assert (error.role, error.reason, error.numbers) == ("leader", "KEY_HOLDER_UNAVAILABLE", {})
     world.restart_holder()
-    with Aggregators(world.leader.address, world.holder.address, protection="he", patience_s=20) as patient:
+    with Aggregators(world.leader.address, world.holder.address, protection=Protection.HE, patience_s=20) as patient:
         opened = patient.collect(plan, COLLECTOR).open(plan)
     require_exact(plan, opened, add_sums(a, b))
 
@@ -392,7 +394,7 @@ def test_a_stream_that_the_leader_breaks_off_leaves_the_service_up(world: World)
         raise RuntimeError("gone")
 
     for after in range(len(parts)):
-        with pytest.raises(Refused):
+        with pytest.raises(RemoteRefusal):
             world.link.open_sums(breaks(after))
     assert world.client.status("helper", plan.hash)[0].state == "open"
     world.link.open_sums(iter(parts))
@@ -459,7 +461,7 @@ def test_mutated_messages_are_refused_by_name_and_nothing_else_changes(
         fresh = b.batch([0, 0]).to_bytes()
         head, *sums = sums_of(late, [zeros(late, late_keys)])
         request = sign_draft(draft(number=2, first=20), COORDINATOR.sign)
-        told = Witness(late.hash, False, world.leader.party.ledger.head, None, None).to_bytes()
+        told = Witness(late.hash, False, world.leader.party.files.ledger.head, None, None).to_bytes()
         witness = sign(b"covey-1 witness leader", told, LEADER.sign)
         asked = collect_request(late, COLLECTOR.sign)
         with (

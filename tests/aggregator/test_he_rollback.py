@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from aggregator.collect.sealed_share import Fetched, SealedShare
+from aggregator.collect.aggregate_share import SealedShare
+from aggregator.collect.collection import CollectedShares
+from aggregator.collect.collection_job import collect_request
 from aggregator.intake.refusals import INTERNAL, refusal_of
-from aggregator.shares.messages import collect_request
 from aggregator.storage.live_folder import LiveFile, LiveFolder
 from aggregator.storage.role_storage import Storage
 from federation.ledger.ledger import Ledger
@@ -147,7 +148,7 @@ class Run:
             self.batches = [Site(self.plan, self.keys, site).batch([0]).to_bytes() for site in "ab"]
             self.sent = pair.collection(self.plan, self.keys, self.batches)
         assert all(isinstance(shares, list) for shares in self.sent.values()), self.sent
-        Fetched.of(self.plan, self.sent["leader"], self.sent["keyholder"], COLLECTOR.seal)  # type: ignore[arg-type]
+        CollectedShares.of(self.plan, self.sent["leader"], self.sent["keyholder"], COLLECTOR.seal)  # type: ignore[arg-type]
         self.plain = {role: plain(self.plan, role, shares) for role, shares in self.sent.items()}  # type: ignore[arg-type]
 
     def _written(self, role: str) -> None:

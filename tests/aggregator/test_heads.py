@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aggregator.errors import Refused
+from aggregator.collect.collection_job import collect_request
+from aggregator.errors import RemoteRefusal
 from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
-from aggregator.shares.messages import collect_request
 from federation.batch.he_batch import seal_encrypted
 from federation.errors import LedgerBehind
 from federation.ledger.entries import Head
@@ -47,10 +47,10 @@ def pair(tmp_path: Path) -> Iterator[tuple[Leader, Helper]]:
 def test_live_keys_tell_the_head_of_when_they_were_signed(pair: tuple[Leader, Helper]) -> None:
     leader, _ = pair
     first = leader.prepare(draft(PLAN)).live
-    assert first.head == leader.ledger.head
-    leader.ledger.record_refusal(bytes(32), "CLOCK_SKEW")
+    assert first.head == leader.files.ledger.head
+    leader.files.ledger.record_refusal(bytes(32), "CLOCK_SKEW")
     assert leader.prepare(draft(PLAN)).live == first  # a repeat
-    assert leader.prepare(draft(NEXT)).live.head == leader.ledger.head != first.head
+    assert leader.prepare(draft(NEXT)).live.head == leader.files.ledger.head != first.head
 
 
 def test_a_batch_that_remembers_a_head_which_a_ledger_lacks_is_refused_and_uses_no_id_up(
@@ -62,10 +62,10 @@ def test_a_batch_that_remembers_a_head_which_a_ledger_lacks_is_refused_and_uses_
     site, ids = Site(PLAN), np.arange(32, dtype=np.uint8).reshape(2, 16)
     with pytest.raises(LedgerBehind, match=r"leader\.ledger\.db"):
         leader.submit(site.batch([0, 1], ids=ids, heads=(LATER, None)).to_bytes())
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RemoteRefusal) as refused:
         leader.submit(site.batch([0, 1], ids=ids, heads=(None, LATER)).to_bytes())
     assert (refused.value.role, refused.value.reason) == ("helper", "LEDGER_BROKEN")
-    known = leader.ledger.head, helper.ledger.head
+    known = leader.files.ledger.head, helper.files.ledger.head
     assert leader.submit(site.batch([0, 1], ids=ids, heads=known).to_bytes()).verdicts == bytes(2)
     leader.submit(Site(PLAN, "b").batch([0, 1, 0, 1]).to_bytes())
     leader.collect(collect_request(PLAN, COLLECTOR.sign))
@@ -81,9 +81,9 @@ def test_the_leader_refuses_encrypted_reports_that_remember_a_head_which_its_led
     reports = he_world.Site(plan, keys).reports([0, 1])
     batches = {
         head: seal_encrypted(plan, "a", bytes(16), reports, KEYS["a"].sign, (head, LATER))
-        for head in (LATER, two.leader.ledger.head)
+        for head in (LATER, two.leader.files.ledger.head)
     }
     with pytest.raises(LedgerBehind):
         two.submit(batches[LATER])
-    assert two.submit(batches[two.leader.ledger.head]) == bytes(2)  # the key holder gets no batch
+    assert two.submit(batches[two.leader.files.ledger.head]) == bytes(2)  # the key holder gets no batch
     two.close()

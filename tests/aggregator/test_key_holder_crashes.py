@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from aggregator.collect.collection_job import collect_request
 from aggregator.errors import EncryptionKeysMissing, KeyHolderUnavailable, PeerRefused, StateBehindLedger
 from aggregator.intake.refusals import refusal_of
 from aggregator.services import aggregator_pb2 as pb
-from aggregator.shares.messages import collect_request
 from aggregator.storage.role_storage import Storage
 from federation.errors import EncryptionKeysInvalid
 from tests.aggregator.he_world import HolderLink, Killed, Site, Two, draft, make_key_holder, with_keys
@@ -54,9 +54,9 @@ def test_a_restart_of_both_between_any_two_steps_changes_nothing(two: Two) -> No
         with pytest.raises(KeyHolderUnavailable):
             two.leader.collect(request)
         assert two.leader.status()[0].state == "noised"
-    finished = two.leader.storage.message("finished", 1, 0)
+    finished = two.leader.files.storage.message("finished", 1, 0)
     two.restart()
-    assert two.leader.storage.message("finished", 1, 0) == finished
+    assert two.leader.files.storage.message("finished", 1, 0) == finished
     shares = two.shares(plan)
     two.restart()
     assert two.shares(plan) == shares
@@ -104,7 +104,7 @@ def test_a_kill_before_any_write_of_either_changes_nothing(tmp_path: Path) -> No
             assert mortal is not None
             left[0] = 0
             assert mortal.shares(plan) == first
-            assert [entry.__class__.__name__ for entry in mortal.holder.ledger.entries()] == ["Intended", "Done"]
+            assert [entry.__class__.__name__ for entry in mortal.holder.files.ledger.entries()] == ["Intended", "Done"]
             mortal.close()
             shutil.rmtree(folder)
             if not died:
@@ -116,17 +116,17 @@ def test_a_kill_before_any_write_of_either_changes_nothing(tmp_path: Path) -> No
 def test_a_sum_that_was_finished_before_a_kill_is_what_is_sent_after_it(two: Two) -> None:
     plan, keys = two.plan(noise="full")
     two.submit(Site(plan, keys).batch([0, 0, 1, 1]))
-    keep = two.leader.storage.set_message
+    keep = two.leader.files.storage.set_message
 
     def dies(table: Any, number: int, collection: int, message: bytes) -> None:
         if (table, collection) == ("finished", 1):
             raise Killed
         keep(table, number, collection, message)
 
-    two.leader.storage.set_message = dies  # type: ignore[method-assign]  # a kill at this very write
+    two.leader.files.storage.set_message = dies  # type: ignore[method-assign]  # a kill at this very write
     with pytest.raises(Killed):
         two.leader.collect(collect_request(plan, COLLECTOR.sign))
-    finished = two.leader.storage.message("finished", 1, 0)
+    finished = two.leader.files.storage.message("finished", 1, 0)
     two.restart()
     two.shares(plan)
     sent = b"".join(pb.SumPart.FromString(part).sums for part in two.link.sent)
@@ -173,8 +173,8 @@ def test_a_state_that_is_older_than_the_ledger_is_found_before_anything_is_decry
     for file in older.iterdir():
         shutil.copy(file, two.path)
     two.start()
-    assert two.holder.storage.secret_keys(plan.plan_id) is not None
-    two.holder._drawn = None  # type: ignore[assignment, method-assign]
+    assert two.holder.files.storage.secret_keys(plan.plan_id) is not None
+    two.holder.decryption.draw = None  # type: ignore[assignment, method-assign]
     with pytest.raises(StateBehindLedger):
         two.holder.open_sums(pb.SumPart.FromString(part) for part in sent)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from aggregator.collect.collection_job import collect_request
 from aggregator.errors import (
     AfterDeadline,
     DraftConflict,
@@ -17,14 +18,13 @@ from aggregator.errors import (
     LiveSecretLost,
     PeerRefused,
     ProofsRequired,
-    Refused,
+    RemoteRefusal,
     StorageUnusable,
 )
-from aggregator.he.opening import MAX_KEYS_BYTES, require_size
-from aggregator.intake.key_agreement import Prepared
+from aggregator.he.size import MAX_KEYS_BYTES, require_size
+from aggregator.intake.preparation import Preparation
 from aggregator.intake.refusals import refusal_of
 from aggregator.services import aggregator_pb2 as pb
-from aggregator.shares.messages import collect_request
 from aggregator.storage.retention import LATEST_CHARGE_US
 from aggregator.storage.role_storage import Storage
 from crypto.bfv_secret import SecretKey
@@ -71,7 +71,7 @@ def test_keys_of_another_draft_under_the_same_id_are_refused(two: Two) -> None:
         with pytest.raises(EncryptionKeysMissing):  # nor does a plan of other terms get them
             two.holder.open_plan(signed(live(replace(other, wire=plan.wire))))
     two.open(plan, keys)
-    held = two.holder.storage.secret_keys(plan.plan_id)
+    held = two.holder.files.storage.secret_keys(plan.plan_id)
     assert held is not None
     assert held.draft == draft_of(plan).hash
 
@@ -91,7 +91,7 @@ def test_a_draft_is_the_coordinators_and_has_no_keys_yet(two: Two) -> None:
     ):  # fmt: skip
         with pytest.raises(error):
             two.holder.prepare(request)
-    assert two.holder.storage.one("SELECT count(*) FROM secret_keys") == (1,)
+    assert two.holder.files.storage.one("SELECT count(*) FROM secret_keys") == (1,)
 
 
 def test_no_keys_are_made_after_the_deadline_and_a_far_one_is_kept_all_the_same(two: Two) -> None:
@@ -126,9 +126,9 @@ def test_a_plan_without_its_keys_or_with_other_ones_is_refused_by_each(two: Two,
 def test_protections_stay_with_their_parties(two: Two, tmp_path: Path) -> None:
     helper = shares_world.make_helper(tmp_path)
     plan, keys = with_keys(draft(), two.holder.prepare)
-    with pytest.raises(PlanInvalid, match="takes no part in plans with protection 'he'"):
+    with pytest.raises(PlanInvalid, match="takes no part in plans with encrypted reports"):
         open_at(helper, plan)
-    with pytest.raises(PlanInvalid, match="takes no part in plans with protection 'shares'"):
+    with pytest.raises(PlanInvalid, match="takes no part in plans with shared reports"):
         open_at(two.holder, make_plan())
     for party in (helper, two.leader):
         with pytest.raises(EncryptionKeysInvalid, match="nothing is encrypted"):
@@ -161,7 +161,7 @@ def test_settings_that_demand_proofs_or_noise_refuse_plans_that_have_none(tmp_pa
 
 def test_the_files_of_helper_and_key_holder_are_not_mixed_up(two: Two) -> None:
     with pytest.raises(StorageUnusable, match="belongs to the keyholder"):
-        Storage(two.holder.storage.path, "helper")
+        Storage(two.holder.files.storage.path, "helper")
 
 
 def test_a_plan_whose_sums_or_keys_are_too_large_is_refused_before_keys_are_made(two: Two) -> None:
@@ -170,7 +170,7 @@ def test_a_plan_whose_sums_or_keys_are_too_large_is_refused_before_keys_are_made
         with_keys(many, two.holder.prepare)
     with pytest.raises(HeImpossible, match="sums of this plan"):
         with_keys(draft(panes=131_071 + 10_000), two.holder.prepare)
-    assert two.holder.storage.one("SELECT count(*) FROM secret_keys") == (0,)
+    assert two.holder.files.storage.one("SELECT count(*) FROM secret_keys") == (0,)
     require_size(draft(*(view(f"v{i}", keys=1) for i in range(MAX_KEYS_BYTES // 81_920)), panes=1))
 
 
@@ -189,7 +189,7 @@ def test_keys_and_sums_are_gone_from_the_files_when_the_plan_is_opened(two: Two)
     two.restart()
     assert not on_disk(two.leader, message[1_000:1_100])
     with pytest.raises(EncryptionKeysMissing):
-        two.holder._secret_keys(plan)
+        two.holder.decryption.secret_keys(plan)
 
 
 def test_keys_of_a_plan_that_nobody_opens_are_gone_when_it_can_no_longer_be_charged(two: Two) -> None:
@@ -225,7 +225,7 @@ def test_the_key_holders_own_ledger_charges_the_view_and_what_its_decryption_noi
     for allowed, name in ((price, "enough"), (price - 1, "little")):
         (tmp_path / name).mkdir()
         two = Two(tmp_path / name)
-        two.holder.settings = replace(two.holder.settings, budget=Budget(allowed))
+        two.holder.identity.settings = replace(two.holder.identity.settings, budget=Budget(allowed))
         plan, keys = with_keys(draft(noise="full"), two.holder.prepare)
         assert plan.leak_micro_rho(plan.views[0]) == LEAK
         if allowed < price:
@@ -238,11 +238,11 @@ def test_the_key_holders_own_ledger_charges_the_view_and_what_its_decryption_noi
             assert refusal_of(refused.value).reason == "DAY_BUDGET_SPENT"
         else:
             two.open(plan, keys)
-            assert two.holder.ledger.state.spent == {}
+            assert two.holder.files.ledger.state.spent == {}
             two.submit(Site(plan, keys).batch([0, 0]))
             two.shares(plan)
             for party in (two.leader, two.holder):
-                assert party.ledger.state.spent == {0: price, 1: price}
+                assert party.files.ledger.state.spent == {0: price, 1: price}
             with pytest.raises(PaneTaken):
                 two.holder.open_plan(signed(with_keys(draft(number=1), two.holder.prepare)[0]))
         two.close()
@@ -250,7 +250,7 @@ def test_the_key_holders_own_ledger_charges_the_view_and_what_its_decryption_noi
 
 def test_the_announcement_leaves_out_days_that_the_key_holder_does_not_pay_for(two: Two) -> None:
     """Each plan that is left gets an id and keys of its own."""
-    two.holder.settings = replace(two.holder.settings, budget=Budget(RHO + LEAK))
+    two.holder.identity.settings = replace(two.holder.identity.settings, budget=Budget(RHO + LEAK))
     first, keys = two.plan(panes=1, noise="full")
     two.submit(Site(first, keys).batch([0, 0]))
     two.shares(first)
@@ -274,7 +274,7 @@ class Parties:
     def __init__(self, two: Two) -> None:
         self.two = two
 
-    def prepare(self, signed_draft: bytes) -> tuple[Prepared, Prepared]:
+    def prepare(self, signed_draft: bytes) -> tuple[Preparation, Preparation]:
         return self.two.leader.prepare(signed_draft), self.two.holder.prepare(signed_draft)
 
     def open_plan(self, data: bytes, keys: bytes = b"") -> None:
@@ -283,7 +283,7 @@ class Parties:
             self.two.leader.open_plan(data, keys)
         except Exception as error:  # noqa: BLE001
             refusal = refusal_of(error)
-            raise Refused("key holder", refusal.reason, refusal.text, refusal.numbers, refusal.view) from None
+            raise RemoteRefusal("key holder", refusal.reason, refusal.text, refusal.numbers, refusal.view) from None
 
 
 def test_without_the_extra_every_call_is_refused_by_name(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:

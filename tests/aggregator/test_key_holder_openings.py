@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aggregator.collect.collection_job import Witness, collect_request
 from aggregator.errors import CommitmentConflict, MessageMalformed, NotCommitted, PlanUnknown
 from aggregator.services import aggregator_pb2 as pb
-from aggregator.shares.messages import Witness, collect_request, sign
+from aggregator.signed_message import sign
 from crypto import field as field64
 from crypto.bfv import Ciphertexts
 from crypto.bfv_secret import SecretKey
@@ -66,11 +67,11 @@ def test_the_sums_are_the_plain_ones_over_views_sites_and_panes(two: Two) -> Non
     opened = two.collect(plan)
     assert [one.outcomes.tolist() for one in opened] == [[0, 0], [0, 1]]
     require_exact(plan, opened, add_sums(a, b))
-    assert not two.leader._encryption_keys  # a context of TenSEAL for each: megabytes
+    assert not two.leader.encrypted_intake._public_keys  # a context of TenSEAL for each: megabytes
     for party in (two.leader, two.holder):
         assert [status.state for status in party.status()] == ["witnessed"]
-        assert party.storage.one("SELECT count(*) FROM ciphertexts") == (0,)
-        assert party.storage.one("SELECT count(*) FROM finished") == (0,)
+        assert party.files.storage.one("SELECT count(*) FROM ciphertexts") == (0,)
+        assert party.files.storage.one("SELECT count(*) FROM finished") == (0,)
 
 
 def test_the_same_over_grpc(world: World) -> None:
@@ -95,7 +96,7 @@ def test_what_is_opened_has_both_noises(two: Two) -> None:
     plan, keys = two.plan(view(keys=40), noise="full")
     site = Site(plan, keys)
     two.submit(site.batch([0, 0, 1, 1]))
-    held = two.holder.storage.secret_keys(plan.plan_id)
+    held = two.holder.files.storage.secret_keys(plan.plan_id)
     assert held is not None
     secret = SecretKey.from_bytes(plan.he_parameters(plan.views[0]), held.secret)
     _, from_holder = two.shares(plan)
@@ -130,13 +131,13 @@ def test_repeats_give_the_same_bytes_and_open_nothing_again(two: Two) -> None:
     assert two.submit(batch) == two.submit(batch) == bytes(4)
     first = two.shares(plan)
     sent = list(two.link.sent)
-    opened = two.holder._drawn
-    two.holder._drawn = None  # type: ignore[assignment, method-assign]
+    opened = two.holder.decryption.draw
+    two.holder.decryption.draw = None  # type: ignore[assignment, method-assign]
     for _ in range(2):
         two.link.open_sums(pb.SumPart.FromString(part) for part in sent)
         assert two.shares(plan) == first
         assert two.submit(batch) == bytes(4)
-    two.holder._drawn = opened  # type: ignore[method-assign]
+    two.holder.decryption.draw = opened  # type: ignore[method-assign]
     two.restart()
     assert two.shares(plan) == first
 
@@ -180,7 +181,7 @@ def test_sums_that_are_not_the_leaders_are_refused_and_nothing_is_kept(two: Two)
         with pytest.raises(error):
             two.holder.open_sums(iter(parts))
         assert two.holder.status(plan.hash)[0].state == "open"
-        assert not two.holder.ledger.state.intended
+        assert not two.holder.files.ledger.state.intended
     with pytest.raises(NotCommitted):
         two.holder.collect(collect_request(plan, COLLECTOR.sign))
     two.holder.open_sums(iter(good))
@@ -199,21 +200,21 @@ def test_a_leader_signs_the_sums_of_a_plan_once(two: Two) -> None:
     """Also where the first ones were opened: what it has signed is the evidence."""
     plan, keys = two.plan(panes=1)
     first, second = (sums_of(plan, [zeros(plan, keys)]) for _ in range(2))
-    drawn = two.holder._drawn
+    drawn = two.holder.decryption.draw
 
     def dies(*_: Any) -> Any:
         raise Killed
 
-    two.holder._drawn = dies  # type: ignore[method-assign]
+    two.holder.decryption.draw = dies  # type: ignore[method-assign]
     with pytest.raises(Killed):
         two.holder.open_sums(iter(first))
-    two.holder._drawn = drawn  # type: ignore[method-assign]
-    kept = two.holder.storage.message("ciphertexts", 1, 0)
+    two.holder.decryption.draw = drawn  # type: ignore[method-assign]
+    kept = two.holder.files.storage.message("ciphertexts", 1, 0)
     nothing = sums_of(plan, [], outcomes=bytes([Outcome.BATCH_TOO_SMALL]))
     for other in (second, nothing):
         with pytest.raises(CommitmentConflict):
             two.holder.open_sums(iter(other))
-    assert two.holder.storage.message("ciphertexts", 1, 0) == kept == first[1].sums
+    assert two.holder.files.storage.message("ciphertexts", 1, 0) == kept == first[1].sums
     two.restart()
     two.holder.open_sums(iter(first))
     for _ in range(2):
@@ -222,7 +223,7 @@ def test_a_leader_signs_the_sums_of_a_plan_once(two: Two) -> None:
         with pytest.raises(CommitmentConflict):
             two.holder.open_sums(iter([pb.SumPart(plan_hash=plan.hash)]))
         two.holder.open_sums(iter(first))
-    stored = two.holder.storage.plan(plan.hash)
+    stored = two.holder.files.storage.plan(plan.hash)
     assert stored is not None
     assert stored.other == first[0].statement
     rest = iter([pb.SumPart(sums=b"x")] * 5)
@@ -235,14 +236,14 @@ def test_sums_that_were_overwritten_after_they_came_are_not_opened(two: Two) -> 
     """What is decrypted is what the leader's kept statement says, byte for byte."""
     plan, keys = two.plan(panes=2)
     honest = sums_of(plan, [zeros(plan, keys)] * 2)
-    charge = two.holder._charge
+    charge = two.holder.plans.charge
 
     def meanwhile(of: Plan) -> None:
-        two.holder._charge = charge  # type: ignore[method-assign]
-        two.holder.storage.set_message("ciphertexts", 1, 0, attack(plan, keys, 1))
+        two.holder.plans.charge = charge  # type: ignore[method-assign]
+        two.holder.files.storage.set_message("ciphertexts", 1, 0, attack(plan, keys, 1))
         charge(of)
 
-    two.holder._charge = meanwhile  # type: ignore[method-assign]
+    two.holder.plans.charge = meanwhile  # type: ignore[method-assign]
     with pytest.raises(StatementMalformed):
         two.holder.open_sums(iter(honest))
     assert two.holder.status()[0].state == "closed"  # and not burnt
@@ -253,7 +254,7 @@ def test_sums_that_were_overwritten_after_they_came_are_not_opened(two: Two) -> 
 def test_a_second_call_that_finds_the_plan_burnt_says_so(two: Two) -> None:
     plan, keys = two.plan(panes=1)
     lie = sums_of(plan, [attack(plan, keys, 1)])
-    charge = two.holder._charge
+    charge = two.holder.plans.charge
     with ThreadPoolExecutor(1) as thread:
         second: list[Future[None]] = []
 
@@ -261,16 +262,16 @@ def test_a_second_call_that_finds_the_plan_burnt_says_so(two: Two) -> None:
             second.append(thread.submit(two.holder.open_sums, iter(lie)))
             charge(of)
 
-        two.holder._charge = meanwhile  # type: ignore[method-assign]
+        two.holder.plans.charge = meanwhile  # type: ignore[method-assign]
         with pytest.raises(SumOutOfRange):
             two.holder.open_sums(iter(lie))
         with pytest.raises(KeyBurnt):
             second[0].result()
     assert len(second) == 1  # it has waited, and was not charged
     with pytest.raises(KeyBurnt):
-        two.holder._noise(plan)
-    assert not two.holder.ledger.state.done
-    told = Witness(plan.hash, True, two.leader.ledger.head, None, None)
+        two.holder.noising.noise(plan)
+    assert not two.holder.files.ledger.state.done
+    told = Witness(plan.hash, True, two.leader.files.ledger.head, None, None)
     with pytest.raises(KeyBurnt):
         two.holder.witness(sign(b"covey-1 witness leader", told.to_bytes(), LEADER.sign))
 
@@ -292,6 +293,6 @@ def test_nothing_is_sent_before_the_leader_knows_of_the_opening(two: Two) -> Non
 def test_a_witness_before_the_sums_is_refused(two: Two) -> None:
     plan, _ = two.plan()
     for committed, key, error in ((True, LEADER, NotCommitted), (True, HELPER, SignatureInvalid)):
-        told = Witness(plan.hash, committed, two.leader.ledger.head, None, None)
+        told = Witness(plan.hash, committed, two.leader.files.ledger.head, None, None)
         with pytest.raises(error):
             two.holder.witness(sign(b"covey-1 witness leader", told.to_bytes(), key.sign))

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aggregator.collect.sealed_share import Fetched, SealedShare
+from aggregator.collect.aggregate_share import SealedShare
+from aggregator.collect.collection import CollectedShares
+from aggregator.collect.collection_job import Witness, collect_request, commitment_from_bytes, commitment_to_bytes
 from aggregator.errors import (
     AfterDeadline,
     AlreadyCollected,
@@ -20,21 +22,13 @@ from aggregator.errors import (
     NotCommitted,
     PeerRefused,
     PlanTooLarge,
-    Refused,
+    RemoteRefusal,
 )
+from aggregator.intake.aggregation_job import AggregationJob, JobAnswer
 from aggregator.intake.refusals import refusal_of
 from aggregator.shares.helper import GRACE_US, Helper
 from aggregator.shares.leader import Leader
-from aggregator.shares.messages import (
-    Answer,
-    Job,
-    Signed,
-    Witness,
-    collect_request,
-    commitment_from_bytes,
-    commitment_to_bytes,
-    sign,
-)
+from aggregator.signed_message import Signed, sign
 from aggregator.storage.retention import LATEST_CHARGE_US
 from featurestore.define.wire import definition_hash
 from federation.batch.batch import open_half
@@ -92,7 +86,7 @@ def two(tmp_path: Path) -> Iterator[Two]:
 
 
 def opened(plan: Plan, leader: list[SealedShare], helper: list[SealedShare]) -> Any:
-    return Fetched.of(plan, leader, helper, COLLECTOR.seal).open(plan)
+    return CollectedShares.of(plan, leader, helper, COLLECTOR.seal).open(plan)
 
 
 def test_the_stored_commitment_is_the_one_of_the_protocol(two: Two) -> None:
@@ -104,7 +98,7 @@ def test_the_stored_commitment_is_the_one_of_the_protocol(two: Two) -> None:
         states = states.add(open_half("leader", plan, LEADER_SEAL, SETTINGS.roster, batch.half("leader")))
         two.leader.submit(batch.to_bytes())
     two.collect(plan)
-    stored = two.leader.storage.plan(plan.hash)
+    stored = two.leader.files.storage.plan(plan.hash)
     assert stored is not None
     assert stored.own == stored.other
     assert commitment_from_bytes(plan, stored.own or b"") == states.close().commitment
@@ -144,12 +138,12 @@ def test_a_job_that_comes_twice_at_once_is_taken_once(two: Two) -> None:
     site = Site(plan)
     two.open(plan)
     batch = site.batch([0, 0, 1, 1])
-    body = Job(plan.hash, bytes(16), batch.half("helper").to_bytes(), bytes(4)).to_bytes()
+    body = AggregationJob(plan.hash, bytes(16), batch.half("helper").to_bytes(), bytes(4)).to_bytes()
     request = sign(b"covey-1 job", body, LEADER.sign)
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(two.helper.aggregate, [request] * 8))
     assert len(set(answers)) == 1
-    assert two.helper.storage.one("SELECT count(*) FROM reports") == (4,)
+    assert two.helper.files.storage.one("SELECT count(*) FROM reports") == (4,)
 
 
 def test_a_batch_that_comes_while_the_plan_closes_is_asked_about_first(
@@ -160,15 +154,15 @@ def test_a_batch_that_comes_while_the_plan_closes_is_asked_about_first(
     two.open(plan)
     two.leader.submit(site.batch([0, 0, 1]).to_bytes())
     late = site.batch([1, 1])
-    ask_all = two.leader._ask_all
+    ask_all = two.leader.share_intake.ask_all
 
     def slow(number: int | None) -> None:
         ask_all(number)
-        if not two.leader.storage.job(1, b"late"):
-            two.leader.storage.record(1, b"late", b"", b"")  # once
-            two.leader._keep(plan, b"j" * 16, late, late.to_bytes(), np.ones(2, np.bool_))
+        if not two.leader.files.storage.job(1, b"late"):
+            two.leader.files.storage.record(1, b"late", b"", b"")  # once
+            two.leader.share_intake.keep(plan, b"j" * 16, late, late.to_bytes(), np.ones(2, np.bool_))
 
-    monkeypatch.setattr(two.leader, "_ask_all", slow)
+    monkeypatch.setattr(two.leader.share_intake, "ask_all", slow)
     require_exact(plan, two.collect(plan), site.sums)
 
 
@@ -225,7 +219,7 @@ def test_a_kept_batch_counts_although_its_site_left_the_roster_and_the_deadline_
     two.open(plan)
     two.link.down = True
     two.leader.submit(site.batch([0, 0, 1, 1]).to_bytes())
-    two.leader.settings = replace(SETTINGS, roster=Roster([]))
+    two.leader.identity.settings = replace(SETTINGS, roster=Roster([]))
     two.link.down = False
     two.clock.now = DEADLINE + 1
     require_exact(plan, two.collect(plan), site.sums)
@@ -239,7 +233,7 @@ def test_a_clock_that_is_years_ahead_for_a_moment_charges_nothing_and_stops_nobo
     two.clock.now = DEADLINE + LATEST_CHARGE_US + 1
     with pytest.raises(AfterDeadline):
         two.leader.collect(collect_request(plan, COLLECTOR.sign))
-    assert not two.leader.ledger.state.intended
+    assert not two.leader.files.ledger.state.intended
     two.clock.now = NOW
     require_exact(plan, two.collect(plan), site.sums)
 
@@ -255,12 +249,12 @@ def test_the_helper_takes_late_jobs_of_the_leader_for_a_day(two: Two) -> None:
     two.link.down = False
     two.clock.now = DEADLINE + GRACE_US
     assert two.collect(plan)[0].outcomes.tolist() == [0, 1]
-    with pytest.raises(Refused, match="AFTER_DEADLINE"):
+    with pytest.raises(RemoteRefusal, match="AFTER_DEADLINE"):
         two.leader.submit(kept)
 
 
-def corrupt(answer: bytes, change: Callable[[Answer], Answer], key: Any = HELPER) -> bytes:
-    parsed = Answer.from_bytes(Signed.from_bytes(answer).body)
+def corrupt(answer: bytes, change: Callable[[JobAnswer], JobAnswer], key: Any = HELPER) -> bytes:
+    parsed = JobAnswer.from_bytes(Signed.from_bytes(answer).body)
     return sign(b"covey-1 job answer", change(parsed).to_bytes(), key.sign)
 
 
@@ -394,48 +388,50 @@ def test_a_witness_that_is_wrong_closes_nothing(
     with pytest.raises(PeerRefused, match="ANSWER_INVALID"):
         two.leader.collect(collect_request(plan, COLLECTOR.sign))
     assert [party.status()[0].state for party in (two.leader, two.helper)] == ["open", "open"]
-    assert not two.leader.ledger.state.intended
+    assert not two.leader.files.ledger.state.intended
     monkeypatch.undo()
     require_exact(plan, two.collect(plan), site.sums)
 
 
 def test_budget_and_panes_are_checked_when_a_plan_is_closed(two: Two) -> None:
     tight = replace(SETTINGS, budget=Budget(RHO))
-    two.leader.settings = tight
+    two.leader.identity.settings = tight
     one, two_views, same = make_plan(view("u")), make_plan(view("v"), number=1), make_plan(view("u"), number=2)
     sites = [Site(plan) for plan in (one, two_views, same)]
     for site in sites:
         two.open(site.plan)
         two.leader.submit(site.batch([0, 0, 1, 1]).to_bytes())
     require_exact(one, two.collect(one), sites[0].sums)
-    charged = dict(two.leader.ledger.state.spent)
+    charged = dict(two.leader.files.ledger.state.spent)
     request = collect_request(two_views, COLLECTOR.sign)
     for _ in range(2):
         with pytest.raises(DayBudgetSpent):
             two.leader.collect(request)
     with pytest.raises(PaneTaken):
         two.leader.collect(collect_request(same, COLLECTOR.sign))
-    assert two.leader.ledger.state.spent == charged
+    assert two.leader.files.ledger.state.spent == charged
     assert [status.state for status in two.leader.status()] == ["witnessed", "open", "open"]  # nothing was closed
-    two.leader.settings = SETTINGS  # the operator grants more: it goes on
+    two.leader.identity.settings = SETTINGS  # the operator grants more: it goes on
     require_exact(two_views, two.collect(two_views), sites[1].sums)
 
 
 def test_what_the_helper_has_no_budget_for_is_refused_by_its_reason_and_numbers(two: Two) -> None:
-    two.helper.settings = replace(SETTINGS, budget=Budget(RHO))
+    two.helper.identity.settings = replace(SETTINGS, budget=Budget(RHO))
     one, other = make_plan(view("u")), make_plan(view("v"), number=1)
     for plan in (one, other):
         two.open(plan)
         two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
     two.collect(one)
-    before = dict(two.helper.ledger.state.spent)
+    before = dict(two.helper.files.ledger.state.spent)
     with pytest.raises(PeerRefused) as refused:
         two.leader.collect(collect_request(other, COLLECTOR.sign))
     told = refusal_of(refused.value)
     assert (told.reason, told.view, told.numbers["day"]) == ("DAY_BUDGET_SPENT", "v", 0)
     assert told.numbers["have"] < told.numbers["need"]
-    assert two.helper.ledger.state.spent == before
-    assert [(one.code, one.view, one.day) for one in two.helper.ledger.state.refused] == [("DAY_BUDGET_SPENT", "v", 0)]
+    assert two.helper.files.ledger.state.spent == before
+    assert [(one.code, one.view, one.day) for one in two.helper.files.ledger.state.refused] == [
+        ("DAY_BUDGET_SPENT", "v", 0)
+    ]
 
 
 def test_of_two_plans_for_the_same_panes_the_one_that_closes_first_wins(two: Two) -> None:
@@ -492,7 +488,7 @@ def test_a_charge_names_view_definition_noise_and_day(two: Two) -> None:
     two.collect(plan)
     layout = plan.views[0].layout
     for party in (two.leader, two.helper):
-        intended, done = party.ledger.entries()
+        intended, done = party.files.ledger.entries()
         assert isinstance(intended, Intended)
         assert isinstance(done, Done)
         (charge,) = intended.views

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from aggregator.collect.collection_job import collect_request
 from aggregator.errors import AfterDeadline, DraftConflict, LiveSecretLost, SealKeyErased, StorageUnusable
 from aggregator.intake.refusals import LOST, refusal_of
+from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
-from aggregator.shares.messages import collect_request
-from aggregator.shares.party import Party
 from aggregator.storage.live_folder import LiveFolder
 from aggregator.storage.retention import LATEST_CHARGE_US
 from crypto.errors import SignatureInvalid
@@ -59,7 +59,7 @@ class Two:
         self.leader: Leader = make_leader(self.path, self.link, clock=self.clock, live=Fresh)
 
     @property
-    def parties(self) -> tuple[Party, Party]:
+    def parties(self) -> tuple[Leader, Helper]:
         return self.leader, self.helper
 
     def plan(self, **terms: Any) -> Plan:
@@ -97,11 +97,11 @@ def two(tmp_path: Path) -> Iterator[Two]:
     made.close()
 
 
-def held(party: Party, plan: Plan) -> str:
+def held(party: Leader | Helper, plan: Plan) -> str:
     """What is there of a plan's live secret: `both` halves, `K` alone, or nothing."""
-    file = party.live.load(plan.plan_id)
+    file = party.files.live.load(plan.plan_id)
     if file is None:
-        assert not (party.live.path / plan.plan_id.hex()).exists()
+        assert not (party.files.live.path / plan.plan_id.hex()).exists()
         return ""
     return "K" if file.secret.seal is None else "both"
 
@@ -116,7 +116,7 @@ def test_a_live_secret_is_drawn_once_and_a_repeat_gives_the_same_keys(two: Two) 
     two.restart()
     assert [party.prepare(draft(plan)) for party in two.parties] == first
     for party, keys in zip(two.parties, (LEADER, HELPER), strict=True):
-        path = party.live.path / plan.plan_id.hex()
+        path = party.files.live.path / plan.plan_id.hex()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert path.read_bytes()[-64:] not in (keys.secret_bytes, b"\1" * 64, b"\2" * 64)
@@ -142,9 +142,9 @@ def test_another_draft_of_a_plan_id_is_refused_by_name(two: Two) -> None:
 def test_a_draft_of_which_the_process_died_before_it_was_noted_keeps_its_secret(two: Two) -> None:
     plan = make_plan()
     live = two.leader.prepare(draft(plan)).live
-    two.leader.storage.run("DELETE FROM prepared")
+    two.leader.files.storage.run("DELETE FROM prepared")
     assert two.leader.prepare(draft(plan)).live == live
-    two.leader.storage.run("DELETE FROM prepared")
+    two.leader.files.storage.run("DELETE FROM prepared")
     with pytest.raises(DraftConflict):
         two.leader.prepare(draft(make_plan(k=3)))
 
@@ -192,7 +192,7 @@ def test_the_seal_seed_goes_when_the_plan_is_closed_and_the_rest_when_it_is_nois
     assert seen[5][1] == ""  # the helper before it answers that it has noised
     assert seen[-1] == ("", "")
     with pytest.raises(LiveSecretLost):
-        two.helper._seal_key(plan)
+        two.helper.plans.secrets.seal_key(plan)
     for _ in range(2):  # the stored bytes are sent all the same, and the plan is announced again unchanged
         two.restart()
         two.collect(plan)
@@ -207,7 +207,7 @@ def test_what_a_killed_process_has_left_goes_at_the_next_start(
     two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
     erased = "erase_seal" if dies == "commit" else "erase"
     with monkeypatch.context() as patched:
-        patched.setattr(two.helper.live, erased, lambda _: None)
+        patched.setattr(two.helper.files.live, erased, lambda _: None)
         two.collect(plan)
     assert held(two.helper, plan) == ("" if dies == "commit" else "K")
     two.restart()
@@ -216,9 +216,9 @@ def test_what_a_killed_process_has_left_goes_at_the_next_start(
 
 def test_a_closed_plan_whose_seed_was_left_loses_it_at_the_next_start(two: Two) -> None:
     plan = two.plan(noise="full")
-    stored = two.helper.storage.plan(plan.hash)
+    stored = two.helper.files.storage.plan(plan.hash)
     assert stored is not None
-    two.helper.storage.close_plan(stored.number, b"own", b"other")
+    two.helper.files.storage.close_plan(stored.number, b"own", b"other")
     two.restart()
     assert [held(party, plan) for party in two.parties] == ["both", "K"]
 
@@ -247,10 +247,12 @@ def test_a_batch_that_waits_until_the_seed_is_gone_counts_for_nothing_and_holds_
     two.restart()
     assert held(two.leader, plan) == "K"
     with pytest.raises(SealKeyErased):
-        two.leader._seal_key(plan)
+        two.leader.plans.secrets.seal_key(plan)
     two.collect(plan)
     assert two.leader.status(plan.hash)[0].pending == 0
-    assert two.leader.storage.reports_in(1, [0, 1]) == two.helper.storage.reports_in(1, [0, 1])
+    assert two.leader.files.storage.reports.reports_in(1, [0, 1]) == two.helper.files.storage.reports.reports_in(
+        1, [0, 1]
+    )
 
 
 # losing
@@ -263,8 +265,8 @@ def test_a_plan_whose_live_secret_is_lost_is_not_opened_and_says_what_is_left_to
 ) -> None:
     plan = two.plan(noise=noise)
     two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
-    party: Party = getattr(two, role)
-    (party.live.path / plan.plan_id.hex()).unlink()
+    party: Leader | Helper = getattr(two, role)
+    (party.files.live.path / plan.plan_id.hex()).unlink()
     two.restart()
     for _ in range(2):
         with pytest.raises(Exception, match="no backup holds it") as refused:
@@ -280,13 +282,15 @@ def test_a_plan_whose_live_secret_is_lost_is_not_opened_and_says_what_is_left_to
 
 def test_no_second_secret_is_drawn_for_a_plan_id(two: Two) -> None:
     plan = two.prepared(make_plan())
-    (two.helper.live.path / plan.plan_id.hex()).unlink()
+    (two.helper.files.live.path / plan.plan_id.hex()).unlink()
     two.restart()
     with pytest.raises(LiveSecretLost):
         two.helper.prepare(draft(plan))
     with pytest.raises(LiveSecretLost):
         two.helper.open_plan(signed(plan))
-    two.helper.storage.run("DELETE FROM prepared")  # a backup of before: a fresh secret does not open the older plan
+    two.helper.files.storage.run(
+        "DELETE FROM prepared"
+    )  # a backup of before: a fresh secret does not open the older plan
     two.helper.prepare(draft(plan))
     with pytest.raises(LiveSecretLost):
         two.helper.open_plan(signed(plan))
@@ -297,12 +301,12 @@ def test_no_second_secret_is_drawn_for_a_plan_id(two: Two) -> None:
 
 def test_a_file_that_is_no_live_secret_is_refused_by_its_path(two: Two) -> None:
     plan = two.prepared(make_plan())
-    path = two.leader.live.path / plan.plan_id.hex()
+    path = two.leader.files.live.path / plan.plan_id.hex()
     good = path.read_bytes()
     for wrong in (b"", good[:-1], good + b"x", b"x" + good[1:]):
         path.write_bytes(wrong)
         with pytest.raises(StorageUnusable, match=plan.plan_id.hex()):
-            two.leader.live.load(plan.plan_id)
+            two.leader.files.live.load(plan.plan_id)
     path.write_bytes(good)
 
 
@@ -326,7 +330,7 @@ def test_what_a_killed_writer_has_left_is_removed_and_other_files_are_left_alone
 
 def test_nothing_of_a_live_secret_is_in_another_file(two: Two, tmp_path: Path) -> None:
     plan = two.plan(noise="full")
-    secrets = [(party.live.path / plan.plan_id.hex()).read_bytes()[-64:] for party in two.parties]
+    secrets = [(party.files.live.path / plan.plan_id.hex()).read_bytes()[-64:] for party in two.parties]
     two.leader.submit(Site(plan).batch([0, 0, 1, 1]).to_bytes())
     two.collect(plan)
     two.close()

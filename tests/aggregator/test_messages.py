@@ -8,21 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator import errors
-from aggregator.errors import MessageMalformed, Refused
+from aggregator.collect.collection_job import Witness, commitment_from_bytes, commitment_to_bytes
+from aggregator.errors import MessageMalformed, RemoteRefusal
 from aggregator.intake import refusals as of
+from aggregator.intake.aggregation_job import AggregationJob, JobAnswer, verdicts_from
 from aggregator.intake.refusals import REASONS, Refusal, refusal_of
 from aggregator.services import aggregator_pb2 as pb
-from aggregator.shares.messages import (
-    Answer,
-    Job,
-    Signed,
-    Witness,
-    commitment_from_bytes,
-    commitment_to_bytes,
-    plan_of,
-    sign,
-    verdicts_from,
-)
+from aggregator.signed_message import Signed, plan_of, sign
 from federation.errors import DayBudgetSpent, LedgerRefusal, RosterExceeded
 from federation.ledger.entries import Head
 from federation.protocol import Commitment
@@ -37,18 +29,18 @@ blobs = st.binary(max_size=40)
 @settings(deadline=None)
 @given(blobs, st.binary(min_size=16, max_size=16), blobs, blobs)
 def test_jobs_and_answers_survive_their_bytes(plan: bytes, job_id: bytes, half: bytes, verdicts: bytes) -> None:
-    job = Job(plan, job_id, half, verdicts)
-    assert Job.from_bytes(job.to_bytes()) == job
-    answer = Answer(plan, job_id, half, verdicts)
-    assert Answer.from_bytes(answer.to_bytes()) == answer
+    job = AggregationJob(plan, job_id, half, verdicts)
+    assert AggregationJob.from_bytes(job.to_bytes()) == job
+    answer = JobAnswer(plan, job_id, half, verdicts)
+    assert JobAnswer.from_bytes(answer.to_bytes()) == answer
 
 
 @settings(deadline=None)
 @given(texts, texts, st.dictionaries(texts, st.integers(-(2**63), 2**63 - 1), max_size=4), texts)
 def test_refusals_survive_their_bytes(reason: str, text: str, numbers: dict[str, int], view: str) -> None:
     refusal = Refusal(reason, text, numbers, view)
-    answer = Answer(b"p", bytes(16), b"d", b"", refusal)
-    assert Answer.from_bytes(answer.to_bytes()) == answer
+    answer = JobAnswer(b"p", bytes(16), b"d", b"", refusal)
+    assert JobAnswer.from_bytes(answer.to_bytes()) == answer
     assert Refusal.from_message(refusal.to_message()) == refusal
 
 
@@ -60,13 +52,13 @@ def test_commitments_survive_their_bytes(parts: list[tuple[int, bytes]]) -> None
 
 
 def test_what_is_not_canonical_or_of_a_wrong_length_is_malformed() -> None:
-    job = Job(PLAN.hash, bytes(16), b"half", b"").to_bytes()
+    job = AggregationJob(PLAN.hash, bytes(16), b"half", b"").to_bytes()
     commitment = commitment_to_bytes(PLAN, Commitment((1,) * 4, (bytes(32),) * 4))
     wrong = [
-        lambda: Job.from_bytes(job + b"\x00"),
-        lambda: Job.from_bytes(job + b"\x52\x00"),
-        lambda: Job.from_bytes(Job(PLAN.hash, bytes(15), b"", b"").to_bytes()),
-        lambda: Answer.from_bytes(b"\xff"),
+        lambda: AggregationJob.from_bytes(job + b"\x00"),
+        lambda: AggregationJob.from_bytes(job + b"\x52\x00"),
+        lambda: AggregationJob.from_bytes(AggregationJob(PLAN.hash, bytes(15), b"", b"").to_bytes()),
+        lambda: JobAnswer.from_bytes(b"\xff"),
         lambda: Signed.from_bytes(b""),
         lambda: Signed.from_bytes(sign(b"d", b"body", LEADER.sign)[:-1]),
         lambda: plan_of(Signed(b"\xff", bytes(64))),
@@ -136,6 +128,6 @@ def test_a_refusal_carries_numbers_and_an_unexpected_error_tells_nothing() -> No
     unexpected = refusal_of(ValueError(f"secret {os.urandom(4).hex()}"))
     assert (unexpected.reason, unexpected.numbers) == (of.INTERNAL, {})
     assert "secret" not in unexpected.text
-    passed_on = refusal_of(Refused("helper", "SEAL_BROKEN", "text", {"size": 3}))
+    passed_on = refusal_of(RemoteRefusal("helper", "SEAL_BROKEN", "text", {"size": 3}))
     assert (passed_on.reason, passed_on.numbers) == ("SEAL_BROKEN", {"size": 3})
-    assert issubclass(errors.Refused, errors.AggregatorError)
+    assert issubclass(errors.RemoteRefusal, errors.AggregatorError)

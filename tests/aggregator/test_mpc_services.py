@@ -13,16 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aggregator.collect.sealed_share import Finished, SealedShare, _finished_bytes, noised_of
-from aggregator.errors import MessageMalformed, ProviderUnknown, Refused, Unreachable
+from aggregator.collect.aggregate_share import SealedShare, noised_of, sums_to_bytes
+from aggregator.collect.collection import CollectedSums
+from aggregator.collect.collection_job import FINISH_DOMAIN, PROVIDE_DOMAIN, FinishSession, collect_request
+from aggregator.errors import MessageMalformed, ProviderUnknown, RemoteRefusal, Unreachable
 from aggregator.intake.refusals import refusal_of
 from aggregator.mpc.provider import Provider
 from aggregator.services import aggregator_pb2 as pb
-from aggregator.services.client import Aggregators, HelperLink, ProviderLink
+from aggregator.services.client import Aggregators
+from aggregator.services.peer_channels import HelperChannel, ProviderChannel
 from aggregator.services.services import Service, serve
 from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
-from aggregator.shares.messages import FINISH_DOMAIN, PROVIDE_DOMAIN, Finish, collect_request, sign
+from aggregator.signed_message import sign
 from crypto.errors import ConversionUnsafe, CrypTenMissing, SignatureInvalid
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
@@ -76,7 +79,7 @@ class ThreeServices:
     def __init__(self, path: Path) -> None:
         self.helper = serve(make_helper(path), "127.0.0.1", 0)
         self.provider = serve(Provider(LEADER.public.sign), "127.0.0.1", 0)
-        self.links: tuple[Any, ...] = HelperLink(self.helper.address), ProviderLink(self.provider.address)
+        self.links: tuple[Any, ...] = HelperChannel(self.helper.address), ProviderChannel(self.provider.address)
         self.leader = serve(make_leader(path, self.links[0], provider=self.links[1]), "127.0.0.1", 0)
         self.client = Aggregators(self.leader.address, self.helper.address, patience_s=3.0)
 
@@ -109,7 +112,8 @@ def report(client: Aggregators, plan: Plan) -> None:
 def would_be_opened(plan: Plan, leader: Leader, helper: Helper) -> OpenedView:
     """The noised sums, by adding what both hold; nobody but this test does."""
     shares = [
-        noised_of(plan, party.role, party.storage.held(1), party.keys.sign.public)[0] for party in (leader, helper)
+        noised_of(plan, party.role, party.files.storage.held(1), party.identity.keys.sign.public)[0]
+        for party in (leader, helper)
     ]
     (opened,) = open_shares(with_words(plan, finish="open"), *shares)
     return opened
@@ -117,15 +121,16 @@ def would_be_opened(plan: Plan, leader: Leader, helper: Helper) -> OpenedView:
 
 def process_of(service: Service) -> Any:
     """The process at a seat, once it is there."""
-    until = time.monotonic() + 60
-    while (found := service.party._seat._process) is None and time.monotonic() < until:  # type: ignore[union-attr]
+    party, until = service.party, time.monotonic() + 60
+    seat = party._seat if isinstance(party, Provider) else party.suppression.seat  # type: ignore[union-attr]
+    while (found := seat._process) is None and time.monotonic() < until:
         time.sleep(0.01)
     assert found is not None
     return found
 
 
-def refused(call: Callable[[], object]) -> Refused:
-    with pytest.raises(Refused) as caught:
+def refused(call: Callable[[], object]) -> RemoteRefusal:
+    with pytest.raises(RemoteRefusal) as caught:
         call()
     return caught.value
 
@@ -143,7 +148,7 @@ def test_three_services_open_the_plaintext_rule_on_the_stored_shares_and_mend_a_
     assert [one.state for one in client.status("helper")] == ["witnessed"]
     expected = would_be_opened(plan, leader, helper)
     assert refused(lambda: list(client._shares(plan, "helper", _collect(plan)))).reason == "NOT_COMMITTED"
-    words = [part.share for party in (leader, helper) for part in party.storage.held(1)]
+    words = [part.share for party in (leader, helper) for part in party.files.storage.held(1)]
 
     services.restart_provider()
     with ThreadPoolExecutor(1) as threads:
@@ -152,11 +157,11 @@ def test_three_services_open_the_plaintext_rule_on_the_stored_shares_and_mend_a_
         lost = refused(tried.result)
     assert lost.reason == "MPC_FAILED"
     assert "the process of the provider has ended early" in str(lost)
-    assert leader.storage.held(1)
-    assert helper.storage.held(1)
+    assert leader.files.storage.held(1)
+    assert helper.files.storage.held(1)
 
     first = client.collect(plan, COLLECTOR)
-    assert isinstance(first, Finished)
+    assert isinstance(first, CollectedSums)
     (opened,) = first.open(plan)
     (slot,) = plan.views[0].layout.client_counts
     small = expected.sums[:, :, slot] < LIMIT
@@ -171,7 +176,7 @@ def test_three_services_open_the_plaintext_rule_on_the_stored_shares_and_mend_a_
     for role in ("leader", "helper"):
         (share,) = client._shares(plan, role, _collect(plan))
         said, plaintext = share.plaintext(plan, 0, role, COLLECTOR.seal)  # type: ignore[arg-type]
-        assert plaintext == _finished_bytes(opened)
+        assert plaintext == sums_to_bytes(opened)
         assert said.outcomes == bytes([0, 0, 1])
     again = client.collect(plan, COLLECTOR)
     assert again.statements == first.statements  # over the sealed bytes, so these are the same, too
@@ -179,15 +184,15 @@ def test_three_services_open_the_plaintext_rule_on_the_stored_shares_and_mend_a_
     # the shares are gone from both files, and neither runs again
     for service in (services.leader, services.helper):
         assert isinstance(service.party, Leader | Helper)
-        assert not service.party.storage.held(1)
-        assert service.party._seat._process is None
-        path = service.party.storage.path
+        assert not service.party.files.storage.held(1)
+        assert service.party.suppression.seat._process is None
+        path = service.party.files.storage.path
         data = b"".join(one.read_bytes() for one in path.parent.glob(f"{path.name}*"))
         assert not any(word[at : at + 64] in data for word in words for at in range(0, len(word), 64))
-        assert all(one.statement in data for one in service.party.storage.noised(1))  # the search does find bytes
-    asked = sign(FINISH_DOMAIN, Finish(plan.hash, 1).to_bytes(), LEADER.sign)
+        assert all(one.statement in data for one in service.party.files.storage.noised(1))  # the search does find bytes
+    asked = sign(FINISH_DOMAIN, FinishSession(plan.hash, 1).to_bytes(), LEADER.sign)
     assert refused(lambda: services.links[0].finish(asked)).reason == "FINISH_REFUSED"
-    ledgers = [party.ledger.state.done[plan.hash] for party in (leader, helper)]
+    ledgers = [party.files.ledger.state.done[plan.hash] for party in (leader, helper)]
     assert ledgers[0] != ledgers[1]
 
 
@@ -198,17 +203,17 @@ def test_a_leader_that_dies_before_it_has_stored_runs_again_over_the_same_shares
     assert isinstance(leader, Leader)
     report(client, plan)
     with monkeypatch.context() as patched:
-        patched.setattr(type(leader.storage), "settle", _dies)
+        patched.setattr(type(leader.files.storage), "settle", _dies)
         assert refused(lambda: client.collect(plan, COLLECTOR)).reason == "INTERNAL"
-    assert not leader.storage.noised(1)
+    assert not leader.files.storage.noised(1)
     helper = services.helper.party
     assert isinstance(helper, Helper)
-    (before,) = helper.storage.noised(1)  # stored, and given to nobody yet
+    (before,) = helper.files.storage.noised(1)  # stored, and given to nobody yet
     expected = would_be_opened(plan, leader, helper)
     (opened,) = client.collect(plan, COLLECTOR).open(plan)
     assert opened.suppressed is not None
     np.testing.assert_array_equal(opened.sums, np.where(opened.suppressed[:, :, None], 0, expected.sums))
-    assert helper.storage.noised(1) != [before]
+    assert helper.files.storage.noised(1) != [before]
 
 
 def test_a_helpers_process_that_dies_is_named(services: ThreeServices) -> None:
@@ -253,11 +258,11 @@ def test_plans_that_cannot_be_finished_are_refused_before_a_report_is_taken(
         open_at(leader, plan)
     assert refusal_of(unknown.value).reason == "PROVIDER_UNKNOWN"
     many = Roster([RosterEntry(site, keys.sign.public, 2**30) for site, keys in KEYS.items()])
-    helper.settings = dataclasses.replace(SETTINGS, roster=many)
+    helper.identity.settings = dataclasses.replace(SETTINGS, roster=many)
     with pytest.raises(ConversionUnsafe) as unsafe:
         helper.open_plan(signed(plan_of(clip=2**12)))
     assert refusal_of(unsafe.value).reason == "CONVERSION_UNSAFE"
-    helper.settings = SETTINGS
+    helper.identity.settings = SETTINGS
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(CrypTenMissing) as missing:
         open_at(helper, plan)
@@ -265,26 +270,30 @@ def test_plans_that_cannot_be_finished_are_refused_before_a_report_is_taken(
     with pytest.raises(CrypTenMissing):
         Provider(LEADER.public.sign)
     for party in (leader, helper):
-        assert not party.storage.plans()
+        assert not party.files.storage.plans()
         party.close()
 
 
 def test_who_is_not_the_leader_starts_no_process(tmp_path: Path) -> None:
     plan, helper, provider = plan_of(), make_helper(tmp_path), Provider(LEADER.public.sign)
     open_at(helper, plan)
-    body = Finish(plan.hash, 5).to_bytes()
+    body = FinishSession(plan.hash, 5).to_bytes()
     for key, domain in ((HELPER.sign, PROVIDE_DOMAIN), (LEADER.sign, FINISH_DOMAIN)):
         with pytest.raises(SignatureInvalid):
             provider.begin(sign(domain, body, key))
     with pytest.raises(MessageMalformed, match="without a port"):
-        provider.begin(sign(PROVIDE_DOMAIN, Finish(plan.hash, 0).to_bytes(), LEADER.sign))
+        provider.begin(sign(PROVIDE_DOMAIN, FinishSession(plan.hash, 0).to_bytes(), LEADER.sign))
     with pytest.raises(SignatureInvalid):
         helper.finish(sign(PROVIDE_DOMAIN, body, LEADER.sign))
-    for wrong in (body + b"\x10\x06", Finish(plan.hash, 2**16).to_bytes(), Finish(bytes(31), 5).to_bytes()):
+    for wrong in (
+        body + b"\x10\x06",
+        FinishSession(plan.hash, 2**16).to_bytes(),
+        FinishSession(bytes(31), 5).to_bytes(),
+    ):
         with pytest.raises(MessageMalformed):
-            Finish.from_bytes(wrong)
+            FinishSession.from_bytes(wrong)
     assert provider._seat._process is None
-    assert helper._seat._process is None
+    assert helper.suppression.seat._process is None
     helper.close()
 
 
@@ -297,12 +306,12 @@ def test_a_collector_takes_only_what_both_have_opened(tmp_path: Path) -> None:
     hidden = dataclasses.replace(opened, suppressed=np.ones((2, 20), np.bool_))
     shares = {(role, at): _share(plan, role, view) for role in ("leader", "helper")
               for at, view in enumerate((opened, other, hidden))}  # fmt: skip
-    both = Finished.of(plan, [shares["leader", 0]], [shares["helper", 0]], COLLECTOR.seal)
+    both = CollectedSums.of(plan, [shares["leader", 0]], [shares["helper", 0]], COLLECTOR.seal)
     np.testing.assert_array_equal(both.opened[0].sums, sums)
     with pytest.raises(StatementsDisagree, match="opened different values"):
-        Finished.of(plan, [shares["leader", 0]], [shares["helper", 1]], COLLECTOR.seal)
+        CollectedSums.of(plan, [shares["leader", 0]], [shares["helper", 1]], COLLECTOR.seal)
     with pytest.raises(MessageMalformed, match="no set of cells"):
-        Finished.of(plan, [shares["leader", 2]], [shares["helper", 2]], COLLECTOR.seal)
+        CollectedSums.of(plan, [shares["leader", 2]], [shares["helper", 2]], COLLECTOR.seal)
     with pytest.raises(FinishRefused):
         _share(plan, "leader", dataclasses.replace(opened, suppressed=None))
 

@@ -12,14 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aggregator.errors import AfterDeadline, AlreadyCollected, Refused, VerificationKeyConflict, VerificationKeyMissing
+from aggregator.collect.collection_job import collect_request
+from aggregator.errors import (
+    AfterDeadline,
+    AlreadyCollected,
+    RemoteRefusal,
+    VerificationKeyConflict,
+    VerificationKeyMissing,
+)
 from aggregator.intake.key_agreement import key_offer
 from aggregator.shares.helper import GRACE_US, Helper
 from aggregator.shares.leader import Leader
-from aggregator.shares.messages import collect_request
-from aggregator.shares.party import Party
+from aggregator.storage.records import REPORT_TABLES
 from aggregator.storage.retention import UNANNOUNCED_US, forget
-from aggregator.storage.role_storage import REPORT_TABLES, Storage
+from aggregator.storage.role_storage import Storage
 from federation.circuit.validity import VerificationKey
 from federation.draft import draft_of
 from federation.plan import Plan
@@ -50,14 +56,14 @@ def two(tmp_path: Path) -> Iterator[Two]:
     made.close()
 
 
-def holds(party: Party, secret: bytes) -> bool:
+def holds(party: Leader | Helper, secret: bytes) -> bool:
     """Whether a file of this aggregator's storage, its log among them, has these bytes."""
-    path = party.storage.path
+    path = party.files.storage.path
     return any(secret in file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
 
 
-def key_of(party: Party, plan: Plan) -> bytes:
-    key = party.storage.key(plan.plan_id)
+def key_of(party: Leader | Helper, plan: Plan) -> bytes:
+    key = party.files.storage.key(plan.plan_id)
     assert key is not None
     return key.secret_bytes()
 
@@ -83,7 +89,7 @@ def test_a_key_and_the_shares_of_sums_are_in_no_file_once_their_plan_is_collecte
     site = Site(plan)
     assert two.submit(site.batch([0, 0, 1, 1])) == TAKEN * 4
     key = key_of(two.leader, plan)
-    totals = [party.storage.one("SELECT total FROM sums") for party in (two.leader, two.helper)]
+    totals = [party.files.storage.one("SELECT total FROM sums") for party in (two.leader, two.helper)]
     for party, total in zip((two.leader, two.helper), totals, strict=True):
         assert total is not None
         assert holds(party, key)
@@ -206,7 +212,7 @@ def test_a_key_that_went_between_the_check_of_a_batch_and_its_keeping_costs_that
 ) -> None:
     """By a clock that was ahead for a moment. A batch that waits without its key could never be asked about."""
     plan = two.plan()
-    opened_half = two.leader._opened_half
+    opened_half = two.leader.share_intake._opened_half
 
     def meanwhile(*arguments: Any) -> Any:
         work = opened_half(*arguments)
@@ -217,10 +223,10 @@ def test_a_key_that_went_between_the_check_of_a_batch_and_its_keeping_costs_that
 
     two.link.down = True
     with monkeypatch.context() as patched:
-        patched.setattr(two.leader, "_opened_half", meanwhile)
+        patched.setattr(two.leader.share_intake, "_opened_half", meanwhile)
         with pytest.raises(VerificationKeyMissing):
             two.submit(Site(plan).batch([0, 0]))
-    assert not two.leader.storage.pending_jobs()
+    assert not two.leader.files.storage.pending_jobs()
 
 
 def test_a_helper_without_the_key_refuses_a_batch_by_name_and_holds_up_nothing(two: Two) -> None:
@@ -229,7 +235,7 @@ def test_a_helper_without_the_key_refuses_a_batch_by_name_and_holds_up_nothing(t
     two.clock.now = DEADLINE + GRACE_US + 1
     announce_another(two.helper)
     two.clock.now = NOW
-    with pytest.raises(Refused, match="SEAL_KEY_ERASED"):
+    with pytest.raises(RemoteRefusal, match="SEAL_KEY_ERASED"):
         two.submit(Site(plan).batch([0, 0]))
     later = prepared(make_plan(view("w"), validity="prio3", number=1, first=20), two.leader.prepare)
     for party in (two.helper, two.leader):
@@ -259,13 +265,13 @@ def test_ids_go_after_the_deadline_and_what_was_told_is_told_again(two: Two) -> 
     announce_another(two.leader, two.helper, number=98)
     for party in (two.leader, two.helper):
         for table in (*REPORT_TABLES, "sites"):
-            assert party.storage.rows(f"SELECT 1 FROM {table}")
+            assert party.files.storage.rows(f"SELECT 1 FROM {table}")
     two.clock.now = DEADLINE + 1
     announce_another(two.leader, two.helper)
     for _ in range(2):
         for party, status in zip((two.leader, two.helper), statuses, strict=True):
             for table in (*REPORT_TABLES, "sites"):
-                assert not party.storage.rows(f"SELECT 1 FROM {table}")
+                assert not party.files.storage.rows(f"SELECT 1 FROM {table}")
             assert not any(holds(party, report.tobytes()) for report in ids)
             assert party.status(plan.hash) == status
         assert (two.leader.collect(request), two.helper.collect(request)) == sent
@@ -303,8 +309,8 @@ def test_rejected_reports_are_counted_right_however_often_ids_are_erased(two: Tw
         for party in (two.leader, two.helper):
             assert tuple(party.status(plan.hash)[0].rejected for plan in plans) == rejected
     for party in (two.leader, two.helper):
-        assert not party.storage.rows("SELECT 1 FROM rejected")
-        assert party.storage.rows("SELECT * FROM rejections ORDER BY 1") == [(1, 1, 1), (2, 1, 2), (3, 1, 3)]
+        assert not party.files.storage.rows("SELECT 1 FROM rejected")
+        assert party.files.storage.rows("SELECT * FROM rejections ORDER BY 1") == [(1, 1, 1), (2, 1, 2), (3, 1, 3)]
 
 
 # files
@@ -351,9 +357,9 @@ def test_the_ids_and_sums_of_one_plan_among_others_leave_no_byte(storage: Storag
             collections = np.arange(first, first + 4, dtype=np.uint32)
             some = rng.integers(0, 256, (rng.integers(1, 60), 16), dtype=np.uint8)
             with storage.transaction():
-                add = (storage.add_reports, storage.add_rejected)[rng.integers(2)]
+                add = (storage.reports.add_reports, storage.reports.add_rejected)[rng.integers(2)]
                 add(plan, np.zeros(len(some), np.uint32), some)
-                storage.set_sums(plan, collections, rng.integers(0, 2**60, (4, 9), dtype=np.uint64))
+                storage.reports.set_sums(plan, collections, rng.integers(0, 2**60, (4, 9), dtype=np.uint64))
             ids[plan - 1] += [one.tobytes() for one in some]
     sums = [[total for (total,) in storage.rows("SELECT total FROM sums WHERE plan = ?", plan)] for plan in plans]
     left = set(plans)
@@ -374,7 +380,7 @@ def test_shares_that_stay_are_in_no_temporary_file_while_others_are_erased(stora
     for plan in (1, 2):
         storage.add_plan(bytes([plan]) * 32, bytes([plan]) * 16, b"signed", 0)
         with storage.transaction():
-            storage.set_sums(plan, np.arange(3, dtype=np.uint32), np.full((3, 20_000), plan, np.uint64))
+            storage.reports.set_sums(plan, np.arange(3, dtype=np.uint32), np.full((3, 20_000), plan, np.uint64))
     with storage.transaction():
         storage.erase("sums", "plan = ?", 1)
         links = [file.readlink() for file in OPEN_FILES.iterdir() if file.is_symlink()]
@@ -411,9 +417,9 @@ def test_threads_that_write_and_read_meanwhile_are_not_disturbed(storage: Storag
                 case _:
                     with storage.transaction():
                         some = rng.integers(0, 256, (20, 16), dtype=np.uint8)
-                        storage.add_reports(1, np.zeros(20, np.uint32), some)
-                        assert storage.known(1, some).all()
-                    assert sum(1 for _ in storage.reports(1)) % 20 == 0
+                        storage.reports.add_reports(1, np.zeros(20, np.uint32), some)
+                        assert storage.reports.known(1, some).all()
+                    assert sum(1 for _ in storage.reports.in_order(1)) % 20 == 0
         return number
 
     with ThreadPoolExecutor(6) as pool:

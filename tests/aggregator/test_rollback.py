@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from aggregator.collect.sealed_share import Fetched, SealedShare
+from aggregator.collect.aggregate_share import SealedShare
+from aggregator.collect.collection import CollectedShares
+from aggregator.collect.collection_job import collect_request
 from aggregator.errors import PeerRefused, StateBehindLedger
 from aggregator.intake.refusals import INTERNAL, refusal_of
 from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
-from aggregator.shares.messages import collect_request
 from aggregator.storage.live_folder import LiveFile, LiveFolder
 from aggregator.storage.role_storage import Storage
 from federation.errors import LedgerBehind, LedgerBroken
@@ -172,7 +173,7 @@ class Run:
             pair.prepare(PLAN)
             self.sent = pair.collection(PLAN)
         assert all(isinstance(shares, list) for shares in self.sent.values())
-        Fetched.of(PLAN, self.sent["leader"], self.sent["helper"], COLLECTOR.seal)  # type: ignore[arg-type]
+        CollectedShares.of(PLAN, self.sent["leader"], self.sent["helper"], COLLECTOR.seal)  # type: ignore[arg-type]
         self.plain = {role: plain(PLAN, role, shares) for role, shares in self.sent.items()}  # type: ignore[arg-type]
 
     def _written(self, role: str) -> None:
@@ -212,7 +213,7 @@ def test_files_of_every_moment_give_the_same_bytes_or_a_refusal(run: Run, tmp_pa
                 assert found == run.sent or pair.reasons & {"LEDGER_BROKEN", "LIVE_SECRET_LOST", "FINISH_REFUSED"}
                 seen |= pair.reasons or {"the same"}
                 for step in range(9):  # its ledger grows beyond what the other one remembers
-                    getattr(pair, role).ledger.record_refusal(bytes([step, grown]) * 16, "CLOCK_SKEW")
+                    getattr(pair, role).files.ledger.record_refusal(bytes([step, grown]) * 16, "CLOCK_SKEW")
             behind = (
                 found != run.sent and "FINISH_REFUSED" not in pair.reasons
             )  # else only what was opened is not there
@@ -262,12 +263,14 @@ def test_a_role_that_was_rolled_back_is_found_out_by_the_next_collection(run: Ru
         path = run.restored(run.copies[role][0], tmp_path / str(grown), role, "a backup")
         with Pair(path) as pair:
             for step in range(grown):
-                getattr(pair, role).ledger.record_refusal(bytes([step]) * 32, "CLOCK_SKEW")
+                getattr(pair, role).files.ledger.record_refusal(bytes([step]) * 32, "CLOCK_SKEW")
             pair.prepare(NEXT)
-            charged = [dict(getattr(pair, one).ledger.state.spent) for one in ROLES]
+            charged = [dict(getattr(pair, one).files.ledger.state.spent) for one in ROLES]
             for _ in range(3):
                 assert pair.collection(NEXT) == {"leader": "LEDGER_BROKEN", "helper": "NOT_COMMITTED"}
-            assert charged == [getattr(pair, one).ledger.state.spent for one in ROLES]  # found before it is charged
+            assert charged == [
+                getattr(pair, one).files.ledger.state.spent for one in ROLES
+            ]  # found before it is charged
 
 
 def test_each_says_whose_ledger_was_rolled_back(run: Run, tmp_path: Path) -> None:
@@ -281,7 +284,7 @@ def test_each_says_whose_ledger_was_rolled_back(run: Run, tmp_path: Path) -> Non
         path = run.restored(run.copies[role][0], tmp_path / f"{role}-{grown}", role, "a backup")
         with Pair(path) as pair:
             for step in range(grown):
-                getattr(pair, role).ledger.record_refusal(bytes([step]) * 32, "CLOCK_SKEW")
+                getattr(pair, role).files.ledger.record_refusal(bytes([step]) * 32, "CLOCK_SKEW")
             for party in (pair.leader, pair.helper):
                 open_at(party, NEXT)
             with pytest.raises((LedgerBehind, PeerRefused)) as refused:
@@ -346,4 +349,4 @@ def test_a_ledger_that_does_not_hold_what_the_storage_sends_is_refused(tmp_path:
     for name in (pattern.format("leader") for pattern in FILES["ledger"]):
         (tmp_path / name).unlink(missing_ok=True)
     with Pair(tmp_path) as pair, pytest.raises(LedgerBehind, match="does not hold the opening"):
-        pair.leader._shares(PLAN)  # whatever the helper says
+        pair.leader.noising.shares(PLAN)  # whatever the helper says

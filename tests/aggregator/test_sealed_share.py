@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aggregator.collect.sealed_share import Fetched, SealedShare, shares_from_parts, shares_to_parts
+from aggregator.collect.aggregate_share import SealedShare
+from aggregator.collect.collection import CollectedShares
 from aggregator.errors import MessageMalformed
+from aggregator.services.share_parts import shares_from_parts, shares_to_parts
 from crypto.errors import FieldElementOutOfRange, SealBroken, SignatureInvalid
 from crypto.seal import seal
 from federation.errors import StatementMalformed, StatementsDisagree
@@ -90,7 +92,7 @@ def forge(plaintext: bytes) -> SealedShare:
 
 
 def test_the_collector_opens_what_both_state_alike() -> None:
-    fetched = Fetched.of(PLAN, both(LEADER), both(HELPER), COLLECTOR.seal)
+    fetched = CollectedShares.of(PLAN, both(LEADER), both(HELPER), COLLECTOR.seal)
     assert [one.outcomes.tolist() for one in fetched.open(PLAN)] == [[0, 1], [0, 0]]
     for index, (leader, helper) in enumerate(fetched.statements):
         mine, theirs = verify_statement(leader, LEADER.sign.public), verify_statement(helper, HELPER.sign.public)
@@ -101,24 +103,24 @@ def test_the_collector_opens_what_both_state_alike() -> None:
 def test_the_collector_takes_no_values_but_those_that_the_shares_add_up_to() -> None:
     for leader, helper in ((both(LEADER, more=1), both(HELPER)), (both(LEADER), both(HELPER, more=1))):
         with pytest.raises(StatementMalformed, match="has signed other values"):
-            Fetched.of(PLAN, leader, helper, COLLECTOR.seal)
+            CollectedShares.of(PLAN, leader, helper, COLLECTOR.seal)
     unsigned = [replace(one, opened=b"") for one in both(HELPER)]
     with pytest.raises(StatementMalformed, match="no signature"):
-        Fetched.of(PLAN, both(LEADER), unsigned, COLLECTOR.seal)
+        CollectedShares.of(PLAN, both(LEADER), unsigned, COLLECTOR.seal)
 
 
 def test_statements_that_do_not_fit_each_other_open_nothing() -> None:
     of_others = Commitment(SETS.counts, (bytes([9]) * 32, *SETS.digests[1:]))
     with pytest.raises(StatementsDisagree, match="sums over different reports"):
-        Fetched.of(PLAN, both(LEADER), both(HELPER, of_others), COLLECTOR.seal)
+        CollectedShares.of(PLAN, both(LEADER), both(HELPER, of_others), COLLECTOR.seal)
     more = both(HELPER)
     outcomes = bytes([0, 2])
     more[0] = replace(more[0], statement=sign_statement(PLAN, 0, "helper", outcomes, SETS, more[0].sealed, HELPER.sign))
     with pytest.raises(StatementsDisagree, match="different panes"):
-        Fetched.of(PLAN, both(LEADER), more, COLLECTOR.seal)
+        CollectedShares.of(PLAN, both(LEADER), more, COLLECTOR.seal)
     swapped = both(LEADER)
     with pytest.raises(SignatureInvalid):
-        Fetched.of(PLAN, swapped, swapped, COLLECTOR.seal)
+        CollectedShares.of(PLAN, swapped, swapped, COLLECTOR.seal)
 
 
 def test_a_void_panes_reports_are_in_no_statement() -> None:

@@ -18,15 +18,18 @@ import grpc
 import numpy as np
 import pytest
 
-from aggregator.errors import AddressUnusable, Refused, Unreachable
-from aggregator.intake.intake import job_id_of
+from aggregator.collect.collection_job import collect_request
+from aggregator.errors import AddressUnusable, RemoteRefusal, Unreachable
+from aggregator.intake.aggregation_job import JOB_DOMAIN, AggregationJob, JobAnswer
+from aggregator.intake.submission import job_id_of
 from aggregator.services import aggregator_pb2 as pb
 from aggregator.services import aggregator_pb2_grpc as pb_grpc
-from aggregator.services.client import Aggregators, HelperLink
+from aggregator.services.client import Aggregators
+from aggregator.services.peer_channels import HelperChannel
 from aggregator.services.rpc import CHANNEL_OPTIONS, MAX_MESSAGE_BYTES
 from aggregator.services.services import serve
-from aggregator.shares.messages import JOB_DOMAIN, Answer, Job, Signed, collect_request, sign
-from aggregator.shares.party import _Stoppable
+from aggregator.shares.stoppable_noise import StoppableNoise
+from aggregator.signed_message import Signed, sign
 from crypto.seal import seal
 from featurestore.define.privacy import Privacy
 from federation import plan_pb2
@@ -67,8 +70,8 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def refused(call: Callable[[], object]) -> Refused:
-    with pytest.raises(Refused) as caught:
+def refused(call: Callable[[], object]) -> RemoteRefusal:
+    with pytest.raises(RemoteRefusal) as caught:
         call()
     assert "Traceback" not in str(caught.value)
     return caught.value
@@ -319,14 +322,16 @@ def test_a_job_id_with_other_bytes_and_a_job_of_somebody_else_are_refused(world:
     batch = site.batch([0, 0])
     world.client.submit(batch.to_bytes())
     job_id = job_id_of("a", batch.signed.header.batch_id)
-    body = Job(plan.hash, job_id, batch.half("helper").to_bytes(), bytes(2)).to_bytes()
-    other = Job(plan.hash, job_id, site.batch([0, 0], counted=False).half("helper").to_bytes(), bytes(2)).to_bytes()
-    link = HelperLink(world.helper.address)
+    body = AggregationJob(plan.hash, job_id, batch.half("helper").to_bytes(), bytes(2)).to_bytes()
+    other = AggregationJob(
+        plan.hash, job_id, site.batch([0, 0], counted=False).half("helper").to_bytes(), bytes(2)
+    ).to_bytes()
+    link = HelperChannel(world.helper.address)
     try:
-        answer = Answer.from_bytes(Signed.from_bytes(link.aggregate(sign(JOB_DOMAIN, body, LEADER.sign))).body)
+        answer = JobAnswer.from_bytes(Signed.from_bytes(link.aggregate(sign(JOB_DOMAIN, body, LEADER.sign))).body)
         assert answer.verdicts == bytes(2)  # the recorded answer
-        replayed = Job(plan.hash, bytes(16), batch.half("helper").to_bytes(), bytes(2)).to_bytes()
-        answer = Answer.from_bytes(Signed.from_bytes(link.aggregate(sign(JOB_DOMAIN, replayed, LEADER.sign))).body)
+        replayed = AggregationJob(plan.hash, bytes(16), batch.half("helper").to_bytes(), bytes(2)).to_bytes()
+        answer = JobAnswer.from_bytes(Signed.from_bytes(link.aggregate(sign(JOB_DOMAIN, replayed, LEADER.sign))).body)
         assert answer.verdicts == bytes([1, 1])  # the helper knows the ids, whatever the leader says
         for key, domain, what, reason in (
             (LEADER, JOB_DOMAIN, other, "JOB_CONFLICT"),
@@ -369,7 +374,7 @@ def test_a_pane_that_only_one_aggregator_can_account_for_is_a_mismatch(world: Wo
     open_at(world.client, plan)
     world.client.submit(site.batch([0, 0, 1, 1]).to_bytes())
     hidden = site.batch([1], counted=False)  # a leader that gives the helper what it does not count itself
-    body = Job(plan.hash, bytes(16), hidden.half("helper").to_bytes(), bytes(1)).to_bytes()
+    body = AggregationJob(plan.hash, bytes(16), hidden.half("helper").to_bytes(), bytes(1)).to_bytes()
     world.link.aggregate(sign(JOB_DOMAIN, body, LEADER.sign))
     opened = world.collect(plan)
     assert opened[0].outcomes.tolist() == [Outcome.OPENED, Outcome.BATCH_MISMATCH]
@@ -505,7 +510,7 @@ def test_other_panes_of_a_day_that_was_charged_cost_nothing_more(tmp_path: Path)
             open_at(world.client, plan)
             world.client.submit(site.batch([0, 0]).to_bytes())
             require_exact(plan, world.collect(plan), site.sums)
-        assert world.leader.party.ledger.state.spent == {0: plan.views[0].layout.micro_rho}
+        assert world.leader.party.files.ledger.state.spent == {0: plan.views[0].layout.micro_rho}
 
 
 # services that stop
@@ -582,8 +587,8 @@ def test_a_service_that_stops_while_it_draws_noise_ends_soon_and_has_opened_noth
     plan = make_plan(view("v", 40_000), panes=40, noise="full")
     open_at(world.client, plan)
     leader, slow = world.leader.party, Slow()
-    monkeypatch.setattr("aggregator.shares.party.NOISE_PART", 2**10)
-    monkeypatch.setattr(leader, "_live_noise", lambda _: _Stoppable(slow, leader._stopped))
+    monkeypatch.setattr("aggregator.shares.stoppable_noise.NOISE_PART", 2**10)
+    monkeypatch.setattr(leader.plans.secrets, "noise", lambda _: StoppableNoise(slow, leader.plans.stopped))
     with ThreadPoolExecutor(1) as pool:
         world.client.submit(Site(plan).batch([0, 0]).to_bytes())
         world.client.submit(Site(plan, "b").batch([1, 1]).to_bytes())
@@ -598,8 +603,8 @@ def test_a_service_that_stops_while_it_draws_noise_ends_soon_and_has_opened_noth
     port = int(world.leader.address.rpartition(":")[2])
     world.start_leader(port)
     assert [status.state for status in world.leader.party.status()] == ["closed"]
-    assert world.leader.party.storage.one("SELECT count(*) FROM noised") == (0,)
-    assert not world.leader.party.ledger.state.done
+    assert world.leader.party.files.storage.one("SELECT count(*) FROM noised") == (0,)
+    assert not world.leader.party.files.ledger.state.done
 
 
 def test_a_port_in_use_and_a_public_address_are_refused(world: World, tmp_path: Path) -> None:

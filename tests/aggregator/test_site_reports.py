@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aggregator.collect.sealed_share import Fetched
-from aggregator.errors import Refused
-from aggregator.shares.messages import collect_request, commitment_from_bytes, commitment_to_bytes
+from aggregator.collect.collection import CollectedShares
+from aggregator.collect.collection_job import collect_request, commitment_from_bytes, commitment_to_bytes
+from aggregator.errors import RemoteRefusal
 from crypto.sharing import SparseRows
 from federation.batch.batch import SealedBatch, seal_batch
 from federation.batch.reports import Reports
@@ -77,13 +77,15 @@ def lie(plan: Plan, seed: int) -> SealedBatch:
 
 
 def counts(party: Any, plan: Plan = PLAN) -> list[int]:
-    return list(party._commitment(party.storage.plan(plan.hash).number, plan).counts)
+    return list(party.tally.commitment(party.files.storage.plan(plan.hash).number, plan).counts)
 
 
 def of_site(party: Any) -> list[int]:
     """The clients of site a against its roster entry."""
     touched = np.arange(4, dtype=np.uint32)
-    return list(party.storage.site_counts(party.storage.plan(PLAN.hash).number, "a", touched, 4).tolist())
+    return list(
+        party.files.storage.reports.site_counts(party.files.storage.plan(PLAN.hash).number, "a", touched, 4).tolist()
+    )
 
 
 def test_both_count_what_is_declared_and_open_by_it(both: tuple[Any, Any, LocalLink]) -> None:
@@ -95,11 +97,11 @@ def test_both_count_what_is_declared_and_open_by_it(both: tuple[Any, Any, LocalL
         assert leader.submit(one.to_bytes()).verdicts == bytes(len(one.signed.header))
     assert counts(leader) == counts(helper) == [1, 2, 2, 20]
     request = collect_request(PLAN, COLLECTOR.sign)
-    (result,) = Fetched.of(PLAN, leader.collect(request), helper.collect(request), COLLECTOR.seal).open(PLAN)
+    (result,) = CollectedShares.of(PLAN, leader.collect(request), helper.collect(request), COLLECTOR.seal).open(PLAN)
     assert result.outcomes.tolist() == [Outcome.BATCH_TOO_SMALL, *[Outcome.OPENED] * 3]
     assert result.sums[:, 0, 0].tolist() == [2, 2, 20]  # of a Count
     for party in both[:2]:
-        stored = party.storage.plan(PLAN.hash)
+        stored = party.files.storage.plan(PLAN.hash)
         assert commitment_from_bytes(PLAN, stored.own).counts == (1, 2, 2, 20)
 
 
@@ -127,7 +129,7 @@ def test_what_the_helper_refuses_is_given_back_and_can_be_reported_again(tmp_pat
     open_at(leader, PLAN)
     open_at(helper, PLAN)
     one = batch([0], [6])
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RemoteRefusal) as refused:
         leader.submit(one.to_bytes())
     assert (refused.value.reason, refused.value.numbers["have"]) == ("ROSTER_EXCEEDED", 6)
     assert counts(leader) == counts(helper) == [0, 0, 0, 0]
@@ -156,8 +158,8 @@ def test_what_only_the_helper_knows_is_given_back_with_its_own_number(both: tupl
     open_at(leader, PLAN)
     open_at(helper, PLAN)
     one = batch([0, 2], [3, 7])
-    number = helper.storage.plan(PLAN.hash).number
-    helper.storage.add_reports(number, np.array([3], np.uint32), one.signed.header.report_ids[1:])
+    number = helper.files.storage.plan(PLAN.hash).number
+    helper.files.storage.reports.add_reports(number, np.array([3], np.uint32), one.signed.header.report_ids[1:])
     assert leader.submit(one.to_bytes()).verdicts == b"\x00\x01"
     assert counts(leader) == of_site(leader) == [3, 0, 0, 0]
     assert leader.submit(batch([2], [6], seed=1).to_bytes()).verdicts == b"\x00"

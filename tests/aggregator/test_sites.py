@@ -17,7 +17,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRec
 from flwr.supercore.task_identity import TaskIdentity
 
 from deployment.coordinator.announcement import announce
-from deployment.coordinator.batches import Collected, collect
+from deployment.coordinator.batches import CollectionOutcome, collect
 from deployment.coordinator.sites import FAILED, MAX_BATCHES, MAX_CODE, NO_ANSWER, NONSENSE, SiteAnswer, ask_sites
 from federation.draft import draft_of
 from federation.plan import Plan
@@ -163,7 +163,7 @@ class Fleet:
     aggregators: Recorded
     good: Site
 
-    def run(self, grid: FakeGrid, sites: int | None = None) -> Collected:
+    def run(self, grid: FakeGrid, sites: int | None = None) -> CollectionOutcome:
         ask = grid.ask(len(grid.nodes) if sites is None else sites)
         announced = announce(draft_of(self.plan), COORDINATOR.sign, self.aggregators, os.urandom)
         return collect(announced, COLLECTOR, ask, self.aggregators)  # type: ignore[arg-type]

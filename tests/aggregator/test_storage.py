@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aggregator.collect.sealed_share import SealedShare
+from aggregator.collect.aggregate_share import SealedShare
 from aggregator.errors import StorageUnusable
+from aggregator.storage.records import Pending
 from aggregator.storage.retention import forget
-from aggregator.storage.role_storage import Pending, Storage
+from aggregator.storage.role_storage import Storage
 from crypto.errors import FieldElementOutOfRange
 
 
@@ -44,8 +45,8 @@ def test_only_the_owner_reads_the_files(storage: Storage) -> None:
 
 def test_what_was_committed_is_there_again(storage: Storage, tmp_path: Path) -> None:
     with storage.transaction():
-        storage.add_reports(1, u32(0, 5), ids(1, 2))
-        storage.set_sums(1, u32(0, 5), np.array([[1, 2], [3, 2**64 - 2**32]], np.uint64))
+        storage.reports.add_reports(1, u32(0, 5), ids(1, 2))
+        storage.reports.set_sums(1, u32(0, 5), np.array([[1, 2], [3, 2**64 - 2**32]], np.uint64))
         storage.record(1, b"j" * 16, b"d" * 32, b"answer")
     storage.close()
     again = Storage(tmp_path / "leader.db", "leader")
@@ -53,8 +54,8 @@ def test_what_was_committed_is_there_again(storage: Storage, tmp_path: Path) -> 
         plan = again.plan(b"h" * 32)
         assert plan is not None
         assert (plan.number, plan.state, plan.deadline_us, again.hash_of(1)) == (1, "open", 7, b"h" * 32)
-        assert again.known(1, ids(2, 3, 1)).tolist() == [True, False, True]
-        assert again.sums(1, u32(0, 3, 5), 2).tolist() == [[1, 2], [0, 0], [3, 2**64 - 2**32]]
+        assert again.reports.known(1, ids(2, 3, 1)).tolist() == [True, False, True]
+        assert again.reports.sums(1, u32(0, 3, 5), 2).tolist() == [[1, 2], [0, 0], [3, 2**64 - 2**32]]
         assert again.job(1, b"j" * 16) == (b"d" * 32, b"answer")
     finally:
         again.close()
@@ -63,8 +64,8 @@ def test_what_was_committed_is_there_again(storage: Storage, tmp_path: Path) -> 
 def test_a_transaction_that_fails_leaves_nothing(storage: Storage) -> None:
     def failing() -> None:
         with storage.transaction():
-            storage.add_reports(1, u32(0), ids(1))
-            storage.set_sums(1, u32(0), np.ones((1, 2), np.uint64))
+            storage.reports.add_reports(1, u32(0), ids(1))
+            storage.reports.set_sums(1, u32(0), np.ones((1, 2), np.uint64))
             storage.keep(Pending(1, b"j" * 16, b"d" * 32, b"k" * 32, b"\0", b"batch"))
             raise KeyboardInterrupt
 
@@ -75,9 +76,9 @@ def test_a_transaction_that_fails_leaves_nothing(storage: Storage) -> None:
 
 
 def test_an_id_a_job_and_a_noised_share_are_stored_once(storage: Storage) -> None:
-    storage.add_reports(1, u32(0), ids(1))
+    storage.reports.add_reports(1, u32(0), ids(1))
     with pytest.raises(sqlite3.IntegrityError):
-        storage.add_reports(1, u32(1), ids(1))
+        storage.reports.add_reports(1, u32(1), ids(1))
     storage.record(1, b"j" * 16, b"d" * 32, b"answer")
     with pytest.raises(sqlite3.IntegrityError):
         storage.record(1, b"j" * 16, b"e" * 32, b"another")
@@ -88,27 +89,32 @@ def test_an_id_a_job_and_a_noised_share_are_stored_once(storage: Storage) -> Non
 
 def test_many_ids_are_looked_up_in_parts(storage: Storage) -> None:
     with storage.transaction():
-        storage.add_reports(1, np.zeros(2_500, np.uint32), ids(*range(0, 5_000, 2)))
-    known = storage.known(1, ids(*range(5_000)))
+        storage.reports.add_reports(1, np.zeros(2_500, np.uint32), ids(*range(0, 5_000, 2)))
+    known = storage.reports.known(1, ids(*range(5_000)))
     assert known.tolist() == [number % 2 == 0 for number in range(5_000)]
-    assert not storage.known(2, ids(*range(10))).any()
+    assert not storage.reports.known(2, ids(*range(10))).any()
 
 
 def test_reports_come_sorted_by_collection_and_id(storage: Storage) -> None:
-    storage.add_reports(1, u32(2, 0, 2, 0), ids(9, 8, 1, 300))
-    assert [(of, int.from_bytes(one, "big")) for of, one, _ in storage.reports(1)] == [(0, 8), (0, 300), (2, 1), (2, 9)]
-    storage.drop_reports(1, ids(8, 9))
-    assert [int.from_bytes(one, "big") for _, one, _ in storage.reports(1)] == [300, 1]
+    storage.reports.add_reports(1, u32(2, 0, 2, 0), ids(9, 8, 1, 300))
+    assert [(of, int.from_bytes(one, "big")) for of, one, _ in storage.reports.in_order(1)] == [
+        (0, 8),
+        (0, 300),
+        (2, 1),
+        (2, 9),
+    ]
+    storage.reports.drop_reports(1, ids(8, 9))
+    assert [int.from_bytes(one, "big") for _, one, _ in storage.reports.in_order(1)] == [300, 1]
 
 
 def test_a_sum_that_is_no_field_element_is_not_read(storage: Storage) -> None:
     storage.run("INSERT INTO sums (plan, collection, total) VALUES (1, 0, ?)", b"\xff" * 16)
     with pytest.raises(FieldElementOutOfRange):
-        storage.sums(1, u32(0), 2)
+        storage.reports.sums(1, u32(0), 2)
 
 
 def test_storing_a_noised_share_forgets_the_sums_and_only_then_it_is_witnessed(storage: Storage) -> None:
-    storage.set_sums(1, u32(0), np.ones((1, 2), np.uint64))
+    storage.reports.set_sums(1, u32(0), np.ones((1, 2), np.uint64))
     storage.set_witnessed(1)
     assert [plan.state for plan in storage.plans()] == ["open"]
     with storage.transaction():
@@ -123,15 +129,15 @@ def test_storing_a_noised_share_forgets_the_sums_and_only_then_it_is_witnessed(s
 def test_ids_are_kept_until_the_deadline_of_a_plan_with_noise(storage: Storage) -> None:
     storage.add_plan(b"o" * 32, b"j" * 16, b"signed", 7)
     for plan in (1, 2):
-        storage.add_reports(plan, u32(0), ids(1))
-        storage.set_site_counts(plan, "a", u32(0), np.array([1]))
+        storage.reports.add_reports(plan, u32(0), ids(1))
+        storage.reports.set_site_counts(plan, "a", u32(0), np.array([1]))
     storage.add_noised(1, [])
     forget(storage, 7, 0)
-    assert storage.known(1, ids(1)).all()
+    assert storage.reports.known(1, ids(1)).all()
     forget(storage, 8, 0)
-    assert not storage.known(1, ids(1)).any()
-    assert storage.known(2, ids(1)).all()  # no noise yet
-    assert storage.site_counts(2, "a", u32(0, 2), 3).tolist() == [1, 0, 0]
+    assert not storage.reports.known(1, ids(1)).any()
+    assert storage.reports.known(2, ids(1)).all()  # no noise yet
+    assert storage.reports.site_counts(2, "a", u32(0, 2), 3).tolist() == [1, 0, 0]
 
 
 def test_a_file_of_another_role_program_or_version_is_refused(storage: Storage, tmp_path: Path) -> None:

@@ -10,20 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-import aggregator.intake.intake
+import aggregator.intake.share_intake
 import federation.batch.batch
-from aggregator.collect.sealed_share import Fetched
+from aggregator.collect.collection import CollectedShares
+from aggregator.collect.collection_job import collect_request
 from aggregator.errors import (
     HelperUnavailable,
     LiveSecretLost,
     PeerRefused,
     PeerUnknown,
-    Refused,
+    RemoteRefusal,
     VerificationKeyConflict,
     VerificationKeyMissing,
 )
+from aggregator.intake.aggregation_job import AggregationJob, JobAnswer, Verdict, job_digest
 from aggregator.intake.key_agreement import key_offer, key_taken
-from aggregator.shares.messages import Answer, Job, Signed, Verdict, collect_request, job_digest, sign
+from aggregator.signed_message import Signed, sign
 from crypto.errors import SealBroken, SignatureInvalid
 from deployment.coordinator.announcement import announce
 from deployment.coordinator.batches import collect
@@ -82,7 +84,9 @@ class Two:
 
     def collect(self, plan: Plan) -> tuple[OpenedView, ...]:
         request = collect_request(plan, COLLECTOR.sign)
-        return Fetched.of(plan, self.leader.collect(request), self.helper.collect(request), COLLECTOR.seal).open(plan)
+        return CollectedShares.of(
+            plan, self.leader.collect(request), self.helper.collect(request), COLLECTOR.seal
+        ).open(plan)
 
     def restart(self) -> None:
         self.close()
@@ -257,8 +261,8 @@ def test_every_byte_of_a_report_counts_for_that_report_alone(
 # the other aggregator does not follow the protocol
 
 
-def changed(answer: bytes, change: Callable[[Answer], Answer]) -> bytes:
-    parsed = Answer.from_bytes(Signed.from_bytes(answer).body)
+def changed(answer: bytes, change: Callable[[JobAnswer], JobAnswer]) -> bytes:
+    parsed = JobAnswer.from_bytes(Signed.from_bytes(answer).body)
     return sign(b"covey-1 job answer", change(parsed).to_bytes(), HELPER.sign)
 
 
@@ -279,7 +283,7 @@ def flip(data: bytes, at: int) -> bytes:
     ids=["no messages", "too many", "another message", "took without a message", "took what fails", "no verdict"],
 )
 def test_what_the_leader_cannot_follow_is_an_error_by_name_and_commits_nothing(
-    two: Two, monkeypatch: pytest.MonkeyPatch, wrong: Callable[[Answer], Answer]
+    two: Two, monkeypatch: pytest.MonkeyPatch, wrong: Callable[[JobAnswer], JobAnswer]
 ) -> None:
     plan = two.plan()
     site = Site(plan)
@@ -304,19 +308,19 @@ def test_verifier_shares_of_another_size_are_refused_whole(
     aggregate = two.link.aggregate
 
     def resized(data: bytes) -> bytes:
-        job = Job.from_bytes(Signed.from_bytes(data).body)
+        job = AggregationJob.from_bytes(Signed.from_bytes(data).body)
         shares = job.verifier_shares[:size] if size < 0 else job.verifier_shares + bytes(size)
         body = replace(job, verifier_shares=shares).to_bytes()
-        answer = Answer.from_bytes(Signed.from_bytes(aggregate(sign(b"covey-1 job", body, LEADER.sign))).body)
+        answer = JobAnswer.from_bytes(Signed.from_bytes(aggregate(sign(b"covey-1 job", body, LEADER.sign))).body)
         assert answer.refusal is not None
         assert answer.refusal.reason == "MESSAGE_MALFORMED"
         mine = replace(answer, job_digest=job_digest(Signed.from_bytes(data).body))
         return sign(b"covey-1 job answer", mine.to_bytes(), HELPER.sign)
 
     monkeypatch.setattr(two.link, "aggregate", resized)
-    with pytest.raises(Refused, match="MESSAGE_MALFORMED"):
+    with pytest.raises(RemoteRefusal, match="MESSAGE_MALFORMED"):
         two.submit(site.batch([0, 1]))
-    assert not any(two.helper.storage.sums(1, np.arange(2, dtype=np.uint32), 9).flat)
+    assert not any(two.helper.files.storage.reports.sums(1, np.arange(2, dtype=np.uint32), 9).flat)
 
 
 def test_every_byte_of_a_verifier_share_counts_for_its_own_report(
@@ -326,7 +330,7 @@ def test_every_byte_of_a_verifier_share_counts_for_its_own_report(
     plan = crowded.plan()
     site = Site(plan)
     size = prio3_of(plan.views[0].layout).verifier_share_size
-    offer = aggregator.intake.intake.offer
+    offer = aggregator.intake.share_intake.offer
 
     def damaged(*arguments: Any) -> bytes:
         rows = bytearray(offer(*arguments))
@@ -334,7 +338,7 @@ def test_every_byte_of_a_verifier_share_counts_for_its_own_report(
             rows[at * size + at] ^= 1 << at % 8
         return bytes(rows)
 
-    monkeypatch.setattr("aggregator.intake.intake.offer", damaged)
+    monkeypatch.setattr("aggregator.intake.share_intake.offer", damaged)
     batch = site.batch([0] * (size + 2), counted=[False] * size + [True] * 2)
     assert crowded.submit(batch) == REJECTED * size + TAKEN * 2
     require_exact(plan, crowded.collect(plan), site.sums)
@@ -346,13 +350,13 @@ def test_every_byte_of_a_verifier_share_counts_for_its_own_report(
 def test_the_key_is_agreed_once_and_survives_both(two: Two) -> None:
     request = draft(make_plan(validity="prio3"))
     first = two.leader.prepare(request).verify_key_hash
-    key = two.leader.storage.key(bytes(16))
+    key = two.leader.files.storage.key(bytes(16))
     assert key is not None
     assert key.hash_for(bytes(16)) == first
     assert len(set(key.secret_bytes())) > 8
     two.restart()
     assert two.leader.prepare(request).verify_key_hash == first
-    kept = two.helper.storage.key(bytes(16))
+    kept = two.helper.files.storage.key(bytes(16))
     assert kept is not None
     assert kept.secret_bytes() == key.secret_bytes()
     assert two.leader.prepare(draft(make_plan(validity="prio3", number=1))).verify_key_hash != first
@@ -363,7 +367,7 @@ def test_a_leader_that_died_before_the_helper_had_the_key_offers_the_same_one(tw
     two.link.down = True
     with pytest.raises(HelperUnavailable):
         two.leader.prepare(request)
-    kept = two.leader.storage.key(bytes(16))
+    kept = two.leader.files.storage.key(bytes(16))
     assert kept is not None
     two.link.down = False
     two.restart()
@@ -393,7 +397,7 @@ def test_only_the_coordinator_asks_for_a_key_and_only_the_leader_offers_one(two:
     with pytest.raises(PeerRefused, match="VERIFICATION_KEY_CONFLICT"):
         two.leader.prepare(request)
     for party in (two.leader, two.helper):
-        party.settings = SETTINGS  # no peer pinned
+        party.identity.settings = SETTINGS  # no peer pinned
     with pytest.raises(PeerUnknown):
         two.leader.prepare(request)
     with pytest.raises(PeerUnknown):
@@ -480,7 +484,7 @@ def test_a_day_that_is_left_out_makes_a_plan_with_a_key_of_its_own(tmp_path: Pat
         def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
             asked.append(signed)
             if len(asked) == 1:
-                raise Refused("helper", "DAY_BUDGET_SPENT", "", {"day": 0, "have": 0, "need": 1}, "v")
+                raise RemoteRefusal("helper", "DAY_BUDGET_SPENT", "", {"day": 0, "have": 0, "need": 1}, "v")
             return super().open_plan(signed)
 
     recorded = RefusingOnce(tmp_path, SETTINGS)
@@ -509,5 +513,5 @@ def test_over_grpc_the_same_happens(tmp_path: Path) -> None:
             assert verdicts == TAKEN * 3 + REJECTED + TAKEN
         require_exact(plan, world.collect(plan), add_sums(*sites))
         assert world.client.status("leader", plan.hash)[0].rejected == (2,)
-        with pytest.raises(Refused, match="SIGNATURE_INVALID"):
+        with pytest.raises(RemoteRefusal, match="SIGNATURE_INVALID"):
             world.client.prepare(sign_draft(make_plan(number=2), LEADER.sign))

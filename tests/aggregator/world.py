@@ -11,14 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from aggregator.errors import Refused, Unreachable
-from aggregator.intake.key_agreement import Prepared
+from aggregator.errors import RemoteRefusal, Unreachable
+from aggregator.identity import Settings
+from aggregator.intake.preparation import Preparation
 from aggregator.intake.refusals import refusal_of
-from aggregator.services.client import Aggregators, HelperLink
+from aggregator.services.client import Aggregators
+from aggregator.services.peer_channels import HelperChannel
 from aggregator.services.services import Service, serve
 from aggregator.shares.helper import Helper
 from aggregator.shares.leader import Leader
-from aggregator.shares.party import Settings
+from aggregator.shares.peers import Peers
+from aggregator.storage.files import Files
 from aggregator.storage.live_folder import LiveFolder
 from aggregator.storage.role_storage import Storage
 from crypto.ntt_field import FIELD64
@@ -96,7 +99,7 @@ def draft(plan: Plan) -> bytes:
     return sign_draft(plan, COORDINATOR.sign)
 
 
-def prepared(plan: Plan, prepare: Callable[[bytes], Prepared | tuple[Prepared, Prepared]]) -> Plan:
+def prepared(plan: Plan, prepare: Callable[[bytes], Preparation | tuple[Preparation, Preparation]]) -> Plan:
     """The plan with the hash of the key that leader and helper have agreed on."""
     assert plan.wire is not None
     found = prepare(draft(plan))
@@ -224,7 +227,7 @@ class LocalLink:
     def aggregate(self, data: bytes) -> bytes:
         return self._call(self.helper.aggregate, data)
 
-    def prepare(self, data: bytes) -> Prepared:
+    def prepare(self, data: bytes) -> Preparation:
         return self._call(self.helper.prepare, data)
 
     def take_key(self, data: bytes) -> bytes:
@@ -253,7 +256,7 @@ class LocalLink:
             return call(data)
         except Exception as error:  # noqa: BLE001
             refusal = refusal_of(error)
-            raise Refused(self.role, refusal.reason, refusal.text, refusal.numbers, refusal.view) from None
+            raise RemoteRefusal(self.role, refusal.reason, refusal.text, refusal.numbers, refusal.view) from None
 
 
 def make_helper(
@@ -267,7 +270,7 @@ def make_helper(
     clock = clock or Clock()
     settings = replace(settings, peer=settings.peer or LEADER.sign.public)
     files = files_of(path, "helper", clock, storage, ledger, live)
-    return Helper(HELPER, settings, *files, clock)
+    return Helper(HELPER, settings, files, clock)
 
 
 def make_leader(
@@ -284,14 +287,14 @@ def make_leader(
     clock = clock or Clock()
     settings = replace(settings, peer=settings.peer or HELPER.sign.public)
     files = files_of(path, "leader", clock, storage, ledger, live)
-    return Leader(LEADER, settings, *files, clock, link, key_holder, provider)
+    return Leader(LEADER, settings, files, clock, Peers(link, key_holder, provider))
 
 
-def files_of(path: Path, role: str, clock: Clock, storage: Any, ledger: Any, live: Any) -> tuple[Any, Any, Any]:
+def files_of(path: Path, role: str, clock: Clock, storage: Any, ledger: Any, live: Any) -> Files:
     made = storage(path / f"{role}.db", role)
     folder = live(path / f"{role}.live", live_randomness(role))
     try:
-        return made, ledger(path / f"{role}.ledger.db", role, clock), folder
+        return Files(made, ledger(path / f"{role}.ledger.db", role, clock), folder)
     except BaseException:
         made.close()
         raise
@@ -308,14 +311,14 @@ class World:
     patience_s: float = 0.0
     helper: Service = field(init=False)
     leader: Service = field(init=False)
-    link: HelperLink = field(init=False)
+    link: HelperChannel = field(init=False)
     client: Aggregators = field(init=False)
 
     def start_helper(self, port: int = 0) -> None:
         self.helper = serve(make_helper(self.path, self.helper_settings, self.clock), "127.0.0.1", port)
 
     def start_leader(self, port: int = 0) -> None:
-        self.link = HelperLink(self.helper.address)
+        self.link = HelperChannel(self.helper.address)
         self.leader = serve(make_leader(self.path, self.link, self.leader_settings, self.clock), "127.0.0.1", port)
 
     def restart_helper(self) -> None:

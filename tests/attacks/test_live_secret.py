@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aggregator.errors import Refused
+from aggregator.errors import RemoteRefusal
 from aggregator.services.client import Aggregators
 from base.times import wall_clock
 from covey.cli import call
@@ -159,7 +159,7 @@ def test_a_helper_that_is_restored_from_backups_does_not_noise_again(reported: D
         with reported:
             try:
                 sums.add(reported.collect())
-            except Refused as refused:
+            except RemoteRefusal as refused:
                 reasons.add(refused.reason)
     assert len(sums) == 0, f"one plan was noised {len(sums)} times, each time with another noise"
     assert reasons == {"LIVE_SECRET_LOST"}

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from aggregator.collect.sealed_share import Fetched
+from aggregator.collect.collection import CollectedShares
 from deployment.coordinator.announcement import Announcement
-from deployment.coordinator.batches import Collected
+from deployment.coordinator.batches import CollectionOutcome
 from deployment.coordinator.publication import evidence_of, items_of
 from featurestore.define.release import Release, Void
 from featurestore.online.rocks import RocksOnline
@@ -35,19 +35,21 @@ PLAN = make_plan(view("v", 2), panes=2)
 
 
 @pytest.fixture(scope="module")
-def fetched(tmp_path_factory: pytest.TempPathFactory) -> Fetched:
+def fetched(tmp_path_factory: pytest.TempPathFactory) -> CollectedShares:
     """What two real services have opened: one pane of two."""
     with running(tmp_path_factory.mktemp("roles")) as world:
         open_at(world.client, PLAN)
         world.client.submit(Site(PLAN, "a").batch([0, 0, 0, 1]).to_bytes())
         found = world.client.collect(PLAN, COLLECTOR)
-    assert isinstance(found, Fetched)
+    assert isinstance(found, CollectedShares)
     return found
 
 
-def _publish(directory: Path, fetched: Fetched, change: Callable[[list[Release | Void]], list[Release | Void]]) -> Path:
+def _publish(
+    directory: Path, fetched: CollectedShares, change: Callable[[list[Release | Void]], list[Release | Void]]
+) -> Path:
     """As the collector, who holds its key and the evidence."""
-    collected = Collected(fetched.opened, fetched.statements, values=fetched.values)
+    collected = CollectionOutcome(fetched.opened, fetched.statements, values=fetched.values)
     announced = Announcement(PLAN, signed(PLAN))
     items = list(items_of(announced, collected, COLLECTOR.sign, now=NOW, clock="replay"))
     with Publisher(directory, lambda: NOW) as publisher:
@@ -57,7 +59,7 @@ def _publish(directory: Path, fetched: Fetched, change: Callable[[list[Release |
 
 
 @pytest.fixture
-def store(fetched: Fetched, tmp_path: Path) -> Path:
+def store(fetched: CollectedShares, tmp_path: Path) -> Path:
     return _publish(tmp_path, fetched, lambda items: items)
 
 
@@ -73,7 +75,9 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "COLUMNS": "400"}
 
 
-def test_a_collector_that_publishes_other_values_is_found(fetched: Fetched, store: Path, tmp_path: Path) -> None:
+def test_a_collector_that_publishes_other_values_is_found(
+    fetched: CollectedShares, store: Path, tmp_path: Path
+) -> None:
     def more(items: list[Release | Void]) -> list[Release | Void]:
         return [
             sign_release(replace(one, slots=one.slots + 1000), COLLECTOR.sign) if isinstance(one, Release) else one
@@ -87,7 +91,7 @@ def test_a_collector_that_publishes_other_values_is_found(fetched: Fetched, stor
 
 
 def test_a_collector_cannot_sign_the_values_itself_nor_leave_them_out(
-    covey: Covey, fetched: Fetched, tmp_path: Path
+    covey: Covey, fetched: CollectedShares, tmp_path: Path
 ) -> None:
     def forged(items: list[Release | Void]) -> list[Release | Void]:
         changed: list[Release | Void] = []

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from aggregator.errors import Refused
+from aggregator.errors import RemoteRefusal
 from base.times import DAY_US, wall_clock
 from deployment.coordinator.announcement import Announcement, announce
 from deployment.coordinator.serving import PlanRequest, make_plan
@@ -102,6 +102,6 @@ def test_both_aggregators_restored_together_are_found_out_by_the_sites(project: 
             assert not isinstance(batches, Refuse), batches
             assert batches
             for batch in batches:
-                with pytest.raises(Refused) as refused:
+                with pytest.raises(RemoteRefusal) as refused:
                     deployment.client.submit(batch.to_bytes())
                 assert refused.value.reason == "LEDGER_BROKEN"

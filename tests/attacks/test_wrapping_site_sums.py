@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aggregator.errors import Refused
+from aggregator.errors import RemoteRefusal
 from crypto.sharing import SparseRows
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
@@ -89,7 +89,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def test_seventeen_sites_cannot_wrap_a_sum_with_proofs(world: World) -> None:
-    with pytest.raises(Refused, match="17 sites with reports of up to 2,147,483,647 clients each") as refused:
+    with pytest.raises(RemoteRefusal, match="17 sites with reports of up to 2,147,483,647 clients each") as refused:
         pytest.fail(f"they have opened {attack(world, of_sites())}")
     assert refused.value.reason == "PLAN_INVALID"
 

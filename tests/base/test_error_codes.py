@@ -179,7 +179,7 @@ PEER_REFUSED aggregator.PeerRefused 1
 STOPPING aggregator.Stopping 1
 STORAGE_UNUSABLE aggregator.StorageUnusable 1
 ADDRESS_UNUSABLE aggregator.AddressUnusable 1
-REFUSED aggregator.Refused 1
+REFUSED aggregator.RemoteRefusal 1
 MPC_FAILED aggregator.MpcFailed 1
 PROCESS_LOST aggregator.ProcessLost 1
 SUPER_LINK_UNUSABLE aggregator.SuperLinkUnusable 1

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from covey.demo import _back_fill, _collect
-from covey.demo.proofs import BackFill, Collected, print_proofs
+from covey.demo.proofs import BackFill, TimedCollection, print_proofs
 from deployment.in_process.run import ViewReport
 from edge_client.compute import Dropped
 from featurestore.store import Store
@@ -55,15 +55,15 @@ def report(view: str, reports: int | None, *, rejected: int = 0, already_open: t
 
 class TestCollected:
     def test_what_went_over_the_wire_is_what_one_process_has_counted(self) -> None:
-        wire = Collected("wire", Validity.PRIO3, (report("a", None), report("b", None)), 20.0)
+        wire = TimedCollection("wire", Validity.PRIO3, (report("a", None), report("b", None)), 20.0)
         assert (wire.reports(YEAR), wire.rate(YEAR)) == ({"a": 600, "b": 300}, 45.0)
 
     def test_a_count_of_its_own_is_kept(self) -> None:
-        local = Collected("local", Validity.PRIO3, (report("a", 50),), 20.0)
+        local = TimedCollection("local", Validity.PRIO3, (report("a", 50),), 20.0)
         assert (local.reports(YEAR), local.rate(YEAR)) == ({"a": 50}, 2.5)
 
     def test_nobody_can_tell_where_panes_were_open_before(self) -> None:
-        again = Collected("wire", Validity.PRIO3, (report("a", None, already_open=(0,)), report("b", None)), 20.0)
+        again = TimedCollection("wire", Validity.PRIO3, (report("a", None, already_open=(0,)), report("b", None)), 20.0)
         assert again.reports(YEAR) == {"a": 0, "b": 300}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.errors import KeyHolderUnknown, PeerRefused, Refused
+from aggregator.errors import KeyHolderUnknown, PeerRefused, RemoteRefusal
 from base.errors import CoveyError
 from covey.cli.mends import _MENDS, line_of
 from deployment.errors import CollectionFailed
@@ -23,8 +23,8 @@ OF_FILES = {"edge_client/site_config.py", "edge_client/policy_file.py"}
 OF_PIP = "pip install"
 
 
-def refused(reason: str) -> Refused:
-    return Refused("leader", reason, "the plan is refused", {})
+def refused(reason: str) -> RemoteRefusal:
+    return RemoteRefusal("leader", reason, "the plan is refused", {})
 
 
 def chained(outer: Exception, inner: Exception) -> Exception:

@@ -26,7 +26,7 @@ from federation.errors import (
     ReportRefused,
     StatementMalformed,
 )
-from federation.he.key_holder import KeyHolder
+from federation.he.key_holder import HeKeyHolder
 from federation.he.leader import EncryptedSums, HeAggregating, HeClosed
 from federation.he.protocol import run_encrypted_collections
 from federation.he.reports import EncryptedReports, encrypt_reports
@@ -66,7 +66,7 @@ def test_as_many_clients_as_the_plan_has_room_for_are_exact_and_one_more_is_refu
     (opened,) = run_encrypted_collections(the_plan, [full], np.random.default_rng(2).bytes, None, None, flood())
     layout = the_plan.views[0].layout
     assert np.array_equal(opened.sums[0], 40 * dense[0].reshape(2, -1) @ layout.basis.T)
-    keys = KeyHolder(the_plan).public_keys
+    keys = HeKeyHolder(the_plan).public_keys
     leader = HeAggregating.start(the_plan, keys)
     with pytest.raises(TooManyReports):
         leader.add(encrypt_reports(the_plan, keys, reports, np.random.default_rng(3).bytes))
@@ -90,7 +90,7 @@ def test_the_error_is_that_of_two_noises_of_the_full_scale_in_every_group() -> N
 # What each role receives
 
 
-class Recorded(KeyHolder):
+class Recorded(HeKeyHolder):
     """A key holder that remembers all that went in and out."""
 
     def __init__(self, of: Plan) -> None:
@@ -142,7 +142,7 @@ def test_the_leader_holds_no_secret_key(collected: Any) -> None:
     _, batches, closed, key_holder, _ = collected
     for held in (closed, batches, key_holder.received):
         parts = list(parts_of(held, set()))
-        assert not [one for one in parts if isinstance(one, SecretKey | KeyHolder)]
+        assert not [one for one in parts if isinstance(one, SecretKey | HeKeyHolder)]
         for context in (one for one in parts if isinstance(one, SealContext)):
             assert not context._context.is_private()
     assert [one for one in parts_of(key_holder, set()) if isinstance(one, SecretKey)]  # the search finds one
@@ -195,12 +195,12 @@ def test_the_ciphertexts_that_leave_the_leader_are_no_function_of_the_reports(co
 
 
 @pytest.fixture
-def both() -> tuple[Plan, KeyHolder, EncryptedSums]:
+def both() -> tuple[Plan, HeKeyHolder, EncryptedSums]:
     """A plan of one view and two panes, its key holder, and honest sums."""
     the_plan = plan(panes=2)
     rng = np.random.default_rng(9)
     reports, _ = random_reports(the_plan, 0, 12, rng)
-    key_holder = KeyHolder(the_plan)
+    key_holder = HeKeyHolder(the_plan)
     keys = key_holder.public_keys
     closed = HeAggregating.start(the_plan, keys).add(encrypt_reports(the_plan, keys, reports, rng.bytes)).close()
     (sums,) = closed.noise(None, flood())
@@ -254,7 +254,7 @@ def test_one_client_that_encrypts_the_attack_burns_the_keys_too(both: Any) -> No
 
 def test_statements_and_messages_that_do_not_fit_are_refused_before_anything_is_opened(both: Any) -> None:
     _, key_holder, sums = both
-    other = KeyHolder(plan(panes=2))
+    other = HeKeyHolder(plan(panes=2))
     first, second = sums.messages
     cases: list[tuple[type[Exception], EncryptedSums]] = [
         (StatementMalformed, replace(sums, messages=(second, first))),
@@ -317,8 +317,8 @@ def test_protections_and_keys_are_not_mixed_up(both: Any) -> None:
     with pytest.raises(ReportRefused, match="nothing is encrypted"):
         encrypt_reports(with_shares(the_plan), key_holder.public_keys, reports, rng.bytes)
     with pytest.raises(ReportRefused, match="no key to hold"):
-        KeyHolder(with_shares(the_plan))
-    other = KeyHolder(plan(max_clients=61)).public_keys
+        HeKeyHolder(with_shares(the_plan))
+    other = HeKeyHolder(plan(max_clients=61)).public_keys
     for keys in (other, ()):
         with pytest.raises(ReportRefused, match="follow from the plan"):
             encrypt_reports(the_plan, keys, reports, rng.bytes)

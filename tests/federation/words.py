@@ -22,7 +22,7 @@ from federation.terms import (
     word,
 )
 
-WORDS: Final = {
+WORDS: Final[dict[str, Any]] = {
     "protection": Protection,
     "validity": Validity,
     "finish": Finish,

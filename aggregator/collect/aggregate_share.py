@@ -1,0 +1,179 @@
+"""Aggregate shares as they are stored and sent: sealed to the collector, each with its aggregator's signed statement.
+
+The statement (federation/statement.py) says which panes were opened and binds the sealed bytes; the share itself holds
+only field elements. There is one signature, and a release is checked against it for ever. With the finish mpc an aggregator
+holds its noised share (`HeldShare`), and seals what both have opened of their shares instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from aggregator.errors import MessageMalformed, PlanUnknown
+from aggregator.signed_message import require_length
+from crypto import field as field64
+from crypto.seal import SealKey, SealPublicKey, open_sealed, seal
+from crypto.signing import SigningKey, VerifyKey
+from federation.errors import FinishRefused
+from federation.opened_values import sign_values
+from federation.parties import Aggregator
+from federation.plan import Plan
+from federation.protocol import Commitment, NoisedShares, OpenedView, Outcome
+from federation.statement import (
+    Statement,
+    require_subject,
+    sign_statement,
+    statement_of,
+    verify_statement,
+)
+
+_INFO = b"covey-1 share"
+ROLES: Final[tuple[Aggregator, ...]] = ("leader", "helper")
+"""In the order of a collect: the leader opens with the helper."""
+
+
+@dataclass(frozen=True)
+class SealedShare:
+    """One aggregator's noised share of one view: what is stored and sent.
+
+    Attributes:
+        statement: the signed statement of the view.
+        opened: the signed values of the view (federation/opened_values.py); none of a leader under `he`, and before the swap.
+    """
+
+    sealed: bytes = field(repr=False)
+    statement: bytes = field(repr=False)
+    opened: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def make(
+        cls,
+        plan: Plan,
+        view: int,
+        shares: NoisedShares,
+        commitment: Commitment,
+        collector: SealPublicKey,
+        key: SigningKey,
+    ) -> SealedShare:
+        """Run by an aggregator. Plaintext: the elements of the opened panes."""
+        plaintext = field64.to_bytes(shares.shares[view])
+        sealed = seal(collector, plaintext, _share_info(plan, shares.role, view, collector))
+        outcomes = shares.outcomes[view].tobytes()
+        return cls(sealed, sign_statement(plan, view, shares.role, outcomes, commitment, sealed, key))
+
+    @classmethod
+    def of_finished(cls, plan: Plan, said: Statement, opened: OpenedView, key: SigningKey) -> SealedShare:
+        """Run by leader and helper, with finish mpc: what both have opened, instead of the share of which `said` speaks."""
+        if plan.wire is None:
+            raise PlanUnknown(plan.hash)
+        collector = plan.wire.collector.seal
+        sealed = seal(collector, sums_to_bytes(opened), _share_info(plan, said.role, said.view, collector))
+        values = sign_values(plan, said.view, said.role, opened.sums, key)
+        return cls(sealed, replace(said, share=hashlib.sha256(sealed).digest()).sign(key), values)
+
+    @classmethod
+    def of_sums(
+        cls, plan: Plan, said: Statement, sums: npt.NDArray[np.int64], collector: SealPublicKey, key: SigningKey
+    ) -> SealedShare:
+        """Run by the key holder: int64[opened, K·S] with both noises, and that it has opened what the leader says."""
+        info = _share_info(plan, "helper", said.view, collector)
+        sealed = seal(collector, field64.to_bytes(field64.encode(sums)), info)
+        digest = hashlib.sha256(sealed).digest()
+        mine = statement_of(plan, said.view, "helper", said.outcomes, said.sets, digest)
+        return cls(sealed, mine.sign(key), sign_values(plan, said.view, "helper", sums, key))
+
+    def plaintext(self, plan: Plan, view: int, role: Aggregator, collector: SealKey) -> tuple[Statement, bytes]:
+        """Run by the collector: what the plan's leader or helper says, and what it has sealed.
+
+        Raises:
+            SignatureInvalid, StatementMalformed, SealBroken, MessageMalformed.
+        """
+        if plan.wire is None:
+            raise PlanUnknown(plan.hash)
+        statement = verify_statement(self.statement, plan.wire.sign_key(role))
+        require_subject(statement, plan, view, role)
+        if hashlib.sha256(self.sealed).digest() != statement.share:
+            raise MessageMalformed(f"view {view}: the sealed share is not the one that the {role} signed")
+        return statement, open_sealed(collector, self.sealed, _share_info(plan, role, view, collector.public))
+
+    def open(
+        self, plan: Plan, view: int, role: Aggregator, collector: SealKey
+    ) -> tuple[Statement, npt.NDArray[np.uint64]]:
+        """Run by the collector: what the plan's leader or helper says, and its share, uint64[opened, K·S].
+
+        Raises:
+            FieldElementOutOfRange; and as `plaintext`.
+        """
+        statement, plaintext = self.plaintext(plan, view, role, collector)
+        opened, length = statement.outcomes.count(Outcome.OPENED), plan.views[view].layout.length
+        elements = require_length(f"share of view {view}", plaintext, opened * length * field64.ELEMENT_BYTES)
+        return statement, field64.from_bytes(elements).reshape(opened, length)
+
+    def said(self, plan: Plan, view: int) -> tuple[Statement, npt.NDArray[np.uint64]]:
+        """Run by the collector, under `he`: what the leader says, and zeros: its noise is in the key holder's sums.
+
+        Raises:
+            SignatureInvalid, StatementMalformed, MessageMalformed.
+        """
+        if plan.wire is None:
+            raise PlanUnknown(plan.hash)
+        statement = verify_statement(self.statement, plan.wire.leader)
+        require_subject(statement, plan, view, "leader")
+        require_length(f"leader's share of view {view}", self.sealed, 0)
+        return statement, np.zeros(
+            (statement.outcomes.count(Outcome.OPENED), plan.views[view].layout.length), np.uint64
+        )
+
+
+@dataclass(frozen=True)
+class HeldShare:
+    """With finish mpc: one aggregator's noised share of one view, which goes into its own process and nowhere else.
+
+    Attributes:
+        share: field elements of the opened panes. **Secret** until its view is finished.
+        statement: the signed statement of the share; it stays here, and is what the ledger knows.
+    """
+
+    share: bytes = field(repr=False)
+    statement: bytes = field(repr=False)
+
+    @classmethod
+    def make(cls, plan: Plan, view: int, shares: NoisedShares, commitment: Commitment, key: SigningKey) -> HeldShare:
+        """Run by an aggregator that has drawn its noise."""
+        share, outcomes = field64.to_bytes(shares.shares[view]), shares.outcomes[view].tobytes()
+        return cls(share, sign_statement(plan, view, shares.role, outcomes, commitment, share, key))
+
+
+def noised_of(
+    plan: Plan, role: Aggregator, held: list[HeldShare], key: VerifyKey
+) -> tuple[NoisedShares, list[Statement]]:
+    """Run by the same aggregator: the shares again, and what it has said of them."""
+    said = [verify_statement(one.statement, key) for one in held]
+    shares = [
+        (statement, field64.from_bytes(one.share).reshape(-1, planned.layout.length))
+        for statement, one, planned in zip(said, held, plan.views, strict=True)
+    ]
+    return noised_shares(role, shares), said
+
+
+def sums_to_bytes(opened: OpenedView) -> bytes:
+    """int64[opened, K, S] LE, and a byte a cell, 1 where it is suppressed."""
+    if opened.suppressed is None:
+        raise FinishRefused("these are no sums that were finished by mpc")
+    return opened.sums.astype("<i8").tobytes() + opened.suppressed.astype(np.uint8).tobytes()
+
+
+def noised_shares(role: Aggregator, opened: list[tuple[Statement, npt.NDArray[np.uint64]]]) -> NoisedShares:
+    """What an aggregator says and its share of each view, put together."""
+    outcomes = tuple(np.frombuffer(statement.outcomes, np.uint8) for statement, _ in opened)
+    return NoisedShares(role, outcomes, tuple(share for _, share in opened))
+
+
+def _share_info(plan: Plan, role: Aggregator, view: int, collector: SealPublicKey) -> bytes:
+    """HPKE's `info`, in the form of a batch's; both roles are six letters."""
+    return _INFO + role.encode("ascii") + collector.id + plan.hash + view.to_bytes(4, "big")

@@ -1,0 +1,153 @@
+"""A collection job: what collector, leader, helper and provider say to each other to open a plan.
+
+collector ──► leader, helper   the request to collect
+leader ◄──► helper             commitments, heads of both ledgers, digests of noised shares, sessions of the MPC finish
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from aggregator.errors import MessageMalformed
+from aggregator.services import aggregator_pb2 as pb
+from aggregator.signed_message import decode, encode, require_length, sign
+from crypto.sharing import PLAN_HASH_BYTES
+from crypto.signing import SigningKey
+from federation.ledger.entries import Head
+from federation.parties import Aggregator
+from federation.plan import Plan
+from federation.protocol import Commitment
+
+COMMITMENT_DOMAIN: Final[dict[Aggregator, bytes]] = {
+    "leader": b"covey-1 commitment leader",
+    "helper": b"covey-1 commitment helper",
+}
+COLLECT_DOMAIN: Final = b"covey-1 collect"
+WITNESS_DOMAIN: Final[dict[Aggregator, bytes]] = {
+    "leader": b"covey-1 witness leader",
+    "helper": b"covey-1 witness helper",
+}
+SHARE_DIGEST_DOMAIN: Final[dict[Aggregator, bytes]] = {
+    "leader": b"covey-1 share digest leader",
+    "helper": b"covey-1 share digest helper",
+}
+FINISH_DOMAIN: Final = b"covey-1 finish"
+PROVIDE_DOMAIN: Final = b"covey-1 provide"
+FINISHED_DOMAIN: Final = b"covey-1 finished"
+DIGEST_BYTES: Final = 32
+MAX_PORT: Final = 2**16 - 1
+
+
+def commitment_to_bytes(plan: Plan, commitment: Commitment) -> bytes:
+    """The canonical encoding."""
+    return encode(pb.Commitment(plan_hash=plan.hash, counts=commitment.counts, digests=b"".join(commitment.digests)))
+
+
+def commitment_from_bytes(plan: Plan, data: bytes) -> Commitment:
+    """Parse. Raises MessageMalformed."""
+    message = decode(pb.Commitment, data)
+    collections = plan.offsets[-1]
+    if message.plan_hash != plan.hash or len(message.counts) != collections:
+        raise MessageMalformed("a commitment to another plan")
+    digests = require_length("digests", message.digests, collections * DIGEST_BYTES)
+    parts = [digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES)]
+    return Commitment(tuple(message.counts), tuple(parts))
+
+
+@dataclass(frozen=True)
+class Witness:
+    """What one aggregator tells the other about both ledgers (federation/ledger/ledger.py).
+
+    Attributes:
+        committed: both have committed, so noise may be drawn.
+        head: of the sender's ledger.
+        remembered: of the receiver's ledger, as the sender remembers it.
+        confirmed: of the sender's ledger, as the receiver remembers it: the sender has found it there.
+    """
+
+    plan_hash: bytes
+    committed: bool
+    head: Head
+    remembered: Head | None
+    confirmed: Head | None
+
+    def to_bytes(self) -> bytes:
+        """The canonical encoding."""
+        return encode(
+            pb.Witness(
+                plan_hash=self.plan_hash,
+                committed=self.committed,
+                head=_head_to_pb(self.head),
+                remembered=_head_to_pb(self.remembered),
+                confirmed=_head_to_pb(self.confirmed),
+            )
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Witness:
+        """Parse. Raises MessageMalformed."""
+        message = decode(pb.Witness, data)
+        remembered, confirmed = (
+            _head_from_pb(getattr(message, name)) if message.HasField(name) else None
+            for name in ("remembered", "confirmed")
+        )
+        return cls(message.plan_hash, message.committed, _head_from_pb(message.head), remembered, confirmed)
+
+
+@dataclass(frozen=True)
+class FinishSession:
+    """Where on the loopback the three processes of the finish mpc meet.
+
+    Attributes:
+        port: 0, to the helper: the leader has stored what it has opened, so noised shares are needed no more.
+    """
+
+    plan_hash: bytes
+    port: int
+
+    def to_bytes(self) -> bytes:
+        """The canonical encoding."""
+        return encode(pb.Finish(plan_hash=self.plan_hash, port=self.port))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> FinishSession:
+        """Parse. Raises MessageMalformed."""
+        message = decode(pb.Finish, data)
+        if message.port > MAX_PORT:
+            raise MessageMalformed(f"there is no port {message.port}")
+        return cls(require_length("plan hash", message.plan_hash, PLAN_HASH_BYTES), message.port)
+
+
+@dataclass(frozen=True)
+class ShareDigest:
+    """What an aggregator commits to before either sees the other's noised shares."""
+
+    plan_hash: bytes
+    digest: bytes
+
+    def to_bytes(self) -> bytes:
+        """The canonical encoding."""
+        return encode(pb.ShareDigest(plan_hash=self.plan_hash, digest=self.digest))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ShareDigest:
+        """Parse. Raises MessageMalformed."""
+        message = decode(pb.ShareDigest, data)
+        digest = require_length("digest of shares", message.digest, DIGEST_BYTES)
+        return cls(require_length("plan hash", message.plan_hash, PLAN_HASH_BYTES), digest)
+
+
+def collect_request(plan: Plan, collector: SigningKey) -> bytes:
+    """Run by the collector: the request that closes a plan and asks for its noised shares."""
+    return sign(COLLECT_DOMAIN, encode(pb.CollectRequest(plan_hash=plan.hash)), collector)
+
+
+def _head_to_pb(head: Head | None) -> pb.LedgerHead | None:
+    return None if head is None else pb.LedgerHead(seq=head.seq, digest=head.digest)
+
+
+def _head_from_pb(message: pb.LedgerHead) -> Head:
+    if message.seq >= 2**63:  # SQLite's integers end there
+        raise MessageMalformed(f"a ledger of {message.seq} entries")
+    return Head(message.seq, require_length("head of a ledger", message.digest, DIGEST_BYTES))

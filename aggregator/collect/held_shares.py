@@ -1,0 +1,62 @@
+"""An aggregator's own noised shares: drawn once, held until leader and helper have stored what they opened of them, then erased."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from aggregator.collect.collection_job import commitment_from_bytes
+from aggregator.errors import NotCommitted
+from aggregator.shares.plans import PlanBook
+from aggregator.storage.records import StoredPlan
+from crypto.sharing import Accumulator
+from federation.errors import FinishRefused
+from federation.plan import Plan
+from federation.protocol import Closed, Commitment, NoisedShares
+
+
+class HeldShares:
+    """The noised shares of one aggregator's plans."""
+
+    def __init__(self, plans: PlanBook) -> None:
+        self._plans, self._storage = plans, plans.files.storage
+
+    def draw(self, stored: StoredPlan, plan: Plan) -> tuple[NoisedShares, Commitment]:
+        """Fresh noise on this aggregator's sums, and what it commits to. Raises NotCommitted; and as `Noising.noise`."""
+        if stored.own is None or stored.other is None:
+            raise NotCommitted(plan.hash)
+        self._plans.require_charged(plan)
+        own, other = (commitment_from_bytes(plan, data) for data in (stored.own, stored.other))
+        reports = self._storage.reports
+        sums = tuple(
+            Accumulator.from_values(reports.sums(stored.number, collections, planned.layout.length))
+            for planned, collections in zip(plan.views, _collections(plan), strict=True)
+        )
+        closed = Closed(self._plans.identity.role, plan, sums, own, reports.most_reports(stored.number))
+        return closed.noise(other, self._plans.secrets.noise_source(plan)), own
+
+    def erase(self, stored: StoredPlan) -> None:
+        """Erase the noised shares of what is stored: nothing is opened again. A repeat changes nothing.
+
+        Raises:
+            NotCommitted. FinishRefused: the values are not here, so this file is an older copy.
+        """
+        shares = self._storage.noised(stored.number)
+        if not shares:
+            raise NotCommitted(stored.hash)
+        if not all(share.opened for share in shares):
+            raise FinishRefused(
+                f"plan {stored.hash.hex()[:16]}… was finished before, and what was opened is not in {self._storage.path}: "
+                f"put the newest copy of the {self._plans.identity.role}'s file back"
+            )
+        with self._storage.transaction():
+            self._storage.settle(stored.number)
+        self._plans.retention.forget()
+
+
+def _collections(plan: Plan) -> Iterator[npt.NDArray[np.uint32]]:
+    """The collection indices of each view."""
+    for first, last in zip(plan.offsets, plan.offsets[1:], strict=False):
+        yield np.arange(first, last, dtype=np.uint32)

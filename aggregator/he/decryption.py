@@ -1,0 +1,130 @@
+"""The key holder's secret keys: made for a draft, used once to open the noised sums of its plan, then erased.
+
+BFV does not withstand chosen ciphertexts (crypto/bfv_secret.py). So a plan is opened once, and the first sum that no honest
+reports give is the end of its keys: {keys erased, plan burnt}.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from aggregator.collect.aggregate_share import SealedShare
+from aggregator.errors import EncryptionKeysMissing, NotCommitted
+from aggregator.he.sum_stream import statement_bytes, statement_in
+from aggregator.shares.plans import PlanBook, no_keys
+from aggregator.storage.records import SecretKeys, StoredPlan
+from aggregator.storage.retention import LATEST_CHARGE_US
+from crypto.bfv import Ciphertexts
+from crypto.bfv_parameters import Slots
+from crypto.bfv_secret import SecretKey, secret_key_bytes
+from crypto.errors import SumOutOfRange
+from federation.draft import draft_of
+from federation.errors import EncryptionKeysInvalid, StatementMalformed
+from federation.he.key_holder import sum_range
+from federation.he.keys import keys_hash, sign_keys
+from federation.he.leader import opened_of, require_source
+from federation.noise_context import NoiseContext
+from federation.plan import Plan
+from federation.protocol import draw_noise
+from federation.statement import Statement
+
+
+class Decryption:
+    """The key holder's opening of encrypted sums: an `Opening`."""
+
+    def __init__(self, plans: PlanBook) -> None:
+        self._plans, self._storage, self._live = plans, plans.files.storage, plans.files.live
+        self._key = plans.identity.keys.sign
+
+    def require(self, plan: Plan) -> None:
+        """The key holder has what it needs: it makes its keys itself."""
+
+    def accepted_keys(self, plan: Plan, given: bytes) -> bytes:
+        """None are kept with the plan: the key holder has its own. Raises EncryptionKeysMissing, EncryptionKeysInvalid."""
+        held = self._storage.secret_keys(plan.plan_id)
+        if held is None or plan.wire is None or held.draft != draft_of(plan).hash:
+            raise EncryptionKeysMissing(plan.plan_id)
+        if keys_hash(held.public) != plan.wire.encryption_keys_hash:
+            raise EncryptionKeysInvalid("the plan commits to other ones than were made here")
+        return no_keys(plan, given)
+
+    def made_keys(self, plan: Plan) -> bytes:
+        """Make and keep the key pairs that a draft's reports are encrypted under, once; the public ones, signed.
+
+        Raises:
+            HeImpossible. EncryptionKeysMissing: keys of this plan id were made for other terms.
+        """
+        deadline_us = 0 if plan.wire is None else plan.wire.deadline_us
+        if (kept := self._storage.secret_keys(plan.plan_id)) is None:
+            if self._storage.plans_of_id(plan.plan_id):  # they are erased: a plan id has one set of them
+                raise EncryptionKeysMissing(plan.plan_id)
+            made = [SecretKey.generate(plan.he_parameters(planned)) for planned in plan.views]
+            public = sign_keys(plan.hash, [key.public for key in made], self._key)
+            fresh = SecretKeys(plan.hash, public, b"".join(key.to_bytes() for key in made))
+            until_us = min(deadline_us + LATEST_CHARGE_US, 2**63 - 1)  # SQLite's integers end there
+            with self._storage.transaction():
+                self._storage.keep_secret_keys(plan.plan_id, fresh, until_us)
+            kept = self._storage.secret_keys(plan.plan_id)
+        if kept is None or kept.draft != plan.hash:
+            raise EncryptionKeysMissing(plan.plan_id)
+        return kept.public
+
+    def draw(self, stored: StoredPlan, plan: Plan) -> None:
+        """Store the sums with the key holder's noise, sealed and signed; nothing is swapped.
+
+        The first sum that is out of its range is the end of the keys.
+        """
+        if stored.other is None or plan.wire is None:
+            raise NotCommitted(plan.hash)
+        self._plans.require_charged(plan)
+        source, shares, at = self._plans.secrets.noise_source(plan), [], 0
+        require_source(plan, "key holder", source)
+        try:
+            for view, key in enumerate(self.secret_keys(plan)):
+                planned, end = plan.views[view], at + statement_bytes(plan, view)
+                said, at = statement_in(plan, view, stored.other[at:end]), end
+                collections = opened_of(plan, view, said.outcomes)
+                self._require_sums(stored.number, said, collections)
+                sums = np.zeros((len(collections), planned.layout.length), np.int64)
+                for row, collection in enumerate(collections):
+                    sums[row] = self._opened_sum(stored.number, plan, view, key, collection)
+                if source is not None and len(collections):
+                    context = NoiseContext.of_decrypted(plan, view, said.sets, said.outcomes, sums)
+                    sums += draw_noise(planned.layout, len(collections), source, context).reshape(sums.shape)
+                shares.append(SealedShare.of_sums(plan, said, sums, plan.wire.collector.seal, self._key))
+        except SumOutOfRange:
+            with self._storage.transaction():
+                self._storage.burn(stored.number, plan.plan_id)
+            self._live.erase(plan.plan_id)
+            self._plans.retention.forget()
+            raise
+        with self._storage.transaction():
+            self._storage.add_noised(stored.number, shares)
+
+    def _require_sums(self, number: int, said: Statement, collections: list[int]) -> None:
+        """The kept sums are those that the leader has signed. Raises StatementMalformed; nothing is decrypted then."""
+        digest = hashlib.sha256()
+        for collection in collections:
+            digest.update(self._storage.message("ciphertexts", number, collection) or b"")
+        if digest.digest() != said.share:
+            raise StatementMalformed("it is of other sums")
+
+    def _opened_sum(self, number: int, plan: Plan, view: int, key: SecretKey, collection: int) -> Slots:
+        """int64[slots]. Raises SumOutOfRange."""
+        message = self._storage.message("ciphertexts", number, collection) or b""
+        sent = Ciphertexts.from_bytes(key.public.parameters, key.public.key_id, message)
+        return key.open_sum(sent, sum_range(plan, view))
+
+    def secret_keys(self, plan: Plan) -> list[SecretKey]:
+        """The secret key of each view. Raises EncryptionKeysMissing."""
+        held = self._storage.secret_keys(plan.plan_id)
+        if held is None:
+            raise EncryptionKeysMissing(plan.plan_id)
+        keys, left = [], memoryview(held.secret)
+        for planned in plan.views:
+            size = secret_key_bytes(parameters := plan.he_parameters(planned))
+            keys.append(SecretKey.from_bytes(parameters, left[:size]))
+            left = left[size:]
+        return keys

@@ -1,0 +1,131 @@
+"""How the leader opens a plan of encrypted reports: by the key holder, who gets noised sums only and opens them once.
+
+    heads of both ledgers ──► charge ──► {closed} ──► noise in a fresh encryption, flooding: each sum once, kept as it is made
+    ──► {noised: signed statements}, `done` in the ledger ──► sums to the key holder ──► heads, twice ──► {witnessed}
+
+The leader alone counts the reports, so what it signs is its word: the key holder keeps that, and cannot check it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from aggregator.collect.aggregate_share import SealedShare
+from aggregator.collect.collection_job import commitment_from_bytes
+from aggregator.collect.meeting import Closing, Meeting
+from aggregator.collect.noising import Noising
+from aggregator.errors import NotCommitted
+from aggregator.he.intake import EncryptedIntake
+from aggregator.he.size import require_size
+from aggregator.services import aggregator_pb2 as pb
+from aggregator.services.rpc import PART_BYTES
+from aggregator.shares.peers import PeerCalls
+from aggregator.shares.plans import PlanBook
+from aggregator.storage.records import PlanState, StoredPlan
+from federation.he.keys import verify_keys
+from federation.he.leader import noised_sum, opened_of, outcomes_of, require_source
+from federation.ledger.entries import Head
+from federation.plan import Plan
+from federation.protocol import Commitment
+from federation.statement import sets_of, statement_of, verify_statement
+
+
+class NoisedSums:
+    """The noised, encrypted sums of a leader's plans, and how they reach the key holder."""
+
+    def __init__(self, plans: PlanBook, intake: EncryptedIntake, calls: PeerCalls) -> None:
+        self._plans, self._intake, self._calls = plans, intake, calls
+        self._storage, self._key = plans.files.storage, plans.identity.keys.sign
+
+    def draw(self, stored: StoredPlan, plan: Plan) -> None:
+        """Store every sum with its noise in `finished`, and the statements of that. There is nothing to swap."""
+        if stored.own is None:
+            raise NotCommitted(plan.hash)
+        self._plans.require_charged(plan)
+        self._plans.secrets.file(plan)  # without it nothing is signed, not even what is finished already
+        commitment, shares = commitment_from_bytes(plan, stored.own), []
+        for view in range(len(plan.views)):
+            outcomes, digest = outcomes_of(plan, view, commitment), hashlib.sha256()
+            for collection in opened_of(plan, view, outcomes):
+                digest.update(self._finished(stored, plan, view, collection, commitment))
+            sets = sets_of(plan, view, commitment, outcomes)
+            statement = statement_of(plan, view, "leader", outcomes, sets, digest.digest())
+            shares.append(SealedShare(b"", statement.sign(self._key)))
+        self._intake.drop_keys(plan)
+        with self._storage.transaction():
+            self._storage.add_noised(stored.number, shares)
+
+    def require_key_holder(self) -> None:
+        """Raise KeyHolderUnknown unless this leader knows a key holder."""
+        self._calls.peers.known_key_holder()
+
+    def send(self, plan: Plan) -> None:
+        """Have the key holder open what is finished; a repeat opens nothing again.
+
+        Raises:
+            KeyHolderUnavailable, PeerRefused.
+        """
+        stored, _ = self._plans.opened(plan.hash)
+        if stored.state is PlanState.NOISED:
+            holder = self._calls.peers.known_key_holder()
+            self._calls.call(stored, holder, lambda _: holder.open_sums(self._parts(stored, plan)), b"")
+
+    def _parts(self, stored: StoredPlan, plan: Plan) -> Iterator[pb.SumPart]:
+        plan_hash = plan.hash
+        for view, share in enumerate(self._storage.noised(stored.number)):
+            yield pb.SumPart(plan_hash=plan_hash, view=view, statement=share.statement)
+            plan_hash = b""
+            outcomes = verify_statement(share.statement, self._key.public).outcomes
+            for collection in opened_of(plan, view, outcomes):
+                message = self._storage.message("finished", stored.number, collection) or b""
+                for at in range(0, len(message), PART_BYTES):
+                    yield pb.SumPart(view=view, sums=message[at : at + PART_BYTES])
+
+    def _finished(self, stored: StoredPlan, plan: Plan, view: int, collection: int, commitment: Commitment) -> bytes:
+        """The sum of a collection for the key holder: made once, and then the same bytes."""
+        if (kept := self._storage.message("finished", stored.number, collection)) is not None:
+            return kept
+        key, source = self._intake.public_keys(stored, plan)[view], self._plans.secrets.noise_source(plan)
+        require_source(plan, "leader", source)
+        total = self._intake.sum(stored.number, collection, key, commitment.counts[collection])
+        flood = self._plans.secrets.noise(plan)
+        message = noised_sum(plan, collection, key, total, commitment.digest, source, flood)
+        self._storage.set_message("finished", stored.number, collection, message)
+        return message
+
+
+class SumsOpening:
+    """The leader's opening by the key holder: an `Opening`."""
+
+    def __init__(self, plans: PlanBook, sums: NoisedSums, closing: Closing, meeting: Meeting, noising: Noising) -> None:
+        self._plans, self._sums, self._closing, self._meeting, self._noising = plans, sums, closing, meeting, noising
+
+    def require(self, plan: Plan) -> None:
+        """Raises KeyHolderUnknown, HeImpossible."""
+        self._sums.require_key_holder()
+        require_size(plan)
+
+    def accepted_keys(self, plan: Plan, given: bytes) -> bytes:
+        """The key holder's signed public keys. Raises EncryptionKeysInvalid."""
+        verify_keys(given, plan)
+        return given
+
+    def draw(self, stored: StoredPlan, plan: Plan) -> None:
+        """As `NoisedSums`."""
+        self._sums.draw(stored, plan)
+
+    def open(self, plan: Plan) -> None:
+        """Close the plan, noise its sums and have the key holder open them. Whatever fails, the next call goes on from there.
+
+        Raises:
+            KeyHolderUnavailable, PeerRefused: nothing is lost; ask again. LedgerRefusal, and as `Noising.noise`.
+        """
+        confirmed: Head | None = None
+        if self._plans.opened(plan.hash)[0].state is not PlanState.WITNESSED:
+            # a ledger that was rolled back is found before it charges, and before sums are opened
+            confirmed = self._meeting.meet(plan, committed=False, confirmed=None).remembered
+        self._closing.close(plan)
+        self._noising.noise(plan)  # the key holder draws nothing before it has the sums
+        self._sums.send(plan)
+        self._meeting.conclude(plan, confirmed, lambda: self._noising.noise(plan))

@@ -1,0 +1,88 @@
+"""The sums of a plan on their way to the key holder: statements and ciphertexts, read strictly in the order of the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from aggregator.errors import CommitmentConflict, MessageMalformed
+from aggregator.services import aggregator_pb2 as pb
+from aggregator.shares.peers import leader_of
+from aggregator.storage.records import StoredPlan
+from crypto.signing import SIGNATURE_BYTES
+from federation.errors import StatementMalformed
+from federation.he.key_holder import require_sums
+from federation.plan import Plan
+from federation.statement import FIXED_BYTES, Statement, verify_statement
+
+
+class SumStream:
+    """The stream of `SumPart`s, read in the order and by the sizes that the plan gives; nothing larger is held."""
+
+    def __init__(self, first: pb.SumPart, rest: Iterator[pb.SumPart]) -> None:
+        self._next: pb.SumPart | None = first
+        self._rest = rest
+
+    def statement(self, view: int, most: int) -> bytes:
+        """The statement that begins a view."""
+        part = self._take(view)
+        if not part.statement or len(part.statement) > most or part.sums:
+            raise MessageMalformed(f"the sums of view {view} do not begin with its statement")
+        return bytes(part.statement)
+
+    def message(self, view: int, size: int) -> bytes:
+        """The next message of a view, of exactly so many bytes."""
+        found = bytearray()
+        while len(found) < size:
+            part = self._take(view)
+            if part.statement or not part.sums:
+                raise MessageMalformed(f"the sums of view {view} end early")
+            found += part.sums
+        if len(found) > size:
+            raise MessageMalformed(f"a sum of view {view} is longer than {size:,} bytes")
+        return bytes(found)
+
+    def end(self) -> None:
+        """Nothing may follow."""
+        if self._next is not None or next(self._rest, None) is not None:
+            raise MessageMalformed("more sums than the statements say")
+
+    def _take(self, view: int) -> pb.SumPart:
+        part = next(self._rest, None) if self._next is None else self._next
+        self._next = None
+        if part is None or part.view != view:
+            raise MessageMalformed(f"the sums of view {view} end early")
+        return part
+
+
+def statement_in(plan: Plan, view: int, signed: bytes) -> Statement:
+    """The leader's, of this view. Raises SignatureInvalid and StatementMalformed."""
+    said = verify_statement(signed, leader_of(plan))
+    require_sums(plan, said)
+    if said.view != view:
+        raise StatementMalformed(f"it is of view {said.view}, not of view {view}")
+    return said
+
+
+def statement_bytes(plan: Plan, view: int) -> int:
+    """The length of a signed statement of a view."""
+    return FIXED_BYTES + len(plan.views[view].pane_starts) + SIGNATURE_BYTES
+
+
+def require_same(stored: StoredPlan, statements: bytes) -> None:
+    """What the leader has signed of the first views is what it has signed before. Raises CommitmentConflict."""
+    if stored.other is not None and not stored.other.startswith(statements):
+        raise CommitmentConflict("the leader has signed other sums of this plan before")
+
+
+def require_repeat(stored: StoredPlan, first: pb.SumPart, rest: Iterator[pb.SumPart]) -> None:
+    """The sums of a plan that was opened come with the statements that they came with then. Raises CommitmentConflict."""
+    statements = b""
+    for part in chain([first], rest):
+        statements += part.statement
+        if not statements:  # anybody can send that, without end
+            break
+        require_same(stored, statements)
+        if statements == stored.other:
+            return
+    raise CommitmentConflict("the leader has signed other sums of this plan before")

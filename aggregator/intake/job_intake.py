@@ -1,0 +1,113 @@
+"""The helper's intake: answers the leader's aggregation jobs, each for good.
+
+Aggregate   job ──► check, open, verify proofs ──► {sums, ids, answer} in one transaction ──► answer, always the same
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aggregator.errors import AggregatorError, AlreadyCollected, JobConflict
+from aggregator.intake.aggregation_job import (
+    ANSWER_DOMAIN,
+    JOB_DOMAIN,
+    AggregationJob,
+    JobAnswer,
+    Verdict,
+    job_digest,
+    verdicts_from,
+)
+from aggregator.intake.refusals import INTERNAL, refusal_of
+from aggregator.intake.tally import ReportTally
+from aggregator.intake.verification import judged
+from aggregator.shares.peers import leader_of
+from aggregator.shares.plans import PlanBook
+from aggregator.signed_message import Signed, plan_of, require_length, sign
+from aggregator.storage.records import StoredPlan
+from crypto.errors import CryptoError
+from federation.batch.batch import SealedHalf, open_half
+from federation.batch.reports import HelperHalf, ProvenHalf
+from federation.circuit.validity import Started, start
+from federation.errors import FederationError
+from federation.plan import Plan
+
+
+class JobIntake:
+    """The helper's intake of aggregation jobs."""
+
+    def __init__(self, plans: PlanBook, tally: ReportTally) -> None:
+        self._plans, self._tally, self._identity = plans, tally, plans.identity
+        self._storage, self._ledger = plans.files.storage, plans.files.ledger
+
+    def aggregate(self, data: bytes) -> bytes:
+        """Take one batch of the leader's, whole but for duplicate ids, or refuse it: recorded, signed, for good.
+
+        Raises:
+            MessageMalformed, PlanUnknown, SignatureInvalid: not a job of this plan's leader.
+            JobConflict, AlreadyCollected: it changes nothing.
+        """
+        signed = Signed.from_bytes(data)
+        stored, plan = self._plans.opened(plan_of(signed))
+        body = signed.verify(JOB_DOMAIN, leader_of(plan))
+        job, digest = AggregationJob.from_bytes(body), job_digest(body)
+        answer = self._recorded(stored.number, job, digest) or self._answer(stored, plan, job, digest)
+        return sign(ANSWER_DOMAIN, answer, self._identity.keys.sign)
+
+    def _recorded(self, number: int, job: AggregationJob, digest: bytes) -> bytes | None:
+        found = self._storage.job(number, job.job_id)
+        if found is None:
+            return None
+        if found[0] != digest:
+            raise JobConflict(job.job_id)
+        return found[1]
+
+    def _answer(self, stored: StoredPlan, plan: Plan, job: AggregationJob, digest: bytes) -> bytes:
+        """Decide on a new job and record what was decided. A refusal is recorded too: the leader takes none then."""
+        try:
+            return self._take(stored, plan, job, digest)
+        except (AlreadyCollected, JobConflict):
+            raise
+        except (AggregatorError, FederationError, CryptoError) as error:
+            refusal = refusal_of(error)
+            if refusal.reason == INTERNAL:  # nothing that may pass is recorded
+                raise
+            answer = JobAnswer(plan.hash, job.job_id, digest, b"", refusal).to_bytes()
+        with self._storage.transaction():
+            if (before := self._recorded(stored.number, job, digest)) is not None:
+                return before
+            if (now := self._storage.plan(plan.hash)) is None or not now.takes_reports:
+                raise AlreadyCollected(plan.hash)
+            self._storage.record(stored.number, job.job_id, digest, answer)
+        return answer
+
+    def _take(self, stored: StoredPlan, plan: Plan, job: AggregationJob, digest: bytes) -> bytes:
+        grace_us = self._plans.retention.grace_us
+        self._plans.require_open(plan.hash, grace_us)
+        sealed = SealedHalf.from_bytes(job.half)
+        half = open_half("helper", plan, self._plans.secrets.seal_key(plan), self._identity.settings.roster, sealed)
+        header = sealed.signed.header
+        self._ledger.require_known(header.head_of("helper"))
+        verdicts = verdicts_from(job.verdicts, len(header)).copy()
+        messages = np.empty((len(header), 0), np.uint8)
+        work: HelperHalf | Started
+        if isinstance(half, ProvenHalf):
+            work = start(plan, self._plans.verification_key(plan), half)
+            offered = verdicts == Verdict.TAKEN
+            messages, accepted = judged(plan, work, job.verifier_shares, offered)
+            verdicts[offered & ~accepted] = Verdict.REJECTED
+        else:
+            work = half
+            require_length("verifier shares", job.verifier_shares, 0)
+        with self._storage.transaction():
+            if (before := self._recorded(stored.number, job, digest)) is not None:
+                return before
+            self._plans.require_open(plan.hash, grace_us)
+            self._tally.count(stored.number, plan, header, verdicts)
+            taken = verdicts == Verdict.TAKEN
+            if taken.any():
+                self._tally.add(stored.number, plan, work.take(taken))
+            answer = JobAnswer(
+                plan.hash, job.job_id, digest, verdicts.tobytes(), verifier_messages=messages[taken].tobytes()
+            ).to_bytes()
+            self._storage.record(stored.number, job.job_id, digest, answer)
+        return answer

@@ -1,0 +1,220 @@
+"""The leader's intake of shares: takes batches of sites, asks the helper, and counts only what both took.
+
+    Submit    check, open, with proofs compute verifier shares ──► {ids, batch} kept in one transaction
+              ──► job to the helper ──► {sums, answer} in one transaction: what the helper took, and nothing else.
+              The helper down: the batch stays kept, and every later submit or collect asks again
+
+One thread at a time passes batches to the helper; checking and opening the next ones goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import numpy as np
+
+from aggregator.errors import HelperUnavailable, JobConflict, MessageMalformed, PeerRefused, SealKeyErased
+from aggregator.intake.aggregation_job import (
+    ANSWER_DOMAIN,
+    JOB_DOMAIN,
+    AggregationJob,
+    JobAnswer,
+    Verdict,
+    Verdicts,
+    job_digest,
+    verdicts_from,
+)
+from aggregator.intake.refusals import refusal_of
+from aggregator.intake.submission import Submitted, job_of, known_digest, submitted
+from aggregator.intake.tally import ReportTally
+from aggregator.intake.verification import finished, offer
+from aggregator.services.peer_links import as_peers
+from aggregator.shares.peers import PeerCalls, helper_of
+from aggregator.shares.plans import PlanBook
+from aggregator.signed_message import Signed, sign
+from aggregator.storage.records import Pending, StoredPlan
+from crypto.ntt_field import Mask
+from crypto.signing import VerifyKey
+from federation.batch.batch import BatchHeader, SealedBatch, open_half
+from federation.batch.reports import Addable, LeaderHalf, ProvenHalf, declared
+from federation.circuit.validity import Started, start
+from federation.parties import MAX_CLIENTS, Roster, RosterEntry, clients_in
+from federation.plan import Plan
+from federation.terms import Validity
+
+log = logging.getLogger(__name__)
+
+_Work = LeaderHalf | Started
+"""The leader's half of a batch while it is under way: as it is added, or waiting for the helper's word of its proofs."""
+
+
+class ShareIntake:
+    """The leader's `Intake` of plans whose reports are shares, with proofs or without.
+
+    Attributes:
+        line: held by the thread that passes batches to the helper, and while a plan is closed.
+    """
+
+    def __init__(self, plans: PlanBook, tally: ReportTally, calls: PeerCalls) -> None:
+        self.line = threading.Lock()
+        self._plans, self._tally, self._calls = plans, tally, calls
+        self._identity, self._storage, self._ledger = plans.identity, plans.files.storage, plans.files.ledger
+        self._fresh: dict[bytes, tuple[SealedBatch, _Work]] = {}  # by digest, while under way: opened once only
+
+    def submit(self, stored: StoredPlan, plan: Plan, batch: SealedBatch, data: bytes) -> Submitted:
+        """As `Intake`.
+
+        Raises:
+            AlreadyCollected, AfterDeadline, JobConflict, and as `open_half`: nothing of it was kept. LedgerBehind: nor of
+            one that remembers a head which this ledger lacks. RemoteRefusal: the helper takes none of it.
+        """
+        job, digest = job_of(batch), batch.signed.digest
+        try:
+            if (
+                known_digest(self._storage, stored.number, job) != digest
+            ):  # new; or a conflict, found once it is verified
+                self._plans.require_open(plan.hash)
+                work = self._opened_half(plan, self._identity.settings.roster, batch)
+                self._fresh[digest] = batch, work
+                self.keep(plan, job, batch, data, _offered(work))
+            if self._storage.pending_digest(stored.number, job) is not None:
+                with self.line:
+                    self.ask_all(None)
+        except (HelperUnavailable, PeerRefused) as error:
+            log.warning("batches are kept: %s", error)
+        finally:
+            self._fresh.pop(digest, None)
+        return submitted(self._storage, stored.number, job)
+
+    # a batch
+
+    def _opened_half(self, plan: Plan, roster: Roster, batch: SealedBatch) -> _Work:
+        """The leader's half, checked and opened; with proofs its verifier shares, always the same ones."""
+        half = open_half("leader", plan, self._plans.secrets.seal_key(plan), roster, batch.half("leader"))
+        self._ledger.require_known(batch.signed.header.head_of("leader"))
+        return start(plan, self._plans.verification_key(plan), half) if isinstance(half, ProvenHalf) else half
+
+    def keep(self, plan: Plan, job: bytes, batch: SealedBatch, data: bytes, offered: Mask) -> None:
+        """Take the batch's new ids and keep it, on disk, until the helper answers.
+
+        Args:
+            offered: bool[R]: what the leader itself does not reject.
+        """
+        header, digest = batch.signed.header, batch.signed.digest
+        with self._storage.transaction():
+            number = self._plans.require_open(plan.hash).number
+            if (known := known_digest(self._storage, number, job)) is not None:
+                if known != digest:
+                    raise JobConflict(job)
+                return
+            if plan.terms.validity is Validity.PRIO3:
+                self._plans.verification_key(plan)  # from here on it stays while the batch waits (retention.py)
+            verdicts = np.where(offered, Verdict.TAKEN, Verdict.REJECTED).astype(np.uint8)
+            self._tally.count(number, plan, header, verdicts)
+            encoded = verdicts.tobytes()
+            if not (verdicts == Verdict.TAKEN).any():  # nothing to ask the helper
+                self._storage.record(number, job, digest, JobAnswer(plan.hash, job, digest, encoded).to_bytes())
+                return
+            site_key = self._identity.settings.roster[header.site].key.data
+            self._storage.keep(Pending(number, job, digest, site_key, encoded, data))
+
+    # what is kept (holding the line)
+
+    def ask_all(self, number: int | None) -> None:
+        """Ask the helper about all batches that wait (of one plan), oldest first.
+
+        Raises:
+            HelperUnavailable: at once. PeerRefused: after all others were asked.
+        """
+        refused: PeerRefused | None = None
+        for of, job in self._storage.pending_jobs(number):
+            pending = self._storage.pending(of, job)
+            if pending is None:
+                continue
+            try:
+                self._ask(pending)
+            except PeerRefused as error:
+                refused = refused or error
+        if refused is not None:
+            raise refused
+
+    def _ask(self, pending: Pending) -> None:
+        """Ask about one batch and commit what the helper says."""
+        stored, plan = self._plans.opened(self._storage.hash_of(pending.plan))
+        try:
+            batch, work = self._fresh.get(pending.digest) or self._reopen(plan, pending)
+        except SealKeyErased as error:
+            self._give_up(plan, pending, error)
+            return
+        header = batch.signed.header
+        offered = verdicts_from(pending.verdicts, len(header)) == Verdict.TAKEN
+        shares = offer(plan, work, offered) if isinstance(work, Started) else b""
+        body = AggregationJob(
+            plan.hash, pending.job, batch.half("helper").to_bytes(), pending.verdicts, shares
+        ).to_bytes()
+
+        signed = sign(JOB_DOMAIN, body, self._identity.keys.sign)
+        reply = self._calls.call_helper(stored, self._calls.peers.helper.aggregate, signed)
+        with as_peers():
+            answer = JobAnswer.from_bytes(Signed.from_bytes(reply).verify(ANSWER_DOMAIN, helper_of(plan)))
+            if (answer.plan_hash, answer.job_id, answer.job_digest) != (plan.hash, pending.job, job_digest(body)):
+                raise MessageMalformed("an answer to another job")
+            verdicts = np.full(len(header), Verdict.DUPLICATE, np.uint8)  # refused: no id of it is used up
+            if answer.refusal is None:
+                verdicts = verdicts_from(answer.verdicts, len(header))
+            taken = verdicts == Verdict.TAKEN
+            if (taken & ~offered).any():
+                raise MessageMalformed("the helper took a report that was not offered")
+            if isinstance(work, Started):
+                mine: Addable = finished(plan, work, answer.verifier_messages, taken)
+            else:
+                mine = work.take(taken)
+
+        self._settle(plan, pending, header, mine, offered, verdicts, answer)
+
+    def _reopen(self, plan: Plan, pending: Pending) -> tuple[SealedBatch, _Work]:
+        """A kept batch, opened again. It was checked against the roster of its time."""
+        batch = SealedBatch.from_bytes(pending.batch)
+        roster = Roster([RosterEntry(batch.signed.header.site, VerifyKey(pending.site_key), MAX_CLIENTS)])
+        return batch, self._opened_half(plan, roster, batch)
+
+    def _give_up(self, plan: Plan, pending: Pending, why: SealKeyErased) -> None:
+        """Take nothing of a batch that can be opened no more."""
+        header = SealedBatch.from_bytes(pending.batch).signed.header
+        offered = verdicts_from(pending.verdicts, len(header)) == Verdict.TAKEN
+        answer = JobAnswer(plan.hash, pending.job, pending.digest, b"", refusal_of(why))
+        nothing = np.full(len(header), Verdict.DUPLICATE, np.uint8)
+        self._settle(plan, pending, header, None, offered, nothing, answer)
+
+    def _settle(
+        self,
+        plan: Plan,
+        pending: Pending,
+        header: BatchHeader,
+        mine: Addable | None,
+        offered: Mask,
+        verdicts: Verdicts,
+        answer: JobAnswer,
+    ) -> None:
+        """Commit exactly what the helper took, keep the ids that it rejected as rejected, and give the others back."""
+        number, site = pending.plan, header.site
+        rejected = offered & (verdicts == Verdict.REJECTED)
+        back = offered & (verdicts == Verdict.DUPLICATE)
+        with self._storage.transaction():
+            if not self._storage.drop_pending(number, pending.job):
+                return
+            if mine is not None and len(mine.collection):
+                self._tally.add(number, plan, mine)
+            self._storage.reports.drop_reports(number, header.report_ids[rejected | back])
+            self._storage.reports.add_rejected(number, header.collection[rejected], header.report_ids[rejected])
+            if back.any():
+                touched, clients = clients_in(header.collection[back], declared(header.clients, back))
+                before = self._storage.reports.site_counts(number, site, touched, plan.offsets[-1])
+                self._storage.reports.set_site_counts(number, site, touched, before[touched] - clients)
+            self._storage.record(number, pending.job, pending.digest, answer.to_bytes())
+
+
+def _offered(work: _Work) -> Mask:
+    """bool[R]: the reports of an opened half that the leader can offer to the helper."""
+    return work.offered if isinstance(work, Started) else np.ones(len(work.collection), np.bool_)

@@ -1,0 +1,67 @@
+"""A batch that a site submits to the leader: the job that it becomes, and what the leader's storage says of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aggregator.errors import RemoteRefusal
+from aggregator.intake.aggregation_job import JOB_ID_BYTES, JobAnswer
+from aggregator.storage.records import StoredPlan
+from aggregator.storage.role_storage import Storage
+from federation.batch.batch import SealedBatch
+from federation.plan import Plan
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What became of a batch.
+
+    Attributes:
+        pending: kept; the helper has not answered yet. Then there are no verdicts.
+        verdicts: one byte of `Verdict` a report.
+    """
+
+    pending: bool
+    verdicts: bytes = field(repr=False)
+
+
+class Intake(Protocol):
+    """How a leader takes batches of plans of some terms. It picks one for a plan by the plan's terms."""
+
+    def submit(self, stored: StoredPlan, plan: Plan, batch: SealedBatch, data: bytes) -> Submitted:
+        """Take one batch of a site's, whole but for duplicate ids. A repeat gives the same answer.
+
+        Args:
+            data: the bytes of the batch.
+        """
+        ...
+
+
+def job_id_of(site: str, batch_id: bytes) -> bytes:
+    """16 bytes that name a site's batch in a plan; no site can take another's."""
+    return hashlib.sha256(b"covey-1 job id" + batch_id + site.encode("ascii")).digest()[:JOB_ID_BYTES]
+
+
+def job_of(batch: SealedBatch) -> bytes:
+    """The id of the job that a batch becomes."""
+    header = batch.signed.header
+    return job_id_of(header.site, header.batch_id)
+
+
+def known_digest(storage: Storage, number: int, job: bytes) -> bytes | None:
+    """The digest of a batch that is kept or answered."""
+    answered = storage.job(number, job)
+    return answered[0] if answered else storage.pending_digest(number, job)
+
+
+def submitted(storage: Storage, number: int, job: bytes) -> Submitted:
+    """What the storage says of a batch. Raises RemoteRefusal."""
+    if (found := storage.job(number, job)) is None:
+        return Submitted(True, b"")
+    answer = JobAnswer.from_bytes(found[1])
+    if answer.refusal is not None:
+        refusal = answer.refusal
+        raise RemoteRefusal("helper", refusal.reason, refusal.text, refusal.numbers)
+    return Submitted(False, answer.verdicts)

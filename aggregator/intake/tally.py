@@ -1,0 +1,71 @@
+"""The reports that an aggregator has taken: each id counts once, each site has a maximum, each collection a sum."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import groupby
+
+import numpy as np
+
+from aggregator.identity import RoleIdentity
+from aggregator.intake.aggregation_job import Verdict, Verdicts
+from aggregator.storage.records import REPORT_TABLES
+from aggregator.storage.report_tables import ReportTables
+from crypto.sharing import Accumulator
+from federation.batch.batch import BatchHeader
+from federation.batch.reports import Addable, declared
+from federation.plan import Plan
+from federation.protocol import Commitment, add_half
+
+
+class ReportTally:
+    """Counts, adds and commits to reports, over the tables of one aggregator."""
+
+    def __init__(self, identity: RoleIdentity, reports: ReportTables) -> None:
+        self._identity, self._reports = identity, reports
+
+    def count(self, number: int, plan: Plan, header: BatchHeader, verdicts: Verdicts) -> None:
+        """Remember a batch's new ids, taken or rejected, against the site's roster entry; inside a transaction.
+
+        Args:
+            verdicts: uint8[R] of `Verdict`, changed in place: a report id that is known is a duplicate, one that was
+                rejected before stays so. Nobody gets a second try with one nonce, whose test point never changes.
+
+        Raises:
+            RosterExceeded: of taken and rejected reports together: a site that lies has no more tries than clients.
+            ReportedTwice: likewise, where a report is a site's.
+        """
+        reports = self._reports
+        known, refused = (reports.known(number, header.report_ids, table) for table in REPORT_TABLES)
+        verdicts[refused] = Verdict.REJECTED
+        verdicts[known] = Verdict.DUPLICATE
+        taken, rejected = verdicts == Verdict.TAKEN, (verdicts == Verdict.REJECTED) & ~refused
+        if not (taken | rejected).any():
+            return
+        new, ids = taken | rejected, header.report_ids
+        collection, clients = header.collection[new], declared(header.clients, new)
+        before = reports.site_counts(number, header.site, collection, plan.offsets[-1])
+        touched, counts = self._identity.settings.roster[header.site].count(before, collection, clients)
+        reports.set_site_counts(number, header.site, touched, counts)
+        reports.add_reports(number, header.collection[taken], ids[taken], declared(header.clients, taken))
+        reports.add_rejected(number, header.collection[rejected], ids[rejected])
+
+    def add(self, number: int, plan: Plan, half: Addable) -> None:
+        """Add shares to the stored sums; inside the transaction that takes their ids."""
+        touched, rows = np.unique(half.collection, return_inverse=True)
+        length = plan.views[half.view].layout.length
+        sums = Accumulator.from_values(self._reports.sums(number, touched, length))
+        add_half(plan, sums, half, rows.astype(np.int64, copy=False))
+        self._reports.set_sums(number, touched, sums.values)
+
+    def commitment(self, number: int, plan: Plan) -> Commitment:
+        """Counts and digests of every collection, over ids that come sorted from the storage."""
+        collections = plan.offsets[-1]
+        counts, digests = [0] * collections, [hashlib.sha256().digest()] * collections
+        for collection, reports in groupby(self._reports.in_order(number), lambda row: row[0]):
+            digest = hashlib.sha256()
+            for _, report, clients in reports:
+                digest.update(report)
+                counts[collection] += clients
+            digests[collection] = digest.digest()
+        return Commitment(tuple(counts), tuple(digests))

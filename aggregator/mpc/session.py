@@ -1,0 +1,114 @@
+"""How the leader has a plan with the finish mpc finished: by its own process, the helper's and the provider's, all at once.
+
+    {witnessed} ──► session: a port ──► provider, helper, own process ──► the helper has stored what was opened
+    ──► {finished; own noised shares erased} ──► the helper erases its own, too
+
+One session at a time. An error is named after the process that ended of itself; the others end because of it.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any, Final
+
+from aggregator.collect.aggregate_share import SealedShare
+from aggregator.collect.collection_job import PROVIDE_DOMAIN, FinishSession
+from aggregator.collect.meeting import SharedOpening
+from aggregator.collect.swap import ask_to_finish
+from aggregator.errors import (
+    MpcFailed,
+    PeerRefused,
+    ProcessLost,
+    ProviderUnavailable,
+    RemoteRefusal,
+    Stopping,
+    Unreachable,
+)
+from aggregator.mpc.finish import free_port
+from aggregator.mpc.suppression import Suppression
+from aggregator.shares.peers import PeerCalls
+from aggregator.shares.plans import PlanBook
+from aggregator.signed_message import sign
+from aggregator.storage.records import StoredPlan
+from federation.plan import Plan
+
+_LOOK_S: Final = 0.05
+_GRACE_S: Final = 2.0
+"""How long the others have to notice that one has gone, and to say who."""
+
+
+class LeaderSuppression:
+    """The leader's opening by the finish mpc, with helper and provider: an `Opening`."""
+
+    def __init__(self, plans: PlanBook, own: Suppression, shared: SharedOpening, calls: PeerCalls) -> None:
+        self._plans, self._own, self._shared, self._calls = plans, own, shared, calls
+        self._storage, self._key = plans.files.storage, plans.identity.keys.sign
+
+    def require(self, plan: Plan) -> None:
+        """As `Suppression`. Raises ProviderUnknown."""
+        self._own.require(plan)
+        self._calls.peers.known_provider()
+
+    def accepted_keys(self, plan: Plan, given: bytes) -> bytes:
+        """As `Suppression`."""
+        return self._own.accepted_keys(plan, given)
+
+    def draw(self, stored: StoredPlan, plan: Plan) -> None:
+        """As `Suppression`."""
+        self._own.draw(stored, plan)
+
+    def open(self, plan: Plan) -> None:
+        """Open the plan with the helper, and finish it with helper and provider. Whatever fails, ask again.
+
+        Raises:
+            ProviderUnknown, ProviderUnavailable, HelperUnavailable, PeerRefused, MpcFailed, Stopping. And as `SharedOpening`.
+        """
+        self._shared.witnessed(plan)
+        stored, _ = self._plans.opened(plan.hash)
+        if self._storage.held(stored.number):
+            finished = self._session(stored, plan)
+            with self._storage.transaction():
+                self._storage.set_finished(stored.number, finished)
+                self._storage.settle(stored.number)
+            self._plans.retention.forget()
+        ask_to_finish(self._calls, stored, plan, 0, self._key)
+
+    def _session(self, stored: StoredPlan, plan: Plan) -> list[SealedShare]:
+        """Run all three processes; the helper has stored the same by then."""
+        port, threads = free_port(), ThreadPoolExecutor(3, thread_name_prefix="finish")
+        body = FinishSession(plan.hash, port).to_bytes()
+        providing = self._calls.peers.known_provider().provide(sign(PROVIDE_DOMAIN, body, self._key))
+        try:
+            third = threads.submit(providing.wait)
+            other = threads.submit(ask_to_finish, self._calls, stored, plan, port, self._key)
+            mine = threads.submit(self._own.run, stored, plan, port)
+            return self._outcome(mine, other, third)
+        finally:
+            self._own.seat.end()
+            providing.end()
+            threads.shutdown(wait=False)
+
+    def _outcome(self, mine: Future[list[SealedShare]], other: Future[None], third: Future[None]) -> list[SealedShare]:
+        """What was opened here, once the helper has it as well. Raises the error of the one that ended first."""
+        pending: set[Future[Any]] = {mine, other, third}
+        while not (mine.done() and other.done()):
+            if self._plans.stopped.is_set():
+                raise Stopping("this aggregator is stopping; nothing was opened: ask again when it is back")
+            done, pending = wait(pending, _LOOK_S, FIRST_COMPLETED)
+            if third in done or any(one.exception() for one in done):
+                break
+        if all(one.done() and not one.exception() for one in (mine, other)):
+            return mine.result()
+        wait(pending, _GRACE_S)
+        raise _named(*(one.exception() if one.done() else None for one in (mine, other, third)))
+
+
+def _named(mine: BaseException | None, other: BaseException | None, third: BaseException | None) -> BaseException:
+    """The error of the process that ended of itself, of those of leader, helper and provider; None: it runs, or has lost others."""
+    if isinstance(third, Unreachable):
+        return ProviderUnavailable()
+    if mine is not None and not (isinstance(mine, ProcessLost) and not mine.of_itself):
+        return mine
+    if isinstance(third, RemoteRefusal):
+        return PeerRefused(third)
+    return other or mine or MpcFailed("the process of the provider has lost another one")

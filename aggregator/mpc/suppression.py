@@ -1,0 +1,78 @@
+"""One aggregator's side of the finish mpc, after both have been witnessed. The same steps at leader and helper.
+
+    run      own noised shares ──► own process, with the other's and the provider's ──► what is opened, sealed and signed
+    settle   both have stored that ──► own noised shares are erased, and the result may be sent
+
+What is opened follows from the noised shares alone, so a crash before `settle` is mended by a second run.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from aggregator.collect.aggregate_share import HeldShare, SealedShare, noised_of
+from aggregator.collect.held_shares import HeldShares
+from aggregator.errors import NotCommitted
+from aggregator.mpc.finish import require_exact, require_installed
+from aggregator.mpc.seat import Seat, finish_own
+from aggregator.shares.plans import PlanBook, no_keys
+from aggregator.storage.records import PlanState, StoredPlan
+from federation.errors import FinishRefused
+from federation.plan import Plan
+from federation.terms import ReportPer
+
+
+class Suppression:
+    """One aggregator's side of an opening that withholds small cells: an `Opening`."""
+
+    def __init__(self, plans: PlanBook, held: HeldShares) -> None:
+        self.seat = Seat(plans.identity.role)
+        self._plans, self._held = plans, held
+        self._identity, self._storage = plans.identity, plans.files.storage
+
+    def require(self, plan: Plan) -> None:
+        """Raises CrypTenMissing, ConversionUnsafe: by the most clients that the roster allows."""
+        require_installed()
+        require_exact(plan.views, self._most_clients(plan))
+
+    def accepted_keys(self, plan: Plan, given: bytes) -> bytes:
+        """None. Raises EncryptionKeysInvalid."""
+        return no_keys(plan, given)
+
+    def draw(self, stored: StoredPlan, plan: Plan) -> None:
+        """Store the noised shares as they are, with their statements."""
+        shares, own = self._held.draw(stored, plan)
+        key = self._identity.keys.sign
+        held = [HeldShare.make(plan, view, shares, own, key) for view in range(len(plan.views))]
+        with self._storage.transaction():
+            self._storage.add_held(stored.number, held)
+
+    def run(self, stored: StoredPlan, plan: Plan, port: int) -> list[SealedShare]:
+        """Run this party's process over its noised shares, and seal what was opened.
+
+        Raises:
+            NotCommitted: the plan is not witnessed. FinishRefused: its shares are erased. And as `finish_own`.
+        """
+        if stored.state is not PlanState.WITNESSED:
+            raise NotCommitted(plan.hash)
+        held = self._storage.held(stored.number)
+        if not held:
+            raise FinishRefused(
+                f"plan {plan.hash.hex()[:16]}… was finished before, and its noised shares are erased: put the newest copy "
+                "of the other aggregator's file back"
+            )
+        key = self._identity.keys.sign
+        shares, said = noised_of(plan, self._identity.role, held, key.public)
+        opened = finish_own(self.seat, port, plan, shares, self._most_clients(plan))
+        return [SealedShare.of_finished(plan, *both, key) for both in zip(said, opened, strict=True)]
+
+    def _most_clients(self, plan: Plan) -> int:
+        """How many clients the reports of a collection can be of, by the roster and the plan, whatever sites declare."""
+        entries = self._identity.settings.roster.entries
+        match plan.terms.report_per:
+            case ReportPer.SITE:
+                return len(entries) * plan.max_clients
+            case ReportPer.CLIENT:
+                return sum(entry.max_clients for entry in entries)
+            case other:
+                assert_never(other)

@@ -1,0 +1,159 @@
+"""The leader's gRPC connections to helper, key holder and provider.
+
+Each call is made once; the leader keeps what is not answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
+
+import grpc
+
+from aggregator.intake.preparation import Preparation
+from aggregator.services import aggregator_pb2 as pb
+from aggregator.services import aggregator_pb2_grpc as pb_grpc
+from aggregator.services.rpc import CHANNEL_OPTIONS, PART_BYTES, error_of
+from aggregator.services.share_parts import swap_parts
+
+_T = TypeVar("_T")
+
+CALL_S: Final = 60.0
+"""The longest that one call for a batch may take."""
+COLLECT_S: Final = 600.0
+"""The longest that one collect, or one witness, may take: noise is drawn in it, some 0.5 µs a value."""
+
+
+class HelperChannel:
+    """The leader's connection to the helper: a `peer_links.HelperLink`. Asked once; what is not answered is kept."""
+
+    def __init__(self, address: str, *, call_s: float = CALL_S) -> None:
+        self._address, self._call_s = address, call_s
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._stub = pb_grpc.HelperStub(self._channel)  # type: ignore[no-untyped-call]
+
+    def open_plan(self, signed: bytes) -> None:
+        """Pass a signed plan on. Raises RemoteRefusal and Unreachable."""
+        request = pb.OpenPlanRequest(signed_plan=signed)
+        self._call(lambda: self._stub.OpenPlan(request, timeout=self._call_s))
+
+    def prepare(self, signed_draft: bytes) -> Preparation:
+        """A signed draft → what the helper has prepared for it. Raises RemoteRefusal, Unreachable and MessageMalformed."""
+        request = pb.PrepareRequest(signed_draft=signed_draft)
+        return Preparation.from_parts(self._call(lambda: list(self._stub.Prepare(request, timeout=self._call_s))))
+
+    def take_key(self, offer: bytes) -> bytes:
+        """The leader's signed offer of a verification key → the helper's word. Raises RemoteRefusal and Unreachable."""
+        return self._signed(self._stub.TakeKey, offer)
+
+    def aggregate(self, job: bytes) -> bytes:
+        """A signed job → the signed answer. Raises RemoteRefusal and Unreachable."""
+        return self._signed(self._stub.Aggregate, job)
+
+    def commit(self, commitment: bytes) -> bytes:
+        """The leader's signed commitment → the helper's. Raises RemoteRefusal and Unreachable."""
+        return self._signed(self._stub.Commit, commitment)
+
+    def witness(self, told: bytes) -> bytes:
+        """The leader's signed `Witness` → the helper's. Raises RemoteRefusal and Unreachable."""
+        return self._signed(self._stub.Witness, told, COLLECT_S)
+
+    def digest(self, signed: bytes) -> bytes:
+        """The leader's signed `ShareDigest` → the helper's. Raises RemoteRefusal and Unreachable."""
+        return self._signed(self._stub.Digest, signed)
+
+    def swap(self, plan_hash: bytes, shares: bytes) -> list[bytes]:
+        """The leader's noised shares of a plan → the helper's. Raises RemoteRefusal and Unreachable."""
+        parts = self._call(lambda: list(self._stub.Swap(swap_parts(shares, PART_BYTES, plan_hash), timeout=COLLECT_S)))
+        return [part.shares for part in parts]
+
+    def finish(self, asked: bytes) -> bytes:
+        """The leader's signed `FinishSession` → the same, signed by the helper. Raises RemoteRefusal and Unreachable."""
+        return self._signed(self._stub.Finish, asked, COLLECT_S)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def _signed(self, call: Callable[..., pb.Signed], data: bytes, timeout_s: float | None = None) -> bytes:
+        request = pb.Signed.FromString(data)
+        reply = self._call(lambda: call(request, timeout=timeout_s or self._call_s))
+        return reply.SerializeToString(deterministic=True)
+
+    def _call(self, call: Callable[[], _T]) -> _T:
+        try:
+            return call()
+        except grpc.RpcError as failure:
+            raise error_of(failure, "helper", self._address) from None
+
+
+class KeyHolderChannel:
+    """The leader's connection to the key holder: a `peer_links.KeyHolderLink`."""
+
+    def __init__(self, address: str, *, call_s: float = CALL_S) -> None:
+        self._address, self._call_s = address, call_s
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._stub = pb_grpc.KeyHolderStub(self._channel)  # type: ignore[no-untyped-call]
+
+    def open_plan(self, signed: bytes) -> None:
+        """Pass a signed plan on. Raises RemoteRefusal and Unreachable."""
+        request = pb.OpenPlanRequest(signed_plan=signed)
+        self._call(lambda: self._stub.OpenPlan(request, timeout=self._call_s))
+
+    def open_sums(self, parts: Iterator[pb.SumPart]) -> None:
+        """The leader's sums, in pieces; opened when this returns. Raises RemoteRefusal and Unreachable."""
+        self._call(lambda: self._stub.OpenSums(parts, timeout=COLLECT_S))
+
+    def witness(self, told: bytes) -> bytes:
+        """The leader's signed `Witness` → the key holder's. Raises RemoteRefusal and Unreachable."""
+        request = pb.Signed.FromString(told)
+        reply = self._call(lambda: self._stub.Witness(request, timeout=self._call_s))
+        data: bytes = reply.SerializeToString(deterministic=True)
+        return data
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def _call(self, call: Callable[[], _T]) -> _T:
+        try:
+            return call()
+        except grpc.RpcError as failure:
+            raise error_of(failure, "key holder", self._address) from None
+
+
+class ProviderChannel:
+    """The leader's connection to the provider of triples: a `peer_links.ProviderLink`."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._stub = pb_grpc.ProviderStub(self._channel)  # type: ignore[no-untyped-call]
+
+    def provide(self, asked: bytes) -> ProviderCall:
+        """Have it start its process."""
+        return ProviderCall(self._stub.Provide.future(pb.Signed.FromString(asked), timeout=COLLECT_S), self._address)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+
+class ProviderCall:
+    """A session of the provider's: a `peer_links.Providing`."""
+
+    def __init__(self, call: grpc.Future[pb.ProvideReply], address: str) -> None:
+        self._call, self._address = call, address
+
+    def wait(self) -> None:
+        """Until its process has ended. Raises RemoteRefusal and Unreachable."""
+        try:
+            self._call.result()
+        except grpc.FutureCancelledError:
+            pass
+        except grpc.RpcError as failure:
+            raise error_of(failure, "provider", self._address) from None
+
+    def end(self) -> None:
+        """Have it end its process."""
+        self._call.cancel()

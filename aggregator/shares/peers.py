@@ -1,0 +1,99 @@
+"""The parties that a leader works with, and how it calls them: it passes the plan on where they do not know it yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from aggregator.errors import (
+    HelperUnavailable,
+    KeyHolderUnavailable,
+    KeyHolderUnknown,
+    PeerRefused,
+    PlanUnknown,
+    ProviderUnknown,
+    RemoteRefusal,
+    Unreachable,
+)
+from aggregator.intake.refusals import REASONS
+from aggregator.services.peer_links import HelperLink, KeyHolderLink, PeerLink, ProviderLink
+from aggregator.storage.records import StoredPlan
+from aggregator.storage.role_storage import Storage
+from crypto.signing import VerifyKey
+from federation.plan import Plan
+
+_PLAN_UNKNOWN: Final = REASONS[PlanUnknown]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Peers:
+    """Where a leader finds the others.
+
+    Attributes:
+        key_holder: None: plans with encrypted reports are refused.
+        provider: None: plans with the finish mpc are refused.
+    """
+
+    helper: HelperLink
+    key_holder: KeyHolderLink | None = None
+    provider: ProviderLink | None = None
+
+    def known_key_holder(self) -> KeyHolderLink:
+        """The key holder. Raises KeyHolderUnknown."""
+        if self.key_holder is None:
+            raise KeyHolderUnknown
+        return self.key_holder
+
+    def known_provider(self) -> ProviderLink:
+        """The provider of triples. Raises ProviderUnknown."""
+        if self.provider is None:
+            raise ProviderUnknown
+        return self.provider
+
+
+class PeerCalls:
+    """Calls of a leader to its helper and its key holder, about plans that it has opened."""
+
+    def __init__(self, peers: Peers, storage: Storage) -> None:
+        self.peers, self._storage = peers, storage
+
+    def call(self, stored: StoredPlan, peer: PeerLink, call: Callable[[bytes], _T], data: bytes) -> _T:
+        """Call a peer; pass the plan on first where it says that it does not know it.
+
+        Raises:
+            HelperUnavailable, KeyHolderUnavailable, PeerRefused.
+        """
+        try:
+            try:
+                return call(data)
+            except RemoteRefusal as refused:
+                if refused.reason != _PLAN_UNKNOWN:
+                    raise
+                peer.open_plan(stored.signed)
+                return call(data)
+        except Unreachable:
+            if peer is self.peers.key_holder:
+                raise KeyHolderUnavailable from None
+            raise HelperUnavailable(len(self._storage.pending_jobs(stored.number))) from None
+        except RemoteRefusal as refused:
+            raise PeerRefused(refused) from None
+
+    def call_helper(self, stored: StoredPlan, call: Callable[[bytes], _T], data: bytes) -> _T:
+        """As `call`, of the helper."""
+        return self.call(stored, self.peers.helper, call, data)
+
+
+def helper_of(plan: Plan) -> VerifyKey:
+    """The key that the plan's helper signs with."""
+    if plan.wire is None:
+        raise PlanUnknown(plan.hash)
+    return plan.wire.helper
+
+
+def leader_of(plan: Plan) -> VerifyKey:
+    """The key that the plan's leader signs with."""
+    if plan.wire is None:
+        raise PlanUnknown(plan.hash)
+    return plan.wire.leader

@@ -1,0 +1,90 @@
+"""The tables of a role's file.
+
+plans       what was opened, its state, and both aggregators' commitments once it is closed
+pending     leader only: batches that the helper has not answered; their reports are in `reports` and `sites` already
+jobs        job id → digest of its bytes → the recorded answer
+keys        plan id → the key that proofs of the plan are verified with. Secret
+reports     report ids, each of which counts once, and of how many clients it is: one, or what its site declares
+rejected    ids of reports whose proof did not hold; none is verified a second time
+rejections  how many those were in a collection, once their ids are gone
+sites       clients of a site in a collection, against its roster maximum
+sums        this aggregator's share of the sum of a collection. Secret; deleted when its noised share is stored
+noised      the noised shares, sealed to the collector, with their statements, and the signed values that were opened of them:
+            all that a collect sends, now or later. With finish mpc, what leader and helper have opened together instead
+held        the noised shares themselves, until both have stored what they opened of them. Secret until then
+swaps       SHA-256 of the other aggregator's noised shares, as it has signed it before it saw those here
+drawn       with finish mpc, the statements of those shares, which the ledger knows
+ciphertexts with protection he, the encrypted sum of a collection: as it grows at the leader, as it came at the key holder
+finished    leader only: what the key holder gets of a collection, until it has opened it
+prepared    plan id → hash of its draft and the live keys that were signed of it. What they were signed of is in live/
+secret_keys key holder only: plan id → the secret keys of the plan's views. Secret; erased when the plan is opened
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+VERSION: Final = 9
+SCHEMA: Final = """
+CREATE TABLE role (name TEXT NOT NULL);
+CREATE TABLE plans (
+    plan INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, id BLOB NOT NULL, deadline_us INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'noised', 'witnessed', 'burnt')),
+    signed BLOB NOT NULL, own BLOB, other BLOB, encryption_keys BLOB NOT NULL
+);
+CREATE TABLE pending (
+    place INTEGER PRIMARY KEY AUTOINCREMENT, plan INTEGER NOT NULL REFERENCES plans, job BLOB NOT NULL,
+    digest BLOB NOT NULL, site_key BLOB NOT NULL, verdicts BLOB NOT NULL, batch BLOB NOT NULL, UNIQUE (plan, job)
+);
+CREATE TABLE jobs (
+    plan INTEGER NOT NULL REFERENCES plans, job BLOB NOT NULL, digest BLOB NOT NULL, answer BLOB NOT NULL,
+    PRIMARY KEY (plan, job)
+) WITHOUT ROWID;
+CREATE TABLE keys (id BLOB NOT NULL PRIMARY KEY, key BLOB NOT NULL, kept_us INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE rejected (
+    plan INTEGER NOT NULL REFERENCES plans, report BLOB NOT NULL, collection INTEGER NOT NULL,
+    PRIMARY KEY (plan, report)
+) WITHOUT ROWID;
+CREATE TABLE rejections (
+    plan INTEGER NOT NULL REFERENCES plans, collection INTEGER NOT NULL, reports INTEGER NOT NULL,
+    PRIMARY KEY (plan, collection)
+) WITHOUT ROWID;
+CREATE TABLE reports (
+    plan INTEGER NOT NULL REFERENCES plans, report BLOB NOT NULL, collection INTEGER NOT NULL, clients INTEGER NOT NULL,
+    PRIMARY KEY (plan, report)
+) WITHOUT ROWID;
+CREATE TABLE sites (
+    plan INTEGER NOT NULL REFERENCES plans, site TEXT NOT NULL, collection INTEGER NOT NULL, clients INTEGER NOT NULL,
+    PRIMARY KEY (plan, site, collection)
+) WITHOUT ROWID;
+CREATE TABLE sums (
+    row INTEGER PRIMARY KEY, plan INTEGER NOT NULL REFERENCES plans, collection INTEGER NOT NULL, total BLOB NOT NULL,
+    UNIQUE (plan, collection)
+);
+CREATE TABLE noised (
+    plan INTEGER NOT NULL REFERENCES plans, view INTEGER NOT NULL, sealed BLOB NOT NULL, statement BLOB NOT NULL,
+    opened BLOB NOT NULL, PRIMARY KEY (plan, view)
+);
+CREATE TABLE swaps (plan INTEGER PRIMARY KEY REFERENCES plans, digest BLOB NOT NULL);
+CREATE TABLE held (
+    row INTEGER PRIMARY KEY, plan INTEGER NOT NULL REFERENCES plans, view INTEGER NOT NULL, share BLOB NOT NULL,
+    UNIQUE (plan, view)
+);
+CREATE TABLE drawn (
+    plan INTEGER NOT NULL REFERENCES plans, view INTEGER NOT NULL, statement BLOB NOT NULL, PRIMARY KEY (plan, view)
+);
+CREATE TABLE ciphertexts (
+    row INTEGER PRIMARY KEY, plan INTEGER NOT NULL REFERENCES plans, collection INTEGER NOT NULL, message BLOB NOT NULL,
+    UNIQUE (plan, collection)
+);
+CREATE TABLE finished (
+    row INTEGER PRIMARY KEY, plan INTEGER NOT NULL REFERENCES plans, collection INTEGER NOT NULL, message BLOB NOT NULL,
+    UNIQUE (plan, collection)
+);
+CREATE TABLE prepared (
+    id BLOB NOT NULL PRIMARY KEY, draft BLOB NOT NULL, live_keys BLOB NOT NULL, not_after_us INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE secret_keys (
+    id BLOB NOT NULL PRIMARY KEY, draft BLOB NOT NULL, public BLOB NOT NULL, secret BLOB NOT NULL, until_us INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
