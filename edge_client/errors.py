@@ -32,6 +32,22 @@ class EncryptionFailed(EdgeError):
         super().__init__("a process that encrypts reports ended early, perhaps out of memory; run the command again")
 
 
+class PolicyMissing(EdgeError):
+    """No policy where a site's file, or a project, has one."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: there is no such file, so no plan is allowed")
+
+
+class SiteFileMissing(EdgeError):
+    """No configuration file of a site."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: there is no such file, so it is unknown where the site's events and keys are")
+
+
 class SuperLinkError(EdgeError):
     """The connection of a site to its SuperLink does not work."""
 

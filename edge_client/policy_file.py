@@ -11,7 +11,6 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo
 
 from base.config import ConfigModel, Flag, Texts, Whole, checked
-from base.errors import ConfigInvalid
 from base.toml import toml_entries
 from crypto.errors import CryptoError
 from crypto.signing import VerifyKey
@@ -29,6 +28,7 @@ from federation.keys import public_from_line, public_line
 from federation.parties import PublicKeys
 from federation.rho import rho_text
 
+from .errors import PolicyMissing
 from .policy import PIN, Policy
 
 _PINNED: Final = re.compile(r"[a-z][a-z0-9_]*@[0-9a-f]{64}", re.ASCII)
@@ -112,7 +112,7 @@ def _views(views: tuple[str, ...]) -> tuple[str, ...]:
     for entry in views:
         if PIN in entry and _PINNED.fullmatch(entry) is None:
             raise ValueError(
-                f"{entry[:120]!r} is no NAME@HASH with 64 hexadecimal digits; `covey policy check` shows it"
+                f"{entry[:120]!r} is no NAME@HASH with 64 hexadecimal digits, the hash of the view's definition"
             )
     return views
 
@@ -146,12 +146,12 @@ def load_policy(path: Path) -> Policy:
     """Read and check a policy file. What it leaves out, besides the pinned keys, is as strict as `Policy`'s defaults.
 
     Raises:
-        ConfigInvalid: missing, not TOML, a missing, invalid or unknown entry, or a key that cannot be read.
+        PolicyMissing. ConfigInvalid: not TOML, a missing, invalid or unknown entry, or a key that cannot be read.
     """
     try:
         entries = checked(PolicyEntries, toml_entries(path), path)
     except FileNotFoundError:
-        raise ConfigInvalid(str(path), "there is no such file; `covey init` and `covey start site` write one") from None
+        raise PolicyMissing(str(path)) from None
     return Policy(**dict(entries))
 
 

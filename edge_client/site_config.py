@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from base.config import ConfigModel, FilePath, Text, Whole, checked
 from base.errors import ConfigInvalid
@@ -26,11 +26,10 @@ from federation.errors import FederationError
 from federation.keys import load_keys, site_role
 from federation.node_keys import NodeKey
 
+from .errors import SiteFileMissing
 from .policy import Policy
 from .policy_file import load_policy
 from .site import SiteSettings
-
-_MEND: Final = "`covey start site ID --events FILE …` writes one"
 
 
 class SiteEntries(ConfigModel):
@@ -85,7 +84,8 @@ def load_config(path: Path) -> SiteConfig:
     """Read and check one file and the policy that it points to.
 
     Raises:
-        ConfigInvalid: missing, not TOML, a missing, invalid or unknown entry, or keys that cannot be used.
+        SiteFileMissing, PolicyMissing. ConfigInvalid: not TOML, a missing, invalid or unknown entry, or keys that cannot be
+            used.
     """
     entries = _entries(path)
     try:
@@ -98,7 +98,11 @@ def load_config(path: Path) -> SiteConfig:
 
 
 def rules_of(path: Path) -> tuple[Policy, Path]:
-    """The policy of a site's file, with its own time column, and where its ledger is. It needs no key. Raises ConfigInvalid."""
+    """The policy of a site's file, with its own time column, and where its ledger is. It needs no key.
+
+    Raises:
+        SiteFileMissing, PolicyMissing, ConfigInvalid.
+    """
     entries = _entries(path)
     return _policy(entries), entries.ledger
 
@@ -113,7 +117,7 @@ def _entries(path: Path) -> SiteEntries:
     try:
         return checked(SiteEntries, toml_entries(path), path)
     except FileNotFoundError:
-        raise ConfigInvalid(str(path), f"there is no such file; {_MEND}") from None
+        raise SiteFileMissing(str(path)) from None
 
 
 def _policy(entries: SiteEntries) -> Policy:

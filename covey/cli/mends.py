@@ -26,6 +26,11 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "NODE_KEY_UNKNOWN": lambda _: (
         "`covey keys show site-ID --json` prints it here, as `node`; `covey start superlink` reads covey.toml"
     ),
+    # configuration
+    "POLICY_MISSING": lambda _: "`covey init` and `covey start site` write one",
+    "SITE_FILE_MISSING": lambda _: (
+        "`covey start site ID --events FILE --client-column NAME --time-column NAME` writes one"
+    ),
     # roles
     "PROOFS_REQUIRED": lambda _: "collect with --validity prio3",
     "KEY_HOLDER_UNKNOWN": lambda _: "start the leader with --keyholder HOST:PORT",

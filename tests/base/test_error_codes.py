@@ -146,6 +146,8 @@ EDGE_ERROR edge_client.EdgeError 2
 EVENTS_ERROR edge_client.EventsError 2
 EVENT_COLUMN_ERROR edge_client.EventColumnError 2
 ENCRYPTION_FAILED edge_client.EncryptionFailed 1
+POLICY_MISSING edge_client.PolicyMissing 2
+SITE_FILE_MISSING edge_client.SiteFileMissing 2
 SUPER_LINK_ERROR edge_client.SuperLinkError 1
 SUPER_LINK_AWAY edge_client.SuperLinkAway 1
 SUPER_LINK_UNTRUSTED edge_client.SuperLinkUntrusted 1

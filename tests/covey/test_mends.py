@@ -18,8 +18,8 @@ from tests.base.test_error_codes import errors
 ROOT = Path(__file__).parents[2]
 LOWER = ("base", "crypto", "featurestore", "federation", "aggregator", "edge_client", "training/data")
 SPOKEN = re.compile(r"(^|[\s`(])--[a-z]|`covey [a-z]|\bcovey (run|keys|store|train|init|serve|start|collect) ")
-OF_FILES = {"edge_client/site_config.py", "edge_client/policy_file.py"}
-"""Files that commands write: who reads one that is missing is told by which command."""
+OF_FILES = {"edge_client/policy_file.py"}
+"""The comments of a file that commands write."""
 OF_PIP = "pip install"
 
 

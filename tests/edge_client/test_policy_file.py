@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from base.errors import ConfigInvalid
+from edge_client.errors import PolicyMissing
 from edge_client.policy import Policy
 from edge_client.policy_file import PolicyEntries, load_policy, policy_to_toml
 from federation.keys import public_line
@@ -154,6 +155,6 @@ def test_what_is_odd_is_named_with_its_file(tmp_path: Path, what: str) -> None:
     assert str(tmp_path / "policy.toml") in str(refused.value)
 
 
-def test_a_missing_file_says_who_writes_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigInvalid, match="covey init"):
+def test_a_missing_file_has_an_error_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(PolicyMissing, match=r"policy\.toml: there is no such file"):
         load_policy(tmp_path / "policy.toml")
