@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from deployment.project.init import NewProject
 
 
 def init(
@@ -42,6 +39,7 @@ def init(
     Nothing is overwritten.
     """
     from deployment.errors import UsageError
+    from deployment.printing.new_project import new_project_to_json, print_new_project
     from deployment.project.budgets import budget_of_text
     from deployment.project.init import assemble, make
 
@@ -54,53 +52,6 @@ def init(
         ids = site or [str(number) for number in range(1, (sites or 2) + 1)]
         made = make(folder, name, ids, max_clients, allowed)
     if as_json:
-        typer.echo(json.dumps(_to_json(made)))
+        typer.echo(json.dumps(new_project_to_json(made)))
     else:
-        _tell(made)
-
-
-def _to_json(made: NewProject) -> dict[str, object]:
-    project = made.project
-    return {
-        "project": project.name,
-        "directory": str(made.folder),
-        "sites": [entry.site for entry in project.roster.entries],
-        "budget_micro_rho": project.budget.micro_rho,
-        "keys": list(made.secrets),
-        "kept": list(made.kept),
-    }
-
-
-def _tell(made: NewProject) -> None:
-    from deployment.printing.console import talk_console
-    from federation.rho import rho_text
-
-    talk, folder, project = talk_console(), made.folder, made.project
-    sites = [entry.site for entry in project.roster.entries]
-    budget = rho_text(project.budget.micro_rho)
-    rows = [
-        ("covey.toml", f"who takes part: public keys, {len(sites)} site(s), a budget of rho = {budget} a client-day"),
-        ("views.py", "what is collected: an example to change" if "views.py" not in made.kept else "yours, left alone"),
-        ("policy.toml", "what the sites here take part in"),
-        ("keys/", f"the secrets of {', '.join(made.secrets)}" if made.secrets else "yours: `covey keys init ROLE`"),
-        ("ledgers/", "what each day has spent; roles/ and store/ for what runs and what is released"),
-    ]
-    for file, what in rows:
-        talk.print(f"{folder / file}  {what}", soft_wrap=True)
-    if made.secrets:
-        talk.print(
-            "this machine holds every secret, which is meant for a trial. In production each operator makes the keys of one role "
-            "with `covey keys init ROLE`",
-            style="yellow",
-            soft_wrap=True,
-        )
-    talk.print("next:", soft_wrap=True)
-    for command in (
-        f"covey explain {folder / 'views.py'}",
-        f"covey start superlink --project {folder}   (each in a terminal of its own)",
-        f"covey start helper --project {folder}      (and `leader`)",
-        f"covey start site {sites[0]} --project {folder} --events FILE --client-column NAME --time-column NAME",
-        f"covey start coordinator {folder / 'views.py'} --project {folder} --from DAY --to DAY",
-        f"covey ledger show --project {folder}",
-    ):
-        talk.print(f"  {command}", soft_wrap=True)
+        print_new_project(made)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from featurestore.registry.models import RegisteredModel
 
 
 def train(
@@ -76,38 +73,12 @@ def train(
 
 
 def _list(store: Path, *, as_json: bool) -> None:
-    from base.times import utc_text
-    from deployment.printing.console import data_console, folding_table
+    from deployment.printing.models import model_to_json, print_models
     from featurestore.store import Store
 
     with Store.open(store) as opened:
         models = opened.models()
     if as_json:
-        typer.echo(json.dumps([_to_json(model) for model in models]))
-        return
-    table = folding_table("model", "registered", "views", "features", "labels", "folder")
-    for model in models:
-        told = _to_json(model)
-        table.add_row(
-            str(model),
-            utc_text(model.registered_at),
-            " ".join(told["views"]),
-            " ".join([*told["features"], *told["columns"]]),
-            f"{told['labels']['file']} ({told['labels']['rows']:,} rows, {told['labels']['sha256'][:12]}…)",
-            str(model.folder),
-        )
-    data_console().print(table)
-
-
-def _to_json(model: RegisteredModel) -> dict[str, Any]:
-    from base.times import utc_text
-
-    lineage = model.lineage
-    return {
-        "name": model.name,
-        "version": model.version,
-        "registered_at": utc_text(model.registered_at),
-        "folder": str(model.folder),
-        "views": [f"{view['name']}@v{view['version']}" for view in lineage["views"]],
-        **{name: lineage[name] for name in ("service", "features", "columns", "labels", "seed")},
-    }
+        typer.echo(json.dumps([model_to_json(model) for model in models]))
+    else:
+        print_models(models)

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from featurestore.define.definitions import FeatureView
-    from featurestore.define.services import FeatureService
-    from featurestore.online.view_rows import ViewHeader
 
 
 def views(
@@ -35,6 +30,7 @@ def views(
     from covey.feast_repo import write_repo
     from deployment.errors import UsageError
     from deployment.printing.console import talk_console
+    from deployment.printing.views import print_views, view_to_json
     from featurestore.online.blocks import open_blocks
     from featurestore.store import Store
 
@@ -58,47 +54,7 @@ def views(
         headers = [(view, header) for view, header in headers if view.name == name]
         services = []
     if as_json:
-        told = {"views": [_to_json(*one) for one in headers], "services": {one.name: one.refs for one in services}}
+        told = {"views": [view_to_json(*one) for one in headers], "services": {one.name: one.refs for one in services}}
         typer.echo(json.dumps(told))
     else:
-        _print(headers, services)
-
-
-def _to_json(view: FeatureView, header: ViewHeader) -> dict[str, Any]:
-    return {
-        "name": view.name,
-        "version": header.version,
-        "join_keys": dict(zip(header.keys, header.key_types, strict=True)),
-        "keys": header.size,
-        "constant": header.constant is not None,
-        "pane": view.pane,
-        "windows": list(view.windows),
-        "features": [column.name for column in header.columns if column.kind in ("value", "list")],
-        "columns": [column.name for column in header.columns],
-        "pane_end": _moment(header.pane_end),
-        "released_at": _moment(header.released_at),
-    }
-
-
-def _print(headers: list[tuple[FeatureView, ViewHeader]], services: list[FeatureService]) -> None:
-    from deployment.printing.console import data_console, folding_table
-
-    out = data_console()
-    shown = folding_table("view", "join keys", "pane", "windows", "features", "newest pane ends")
-    for view, header in headers:
-        keys = "none (constant)" if header.constant is not None else f"{', '.join(header.keys)} ({header.size:,})"
-        features = " ".join(column.name for column in header.columns if column.kind in ("value", "list"))
-        newest = _moment(header.pane_end) or "no release yet"
-        shown.add_row(f"{view.name}@v{header.version}", keys, view.pane, " ".join(view.windows), features, newest)
-    out.print(shown)
-    if services:
-        table = folding_table("feature service", "features")
-        for one in services:
-            table.add_row(one.name, " ".join(one.refs))
-        out.print(table)
-
-
-def _moment(us: int | None) -> str | None:
-    from base.times import utc_text
-
-    return None if us is None else utc_text(us)
+        print_views(headers, services)

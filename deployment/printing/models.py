@@ -1,0 +1,40 @@
+"""Registered models as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from base.times import utc_text
+from featurestore.registry.models import RegisteredModel
+
+from .console import data_console, folding_table
+
+
+def print_models(models: Sequence[RegisteredModel]) -> None:
+    """One line for each version of a model."""
+    table = folding_table("model", "registered", "views", "features", "labels", "folder")
+    for model in models:
+        told = model_to_json(model)
+        table.add_row(
+            str(model),
+            utc_text(model.registered_at),
+            " ".join(told["views"]),
+            " ".join([*told["features"], *told["columns"]]),
+            f"{told['labels']['file']} ({told['labels']['rows']:,} rows, {told['labels']['sha256'][:12]}…)",
+            str(model.folder),
+        )
+    data_console().print(table)
+
+
+def model_to_json(model: RegisteredModel) -> dict[str, Any]:
+    """A version of a model with what it was trained on."""
+    lineage = model.lineage
+    return {
+        "name": model.name,
+        "version": model.version,
+        "registered_at": utc_text(model.registered_at),
+        "folder": str(model.folder),
+        "views": [f"{view['name']}@v{view['version']}" for view in lineage["views"]],
+        **{name: lineage[name] for name in ("service", "features", "columns", "labels", "seed")},
+    }

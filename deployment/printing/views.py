@@ -1,0 +1,50 @@
+"""The views and feature services of a store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from base.times import utc_text
+from featurestore.define.definitions import FeatureView
+from featurestore.define.services import FeatureService
+from featurestore.online.view_rows import ViewHeader
+
+from .console import data_console, folding_table
+
+
+def view_to_json(view: FeatureView, header: ViewHeader) -> dict[str, Any]:
+    """A view as it is served: join keys, panes, columns, and how new its rows are."""
+    return {
+        "name": view.name,
+        "version": header.version,
+        "join_keys": dict(zip(header.keys, header.key_types, strict=True)),
+        "keys": header.size,
+        "constant": header.constant is not None,
+        "pane": view.pane,
+        "windows": list(view.windows),
+        "features": [column.name for column in header.columns if column.kind in ("value", "list")],
+        "columns": [column.name for column in header.columns],
+        "pane_end": _moment(header.pane_end),
+        "released_at": _moment(header.released_at),
+    }
+
+
+def print_views(headers: list[tuple[FeatureView, ViewHeader]], services: list[FeatureService]) -> None:
+    """A table of views, and one of feature services where there are any."""
+    out = data_console()
+    shown = folding_table("view", "join keys", "pane", "windows", "features", "newest pane ends")
+    for view, header in headers:
+        keys = "none (constant)" if header.constant is not None else f"{', '.join(header.keys)} ({header.size:,})"
+        features = " ".join(column.name for column in header.columns if column.kind in ("value", "list"))
+        newest = _moment(header.pane_end) or "no release yet"
+        shown.add_row(f"{view.name}@v{header.version}", keys, view.pane, " ".join(view.windows), features, newest)
+    out.print(shown)
+    if services:
+        table = folding_table("feature service", "features")
+        for one in services:
+            table.add_row(one.name, " ".join(one.refs))
+        out.print(table)
+
+
+def _moment(us: int | None) -> str | None:
+    return None if us is None else utc_text(us)
