@@ -33,7 +33,7 @@ def test_it_makes_a_whole_project_and_says_what_to_do_next(covey: Covey, tmp_pat
     ]  # fmt: skip
     for private in ("keys", "ledgers", "roles"):
         assert stat.S_IMODE((folder / private).stat().st_mode) == 0o700, private
-    assert "one machine holds every secret" in err
+    assert "this machine holds every secret" in err
     for command in (
         "covey explain",
         "covey start superlink",
