@@ -136,7 +136,7 @@ ODD: dict[str, tuple[Callable[[str], str], str]] = {
     ),
     "another kind": (
         lambda t: t.replace('participation = "any"', 'participation = "some"'),
-        "'any', 'all' or 'active', not 'some'",
+        "'any', 'active' or 'all', not 'some'",
     ),
     "another proof": (lambda t: t.replace('validity = "any"', 'validity = "none"'), "'any' or 'prio3', not 'none'"),
     "no truth": (
