@@ -116,4 +116,4 @@ def test_a_plain_back_fill_is_one_collection(flights: pa.Table, tmp_path: Path) 
 
 def test_another_word_is_a_usage_error(covey: Callable[..., tuple[int, str, str]]) -> None:
     code, _, err = covey("demo", "--validity", "pine")
-    assert (code, "--validity is none or prio3, got 'pine'" in err) == (2, True)
+    assert (code, "'pine' is not one of 'none', 'prio3'" in err) == (2, True)
