@@ -50,7 +50,8 @@ def _allowed(*choices: _W) -> Any:
 
     def read(value: object) -> _W | None:
         if not isinstance(value, str) or value not in by_word:
-            raise ValueError(f"it must be {', '.join(others)} or {last}, not {str(value)[:80]!r}")
+            shown = repr(value[:80]) if isinstance(value, str) else str(value).lower()[:80]
+            raise ValueError(f"it must be {', '.join(others)} or {last}, not {shown}")
         return by_word[value]
 
     return PlainValidator(read)

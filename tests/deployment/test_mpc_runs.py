@@ -128,7 +128,7 @@ def test_what_cannot_be_finished_is_refused_before_anything_is_charged(
     with pytest.raises(RunRefused, match="finish 'mpc' requires protection 'shares'"):
         run(views, tmp_path, protection="he")
     monkeypatch.setattr(mpc_finish, "largest_sum", lambda layout, clients: largest_sum(layout, clients) << 32)
-    with pytest.raises(RunRefused, match=r"visits: .* values of up to \d+ bits: .*fewer days"):
+    with pytest.raises(RunRefused, match=r"visits: .* values of up to \d+ bits .*fewer days"):
         run(views, tmp_path)
     ledger = operator_path(tmp_path / LEDGERS)
     monkeypatch.undo()

@@ -22,8 +22,8 @@ Covey = Callable[..., tuple[int, str, str]]
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--report-per", "phone"], "--report-per is client or site"),
-        (["--report-per", "site", "--protection", "he"], "--report-per site goes with --protection shares only"),
+        (["--report-per", "phone"], "'phone' is not one of 'client', 'site'"),
+        (["--report-per", "site", "--protection", "he"], "report_per 'site' requires protection 'shares'"),
     ],
 )
 def test_a_run_that_cannot_be_is_refused_before_a_store_is_made(
