@@ -20,7 +20,7 @@ from rich.table import Table
 
 from crypto.flp.circuit import best_chunk_length
 from crypto.flp.gadgets import polynomial_length
-from crypto.flp.variants import SumVec
+from crypto.flp.variants import SumVecCircuit
 from crypto.ntt_field import FIELD64
 from crypto.ntt_polynomial import next_power_of_two, sum_pair_products
 from crypto.prio3 import Prio3
@@ -192,7 +192,7 @@ def _rates() -> Rates:
 
 
 def _sum_vec(values: int, bits: int) -> ViewPrio3:
-    circuit = SumVec(FIELD64, values, 2**bits - 1, best_chunk_length(values * bits))
+    circuit = SumVecCircuit(FIELD64, values, 2**bits - 1, best_chunk_length(values * bits))
     return Prio3(FIELD64_X3.algorithm, circuit, AGGREGATORS, FIELD64_X3.proofs)
 
 

@@ -5,15 +5,15 @@
                  finish(key, total, noise, flood)               noise, a fresh encryption, flooding
     key holder   crypto.bfv_secret                              opens the sum, once
 
-**Packing.** Slots of a report fill ciphertexts of N slots in order; those left over at the end are 0, and the key holder
-checks that they stayed so. Values are *batched*: a slot is the value of the plaintext polynomial at a root of unity mod
-t, not a coefficient. Additions cost the same, but a chosen ciphertext that opens to the (small) secret polynomial then
-shows slots all over (-t/2, t/2), which the key holder's range check refuses. With values in coefficients it would pass.
+**Packing.** The slots of a report fill ciphertexts of N slots in order. Unused slots at the end are 0, and the key holder
+checks that they still are. Values are *batched*: a slot is the value of the plaintext polynomial at a root of unity mod
+t, not a coefficient. Additions cost the same. But a chosen ciphertext that opens to the (small) secret polynomial then
+has slots all over (-t/2, t/2), which the key holder's range check refuses. With values in coefficients it would pass.
 
 **Wire.** A message is the 32-byte id of the key (parameters included) and then, for each ciphertext, the polynomials c0
 and c1 modulo each data prime, as `crypto.bfv_wire` packs them. Count and length follow from the parameters; every
-coefficient is checked. There is no seeded half: under the *secret* key c1 is uniform, and a seed can stand for it, but
-under a public key c1 = a u + e2 depends on the client's secret u and expands from nothing shorter.
+coefficient is checked. No half can be sent as a seed: under the *secret* key c1 is uniform and a seed can replace it, but
+under a public key c1 = a u + e2 depends on the client's secret u.
 
 **Adding** is the addition of residues in numpy, whole polynomials at a time: it needs no SEAL, and a sum has the size of
 one report however many are added.
@@ -107,7 +107,7 @@ class Ciphertexts:
     def from_bytes(cls, parameters: BfvParameters, key_id: bytes, data: BytesLike) -> Self:
         """Parse a message under the key of this id.
 
-        Raises WrongLength, KeyMismatch and CoefficientOutOfRange, each of a hostile sender's making.
+        Raises WrongLength, KeyMismatch and CoefficientOutOfRange: a hostile sender can cause each of them.
         """
         octets = exactly("bytes of ciphertexts", data, message_bytes(parameters))
         if (have := octets[:KEY_ID_BYTES].tobytes()) != key_id:
@@ -164,10 +164,10 @@ class CiphertextSum:
 
 
 def finish(key: PublicKey, total: CiphertextSum, noise: Noise, flood: NoiseStream) -> Ciphertexts:
-    """Run by the leader, once a pane: what the key holder gets of the sum.
+    """Run by the leader, once a pane: the noised and flooded sum for the key holder.
 
-    The leader's noise (int64[slots], zeros where noise is off) comes in a *fresh* encryption, so that c0 and c1 are no
-    function of the clients' alone; then every c0 is flooded with a discrete Gaussian of variance `flood_sigma_sq`,
+    The leader adds its noise (int64[slots], zeros where noise is off) in a *fresh* encryption, so that c0 and c1 depend on
+    more than the clients' ciphertexts. Then it floods every c0 with a discrete Gaussian of variance `flood_sigma_sq`,
     drawn from `flood`, which bounds what the decryption noise reveals (`leak_rho`). Raises KeyMismatch and ValueOutOfRange.
     """
     if total.key_id != key.key_id:

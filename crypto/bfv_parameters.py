@@ -1,39 +1,40 @@
-"""The parameters of BFV for one plan: ring, moduli and flooding, so that every sum is exact and what leaks is known.
+"""The parameters of BFV for one plan: ring, moduli and flooding. With them every sum is exact, and the leak has a bound.
 
 Notation: N the ring's degree, q the product of the data primes, t the plaintext prime, n = max_clients, Delta = q/t.
 One more prime, the last of a chain, takes part in making keys and fresh ciphertexts and is divided away: it never
 reaches a ciphertext. `CHAINS` stays below the table of 128-bit security (`MOST_BITS`, the HomomorphicEncryption.org
 standard of 2018 for ternary secrets), the last prime counted.
 
-**A sum fits in t.** A slot of the sum is in [n slot_min, n slot_max]. The leader adds noise, at most B = ceil(12 sigma)
-but with probability 2 exp(-72); the key holder's comes after decryption, yet room is kept for it as well. With
-t > 2 (max(|n slot_min|, |n slot_max|) + 2 B) the signed residue in (-t/2, t/2) is the integer itself; `choose` takes twice
+**A sum fits in t.** A slot of the sum is in [n slot_min, n slot_max]. The leader's noise exceeds B = ceil(12 sigma) only
+with probability 2 exp(-72). The key holder adds its noise after decryption, but the bound has room for it as well. With
+t > 2 (max(|n slot_min|, |n slot_max|) + 2 B) the signed residue in (-t/2, t/2) is the integer itself. `choose` takes twice
 that, so that possible sums cover at most half of the range (see "Which t").
 
 **Decryption is exact.** Decrypting rounds (t/q)(c0 + c1 s); it is right while each coefficient of the noise
 c0 + c1 s - (q/t) m stays below H = q/2t. The noise of the sum of n reports and the leader's fresh ciphertext is
 
-    b   rounding of (q/t) m_i to integers: at most 1/2 each, and equal reports err alike: |b| <= (n + 1)/2,
-    e   n + 1 fresh encryptions; what is left after the last prime is divided away is r0 + r1 s, r's coefficients
+    b   rounding of (q/t) m_i to integers: at most 1/2 each. Equal reports have equal errors, so |b| <= (n + 1)/2,
+    e   n + 1 fresh encryptions. After the division by the last prime, r0 + r1 s remains, with r's coefficients
         uniform in [-1/2, 1/2]: variance (1 + 2N/3)/12, about N/18, for a ternary s of 2N/3 non-zeros (the term
         e u + e1 s + e2 of the key level, of variance 13.7 N, is divided by the last prime: below 0.001),
     f   the flooding, of variance sigma_f^2.
 
 With sigma_f^2 <= ((H - (n + 1)/2)/9)^2 - (n + 1) N/18 the standard deviation of e + f is at most (H - |b|)/9, so a
-coefficient fails with the Gaussian's tail beyond 9: 2.3e-19, 1e-15 for a ciphertext of 4096. (The term (n + 1)/2 is what
-reports that are all alike need.)
+coefficient fails with the Gaussian's tail beyond 9: 2.3e-19, 1e-15 for a ciphertext of 4096. (The term (n + 1)/2 covers
+reports that are all equal.)
 
-**What the noise reveals.** The key holder sees the noise, too. Only b of it depends on the clients' values. For a given sum, the
-leader's noise compensates for a report that is replaced by zeros, and both are rounded anew: b changes by an integer,
-at most 1 a coefficient, sqrt(C N) in L2 over C ciphertexts. Flooding by a discrete Gaussian makes this
-rho = C N/(2 sigma_f^2) of zCDP an opening (`leak_rho`), which is to be added to the release's. This
-counts the view through c0 + c1 s; that c0 and c1 reveal no more, once the leader has added a fresh encryption, is the usual
-heuristic of circuit privacy, not a theorem.
+**What the noise reveals.** The key holder also sees the decryption noise. Only its part b depends on the clients' values. For
+a given sum, the leader's noise compensates for a report that is replaced by zeros, and both are rounded again: b changes by
+an integer, at most 1 a coefficient, sqrt(C N) in L2 over C ciphertexts. Flooding by a discrete Gaussian makes this
+rho = C N/(2 sigma_f^2) of zCDP an opening (`leak_rho`), which adds to the release's rho. The bound covers the view through
+c0 + c1 s. That c0 and c1 reveal no more, once the leader has added a fresh encryption, is the usual heuristic of circuit
+privacy, not a theorem.
 
 **Which t.** A larger t leaves less room for the flooding, but makes forged sums likelier to be out of range: a chosen
-ciphertext decrypts to slots all over (-t/2, t/2), of which the range check accepts at most half. An attacker who wants the key
-needs many more slots at once than such a check accepts. So t is the largest prime with a leak of at most `LEAK_AIM`;
-where the sums need more, the smallest that holds them twice, as long as the leak stays below `leak_limit`.
+ciphertext decrypts to slots all over (-t/2, t/2), and the range check accepts at most half of that range. An attacker who
+wants the key needs many more slots at once than such a check accepts. So t is the largest prime with a leak of at most
+`LEAK_AIM`. Where the sums need more, t is the smallest prime that holds them twice, as long as the leak stays below
+`leak_limit`.
 """
 
 from __future__ import annotations
@@ -62,14 +63,14 @@ MOST_SLOTS = 2**24
 NOISE_SIGMAS = 12
 LEAK_AIM = Fraction(1, 10**6)  # one micro-rho, the ledgers' unit
 LEAK_LIMIT = Fraction(1, 10**4)
-# Beyond this the flooding costs samples no ledger can see: at 2^26 a ciphertext's leak is 1e-13.
+# More flooding costs samples and changes no ledger: at 2^26 the leak of a ciphertext is 1e-13.
 _MOST_FLOOD = 2**26
 _PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)  # Miller-Rabin with these is exact below 2^64
 
 
 @dataclass(frozen=True)
 class BfvParameters:
-    """What both parties and every client derive alike from a plan. Make it with `choose`, which checks it."""
+    """The BFV parameters of a plan: both parties and every client derive the same ones. Make them with `choose`."""
 
     degree: int  # N
     prime_bits: tuple[int, ...]  # of the chain, the last prime included
@@ -147,14 +148,14 @@ class BfvParameters:
         return Fraction((self.max_clients + 1) * self.degree, 18)
 
     def _most_t(self, leak: Fraction) -> int:
-        """The largest t with which sums decrypt and leak at most so much."""
+        """The largest t with which sums decrypt, and an opening leaks at most `leak`."""
         flood_sq = self.ciphertexts * self.degree / (2 * leak)
         sigma = _root_above(min(flood_sq, Fraction(_MOST_FLOOD**2)) + self._fresh_variance + 1)
         most: int = 2**MOST_PLAIN_BITS - 1
         return min(self.q // (18 * sigma + self.max_clients + 1), most)
 
     def _plain_prime(self, start: int, step: int) -> int:
-        """The first prime that batching can use (1 mod 2N, none of the chain) from `start` on; 0 where there is none."""
+        """The first prime from `start` on that batching can use (1 mod 2N, not in the chain); 0 if there is none."""
         return next((t for t in _primes(start, step, 2 * self.degree) if t not in self.moduli), 0)
 
     @property
@@ -179,7 +180,7 @@ def leak_rho(parameters: BfvParameters) -> float:
 
 
 def gaussian_bound(sigma_sq: Fraction) -> int:
-    """B = ceil(12 sigma): a Gaussian sample is beyond with probability 2 exp(-72), of any number of slots never."""
+    """B = ceil(12 sigma): a Gaussian sample exceeds it with probability 2 exp(-72), negligible for any number of slots."""
     return _root_above(NOISE_SIGMAS**2 * sigma_sq)
 
 
@@ -219,7 +220,7 @@ def _primes(start: int, step: int, order: int) -> Iterator[int]:
 
 
 def _chain(degree: int, bits: tuple[int, ...]) -> tuple[int, ...]:
-    """The primes of SEAL's `CoeffModulus::Create`: of equal sizes the smaller stands first."""
+    """The primes of SEAL's `CoeffModulus::Create`: among primes of one size, the smaller comes first."""
     pools = {}
     for size in set(bits):
         search = _primes(2**size - 1, -1, 2 * degree)

@@ -2,10 +2,9 @@
 (The lab, which measures TenSEAL's CKKS, calls TenSEAL directly.)
 
 TenSEAL reads and writes objects as bytes only: protobuf around SEAL's own format. Bytes from the network never reach its
-parsers, which crash on some inputs and accept wrong ones. This module assembles
-every object that it loads from three parts made on this machine: the frame of an object that the
-library wrote itself (the *template*), a length, and coefficients that `crypto.bfv_wire` has checked, one by one, to be
-below their prime.
+parsers, which crash on some inputs and accept wrong ones. This module assembles every object that it loads from three
+parts made on this machine: the frame of an object that the library wrote itself (the *template*), a length, and
+coefficients, each of which `crypto.bfv_wire` has checked to be below its prime.
 
 SEAL's format (its `Serialization`, `Ciphertext::save_members`, `Plaintext::save_members`; uncompressed):
 
@@ -48,9 +47,9 @@ _VARINT, _FIXED64, _BYTES = 0, 1, 2
 
 
 class SealContext:
-    """A TenSEAL context for these parameters, with a public key and, at the key holder's, the secret one.
+    """A TenSEAL context for these parameters, with a public key and, at the key holder, the secret key.
 
-    Calls hold the GIL. One context belongs to one thread; a process that was forked after its use may hang: spawn.
+    Calls hold the GIL. A context belongs to one thread. A process that is forked after its use may hang, so spawn processes.
     """
 
     def __init__(self, parameters: BfvParameters, context: Any) -> None:
@@ -131,7 +130,7 @@ _EMPTY = np.empty(0, np.uint64)
 
 
 def _generate(parameters: BfvParameters) -> Any:
-    """A context with a fresh key pair; raises LibraryUnknown where the library chose other primes than we did."""
+    """A context with a fresh key pair. Raises LibraryUnknown if the library chose other primes than `BfvParameters`."""
     tenseal = _library("tenseal")
     context = tenseal.context(
         tenseal.SCHEME_TYPE.BFV,
@@ -145,7 +144,7 @@ def _generate(parameters: BfvParameters) -> Any:
 
 
 def _rebuilt(parameters: BfvParameters, key: Polynomials, secret: Polynomials | None) -> Any:
-    """A context of given keys: those of a context made for the purpose, replaced."""
+    """A context with these keys: they replace the keys of a fresh context."""
     tenseal, throwaway = _library("tenseal"), _generate(parameters)
     fields = list(_fields(_private_bytes(throwaway) if secret is not None else _public_bytes(throwaway)))
     public = list(_fields(_only(fields, _CONTEXT_PUBLIC)))
@@ -178,7 +177,7 @@ def public_context_bytes(parameters: BfvParameters) -> tuple[int, int]:
 
 
 def _require_moduli(parameters: BfvParameters, context: bytes) -> None:
-    """The primes stand in the context's first field, each in a header of its own."""
+    """Raise LibraryUnknown unless the context has these primes; its first field holds them, each in its own header."""
     data = _only(list(_fields(context)), 1)
     body = data[_HEADER:]
     if data[_COMPRESSION_AT] == _ZSTD:
@@ -243,13 +242,13 @@ def _to_varint(value: int) -> bytes:
 
 
 def require_installed() -> None:
-    """Raise ExtraMissing where nothing can be encrypted, before anything depends on it."""
+    """Raise ExtraMissing if the libraries for encryption are not installed. Call it before anything depends on them."""
     for name in ("tenseal", "zstandard"):
         _library(name)
 
 
 def _library(name: str) -> Any:
-    """tenseal or zstandard, imported at first use: a site without HE does without them. Raises ExtraMissing."""
+    """tenseal or zstandard, imported at first use: a site without HE needs neither. Raises ExtraMissing."""
     try:
         if name == "tenseal":
             import tenseal

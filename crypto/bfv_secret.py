@@ -1,9 +1,9 @@
 """The secret side of BFV. Only the key holder may import it; an import contract says so.
 
-BFV does not withstand chosen ciphertexts. (0, q/t) opens to the secret polynomial itself, and with noise on what is opened
-a second opening of (0, 2^20 q/t) removes it: two openings are the whole key. So a key pair serves one plan, a
-pane is opened once, and `open_sum` refuses every sum that honest reports cannot give, before it adds
-noise and without naming the slot. The caller must erase the key at the first refusal.
+BFV is not secure against chosen ciphertexts. (0, q/t) opens to the secret polynomial itself. If noise is added to what is
+opened, a second opening of (0, 2^20 q/t) removes it: two openings reveal the whole key. So a key pair serves one plan, a
+pane is opened once, and `open_sum` refuses every sum that honest reports cannot give. It refuses before noise is added,
+and does not name the slot. The caller must erase the key at the first refusal.
 
 The range check does not prove honesty: a sum in range may still be forged, and the check always reveals one bit, whether a
 sum was refused.
@@ -26,7 +26,7 @@ from .field import BytesLike
 
 @dataclass(frozen=True, eq=False)
 class SumRange:
-    """Where each slot of an honest sum lies: [low, high], both int64[slots], the leader's noise included."""
+    """The range of each slot of an honest sum: [low, high], both int64[slots], the leader's noise included."""
 
     low: Slots
     high: Slots
@@ -47,7 +47,7 @@ class SumRange:
 
     @classmethod
     def uniform(cls, parameters: BfvParameters) -> Self:
-        """The same range for all slots, that of the parameters."""
+        """The parameters' own range, for all slots."""
         ends = parameters.slot_min, parameters.slot_max, parameters.noise_bound
         return cls.of(parameters, *(np.full(parameters.slots, end, np.int64) for end in ends))
 
@@ -56,8 +56,8 @@ class SumRange:
 class SecretKey:
     """The key pair of one plan. **Secret.** Its bytes are for the key holder's own disk.
 
-    `erase` drops it: SEAL keeps a secret key in memory that it clears when it frees it. Copies that Python made on the
-    way to and from bytes are freed, not cleared.
+    `erase` drops it: SEAL clears the memory of a secret key when it frees it. Python's copies, made on the way to and from
+    bytes, are freed but not cleared.
     """
 
     public: PublicKey
@@ -65,27 +65,26 @@ class SecretKey:
 
     @classmethod
     def generate(cls, parameters: BfvParameters) -> Self:
-        """A fresh key pair, of TenSEAL's own randomness."""
+        """A fresh key pair, from TenSEAL's own randomness."""
         context = SealContext.generate(parameters)
         return cls(PublicKey(parameters, context.public_key()), context)
 
     @classmethod
     def from_bytes(cls, parameters: BfvParameters, data: BytesLike) -> Self:
-        """Parse what `to_bytes` gave. Raises WrongLength and CoefficientOutOfRange."""
+        """Parse the bytes of `to_bytes`. Raises WrongLength and CoefficientOutOfRange."""
         octets = exactly("bytes of a secret key", data, secret_key_bytes(parameters))
         polynomials = unpack(octets, 3, parameters.degree, parameters.moduli)
         public, secret = polynomials[:2], polynomials[2:]
         return cls(PublicKey(parameters, public), SealContext.secret(parameters, public, secret))
 
     def to_bytes(self) -> bytes:
-        """The public key's polynomials and the secret one. Raises KeyErased. **Secret.**"""
+        """The polynomials of the public key, then the secret polynomial. Raises KeyErased. **Secret.**"""
         return self.public.to_bytes() + pack(self._usable().secret_key(), self.public.parameters.moduli)
 
     def open_sum(self, total: Ciphertexts, expected: SumRange | None = None) -> Slots:
-        """The sum with the leader's noise, int64[slots]; the key holder adds its own before it leaves.
+        """The sum with the leader's noise, int64[slots]. The key holder adds its own noise before it passes the sum on.
 
-        `expected` is `SumRange.uniform` where it is not given. Raises SumOutOfRange (then erase the key), KeyMismatch
-        and KeyErased.
+        `expected` defaults to `SumRange.uniform`. Raises SumOutOfRange (then erase the key), KeyMismatch and KeyErased.
         """
         parameters = self.public.parameters
         expected = expected or SumRange.uniform(parameters)
@@ -97,7 +96,7 @@ class SecretKey:
         return slots
 
     def erase(self) -> None:
-        """Forget the secret key; the public one stays, to name what can no longer be opened."""
+        """Forget the secret key. The public key remains, and names what can no longer be opened."""
         self._context = None
 
     @property
@@ -106,7 +105,7 @@ class SecretKey:
         return self._context is None
 
     def _decrypt(self, total: Ciphertexts) -> Slots:
-        """All slots of all ciphertexts, int64[C N], in whatever range."""
+        """All slots of all ciphertexts, int64[C N], not range-checked."""
         context = self._usable()
         if total.key_id != self.public.key_id:
             raise KeyMismatch(total.key_id, self.public.key_id)

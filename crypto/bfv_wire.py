@@ -4,9 +4,9 @@ Coefficient i of a polynomial of `bits`-bit coefficients is bits [i bits, (i + 1
 little-endian integer. A polynomial of N coefficients takes N bits/8 bytes, and there is no other encoding of it: all
 bits are used, and a coefficient of q or more is an error.
 
-Both ways handle whole polynomials: every group of coefficients that ends at a byte has the same shape, so one strided
-view of 8-byte words holds the j-th coefficient of all groups. A word starts inside a byte and must hold the coefficient
-whole, which lengths up to 57 and 60 bits do.
+`pack` and `unpack` handle whole polynomials: every group of coefficients that ends at a byte has the same shape, so one
+strided view of 8-byte words holds the j-th coefficient of all groups. A coefficient may start inside a byte, and one word
+must hold all of it: this is so for lengths up to 57 bits, and for 60.
 """
 
 from __future__ import annotations

@@ -4,16 +4,16 @@ Random 64-bit words come in as an array and are taken from the front, so the ker
 samples. No float is involved: every coin is `uniform integer below a bound`, drawn by masks and rejection.
 
 Exactness of the Laplace of scale t/s. A sample is floor((U + t V)/s) with U < t and V a run of coins of exp(-1). `ROOM`
-bounds t and s by 2^56, and a run ends at 127, so U + t V < 128 t < 2^63 fits a word. Without that end a run would reach
-127 with probability exp(-127) < 2^-183: that is the only departure from the paper.
+bounds t and s by 2^56, and a run ends at 127, so U + t V < 128 t < 2^63 fits a word. Without that limit a run would reach
+127 with probability exp(-127) < 2^-183: this is the only departure from the paper.
 
 Exactness of the Gaussian. With σ² = n/m and t = floor(σ) + 1, a proposal Y of the Laplace of scale t is accepted by a
 coin of exp(-γ), γ = (|Y| - σ²/t)² / 2σ² = A²/D where A = | |Y| t m - n | and D = 2 n m t². A must fit a word, D two
 words. `ROOM` bounds n and t² m by 2^56 (so |Y| t m < 2^63, A < 2^63, D < 2^113), and proposals of 64 t or more are
-refused: the coin would accept them with probability below exp(-1900). That is the only further departure.
+refused: the coin would accept them with probability below exp(-1900). This is the only further departure.
 
-The same for a whole σ of up to 2^56, whose square would not fit: with t = σ (any t gives the same distribution, it only
-moves how many proposals are accepted) γ = (|Y| - σ)²/2σ², so that A = | |Y| - σ | < 2^62 and D = 2σ² < 2^113.
+An integer σ of up to 2^56 also works, although its square has no room: with t = σ (any t gives the same distribution; t
+only changes how many proposals are accepted) γ = (|Y| - σ)²/2σ², so that A = | |Y| - σ | < 2^62 and D = 2σ² < 2^113.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROOM = 2**56
 
 
 def gaussian_terms(n: int, m: int) -> tuple[int, int, int, int, int] | None:
-    """(t, step, centre, d_one, d_other) of σ² = n/m > 0, in lowest terms; None where there is no room for it."""
+    """(t, step, centre, d_one, d_other) of σ² = n/m > 0, in lowest terms; None if it does not fit in `ROOM`."""
     t = isqrt(n // m) + 1
     if max(n, t * t * m) < ROOM:
         return t, t * m, n, 2 * n, t * t * m
@@ -61,7 +61,7 @@ def _product(a, b):  # type: ignore[no-untyped-def]
 
 @njit([types.uint64(_WORDS_IN, _CURSOR)], cache=True)
 def _word(words, cursor):  # type: ignore[no-untyped-def]
-    """The next random word, or 0 once they have run out: then loops end by the cursor and the sample is thrown away."""
+    """The next random word, or 0 once the words have run out. Then the cursor ends the loops, and the sample is discarded."""
     at = cursor[0]
     cursor[0] = at + 1
     return words[at] if at < words.size else _ZERO
@@ -129,7 +129,7 @@ def _exp(a_high, a_low, b_high, b_low, words, cursor):  # type: ignore[no-untype
 
 @njit([types.int64(types.uint64, types.uint64, _WORDS_IN, _CURSOR)], cache=True)
 def _laplace(s, t, words, cursor):  # type: ignore[no-untyped-def]
-    """Algorithm 2: P[Y = y] proportional to exp(-|y| s/t). Where the words run out, any integer (it is thrown away)."""
+    """Algorithm 2: P[Y = y] proportional to exp(-|y| s/t). If the words run out, any integer; the caller discards it."""
     while cursor[0] <= words.size:
         remainder = _below(t, words, cursor)
         if not _exp_small(_ZERO, remainder, _ZERO, t, words, cursor):
@@ -156,8 +156,8 @@ def _laplace(s, t, words, cursor):  # type: ignore[no-untyped-def]
 def discrete_gaussian(words, samples, done, t, step, centre, d_one, d_other):  # type: ignore[no-untyped-def]
     """Algorithm 3: fill `samples[done:]`, as far as the words reach; `gaussian_terms` gives the last five arguments.
 
-    Proposals are Laplace of scale t; A = | |Y|·step - centre |, D = d_one·d_other. Returns (samples that are done, words
-    that they used); a sample that ran out of words used none.
+    Proposals are Laplace of scale t; A = | |Y|·step - centre |, D = d_one·d_other. Returns (complete samples, words that
+    they used). A sample that ran out of words counts as having used none.
     """
     cursor = np.zeros(1, np.int64)
     d_high, d_low = _product(d_one, d_other)
@@ -184,7 +184,7 @@ def discrete_gaussian(words, samples, done, t, step, centre, d_one, d_other):  #
     cache=True,
 )
 def discrete_laplace(words, samples, done, s, t):  # type: ignore[no-untyped-def]
-    """Algorithm 2: fill `samples[done:]` with the scale t/s, as far as the words reach; returns as above."""
+    """Algorithm 2: fill `samples[done:]` with the scale t/s, as far as the words reach. Returns as `discrete_gaussian`."""
     cursor = np.zeros(1, np.int64)
     while done < samples.size:
         start = cursor[0]

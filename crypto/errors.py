@@ -58,7 +58,7 @@ class ParameterOutOfRange(CryptoError):
 
 
 class TooFewProofs(CryptoError):
-    """A circuit with joint randomness whose field is too small for so few proofs to be sound."""
+    """Too few proofs for a circuit with joint randomness over a small field: they would not be sound."""
 
     def __init__(self, field: str, have: int, need: int) -> None:
         super().__init__(f"{have} proof{'s' * (have != 1)} over {field} with joint randomness, need {need}")
@@ -127,7 +127,7 @@ class SealBroken(CryptoError):
 
 
 class ReportRejected(CryptoError):
-    """Base of the reasons to reject a well-formed report in verification."""
+    """Base of the errors by which verification rejects a well-formed report."""
 
 
 class VerifierCheckFailed(ReportRejected):

@@ -1,8 +1,8 @@
 """Field64: the integers modulo p = 2^64 - 2^32 + 1 as arrays of canonical uint64 (draft-irtf-cfrg-vdaf, section 6.1).
 
-Integers travel *centred*: v in [-(p-1)/2, (p-1)/2] is the element v mod p. Everything is exact, returns new arrays and
-takes any shape, unless it says otherwise. The algebra expects canonical elements (below p): received bytes become
-canonical in `from_bytes`, or in a function that says that it checks.
+Integers travel *centred*: v in [-(p-1)/2, (p-1)/2] is the element v mod p. Every function is exact, returns new arrays and
+takes any shape, unless it says otherwise. The algebra expects canonical elements (below p). `from_bytes` checks received
+bytes; other functions that check say so.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def from_bytes(data: BytesLike) -> Elements:
 
 
 def view_words(data: BytesLike) -> Elements:
-    """As `from_bytes`, but the words may be p or more: for callers that check in the pass that adds them."""
+    """As `from_bytes`, but the words may be p or more: for callers that check the words while they add them."""
     size = memoryview(data).nbytes
     if size % ELEMENT_BYTES:
         raise NotAMultiple("field elements", size, ELEMENT_BYTES)

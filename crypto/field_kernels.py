@@ -1,14 +1,14 @@
 """Field64 in machine words: the numba kernels below `crypto.field` and the leader's accumulator.
 
-p = 2^64 - 2^32 + 1 (draft-irtf-cfrg-vdaf, section 6.1: Field64). Elements are canonical uint64, below p. Two facts
-carry everything here:
+p = 2^64 - 2^32 + 1 (draft-irtf-cfrg-vdaf, section 6.1: Field64). Elements are canonical uint64, below p. All kernels rest
+on two facts:
 
 * 2^64 = 2^32 - 1 and 2^96 = -1 (mod p), so a 128-bit product folds with shifts and one 32 by 32 bit product;
 * with x' = p - x, a sum a + x is the difference a - x', which borrows exactly when a < x'. One subtraction, one
   comparison and one masked addition, with no 65th bit to keep: LLVM turns the loops into AVX-512 or AVX2.
 
-Constants stand beside their kernels, because numba's `cache=True` does not notice a change in another module.
-Loops index whole arrays, `a[r, j]`, on purpose: sliced rows were three times slower here (no vector code).
+Constants are in the file of their kernels, because numba's `cache=True` does not notice a change in another module.
+Loops index whole arrays, `a[r, j]`, on purpose: sliced rows were three times slower (no vector code).
 Signatures are explicit, so that each kernel is compiled once and takes read-only arrays (received bytes) too.
 """
 

@@ -1,14 +1,14 @@
 """The adapter to CrypTen: two parties that suppress cells, and the provider of their triples. No other module calls it.
 
-CrypTen is imported with a stand-in for its ONNX converter, which nothing here uses and which cannot be imported with
-PyTorch >= 2.13. Triples are made by a third process, the *provider* (CrypTen's TTP); by default rank 0 would make them, and
+CrypTen is imported with a stand-in for its ONNX converter. Nothing here uses the converter, and it cannot be imported with
+PyTorch >= 2.13. A third process, the *provider* (CrypTen's TTP), makes the triples. By default rank 0 would make them, and
 could then read everything that is computed.
 
 CrypTen reads the processes' meeting point from the environment: DISTRIBUTED_BACKEND, RENDEZVOUS, WORLD_SIZE (2), RANK (0
 the leader, 1 the helper, 2 the provider), and for gloo GLOO_SOCKET_IFNAME.
 
-All randomness is CrypTen's: PyTorch's MT19937, which uses 32 bits of a seed. A party that tries 2^32 seeds sees the other's
-values. So this is for experiments, and only noised values may enter.
+All randomness is CrypTen's: PyTorch's MT19937, which uses 32 bits of a seed. A party that tries 2^32 seeds learns the other
+party's values. So this is for experiments, and only noised values may enter.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from crypten.mpc.provider import TTPServer  # noqa: E402
 from .field import Elements  # noqa: E402
 
 PeerLost: Final = RuntimeError
-"""What PyTorch raises where another process has gone."""
+"""PyTorch raises it when another process has ended."""
 
 
 def meet() -> None:
-    """Run by leader and helper, once: wait for the other two. Raises PeerLost."""
+    """Run by leader and helper, once: wait for the other two processes. Raises PeerLost."""
     crypten.cfg.mpc.provider = "TTP"
     crypten.init()
 
 
 def provide() -> None:
-    """Run by the provider: make triples until the parties have gone. Raises PeerLost."""
+    """Run by the provider: make triples until the parties end. Raises PeerLost."""
     crypten.cfg.mpc.provider = "TTP"
     TTPServer()
 
@@ -51,7 +51,7 @@ def provide() -> None:
 def suppress(
     shares: Elements, counts: Sequence[int], least: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Run by both parties at once: open the cells of which no count is below `least`, and of the others nothing but that.
+    """Run by both parties at once: open the cells with no count below `least`; of the others reveal only that they have one.
 
     Args:
         shares: uint64[cells, slots], this party's, mod 2^64, of signed values.

@@ -27,7 +27,7 @@ from .errors import ScaleOutOfRange, WrongLength
 Noise = npt.NDArray[np.int64]
 
 _Kernel = Callable[[npt.NDArray[np.uint64], Noise, int], tuple[int, int]]
-"""(words, samples, done) → (samples that are done, words that they used)."""
+"""(words, samples, done) → (complete samples, words that they used)."""
 
 _ROOM_IS = f"the sampler has room for 2^{ROOM.bit_length() - 1}"
 
@@ -38,7 +38,7 @@ _COUNTER_AND_NONCE: Final = bytes(16)
 
 
 class NoiseStream(Protocol):
-    """Independent samples, one after another. Calls continue the stream: 3 samples and then 5 are the 8 of one call."""
+    """Independent samples, one after another. Calls continue the stream: 3 samples and then 5 equal the 8 of one call."""
 
     def discrete_gaussian(self, sigma_sq: Fraction, size: int) -> Noise:
         """Draw `size` independent samples (int64[size]) of N_Z(0, σ²). Raises ScaleOutOfRange."""
@@ -48,18 +48,18 @@ class NoiseStream(Protocol):
 
 
 class NoiseSource(Protocol):
-    """Where an aggregator's noise comes from. A release says which source it had."""
+    """The source of an aggregator's noise. A release names its source."""
 
     @property
     def name(self) -> str:
-        """Short and stable: it is printed in manifests."""
+        """Short and stable: manifests show it."""
 
     @property
     def seeded(self) -> bool:
         """True where the same noise can be drawn again; such noise protects no client."""
 
     def stream(self, context: bytes) -> NoiseStream:
-        """The noise of one group of sums; `context` says what it is for, and everything that the sums depend on."""
+        """The noise of one group of sums; `context` names the group, and everything that the sums depend on."""
 
 
 class _Sampler(ABC):
@@ -91,7 +91,7 @@ class _Sampler(ABC):
         return self._fill(size, lambda words, samples, done: discrete_laplace(words, samples, done, s, t))
 
     def _fill(self, size: int, kernel: _Kernel) -> Noise:
-        """`size` samples of a kernel, which is given more words of the stream until it has them all."""
+        """`size` samples of a kernel; the kernel gets more words of the stream until all samples are complete."""
         samples = np.empty(size, np.int64)
         done = 0
         while done < size:
@@ -140,9 +140,9 @@ class _ChaChaStream(_Sampler):
 class SeededNoise(_Sampler):
     """A reproducible source for tests and simulations: exact CKS20 over numpy's Philox. **It protects no client.**
 
-    `stream` separates sources of one seed: "leader" and "helper" draw independent noise. It is one stream, whatever the
-    context. The samplers are exact for every scale that fits their words (see `crypto.cks20`): for σ = 0.2 as well, whose
-    noise is 0 but for 7 samples in a million, as the mathematics has it.
+    `stream` separates sources of one seed: "leader" and "helper" draw independent noise. A source has one stream, for every
+    context. The samplers are exact for every scale that fits their words (see `crypto.cks20`). This includes σ = 0.2, for
+    which all samples but 7 in a million are 0.
     """
 
     name = "cks20-seeded"

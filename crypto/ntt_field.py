@@ -1,7 +1,8 @@
 """Field64 and Field128 behind one interface (draft-irtf-cfrg-vdaf, VERSION 18, section 6.1): proofs are written once.
 
-Elements are canonical and held as they travel: `[n]` below means uint64[n] in Field64 and uint64[n, 2] (low word first)
-in Field128, `[R, n]` one more axis, R counting reports. So a batch of encoded vectors is a view of its bytes.
+Elements are canonical, and have the same form in memory and on the wire: `[n]` below means uint64[n] in Field64 and
+uint64[n, 2] (low word first) in Field128; `[R, n]` has one more axis, for R reports. So a batch of encoded vectors is a view
+of its bytes.
 
 A *multiplier* is a factor in the kernels' prepared form (see `crypto.ntt_kernels`): tables, weights and constants.
 """
@@ -51,11 +52,11 @@ class NttField:
         return np.zeros(self.shape(*shape), np.uint64)
 
     def empty(self, *shape: int) -> Elements:
-        """Room, `shape` counted in elements."""
+        """An uninitialised array, `shape` counted in elements."""
         return np.empty(self.shape(*shape), np.uint64)
 
     def shape(self, *shape: int) -> tuple[int, ...]:
-        """The numpy shape of so many elements."""
+        """The numpy shape of an array of elements."""
         return shape if self.words == 1 else (*shape, self.words)
 
     def from_ints(self, values: Sequence[int]) -> Elements:
@@ -125,12 +126,12 @@ class NttField:
         count = elements.size // self.words
         return np.ascontiguousarray(elements).reshape(self.shape(count))
 
-    def sum_rows(self, matrix: Elements, wanted: Mask) -> Elements:
-        """Sum `[n]` over the rows r of `[R, n]` with `wanted[r]`."""
-        if wanted.shape != (len(matrix),):
-            raise WrongLength("marks of rows", len(wanted), len(matrix))
+    def sum_rows(self, matrix: Elements, selected: Mask) -> Elements:
+        """Sum `[n]` over the rows r of `[R, n]` with `selected[r]`."""
+        if selected.shape != (len(matrix),):
+            raise WrongLength("marks of rows", len(selected), len(matrix))
         totals = self.zeros(matrix.shape[1])
-        kernels.add_rows(np.ascontiguousarray(matrix), np.ascontiguousarray(wanted), totals)
+        kernels.add_rows(np.ascontiguousarray(matrix), np.ascontiguousarray(selected), totals)
         return totals
 
     def sum_columns(self, matrix: Elements) -> Elements:
@@ -144,7 +145,7 @@ class NttField:
         return words.reshape(len(matrix), self.words * matrix.shape[1]).view(np.uint8)
 
     def decode(self, octets: Octets) -> tuple[Elements, Mask]:
-        """Rows of bytes as elements `[R, n]`, and of which rows each element is below p. Raises WrongLength.
+        """Rows of bytes as elements `[R, n]`, and which rows have only elements below p. Raises WrongLength.
 
         A row that is not canonical is all zeros afterwards: no kernel ever sees such an element.
         """
@@ -161,7 +162,7 @@ class NttField:
         return elements, canonical
 
     def canonical(self, elements: Elements) -> Mask:
-        """Of each element whether it is below p: bool, one axis less than words in Field128."""
+        """Which elements are below p: bool, one axis less than words in Field128."""
         if self.words == 1:
             return np.asarray(elements < np.uint64(self.modulus))
         low, high = elements[..., 0], elements[..., 1]

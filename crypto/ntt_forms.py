@@ -1,7 +1,7 @@
-"""Linear forms of a vector of field elements: what a circuit may do without a gadget.
+"""Linear forms of a vector of field elements: a circuit computes them without a gadget.
 
-A form is c_0 + c_1 x_1 + ... + c_n x_n with few c_i that are not zero. Applied to one of s additive shares of x, the
-constant is c_0 / s, so that the s results add up to the form's value (draft-irtf-cfrg-vdaf, section 7.3.2).
+A form is c_0 + c_1 x_1 + ... + c_n x_n with few non-zero c_i. If x is one of s additive shares, the constant is c_0 / s,
+so that the s results add up to the form's value (draft-irtf-cfrg-vdaf, section 7.3.2).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class LinearForms:
 
     @classmethod
     def compile(cls, field: NttField, length: int, forms: Sequence[Form]) -> LinearForms:
-        """Raises IndexOutOfRange where a form names an entry that is not there."""
+        """Raises IndexOutOfRange if a form names an entry beyond the vector."""
         columns = [column for form in forms for column in form.terms]
         for column in columns:
             if not 0 <= column < length:
@@ -57,7 +57,7 @@ class LinearForms:
         return len(self.indptr) - 1
 
     def apply(self, vectors: Elements, shares: int) -> Elements:
-        """Values `[R, m]` of the forms of `vectors: [R, length]`, of which each is one of `shares` additive shares.
+        """Values `[R, m]` of the forms of `vectors: [R, length]`; each vector is one of `shares` additive shares.
 
         Raises WrongLength.
         """
@@ -72,5 +72,5 @@ class LinearForms:
 
 @lru_cache(maxsize=256)
 def _constants(forms: LinearForms, shares: int) -> Elements:
-    """What each of so many aggregators adds: `[m]`."""
+    """The constants that each of `shares` aggregators adds: `[m]`."""
     return forms.field.scale(forms.constants, forms.field.inverse(shares))

@@ -7,22 +7,22 @@
 look at types only, so a kernel has two signatures and one body: an array with one axis more than the index holds
 elements of Field128.
 
-**Multipliers.** Field128 multiplies as Montgomery does: `times(a, b)` is a b / 2^128. So that elements stay as they
-travel, one factor is always *prepared*, i.e. held as b 2^128: twiddles, weights and powers are prepared once, and
-times(element, prepared) is the product. A sum of `times` over two plain elements is put right by one `settle`. In
-Field64 an element is its own multiplier and `settle` does nothing. p = 1 mod 2^64 makes the reduction cheap: the
-factor of each of its two steps is the low word itself.
+**Multipliers.** Field128 multiplies as Montgomery does: `times(a, b)` is a b / 2^128. So that elements keep their wire
+form, one factor is always *prepared*, i.e. held as b 2^128: twiddles, weights and powers are prepared once, and
+times(element, prepared) is the product. After a sum of `times` over two plain elements, one `settle` multiplies by the
+missing 2^128. In Field64 an element is its own multiplier and `settle` does nothing. p = 1 mod 2^64 makes the reduction
+cheap: the factor of each of its two steps is the low word itself.
 
 **No secret decides a branch or an address**: corrections are masked, loops depend on lengths only.
 
 The arithmetic is LLVM IR because numba has no 128-bit integers; LLVM makes `mulx`, `adc`, `sbb` of it. Field64 multiplies
 in 32-bit limbs, which LLVM turns into AVX-512 or AVX2 over a loop (faster than scalar 64-bit products). Where products
-are only added up, `gather` puts the reduction off.
+are only added up, `gather` reduces once, at the end.
 
-Functions whose Python body is `raise NotImplementedError` are names for `overload`: compiled code takes the body below them,
-by the type of its elements, and nothing calls them uncompiled.
+Functions whose Python body is `raise NotImplementedError` are names for `overload`: compiled code uses the body below them
+that fits the type of the elements. Nothing calls them uncompiled.
 
-Everything stands in this one file, because numba's `cache=True` does not notice a change in another module.
+All of it is in one file, because numba's `cache=True` does not notice a change in another module.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"
@@ -307,7 +307,7 @@ def _store(array, x, *at):
 
 
 def _unsigned(at):
-    """Indices that numba need not look at for being negative: the test would keep LLVM from vectorising."""
+    """Indices as unsigned integers: numba's test for negative indices would keep LLVM from vectorising."""
     raise NotImplementedError
 
 
@@ -390,7 +390,7 @@ def scale_elements(a, multiplier, out):
 
 @_kernel(_in(2), _in(1), _FLAGS)
 def check_rows(elements, largest, canonical):
-    """Say of each row of `elements: [R, n]` whether all of it is at most `largest[0]` = p - 1."""
+    """Write to `canonical` which rows of `elements: [R, n]` are at most `largest[0]` = p - 1 throughout."""
     count, length = elements.shape[0], elements.shape[1]
     most = load(largest, 0)
     for r in range(count):
@@ -401,10 +401,10 @@ def check_rows(elements, largest, canonical):
 
 
 @_kernel(_in(2), _FLAGS_IN, _out(1))
-def add_rows(elements, wanted, totals):
-    """Add the rows r of `elements: [R, n]` with `wanted[r]` to `totals: [n]`."""
+def add_rows(elements, selected, totals):
+    """Add the rows r of `elements: [R, n]` with `selected[r]` to `totals: [n]`."""
     for r in range(elements.shape[0]):
-        if wanted[r]:
+        if selected[r]:
             for i in range(totals.shape[0]):
                 store(totals, plus(load(totals, i), load(elements, r, i)), i)
 
@@ -465,7 +465,7 @@ def pair_wires(vectors, left, right, randomness, prepare, share_of_one, bits, po
 
 @_kernel(_in(2), _in(1), _out(2), _FLAGS)
 def lagrange(points, nodes, weights, on_node):
-    """Write to `weights: [R, n]`, prepared, what a polynomial's n values are multiplied by to give its value at t_r.
+    """Write to `weights: [R, n]`, prepared, the factors of a polynomial's n values in its value at t_r.
 
     `points: [R, 1]` (t_r) and `nodes: [2 n + 1]` are prepared: the n nodes x_i, the n x_i / n, and 1. The weight is
     (t^n - 1) / n x_i / (t - x_i) = x_i / n times the product of all t - x_j, j != i: products of prefixes and suffixes,

@@ -1,4 +1,4 @@
-"""Prio3 (draft-irtf-cfrg-vdaf, VERSION 18, section 7): sums of which each summand is proven to be valid.
+"""Prio3 (draft-irtf-cfrg-vdaf, VERSION 18, section 7): sums of measurements, each proven to be valid.
 
     client       shard: a public share for all, an input share for each aggregator
     aggregator   verify_init: a state to keep, and a verifier share for the others
@@ -6,14 +6,14 @@
     aggregator   verify_next: checks the joint randomness, gives the output share; agg_update adds it
     collector    unshard: aggregate shares -> result
 
-These are the draft's methods, for one report; they raise where a report is refused. Its `agg_param` is None in Prio3.
-Each step is one on a batch (`…_batch`, see `crypto.prio3_batch`), and messages are batches of one.
+These are the draft's methods, for one report; they raise if a report is refused. The draft's `agg_param` is None in Prio3.
+Each method calls a step on a batch (`…_batch`, see `crypto.prio3_batch`); its messages are batches of one.
 
     vdaf = Prio3Sum(2, max_measurement=100)  # for two aggregators
     nonce, rand = os.urandom(NONCE_SIZE), os.urandom(vdaf.rand_size)
     public, inputs = vdaf.shard(b"context", 42, nonce, rand)
 
-The context should name what the circuit's parameters are: the draft does not bind them.
+The context should identify the circuit's parameters, because the draft does not bind them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from crypto.flp.circuit import MeasurementT, ResultT
-from crypto.flp.variants import Count, Histogram, MultihotCountVec, Sum, SumVec
+from crypto.flp.variants import CountCircuit, HistogramCircuit, MultihotCountVecCircuit, SumCircuit, SumVecCircuit
 
 from .errors import JointRandomnessMismatch, QueryPointIsRoot, VerifierCheckFailed, WrongLength
 from .ntt_field import FIELD64, FIELD128, Elements, NttField, Octets
@@ -84,7 +84,7 @@ class Prio3(Prio3Batch[MeasurementT, ResultT]):
         return self.field.zeros(self.circuit.output_len)
 
     def agg_update(self, agg_param: None, agg_share: Elements, out_share: Elements) -> Elements:
-        """The aggregate share with one output share more. Raises WrongArray."""
+        """The aggregate share with one output share added. Raises WrongArray."""
         return self.field.add(agg_share, out_share)
 
     def merge(self, agg_param: None, agg_shares: Sequence[Elements]) -> Elements:
@@ -112,44 +112,44 @@ def _row(what: str, octets: bytes, size: int) -> Octets:
 
 
 class Prio3Count(Prio3[int, int]):
-    """How many measurements are 1, of 0 and 1."""
+    """The number of ones among measurements of 0 and 1."""
 
     def __init__(self, shares: int) -> None:
-        super().__init__(1, Count(FIELD64), shares)
+        super().__init__(1, CountCircuit(FIELD64), shares)
 
 
 class Prio3Sum(Prio3[int, int]):
     """The sum of integers in [0, max_measurement]."""
 
     def __init__(self, shares: int, max_measurement: int) -> None:
-        super().__init__(2, Sum(FIELD64, max_measurement), shares)
+        super().__init__(2, SumCircuit(FIELD64, max_measurement), shares)
 
 
 class Prio3SumVec(Prio3[Sequence[int], list[int]]):
     """The sum of vectors of `length` integers in [0, max_measurement]."""
 
     def __init__(self, shares: int, length: int, max_measurement: int, chunk_length: int) -> None:
-        super().__init__(3, SumVec(FIELD128, length, max_measurement, chunk_length), shares)
+        super().__init__(3, SumVecCircuit(FIELD128, length, max_measurement, chunk_length), shares)
 
 
 class Prio3Histogram(Prio3[int, list[int]]):
-    """How many measurements are in each of `length` buckets."""
+    """The number of measurements in each of `length` buckets."""
 
     def __init__(self, shares: int, length: int, chunk_length: int) -> None:
-        super().__init__(4, Histogram(FIELD128, length, chunk_length), shares)
+        super().__init__(4, HistogramCircuit(FIELD128, length, chunk_length), shares)
 
 
 class Prio3MultihotCountVec(Prio3[Sequence[bool], list[int]]):
-    """How many measurements have each of `length` bits set, of which at most `max_weight` may be."""
+    """For each of `length` bits, the number of measurements that set it; a measurement sets at most `max_weight` bits."""
 
     def __init__(self, shares: int, length: int, max_weight: int, chunk_length: int) -> None:
-        super().__init__(5, MultihotCountVec(FIELD128, length, max_weight, chunk_length), shares)
+        super().__init__(5, MultihotCountVecCircuit(FIELD128, length, max_weight, chunk_length), shares)
 
 
 class Prio3SumVecWithMultiproof(Prio3[Sequence[int], list[int]]):
-    """`Prio3SumVec` over any field with any number of proofs: by default Field64 and three, the least it may have.
+    """`Prio3SumVec` over any field with any number of proofs: by default Field64 and three, the fewest that are allowed.
 
-    Its identifier is the one of the official vectors, at the end of the range for private use.
+    Its identifier is that of the official vectors, at the end of the range for private use.
     """
 
     def __init__(
@@ -162,4 +162,4 @@ class Prio3SumVecWithMultiproof(Prio3[Sequence[int], list[int]]):
         field: NttField = FIELD64,
         proofs: int = 3,
     ) -> None:
-        super().__init__(0xFFFFFFFF, SumVec(field, length, max_measurement, chunk_length), shares, proofs)
+        super().__init__(0xFFFFFFFF, SumVecCircuit(field, length, max_measurement, chunk_length), shares, proofs)

@@ -1,9 +1,9 @@
 """Prio3 on batches of reports (draft-irtf-cfrg-vdaf, VERSION 18, sections 7.2.1 to 7.2.6).
 
-Every step takes R reports; one bad report is marked, and the rest is not touched. `crypto.prio3` has the draft's methods,
-which are these steps on a batch of one, and its variants; `crypto.prio3_messages` describes the messages.
+Every step takes R reports. A bad report is marked, and the others are not affected. `crypto.prio3` has the draft's methods,
+which are these steps on a batch of one, and its variants. `crypto.prio3_messages` describes the messages.
 
-Randomness and nonces come in. `rand` must be fresh for each report: two measurements under the same `rand` give away
+Randomness and nonces are arguments. `rand` must be fresh for each report: two measurements under the same `rand` reveal
 their difference. Shapes count elements, as in `crypto.ntt_field`.
 """
 
@@ -20,9 +20,9 @@ from crypto.flp.proof import decide, prove, query
 from .errors import ParameterOutOfRange, WrongArray, WrongLength
 from .ntt_field import Elements, Mask, Octets
 from .prio3_messages import (
-    HelperShares,
+    HelperInputShares,
     InputShares,
-    LeaderShares,
+    LeaderInputShares,
     Prio3Messages,
     PublicShares,
     VerifierMessages,
@@ -37,7 +37,7 @@ VERIFY_KEY_SIZE = SEED_BYTES
 
 
 class Prio3Batch(Prio3Messages, Generic[MeasurementT, ResultT]):
-    """One instance: a circuit, an algorithm identifier, a number of aggregators and one of proofs."""
+    """One instance: a circuit, an algorithm identifier, a number of aggregators and a number of proofs."""
 
     def __init__(self, algorithm: int, circuit: Circuit[MeasurementT, ResultT], shares: int, proofs: int = 1) -> None:
         """`algorithm` in [0, 2^32), from 0xFFFF0000 on for private use. Raises ParameterOutOfRange and TooFewProofs."""
@@ -63,7 +63,7 @@ class Prio3Batch(Prio3Messages, Generic[MeasurementT, ResultT]):
     def shard_encoded_batch(
         self, ctx: Contexts, meas: Elements, nonces: Octets, rand: Octets
     ) -> tuple[PublicShares, list[InputShares]]:
-        """The same for encoded measurements `[R, meas_len]`, valid or not: proofs of an invalid one do not hold."""
+        """The same for encoded measurements `[R, meas_len]`, valid or not: the proof of an invalid one does not hold."""
         count = len(meas)
         if meas.shape != self.field.shape(count, self.circuit.meas_len):
             raise WrongArray(
@@ -97,8 +97,8 @@ class Prio3Batch(Prio3Messages, Generic[MeasurementT, ResultT]):
         leader_proofs = self._minus(
             np.concatenate(proofs, axis=1), [self._helper_proofs_share(ctx, j, helper_seeds[j]) for j in helpers]
         )
-        leader = LeaderShares(meas_shares[0], leader_proofs, blinds[0])
-        return PublicShares(parts), [leader, *(HelperShares(helper_seeds[j], blinds[j]) for j in helpers)]
+        leader = LeaderInputShares(meas_shares[0], leader_proofs, blinds[0])
+        return PublicShares(parts), [leader, *(HelperInputShares(helper_seeds[j], blinds[j]) for j in helpers)]
 
     # ---- verification, run by every aggregator ------------------------------------------------------------------------
 
@@ -113,8 +113,8 @@ class Prio3Batch(Prio3Messages, Generic[MeasurementT, ResultT]):
     ) -> tuple[VerifyStates, VerifierShares]:
         """An aggregator's first step on R reports; shapes as in `shard_batch`.
 
-        `verify_key` (32 bytes) is known to the aggregators alone. A report whose state is not `usable` must be rejected
-        unsent. Raises IndexOutOfRange, WrongLength and WrongArray.
+        Only the aggregators know `verify_key` (32 bytes). Reject a report whose state is not `usable`, and do not send its
+        verifier share. Raises IndexOutOfRange, WrongLength and WrongArray.
         """
         count = len(input_shares)
         nonces = as_rows("nonces", nonces, count, NONCE_SIZE)
@@ -123,7 +123,7 @@ class Prio3Batch(Prio3Messages, Generic[MeasurementT, ResultT]):
         if (shape := public_shares.joint_rand_parts.shape) != self._no_parts(count).shape:
             raise WrongArray("joint randomness parts", str(shape), str(self._no_parts(count).shape))
 
-        # Its own part is what an aggregator can vouch for; the others are the client's word until `verify_next`.
+        # An aggregator computes its own part; the other parts are the client's claim until `verify_next`.
         parts = public_shares.joint_rand_parts.copy()
         own_part = np.empty((count, self.blind_size), np.uint8)
         if self.blind_size:
@@ -159,9 +159,9 @@ class Prio3Batch(Prio3Messages, Generic[MeasurementT, ResultT]):
     def verifier_shares_to_message_batch(
         self, ctx: Contexts, verifier_shares: Sequence[VerifierShares]
     ) -> tuple[VerifierMessages, Mask]:
-        """The verifier messages of R reports, from all aggregators' shares in their order, and whose proofs hold.
+        """The verifier messages of R reports, from all aggregators' shares in their order, and which proofs hold: bool[R].
 
-        A message whose proof does not hold means nothing. Raises WrongLength.
+        The message of a report whose proof does not hold has no meaning. Raises WrongLength.
         """
         holds = self.decide_batch(verifier_shares)
         parts = self._no_parts(len(holds))
@@ -196,9 +196,9 @@ class Prio3Batch(Prio3Messages, Generic[MeasurementT, ResultT]):
     ) -> tuple[Elements, Elements, Octets]:
         """Measurement share, proofs share and blind. Raises IndexOutOfRange and WrongArray."""
         self.require_aggregator(agg_id)
-        if isinstance(input_shares, HelperShares) != bool(agg_id):
+        if isinstance(input_shares, HelperInputShares) != bool(agg_id):
             raise WrongArray(f"input share of aggregator {agg_id}", type(input_shares).__name__, "the other kind")
-        if isinstance(input_shares, HelperShares):
+        if isinstance(input_shares, HelperInputShares):
             seeds = input_shares.seeds
             proofs_share = self._helper_proofs_share(ctx, agg_id, seeds)
             return self._helper_meas_share(ctx, agg_id, seeds), proofs_share, input_shares.blinds

@@ -1,8 +1,8 @@
 """The messages of Prio3 for a batch of reports, and their bytes (draft-irtf-cfrg-vdaf, VERSION 18, section 7.2.9).
 
-A message has one size, fixed by the instance: a batch of R encoded messages is uint8[R, size]. What is absent without
-joint randomness (parts, blinds) is an array of no columns. Elements of hostile bytes are checked report by report: a bad
-one marks its report and never fails a batch. Shapes count elements, as in `crypto.ntt_field`.
+The instance fixes the size of each message: a batch of R encoded messages is uint8[R, size]. Without joint randomness,
+parts and blinds are arrays of no columns. Elements of hostile bytes are checked report by report: a bad element marks its
+report and never fails a batch. Shapes count elements, as in `crypto.ntt_field`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LEAST_PROOFS = {FIELD64: 3}
 
 @dataclass(frozen=True, eq=False)
 class PublicShares:
-    """What every aggregator gets: the joint randomness parts, uint8[R, shares, 32]."""
+    """The message to every aggregator: the joint randomness parts, uint8[R, shares, 32]."""
 
     joint_rand_parts: Octets
 
@@ -33,7 +33,7 @@ class PublicShares:
 
 
 @dataclass(frozen=True, eq=False)
-class LeaderShares:
+class LeaderInputShares:
     """Aggregator 0's input shares. **Secret.**"""
 
     meas_share: Elements = field(repr=False)  # [R, meas_len]
@@ -45,8 +45,8 @@ class LeaderShares:
 
 
 @dataclass(frozen=True, eq=False)
-class HelperShares:
-    """Any other aggregator's input shares: seeds of what the leader has in full. **Secret.**"""
+class HelperInputShares:
+    """Any other aggregator's input shares: seeds, which expand to measurement and proof shares. **Secret.**"""
 
     seeds: Octets = field(repr=False)  # uint8[R, 32]
     blinds: Octets = field(repr=False)  # uint8[R, 32]
@@ -55,16 +55,16 @@ class HelperShares:
         return len(self.seeds)
 
 
-InputShares: TypeAlias = LeaderShares | HelperShares
+InputShares: TypeAlias = LeaderInputShares | HelperInputShares
 
 
 @dataclass(frozen=True, eq=False)
 class VerifyStates:
-    """What an aggregator keeps until the verifier messages are there. The output shares are **secret.**"""
+    """The state of an aggregator until it has the verifier messages. The output shares are **secret.**"""
 
     out_shares: Elements = field(repr=False)  # [R, output_len]
     joint_rand_seeds: Octets = field(repr=False)  # uint8[R, 32]
-    usable: Mask  # bool[R]: false where the test point is a node, and the verifier share must not be sent
+    usable: Mask  # bool[R]: false where the test point is a node; then the verifier share must not be sent
 
     def __len__(self) -> int:
         return len(self.usable)
@@ -72,7 +72,7 @@ class VerifyStates:
 
 @dataclass(frozen=True, eq=False)
 class VerifierShares:
-    """What an aggregator sends to the others."""
+    """The message of an aggregator to the others."""
 
     verifiers_share: Elements = field(repr=False)  # [R, verifier_len proofs]
     joint_rand_parts: Octets = field(repr=False)  # uint8[R, 32]
@@ -83,7 +83,7 @@ class VerifierShares:
 
 @dataclass(frozen=True, eq=False)
 class VerifierMessages:
-    """What all aggregators get of the verifier shares: the joint randomness seeds, uint8[R, 32]."""
+    """The combined verifier shares, for all aggregators: the joint randomness seeds, uint8[R, 32]."""
 
     joint_rand_seeds: Octets
 
@@ -92,7 +92,7 @@ class VerifierMessages:
 
 
 class Prio3Messages:
-    """Sizes and encodings of an instance: a circuit, a number of aggregators and one of proofs."""
+    """Sizes and encodings of an instance: a circuit, a number of aggregators and a number of proofs."""
 
     def __init__(self, circuit: AnyCircuit, shares: int, proofs: int) -> None:
         """Raises ParameterOutOfRange and TooFewProofs."""
@@ -136,7 +136,7 @@ class Prio3Messages:
 
     def encode_input_shares(self, input_shares: InputShares) -> Octets:
         """uint8[R, leader_share_size or helper_share_size]."""
-        if isinstance(input_shares, HelperShares):
+        if isinstance(input_shares, HelperInputShares):
             return np.concatenate([input_shares.seeds, input_shares.blinds], axis=1)
         parts = [self.field.encode(part) for part in (input_shares.meas_share, input_shares.proofs_share)]
         return np.concatenate([*parts, input_shares.blinds], axis=1)
@@ -145,11 +145,11 @@ class Prio3Messages:
         """An aggregator's input shares, and which are well-formed. Raises IndexOutOfRange and WrongLength."""
         _require_size("input share", octets, self.input_share_size(agg_id))
         if agg_id:
-            return HelperShares(octets[:, :SEED_BYTES], octets[:, SEED_BYTES:]), np.ones(len(octets), np.bool_)
+            return HelperInputShares(octets[:, :SEED_BYTES], octets[:, SEED_BYTES:]), np.ones(len(octets), np.bool_)
         first, last = self.circuit.meas_len * self.field.encoded_size, octets.shape[1] - self.blind_size
         meas_share, meas_good = self.field.decode(octets[:, :first])
         proofs_share, proofs_good = self.field.decode(octets[:, first:last])
-        return LeaderShares(meas_share, proofs_share, octets[:, last:]), meas_good & proofs_good
+        return LeaderInputShares(meas_share, proofs_share, octets[:, last:]), meas_good & proofs_good
 
     def encode_verifier_shares(self, verifier_shares: VerifierShares) -> Octets:
         """uint8[R, verifier_share_size]."""

@@ -1,8 +1,8 @@
 """The streams of Prio3 for a batch of reports (draft-irtf-cfrg-vdaf, VERSION 18, sections 6.2.3 and 7.2.8).
 
-A stream is fixed by its usage, the application's context, a seed and a binder. In a batch each of the last three may
-differ from report to report, but not in length. Sixteen reports are absorbed and squeezed at a time (`crypto.xof_lanes`);
-a few reports, or one that met a word that is no element, go through the reference path (`crypto.xof`).
+Usage, application context, seed and binder determine a stream. In a batch the last three may differ from report to report,
+but not in length. Sixteen reports are absorbed and squeezed at a time (`crypto.xof_lanes`). A batch of a few reports, and
+any report whose stream has a word that is no element, use the reference path (`crypto.xof`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .xof import SEED_BYTES, XofTurboShake128
 
 VERSION, CLASS_VDAF = 18, 0
 
-# So few reports leave most lanes idle; one by one they are faster.
+# Up to this many reports leave most lanes idle; one by one they are faster.
 _FEW = 3
 
 Contexts: TypeAlias = bytes | Octets
@@ -29,7 +29,7 @@ Contexts: TypeAlias = bytes | Octets
 
 
 class Usage(IntEnum):
-    """What a stream is for (section 7.2, constants of Prio3)."""
+    """The purpose of a stream (section 7.2, constants of Prio3)."""
 
     MEAS_SHARE = 1
     PROOF_SHARE = 2
@@ -107,7 +107,7 @@ class Prio3Xof:
         length: int,
         most: list[int],
     ) -> tuple[Elements, npt.NDArray[np.uint8]]:
-        """The first words of each stream: uint64[R, length], and which rows are to be done again."""
+        """The first words of each stream: uint64[R, length], and which rows the reference path must replace."""
         count = len(seeds)
         require_rows("seeds", seeds, count, SEED_BYTES)
         require_rows("contexts", contexts, count)
@@ -134,7 +134,7 @@ def _bytes(elements: Elements) -> bytes:
 
 
 def _next_elements(field: NttField, stream: XofTurboShake128, length: int) -> Elements:
-    """The next elements `[length]` of a stream, those of p or more skipped ("next_vec")."""
+    """The next elements `[length]` of a stream; words of p or more are skipped ("next_vec")."""
     accepted: list[Elements] = []
     missing = length
     while missing:  # each turn reads what is missing, so the stream is never read too far

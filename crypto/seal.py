@@ -1,13 +1,13 @@
 """Messages for one recipient: HPKE base mode (RFC 9180), one message an encapsulation.
 
-Suite: MLKEM768-X25519 (X-Wing, 0x647a, draft-ietf-hpke-pq), HKDF-SHA256, ChaCha20-Poly1305: of those in the draft's
-published vectors, the one that is fast without AES instructions. It holds if either ML-KEM or X25519 does.
+Suite: MLKEM768-X25519 (X-Wing, 0x647a, draft-ietf-hpke-pq), HKDF-SHA256, ChaCha20-Poly1305. Of the suites in the draft's
+published vectors, it is the one that is fast without AES instructions. It is secure if ML-KEM or X25519 is.
 
     sealed message = ML-KEM ciphertext (1088) ‖ X25519 key (32) ‖ ciphertext ‖ tag (16)
 
-`info` binds a message to its context: opened under other bytes it is broken. `seal` is the one function of this package
-that draws randomness itself: the library takes it from the operating system and offers no other way. So sealed bytes
-cannot be reproduced from a seed; what they carry can.
+`info` binds a message to its context: with another `info` it does not open. `seal` draws its randomness itself: the
+library takes it from the operating system and offers no other way. So sealed bytes cannot be reproduced from a seed; their
+plaintext can.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SUITE: Final = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY13
 
 @dataclass(frozen=True)
 class SealPublicKey:
-    """Whom a message is for: ML-KEM's key ‖ X25519's, 1,216 bytes. Raises WrongLength and KeyInvalid."""
+    """The recipient's public key: ML-KEM's key ‖ X25519's, 1,216 bytes. Raises WrongLength and KeyInvalid."""
 
     data: bytes
     _key: MLKEM768X25519PublicKey = field(init=False, repr=False, compare=False)
@@ -69,7 +69,7 @@ class SealPublicKey:
 
 
 class SealKey:
-    """Opens what is sealed to `public`. Made from X-Wing's private key: 32 bytes of a CSPRNG. **Secret.**"""
+    """Opens messages that are sealed to `public`. Made from X-Wing's private key: 32 bytes of a CSPRNG. **Secret.**"""
 
     def __init__(self, seed: bytes) -> None:
         if len(seed) != SEAL_SEED_BYTES:
@@ -90,9 +90,9 @@ class SealKey:
 
 
 def seal(public: SealPublicKey, plaintext: BytesLike, info: bytes) -> bytes:
-    """A message of SEAL_OVERHEAD bytes more than the plaintext, different at each call.
+    """The sealed message, SEAL_OVERHEAD bytes longer than the plaintext; different at each call.
 
-    Raises KeyInvalid where the X25519 half is a point of small order.
+    Raises KeyInvalid if the X25519 half of the key is a point of small order.
     """
     try:
         return _SUITE.encrypt(plaintext, public._key, info)

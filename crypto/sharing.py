@@ -1,16 +1,15 @@
-"""Additive shares in Field64, as VDAF's Prio3 makes them: a report's vector is the leader's share plus the helper's.
+"""Additive shares in Field64, as in VDAF's Prio3: a report's vector is the leader's share plus the helper's.
 
     client   leader share = vector - expand(seed)       8 bytes a slot
              helper share = seed                       32 bytes a report, whatever its length
     leader   adds the leader shares of a collection
-    helper   expands the seeds of a collection and adds
+    helper   expands the seeds of a collection and adds the helper shares
     both     total(leader) + total(helper) = sum of the vectors, mod p
 
-`expand` is XofTurboShake128 bound to the plan, the collection and the helper's aggregator id, so that a seed has no
-use elsewhere. Two vectors under one (seed, plan, collection) would reveal their difference to the leader, so seeds are always
-fresh.
+`expand` is XofTurboShake128, bound to the plan, the collection and the helper's aggregator id, so that a seed works nowhere
+else. Two vectors under one (seed, plan, collection) would reveal their difference to the leader, so seeds are always fresh.
 
-Everything works on whole batches, is pure (randomness comes in) and releases the GIL in its kernels.
+All functions work on whole batches, are pure (randomness is an argument) and release the GIL in their kernels.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ CONTEXT = b"covey-1"
 PLAN_HASH_BYTES = 32
 HELPER_ID = 1
 
-# From this length on it pays to sort a batch by row before the helper adds it.
+# From this length on, sorting a batch by row makes the helper's addition faster.
 _SORT_FROM = 64
 
 
@@ -51,7 +50,7 @@ def share_xof(plan_hash: bytes, algorithm: int = ALGORITHM_PLAIN) -> BatchXof:
 class SparseRows:
     """The plaintext vectors of a batch, row by row (CSR): B reports of `length` slots, most of them zero. **Secret.**
 
-    Report b has `values[k]` at slot `columns[k]` for k in [indptr[b], indptr[b+1]); values at an equal slot add up.
+    Report b has `values[k]` at slot `columns[k]` for k in [indptr[b], indptr[b+1]); values at the same slot add up.
     Raises WrongArray, WrongLength, IndexOutOfRange (columns, indptr) and ValueOutOfRange (a negative value).
     """
 
@@ -99,7 +98,7 @@ class SparseRows:
 
 @dataclass(frozen=True, eq=False)
 class HelperSeeds:
-    """The helper's shares of a batch: uint8[B, 32], fresh from a CSPRNG. **Secret**: with the leader's they open it."""
+    """The helper's shares of a batch: uint8[B, 32], fresh from a CSPRNG. **Secret**: with the leader's they open the batch."""
 
     seeds: Seeds = field(repr=False)
 
@@ -125,9 +124,9 @@ class HelperSeeds:
 
 @dataclass(frozen=True, eq=False)
 class LeaderShares:
-    """The leader's shares of a batch: uint64[B, d]. **Secret** as the seeds are.
+    """The leader's shares of a batch: uint64[B, d]. **Secret**, like the seeds.
 
-    Received words are range-checked where they are added (`Accumulator.add_leader`): one pass over memory, not two.
+    `Accumulator.add_leader` range-checks received words while it adds them: one pass over memory, not two.
     """
 
     elements: Elements = field(repr=False)
@@ -186,7 +185,7 @@ class Accumulator:
         return self._totals.copy()
 
     def merge(self, totals: Elements) -> None:
-        """Add another accumulator's totals (uint64[C, d]), of reports that this one has not. Raises as `from_values`."""
+        """Add another accumulator's totals (uint64[C, d]), of other reports. Raises as `from_values`."""
         _require("totals", totals, np.uint64, 2)
         if totals.shape != self._totals.shape:
             raise WrongLength("totals", totals.size, self._totals.size)
@@ -211,9 +210,9 @@ class Accumulator:
             require_canonical(elements)
 
     def add_helper(self, seeds: HelperSeeds, collections: Indices, rows: Rows, plan_hash: bytes) -> None:
-        """Run by the helper: expand seed b for the collection index `collections[b]` (uint32[B]) and add to `rows[b]`.
+        """Run by the helper: expand seed b for the collection index `collections[b]` (uint32[B]) and add it to `rows[b]`.
 
-        Expanded shares are summed in registers, never stored. Raises WrongLength and IndexOutOfRange, adding nothing.
+        Expanded shares are summed in registers, never stored. Raises WrongLength and IndexOutOfRange, and then adds nothing.
         """
         xof = share_xof(plan_hash)
         check_rows(rows, len(seeds), len(self._totals))
@@ -225,7 +224,7 @@ class Accumulator:
 
 
 def _require(what: str, array: npt.NDArray[np.generic], dtype: type[np.generic], axes: int) -> None:
-    """Raise WrongArray unless the array is what the kernels take; they do not look."""
+    """Raise WrongArray unless the array has the form that the kernels need; the kernels do not check it."""
     if array.dtype != dtype or array.ndim != axes or not (array.flags.c_contiguous and array.flags.aligned):
         have = f"{array.dtype}, {array.ndim} axes"
         raise WrongArray(what, have, f"contiguous, aligned {np.dtype(dtype)}, {axes} axes")

@@ -1,8 +1,8 @@
 """Ed25519 signatures (RFC 8032), each in a domain, so that a signature for one purpose is never valid for another.
 
 The signed bytes are `domain ‖ 00 ‖ message`. Domains are non-empty printable ASCII: they hold no 00, so two pairs of
-(domain, message) never give the same bytes. Ed25519ctx would say the same inside the signature, but few libraries have
-it, and a plain Ed25519 of a prefixed message can be checked anywhere. Signatures are deterministic: no randomness.
+(domain, message) never give the same bytes. Ed25519ctx has domains of its own, but few libraries have it; every library
+can check a plain Ed25519 signature of a prefixed message. Signatures are deterministic and need no randomness.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class VerifyKey:
         return key_id(self.data)
 
     def verify(self, domain: bytes, message: BytesLike, signature: BytesLike) -> None:
-        """Return if the signature is good. Raises SignatureInvalid."""
+        """Return if the signature is valid. Raises SignatureInvalid."""
         try:
             self._key.verify(bytes(signature), _signed(domain, message))
         except InvalidSignature:
@@ -76,7 +76,7 @@ class SigningKey:
         return self._key.private_bytes_raw()
 
     def sign(self, domain: bytes, message: BytesLike) -> bytes:
-        """64 bytes. `domain` says what is signed, such as b"covey-1 plan"."""
+        """The signature, 64 bytes. `domain` names the kind of message, such as b"covey-1 plan"."""
         return self._key.sign(_signed(domain, message))
 
 

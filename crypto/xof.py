@@ -18,7 +18,7 @@ DOMAIN = 1
 
 
 def message(seed: bytes, dst: bytes, binder: bytes) -> bytes:
-    """The bytes that TurboSHAKE128 absorbs. Raises TooLong where a length field cannot hold the length."""
+    """The bytes that TurboSHAKE128 absorbs. Raises TooLong if a length field cannot hold the length."""
     if len(dst) > 0xFFFF:
         raise TooLong("domain separation tag", len(dst), 0xFFFF)
     if len(seed) > 0xFF:
@@ -27,7 +27,7 @@ def message(seed: bytes, dst: bytes, binder: bytes) -> bytes:
 
 
 class XofTurboShake128:
-    """A stream of bytes or of uniform field elements, fixed by (seed, dst, binder). The seed is secret."""
+    """A stream of bytes or of uniform field elements, determined by (seed, dst, binder). The seed is secret."""
 
     def __init__(self, seed: bytes, dst: bytes, binder: bytes) -> None:
         self._shake = TurboSHAKE128.new(domain=DOMAIN, data=message(seed, dst, binder))
@@ -40,7 +40,7 @@ class XofTurboShake128:
         return bytes(self._shake.read(length)) if length else b""
 
     def next_vec(self, length: int) -> Elements:
-        """The next `length` elements of Field64: little-endian words, those of p or more skipped."""
+        """The next `length` elements of Field64: little-endian words; words of p or more are skipped."""
         elements = np.empty(length, np.uint64)
         filled = 0
         while filled < length:  # each turn reads what is missing, so the stream is never read too far

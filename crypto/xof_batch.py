@@ -1,10 +1,10 @@
 """Expand the seeds of a whole batch: the same bytes as `crypto.xof`, sixteen reports at a time.
 
-All reports of a batch share the domain separation tag, but for a u32 index in it (the collection), and the binder; the
-message must fit one block of TurboSHAKE128. `expand` stores the streams, `add_to` only sums them.
+All reports of a batch share the binder, and the domain separation tag except for a u32 index in it (the collection). The
+message must fit one block of TurboSHAKE128. `expand` stores the streams; `add_to` only sums them.
 
-Rejected words (p or more, one in 2^32) are rare enough to be done again: the kernels mark such a report, and its row is
-replaced by the reference path, or corrected by the difference between the right stream and the words that were added.
+Rejected words (p or more, one in 2^32) are rare. The kernels mark a report that has one; then the reference path replaces
+its row, or adds the difference between the right stream and the words that were added.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .xof import DOMAIN, SEED_BYTES, XofTurboShake128, message
 RATE_BYTES = 8 * xof_lanes.RATE_WORDS
 INDEX_BYTES = 4
 
-# A report is done again where a word reaches this. Tests lower it, to send ordinary reports through that path.
+# The kernels mark a report with a word of this size or more. Tests lower it, to send ordinary reports to the reference path.
 SUSPECT_FROM = P
 
-# So few reports leave most lanes idle; one by one they are faster.
+# Up to this many reports leave most lanes idle; one by one they are faster.
 _FEW = 3
 
 Seeds = npt.NDArray[np.uint8]
@@ -36,14 +36,14 @@ class BatchXof:
     """XofTurboShake128 with a fixed binder and a dst that holds a big-endian u32 index at byte `index_at`."""
 
     def __init__(self, dst: bytes, index_at: int, binder: bytes) -> None:
-        """`dst` has zeros in the index's place. Raises TooLong where the padded message is more than one block."""
+        """`dst` has zeros in place of the index. Raises TooLong if the padded message is longer than one block."""
         if not 0 <= index_at <= len(dst) - INDEX_BYTES or any(dst[index_at : index_at + INDEX_BYTES]):
             raise IndexOutOfRange("place of the index in the tag", index_at, len(dst) - INDEX_BYTES + 1)
         self._dst, self._index_at, self._binder = dst, index_at, binder
         block = bytearray(message(bytes(SEED_BYTES), dst, binder))
         if len(block) >= RATE_BYTES:
             raise TooLong("message", len(block), RATE_BYTES - 1)
-        self._at = (2 + len(dst) + 1, 2 + index_at)  # where seed and index stand in the message
+        self._at = (2 + len(dst) + 1, 2 + index_at)  # the places of seed and index in the message
         block += bytes([DOMAIN]) + bytes(8 * xof_lanes.STATE_WORDS - len(block) - 1)
         block[RATE_BYTES - 1] ^= 0x80
         self._template = field.view_words(bytes(block))
@@ -75,7 +75,7 @@ class BatchXof:
         """Add each report's first d elements to its row of `totals: uint64[C, d]` (canonical, in place).
 
         `seeds: uint8[B, 32]`, `indices: uint32[B]`, `rows: int64[B]` < C (IndexOutOfRange). No stream is stored, so the
-        memory does not depend on B. Fastest where equal rows stand together.
+        memory does not depend on B. Fastest if equal rows are adjacent.
         """
         words = _seed_words(seeds, indices)
         check_rows(rows, len(words), len(totals))
@@ -97,7 +97,7 @@ class BatchXof:
 
 
 def check_rows(rows: Rows, count: int, bound: int) -> None:
-    """Raise unless `rows` is int64[count], C-contiguous, and in [0, bound): the kernels do not look."""
+    """Raise unless `rows` is int64[count], C-contiguous, and in [0, bound): the kernels do not check it."""
     if rows.dtype != np.int64 or rows.ndim != 1 or not rows.flags.c_contiguous:
         raise WrongArray("rows", f"{rows.dtype}, {rows.ndim} axes", "contiguous int64[B]")
     if len(rows) != count:

@@ -2,15 +2,15 @@
 
 TurboSHAKE128 (RFC 9861) is Keccak-p[1600, 12 rounds] with a rate of 21 words. One permutation is a chain of dependent
 steps and leaves a wide core idle, so sixteen states advance in lockstep: word w of lane i is `state[w * LANES + i]`.
-LLVM turns the loop over lanes into AVX-512 (AVX2, SSE2 or NEON elsewhere: slower, the same bytes), but only in the form
-that stands here: a constant number of lanes, at least 16; the round written out; each round reading one array and
-writing the other. Other forms stay scalar, five to ten times slower: look for `zmm` or `ymm` in `inspect_asm()`.
+LLVM turns the loop over lanes into AVX-512 (AVX2, SSE2 or NEON elsewhere: slower, the same bytes), but only in this form:
+a constant number of lanes, at least 16; the round written out; each round reads one array and writes the other. Other
+forms remain scalar, five to ten times slower: look for `zmm` or `ymm` in `inspect_asm()`.
 
 `expand` and `accumulate` take messages of one block that differ from a template in two places, a 32-byte seed and a
 big-endian u32 index: plain shares. `absorb` takes messages of any length, a head of bytes and a body of words: proofs.
 
-Words of p or more are not field elements. At a chance of 2^-32 a word the kernels do not skip them: they mark the
-report (`suspect`), whose row the caller does again by the reference path. Words and constants stand in this one file,
+Words of p or more are not field elements. Their chance is 2^-32 a word, so the kernels do not skip them: they mark the
+report (`suspect`), and the caller computes its row again by the reference path. All constants are in this one file,
 because numba's `cache=True` does not notice a change in another module.
 """
 
@@ -240,7 +240,7 @@ def expand(  # type: ignore[no-untyped-def]
 def accumulate(  # type: ignore[no-untyped-def]
     template, seed_at, index_at, seeds, indices, rows, suspect_from, totals, suspect
 ):
-    """Add each report's stream, its words taken mod p, to totals[rows[b]]; nothing of it is ever stored.
+    """Add each report's stream, its words taken mod p, to totals[rows[b]]; no stream is stored.
 
     `rows: int64[B]` < C (checked by the caller), `totals: uint64[C, d]` canonical; the rest as in `expand`.
     Where all lanes go to one row, they are summed across first, as exact sums of 32-bit halves.
@@ -289,7 +289,7 @@ def _message_word(heads, shift, bodies, row, i):  # type: ignore[no-untyped-def]
     """Word i of a message: the head, `shift` bits into its last word, then the body, then zeros."""
     full = heads.shape[1] - 1
     word = heads[row, i] if i <= full else np.uint64(0)
-    at = i - full  # the body's word whose first bytes fill this word up
+    at = i - full  # the body's word whose first bytes fill the rest of this word
     if 0 <= at < bodies.shape[1]:
         word |= bodies[row, at] << shift
     if 0 < at <= bodies.shape[1]:

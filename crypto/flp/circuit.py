@@ -1,13 +1,13 @@
-"""Validity circuits, and the seam between a circuit and the proof system (draft-irtf-cfrg-vdaf, VERSION 18, section 7.3.2).
+"""Validity circuits, and their interface to the proof system (draft-irtf-cfrg-vdaf, VERSION 18, section 7.3.2).
 
-A circuit accepts an encoded measurement if all its outputs are zero. Its gadget is called K times; everything else in it
-is linear. So, for a batch of measurements *or of additive shares of them*, a circuit says two things only:
+A circuit accepts an encoded measurement if all its outputs are zero. It calls its gadget K times; everything else in it
+is linear. So, for a batch of measurements *or of additive shares of them*, a circuit defines only two things:
 
-    fill_wires   what stands on the gadget's wires in each call, given the measurement and the joint randomness
-    outputs      the circuit's outputs, given the measurement and what the gadget gave
+    fill_wires   the gadget's wires in each call, given the measurement and the joint randomness
+    outputs      the circuit's outputs, given the measurement and the gadget's outputs
 
-The proof system records the wires of the client, and of each aggregator the shares of the same wires; it never looks
-inside. A further circuit subclasses `Circuit`, or, where products of pairs will do, is *data* for `PairCircuit`.
+The proof system records the client's wires, and each aggregator's shares of the same wires. It needs nothing else of a
+circuit. A new circuit subclasses `Circuit`, or `PairCircuit` if products of pairs suffice; then it is only *data*.
 
 Shapes count elements, as in `crypto.ntt_field`: `[R, n]`, R reports.
 """
@@ -34,7 +34,7 @@ ResultT = TypeVar("ResultT")
 
 
 class Circuit(ABC, Generic[MeasurementT, ResultT]):
-    """What is valid, and how measurements are encoded, shortened and decoded. One gadget, called `calls` times."""
+    """Defines valid measurements, and encodes, truncates and decodes them. One gadget, called `calls` times."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Circuit(ABC, Generic[MeasurementT, ResultT]):
         output_len: int,
         joint_rand_degree: int = 0,
     ) -> None:
-        """`joint_rand_degree`: of the outputs as polynomials in the joint randomness; soundness depends on it."""
+        """`joint_rand_degree`: the degree of the outputs in the joint randomness; soundness depends on it."""
         if calls < 1:
             raise ParameterOutOfRange("calls of the gadget", calls, "positive")
         self.field, self.gadget, self.calls = field, gadget, calls
@@ -86,7 +86,7 @@ class Circuit(ABC, Generic[MeasurementT, ResultT]):
         """Write call k's wires to `wires[:, k]`, k from 1 to `calls`; `wires: [R, wire_len, arity]`.
 
         `meas: [R, meas_len]` is one of `shares` additive shares (1: the measurement itself); `joint_rand:
-        [R, joint_rand_len]`. Row 0 and the rows after the last call are the proof system's.
+        [R, joint_rand_len]`. Row 0 and the rows after the last call belong to the proof system.
         """
 
     @abstractmethod
@@ -95,7 +95,7 @@ class Circuit(ABC, Generic[MeasurementT, ResultT]):
 
     @abstractmethod
     def truncate(self, meas: Elements) -> Elements:
-        """What is aggregated of a measurement or a share of one: `[R, output_len]`."""
+        """The part of measurements, or of shares of them, that is aggregated: `[R, output_len]`."""
 
     @abstractmethod
     def decode(self, output: Elements, num_measurements: int) -> ResultT:
@@ -103,17 +103,17 @@ class Circuit(ABC, Generic[MeasurementT, ResultT]):
 
 
 class PairCircuit(Circuit[MeasurementT, ResultT]):
-    """Circuits as data: one `ParallelSum` over pairs of linear forms, every pair's product being zero.
+    """A circuit as data: one `ParallelSum` over pairs of linear forms; the product of every pair must be zero.
 
     The pairs are, in this order,
 
     * (b, b - 1) for each of the first `bits` entries b of the measurement: b is 0 or 1;
     * (u, v) for each of `products`, two forms of the measurement: u v = 0.
 
-    They fill gadget calls of `chunk_length` pairs. In call k pair j has weight r_k^(j+1), r_k being the call's joint
-    randomness, so that the sum over all calls, the first output, is zero for all r only if every product is. Each of
+    They fill gadget calls of `chunk_length` pairs. In call k, pair j has weight r_k^(j+1), where r_k is the call's joint
+    randomness. So the sum over all calls, the first output, is zero for all r only if every product is zero. Each of
     `equalities` is one more output: a form that must be zero. `outputs_of` are the `output_len` forms that are
-    aggregated, without constants; None takes the first `output_len` entries as they are.
+    aggregated, without constants; None aggregates the first `output_len` entries.
 
     To make another circuit of this kind, subclass it and add `encode` and `decode`. Costs: see `proof_len` and
     `best_chunk_length`.
@@ -155,7 +155,7 @@ class PairCircuit(Circuit[MeasurementT, ResultT]):
         self._outputs_of = None if outputs_of is None else LinearForms.compile(field, meas_len, outputs_of)
 
     def fill_wires(self, meas: Elements, joint_rand: Elements, shares: int, wires: Elements) -> None:
-        """See `Circuit`. What remains of the last call is the pair (0, -1), as in the draft's circuits."""
+        """See `Circuit`. The unused pairs of the last call are (0, -1), as in the draft's circuits."""
         kernels.pair_wires(
             np.ascontiguousarray(meas),
             self._left.apply(meas, shares),
@@ -186,7 +186,7 @@ def _share_of_one(field: NttField, shares: int) -> Elements:
 
 
 def best_chunk_length(pairs: int) -> int:
-    """The chunk length with the shortest proof for so many pairs (section 7.4.3.1 leaves it to trial and error).
+    """The chunk length that gives the shortest proof of `pairs` pairs (section 7.4.3.1 leaves it to trial and error).
 
     A proof has 2 c wire seeds and 2 p - 1 values, p a power of two above the number ceil(pairs / c) of calls. For each
     p the least c that needs no more than p - 1 calls is best, and beyond p = 2 pairs there is nothing to gain.

@@ -1,7 +1,7 @@
-"""Integers as bits that need no more than a bit check (draft-irtf-cfrg-vdaf, VERSION 18, section 7.4.2).
+"""Integers as bits, so that a check of the bits is also a range check (draft-irtf-cfrg-vdaf, VERSION 18, section 7.4.2).
 
-An integer in [0, max] is a sum of bits times weights 1, 2, 4 ... and a last weight chosen so that all weights add up to
-max: whatever the bits are, they stand for an integer in range.
+An integer in [0, max] is a sum of bits times weights 1, 2, 4 ... and a last weight, chosen so that all weights add up to
+max: any bits encode an integer in range.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def weights(largest: int) -> list[int]:
 def range_checked_bits(values: Integers, largest: int) -> npt.NDArray[np.uint8]:
     """Bits of integers in [0, largest]: one more axis, of `largest.bit_length()` ("encode_range_checked_int").
 
-    Without a branch: the last bit is set just for those that the others cannot hold.
+    Without a branch: the last bit is set exactly where the other bits cannot hold the integer.
     """
     *low, last_weight = weights(largest)
     last = np.asarray(values > sum(low)).astype(values.dtype)

@@ -46,8 +46,8 @@ def query(
 ) -> tuple[Elements, Mask]:
     """Run by each aggregator, on its shares of measurements and proofs: verifier shares `[R, verifier_len]`.
 
-    `proofs: [R, proof_len]`, `query_rand: [R, query_rand_len]`; the rest as in `prove`. Also says whose test point must
-    not be used, since it is a node of the wire polynomials: such a verifier reveals part of the measurement.
+    `proofs: [R, proof_len]`, `query_rand: [R, query_rand_len]`; the rest as in `prove`. Also returns which reports must be
+    refused because their test point is a node of the wire polynomials: such a verifier reveals part of the measurement.
     """
     field, arity = circuit.field, circuit.gadget.arity
     verifiers = field.empty(len(meas), circuit.verifier_len)
@@ -69,14 +69,14 @@ def query(
 
 
 def decide(circuit: AnyCircuit, verifiers: Elements) -> Mask:
-    """Which of the verifiers `[R, verifier_len]`, each the sum of all shares, accept: bool[R]."""
+    """Which verifiers `[R, verifier_len]` accept, bool[R]; each is the sum of all its shares."""
     expected = circuit.gadget.outputs(circuit.field, verifiers[:, 1:-1])
     zero = ~_any_word(verifiers[:, 0])
     return zero & ~_any_word(expected ^ verifiers[:, -1])
 
 
 def _blocks(circuit: AnyCircuit, count: int) -> Iterator[tuple[slice, Elements]]:
-    """Blocks of reports, each with the same room for wires `[n, wire_len, arity]`, zero after the last call."""
+    """Blocks of reports, all with one buffer for wires `[n, wire_len, arity]`, zero after the last call."""
     size = circuit.wire_len * circuit.gadget.arity * circuit.field.encoded_size
     step = min(count, max(1, _BLOCK_BYTES // size))
     wires = circuit.field.empty(step, circuit.wire_len, circuit.gadget.arity)
@@ -87,7 +87,7 @@ def _blocks(circuit: AnyCircuit, count: int) -> Iterator[tuple[slice, Elements]]
 
 
 def _reduced(circuit: AnyCircuit, outputs: Elements, query_rand: Elements) -> Elements:
-    """A random combination `[R]` of several outputs: zero, but for a small chance, only if all are."""
+    """A random combination `[R]` of several outputs. Except with small probability, it is zero only if all outputs are."""
     return weighted_sums(circuit.field, outputs, circuit.field.prepare(query_rand[:, : circuit.eval_output_len]))
 
 

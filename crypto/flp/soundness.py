@@ -1,17 +1,17 @@
 """The chance that an invalid report passes (draft-irtf-cfrg-vdaf, VERSION 18, section 9.7: "Choosing FLP Parameters").
 
-The draft's formula is (circuit_soundness + flp_soundness) ** PROOFS; the two terms, by the lemma of Schwartz and Zippel:
+The draft's formula is (circuit_soundness + flp_soundness) ** PROOFS. By the lemma of Schwartz and Zippel the two terms are:
 
 * circuit: an invalid measurement's first output is a polynomial of degree at most `chunk_length` in the joint randomness
   (each call has its own r, at powers up to the chunk length; [BBCGGI19], theorem 5.2), and the random combination of
-  several outputs has degree 1: (chunk_length + 1) / |F|, each part only where there is joint randomness, or more than
-  one output.
-* flp: a wrong gadget polynomial agrees with the gadget on the wire polynomials, both of degree at most
-  d (p - 1) for a gadget of degree d and p values a wire, in at most so many points; t is none of the p nodes:
+  several outputs has degree 1: (chunk_length + 1) / |F|. The first summand applies only with joint randomness, the second
+  only with more than one output.
+* flp: a wrong gadget polynomial agrees with the gadget on the wire polynomials in at most d (p - 1) points, because both
+  have at most that degree for a gadget of degree d and p values a wire. t is none of the p nodes:
   d (p - 1) / (|F| - p) ([BBCGGI19], theorem 4.3, with roots of unity for its points).
 
-With joint randomness the client may try measurements offline until the randomness suits it, which is why the draft aims
-at 2^-128 for all of it: each try has this chance.
+With joint randomness the client can try measurements offline, and each try has this chance. This is why the draft aims at
+2^-128 in total.
 """
 
 from __future__ import annotations
@@ -32,6 +32,6 @@ def soundness_error(circuit: AnyCircuit, proofs: int) -> Fraction:
 
 
 def soundness_bits(circuit: AnyCircuit, proofs: int) -> float:
-    """The bound as bits: 128 stands for 2^-128."""
+    """The bound in bits: 128 means 2^-128."""
     error = soundness_error(circuit, proofs)
     return math.log2(error.denominator) - math.log2(error.numerator)

@@ -20,12 +20,12 @@ from .gadgets import ParallelSum, PolyEval
 
 
 def require_in_field(field: NttField, what: str, value: int) -> None:
-    """Raise ParameterOutOfRange unless 0 < value < p: sums of so many ones, or bits of so large a value, do not wrap."""
+    """Raise ParameterOutOfRange unless 0 < value < p: beyond p, a sum of `value` ones, or the bits of `value`, would wrap."""
     if not 0 < value < field.modulus:
         raise ParameterOutOfRange(what, value, f"in [1, {field.modulus})")
 
 
-class Count(Circuit[int, int]):
+class CountCircuit(Circuit[int, int]):
     """A measurement is 0 or 1; the result counts the ones. x x - x = 0."""
 
     def __init__(self, field: NttField) -> None:
@@ -53,7 +53,7 @@ class Count(Circuit[int, int]):
         return self.field.to_ints(output)[0]
 
 
-class Sum(Circuit[int, int]):
+class SumCircuit(Circuit[int, int]):
     """A measurement is in [0, max_measurement]; the result is the sum. Each bit is checked on its own."""
 
     def __init__(self, field: NttField, max_measurement: int) -> None:
@@ -81,7 +81,7 @@ class Sum(Circuit[int, int]):
         wires[:, 1 : 1 + self.calls, 0] = meas
 
     def outputs(self, meas: Elements, gadget_outputs: Elements, shares: int) -> Elements:
-        """Each call's."""
+        """The output of each call."""
         return gadget_outputs
 
     def truncate(self, meas: Elements) -> Elements:
@@ -93,7 +93,7 @@ class Sum(Circuit[int, int]):
         return self.field.to_ints(output)[0]
 
 
-class SumVec(PairCircuit[Sequence[int], list[int]]):
+class SumVecCircuit(PairCircuit[Sequence[int], list[int]]):
     """A measurement is a vector of `length` integers in [0, max_measurement]; the result is the vector of sums."""
 
     def __init__(self, field: NttField, length: int, max_measurement: int, chunk_length: int) -> None:
@@ -122,7 +122,7 @@ class SumVec(PairCircuit[Sequence[int], list[int]]):
         return self.field.to_ints(output)
 
 
-class Histogram(PairCircuit[int, list[int]]):
+class HistogramCircuit(PairCircuit[int, list[int]]):
     """A measurement is a bucket in [0, length); the result counts each bucket's. The bits of the buckets add up to 1."""
 
     def __init__(self, field: NttField, length: int, chunk_length: int) -> None:
@@ -148,7 +148,7 @@ class Histogram(PairCircuit[int, list[int]]):
         return self.field.to_ints(output)
 
 
-class MultihotCountVec(PairCircuit[Sequence[bool], list[int]]):
+class MultihotCountVecCircuit(PairCircuit[Sequence[bool], list[int]]):
     """A measurement is `length` bits of which at most `max_weight` are set; the result counts each bit's ones.
 
     The number of ones is encoded after the bits, so that it cannot exceed `max_weight`; it equals the bits' sum.

@@ -59,9 +59,11 @@ def test_sums_over_rows_and_columns(field: NttField, seed: int, rows: int, width
     random, p = Random(seed), field.modulus
     values = [draw(field, width, random) for _ in range(rows)]
     elements = matrix(field, values) if rows else field.zeros(0, width)
-    wanted = np.array([random.random() < 0.5 for _ in range(rows)], np.bool_)
-    picked = [row for row, mark in zip(values, wanted, strict=True) if mark]
-    assert field.to_ints(field.sum_rows(elements, wanted)) == [sum(row[i] for row in picked) % p for i in range(width)]
+    selected = np.array([random.random() < 0.5 for _ in range(rows)], np.bool_)
+    picked = [row for row, mark in zip(values, selected, strict=True) if mark]
+    assert field.to_ints(field.sum_rows(elements, selected)) == [
+        sum(row[i] for row in picked) % p for i in range(width)
+    ]
     assert field.to_ints(field.sum_columns(elements)) == [sum(row) % p for row in values]
 
 

@@ -25,7 +25,7 @@ from crypto.errors import (
     WrongLength,
 )
 from crypto.flp import proof
-from crypto.flp.variants import SumVec
+from crypto.flp.variants import SumVecCircuit
 from crypto.ntt_field import FIELD64, FIELD128, Elements, Mask, Octets
 from crypto.prio3 import (
     Prio3,
@@ -36,7 +36,7 @@ from crypto.prio3 import (
     Prio3SumVec,
     Prio3SumVecWithMultiproof,
 )
-from crypto.prio3_messages import InputShares, LeaderShares, PublicShares
+from crypto.prio3_messages import InputShares, LeaderInputShares, PublicShares
 
 KEY = bytes(range(32))
 AnyPrio3 = Prio3[Any, Any]
@@ -288,7 +288,7 @@ def _zeros(vdaf: AnyPrio3) -> tuple[Octets, Octets]:
 
 
 def _shorter(share: InputShares) -> InputShares:
-    assert isinstance(share, LeaderShares)
+    assert isinstance(share, LeaderInputShares)
     return replace(share, meas_share=share.meas_share[:, :-1])
 
 
@@ -309,7 +309,7 @@ def test_batches_that_do_not_fit_together_are_refused():
 
 
 def test_a_proof_of_another_algorithm_does_not_hold():
-    circuit = SumVec(FIELD128, 2, 3, 2)
+    circuit = SumVecCircuit(FIELD128, 2, 3, 2)
     ours, theirs = Prio3(0xFFFF0010, circuit, 2), Prio3(0xFFFF0011, circuit, 2)
     nonce, rand = bytes(16), bytes(ours.rand_size)
     public_share, input_shares = ours.shard(b"", [1, 2], nonce, rand)
@@ -352,7 +352,7 @@ def test_instances_that_the_draft_forbids_are_named_errors():
         assert (refused.value.have, refused.value.need) == (proofs, 3)
     assert Prio3SumVecWithMultiproof(2, 3, 1, 1, field=FIELD128, proofs=1).proofs == 1
     with pytest.raises(ParameterOutOfRange):
-        Prio3(2**32, SumVec(FIELD64, 1, 1, 1), 2, 3)
+        Prio3(2**32, SumVecCircuit(FIELD64, 1, 1, 1), 2, 3)
 
 
 def test_a_report_is_aggregated_once_and_agg_shares_merge():

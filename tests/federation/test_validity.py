@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from crypto.flp.proof import prove as flp_prove
 from crypto.ntt_field import FIELD64, Elements
-from crypto.prio3_messages import HelperShares, LeaderShares, PublicShares, VerifierMessages, VerifierShares
+from crypto.prio3_messages import HelperInputShares, LeaderInputShares, PublicShares, VerifierMessages, VerifierShares
 from crypto.sharing import SparseRows
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
@@ -307,8 +307,10 @@ def forged(of: Plan) -> tuple[ProvenHalf, ProvenHalf]:
     proofs_share = FIELD64.subtract(np.concatenate(proofs, axis=1), prio3._helper_proofs_share(ctx, 1, seed))
     good, public = np.ones(1, np.bool_), PublicShares(wrong)
     return (
-        ProvenHalf(0, collection, ids, "leader", public, LeaderShares(leader_share, proofs_share, blinds[0]), good),
-        ProvenHalf(0, collection, ids, "helper", public, HelperShares(seed, blinds[1]), good),
+        ProvenHalf(
+            0, collection, ids, "leader", public, LeaderInputShares(leader_share, proofs_share, blinds[0]), good
+        ),
+        ProvenHalf(0, collection, ids, "helper", public, HelperInputShares(seed, blinds[1]), good),
     )
 
 
@@ -368,12 +370,12 @@ def repeated(half: ProvenHalf, count: int) -> ProvenHalf:
     """One report over and over."""
     shares = half.input_shares
     match shares:
-        case LeaderShares():
-            many: Any = LeaderShares(
+        case LeaderInputShares():
+            many: Any = LeaderInputShares(
                 *(np.repeat(part, count, axis=0) for part in (shares.meas_share, shares.proofs_share, shares.blinds))
             )
-        case HelperShares():
-            many = HelperShares(*(np.repeat(part, count, axis=0) for part in (shares.seeds, shares.blinds)))
+        case HelperInputShares():
+            many = HelperInputShares(*(np.repeat(part, count, axis=0) for part in (shares.seeds, shares.blinds)))
     return replace(
         half,
         collection=np.repeat(half.collection, count),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from benchmarks.validity_cost import EVENTS, KINDS, LIMIT, catalogue, kind_table, ratio, view_table
 from crypto.flp.circuit import best_chunk_length
 from crypto.flp.soundness import soundness_bits
-from crypto.flp.variants import SumVec
+from crypto.flp.variants import SumVecCircuit
 from crypto.ntt_field import FIELD64
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
@@ -49,7 +49,7 @@ def test_the_cost_is_that_of_the_circuit_and_of_its_messages(made: FeatureView, 
 def test_the_measure_is_a_sum_vec_of_the_same_bits() -> None:
     view = next(view for view in catalogue() if view.name == "zone_pairs")
     bits = sum_vec_lengths(layout_of(view), FIELD64)
-    circuit = SumVec(FIELD64, bits.meas_len, 1, best_chunk_length(bits.meas_len))
+    circuit = SumVecCircuit(FIELD64, bits.meas_len, 1, best_chunk_length(bits.meas_len))
     assert (bits.meas_len, bits.proof_len) == (circuit.meas_len, circuit.proof_len)
     assert cost_of(layout_of(view)).sum_vec_ratio == (
         cost_of(layout_of(view)).measurement + 3 * cost_of(layout_of(view)).proof

@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crypto import field as field64
-from crypto.prio3_messages import HelperShares, InputShares, PublicShares
-from crypto.prio3_messages import LeaderShares as ProvenLeaderShares
+from crypto.prio3_messages import HelperInputShares, InputShares, LeaderInputShares, PublicShares
 from crypto.sharing import HelperSeeds, LeaderShares, SparseRows
 from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf, Randomness, ReportIds, Reports
 from federation.circuit.validity import prove
@@ -111,14 +110,16 @@ def _proven(half: ProvenHalf, rows: Indices, other: ProvenHalf, which: Indices) 
     parts = _put(half.public_shares.joint_rand_parts, rows, other.public_shares.joint_rand_parts[which])
     shares: InputShares
     match half.input_shares, other.input_shares:
-        case ProvenLeaderShares() as mine, ProvenLeaderShares() as its:
-            shares = ProvenLeaderShares(
+        case LeaderInputShares() as mine, LeaderInputShares() as its:
+            shares = LeaderInputShares(
                 _put(mine.meas_share, rows, its.meas_share[which]),
                 _put(mine.proofs_share, rows, its.proofs_share[which]),
                 _put(mine.blinds, rows, its.blinds[which]),
             )
-        case HelperShares() as mine, HelperShares() as its:
-            shares = HelperShares(_put(mine.seeds, rows, its.seeds[which]), _put(mine.blinds, rows, its.blinds[which]))
+        case HelperInputShares() as mine, HelperInputShares() as its:
+            shares = HelperInputShares(
+                _put(mine.seeds, rows, its.seeds[which]), _put(mine.blinds, rows, its.blinds[which])
+            )
         case _:
             raise TypeError("halves of two aggregators")
     return replace(half, public_shares=PublicShares(parts), input_shares=shares)

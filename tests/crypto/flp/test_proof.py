@@ -15,7 +15,7 @@ from crypto.flp import proof
 from crypto.flp.circuit import Circuit, PairCircuit
 from crypto.flp.gadgets import PolyEval
 from crypto.flp.proof import AnyCircuit, decide, prove, query
-from crypto.flp.variants import Count, Histogram, MultihotCountVec, Sum, SumVec
+from crypto.flp.variants import CountCircuit, HistogramCircuit, MultihotCountVecCircuit, SumCircuit, SumVecCircuit
 from crypto.ntt_field import FIELD64, FIELD128, Elements, Mask, NttField
 from crypto.ntt_forms import Form
 from tests.crypto.fields import FIELDS, draw, each_field, matrix
@@ -105,16 +105,16 @@ def valid_and_invalid(field: NttField) -> list[tuple[AnyCircuit, list[list[int]]
     bits = [[0, 1, 1, 0, 1, 0], [0] * 6, [1] * 6]
     not_bits = [[2, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, p - 1], [0, 0, p // 2, 0, 0, 0], [1, 1, 1, 3, 1, 1]]
     return [
-        (Count(field), [[0], [1]], [[2], [p - 1], [p // 2]]),
-        (Sum(field, 63), bits, not_bits),
-        (SumVec(field, 2, 7, 4), bits, not_bits),
-        (SumVec(field, 1, 63, 1), bits, not_bits),
-        (SumVec(field, 6, 1, 9), bits, not_bits),
+        (CountCircuit(field), [[0], [1]], [[2], [p - 1], [p // 2]]),
+        (SumCircuit(field, 63), bits, not_bits),
+        (SumVecCircuit(field, 2, 7, 4), bits, not_bits),
+        (SumVecCircuit(field, 1, 63, 1), bits, not_bits),
+        (SumVecCircuit(field, 6, 1, 9), bits, not_bits),
         # -1 + 1 + 1 = 1, and two ones, and none
-        (Histogram(field, 3, 2), [[1, 0, 0], [0, 0, 1]], [[p - 1, 1, 1], [0, 1, 1], [0, 0, 0], [2, p - 1, 0]]),
+        (HistogramCircuit(field, 3, 2), [[1, 0, 0], [0, 0, 1]], [[p - 1, 1, 1], [0, 1, 1], [0, 0, 0], [2, p - 1, 0]]),
         # two of three; the weight is the last two bits, 1 and 1
         (
-            MultihotCountVec(field, 3, 2, 2),
+            MultihotCountVecCircuit(field, 3, 2, 2),
             [[1, 1, 0, 1, 1], [0, 0, 0, 0, 0], [0, 1, 0, 0, 1], [0, 1, 0, 1, 0]],
             [[1, 1, 1, 1, 1], [1, 1, 0, 1, 0], [0, 0, 0, 1, 0], [2, 0, 0, 1, 1], [1, 1, 1, 2, 1]],
         ),
@@ -166,7 +166,7 @@ def test_a_proof_or_a_measurement_that_was_altered_anywhere_does_not_hold(field:
 
 @each_field
 def test_wires_are_cut_into_blocks_without_a_seam(field: NttField, monkeypatch: pytest.MonkeyPatch):
-    circuit = SumVec(field, 4, 7, 5)
+    circuit = SumVecCircuit(field, 4, 7, 5)
     random = Random(3)
     meas = matrix(field, [[random.randrange(2) for _ in range(12)] for _ in range(7)])
     rand = [matrix(field, [draw(field, n, random) for _ in range(7)]) for n in (10, 3, 1, circuit.proof_len)]
@@ -179,7 +179,7 @@ def test_wires_are_cut_into_blocks_without_a_seam(field: NttField, monkeypatch: 
 
 @each_field
 def test_a_test_point_among_the_nodes_is_told_report_by_report(field: NttField):
-    circuit = Sum(field, 7)  # three calls and the seed: four nodes
+    circuit = SumCircuit(field, 7)  # three calls and the seed: four nodes
     p = field.modulus
     points = [5, 1, field.root(4), pow(field.root(4), 3, p), field.root(8), p - 1]
     query_rand = matrix(field, [[1, 2, 3, point] for point in points])
@@ -189,12 +189,12 @@ def test_a_test_point_among_the_nodes_is_told_report_by_report(field: NttField):
 
 
 def test_lengths_are_those_of_the_draft():
-    circuit = SumVec(FIELD128, 1000, 65535, 126)
+    circuit = SumVecCircuit(FIELD128, 1000, 65535, 126)
     assert (circuit.calls, circuit.wire_len, circuit.proof_len, circuit.verifier_len) == (127, 128, 252 + 255, 254)
     assert (circuit.prove_rand_len, circuit.query_rand_len, circuit.joint_rand_len) == (252, 1, 127)
-    histogram = Histogram(FIELD128, 1000, 33)
+    histogram = HistogramCircuit(FIELD128, 1000, 33)
     assert (histogram.calls, histogram.wire_len, histogram.proof_len) == (31, 32, 66 + 63)
     assert histogram.query_rand_len == 3
-    total = Sum(FIELD64, 255)
+    total = SumCircuit(FIELD64, 255)
     assert (total.proof_len, total.verifier_len, total.query_rand_len, total.prove_rand_len) == (1 + 31, 3, 9, 1)
-    assert [Count(field).proof_len for field in FIELDS] == [2 + 3] * 2
+    assert [CountCircuit(field).proof_len for field in FIELDS] == [2 + 3] * 2

@@ -14,7 +14,7 @@ from crypto.errors import CryptoError, ParameterOutOfRange, ValueOutOfRange, Wro
 from crypto.flp.circuit import PairCircuit, best_chunk_length
 from crypto.flp.encoding import as_integers, range_checked_bits, weights
 from crypto.flp.gadgets import ParallelSum, PolyEval
-from crypto.flp.variants import Count, Histogram, MultihotCountVec, Sum, SumVec
+from crypto.flp.variants import CountCircuit, HistogramCircuit, MultihotCountVecCircuit, SumCircuit, SumVecCircuit
 from crypto.ntt_field import FIELD64, FIELD128, NttField
 from crypto.ntt_forms import Form
 from crypto.ntt_polynomial import next_power_of_two
@@ -78,13 +78,13 @@ def test_truncating_an_encoded_vector_gives_it_back(
 ):
     random = Random(seed)
     vectors = [[random.randint(0, largest) for _ in range(length)] for _ in range(reports)]
-    circuit = SumVec(field, length, largest, 3)
+    circuit = SumVecCircuit(field, length, largest, 3)
     encoded = circuit.encode(vectors)
     assert encoded.shape == field.shape(reports, circuit.meas_len)
     assert integers(field, circuit.truncate(encoded)) == vectors
     if reports:
         assert circuit.decode(field.sum_rows(encoded, np.ones(reports, np.bool_))[: circuit.output_len], reports)
-    numbers = Sum(field, largest)
+    numbers = SumCircuit(field, largest)
     assert integers(field, numbers.truncate(numbers.encode([row[0] for row in vectors]))) == [
         [row[0]] for row in vectors
     ]
@@ -92,14 +92,14 @@ def test_truncating_an_encoded_vector_gives_it_back(
 
 @each_field
 def test_encodings_of_buckets_and_of_sets_of_bits(field: NttField):
-    histogram = Histogram(field, 4, 2)
+    histogram = HistogramCircuit(field, 4, 2)
     assert integers(field, histogram.encode([2, 0])) == [[0, 0, 1, 0], [1, 0, 0, 0]]
-    multihot = MultihotCountVec(field, 4, 3, 2)
+    multihot = MultihotCountVecCircuit(field, 4, 3, 2)
     encoded = multihot.encode([[True, False, True, True], [0, 0, 0, 1]])
     # max_weight 3: the weights are 1 and 2, so three ones are 1 + 1
     assert integers(field, encoded) == [[1, 0, 1, 1, 1, 1], [0, 0, 0, 1, 1, 0]]
     assert integers(field, multihot.truncate(encoded)) == [[1, 0, 1, 1], [0, 0, 0, 1]]
-    assert integers(field, Count(field).encode([1, 0, 1])) == [[1], [0], [1]]
+    assert integers(field, CountCircuit(field).encode([1, 0, 1])) == [[1], [0], [1]]
     for refused in ([[True] * 4], [[0, 0, 2, 0]]):
         with pytest.raises(ValueOutOfRange):
             multihot.encode(refused)
@@ -109,15 +109,15 @@ def test_encodings_of_buckets_and_of_sets_of_bits(field: NttField):
 
 def test_parameters_that_make_no_circuit_are_named_errors():
     for make in (
-        lambda: Sum(FIELD64, 0),
-        lambda: Sum(FIELD64, FIELD64.modulus),
-        lambda: Sum(FIELD64, -1),
-        lambda: SumVec(FIELD128, 0, 1, 1),
-        lambda: SumVec(FIELD128, 1, FIELD128.modulus, 1),
-        lambda: SumVec(FIELD128, 1, 1, 0),
-        lambda: Histogram(FIELD128, 0, 1),
-        lambda: MultihotCountVec(FIELD128, 4, 5, 1),
-        lambda: MultihotCountVec(FIELD128, 4, 0, 1),
+        lambda: SumCircuit(FIELD64, 0),
+        lambda: SumCircuit(FIELD64, FIELD64.modulus),
+        lambda: SumCircuit(FIELD64, -1),
+        lambda: SumVecCircuit(FIELD128, 0, 1, 1),
+        lambda: SumVecCircuit(FIELD128, 1, FIELD128.modulus, 1),
+        lambda: SumVecCircuit(FIELD128, 1, 1, 0),
+        lambda: HistogramCircuit(FIELD128, 0, 1),
+        lambda: MultihotCountVecCircuit(FIELD128, 4, 5, 1),
+        lambda: MultihotCountVecCircuit(FIELD128, 4, 0, 1),
         lambda: ParallelSum(0),
         lambda: PolyEval((1,)),
         lambda: PolyEval((1, 0)),
