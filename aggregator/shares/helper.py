@@ -47,7 +47,7 @@ from aggregator.shares.plans import Opening, PlanBook
 from aggregator.signed_message import Signed, plan_of, sign
 from aggregator.storage.files import Files
 from aggregator.storage.records import PlanStatus
-from federation.errors import PlanInvalid
+from federation.errors import FinishRefused, PlanInvalid
 from federation.keys import RoleKeys
 from federation.plan import Plan
 from federation.terms import Encrypted, Finish, Shares
@@ -152,6 +152,7 @@ class Helper:
         signed = Signed.from_bytes(data)
         stored, plan = self.plans.opened(plan_of(signed))
         told = ShareDigest.from_bytes(signed.verify(SHARE_DIGEST_DOMAIN["leader"], leader_of(plan)))
+        self._require_swap(plan)
         own = ShareDigest(plan.hash, hashlib.sha256(self.own_swap.own_shares(stored)).digest())
         self.own_swap.keep_digest(stored, told.digest)
         return sign(SHARE_DIGEST_DOMAIN["helper"], own.to_bytes(), self.identity.keys.sign)
@@ -165,6 +166,7 @@ class Helper:
             PlanUnknown, NotCommitted, MessageMalformed, FinishRefused, FieldElementOutOfRange.
         """
         stored, plan = self.plans.opened(plan_hash)
+        self._require_swap(plan)
         theirs = self.own_swap.received(stored, pieces)
         values = self.own_swap.signed_values(stored, plan, theirs)
         with self.files.storage.transaction():
@@ -221,3 +223,10 @@ class Helper:
                 )
             case other:
                 assert_never(other)
+
+    def _require_swap(self, plan: Plan) -> None:
+        """Raise FinishRefused for a plan with finish mpc: whoever gets its noised shares opens the suppressed cells, too."""
+        if self._opening_of(plan) is self.suppression:
+            raise FinishRefused(
+                "the helper swaps no noised shares of a plan with finish mpc: it opens such a plan by MPC"
+            )

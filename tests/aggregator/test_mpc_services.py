@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.util
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,14 @@ import pytest
 
 from aggregator.collect.aggregate_share import SealedShare, noised_of, sums_to_bytes
 from aggregator.collect.collection import CollectedSums
-from aggregator.collect.collection_job import FINISH_DOMAIN, PROVIDE_DOMAIN, FinishSession, collect_request
+from aggregator.collect.collection_job import (
+    FINISH_DOMAIN,
+    PROVIDE_DOMAIN,
+    SHARE_DIGEST_DOMAIN,
+    FinishSession,
+    ShareDigest,
+    collect_request,
+)
 from aggregator.errors import MessageMalformed, ProviderUnknown, RemoteRefusal, Unreachable
 from aggregator.intake.refusals import refusal_of
 from aggregator.mpc.provider import Provider
@@ -148,6 +156,13 @@ def test_three_services_open_the_plaintext_rule_on_the_stored_shares_and_mend_a_
     assert [one.state for one in client.status("helper")] == ["witnessed"]
     expected = would_be_opened(plan, leader, helper)
     assert refused(lambda: list(client._shares(plan, "helper", _collect(plan)))).reason == "NOT_COMMITTED"
+    leaders = b"".join(
+        leader.files.storage.to_swap(1)
+    )  # a leader that wants to have the helper's noised shares for them
+    bound = ShareDigest(plan.hash, hashlib.sha256(leaders).digest())
+    digest = sign(SHARE_DIGEST_DOMAIN["leader"], bound.to_bytes(), LEADER.sign)
+    assert refused(lambda: services.links[0].digest(digest)).reason == "FINISH_REFUSED"
+    assert refused(lambda: services.links[0].swap(plan.hash, leaders)).reason == "FINISH_REFUSED"
     words = [part.share for party in (leader, helper) for part in party.files.storage.held(1)]
 
     services.restart_provider()
