@@ -1,1 +1,1 @@
-"""The client's side of a collection: what happens on a site, next to the events, before anything leaves it."""
+"""The client's side of a collection: what a site does with its events before anything leaves it."""

@@ -1,4 +1,4 @@
-"""A configured site's answer to a plan, as bytes: what it does however the plan has reached it."""
+"""A configured site answers a plan with sealed batches, as bytes. The way in which the plan arrived does not matter."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .site_config import SiteConfig
 def answer_plan(
     signed_plan: bytes, encryption_keys: bytes, config: SiteConfig, protect: Protect = protect
 ) -> list[bytes] | Refuse:
-    """The sealed batches of a site, of its own file of events, by the wall clock.
+    """Read the site's file of events and make its sealed batches, by the wall clock.
 
     Args:
         encryption_keys, protect: see `respond`.

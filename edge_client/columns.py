@@ -1,4 +1,4 @@
-"""Which columns of a site's events a view reads, and for what. Follows from the definition alone: no event is looked at."""
+"""The columns of a site's events that a view reads, and their use. They follow from the definition alone, without any event."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class ColumnsRead:
     """The columns of the events that one view reads, each list sorted.
 
     Attributes:
-        time: by which it tells an event's day; None: the site's own time column.
-        join_keys: by which it splits its counts into cells; none of a constant entity.
-        values: whose values its features sum or count.
-        where: that its conditions test.
+        time: the column of an event's time; None: the site's own time column.
+        join_keys: the columns that split its counts into cells; empty for a constant entity.
+        values: the columns whose values its features sum or count.
+        where: the columns that its conditions test.
     """
 
     time: str | None
@@ -27,7 +27,7 @@ class ColumnsRead:
 
 
 def columns_read(view: FeatureView) -> ColumnsRead:
-    """What a view reads, beside the column that names the client."""
+    """The columns that a view reads, without the column that names the client."""
     values: set[str] = set()
     where: set[str] = set()
     for feature in view.pane_features:

@@ -1,9 +1,9 @@
 """From events to slots: one DuckDB query per view for all clients of a site, with the bounds of DESIGN §3 applied.
 
-The privacy unit is one client and one UTC day, so the bounds are counted there: of each (client, day) at most
-`max_cells` cells (join key, pane), of each cell at most `max_events_per_cell` events, first come first kept in order of
-event time (ties in input order). `compute` takes how many cells of each client-day are already used and returns the
-new counts, so that a day computed pane by pane gives exactly what the day computed at once gives.
+The privacy unit is one client and one UTC day, so the bounds hold per client-day: at most `max_cells` cells (join key, pane)
+of each (client, day), and at most `max_events_per_cell` events of each cell. The earliest events by event time are kept (ties in
+input order). `compute` takes the number of used cells of each client-day and returns the new numbers. A day that is computed
+pane by pane therefore gives exactly the same result as a day that is computed at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .sandbox import locked_duckdb
 
 @dataclass(frozen=True)
 class Dropped:
-    """Events that were not counted, by reason. For the site's own eyes: these numbers never leave it."""
+    """Number of events that were not counted, by reason. These numbers never leave the site."""
 
     null_client: int = 0
     null_time: int = 0
@@ -41,7 +41,7 @@ class Dropped:
 
 @dataclass(frozen=True, eq=False)
 class UsedCells:
-    """How many cells of each client-day are used: parallel arrays, one entry a client-day. Privacy-sensitive."""
+    """The number of used cells of each client-day, as parallel arrays with one entry per client-day. Privacy-sensitive."""
 
     client: npt.NDArray[np.int32]
     day: npt.NDArray[np.int64]
@@ -52,20 +52,20 @@ class UsedCells:
 
     @classmethod
     def none(cls) -> UsedCells:
-        """Nothing used yet: the start of a day."""
+        """No cell is used yet: the start of a day."""
         return cls(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 @dataclass(frozen=True, eq=False)
 class Contributions:
-    """What the clients of a site add to each pane: one report a (pane, client), sorted by pane, then client. Secret.
+    """The reports of a site's clients: one per (pane, client), sorted by pane, then client. Secret.
 
     Attributes:
         pane_start: int64[R], µs since the epoch.
         client: int32[R], index of the identity.
         slots: the R sparse report vectors.
-        used: the client-days' used cells after these panes, the given ones included.
-        dropped: events of these panes that were not counted.
+        used: the used cells of the client-days after these panes, including the given ones.
+        dropped: the number of events of these panes that were not counted.
     """
 
     pane_start: npt.NDArray[np.int64]
@@ -91,14 +91,14 @@ def compute(
 ) -> Contributions:
     """Compute every report of the panes that start in `interval` = [from, to), µs since the epoch.
 
-    Panes must be asked for in order of time within a day: `used` holds what earlier ones took, and what is left is
-    taken in order of event time. Events outside the interval are passed over.
+    Within a day, compute panes in order of time: `used` holds the cells of earlier panes, and the remaining cells are filled
+    in order of event time. Events outside the interval are ignored.
 
     Args:
-        panes: only these panes (starts, µs since the epoch, increasing); events of others are passed over, too.
+        panes: only these panes (starts, µs since the epoch, increasing); events of other panes are ignored.
 
     Raises:
-        EventsError: a needed column is missing. EventColumnError: it has a type that its use does not allow.
+        EventsError: a needed column is missing. EventColumnError: a column has a type that its use does not allow.
     """
     used = used or UsedCells.none()
     times = events.times(view)
@@ -124,7 +124,7 @@ def days_with_events(view: FeatureView, events: Events) -> npt.NDArray[np.int64]
 def _eligible(
     view: FeatureView, events: Events, times: EventTimes, inside: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], Dropped]:
-    """bool[N] of the events that may count, int64[N] index of their join key, and why the others were dropped."""
+    """bool[N], which events may count; int64[N], the index of their join key; and why the others were dropped."""
     table = events.table
     has_client = events.client >= 0
     if view.entity.constant:
@@ -151,8 +151,10 @@ def _source_table(
     keep: npt.NDArray[np.bool_],
     key: npt.NDArray[np.int64],
 ) -> pa.Table:
-    """The kept events as the query reads them: client, key, pane, day, ord, the values v0, v1, … by `_value_names`, and
-    the cell of the histogram that starts at slot i, h<i>: a column a cell in SQL would cost time and memory for each.
+    """The kept events as the query reads them: client, key, pane, day, ord, and the values v0, v1, … by `_value_names`.
+
+    Column h<i> is the cell of the histogram that starts at slot i. In SQL, one column per cell would cost time and memory
+    for each of them.
     """
     pane = times.us[keep] // view.pane_us
     columns = {
@@ -173,7 +175,7 @@ def _source_table(
 
 
 def _cells(encoding: OneHot, values: pa.Array) -> pa.Array:
-    """int32[N], the cell (−∞, e0), [e0, e1), …, [en, ∞) of each value; of a null the last one, or null."""
+    """int32[N], the cell (−∞, e0), [e0, e1), …, [en, ∞) of each value; a null is in the last cell, or stays null."""
     numbers = values.fill_null(0.0).to_numpy()
     is_null = ~values.is_valid().to_numpy(zero_copy_only=False)
     cells = np.searchsorted(np.asarray(encoding.edges, dtype=np.float64), numbers, side="right").astype(np.int32)
@@ -183,12 +185,12 @@ def _cells(encoding: OneHot, values: pa.Array) -> pa.Array:
 
 
 def _value_names(view: FeatureView) -> dict[str, str]:
-    """Our own name for each value column: no name from outside reaches the SQL."""
+    """An internal name for each value column, so that no name from outside reaches the SQL."""
     return {column: f"v{i}" for i, column in enumerate(sorted(column_types(view)))}
 
 
 def _collected(view: FeatureView) -> dict[int, Encoding]:
-    """What each feature with slots of its own counts there, by the first of its slots of a join key."""
+    """The encoding of each feature that has slots, by the first of its slots within a join key."""
     first: dict[str, int] = {}
     for i, slot in enumerate(layout_of(view).slots):
         first.setdefault(slot.feature, i)
@@ -196,8 +198,9 @@ def _collected(view: FeatureView) -> dict[int, Encoding]:
 
 
 def _query(view: FeatureView) -> str:
-    """Cells (client, pane, key) in report order, with the number of events, and of each the raw slots: s<i> is slot i,
-    h<i> a list of histogram cells, counted from slot i, one an event.
+    """SQL for the cells (client, pane, key) in report order, with the number of events and the raw slots of each.
+
+    s<i> is slot i. h<i> is a list of histogram cells, counted from slot i, with one entry per event.
     """
     names = _value_names(view)
     selected = []
@@ -265,8 +268,9 @@ def _contributions(view: FeatureView, cells: pa.Table, used: UsedCells, dropped:
 
 
 def _nonzero(cells: pa.Table, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """(row, slot, value) of every slot of the query's answer that is not zero, by row, then slot. Wide histograms are
-    nearly empty, so no row is ever held densely.
+    """(row, slot, value) of every nonzero slot of the query's answer, by row, then slot.
+
+    Wide histograms are nearly empty, so no row is ever stored densely.
     """
     places, values = [], []  # place: row · width + slot, the order of both
     for name in cells.column_names:
@@ -289,11 +293,11 @@ def _nonzero(cells: pa.Table, width: int) -> tuple[npt.NDArray[np.int64], npt.ND
 
 
 def _add_used(used: UsedCells, client: npt.NDArray[np.int32], day: npt.NDArray[np.int64]) -> UsedCells:
-    """The used cells after one more cell for each (client, day) pair given."""
+    """Add one used cell for each given (client, day) pair."""
     all_client = np.concatenate((used.client, client))
     all_day = np.concatenate((used.day, day))
     added = np.concatenate((used.cells, np.ones(len(client), dtype=np.int64)))
     clients = int(all_client.max(initial=0)) + 1
-    pairs, inverse = np.unique(all_day * clients + all_client, return_inverse=True)  # one int64 a client-day
+    pairs, inverse = np.unique(all_day * clients + all_client, return_inverse=True)  # one int64 per client-day
     total = np.bincount(inverse, weights=added, minlength=len(pairs)).astype(np.int64)
     return UsedCells((pairs % clients).astype(np.int32), pairs // clients, total)

@@ -1,7 +1,7 @@
-"""A CSV file of events as a table: the columns that the views need, each of the type that its use gives it.
+"""Read a CSV file of events as a table: the columns that the views need, each with the type that its use demands.
 
-No type comes from the data. A value that is none of its column's type is missing, and a row that cannot be read becomes a
-row of nulls: an event without a client, which is counted as one. So a client's bytes change that client's events only.
+No type comes from the data. A value that does not fit its column's type is missing. A row that cannot be read becomes a row of
+nulls, which counts as an event without a client. So one client's bytes change the events of this client only.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from .csv_records import MAX_RECORD, Records
 from .errors import EventsError
 
 UNTYPED: Final = {b"covey.untyped": b"csv"}
-"""Field metadata of CSV text: whole numbers and booleans are written as text there, so keys may be read from it."""
+"""Field metadata of a text column from CSV: its text may be read as whole numbers or booleans for join keys."""
 _TRUTHS: Final = (["true", "True", "TRUE", "1"], ["false", "False", "FALSE", "0"])
 _NUMBER: Final = r"^-?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?|inf(inity)?)$"
 _MISSING: Final = csv.ConvertOptions().null_values
-"""How programs write a missing value: NA, null, NaN and their like."""
+"""Spellings of a missing value: NA, null, NaN and similar ones."""
 
 
 def read_csv(path: Path, needed: Mapping[str, pa.DataType], *, strict: bool) -> pa.Table:
-    """Read the needed columns. A row that cannot be read is a row of nulls, after all others.
+    """Read the needed columns. Rows that cannot be read become rows of nulls, after all others.
 
     Args:
-        strict: a file without a readable row, and a column without a readable value, are errors.
+        strict: raise an error if the file has no readable row, or a column has no readable value.
 
     Raises:
-        EventsError: the first record does not name the needed columns, each once; and see `strict`.
+        EventsError: the first record does not name each needed column once; see also `strict`.
     """
     with path.open("rb") as file:
         records = Records(file)
@@ -55,16 +55,16 @@ def read_csv(path: Path, needed: Mapping[str, pa.DataType], *, strict: bool) -> 
     return table
 
 
-def require_columns(path: Path, wanted: list[str], names: list[str]) -> None:
-    """EventsError if a file does not have each wanted column once."""
-    for column in wanted:
+def require_columns(path: Path, needed: list[str], names: list[str]) -> None:
+    """Raise EventsError unless the file has each needed column once."""
+    for column in needed:
         if names.count(column) != 1:
             what = "no column" if column not in names else "several columns named"
             raise EventsError(f"{path} has {what} {column!r}; it has: {', '.join(names)}")
 
 
 def whole_numbers(texts: pa.Array) -> pa.Array:
-    """Text as int64; null where it is no whole number of 64 bits."""
+    """Text as int64; null where the text is not a whole number of 64 bits."""
     texts = pc.utf8_trim_whitespace(texts)
     digits = pc.match_substring_regex(texts, "^-?[0-9]{1,38}$")
     numbers = pc.if_else(digits, texts, pa.scalar(None, texts.type)).cast(pa.decimal128(38, 0))
@@ -74,7 +74,7 @@ def whole_numbers(texts: pa.Array) -> pa.Array:
 
 
 def truths(texts: pa.Array) -> pa.Array:
-    """Text as booleans; null where it is none."""
+    """Text as booleans; null where the text is not a boolean."""
     is_true, is_false = (pc.is_in(texts, pa.array(spelled, texts.type)) for spelled in _TRUTHS)
     return pc.if_else(pc.or_(is_true, is_false), is_true, pa.scalar(None, pa.bool_()))
 
@@ -86,10 +86,10 @@ class _Column:
         self._name, self._kind = name, kind
         self._chunks: list[pa.Array] = []
         self._has_value = False
-        self._odd: str | None = None  # the first text that is none of the column's type
+        self._odd: str | None = None  # the first text that does not fit the column's type
 
     def add(self, raw: pa.ChunkedArray) -> None:
-        """Bytes of the file, as the column's type."""
+        """Add bytes of the file, read as the column's type."""
         texts = _texts(raw)
         values = _typed(texts, self._kind)
         self._chunks.append(values)
@@ -100,13 +100,13 @@ class _Column:
             self._odd = found[0].as_py() if len(found) else None
 
     def require_a_value(self, path: Path) -> None:
-        """EventsError if the column has text, and none of it is of its type."""
+        """Raise EventsError if the column has text and none of it fits the column's type."""
         if self._odd is not None and not self._has_value:
             what = {pa.float64(): "number", pa.int64(): "whole number"}.get(self._kind, "boolean")
             raise EventsError(f"{path}, column {self._name!r}: no value is a {what}; the first is {self._odd[:60]!r}")
 
     def values(self, nulls: int) -> pa.ChunkedArray:
-        """All of it, and so many nulls."""
+        """The whole column, followed by `nulls` nulls."""
         return pa.chunked_array([*self._chunks, pa.nulls(nulls, self._kind)], self._kind)
 
 
@@ -135,7 +135,7 @@ def _fields(chunk: bytes, names: list[str], needed: list[str]) -> pa.Table:
 
 
 def _texts(raw: pa.ChunkedArray) -> pa.Array:
-    """Bytes as text; null where there are none (an empty field is missing, not an empty text), or no UTF-8."""
+    """Bytes as text; null where the field is empty (it is missing, not an empty text) or not UTF-8."""
     values = raw.combine_chunks()
     try:
         texts = values.cast(pa.string())
@@ -152,7 +152,7 @@ def _text(value: bytes) -> str | None:
 
 
 def _typed(texts: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Text as a type; null where it is none of it."""
+    """Text as values of a type; null where the text does not fit."""
     if pa.types.is_string(kind):
         return texts
     trimmed = pc.utf8_trim_whitespace(texts)

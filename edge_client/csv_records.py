@@ -1,7 +1,7 @@
-"""The records of a CSV file, each on its own: a newline always ends one, whatever stands in it.
+"""The records of a CSV file, one by one: a newline always ends a record, even inside quotes.
 
-A reader that lets a quoted field hold newlines lets one client's unbalanced quote take other clients' rows with it. Here a
-record that is malformed or too long is left out and counted, and no byte of it reaches the parser, so it can lose itself only.
+If quoted fields could hold newlines, one client's unbalanced quote would swallow other clients' rows. Here a malformed or too
+long record is left out and counted. None of its bytes reaches the parser, so it can lose nothing but itself.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MAX_RECORD: Final = 2**18
-"""Bytes of a record without its newline. No event comes near it, and it is a quarter of a block of Arrow's parser."""
+"""Most bytes of a record without its newline: far more than an event has, and a quarter of a block of Arrow's parser."""
 CHUNK: Final = 2**24
-"""Bytes that are read at a time: enough records for a vectorised look at them, few enough to hold them twice."""
+"""Bytes read at a time: enough for vectorised checks, few enough to hold them twice in memory."""
 
 _FIELD: Final = r'(?:[^",\r][^,\r]*|"(?:[^"\r]|"")*")?'
 _RECORD: Final = rf"^{_FIELD}(?:,{_FIELD})*\r?\n$"
 _FIELD_AND_END: Final = rf"{_FIELD}(?:,|\r?\n)"
-"""What Arrow's parser reads as one record: it takes a quote for the start of a quoted field only where a field begins, and a
-carriage return for the end of a record. A quote elsewhere in a field is a character as any other.
+"""A record as Arrow's parser reads it. A quote starts a quoted field only where a field begins; elsewhere it is an ordinary
+character. A carriage return ends a record.
 """
 _NEWLINE, _RETURN, _QUOTE, _COMMA = b'\n\r",'
 
@@ -31,10 +31,10 @@ Bytes = npt.NDArray[np.uint8]
 
 
 class Records:
-    """The records of an open file, from where it stands.
+    """The records of an open file, from its current position.
 
     Attributes:
-        left_out: how many records were not handed out so far.
+        left_out: number of records left out so far.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -42,9 +42,7 @@ class Records:
         self.left_out = 0
 
     def first(self) -> bytes | None:
-        """The first record that is not empty, with its newline, which names the columns; None: there is none, or it is no
-        record.
-        """
+        """The first record that is not empty, with its newline. It names the columns. None: no such record, or a malformed one."""
         while line := self._file.readline(MAX_RECORD + 2):
             if line.strip(b"\r\n"):
                 kept, left_out = _well_formed(line if line.endswith(b"\n") else line + b"\n", None)
@@ -52,10 +50,10 @@ class Records:
         return None
 
     def chunks(self, fields: int) -> Iterator[bytes]:
-        """All further well-formed records of so many fields, each with its newline, many at a time."""
+        """All further well-formed records of `fields` fields, each with its newline, many at a time."""
         rest, is_inside_long = b"", False
         while data := self._file.read(CHUNK):
-            if is_inside_long:  # pass over the rest of a record that is too long already
+            if is_inside_long:  # skip the rest of a record that is too long
                 start = data.find(b"\n") + 1
                 data, is_inside_long = data[start:], start == 0
             if is_inside_long:
@@ -78,10 +76,10 @@ class Records:
 
 
 def _well_formed(data: bytes, fields: int | None) -> tuple[bytes, int]:
-    """The records of these bytes, which end with a newline, that are well-formed, and how many are not.
+    """The well-formed records of `data`, which ends with a newline, and the number of other records.
 
     Args:
-        fields: how many a record has; None: any number.
+        fields: number of fields of a record; None: any number.
     """
     array = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(array == _NEWLINE) + 1
@@ -92,9 +90,9 @@ def _well_formed(data: bytes, fields: int | None) -> tuple[bytes, int]:
     if len(odd):
         offsets = pa.py_buffer(np.concatenate(([0], ends)).astype(np.int64))
         records = pa.Array.from_buffers(pa.large_binary(), len(ends), [None, offsets, pa.py_buffer(data)])
-        looked_at = records.take(pa.array(odd))
-        is_bad[odd] = ~pc.match_substring_regex(looked_at, _RECORD).to_numpy(zero_copy_only=False)
-        found[odd] = pc.count_substring_regex(looked_at, _FIELD_AND_END).to_numpy()
+        checked = records.take(pa.array(odd))
+        is_bad[odd] = ~pc.match_substring_regex(checked, _RECORD).to_numpy(zero_copy_only=False)
+        found[odd] = pc.count_substring_regex(checked, _FIELD_AND_END).to_numpy()
     if fields is not None:
         is_empty = (lengths == 1) | ((lengths == 2) & (array[ends - lengths] == _RETURN))
         is_bad |= (found != fields) & ~is_empty
@@ -103,7 +101,7 @@ def _well_formed(data: bytes, fields: int | None) -> tuple[bytes, int]:
 
 
 def _is_odd(array: Bytes, ends: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """bool[records], whether a record has a quote, or a carriage return that is not at its end; only those need a look."""
+    """bool[records], whether a record has a quote, or a carriage return before its end. Only these need the regular expressions."""
     returns = np.flatnonzero(array == _RETURN)  # never the last byte, which is a newline
     lone = returns[array[returns + 1] != _NEWLINE]
     odd = np.zeros(len(ends), np.bool_)

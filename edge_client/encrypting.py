@@ -1,8 +1,8 @@
-"""Encrypting on all cores: processes of this module, because TenSEAL's calls hold the interpreter's lock.
+"""Encryption on all cores, in child processes that run this module: TenSEAL's calls hold the interpreter's lock.
 
 A child reads blocks: first the parameters as JSON, then public keys and matrices int64[R, slots]. It answers a matrix
-with R messages under the newest key, and ends when its input does. Children are started, not forked: a fork may hang after
-TenSEAL's use. They stand in a session of their own, so that Ctrl-C reaches the parent only, which ends them.
+with R messages under the newest key, and ends when its input ends. Children are started, not forked, because a fork may hang
+after TenSEAL was used. They run in a session of their own, so Ctrl-C reaches the parent only, and the parent ends them.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from federation.he.reports import Encrypt, encrypt_one_by_one
 from .errors import EncryptionFailed
 
 WORTH_IT: Final = 1_000
-"""Ciphertexts, about two seconds of one core, from which on children (half a second each) pay."""
+"""Number of ciphertexts from which children are worth their start: two seconds of one core against half a second each."""
 _KEY, _VALUES = b"k", b"v"
 _HEAD_BYTES: Final = 9
-"""Of a block: its kind, and its length as u64 LE."""
+"""Length of a block's head: its kind, and its length as u64 LE."""
 
 
 @contextmanager
 def encrypting(parameters: BfvParameters, reports: int, processes: int | None = None) -> Iterator[Encrypt]:
-    """An `Encrypt` for about so many reports, in so many processes (default: the cores that this one may use).
+    """An `Encrypt` for about `reports` reports, in `processes` processes (default: the cores that this process may use).
 
-    It raises EncryptionFailed where a child has ended early.
+    The `Encrypt` raises EncryptionFailed if a child ended early.
     """
     count = processes or cores()
     if count == 1 or reports * parameters.ciphertexts < WORTH_IT:
@@ -55,17 +55,17 @@ def encrypting(parameters: BfvParameters, reports: int, processes: int | None = 
         yield encrypt
     finally:
         for child in children:
-            child.stop()  # a thread that waits for it ends, too
+            child.stop()  # a thread that waits for the child ends, too
         threads.shutdown()
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     return len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count() or 1
 
 
 class _Child:
-    """One process that encrypts for these parameters. One caller at a time."""
+    """A process that encrypts under these parameters. One caller at a time."""
 
     def __init__(self, parameters: BfvParameters) -> None:
         self._bytes, self._key_id = message_bytes(parameters), b""
@@ -82,7 +82,7 @@ class _Child:
         self._send(_KEY, json.dumps(asdict(parameters)).encode())
 
     def encrypt(self, key: PublicKey, values: Slots) -> list[bytes]:
-        """The messages of int64[R, slots]. Raises EncryptionFailed."""
+        """Encrypt int64[R, slots] to R messages. Raises EncryptionFailed."""
         if key.key_id != self._key_id:
             self._send(_KEY, key.to_bytes())
             self._key_id = key.key_id
@@ -93,7 +93,7 @@ class _Child:
         return messages
 
     def stop(self) -> None:
-        """End it, whatever it does."""
+        """Kill the process, whatever it does."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._to, self._from):
@@ -116,7 +116,7 @@ def _blocks(pipe: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def main() -> None:
-    """What a child does, for its parent only."""
+    """Run as a child process."""
     blocks, sink = _blocks(sys.stdin.buffer), sys.stdout.buffer
     fields = json.loads(next(blocks)[1])
     parameters = BfvParameters(**{**fields, "prime_bits": tuple(fields["prime_bits"])})

@@ -1,4 +1,4 @@
-"""The errors of a site, in one tree. None of them depends on what single events hold, only on schema and files."""
+"""The error tree of a site. Errors depend on schema and files, never on the values of single events."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from base.errors import FAILURE, USAGE, CoveyError
 
 
 class EdgeError(CoveyError):
-    """Anything that a site refuses or cannot do."""
+    """The root of a site's errors."""
 
     exit_code = USAGE
 
 
 class EventsError(EdgeError):
-    """The event file cannot be used: missing, empty, unreadable, or without a column that is needed."""
+    """The event file cannot be used: it is missing, empty, unreadable, or lacks a needed column."""
 
 
 class EventColumnError(EventsError):
@@ -24,7 +24,7 @@ class EventColumnError(EventsError):
 
 
 class EncryptionFailed(EdgeError):
-    """A process that encrypts reports has ended before it had them all."""
+    """A process that encrypts reports ended early."""
 
     exit_code = FAILURE
 
@@ -33,19 +33,19 @@ class EncryptionFailed(EdgeError):
 
 
 class PolicyMissing(EdgeError):
-    """No policy where a site's file, or a project, has one."""
+    """The policy file of a site or project does not exist."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        super().__init__(f"{path}: there is no such file, so no plan is allowed")
+        super().__init__(f"{path}: there is no such file; without a policy a site answers no plan")
 
 
 class SiteFileMissing(EdgeError):
-    """No configuration file of a site."""
+    """The configuration file of a site does not exist."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        super().__init__(f"{path}: there is no such file, so it is unknown where the site's events and keys are")
+        super().__init__(f"{path}: there is no such file; it names the site's events, keys, ledger and policy")
 
 
 class SuperLinkError(EdgeError):
@@ -55,7 +55,7 @@ class SuperLinkError(EdgeError):
 
 
 class SuperLinkAway(SuperLinkError):
-    """It does not answer, or not as a SuperLink does. It may be back in a moment."""
+    """The SuperLink does not answer, or its answer is not one of a SuperLink. It may recover."""
 
     def __init__(self, address: str, why: str) -> None:
         self.address, self.why = address, why
@@ -63,7 +63,7 @@ class SuperLinkAway(SuperLinkError):
 
 
 class SuperLinkUntrusted(SuperLinkError):
-    """Whoever listens there does not have the key of the pinned certificate."""
+    """The server at the SuperLink's address does not have the key of the pinned certificate."""
 
     def __init__(self, address: str, why: str) -> None:
         self.address, self.why = address, why
@@ -74,7 +74,7 @@ class SuperLinkUntrusted(SuperLinkError):
 
 
 class NodeKeyUnknown(SuperLinkError):
-    """The SuperLink authenticates nodes, and takes this one for nobody."""
+    """The SuperLink authenticates nodes and does not know this one."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -86,15 +86,15 @@ class NodeKeyUnknown(SuperLinkError):
 
 
 class RunOver(SuperLinkError):
-    """The run that asked has ended: its answer is not taken any more."""
+    """The run that sent the message has ended. The SuperLink accepts no answer to it."""
 
     def __init__(self) -> None:
         super().__init__("the run has ended; the SuperLink did not accept the answer")
 
 
 class MessageRefused(SuperLinkError):
-    """A message that is no plan: too large, changed on the way, or of another kind. Nothing of it was run."""
+    """A message that is not a plan: too large, changed on the way, or of another kind. Nothing of it was executed."""
 
     def __init__(self, why: str) -> None:
         self.why = why
-        super().__init__(f"a message was refused: {why}")
+        super().__init__(f"refused a message: {why}")

@@ -1,7 +1,7 @@
-"""The events of a site: read from a file, checked against what the views need, once, before anything is computed.
+"""The events of a site: read from a file and checked against the views once, before anything is computed.
 
-Types are refused by schema, never by a row: one odd event must not fail a site. Text is never turned into numbers, except
-in CSV files, which have no types. Client ids are never changed: "007" and "7", or two Unicode spellings of one name, stay
+A type is refused by the schema, never because of one row: one odd event must not fail a site. Text is not converted to numbers,
+except in CSV files, which have no types. Client ids are never changed: "007" and "7", or two Unicode spellings of one name, are
 different clients.
 """
 
@@ -36,7 +36,7 @@ _CSV_TYPES: Final = {
     "bool": pa.bool_(),
 }
 _YEAR_1, _YEAR_10000 = -62_135_596_800 * 10**6, 253_402_300_800 * 10**6
-"""µs since the epoch. Years 0001 to 9999 are what a date can name; all else is an unset or broken clock."""
+"""µs since the epoch. A date can name the years 0001 to 9999; other times come from an unset or broken clock."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Events:
     _times: dict[str, EventTimes] = field(default_factory=dict, init=False, repr=False)
 
     def times(self, view: FeatureView) -> EventTimes:
-        """The times that a view goes by; each time column is read once. Raises as `event_times`."""
+        """The event times that a view uses. Each time column is read once. Raises as `event_times`."""
         column = view.time or self.time_column
         if column not in self._times:
             self._times[column] = event_times(self.table, column, strict=self.strict_times)
@@ -76,7 +76,7 @@ class Events:
 
 @dataclass(frozen=True, eq=False)
 class EventTimes:
-    """Times of one time column.
+    """The times of one time column.
 
     Attributes:
         us: int64[N] µs since the epoch, rounded down; 0 where not valid.
@@ -90,7 +90,7 @@ class EventTimes:
 
 
 def column_types(view: FeatureView) -> dict[str, ColumnType]:
-    """The value columns that a view's features read, each with the type that its use gives it.
+    """The value columns that a view's features read, each with the type that its use demands.
 
     Raises:
         EventColumnError: two features use one column as two types.
@@ -129,15 +129,15 @@ def read_events(
     """Read the columns that the views need from a `.parquet` or `.csv` file.
 
     Args:
-        strict: a file without events is an error, and so is a column of a CSV file without a readable value: a person is
-            told. False on a site, which must not tell by its answer what its events hold. An odd value of a CSV file is
-            missing and an odd row is an event without a client, always: see `csv_file`.
+        strict: a file without events raises an error, and so does a CSV column without a readable value. False on a site,
+            whose answer must not reveal what its events hold. In both cases an odd value of a CSV file is missing, and an
+            odd row is an event without a client: see `csv_file`.
 
     Raises:
-        EventsError: no such file, another format, unreadable, or without a needed column; and see `strict`.
+        EventsError: the file does not exist, has another format, is unreadable or lacks a needed column; see also `strict`.
     """
     if not path.is_file():
-        raise EventsError(f"no event file {path}")
+        raise EventsError(f"no event file {path}: there is no such file")
     needed = _needed(views, client_column, time_column, site_column)
     if path.suffix.lower() == ".parquet":
         table = _read_parquet(path, list(needed))
@@ -158,11 +158,11 @@ def make_events(
     """Number the client identities of a table of events.
 
     Args:
-        strict_times: a column of text without a single time is an error; false on a site, whose answer must not show it.
-            Text that is no time counts as a missing time, always: one odd event must not fail the others.
+        strict_times: a column of text without a single time raises an error. False on a site, whose answer must not reveal
+            it. In both cases text that is not a time is a missing time: one odd event must not fail the others.
 
     Raises:
-        EventsError: the table lacks a column. EventColumnError: ids that are neither text nor whole numbers.
+        EventsError: the table lacks a column. EventColumnError: the ids are neither text nor whole numbers.
     """
     for column in (client_column, time_column, *([site_column] if site_column else [])):
         require_column(table, column)
@@ -182,11 +182,11 @@ def make_events(
 
 
 def check_schema(view: FeatureView, events: Events) -> None:
-    """Refuse events that a view cannot be computed from, by their columns' names and types; looks at no row.
+    """Refuse events from which a view cannot be computed, by the names and types of their columns. Reads no row.
 
     Raises:
-        EventsError: a column is missing. EventColumnError: a time or value column of another type, or a column that
-            the view uses as two types. BadReference: a join key of another type.
+        EventsError: a column is missing. EventColumnError: a time or value column has another type, or the view uses a
+            column as two types. BadReference: a join key has another type.
     """
     no_rows = events.table.slice(0, 0)
     time_column = view.time or events.time_column
@@ -202,7 +202,7 @@ def event_times(table: pa.Table, column: str, *, strict: bool = True) -> EventTi
     """The times of a column: timestamps of any unit and zone (naive is UTC), dates, or ISO 8601 text.
 
     Raises:
-        EventColumnError: another type; if `strict`, text of which none is a time (names the first).
+        EventColumnError: the column has another type. If `strict`, also: none of its texts is a time (names the first).
     """
     require_column(table, column)
     values = _plain(table.column(column))
@@ -224,7 +224,7 @@ def event_times(table: pa.Table, column: str, *, strict: bool = True) -> EventTi
 
 
 def require_column(table: pa.Table, column: str) -> None:
-    """EventsError if the table has no such column, or has it twice."""
+    """Raise EventsError unless the table has the column once."""
     found = table.column_names.count(column)
     if found != 1:
         what = "no column" if found == 0 else f"{found} columns named"
@@ -232,7 +232,7 @@ def require_column(table: pa.Table, column: str) -> None:
 
 
 def typed_column(table: pa.Table, column: str, used_as: ColumnType) -> pa.Array:
-    """A value column as its use needs it: numbers as float64 with NaN turned into NULL, text as string, booleans.
+    """A value column as its use demands: numbers as float64 with NaN as NULL, text as string, booleans.
 
     Raises:
         EventColumnError: the column's type does not allow this use.
@@ -246,7 +246,7 @@ def typed_column(table: pa.Table, column: str, used_as: ColumnType) -> pa.Array:
     if pa.types.is_null(kind):
         return pa.nulls(len(values), {"number": pa.float64(), "text": pa.large_string()}.get(used_as, pa.bool_()))
     if not fits:
-        raise EventColumnError(column, f"the views use it as {used_as}, the events hold {kind}")
+        raise EventColumnError(column, f"the views use it as {used_as}, but the events hold {kind}")
     if used_as == "any":
         is_nan = pc.is_nan(values) if pa.types.is_floating(kind) else None
         known = (
@@ -260,7 +260,7 @@ def typed_column(table: pa.Table, column: str, used_as: ColumnType) -> pa.Array:
 
 
 def key_columns(view: FeatureView, table: pa.Table) -> list[pa.Array | pa.ChunkedArray]:
-    """The columns of a view's join key. Text of a CSV file is read as the key's type, as null where it is none.
+    """The columns of a view's join key. Text of a CSV file is read as the key's type, or as null if it does not fit.
 
     Raises:
         EventsError: a column is missing. (`featurestore.define.keys.domain_index` checks the types.)
@@ -281,7 +281,7 @@ def key_columns(view: FeatureView, table: pa.Table) -> list[pa.Array | pa.Chunke
 def _needed(
     views: Iterable[FeatureView], client_column: str, time_column: str, site_column: str | None
 ) -> dict[str, pa.DataType]:
-    """Every column to read, with the type that a CSV reader is told: text where its uses ask for several types."""
+    """Every column to read, with its type for the CSV reader: text if its uses demand several types."""
     uses: dict[str, set[pa.DataType]] = {client_column: {pa.string()}}
     if site_column is not None:
         uses.setdefault(site_column, set()).add(pa.string())
@@ -349,8 +349,8 @@ def _require_time_type(column: str, kind: pa.DataType) -> None:
 
 
 def _parse_times(values: pa.Array, column: str, *, strict: bool) -> pa.Array:
-    """ISO 8601 text to UTC timestamps; a zone in the text is honoured, none means UTC; empty text is null, and infinity
-    comes out far beyond every year.
+    """ISO 8601 text as UTC timestamps. Text without a zone is UTC. Empty text is null. Infinity becomes a time beyond every
+    year.
     """
     with locked_duckdb() as db:
         db.register("texts", pa.table({"text": values, "row": np.arange(len(values))}))
@@ -365,7 +365,7 @@ def _parse_times(values: pa.Array, column: str, *, strict: bool) -> pa.Array:
         first = int(bad[0])
         raise EventColumnError(
             column,
-            f"none of {len(bad):,} value(s) is a time; the first is {values[first].as_py()[:60]!r} in row {first + 1:,}",
+            f"none of {len(bad):,} value(s) is an ISO 8601 time; the first is {values[first].as_py()[:60]!r} in row {first + 1:,}",
         )
     in_order = parsed.column("us").combine_chunks().take(pa.array(np.argsort(row, kind="stable")))
     return in_order.cast(pa.timestamp("us", "UTC"))

@@ -1,8 +1,8 @@
-"""A site's end of Flower's Fleet API (flwr 1.41, HTTP): join, heartbeat, pull a message, push its answer, leave.
+"""A site's client of Flower's Fleet API (flwr 1.41, HTTP): join, heartbeat, pull a message, push its answer, leave.
 
-Flower's own SuperNode downloads the app of a message's run and starts it. This client has no call that asks for an app, and
-starts nothing: a message's content is data. The SuperLink is not trusted: what it sends is bounded before it is held, and
-every object must have the SHA-256 that names it.
+Flower's own SuperNode downloads the app of a message's run and starts it. This client never asks for an app and starts nothing:
+the content of a message is data. The SuperLink is not trusted: the client bounds what it reads, and every object must have the
+SHA-256 that names it.
 """
 
 from __future__ import annotations
@@ -44,31 +44,31 @@ from federation.node_keys import NodeKey
 from .errors import MessageRefused, NodeKeyUnknown, RunOver, SuperLinkAway, SuperLinkUntrusted
 
 MAX_MESSAGE_BYTES: Final = 32 * 2**20
-"""Of one message: a signed plan has 4 MiB at most, the keys of a view under `he` some 130 kB."""
+"""Largest message. A signed plan has at most 4 MiB; under `he` the keys of a view have about 130 kB."""
 MAX_OBJECTS: Final = 8
-"""Objects of one message. A plan has three: the message, its records, and one record."""
+"""Most objects of one message. A plan has three: the message, its records, and one record."""
 MAX_ENVELOPE_BYTES: Final = 2**20
-"""Of any answer of the SuperLink that carries no object."""
+"""Largest answer of the SuperLink that carries no object."""
 ID_BYTES: Final = 80
-"""Of an object's name in a list of names: 64 digits, and what is around them."""
+"""Room for one object name in a list: 64 digits and the bytes around them."""
 SECONDS: Final = 30.0
-"""How long a call may wait for the next bytes."""
+"""Longest wait of a call for the next bytes."""
 HEARTBEAT_SECONDS: Final = HEARTBEAT_DEFAULT_INTERVAL / 2
 TRIES: Final = 5
-"""How often an answer, which may have cost minutes, is offered to a SuperLink that is away for a moment."""
-LOOKS: Final = 34
-"""How often an object is asked for that the coordinator has not pushed whole yet: for a minute."""
+"""Attempts to push an answer, which may have cost minutes, to a SuperLink that is briefly away."""
+PULLS: Final = 34
+"""Attempts to pull an object that the coordinator has not pushed completely yet: about a minute."""
 
 _Reply = TypeVar("_Reply", bound=Protobuf)
 
 
 @dataclass(frozen=True)
 class SuperLink:
-    """Where a SuperLink listens, and how it is known.
+    """The address of a SuperLink and its pinned certificate.
 
     Attributes:
         address: `host:port`.
-        certificate: PEM; the only one that is trusted. None: no TLS, for a SuperLink on the same machine.
+        certificate: PEM, the only trusted certificate. None: no TLS, for a SuperLink on the same machine.
     """
 
     address: str
@@ -77,7 +77,7 @@ class SuperLink:
 
 @dataclass(frozen=True, eq=False)
 class Received:
-    """A message that was pulled: who sent it, and which objects it has; none of them is here yet."""
+    """A pulled message: its sender and the names of its objects. The objects are not pulled yet."""
 
     message: Message
     tree: message_pb2.ObjectTree
@@ -89,12 +89,12 @@ class Received:
 
     @property
     def kind(self) -> str:
-        """Flower's message type; a plan comes as `query`."""
+        """Flower's message type. A plan has type `query`."""
         return str(self.message.metadata.message_type)
 
 
 class FleetClient:
-    """One site's connection. A context manager; its calls may come from two threads.
+    """One site's connection. A context manager. Two threads may use it.
 
     Raises:
         SuperLinkUntrusted: the certificate cannot be read.
@@ -110,13 +110,13 @@ class FleetClient:
             try:
                 verify.load_verify_locations(cadata=superlink.certificate.decode("ascii"))
             except (ssl.SSLError, ValueError):
-                raise SuperLinkUntrusted(self._address, "the pinned certificate is no PEM") from None
+                raise SuperLinkUntrusted(self._address, "the pinned certificate is not PEM") from None
         secure = superlink.certificate is not None
         self._http = httpx.Client(
             base_url=f"{'https' if secure else 'http'}://{superlink.address}/v1/fleet/",
             verify=verify,
             timeout=SECONDS,
-            trust_env=secure,  # no proxy ever sees what is not encrypted
+            trust_env=secure,  # unencrypted traffic never goes through a proxy
         )
 
     def __enter__(self) -> Self:
@@ -126,10 +126,12 @@ class FleetClient:
         self._http.close()
 
     def join(self) -> int:
-        """Become a node that gets messages; returns its id. A SuperLink that demands no authentication is told the key.
+        """Become a node that receives messages, and return its id.
+
+        A SuperLink that demands no authentication learns the key here.
 
         Raises:
-            NodeKeyUnknown: the SuperLink authenticates nodes, and does not know this key. SuperLinkAway. SuperLinkUntrusted.
+            NodeKeyUnknown: the SuperLink authenticates nodes and does not know this key. SuperLinkAway. SuperLinkUntrusted.
         """
         activate = fleet_pb2.ActivateNodeRequest(
             public_key=self._key.public.pem(), heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL
@@ -144,23 +146,23 @@ class FleetClient:
         return int(found.node_id)
 
     def beat(self) -> None:
-        """Say that the node is there; due every `HEARTBEAT_SECONDS`. Raises NodeKeyUnknown, SuperLinkAway."""
+        """Send a heartbeat; due every `HEARTBEAT_SECONDS`. Raises NodeKeyUnknown, SuperLinkAway."""
         request = heartbeat_pb2.SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL)
         if not self._call("send-node-heartbeat", request, heartbeat_pb2.SendNodeHeartbeatResponse).success:
             raise NodeKeyUnknown(self._address)
 
     def pull(self) -> Received | None:
-        """The next message, if there is one.
+        """Pull the next message, if there is one.
 
         Raises:
-            MessageRefused: it cannot be read, and has no sender to answer. NodeKeyUnknown, SuperLinkAway.
+            MessageRefused: the message is malformed, so no sender can be answered. NodeKeyUnknown, SuperLinkAway.
         """
         request = fleet_pb2.PullMessagesRequest(node=self._node)
         found = self._call("pull-messages", request, fleet_pb2.PullMessagesResponse)
         if not found.messages_list:
             return None
         if len(found.messages_list) != 1 or len(found.message_object_trees) != 1:
-            raise MessageRefused("the SuperLink sent several at once")
+            raise MessageRefused("the SuperLink sent several messages at once, not one")
         try:
             message = make_message(metadata_from_proto(found.messages_list[0].metadata), RecordDict())
         except Exception as error:  # noqa: BLE001 - Flower's parser of bytes from outside
@@ -168,43 +170,42 @@ class FleetClient:
         return Received(message, found.message_object_trees[0])
 
     def content(self, received: Received) -> RecordDict:
-        """Pull what a message holds, each object once, and read it. The SuperLink may forget it then.
+        """Pull each object of a message once and read its records. The SuperLink may delete the message afterwards.
 
         Raises:
-            MessageRefused: too many objects or bytes, another object than was named, or no records. RunOver.
-            SuperLinkAway.
+            MessageRefused: too many objects or bytes, an object with another hash, or no records. RunOver. SuperLinkAway.
         """
         ids = [str(node.object_id) for node in islice(iterate_object_tree(received.tree), MAX_OBJECTS + 1)]
         if len(ids) > MAX_OBJECTS:
-            raise MessageRefused(f"more than {MAX_OBJECTS} objects")
+            raise MessageRefused(f"it has more than {MAX_OBJECTS} objects")
         contents: dict[str, bytes] = {}
         for name in ids:
             left = MAX_MESSAGE_BYTES - sum(map(len, contents.values()))
             contents[name] = self._object(received, name, left)
-        taken = message_pb2.ConfirmMessageReceivedRequest(
+        confirmation = message_pb2.ConfirmMessageReceivedRequest(
             node=self._node, run_id=received.run, message_object_id=received.tree.object_id
         )
-        self._call("confirm-message-received", taken, message_pb2.ConfirmMessageReceivedResponse)
+        self._call("confirm-message-received", confirmation, message_pb2.ConfirmMessageReceivedResponse)
         try:
             message = inflate_object_from_contents(received.tree.object_id, contents)
             content = message.content if isinstance(message, Message) else None
         except Exception as error:  # noqa: BLE001 - Flower's parser of bytes from outside
             raise MessageRefused(f"its objects are malformed: {type(error).__name__}") from None
         if not isinstance(content, RecordDict):
-            raise MessageRefused("no message with records")
+            raise MessageRefused("it is not a message with records")
         return content
 
     def reply(self, received: Received, content: RecordDict, seconds: float) -> None:
         """Push the answer to a message.
 
         Args:
-            seconds: how long the answer took.
+            seconds: how long the site took to answer.
 
         Raises:
-            RunOver: nobody waits for it any more. SuperLinkAway: `TRIES` times. MessageRefused: the SuperLink asks for too much.
+            RunOver: the run has ended. SuperLinkAway: `TRIES` times. MessageRefused: the SuperLink's answer is too large.
         """
         reply = Message(content, reply_to=received.message)
-        with no_object_id_recompute():  # an id is the hash of all that lies below
+        with no_object_id_recompute():  # an id is the hash of all nested objects
             reply.metadata.__dict__["_message_id"] = reply.object_id
             request = fleet_pb2.PushMessagesRequest(
                 node=self._node,
@@ -214,8 +215,8 @@ class FleetClient:
             )
             objects = get_all_nested_objects(reply)
             room = MAX_ENVELOPE_BYTES + ID_BYTES * len(objects)
-            taken = self._steadily("push-messages", request, fleet_pb2.PushMessagesResponse, room)
-            missing = set(taken.objects_to_push)
+            pushed = self._steadily("push-messages", request, fleet_pb2.PushMessagesResponse, room)
+            missing = set(pushed.objects_to_push)
             if not missing:
                 raise RunOver
             for name, each in objects.items():
@@ -225,30 +226,30 @@ class FleetClient:
                         run_id=received.run,
                         object_id=name,
                         object_content=each.deflate(),
-                        session_id=taken.session_id,
+                        session_id=pushed.session_id,
                     )
                     if not self._steadily("push-object", push, message_pb2.PushObjectResponse).stored:
                         raise RunOver
 
     def leave(self) -> None:
-        """Say that the node goes. Raises SuperLinkAway, NodeKeyUnknown."""
+        """Deactivate the node. Raises SuperLinkAway, NodeKeyUnknown."""
         request = fleet_pb2.DeactivateNodeRequest(node_id=self._node.node_id)
         self._call("deactivate-node", request, fleet_pb2.DeactivateNodeResponse)
 
     def _object(self, received: Received, name: str, most: int) -> bytes:
-        """The bytes that `name` is the hash of. Raises MessageRefused: longer than `most`, or others."""
+        """Pull the object whose hash is `name`. Raises MessageRefused: more than `most` bytes, another hash, or no object."""
         request = message_pb2.PullObjectRequest(node=self._node, run_id=received.run, object_id=name)
-        for attempt in range(LOOKS):
+        for attempt in range(PULLS):
             found = self._call("pull-object", request, message_pb2.PullObjectResponse, most + MAX_ENVELOPE_BYTES)
             data: bytes = found.object_content
             if len(data) > most:
-                raise MessageRefused(f"more than {MAX_MESSAGE_BYTES:,} bytes")
+                raise MessageRefused(f"it has more than {MAX_MESSAGE_BYTES:,} bytes")
             if found.object_available:
                 if sha256(data).hexdigest() != name:
                     raise MessageRefused("an object does not have the hash that names it")
                 return data
             self._wait(min(2.0, 0.1 * 2**attempt))
-        raise MessageRefused("an object is missing")
+        raise MessageRefused("the SuperLink does not have all of its objects")
 
     def _steadily(self, call: str, request: Protobuf, answer: type[_Reply], most: int = MAX_ENVELOPE_BYTES) -> _Reply:
         for attempt in range(TRIES - 1):
@@ -259,7 +260,7 @@ class FleetClient:
         return self._call(call, request, answer, most)
 
     def _call(self, call: str, request: Protobuf, answer: type[_Reply], most: int = MAX_ENVELOPE_BYTES) -> _Reply:
-        """One call. An answer of more than `most` bytes is a MessageRefused, and not read."""
+        """Make one call. An answer of more than `most` bytes raises MessageRefused and is not read to its end."""
         with self._named_errors():
             headers = {"content-type": PROTOBUF_MEDIA_TYPE, "accept-encoding": "identity", **self._identity()}
             data = request.SerializeToString(deterministic=True)
@@ -270,10 +271,10 @@ class FleetClient:
         try:
             return answer.FromString(body)
         except DecodeError:
-            raise SuperLinkAway(self._address, f"its answer to {call} is of another type") from None
+            raise SuperLinkAway(self._address, f"its answer to {call} has another type") from None
 
     def _identity(self) -> dict[str, str]:
-        """Who asks, and a signed moment, as Flower's SuperLink checks it."""
+        """Headers that authenticate the node: its key and a signed time, as Flower's SuperLink checks them."""
         moment = now().isoformat()
         private, _ = self._key.pair()
         signature: bytes = sign_message(private, moment.encode("ascii"))
@@ -287,7 +288,7 @@ class FleetClient:
         if status in (
             httpx.codes.UNAUTHORIZED,
             httpx.codes.PRECONDITION_FAILED,
-        ):  # a bad signature; no such node, or none may join
+        ):  # a bad signature; an unknown node, or no node may join
             return NodeKeyUnknown(self._address)
         if status == httpx.codes.FORBIDDEN:
             return RunOver()
@@ -308,12 +309,12 @@ def _at_most(response: httpx.Response, most: int) -> bytes:
     for piece in response.iter_raw():
         body += piece
         if len(body) > most:
-            raise MessageRefused(f"more than {most:,} bytes")
+            raise MessageRefused(f"the SuperLink's answer has more than {most:,} bytes")
     return bytes(body)
 
 
 def _tls_error(error: BaseException) -> str | None:
-    """What is wrong with the other side's certificate, if that is what is wrong."""
+    """Why the server's certificate was rejected; None if another error occurred."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -1,6 +1,6 @@
-"""A simulated site behind Flower: a ClientApp that hands a message's records in and an answer's records out.
+"""A simulated site as a Flower ClientApp. It takes the records of a message and returns the records of the answer.
 
-A real site is no Flower app: see `fleet_client`. `sys.exit` would take other simulated sites along.
+A real site is not a Flower app: see `fleet_client`. Here `sys.exit` would end other simulated sites too.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from .plan_messages import Protecting, answer_message, honestly
 from .site_config import SiteConfig, load_site
 
 SITES_VARIABLE: Final = "COVEY_SITES"
-"""Environment variable: the folder with one site configuration a site (paths only, never a secret)."""
+"""Environment variable: the folder with one configuration file per site. It holds paths and no secret."""
 
 
 def client_app(protecting: Protecting = honestly) -> ClientApp:
-    """A ClientApp that answers plans; `protecting` is `honestly`, except in simulations of sites that lie."""
+    """Make a ClientApp that answers plans. `protecting` is `honestly`, except in simulations of sites that lie."""
     made = ClientApp()
     made.query()(partial(collect, protecting=protecting))
     return made

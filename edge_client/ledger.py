@@ -1,11 +1,11 @@
-"""A site's ledger: what its clients' days have paid, and what its answers were made of, in one file.
+"""A site's ledger: one file with the charges of client-days and the record of every answer.
 
     charge and intent (`intend`)  ─►  compute  ─►  report ids, used cells and the `done` entry, in one transaction (`record`)
 
-The cells that an answer used of a client-day bind the answers that follow, so `max_cells` holds across panes, plans and
-restarts. The `done` entry carries the hash of ids and cells: whoever edits them without the chain is noticed when they are
-read. The heads of the aggregators' ledgers that plans have told are kept with the charge: an aggregator that was rolled back is
-refused. Clients are named by a stable hash of their identity. Privacy-sensitive: the file never leaves the site.
+The cells that an answer used of a client-day limit later answers, so `max_cells` holds across panes, plans and restarts. The
+`done` entry carries the hash of ids and cells, so a read detects an edit that left the chain alone. Each plan names the heads of
+the aggregators' ledgers. The site stores these heads with the charge and refuses the plan of an aggregator that was rolled back.
+Clients are named by a stable hash of their identity. Privacy-sensitive: the file never leaves the site.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from .policy import Refuse
 
 NAME_BYTES: Final = 32
 _ODD: Final = (ValueError, TypeError, AttributeError, OverflowError, sqlite3.OperationalError)
-"""What reading a row gives where somebody put another type, or text that is none."""
+"""Errors of reading a row whose values were replaced by another type or by malformed text."""
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS answers (plan BLOB PRIMARY KEY, reports_digest BLOB NOT NULL) WITHOUT ROWID",
     """CREATE TABLE IF NOT EXISTS reports (plan BLOB, view INTEGER, names BLOB NOT NULL, collection BLOB NOT NULL,
@@ -51,15 +51,16 @@ _SCHEMA: Final = (
 
 @dataclass(frozen=True, eq=False)
 class ReportIds:
-    """The reports of one view that a site sent, or is about to send: a retry sends these and no others.
+    """The reports of one view that a site sent or will send. A retry sends these reports and no others.
 
     Attributes:
-        names: the stable names of those who report, each once.
+        names: the stable names of the reporters, each once.
         collection: uint32[R], collection indices of the plan.
         reporter: uint32[R], index into `names`.
-        ids: uint8[R, 16]; of reports that are sent as one sum, the same.
-        cells: uint32[R], how many cells each report filled. Some of a first answer may have been counted and some lost, so a
-            report that is sent again fills no more: else the two answers together could pass `max_cells`.
+        ids: uint8[R, 16], report ids; reports that are sent as one sum share an id.
+        cells: uint32[R], number of cells that each report filled. A first answer may be counted in part and lost in part.
+            A report that is sent again therefore fills no more cells; otherwise both answers together could exceed
+            `max_cells`.
     """
 
     names: Sequence[bytes]
@@ -91,7 +92,7 @@ class DayCells:
 
 @dataclass(frozen=True)
 class Basis:
-    """What an answer is computed on: the recorded answers that share client-days with it, and whether it is one of them."""
+    """The basis of an answer: the recorded answers that share client-days with it, and whether it repeats one of them."""
 
     others: frozenset[bytes]
     repeated: bool
@@ -101,7 +102,7 @@ class SiteLedger:
     """The ledger of one site. Use it as a context manager.
 
     Raises:
-        LedgerBroken: edited, cut, rolled back, or no ledger of this site.
+        LedgerBroken: the file was edited, cut or rolled back, or is not the ledger of this site.
     """
 
     def __init__(self, path: Path, site: str, clock: Callable[[], int]) -> None:
@@ -117,14 +118,14 @@ class SiteLedger:
 
     @property
     def state(self) -> LedgerState:
-        """What the ledger's rules are asked of."""
+        """The state that the ledger's rules are applied to."""
         return self._ledger.state
 
     def intend(self, plan: Plan, budget: Budget) -> None:
-        """Charge a plan, take its panes and note the heads that it tells, before anything is computed; see `Ledger.intend`.
+        """Charge a plan, reserve its panes and store the heads that it names, before anything is computed; see `Ledger.intend`.
 
         Raises:
-            LedgerRefusal: as `Ledger.intend`. AggregatorBehind: a head lies before one that was told before.
+            LedgerRefusal: as `Ledger.intend`. AggregatorBehind: a head is older than one that an earlier plan named.
         """
         try:
             with self._ledger.transaction() as db:
@@ -135,32 +136,32 @@ class SiteLedger:
             raise
 
     def heads(self, plan: Plan) -> Heads:
-        """The newest heads of leader and helper that other plans have told, by the keys that they sign this one with."""
+        """The newest heads of leader and helper that other plans named, under the signing keys of this plan."""
         with self._ledger.transaction() as db:
             leader, helper = (self._known_head(db, key, plan) for key in _sign_keys(plan))
         return leader, helper
 
     def refuse(self, refusal: Refuse) -> None:
-        """Record why a plan of the pinned coordinator was refused; of others nothing is kept."""
+        """Record the refusal of a plan that the pinned coordinator signed. Other refusals are not kept."""
         if refusal.plan is not None:
             self._ledger.record_refusal(refusal.plan, refusal.code, refusal.view, refusal.day)
 
     def basis(self, plan: Plan) -> Basis:
-        """What an answer to this plan is computed on now."""
+        """The basis of an answer to this plan now."""
         with self._ledger.transaction():
             return self._basis(plan)
 
     def used(self, plan: Plan, view: int, basis: Basis, clients: Sequence[bytes]) -> UsedCells:
-        """How many cells of each client-day may not be used by this answer.
+        """The number of cells of each client-day that this answer must not use.
 
-        A first answer leaves to each client-day what the recorded answers have not used. A repeated one takes what it
-        took before and nothing beyond: later answers count on it.
+        A first answer may use the cells that the recorded answers did not use. A repeated answer uses the same cells as
+        before and no more, because later answers rely on that.
 
         Args:
             clients: the stable names of the site's clients, by index.
 
         Raises:
-            LedgerBroken: the cells of an answer are not those that it recorded.
+            LedgerBroken: the stored cells of an answer differ from the recorded ones.
         """
         planned = plan.views[view]
         definition, most = definition_hash(planned.view), planned.view.bounds.max_cells
@@ -180,7 +181,7 @@ class SiteLedger:
         return UsedCells(client.astype(np.int32), day, cells[at_day, client])
 
     def recorded(self, plan: Plan) -> tuple[ReportIds, ...]:
-        """The reports of a plan that was answered before, view by view. Raises LedgerBroken."""
+        """The reports of a plan that was answered before, one entry per view. Raises LedgerBroken."""
         with self._ledger.transaction() as db:
             reports = self._reports(db, plan.hash)
             if _answer_digest(_digest_of_reports(reports), self._cells(db, plan.hash)) != self.state.done[plan.hash]:
@@ -188,10 +189,10 @@ class SiteLedger:
         return reports
 
     def record(self, plan: Plan, basis: Basis, reports: Sequence[ReportIds], cells: Sequence[DayCells]) -> bool:
-        """Keep what an answer is made of, before any of it leaves: all on disk when this returns, or nothing.
+        """Store the parts of an answer before it leaves. When this returns, all of it is on disk, or nothing.
 
         Returns:
-            False: another answer that shares client-days was recorded since `basis`; compute again.
+            False: another answer that shares client-days was recorded since `basis`. Compute again.
         """
         ordered = sorted(cells, key=lambda one: (one.definition, one.day))
         with self._ledger.transaction() as db:
@@ -214,7 +215,7 @@ class SiteLedger:
         return True
 
     def _note_heads(self, db: sqlite3.Connection, plan: Plan) -> None:
-        """Keep what a plan that is charged now says of both aggregators' ledgers."""
+        """Store the heads of both aggregators' ledgers that a plan names, when it is charged first."""
         if plan.wire is None or plan.hash in self.state.intended:
             return
         for role, key in zip(AGGREGATORS, _sign_keys(plan), strict=True):
@@ -258,7 +259,7 @@ class SiteLedger:
             raise self._edited(plan_hash) from None
 
     def _cells(self, db: sqlite3.Connection, plan_hash: bytes) -> list[DayCells]:
-        """What an answer used, checked against its entry in the chain."""
+        """The cells that an answer used, checked against its entry in the chain."""
         known = db.execute("SELECT reports_digest FROM answers WHERE plan = ?", (plan_hash,)).fetchone()
         rows = db.execute(
             "SELECT definition, day, names, cells FROM cells WHERE plan = ? ORDER BY definition, day", (plan_hash,)
@@ -268,23 +269,23 @@ class SiteLedger:
             if _answer_digest(known[0], cells) == self.state.done[plan_hash]:
                 return cells
         except _ODD:
-            pass  # told below
+            pass  # raised below
         raise self._edited(plan_hash)
 
     def _edited(self, plan_hash: bytes) -> LedgerBroken:
         what = f"the report ids or used cells of plan {plan_hash.hex()[:16]}…"
-        return LedgerBroken(str(self._ledger.path), f"{what} are not those that were recorded")
+        return LedgerBroken(str(self._ledger.path), f"{what} differ from the recorded ones")
 
 
 def _sign_keys(plan: Plan) -> tuple[bytes, bytes]:
-    """The keys that leader and helper sign with: whose heads are remembered."""
+    """The signing keys of leader and helper; the heads are stored under them."""
     if plan.wire is None:
         return b"", b""
     return plan.wire.leader.data, plan.wire.helper.data
 
 
 def days_in_part(planned: PlannedView) -> list[int]:
-    """The UTC days of which a plan takes some panes and not all: only there do other answers count."""
+    """The UTC days of which a plan has some panes but not all. Only these days can be shared with other answers."""
     days, panes = np.unique(planned.pane_starts // DAY_US, return_counts=True)
     found: list[int] = days[panes < planned.view.panes_per_day].tolist()
     return found
@@ -313,7 +314,7 @@ def _digest_of_reports(reports: Sequence[ReportIds]) -> bytes:
 
 
 def _answer_digest(reports_digest: bytes, cells: Sequence[DayCells]) -> bytes:
-    """What stands in the chain: the cells can be checked without reading the ids."""
+    """The hash in the chain. The cells can be checked without reading the ids."""
     parts = hashlib.sha256(b"covey-1 site answer" + reports_digest)
     for one in cells:
         parts.update(one.definition + one.day.to_bytes(8, "big", signed=True) + len(one.names).to_bytes(8, "big"))

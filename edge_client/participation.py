@@ -1,10 +1,10 @@
-"""Which reports a site sends of what its clients contribute: those of active clients, one of every enrolled client, or a sum.
+"""The reports that a site sends: one per active client, one per enrolled client, or their sum.
 
-Under `active`, clients with a kept event of a pane report, so the number of reports tells how many were active. Under `all`
-exactly `enrolled` reports a pane are sent, whatever the events are: the site's clients sit on numbered seats, and what has
-no client, or whose client has no event, is a report of zeros. Nobody but the site knows which those are.
+Under `active`, the clients with a kept event of a pane report, so the number of reports reveals how many were active. Under
+`all`, the site sends exactly `enrolled` reports per pane, whatever the events are. Its clients have numbered seats. A seat without
+a client, or whose client has no event, reports zeros. Only the site knows which seats these are.
 
-Where a report is a site's (`report_per="site"`), these reports are summed pane by pane, each bounded as it is.
+Under `report_per="site"` these reports are bounded one by one and then summed per pane.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class PaneReports:
     """Reports of one view, by pane, then reporter. Secret.
 
     Attributes:
-        pane: int64[R], index of the pane among those that were asked for.
+        pane: int64[R], index of the pane among the plan's panes.
         reporter: int64[R], index of the client, or of the seat.
         slots: the R sparse report vectors.
     """
@@ -42,16 +42,16 @@ class PaneReports:
 
 
 def of_active_clients(pane_starts: Ints, made: Contributions) -> PaneReports:
-    """The contributions to these panes (int64[P] of starts, increasing)."""
+    """The contributions to the given panes (int64[P] starts, increasing)."""
     pane, asked = _panes_of(pane_starts, made)
     return PaneReports(pane, made.client[asked].astype(np.int64), made.slots.take(asked))
 
 
 def of_every_client(pane_starts: Ints, made: Contributions, seat_of: Ints, enrolled: int) -> PaneReports:
-    """`enrolled` reports of each pane, in order of the seats: of a client's contribution, or of zeros.
+    """`enrolled` reports per pane, in order of the seats: each is a client's contribution or zeros.
 
     Args:
-        seat_of: int64[clients], the seat of each client, −1 where it has none; no two on one.
+        seat_of: int64[clients], the seat of each client, or −1 if it has none. No two clients share a seat.
     """
     pane, asked = _panes_of(pane_starts, made)
     seat = seat_of[made.client[asked]]
@@ -67,11 +67,11 @@ def of_every_client(pane_starts: Ints, made: Contributions, seat_of: Ints, enrol
 
 @dataclass(frozen=True, eq=False)
 class SiteReports:
-    """The sums of reports of clients, by pane, then site. Secret.
+    """Sums of clients' reports, by pane, then site. Secret.
 
     Attributes:
-        first: int64[R], the first of the reports that each is the sum of.
-        clients: uint32[R], of how many reports, each another client's.
+        first: int64[R], index of the first report of each sum.
+        clients: uint32[R], number of reports in each sum, each of another client.
         slots: the R sparse report vectors.
     """
 
@@ -84,7 +84,7 @@ class SiteReports:
 
 
 def of_sites(pane: Ints, site: Ints, slots: SparseRows) -> SiteReports:
-    """One report of each pane and site that has a report of a client; `pane`, `site`: int64[R], of those reports."""
+    """Sum the reports of each (pane, site) that has one. `pane` and `site` are int64[R], one entry per report."""
     (_, first, row, clients) = np.unique(
         np.stack((pane, site), axis=1), axis=0, return_index=True, return_inverse=True, return_counts=True
     )
@@ -99,11 +99,11 @@ def of_sites(pane: Ints, site: Ints, slots: SparseRows) -> SiteReports:
 
 @dataclass(frozen=True, eq=False)
 class Seats:
-    """Who sits where under `all`. Secret.
+    """The seats of a site's clients under `all`. Secret.
 
     Attributes:
-        names: the stable name of each seat's reporter, a client's or nobody's.
-        seat_of: int64[clients], −1: more clients than are enrolled; this one's events are dropped.
+        names: the stable name of each seat's reporter: a client, or a placeholder for an empty seat.
+        seat_of: int64[clients], the seat of each client. −1: there are more clients than enrolled; its events are dropped.
     """
 
     names: Sequence[bytes]
@@ -114,15 +114,15 @@ class Seats:
 
     @property
     def left_out(self) -> int:
-        """How many clients have no seat. For the site's own eyes."""
+        """The number of clients without a seat. It never leaves the site."""
         return int(np.count_nonzero(self.seat_of < 0))
 
 
 def seats_for(clients: Sequence[bytes], enrolled: int) -> Seats:
-    """Seats for the site's clients, by their stable names, in the names' order; the seats that are left are nobody's.
+    """Give seats to the site's clients in the order of their stable names. The remaining seats stay empty.
 
-    The claim of DESIGN §4 presumes that `enrolled` is at least the number of the site's clients: where there are more, whether
-    one has events decides about the seat of another.
+    The claim of DESIGN §4 assumes that `enrolled` is at least the number of the site's clients. With more clients, the events of
+    one client would decide whether another client has a seat.
     """
     order = sorted(range(len(clients)), key=lambda index: clients[index])[:enrolled]
     nobody = [hashlib.sha256(b"covey-1 nobody %d" % number).digest() for number in range(enrolled - len(order))]
@@ -130,13 +130,13 @@ def seats_for(clients: Sequence[bytes], enrolled: int) -> Seats:
 
 
 def seats_of(clients: Sequence[bytes], names: Sequence[bytes]) -> Seats:
-    """The clients on seats that were given before."""
+    """Give the clients the seats that they had before."""
     seat = {name: number for number, name in enumerate(names)}
     return Seats(names, np.array([seat.get(client, -1) for client in clients], dtype=np.int64))
 
 
 def _panes_of(pane_starts: Ints, made: Contributions) -> tuple[Ints, Ints]:
-    """Of the contributions to these panes: index of the pane, and which they are."""
+    """For the contributions to these panes: the index of the pane, and the index of the contribution."""
     at = np.minimum(np.searchsorted(pane_starts, made.pane_start), len(pane_starts) - 1)
     asked = np.flatnonzero(pane_starts[at] == made.pane_start)
     return at[asked], asked

@@ -1,7 +1,7 @@
-"""A plan, and a site's answer to it, as the records of one Flower message: what a simulated site and a real one share.
+"""Plans and answers as records of a Flower message. Simulated and real sites share this module.
 
-The message holds the signed plan (and under `he` its encryption keys); the answer holds a code and, if it is OK, the
-sealed batches. Whatever goes wrong is a code: an exception would travel to the server with its traceback.
+A message holds the signed plan, and under `he` its encryption keys. The answer holds a code and, if the code is OK, the
+sealed batches. Every failure becomes a code, because an exception would travel to the server with its traceback.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ OK: Final = "OK"
 _log = logging.getLogger("covey.site")
 
 Protecting = Callable[[str], Protect]
-"""(site id) → what that site does with the reports of one answer before they are sealed."""
+"""(site id) → the function that makes shares of this site's reports before they are sealed."""
 
 
 def honestly(_site: str) -> Protect:
-    """As the plan says."""
+    """Protect reports as the plan demands."""
     return protect
 
 
@@ -45,9 +45,9 @@ class PlanAnswer:
     """A site's answer to a message.
 
     Attributes:
-        site: empty where the site could not read its own configuration.
-        plan_hash: of a plan that the pinned coordinator signed; None of anything else.
-        batches: sealed; none unless the code is OK.
+        site: the site's id; empty if the site could not read its own configuration.
+        plan_hash: the hash of a plan that the pinned coordinator signed, otherwise None.
+        batches: the sealed batches; empty unless the code is OK.
     """
 
     code: str
@@ -56,7 +56,7 @@ class PlanAnswer:
     batches: tuple[bytes, ...] = ()
 
     def to_records(self) -> RecordDict:
-        """What the coordinator reads: a record with the code, and one with the batches in order of name."""
+        """The records that the coordinator reads: one with the code, one with the batches in order of name."""
         arrays = {f"{i:06d}": Array(np.frombuffer(batch, np.uint8)) for i, batch in enumerate(self.batches)}
         return RecordDict(
             {"answer": ConfigRecord({"code": self.code, "site": self.site}), "batches": ArrayRecord(arrays)}
@@ -66,11 +66,11 @@ class PlanAnswer:
 def answer_message(
     content: RecordDict | None, configuration: Callable[[], SiteConfig], protecting: Protecting = honestly
 ) -> PlanAnswer:
-    """Answer what a message holds; never raises.
+    """Answer the content of a message. Never raises.
 
     Args:
-        content: None: a message that could not be read.
-        configuration: reads the site's files, anew for each message.
+        content: the records of the message; None if it could not be read.
+        configuration: reads the site's files; called for each message.
     """
     site = ""
     try:
@@ -84,13 +84,13 @@ def answer_message(
         if isinstance(result, Refuse):
             return PlanAnswer(result.code, site, plan_hash)
         return PlanAnswer(OK, site, plan_hash, tuple(result))
-    except Exception:  # noqa: BLE001 - nothing may travel to the server but a code; the site's own log has the rest
-        _log.exception("the site could not answer")
+    except Exception:  # noqa: BLE001 - only a code may travel to the server; the site's own log has the rest
+        _log.exception("the site failed while it answered; the answer is SITE_FAILED")
         return PlanAnswer(RefusalCode.SITE_FAILED, site)
 
 
 def _plan_in(content: RecordDict) -> tuple[bytes, bytes] | None:
-    """The signed plan and its encryption keys; None where there is no plan."""
+    """The signed plan and its encryption keys; None if the records hold no plan."""
     record = content.get("plan")
     if not isinstance(record, ConfigRecord):
         return None

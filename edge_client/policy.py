@@ -1,6 +1,6 @@
-"""What a site takes part in: a pure function of a plan, the site's policy, its ledger and the clock. No events.
+"""The decision whether a site answers a plan: a pure function of plan, policy, ledger and clock. It reads no events.
 
-    signature     PLAN_UNSIGNED                                nothing in a plan is read before
+    signature     PLAN_UNSIGNED                                checked before anything in the plan is read
     form          PLAN_INVALID, EXPRESSION_NOT_ALLOWED
     parties       KEY_NOT_PINNED
     time          PLAN_EXPIRED, PLAN_LIVES_TOO_LONG, CLOCK_SKEW
@@ -10,8 +10,8 @@
                   K_TOO_LOW, RHO_TOO_HIGH
     the ledger    PANE_ALREADY_REPORTED, VIEW_OVERLAP, DAY_BUDGET_SPENT
 
-When an accepted plan is charged, the ledger may still refuse it: AGGREGATOR_BEHIND (ledger.py).
-The first that holds is the answer. A plan that the ledger was charged for before is a retry: its rules are not asked again.
+The answer is the first code whose condition holds. When an accepted plan is charged, the ledger may still refuse it:
+AGGREGATOR_BEHIND (ledger.py). A plan that was charged before is a retry; the ledger's rules are not applied to it again.
 """
 
 from __future__ import annotations
@@ -46,40 +46,41 @@ from federation.terms import Encrypted, Participation, Protection, ReportPer, Sh
 from .columns import columns_read
 
 FUTURE_SLACK_US: Final = CLOCK_SLACK_US
-"""How far beyond this clock a pane may end: clocks differ by seconds, and an open pane would be reported in part."""
+"""How far after the local time a pane may end. Clocks differ by seconds. A pane that has not ended would be reported in part."""
 
 ANY: Final = "*"
 """Any column."""
 PIN: Final = "@"
-"""Between the name of a view, which cannot hold it, and the hash of its definition."""
+"""Separates the name of a view from the hash of its definition. Names cannot contain it."""
 HOUR_US: Final = 3_600 * 10**6
 
 KEPT_BYTES: Final = REPORT_ID_BYTES + 3 * 4
-"""Of a client's part in a pane, in the site's ledger: report id, collection, reporter, cells."""
+"""Bytes in the site's ledger per client and pane: report id, collection, reporter, cells."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What the owner of a site has set. It stands in `policy.toml`; no plan can change it.
+    """The settings of `policy.toml`, written by the site's operator. No plan can change them.
 
     Attributes:
-        coordinator, leader, helper: pinned keys: plans of others are refused. Under `he` the key holder has the helper's.
-        views: glob patterns of the names of views (case matters), and pins `NAME@HASH`: a view of that name has that
-            definition, whatever else matches.
-        max_micro_rho: what one client-day may cost over all views, in millionths of ρ.
+        coordinator, leader, helper: the pinned keys. Plans under other keys are refused. Under `he` the key holder uses the
+            helper's key.
+        views: glob patterns of view names (case matters), and pins `NAME@HASH`. A pinned view must have the pinned
+            definition, even if a pattern matches its name.
+        max_micro_rho: the most that one client-day may cost over all views, in millionths of ρ.
         min_k: the smallest `min_clients` of a pane.
         allow_noise_off: for tests and labs only.
-        allow_activity_visible: under `active`, how many clients had events is seen by coordinator, leader and helper.
-        participation, protection, validity, report_per: the site takes part in plans of this kind only; None: of every
-            kind. Under `he` the leader alone counts the clients of a sum.
-        time_columns: by which columns a view may tell an event's day, beside the site's own one. A ledger charges days: by
-            three columns one event lies on three days, and pays three times.
-        max_answer_mib: how large an answer may become under `all`, where the plan alone decides it; of a site's sums with
-            what is kept of each client.
-        columns: of the events that features and `where` may read; `*` is any.
+        allow_activity_visible: allow `active`, under which coordinator, leader and helper see how many clients had events.
+        participation, protection, validity, report_per: the site answers plans with this value only. None: with any value.
+            Under `he` the leader alone counts the clients of a sum.
+        time_columns: columns from which a view may take the time of events, besides the site's own. A ledger charges days:
+            an event with three time columns may lie on three days and be charged three times.
+        max_answer_mib: the largest answer under `all`, where the plan alone determines the size. For a site's sums, the
+            ledger's record of each client counts too.
+        columns: event columns that features and `where` may read; `*` is any.
         join_keys: columns by which a view may split its counts; `*` is any.
-        max_plan_hours: how long from now on the live secrets of a plan may exist at most: until they are erased, who records
-            the site's batches and breaks into both aggregators opens them.
+        max_plan_hours: the longest time from now for which a plan's live secrets may exist. Until they are erased, an
+            attacker with the site's batches and both aggregators' secrets can open the reports.
     """
 
     coordinator: VerifyKey
@@ -102,24 +103,24 @@ class Policy:
 
     @property
     def budget(self) -> Budget:
-        """What the site's ledger may be charged."""
+        """The budget of the site's ledger."""
         return Budget(self.max_micro_rho)
 
 
 @dataclass(frozen=True, eq=False)
 class Accept:
-    """The site takes part."""
+    """The site answers the plan."""
 
     plan: Plan
 
 
 @dataclass(frozen=True)
 class Refuse:
-    """The site does not take part.
+    """The site refuses the plan.
 
     Attributes:
         plan: hash of the plan, if the pinned coordinator signed it.
-        view, day: which view and UTC day (since the epoch), where the reason is one view's or one day's.
+        view, day: the view and UTC day (since the epoch) that the reason concerns, if it concerns one.
     """
 
     code: RefusalCode
@@ -129,12 +130,12 @@ class Refuse:
 
 
 def decide(plan: bytes | Plan, policy: Policy, state: LedgerState, now_us: int, *, clients: int = 1) -> Accept | Refuse:
-    """Whether a site takes part in a plan; pure.
+    """Decide whether a site answers a plan. Pure.
 
     Args:
         plan: a signed plan, or one whose signature was checked before.
         now_us: wall clock, µs since the epoch.
-        clients: how many are enrolled at the site.
+        clients: number of clients enrolled at the site.
     """
     if isinstance(plan, bytes):
         read = _read(plan, policy.coordinator)
@@ -151,7 +152,7 @@ def decide(plan: bytes | Plan, policy: Policy, state: LedgerState, now_us: int, 
 
 
 def refusal_of(plan: Plan, refusal: LedgerRefusal) -> Refuse:
-    """A ledger's refusal as a site's answer."""
+    """A refusal of the ledger as a site's answer."""
     view: str | None = None
     day: int | None = None
     match refusal:
@@ -184,7 +185,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _reasons(
     plan: Plan, policy: Policy, state: LedgerState, now_us: int, clients: int
 ) -> Iterator[tuple[RefusalCode, str | None]]:
-    """Why not, besides the ledger's rules, in order; with the view, where it is one view's."""
+    """The reasons for a refusal, in order, without the ledger's rules; with the view if a reason concerns one view."""
     if plan.wire is None:
         yield RefusalCode.PLAN_INVALID, None
         return
@@ -224,7 +225,7 @@ def _reasons_of(plan: Plan, planned: PlannedView, policy: Policy) -> Iterator[Re
     yield from _reasons_of_definition(planned.view, policy)
     if planned.view.time is not None and planned.view.time not in policy.time_columns:
         yield RefusalCode.TIME_NOT_ALLOWED
-    exact = not plan.noisy  # there is nothing left for k to protect
+    exact = not plan.noisy  # k protects nothing in exact sums
     if planned.min_clients < policy.min_k and not exact:
         yield RefusalCode.K_TOO_LOW
     if charge_of(plan, planned) > policy.max_micro_rho:
@@ -232,7 +233,7 @@ def _reasons_of(plan: Plan, planned: PlannedView, policy: Policy) -> Iterator[Re
 
 
 def _reasons_of_definition(view: FeatureView, policy: Policy) -> Iterator[RefusalCode]:
-    """What the view is and what it reads, which its name does not tell."""
+    """The reasons that lie in a view's definition and the columns that it reads."""
     pins = [pin for name, at, pin in (entry.partition(PIN) for entry in policy.views) if at and name == view.name]
     if pins and definition_hash(view).hex() not in pins:
         yield RefusalCode.DEFINITION_NOT_ALLOWED
@@ -250,9 +251,9 @@ def _allowed(columns: set[str], allowed: tuple[str, ...]) -> bool:
 
 
 def _answer_bytes(plan: Plan, clients: int) -> int:
-    """What an answer takes in which everybody enrolled reports every pane: the shares of all, with proofs, or their ciphertexts.
+    """The bytes of an answer in which every enrolled client reports every pane: shares with their proofs, or ciphertexts.
 
-    Where the site reports, those of its sums, and what its ledger keeps of each client and pane that they are of.
+    Under `report_per="site"`: the bytes of the sums, and of the ledger's record of each client and pane.
     """
     of_site = plan.terms.report_per is ReportPer.SITE
     reporters, kept = (1, clients * KEPT_BYTES) if of_site else (clients, 0)

@@ -1,4 +1,4 @@
-"""`policy.toml`: a site's policy as its owner writes it. Strict: an unknown key is an error, so that no typo goes unnoticed."""
+"""`policy.toml`: a site's policy as its operator writes it. An unknown key raises an error, so no typo stays unnoticed."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ from .policy import PIN, Policy
 _PINNED: Final = re.compile(r"[a-z][a-z0-9_]*@[0-9a-f]{64}", re.ASCII)
 
 _TEXT: Final = """\
-# What the sites that point to this file take part in. No plan can change it; `covey policy check PLAN` shows the answer.
+# The policy of every site whose file names it. No plan can change it. `covey policy check PLAN` shows the site's answer.
 
-# Pinned keys: plans of another coordinator, or for other aggregators, are refused.
+# Pinned keys. The site refuses plans of another coordinator or for other aggregators.
 coordinator = {coordinator}
 leader = {leader}
 helper = {helper}
 
-views = {views}  # names that may be collected: * is any text, ? one letter
-columns = {columns}  # of the events that features and `where` may read; "*" is any
+views = {views}  # names of views that may be collected; * is any text, ? is one letter
+columns = {columns}  # event columns that features and `where` may read; "*" is any
 join_keys = {join_keys}  # columns by which a view may split its counts; "*" is any
-# A name says nothing of what a view reads. `covey policy check PLAN` shows it; these allow one definition, or some columns only:
+# A view's name does not show what it reads; `covey policy check PLAN` does. These lines allow one definition, or some columns only:
 # views = ["dest_delay@9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]
 # columns = ["arr_delay"]
 # join_keys = ["dest"]
-max_rho_per_day = {max_rho_per_day}  # what one client-day may cost, over all views
-min_k = {min_k}  # a pane opens at so many clients or more
-time_columns = {time_columns}  # that a view may read the time of events from, beside the site's own; each is charged separately
-max_answer_mib = {max_answer_mib}  # how large an answer may become where a plan asks all clients for all panes
-participation = {participation}  # "all", "active" or "any": the kind of plans that are taken part in
-protection = {protection}  # "shares", "he" (encrypted for a key holder; the leader alone counts the clients) or "any"
-validity = {validity}  # "prio3": only plans whose reports prove that they are within a view's bounds; or "any"
-max_plan_hours = {max_plan_hours}  # how long from now the secrets that open a plan's reports may still exist
-report_per = {report_per}  # "client": no plan is taken part in that asks for the sum of the site's clients; or "any"
+max_rho_per_day = {max_rho_per_day}  # the most that one client-day may cost over all views
+min_k = {min_k}  # the smallest min_clients of a view
+time_columns = {time_columns}  # more columns from which a view may take the time of events; each is charged separately
+max_answer_mib = {max_answer_mib}  # the largest answer to a plan under which all enrolled clients report
+participation = {participation}  # "all", "active" or "any": answer only plans with this participation
+protection = {protection}  # "shares", "he" (encrypted reports; the leader alone counts the clients) or "any"
+validity = {validity}  # "prio3" (every report proves that it is within the view's bounds) or "any"
+max_plan_hours = {max_plan_hours}  # longest time from now for which the secrets that open a plan's reports may exist
+report_per = {report_per}  # "client" (never one report with the sum of the site's clients) or "any"
 
-# Under `active`, coordinator, leader and helper see how many clients of a site had events in a pane.
+# Allows participation "active": coordinator, leader and helper then see how many clients of a site had events in a pane.
 allow_activity_visible = {allow_activity_visible}
 # For tests and labs only: exact sums, no privacy.
 allow_noise_off = {allow_noise_off}
@@ -92,27 +92,27 @@ def _coordinator(value: object) -> VerifyKey:
     try:
         return VerifyKey(bytes_of_text(value))
     except (ValueError, CryptoError) as error:
-        raise ValueError(f"no public key ({error}); covey.toml has it, as `sign` of [coordinator]") from None
+        raise ValueError(f"it is not a public key ({error}). Copy `sign` of [coordinator] in covey.toml") from None
 
 
 def _aggregator(value: object, info: ValidationInfo) -> VerifyKey:
-    """The key of the line of the role that the field is named after."""
+    """The signing key in the line of the role after which the field is named."""
     role = "leader" if info.field_name == "leader" else "helper"
     try:
         found, keys = public_from_line(f"{value}\n" if isinstance(value, str) else "", role)
     except KeyFileError as error:
         raise ValueError(str(error)) from None
     if found != role:
-        raise ValueError(f"the line holds the keys of {found}, not those of {role}")
+        raise ValueError(f"the line holds the keys of {found}, not of {role}")
     return keys.sign
 
 
 def _views(views: tuple[str, ...]) -> tuple[str, ...]:
-    """Patterns and pins. A pin with a mistake would allow nothing, or be read as a pattern."""
+    """Check patterns and pins. A malformed pin would allow nothing, or be read as a pattern."""
     for entry in views:
         if PIN in entry and _PINNED.fullmatch(entry) is None:
             raise ValueError(
-                f"{entry[:120]!r} is no NAME@HASH with 64 hexadecimal digits, the hash of the view's definition"
+                f"{entry[:120]!r} is not NAME@HASH; HASH is the hash of the view's definition, 64 hexadecimal digits"
             )
     return views
 
@@ -121,7 +121,7 @@ _Line = Annotated[VerifyKey, PlainValidator(_aggregator), Field(examples=['"…"
 
 
 class PolicyEntries(ConfigModel):
-    """What stands in `policy.toml`: the fields of `Policy`, of which only the pinned keys must be given."""
+    """The entries of `policy.toml`: the fields of `Policy`. Only the pinned keys are required."""
 
     coordinator: Annotated[VerifyKey, PlainValidator(_coordinator), Field(examples=['"…"'])]
     leader: _Line
@@ -143,10 +143,10 @@ class PolicyEntries(ConfigModel):
 
 
 def load_policy(path: Path) -> Policy:
-    """Read and check a policy file. What it leaves out, besides the pinned keys, is as strict as `Policy`'s defaults.
+    """Read and check a policy file. A missing entry, except for a pinned key, has the default of `Policy`.
 
     Raises:
-        PolicyMissing. ConfigInvalid: not TOML, a missing, invalid or unknown entry, or a key that cannot be read.
+        PolicyMissing. ConfigInvalid: the file is not TOML, has a missing, invalid or unknown entry, or an unreadable key.
     """
     try:
         entries = checked(PolicyEntries, toml_entries(path), path)

@@ -1,6 +1,7 @@
-"""DuckDB behind locked doors: no files, no network, no extensions, no settings. What it computes on is registered.
+"""A locked DuckDB: no files, no network, no extensions, no settings. It sees registered Arrow tables only.
 
-What does not fit into memory it writes to disk: into a private folder that goes with it, not into `.tmp` of the working directory.
+DuckDB spills data that does not fit into memory to a private folder, which is deleted afterwards; not to `.tmp` of the working
+directory.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import duckdb
 
 @contextmanager
 def locked_duckdb() -> Iterator[duckdb.DuckDBPyConnection]:
-    """An in-memory DuckDB that cannot reach anything but the Arrow tables registered on it (DESIGN §2.2)."""
+    """An in-memory DuckDB that reaches only the Arrow tables registered on it (DESIGN §2.2)."""
     with TemporaryDirectory(prefix="covey-events-") as spill:  # mode 0700
         yield from _locked(spill)
 

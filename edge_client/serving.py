@@ -1,9 +1,9 @@
-"""A site of a deployment at work: join, answer one message after the other in this very process, and join again.
+"""A site in service: it joins, answers one message after another in its own process, and joins again after an error.
 
     join ──► pull ──► read ──► answer ──► push ──┐      a heartbeat goes on beside it
-              ▲──────────── nothing: wait ◄──────┘
+              ▲──────── no message: wait ◄───────┘
 
-Whatever is no plan gets the code NOT_A_PLAN, and a line in the site's log. Nothing that was received is ever started.
+A message that is not a plan gets the code NOT_A_PLAN and a line in the site's log. Nothing in a message is ever executed.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from .plan_messages import OK, PlanAnswer
 
 POLL_SECONDS: Final = 0.5
 BACKOFF_SECONDS: Final = 30.0
-"""The longest pause between two attempts to reach a SuperLink that is away."""
+"""Longest pause between two attempts to reach a SuperLink that does not answer."""
 STRANGER_SECONDS: Final = 10.0
-"""How long a SuperLink that was started a moment ago may need until it knows the sites' keys."""
+"""Longest time that a SuperLink may need after its start until it knows the sites' keys."""
 PLAN_KIND: Final = "query"
 
 Say = Callable[[str], None]
@@ -36,7 +36,7 @@ class SiteService:
     """Answers the messages of one SuperLink.
 
     Args:
-        answer: what a message's records (None: it could not be read) are answered with; never raises.
+        answer: answers the records of a message (None: they could not be read); never raises.
         wait: `time.sleep`.
         clock: monotonic seconds.
     """
@@ -52,10 +52,10 @@ class SiteService:
         self._client, self._answer, self._say, self._wait, self._clock = client, answer, say, wait, clock
 
     def run(self) -> None:
-        """Until a KeyboardInterrupt, which gets through.
+        """Answer messages until a KeyboardInterrupt, which is not caught.
 
         Raises:
-            SuperLinkUntrusted. NodeKeyUnknown: for longer than `STRANGER_SECONDS`.
+            SuperLinkUntrusted. NodeKeyUnknown: the key was unknown for longer than `STRANGER_SECONDS`.
         """
         try:
             attempts, stranger_since = 0, None
@@ -81,7 +81,7 @@ class SiteService:
                 self._client.leave()
 
     def answer_next(self) -> bool:
-        """Answer one message; False: there is none.
+        """Answer one message. False: there is no message.
 
         Raises:
             SuperLinkAway, NodeKeyUnknown, SuperLinkUntrusted.
@@ -105,9 +105,9 @@ class SiteService:
         return True
 
     def _content(self, received: Received) -> tuple[RecordDict | None, str]:
-        """A message's records, or None and why there are none."""
+        """The records of a message, or None, with the reason why they are not a plan."""
         if received.kind != PLAN_KIND:
-            return None, f"a message of type {received.kind[:40]!r}"
+            return None, f"its type is {received.kind[:40]!r}, not {PLAN_KIND!r}"
         try:
             return self._client.content(received), "it holds no signed plan"
         except MessageRefused as error:
@@ -115,7 +115,7 @@ class SiteService:
 
     @contextmanager
     def _heartbeats(self) -> Iterator[None]:
-        """Beside the work, which may take minutes. What is wrong with the connection is found out by the work itself."""
+        """Send heartbeats in a thread, because an answer may take minutes. The next call of the site meets their errors, too."""
         over = threading.Event()
 
         def beat() -> None:
@@ -133,7 +133,7 @@ class SiteService:
 
 def _in_words(answer: PlanAnswer, why: str) -> str:
     if answer.code == RefusalCode.NOT_A_PLAN:
-        return f"refused what is no plan, NOT_A_PLAN: {why}. Nothing of it was run"
+        return f"refused a message that is not a plan, NOT_A_PLAN: {why}. Nothing of it was executed"
     plan = "a plan" if answer.plan_hash is None else f"plan {answer.plan_hash.hex()[:16]}…"
     if answer.code == OK:
         return f"answered {plan}: OK, {len(answer.batches):,} batch(es)"

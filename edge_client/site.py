@@ -1,14 +1,14 @@
-"""A site's answer to a plan: decide, charge, compute every client's reports, keep what they are made of, seal them.
+"""A site answers a plan: it decides, charges its ledger, computes the reports, records them and seals them.
 
     signed plan ─decide─► Refuse(code)
                     └──► intend ─► compute ─► record ─► shard, seal, sign ─► batches
 
-A refusal is an answer, never silence and never an exception across the wire; no code depends on what events hold. Report ids
-are stored before anything is sent: a retry keeps the id of each (collection, reporter) and draws fresh share randomness, so a
-report counts once however often it is sent. A reported pane is closed: what a client does there later is reported by no retry.
+A refusal is an answer: a code that depends on no event. The site never stays silent and sends no exception. Report ids are
+stored before anything is sent. A retry keeps the id of each (collection, reporter) and draws fresh share randomness, so a
+report counts once however often it is sent. A reported pane is closed: a retry reports no later event of a client.
 
-Where a plan asks for one report of a site (`report_per="site"`), everything is as before, client by client, and a collection's
-reports have one id; they are summed as the last step before they are protected.
+Under `report_per="site"` the reports of a collection share one id. The site still computes them client by client. It sums them
+as the last step before it protects them.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ from .participation import PaneReports, Seats, of_active_clients, of_every_clien
 from .policy import Policy, Refuse, decide, refusal_of
 
 ENCRYPTED_A_CORE = 8
-"""Reports that a core encrypts at a time: batches of large reports hold too few to keep all cores busy."""
+"""Reports that one core encrypts at a time. A batch of large reports alone holds too few to keep all cores busy."""
 
 _log = logging.getLogger("covey.site")
 
 
 @dataclass(frozen=True)
 class SiteSettings:
-    """What a site's operator has set.
+    """The settings of a site's operator.
 
     Attributes:
         site: this site's id on the aggregators' rosters.
-        clients: how many clients are enrolled here, as on the rosters: so many report under participation `all`.
-        ledger: the site's ledger; made if it does not exist.
+        clients: number of enrolled clients, as on the rosters. Under participation `all` this many clients report.
+        ledger: path of the site's ledger; the site creates it if it does not exist.
     """
 
     site: str
@@ -79,13 +79,13 @@ def respond(
     protect: Protect = protect,
     encryption_keys: bytes = b"",
 ) -> Iterator[SealedBatch] | Refuse:
-    """Answer a plan, whatever it is.
+    """Answer any bytes that claim to be a plan: with batches or with a refusal.
 
     Args:
-        encryption_keys: what came along with a plan under `he`: the key holder's signed public keys.
-        load: reads the site's events for these views; raises EdgeError or FeatureStoreError where they do not fit.
+        encryption_keys: under `he`, the key holder's signed public keys, which arrive with the plan.
+        load: reads the site's events for these views; raises EdgeError or FeatureStoreError if they do not fit.
         clock: wall clock, µs since the epoch.
-        protect: what is done with the reports before they are sealed.
+        protect: makes shares of the reports before they are sealed.
     """
     try:
         with SiteLedger(settings.ledger, settings.site, clock) as ledger:
@@ -97,7 +97,9 @@ def respond(
             try:
                 keys = verify_keys(encryption_keys, plan) if isinstance(plan.terms, Encrypted) else ()
             except EncryptionKeysInvalid:
-                _log.exception("nothing can be encrypted for the plan")
+                _log.exception(
+                    "the encryption keys do not fit the plan; the site refuses it with ENCRYPTION_KEYS_INVALID"
+                )
                 refusal = Refuse(RefusalCode.ENCRYPTION_KEYS_INVALID, plan.hash)
                 ledger.refuse(refusal)
                 return refusal
@@ -107,14 +109,14 @@ def respond(
                     check_schema(planned.view, events)
                 return answer(plan, events, settings, ledger, randomness, protect, keys)
             except (EdgeError, FeatureStoreError):
-                _log.exception("the events do not fit the plan")
+                _log.exception("the events do not fit the plan; the site refuses it with SCHEMA")
                 refusal = Refuse(RefusalCode.SCHEMA, plan.hash)
                 ledger.refuse(refusal)
                 return refusal
-            except LedgerRefusal as error:  # another process was faster; the ledger has recorded it
+            except LedgerRefusal as error:  # another process charged first; the ledger has recorded the refusal
                 return refusal_of(plan, error)
     except LedgerBroken:
-        _log.exception("the ledger cannot be used")
+        _log.exception("the ledger cannot be used; the site refuses every plan with LEDGER_BROKEN")
         return Refuse(RefusalCode.LEDGER_BROKEN)
 
 
@@ -127,14 +129,14 @@ def answer(
     protect: Protect = protect,
     keys: Sequence[PublicKey] = (),
 ) -> Iterator[SealedBatch]:
-    """The sealed reports of a plan that was accepted. When this returns, charge, ids and used cells are on disk.
+    """Make the sealed reports of an accepted plan. When this returns, charge, ids and used cells are on disk.
 
     Args:
-        keys: under `he`, what the reports of each view are encrypted under.
+        keys: under `he`, the public key of each view.
 
     Raises:
-        LedgerRefusal: the ledger was charged for other plans meanwhile. LedgerBroken: it was edited. EdgeError: the
-            events do not fit a view; the charge stands, and the same plan may be answered again.
+        LedgerRefusal: meanwhile the ledger was charged for other plans. LedgerBroken: the ledger was edited. EdgeError: the
+            events do not fit a view; the charge stands, and the site may answer the same plan again.
     """
     ledger.intend(plan, settings.policy.budget)
     clients = [hashlib.sha256(repr(identity).encode()).digest() for identity in events.identities.to_pylist()]
@@ -162,12 +164,14 @@ def answer(
 
 @dataclass(frozen=True, eq=False)
 class _ViewAnswer:
-    """The reports of one view, and the cells that they use of the days on which other answers count. Secret.
+    """The reports of one view, and the cells that they use on days that other answers share. Secret.
 
     Attributes:
         names: the stable names of the reporters.
-        collection: uint32[R]. reporter: uint32[R], index into `names`. slots: the R report vectors.
-        width: slots of one join key.
+        collection: uint32[R], collection index.
+        reporter: uint32[R], index into `names`.
+        slots: the R report vectors.
+        width: number of slots of one join key.
     """
 
     names: Sequence[bytes]
@@ -181,7 +185,7 @@ class _ViewAnswer:
         return f"_ViewAnswer({len(self.collection)} reports: redacted)"
 
     def with_ids(self, randomness: Randomness, *, of_site: bool) -> ReportIds:
-        """The same reports under fresh ids; `of_site`: those of a collection under one, since they are sent as their sum."""
+        """Draw fresh report ids. `of_site`: the reports of a collection share one id, because the site sends their sum."""
         count = len(self.collection)
         named, row = np.unique(self.collection, return_inverse=True) if of_site else (self.collection, np.arange(count))
         ids = np.frombuffer(randomness(len(named) * REPORT_ID_BYTES), np.uint8).reshape(-1, REPORT_ID_BYTES)[row]
@@ -193,7 +197,7 @@ class _ViewAnswer:
 
 @dataclass(frozen=True, eq=False)
 class _Sent:
-    """Collection indices, vectors and ids of the reports of one view, and of how many clients each is. Secret."""
+    """The reports of one view as they are sent: collection index, vector, id and number of clients of each. Secret."""
 
     collection: npt.NDArray[np.uint32]
     slots: SparseRows
@@ -205,15 +209,20 @@ class _Sent:
 
 
 def _seats(plan: Plan, settings: SiteSettings, clients: Sequence[bytes], before: ReportIds | None) -> Seats | None:
-    """Who sits where; None where active clients report. A retry keeps the seats: two clients under one id would both count.
+    """Assign clients to seats; None if active clients report for themselves.
 
-    Of a site's sum no more clients are part than are enrolled, under `active` as well: it must not declare more.
+    A retry keeps the seats: otherwise two clients would count under one id. A site's sum includes no more clients than are
+    enrolled, also under `active`, because a site must not declare more.
     """
     if plan.terms.participation is Participation.ACTIVE and plan.terms.report_per is ReportPer.CLIENT:
         return None
     seats = seats_for(clients, settings.clients) if before is None else seats_of(clients, before.names)
     if seats.left_out:
-        _log.warning("%d client(s) beyond the %d enrolled: their events are left out", seats.left_out, settings.clients)
+        _log.warning(
+            "%d client(s) beyond the %d enrolled: their events are not reported. Raise `clients` in the site's file and rosters",
+            seats.left_out,
+            settings.clients,
+        )
     return seats
 
 
@@ -242,7 +251,7 @@ def _compute(
 def _cells_of_day(
     planned: PlannedView, day: int, made: Contributions, used: UsedCells, clients: Sequence[bytes]
 ) -> DayCells:
-    """What this answer takes of a day: the used cells after it, less those before."""
+    """The cells of a day that this answer uses: the used cells after it minus those before it."""
     taken = np.zeros(len(clients), np.int64)
     for cells, sign in ((made.used, 1), (used, -1)):
         of_day = cells.day == day
@@ -252,7 +261,7 @@ def _cells_of_day(
 
 
 def _cells_of_reports(slots: SparseRows, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Of each value: which report it is in, and which of the report's cells (0, 1, …, by join key) it belongs to."""
+    """For each value: the index of its report, and the number of its cell (0, 1, …, by join key) within the report."""
     report, key = np.repeat(np.arange(len(slots)), np.diff(slots.indptr)), slots.columns // width
     new = np.ones(len(key), np.int64)
     new[1:] = (report[1:] != report[:-1]) | (key[1:] != key[:-1])
@@ -260,8 +269,8 @@ def _cells_of_reports(slots: SparseRows, width: int) -> tuple[npt.NDArray[np.int
     return report, number - number[slots.indptr[report]]
 
 
-def _of_few_cells(slots: SparseRows, width: int, most: npt.NDArray[np.uint32]) -> SparseRows:
-    """The same reports with at most `most[r]` cells each, those of the first join keys."""
+def _limit_cells(slots: SparseRows, width: int, most: npt.NDArray[np.uint32]) -> SparseRows:
+    """Keep at most `most[r]` cells of report r, those of the first join keys."""
     report, cell = _cells_of_reports(slots, width)
     kept = cell < most[report]
     indptr = np.concatenate(([0], np.cumsum(np.bincount(report[kept], minlength=len(slots)))))
@@ -269,7 +278,7 @@ def _of_few_cells(slots: SparseRows, width: int, most: npt.NDArray[np.uint32]) -
 
 
 def _as_before(answer: _ViewAnswer, before: ReportIds) -> _Sent:
-    """Of a repeated answer, what was reported before, under its ids and in no more cells: a reported pane is closed."""
+    """Limit a repeated answer to what the first one reported: the same ids, and no more cells. A reported pane is closed."""
     index = {name: number for number, name in enumerate(before.names)}
     who = np.array([index.get(name, -1) for name in answer.names], np.int64)[answer.reporter]
     mine = answer.collection.astype(np.int64) * (len(index) + 1) + who
@@ -279,12 +288,12 @@ def _as_before(answer: _ViewAnswer, before: ReportIds) -> _Sent:
     found = np.append(known[order], -1)[at] == mine
     rows = np.flatnonzero(found & (who >= 0))
     same = order[at[rows]]
-    slots = _of_few_cells(answer.slots.take(rows), answer.width, before.cells[same])
+    slots = _limit_cells(answer.slots.take(rows), answer.width, before.cells[same])
     return _Sent(answer.collection[rows], slots, before.ids[same])
 
 
 def _summed(sent: _Sent) -> _Sent:
-    """One report of each collection: the sum of its clients', under the id that they share."""
+    """Sum the clients' reports of each collection, under the id that they share."""
     pane = sent.collection.astype(np.int64)
     made = of_sites(pane, np.zeros(len(pane), np.int64), sent.slots)
     return _Sent(sent.collection[made.first], made.slots, sent.ids[made.first], made.clients)
@@ -317,7 +326,7 @@ def _encrypted(
 
 
 def _parts(view: int, sent: _Sent, size: int) -> Iterator[tuple[Reports, npt.NDArray[np.uint8]]]:
-    """Reports, with their ids, so many at a time."""
+    """The reports with their ids, `size` at a time."""
     for first in range(0, len(sent.collection), size):
         part = slice(first, first + size)
         clients = declared(sent.clients, part)

@@ -1,13 +1,13 @@
-"""A site's configuration: where its events, keys and ledger are, and which policy it follows. One TOML file a site, no secret.
+"""A site's configuration: the paths of its events, keys, ledger and policy. One TOML file per site; it holds no secret.
 
 site = "UA"
-clients = 629                      # enrolled here, as on the aggregators' rosters
+clients = 629                      # number of enrolled clients, as on the aggregators' rosters
 events = "ua.parquet"              # relative to this file
 client_column = "tailnum"
 time_column = "arrived_at"
 keys = "../keys"                   # the folder with site-UA.key
 ledger = "../ledgers/site-UA.db"
-policy = "../policy.toml"          # pinned keys, views, rho, k: see `policy_file`
+policy = "../policy.toml"          # pinned keys, views, ρ, k: see `policy_file`
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .site import SiteSettings
 
 
 class SiteEntries(ConfigModel):
-    """What stands in a site's file, in this order."""
+    """The entries of a site's file, in their order in the file."""
 
     site: Text
     clients: Whole
@@ -47,10 +47,10 @@ class SiteEntries(ConfigModel):
 
 @dataclass(frozen=True)
 class SiteConfig:
-    """A site, ready to answer plans.
+    """A site that is ready to answer plans.
 
     Attributes:
-        node: what it connects to a SuperLink with. **Secret.**
+        node: the key with which the site connects to a SuperLink. **Secret.**
     """
 
     settings: SiteSettings
@@ -61,12 +61,12 @@ class SiteConfig:
 
 
 def site_files(folder: Path) -> list[Path]:
-    """The configuration files of a folder, in order of name: the order in which simulated nodes are given a site."""
+    """The configuration files of a folder, in order of name. Simulated nodes get their sites in this order."""
     return sorted(folder.glob("*.toml"))
 
 
 def load_site(folder: Path, node: Mapping[str, Any]) -> SiteConfig:
-    """The site that a Flower node is: `site` of its node config, or the one of its `partition-id` in a simulation.
+    """Load the site of a Flower node: `site` of its node config, or in a simulation the file number `partition-id`.
 
     Raises:
         ConfigInvalid: no such site, or a file that cannot be used.
@@ -76,12 +76,14 @@ def load_site(folder: Path, node: Mapping[str, Any]) -> SiteConfig:
     files = site_files(folder)
     number = int(node.get("partition-id", -1))
     if not 0 <= number < len(files):
-        raise ConfigInvalid(str(folder), f"the folder has {len(files)} sites; the node asks for number {number}")
+        raise ConfigInvalid(
+            str(folder), f"the folder has {len(files)} site files; the node asks for number {number}, counted from 0"
+        )
     return load_config(files[number])
 
 
 def load_config(path: Path) -> SiteConfig:
-    """Read and check one file and the policy that it points to.
+    """Read and check a site's file and the policy that it names.
 
     Raises:
         SiteFileMissing, PolicyMissing. ConfigInvalid: not TOML, a missing, invalid or unknown entry, or keys that cannot be
@@ -93,12 +95,12 @@ def load_config(path: Path) -> SiteConfig:
     except (FederationError, CryptoError) as error:
         raise ConfigInvalid(str(path), str(error)) from None
     settings = SiteSettings(entries.site, keys.sign, entries.clients, _policy(entries), entries.ledger)
-    assert keys.node is not None  # of a site's
+    assert keys.node is not None  # a site's keys have a node key
     return SiteConfig(settings, entries.events, entries.client_column, entries.time_column, keys.node)
 
 
 def rules_of(path: Path) -> tuple[Policy, Path]:
-    """The policy of a site's file, with its own time column, and where its ledger is. It needs no key.
+    """The policy of a site's file, with the site's time column added, and the path of the ledger. Reads no key.
 
     Raises:
         SiteFileMissing, PolicyMissing, ConfigInvalid.
@@ -108,7 +110,7 @@ def rules_of(path: Path) -> tuple[Policy, Path]:
 
 
 def config_to_toml(entries: Mapping[str, str | int]) -> str:
-    """The text that `load_config` reads, of a value for each of `SiteEntries`."""
+    """The text that `load_config` reads, with a value for each field of `SiteEntries`."""
     names = SiteEntries.model_fields
     return "".join(f"{name} = {json.dumps(entries[name], ensure_ascii=False)}\n" for name in names)
 

@@ -1,4 +1,4 @@
-"""Whoever reaches a SuperLink may send its sites an app. On a site of a real deployment nothing of it runs."""
+"""An outsider who reaches a SuperLink can send its sites an app. A site of a real deployment executes nothing of it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Attacked(NamedTuple):
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
-    """A project whose one site got the outsider's app: what the app brought home, and the site's log."""
+    """A project whose one site received the outsider's app: the answers that the app received, and the site's log."""
     project = tmp_path_factory.mktemp("project")
     (project / "views.py").write_text(VIEWS)
     pq.write_table(make_events(), project / "events.parquet")
@@ -98,25 +98,26 @@ def test_nothing_of_an_app_that_an_outsider_sends_runs_on_a_site(attacked: Attac
 
 
 def test_the_site_says_in_its_log_what_it_refused(attacked: Attacked) -> None:
-    refused = [line for line in attacked.log.splitlines() if "refused what is no plan, NOT_A_PLAN" in line]
+    refused = [line for line in attacked.log.splitlines() if "refused a message that is not a plan, NOT_A_PLAN" in line]
     for line, why in zip(
         refused,
         (
             "it holds no signed plan",
-            "of type 'train'",
-            "more than 8 objects",
+            "its type is 'train'",
+            "it has more than 8 objects",
             "bytes",
             "no signed plan",
         ),
         strict=True,
     ):
         assert why in line
-        assert line.count("Nothing of it was run") == 1
+        assert line.count("Nothing of it was executed") == 1
     assert "Traceback" not in attacked.log
 
 
 def test_the_product_starts_no_supernode_and_has_no_call_that_asks_for_an_app() -> None:
-    rooms = ("covey", "simulations", "edge_client", "aggregator", "federation", "crypto", "featurestore")
+    rooms = ("covey", "simulations", "training", "deployment", "edge_client", "aggregator")
+    rooms += ("federation", "crypto", "featurestore", "base")
     for path in (path for room in rooms for path in (ROOT / room).rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         for word in ("flower-supernode", "flwr.supernode", "GetFab", "get_fab", "get-fab"):

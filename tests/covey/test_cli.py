@@ -362,9 +362,9 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("column", "values", "says"),
         [
-            ("spent", ["much"] * 600, "column 'spent': the views use it as number, the events hold"),
+            ("spent", ["much"] * 600, "column 'spent': the views use it as number, but the events hold"),
             ("shop", list(range(600)), "join key 'shop' is string"),
-            ("at", ["soon"] * 600, "none of 600 value(s) is a time; the first is 'soon' in row 1"),
+            ("at", ["soon"] * 600, "none of 600 value(s) is an ISO 8601 time; the first is 'soon' in row 1"),
             ("who", [1.5] * 600, "column 'who': ids must be text or whole numbers"),
             ("spent", None, "no column 'spent'"),
         ],

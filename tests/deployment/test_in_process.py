@@ -133,7 +133,7 @@ def test_a_loosened_k_is_refused_before_anything_is_made(views: Sequence[Feature
         ("spent", pa.array(["1"] * 600), "use it as number"),
         ("shop", pa.array([1] * 600), "join key 'shop'"),
         ("at", pa.array([1] * 600), "times must be"),
-        ("at", pa.array(["soon"] * 600), "none of 600 value.s. is a time; the first is .soon. in row 1"),
+        ("at", pa.array(["soon"] * 600), "none of 600 value.s. is an ISO 8601 time; the first is .soon. in row 1"),
     ],
 )
 def test_events_that_do_not_fit_leave_no_store(

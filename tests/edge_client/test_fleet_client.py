@@ -25,14 +25,14 @@ from edge_client.serving import STRANGER_SECONDS, SiteService
 from federation.node_keys import NodeKey
 
 KEY = NodeKey.generate(os.urandom)
-Told = bytes | Protobuf | int | list[Any]
+Reply = bytes | Protobuf | int | list[Any]
 
 
 class Odd:
     """A SuperLink of this process. `says` maps a call to what it answers: bytes, a message, a status, or these in turn."""
 
     def __init__(self) -> None:
-        self.says: dict[str, Told] = {
+        self.says: dict[str, Reply] = {
             "activate-node": fleet_pb2.ActivateNodeResponse(node_id=7),
             "register-node": fleet_pb2.RegisterNodeFleetResponse(node_id=7),
             "deactivate-node": b"",
@@ -134,7 +134,7 @@ def test_objects_that_are_not_what_they_are_named_are_refused(odd: Odd, client: 
         assert refusal(client) == "an object does not have the hash that names it"
     odd.sends(plan())
     odd.objects.popitem()
-    assert refusal(client) == "an object is missing"
+    assert refusal(client) == "the SuperLink does not have all of its objects"
     for data in (b"", b"nothing", b"Message 0\0", b"Eval  0\0", os.urandom(100)):
         name = hashlib.sha256(data).hexdigest()
         odd.sends(plan())
@@ -151,7 +151,7 @@ def test_a_message_has_few_objects_and_few_bytes(
     import numpy as np
 
     odd.sends(RecordDict({"plan": ArrayRecord([np.full(1, i) for i in range(MAX_OBJECTS)])}))
-    assert refusal(client) == f"more than {MAX_OBJECTS} objects"
+    assert refusal(client) == f"it has more than {MAX_OBJECTS} objects"
     assert "pull-object" not in odd.calls
     monkeypatch.setattr("edge_client.fleet_client.MAX_MESSAGE_BYTES", 10_000)
     monkeypatch.setattr("edge_client.fleet_client.MAX_ENVELOPE_BYTES", 1_000)
@@ -185,7 +185,9 @@ def refusal(client: FleetClient) -> str:
         (bytes(MAX_ENVELOPE_BYTES + 1), MessageRefused),
     ],
 )
-def test_every_other_answer_is_a_named_error(odd: Odd, client: FleetClient, told: Told, error: type[Exception]) -> None:
+def test_every_other_answer_is_a_named_error(
+    odd: Odd, client: FleetClient, told: Reply, error: type[Exception]
+) -> None:
     odd.says["pull-messages"] = told
     with pytest.raises(error):
         client.pull()
@@ -203,7 +205,7 @@ def test_several_messages_at_once_or_odd_envelopes_are_refused(odd: Odd, client:
 
 def test_a_certificate_that_is_none_is_named() -> None:
     for wrong in (b"", b"\xff", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
-        with pytest.raises(SuperLinkUntrusted, match="no PEM"):
+        with pytest.raises(SuperLinkUntrusted, match="not PEM"):
             FleetClient(SuperLink("127.0.0.1:1", wrong), KEY)
 
 
@@ -262,7 +264,7 @@ def test_every_message_is_answered_and_an_answer_that_nobody_wants_is_told(odd: 
     client.join()
     for content, kind, why in (
         (RecordDict(), "query", "it holds no signed plan"),
-        (plan(), "train", "a message of type 'train'"),
+        (plan(), "train", "its type is 'train', not 'query'"),
     ):
         message = odd.sends(content, kind)
         odd.says["push-messages"] = fleet_pb2.PushMessagesResponse(objects_to_push=["x"], session_id="s")
@@ -273,7 +275,7 @@ def test_every_message_is_answered_and_an_answer_that_nobody_wants_is_told(odd: 
     for told, why in (
         (b"", "the run has ended"),
         (403, "the run has ended"),
-        (bytes(2 * MAX_ENVELOPE_BYTES), "a message was refused: more than"),
+        (bytes(2 * MAX_ENVELOPE_BYTES), "refused a message: the SuperLink's answer has more than"),
     ):
         odd.sends(plan())
         odd.says["push-messages"] = told

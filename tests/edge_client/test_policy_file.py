@@ -124,8 +124,11 @@ ODD: dict[str, tuple[Callable[[str], str], str]] = {
     "a broken k": (lambda t: t.replace("min_k = 2", "min_k = 2.5"), "min_k: write min_k = N, not 2.5"),
     "no list": (lambda t: t.replace('["*"]', '"*"'), "views: write views = "),
     "an empty list": (lambda t: t.replace('["*"]', "[]"), "views: the list is too short; write views = "),
-    "a pin cut off": (lambda t: t.replace('["*"]', f'["v@{"0" * 63}"]', 1), "is no NAME@HASH with 64 hexadecimal"),
-    "a pin of a pattern": (lambda t: t.replace('["*"]', f'["v*@{"0" * 64}"]', 1), "is no NAME@HASH"),
+    "a pin cut off": (
+        lambda t: t.replace('["*"]', f'["v@{"0" * 63}"]', 1),
+        "is not NAME@HASH; HASH is .* 64 hexadecimal",
+    ),
+    "a pin of a pattern": (lambda t: t.replace('["*"]', f'["v*@{"0" * 64}"]', 1), "is not NAME@HASH"),
     "columns that are no list": (
         lambda t: t.replace('columns = ["*"]', 'columns = "spent"'),
         "columns: write columns = ",
