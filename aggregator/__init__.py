@@ -1,1 +1,1 @@
-"""The aggregators' side of a collection, and the collector that makes releases of what they open."""
+"""The aggregators of a collection, and the collector, which makes releases of the opened values."""

@@ -1,4 +1,4 @@
-"""The errors of leader, helper, key holder, provider and collector, in one tree. An expected refusal carries its numbers."""
+"""The error tree of leader, helper, key holder, provider and collector. An expected refusal carries its numbers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from base.errors import CoveyError
 
 
 class AggregatorError(CoveyError):
-    """Anything that an aggregator or the collector refuses."""
+    """The root of the errors of aggregators and collector."""
 
 
 class MessageMalformed(AggregatorError):
-    """Bytes between aggregators or from the collector that are not what they should be."""
+    """A malformed message between aggregators or from the collector."""
 
 
 class PlanUnknown(AggregatorError):
-    """A plan that was not opened here."""
+    """This aggregator does not know the plan."""
 
     def __init__(self, plan_hash: bytes) -> None:
         self.plan_hash = plan_hash
@@ -22,25 +22,25 @@ class PlanUnknown(AggregatorError):
 
 
 class PlanTooLarge(AggregatorError):
-    """A plan with more collections than the aggregators can compare in one message."""
+    """The plan has more collections than aggregators can compare in one message."""
 
     def __init__(self, have: int, most: int) -> None:
         self.have, self.most = have, most
-        super().__init__(f"a plan of {have:,} collections; at most {most:,}: make several plans")
+        super().__init__(f"the plan has {have:,} collections; a plan may have at most {most:,}. Make several plans")
 
 
 class AlreadyCollected(AggregatorError):
-    """Reports of a plan that is closed: the collector has asked for its sums."""
+    """Reports for a closed plan: the collector has requested its sums."""
 
     code = "COLLECTED"
 
     def __init__(self, plan_hash: bytes) -> None:
         self.plan_hash = plan_hash
-        super().__init__(f"plan {plan_hash.hex()[:16]}… takes no more reports: it was collected")
+        super().__init__(f"plan {plan_hash.hex()[:16]}… accepts no more reports: it was collected")
 
 
 class AfterDeadline(AggregatorError):
-    """A plan or reports that came after the plan's deadline."""
+    """A plan or a report arrived after the plan's deadline."""
 
     def __init__(self, deadline_us: int) -> None:
         self.deadline_us = deadline_us
@@ -48,107 +48,116 @@ class AfterDeadline(AggregatorError):
 
 
 class StateBehindLedger(AggregatorError):
-    """An aggregator whose working state is older than its ledger: it would draw fresh noise for what it has opened."""
+    """The storage of an aggregator is older than its ledger. It would draw fresh noise for a plan that it has opened."""
 
     code = "LEDGER_BROKEN"
 
     def __init__(self, path: str, plan_hash: bytes) -> None:
         self.path, self.plan_hash = path, plan_hash
         super().__init__(
-            f"{path} is older than the ledger, which says that plan {plan_hash.hex()[:16]}… was opened. Put the newest copy "
-            "of the file back; without it this plan is not opened again"
+            f"{path} is older than the ledger: the ledger says that plan {plan_hash.hex()[:16]}… was opened. Put the newest "
+            "copy of the file back; without it, this plan is never opened again"
         )
 
 
 class ProofsRequired(AggregatorError):
-    """A plan without proofs, and this aggregator's own setting demands them."""
+    """The plan has no proofs, but this aggregator's setting demands them."""
 
     def __init__(self, role: str) -> None:
         self.role = role
-        super().__init__(f"the plan has no proofs, and the {role}'s own setting demands them (validity prio3)")
+        super().__init__(
+            f"the plan has no proofs, but the {role}'s setting demands them. Announce a plan with validity prio3"
+        )
 
 
 class PeerUnknown(AggregatorError):
-    """A plan with proofs needs the other aggregator's keys pinned here: the verification key is for nobody else."""
+    """The other aggregator's keys are not pinned. A plan with proofs needs them to agree on the verification key."""
 
     def __init__(self, role: str) -> None:
         self.role = role
-        super().__init__(f"the {role}'s keys are not pinned here; without them no verification key can be agreed on")
+        super().__init__(
+            f"the {role}'s keys are not pinned here; without them, leader and helper agree on no verification key"
+        )
 
 
 class VerificationKeyMissing(AggregatorError):
-    """A plan with proofs whose verification key is not kept here: never prepared, another one, or left for a day."""
+    """The verification key of a plan with proofs is not kept here."""
 
     def __init__(self, plan_id: bytes) -> None:
         self.plan_id = plan_id
         super().__init__(
-            f"the verification key of plan id {plan_id.hex()} is not kept here: it was never prepared here, "
-            "is another one, or was left for a day without its plan. Announce a new plan"
+            f"the verification key of plan id {plan_id.hex()} is not kept here: it was never prepared, the plan names "
+            "another key, or its plan did not follow within a day. Announce a new plan"
         )
 
 
 class VerificationKeyConflict(AggregatorError):
-    """Another verification key for a plan id than the one that is held here. Keys are never replaced."""
-
-    def __init__(self, plan_id: bytes) -> None:
-        self.plan_id = plan_id
-        super().__init__(f"plan id {plan_id.hex()} has another verification key here already")
-
-
-class DraftConflict(AggregatorError):
-    """Another draft under a plan id that has a live secret here already. A plan id has one draft."""
+    """The plan id has another verification key here. Keys are never replaced."""
 
     def __init__(self, plan_id: bytes) -> None:
         self.plan_id = plan_id
         super().__init__(
-            f"plan id {plan_id.hex()} has a live secret here for another draft: announce the plan under a new id"
+            f"plan id {plan_id.hex()} has another verification key here; keys are never replaced. Announce the plan under a new id"
+        )
+
+
+class DraftConflict(AggregatorError):
+    """The plan id has a live secret here for another draft. A plan id has one draft."""
+
+    def __init__(self, plan_id: bytes) -> None:
+        self.plan_id = plan_id
+        super().__init__(
+            f"plan id {plan_id.hex()} has a live secret here for another draft. Announce the plan under a new id"
         )
 
 
 class LiveSecretLost(AggregatorError):
-    """A plan whose live secret is not in `live/` any more: erased in its time, lost, or left out of what was restored."""
+    """The live secret of a plan is not in `live/`: it was erased on time, was lost, or was not restored."""
 
     def __init__(self, role: str, folder: str, plan_id: bytes) -> None:
         self.role, self.folder, self.plan_id = role, folder, plan_id
         super().__init__(
-            f"the {role} has no live secret of plan id {plan_id.hex()} in {folder}: it was erased when it was due, or "
-            "lost, and no backup holds it. If the disk was mounted late, put the folder back. Otherwise give the plan up: its "
-            "panes stay closed and its days charged. Other plans go on"
+            f"the {role} has no live secret of plan id {plan_id.hex()} in {folder}: it was erased on time, or lost, "
+            "and no backup holds it. If its disk was mounted late, put the folder back. Otherwise give the plan up: its panes stay "
+            "closed and its days stay charged. Other plans are not affected"
         )
 
 
 class SealKeyErased(AggregatorError):
-    """A batch that waited for the helper until the plan's seal seed was erased here. It counts for nothing."""
+    """A batch waited for the helper until the plan's seal seed was erased. None of its reports count."""
 
     def __init__(self, plan_id: bytes) -> None:
         self.plan_id = plan_id
         super().__init__(
-            f"the seal seed of plan id {plan_id.hex()} is erased; a batch that waited so long counts for nothing"
+            f"the seal seed of plan id {plan_id.hex()} is erased. A batch that waited so long cannot be opened, and none of "
+            "its reports count"
         )
 
 
 class JobConflict(AggregatorError):
-    """Other bytes under the id of a job or batch that is known."""
+    """A known id of a job or batch came with other bytes."""
 
     def __init__(self, job_id: bytes) -> None:
         self.job_id = job_id
-        super().__init__(f"job {job_id.hex()} was given with other bytes before")
+        super().__init__(f"job {job_id.hex()} was received before with other bytes")
 
 
 class CommitmentConflict(AggregatorError):
-    """The leader commits to another set of reports than it did before."""
+    """The other aggregator signed another commitment before."""
 
 
 class NotCommitted(AggregatorError):
-    """A collect from the helper before the leader has closed the plan with it, and knows of its opening."""
+    """The plan is not ready to be collected here: the leader has not opened it with this party yet."""
 
     def __init__(self, plan_hash: bytes) -> None:
         self.plan_hash = plan_hash
-        super().__init__(f"plan {plan_hash.hex()[:16]}… is not closed with the leader: collect from the leader first")
+        super().__init__(
+            f"plan {plan_hash.hex()[:16]}… is not opened with the leader yet. Collect from the leader first"
+        )
 
 
 class HelperUnavailable(AggregatorError):
-    """The helper does not answer. What it has not answered is kept."""
+    """The helper does not answer. Batches without an answer are kept."""
 
     def __init__(self, pending: int) -> None:
         self.pending = pending
@@ -156,46 +165,46 @@ class HelperUnavailable(AggregatorError):
 
 
 class KeyHolderUnavailable(AggregatorError):
-    """The key holder does not answer, and it alone can open the sums. The reports are kept."""
+    """The key holder does not answer. It alone can open the sums. The reports are kept."""
 
     def __init__(self) -> None:
-        super().__init__("the key holder does not answer; the reports are kept: ask again when it is back")
+        super().__init__("the key holder does not answer; the reports are kept. Collect again when it is back")
 
 
 class KeyHolderUnknown(AggregatorError):
-    """A plan with encrypted reports, and this leader was not told where the key holder listens."""
+    """A plan has encrypted reports, but this leader has no address of a key holder."""
 
     def __init__(self) -> None:
-        super().__init__("this leader has no key holder: start it with the address of one")
+        super().__init__("this leader has no key holder. Start it with the address of one")
 
 
 class EncryptionKeysMissing(AggregatorError):
-    """A plan whose secret keys are not held here: never made, made for other terms, or erased."""
+    """The secret keys of a plan are not held here."""
 
     def __init__(self, plan_id: bytes) -> None:
         self.plan_id = plan_id
         super().__init__(
-            f"the secret keys of plan id {plan_id.hex()} are not held here: never made here, made for other terms, or "
-            "erased. Announce a new plan"
+            f"the secret keys of plan id {plan_id.hex()} are not held here: they were never made, were made for "
+            "other terms, or are erased. Announce a new plan"
         )
 
 
 class ProviderUnavailable(AggregatorError):
-    """The provider of triples does not answer, and without it nothing is finished. The noised shares are kept."""
+    """The provider of triples does not answer. The finish needs it. The noised shares are kept."""
 
     def __init__(self) -> None:
-        super().__init__("the provider does not answer; the noised shares are kept: ask again when it is back")
+        super().__init__("the provider does not answer; the noised shares are kept. Collect again when it is back")
 
 
 class ProviderUnknown(AggregatorError):
-    """A plan with the finish mpc, and this leader was not told where the provider of triples listens."""
+    """A plan has the finish mpc, but this leader has no address of a provider of triples."""
 
     def __init__(self) -> None:
-        super().__init__("this leader has no provider: start it with the address of one")
+        super().__init__("this leader has no provider. Start it with the address of one")
 
 
 class PeerRefused(AggregatorError):
-    """The helper, the key holder or the provider refuses what the leader asks, by its own reason, which is passed on."""
+    """The helper, the key holder or the provider refuses the leader's request. Its own reason is passed on."""
 
     def __init__(self, refused: RemoteRefusal) -> None:
         self.refused = refused
@@ -203,15 +212,15 @@ class PeerRefused(AggregatorError):
 
 
 class Stopping(AggregatorError):
-    """An aggregator that was told to stop while it drew noise. Nothing was opened; ask again when it is back."""
+    """An aggregator is stopping. Nothing was opened; collect again when it is back."""
 
 
 class StorageUnusable(AggregatorError):
-    """A file that cannot be opened, or is not the storage of this role."""
+    """A file cannot be opened, or is not the storage of this role."""
 
 
 class AddressUnusable(AggregatorError):
-    """A host and port that a service cannot listen on."""
+    """A service cannot listen on this host and port."""
 
     def __init__(self, address: str, why: str) -> None:
         self.address, self.why = address, why
@@ -219,7 +228,7 @@ class AddressUnusable(AggregatorError):
 
 
 class RemoteRefusal(AggregatorError):
-    """What the other side answered: a refusal by its stable reason, with its numbers."""
+    """A refusal by the other side, with its stable reason and numbers."""
 
     code = "REFUSED"
 
@@ -229,7 +238,7 @@ class RemoteRefusal(AggregatorError):
 
 
 class MpcFailed(AggregatorError):
-    """The MPC finish did not come to its end. Nothing was opened."""
+    """The MPC finish failed. Nothing was opened."""
 
     def __init__(self, why: str) -> None:
         self.why = why
@@ -240,22 +249,24 @@ class ProcessLost(MpcFailed):
     """The process of a role ended early.
 
     Attributes:
-        of_itself: it did not end because another role's process had gone.
-        limit_s: how long a process may take.
+        of_itself: False if it ended because another role's process had ended.
+        limit_s: the longest time that a process may take.
     """
 
     def __init__(self, role: str, of_itself: bool, limit_s: float) -> None:
         self.role, self.of_itself, self.limit_s = role, of_itself, float(limit_s)
-        ended = f"ended early, by itself or after {limit_s:g} seconds"
-        super().__init__(f"the process of the {role} has {ended if of_itself else 'lost another one'}")
+        ended = f"ended early, or was killed after {limit_s:g} seconds"
+        super().__init__(
+            f"the process of the {role} has {ended if of_itself else 'ended because the process of another role did'}"
+        )
 
 
 class SuperLinkUnusable(AggregatorError):
-    """Flower's SuperLink does not listen for this coordinator, belongs to another user, or stopped; names the mend."""
+    """Flower's SuperLink does not listen for this coordinator, belongs to another user, or stopped."""
 
 
 class Unreachable(AggregatorError):
-    """An aggregator that did not answer in time."""
+    """An aggregator did not answer in time."""
 
     def __init__(self, role: str, address: str) -> None:
         self.role, self.address = role, address

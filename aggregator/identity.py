@@ -1,4 +1,4 @@
-"""Who an aggregator is: its role, its keys, and what its operator allows."""
+"""The identity of an aggregator: its role, its keys and its operator's settings."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Clock: TypeAlias = Callable[[], int]
 
 @dataclass(frozen=True)
 class Settings:
-    """What an aggregator's operator decides; no plan can change it.
+    """The settings of an aggregator's operator. No plan can change them.
 
     Attributes:
-        coordinator: this aggregator runs the plans that this key signed.
-        roster: its own list of sites, with the most clients of each.
-        budget: what a client-day may cost, over all views and of single ones.
-        allow_no_noise: for tests and labs only.
-        require_proofs: plans without proofs are refused.
-        peer: the other aggregator's signing key, if it is pinned here too; plans with proofs need it.
+        coordinator: the key that signs the plans of this aggregator.
+        roster: its own list of sites, each with its largest number of clients.
+        budget: the most that a client-day may cost, over all views and for single ones.
+        allow_no_noise: allow plans with noise off; for tests and labs only.
+        require_proofs: refuse plans without proofs.
+        peer: the other aggregator's signing key, if it is pinned; plans with proofs need it.
     """
 
     coordinator: VerifyKey
@@ -39,10 +39,10 @@ class Settings:
 
 @dataclass
 class RoleIdentity:
-    """One aggregator. Its parts share this, so new settings reach all of them.
+    """The identity of one aggregator. All of its parts share this object, so new settings reach all of them.
 
     Attributes:
-        role: its place in plans and statements; the key holder has the helper's.
+        role: its role in plans and statements; the key holder has the helper's.
     """
 
     role: Aggregator
@@ -55,7 +55,7 @@ class RoleIdentity:
         return "helper" if self.role == "leader" else "leader"
 
     def pinned_peer(self) -> VerifyKey:
-        """The other aggregator's signing key, as the settings have it. Raises PeerUnknown."""
+        """The other aggregator's signing key from the settings. Raises PeerUnknown."""
         if self.settings.peer is None:
             raise PeerUnknown(self.peer)
         return self.settings.peer

@@ -1,7 +1,7 @@
-"""Signed messages between the roles: canonical bytes, with a signature over each.
+"""Signed messages between the roles: canonical bytes with a signature.
 
-Bytes are parsed once; what is parsed has the right lengths. A signature is checked before the body is read: the caller
-gives the key that the plan names, so `plan_of` reads the plan's hash first.
+Bytes are parsed once, and a parsed message has the right lengths. The signature is verified before the body is read. The
+caller passes the key that the plan names; therefore `plan_of` reads the plan's hash first.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _M = TypeVar("_M", bound=Message)
 
 
 def sign(domain: bytes, body: bytes, key: SigningKey) -> bytes:
-    """A body with its signature, as bytes."""
+    """Sign a body; both together as bytes."""
     return pb.Signed(body=body, signature=key.sign(domain, body)).SerializeToString(deterministic=True)
 
 
 @dataclass(frozen=True)
 class Signed:
-    """A body whose signature is yet to be checked."""
+    """A body whose signature is not verified yet."""
 
     body: bytes
     signature: bytes
@@ -36,7 +36,7 @@ class Signed:
         """Parse. Raises MessageMalformed."""
         message = decode(pb.Signed, data)
         if len(message.signature) != SIGNATURE_BYTES:
-            raise MessageMalformed(f"a signature of {len(message.signature)} bytes, need {SIGNATURE_BYTES}")
+            raise MessageMalformed(f"the signature has {len(message.signature)} bytes, need {SIGNATURE_BYTES}")
         return cls(message.body, message.signature)
 
     def verify(self, domain: bytes, key: VerifyKey) -> bytes:
@@ -46,7 +46,7 @@ class Signed:
 
 
 def plan_of(signed: Signed) -> bytes:
-    """The plan that a body speaks of: field 1 of every message, read to find the key that must have signed it."""
+    """The plan hash of a body: field 1 of every message. It determines the key that must have signed the message."""
     try:
         plan_hash = pb.CollectRequest.FromString(signed.body).plan_hash
     except DecodeError:
@@ -55,7 +55,7 @@ def plan_of(signed: Signed) -> bytes:
 
 
 def require_length(what: str, data: bytes, need: int) -> bytes:
-    """The same bytes, if there are so many. Raises MessageMalformed."""
+    """The same bytes, if their number is `need`. Raises MessageMalformed."""
     if len(data) != need:
         raise MessageMalformed(f"{what}: {len(data):,} bytes, need {need:,}")
     return data
@@ -67,7 +67,7 @@ def encode(message: Message) -> bytes:
 
 
 def decode(kind: type[_M], data: bytes) -> _M:
-    """Parse what is canonical. Raises MessageMalformed."""
+    """Parse a canonical encoding. Raises MessageMalformed."""
     try:
         message = kind.FromString(data)
     except DecodeError:

@@ -1,8 +1,8 @@
 """Aggregate shares as they are stored and sent: sealed to the collector, each with its aggregator's signed statement.
 
-The statement (federation/statement.py) says which panes were opened and binds the sealed bytes; the share itself holds
-only field elements. There is one signature, and a release is checked against it for ever. With the finish mpc an aggregator
-holds its noised share (`HeldShare`), and seals what both have opened of their shares instead.
+The statement (federation/statement.py) names the opened panes and binds the sealed bytes. The share itself holds only field
+elements. There is one signature, and a release can always be checked against it. With the finish mpc an aggregator holds its
+noised share (`HeldShare`) and seals the values that both have opened instead.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from federation.statement import (
 
 _INFO = b"covey-1 share"
 ROLES: Final[tuple[Aggregator, ...]] = ("leader", "helper")
-"""In the order of a collect: the leader opens with the helper."""
+"""In the order of a collection: the collector asks the leader first."""
 
 
 @dataclass(frozen=True)
 class SealedShare:
-    """One aggregator's noised share of one view: what is stored and sent.
+    """One aggregator's noised share of one view, as it is stored and sent.
 
     Attributes:
         statement: the signed statement of the view.
-        opened: the signed values of the view (federation/opened_values.py); none of a leader under `he`, and before the swap.
+        opened: the signed values of the view (federation/opened_values.py); empty before the swap, and for a leader under `he`.
     """
 
     sealed: bytes = field(repr=False)
@@ -60,7 +60,7 @@ class SealedShare:
         collector: SealPublicKey,
         key: SigningKey,
     ) -> SealedShare:
-        """Run by an aggregator. Plaintext: the elements of the opened panes."""
+        """Run by an aggregator: seal the field elements of the opened panes."""
         plaintext = field64.to_bytes(shares.shares[view])
         sealed = seal(collector, plaintext, _share_info(plan, shares.role, view, collector))
         outcomes = shares.outcomes[view].tobytes()
@@ -68,7 +68,7 @@ class SealedShare:
 
     @classmethod
     def of_finished(cls, plan: Plan, said: Statement, opened: OpenedView, key: SigningKey) -> SealedShare:
-        """Run by leader and helper, with finish mpc: what both have opened, instead of the share of which `said` speaks."""
+        """Run by leader and helper, with finish mpc: seal the opened values instead of the share that `said` describes."""
         if plan.wire is None:
             raise PlanUnknown(plan.hash)
         collector = plan.wire.collector.seal
@@ -80,7 +80,7 @@ class SealedShare:
     def of_sums(
         cls, plan: Plan, said: Statement, sums: npt.NDArray[np.int64], collector: SealPublicKey, key: SigningKey
     ) -> SealedShare:
-        """Run by the key holder: int64[opened, K·S] with both noises, and that it has opened what the leader says."""
+        """Run by the key holder: seal int64[opened, K·S] with both noises, and state that it opened the leader's sums."""
         info = _share_info(plan, "helper", said.view, collector)
         sealed = seal(collector, field64.to_bytes(field64.encode(sums)), info)
         digest = hashlib.sha256(sealed).digest()
@@ -88,7 +88,7 @@ class SealedShare:
         return cls(sealed, mine.sign(key), sign_values(plan, said.view, "helper", sums, key))
 
     def plaintext(self, plan: Plan, view: int, role: Aggregator, collector: SealKey) -> tuple[Statement, bytes]:
-        """Run by the collector: what the plan's leader or helper says, and what it has sealed.
+        """Run by the collector: the statement of the plan's leader or helper, and its unsealed bytes.
 
         Raises:
             SignatureInvalid, StatementMalformed, SealBroken, MessageMalformed.
@@ -104,7 +104,7 @@ class SealedShare:
     def open(
         self, plan: Plan, view: int, role: Aggregator, collector: SealKey
     ) -> tuple[Statement, npt.NDArray[np.uint64]]:
-        """Run by the collector: what the plan's leader or helper says, and its share, uint64[opened, K·S].
+        """Run by the collector: the statement of the plan's leader or helper, and its share, uint64[opened, K·S].
 
         Raises:
             FieldElementOutOfRange; and as `plaintext`.
@@ -115,7 +115,7 @@ class SealedShare:
         return statement, field64.from_bytes(elements).reshape(opened, length)
 
     def said(self, plan: Plan, view: int) -> tuple[Statement, npt.NDArray[np.uint64]]:
-        """Run by the collector, under `he`: what the leader says, and zeros: its noise is in the key holder's sums.
+        """Run by the collector, under `he`: the leader's statement, and zeros, because its noise is in the key holder's sums.
 
         Raises:
             SignatureInvalid, StatementMalformed, MessageMalformed.
@@ -132,11 +132,11 @@ class SealedShare:
 
 @dataclass(frozen=True)
 class HeldShare:
-    """With finish mpc: one aggregator's noised share of one view, which goes into its own process and nowhere else.
+    """With finish mpc: one aggregator's noised share of one view. It is passed to its own process and to no other party.
 
     Attributes:
         share: field elements of the opened panes. **Secret** until its view is finished.
-        statement: the signed statement of the share; it stays here, and is what the ledger knows.
+        statement: the signed statement of the share. It stays here; the ledger records its digest.
     """
 
     share: bytes = field(repr=False)
@@ -144,7 +144,7 @@ class HeldShare:
 
     @classmethod
     def make(cls, plan: Plan, view: int, shares: NoisedShares, commitment: Commitment, key: SigningKey) -> HeldShare:
-        """Run by an aggregator that has drawn its noise."""
+        """Run by an aggregator after it has drawn its noise."""
         share, outcomes = field64.to_bytes(shares.shares[view]), shares.outcomes[view].tobytes()
         return cls(share, sign_statement(plan, view, shares.role, outcomes, commitment, share, key))
 
@@ -152,7 +152,7 @@ class HeldShare:
 def noised_of(
     plan: Plan, role: Aggregator, held: list[HeldShare], key: VerifyKey
 ) -> tuple[NoisedShares, list[Statement]]:
-    """Run by the same aggregator: the shares again, and what it has said of them."""
+    """Run by the same aggregator: read the shares again, with its own statements."""
     said = [verify_statement(one.statement, key) for one in held]
     shares = [
         (statement, field64.from_bytes(one.share).reshape(-1, planned.layout.length))
@@ -162,18 +162,18 @@ def noised_of(
 
 
 def sums_to_bytes(opened: OpenedView) -> bytes:
-    """int64[opened, K, S] LE, and a byte a cell, 1 where it is suppressed."""
+    """int64[opened, K, S] LE, then one byte per cell, 1 if it is suppressed."""
     if opened.suppressed is None:
-        raise FinishRefused("these are no sums that were finished by mpc")
+        raise FinishRefused("these sums were not finished by mpc")
     return opened.sums.astype("<i8").tobytes() + opened.suppressed.astype(np.uint8).tobytes()
 
 
 def noised_shares(role: Aggregator, opened: list[tuple[Statement, npt.NDArray[np.uint64]]]) -> NoisedShares:
-    """What an aggregator says and its share of each view, put together."""
+    """Join an aggregator's statements and shares of all views."""
     outcomes = tuple(np.frombuffer(statement.outcomes, np.uint8) for statement, _ in opened)
     return NoisedShares(role, outcomes, tuple(share for _, share in opened))
 
 
 def _share_info(plan: Plan, role: Aggregator, view: int, collector: SealPublicKey) -> bytes:
-    """HPKE's `info`, in the form of a batch's; both roles are six letters."""
+    """HPKE's `info`, in the form of a batch's. Both role names have six letters."""
     return _INFO + role.encode("ascii") + collector.id + plan.hash + view.to_bytes(4, "big")

@@ -1,4 +1,4 @@
-"""What the collector makes of the answers of both aggregators: checked statements, opened sums and the evidence for them."""
+"""The collector reads the answers of both aggregators: it checks statements, opens sums and keeps the evidence."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from federation.terms import Encrypted, Finish, Shares, Terms
 
 @dataclass(frozen=True, eq=False)
 class CollectedSums:
-    """With finish mpc: what the collector holds of a plan, which leader and helper have opened together.
+    """With finish mpc: the sums of a plan that leader and helper have opened together, and the evidence.
 
     Attributes:
         statements: the signed statements of leader and helper, for each view.
-        values: the signed values of both, likewise.
+        values: the signed values of both, for each view.
     """
 
     opened: tuple[OpenedView, ...]
@@ -39,7 +39,7 @@ class CollectedSums:
 
     @classmethod
     def of(cls, plan: Plan, leader: list[SealedShare], helper: list[SealedShare], collector: SealKey) -> CollectedSums:
-        """Run by the collector: both must say and have opened the same.
+        """Run by the collector: require equal statements and equal opened values.
 
         Raises:
             StatementsDisagree; and as `SealedShare.plaintext`.
@@ -57,18 +57,18 @@ class CollectedSums:
         return cls(tuple(opened), statements, _values(plan, leader, helper, opened))
 
     def open(self, plan: Plan) -> tuple[OpenedView, ...]:
-        """The noised sums of each view, zeros where a cell was suppressed."""
+        """The noised sums of each view; zeros where a cell is suppressed."""
         return self.opened
 
 
 @dataclass(frozen=True, eq=False)
 class CollectedShares:
-    """What the collector holds of a plan: both noised shares, and the evidence for what becomes of them.
+    """The sums of a plan from both noised shares, and the evidence.
 
     Attributes:
         opened: the noised sums of each view.
         statements: the signed statements of leader and helper, for each view.
-        values: the signed values of both (under `he` the key holder's), likewise.
+        values: the signed values of both (under `he` the key holder's), for each view.
     """
 
     opened: tuple[OpenedView, ...]
@@ -79,10 +79,10 @@ class CollectedShares:
     def of(
         cls, plan: Plan, leader: list[SealedShare], helper: list[SealedShare], collector: SealKey
     ) -> CollectedShares:
-        """Run by the collector: check the statements of both against plan and each other, and open the shares.
+        """Run by the collector: check both statements against the plan and each other, and open the shares.
 
         Raises:
-            StatementsDisagree; StatementMalformed, also where other values were signed than the shares add up to; and as
+            StatementsDisagree. StatementMalformed: also if the signed values differ from the sums of the shares. And as
             `SealedShare.open`.
         """
         match plan.terms:
@@ -107,7 +107,7 @@ class CollectedShares:
 def _values(
     plan: Plan, leader: list[SealedShare], helper: list[SealedShare], opened: Sequence[OpenedView]
 ) -> tuple[tuple[bytes, ...], ...]:
-    """The signed values of each view, which are those that were opened."""
+    """The signed values of each view, checked against the opened sums."""
     if plan.wire is None:
         raise PlanUnknown(plan.hash)
     keys, found = [plan.wire.sign_key(role) for role in signers(plan)], []
@@ -120,24 +120,24 @@ def _values(
 
 
 def _sums_from_bytes(planned: PlannedView, said: Statement, data: bytes) -> OpenedView:
-    """`sums_to_bytes` read again. Raises MessageMalformed."""
+    """The inverse of `sums_to_bytes`. Raises MessageMalformed."""
     layout, panes = planned.layout, said.outcomes.count(Outcome.OPENED)
     words = panes * layout.length * field64.ELEMENT_BYTES
-    what = f"what was opened of view {planned.view.name!r}"
+    what = f"the opened sums of view {planned.view.name!r}"
     require_length(what, data, words + panes * layout.keys)
     sums = np.frombuffer(data[:words], "<i8").astype(np.int64).reshape(panes, layout.keys, layout.slots_per_key)
     cells = np.frombuffer(data[words:], np.uint8).reshape(panes, layout.keys)
     if (cells > 1).any() or sums[cells == 1].any():
-        raise MessageMalformed(f"{what} is no set of cells")
+        raise MessageMalformed(f"{what} are malformed: a flag is not 0 or 1, or a suppressed cell is not zero")
     return OpenedView(planned, np.frombuffer(said.outcomes, np.uint8), sums, suppressed=cells == 1)
 
 
 Collection: TypeAlias = CollectedShares | CollectedSums
-"""What the collector holds of a plan."""
+"""The opened sums of a plan, as the collector holds them."""
 
 
 def collection_type(terms: Terms) -> type[CollectedShares] | type[CollectedSums]:
-    """How the collector reads the answers about plans of these terms."""
+    """The type that reads the answers for plans of these terms."""
     match terms:
         case Shares(finish=finish):
             return CollectedSums if finish is Finish.MPC else CollectedShares

@@ -1,4 +1,4 @@
-"""A collection job: what collector, leader, helper and provider say to each other to open a plan.
+"""The messages of a collection job: collector, leader, helper and provider open a plan.
 
 collector ──► leader, helper   the request to collect
 leader ◄──► helper             commitments, heads of both ledgers, digests of noised shares, sessions of the MPC finish
@@ -49,7 +49,7 @@ def commitment_from_bytes(plan: Plan, data: bytes) -> Commitment:
     message = decode(pb.Commitment, data)
     collections = plan.offsets[-1]
     if message.plan_hash != plan.hash or len(message.counts) != collections:
-        raise MessageMalformed("a commitment to another plan")
+        raise MessageMalformed("the commitment is to another plan")
     digests = require_length("digests", message.digests, collections * DIGEST_BYTES)
     parts = [digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES)]
     return Commitment(tuple(message.counts), tuple(parts))
@@ -57,13 +57,13 @@ def commitment_from_bytes(plan: Plan, data: bytes) -> Commitment:
 
 @dataclass(frozen=True)
 class Witness:
-    """What one aggregator tells the other about both ledgers (federation/ledger/ledger.py).
+    """One aggregator's message to the other about both ledgers (federation/ledger/ledger.py).
 
     Attributes:
         committed: both have committed, so noise may be drawn.
-        head: of the sender's ledger.
-        remembered: of the receiver's ledger, as the sender remembers it.
-        confirmed: of the sender's ledger, as the receiver remembers it: the sender has found it there.
+        head: the head of the sender's ledger.
+        remembered: the head of the receiver's ledger that the sender remembers.
+        confirmed: the head of the sender's ledger that the receiver remembers; the sender has found it in its ledger.
     """
 
     plan_hash: bytes
@@ -97,10 +97,10 @@ class Witness:
 
 @dataclass(frozen=True)
 class FinishSession:
-    """Where on the loopback the three processes of the finish mpc meet.
+    """The loopback port on which the three processes of the finish mpc meet.
 
     Attributes:
-        port: 0, to the helper: the leader has stored what it has opened, so noised shares are needed no more.
+        port: the port. 0, in a message to the helper: the leader has stored the opened values; erase the noised shares.
     """
 
     plan_hash: bytes
@@ -115,13 +115,13 @@ class FinishSession:
         """Parse. Raises MessageMalformed."""
         message = decode(pb.Finish, data)
         if message.port > MAX_PORT:
-            raise MessageMalformed(f"there is no port {message.port}")
+            raise MessageMalformed(f"port {message.port} is above {MAX_PORT}")
         return cls(require_length("plan hash", message.plan_hash, PLAN_HASH_BYTES), message.port)
 
 
 @dataclass(frozen=True)
 class ShareDigest:
-    """What an aggregator commits to before either sees the other's noised shares."""
+    """An aggregator's commitment to its noised shares, sent before either sees the other's shares."""
 
     plan_hash: bytes
     digest: bytes
@@ -139,7 +139,7 @@ class ShareDigest:
 
 
 def collect_request(plan: Plan, collector: SigningKey) -> bytes:
-    """Run by the collector: the request that closes a plan and asks for its noised shares."""
+    """Run by the collector: the signed request to close a plan and return its noised shares."""
     return sign(COLLECT_DOMAIN, encode(pb.CollectRequest(plan_hash=plan.hash)), collector)
 
 
@@ -148,6 +148,6 @@ def _head_to_pb(head: Head | None) -> pb.LedgerHead | None:
 
 
 def _head_from_pb(message: pb.LedgerHead) -> Head:
-    if message.seq >= 2**63:  # SQLite's integers end there
-        raise MessageMalformed(f"a ledger of {message.seq} entries")
+    if message.seq >= 2**63:  # the end of SQLite's integers
+        raise MessageMalformed(f"a ledger cannot have {message.seq} entries")
     return Head(message.seq, require_length("head of a ledger", message.digest, DIGEST_BYTES))

@@ -1,4 +1,4 @@
-"""How leader and helper (or key holder) compare their ledgers: each signs its own head, and the other's as it remembers it."""
+"""Leader and helper (or key holder) compare their ledgers: each signs its own head and the other's head as it remembers it."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ class Heads:
         self._ledger, self._storage = plans.files.ledger, plans.files.storage
 
     def witness(self, plan: Plan, *, committed: bool, confirmed: Head | None) -> Witness:
-        """What this aggregator tells the other one of both ledgers."""
+        """This aggregator's message to the other one about both ledgers."""
         return Witness(plan.hash, committed, self._ledger.head, self._ledger.peer(self._peer_of(plan)), confirmed)
 
-    def check(self, plan: Plan, told: Witness) -> None:
-        """Check what the other aggregator tells of both ledgers, and remember its head.
+    def check(self, plan: Plan, theirs: Witness) -> None:
+        """Check the other aggregator's message about both ledgers, and store its head.
 
         Raises:
-            LedgerBehind: this ledger, or the other one, was rolled back or rewritten; it says which.
+            LedgerBehind: this or the other ledger was rolled back or rewritten; the error names it.
         """
-        self._ledger.require_known(told.remembered)
-        self._ledger.see_peer(self._peer_of(plan), told.head, told.confirmed)
+        self._ledger.require_known(theirs.remembered)
+        self._ledger.see_peer(self._peer_of(plan), theirs.head, theirs.confirmed)
 
-    def witnessed(self, plan: Plan, told: Witness) -> bool:
-        """Whether the other aggregator remembers this one's opening; from then on its shares may be sent."""
-        known = self._ledger.covers(told.remembered, plan.hash)
+    def witnessed(self, plan: Plan, theirs: Witness) -> bool:
+        """Whether the other aggregator remembers this one's opening. If so, the shares may be sent from now on."""
+        known = self._ledger.covers(theirs.remembered, plan.hash)
         if known:
             self._storage.set_witnessed(self._plans.opened(plan.hash)[0].number)
         return known
 
     def _peer_of(self, plan: Plan) -> str:
-        """Under which name the other aggregator's head is remembered: new keys begin a new ledger."""
+        """The name under which the other aggregator's head is stored. New keys begin a new ledger."""
         if plan.wire is None:
             raise PlanUnknown(plan.hash)
         peer = self._identity.peer

@@ -1,4 +1,4 @@
-"""An aggregator's own noised shares: drawn once, held until leader and helper have stored what they opened of them, then erased."""
+"""An aggregator's own noised shares: drawn once, held until leader and helper have stored the opened values, then erased."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class HeldShares:
         self._plans, self._storage = plans, plans.files.storage
 
     def draw(self, stored: StoredPlan, plan: Plan) -> tuple[NoisedShares, Commitment]:
-        """Fresh noise on this aggregator's sums, and what it commits to. Raises NotCommitted; and as `Noising.noise`."""
+        """Add fresh noise to this aggregator's sums; also its commitment. Raises NotCommitted; and as `Noising.noise`."""
         if stored.own is None or stored.other is None:
             raise NotCommitted(plan.hash)
         self._plans.require_charged(plan)
@@ -38,18 +38,18 @@ class HeldShares:
         return closed.noise(other, self._plans.secrets.noise_source(plan)), own
 
     def erase(self, stored: StoredPlan) -> None:
-        """Erase the noised shares of what is stored: nothing is opened again. A repeat changes nothing.
+        """Erase the noised shares of a plan whose opened values are stored. A repeat changes nothing.
 
         Raises:
-            NotCommitted. FinishRefused: the values are not here, so this file is an older copy.
+            NotCommitted. FinishRefused: the opened values are not stored, so this file is an older copy.
         """
         shares = self._storage.noised(stored.number)
         if not shares:
             raise NotCommitted(stored.hash)
         if not all(share.opened for share in shares):
             raise FinishRefused(
-                f"plan {stored.hash.hex()[:16]}… was finished before, and what was opened is not in {self._storage.path}: "
-                f"put the newest copy of the {self._plans.identity.role}'s file back"
+                f"plan {stored.hash.hex()[:16]}… was finished before, but {self._storage.path} does not hold its opened values. "
+                f"Put the newest copy of the {self._plans.identity.role}'s file back"
             )
         with self._storage.transaction():
             self._storage.settle(stored.number)

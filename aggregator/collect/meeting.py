@@ -1,8 +1,8 @@
-"""How the leader closes a plan and meets the party that opens it: commitments, and heads of both ledgers.
+"""The leader closes a plan and meets the party that opens it: they exchange commitments and heads of both ledgers.
 
 With the helper, until both openings are witnessed:
 
-    heads of both ledgers ──► ask for what is kept ──► charge ──► {closed, own commitment} ──► seal seed erased
+    heads of both ledgers ──► job for each kept batch ──► charge ──► {closed, own commitment} ──► seal seed erased
     ──► the helper's commitment ──► heads; meanwhile both draw noise ──► {noised share} ──► `done` ──► live secret erased
     ──► heads: each knows the other's `done` ──► {witnessed}
 """
@@ -33,23 +33,23 @@ from federation.ledger.entries import Head
 from federation.plan import Plan
 
 _LOOK_S: Final = 0.05
-"""How often a leader that waits for the helper looks whether it should stop."""
+"""Interval in which a leader that waits for its peer checks whether it should stop."""
 
 
 class Closing:
-    """The leader's steps that take no more reports of a plan."""
+    """The leader's steps that close a plan: no more reports are accepted."""
 
     def __init__(self, plans: PlanBook, tally: ReportTally, intake: ShareIntake, calls: PeerCalls) -> None:
         self._plans, self._tally, self._intake, self._calls = plans, tally, intake, calls
         self._files, self._key = plans.files, plans.identity.keys.sign
 
     def close(self, plan: Plan) -> None:
-        """Charge, and commit to the set of reports."""
+        """Charge the plan and commit to its set of reports."""
         with self._intake.line:
             self._close(plan)
 
     def close_with_helper(self, plan: Plan) -> None:
-        """The same, and exchange commitments with the helper. Raises HelperUnavailable, PeerRefused."""
+        """Close the plan and exchange commitments with the helper. Raises HelperUnavailable, PeerRefused."""
         with self._intake.line:
             self._close(plan)
             self._agree(plan)
@@ -61,7 +61,7 @@ class Closing:
             self._intake.ask_all(stored.number)
             self._plans.charge(plan)
             with storage.transaction():
-                if not storage.pending_jobs(stored.number):  # a batch may have come meanwhile
+                if not storage.pending_jobs(stored.number):  # a batch may have arrived in between
                     own = commitment_to_bytes(plan, self._tally.commitment(stored.number, plan))
                     storage.close_plan(stored.number, own, None)
             stored, _ = self._plans.opened(plan.hash)
@@ -80,10 +80,10 @@ class Closing:
 
 
 class Meeting:
-    """The leader's exchange of heads with the party that opens plans of some terms with it.
+    """The leader's exchange of ledger heads with the party that opens a plan with it: helper or key holder.
 
     Args:
-        peer: that party. Raises KeyHolderUnknown.
+        peer: returns that party. Raises KeyHolderUnknown.
         name: the party's name in errors.
     """
 
@@ -100,13 +100,13 @@ class Meeting:
         confirmed: Head | None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Witness:
-        """Tell the peer where both ledgers stand, by what is known here, and receive the same from it.
+        """Send the heads of both ledgers as known here, receive the same from the peer, and check them.
 
         Args:
-            meanwhile: done while the peer answers, which takes minutes if it draws noise.
+            meanwhile: called while the peer answers; drawing noise takes minutes.
 
         Raises:
-            LedgerBehind: one of the two was rolled back. HelperUnavailable, KeyHolderUnavailable, PeerRefused, Stopping.
+            LedgerBehind: one of the two ledgers was rolled back. HelperUnavailable, KeyHolderUnavailable, PeerRefused, Stopping.
         """
         stored, _ = self._plans.opened(plan.hash)
         told = self._heads.witness(plan, committed=committed, confirmed=confirmed)
@@ -121,18 +121,18 @@ class Meeting:
                 wait([reply], _LOOK_S)
             thread.shutdown(wait=False)
         if not reply.done():
-            raise Stopping("this aggregator is stopping; nothing was opened: ask again when it is back")
+            raise Stopping("this aggregator is stopping; nothing was opened. Collect again when it is back")
         with as_peers(self._name):
             answer = Witness.from_bytes(
                 Signed.from_bytes(reply.result()).verify(WITNESS_DOMAIN["helper"], helper_of(plan))
             )
             if (answer.plan_hash, answer.committed, answer.confirmed) != (plan.hash, committed, told.remembered):
-                raise MessageMalformed("an answer to another witness")
+                raise MessageMalformed("it answers another message")
         self._heads.check(plan, answer)
         return answer
 
     def conclude(self, plan: Plan, confirmed: Head | None, meanwhile: Callable[[], None]) -> None:
-        """Meet twice once both have committed, so that each knows the other's `done`: then shares may be sent.
+        """Meet twice after both have committed. Each then knows the other's `done`, and shares may be sent.
 
         Raises:
             PeerRefused: the peer does not remember the leader's opening. And as `meet`.
@@ -144,18 +144,18 @@ class Meeting:
 
 
 class SharedOpening:
-    """The leader's steps with the helper that come before noised shares are swapped, or finished by MPC."""
+    """The leader's steps with the helper before noised shares are swapped or finished by MPC."""
 
     def __init__(self, plans: PlanBook, closing: Closing, meeting: Meeting, noising: Noising) -> None:
         self._plans, self._closing, self._meeting, self._noising = plans, closing, meeting, noising
 
     def witnessed(self, plan: Plan) -> None:
-        """Close and noise the plan with the helper. Whatever fails, the next call goes on from there.
+        """Close and noise the plan with the helper. After a failure, the next call continues from there.
 
-        A plan that was opened before goes the same way: nothing is drawn again, and files that are older now are found.
+        A plan that was opened before takes the same steps: no noise is drawn again, and rolled-back files are detected.
         """
         confirmed: Head | None = None
-        if self._plans.opened(plan.hash)[0].takes_reports:  # a ledger that was rolled back is found before it charges
+        if self._plans.opened(plan.hash)[0].takes_reports:  # detect a rolled-back ledger before it charges
             confirmed = self._meeting.meet(plan, committed=False, confirmed=None).remembered
         self._closing.close_with_helper(plan)
         self._meeting.conclude(plan, confirmed, lambda: self._noising.noise(plan))

@@ -1,16 +1,16 @@
-"""How an aggregator opens a plan: charge, close, noise, witness, send. The same steps at leader, helper and key holder.
+"""The steps in which an aggregator opens a plan: charge, close, noise, witness, send. All three roles take the same steps.
 
-    charge    intent in the ledger, on disk, before the plan is closed       refused: nothing is closed
+    charge    intent in the ledger, on disk, before the plan is closed; after a refusal nothing is closed
     noise     drawn from the live secret ──► {noised shares, statements} in one transaction ──► `done` in the ledger, by
               their digest ──► the live secret is erased
-    witness   the other aggregator has said that it remembers a head of this ledger in which `done` stands (heads.py)
-    open      both swap their noised shares, add them and sign the values (swap.py). With the finish mpc: mpc/suppression.py
-    send      the stored bytes, and only those of a plan that is witnessed and opened
+    witness   the other aggregator has confirmed that it remembers a head of this ledger that includes `done` (heads.py)
+    open      both swap their noised shares, add them and sign the values (swap.py); with finish mpc: mpc/suppression.py
+    send      the stored bytes of a plan that is witnessed and opened, and no others
 
-A crash between two steps is mended by repeating them. Older copies of the files hold no live secret of a plan that was
-opened, so nothing of it is noised again (LiveSecretLost). Where somebody copied one all the same, the storage lies behind the
-ledger (StateBehindLedger), or both behind what the other aggregator remembers (LedgerBehind); and the same sums draw the same
-noise, other sums an independent one. The noises of two openings could be averaged away.
+After a crash the steps are repeated. Two openings of the same sums with different noise would allow averaging the noise away.
+Three things prevent that. Older copies of the files hold no live secret of an opened plan, so it is not noised again
+(LiveSecretLost). If a copy of the secret exists nevertheless, the storage is older than the ledger (StateBehindLedger), or both
+are older than the other aggregator remembers (LedgerBehind). And the same secret draws the same noise for the same sums.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from federation.statement import digest_of
 
 
 class Noising:
-    """Draws an aggregator's noise of each plan, once, and gives what is stored of it."""
+    """Draws an aggregator's noise for each plan once, and returns the stored result."""
 
     def __init__(self, plans: PlanBook) -> None:
         self._plans, self._files = plans, plans.files
         self._lock = threading.Lock()
 
     def noise(self, plan: Plan) -> None:
-        """Decide what may be opened, add noise, store the result, record it in the ledger: once. A repeat draws nothing.
+        """Decide which panes may be opened, add noise, store the result and record it in the ledger. A repeat draws no noise.
 
         Raises:
-            NotCommitted, NoiseRefused, Stopping; ReportRefused: a sum could pass half the field. KeyBurnt.
+            NotCommitted, NoiseRefused, Stopping, KeyBurnt. ReportRefused: a sum could exceed half the field.
             LedgerBehind, StateBehindLedger, LiveSecretLost: ledger or storage is an older copy.
         """
         storage, ledger = self._files.storage, self._files.ledger
         with self._lock:
             stored, _ = self._plans.opened(plan.hash)
-            if stored.state is PlanState.BURNT:  # another call was faster
+            if stored.state is PlanState.BURNT:  # another call came first
                 raise KeyBurnt(plan.hash)
             if stored.unopened:
                 self._plans.charges.require_never_opened(plan)
@@ -54,13 +54,13 @@ class Noising:
                 ledger.done(plan.hash, digest)
             except AlreadyDone:
                 raise StateBehindLedger(str(storage.path), plan.hash) from None
-            self._files.live.erase(plan.plan_id)  # before a byte of it leaves: nobody draws this noise again
+            self._files.live.erase(plan.plan_id)  # before any share is sent: this noise is never drawn again
 
     def shares(self, plan: Plan) -> list[SealedShare]:
-        """The stored shares of a plan that is witnessed and opened at both: always the same bytes.
+        """The stored shares of a plan that both have witnessed and opened: always the same bytes.
 
         Raises:
-            NotCommitted. LedgerBehind: the ledger does not hold what was opened.
+            NotCommitted. LedgerBehind: the ledger lacks the opening.
         """
         storage, ledger = self._files.storage, self._files.ledger
         stored, _ = self._plans.opened(plan.hash)

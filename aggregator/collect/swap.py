@@ -1,12 +1,12 @@
-"""How leader and helper open a plan for the collector: each gives the other its noised shares, and signs what both add up to.
+"""Leader and helper open a plan: each sends the other its noised shares, adds both and signs the values.
 
-    digest    both have been witnessed ──► each signs the SHA-256 of its noised shares, and keeps the other's
+    digest    both are witnessed ──► each signs the SHA-256 of its noised shares and keeps the other's digest
     swap      the shares themselves, which must have that digest ──► both added ──► {the values, signed}
-    settle    both have stored that ──► own noised shares are erased, and shares and values may be sent to the collector
+    settle    both have stored the values ──► own noised shares are erased; shares and values may be sent to the collector
 
-Nothing is sent to the other before it is bound to its own share, so neither can choose one by the other's. With the finish mpc
-no share is swapped: both sign the values that they have opened together (mpc/suppression.py). A crash before `settle` is
-mended by repeating the steps: the same bytes.
+Each is bound to its own share before it receives the other's, so neither can choose its share afterwards. With the finish mpc
+no share is swapped: both sign the values that they opened together (mpc/suppression.py). After a crash before `settle` the
+steps are repeated and give the same bytes.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ from federation.statement import verify_statement
 
 
 class Swap:
-    """One aggregator's side of a swap: an `Opening`. The same steps at leader and helper."""
+    """One aggregator's side of a swap: an `Opening`. Leader and helper take the same steps."""
 
     def __init__(self, plans: PlanBook, held: HeldShares) -> None:
         self._plans, self._held = plans, held
         self._identity, self._storage = plans.identity, plans.files.storage
 
     def require(self, plan: Plan) -> None:
-        """A swap needs nothing that not every aggregator has."""
+        """Every aggregator has what a swap needs."""
 
     def accepted_keys(self, plan: Plan, given: bytes) -> bytes:
-        """None. Raises EncryptionKeysInvalid."""
+        """No keys. Raises EncryptionKeysInvalid."""
         return no_keys(plan, given)
 
     def draw(self, stored: StoredPlan, plan: Plan) -> None:
-        """Store the noised shares twice: sealed and signed for the collector, and as they are, to be swapped."""
+        """Store the noised shares twice: sealed and signed for the collector, and in the clear for the swap."""
         shares, own = self._held.draw(stored, plan)
         if plan.wire is None:
             raise PlanUnknown(plan.hash)
@@ -68,33 +68,33 @@ class Swap:
             self._storage.add_noised(stored.number, sealed, to_swap)
 
     def own_shares(self, stored: StoredPlan) -> bytes:
-        """This aggregator's noised shares of a plan that is witnessed: all views, in order.
+        """This aggregator's noised shares of a witnessed plan: all views, in order.
 
         Raises:
-            NotCommitted: it is not. FinishRefused: they are erased.
+            NotCommitted: the plan is not witnessed. FinishRefused: the shares are erased.
         """
         if stored.state is not PlanState.WITNESSED:
             raise NotCommitted(stored.hash)
         held = self._storage.to_swap(stored.number)
         if not held:
             raise FinishRefused(
-                f"plan {stored.hash.hex()[:16]}… was finished before, and its noised shares are erased: put the newest copy "
+                f"plan {stored.hash.hex()[:16]}… was finished before, and its noised shares are erased. Put the newest copy "
                 f"of the {self._identity.peer}'s file back"
             )
         return b"".join(held)
 
     def keep_digest(self, stored: StoredPlan, digest: bytes) -> None:
-        """Remember what the other aggregator is bound to. Raises CommitmentConflict: it was bound to another one before."""
+        """Store the other aggregator's digest. Raises CommitmentConflict: it has signed another digest before."""
         with self._storage.transaction():
             self._storage.set_swap_digest(stored.number, digest)
         if self._storage.swap_digest(stored.number) != digest:
-            raise CommitmentConflict(f"the {self._identity.peer} has signed another digest of its noised shares before")
+            raise CommitmentConflict(f"the {self._identity.peer} signed another digest of its noised shares before")
 
     def received(self, stored: StoredPlan, pieces: Iterable[bytes]) -> bytes:
-        """The other aggregator's noised shares, which have the digest that it signed. They are as long as those here.
+        """The other aggregator's noised shares, checked against its signed digest and the length of the own shares.
 
         Raises:
-            NotCommitted: it has signed none. MessageMalformed.
+            NotCommitted: it has signed no digest. MessageMalformed.
         """
         size, found = len(self.own_shares(stored)), bytearray()
         for piece in pieces:
@@ -106,12 +106,12 @@ class Swap:
             raise NotCommitted(stored.hash)
         if hashlib.sha256(found).digest() != due:
             raise MessageMalformed(
-                f"the noised shares of the {self._identity.peer} are not those whose digest it signed"
+                f"the noised shares of the {self._identity.peer} do not have the digest that it signed"
             )
         return bytes(found)
 
     def signed_values(self, stored: StoredPlan, plan: Plan, theirs: bytes) -> list[bytes]:
-        """What both shares add up to, signed, of each view. Raises FieldElementOutOfRange, MessageMalformed."""
+        """The signed sum of both shares, for each view. Raises FieldElementOutOfRange, MessageMalformed."""
         signed, left, key = [], memoryview(theirs), self._identity.keys.sign
         for view, (planned, own) in enumerate(zip(plan.views, self._storage.to_swap(stored.number), strict=True)):
             other, left = left[: len(own)], left[len(own) :]
@@ -127,7 +127,7 @@ class Swap:
 
 
 class LeaderSwap:
-    """The leader's swap with the helper: an `Opening` that leads through digest, swap and settle."""
+    """The leader's swap with the helper: an `Opening` that drives digest, swap and settle."""
 
     def __init__(self, plans: PlanBook, own: Swap, shared: SharedOpening, calls: PeerCalls) -> None:
         self._plans, self._own, self._shared, self._calls = plans, own, shared, calls
@@ -146,7 +146,7 @@ class LeaderSwap:
         self._own.draw(stored, plan)
 
     def open(self, plan: Plan) -> None:
-        """Open the plan with the helper, and have both sign the values. Whatever fails, ask again.
+        """Open the plan with the helper; both sign the values. After a failure, call again.
 
         Raises:
             HelperUnavailable, PeerRefused. And as `SharedOpening`.
@@ -174,16 +174,16 @@ class LeaderSwap:
         data = sign(SHARE_DIGEST_DOMAIN["leader"], own.to_bytes(), self._key)
         reply = self._calls.call_helper(stored, self._calls.peers.helper.digest, data)
         with as_peers():
-            told = ShareDigest.from_bytes(
+            theirs = ShareDigest.from_bytes(
                 Signed.from_bytes(reply).verify(SHARE_DIGEST_DOMAIN["helper"], helper_of(plan))
             )
-        if told.plan_hash != plan.hash:
-            raise answer_invalid("it is of another plan")
-        self._own.keep_digest(stored, told.digest)
+        if theirs.plan_hash != plan.hash:
+            raise answer_invalid("it is about another plan")
+        self._own.keep_digest(stored, theirs.digest)
 
 
 def ask_to_finish(calls: PeerCalls, stored: StoredPlan, plan: Plan, port: int, key: SigningKey) -> None:
-    """Run by the leader: have the helper run its process of the finish mpc, or (port 0) erase its noised shares.
+    """Run by the leader: the helper runs its process of the finish mpc, or (port 0) erases its noised shares.
 
     Raises:
         HelperUnavailable, PeerRefused.
@@ -192,4 +192,4 @@ def ask_to_finish(calls: PeerCalls, stored: StoredPlan, plan: Plan, port: int, k
     reply = calls.call_helper(stored, calls.peers.helper.finish, sign(FINISH_DOMAIN, body, key))
     with as_peers():
         if Signed.from_bytes(reply).verify(FINISHED_DOMAIN, helper_of(plan)) != body:
-            raise MessageMalformed("an answer to another session")
+            raise MessageMalformed("it answers another session")

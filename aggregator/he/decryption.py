@@ -1,7 +1,7 @@
 """The key holder's secret keys: made for a draft, used once to open the noised sums of its plan, then erased.
 
-BFV does not withstand chosen ciphertexts (crypto/bfv_secret.py). So a plan is opened once, and the first sum that no honest
-reports give is the end of its keys: {keys erased, plan burnt}.
+BFV does not withstand chosen ciphertexts (crypto/bfv_secret.py). So a plan is opened once. The first sum that honest reports
+cannot give ends the use of its keys: {keys erased, plan burnt}.
 """
 
 from __future__ import annotations
@@ -39,31 +39,31 @@ class Decryption:
         self._key = plans.identity.keys.sign
 
     def require(self, plan: Plan) -> None:
-        """The key holder has what it needs: it makes its keys itself."""
+        """The key holder needs nothing from others: it makes its own keys."""
 
     def accepted_keys(self, plan: Plan, given: bytes) -> bytes:
-        """None are kept with the plan: the key holder has its own. Raises EncryptionKeysMissing, EncryptionKeysInvalid."""
+        """No keys: the key holder stores its own. Raises EncryptionKeysMissing, EncryptionKeysInvalid."""
         held = self._storage.secret_keys(plan.plan_id)
         if held is None or plan.wire is None or held.draft != draft_of(plan).hash:
             raise EncryptionKeysMissing(plan.plan_id)
         if keys_hash(held.public) != plan.wire.encryption_keys_hash:
-            raise EncryptionKeysInvalid("the plan commits to other ones than were made here")
+            raise EncryptionKeysInvalid("the plan commits to other keys than this key holder made")
         return no_keys(plan, given)
 
     def made_keys(self, plan: Plan) -> bytes:
-        """Make and keep the key pairs that a draft's reports are encrypted under, once; the public ones, signed.
+        """Make and store the key pairs for a draft's reports, once. Returns the signed public keys.
 
         Raises:
             HeImpossible. EncryptionKeysMissing: keys of this plan id were made for other terms.
         """
         deadline_us = 0 if plan.wire is None else plan.wire.deadline_us
         if (kept := self._storage.secret_keys(plan.plan_id)) is None:
-            if self._storage.plans_of_id(plan.plan_id):  # they are erased: a plan id has one set of them
+            if self._storage.plans_of_id(plan.plan_id):  # erased: a plan id has one set of keys
                 raise EncryptionKeysMissing(plan.plan_id)
             made = [SecretKey.generate(plan.he_parameters(planned)) for planned in plan.views]
             public = sign_keys(plan.hash, [key.public for key in made], self._key)
             fresh = SecretKeys(plan.hash, public, b"".join(key.to_bytes() for key in made))
-            until_us = min(deadline_us + LATEST_CHARGE_US, 2**63 - 1)  # SQLite's integers end there
+            until_us = min(deadline_us + LATEST_CHARGE_US, 2**63 - 1)  # the end of SQLite's integers
             with self._storage.transaction():
                 self._storage.keep_secret_keys(plan.plan_id, fresh, until_us)
             kept = self._storage.secret_keys(plan.plan_id)
@@ -72,9 +72,9 @@ class Decryption:
         return kept.public
 
     def draw(self, stored: StoredPlan, plan: Plan) -> None:
-        """Store the sums with the key holder's noise, sealed and signed; nothing is swapped.
+        """Store the sums with the key holder's noise, sealed and signed. Nothing is swapped.
 
-        The first sum that is out of its range is the end of the keys.
+        The first sum that is out of its range burns the keys.
         """
         if stored.other is None or plan.wire is None:
             raise NotCommitted(plan.hash)
@@ -104,15 +104,15 @@ class Decryption:
             self._storage.add_noised(stored.number, shares)
 
     def _require_sums(self, number: int, said: Statement, collections: list[int]) -> None:
-        """The kept sums are those that the leader has signed. Raises StatementMalformed; nothing is decrypted then."""
+        """Check that the stored sums are those that the leader signed. Raises StatementMalformed before anything is decrypted."""
         digest = hashlib.sha256()
         for collection in collections:
             digest.update(self._storage.message("ciphertexts", number, collection) or b"")
         if digest.digest() != said.share:
-            raise StatementMalformed("it is of other sums")
+            raise StatementMalformed("it is about other sums")
 
     def _opened_sum(self, number: int, plan: Plan, view: int, key: SecretKey, collection: int) -> Slots:
-        """int64[slots]. Raises SumOutOfRange."""
+        """Decrypt one sum to int64[slots]. Raises SumOutOfRange."""
         message = self._storage.message("ciphertexts", number, collection) or b""
         sent = Ciphertexts.from_bytes(key.public.parameters, key.public.key_id, message)
         return key.open_sum(sent, sum_range(plan, view))

@@ -1,7 +1,7 @@
-"""The leader's intake of encrypted reports: check, open, count and add, in one transaction; nobody else is asked.
+"""The leader's intake of encrypted reports: check, open, count and add, in one transaction and without another party.
 
-A batch is taken whole, but for duplicate ids. The leader holds single ciphertexts for as long as it adds them, and the sum of
-each collection, of the size of one report.
+A batch is accepted whole, except for duplicate ids. The leader holds single ciphertexts only while it adds them. It stores one
+sum per collection, of the size of one report.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class EncryptedIntake:
         return submitted(self._storage, stored.number, job)
 
     def public_keys(self, stored: StoredPlan, plan: Plan) -> tuple[PublicKey, ...]:
-        """What the plan's reports are encrypted under, by view."""
+        """The public key of each view of the plan."""
         if (keys := self._public_keys.get(plan.hash)) is None:
             keys = self._public_keys[plan.hash] = verify_keys(stored.encryption_keys, plan)
         return keys
@@ -51,11 +51,11 @@ class EncryptedIntake:
         self._public_keys.pop(plan.hash, None)
 
     def _take(self, stored: StoredPlan, plan: Plan, job: bytes, batch: SealedBatch) -> None:
-        """Take a batch that was not answered before: ids, counts, sums and answer, or nothing.
+        """Record a new batch: ids, counts, sums and answer, or nothing.
 
         Raises:
             AlreadyCollected, AfterDeadline, JobConflict, RosterExceeded. As `open_encrypted`; WrongLength, KeyMismatch,
-            CoefficientOutOfRange: a ciphertext of it is none, or under another key. TooManyReports.
+            CoefficientOutOfRange: a ciphertext is malformed or under another key. TooManyReports.
             LedgerBehind: the site remembers a head that this ledger lacks.
         """
         reports = open_encrypted(plan, self._plans.secrets.seal_key(plan), self._identity.settings.roster, batch)
@@ -78,7 +78,7 @@ class EncryptedIntake:
     def _add_encrypted(
         self, number: int, plan: Plan, reports: EncryptedReports, parsed: list[Ciphertexts], taken: Mask
     ) -> None:
-        """Add the reports that were just counted to the stored sums. Raises TooManyReports."""
+        """Add the accepted reports to the stored sums. Raises TooManyReports."""
         touched, counts = np.unique(reports.collection[taken], return_counts=True)
         with_these = self._storage.reports.reports_in(number, touched.tolist())
         if with_these and max(with_these.values()) > plan.max_clients:

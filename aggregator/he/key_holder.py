@@ -1,15 +1,14 @@
-"""The key holder as a service: makes the keys of a plan, opens the leader's sums once, and gives the collector what it adds
-its own noise to.
+"""The key holder: it makes the keys of a plan, opens the leader's sums once, adds its own noise and answers the collector.
 
-Prepare     draft ──► live secret and a key pair a view, on disk ──► live keys and public ones, signed; a repeat gives the same
-OpenSums    statements and sums, checked whole ──► charge in the ledger ──► {closed, the leader's statements}
+Prepare     draft ──► live secret and one key pair per view, on disk ──► live keys and public keys, signed; a repeat gives the same
+OpenSums    statements and sums, all checked ──► charge in the ledger ──► {closed, the leader's statements}
             ──► opened, in range, noised ──► {noised sums; keys and sums erased}, `done` in the ledger ──► live secret erased
-            ──► a sum out of its range: {keys erased, plan burnt}
-Witness     heads of both ledgers, checked ──► {witnessed} where the leader knows of that `done`
-Collect     of a plan that is witnessed: the same bytes, always
+            ──► if a sum is out of its range: {keys erased, plan burnt}
+Witness     heads of both ledgers, checked ──► {witnessed} if the leader knows that `done`
+Collect     for a witnessed plan: always the same bytes
 
-It may be offline between Prepare and OpenSums. It sees sums, never a report, and cannot count: what the leader has signed
-is kept as evidence. Its part in the plan is the helper's, with the helper's pinned keys; its ledger is its own.
+It may be offline between Prepare and OpenSums. It sees sums, never a report, and cannot count reports; it keeps the leader's
+signed statements as evidence. In the plan it has the helper's role, with the helper's pinned keys. It has its own ledger.
 """
 
 from __future__ import annotations
@@ -48,17 +47,17 @@ from federation.terms import Encrypted, Shares
 class KeyHolder:
     """The party that holds the secret keys of plans with encrypted reports."""
 
-    role: Final = "helper"  # its place in plans and statements
+    role: Final = "helper"  # its role in plans and statements
 
     def __init__(self, keys: RoleKeys, settings: Settings, files: Files, clock: Clock) -> None:
         self.files = files
         self.identity = RoleIdentity(self.role, keys, settings)
         self.plans = PlanBook(self.identity, files, clock, self._opening_of)
         self.decryption, self.heads, self.noising = Decryption(self.plans), Heads(self.plans), Noising(self.plans)
-        self._opening = threading.Lock()  # one plan at a time: a leader that asks again waits for its first question
+        self._opening = threading.Lock()  # one plan at a time: a repeated request waits for the first one
 
     def prepare(self, data: bytes) -> Preparation:
-        """What a plan needs of the key holder before it is signed; also the keys that its reports are encrypted under.
+        """Prepare a draft: draw its live secret, and make the keys under which its reports are encrypted.
 
         Raises:
             As `PlanBook.prepare` and `Decryption.made_keys`.
@@ -68,17 +67,17 @@ class KeyHolder:
         return Preparation(live, encryption_keys=keys)
 
     def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
-        """Take part in a plan from now on. Returns the plan's hash. Raises as `PlanBook.open`."""
+        """Open a plan: take part in it from now on. Returns its hash. Raises as `PlanBook.open`."""
         return self.plans.open(signed, encryption_keys)
 
     def open_sums(self, parts: Iterator[pb.SumPart]) -> None:
-        """Open a plan's sums, once; a repeat opens nothing.
+        """Open a plan's sums once. A repeat opens nothing.
 
         Raises:
             MessageMalformed, PlanUnknown, SignatureInvalid, StatementMalformed, KeyMismatch, CoefficientOutOfRange: not the
-            noised sums of this plan's leader; nothing was looked at. CommitmentConflict: it has signed others before.
+            noised sums of this plan's leader; nothing was decrypted. CommitmentConflict: it signed other sums before.
             LedgerRefusal, StateBehindLedger, LedgerBehind.
-            SumOutOfRange: one is none of honest reports. KeyBurnt: that was so before. Nothing is told of any sum.
+            SumOutOfRange: honest reports cannot give one of the sums. KeyBurnt: this happened before. No sum is revealed.
         """
         first = next(parts, None)
         if first is None:
@@ -87,25 +86,25 @@ class KeyHolder:
             self._open(first, parts)
 
     def witness(self, data: bytes) -> bytes:
-        """Check where both ledgers stand by the leader's word, and say the same of here.
+        """Check the leader's message about both ledgers, and answer with the own one.
 
         Raises:
             MessageMalformed, PlanUnknown, SignatureInvalid. LedgerBehind: one of the two ledgers was rolled back.
-            StateBehindLedger: the storage here was. KeyBurnt.
-            NotCommitted: the leader says that both have committed, and has sent no sums.
+            StateBehindLedger: the storage here was rolled back. KeyBurnt.
+            NotCommitted: the leader says that both have committed, but it has sent no sums.
         """
         signed = Signed.from_bytes(data)
         stored, plan = self.plans.opened(plan_of(signed))
-        told = Witness.from_bytes(signed.verify(WITNESS_DOMAIN["leader"], leader_of(plan)))
-        self.heads.check(plan, told)
-        if told.committed:
+        theirs = Witness.from_bytes(signed.verify(WITNESS_DOMAIN["leader"], leader_of(plan)))
+        self.heads.check(plan, theirs)
+        if theirs.committed:
             if stored.state is PlanState.BURNT:
                 raise KeyBurnt(plan.hash)
             if stored.state not in (PlanState.NOISED, PlanState.WITNESSED):
                 self.plans.charges.require_never_opened(plan)
                 raise NotCommitted(plan.hash)
-            self.heads.witnessed(plan, told)
-        reply = self.heads.witness(plan, committed=told.committed, confirmed=told.remembered)
+            self.heads.witnessed(plan, theirs)
+        reply = self.heads.witness(plan, committed=theirs.committed, confirmed=theirs.remembered)
         return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.identity.keys.sign)
 
     def collect(self, data: bytes) -> list[SealedShare]:
@@ -124,11 +123,11 @@ class KeyHolder:
         return self.plans.status(plan_hash)
 
     def stop(self) -> None:
-        """Draw no more noise: what is under way ends with Stopping, nothing opened."""
+        """Draw no more noise: calls in progress raise Stopping and open nothing."""
         self.plans.stopped.set()
 
     def close(self) -> None:
-        """Close the files; what was committed stays."""
+        """Close the files; committed data stays."""
         self.files.close()
 
     def _open(self, first: pb.SumPart, parts: Iterator[pb.SumPart]) -> None:
@@ -150,7 +149,7 @@ class KeyHolder:
         self.noising.noise(plan)
 
     def _received(self, plan: Plan, first: pb.SumPart, rest: Iterator[pb.SumPart]) -> bytes:
-        """Keep the sums of a plan, all of them as the leader's statements say; those statements, one after another."""
+        """Store the sums of a plan, checked against the leader's statements. Returns the statements, one after another."""
         held = self.files.storage.secret_keys(plan.plan_id)
         if held is None:
             raise EncryptionKeysMissing(plan.plan_id)
@@ -164,12 +163,12 @@ class KeyHolder:
                 digest.update(message)
                 self._keep(plan, statements, collection, message)
             if digest.digest() != said.share:
-                raise StatementMalformed("it is of other sums")
+                raise StatementMalformed("it is about other sums")
         pieces.end()
         return statements
 
     def _keep(self, plan: Plan, statements: bytes, collection: int, message: bytes) -> None:
-        """Keep a sum, until the plan is opened; none in the place of one that the leader has signed before."""
+        """Store a sum until the plan is opened. A sum that the leader signed before is never replaced."""
         with self.files.storage.transaction():
             stored, _ = self.plans.opened(plan.hash)
             require_same(stored, statements)
@@ -177,12 +176,14 @@ class KeyHolder:
                 self.files.storage.set_message("ciphertexts", stored.number, collection, message)
 
     def _opening_of(self, plan: Plan) -> Opening:
-        """How the key holder opens plans of these terms: the one place that looks at them. Raises PlanInvalid, HeImpossible."""
+        """The key holder's opening for these terms; the only place that matches them. Raises PlanInvalid, HeImpossible."""
         match plan.terms:
             case Encrypted():
                 require_size(plan)
                 return self.decryption
             case Shares():
-                raise PlanInvalid("this key holder takes no part in plans with shared reports: a helper opens them")
+                raise PlanInvalid(
+                    "a key holder takes no part in plans with shared reports; a helper opens them. Start a helper"
+                )
             case other:
                 assert_never(other)

@@ -1,9 +1,9 @@
-"""How the leader opens a plan of encrypted reports: by the key holder, who gets noised sums only and opens them once.
+"""The leader opens a plan of encrypted reports with the key holder, which receives noised sums only and opens them once.
 
-    heads of both ledgers ──► charge ──► {closed} ──► noise in a fresh encryption, flooding: each sum once, kept as it is made
+    heads of both ledgers ──► charge ──► {closed} ──► noise in a fresh encryption, flooding; each sum is made once and stored
     ──► {noised: signed statements}, `done` in the ledger ──► sums to the key holder ──► heads, twice ──► {witnessed}
 
-The leader alone counts the reports, so what it signs is its word: the key holder keeps that, and cannot check it.
+The leader alone counts the reports. The key holder keeps the leader's signed statement but cannot check the count.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from federation.statement import sets_of, statement_of, verify_statement
 
 
 class NoisedSums:
-    """The noised, encrypted sums of a leader's plans, and how they reach the key holder."""
+    """The noised, encrypted sums of a leader's plans, and their transfer to the key holder."""
 
     def __init__(self, plans: PlanBook, intake: EncryptedIntake, calls: PeerCalls) -> None:
         self._plans, self._intake, self._calls = plans, intake, calls
         self._storage, self._key = plans.files.storage, plans.identity.keys.sign
 
     def draw(self, stored: StoredPlan, plan: Plan) -> None:
-        """Store every sum with its noise in `finished`, and the statements of that. There is nothing to swap."""
+        """Store every noised sum in `finished`, and the statements about them. Nothing is swapped."""
         if stored.own is None:
             raise NotCommitted(plan.hash)
         self._plans.require_charged(plan)
-        self._plans.secrets.file(plan)  # without it nothing is signed, not even what is finished already
+        self._plans.secrets.file(plan)  # without the live secret nothing is signed, not even sums that are finished
         commitment, shares = commitment_from_bytes(plan, stored.own), []
         for view in range(len(plan.views)):
             outcomes, digest = outcomes_of(plan, view, commitment), hashlib.sha256()
@@ -61,7 +61,7 @@ class NoisedSums:
         self._calls.peers.known_key_holder()
 
     def send(self, plan: Plan) -> None:
-        """Have the key holder open what is finished; a repeat opens nothing again.
+        """Have the key holder open the finished sums. A repeat opens nothing again.
 
         Raises:
             KeyHolderUnavailable, PeerRefused.
@@ -83,7 +83,7 @@ class NoisedSums:
                     yield pb.SumPart(view=view, sums=message[at : at + PART_BYTES])
 
     def _finished(self, stored: StoredPlan, plan: Plan, view: int, collection: int, commitment: Commitment) -> bytes:
-        """The sum of a collection for the key holder: made once, and then the same bytes."""
+        """The sum of a collection for the key holder: made once, then always the same bytes."""
         if (kept := self._storage.message("finished", stored.number, collection)) is not None:
             return kept
         key, source = self._intake.public_keys(stored, plan)[view], self._plans.secrets.noise_source(plan)
@@ -96,7 +96,7 @@ class NoisedSums:
 
 
 class SumsOpening:
-    """The leader's opening by the key holder: an `Opening`."""
+    """The leader's opening with the key holder: an `Opening`."""
 
     def __init__(self, plans: PlanBook, sums: NoisedSums, closing: Closing, meeting: Meeting, noising: Noising) -> None:
         self._plans, self._sums, self._closing, self._meeting, self._noising = plans, sums, closing, meeting, noising
@@ -116,14 +116,14 @@ class SumsOpening:
         self._sums.draw(stored, plan)
 
     def open(self, plan: Plan) -> None:
-        """Close the plan, noise its sums and have the key holder open them. Whatever fails, the next call goes on from there.
+        """Close the plan, noise its sums and have the key holder open them. After a failure, the next call continues from there.
 
         Raises:
             KeyHolderUnavailable, PeerRefused: nothing is lost; ask again. LedgerRefusal, and as `Noising.noise`.
         """
         confirmed: Head | None = None
         if self._plans.opened(plan.hash)[0].state is not PlanState.WITNESSED:
-            # a ledger that was rolled back is found before it charges, and before sums are opened
+            # detect a rolled-back ledger before it charges, and before sums are opened
             confirmed = self._meeting.meet(plan, committed=False, confirmed=None).remembered
         self._closing.close(plan)
         self._noising.noise(plan)  # the key holder draws nothing before it has the sums

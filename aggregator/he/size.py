@@ -1,4 +1,4 @@
-"""How large a plan of encrypted reports may be."""
+"""The largest size of a plan of encrypted reports."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from federation.plan import Plan
 from federation.signed_bytes import MAX_PLAN_BYTES
 
 MAX_SUMS_BYTES: Final = 8 * 2**30
-"""Of all sums of a plan together: they lie on the disks of leader and key holder, and travel once."""
+"""Most bytes of all sums of a plan together. Leader and key holder store them, and they are sent once."""
 MAX_KEYS_BYTES: Final = MAX_MESSAGE_BYTES - MAX_PLAN_BYTES - 2**16
-"""Of all public keys of a plan together: they reach the leader in one message with it."""
+"""Most bytes of all public keys of a plan together. The leader receives them in one message with the plan."""
 
 
 def require_size(plan: Plan) -> None:
-    """Raise HeImpossible where the sums of a plan are larger than leader and key holder keep, or its keys than travel."""
+    """Raise HeImpossible if the sums of a plan are too large to be stored, or its keys too large to be sent."""
     parameters = [plan.he_parameters(one) for one in plan.views]
     sums = [len(one.pane_starts) * message_bytes(each) for one, each in zip(plan.views, parameters, strict=True)]
     keys = [public_key_bytes(each) for each in parameters]
@@ -25,5 +25,6 @@ def require_size(plan: Plan) -> None:
         if (size := sum(sizes)) > most:
             largest = plan.views[sizes.index(max(sizes))].view.name
             raise HeImpossible(
-                largest, f"the {what} of this plan have {size:,} bytes, at most {most:,}: make several plans"
+                largest,
+                f"the {what} of this plan have {size:,} bytes; at most {most:,} are possible. Make several plans",
             )

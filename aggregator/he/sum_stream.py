@@ -1,4 +1,4 @@
-"""The sums of a plan on their way to the key holder: statements and ciphertexts, read strictly in the order of the plan."""
+"""The stream of a plan's sums to the key holder: statements and ciphertexts, read strictly in the order of the plan."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from federation.statement import FIXED_BYTES, Statement, verify_statement
 
 
 class SumStream:
-    """The stream of `SumPart`s, read in the order and by the sizes that the plan gives; nothing larger is held."""
+    """A stream of `SumPart`s, read in the order and with the sizes that the plan determines. Nothing larger is held."""
 
     def __init__(self, first: pb.SumPart, rest: Iterator[pb.SumPart]) -> None:
         self._next: pb.SumPart | None = first
         self._rest = rest
 
     def statement(self, view: int, most: int) -> bytes:
-        """The statement that begins a view."""
+        """The statement at the beginning of a view."""
         part = self._take(view)
         if not part.statement or len(part.statement) > most or part.sums:
             raise MessageMalformed(f"the sums of view {view} do not begin with its statement")
         return bytes(part.statement)
 
     def message(self, view: int, size: int) -> bytes:
-        """The next message of a view, of exactly so many bytes."""
+        """The next message of a view, of exactly `size` bytes."""
         found = bytearray()
         while len(found) < size:
             part = self._take(view)
@@ -43,9 +43,9 @@ class SumStream:
         return bytes(found)
 
     def end(self) -> None:
-        """Nothing may follow."""
+        """Raise MessageMalformed if anything follows."""
         if self._next is not None or next(self._rest, None) is not None:
-            raise MessageMalformed("more sums than the statements say")
+            raise MessageMalformed("there are more sums than the statements name")
 
     def _take(self, view: int) -> pb.SumPart:
         part = next(self._rest, None) if self._next is None else self._next
@@ -56,11 +56,11 @@ class SumStream:
 
 
 def statement_in(plan: Plan, view: int, signed: bytes) -> Statement:
-    """The leader's, of this view. Raises SignatureInvalid and StatementMalformed."""
+    """The leader's statement of this view, verified. Raises SignatureInvalid and StatementMalformed."""
     said = verify_statement(signed, leader_of(plan))
     require_sums(plan, said)
     if said.view != view:
-        raise StatementMalformed(f"it is of view {said.view}, not of view {view}")
+        raise StatementMalformed(f"it is about view {said.view}, not about view {view}")
     return said
 
 
@@ -70,19 +70,19 @@ def statement_bytes(plan: Plan, view: int) -> int:
 
 
 def require_same(stored: StoredPlan, statements: bytes) -> None:
-    """What the leader has signed of the first views is what it has signed before. Raises CommitmentConflict."""
+    """Check that the leader signed the same statements of the first views before. Raises CommitmentConflict."""
     if stored.other is not None and not stored.other.startswith(statements):
-        raise CommitmentConflict("the leader has signed other sums of this plan before")
+        raise CommitmentConflict("the leader signed other sums of this plan before")
 
 
 def require_repeat(stored: StoredPlan, first: pb.SumPart, rest: Iterator[pb.SumPart]) -> None:
-    """The sums of a plan that was opened come with the statements that they came with then. Raises CommitmentConflict."""
+    """Check that the sums of an opened plan come with the same statements as before. Raises CommitmentConflict."""
     statements = b""
     for part in chain([first], rest):
         statements += part.statement
-        if not statements:  # anybody can send that, without end
+        if not statements:  # parts without statements prove nothing and could go on without end
             break
         require_same(stored, statements)
         if statements == stored.other:
             return
-    raise CommitmentConflict("the leader has signed other sums of this plan before")
+    raise CommitmentConflict("the leader signed other sums of this plan before")

@@ -1,1 +1,1 @@
-"""Taking in batches: keys, checks, verification."""
+"""The intake of batches: keys, checks, verification."""

@@ -22,12 +22,12 @@ JOB_ID_BYTES: Final = 16
 
 
 class Verdict(IntEnum):
-    """What became of one report of a batch that was not refused as a whole."""
+    """The result for one report of a batch that was not refused as a whole."""
 
     TAKEN = 0
     DUPLICATE = 1
     REJECTED = 2
-    """Its proof does not hold, or it could not be verified."""
+    """Its proof does not hold, or could not be verified."""
 
 
 Verdicts = npt.NDArray[np.uint8]
@@ -35,12 +35,12 @@ Verdicts = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class AggregationJob:
-    """One batch on its way from leader to helper.
+    """One batch that the leader sends to the helper.
 
     Attributes:
         half: bytes of the helper's `federation.batch.batch.SealedHalf`.
-        verdicts: one byte a report; the helper takes none that the leader does not.
-        verifier_shares: with proofs, the leader's of each report that it offers (its verdict is TAKEN), in order.
+        verdicts: one byte per report; the helper accepts no report that the leader does not accept.
+        verifier_shares: with proofs, the leader's verifier share of each offered report (verdict TAKEN), in order.
     """
 
     plan_hash: bytes
@@ -71,12 +71,12 @@ class AggregationJob:
 
 @dataclass(frozen=True)
 class JobAnswer:
-    """What the helper says of a job, for good: which reports it took, or why it took none.
+    """The helper's final answer to a job: the reports that it accepted, or why it accepted none.
 
     Attributes:
         job_digest: SHA-256 of the job's body.
-        verdicts: one byte a report; empty with a refusal.
-        verifier_messages: with proofs, of each report that was taken, in order.
+        verdicts: one byte per report; empty with a refusal.
+        verifier_messages: with proofs, the verifier message of each accepted report, in order.
     """
 
     plan_hash: bytes
@@ -118,12 +118,12 @@ def verdicts_from(data: bytes, reports: int) -> Verdicts:
     """uint8[reports] of `Verdict`. Raises MessageMalformed."""
     found = np.frombuffer(require_length("verdicts", data, reports), np.uint8)
     if found.size and found.max() > max(Verdict):
-        raise MessageMalformed(f"a verdict of {int(found.max())} does not exist")
+        raise MessageMalformed(f"there is no verdict {int(found.max())}")
     return found
 
 
 def rows_from(what: str, data: bytes, rows: Mask, size: int) -> Octets:
-    """uint8[R, size]: the bytes of those of R rows that are marked, in order; zeros elsewhere. Raises MessageMalformed."""
+    """uint8[R, size]: `data` in the marked rows, in order; zeros elsewhere. Raises MessageMalformed."""
     found = np.zeros((len(rows), size), np.uint8)
     need = int(np.count_nonzero(rows))
     found[rows] = np.frombuffer(require_length(what, data, need * size), np.uint8).reshape(need, size)
@@ -131,5 +131,5 @@ def rows_from(what: str, data: bytes, rows: Mask, size: int) -> Octets:
 
 
 def job_digest(body: bytes) -> bytes:
-    """What a job's answer is bound to."""
+    """The digest to which a job's answer is bound."""
     return hashlib.sha256(body).digest()

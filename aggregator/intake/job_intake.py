@@ -1,6 +1,6 @@
-"""The helper's intake: answers the leader's aggregation jobs, each for good.
+"""The helper's intake: it answers each of the leader's aggregation jobs once and for all.
 
-Aggregate   job ──► check, open, verify proofs ──► {sums, ids, answer} in one transaction ──► answer, always the same
+Aggregate   job ──► check, open, verify proofs ──► {sums, ids, answer} in one transaction ──► the same answer at each repeat
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class JobIntake:
         self._storage, self._ledger = plans.files.storage, plans.files.ledger
 
     def aggregate(self, data: bytes) -> bytes:
-        """Take one batch of the leader's, whole but for duplicate ids, or refuse it: recorded, signed, for good.
+        """Accept one batch, whole except for duplicate ids, or refuse it. The signed answer is recorded and final.
 
         Raises:
             MessageMalformed, PlanUnknown, SignatureInvalid: not a job of this plan's leader.
-            JobConflict, AlreadyCollected: it changes nothing.
+            JobConflict, AlreadyCollected: nothing is changed.
         """
         signed = Signed.from_bytes(data)
         stored, plan = self._plans.opened(plan_of(signed))
@@ -62,14 +62,14 @@ class JobIntake:
         return found[1]
 
     def _answer(self, stored: StoredPlan, plan: Plan, job: AggregationJob, digest: bytes) -> bytes:
-        """Decide on a new job and record what was decided. A refusal is recorded too: the leader takes none then."""
+        """Decide on a new job and record the answer. A refusal is recorded too; the leader then accepts no report."""
         try:
             return self._take(stored, plan, job, digest)
         except (AlreadyCollected, JobConflict):
             raise
         except (AggregatorError, FederationError, CryptoError) as error:
             refusal = refusal_of(error)
-            if refusal.reason == INTERNAL:  # nothing that may pass is recorded
+            if refusal.reason == INTERNAL:  # it may be temporary, so it is not recorded
                 raise
             answer = JobAnswer(plan.hash, job.job_id, digest, b"", refusal).to_bytes()
         with self._storage.transaction():

@@ -1,12 +1,12 @@
-"""How leader and helper agree on the verification key of a plan with proofs, before the plan is signed.
+"""Leader and helper agree on the verification key of a plan with proofs, before the plan is signed.
 
-    coordinator  signed draft ──Prepare──► leader, which draws 32 bytes and keeps them
+    coordinator  signed draft ──Prepare──► leader, which draws 32 bytes and stores them
     leader       signed draft ──Prepare──► helper ──► its live keys, the same as before
     leader       ──► KeyOffer: the key, sealed to the helper's live key, signed ──► helper
-    helper       keeps it ──► KeyTaken: its hash, signed ──► leader ──► hash ──► coordinator
+    helper       stores it ──► KeyTaken: its hash, signed ──► leader ──► hash ──► coordinator
 
-Whoever knows this key can prove what is false, so only the aggregators have it: the coordinator may collude
-with a client. Each keeps the first key of a plan id, and a repeat gives the same hash, until the plan takes no more reports
+A party that knows this key can prove false reports. Only the aggregators have it, because the coordinator may collude with a
+client. Each stores the first key of a plan id. A repeat gives the same hash until the plan accepts no more reports
 (retention.py). An aggregator knows the other aggregator from its own settings.
 """
 
@@ -30,7 +30,7 @@ KEY_BYTES: Final = VERIFY_KEY_SIZE
 
 
 def key_offer(plan_id: bytes, draft: bytes, key: VerificationKey, leader: SigningKey, helper: SealPublicKey) -> bytes:
-    """Run by the leader: the key, for the helper alone; `helper` is its live key of this draft."""
+    """Run by the leader: seal the key to the helper. `helper` is the helper's live key of this draft."""
     sealed = seal(helper, key.secret_bytes(), _info(draft, leader.public, helper))
     return sign(OFFER_DOMAIN, encode(pb.KeyOffer(plan_id=plan_id, sealed=sealed)), leader)
 
@@ -51,16 +51,16 @@ def offered_key(sealed: bytes, draft: bytes, leader: VerifyKey, helper: SealKey)
 
 
 def key_taken(plan_id: bytes, key: VerificationKey, helper: SigningKey) -> bytes:
-    """Run by the helper: it keeps the key."""
+    """Run by the helper: confirm that it stores the key."""
     return sign(TAKEN_DOMAIN, encode(pb.KeyTaken(plan_id=plan_id, key_hash=key.hash_for(plan_id))), helper)
 
 
 def require_taken(data: bytes, plan_id: bytes, key: VerificationKey, helper: VerifyKey) -> None:
-    """Run by the leader: the helper keeps this very key. Raises MessageMalformed and SignatureInvalid."""
+    """Run by the leader: check that the helper stores this key. Raises MessageMalformed and SignatureInvalid."""
     message = decode(pb.KeyTaken, Signed.from_bytes(data).verify(TAKEN_DOMAIN, helper))
     key_hash = require_length("hash of a key", message.key_hash, KEY_HASH_BYTES)
     if (message.plan_id, key_hash) != (plan_id, key.hash_for(plan_id)):
-        raise MessageMalformed("the helper keeps another verification key")
+        raise MessageMalformed("the helper stores another verification key")
 
 
 def _info(draft: bytes, leader: VerifyKey, helper: SealPublicKey) -> bytes:

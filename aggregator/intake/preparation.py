@@ -1,7 +1,7 @@
-"""What an aggregator prepares for a draft before it becomes a plan.
+"""What an aggregator prepares for a draft before the draft becomes a plan.
 
 coordinator  signed draft ──Prepare──► helper or key holder ──► live keys; the key holder's encryption keys
-coordinator  signed draft ──Prepare──► leader ──► live keys; with proofs, the hash of their key (key_agreement.py)
+coordinator  signed draft ──Prepare──► leader ──► live keys; with proofs, the hash of the verification key (key_agreement.py)
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from federation.plan import KEY_HASH_BYTES
 
 @dataclass(frozen=True)
 class Preparation:
-    """What an aggregator has prepared for a draft; the same at each repeat.
+    """An aggregator's preparation for a draft; the same at each repeat.
 
     Attributes:
-        verify_key_hash: from the leader of a plan with proofs; else empty.
-        encryption_keys: from the key holder: its signed public keys; else empty.
+        verify_key_hash: at the leader of a plan with proofs, otherwise empty.
+        encryption_keys: at the key holder its signed public keys, otherwise empty.
     """
 
     live: LiveKeys
@@ -31,7 +31,7 @@ class Preparation:
     encryption_keys: bytes = field(default=b"", repr=False)
 
     def to_parts(self, size: int) -> Iterator[pb.PreparedPart]:
-        """In pieces of at most `size` bytes of keys."""
+        """Messages with at most `size` bytes of keys each."""
         yield pb.PreparedPart(
             live=self.live.to_bytes(), verify_key_hash=self.verify_key_hash, encryption_keys=self.encryption_keys[:size]
         )
@@ -40,14 +40,14 @@ class Preparation:
 
     @classmethod
     def from_parts(cls, parts: Iterable[pb.PreparedPart]) -> Preparation:
-        """Put together. Raises MessageMalformed."""
+        """Join the messages. Raises MessageMalformed."""
         live = key_hash = b""
         keys = bytearray()
         for number, part in enumerate(parts):
             if number == 0:
                 live, key_hash = part.live, part.verify_key_hash
             elif part.live or part.verify_key_hash:
-                raise MessageMalformed("pieces of what was prepared out of order")
+                raise MessageMalformed("the parts of a preparation are out of order")
             keys += part.encryption_keys
         if key_hash:
             require_length("hash of a key", key_hash, KEY_HASH_BYTES)

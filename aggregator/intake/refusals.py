@@ -1,4 +1,4 @@
-"""Refusals as data: a stable reason, a text and numbers. What is expected crosses the wire so; all else is `INTERNAL`."""
+"""Refusals as data: a stable reason, a text and numbers. An expected error is sent as one; any other is `INTERNAL`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _REFUSALS: Final[tuple[type[CoveyError], ...]] = (
     own.KeyHolderUnknown,
     own.ProviderUnknown,
     crypto.ConversionUnsafe,
-    # of a ledger, in its own words
+    # of a ledger
     federation.PaneTaken,
     federation.AlreadyDone,
     federation.ViewOverlap,
@@ -84,21 +84,21 @@ _REFUSALS: Final[tuple[type[CoveyError], ...]] = (
     own.Stopping,
 )
 REASONS: Final[dict[type[Exception], str]] = {kind: kind.code for kind in _REFUSALS}
-"""The errors that cross the wire by name."""
+"""The errors that are sent by name."""
 INTERNAL: Final = "INTERNAL"
 LOST: Final = ("SUM_OUT_OF_RANGE", "KEY_BURNT", "LIVE_SECRET_LOST")
-"""What nobody can mend: no pane of the plan is ever opened."""
+"""Permanent refusals: no pane of the plan is ever opened."""
 
 Expected = (AggregatorError, FederationError, CryptoError)
-"""What may be refused by name; no text or number of these trees is a client's."""
+"""The errors that may be refused by name. No text or number of these trees comes from a client's data."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why something was not done.
+    """The reason why a request was refused.
 
     Attributes:
-        view: the name of a view, where the reason is that view's.
+        view: the name of the view that the reason concerns, if it concerns one.
     """
 
     reason: str
@@ -119,10 +119,10 @@ class Refusal:
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """The refusal that an error stands for. An unexpected one tells nothing about itself."""
+    """The refusal for an error. The refusal for an unexpected error reveals nothing about it."""
     if isinstance(error, own.PeerRefused):
         error = error.refused
-    if isinstance(error, own.RemoteRefusal):  # the other aggregator's, passed on
+    if isinstance(error, own.RemoteRefusal):  # a refusal of the other aggregator is passed on
         return Refusal(error.reason, f"the {error.role} refuses: {error.text}", error.numbers, error.view)
     for kind in type(error).__mro__:
         if kind in REASONS:

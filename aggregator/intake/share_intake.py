@@ -1,10 +1,10 @@
-"""The leader's intake of shares: takes batches of sites, asks the helper, and counts only what both took.
+"""The leader's intake of shares: it accepts batches, sends jobs to the helper, and counts only what both accept.
 
-    Submit    check, open, with proofs compute verifier shares ──► {ids, batch} kept in one transaction
-              ──► job to the helper ──► {sums, answer} in one transaction: what the helper took, and nothing else.
-              The helper down: the batch stays kept, and every later submit or collect asks again
+    Submit    check, open, with proofs compute verifier shares ──► {ids, batch} stored in one transaction
+              ──► job to the helper ──► {sums, answer} in one transaction: the reports that the helper accepted.
+              If the helper is down, the batch stays stored, and every later submit or collect sends the job again
 
-One thread at a time passes batches to the helper; checking and opening the next ones goes on meanwhile.
+One thread at a time sends jobs to the helper. Meanwhile other threads check and open the next batches.
 """
 
 from __future__ import annotations
@@ -46,28 +46,28 @@ from federation.terms import Validity
 log = logging.getLogger(__name__)
 
 _Work = LeaderHalf | Started
-"""The leader's half of a batch while it is under way: as it is added, or waiting for the helper's word of its proofs."""
+"""The leader's half of a batch in progress: ready to be added, or waiting for the helper's verification of its proofs."""
 
 
 class ShareIntake:
     """The leader's `Intake` of plans whose reports are shares, with proofs or without.
 
     Attributes:
-        line: held by the thread that passes batches to the helper, and while a plan is closed.
+        line: held by the thread that sends jobs to the helper, and while a plan is closed.
     """
 
     def __init__(self, plans: PlanBook, tally: ReportTally, calls: PeerCalls) -> None:
         self.line = threading.Lock()
         self._plans, self._tally, self._calls = plans, tally, calls
         self._identity, self._storage, self._ledger = plans.identity, plans.files.storage, plans.files.ledger
-        self._fresh: dict[bytes, tuple[SealedBatch, _Work]] = {}  # by digest, while under way: opened once only
+        self._fresh: dict[bytes, tuple[SealedBatch, _Work]] = {}  # by digest, while in progress: each is opened once
 
     def submit(self, stored: StoredPlan, plan: Plan, batch: SealedBatch, data: bytes) -> Submitted:
         """As `Intake`.
 
         Raises:
-            AlreadyCollected, AfterDeadline, JobConflict, and as `open_half`: nothing of it was kept. LedgerBehind: nor of
-            one that remembers a head which this ledger lacks. RemoteRefusal: the helper takes none of it.
+            AlreadyCollected, AfterDeadline, JobConflict, and as `open_half`: the batch is not stored. LedgerBehind: the
+            site remembers a head that this ledger lacks; not stored. RemoteRefusal: the helper refuses the batch.
         """
         job, digest = job_of(batch), batch.signed.digest
         try:
@@ -82,7 +82,7 @@ class ShareIntake:
                 with self.line:
                     self.ask_all(None)
         except (HelperUnavailable, PeerRefused) as error:
-            log.warning("batches are kept: %s", error)
+            log.warning("batches stay stored and are sent to the helper again later: %s", error)
         finally:
             self._fresh.pop(digest, None)
         return submitted(self._storage, stored.number, job)
@@ -90,16 +90,16 @@ class ShareIntake:
     # a batch
 
     def _opened_half(self, plan: Plan, roster: Roster, batch: SealedBatch) -> _Work:
-        """The leader's half, checked and opened; with proofs its verifier shares, always the same ones."""
+        """The leader's half, checked and opened. With proofs: its verifier shares, always the same."""
         half = open_half("leader", plan, self._plans.secrets.seal_key(plan), roster, batch.half("leader"))
         self._ledger.require_known(batch.signed.header.head_of("leader"))
         return start(plan, self._plans.verification_key(plan), half) if isinstance(half, ProvenHalf) else half
 
     def keep(self, plan: Plan, job: bytes, batch: SealedBatch, data: bytes, offered: Mask) -> None:
-        """Take the batch's new ids and keep it, on disk, until the helper answers.
+        """Record the batch's new ids and store the batch until the helper answers.
 
         Args:
-            offered: bool[R]: what the leader itself does not reject.
+            offered: bool[R], the reports that the leader itself does not reject.
         """
         header, digest = batch.signed.header, batch.signed.digest
         with self._storage.transaction():
@@ -109,23 +109,23 @@ class ShareIntake:
                     raise JobConflict(job)
                 return
             if plan.terms.validity is Validity.PRIO3:
-                self._plans.verification_key(plan)  # from here on it stays while the batch waits (retention.py)
+                self._plans.verification_key(plan)  # from now on the key is kept while the batch waits (retention.py)
             verdicts = np.where(offered, Verdict.TAKEN, Verdict.REJECTED).astype(np.uint8)
             self._tally.count(number, plan, header, verdicts)
             encoded = verdicts.tobytes()
-            if not (verdicts == Verdict.TAKEN).any():  # nothing to ask the helper
+            if not (verdicts == Verdict.TAKEN).any():  # nothing to send to the helper
                 self._storage.record(number, job, digest, JobAnswer(plan.hash, job, digest, encoded).to_bytes())
                 return
             site_key = self._identity.settings.roster[header.site].key.data
             self._storage.keep(Pending(number, job, digest, site_key, encoded, data))
 
-    # what is kept (holding the line)
+    # stored batches (holding the line)
 
     def ask_all(self, number: int | None) -> None:
-        """Ask the helper about all batches that wait (of one plan), oldest first.
+        """Send a job to the helper for each waiting batch (of one plan), oldest first.
 
         Raises:
-            HelperUnavailable: at once. PeerRefused: after all others were asked.
+            HelperUnavailable: at once. PeerRefused: after the jobs of all other batches.
         """
         refused: PeerRefused | None = None
         for of, job in self._storage.pending_jobs(number):
@@ -140,7 +140,7 @@ class ShareIntake:
             raise refused
 
     def _ask(self, pending: Pending) -> None:
-        """Ask about one batch and commit what the helper says."""
+        """Send the job of one batch, and commit the helper's answer."""
         stored, plan = self._plans.opened(self._storage.hash_of(pending.plan))
         try:
             batch, work = self._fresh.get(pending.digest) or self._reopen(plan, pending)
@@ -159,13 +159,15 @@ class ShareIntake:
         with as_peers():
             answer = JobAnswer.from_bytes(Signed.from_bytes(reply).verify(ANSWER_DOMAIN, helper_of(plan)))
             if (answer.plan_hash, answer.job_id, answer.job_digest) != (plan.hash, pending.job, job_digest(body)):
-                raise MessageMalformed("an answer to another job")
-            verdicts = np.full(len(header), Verdict.DUPLICATE, np.uint8)  # refused: no id of it is used up
+                raise MessageMalformed("it answers another job")
+            verdicts = np.full(
+                len(header), Verdict.DUPLICATE, np.uint8
+            )  # after a refusal no id of the batch is used up
             if answer.refusal is None:
                 verdicts = verdicts_from(answer.verdicts, len(header))
             taken = verdicts == Verdict.TAKEN
             if (taken & ~offered).any():
-                raise MessageMalformed("the helper took a report that was not offered")
+                raise MessageMalformed("the helper accepted a report that was not offered")
             if isinstance(work, Started):
                 mine: Addable = finished(plan, work, answer.verifier_messages, taken)
             else:
@@ -174,13 +176,13 @@ class ShareIntake:
         self._settle(plan, pending, header, mine, offered, verdicts, answer)
 
     def _reopen(self, plan: Plan, pending: Pending) -> tuple[SealedBatch, _Work]:
-        """A kept batch, opened again. It was checked against the roster of its time."""
+        """Open a stored batch again. It was checked against the roster of its time."""
         batch = SealedBatch.from_bytes(pending.batch)
         roster = Roster([RosterEntry(batch.signed.header.site, VerifyKey(pending.site_key), MAX_CLIENTS)])
         return batch, self._opened_half(plan, roster, batch)
 
     def _give_up(self, plan: Plan, pending: Pending, why: SealKeyErased) -> None:
-        """Take nothing of a batch that can be opened no more."""
+        """Accept no report of a batch that can no longer be opened."""
         header = SealedBatch.from_bytes(pending.batch).signed.header
         offered = verdicts_from(pending.verdicts, len(header)) == Verdict.TAKEN
         answer = JobAnswer(plan.hash, pending.job, pending.digest, b"", refusal_of(why))
@@ -197,7 +199,7 @@ class ShareIntake:
         verdicts: Verdicts,
         answer: JobAnswer,
     ) -> None:
-        """Commit exactly what the helper took, keep the ids that it rejected as rejected, and give the others back."""
+        """Commit exactly the reports that the helper accepted, record its rejected ids, and release the other ids."""
         number, site = pending.plan, header.site
         rejected = offered & (verdicts == Verdict.REJECTED)
         back = offered & (verdicts == Verdict.DUPLICATE)

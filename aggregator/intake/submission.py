@@ -1,4 +1,4 @@
-"""A batch that a site submits to the leader: the job that it becomes, and what the leader's storage says of it."""
+"""A submitted batch: the aggregation job that it becomes, and its state in the leader's storage."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from federation.plan import Plan
 
 @dataclass(frozen=True)
 class Submitted:
-    """What became of a batch.
+    """The state of a submitted batch.
 
     Attributes:
-        pending: kept; the helper has not answered yet. Then there are no verdicts.
-        verdicts: one byte of `Verdict` a report.
+        pending: stored; the helper has not answered yet, so there are no verdicts.
+        verdicts: one byte of `Verdict` per report.
     """
 
     pending: bool
@@ -28,10 +28,10 @@ class Submitted:
 
 
 class Intake(Protocol):
-    """How a leader takes batches of plans of some terms. It picks one for a plan by the plan's terms."""
+    """A leader's intake of batches for plans of some terms. The leader chooses one by the plan's terms."""
 
     def submit(self, stored: StoredPlan, plan: Plan, batch: SealedBatch, data: bytes) -> Submitted:
-        """Take one batch of a site's, whole but for duplicate ids. A repeat gives the same answer.
+        """Accept one batch of a site, whole except for duplicate ids. A repeat gives the same answer.
 
         Args:
             data: the bytes of the batch.
@@ -40,7 +40,7 @@ class Intake(Protocol):
 
 
 def job_id_of(site: str, batch_id: bytes) -> bytes:
-    """16 bytes that name a site's batch in a plan; no site can take another's."""
+    """16 bytes that name a site's batch in a plan. No site can use the id of another site's batch."""
     return hashlib.sha256(b"covey-1 job id" + batch_id + site.encode("ascii")).digest()[:JOB_ID_BYTES]
 
 
@@ -51,13 +51,13 @@ def job_of(batch: SealedBatch) -> bytes:
 
 
 def known_digest(storage: Storage, number: int, job: bytes) -> bytes | None:
-    """The digest of a batch that is kept or answered."""
+    """The digest of a batch that is stored or answered."""
     answered = storage.job(number, job)
     return answered[0] if answered else storage.pending_digest(number, job)
 
 
 def submitted(storage: Storage, number: int, job: bytes) -> Submitted:
-    """What the storage says of a batch. Raises RemoteRefusal."""
+    """The state of a batch in the storage. Raises RemoteRefusal."""
     if (found := storage.job(number, job)) is None:
         return Submitted(True, b"")
     answer = JobAnswer.from_bytes(found[1])

@@ -1,4 +1,4 @@
-"""The reports that an aggregator has taken: each id counts once, each site has a maximum, each collection a sum."""
+"""The accepted reports of an aggregator: each id counts once, each site has a maximum, each collection a sum."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class ReportTally:
         self._identity, self._reports = identity, reports
 
     def count(self, number: int, plan: Plan, header: BatchHeader, verdicts: Verdicts) -> None:
-        """Remember a batch's new ids, taken or rejected, against the site's roster entry; inside a transaction.
+        """Record a batch's new ids, accepted or rejected, and check the site's roster entry; inside a transaction.
 
         Args:
-            verdicts: uint8[R] of `Verdict`, changed in place: a report id that is known is a duplicate, one that was
-                rejected before stays so. Nobody gets a second try with one nonce, whose test point never changes.
+            verdicts: uint8[R] of `Verdict`, changed in place. A known report id is a duplicate. An id that was rejected
+                before stays rejected: its test point never changes, so a second attempt with one nonce is not allowed.
 
         Raises:
-            RosterExceeded: of taken and rejected reports together: a site that lies has no more tries than clients.
-            ReportedTwice: likewise, where a report is a site's.
+            RosterExceeded: by accepted and rejected reports together, so a lying site has no more attempts than clients.
+            ReportedTwice: likewise, under `report_per="site"`.
         """
         reports = self._reports
         known, refused = (reports.known(number, header.report_ids, table) for table in REPORT_TABLES)
@@ -51,7 +51,7 @@ class ReportTally:
         reports.add_rejected(number, header.collection[rejected], ids[rejected])
 
     def add(self, number: int, plan: Plan, half: Addable) -> None:
-        """Add shares to the stored sums; inside the transaction that takes their ids."""
+        """Add shares to the stored sums, inside the transaction that records their ids."""
         touched, rows = np.unique(half.collection, return_inverse=True)
         length = plan.views[half.view].layout.length
         sums = Accumulator.from_values(self._reports.sums(number, touched, length))
@@ -59,7 +59,7 @@ class ReportTally:
         self._reports.set_sums(number, touched, sums.values)
 
     def commitment(self, number: int, plan: Plan) -> Commitment:
-        """Counts and digests of every collection, over ids that come sorted from the storage."""
+        """Count and digest of every collection, over the sorted ids of the storage."""
         collections = plan.offsets[-1]
         counts, digests = [0] * collections, [hashlib.sha256().digest()] * collections
         for collection, reports in groupby(self._reports.in_order(number), lambda row: row[0]):

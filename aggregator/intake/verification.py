@@ -1,7 +1,7 @@
 """The round of a plan with proofs (federation/circuit/validity.py), as bytes in a job and its answer: rows of fixed size.
 
 Job          the leader's verifier share of each report that it offers
-JobAnswer    the verifier message of each report that the helper took
+JobAnswer    the verifier message of each report that the helper accepted
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from federation.plan import Plan
 
 
 def offer(plan: Plan, leader: Started, offered: Mask) -> bytes:
-    """Run by the leader: its verifier shares of the reports that it offers (bool[R])."""
+    """Run by the leader: the verifier shares of the offered reports (bool[R])."""
     prio3 = prio3_for(plan, leader.half.view)
     return prio3.encode_verifier_shares(leader.shares)[offered].tobytes()
 
 
 def judged(plan: Plan, helper: Started, data: bytes, offered: Mask) -> tuple[Octets, Mask]:
-    """Run by the helper: every report's verifier message, uint8[R, size], and whose proofs hold.
+    """Run by the helper: every report's verifier message, uint8[R, size], and bool[R], which proofs hold.
 
-    A verifier share that is no vector of field elements costs its own report. Raises MessageMalformed.
+    A malformed verifier share rejects its own report only. Raises MessageMalformed.
     """
     prio3 = prio3_for(plan, helper.half.view)
     rows = rows_from("verifier shares", data, offered, prio3.verifier_share_size)
@@ -34,10 +34,10 @@ def judged(plan: Plan, helper: Started, data: bytes, offered: Mask) -> tuple[Oct
 
 
 def finished(plan: Plan, leader: Started, data: bytes, taken: Mask) -> VerifiedHalf:
-    """Run by the leader: exactly what the helper took.
+    """Run by the leader: exactly the reports that the helper accepted.
 
     Raises:
-        MessageMalformed: messages of another size, or that the leader cannot follow: they would hold different sums.
+        MessageMalformed: a message has another size, or does not verify: both would hold different sums.
     """
     prio3 = prio3_for(plan, leader.half.view)
     rows = rows_from("verifier messages", data, taken, prio3.verifier_message_size)

@@ -1,16 +1,16 @@
 """The MPC finish of a collection, experimental: noised shares → CrypTen → sums of the cells that are not suppressed.
 
-Leader and helper have added their noise, each the whole of it, to their shares. Instead of handing the shares to a collector
-they compare each cell's noised ClientCount with `suppress_below` and multiply the cell by the result, under MPC; only the
-products and the results are opened. What is opened is a function of the noised sums, so the claim is theirs; but the values
-of suppressed cells are seen by nobody.
+Leader and helper have each added their full noise to their shares. Instead of sending the shares to a collector, they compare
+each cell's noised ClientCount with `suppress_below` and multiply the cell by the result, under MPC. Only the products and the
+results are opened. They are a function of the noised sums, so the claim of the noised sums holds. No party sees the values of
+suppressed cells.
 
     leader  NoisedShares ──► process of the leader's party ─┐
-                                 provider of triples ──────►├──► OpenedView, twice the same
+                                 provider of triples ──────►├──► OpenedView, the same at both
     helper  NoisedShares ──► process of the helper's party ─┘
 
-Here (`mpc_parties`) all three processes start and end with this one. Between leader, helper and provider as services each
-starts its own: seat.py. See docs/mpc.md for whom one has to believe.
+Here (`mpc_parties`) all three processes start and end with this one. As services, leader, helper and provider each start
+their own: seat.py. docs/mpc.md says which parties must be trusted.
 """
 
 from __future__ import annotations
@@ -40,40 +40,40 @@ from federation.terms import Finish, Noise
 
 PROCESS: Final = "aggregator.mpc.party"
 START_S: Final = 180
-"""Seconds that the three processes may take to import PyTorch and to find each other, before the first answer."""
+"""Seconds that the three processes may take before the first answer: they import PyTorch and connect to each other."""
 ANSWER_S: Final = 120
-"""Seconds that an answer about at most `MAX_BLOCK` bytes of shares may take."""
+"""Seconds that an answer to at most `MAX_BLOCK` bytes of shares may take."""
 _GRACE_S: Final = 2
 _WORD_BYTES: Final = 8
 
 
 class MpcFinish(Protocol):
-    """What `mpc_parties` gives: opens the shares of a plan."""
+    """Opens the shares of a plan; `mpc_parties` makes one."""
 
     def __call__(self, plan: Plan, leader: NoisedShares, helper: NoisedShares, clients: int) -> tuple[OpenedView, ...]:
-        """What is opened of each view; `clients`: the most that the reports of a collection can be of."""
+        """Open each view. `clients` is the most clients that the reports of a collection can include."""
         ...
 
 
 def require_installed() -> None:
-    """Raise CrypTenMissing."""
+    """Raise CrypTenMissing unless CrypTen and PyTorch are installed."""
     if any(importlib.util.find_spec(name) is None for name in ("crypten", "torch")):
         raise CrypTenMissing
 
 
 def require_exact(views: Sequence[PlannedView], clients: int) -> None:
-    """Raise ConversionUnsafe if a sum of a plan's views could be changed on its way into MPC, with so many clients."""
+    """Raise ConversionUnsafe if the conversion into MPC could change a sum of the views, with up to `clients` clients."""
     values = sum(len(planned.pane_starts) * planned.layout.length for planned in views)
     require_convertible(values, max((largest_sum(planned.layout, clients) for planned in views), default=0))
 
 
 @contextmanager
 def mpc_parties() -> Iterator[MpcFinish]:
-    """Start both parties and the provider; an `MpcFinish` that uses them, for one caller; they end with the block.
+    """Start both parties and the provider. Gives an `MpcFinish` for one caller. The processes end with the block.
 
     The `MpcFinish` raises:
-        FinishRefused: the plan does not ask for it, or these are no noised shares of it. ConversionUnsafe. MpcFailed: a process
-        has ended or does not answer, or the parties disagree; nothing is opened then.
+        FinishRefused: the plan has another finish, or the shares are not its noised shares. ConversionUnsafe. MpcFailed: a
+        process has ended or does not answer, or the parties disagree; then nothing is opened.
 
     Raises:
         CrypTenMissing.
@@ -89,7 +89,7 @@ def mpc_parties() -> Iterator[MpcFinish]:
         for child in children:
             child.kill()
         for child in children:
-            child.reap()  # a thread that waits for it ends, too
+            child.reap()  # a thread that waits for the child ends, too
         threads.shutdown()
 
 
@@ -112,27 +112,27 @@ class _Parties:
         )
 
     def _ask(self, blocks: tuple[bytes, ...], size: int) -> bytes:
-        asked = [self._threads.submit(party.ask, one, size) for party, one in zip(self._parties, blocks, strict=True)]
-        mine, other = self._answers(asked, size)
+        answers = [self._threads.submit(party.ask, one, size) for party, one in zip(self._parties, blocks, strict=True)]
+        mine, other = self._answers(answers, size)
         if mine != other:
-            raise MpcFailed("leader and helper have opened different values")
+            raise MpcFailed("leader and helper opened different values")
         return mine
 
-    def _answers(self, asked: list[Future[bytes]], size: int) -> list[bytes]:
-        """Both answers. Raises MpcFailed as soon as one of the three processes has ended, or after a while."""
-        pending = {self._provider_ended, *asked}
-        while not all(answer.done() for answer in asked):
+    def _answers(self, answers: list[Future[bytes]], size: int) -> list[bytes]:
+        """Both answers. Raises MpcFailed as soon as one of the three processes has ended, or after the time limit."""
+        pending = {self._provider_ended, *answers}
+        while not all(answer.done() for answer in answers):
             done, pending = wait(pending, self._limit, FIRST_COMPLETED)
             if not done:
                 raise MpcFailed(f"no answer within {self._limit} seconds")
             if any(len(answer.result()) != size for answer in done):
-                wait(pending, _GRACE_S)  # the others notice
+                wait(pending, _GRACE_S)  # the others end, too
                 raise MpcFailed(self._who_ended())
         self._limit = ANSWER_S
-        return [answer.result() for answer in asked]
+        return [answer.result() for answer in answers]
 
     def _who_ended(self) -> str:
-        """The process that ended first; the others end because of it, and say so."""
+        """The process that ended first. The others end because of it, with the code `PEER_LOST`."""
         codes = {child.role: child.poll() for child in (*self._parties, self._provider)}
         ended = [role for role, code in codes.items() if code not in (None, PEER_LOST)]
         ended += [role for role, code in codes.items() if code == PEER_LOST]
@@ -140,19 +140,19 @@ class _Parties:
 
 
 Ask = Callable[[tuple[bytes, ...], int], bytes]
-"""Blocks for the process of each party that is at hand, and how long the answer is → the answer. Raises MpcFailed."""
+"""(blocks for the process of each local party, length of the answer) → the answer. Raises MpcFailed."""
 
 
 def open_view(
     planned: PlannedView, outcomes: npt.NDArray[np.uint8], shares: tuple[npt.NDArray[np.uint64], ...], ask: Ask
 ) -> OpenedView:
-    """What the parties open of a view, some cells at a time.
+    """Open a view, some cells at a time.
 
     Args:
-        shares: uint64[opened, K·S] of each party that is at hand.
+        shares: uint64[opened, K·S] of each local party.
 
     Raises:
-        MpcFailed: also if the answer is none that a party gives.
+        MpcFailed: also if the answer is malformed.
     """
     layout, least = planned.layout, planned.view.privacy.suppress_below
     slots = layout.slots_per_key
@@ -169,7 +169,7 @@ def open_view(
         sums[cells] = np.frombuffer(answer[:words], np.int64).reshape(-1, slots)
         small = np.frombuffer(answer[words:], np.uint8)
         if small.max() > 1 or sums[cells][small == 1].any():
-            raise MpcFailed("what was opened is no set of cells")
+            raise MpcFailed("the answer is malformed: a flag is not 0 or 1, or a suppressed cell is not zero")
         suppressed[cells] = small == 1
     panes = len(shares[0])
     return OpenedView(
@@ -178,32 +178,35 @@ def open_view(
 
 
 def _require_noised(plan: Plan, leader: NoisedShares, helper: NoisedShares) -> None:
-    """Un-noised shares never enter CrypTen: its randomness protects nothing that noise does not protect already."""
+    """Raise FinishRefused unless both are noised shares of this plan.
+
+    Only noised shares enter CrypTen, because its randomness is too weak to protect others.
+    """
     for shares in (leader, helper):
         require_noised(plan, shares)
     if (leader.role, helper.role) != ("leader", "helper"):
-        raise FinishRefused("the MPC finish takes the leader's shares and the helper's")
+        raise FinishRefused("the MPC finish takes the leader's shares first, then the helper's")
     for planned, mine, other in zip(plan.views, leader.outcomes, helper.outcomes, strict=True):
         if not np.array_equal(mine, other):
             raise FinishRefused(f"view {planned.view.name!r}: leader and helper opened different panes")
 
 
 def require_noised(plan: Plan, shares: NoisedShares) -> None:
-    """Raise FinishRefused unless these are noised shares, of a plan that asks for this finish."""
+    """Raise FinishRefused unless these are noised shares of a plan with this finish."""
     if plan.terms.finish is not Finish.MPC or plan.noise is Noise.NONE:
         raise FinishRefused(
-            f"a plan with finish {plan.terms.finish.value!r} and noise {plan.noise.value!r}: mpc takes noised shares only"
+            f"the plan has finish {plan.terms.finish.value!r} and noise {plan.noise.value!r}: mpc takes noised shares only"
         )
     if not isinstance(shares, NoisedShares):
-        raise FinishRefused("the MPC finish takes noised shares, nothing else")
+        raise FinishRefused("the MPC finish takes noised shares only")
 
 
 class MpcProcess:
-    """One process. One caller at a time for `ask`."""
+    """One process of the MPC finish. `ask` serves one caller at a time."""
 
     def __init__(self, role: Role, rank: int, port: int) -> None:
         self.role = role
-        self._process = subprocess.Popen(  # noqa: S603 - this very program, with nothing from outside
+        self._process = subprocess.Popen(  # noqa: S603 - this program itself, without outside input
             [sys.executable, "-P", "-m", PROCESS],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -216,44 +219,44 @@ class MpcProcess:
         self._write(block(ROLE, role.encode()))
 
     def ask(self, blocks: bytes, size: int) -> bytes:
-        """So many bytes of answer; fewer if the process has ended."""
+        """Write blocks, and read `size` bytes of answer; fewer if the process has ended."""
         self._write(blocks)
         return self.read(size)
 
     def read(self, size: int) -> bytes:
-        """So many bytes; fewer if the process has ended."""
+        """Read `size` bytes; fewer if the process has ended."""
         try:
             return self._from.read(size)
         except ValueError:  # it was reaped
             return b""
 
     def poll(self) -> int | None:
-        """Its exit code; None while it runs."""
+        """The exit code; None while the process runs."""
         return self._process.poll()
 
     def wait(self) -> int:
-        """Its exit code, once it has ended."""
+        """Wait for the end of the process; its exit code."""
         return self._process.wait()
 
     def kill(self) -> None:
-        """End it, whatever it does."""
+        """Kill the process, whatever it does."""
         self._process.kill()
 
     def reap(self) -> None:
-        """Wait for its end."""
+        """Wait for the end of the process, and close its pipes."""
         self._process.wait()
         for pipe in (self._to, self._from):
             with suppress(BrokenPipeError):
                 pipe.close()
 
     def _write(self, data: bytes) -> None:
-        with suppress(BrokenPipeError, ValueError):  # then there is no answer
+        with suppress(BrokenPipeError, ValueError):  # the process has ended, so there will be no answer
             self._to.write(data)
             self._to.flush()
 
 
 def _environment(rank: int, port: int) -> dict[str, str]:
-    """Where the processes meet, as CrypTen and gloo take it; and one thread for each, since there are three."""
+    """The meeting point of the processes for CrypTen and gloo. Each uses one thread, because there are three processes."""
     return {
         "DISTRIBUTED_BACKEND": "gloo",
         "RENDEZVOUS": f"tcp://127.0.0.1:{port}",
@@ -265,7 +268,7 @@ def _environment(rank: int, port: int) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on, now."""
+    """A loopback port that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port

@@ -1,9 +1,9 @@
 """A process of the MPC finish, `python -m aggregator.mpc.party`: leader's or helper's party, or the provider of triples.
 
-It is started and ended by `aggregator.mpc.finish`, which writes blocks to its standard input: first the role, then for each
-view the terms (JSON), then shares of whole cells, uint64 in Field64. Leader and helper answer shares with what was opened:
-int64[cells, slots], and a byte a cell, 1 where it is suppressed. The end of the input is the end of the process, whatever it
-waits for. It ends with `PEER_LOST` where another of the three has gone.
+`aggregator.mpc.finish` starts and ends it, and writes blocks to its standard input: first the role, then for each view the
+terms (JSON), then shares of whole cells, uint64 in Field64. Leader and helper answer shares with the opened values:
+int64[cells, slots], then one byte per cell, 1 if it is suppressed. The process ends with its input, whatever it waits for. It
+exits with `PEER_LOST` if another of the three has ended.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 PEER_LOST: Final = 3
 ROLE, TERMS, SHARES = b"r", b"t", b"s"
 HEAD_BYTES: Final = 9
-"""Of a block: its kind, and its length as u64 LE."""
+"""Length of a block's head: its kind, and its length as u64 LE."""
 MAX_BLOCK: Final = 2**24
 Block = tuple[bytes, bytes]
 
 
 def block(kind: bytes, data: bytes) -> bytes:
-    """A block as it is written."""
+    """The bytes of a block."""
     return kind + len(data).to_bytes(HEAD_BYTES - 1, "little") + data
 
 
 def _blocks(pipe: IO[bytes]) -> Iterator[Block]:
-    """(kind, content) until the end, or until there is something else."""
+    """(kind, content) until the end of the input, or until malformed bytes."""
     while len(head := pipe.read(HEAD_BYTES)) == HEAD_BYTES:
         size = int.from_bytes(head[1:], "little")
         if size > MAX_BLOCK or len(data := pipe.read(size)) != size:
@@ -49,7 +49,7 @@ def _blocks(pipe: IO[bytes]) -> Iterator[Block]:
 def _take(pipe: IO[bytes], blocks: SimpleQueue[Block]) -> None:
     for one in _blocks(pipe):
         blocks.put(one)
-    os._exit(0)  # whoever started it has gone, or has what it wanted
+    os._exit(0)  # the parent has ended, or has its answers
 
 
 def _compute(leads: bool, blocks: SimpleQueue[Block], sink: IO[bytes]) -> None:
@@ -70,9 +70,9 @@ def _compute(leads: bool, blocks: SimpleQueue[Block], sink: IO[bytes]) -> None:
 
 
 def main() -> None:
-    """What the process does, for the one that started it only."""
+    """Run the process for its parent."""
     sink = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries print
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries print to standard output
     blocks: SimpleQueue[Block] = SimpleQueue()
     Thread(target=_take, args=(sys.stdin.buffer, blocks), daemon=True).start()
     role = blocks.get()[1].decode()
@@ -87,7 +87,7 @@ def main() -> None:
     except PeerLost as error:
         sys.stderr.write(f"mpc {role}: {str(error).splitlines()[0]}\n")
         sys.stderr.flush()
-    os._exit(PEER_LOST)  # no library waits for the others
+    os._exit(PEER_LOST)  # without exit handlers: no library waits for the other processes
 
 
 if __name__ == "__main__":

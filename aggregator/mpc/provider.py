@@ -1,8 +1,8 @@
-"""The provider of triples as a service: at the leader's word it runs its process of the MPC finish for one session.
+"""The provider of triples as a service: on the leader's request it runs its process of the MPC finish for one session.
 
     Provide   port of the loopback ──► `aggregator.mpc.party` as provider ──► until it ends, or the leader ends the call
 
-It is run by a third operator. It has no keys, no storage and no ledger, and sees no share, only how many triples are wanted.
+A third operator runs it. It has no keys, no storage and no ledger. It sees no share, only the number of triples.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Provider:
     """The third party of the finish mpc.
 
     Args:
-        leader: the key of the leader that it works for.
+        leader: the signing key of the leader that it serves.
 
     Raises:
         CrypTenMissing.
@@ -36,18 +36,18 @@ class Provider:
         self._seat = Seat("provider")
 
     def begin(self, data: bytes) -> MpcProcess:
-        """Start the process of a session; a session before it is over then.
+        """Start the process of a session. An earlier session ends.
 
         Raises:
-            MessageMalformed, SignatureInvalid: not of this provider's leader. Stopping.
+            MessageMalformed, SignatureInvalid: not a request of this provider's leader. Stopping.
         """
-        asked = FinishSession.from_bytes(Signed.from_bytes(data).verify(PROVIDE_DOMAIN, self._leader))
-        if not asked.port:
-            raise MessageMalformed("a session without a port")
-        return self._seat.begin(asked.port)
+        session = FinishSession.from_bytes(Signed.from_bytes(data).verify(PROVIDE_DOMAIN, self._leader))
+        if not session.port:
+            raise MessageMalformed("the session is without a port")
+        return self._seat.begin(session.port)
 
     def wait(self, process: MpcProcess) -> None:
-        """Until the process has ended because the others have gone. Raises MpcFailed, Stopping: it has ended otherwise."""
+        """Wait until the process ends after the others. Raises MpcFailed, Stopping: it ended for another reason."""
         process.read(1)
         if process.wait() != PEER_LOST:
             raise self._seat.lost(process)
@@ -57,4 +57,4 @@ class Provider:
         self._seat.stop()
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """The provider has nothing to close."""

@@ -1,6 +1,6 @@
-"""One operator's process of the MPC finish: leader, helper and provider each have a seat, and start their own at the leader's word.
+"""One operator's process of the MPC finish. Leader, helper and provider each have a seat; the leader starts the sessions.
 
-    begin ──► the process of this role, told where all three meet ──► it ends with its session
+    begin ──► the process of this role, with the port where all three meet ──► it ends with its session
 
 A session also ends when the next one begins, when the service stops, and after `SESSION_S`.
 """
@@ -17,13 +17,13 @@ from federation.plan import Plan
 from federation.protocol import NoisedShares, OpenedView
 
 SESSION_S: Final = START_S + ANSWER_S
-"""The longest that a session may take, from the start of its processes: time for some ten million cells."""
+"""Longest duration of a session, from the start of its processes: enough for about ten million cells."""
 
-_STOPPING: Final = "this service is stopping; nothing was opened: ask again when it is back"
+_STOPPING: Final = "this service is stopping; nothing was opened. Collect again when it is back"
 
 
 class Seat:
-    """Where the one process of a role runs. Threads may share it."""
+    """The place of a role's one process. Threads may share it."""
 
     def __init__(self, role: Role) -> None:
         self._role: Role = role
@@ -33,7 +33,7 @@ class Seat:
         self._stopped = False
 
     def begin(self, port: int) -> MpcProcess:
-        """Start the process of a session, for `SESSION_S` at most; that of the session before ends. Raises Stopping."""
+        """Start the process of a session, for at most `SESSION_S`. An earlier process ends. Raises Stopping."""
         with self._lock:
             self._end()
             if self._stopped:
@@ -45,7 +45,7 @@ class Seat:
             return process
 
     def lost(self, process: MpcProcess) -> AggregatorError:
-        """The error of a process that has ended before it has answered: Stopping or ProcessLost."""
+        """The error of a process that ended before its answer: Stopping or ProcessLost."""
         if self._stopped:
             return Stopping(_STOPPING)
         return ProcessLost(self._role, process.wait() != PEER_LOST, SESSION_S)
@@ -56,7 +56,7 @@ class Seat:
             self._end()
 
     def stop(self) -> None:
-        """The same, and start none any more."""
+        """End the process, and start no other."""
         with self._lock:
             self._stopped = True
             self._end()
@@ -71,12 +71,12 @@ class Seat:
 
 
 def finish_own(seat: Seat, port: int, plan: Plan, shares: NoisedShares, clients: int) -> tuple[OpenedView, ...]:
-    """Run by leader and helper at once: open what is not suppressed, each with its own noised shares.
+    """Run by leader and helper at the same time: open the cells that are not suppressed, each with its own noised shares.
 
-    The process goes on until the seat is left: the other one may still be reading what it has sent.
+    The process runs until the seat ends it, because the other party may still read what it has sent.
 
     Args:
-        clients: the most that the reports of a collection can be of.
+        clients: the most clients that the reports of a collection can include.
 
     Raises:
         FinishRefused, ConversionUnsafe: nothing was started. MpcFailed, Stopping: nothing was opened here.

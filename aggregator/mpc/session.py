@@ -1,9 +1,9 @@
-"""How the leader has a plan with the finish mpc finished: by its own process, the helper's and the provider's, all at once.
+"""The leader finishes a plan with the finish mpc: its own process, the helper's and the provider's run at the same time.
 
-    {witnessed} ──► session: a port ──► provider, helper, own process ──► the helper has stored what was opened
+    {witnessed} ──► session: a port ──► provider, helper, own process ──► the helper has stored the opened values
     ──► {finished; own noised shares erased} ──► the helper erases its own, too
 
-One session at a time. An error is named after the process that ended of itself; the others end because of it.
+One session at a time. An error names the process that ended by itself; the others end because of it.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from federation.plan import Plan
 
 _LOOK_S: Final = 0.05
 _GRACE_S: Final = 2.0
-"""How long the others have to notice that one has gone, and to say who."""
+"""Time in which the other processes notice that one has ended, and report it."""
 
 
 class LeaderSuppression:
-    """The leader's opening by the finish mpc, with helper and provider: an `Opening`."""
+    """The leader's opening with the finish mpc, helper and provider: an `Opening`."""
 
     def __init__(self, plans: PlanBook, own: Suppression, shared: SharedOpening, calls: PeerCalls) -> None:
         self._plans, self._own, self._shared, self._calls = plans, own, shared, calls
@@ -58,7 +58,7 @@ class LeaderSuppression:
         self._own.draw(stored, plan)
 
     def open(self, plan: Plan) -> None:
-        """Open the plan with the helper, and finish it with helper and provider. Whatever fails, ask again.
+        """Open the plan with the helper, and finish it with helper and provider. After a failure, call again.
 
         Raises:
             ProviderUnknown, ProviderUnavailable, HelperUnavailable, PeerRefused, MpcFailed, Stopping. And as `SharedOpening`.
@@ -74,7 +74,7 @@ class LeaderSuppression:
         ask_to_finish(self._calls, stored, plan, 0, self._key)
 
     def _session(self, stored: StoredPlan, plan: Plan) -> list[SealedShare]:
-        """Run all three processes; the helper has stored the same by then."""
+        """Run all three processes. When this returns, the helper has stored the same values."""
         port, threads = free_port(), ThreadPoolExecutor(3, thread_name_prefix="finish")
         body = FinishSession(plan.hash, port).to_bytes()
         providing = self._calls.peers.known_provider().provide(sign(PROVIDE_DOMAIN, body, self._key))
@@ -89,11 +89,11 @@ class LeaderSuppression:
             threads.shutdown(wait=False)
 
     def _outcome(self, mine: Future[list[SealedShare]], other: Future[None], third: Future[None]) -> list[SealedShare]:
-        """What was opened here, once the helper has it as well. Raises the error of the one that ended first."""
+        """The values opened here, once the helper has stored them too. Raises the error of the process that ended first."""
         pending: set[Future[Any]] = {mine, other, third}
         while not (mine.done() and other.done()):
             if self._plans.stopped.is_set():
-                raise Stopping("this aggregator is stopping; nothing was opened: ask again when it is back")
+                raise Stopping("this aggregator is stopping; nothing was opened. Collect again when it is back")
             done, pending = wait(pending, _LOOK_S, FIRST_COMPLETED)
             if third in done or any(one.exception() for one in done):
                 break
@@ -104,11 +104,11 @@ class LeaderSuppression:
 
 
 def _named(mine: BaseException | None, other: BaseException | None, third: BaseException | None) -> BaseException:
-    """The error of the process that ended of itself, of those of leader, helper and provider; None: it runs, or has lost others."""
+    """The error of the process that ended by itself. Arguments: the errors of leader, helper and provider; None: still running."""
     if isinstance(third, Unreachable):
         return ProviderUnavailable()
     if mine is not None and not (isinstance(mine, ProcessLost) and not mine.of_itself):
         return mine
     if isinstance(third, RemoteRefusal):
         return PeerRefused(third)
-    return other or mine or MpcFailed("the process of the provider has lost another one")
+    return other or mine or MpcFailed("the process of the provider ended because the process of another role did")

@@ -1,9 +1,9 @@
-"""One aggregator's side of the finish mpc, after both have been witnessed. The same steps at leader and helper.
+"""One aggregator's side of the finish mpc, after both are witnessed. Leader and helper take the same steps.
 
-    run      own noised shares ──► own process, with the other's and the provider's ──► what is opened, sealed and signed
-    settle   both have stored that ──► own noised shares are erased, and the result may be sent
+    run      own noised shares ──► own process, with the other's and the provider's ──► opened values, sealed and signed
+    settle   both have stored the values ──► own noised shares are erased, and the result may be sent
 
-What is opened follows from the noised shares alone, so a crash before `settle` is mended by a second run.
+The opened values follow from the noised shares alone, so after a crash before `settle` a second run gives the same.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ class Suppression:
         self._identity, self._storage = plans.identity, plans.files.storage
 
     def require(self, plan: Plan) -> None:
-        """Raises CrypTenMissing, ConversionUnsafe: by the most clients that the roster allows."""
+        """Raises CrypTenMissing. ConversionUnsafe: with the most clients that the roster allows."""
         require_installed()
         require_exact(plan.views, self._most_clients(plan))
 
     def accepted_keys(self, plan: Plan, given: bytes) -> bytes:
-        """None. Raises EncryptionKeysInvalid."""
+        """No keys. Raises EncryptionKeysInvalid."""
         return no_keys(plan, given)
 
     def draw(self, stored: StoredPlan, plan: Plan) -> None:
-        """Store the noised shares as they are, with their statements."""
+        """Store the noised shares in the clear, with their statements."""
         shares, own = self._held.draw(stored, plan)
         key = self._identity.keys.sign
         held = [HeldShare.make(plan, view, shares, own, key) for view in range(len(plan.views))]
@@ -48,7 +48,7 @@ class Suppression:
             self._storage.add_held(stored.number, held)
 
     def run(self, stored: StoredPlan, plan: Plan, port: int) -> list[SealedShare]:
-        """Run this party's process over its noised shares, and seal what was opened.
+        """Run this party's process on its noised shares, and seal the opened values.
 
         Raises:
             NotCommitted: the plan is not witnessed. FinishRefused: its shares are erased. And as `finish_own`.
@@ -58,7 +58,7 @@ class Suppression:
         held = self._storage.held(stored.number)
         if not held:
             raise FinishRefused(
-                f"plan {plan.hash.hex()[:16]}… was finished before, and its noised shares are erased: put the newest copy "
+                f"plan {plan.hash.hex()[:16]}… was finished before, and its noised shares are erased. Put the newest copy "
                 "of the other aggregator's file back"
             )
         key = self._identity.keys.sign
@@ -67,7 +67,7 @@ class Suppression:
         return [SealedShare.of_finished(plan, *both, key) for both in zip(said, opened, strict=True)]
 
     def _most_clients(self, plan: Plan) -> int:
-        """How many clients the reports of a collection can be of, by the roster and the plan, whatever sites declare."""
+        """The most clients that the reports of a collection can include, by roster and plan. Declared numbers do not matter."""
         entries = self._identity.settings.roster.entries
         match plan.terms.report_per:
             case ReportPer.SITE:

@@ -1,7 +1,7 @@
-"""Leader and helper from outside, over gRPC: for the coordinator, the collector, and the leader's way to the helper.
+"""The gRPC client of leader and helper, for the coordinator and the collector.
 
-Every call may be repeated (the aggregators answer a repeat with the same bytes), so what does not answer is asked again
-until `patience_s` is over.
+Every call may be repeated: the aggregators answer a repeat with the same bytes. A call without an answer is repeated for
+`patience_s`.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _T = TypeVar("_T")
 
 
 class Aggregators:
-    """Leader and helper, as the coordinator and the collector reach them.
+    """The connections of coordinator and collector to leader and helper.
 
     Args:
-        helper: under `he` the key holder, which has the helper's place.
-        patience_s: how long to go on asking where nobody answers.
+        helper: its address; under `he` the address of the key holder, which has the helper's role.
+        patience_s: how long a call without an answer is repeated.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Aggregators:
             channel.close()
 
     def prepare(self, signed_draft: bytes) -> tuple[Preparation, Preparation]:
-        """Run by the coordinator: have leader, and helper or key holder, make what a plan needs of them.
+        """Run by the coordinator: have leader, and helper or key holder, prepare a draft.
 
         Raises RemoteRefusal, Unreachable and MessageMalformed.
         """
@@ -103,7 +103,7 @@ class Aggregators:
     def submit(self, batch: bytes) -> Submitted:
         """Run by the coordinator: pass a sealed batch on. Raises RemoteRefusal and Unreachable.
 
-        A batch that is `pending` is kept by the leader: it may be submitted again for its verdicts, and need not be.
+        The leader has stored a batch that is `pending`. It may be submitted again for its verdicts, but need not.
         """
         request = pb.SubmitRequest(batch=batch)
         reply = self._ask("leader", lambda: self._leader.Submit(request, timeout=CALL_S))
@@ -113,8 +113,8 @@ class Aggregators:
         """Run by the collector: have the plan opened, and fetch both noised shares, or results, with their statements.
 
         Raises:
-            RemoteRefusal: by name, also HELPER_UNAVAILABLE. Unreachable. And as `CollectedShares.of` or `CollectedSums.of`: a share
-            that is not what its statement and the plan say, or two statements that do not fit.
+            RemoteRefusal: with its reason, such as HELPER_UNAVAILABLE. Unreachable. And as `CollectedShares.of` or
+            `CollectedSums.of`: a share contradicts its statement or the plan, or the statements disagree.
         """
         request = pb.Signed.FromString(collect_request(plan, keys.sign))
         leader, helper = (self._shares(plan, role, request) for role in ROLES)
@@ -134,7 +134,7 @@ class Aggregators:
         return self._ask(role, lambda: shares_from_parts(plan, stub.Collect(request, timeout=COLLECT_S)))
 
     def _ask(self, role: Aggregator, call: Callable[[], _T]) -> _T:
-        """Call, and again while nobody answers and patience lasts."""
+        """Call, and repeat the call without an answer until `patience_s` is over."""
         wait_s, until = _FIRST_WAIT_S, time.monotonic() + self._patience_s
         while True:
             try:

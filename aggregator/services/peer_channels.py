@@ -1,6 +1,6 @@
 """The leader's gRPC connections to helper, key holder and provider.
 
-Each call is made once; the leader keeps what is not answered.
+Each call is made once; the leader stores what is not answered.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from aggregator.services.share_parts import swap_parts
 _T = TypeVar("_T")
 
 CALL_S: Final = 60.0
-"""The longest that one call for a batch may take."""
+"""Longest duration of a call for a batch."""
 COLLECT_S: Final = 600.0
-"""The longest that one collect, or one witness, may take: noise is drawn in it, some 0.5 µs a value."""
+"""Longest duration of a collect or witness call: noise is drawn in it, about 0.5 µs per value."""
 
 
 class HelperChannel:
-    """The leader's connection to the helper: a `peer_links.HelperLink`. Asked once; what is not answered is kept."""
+    """The leader's connection to the helper: a `peer_links.HelperLink`."""
 
     def __init__(self, address: str, *, call_s: float = CALL_S) -> None:
         self._address, self._call_s = address, call_s
@@ -43,7 +43,7 @@ class HelperChannel:
         return Preparation.from_parts(self._call(lambda: list(self._stub.Prepare(request, timeout=self._call_s))))
 
     def take_key(self, offer: bytes) -> bytes:
-        """The leader's signed offer of a verification key → the helper's word. Raises RemoteRefusal and Unreachable."""
+        """The leader's signed key offer → the helper's signed confirmation. Raises RemoteRefusal and Unreachable."""
         return self._signed(self._stub.TakeKey, offer)
 
     def aggregate(self, job: bytes) -> bytes:
@@ -101,7 +101,7 @@ class KeyHolderChannel:
         self._call(lambda: self._stub.OpenPlan(request, timeout=self._call_s))
 
     def open_sums(self, parts: Iterator[pb.SumPart]) -> None:
-        """The leader's sums, in pieces; opened when this returns. Raises RemoteRefusal and Unreachable."""
+        """Send the leader's sums in pieces. They are opened when this returns. Raises RemoteRefusal and Unreachable."""
         self._call(lambda: self._stub.OpenSums(parts, timeout=COLLECT_S))
 
     def witness(self, told: bytes) -> bytes:
@@ -131,7 +131,7 @@ class ProviderChannel:
         self._stub = pb_grpc.ProviderStub(self._channel)  # type: ignore[no-untyped-call]
 
     def provide(self, asked: bytes) -> ProviderCall:
-        """Have it start its process."""
+        """Have the provider start its process."""
         return ProviderCall(self._stub.Provide.future(pb.Signed.FromString(asked), timeout=COLLECT_S), self._address)
 
     def close(self) -> None:
@@ -140,13 +140,13 @@ class ProviderChannel:
 
 
 class ProviderCall:
-    """A session of the provider's: a `peer_links.Providing`."""
+    """A session of the provider: a `peer_links.ProviderSession`."""
 
     def __init__(self, call: grpc.Future[pb.ProvideReply], address: str) -> None:
         self._call, self._address = call, address
 
     def wait(self) -> None:
-        """Until its process has ended. Raises RemoteRefusal and Unreachable."""
+        """Wait until the provider's process has ended. Raises RemoteRefusal and Unreachable."""
         try:
             self._call.result()
         except grpc.FutureCancelledError:
@@ -155,5 +155,5 @@ class ProviderCall:
             raise error_of(failure, "provider", self._address) from None
 
     def end(self) -> None:
-        """Have it end its process."""
+        """Have the provider end its process."""
         self._call.cancel()

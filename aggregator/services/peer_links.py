@@ -1,4 +1,4 @@
-"""Helper, key holder and provider as the leader reaches them, and what is said of an answer that is wrong."""
+"""The leader's links to helper, key holder and provider, and the error of an invalid answer."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from crypto.errors import SignatureInvalid
 
 
 class PeerLink(Protocol):
-    """Whoever opens a plan with the leader. Each call raises RemoteRefusal or Unreachable."""
+    """The link to the party that opens a plan with the leader. Each call raises RemoteRefusal or Unreachable."""
 
     def open_plan(self, signed: bytes) -> None:
         """Pass a signed plan on."""
 
     def witness(self, told: bytes) -> bytes:
-        """The leader's signed `Witness` → the other's; a helper has drawn its noise by then if both have committed."""
+        """The leader's signed `Witness` → the peer's. If both have committed, a helper has drawn its noise when this returns."""
 
 
 class HelperLink(PeerLink, Protocol):
-    """The helper as the leader reaches it."""
+    """The leader's link to the helper."""
 
     def prepare(self, signed_draft: bytes) -> Preparation:
         """A signed draft → what the helper has prepared for it."""
         ...
 
     def take_key(self, offer: bytes) -> bytes:
-        """The leader's signed offer of a verification key → the helper's signed word that it keeps it."""
+        """The leader's signed offer of a verification key → the helper's signed confirmation that it stores the key."""
 
     def aggregate(self, job: bytes) -> bytes:
         """A signed job → the signed answer."""
@@ -46,28 +46,28 @@ class HelperLink(PeerLink, Protocol):
         ...
 
     def finish(self, asked: bytes) -> bytes:
-        """The leader's signed `FinishSession` → the same, signed by the helper, which has done so."""
+        """The leader's signed `FinishSession` → the same, signed by the helper after it has finished."""
 
 
 class KeyHolderLink(PeerLink, Protocol):
-    """The key holder as the leader reaches it."""
+    """The leader's link to the key holder."""
 
     def open_sums(self, parts: Iterator[pb.SumPart]) -> None:
-        """The leader's sums of a plan, in pieces; it has opened them when this returns."""
+        """Send the leader's sums of a plan in pieces. The key holder has opened them when this returns."""
 
 
 class ProviderSession(Protocol):
-    """A session of the provider's: it lasts as long as its process."""
+    """A session of the provider. It lasts as long as the provider's process."""
 
     def wait(self) -> None:
-        """Until the process has ended. Raises RemoteRefusal and Unreachable."""
+        """Wait until the process has ended. Raises RemoteRefusal and Unreachable."""
 
     def end(self) -> None:
         """End the process."""
 
 
 class ProviderLink(Protocol):
-    """The provider of triples as the leader reaches it."""
+    """The leader's link to the provider of triples."""
 
     def provide(self, asked: bytes) -> ProviderSession:
         """The leader's signed `FinishSession` → a session."""
@@ -76,7 +76,7 @@ class ProviderLink(Protocol):
 
 @contextmanager
 def as_peers(role: str = "helper") -> Iterator[None]:
-    """An answer that is wrong is that party's failure, not the caller's."""
+    """Turn the error of an invalid answer into a refusal by that party, not by the caller."""
     try:
         yield
     except (MessageMalformed, SignatureInvalid) as error:
@@ -84,5 +84,5 @@ def as_peers(role: str = "helper") -> Iterator[None]:
 
 
 def answer_invalid(why: str, role: str = "helper") -> PeerRefused:
-    """The error of an answer that a helper or key holder should not have given."""
+    """The error of an invalid answer of a helper or key holder."""
     return PeerRefused(RemoteRefusal(role, "ANSWER_INVALID", f"its answer is not valid: {why}", {}))

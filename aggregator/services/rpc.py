@@ -1,7 +1,7 @@
-"""What both ends of a gRPC connection agree on: sizes, and how a refusal crosses the wire.
+"""Shared by both ends of a gRPC connection: sizes, and the encoding of a refusal.
 
-A refusal is a status code, and in the trailing metadata a `Refusal` with its stable reason and numbers. An error that
-nobody expected is INTERNAL and says nothing; its traceback is in the log of the service.
+A refusal is a status code and, in the trailing metadata, a `Refusal` with its stable reason and numbers. An unexpected error is
+INTERNAL and reveals nothing; its traceback is in the log of the service.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aggregator.intake.refusals import INTERNAL, REASONS, Refusal
 from aggregator.services import aggregator_pb2 as pb
 
 MAX_MESSAGE_BYTES: Final = 8 * 2**20
-"""A batch has 4 MiB and a commitment 5 at most."""
+"""A batch has at most 4 MiB, a commitment at most 5 MiB."""
 PART_BYTES: Final = 2**20
 REFUSAL_KEY: Final = "covey-refusal-bin"
 
@@ -69,12 +69,12 @@ _CODES: Final = {
 
 
 def code_of(reason: str) -> grpc.StatusCode:
-    """The status code of a refusal; whatever is not listed is a wrong argument."""
+    """The status code of a refusal. A reason that is not listed has INVALID_ARGUMENT."""
     return _CODES.get(reason, grpc.StatusCode.INVALID_ARGUMENT)
 
 
 def error_of(failure: grpc.RpcError, role: str, address: str) -> AggregatorError:
-    """The named error of a call that failed: RemoteRefusal, or Unreachable where no answer came."""
+    """The error of a failed call: RemoteRefusal, or Unreachable if there was no answer."""
     if not isinstance(failure, grpc.Call):
         return Unreachable(role, address)
     for key, value in failure.trailing_metadata() or ():

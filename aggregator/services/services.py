@@ -1,6 +1,6 @@
 """Leader, helper, key holder and provider as gRPC services: this module translates and does nothing else.
 
-Until mutual TLS comes the services listen on the loopback only; what they say to each other is signed all the same.
+The services listen on the loopback only, because there is no mutual TLS yet. Their messages are signed nevertheless.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from aggregator.shares.leader import Leader
 log = logging.getLogger(__name__)
 
 THREADS: Final = 4
-"""Calls at once: one speaks to the helper while others check and open. Each holds a batch, so this bounds memory too."""
+"""Calls at the same time: one calls the helper while others check and open. Each holds a batch, so this bounds memory."""
 STOP_S: Final = 5.0
 STALL_S: Final = 30.0
-"""How long a stream may keep a thread waiting for its next piece."""
+"""Longest wait of a thread for the next piece of a stream."""
 
 _T = TypeVar("_T")
 
@@ -144,7 +144,7 @@ class ProviderServicer(pb_grpc.ProviderServicer):
 
     def Provide(self, request: pb.Signed, context: grpc.ServicerContext) -> pb.ProvideReply:
         session = _answer(context, lambda: self._provider.begin(_bytes_of(request)))
-        if not context.add_callback(session.kill):  # the leader has gone already
+        if not context.add_callback(session.kill):  # the leader has ended the call already
             session.kill()
         _answer(context, lambda: self._provider.wait(session))
         return pb.ProvideReply()
@@ -158,7 +158,7 @@ class Service:
         self._server = server
 
     def stop(self, grace_s: float = STOP_S) -> None:
-        """Take no more calls, end those that run, close the files. What was committed stays."""
+        """Accept no more calls, end running calls, close the files. Committed data stays."""
         self.party.stop()
         self._server.stop(grace_s).wait()
         self.party.close()
@@ -173,14 +173,14 @@ class Service:
 
 
 def serve(party: Role | Provider, host: str, port: int) -> Service:
-    """Listen on a loopback address; port 0 takes a free one, told by `address`.
+    """Listen on a loopback address. Port 0 takes a free port; `address` of the service names it.
 
     Raises:
-        AddressUnusable: no loopback address, or the port is taken.
+        AddressUnusable: the address is not a loopback address, or the port is in use.
     """
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if not _is_loopback(host):
-        raise AddressUnusable(address, "without TLS only a loopback address is served")
+        raise AddressUnusable(address, "services have no TLS, so they listen on a loopback address only")
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix=party.role)
     server = grpc.server(pool, options=SERVER_OPTIONS, maximum_concurrent_rpcs=None)
     match party:
@@ -197,7 +197,7 @@ def serve(party: Role | Provider, host: str, port: int) -> Service:
     try:
         bound = server.add_insecure_port(address)
     except RuntimeError:
-        raise AddressUnusable(address, "is the port in use?") from None
+        raise AddressUnusable(address, "the port may be in use; take another one, or port 0 for a free one") from None
     server.start()
     return Service(party, server, f"{address.rpartition(':')[0]}:{bound}")
 
@@ -209,8 +209,8 @@ def _answer(context: grpc.ServicerContext, call: Callable[[], _T]) -> _T:
     except Expected as error:
         refusal = refusal_of(error)
         if refusal.reason == INTERNAL:
-            log.exception("an error without a reason")
-    except Exception as error:  # the edge: nothing of it may cross
+            log.exception("a call failed with an error that has no reason code")
+    except Exception as error:  # the edge: no detail may be sent
         log.exception("a call failed")
         refusal = refusal_of(error)
     context.set_trailing_metadata(((REFUSAL_KEY, refusal.to_message().SerializeToString(deterministic=True)),))
@@ -219,7 +219,7 @@ def _answer(context: grpc.ServicerContext, call: Callable[[], _T]) -> _T:
 
 
 def _without_stalls(parts: Iterator[_T], context: grpc.ServicerContext) -> Iterator[_T]:
-    """The pieces of a stream, which is cancelled where one does not come."""
+    """The pieces of a stream. The call is cancelled if a piece does not arrive within `STALL_S`."""
     while True:
         timer = threading.Timer(STALL_S, context.cancel)
         timer.daemon = True

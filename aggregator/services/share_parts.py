@@ -1,4 +1,4 @@
-"""Aggregate shares and noised shares in pieces, as they cross a gRPC stream."""
+"""Aggregate shares and noised shares in pieces, as they are sent over a gRPC stream."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from federation.terms import Finish
 
 
 def shares_to_parts(shares: list[SealedShare], size: int) -> Iterator[pb.SharePart]:
-    """The stored shares in pieces of at most `size` bytes; a view's first one has its statement too."""
+    """The stored shares in pieces of at most `size` bytes. The first piece of a view has its statement."""
     for view, share in enumerate(shares):
         for at in range(0, max(1, len(share.sealed)), size):  # under `he` the leader has a statement and no share
             first = {} if at else {"statement": share.statement, "opened": share.opened}
@@ -28,29 +28,29 @@ def shares_to_parts(shares: list[SealedShare], size: int) -> Iterator[pb.SharePa
 
 
 def shares_from_parts(plan: Plan, parts: Iterable[pb.SharePart]) -> list[SealedShare]:
-    """The shares of all views of a plan; memory is bounded by the plan. Raises MessageMalformed."""
+    """Join the shares of all views of a plan. The plan bounds the memory. Raises MessageMalformed."""
     found: list[tuple[bytes, bytes, bytearray]] = []
     for part in parts:
         if part.statement:
             found.append((part.statement, part.opened, bytearray()))
         if part.view != len(found) - 1 or len(found) > len(plan.views):
-            raise MessageMalformed("pieces of shares out of order")
+            raise MessageMalformed("the pieces of shares are out of order")
         statement, opened, sealed = found[-1]
         sealed.extend(part.sealed)
         planned = plan.views[part.view]
         panes = len(planned.pane_starts)
         most = panes * planned.layout.length * field64.ELEMENT_BYTES + SEAL_OVERHEAD
-        if plan.terms.finish is Finish.MPC:  # a byte a cell says whether it is suppressed
+        if plan.terms.finish is Finish.MPC:  # one byte per cell: whether it is suppressed
             most += panes * planned.layout.keys
         most_signed = (FIXED_BYTES + panes + SIGNATURE_BYTES, VALUES_BYTES + panes * CONTENT_BYTES + SIGNATURE_BYTES)
         if len(sealed) > most or len(statement) > most_signed[0] or len(opened) > most_signed[1]:
-            raise MessageMalformed(f"a share of view {part.view} is longer than its panes")
+            raise MessageMalformed(f"the share or statement of view {part.view} is longer than its panes allow")
     if len(found) != len(plan.views):
-        raise MessageMalformed(f"shares of {len(found)} views, the plan has {len(plan.views)}")
+        raise MessageMalformed(f"there are shares of {len(found)} views, but the plan has {len(plan.views)}")
     return [SealedShare(bytes(sealed), statement, opened) for statement, opened, sealed in found]
 
 
 def swap_parts(shares: bytes, size: int, plan_hash: bytes = b"") -> Iterator[pb.SwapPart]:
-    """Noised shares for the other aggregator in pieces of at most `size` bytes; the first one names the plan."""
+    """Noised shares for the other aggregator in pieces of at most `size` bytes. The first piece names the plan."""
     for at in range(0, max(1, len(shares)), size):
         yield pb.SwapPart(plan_hash=b"" if at else plan_hash, shares=shares[at : at + size])

@@ -1,1 +1,1 @@
-"""The two aggregators of additive shares."""
+"""Leader and helper: the two aggregators of additive shares."""

@@ -1,4 +1,4 @@
-"""What an aggregator's ledger says of its plans: what they cost, and whether they were opened before."""
+"""An aggregator's ledger, applied to its plans: their price, and whether they were opened before."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from federation.plan import Plan
 
 
 class Charges:
-    """One aggregator's ledger, asked about plans."""
+    """The charges of one aggregator's plans."""
 
     def __init__(self, identity: RoleIdentity, files: Files, clock: Clock) -> None:
         self._identity, self._clock = identity, clock
         self._ledger, self._storage = files.ledger, files.storage
 
     def require_affordable(self, plan: Plan) -> None:
-        """The ledger allows the plan, so far. A refusal is recorded; nothing is charged."""
+        """Check that the ledger allows the plan now. A refusal is recorded; nothing is charged."""
         try:
             self._ledger.check(plan, self._identity.settings.budget)
         except LedgerRefusal as refusal:
@@ -27,12 +27,12 @@ class Charges:
             raise
 
     def require_never_opened(self, plan: Plan) -> None:
-        """The ledger knows of no opening of a plan that the storage has not opened. Raises StateBehindLedger."""
+        """Check that the ledger has no opening of a plan that the storage has not opened. Raises StateBehindLedger."""
         if plan.hash in self._ledger.state.done:
             raise StateBehindLedger(str(self._storage.path), plan.hash)
 
     def charge(self, plan: Plan, stored: StoredPlan) -> None:
-        """Charge the plan and take its panes, before it is closed; a repeat charges nothing.
+        """Charge the plan and reserve its panes, before it is closed. A repeat charges nothing.
 
         Raises:
             StateBehindLedger, AfterDeadline, LedgerRefusal: nothing was charged.
@@ -44,8 +44,8 @@ class Charges:
         self._ledger.intend(plan, self._identity.settings.budget)
 
     def require_charged(self, plan: Plan) -> None:
-        """A plan that was closed was charged before. Raises LedgerBehind."""
+        """Check that a closed plan is charged. Raises LedgerBehind."""
         if plan.hash not in self._ledger.state.intended:
             raise LedgerBehind(
-                str(self._ledger.path), f"it has not charged plan {plan.hash.hex()[:16]}…, which was closed"
+                str(self._ledger.path), f"it lacks the charge of plan {plan.hash.hex()[:16]}…, which is closed"
             )

@@ -1,15 +1,15 @@
-"""The helper: answers the leader's jobs, commits and opens with it, and gives the collector its noised share.
+"""The helper: it answers the leader's jobs, commits and opens with the leader, and sends the collector its noised share.
 
 Prepare     draft ──► live secret, on disk ──► its live keys, signed; a repeat gives the same
-TakeKey     the leader's key for a plan with proofs ──► kept ──► its hash
+TakeKey     the leader's verification key for a plan with proofs ──► stored ──► its hash
 Aggregate   a job of the leader (intake/job_intake.py)
 Commit      leader's counts and digests ──► charge in the ledger ──► {closed, both commitments} ──► seal seed erased ──► its own
 Witness     heads of both ledgers, checked ──► {noised share}, `done` in the ledger ──► live secret erased ──► its own head
-            ──► {witnessed} where the leader knows of that `done`
-Digest      of a plan that is witnessed: leader's digest of its noised shares ──► {kept} ──► own
-Swap        the leader's noised shares ──► {values, signed} ──► own
-Finish      of a plan that is witnessed, with finish mpc: own process ──► {what was opened}; and later {own share erased}
-Collect     of a plan that is witnessed (and finished): the same bytes, always
+            ──► {witnessed} if the leader knows that `done`
+Digest      for a witnessed plan: the leader's digest of its noised shares ──► {stored} ──► own digest
+Swap        the leader's noised shares ──► {values, signed} ──► own noised shares
+Finish      for a witnessed plan, with finish mpc: own process ──► {opened values}; later {own share erased}
+Collect     for a witnessed (and finished) plan: always the same bytes
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ from federation.plan import Plan
 from federation.terms import Encrypted, Finish, Shares
 
 GRACE_US: Final = 86_400 * 10**6
-"""How long after the deadline the helper takes what the leader received before it: a helper may have been down."""
+"""How long after the deadline the helper accepts reports that the leader received in time. The helper may have been down."""
 
 
 class Helper:
-    """The aggregator that holds seeds."""
+    """The aggregator that expands its shares from seeds."""
 
     role: Final = "helper"
 
@@ -71,20 +71,20 @@ class Helper:
         self.jobs, self.heads, self.noising = JobIntake(self.plans, self.tally), Heads(self.plans), Noising(self.plans)
 
     def prepare(self, data: bytes) -> Preparation:
-        """What a plan needs of the helper before it is signed. Raises as `PlanBook.prepare`."""
+        """Prepare a draft: draw its live secret. Raises as `PlanBook.prepare`."""
         return Preparation(self.plans.prepare(data))
 
     def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
-        """Take part in a plan from now on. Returns the plan's hash. Raises as `PlanBook.open`."""
+        """Open a plan: take part in it from now on. Returns its hash. Raises as `PlanBook.open`."""
         return self.plans.open(signed, encryption_keys)
 
     def take_key(self, data: bytes) -> bytes:
-        """Keep the verification key that the leader has drawn for a plan that is yet to be signed; a repeat is the same.
+        """Store the verification key that the leader drew for a draft. A repeat gives the same answer.
 
         Raises:
-            MessageMalformed, SignatureInvalid, SealBroken: not of this helper's leader. PeerUnknown.
-            LiveSecretLost: nothing was prepared for this plan id, or what was is gone.
-            VerificationKeyConflict: another key is kept under this plan id.
+            MessageMalformed, SignatureInvalid, SealBroken: not an offer of this helper's leader. PeerUnknown.
+            LiveSecretLost: nothing was prepared for this plan id, or its live secret is gone.
+            VerificationKeyConflict: another key is stored under this plan id.
         """
         leader = self.identity.pinned_peer()
         plan_id, sealed = offered_plan(data, leader)
@@ -98,14 +98,14 @@ class Helper:
         return key_taken(plan_id, key, self.identity.keys.sign)
 
     def aggregate(self, data: bytes) -> bytes:
-        """Answer one aggregation job of the leader's. Raises as `JobIntake.aggregate`."""
+        """Answer one aggregation job of the leader. Raises as `JobIntake.aggregate`."""
         return self.jobs.aggregate(data)
 
     def commit(self, data: bytes) -> bytes:
-        """Take no more reports; remember the leader's commitment, and answer with the helper's own.
+        """Close the plan, store the leader's commitment, and answer with the helper's own.
 
         Raises:
-            MessageMalformed, PlanUnknown, SignatureInvalid. CommitmentConflict: another one than before.
+            MessageMalformed, PlanUnknown, SignatureInvalid. CommitmentConflict: the leader signed another one before.
             LedgerRefusal, StateBehindLedger: nothing was closed.
         """
         signed, storage = Signed.from_bytes(data), self.files.storage
@@ -126,7 +126,7 @@ class Helper:
         return sign(COMMITMENT_DOMAIN["helper"], own, self.identity.keys.sign)
 
     def witness(self, data: bytes) -> bytes:
-        """Check where both ledgers stand by the leader's word, draw the noise once both have committed, say the same of here.
+        """Check the leader's message about both ledgers, draw noise once both have committed, and answer with the own message.
 
         Raises:
             MessageMalformed, PlanUnknown, SignatureInvalid. LedgerBehind: one of the two ledgers was rolled back.
@@ -134,33 +134,33 @@ class Helper:
         """
         signed = Signed.from_bytes(data)
         _, plan = self.plans.opened(plan_of(signed))
-        told = Witness.from_bytes(signed.verify(WITNESS_DOMAIN["leader"], leader_of(plan)))
-        self.heads.check(plan, told)
-        if told.committed:
+        theirs = Witness.from_bytes(signed.verify(WITNESS_DOMAIN["leader"], leader_of(plan)))
+        self.heads.check(plan, theirs)
+        if theirs.committed:
             self.noising.noise(plan)
-            self.heads.witnessed(plan, told)
-        reply = self.heads.witness(plan, committed=told.committed, confirmed=told.remembered)
+            self.heads.witnessed(plan, theirs)
+        reply = self.heads.witness(plan, committed=theirs.committed, confirmed=theirs.remembered)
         return sign(WITNESS_DOMAIN["helper"], reply.to_bytes(), self.identity.keys.sign)
 
     def digest(self, data: bytes) -> bytes:
-        """Keep what the leader is bound to, and be bound to the noised shares of here.
+        """Store the leader's digest of its noised shares, and answer with the digest of the helper's.
 
         Raises:
-            MessageMalformed, PlanUnknown, SignatureInvalid. NotCommitted: the leader has not said that it knows of the
-            opening here. CommitmentConflict. FinishRefused.
+            MessageMalformed, PlanUnknown, SignatureInvalid. NotCommitted: the leader has not confirmed that it knows of
+            the helper's opening. CommitmentConflict. FinishRefused.
         """
         signed = Signed.from_bytes(data)
         stored, plan = self.plans.opened(plan_of(signed))
-        told = ShareDigest.from_bytes(signed.verify(SHARE_DIGEST_DOMAIN["leader"], leader_of(plan)))
+        theirs = ShareDigest.from_bytes(signed.verify(SHARE_DIGEST_DOMAIN["leader"], leader_of(plan)))
         self._require_swap(plan)
         own = ShareDigest(plan.hash, hashlib.sha256(self.own_swap.own_shares(stored)).digest())
-        self.own_swap.keep_digest(stored, told.digest)
+        self.own_swap.keep_digest(stored, theirs.digest)
         return sign(SHARE_DIGEST_DOMAIN["helper"], own.to_bytes(), self.identity.keys.sign)
 
     def swap(self, plan_hash: bytes, pieces: Iterable[bytes]) -> bytes:
-        """Store the signed values of what the leader's noised shares and those here add up to; the shares of here.
+        """Add the leader's noised shares to the helper's, store the signed values, and answer with the helper's shares.
 
-        Only who knows the leader's shares gets those of here.
+        Only a caller that knows the leader's shares receives the helper's.
 
         Raises:
             PlanUnknown, NotCommitted, MessageMalformed, FinishRefused, FieldElementOutOfRange.
@@ -174,7 +174,7 @@ class Helper:
         return self.own_swap.own_shares(stored)
 
     def finish(self, data: bytes) -> bytes:
-        """Run this helper's process of the finish mpc and store what was opened, or erase what it was opened from.
+        """Run this helper's process of the finish mpc and store the opened values; or (port 0) erase the noised shares.
 
         Raises:
             MessageMalformed, PlanUnknown, SignatureInvalid. NotCommitted, FinishRefused, MpcFailed, Stopping.
@@ -204,22 +204,22 @@ class Helper:
         return self.plans.status(plan_hash)
 
     def stop(self) -> None:
-        """Draw no more noise, and end the process of the finish: what is under way ends with Stopping, nothing opened."""
+        """Draw no more noise, and end the process of the finish. Calls in progress raise Stopping and open nothing."""
         self.plans.stopped.set()
         self.suppression.seat.stop()
 
     def close(self) -> None:
-        """Close the files; what was committed stays."""
+        """Close the files; committed data stays."""
         self.files.close()
 
     def _opening_of(self, plan: Plan) -> Opening:
-        """How the helper opens plans of these terms: the one place that looks at them."""
+        """The helper's opening for these terms; the only place that matches them."""
         match plan.terms:
             case Shares(finish=finish):
                 return self.suppression if finish is Finish.MPC else self.own_swap
             case Encrypted():
                 raise PlanInvalid(
-                    "this helper takes no part in plans with encrypted reports: a key holder opens their sums"
+                    "a helper takes no part in plans with encrypted reports; a key holder opens their sums. Start a key holder"
                 )
             case other:
                 assert_never(other)

@@ -1,11 +1,11 @@
-"""The leader: takes batches (intake/), and opens a plan with the helper or the key holder.
+"""The leader: it accepts batches (intake/), and opens a plan with the helper or the key holder.
 
-    Prepare   draft ──► live secret, on disk ──► live keys, signed; with proofs, a key for them, handed to the helper
-    Submit    a batch of a site: intake/share_intake.py, or he/intake.py
-    Collect   the opening that the plan's terms choose (collect/meeting.py, then collect/swap.py, mpc/session.py; or
+    Prepare   draft ──► live secret, on disk ──► live keys, signed; with proofs, a verification key, sent to the helper
+    Submit    a site's batch: intake/share_intake.py, or he/intake.py
+    Collect   the opening that the plan's terms determine (collect/meeting.py, then collect/swap.py, mpc/session.py; or
               he/noised_sums.py) ──► the stored shares, always the same bytes
 
-One thread at a time opens a plan; batches of others are taken meanwhile.
+One thread at a time opens a plan. Meanwhile the leader accepts batches of other plans.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class LeaderOpening(Opening, Protocol):
     """An opening that the leader drives."""
 
     def open(self, plan: Plan) -> None:
-        """Close and open the plan with the other party. Whatever fails, the next call goes on from there."""
+        """Close and open the plan with the other party. After a failure, the next call continues from there."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What the leader does with plans of some terms."""
+    """The leader's parts for plans of some terms."""
 
     intake: Intake
     opening: LeaderOpening
@@ -82,15 +82,15 @@ class Leader:
         self._swapped = Parts(self.share_intake, LeaderSwap(plans, Swap(plans, held), shared, calls))
         self._suppressed = Parts(self.share_intake, LeaderSuppression(plans, self.suppression, shared, calls))
         self._encrypted = Parts(self.encrypted_intake, SumsOpening(plans, sums, closing, with_key_holder, noising))
-        self._opening = threading.Lock()  # taken before the intake's line; one plan at a time, or heads would cross
+        self._opening = threading.Lock()  # acquired before the intake's line; one plan at a time, or heads would cross
 
     def prepare(self, data: bytes) -> Preparation:
-        """What a plan needs of the leader before it is signed; with proofs, agree with the helper on their key, too.
+        """Prepare a draft: draw its live secret; with proofs, also agree with the helper on the verification key.
 
-        The key is on disk here before the helper sees it, and a repeat offers the same one.
+        The key is on disk before the helper receives it. A repeat offers the same key.
 
         Raises:
-            HelperUnavailable, PeerRefused: ask again. And as `PlanBook.prepare`.
+            HelperUnavailable, PeerRefused: call again. And as `PlanBook.prepare`.
         """
         prepared = Preparation(self.plans.prepare(data))
         draft = verify_draft(data, self.identity.settings.coordinator)
@@ -113,15 +113,15 @@ class Leader:
         return replace(prepared, verify_key_hash=key.hash_for(plan_id))
 
     def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
-        """Take part in a plan from now on. Returns the plan's hash. Raises as `PlanBook.open`.
+        """Open a plan: take part in it from now on. Returns its hash. Raises as `PlanBook.open`.
 
         Args:
-            encryption_keys: of a plan with encrypted reports: the key holder's signed public keys.
+            encryption_keys: for a plan with encrypted reports, the key holder's signed public keys.
         """
         return self.plans.open(signed, encryption_keys)
 
     def submit(self, data: bytes) -> Submitted:
-        """Take one batch of a site's, whole but for duplicate ids. A repeat gives the same answer.
+        """Accept one batch of a site, whole except for duplicate ids. A repeat gives the same answer.
 
         Raises:
             PlanUnknown; as `SealedBatch.from_bytes`; and as the intake of the plan's terms.
@@ -131,10 +131,10 @@ class Leader:
         return self._parts(plan).intake.submit(stored, plan, batch, data)
 
     def collect(self, data: bytes) -> list[SealedShare]:
-        """Close and open the plan with the other party, and give the leader's noised shares.
+        """Close and open the plan with the other party, and return the leader's noised shares.
 
         Raises:
-            HelperUnavailable, KeyHolderUnavailable, PeerRefused: nothing is lost; ask again. LedgerRefusal, and as the
+            HelperUnavailable, KeyHolderUnavailable, PeerRefused: nothing is lost; call again. LedgerRefusal, and as the
             opening of the plan's terms.
         """
         _, plan = self.plans.asked_by_collector(data)
@@ -147,16 +147,16 @@ class Leader:
         return self.plans.status(plan_hash)
 
     def stop(self) -> None:
-        """Draw no more noise, and end the process of the finish: what is under way ends with Stopping, nothing opened."""
+        """Draw no more noise, and end the process of the finish. Calls in progress raise Stopping and open nothing."""
         self.plans.stopped.set()
         self.suppression.seat.stop()
 
     def close(self) -> None:
-        """Close the files; what was committed stays."""
+        """Close the files; committed data stays."""
         self.files.close()
 
     def _parts(self, plan: Plan) -> Parts:
-        """What the leader does with plans of these terms: the one place that looks at them."""
+        """The leader's parts for these terms; the only place that matches them."""
         match plan.terms:
             case Shares(finish=finish):
                 return self._suppressed if finish is Finish.MPC else self._swapped

@@ -1,6 +1,6 @@
 """The live secrets of one aggregator's plans: drawn and signed before a plan is announced, then used for batches and noise.
 
-The folder that keeps them: storage/live_folder.py. When they are erased: storage/retention.py and collect/noising.py.
+storage/live_folder.py stores them. storage/retention.py and collect/noising.py erase them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class LiveSecrets:
     """The live secrets of one aggregator. Threads may share it.
 
     Args:
-        stopped: set when the aggregator stops; no noise is drawn any more.
+        stopped: set when the aggregator stops; then no more noise is drawn.
     """
 
     def __init__(self, identity: RoleIdentity, files: Files, stopped: threading.Event) -> None:
@@ -32,7 +32,7 @@ class LiveSecrets:
         self._preparing = threading.Lock()
 
     def prepare(self, draft: Plan, deadline_us: int) -> LiveKeys:
-        """Draw the live secret of a draft, once, and sign it. The secret is on disk before anybody learns of it.
+        """Draw the live secret of a draft once, and sign its live keys. The secret is on disk before the keys are sent.
 
         Raises:
             DraftConflict: another draft had this plan id. LiveSecretLost.
@@ -64,7 +64,7 @@ class LiveSecrets:
             return keys
 
     def file(self, plan: Plan) -> LiveFile:
-        """The live secret that the plan's live keys were signed of. Raises LiveSecretLost."""
+        """The live secret that belongs to the plan's live keys. Raises LiveSecretLost."""
         file = self._live.load(plan.plan_id)
         if file is None or plan.wire is None:
             raise self.lost(plan.plan_id)
@@ -74,7 +74,7 @@ class LiveSecrets:
         return file
 
     def seal_key(self, plan: Plan) -> SealKey:
-        """What opens the plan's batches here. Raises LiveSecretLost; SealKeyErased: its time is over."""
+        """The key that opens the plan's batches here. Raises LiveSecretLost. SealKeyErased: it was erased on time."""
         seal = self.file(plan).secret.seal
         if seal is None:
             raise SealKeyErased(plan.plan_id)
@@ -86,7 +86,7 @@ class LiveSecrets:
             raise self.lost(plan.plan_id)
 
     def noise(self, plan: Plan) -> NoiseSource:
-        """Noise from the plan's live secret; also what hides the errors of encrypted sums, with noise off too.
+        """Noise from the plan's live secret. It also hides the errors of encrypted sums, even with noise off.
 
         Raises:
             LiveSecretLost.
@@ -94,10 +94,10 @@ class LiveSecrets:
         return StoppableNoise(self.file(plan).secret.noise, self._stopped)
 
     def noise_source(self, plan: Plan) -> NoiseSource | None:
-        """Where the plan's noise comes from; None where the plan says noise off, which the settings have allowed.
+        """The source of the plan's noise; None for a plan with noise off, which the settings allowed.
 
         Raises:
-            LiveSecretLost: nothing is opened without the secret, not even without noise.
+            LiveSecretLost: without the secret no plan is opened, not even with noise off.
         """
         source = self.noise(plan)
         return None if plan.noise is Noise.NONE else source

@@ -1,4 +1,4 @@
-"""The parties that a leader works with, and how it calls them: it passes the plan on where they do not know it yet."""
+"""The parties that a leader works with, and its calls to them. It passes the plan on to a party that does not know it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Peers:
-    """Where a leader finds the others.
+    """A leader's links to the other parties.
 
     Attributes:
-        key_holder: None: plans with encrypted reports are refused.
-        provider: None: plans with the finish mpc are refused.
+        key_holder: None if there is none; plans with encrypted reports are then refused.
+        provider: None if there is none; plans with the finish mpc are then refused.
     """
 
     helper: HelperLink
@@ -54,13 +54,13 @@ class Peers:
 
 
 class PeerCalls:
-    """Calls of a leader to its helper and its key holder, about plans that it has opened."""
+    """A leader's calls to helper and key holder about plans that it has opened."""
 
     def __init__(self, peers: Peers, storage: Storage) -> None:
         self.peers, self._storage = peers, storage
 
     def call(self, stored: StoredPlan, peer: PeerLink, call: Callable[[bytes], _T], data: bytes) -> _T:
-        """Call a peer; pass the plan on first where it says that it does not know it.
+        """Call a peer. If it does not know the plan, pass the plan on and call again.
 
         Raises:
             HelperUnavailable, KeyHolderUnavailable, PeerRefused.
@@ -81,19 +81,19 @@ class PeerCalls:
             raise PeerRefused(refused) from None
 
     def call_helper(self, stored: StoredPlan, call: Callable[[bytes], _T], data: bytes) -> _T:
-        """As `call`, of the helper."""
+        """As `call`, to the helper."""
         return self.call(stored, self.peers.helper, call, data)
 
 
 def helper_of(plan: Plan) -> VerifyKey:
-    """The key that the plan's helper signs with."""
+    """The signing key of the plan's helper."""
     if plan.wire is None:
         raise PlanUnknown(plan.hash)
     return plan.wire.helper
 
 
 def leader_of(plan: Plan) -> VerifyKey:
-    """The key that the plan's leader signs with."""
+    """The signing key of the plan's leader."""
     if plan.wire is None:
         raise PlanUnknown(plan.hash)
     return plan.wire.leader

@@ -1,7 +1,7 @@
-"""The plans that an aggregator takes part in: prepared, opened, found again, and what their terms demand of it.
+"""The plans of an aggregator: it prepares and opens them, finds them again, and checks what their terms demand.
 
-No network and no clock of its own. An aggregator derives what it can: Δ, σ and the basis follow from the view in the plan,
-the number of clients from the reports that it took itself.
+No network, and the clock is an argument. An aggregator derives what it can: Δ, σ and the basis follow from the view in the plan,
+the number of clients from the reports that it accepted itself.
 """
 
 from __future__ import annotations
@@ -38,29 +38,29 @@ from federation.signed_plan import require_own_key, verify_plan
 from federation.terms import Noise, Validity
 
 MAX_WIRE_COLLECTIONS: Final = 2**17
-"""Collections of one plan on the wire: a commitment to so many has 5 MiB."""
+"""Most collections of one plan on the wire: a commitment to this number has 5 MiB."""
 
 
 class Opening(Protocol):
-    """How an aggregator opens plans of some terms. Each role picks one for a plan, once, by the plan's terms."""
+    """Opens plans of some terms at one aggregator. Each role chooses one for a plan by its terms."""
 
     def require(self, plan: Plan) -> None:
-        """This aggregator has what such an opening needs. Raises what it lacks, by name."""
+        """Check that this aggregator has what the opening needs. Raises a named error for what it lacks."""
 
     def accepted_keys(self, plan: Plan, given: bytes) -> bytes:
-        """The signed public keys to keep with a plan. Raises EncryptionKeysInvalid, EncryptionKeysMissing."""
+        """The signed public keys to store with a plan. Raises EncryptionKeysInvalid, EncryptionKeysMissing."""
         ...
 
     def draw(self, stored: StoredPlan, plan: Plan) -> None:
-        """Add noise to what was taken of a closed plan, and store the result and its statements."""
+        """Add noise to the sums of a closed plan, and store the result with its statements."""
 
 
 class PlanBook:
-    """The plans of one aggregator, and the parts that all of their openings use. Threads may share it.
+    """The plans of one aggregator, and the parts that all openings share. Threads may share it.
 
     Args:
-        opening_of: how this role opens a plan. Raises PlanInvalid, HeImpossible: it takes no part in plans like this one.
-        grace_us: how long after a plan's deadline reports of it are still taken.
+        opening_of: this role's opening for a plan. Raises PlanInvalid, HeImpossible: the role takes no part in such plans.
+        grace_us: how long after a plan's deadline this aggregator still accepts reports.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class PlanBook:
     # before a plan is announced
 
     def prepare(self, data: bytes) -> LiveKeys:
-        """Draw what a plan needs of this aggregator before it is signed, from its draft; a repeat gives the same.
+        """Prepare a draft: draw its live secret and sign the live keys. A repeat gives the same keys.
 
         Raises:
             PlanInvalid, SignatureInvalid, PlanTooLarge, NoiseRefused, ProofsRequired, PeerUnknown: as `open`.
@@ -96,17 +96,17 @@ class PlanBook:
         return self.secrets.prepare(draft, deadline_us)
 
     def open(self, signed: bytes, encryption_keys: bytes = b"") -> bytes:
-        """Take part in a plan from now on; a repeat changes nothing. Returns the plan's hash.
+        """Open a plan: take part in it from now on. A repeat changes nothing. Returns the plan's hash.
 
         Args:
-            encryption_keys: for the leader of a plan with encrypted reports: the key holder's signed public keys.
+            encryption_keys: at the leader of a plan with encrypted reports, the key holder's signed public keys.
 
         Raises:
             PlanInvalid, ReportTooLong, SignatureInvalid, PlanTooLarge, NoiseRefused, AfterDeadline, StateBehindLedger;
-            ProofsRequired: of a plan without proofs. PeerUnknown, VerificationKeyMissing: of one with proofs.
-            EncryptionKeysInvalid, EncryptionKeysMissing: of one with encrypted reports.
-            LiveSecretLost: what its live keys were signed of is not here.
-            LedgerRefusal: by what was charged until now; the charge itself comes when the plan is closed.
+            ProofsRequired: a plan without proofs. PeerUnknown, VerificationKeyMissing: a plan with proofs.
+            EncryptionKeysInvalid, EncryptionKeysMissing: a plan with encrypted reports.
+            LiveSecretLost: the live secret of its live keys is not here.
+            LedgerRefusal: the charges until now do not allow the plan. It is charged when it is closed.
         """
         plan = verify_plan(signed, self.identity.settings.coordinator)
         self.require_terms(plan)
@@ -116,7 +116,7 @@ class PlanBook:
             self.charges.require_never_opened(plan)
             self.charges.require_affordable(plan)
             self.secrets.require_seal_key(plan)
-            with storage.transaction():  # the key stays while the plan is open
+            with storage.transaction():  # the verification key is kept while the plan is open
                 if plan.terms.validity is Validity.PRIO3:
                     self.verification_key(plan)
                 kept = self.opening_of(plan).accepted_keys(plan, encryption_keys)
@@ -126,7 +126,7 @@ class PlanBook:
         return plan.hash
 
     def require_terms(self, plan: Plan) -> None:
-        """This aggregator is in the plan, with its own keys, and may run it by its settings and its roster."""
+        """Check that the plan names this aggregator's keys, and that its settings and roster allow the plan."""
         opening, settings = self.opening_of(plan), self.identity.settings
         require_own_key(plan, self.identity.role, self.identity.keys.sign.public)
         if settings.peer is not None:
@@ -140,7 +140,7 @@ class PlanBook:
             case other:
                 assert_never(other)
         if plan.noise is Noise.NONE and not settings.allow_no_noise:
-            raise NoiseRefused(f"the plan says noise off; the {self.identity.role}'s own setting does not allow it")
+            raise NoiseRefused(f"the plan has noise off, but the {self.identity.role}'s setting does not allow it")
         if plan.offsets[-1] > MAX_WIRE_COLLECTIONS:
             raise PlanTooLarge(plan.offsets[-1], MAX_WIRE_COLLECTIONS)
         require_sums_fit(plan, len(settings.roster.entries))
@@ -158,7 +158,7 @@ class PlanBook:
         return stored, plan
 
     def require_open(self, plan_hash: bytes, grace_us: int = 0) -> StoredPlan:
-        """The plan, if it still takes reports. Raises AlreadyCollected and AfterDeadline."""
+        """The plan, if it still accepts reports. Raises AlreadyCollected and AfterDeadline."""
         stored = self.files.storage.plan(plan_hash)
         if stored is None:
             raise PlanUnknown(plan_hash)
@@ -169,11 +169,11 @@ class PlanBook:
         return stored
 
     def verification_key(self, plan: Plan) -> VerificationKey:
-        """The key that a plan's proofs are verified with.
+        """The verification key of a plan's proofs.
 
         Raises:
-            VerificationKeyMissing: the plan commits to another key than the one that is kept here.
-            AlreadyCollected, AfterDeadline: it was erased, because the plan takes no more reports.
+            VerificationKeyMissing: the plan commits to another key than the stored one.
+            AlreadyCollected, AfterDeadline: the key was erased, because the plan accepts no more reports.
         """
         key = self.files.storage.key(plan.plan_id)
         if key is None or plan.wire is None or key.hash_for(plan.plan_id) != plan.wire.verify_key_hash:
@@ -183,7 +183,7 @@ class PlanBook:
         return key
 
     def charge(self, plan: Plan) -> None:
-        """Charge the plan and take its panes, before it is closed; a repeat charges nothing.
+        """Charge the plan and reserve its panes, before it is closed. A repeat charges nothing.
 
         Raises:
             PlanInvalid, NoiseRefused, PlanTooLarge, StateBehindLedger, AfterDeadline, LedgerRefusal: nothing was charged.
@@ -192,15 +192,15 @@ class PlanBook:
         self.charges.charge(plan, self.opened(plan.hash)[0])
 
     def require_charged(self, plan: Plan) -> None:
-        """A plan that was closed was charged before. Raises LedgerBehind; and as `open` of its terms."""
+        """Check that a closed plan is charged. Raises LedgerBehind; and as `require_terms`."""
         self.require_terms(plan)
         self.charges.require_charged(plan)
 
     def asked_by_collector(self, data: bytes) -> tuple[StoredPlan, Plan]:
-        """The plan that a request to collect is about, signed by its collector."""
+        """The plan of a collect request, whose collector's signature is verified."""
         signed = Signed.from_bytes(data)
         stored, plan = self.opened(plan_of(signed))
-        if plan.wire is None:  # not of a plan that was opened here
+        if plan.wire is None:  # cannot happen: opened plans have a wire part
             raise PlanUnknown(plan.hash)
         signed.verify(COLLECT_DOMAIN, plan.wire.collector.sign)
         return stored, plan
@@ -220,16 +220,16 @@ class PlanBook:
         return PlanStatus(stored.hash, stored.state.value, stored.deadline_us, pending, rejected)
 
     def _open_deadline(self, plan: Plan) -> int:
-        """The plan's deadline, which has not passed. Raises PlanInvalid and AfterDeadline."""
+        """The plan's deadline, if it has not passed. Raises PlanInvalid and AfterDeadline."""
         if plan.wire is None:
-            raise PlanInvalid("a plan on the wire names its deadline")
+            raise PlanInvalid("the plan has no deadline; a plan on the wire must name one")
         if self._clock() >= plan.wire.deadline_us:
             raise AfterDeadline(plan.wire.deadline_us)
         return plan.wire.deadline_us
 
 
 def no_keys(plan: Plan, given: bytes) -> bytes:
-    """What an opening of shares keeps: nothing. Raises EncryptionKeysInvalid: keys where nothing is encrypted here."""
+    """No keys: an opening of shares stores none. Raises EncryptionKeysInvalid if keys are given."""
     if given:
-        raise EncryptionKeysInvalid(f"nothing is encrypted for plan {plan.hash.hex()[:16]}… here")
+        raise EncryptionKeysInvalid(f"they came with plan {plan.hash.hex()[:16]}…, for which nothing is encrypted here")
     return b""

@@ -1,4 +1,4 @@
-"""Noise that is drawn in parts, so that an aggregator can stop: nothing interrupts a thread, and a year of noise takes seconds."""
+"""Noise drawn in parts, so that an aggregator can stop: a thread cannot be interrupted, and a year of noise takes seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aggregator.errors import Stopping
 from crypto.noise import Noise, NoiseSource, NoiseStream
 
 NOISE_PART: Final = 2**18
-"""Samples that are drawn in one go: some tenths of a second."""
+"""Samples of one part: some tenths of a second."""
 
 
 class StoppableNoise:
@@ -44,6 +44,6 @@ class _StoppableStream:
         parts = [np.empty(0, np.int64)]
         for at in range(0, size, NOISE_PART):
             if self._stopped.is_set():
-                raise Stopping("this aggregator is stopping; nothing was opened: ask again when it is back")
+                raise Stopping("this aggregator is stopping; nothing was opened. Collect again when it is back")
             parts.append(draw(min(NOISE_PART, size - at)))
         return np.concatenate(parts)

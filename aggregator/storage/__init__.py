@@ -1,1 +1,1 @@
-"""What an aggregator keeps on disk."""
+"""The files of an aggregator."""

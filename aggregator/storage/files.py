@@ -1,4 +1,4 @@
-"""What one aggregator has on disk: three stores that are backed up, or left out of backups, each in its own way."""
+"""The files of one aggregator: storage, ledger and live secrets. Each has its own rule for backups."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Files:
 
     Attributes:
         storage: its plans, reports, sums and shares.
-        ledger: what this role has charged and opened, in a file that outlives the storage.
-        live: the live secrets of its plans, which no backup holds. They open batches and seed noise.
+        ledger: the charges and openings of this role. This file outlives the storage.
+        live: the live secrets of its plans, which open batches and seed noise. No backup holds them.
     """
 
     storage: Storage
@@ -25,6 +25,6 @@ class Files:
     live: LiveFolder
 
     def close(self) -> None:
-        """Close the files; what was committed stays."""
+        """Close the files; committed data stays."""
         self.storage.close()
         self.ledger.close()

@@ -1,10 +1,10 @@
-"""The folder `live/` of an aggregator: one file a plan id, with the live secret of that plan. Backups leave it out.
+"""The folder `live/` of an aggregator: one file per plan id, with the live secret of that plan. Backups leave it out.
 
     covey-live-1 ‖ draft hash (32) ‖ not after (i64 BE) ‖ K (32) ‖ seal seed (32, until it is erased)
 
-A file is whole and on disk before its secret is used, and what is erased is off the folder, on disk, before anything that
-depends on it leaves: file and folder are synced each time. Erasing unlinks; on SSDs, copy-on-write file systems and in
-snapshots the bytes may stay where no file names them (docs/erasure.md).
+A file is complete and on disk before its secret is used. A file is removed, on disk, before anything is sent that depends on
+the removal. File and folder are synced each time. Erasing means unlinking: on SSDs, copy-on-write file systems and in snapshots
+the bytes may stay on the medium (docs/erasure.md).
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _NAME: Final = re.compile(rf"[0-9a-f]{{{2 * PLAN_ID_BYTES}}}")
 
 @dataclass(frozen=True)
 class LiveFile:
-    """A live secret as it is kept.
+    """A live secret as it is stored.
 
     Attributes:
-        draft: hash of the draft that it was drawn for.
-        not_after_us: when its seal seed is erased at the latest, µs since the epoch.
+        draft: hash of the draft for which it was drawn.
+        not_after_us: the latest time at which its seal seed is erased, µs since the epoch.
     """
 
     draft: bytes
@@ -58,17 +58,17 @@ class LiveFolder:
     """The live secrets of one aggregator. Threads may share it.
 
     Args:
-        randomness: where they are drawn from.
+        randomness: the source of fresh secrets.
 
     Raises:
-        StorageUnusable: the folder cannot be used, or holds a file that is no live secret.
+        StorageUnusable: the folder cannot be used, or holds a file that is not a live secret.
     """
 
     def __init__(self, path: Path, randomness: Callable[[int], bytes] = os.urandom) -> None:
         self.path, self._randomness = path, randomness
         self._lock = threading.Lock()
         try:
-            for left in private_folder(path).glob(f".*{FRESH}"):  # of a process that was killed: nothing depends on it
+            for left in private_folder(path).glob(f".*{FRESH}"):  # left by a killed process; nothing depends on it
                 left.unlink()
         except (OSError, NotPrivate) as error:
             raise StorageUnusable(f"{path} cannot be used for live secrets: {error}") from None
@@ -78,7 +78,7 @@ class LiveFolder:
         return [bytes.fromhex(path.name) for path in sorted(self.path.iterdir()) if _NAME.fullmatch(path.name)]
 
     def load(self, plan_id: bytes) -> LiveFile | None:
-        """The live secret of a plan; None where there is none: never drawn here, erased or lost."""
+        """The live secret of a plan; None if it was never drawn here, is erased or is lost."""
         path = self._file(plan_id)
         try:
             data = path.read_bytes()
@@ -89,7 +89,7 @@ class LiveFolder:
         sizes = _FIXED_BYTES, _FIXED_BYTES + SEAL_SEED_BYTES
         if len(data) not in sizes or not data.startswith(_MAGIC):
             raise StorageUnusable(
-                f"{path} is no live secret: put it back as it was, or remove it; its plan is lost then"
+                f"{path} is not a live secret. Put the original file back, or remove it; without it its plan is lost"
             )
         at = len(_MAGIC) + PLAN_HASH_BYTES
         draft, time, rest = data[len(_MAGIC) : at], data[at : at + _TIME_BYTES], data[at + _TIME_BYTES :]
@@ -98,7 +98,7 @@ class LiveFolder:
         return LiveFile(draft, int.from_bytes(time, "big", signed=True), secret)
 
     def draw(self, plan_id: bytes, draft: bytes, not_after_us: int) -> LiveFile:
-        """The live secret of a plan: a fresh one, on disk when this returns; or the one that is there already."""
+        """The live secret of a plan: the existing one, or a fresh one, which is on disk when this returns."""
         with self._lock:
             if (kept := self.load(plan_id)) is not None:
                 return kept
@@ -107,14 +107,14 @@ class LiveFolder:
             return made
 
     def erase_seal(self, plan_id: bytes) -> None:
-        """Erase the seal seed of a plan, if it is there: its batches are opened by nobody any more. K stays."""
+        """Erase the seal seed of a plan, if it exists: its batches can no longer be opened. K stays."""
         with self._lock:
             kept = self.load(plan_id)
             if kept is not None and kept.secret.seal is not None:
                 self._write(plan_id, replace(kept, secret=replace(kept.secret, seal=None)))
 
     def erase(self, plan_id: bytes) -> None:
-        """Erase the live secret of a plan, if it is there: the plan is never noised any more."""
+        """Erase the live secret of a plan, if it exists: the plan is never noised again."""
         with self._lock:
             try:
                 self._file(plan_id).unlink()
@@ -126,5 +126,5 @@ class LiveFolder:
         return self.path / plan_id.hex()
 
     def _write(self, plan_id: bytes, content: LiveFile) -> None:
-        """Rename a whole file into place; file and folder are on disk afterwards."""
+        """Rename a complete file into place. File and folder are on disk afterwards."""
         replace_file(self._file(plan_id), content.to_bytes(), private=True)

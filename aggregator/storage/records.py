@@ -1,4 +1,4 @@
-"""What a role's file gives back: plans, batches that wait, secret keys."""
+"""The records of a role's file: plans, waiting batches, secret keys."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ REPORT_TABLES: Final[tuple[ReportTable, ReportTable]] = ("reports", "rejected")
 
 
 class PlanState(StrEnum):
-    """How far a plan is, as the table `plans` spells it."""
+    """The state of a plan, as the table `plans` spells it."""
 
     OPEN = "open"
-    """It takes reports."""
+    """The plan accepts reports."""
     CLOSED = "closed"
-    """It is charged and committed."""
+    """The plan is charged, and its set of reports is committed."""
     NOISED = "noised"
-    """Its shares are stored."""
+    """Its noised shares are stored."""
     WITNESSED = "witnessed"
-    """Its shares may be sent."""
+    """The other aggregator knows of the opening, so the shares may be sent."""
     BURNT = "burnt"
-    """A key holder's plan whose keys are erased, because honest reports cannot give one of its sums."""
+    """Only at a key holder: the keys are erased, because honest reports cannot give one of the sums."""
 
 
 @dataclass(frozen=True)
 class StoredPlan:
-    """A plan as it is stored. `own` and `other` are the bytes of commitments, or of statements at a key holder.
+    """A plan as it is stored.
 
     Attributes:
-        encryption_keys: the key holder's signed public keys; none under shares.
+        own, other: the commitments of this and the other aggregator, as bytes. At a key holder `other` is the leader's
+            statements.
+        encryption_keys: the key holder's signed public keys; empty under shares.
     """
 
     number: int
@@ -45,21 +47,21 @@ class StoredPlan:
 
     @property
     def takes_reports(self) -> bool:
-        """Whether it is not closed yet."""
+        """Whether the plan is not closed yet."""
         return self.state is PlanState.OPEN
 
     @property
     def unopened(self) -> bool:
-        """Whether no noise was drawn for it yet; a burnt plan is not among them."""
+        """Whether no noise was drawn for the plan yet. False for a burnt plan."""
         return self.state in (PlanState.OPEN, PlanState.CLOSED)
 
 
 @dataclass(frozen=True)
 class Pending:
-    """A batch that the leader has checked and counted, and the helper has not answered.
+    """A batch that the leader has checked and counted, and that the helper has not answered yet.
 
     Attributes:
-        site_key: the key that signed it, as the roster had it then: a later roster does not undo what was taken.
+        site_key: the key that signed it, from the roster of that time. A later roster does not undo the count.
     """
 
     plan: int
@@ -75,8 +77,8 @@ class SecretKeys:
     """The keys of a plan's views at its key holder. **Secret**.
 
     Attributes:
-        draft: SHA-256 of the plan that they were made for, when it had no keys yet.
-        public: as `he_keys.sign_keys` gave them.
+        draft: SHA-256 of the draft for which they were made.
+        public: the result of `federation.he.keys.sign_keys`.
         secret: `SecretKey.to_bytes` of each view, one after another.
     """
 
@@ -87,12 +89,12 @@ class SecretKeys:
 
 @dataclass(frozen=True)
 class PlanStatus:
-    """How far a plan is at one aggregator. It says nothing of how many reports were taken.
+    """The state of a plan at one aggregator. It does not reveal how many reports were accepted.
 
     Attributes:
-        state: a `PlanState`, as it is spelled.
-        rejected: of each view of a plan with proofs, reports that this aggregator has rejected or saw rejected; none
-            without proofs. A client within its bounds is among them once in 2^56 reports, so nothing is told of any.
+        state: the value of a `PlanState`.
+        rejected: for each view of a plan with proofs, the number of reports that either aggregator has rejected. Empty
+            without proofs. A client within its bounds is rejected once in 2^56 reports, so the number reveals nothing of it.
     """
 
     plan_hash: bytes

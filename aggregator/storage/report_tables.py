@@ -1,4 +1,4 @@
-"""What an aggregator has taken of a plan: report ids, clients by site, and its share of each collection's sum."""
+"""The accepted reports of a plan: report ids, clients by site, and the share of each collection's sum."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ReportTables:
     def known(
         self, plan: int, report_ids: npt.NDArray[np.uint8], table: ReportTable = "reports"
     ) -> npt.NDArray[np.bool_]:
-        """bool[R]: which of these ids (uint8[R, 16]) were taken (or rejected) before, in any collection of the plan."""
+        """bool[R]: which of these ids (uint8[R, 16]) are in `table` already, in any collection of the plan."""
         ids = _split(report_ids)
         found: set[bytes] = set()
         for at in range(0, len(ids), _IDS_A_QUERY):
@@ -44,10 +44,10 @@ class ReportTables:
         report_ids: npt.NDArray[np.uint8],
         clients: npt.NDArray[np.uint32] | None = None,
     ) -> None:
-        """Take these ids, of so many clients each; None: of one."""
+        """Accept these ids. `clients` is the number of clients of each report; None: one each."""
         counts = np.ones(len(collection), np.uint32) if clients is None else clients
         rows = zip(_split(report_ids), collection.tolist(), counts.tolist(), strict=True)
-        ordered = sorted(rows)  # kinder to the B-tree
+        ordered = sorted(rows)  # faster to insert into the B-tree
         self._file.run_many("INSERT INTO reports VALUES (?, ?, ?, ?)", ((plan, *row) for row in ordered))
 
     def add_rejected(self, plan: int, collection: npt.NDArray[np.uint32], report_ids: npt.NDArray[np.uint8]) -> None:
@@ -56,24 +56,24 @@ class ReportTables:
         self._file.run_many("INSERT INTO rejected VALUES (?, ?, ?)", ((plan, *row) for row in ordered))
 
     def drop_reports(self, plan: int, report_ids: npt.NDArray[np.uint8]) -> None:
-        """Give these ids back: the other aggregator did not take them."""
+        """Remove these ids: the other aggregator did not accept them."""
         self._file.run_many(
             "DELETE FROM reports WHERE plan = ? AND report = ?", ((plan, one) for one in _split(report_ids))
         )
 
     def in_order(self, plan: int) -> Iterator[tuple[int, bytes, int]]:
-        """(collection, report id, clients) of all reports, in order of the sorted ids of each collection."""
+        """(collection, report id, clients) of all reports, by collection, then id."""
         query = "SELECT collection, report, clients FROM reports WHERE plan = ? ORDER BY collection, report"
         return self._file.stream(query, plan)
 
     def most_reports(self, plan: int) -> int:
-        """The most reports that were taken in one collection, whatever number of clients they declare."""
+        """The most reports in one collection. The number of clients that they declare does not matter."""
         query = "SELECT max(reports) FROM (SELECT count(*) AS reports FROM reports WHERE plan = ? GROUP BY collection)"
         (most,) = self._file.one(query, plan) or (None,)
         return most or 0
 
     def rejected(self, plan: int, collections: int) -> npt.NDArray[np.int64]:
-        """int64[collections]: how many reports were rejected in each."""
+        """int64[collections]: number of rejected reports of each collection."""
         counts = np.zeros(collections, np.int64)
         query = (
             "SELECT collection, count(*) FROM rejected WHERE plan = ? GROUP BY collection "
@@ -86,7 +86,7 @@ class ReportTables:
     def site_counts(
         self, plan: int, site: str, touched: npt.NDArray[np.uint32], collections: int
     ) -> npt.NDArray[np.int64]:
-        """int64[collections]: clients of a site in each of those that are touched, and zero elsewhere."""
+        """int64[collections]: number of clients of a site in each collection of `touched`, zero elsewhere."""
         counts = np.zeros(collections, np.int64)
         query = (
             "SELECT collection, clients FROM sites "
@@ -101,7 +101,7 @@ class ReportTables:
     def set_site_counts(
         self, plan: int, site: str, collections: npt.NDArray[np.uint32], counts: npt.NDArray[np.int64]
     ) -> None:
-        """Write how many clients of a site are in some collections."""
+        """Store the number of clients of a site in each of some collections."""
         self._file.run_many(
             "INSERT INTO sites VALUES (?, ?, ?, ?) "
             "ON CONFLICT (plan, site, collection) DO UPDATE SET clients = excluded.clients",
@@ -109,7 +109,7 @@ class ReportTables:
         )
 
     def sums(self, plan: int, collections: npt.NDArray[np.uint32], length: int) -> npt.NDArray[np.uint64]:
-        """uint64[T, length]: the totals of some collections (increasing), zero where there is none yet."""
+        """uint64[T, length]: the totals of some collections (increasing); zeros for a collection without a total."""
         totals = np.zeros((len(collections), length), np.uint64)
         query = "SELECT collection, total FROM sums WHERE plan = ? AND collection IN (SELECT value FROM json_each(?))"
         found = self._file.rows(query, plan, json.dumps(collections.tolist()))
@@ -119,7 +119,7 @@ class ReportTables:
         return totals
 
     def set_sums(self, plan: int, collections: npt.NDArray[np.uint32], totals: npt.NDArray[np.uint64]) -> None:
-        """Write the totals of some collections."""
+        """Store the totals of some collections."""
         self._file.run_many(
             "INSERT INTO sums (plan, collection, total) VALUES (?, ?, ?) "
             "ON CONFLICT (plan, collection) DO UPDATE SET total = excluded.total",
@@ -127,7 +127,7 @@ class ReportTables:
         )
 
     def reports_in(self, plan: int, collections: Sequence[int]) -> dict[int, int]:
-        """How many reports were taken in each of these collections, over all sites."""
+        """Number of clients in each of these collections, over all sites."""
         query = (
             "SELECT collection, sum(clients) FROM sites "
             "WHERE plan = ? AND collection IN (SELECT value FROM json_each(?)) GROUP BY collection"

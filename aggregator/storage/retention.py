@@ -1,20 +1,20 @@
-"""What an aggregator erases, and when: as it starts, with every new key and plan, and when it has stored its noise.
+"""What an aggregator erases, and when. It erases at its start, with every new key and plan, and after storing noised shares.
 
-    verification key  when its plan takes no more reports: it is closed, or past its deadline (at the helper: and past the
-                      grace) with no batch that waits. A key whose plan was never opened here: a day after it was kept
-    report ids        when the deadline of a plan with noise has passed: no report of it can come any more. How many were
-                      rejected is told as long as the plan can be collected again, so their counts stay
+    verification key  when its plan accepts no more reports: the plan is closed, or its deadline (at the helper: plus the
+                      grace) has passed and no batch waits. If its plan was never opened here: a day after it was stored
+    report ids        when the deadline of a noised plan has passed: no report can arrive any more. The numbers of rejected
+                      reports stay, because they are reported as long as the plan can be collected again
     sums              when their noised share is stored (role_storage.py)
-    finished sums     of a leader: when the key holder has opened them (role_storage.py), or holds no keys of the plan any more
-    noised shares     with finish mpc: when leader and helper have both stored what they opened of them
-    secret keys       of a key holder: when the plan is opened or burnt (role_storage.py), or can no longer be charged
-    live secret       its seal seed when the plan is closed (at the leader no batch waits then), burnt, or a day after its
-                      deadline; all of it when the noised share and its ledger entry are on disk, and 31 days after the
-                      deadline at the latest. Here is what a process that was killed has left
-    live keys         what was signed of it: 31 days after the deadline
+    finished sums     leader: when the key holder has opened them (role_storage.py), or no longer holds the plan's keys
+    noised shares     when leader and helper have both stored the values that they opened from them
+    secret keys       key holder: when the plan is opened or burnt (role_storage.py), or can no longer be charged
+    live secret       the seal seed: when the plan is closed (no batch waits at the leader then) or burnt, or a day after its
+                      deadline. All of it: when the noised share and its ledger entry are on disk, at the latest 31 days after
+                      the deadline. This module erases secrets that a killed process has left
+    live keys         the signed live keys: 31 days after the deadline
 
-What is erased is overwritten, and SQLite's log is emptied afterwards: no file of this aggregator holds a byte of a key or
-a sum that was. A plan that nobody collects keeps its ids and its share of the sums; one that nobody finishes, its noised shares.
+Erased data is overwritten, and SQLite's log is emptied afterwards: no file of this aggregator holds a byte of an erased key or
+sum. A plan that is never collected keeps its ids and its share of the sums; one that is never finished keeps its noised shares.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from federation.ledger.state import LedgerState
 from federation.live_keys import MOST_AFTER_DEADLINE_US
 
 LATEST_CHARGE_US: Final = 31 * 86_400 * 10**6
-"""How long after its deadline a plan may still be charged. A clock that runs years ahead for a moment would else write that
-time into the ledger, and the right clock would be refused ever after."""
+"""How long after its deadline a plan may still be charged. Without this limit, a clock that runs years ahead for a moment would
+write that time into the ledger, and the ledger would refuse the right clock afterwards."""
 UNANNOUNCED_US: Final = 86_400 * 10**6
-"""How long a verification key waits for its plan, which follows in seconds."""
+"""How long a verification key is kept without its plan. The plan normally follows within seconds."""
 
 _KEYS: Final = """
 (kept_us < ? OR id IN (SELECT id FROM plans)) AND id NOT IN (
@@ -49,14 +49,14 @@ SELECT plan, collection, count(*) FROM rejected WHERE plan IN ({_OVER}) GROUP BY
 
 _NOISED: Final = (PlanState.NOISED, PlanState.WITNESSED)
 LATEST_SECRET_US: Final = LATEST_CHARGE_US - MOST_AFTER_DEADLINE_US
-"""How long after its seal seed was due a live secret is kept for a plan that may still be charged."""
+"""How long after the end of its seal seed a live secret is kept for a plan that may still be charged."""
 
 
 def forget(storage: Storage, now_us: int, grace_us: int) -> None:
-    """Erase all that is due.
+    """Erase everything that is due.
 
     Args:
-        grace_us: how long after a plan's deadline reports of it are still taken here.
+        grace_us: how long after a plan's deadline this aggregator still accepts reports.
     """
     with storage.transaction():
         storage.erase("keys", _KEYS, now_us - UNANNOUNCED_US, now_us - grace_us)
@@ -86,10 +86,10 @@ def forget_live(live: LiveFolder, storage: Storage, ledger: LedgerState, now_us:
 
 
 class Retention:
-    """Erases what is due in the files of one aggregator.
+    """Erases due data in the files of one aggregator.
 
     Args:
-        grace_us: how long after a plan's deadline reports of it are still taken here.
+        grace_us: how long after a plan's deadline this aggregator still accepts reports.
     """
 
     def __init__(self, files: Files, clock: Clock, grace_us: int) -> None:
@@ -97,6 +97,6 @@ class Retention:
         self._files, self._clock = files, clock
 
     def forget(self) -> None:
-        """Erase what nothing can ask for any more."""
+        """Erase everything that is no longer needed."""
         forget(self._files.storage, self._clock(), self.grace_us)
         forget_live(self._files.live, self._files.storage, self._files.ledger.state, self._clock())

@@ -1,4 +1,4 @@
-"""A role's SQLite file: made on first use, refused where it is another program's, version's or role's."""
+"""A role's SQLite file. It is created on first use. A file of another program, version or role is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from base.sqlite import BUSY_S, Format, Identity, Synchronous, connect, prepare,
 from federation.parties import Aggregator
 
 StoringRole: TypeAlias = Aggregator | Literal["keyholder"]
-"""Whose file it is. The key holder's is not the helper's, though both have one operator."""
+"""The role that owns the file. Key holder and helper have separate files, even under one operator."""
 
 _APPLICATION: Final = 0x436F7665  # "Cove"
 
@@ -24,11 +24,11 @@ class RoleFile:
     """One role's file. Threads may share it: statements and transactions take a lock.
 
     Raises:
-        StorageUnusable: the file is something else, or the other role's.
+        StorageUnusable: the file is not a storage, or belongs to another role.
     """
 
     synchronous: ClassVar[Synchronous] = "FULL"
-    """OFF is for tests that crash the process and not the machine."""
+    """OFF is for tests that crash the process, not the machine."""
 
     schema: ClassVar[str]
     version: ClassVar[int]
@@ -52,13 +52,13 @@ class RoleFile:
     def _open(self, role: StoringRole) -> None:
         form = Format(_APPLICATION, self.version, self.schema)
         if form.identify(self._connection) is Identity.FOREIGN:
-            raise StorageUnusable(f"{self.path} is no storage of an aggregator")
+            raise StorageUnusable(f"{self.path} is not the storage of an aggregator")
         prepare(
             self._connection,
             self.synchronous,
             "foreign_keys=ON",
             "secure_delete=ON",
-            "temp_store=MEMORY",  # else a long statement's journal, with shares in it, is left on the disk of /var/tmp
+            "temp_store=MEMORY",  # on disk, the journal of a long statement would leave shares in /var/tmp
             "wal_autocheckpoint=4000",
         )
         with self.transaction():
@@ -70,8 +70,8 @@ class RoleFile:
                     self.run("INSERT INTO role VALUES (?)", role)
                 case Identity.OTHER_VERSION | Identity.FOREIGN:
                     raise StorageUnusable(
-                        f"{self.path} was written by another version of Covey: collect its plans with that version, then "
-                        "move the file away; the ledger stays"
+                        f"{self.path} was written by another version of Covey. Collect its plans with that version, then "
+                        "move the file away. Keep the ledger"
                     )
         if (found := self.one("SELECT name FROM role")) != (role,):
             raise StorageUnusable(
@@ -79,15 +79,15 @@ class RoleFile:
             )
 
     def close(self) -> None:
-        """Close the file; what was committed stays."""
+        """Close the file; committed data stays."""
         with self._lock:
             self._connection.close()
 
     def erase(self, table: str, where: str, *values: Any) -> None:
-        """Delete rows for good; inside a transaction. What stays of the table is written anew.
+        """Delete rows for good, inside a transaction. The remaining rows of the table are written again.
 
-        secure_delete overwrites a row where it lies, but not the copies that SQLite leaves in the gaps of pages when it
-        moves rows between them. Those go with the pages of a table that is emptied.
+        secure_delete overwrites a row in its place, but not the copies that SQLite leaves in the gaps of pages when it
+        moves rows between pages. Emptying the table overwrites all of its pages.
         """
         if self.run(f"DELETE FROM {table} WHERE {where}", *values):
             self.run(f"CREATE TABLE kept AS SELECT * FROM {table}")
@@ -96,9 +96,9 @@ class RoleFile:
             self.run("DROP TABLE kept")
 
     def empty_log(self) -> None:
-        """Move what was written ahead into the file and empty the log, where what was erased since would stay.
+        """Move the write-ahead log into the file and empty it; erased data would stay in the log otherwise.
 
-        It waits for nobody: while another process reads the file (a copy is made), the log stays until the next time.
+        It does not wait. While another process reads the file (to copy it), the log stays until the next call.
         """
         with self._lock:
             self.rows("PRAGMA busy_timeout=0")
@@ -107,15 +107,15 @@ class RoleFile:
             finally:
                 self.rows(f"PRAGMA busy_timeout={int(BUSY_S * 1_000)}")
 
-    # statements: everything goes through these three, which is where tests kill the process
+    # statements: all of them go through these methods, where tests kill the process
 
     def run(self, sql: str, *values: Any) -> int:
-        """One statement; the number of rows that it changed."""
+        """Run one statement. Returns the number of changed rows."""
         with self._lock:
             return self._connection.execute(sql, values).rowcount
 
     def run_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """One statement for each of the rows."""
+        """Run one statement for each row."""
         with self._lock:
             self._connection.executemany(sql, rows)
 
@@ -136,6 +136,6 @@ class RoleFile:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of it on disk, or nothing. Not nested."""
+        """A transaction: all of it is on disk afterwards, or nothing. Not nested."""
         with self._lock, transaction(self._connection, self.run):
             yield

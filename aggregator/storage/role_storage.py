@@ -1,11 +1,11 @@
-"""What one aggregator keeps: a single SQLite file that is right after a kill −9 at any point.
+"""The storage of one aggregator: a single SQLite file that is consistent after a kill −9 at any point.
 
-WAL with synchronous=FULL: a transaction that has returned is on disk. Callers put what belongs together into one
-`transaction()`; leader.py and helper.py say what that is. Sums are one row a collection, and only the rows that a batch
-touches are read and written, so memory is bounded by a batch and a view, never by the reports.
+WAL with synchronous=FULL: a transaction that has returned is on disk. Callers put related changes into one `transaction()`;
+leader.py and helper.py name them. Each collection's sum is one row, and only the rows that a batch touches are read and written,
+so a batch and a view bound the memory, not the number of reports.
 
-The tables: schema.py. How long keys and ids are kept: retention.py. Costs and panes are not kept here: the ledger
-(federation/ledger/ledger.py) has a file of its own, which outlives this one and notices when it is rolled back.
+schema.py describes the tables. retention.py says how long keys and ids are kept. Charges and panes are not stored here: the
+ledger (federation/ledger/ledger.py) has its own file, which outlives this one and detects its own roll-back.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Storage(RoleFile):
     """One aggregator's file. Threads may share it.
 
     Raises:
-        StorageUnusable: the file is something else, or the other role's.
+        StorageUnusable: the file is not a storage, or belongs to another role.
     """
 
     schema = SCHEMA
@@ -41,7 +41,7 @@ class Storage(RoleFile):
     def add_plan(
         self, plan_hash: bytes, plan_id: bytes, signed: bytes, deadline_us: int, encryption_keys: bytes = b""
     ) -> None:
-        """Open a plan; a repeat changes nothing."""
+        """Store an opened plan. A repeat changes nothing."""
         self.run(
             "INSERT INTO plans (hash, id, signed, deadline_us, state, encryption_keys) VALUES (?, ?, ?, ?, 'open', ?) "
             "ON CONFLICT DO NOTHING",
@@ -54,46 +54,46 @@ class Storage(RoleFile):
         return _plan_of(found) if found else None
 
     def hash_of(self, plan: int) -> bytes:
-        """The hash of a plan that is stored under this number."""
+        """The hash of the plan with this number."""
         ((plan_hash,),) = self.rows("SELECT hash FROM plans WHERE plan = ?", plan)
         return bytes(plan_hash)
 
     def plans_of_id(self, plan_id: bytes) -> list[StoredPlan]:
-        """The plans that were opened here under an id: one, where the coordinator is honest."""
+        """The plans opened here under an id. An honest coordinator uses an id for one plan."""
         return [_plan_of(found) for found in self.rows(f"SELECT {_PLAN} FROM plans WHERE id = ?", plan_id)]
 
     def plans(self) -> list[StoredPlan]:
-        """All plans, in the order in which they were opened."""
+        """All plans, in order of their opening."""
         return [_plan_of(found) for found in self.rows(f"SELECT {_PLAN} FROM plans ORDER BY plan")]
 
     def close_plan(self, plan: int, own: bytes, other: bytes | None) -> None:
-        """Take no more reports; remember what this aggregator commits to."""
+        """Close a plan, and store the commitments."""
         self.run("UPDATE plans SET state = 'closed', own = ?, other = ? WHERE plan = ?", own, other, plan)
 
     def set_other(self, plan: int, other: bytes) -> None:
-        """Remember what the other aggregator commits to."""
+        """Store the other aggregator's commitment."""
         self.run("UPDATE plans SET other = ? WHERE plan = ?", other, plan)
 
     # live keys
 
     def prepared(self, plan_id: bytes) -> tuple[bytes, bytes] | None:
-        """(hash of the draft, `LiveKeys.to_bytes`) of a plan id, if live keys were signed for it."""
+        """(hash of the draft, `LiveKeys.to_bytes`) for a plan id, if live keys were signed for it."""
         found = self.one("SELECT draft, live_keys FROM prepared WHERE id = ?", plan_id)
         return (found[0], found[1]) if found else None
 
     def set_prepared(self, plan_id: bytes, draft: bytes, live_keys: bytes, not_after_us: int) -> None:
-        """Remember what was signed for a plan id; inside a transaction."""
+        """Store the signed live keys of a plan id, inside a transaction."""
         self.run("INSERT INTO prepared VALUES (?, ?, ?, ?)", plan_id, draft, live_keys, not_after_us)
 
     # verification keys
 
     def key(self, plan_id: bytes) -> VerificationKey | None:
-        """The verification key of a plan, if one is kept."""
+        """The verification key of a plan, if one is stored."""
         found = self.one("SELECT key FROM keys WHERE id = ?", plan_id)
         return VerificationKey(found[0]) if found else None
 
     def keep_key(self, plan_id: bytes, key: VerificationKey, now_us: int) -> VerificationKey:
-        """Keep a plan's verification key; the key that is kept now, which is the first one."""
+        """Store a plan's verification key unless one is stored. Returns the stored key."""
         with self.transaction():
             if (kept := self.key(plan_id)) is not None:
                 return kept
@@ -103,52 +103,52 @@ class Storage(RoleFile):
     # jobs
 
     def job(self, plan: int, job: bytes) -> tuple[bytes, bytes] | None:
-        """(digest of its bytes, recorded answer) of an answered job."""
+        """(digest of its bytes, recorded answer) of a job, if it was answered."""
         found = self.one("SELECT digest, answer FROM jobs WHERE plan = ? AND job = ?", plan, job)
         return (found[0], found[1]) if found else None
 
     def record(self, plan: int, job: bytes, digest: bytes, answer: bytes) -> None:
-        """Record the answer of a job, for good."""
+        """Record the final answer of a job."""
         self.run("INSERT INTO jobs VALUES (?, ?, ?, ?)", plan, job, digest, answer)
 
     def keep(self, pending: Pending) -> None:
-        """Keep a batch until the helper answers."""
+        """Store a batch until the helper answers."""
         self.run(
             "INSERT INTO pending (plan, job, digest, site_key, verdicts, batch) VALUES (?, ?, ?, ?, ?, ?)",
             *(pending.plan, pending.job, pending.digest, pending.site_key, pending.verdicts, pending.batch),
         )
 
     def pending_jobs(self, plan: int | None = None) -> list[tuple[int, bytes]]:
-        """(plan, job) of all batches that wait, oldest first."""
+        """(plan, job) of all waiting batches, oldest first."""
         where, values = ("", ()) if plan is None else ("WHERE plan = ?", (plan,))
         return [
             (number, job) for number, job in self.rows(f"SELECT plan, job FROM pending {where} ORDER BY place", *values)
         ]
 
     def pending(self, plan: int, job: bytes) -> Pending | None:
-        """A batch that waits."""
+        """A waiting batch, if there is one."""
         sql = "SELECT plan, job, digest, site_key, verdicts, batch FROM pending WHERE plan = ? AND job = ?"
         found = self.one(sql, plan, job)
         return Pending(*found) if found else None
 
     def pending_digest(self, plan: int, job: bytes) -> bytes | None:
-        """The digest of a batch that waits."""
+        """The digest of a waiting batch, if there is one."""
         found = self.one("SELECT digest FROM pending WHERE plan = ? AND job = ?", plan, job)
         return found[0] if found else None
 
     def drop_pending(self, plan: int, job: bytes) -> bool:
-        """Forget a batch that was answered; False if another thread did so before."""
+        """Delete an answered batch. False if another thread has deleted it."""
         return self.run("DELETE FROM pending WHERE plan = ? AND job = ?", plan, job) == 1
 
     # encrypted sums
 
     def message(self, table: MessageTable, plan: int, collection: int) -> bytes | None:
-        """The ciphertexts of a collection, if there are any."""
+        """The ciphertexts of a collection, if stored."""
         found = self.one(f"SELECT message FROM {table} WHERE plan = ? AND collection = ?", plan, collection)
         return found[0] if found else None
 
     def set_message(self, table: MessageTable, plan: int, collection: int, message: bytes) -> None:
-        """Write the ciphertexts of a collection."""
+        """Store the ciphertexts of a collection."""
         self.run(
             f"INSERT INTO {table} (plan, collection, message) VALUES (?, ?, ?) "
             "ON CONFLICT (plan, collection) DO UPDATE SET message = excluded.message",
@@ -156,39 +156,39 @@ class Storage(RoleFile):
         )
 
     def drop_messages(self, table: MessageTable, plan: int) -> None:
-        """Delete the ciphertexts of a plan. They lie in pages of their own, which secure_delete overwrites."""
+        """Delete the ciphertexts of a plan. They have pages of their own, which secure_delete overwrites."""
         self.run(f"DELETE FROM {table} WHERE plan = ?", plan)
 
     def secret_keys(self, plan_id: bytes) -> SecretKeys | None:
-        """The keys that were made for a plan, if they are held."""
+        """The secret keys of a plan, if stored."""
         found = self.one("SELECT draft, public, secret FROM secret_keys WHERE id = ?", plan_id)
         return SecretKeys(*found) if found else None
 
     def keep_secret_keys(self, plan_id: bytes, keys: SecretKeys, until_us: int) -> None:
-        """Hold the keys of a plan, that long at most (µs since the epoch). A repeat changes nothing."""
+        """Store the keys of a plan until `until_us` (µs since the epoch) at most. A repeat changes nothing."""
         self.run(
             "INSERT INTO secret_keys VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             *(plan_id, keys.draft, keys.public, keys.secret, until_us),
         )
 
     def burn(self, plan: int, plan_id: bytes) -> None:
-        """Erase a plan's secret keys and sums; nothing of it is ever opened."""
+        """Erase a plan's secret keys and sums. It is never opened."""
         self.erase("secret_keys", "id = ?", plan_id)
         self.drop_messages("ciphertexts", plan)
         self.run("UPDATE plans SET state = 'burnt' WHERE plan = ?", plan)
 
-    # what is opened
+    # openings
 
     def noised(self, plan: int) -> list[SealedShare]:
-        """The noised shares of a plan's views, in order; none before there is noise."""
+        """The noised shares of a plan's views, in order; empty before noise is drawn."""
         found = self.rows("SELECT sealed, statement, opened FROM noised WHERE plan = ? ORDER BY view", plan)
         return [SealedShare(*row) for row in found]
 
     def add_noised(self, plan: int, shares: Sequence[SealedShare], held: Sequence[bytes] = ()) -> None:
-        """Store what will be sent, for good, and forget the shares without noise.
+        """Store the final noised shares and erase the sums without noise.
 
         Args:
-            held: the noised shares by view, to be swapped with the other aggregator's.
+            held: the noised shares by view, for the swap with the other aggregator.
         """
         self._add_shares(plan, shares)
         for view, share in enumerate(held):
@@ -200,12 +200,12 @@ class Storage(RoleFile):
         self.run_many("INSERT INTO noised VALUES (?, ?, ?, ?, ?)", rows)
 
     def set_opened(self, plan: int, opened: Sequence[bytes]) -> None:
-        """Store the signed values of each view; inside a transaction."""
+        """Store the signed values of each view, inside a transaction."""
         for view, signed in enumerate(opened):
             self.run("UPDATE noised SET opened = ? WHERE plan = ? AND view = ?", signed, plan, view)
 
     def to_swap(self, plan: int) -> list[bytes]:
-        """The noised shares of a plan's views, in order; none before there is noise, or once they are settled."""
+        """The noised shares for the swap, by view; empty before noise is drawn and after they are settled."""
         return [share for (share,) in self.rows("SELECT share FROM held WHERE plan = ? ORDER BY view", plan)]
 
     def swap_digest(self, plan: int) -> bytes | None:
@@ -214,33 +214,33 @@ class Storage(RoleFile):
         return found[0] if found else None
 
     def set_swap_digest(self, plan: int, digest: bytes) -> None:
-        """Remember that digest; the first one stays."""
+        """Store that digest, unless one is stored."""
         self.run("INSERT INTO swaps VALUES (?, ?) ON CONFLICT DO NOTHING", plan, digest)
 
     def statements(self, plan: int) -> list[bytes]:
-        """The statements of the noise that was drawn, by view: what the ledger knows of an opening."""
+        """The statements of the noised shares, by view. The ledger records their digest as the opening."""
         query = "SELECT statement FROM drawn WHERE plan = ? ORDER BY view"
         return [found for (found,) in self.rows(query, plan)] or [share.statement for share in self.noised(plan)]
 
     def held(self, plan: int) -> list[HeldShare]:
-        """With finish mpc: the noised shares of a plan's views, in order; none before there is noise, or once it is settled."""
+        """With finish mpc: the noised shares by view; empty before noise is drawn and after they are settled."""
         query = "SELECT share, statement FROM held JOIN drawn USING (plan, view) WHERE plan = ? ORDER BY view"
         return [HeldShare(*row) for row in self.rows(query, plan)]
 
     def add_held(self, plan: int, shares: Sequence[HeldShare]) -> None:
-        """With finish mpc: store the noised shares, and forget those without noise."""
+        """With finish mpc: store the noised shares and erase the sums without noise."""
         for view, share in enumerate(shares):
             self.run("INSERT INTO held (plan, view, share) VALUES (?, ?, ?)", plan, view, share.share)
             self.run("INSERT INTO drawn VALUES (?, ?, ?)", plan, view, share.statement)
         self._set_noised(plan)
 
     def set_finished(self, plan: int, shares: Sequence[SealedShare]) -> None:
-        """Store what leader and helper have opened together; in the place of what an earlier try has left."""
+        """With finish mpc: store the opened values. They replace those of an earlier attempt."""
         self.run("DELETE FROM noised WHERE plan = ?", plan)
         self._add_shares(plan, shares)
 
     def settle(self, plan: int) -> None:
-        """Erase the noised shares: what was opened of them is stored at both; inside a transaction."""
+        """Erase the noised shares, inside a transaction: both have stored the opened values."""
         self.erase("held", "plan = ?", plan)
 
     def _set_noised(self, plan: int) -> None:
@@ -250,7 +250,7 @@ class Storage(RoleFile):
         self.run("UPDATE plans SET state = 'noised' WHERE plan = ?", plan)
 
     def set_witnessed(self, plan: int) -> None:
-        """The other aggregator knows of this opening: its shares may be sent."""
+        """Record that the other aggregator knows of this opening, so its shares may be sent."""
         with self.transaction():
             if self.run("UPDATE plans SET state = 'witnessed' WHERE plan = ? AND state = 'noised'", plan):
                 self.drop_messages("finished", plan)
@@ -260,6 +260,6 @@ _PLAN: Final = "plan, hash, signed, deadline_us, state, own, other, encryption_k
 
 
 def _plan_of(row: tuple[Any, ...]) -> StoredPlan:
-    """A row of `_PLAN`."""
+    """Read a row of the columns `_PLAN`."""
     number, plan_hash, signed, deadline_us, state, *rest = row
     return StoredPlan(number, plan_hash, signed, deadline_us, PlanState(state), *rest)

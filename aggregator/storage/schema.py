@@ -1,22 +1,22 @@
 """The tables of a role's file.
 
-plans       what was opened, its state, and both aggregators' commitments once it is closed
+plans       opened plans, their state, and both aggregators' commitments once a plan is closed
 pending     leader only: batches that the helper has not answered; their reports are in `reports` and `sites` already
 jobs        job id → digest of its bytes → the recorded answer
-keys        plan id → the key that proofs of the plan are verified with. Secret
-reports     report ids, each of which counts once, and of how many clients it is: one, or what its site declares
-rejected    ids of reports whose proof did not hold; none is verified a second time
-rejections  how many those were in a collection, once their ids are gone
-sites       clients of a site in a collection, against its roster maximum
-sums        this aggregator's share of the sum of a collection. Secret; deleted when its noised share is stored
-noised      the noised shares, sealed to the collector, with their statements, and the signed values that were opened of them:
-            all that a collect sends, now or later. With finish mpc, what leader and helper have opened together instead
-held        the noised shares themselves, until both have stored what they opened of them. Secret until then
-swaps       SHA-256 of the other aggregator's noised shares, as it has signed it before it saw those here
-drawn       with finish mpc, the statements of those shares, which the ledger knows
-ciphertexts with protection he, the encrypted sum of a collection: as it grows at the leader, as it came at the key holder
-finished    leader only: what the key holder gets of a collection, until it has opened it
-prepared    plan id → hash of its draft and the live keys that were signed of it. What they were signed of is in live/
+keys        plan id → the verification key of the plan. Secret
+reports     report ids, each of which counts once, and the number of clients of each: one, or the number that its site declares
+rejected    ids of reports whose proof did not hold; no report is verified twice
+rejections  number of rejected reports of a collection, after their ids are erased
+sites       number of clients of a site in a collection, compared with its roster entry
+sums        this aggregator's share of the sum of a collection. Secret; erased when its noised share is stored
+noised      noised shares, sealed to the collector, with their statements and the signed opened values: everything that a
+            collect sends, now or later. With finish mpc: the values that leader and helper opened together, sealed
+held        the noised shares themselves, until both have stored the opened values. Secret until then
+swaps       SHA-256 of the other aggregator's noised shares; it signed that digest before it received the shares here
+drawn       with finish mpc: the statements of the noised shares; the ledger records their digest
+ciphertexts with protection he: the encrypted sum of a collection, growing at the leader, as received at the key holder
+finished    leader only: the noised, encrypted sum of a collection, until the key holder has opened it
+prepared    plan id → hash of its draft and its signed live keys. The live secret itself is in live/
 secret_keys key holder only: plan id → the secret keys of the plan's views. Secret; erased when the plan is opened
 """
 

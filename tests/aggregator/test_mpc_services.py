@@ -325,7 +325,7 @@ def test_a_collector_takes_only_what_both_have_opened(tmp_path: Path) -> None:
     np.testing.assert_array_equal(both.opened[0].sums, sums)
     with pytest.raises(StatementsDisagree, match="opened different values"):
         CollectedSums.of(plan, [shares["leader", 0]], [shares["helper", 1]], COLLECTOR.seal)
-    with pytest.raises(MessageMalformed, match="no set of cells"):
+    with pytest.raises(MessageMalformed, match="are malformed"):
         CollectedSums.of(plan, [shares["leader", 2]], [shares["helper", 2]], COLLECTOR.seal)
     with pytest.raises(FinishRefused):
         _share(plan, "leader", dataclasses.replace(opened, suppressed=None))

@@ -146,7 +146,7 @@ def test_a_file_of_another_role_program_or_version_is_refused(storage: Storage, 
     other = sqlite3.connect(tmp_path / "other.db")
     other.execute("CREATE TABLE mine (x)")
     other.close()
-    with pytest.raises(StorageUnusable, match="no storage of an aggregator"):
+    with pytest.raises(StorageUnusable, match="not the storage of an aggregator"):
         Storage(tmp_path / "other.db", "leader")
     (tmp_path / "noise.db").write_bytes(b"no database" * 500)
     with pytest.raises(StorageUnusable):
