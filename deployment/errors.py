@@ -1,4 +1,4 @@
-"""The errors of what runs a collection, in one tree."""
+"""The errors of a deployment, in one tree."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from base.errors import FAILURE, NOT_FOUND, REFUSED, USAGE, CoveyError
 
 
 class DeploymentError(CoveyError):
-    """Anything that the commands and the public functions refuse."""
+    """The root of the errors that commands and public functions raise."""
 
     exit_code = USAGE
 
 
 class UsageError(DeploymentError):
-    """Options that do not fit together, or something that does not exist yet; names the mend."""
+    """Options that do not fit together, or a missing prerequisite; the message names the mend."""
 
 
 class NotThere(DeploymentError):
-    """A file, a ledger or a release that was asked for and does not exist."""
+    """The requested file, ledger or release does not exist."""
 
     exit_code = NOT_FOUND
 
 
 class ProjectMissing(NotThere):
-    """No covey.toml where a project should be."""
+    """The project's directory has no covey.toml."""
 
     def __init__(self, path: str, folder: str) -> None:
         self.path, self.folder = path, folder
@@ -30,62 +30,62 @@ class ProjectMissing(NotThere):
 
 
 class OverBudget(DeploymentError):
-    """A run that would cost a client-day more than the store's budget leaves; nothing was computed. Names the mend."""
+    """A run would cost a client-day more than the budget leaves. Nothing was computed; the message names the mend."""
 
     exit_code = REFUSED
 
 
 class VerificationUnsuccessful(DeploymentError):
-    """At least one release did not pass; names how many, and the first."""
+    """At least one release failed verification; the message has the number of failures and the first one."""
 
     exit_code = FAILURE
 
 
 class RunFailed(DeploymentError):
-    """A run did not come to its end."""
+    """A run ended before its releases were published."""
 
     exit_code = FAILURE
 
 
 class ProcessFailed(RunFailed):
-    """A process of the run ended early or did not come up; names its log."""
+    """A process of the run ended early or did not start; the message names its log."""
 
 
 class CollectionFailed(RunFailed):
-    """The collection ended without a result; names the log that says why."""
+    """The collection ended without a result; the message has the reason or names its log."""
 
 
 class TrainingRefused(DeploymentError):
-    """Labels, or a split of them, from which no model can be trained or judged."""
+    """The labels, or their split, are not sufficient to train or test a model."""
 
 
 class ModelOutdated(DeploymentError):
-    """A model whose views, or the functions behind them, are no longer those that it was trained on."""
+    """The views or functions of a model have changed since it was trained."""
 
     exit_code = REFUSED
 
     def __init__(self, model: str, reason: str) -> None:
         self.model, self.reason = model, reason
         super().__init__(
-            f"model {model}: {reason}; its inputs would mean something else. Train it again: covey train CONFIG.toml"
+            f"model {model}: {reason}, so its inputs have another meaning now. Train it again: covey train CONFIG.toml"
         )
 
 
 class ModelRefused(DeploymentError):
-    """A registered model's file that is not as `covey train` writes it: loading it could run code, or make no sense."""
+    """A registered model's file is not as `covey train` writes it. Loading it could run code or give wrong predictions."""
 
     exit_code = REFUSED
 
     def __init__(self, model: str, file: str, reason: str, torch: str) -> None:
         self.model, self.file, self.reason, self.torch = model, file, reason, torch
         super().__init__(
-            f"model {model}: {file} is refused: {reason}. It says that torch {torch} made it. Do not load it elsewhere; train "
-            "it again: covey train CONFIG.toml"
+            f"model {model}: {file} is refused: {reason}. Its metadata names torch {torch}. Do not load the file elsewhere; "
+            "train the model again: covey train CONFIG.toml"
         )
 
 
 class CodeUntrusted(DeploymentError):
-    """A file that is data names a Python file, which would be run; names it and the mend."""
+    """A configuration names a Python file, which would be run; the message names the file and the mend."""
 
     exit_code = REFUSED
 
@@ -98,25 +98,25 @@ class CodeUntrusted(DeploymentError):
 
 
 class RunRefused(DeploymentError):
-    """Options of a run that do not fit together; names the mend."""
+    """Options of a run that do not fit together; the message names the mend."""
 
 
 class TooManyClients(RunRefused):
-    """A site with more clients than are declared; names the declaration that holds them.
+    """A site has more clients than are declared; the message names a sufficient declaration.
 
     Attributes:
-        have: counted in the events. For the eyes of whoever has them.
+        have: the number of clients in the events. Private: only the owner of the events may see it.
     """
 
     def __init__(self, site: str, have: int, declared: int) -> None:
         self.site, self.have, self.declared = site, have, declared
         super().__init__(
-            f"{site} has {have:,} clients in the events, and {declared:,} a site are declared: others see that number, so it is "
-            f"not counted for you. Declare more, such as --site-clients {1 << (have - 1).bit_length()}"
+            f"{site} has {have:,} clients in the events, but each site declares {declared:,}. Other parties see the declared "
+            f"number, so it is never derived from the events. Declare more: --site-clients {1 << (have - 1).bit_length()}"
         )
 
 
 class JobMalformed(DeploymentError):
-    """A job file, or an announcement, of a coordinator that cannot be read."""
+    """A coordinator's job file or announcement cannot be read."""
 
     exit_code = FAILURE

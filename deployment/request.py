@@ -1,4 +1,4 @@
-"""What a run collects and under which terms: made once, at the edge, and carried to wherever the run happens."""
+"""The request of a run: what it collects, and under which terms. It is made once, at the edge, and carried whole."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class CollectionRequest:
 
     Attributes:
         noise: `none` is for tests and labs: releases are marked, and the exact sums are published.
-        budget: what a client-day may cost, over all runs into the store.
+        budget: the most that a client-day may cost, over all runs into the store.
         days: [from, to) in UTC days since the epoch; None: the days that hold events.
-        min_clients: k instead of the views' own; it may only tighten, except with noise off.
-        site_clients: how many clients a site may have: declared, for everybody to see.
+        min_clients: k instead of the views' own; it may only be larger, except with noise off.
+        site_clients: the declared maximum of clients of a site; public.
     """
 
     views: tuple[FeatureView, ...]
@@ -53,10 +53,10 @@ class CollectionRequest:
         min_clients: int | None = None,
         site_clients: int | None = None,
     ) -> CollectionRequest:
-        """A request whose terms are settled: who reports follows from how many clients a site may have.
+        """Make a request and settle its terms: the default participation follows from `site_clients`.
 
         Raises:
-            RunRefused: `min_clients` would loosen a view's k, or nobody has declared how many clients report under `all`.
+            RunRefused: `min_clients` is below a view's k, or participation `all` has no declared `site_clients`.
         """
         noisy = requested.noise is not Noise.NONE
         for view in views:
@@ -74,18 +74,18 @@ class CollectionRequest:
         return self.noise is not Noise.NONE
 
     def k(self, view: FeatureView) -> int:
-        """How many clients a pane of a view needs."""
+        """The minimum number of clients of a pane of a view."""
         return self.min_clients or view.privacy.min_clients
 
     def planned(self, view: FeatureView, panes: npt.NDArray[np.int64]) -> PlannedView:
-        """These panes of a view, as they stand in a plan."""
+        """These panes of a view, as a plan contains them."""
         return PlannedView(view, panes, self.k(view))
 
     def plan(self, views: Sequence[PlannedView], sites: Sequence[int], *, plan_id: bytes, by_site: bool) -> Plan:
         """A plan without its parties' keys.
 
         Args:
-            sites: how many clients each may have.
+            sites: the most clients of each site.
             by_site: a column of the events names the sites.
         """
         derived: tuple[FromEvents, ...] = (*(("days",) if self.days is None else ()), *(("sites",) if by_site else ()))
@@ -93,34 +93,34 @@ class CollectionRequest:
 
 
 def declared(site_clients: int | None, participation: Participation | None, option: str = "--site-clients N") -> int:
-    """How many clients a site has at most, for all to see: what was declared, else a public number.
+    """The most clients of a site, which is public: the declared number, else the default.
 
     Raises:
-        RunRefused: under `all` each of them reports, so the number must be one that somebody has chosen.
+        RunRefused: no number is declared under `all`, where each declared client sends a report.
     """
     if site_clients is None and participation is Participation.ALL:
         raise RunRefused(
-            "under participation all a site sends a report of every client that it may have, zeros too: declare how many "
-            f"that is, with {option}"
+            "under participation all a site sends one report for each declared client, also for clients without events; "
+            f"declare their number with {option}"
         )
     return DEFAULT_SITE_CLIENTS if site_clients is None else site_clients
 
 
 def require_possible(views: Sequence[FeatureView], terms: Terms, noise: Noise, sites: Sequence[int]) -> None:
-    """Return if sites of so many clients each can send reports of these views under these terms.
+    """Return if sites with these numbers of clients can send reports of these views under these terms.
 
     Raises:
-        RunRefused: by name, with the mend. ExtraMissing, CrypTenMissing: what the terms need is not installed.
+        RunRefused: they cannot; the message names the mend. ExtraMissing, CrypTenMissing: a package is not installed.
     """
     match terms:
         case Encrypted():
             require_tenseal()
-            mend = "; with fewer clients of a site there may be: --site-clients N"
+            mend = "; fewer clients a site may help: --site-clients N"
         case Shares():
             if terms.finish is Finish.MPC:
                 require_crypten()
             of_site = terms.report_per is ReportPer.SITE
-            mend = "; with fewer clients of a site it may: --site-clients N" if of_site else ""
+            mend = "; fewer clients a site may help: --site-clients N" if of_site else ""
     try:
         planned = [PlannedView(view, np.zeros(1, np.int64), view.privacy.min_clients) for view in views]
         plan = new_plan(planned, terms, noise, plan_id=bytes(PLAN_ID_BYTES), sites=sites)
@@ -132,9 +132,13 @@ def require_possible(views: Sequence[FeatureView], terms: Terms, noise: Noise, s
 
 
 def require_convertible(planned: Sequence[PlannedView], clients: int) -> None:
-    """RunRefused where so many values of one plan cannot get into MPC exactly; before anything is charged."""
+    """Return if MPC can represent the values of these panes exactly; called before anything is charged.
+
+    Raises:
+        RunRefused: it cannot.
+    """
     try:
         require_exact(planned, clients)
     except ConversionUnsafe as error:
         names = ", ".join(dict.fromkeys(one.view.name for one in planned))
-        raise RunRefused(f"{names}: {error} (fewer days: --from, --to)") from None
+        raise RunRefused(f"{names}: {error}; collect fewer days at once with --from and --to") from None

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a run did, view by view.
+    """The result of a run, view by view.
 
     Attributes:
-        noise: None for a run that was resumed: its plan says it.
-        answers: over the wire, the code that each site answered with.
+        noise: None for a resumed run, whose plan names its noise.
+        answers: over the wire, the code of each site's answer.
     """
 
     store: Path
@@ -77,26 +77,26 @@ def run(
     Args:
         events: a `.parquet` or `.csv` file, or an Arrow table.
         store: the store's directory; made if it does not exist.
-        client_column: who an event belongs to; with `site_column`, the identity is (site, client).
+        client_column: the client of an event; with `site_column`, the identity is (site, client).
         start, end: UTC midnights, [start, end); default: the days that hold events.
         noise: "off" is for tests and labs: releases are marked, and the exact sums are published.
-        min_clients: k instead of the views' own; may only tighten, except with noise off.
-        participation: "all": every client reports every pane, zeros too; "active": those with an event of the pane.
-            Default: "all" if a site has one client at most (`site_clients=1`), else "active".
-        site_clients: how many clients a site may have. The number stands in plans, where others see it, so it is declared, and
-            never counted from the events; a site with more of them is refused. Default: 100,000; "all" needs it.
+        min_clients: k instead of the views' own; it may only be larger, except with noise off.
+        participation: "all": every client reports every pane, also without events; "active": only clients with an event in
+            the pane report. Default: "all" if a site has one client at most (`site_clients=1`), else "active".
+        site_clients: the most clients of a site. Plans contain this number and other parties see it, so it is declared and
+            never derived from the events. A site with more clients is refused. Default: 100,000; "all" requires it.
         protection: "he": reports are encrypted for a key holder, and the leader adds them (docs/he.md).
-        validity: "prio3": every report proves that it is within the view's bounds; one that does not is rejected.
-        finish: "mpc" (experimental): cells below a view's `suppress_below` are opened to nobody (docs/mpc.md).
+        validity: "prio3": every report proves that it is within the view's bounds; other reports are rejected.
+        finish: "mpc" (experimental): cells below a view's `suppress_below` are never opened (docs/mpc.md).
         report_per: "site": each site sums its clients, each bounded, and sends one report a pane (docs/cross-silo.md).
-        budget: the ρ that a client-day may cost, over all views and all runs into this store; in a project at most what
-            its covey.toml says.
-        in_process: run all roles in this process, instead of one process for each.
-        sites: over the wire and without `site_column`, hash the clients to so many sites.
+        budget: the most ρ that a client-day may cost, over all views and all runs into this store. In a project the budget
+            of its covey.toml is the upper limit.
+        in_process: run all roles in this process, instead of one process for each role.
+        sites: over the wire and without `site_column`, the number of sites that clients are hashed to.
 
     Raises:
-        UsageError: arguments of another type, or that do not fit together. EventsError: events that cannot be used.
-        OverBudget, LedgerRefusal: what a client-day has spent does not allow it. ViewChanged, StoreInUse: of the store.
+        UsageError: arguments of a wrong type, or that do not fit together. EventsError: the events cannot be used.
+        OverBudget, LedgerRefusal: a client-day has too little budget left. ViewChanged, StoreInUse: of the store.
     """
     from deployment.in_process.enrolment import enrol
     from deployment.in_process.run import Surroundings, run_in_process
@@ -137,19 +137,19 @@ def run(
             encrypted_for = enrol(made, request.site_clients).clients
         reports = run_in_process(request, made, Path(store), Surroundings.real(request, progress))
     except DayBudgetSpent as error:
-        told = _over_budget(error, chosen, allowed, encrypted_for, noisy=request.noisy, capped=allowed != asked)
-        raise told from error
+        refusal = _over_budget(error, chosen, allowed, encrypted_for, noisy=request.noisy, capped=allowed != asked)
+        raise refusal from error
     return RunReport(Path(store), request.noise, reports)
 
 
 def requested_terms(
     noise: str, protection: str, validity: str, finish: str, report_per: str, participation: str | None
 ) -> RequestedTerms:
-    """What these words ask for, as a command line and `covey.run` spell them.
+    """The requested terms from their words, as a command line and `covey.run` spell them.
 
     Raises:
-        UsageError: there is no such word, or validity or report_per do not go with the protection. RunRefused: the finish
-            does not go with protection or noise.
+        UsageError: a word is unknown, or validity or report_per do not fit the protection. RunRefused: the finish does not
+            fit the protection or the noise.
     """
     from federation.errors import TermsImpossible, TermUnknown
     from federation.terms import Finish, Noise, Participation, Protection, ReportPer, RequestedTerms, Validity, word
@@ -192,11 +192,11 @@ def _over_budget(
     noisy: bool,
     capped: bool,
 ) -> OverBudget:
-    """The same with the budget that would do for a day on which nothing but these views is collected.
+    """The same error with a sufficient budget, for a day on which only these views are collected.
 
     Args:
-        encrypted_for: under `he`, how many clients there may be; else 0.
-        capped: the budget is the project's own; a larger --budget changes nothing.
+        encrypted_for: under `he`, the most clients; else 0.
+        capped: the project's own budget applies, so a larger --budget changes nothing.
     """
     from featurestore.define.layout import layout_of
     from federation.he.view import leak_micro_rho
@@ -208,17 +208,17 @@ def _over_budget(
     need = max(sum(costs), budget.micro_rho - error.have + error.need)
     mend = f"`budget = {rho_text(need)}` in covey.toml" if capped else f"--budget {rho_text(need)}"
     return OverBudget(
-        f"view {error.view!r} costs rho = {rho_text(error.need)} a client-day; of {date(1970, 1, 1) + timedelta(error.day)} "
-        f"{rho_text(error.have)} are left of {rho_text(budget.micro_rho)}, over all views and runs into this store. Nothing "
-        f"was computed: {mend}, or a smaller rho in the views"
+        f"view {error.view!r} costs rho = {rho_text(error.need)} a client-day, but {date(1970, 1, 1) + timedelta(error.day)} "
+        f"has {rho_text(error.have)} left of {rho_text(budget.micro_rho)}, over all views and runs into this store. Nothing "
+        f"was computed. Use {mend}, or a smaller rho in the views"
     )
 
 
 def resume(store: str | Path, progress: Progress = lambda *_: None) -> RunReport:
-    """Continue a run over real processes that failed in this store; what was accepted is kept and counts once.
+    """Continue a failed run of this store over real processes. Accepted reports are kept and count once.
 
     Raises:
-        UsageError: there is none. RunFailed: it failed again, by name.
+        UsageError: the store has no failed run. RunFailed: the run failed again.
     """
     from deployment.local.processes_run import resume as resume_wire
 
@@ -227,7 +227,7 @@ def resume(store: str | Path, progress: Progress = lambda *_: None) -> RunReport
 
 
 def _views(views: object) -> tuple[FeatureView, ...]:
-    """The views to run, each once."""
+    """The views to run. Each may occur once."""
     chosen = (views,) if isinstance(views, FeatureView) else tuple(views) if isinstance(views, Iterable) else (views,)
     if not chosen:
         raise UsageError("no feature view to run")
@@ -246,8 +246,8 @@ def _check_types(events: object, store: object, **columns: object) -> None:
     if not isinstance(events, str | Path | pa.Table):
         kind = f"{type(events).__module__}.{type(events).__qualname__}"
         raise UsageError(
-            f"`events` takes a .parquet or .csv file or a pyarrow.Table, got {kind}; of a pandas frame: "
-            "pyarrow.Table.from_pandas(frame)"
+            f"`events` takes a .parquet or .csv file or a pyarrow.Table, got {kind}; convert a "
+            "pandas frame with pyarrow.Table.from_pandas(frame)"
         )
     if not isinstance(store, str | Path):
         raise UsageError(f"`store` takes the path of a directory, got {store!r}")
@@ -261,7 +261,7 @@ def utc_days(start: date | None, end: date | None) -> tuple[int, int] | None:
     if start is None and end is None:
         return None
     if start is None or end is None:
-        raise UsageError("--from and --to go together: UTC midnights, the first day and the day after the last")
+        raise UsageError("--from and --to go together: give the first UTC day and the day after the last")
     for name, moment in (("start", start), ("end", end)):
         if not isinstance(moment, date):
             raise UsageError(f"`{name}` takes a date or a datetime, such as date(2020, 5, 1), got {moment!r}")

@@ -1,7 +1,7 @@
-"""A plan on its way to the aggregators: panes of client-days whose budget is spent are left out, the rest is opened.
+"""Announce a plan: the aggregators open it without the panes of days whose budget is spent.
 
-Leader and helper count on their own and may refuse different days. A plan that one of them has opened and the other one
-has not charges nothing: a charge is made when a plan is closed.
+Leader and helper keep separate ledgers and may refuse different days. A plan that only one of them has opened charges
+nothing: an aggregator charges when it closes a plan.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from federation.signed_plan import sign_plan, verify_plan
 
 @dataclass(frozen=True, eq=False)
 class LeftOut:
-    """Panes of one view whose days have no budget left for it.
+    """Panes of one view whose days have no budget left for the view.
 
     Attributes:
         planned: the view with these panes only.
-        asked, signed: the plan that asked for them first, and its signed bytes: what their voids refer to.
+        asked, signed: the plan that first contained these panes, and its signed bytes. Their voids refer to it.
     """
 
     planned: PlannedView
@@ -44,11 +44,11 @@ class LeftOut:
 
 @dataclass(frozen=True, eq=False)
 class Announcement:
-    """What is left of a plan, opened at both aggregators.
+    """A plan without its left-out panes, opened at both aggregators.
 
     Attributes:
-        plan: None if nothing is left of it.
-        signed: the plan's signed bytes, for the sites; empty where there is none.
+        plan: None if all panes were left out.
+        signed: the plan's signed bytes, for the sites; empty without a plan.
         encryption_keys: under `he`, the key holder's signed public keys, for the sites.
     """
 
@@ -58,7 +58,7 @@ class Announcement:
     encryption_keys: bytes = field(default=b"", repr=False)
 
     def save(self, path: Path) -> None:
-        """Rename a file into place, so that a coordinator that starts again goes on with this very plan."""
+        """Write the file atomically, so that a restarted coordinator continues with the same plan."""
         left = [
             {"asked": _text(one.signed), "view": one.planned.view.name, "panes": one.planned.pane_starts.tolist()}
             for one in self.left_out
@@ -68,7 +68,7 @@ class Announcement:
 
     @classmethod
     def load(cls, path: Path, coordinator: VerifyKey) -> Announcement:
-        """What was saved. Raises JobMalformed; and as `verify_plan`."""
+        """Read a saved announcement. Raises JobMalformed, and the errors of `verify_plan`."""
         try:
             data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             signed = base64.b64decode(data["plan"], validate=True)
@@ -77,18 +77,18 @@ class Announcement:
             asked = [(base64.b64decode(one["asked"], validate=True), one) for one in data["left_out"]]
             left = tuple(_left_out(plan_bytes, coordinator, one["view"], one["panes"]) for plan_bytes, one in asked)
         except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-            raise JobMalformed(f"{path} is no announcement of a coordinator: {error!r}") from None
+            raise JobMalformed(f"{path} is not a coordinator's announcement: {error!r}") from None
         return cls(plan, signed, left, keys)
 
 
 class OpeningParties(Protocol):
-    """Whom a plan is announced to. Each call raises RemoteRefusal or Unreachable."""
+    """The two aggregators that a plan is announced to. Each call raises RemoteRefusal or Unreachable."""
 
     def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> object:
         """Open a signed plan at both aggregators."""
 
     def prepare(self, signed_draft: bytes) -> tuple[Preparation, Preparation]:
-        """Have leader, and helper or key holder, make what a plan needs of them: signed draft → what each has prepared."""
+        """Make each aggregator's part of a plan, such as its keys: signed draft → the parts of leader and the other one."""
         ...
 
 
@@ -102,16 +102,17 @@ def announce(
 ) -> Announcement:
     """Run by the coordinator: open the plan at both aggregators, without the panes that no budget covers.
 
-    A refusal names one view and one day. The plan without them is a new plan, with its own id and keys.
+    A refusal names one view and one day. The plan without that view's panes of the day is a new plan, with its own id and
+    keys.
 
     Args:
-        plan: a draft; or the plan of an announcement before this one, which is announced again as it is.
-        keys: under `he`, the encryption keys of such a plan.
-        earlier: what an announcement before this one has left out.
+        plan: a draft, or the plan of an earlier announcement, which is announced again unchanged.
+        keys: under `he`, the encryption keys of an earlier announcement's plan.
+        earlier: the panes that an earlier announcement has left out.
 
     Raises:
-        PlanInvalid: an aggregator has prepared something that does not fit the draft.
-        RemoteRefusal: for any other reason; or a refusal for what the plan does not ask for. Unreachable.
+        PlanInvalid: an aggregator's part does not fit the draft.
+        RemoteRefusal: any other refusal, or one that names a view or day outside the plan. Unreachable.
     """
     asked = plan
     if plan.wire is not None and plan.wire.leader_live is None:
@@ -143,7 +144,7 @@ def announce(
 
 
 def _prepared(plan: Plan, coordinator: SigningKey, parties: OpeningParties) -> tuple[Plan, bytes]:
-    """The plan with all that its aggregators have prepared for it; and what its reports are encrypted under."""
+    """The plan with the parts of both aggregators, and the signed encryption keys of its reports."""
     if plan.wire is None:
         return plan, b""
     leader, helper = parties.prepare(sign_draft(plan, coordinator))
@@ -159,14 +160,14 @@ def _prepared(plan: Plan, coordinator: SigningKey, parties: OpeningParties) -> t
 
 
 def _without(plan: Plan, view: str, day: int, randomness: Randomness) -> Plan | None:
-    """The plan without a view's panes of a UTC day; None if that is all of it."""
+    """The plan without a view's panes of a UTC day; None if no pane remains."""
     views = tuple(_of_days(one, [day], inside=False) if one.view.name == view else one for one in plan.views)
     views = tuple(one for one in views if len(one.pane_starts))
     return replace(plan, plan_id=randomness(PLAN_ID_BYTES), views=views) if views else None
 
 
 def _of_days(planned: PlannedView, days: list[int], *, inside: bool) -> PlannedView:
-    """A planned view with only its panes of these UTC days, or only the others."""
+    """A planned view with only its panes of these UTC days, or only its other panes."""
     of_days = np.isin(planned.pane_starts // DAY_US, days)
     return replace(planned, pane_starts=planned.pane_starts[of_days if inside else ~of_days])
 

@@ -1,7 +1,7 @@
-"""One collection from the coordinator's chair: announce, carry batches as they arrive, let the deadline decide, open.
+"""One collection, run by the coordinator: announce the plan, carry batches until the deadline, open the sums.
 
-The coordinator is also the collector. It sees plans, sealed batches with their site and size, and noised sums; it can open
-no batch. A site that is dead, late or sends nonsense costs its own reports and nobody else's.
+The coordinator is also the collector. It sees plans, sealed batches with their site and size, and noised sums. It cannot
+open a batch. A site that is dead, late or malformed loses its own reports only.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from .sites import SiteAnswer
 
 @dataclass(frozen=True)
 class CollectionOutcome:
-    """What a collection gave.
+    """The result of a collection.
 
     Attributes:
-        opened: the views of the announced plan; none if nothing was left of it.
+        opened: the views of the announced plan; empty if all panes were left out.
         statements: the signed opening statements of leader and helper, for each of these views.
-        values: the signed opened values of both (under `he` the key holder's), likewise.
-        answers: the code of each node's answer, by site (or `node N` where it told none).
-        batches: how many sealed batches were carried, and how many of them wait for the helper.
-        refused: batches that the leader did not take, by reason.
-        rejected: by view of a plan with proofs, the reports whose proof did not hold. A client within its bounds is
-            rejected once in 2^56 reports at most, so the number is one of broken or lying clients. Under `active` it tells
-            nothing of the honest ones; of a rejected one it tells, as the batch has done, that it sent a report.
-        budget_spent: panes that were left out, because no budget covered them.
+        values: the signed opened values of both aggregators (under `he`, of the key holder), for each of these views.
+        answers: the code of each node's answer, by site (or `node N` where the answer has no site).
+        batches: the number of sealed batches carried, and of those that wait for the helper.
+        refused: the number of batches that the leader refused, by reason.
+        rejected: by view of a plan with proofs, the number of reports whose proof does not verify. A client within its
+            bounds is rejected at most once in 2^56 reports, so the number counts broken or dishonest clients. Under `active`
+            it reveals nothing about honest clients. About a rejected client it reveals that the client sent a report, which
+            the batch reveals already.
+        budget_spent: the panes that were left out because no budget covered them.
     """
 
     opened: tuple[OpenedView, ...] = ()
@@ -70,12 +71,12 @@ def collect(
     carried = pending = 0
     for answer in ask(announced.signed, announced.encryption_keys):
         name = answer.site if answer.site and answer.site not in answers else f"node {answer.node}"
-        answers[name] = answer.code  # the name is the node's word: it hides no other's answer
+        answers[name] = answer.code  # the node chose this name, so it must not replace another node's answer
         for batch in answer.batches:
             carried += 1
             try:
                 pending += aggregators.submit(batch).pending
-            except RemoteRefusal as error:  # one batch must not stop the others
+            except RemoteRefusal as error:  # a refused batch must not stop the other batches
                 refused[error.reason] += 1
         progress(answer)
     fetched = aggregators.collect(plan, collector)
@@ -93,7 +94,7 @@ def collect(
 
 
 def _rejected(plan: Plan, aggregators: Aggregators) -> dict[str, int]:
-    """Rejected reports by view, as the leader has counted them; nothing where there are no proofs."""
+    """Rejected reports by view, as the leader has counted them; empty without proofs."""
     if plan.terms.validity is Validity.NONE:
         return {}
     (status,) = aggregators.status("leader", plan.hash)

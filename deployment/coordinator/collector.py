@@ -1,4 +1,4 @@
-"""The collector: from opened sums to releases and voids, each under the manifest of its plan."""
+"""The collector: makes releases and voids from opened sums, each with its plan's manifest."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def releases_of(
     """One release or void for each pane of a planned view, in order.
 
     Args:
-        now: wall clock, µs since the epoch: when they are published.
-        clock: `replay` dates a release to its pane's end + `release_delay`, `live` to now.
+        now: the time of publication, µs since the epoch.
+        clock: `replay` dates a release to its pane's end + `release_delay`, `live` to `now`.
         noise_source: the name of the sampler.
-        trust: what has to hold for the privacy claim.
+        trust: the assumption of the privacy claim.
         commitments: hex SHA-256 of the signed opening statements of leader and helper; empty in one process.
-        values: hex SHA-256 of the signed opened values, likewise.
+        values: hex SHA-256 of the signed opened values of both; empty in one process.
     """
     planned = opened.planned
     view = planned.view
@@ -49,10 +49,10 @@ def releases_of(
 def voids_of(
     plan: Plan, planned: PlannedView, reason: str, *, now: int, clock: Clock, noise_source: str, trust: str
 ) -> Iterator[Void]:
-    """One void for each pane of a planned view of which nothing was opened, such as BUDGET_SPENT.
+    """One void for each pane of a planned view, for a reason such as BUDGET_SPENT.
 
     Args:
-        plan: the one that asked for these panes. Else as `releases_of`.
+        plan: the plan that first contained these panes. For the other arguments see `releases_of`.
     """
     view = planned.view
     manifest = manifest_of(plan, planned, noise_source=noise_source, trust=trust, commitments=("", ""))

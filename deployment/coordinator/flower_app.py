@@ -1,6 +1,6 @@
-"""The coordinator of a simulated fleet: a ServerApp that carries out one job, publishes, and renames its result into place.
+"""The coordinator of a simulated fleet: a ServerApp that runs one job, publishes, and renames its result into place.
 
-Flower tells of no failure, so success is the result file and nothing else.
+Flower does not report failures, so only the result file means success.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def server_app(job: Job) -> ServerApp:
 
 
 def run(job: Job, grid: Grid) -> None:
-    """Carry out the job alone, or say in its file of failure why not."""
+    """Run the job under its lock, or write the reason of the failure to its failure file."""
 
-    def ask(*told: bytes) -> Iterable[SiteAnswer]:
-        return ask_sites(grid, *told, sites=job.sites, seconds=job.seconds, clock=time.monotonic, sleep=time.sleep)
+    def ask(*message: bytes) -> Iterable[SiteAnswer]:
+        return ask_sites(grid, *message, sites=job.sites, seconds=job.seconds, clock=time.monotonic, sleep=time.sleep)
 
     with job.alone():
-        if job.result.is_file():  # an attempt that was thought dead may have gone on, and be done by now
+        if job.result.is_file():  # an earlier attempt, taken for dead, may have finished meanwhile
             return
         try:
             run_job(job, ask, wall_clock)

@@ -1,8 +1,8 @@
-"""The coordinator's side of Flower's SuperLink: a run of its own, whose messages this very process pushes and pulls.
+"""The coordinator's client of Flower's SuperLink: it starts a run, and this process pushes and pulls the run's messages.
 
 The SuperLink's Control and Runtime API listen on a Unix socket in its project, which only the coordinator's own user can
-open. A run of Flower's needs an app; the one that is handed in here holds no code, and nobody ever starts it: this process
-takes the run's only task itself.
+open. A Flower run needs an app. The app submitted here contains no code and is never started: this process takes the run's
+only task itself.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from aggregator.errors import SuperLinkUnusable
 SOCKET: Final = "control"
 """The socket's name, in a folder of mode 0700."""
 SECONDS: Final = 60.0
-"""How long one call may take."""
+"""The timeout of one call."""
 _COMPONENT: Final = "flwr-serverapp"
 _BASE: Final = "http://superlink"
 _NO_APP: Final = """
@@ -62,7 +62,7 @@ clientapp = "nothing:nothing"
 
 @contextmanager
 def short_path(folder: Path) -> Iterator[Path]:
-    """A short name of a folder: a path to a socket has room for a hundred bytes, and some projects lie deeper."""
+    """A short path of a folder: a socket's path may have about a hundred bytes, and a project's path may be longer."""
     with tempfile.TemporaryDirectory(prefix="covey-") as parent:
         link = Path(parent) / "s"
         link.symlink_to(folder.absolute())
@@ -71,10 +71,10 @@ def short_path(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def grid_of(folder: Path) -> Iterator[Grid]:
-    """Start a run on the SuperLink whose socket lies in `folder`; its nodes, until the block ends.
+    """Start a run on the SuperLink whose socket is in `folder`, and give access to its nodes until the block ends.
 
     Raises:
-        SuperLinkUnusable: it does not listen, belongs to somebody else, or stopped meanwhile.
+        SuperLinkUnusable: the SuperLink does not listen, belongs to another user, or has stopped.
     """
     with _calls(folder), short_path(folder) as short:
         path = short / SOCKET
@@ -101,7 +101,7 @@ def grid_of(folder: Path) -> Iterator[Grid]:
 
 
 def register_nodes(folder: Path, keys: list[bytes]) -> None:
-    """Let the nodes with these public keys (EC, PEM) in, and no others. Run by the SuperLink when it has started."""
+    """Register the nodes with these public keys (EC, PEM), the only ones that may connect. Run by the started SuperLink."""
     with _calls(folder), short_path(folder) as short:
         control = _Control(_BASE)
         control.reach(short / SOCKET)
@@ -113,7 +113,7 @@ def register_nodes(folder: Path, keys: list[bytes]) -> None:
 
 
 class _OverSocket:
-    """Makes a client of Flower's speak through a Unix socket."""
+    """Connects a Flower client through a Unix socket."""
 
     _client: httpx.Client
 
@@ -127,11 +127,11 @@ class _Control(_OverSocket, ControlHttpClient):  # type: ignore[misc]  # flwr ha
 
 
 class _Runtime(_OverSocket, RuntimeHttpClient):  # type: ignore[misc]  # flwr has no types
-    """Flower's client of the Runtime API. It tries nothing twice: `--resume` does."""
+    """Flower's client of the Runtime API, without retries: `--resume` repeats a failed collection."""
 
 
 class _Grid(HttpGrid):  # type: ignore[misc]  # flwr has no types
-    """Flower's Grid over a client that is connected already."""
+    """Flower's Grid over a connected client."""
 
     def __init__(self, client: _Runtime, token: str) -> None:
         super().__init__(token=token)
@@ -146,7 +146,7 @@ def _start_run(path: Path, app: bytes) -> tuple[int, str]:
     try:
         fab = Fab(hash_str=hashlib.sha256(app).hexdigest(), content=app)
         run_id = control.StartRun(StartRunRequest(fab=fab)).run_id
-        while True:  # a run whose coordinator died before it took its task is older: its task goes unused
+        while True:  # skip the tasks of older runs, whose coordinator died before it took them
             taken = runtime.AcquireTask(AcquireTaskRequest(supported_task_types=[TaskType.SERVER_APP]))
             if not taken.token:
                 raise SuperLinkUnusable("the SuperLink gave no task for the new run; start the coordinator again")
@@ -165,7 +165,7 @@ def _app() -> bytes:
 
 
 def _is_alive(client: _Runtime) -> bool:
-    """Tell the SuperLink that the task's process lives. Not Flower's own: that one interrupts the process on a refusal."""
+    """Send the task's heartbeat. Flower's own heartbeat is not used, because it interrupts the process on a refusal."""
     try:
         return bool(client.SendTaskHeartbeat(SendTaskHeartbeatRequest()).success)
     except httpx.HTTPError:
@@ -173,7 +173,7 @@ def _is_alive(client: _Runtime) -> bool:
 
 
 def _finish(client: _Runtime) -> None:
-    """End the run; where that fails, the SuperLink ends it when no heartbeat comes."""
+    """End the run. If this fails, the SuperLink ends the run when it receives no heartbeat."""
     try:
         client.PushTaskOutput(PushTaskOutputRequest(sub_status="completed"))
     except httpx.HTTPError:
@@ -181,27 +181,28 @@ def _finish(client: _Runtime) -> None:
 
 
 def _require_listening(path: Path, folder: Path) -> None:
-    """Raises SuperLinkUnusable, with what is to be done."""
+    """Return if the SuperLink listens. Raises SuperLinkUnusable, with the mend."""
     start = f"`covey start superlink --project {folder.parent.parent}`"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.connect(str(path))
     except PermissionError:
         raise SuperLinkUnusable(
-            f"the SuperLink in {folder} is another user's: run the coordinator as the user who ran {start}"
+            f"the SuperLink in {folder} belongs to another user; run the coordinator as the user who ran {start}"
         ) from None
     except OSError:
-        raise SuperLinkUnusable(f"no SuperLink listens in {folder}: run {start} on this machine first") from None
+        raise SuperLinkUnusable(f"no SuperLink listens in {folder}; first run {start} on this machine") from None
 
 
 @contextmanager
 def _calls(folder: Path) -> Iterator[None]:
-    """Give an error of the connection its name."""
+    """Turn an error of the connection into SuperLinkUnusable."""
     try:
         yield
     except httpx.HTTPStatusError as error:
         raise SuperLinkUnusable(
-            f"the SuperLink answers {error.response.status_code} to {error.request.url.path}; it may have been restarted"
+            f"the SuperLink answers {error.response.status_code} to {error.request.url.path}; it may have restarted. Start the "
+            "coordinator again"
         ) from None
     except httpx.TransportError as error:
         raise SuperLinkUnusable(f"the SuperLink in {folder} stopped: {error or type(error).__name__}") from None

@@ -1,4 +1,4 @@
-"""What a coordinator is asked to do, as a file: written by `covey run`, read by the ServerApp. Paths only, no secret."""
+"""A coordinator's job file: `covey run` writes it, the ServerApp reads it. It contains paths and no secret."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ ANNOUNCED: Final = "announced.json"
 
 @dataclass(frozen=True)
 class Job:
-    """One collection to run.
+    """One collection that a coordinator runs.
 
     Attributes:
         plan: canonical bytes of the plan, with its parties.
         keys: the folder with the coordinator's and the collector's keys.
-        leader, helper: `host:port` of the services; under `he`, helper is the key holder's.
+        leader, helper: `host:port` of the services; under `he`, `helper` is the key holder.
         store: the project directory whose store gets the releases.
-        sites: how many nodes are waited for, `seconds` how long the sites have.
-        result: the file that appears when, and only when, all is published.
-        progress: a file that gets one JSON line a site's answer.
+        sites: the number of nodes that the coordinator waits for; `seconds`: the time that the sites have.
+        result: the file that appears when all is published, and never before.
+        progress: a file with one JSON line for each site's answer.
     """
 
     plan: bytes
@@ -42,7 +42,7 @@ class Job:
     progress: Path
 
     def save(self, path: Path) -> None:
-        """Write the job file; it is on disk when this returns."""
+        """Write the job file durably."""
         data = {
             "plan": base64.b64encode(self.plan).decode("ascii"),
             "leader": self.leader,
@@ -70,31 +70,31 @@ class Job:
                 Path(data["progress"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise JobMalformed(f"{path} is no job of a coordinator: {error}") from None
+            raise JobMalformed(f"{path} is not a coordinator's job file: {error}") from None
 
     @property
     def failure(self) -> Path:
-        """The file that says why the coordinator gave up."""
+        """The file with the reason why the coordinator gave up."""
         return self.result.with_suffix(".failed")
 
     @property
     def announced(self) -> Path:
-        """The file that holds the plan as it was opened; a coordinator that starts again goes on with it."""
+        """The file with the opened plan; a restarted coordinator continues with it."""
         return self.result.with_name(ANNOUNCED)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Only one process at a time works at this job; another one waits until that has ended, however it ends."""
+        """Lock the job: one process at a time runs it, and other processes wait until that one has ended."""
         with lock_file(self.result.with_suffix(".lock"), private=True, wait=True):
             yield
 
     def fail(self, why: str, *, lost: bool = False) -> None:
-        """Give up by name; trying again at once would not help, and never would if the plan is lost."""
+        """Record why the coordinator gave up. An immediate retry would not help; if the plan is `lost`, no retry would."""
         replace_file(self.failure, json.dumps({"why": why, "lost": lost}), private=True)
 
     @property
     def failed(self) -> tuple[str, bool] | None:
-        """Why the coordinator gave up, and whether the plan is lost; None while it has not."""
+        """The reason why the coordinator gave up, and whether the plan is lost; None if it has not given up."""
         if not self.failure.is_file():
             return None
         told = json.loads(self.failure.read_text(encoding="utf-8"))

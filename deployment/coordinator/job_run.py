@@ -1,4 +1,4 @@
-"""A coordinator's job from its announcement to the renamed result, however the sites are reached."""
+"""Run a coordinator's job, from the announcement to the renamed result. The caller provides the transport to the sites."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Ask = Callable[[bytes, bytes], Iterable[SiteAnswer]]
 
 
 def run_job(job: Job, ask: Ask, clock: Callable[[], int]) -> None:
-    """Announce the plan, carry the answers, have it opened, publish, and rename the result into place.
+    """Announce the plan, carry the answers, open the sums, publish, and rename the result into place.
 
     Args:
-        clock: µs since the epoch, of the publication.
+        clock: the time of publication, µs since the epoch.
 
     Raises:
-        AggregatorError, FederationError, CryptoError, FeatureStoreError: nothing was published then. The same job may be
-            run again: what was accepted is kept.
+        AggregatorError, FederationError, CryptoError, FeatureStoreError: nothing was published. The same job may be run
+            again: accepted reports are kept.
     """
     coordinator, collector = load_keys(job.keys, "coordinator"), load_keys(job.keys, "collector")
 
@@ -47,7 +47,7 @@ def run_job(job: Job, ask: Ask, clock: Callable[[], int]) -> None:
 
 
 def _announce(job: Job, coordinator: RoleKeys, aggregators: Aggregators) -> Announcement:
-    """The job's plan, or what an earlier attempt has left of it, open at both aggregators and kept on disk."""
+    """Open the job's plan, or the plan of an earlier attempt, at both aggregators, and keep it on disk."""
     earlier = Announcement(plan_from_bytes(job.plan), b"")
     if job.announced.is_file():
         earlier = Announcement.load(job.announced, coordinator.sign.public)

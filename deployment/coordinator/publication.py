@@ -1,4 +1,4 @@
-"""What the collector publishes of a collection: signed items, the evidence they can be checked against, and a summary."""
+"""The collector's publication of a collection: signed releases and voids, their evidence, and a summary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOISE_SOURCE: Final = f"{SecretNoise.name}, {SecretNoise.name}"
 
 
 def trust_of(terms: Terms) -> str:
-    """What has to hold for the privacy claim, as manifests name it."""
+    """The assumption of the privacy claim, as manifests name it."""
     match terms:
         case Shares():
             return "one-honest-noiser"
@@ -32,7 +32,7 @@ def trust_of(terms: Terms) -> str:
 def items_of(
     announced: Announcement, collected: CollectionOutcome, collector: SigningKey, *, now: int, clock: Clock
 ) -> Iterator[Release | Void]:
-    """Every pane that was asked for, signed: opened, void, or void because the budget of its day is spent.
+    """One signed item for each planned pane: opened, void, or void because the budget of its day is spent.
 
     Args:
         now, clock: see `collector.releases_of`.
@@ -66,14 +66,14 @@ def _opened_items(
 
 
 def evidence_of(announced: Announcement, collected: CollectionOutcome) -> list[bytes]:
-    """The signed plans, statements and values, each once. Manifests name them by their SHA-256, and the plans by theirs."""
+    """The signed plans, statements and values, each once. Manifests name all of them by their SHA-256."""
     plans = [announced.signed, *(left.signed for left in collected.budget_spent)]
     signed = [one for both in (*collected.statements, *collected.values) for one in both]
     return list(dict.fromkeys(blob for blob in (*plans, *signed) if blob))
 
 
 def summary_of(collected: CollectionOutcome, items: list[Release | Void]) -> dict[str, Any]:
-    """The job's result, for people's programs: counts of panes by view, sites' answers, and panes without budget (µs)."""
+    """The job's result for programs: counts of panes by view, sites' answers, and panes without budget (µs)."""
     views = {item.manifest.view: {"opened": 0, "void": 0} for item in items}
     for item in items:
         views[item.manifest.view]["opened" if isinstance(item, Release) else "void"] += 1

@@ -1,6 +1,6 @@
-"""The coordinator of one collection over a running SuperLink: plan, keep, announce, wait, open, publish, forget.
+"""The coordinator of one collection over a running SuperLink: it plans, announces, waits, opens and publishes.
 
-All of it happens in this process, which alone reads the coordinator's and the collector's keys. The SuperLink carries
+All steps run in this process, and only this process reads the coordinator's and the collector's keys. The SuperLink carries
 messages between this process and the sites, and runs nothing.
 """
 
@@ -47,19 +47,19 @@ HELPER: Final = "127.0.0.1:7302"
 KEY_HOLDER: Final = "127.0.0.1:7303"
 NOTHING_TO_DO: Final[dict[str, Any]] = {"views": {}, "answers": {}, "batches": 0, "refused": {}, "rejected": {},
                                        "budget_spent": {}}  # fmt: skip
-"""The result where every pane is published already."""
+"""The result if every pane is published already."""
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the others listen, `host:port`; None: where the unfinished plan found them, or the default ports here."""
+    """The addresses of the other roles, `host:port`. None: those of the unfinished plan, or the default ports here."""
 
     leader: str | None = None
     helper: str | None = None
     key_holder: str | None = None
 
     def second(self, terms: Terms) -> str | None:
-        """Where the one listens who opens a plan with the leader: the helper, or under `he` the key holder."""
+        """The address of the role that opens a plan with the leader: the helper, or under `he` the key holder."""
         match terms:
             case Shares():
                 return self.helper
@@ -72,12 +72,12 @@ DEFAULTS: Final = Addresses(LEADER, HELPER, KEY_HOLDER)
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What a coordinator is to collect.
+    """What a coordinator shall collect.
 
     Attributes:
         days: whole UTC days since the epoch, [from, to).
-        terms: for the sites of the roster, which say how many clients there may be.
-        seconds: how long the sites have to answer; the aggregators take reports for twice that time.
+        terms: the requested terms; the roster has the number of clients of each site.
+        seconds: the time that the sites have to answer. The aggregators accept reports for twice that time.
     """
 
     views: Sequence[FeatureView]
@@ -87,10 +87,10 @@ class PlanRequest:
 
 
 def make_plan(directory: Path, request: PlanRequest, clock: Callable[[], int]) -> Plan | None:
-    """The plan for all panes that are not published yet; None if there is none left.
+    """The plan for all panes that are not published yet; None if all are published.
 
     Raises:
-        UsageError: a day that is not over. ProjectMissing.
+        UsageError: a day is not over. ProjectMissing.
     """
     project = Project.load(directory)
     now = clock()
@@ -112,12 +112,12 @@ def make_plan(directory: Path, request: PlanRequest, clock: Callable[[], int]) -
 
 
 def write_plan(directory: Path, request: PlanRequest, path: Path, clock: Callable[[], int]) -> Plan | None:
-    """Sign the draft of a plan and write it, for people to look at; nothing is announced, registered or kept.
+    """Sign the draft of a plan and write it to a file, for review. Nothing is announced or registered.
 
-    The aggregators' keys are made when a plan is announced: its draft says everything else.
+    The draft has everything except the aggregators' keys, which are made when the plan is announced.
 
     Raises:
-        KeyFileMissing: the coordinator's. And as `make_plan`.
+        KeyFileMissing: the coordinator's key. And the errors of `make_plan`.
     """
     plan = make_plan(directory, request, clock)
     keys = load_keys(directory / KEYS, "coordinator")
@@ -132,8 +132,8 @@ def run_coordinator(
     """Run one collection; returns its result.
 
     Raises:
-        UsageError: an unfinished plan is there, or a day is not over. KeyFileMissing.
-        CollectionFailed: by name; the plan is kept, and `resume_coordinator` continues it.
+        UsageError: the project has an unfinished plan, or a day is not over. KeyFileMissing.
+        CollectionFailed: the plan is kept, and `resume_coordinator` continues it.
     """
     project, unfinished = Project.load(directory), Unfinished(directory)
     for role in ("coordinator", "collector"):
@@ -157,10 +157,10 @@ def run_coordinator(
 def resume_coordinator(
     directory: Path, addresses: Addresses, clock: Callable[[], int], progress: Progress
 ) -> dict[str, Any]:
-    """Continue the unfinished plan of a project; returns its result. What was accepted is kept and counts once.
+    """Continue the unfinished plan of a project; returns its result. Accepted reports are kept and count once.
 
     Raises:
-        UsageError: there is none. CollectionFailed: by name; the plan is kept.
+        UsageError: the project has no unfinished plan. CollectionFailed: the plan is kept.
     """
     unfinished = Unfinished(directory)
     with unfinished.at_work():
@@ -172,9 +172,9 @@ def resume_coordinator(
 
 
 def still_to_do(job: Job, now_us: int) -> Job:
-    """The job as it can be done now: the sites have until the deadline at most, and are not asked any more after it.
+    """The job with the time that is left: sites have until the plan's deadline, and receive no plan after it.
 
-    What they have reported by then is collected all the same: the aggregators hold it.
+    Reports that arrived before the deadline are collected anyway: the aggregators hold them.
     """
     wire = plan_from_bytes(job.plan).wire
     left = 0.0 if wire is None else (wire.deadline_us - now_us) / 1e6
@@ -182,7 +182,7 @@ def still_to_do(job: Job, now_us: int) -> Job:
 
 
 def _carry_out(unfinished: Unfinished, job: Job, clock: Callable[[], int], progress: Progress) -> dict[str, Any]:
-    if not job.result.is_file():  # it may be published, and the process ended before it was forgotten
+    if not job.result.is_file():  # else an earlier process published it, and ended before it removed the plan
         job.progress.unlink(missing_ok=True)
         try:
             with _asking(still_to_do(job, clock()), progress) as ask:
@@ -199,16 +199,16 @@ def _carry_out(unfinished: Unfinished, job: Job, clock: Callable[[], int], progr
 
 @contextmanager
 def _asking(job: Job, progress: Progress) -> Iterator[Ask]:
-    """How the job's sites are asked. Where there is nobody to ask any more, no SuperLink is needed."""
+    """The function that sends a plan to the job's sites. Without sites to reach, it needs no SuperLink."""
     if not job.sites:
-        yield lambda *_told: ()
+        yield lambda *_message: ()
         return
     progress("all views", "sites", 0, job.sites)
     with grid_of(superlink_folder(job.store)) as grid:
 
-        def ask(*told: bytes) -> Iterable[SiteAnswer]:
+        def ask(*message: bytes) -> Iterable[SiteAnswer]:
             answers = ask_sites(
-                grid, *told, sites=job.sites, seconds=job.seconds, clock=time.monotonic, sleep=time.sleep
+                grid, *message, sites=job.sites, seconds=job.seconds, clock=time.monotonic, sleep=time.sleep
             )
             for number, answer in enumerate(answers, 1):
                 yield answer
@@ -221,14 +221,19 @@ def _with_mend(why: Exception, job: Job) -> str:
     mend = f"{why}; the plan is kept: --resume continues it"
     if job.announced.is_file():
         return mend
-    return f"{mend}, or move {job.result.parent} away and begin another one: no site has seen it, so nothing is lost"
+    return (
+        f"{mend}. To start a new plan instead, move {job.result.parent} away: no site has seen it, so nothing is lost"
+    )
 
 
 def _panes(directory: Path, view: FeatureView, days: tuple[int, int], now: int) -> npt.NDArray[np.int64]:
     """int64[C], the panes (µs) of these days that are not published yet."""
     first, last = (day * DAY_US for day in days)
     if last + view.release_delay_us > now:
-        raise UsageError(f"view {view.name!r}: the last day is not over, or its releases are not due yet")
+        raise UsageError(
+            f"view {view.name!r}: the last day is not over, or its releases are not due yet (release_delay). Choose an earlier "
+            "--to, or wait"
+        )
     return np.setdiff1d(np.arange(first, last, view.pane_us), _published(directory, view))
 
 
@@ -236,6 +241,6 @@ def _published(directory: Path, view: FeatureView) -> npt.NDArray[np.int64]:
     try:
         with Store.open(directory) as store:
             starts = store.releases(view.name)["pane_start"].cast("int64").to_numpy()
-    except NotFoundError:  # no store yet, or no view of this name in it
+    except NotFoundError:  # the store does not exist yet, or has no view of this name
         return np.empty(0, np.int64)
     return np.asarray(starts, dtype=np.int64)

@@ -1,7 +1,7 @@
-"""The coordinator's view of sites through Flower: push one plan, pull answers as they come, until the deadline.
+"""Send one plan to the sites through Flower, and receive their answers until the deadline.
 
-Flower's own `send_and_receive` polls every three seconds and loses late replies, so messages are pushed and pulled here.
-A dead node's message comes back as an error from another node: replies are matched by the message that they answer.
+Flower's own `send_and_receive` polls every three seconds and loses late replies, so this module pushes and pulls messages
+itself. The reply for a dead node comes as an error from another node, so replies are matched by the message they answer.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ FAILED: Final = "NODE_FAILED"
 
 @dataclass(frozen=True)
 class SiteAnswer:
-    """What one node answered.
+    """The answer of one node.
 
     Attributes:
         node: Flower's node id.
         code: OK, a refusal code of the site, or NO_ANSWER, NONSENSE, NODE_FAILED.
-        batches: sealed batches, unread; the aggregators check who they are from.
+        batches: sealed batches, unread; the aggregators check their sites' signatures.
     """
 
     node: int
@@ -57,14 +57,14 @@ def ask_sites(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> Iterator[SiteAnswer]:
-    """Ask every node as it registers, until `sites` of them were there and all have answered; in order of arrival.
+    """Send the plan to each node when it registers, until `sites` nodes have answered; answers in order of arrival.
 
-    A site that never registers holds up nobody's reports: what the others answer is handed on meanwhile.
+    A site that never registers does not delay other sites' reports: each answer is returned when it arrives.
 
     Args:
-        encryption_keys: what goes along with a plan under `he`: what reports are to be encrypted under.
-        seconds: how long the whole takes at most; nodes without an answer by then are NO_ANSWER.
-        clock, sleep: monotonic seconds, and how to wait.
+        encryption_keys: under `he`, the plan's signed encryption keys.
+        seconds: the timeout of all answers together; a node without an answer by then is NO_ANSWER.
+        clock, sleep: a clock of monotonic seconds, and a function that waits.
     """
     end = clock() + seconds
     content = RecordDict({"plan": ConfigRecord({"signed": signed_plan, "encryption_keys": encryption_keys})})
@@ -77,7 +77,7 @@ def ask_sites(
         for node, message_id in zip(new, grid.push_messages(messages) if new else (), strict=True):
             if message_id:
                 waiting[message_id] = node
-            else:  # it left before it was asked
+            else:  # the node left before the message was pushed
                 yield SiteAnswer(node, "", FAILED, ())
         replies = list(grid.pull_messages(list(waiting))) if waiting else []
         for reply in replies:
@@ -91,7 +91,7 @@ def ask_sites(
 
 
 def _read(node: int, reply: Message) -> SiteAnswer:
-    """An answer from a node that may send anything."""
+    """Parse an untrusted answer."""
     if reply.has_error():
         return SiteAnswer(node, "", FAILED, ())
     try:
@@ -100,7 +100,7 @@ def _read(node: int, reply: Message) -> SiteAnswer:
         known = isinstance(code, str) and isinstance(site, str) and isinstance(arrays, ArrayRecord)
         if not known or not _CODE.fullmatch(code) or code in (NO_ANSWER, NONSENSE, FAILED) or len(arrays) > MAX_BATCHES:
             return SiteAnswer(node, "", NONSENSE, ())
-        if site:  # none where the site could not read its own configuration
+        if site:  # empty if the site could not read its own configuration
             require_site_id(site)
         return SiteAnswer(node, site, code, tuple(_bytes_of(arrays[name]) for name in sorted(arrays)))
     except Exception:  # noqa: BLE001 - whatever a node sends, the others' reports go on
@@ -110,7 +110,7 @@ def _read(node: int, reply: Message) -> SiteAnswer:
 def _bytes_of(array: Array) -> bytes:
     """The bytes of a batch: one dimension of uint8 in numpy's format, no longer than a batch. Raises ValueError.
 
-    Not `Array.numpy`: that also unpacks archives, and reserves the memory that a header asks for.
+    `Array.numpy` is not used, because it unpacks archives and allocates as much memory as the header says.
     """
     if len(array.data) > MAX_BATCH_BYTES + _NPY_HEADER_BYTES:
         raise ValueError("longer than a batch")

@@ -68,6 +68,6 @@ def test_no_file_of_a_store_tells_how_many_clients_a_site_has(tmp_path: Path, op
 def test_a_site_with_more_clients_than_are_declared_is_refused_by_name_and_leaves_no_store(tmp_path: Path) -> None:
     done = run(tmp_path, "--report-per", "site", "--site-clients", "400")
     assert done.returncode == 2
-    assert "site 'site-0000' has 421 clients in the events, and 400 a site are declared" in done.stderr
+    assert "site 'site-0000' has 421 clients in the events, but each site declares 400" in done.stderr
     assert "--site-clients 512" in done.stderr
     assert places_of(tmp_path / "store", CLIENTS) == []

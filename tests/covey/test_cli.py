@@ -137,7 +137,7 @@ class TestRun:
     ) -> None:
         code, out, err = covey(*run_arguments[:-2])
         assert (code, out) == (4, "")
-        assert "view 'visits' costs rho = 0.5 a client-day; of 2020-05-01 0.1 are left of 0.1" in err
+        assert "view 'visits' costs rho = 0.5 a client-day, but 2020-05-01 has 0.1 left of 0.1" in err
         assert "--budget 1.0, or a smaller rho in the views" in err
         assert covey(*run_arguments[:-1], "1.0")[0] == 0
         more = ["--from", "2020-05-01", "--to", "2020-05-05"]  # the days that were collected cost nothing more
@@ -150,7 +150,7 @@ class TestRun:
         )
         code, _, err = covey(*run_arguments)
         assert code == 4
-        assert "of 2020-05-01 0.0 are left of 1.0" in err
+        assert "2020-05-01 has 0.0 left of 1.0" in err
         assert "--budget 1.2," in err
 
     @pytest.mark.parametrize("budget", ["0", "-1", "x", "1e-9", ""])

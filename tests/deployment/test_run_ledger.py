@@ -293,6 +293,6 @@ class TestAll:
         assert told == {"phones": True, "undeclared": False, "sites": False}
 
     def test_it_needs_a_declaration(self, views: Sequence[FeatureView], tmp_path: Path) -> None:
-        with pytest.raises(RunRefused, match="declare how many that is, with --site-clients N"):
+        with pytest.raises(RunRefused, match="declare their number with --site-clients N"):
             run(views, tmp_path, participation="all")
         assert not list(tmp_path.glob("store*"))

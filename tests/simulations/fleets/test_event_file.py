@@ -59,7 +59,7 @@ def test_a_file_without_sites_is_one_site(tmp_path: Path) -> None:
     block = source.block(0)
     assert (source.blocks, block.sites, block.enrolled.tolist()) == (1, (ONE_SITE,), [DEFAULT_SITE_CLIENTS])
     assert (source.from_events, EventFile(path, (DAILY,), Columns()).from_events) == (("days",), ("days", "sites"))
-    with pytest.raises(TooManyClients, match="site 'site' has 2 clients in the events, and 1 a site are declared"):
+    with pytest.raises(TooManyClients, match="site 'site' has 2 clients in the events, but each site declares 1"):
         EventFile(path, (DAILY,), Columns(site=None), site_clients=1).block(0)
 
 
