@@ -1,1 +1,1 @@
-"""A run of every role in one process."""
+"""A run with all roles in one process."""

@@ -1,7 +1,7 @@
-"""Who is enrolled in a run over a table of events: so many clients a site as are declared, never so many as have events.
+"""The enrolment of a run over a table of events: each site has its declared number of clients, never the number in its events.
 
-The numbers stand in plans, on rosters and behind the sizes of messages, where others see them. One more client in the events
-must not change them (ADR 0020); a run over more clients than are declared is refused.
+Plans, rosters and the sizes of messages reveal the declared numbers to other parties, so one more client in the events must
+not change them (ADR 0020). A run over more clients than are declared is refused.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Enrolment:
-    """The seats of a run: `site_clients` of each site, in order of the sites.
+    """The seats of a run: `site_clients` for each site, in order of the sites.
 
     Attributes:
-        sites: how many there are. With a column of sites the events name them: plans say so in `from_events`.
-        site_clients: seats of each, declared.
-        site_of, seat_of: int64[clients], each client's. Secret.
+        sites: the number of sites. With a site column it comes from the events, and plans say so in `from_events`.
+        site_clients: the declared number of seats of each site.
+        site_of, seat_of: int64[clients], each client's site and seat. Secret.
     """
 
     sites: int
@@ -38,12 +38,12 @@ class Enrolment:
 
     @property
     def declared(self) -> list[int]:
-        """Of each site, how many clients it may have."""
+        """The declared number of clients of each site."""
         return [self.site_clients] * self.sites
 
     @property
     def clients(self) -> int:
-        """Seats of all sites."""
+        """The number of seats of all sites."""
         return self.sites * self.site_clients
 
 

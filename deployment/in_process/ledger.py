@@ -1,9 +1,9 @@
-"""The operator's ledger, as runs in one process charge it, and the plans that were charged and not published yet.
+"""The operator's ledger of runs in one process, with the plans that are charged and not published yet.
 
     <directory>/ledgers/operator.db    federation's ledger, and the bytes of every plan until its releases are published
 
-A pane is opened under the plan that took it, or never: so a run that was cut off leaves its plans here, and the next one goes
-on with them. Leader, helper and key holder of the same directory charge the same ledger.
+A charged pane is opened under its plan or never. So an interrupted run leaves its plans here, and the next run continues
+them. Leader, helper and key holder of the same directory charge the same ledger.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class RunLedger:
 
     Args:
         directory: the project (or `--store`) directory.
-        budget: what a client-day may cost, over all roles and runs into this store.
+        budget: the most that a client-day may cost, over all roles and runs into this store.
 
     Raises:
-        LedgerBroken: edited, cut or rolled back. LedgersApart.
+        LedgerBroken: the ledger was edited, truncated or rolled back. LedgersApart.
     """
 
     def __init__(self, directory: Path, budget: Budget, clock: Callable[[], int]) -> None:
@@ -49,14 +49,14 @@ class RunLedger:
 
     @property
     def state(self) -> LedgerState:
-        """What was charged, and what came of it."""
+        """The charges, and which of their plans are done."""
         return self._ledger.state
 
     def check(self, plan: Plan) -> None:
-        """Return if all of a run may be charged. Writes nothing but a refusal.
+        """Return if all of a run may be charged. Writes only a refusal.
 
         Raises:
-            LedgerRefusal: also of a pane that the aggregators have taken and nobody has published yet.
+            LedgerRefusal: also for a pane that is charged and not published yet.
         """
         try:
             self._ledger.check(plan, self._budget)
@@ -72,23 +72,23 @@ class RunLedger:
                 db.execute("INSERT OR IGNORE INTO plans VALUES (?, ?)", (plan.hash, plan_to_bytes(plan)))
 
     def unfinished(self, view: str) -> tuple[Plan, ...]:
-        """The plans of this view (in one process a plan has one) that were charged and are not done, oldest first.
+        """The plans of this view that are charged and not done, oldest first. In one process each plan has one view.
 
         Raises:
-            LedgerBroken: the bytes of one are not there, or other ones.
+            LedgerBroken: the stored bytes of a plan are missing or differ from the charged ones.
         """
         with self._ledger.transaction() as db:
             kept = dict(db.execute("SELECT plan, bytes FROM plans").fetchall())
         waiting = [plan_hash for plan_hash in self.state.intended if plan_hash not in self.state.done]
         for plan_hash in waiting:
             if hashlib.sha256(kept.get(plan_hash, b"")).digest() != plan_hash:
-                why = f"the plan {plan_hash.hex()[:16]}…, which was charged, is not the one that was kept"
+                why = f"the stored bytes of the charged plan {plan_hash.hex()[:16]}… are missing or changed"
                 raise LedgerBroken(str(self._ledger.path), why)
         plans = [plan_from_bytes(kept[plan_hash]) for plan_hash in waiting]
         return tuple(plan for plan in plans if plan.views[0].view.name == view)
 
     def published(self, plan: Plan) -> None:
-        """The releases of a plan are in the store."""
+        """Record that the releases of a plan are in the store, and delete its bytes."""
         with self._ledger.transaction() as db:
             self._ledger.done_within(plan.hash, hashlib.sha256(_PUBLISHED + plan.hash).digest())
             db.execute("DELETE FROM plans WHERE plan = ?", (plan.hash,))

@@ -1,4 +1,4 @@
-"""Which panes a run collects: of whole UTC days that are over, and that are not published yet."""
+"""The panes that a run collects: those of whole, ended UTC days that are not published yet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from featurestore.publish.publish import Publisher
 
 @dataclass(frozen=True, eq=False)
 class PaneChoice:
-    """Which panes of a view a run collects: int64 arrays of pane starts (µs), of whole days, and of UTC days."""
+    """The panes of a view that a run collects or skips: int64 arrays of pane starts (µs), and of UTC days."""
 
     todo: npt.NDArray[np.int64]
     already_open: npt.NDArray[np.int64]
@@ -28,11 +28,11 @@ class PaneChoice:
 def choose_panes(
     view: FeatureView, events: Events, opened: npt.NDArray[np.int64], days: tuple[int, int] | None, now: int
 ) -> PaneChoice:
-    """The panes of whole days that are over and not open yet; `days` defaults to those that hold events.
+    """The panes of whole, ended days that are not open yet; `days` defaults to the days with events.
 
     Raises:
-        RunRefused: some panes of a day are open and some are not. What a client used up of that day's bounds is not
-            known here, so the rest of it could let it use them again.
+        RunRefused: only some panes of a day are open. This run cannot know which part of the day's bounds a client has
+            used, so the other panes could let the client use the bounds twice.
     """
     asked = np.arange(*days) if days is not None else days_with_events(view, events)
     is_over = (asked + 1) * DAY_US + view.release_delay_us <= now
@@ -43,17 +43,17 @@ def choose_panes(
         named = ", ".join(str(np.datetime64(int(day), "D")) for day in partly[:3])
         more = f" and {len(partly) - 3} more" if len(partly) > 3 else ""
         raise RunRefused(
-            f"view {view.name!r}: only some panes of {named}{more} are open, and a run takes whole days: a client's "
-            "bounds hold for the whole day; leave these days out with --from and --to"
+            f"view {view.name!r}: only some panes of {named}{more} are open, but a run collects whole days, because a client's "
+            "bounds hold for a whole day. Leave these days out with --from and --to"
         )
     return PaneChoice(panes[~is_open], panes[is_open], asked[~is_over])
 
 
 def opened_panes(publisher: Publisher, view: FeatureView) -> npt.NDArray[np.int64]:
-    """int64[P], the panes of a view that are published, increasing; none of a view that is not registered yet.
+    """int64[P], the published panes of a view, increasing; empty if the view is not registered yet.
 
     Raises:
-        ViewChanged: another definition has its name.
+        ViewChanged: another definition has the view's name.
     """
     try:
         opened = publisher.opened(view)

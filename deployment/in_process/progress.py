@@ -1,4 +1,4 @@
-"""How far a run is: samples that were drawn, and batches that went through the protocol."""
+"""The progress of a run: drawn samples, and batches that have passed the protocol."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deployment.errors import RunRefused
 from federation.batch.reports import Reports
 
 NOISE_CHUNK: Final = 2**15
-"""Samples that are drawn between two steps of the progress bar."""
+"""Samples drawn between two steps of the progress bar."""
 
 Progress = Callable[[str, str, int, int], None]
 """(view, step, done, total), called often; the steps are `compute`, `protect`, `noise`, `publish`; under `he` `encrypt` and
@@ -23,9 +23,9 @@ Progress = Callable[[str, str, int, int], None]
 
 
 class Draws:
-    """Counts what both parties draw, for the progress bar. `total` holds if every pane opens.
+    """Counts the samples that both parties draw, for the progress bar. `total` is exact if every pane opens.
 
-    As a context manager: what is left early stops the threads that draw.
+    Use it as a context manager: an exception inside stops the threads that draw.
     """
 
     def __init__(self, view: str, step: str, total: int, progress: Progress) -> None:
@@ -34,11 +34,11 @@ class Draws:
         self._lock = Lock()
 
     def of(self, source: NoiseSource) -> NoiseSource:
-        """The same source, drawn in chunks that are counted."""
+        """The same source, which draws in counted chunks."""
         return _CountedSource(source, self)
 
     def add(self, samples: int) -> None:
-        """Count samples; RunRefused once the run was stopped, because a thread cannot be interrupted."""
+        """Count samples. Raises RunRefused after the run was stopped: it ends the thread, which cannot be interrupted."""
         with self._lock:
             if self._stopped:
                 raise RunRefused("the run was stopped")
@@ -58,7 +58,7 @@ class Draws:
 
 
 class _CountedSource:
-    """A noise source that tells how far its streams are."""
+    """A noise source that counts the samples of its streams."""
 
     def __init__(self, source: NoiseSource, draws: Draws) -> None:
         self._source, self._draws = source, draws
@@ -88,7 +88,7 @@ class _CountedStream:
 
 
 def counted(reports: Reports, elements: int, view: str, step: str, progress: Progress) -> Iterator[Reports]:
-    """The batches of some reports, each told when it is done."""
+    """The batches of some reports; each one reports its progress when it is done."""
     total, done = len(reports.collection), 0
     for batch in reports.batches(elements):
         yield batch

@@ -1,7 +1,7 @@
-"""A whole run in one process: events → reports → protocol → releases → store, every step real.
+"""A whole run in one process: events → reports → protocol → releases → store, with the code of a deployment.
 
-One process sees everything here, so nothing is hidden from it; releases say `trust="in-process"`. What is published is
-the same as over the wire.
+This process sees everything, so releases say `trust="in-process"`. The published values have the same distribution as those
+over the wire.
 """
 
 from __future__ import annotations
@@ -54,37 +54,37 @@ CHUNK_REPORTS: Final = 2**22
 
 @dataclass(frozen=True)
 class NoisePair:
-    """The noise sources of the two aggregators (under `he`, helper stands for key holder); `None` is noise off."""
+    """The noise sources of the two aggregators (under `he`, `helper` is the key holder); `None` means noise off."""
 
     leader: NoiseSource
     helper: NoiseSource
 
     @classmethod
     def fresh(cls, randomness: Randomness) -> NoisePair:
-        """The sources of real aggregators, each with a secret of its own."""
+        """The sources of real aggregators, each with its own secret."""
         return cls(SecretNoise(randomness(NOISE_KEY_BYTES)), SecretNoise(randomness(NOISE_KEY_BYTES)))
 
     @property
     def both(self) -> tuple[NoiseSource, NoiseSource]:
-        """Leader's and helper's."""
+        """The sources of leader and helper."""
         return self.leader, self.helper
 
     @property
     def name(self) -> str:
-        """As it stands in a manifest."""
+        """The name of the sampler, as manifests spell it."""
         return f"{self.leader.name}, {self.helper.name}"
 
 
 @dataclass(frozen=True)
 class ViewReport:
-    """What became of one view in a run. Pane lists are pane starts in µs since the epoch.
+    """The result of a run for one view. Pane lists are pane starts in µs since the epoch.
 
     Attributes:
-        reports: number of reports that went through the protocol; None over the wire, where nobody may know it.
-        already_open: panes that an earlier run had published; they were skipped.
+        reports: the number of reports in the protocol; None over the wire, where no party may know it.
+        already_open: panes that an earlier run has published; this run skipped them.
         days_not_over: UTC days (since the epoch) that have not ended, or whose releases are not due yet.
-        dropped: events of the days that were run that were not counted.
-        rejected: reports whose proof did not hold; always 0 with validity none.
+        dropped: events of the collected days that were not counted.
+        rejected: reports whose proof does not verify; always 0 with validity none.
     """
 
     view: str
@@ -99,13 +99,13 @@ class ViewReport:
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """What a run takes from outside.
+    """The noise, randomness, clock and callbacks of a run.
 
     Attributes:
-        noise: the aggregators' noise sources; None where the request says noise off.
-        randomness: for everything else that is drawn.
+        noise: the aggregators' noise sources; None with noise off.
+        randomness: the source of all other random values.
         clock: the wall clock, µs since the epoch.
-        protect: what the sites do with their reports under `shares`.
+        protect: how the sites protect their reports under `shares`.
         progress: called often; see `Progress`.
     """
 
@@ -117,7 +117,7 @@ class Surroundings:
 
     @classmethod
     def real(cls, request: CollectionRequest, progress: Progress, protect: Protect = protect) -> Surroundings:
-        """Those of the machine: its CSPRNG and its clock."""
+        """The CSPRNG and the clock of this machine."""
         noise = NoisePair.fresh(os.urandom) if request.noisy else None
         return cls(noise, os.urandom, wall_clock, protect, progress)
 
@@ -128,11 +128,11 @@ def run_in_process(
     """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
 
     Raises:
-        RunRefused: a day is open in part, a run under other terms was cut off, or the terms do not go with the views.
-            TooManyClients: a site has more than are declared.
-        DayBudgetSpent: before anything is computed or registered. LedgerBroken. EventsError, BadReference: the events
-            do not fit a view; nothing is made or registered then. ViewChanged, StoreInUse: of the store.
-            MpcFailed: what was not published yet is continued by the same run again.
+        RunRefused: a day is partly open, a run under other terms was interrupted, or the terms do not fit the views.
+            TooManyClients: a site has more clients than are declared.
+        DayBudgetSpent: raised before anything is computed or registered. LedgerBroken. EventsError, BadReference: the
+            events do not fit a view; nothing is registered. ViewChanged, StoreInUse: of the store.
+            MpcFailed: a repeated run continues with the panes that are not published yet.
     """
     if request.noisy != (around.noise is not None):
         have = "no" if around.noise is None else "a"
@@ -160,7 +160,7 @@ def run_in_process(
 
 @contextmanager
 def _finishing(terms: Terms, plans: Sequence[Plan], enrolment: Enrolment) -> Iterator[Open | None]:
-    """How plans are opened whose shares the collector must not add, where there are any."""
+    """The function that opens plans whose shares the collector must not add, if there are any."""
     match terms.finish:
         case Finish.OPEN:
             yield None
@@ -174,7 +174,7 @@ def _finishing(terms: Terms, plans: Sequence[Plan], enrolment: Enrolment) -> Ite
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """What a run does for one view: plans that an earlier run was charged for, then fresh ones."""
+    """The work of a run for one view: charged plans of an earlier run, then fresh plans."""
 
     view: FeatureView
     choice: PaneChoice
@@ -183,11 +183,11 @@ class _Work:
 
     @property
     def plans(self) -> tuple[Plan, ...]:
-        """All of them."""
+        """All plans, charged ones first."""
         return (*self.resumed, *self.fresh)
 
     def to_charge(self) -> list[PlannedView]:
-        """The panes that no ledger knows, as one planned view."""
+        """The panes that are not charged yet, as one planned view."""
         if not self.fresh:
             return []
         planned = [plan.views[0] for plan in self.fresh]
@@ -196,7 +196,7 @@ class _Work:
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """A run with its store and its ledger open."""
+    """A run with its open store and its open ledger."""
 
     request: CollectionRequest
     around: Surroundings
@@ -206,19 +206,19 @@ class _Run:
     ledger: RunLedger
 
     def plan(self, *views: PlannedView) -> Plan:
-        """A plan of its own for these views."""
+        """A new plan for these views."""
         plan_id = self.around.randomness(PLAN_ID_BYTES)
         return self.request.plan(views, self.enrolment.declared, plan_id=plan_id, by_site=by_site(self.events))
 
     def work_of(self, view: FeatureView, now: int) -> _Work:
-        """What is left to do of a view."""
+        """The work that is left for a view."""
         opened = opened_panes(self.publisher, view)
         choice = choose_panes(view, self.events, opened, self.request.days, now)
         resumed, panes = [], choice.todo
         for plan in self.ledger.unfinished(view.name):
             of_plan = plan.views[0].pane_starts
             if np.isin(of_plan, opened).all():
-                self.ledger.published(plan)  # a run was cut off between the publication and its entry
+                self.ledger.published(plan)  # an earlier run ended between the publication and its entry
             elif np.isin(of_plan, panes).any():
                 self._require_same(plan)
                 resumed.append(plan)
@@ -227,7 +227,7 @@ class _Run:
         return _Work(view, choice, tuple(resumed), tuple(fresh))
 
     def collect(self, work: _Work, finish: Open | None) -> ViewReport:
-        """Run the plans of one view, and publish what they open."""
+        """Run the plans of one view, and publish the opened panes."""
         view, choice, plans, around = work.view, work.choice, work.plans, self.around
         skipped = tuple(choice.already_open.tolist()), tuple(choice.days_not_over.tolist())
         around.progress(view.name, "compute", 0, 1)
@@ -268,11 +268,11 @@ class _Run:
 
     @property
     def _max_clients(self) -> int:
-        """Of a plan of this run."""
+        """The most clients of a plan of this run."""
         return max_clients_of(self.enrolment.declared, self.request.terms)
 
     def _chunks(self, view: FeatureView, panes: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-        """The panes in runs of whole days whose accumulators fit `CHUNK_ELEMENTS`, and reports `CHUNK_REPORTS`."""
+        """The panes in chunks of whole days, of at most `CHUNK_ELEMENTS` elements and `CHUNK_REPORTS` reports."""
         match self.request.terms:
             case Shares():
                 elements = layout_of(view).length
@@ -292,29 +292,33 @@ class _Run:
             yield panes[starts[first] : starts[last] if last < len(starts) else len(panes)]
 
     def _require_same(self, plan: Plan) -> None:
-        """RunRefused if a plan that was cut off has other terms: its panes are opened as it says, or never."""
+        """Return if an interrupted plan has this run's terms. Its panes are opened under its own terms or never.
+
+        Raises:
+            RunRefused: the terms differ, or the plan has too few clients.
+        """
         (planned,) = plan.views
         theirs = plan.noise, plan.terms, planned.min_clients
         mine = self.request.noise, self.request.terms, self.request.k(planned.view)
         if theirs == mine and plan.max_clients < self._max_clients:
             raise RunRefused(
-                f"view {planned.view.name!r}: a run with room for {plan.max_clients:,} clients was cut off, and this one "
-                f"declares {self._max_clients:,}; repeat it with the same --site-clients and its own sites first, or leave "
+                f"view {planned.view.name!r}: an interrupted run declared {plan.max_clients:,} clients, but this run "
+                f"declares {self._max_clients:,}. First repeat that run with its own --site-clients and sites, or leave "
                 "its days out with --from and --to"
             )
         if theirs != mine:
             first, last = (np.datetime64(int(us) // DAY_US, "D") for us in planned.pane_starts[[0, -1]])
             terms, noise = plan.terms, "on" if plan.noisy else "off"
             raise RunRefused(
-                f"view {planned.view.name!r}: a run over {first} … {last} was cut off, and its panes are opened under its "
-                f"terms or never: repeat it with --protection {terms.protection} --noise {noise} --validity "
+                f"view {planned.view.name!r}: a run over {first} … {last} was interrupted, and its panes are opened under its "
+                f"own terms or never. Repeat it with --protection {terms.protection} --noise {noise} --validity "
                 f"{terms.validity} --participation {terms.participation} --min-clients {planned.min_clients} --finish "
                 f"{terms.finish} --report-per {terms.report_per}, or leave these days out with --from and --to"
             )
 
 
 def _collect_shares(plan: Plan, reports: Reports, around: Surroundings, finish: Open | None) -> OpenedView:
-    """Run the plan of one view."""
+    """Run the plan of one view under `shares`."""
     (planned,) = plan.views
     name, layout = planned.view.name, planned.layout
     elements = report_elements(layout, plan.terms.validity, plan.clients_a_report)
@@ -329,7 +333,7 @@ def _collect_shares(plan: Plan, reports: Reports, around: Surroundings, finish: 
 
 
 def _collect_encrypted(plan: Plan, reports: Reports, around: Surroundings) -> OpenedView:
-    """The same under `he`. With noise off sums are flooded all the same, so that they are exact as those of a real run."""
+    """Run the plan of one view under `he`. Sums are flooded even with noise off, as in a real run; they stay exact."""
     (planned,) = plan.views
     name, parameters, noise = planned.view.name, plan.he_parameters(planned), around.noise
     batches = counted(reports, message_elements(parameters), name, "encrypt", around.progress)
@@ -343,7 +347,7 @@ def _collect_encrypted(plan: Plan, reports: Reports, around: Surroundings) -> Op
 
 
 def _reports(plan: Plan, enrolment: Enrolment, contributions: Contributions) -> Reports:
-    """The reports of a plan of one view: of active clients, or of every seat of every site; or each site's sums of them."""
+    """The reports of a plan of one view: those of active clients, of every seat of every site, or the sites' sums."""
     panes = plan.views[0].pane_starts
     match plan.terms.participation:
         case Participation.ACTIVE:

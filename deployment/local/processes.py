@@ -1,4 +1,4 @@
-"""Child processes of one run: started with a mark in their environment, ended by pid, whatever they have started in turn.
+"""Child processes of one run. They carry a mark in their environment, so that their own children are ended with them.
 
 Ray and Flower start processes in sessions of their own, which outlive a signal to their parent's group. Every process of a
 run carries `COVEY_RUN=<id>`, inherited by all of its children, and `stop` ends each process that has it.
@@ -29,10 +29,10 @@ QUIET_LOOKS: Final = 3
 
 
 class Processes:
-    """A context manager that ends all that was started in it.
+    """A context manager that ends every process started in it, and their children.
 
     Args:
-        logs: the folder that gets one log file a process.
+        logs: the folder of the log files, one for each process.
     """
 
     def __init__(self, logs: Path) -> None:
@@ -50,7 +50,7 @@ class Processes:
         self.stop()
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-        """Start a process in the background; returns its pid. It does not get the terminal's Ctrl-C: `stop` ends it."""
+        """Start a process in the background; returns its pid. The terminal's Ctrl-C does not reach it: `stop` ends it."""
         with os.fdopen(open_private(self.log(name), os.O_WRONLY | os.O_TRUNC), "wb") as log:
             self._children[name] = subprocess.Popen(  # noqa: S603 - our own commands, never a text from outside
                 list(command),
@@ -71,12 +71,12 @@ class Processes:
         return self._children[name].poll()
 
     def require_running(self, name: str) -> None:
-        """ProcessFailed, with the last line of its log, if a process has ended."""
+        """Return if a process runs. Raises ProcessFailed, with the last line of its log, if it has ended."""
         if (status := self.exit_status(name)) is not None:
             raise ProcessFailed(f"{name} ended with status {status}: {self.last_line(name)} (log: {self.log(name)})")
 
     def last_line(self, name: str) -> str:
-        """The last line that a process wrote; of a box that is drawn with lines, the text in it."""
+        """The last line of a process's log, without the lines that draw a box around it."""
         lines = self.log(name).read_text(errors="replace").strip().splitlines()
         if lines and lines[-1].startswith("╰"):
             top = max((number for number, line in enumerate(lines) if line.startswith("╭")), default=len(lines) - 1)
@@ -84,7 +84,7 @@ class Processes:
         return lines[-1] if lines else "(no output)"
 
     def wait_for_port(self, name: str, port: int, seconds: float) -> None:
-        """Until something listens on a loopback port; ProcessFailed if the process ends or the time is over."""
+        """Wait until a process listens on a loopback port. Raises ProcessFailed if it ends, or on a timeout."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.require_running(name)
@@ -95,9 +95,9 @@ class Processes:
         raise ProcessFailed(f"{name} did not listen on port {port} within {seconds:.0f} s (log: {self.log(name)})")
 
     def stop(self) -> None:
-        """End every process of the run, its children's children included: all are asked first, then killed.
+        """End every process of the run, including children of children: first SIGTERM, then SIGKILL.
 
-        Ray's processes do not end with those that have started them: who only waits for them loses the whole grace period.
+        Ray's processes do not end with their parents, so waiting for them alone would take the whole grace period.
         """
         asked = self.marked()
         for process in asked:
@@ -105,7 +105,7 @@ class Processes:
                 process.terminate()
         psutil.wait_procs(asked, timeout=GRACE_SECONDS)
         quiet = 0
-        while quiet < QUIET_LOOKS:  # a process in the middle of its exec shows no environment for a moment
+        while quiet < QUIET_LOOKS:  # a process shows no environment for a moment during its exec
             alive = self.marked()
             for process in alive:
                 with contextlib.suppress(psutil.NoSuchProcess):
@@ -117,7 +117,7 @@ class Processes:
             child.wait()
 
     def marked(self) -> list[psutil.Process]:
-        """Every living process that carries this run's mark."""
+        """Every running process that carries this run's mark."""
         found = []
         for process in psutil.process_iter():
             try:

@@ -5,10 +5,9 @@
                └─ coordinator     announces, carries batches, opens, publishes; Flower's simulation runtime is in it
                     └─ sites      in Ray's workers, each over its own events only
 
-The run's project (keys, rosters, each site's events) lies in `<store>.unfinished` while it runs (`unfinished_run`). It goes when
-the run is done, and when it is interrupted before a day was charged. It stays when the run failed or the aggregators have taken
-its panes: `resume` continues it, and nothing that was accepted counts twice. The operator's ledger outlives it, in
-`<store>/ledgers`.
+The run's project (keys, rosters, each site's events) is in `<store>.unfinished` while it runs (`unfinished_run`). It is deleted
+when the run is done, and when the run is interrupted before a day was charged. It stays if the run failed or if its panes are
+charged: `resume` continues it, and accepted reports count once. The operator's ledger is permanent, in `<store>/ledgers`.
 """
 
 from __future__ import annotations
@@ -52,12 +51,12 @@ from .service_processes import SERVICES, second_of, service_command, services_of
 from .unfinished_run import begin, go_on, require_none
 
 SITE_SECONDS: Final = 900.0
-"""How long the sites of a simulated fleet have to answer."""
+"""The time that the sites of a simulated fleet have to answer."""
 DEADLINE_SECONDS: Final = 86_400.0
-"""Until when the aggregators take reports: a failed run can be resumed for a day."""
+"""How long the aggregators accept reports: a failed run can be resumed for a day."""
 START_SECONDS: Final = 60.0
 ATTEMPTS: Final = 4
-"""How often a process that died is started again. Every step may be repeated, so a crash costs time and nothing else."""
+"""How often a process is started. Every step may be repeated, so a crash costs time only."""
 MAX_RAY_PARENT: Final = 20
 _SITE_APP: Final = "site_app"
 
@@ -68,14 +67,14 @@ class SiteApp:
 
     Attributes:
         name: `module:attribute` of an installed ClientApp.
-        files: texts by name, which it finds beside the folder of the sites' configurations.
+        files: texts by file name, for files beside the folder of the sites' configurations.
     """
 
     name: str = f"{flower_app.__name__}:app"
     files: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, project: Path) -> None:
-        """Write it into a run's project: a resumed run has the same sites."""
+        """Write the app into a run's project, so that a resumed run has the same sites."""
         for name, text in {_SITE_APP: self.name, **self.files}.items():
             replace_file(project / name, text, private=True)
 
@@ -84,14 +83,14 @@ HONEST: Final = SiteApp()
 
 
 def flower_environment() -> dict[str, str]:
-    """For every process that runs Flower: it reports nothing to anybody."""
+    """The environment of every process that runs Flower: it turns telemetry off."""
     return {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "PYTHONUNBUFFERED": "1"}
 
 
 def ray_environment(folder: Path) -> dict[str, str]:
-    """For Ray in a folder of its own: it reports nothing to anybody, and its ports answer nobody without the token there.
+    """The environment of Ray in its own folder: it turns telemetry off, and its ports require the token in the folder.
 
-    Ray's ports listen for every user of the machine, and beyond it; who speaks to them can run code.
+    Ray's ports are open to every user of the machine and to the network, and a client of theirs can run code.
     """
     token = folder / "token"
     replace_file(token, secrets.token_hex(32), private=True, durable=False)
@@ -118,15 +117,15 @@ def run_over_wire(
     """Collect every pane of the chosen days that is not open yet, and publish it into the store at `directory`.
 
     Args:
-        sites: without a column of sites, clients are hashed to so many.
+        sites: without a site column, the number of sites that clients are hashed to.
 
     Returns:
-        A report a view, and the code of each site's answer.
+        A report for each view, and the code of each site's answer.
 
     Raises:
-        LedgerRefusal: DayBudgetSpent and its like, before anything is started or registered. LedgerBroken.
-        TooManyClients: a site has more clients than are declared. RunRefused: terms that do not go with the views.
-        CollectionFailed, ProcessFailed: with the log that says why; `resume` continues.
+        LedgerRefusal: such as DayBudgetSpent; raised before anything is started or registered. LedgerBroken.
+        TooManyClients: a site has more clients than are declared. RunRefused: the terms do not fit the views.
+        CollectionFailed, ProcessFailed: the message names the log; `resume` continues.
     """
     ledgers, views = directory / LEDGERS, request.views
     require_none(directory)
@@ -154,7 +153,9 @@ def run_over_wire(
     if draft is None:
         return tuple(_report(view, choices[view.name], {}) for view in views), {}
     if not fleet:
-        raise UsageError("no event has a site; nothing can be collected")
+        raise UsageError(
+            "no event has a site, so nothing can be collected; --site-column must name a column with values"
+        )
     before = charged_plans(ledgers)
     with begin(directory) as project:
         try:
@@ -172,9 +173,7 @@ def run_over_wire(
         except (CollectionFailed, ProcessFailed):
             raise
         except BaseException:
-            if (
-                charged_plans(ledgers) == before
-            ):  # else the aggregators have taken its panes: no other plan can open them
+            if charged_plans(ledgers) == before:  # else its panes are charged, and no other plan can open them
                 shutil.rmtree(project, ignore_errors=True)
             raise
         shutil.rmtree(project)
@@ -183,10 +182,10 @@ def run_over_wire(
 
 
 def resume(directory: Path, progress: Progress) -> tuple[tuple[ViewReport, ...], dict[str, str]]:
-    """Continue the run that failed in this store; what its aggregators accepted is kept and counts once.
+    """Continue the failed run of this store. Accepted reports are kept and count once.
 
     Raises:
-        UsageError: there is none. CollectionFailed, ProcessFailed: it failed again.
+        UsageError: the store has no failed run. CollectionFailed, ProcessFailed: the run failed again.
     """
     with go_on(directory) as project:
         result = collect_project(project, Job.load(project / "job.json"), progress)
@@ -199,10 +198,10 @@ def resume(directory: Path, progress: Progress) -> tuple[tuple[ViewReport, ...],
 
 
 def collect_project(project: Path, job: Job, progress: Progress) -> dict[str, Any]:
-    """Carry out a project's job: start every process, wait for the result, end every process.
+    """Run a project's job: start every process, wait for the result, end every process.
 
     Raises:
-        CollectionFailed, ProcessFailed: with the log that says why; the same job may be carried out again.
+        CollectionFailed, ProcessFailed: the message names the log; the same job may be run again.
     """
     plan = plan_from_bytes(job.plan)
     ports = {name: free_port() for name in services_of(plan)}
@@ -221,12 +220,12 @@ def collect_project(project: Path, job: Job, progress: Progress) -> dict[str, An
 
 
 def lost_mend(folder: Path) -> str:
-    """What is left to do where nothing of a plan can be opened any more."""
-    return f"its panes stay closed and its days charged. Remove {folder} to go on with other panes"
+    """The mend for a plan that can never be opened."""
+    return f"its panes stay closed and its days stay charged. Remove {folder} to collect other panes"
 
 
 class _Fleet:
-    """The processes of one run, each started again if it dies."""
+    """The processes of one run; each is restarted if it dies."""
 
     def __init__(self, processes: Processes, project: Path, ports: dict[str, int], ray: Path, job: Job) -> None:
         self._processes, self._project, self._ports, self._job = processes, project, ports, job
@@ -239,7 +238,7 @@ class _Fleet:
         }
 
     def start(self) -> None:
-        """Everything but the coordinator, until all of it listens; then the coordinator."""
+        """Start the services, wait until all of them listen, then start the coordinator."""
         for name in self._ports:
             self._launch(name)
         for name in self._ports:
@@ -247,10 +246,10 @@ class _Fleet:
         self._launch("coordinator")
 
     def wait(self, progress: Progress) -> dict[str, Any]:
-        """Until the result is there. A process that died is started again, `ATTEMPTS` times in all.
+        """Wait for the result. A process that died is restarted; it is started at most `ATTEMPTS` times.
 
         Raises:
-            CollectionFailed: the coordinator says why it gave up. ProcessFailed: a process keeps dying.
+            CollectionFailed: the coordinator gave up, with its reason. ProcessFailed: a process keeps dying.
         """
         sites, answered = self._job.sites, 0
         progress("all views", "sites", 0, sites)
@@ -272,7 +271,7 @@ class _Fleet:
         return result
 
     def _listening(self, name: str) -> None:
-        """Until a service listens; started again if it dies before."""
+        """Wait until a service listens; it is restarted if it dies before."""
         while True:
             try:
                 return self._processes.wait_for_port(name, self._ports[name], START_SECONDS)
@@ -304,7 +303,7 @@ def ray_folder() -> Path:
 
 
 def _counts(result: dict[str, Any], view: str) -> dict[str, int]:
-    """What a collection's result says of a view."""
+    """The counts of a view in a collection's result."""
     panes: dict[str, int] = result["views"].get(view, {"opened": 0, "void": 0})
     return {**panes, "rejected": result["rejected"].get(view, 0)}
 

@@ -1,6 +1,6 @@
-"""The aggregators of a project as services: keys, settings, storage and ledger from its directory (DESIGN §9, layout).
+"""The aggregators of a project as services, with keys, settings, storage and ledger from its directory (DESIGN §9, layout).
 
-And the provider of triples, which has none of these.
+Also the provider of triples, which has none of these.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def serve_leader(
     """Run the leader until SIGTERM or SIGINT.
 
     Args:
-        key_holder: where it listens; None: plans with encrypted reports are refused.
-        provider: where it listens; None: plans with the finish mpc are refused.
-        ledgers: the folder of the operator's ledger, where that is not the project's own.
+        key_holder: its address; None: the leader refuses plans with encrypted reports.
+        provider: its address; None: the leader refuses plans with the finish mpc.
+        ledgers: the folder of the operator's ledger. Default: the project's.
 
     Raises:
-        LedgerBroken: an edited, cut or older ledger, with the mend. LedgersApart.
+        LedgerBroken: the ledger was edited, truncated or rolled back; the message names the mend. LedgersApart.
     """
     project = Project.load(directory)
     keys, settings = load_keys(directory / KEYS, "leader"), _settings(project, project.helper)
@@ -62,14 +62,14 @@ def serve_leader(
 
 
 def serve_helper(directory: Path, port: int, ledgers: Path | None = None) -> None:
-    """Run the helper until SIGTERM or SIGINT. As `serve_leader`."""
+    """Run the helper until SIGTERM or SIGINT. See `serve_leader`."""
     project = Project.load(directory)
     keys, settings = load_keys(directory / KEYS, "helper"), _settings(project, project.leader)
     _run(Helper(keys, settings, _files(directory, ledgers, "helper"), _wall_clock), port, "helper")
 
 
 def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None) -> None:
-    """Run the key holder, with the helper's keys, until SIGTERM or SIGINT. As `serve_leader`."""
+    """Run the key holder, with the helper's keys, until SIGTERM or SIGINT. See `serve_leader`."""
     project = Project.load(directory)
     keys, settings = load_keys(directory / KEYS, "helper"), _settings(project, project.leader)
     files = _files(directory, ledgers, "keyholder")
@@ -77,7 +77,7 @@ def serve_key_holder(directory: Path, port: int, ledgers: Path | None = None) ->
 
 
 def serve_provider(directory: Path, port: int) -> None:
-    """Run the provider of triples until SIGTERM or SIGINT. It needs the leader's pinned key only."""
+    """Run the provider of triples until SIGTERM or SIGINT. It needs only the leader's pinned key."""
     _run(Provider(Project.load(directory).leader), port, "provider")
 
 

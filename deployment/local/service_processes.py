@@ -1,4 +1,4 @@
-"""The aggregators of a plan, and the provider of triples, as processes of one machine: who there is, and how each is started."""
+"""The services of a plan as processes of one machine: which services a plan needs, and the command of each."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from federation.plan import Plan
 from federation.terms import Encrypted, Finish, Shares, Terms
 
 SECONDS: Final = ("helper", "keyholder")
-"""Who may open a plan with the leader, by their `covey start` command."""
+"""The roles that may open a plan with the leader, by their `covey start` command."""
 AGGREGATORS: Final = ("leader", *SECONDS)
 SERVICES: Final = (*AGGREGATORS, "provider")
 
 
 def second_of(terms: Terms) -> str:
-    """Who opens a plan with the leader."""
+    """The role that opens a plan with the leader."""
     match terms:
         case Shares():
             return "helper"
@@ -34,7 +34,7 @@ def service_command(name: str, project: Path, ledgers: Path, ports: Mapping[str,
     """The command that starts a service of a project in the foreground.
 
     Args:
-        ports: of all services of the plan, on the loopback.
+        ports: the loopback ports of all services of the plan.
     """
     at = ["--project", str(project), "--port", str(ports[name])]
     at += ["--ledgers", str(ledgers)] if name in AGGREGATORS else []
@@ -49,4 +49,4 @@ def service_command(name: str, project: Path, ledgers: Path, ports: Mapping[str,
         "start",
         name,
         *at,
-    ]  # -P: nothing is imported from the folder it runs in
+    ]  # -P: do not import from the working directory

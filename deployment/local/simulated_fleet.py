@@ -3,7 +3,7 @@
     python -m deployment.local.simulated_fleet JOB.json MODULE:APP
 
 The messages between coordinator and sites stay in this process's memory, and the sites' code runs in Ray's workers. So the
-run opens no port of Flower's; Ray's ports demand the token of the run, which lies in a folder that only its user can open.
+run opens no Flower port. Ray's ports require the run's token, which is in a folder that only its user can open.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from deployment.coordinator.flower_app import server_app
 from deployment.coordinator.job import Job
 
 BACKEND: Final = {"client_resources": {"num_cpus": 1}, "init_args": {"include_dashboard": False}}
-"""One site a core; Ray without its dashboard."""
+"""One site for each core; Ray without its dashboard."""
 
 
 def main(job_file: str, client_app: str) -> None:
     """Run a job to its end.
 
     Args:
-        client_app: `module:attribute` of an installed ClientApp; nothing is ever taken from elsewhere.
+        client_app: `module:attribute` of an installed ClientApp; no other code is ever loaded.
     """
     job = Job.load(Path(job_file))
     module, _, attribute = client_app.partition(":")
@@ -39,8 +39,8 @@ def main(job_file: str, client_app: str) -> None:
     except Exception:  # noqa: BLE001 - the process ends, whatever Flower or Ray has failed with
         traceback.print_exc()
         sys.stderr.flush()
-        # Flower leaves the coordinator's thread behind, which waits for sites that nobody runs any more, and would keep the
-        # process alive until its deadline. Whoever has started the process sees it end, and starts it again.
+        # Flower leaves the coordinator's thread running. It waits for sites that no longer run, and would keep the process
+        # alive until its deadline. The parent process sees this process end, and restarts it.
         os._exit(1)
 
 

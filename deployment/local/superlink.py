@@ -1,11 +1,11 @@
-"""`covey start superlink`: Flower's SuperLink, unmodified, behind two doors.
+"""`covey start superlink`: Flower's unmodified SuperLink, with one entry for sites and one for the coordinator.
 
     sites ──TLS, certificate pinned──► /v1/fleet, nodes with a registered key only ─┐
     coordinator ──Unix socket, 0600──► /v1/control, /v1/runtime ────────────────────┴─► Flower's FastAPI application
 
-Flower serves all three on one port, and whoever reaches Control or Runtime can start an app of their own. Here one process
-serves the same application twice: the port for sites passes `/v1/fleet` on and nothing else, and the rest answers on a
-socket in `roles/superlink/`, which only the user who started the SuperLink can open. The coordinator is that user.
+Flower serves all three APIs on one port, and a client of Control or Runtime can start its own app. Here one process serves
+the same application twice. The port for sites passes on `/v1/fleet` only. The other APIs are on a socket in
+`roles/superlink/`, which only the user who started the SuperLink can open. The coordinator runs as that user.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .superlink_certificate import CERTIFICATE, Certificate, make_certificate, u
 
 FLEET: Final = "/v1/fleet/"
 MAX_BODY_BYTES: Final = 32 * 2**20
-"""Of one request. Batches travel in pieces of 5 MiB; the longest other message names 100,000 of them."""
+"""The most bytes of a request. Batches travel in pieces of 5 MiB; the longest other message names 100,000 batches."""
 GRACE_S: Final = 5
 UNSPECIFIED: Final = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
 
@@ -47,12 +47,12 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 def superlink_folder(project: Path) -> Path:
-    """Where the SuperLink's socket lies."""
+    """The folder of the SuperLink's socket."""
     return project / "roles" / "superlink"
 
 
 class FleetOnly:
-    """An application of which sites reach the Fleet API, with requests of bounded size."""
+    """Limits an application to the Fleet API, and to requests of bounded size."""
 
     def __init__(self, app: App, max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self._app, self._most = app, max_body_bytes
@@ -64,30 +64,32 @@ class FleetOnly:
             return
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"")
-        if not length.isdigit():  # none, or a body in chunks, whose end nobody knows
+        if not length.isdigit():  # no length, or a body in chunks, whose length is unknown
             await _refuse(send, 411, b"a Content-Length is needed")
         elif len(length) > len(str(self._most)) or int(length) > self._most:
             await _refuse(send, 413, f"at most {self._most:,} bytes".encode())
         else:
-            # Flower reads from the whole URL which calls it authenticates: no part of that is the caller's to choose.
+            # Flower decides from the whole URL whether it authenticates a call, so the caller must not choose any part of the URL.
             scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"host"]
             await self._app(scope, receive, send)
 
 
 def serve_superlink(directory: Path, host: str, port: int, names: list[str]) -> None:
-    """Run the SuperLink of a project until SIGTERM or SIGINT. It makes a certificate where there is none.
+    """Run the SuperLink of a project until SIGTERM or SIGINT. It makes a certificate if the project has none.
 
     Args:
-        names: further hosts under which sites reach it.
+        names: further host names by which sites reach the SuperLink.
 
     Raises:
-        UsageError: no site of the roster has a node key; a certificate that has ended or names other hosts; another
+        UsageError: no site of the roster has a node key, the certificate has expired or names other hosts, or another
             SuperLink runs in the project. AddressUnavailable. ProjectMissing.
     """
     project = Project.load(directory)
     nodes = [site.node.key.pem() for site in project.roster.entries if site.node is not None]
     if not nodes:
-        raise UsageError(f"{directory / FILE}: no [[site]] has a node key, so no site could connect")
+        raise UsageError(
+            f"{directory / FILE}: no [[site]] has a node key, so no site could connect; add `node` to each [[site]]"
+        )
     certificate = _certificate(directory, host, names)
     talk = Console(stderr=True, highlight=False)
     with _alone(directory) as folder, short_path(folder) as short, open_socket(host, port) as outside:
@@ -101,7 +103,7 @@ def serve_superlink(directory: Path, host: str, port: int, names: list[str]) -> 
                 talk.print(f"superlink listens on {address_of(outside)} for {len(nodes)} site(s)", soft_wrap=True)
                 talk.print(
                     f"sites pin {certificate.path} (SHA-256 {certificate.fingerprint[:16]}…, until "
-                    f"{certificate.until:%Y-%m-%d}); the coordinator comes by {folder / SOCKET}",
+                    f"{certificate.until:%Y-%m-%d}); the coordinator connects by {folder / SOCKET}",
                     soft_wrap=True,
                 )
 
@@ -120,7 +122,7 @@ def _certificate(directory: Path, host: str, names: list[str]) -> Certificate:
     found.require(asked, utc_now())
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(found.path, found.key)
-    except OSError as error:  # ssl.SSLError is one
+    except OSError as error:  # includes ssl.SSLError
         raise UsageError(
             f"{found.path} and {found.key} cannot be used: {error}; `covey keys tls --renew --project {directory}` makes "
             "others, and every site needs the new superlink.crt then"
@@ -129,7 +131,7 @@ def _certificate(directory: Path, host: str, names: list[str]) -> Certificate:
 
 
 def _flower_app(folder: Path) -> App:
-    """Flower's own application. It starts no process: the coordinator takes its tasks, and nobody else can."""
+    """Flower's own application. It starts no process: only the coordinator can take its tasks."""
     os.environ |= {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "FLWR_HOME": str(folder / "flower")}
     from flwr.common.constant import ISOLATION_MODE_PROCESS, TRANSPORT_TYPE_GRPC_RERE
     from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME
@@ -174,15 +176,15 @@ def _alone(directory: Path) -> Iterator[Path]:
     try:
         lock = lock_file(folder / "lock", private=True, wait=False)
     except LockHeld:
-        raise UsageError(f"a SuperLink of {directory} runs already") from None
+        raise UsageError(f"a SuperLink of {directory} is already running; stop it first") from None
     with lock:
         yield folder
 
 
 @contextmanager
 def _private_socket(path: Path) -> Iterator[socket.socket]:
-    """A listening Unix socket of mode 0600, in a folder that nobody else can enter."""
-    path.unlink(missing_ok=True)  # of a SuperLink that was killed
+    """A listening Unix socket of mode 0600, in a folder that no other user can enter."""
+    path.unlink(missing_ok=True)  # left by a SuperLink that was killed
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
         made.bind(str(path))
         path.chmod(0o600)
@@ -194,11 +196,11 @@ def _private_socket(path: Path) -> Iterator[socket.socket]:
 
 
 class _Server(uvicorn.Server):
-    """A server whose end `_serve` decides."""
+    """A server that `_serve` stops."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
+        """Install no signal handlers."""
         yield
 
 
@@ -218,7 +220,7 @@ def _server(app: App, **options: Any) -> _Server:
 async def _serve(
     inner: tuple[_Server, socket.socket], outer: tuple[_Server, socket.socket], ready: Callable[[], None]
 ) -> None:
-    """Serve the coordinator, let the sites' nodes in, then serve the sites; until a signal ends both."""
+    """Serve the coordinator, register the sites' nodes, then serve the sites, until a signal ends both servers."""
     servers = inner[0], outer[0]
 
     def stop() -> None:

@@ -1,7 +1,7 @@
-"""The certificate by which sites know their SuperLink: `keys/superlink.crt` to hand out, `keys/superlink.key` (0600) to keep.
+"""The certificate that authenticates a SuperLink to sites: `keys/superlink.crt` is public, `keys/superlink.key` (0600) secret.
 
-It signs itself, and nothing else can be signed with it: a site pins this file and trusts no authority. It names every host
-under which sites reach the SuperLink; this machine's own loopback is always among them, for tunnels.
+It is self-signed and cannot sign other certificates: a site pins this file and trusts no authority. It names every host
+by which sites reach the SuperLink, and always this machine's loopback, for tunnels.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from deployment.errors import NotThere, UsageError
 CERTIFICATE: Final = "superlink.crt"
 PRIVATE_KEY: Final = "superlink.key"
 DAYS: Final = 825
-"""How long a certificate is valid: about the longest that common TLS libraries accept."""
+"""The validity of a certificate: about the longest that common TLS libraries accept."""
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _BACKDATED: Final = timedelta(hours=1)
-"""A site's clock may be behind this one."""
+"""A site's clock may be slow."""
 _HOST: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}\.?)*", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate that was read.
+    """A SuperLink's certificate.
 
     Attributes:
-        names: the hosts that it is for.
-        until: when it ends.
+        names: the hosts that it is valid for.
+        until: the time of its expiry.
         fingerprint: SHA-256, to compare over a channel that both sides trust.
     """
 
@@ -50,7 +50,7 @@ class Certificate:
 
     @classmethod
     def load(cls, folder: Path) -> Certificate:
-        """Read `folder/superlink.crt`. Raises NotThere; UsageError: no certificate."""
+        """Read `folder/superlink.crt`. Raises NotThere; UsageError: the file is not a certificate."""
         path = folder / CERTIFICATE
         try:
             found = x509.load_pem_x509_certificate(path.read_bytes())
@@ -60,20 +60,20 @@ class Certificate:
                 f"no {path}; `covey keys tls --project {folder.parent}` makes one at the SuperLink, whose operator hands it out"
             ) from None
         except (ValueError, x509.ExtensionNotFound) as error:
-            raise UsageError(f"{path} is no certificate of a SuperLink: {error}") from None
+            raise UsageError(f"{path} is not a SuperLink's certificate: {error}") from None
         hosts = (*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress)))
         return cls(
             path, folder / PRIVATE_KEY, hosts, found.not_valid_after_utc, found.fingerprint(hashes.SHA256()).hex()
         )
 
     def require(self, names: Sequence[str], now: datetime) -> None:
-        """Raises UsageError: it has ended, or does not name one of these hosts."""
+        """Return if the certificate is valid for these hosts. Raises UsageError: it has expired, or lacks a host."""
         missing = [name for name in names if _plain(name) not in self.names]
         project, every = self.path.parent.parent, dict.fromkeys((*self.names, *map(_plain, names)))
         hosts = "".join(f" --name {name}" for name in every if name not in LOOPBACK)
         renew = f"`covey keys tls --renew{hosts} --project {project}` makes another one; hand it to every site"
         if now >= self.until:
-            raise UsageError(f"{self.path} ended on {self.until:%Y-%m-%d}, and no site accepts it any more: {renew}")
+            raise UsageError(f"{self.path} expired on {self.until:%Y-%m-%d}, so no site accepts it: {renew}")
         if missing:
             raise UsageError(f"{self.path} does not name {', '.join(missing)}, so no site accepts it there: {renew}")
 
@@ -82,13 +82,13 @@ def make_certificate(folder: Path, names: Sequence[str], now: datetime, *, renew
     """Make key and certificate for these hosts and the loopback.
 
     Args:
-        renew: replace what is there.
+        renew: replace an existing certificate.
 
     Raises:
-        UsageError: a name that is no host, or a certificate is there and is not to be replaced.
+        UsageError: a name is not a host, or a certificate exists and `renew` is false.
     """
     if not renew and (folder / CERTIFICATE).exists():
-        raise UsageError(f"{folder / CERTIFICATE} exists; --renew replaces it, and every site needs the new one then")
+        raise UsageError(f"{folder / CERTIFICATE} exists; --renew replaces it, and every site then needs the new one")
     hosts = [_general_name(name) for name in dict.fromkeys((*LOOPBACK, *map(_plain, names)))]
     key = ec.generate_private_key(ec.SECP384R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Covey SuperLink")])
@@ -121,7 +121,7 @@ def make_certificate(folder: Path, names: Sequence[str], now: datetime, *, renew
 
 
 def utc_now() -> datetime:
-    """The wall clock, as certificates tell the time."""
+    """The wall clock as a datetime."""
     return datetime.now(UTC)
 
 
@@ -131,12 +131,12 @@ def _general_name(name: str) -> x509.GeneralName:
     except ValueError:
         pass
     if not _HOST.fullmatch(name):
-        raise UsageError(f"--name {name[:80]!r} is neither a host name nor an address; give it without port")
+        raise UsageError(f"--name {name[:80]!r} is neither a host name nor an address; give one without a port")
     return x509.DNSName(name)
 
 
 def _plain(name: str) -> str:
-    """A host as a certificate tells it: addresses in their short form, names in lower case."""
+    """A host as certificates spell it: addresses in their short form, names in lower case."""
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:

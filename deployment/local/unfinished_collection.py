@@ -1,8 +1,8 @@
-"""The plan that a coordinator has in hand, on disk from before it is announced until it is published.
+"""A coordinator's unfinished plan. It is on disk from before its announcement until its publication.
 
-A pane is taken by one plan for good: a coordinator that forgot its plan could never collect those panes under another one.
-So `roles/coordinator/unfinished/` holds the plan and how far it is, and whoever finds it there continues that plan. Sites
-and aggregators answer a repeat with the same bytes.
+A charged pane belongs to one plan forever: a coordinator that lost its plan could never collect the panes under another one.
+So `roles/coordinator/unfinished/` holds the plan and its progress, and a restarted coordinator continues it. Sites and
+aggregators answer a repeated request with the same bytes.
 """
 
 from __future__ import annotations
@@ -34,41 +34,41 @@ class Unfinished:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """One coordinator at a time. Raises UsageError while another one is at work in this project."""
+        """Lock the project for one coordinator. Raises UsageError while another one runs in this project."""
         try:
             lock = lock_file(private_folder(self._role) / "lock", private=True, wait=False)
         except LockHeld:
-            raise UsageError(f"another coordinator is at work in {self._project}; wait for it to end") from None
+            raise UsageError(f"another coordinator runs in {self._project}; wait until it ends") from None
         with lock:
             yield
 
     def require_none(self) -> None:
-        """Raises UsageError, with both ways on, if a plan is unfinished."""
+        """Return if no plan is unfinished. Raises UsageError, with both mends, if one is."""
         if self.folder.exists():
             resume = f"`covey start coordinator --resume --project {self._project}` continues it"
             announced = (self.folder / ANNOUNCED).is_file()
-            price = "its panes may stay closed for good" if announced else "no site has seen it, so nothing is lost"
+            price = "its panes may stay closed forever" if announced else "no site has seen it, so nothing is lost"
             raise UsageError(
-                f"an unfinished plan is in {self.folder}: {resume} (to give it up, move the folder away: {price})"
+                f"an unfinished plan is in {self.folder}: {resume}. To give it up, move the folder away: {price}"
             )
 
     def begin(self, job: Job) -> Job:
-        """Keep a plan, on disk when this returns; the job as it is to be run."""
+        """Keep a plan durably; returns the job with its files in this folder."""
         kept = replace(job, result=self.folder / "result.json", progress=self.folder / "progress.jsonl")
         with created_folder(self.folder) as made:
             kept.save(made / _JOB)
         return kept
 
     def load(self) -> Job:
-        """The plan in hand. Raises UsageError: there is none. JobMalformed."""
+        """Read the job of the unfinished plan. Raises UsageError: there is none. JobMalformed."""
         if not self.folder.exists():
-            raise UsageError(f"no unfinished plan in {self.folder}; without --resume a new one begins")
+            raise UsageError(f"no unfinished plan in {self.folder}; leave out --resume to start a new one")
         return Job.load(self.folder / _JOB)
 
     def save(self, job: Job) -> None:
-        """Change how the plan is carried out: where the others listen."""
+        """Save a changed job, such as new addresses of the other roles."""
         job.save(self.folder / _JOB)
 
     def finish(self) -> None:
-        """The plan is published: forget it."""
+        """Delete the plan, which is published."""
         shutil.rmtree(self.folder)

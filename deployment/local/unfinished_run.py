@@ -1,7 +1,7 @@
-"""The project of a run over the wire as long as it is unfinished: keys, rosters, and each site's own events.
+"""The project of an unfinished run over the wire: keys, rosters, and each site's events.
 
-It lies beside the store and not in it, in `<store>.unfinished`, which is private: a store is for many readers, the events are
-for their site alone. It goes when the run is done, and when somebody gives the run up.
+It is beside the store, in the private folder `<store>.unfinished`: a store has many readers, but only their site may read the
+events. The folder is deleted when the run is done or given up.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ _SUFFIX: Final = ".unfinished"
 
 @dataclass(frozen=True)
 class GivenUp:
-    """What is left of a run that was given up.
+    """The permanent cost of a run that was given up.
 
     Attributes:
-        panes: of each view, how many panes stay closed and have their days charged for good.
+        panes: by view, the number of panes that stay closed although their days are charged.
     """
 
     panes: dict[str, int]
 
 
 def unfinished(directory: Path) -> Path:
-    """Where the project of a run into this store (or project) directory lies."""
+    """The folder of an unfinished run into this store (or project) directory."""
     store = directory.resolve()
     return store.with_name(store.name + _SUFFIX)
 
 
 def require_none(directory: Path) -> None:
-    """Return if no run into this directory is unfinished. Raises UsageError, with both ways on."""
+    """Return if no run into this directory is unfinished. Raises UsageError, with both mends, if one is."""
     if os.path.lexists(unfinished(directory)):
         raise UsageError(
-            f"an unfinished collection is in {unfinished(directory)}: `covey run --resume --store {directory}` continues it, "
+            f"an unfinished run is in {unfinished(directory)}: `covey run --resume --store {directory}` continues it, "
             f"`covey run --give-up --store {directory}` erases it"
         )
 
 
 @contextmanager
 def begin(directory: Path) -> Iterator[Path]:
-    """Make the folder, private from its start, and work in it. Raises UsageError: there is one."""
+    """Make the private folder, and lock it. Raises UsageError: it exists already."""
     folder = unfinished(directory)
     try:
         folder.mkdir(FOLDER)
@@ -67,19 +67,19 @@ def begin(directory: Path) -> Iterator[Path]:
 
 @contextmanager
 def go_on(directory: Path) -> Iterator[Path]:
-    """Work in the folder that is there. Raises UsageError: there is none, or another process works in it. NotPrivate."""
+    """Lock the existing folder. Raises UsageError: it does not exist, or another process has locked it. NotPrivate."""
     folder = unfinished(directory)
     if not os.path.lexists(folder):
-        raise UsageError(f"no unfinished collection of {directory}: there is no {folder}")
+        raise UsageError(f"{directory} has no unfinished run: there is no {folder}")
     with _at_work(folder):
         yield folder
 
 
 def give_up(directory: Path) -> GivenUp:
-    """Erase an unfinished run: events, keys and all. What its aggregators have charged stays charged.
+    """Erase an unfinished run with its events and keys. The charges of its aggregators stay.
 
     Raises:
-        UsageError, NotPrivate: as `go_on`. JobMalformed, LedgerBroken: it is erased, and the ledger says what it had charged.
+        UsageError, NotPrivate: as `go_on`. JobMalformed, LedgerBroken: the run is erased, and the ledger has its charges.
     """
     with go_on(directory) as folder:
         try:
@@ -95,10 +95,10 @@ def give_up(directory: Path) -> GivenUp:
 
 @contextmanager
 def _at_work(folder: Path) -> Iterator[None]:
-    """One process at a time: a lock on the folder, which needs no file of its own and is not inherited."""
+    """Lock the folder for one process. The lock needs no file, and children do not inherit it."""
     try:
         lock = lock_folder(private_folder(folder), wait=False)
     except LockHeld:
-        raise UsageError(f"another process is at work in {folder}; wait for it to end, or stop it") from None
+        raise UsageError(f"another process works in {folder}; wait until it ends, or stop it") from None
     with lock:
         yield

@@ -1,1 +1,1 @@
-"""The files of a project: covey.toml, keys, policies, budgets."""
+"""The files of a project: covey.toml, keys, policies and budgets."""

@@ -1,4 +1,4 @@
-"""What each ledger of a directory allows a client-day: covey.toml for the aggregators, policy.toml for its sites."""
+"""The budget of each ledger in a directory: covey.toml for the aggregators, policy.toml for the sites."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .project import DEFAULT_BUDGET, Project
 
 
 def budget_of_text(rho: str) -> Budget:
-    """A budget as people give it to a command. Raises UsageError."""
+    """Parse the budget of a command line. Raises UsageError."""
     try:
         return Budget(micro_rho_of(rho))
     except ValueError as error:
@@ -29,12 +29,12 @@ def budget_of_text(rho: str) -> Budget:
 
 
 def budget_within(directory: Path, asked: Budget) -> Budget:
-    """What a run into this directory may spend of a client-day: what was asked for, and in a project no more than its own.
+    """The budget of a client-day for a run into this directory: the requested one, and in a project at most the project's.
 
-    All roles of an operator charge one ledger, so a run with a larger budget would leave a day below zero for the others.
+    All roles of an operator charge one ledger, so a run with a larger budget could overspend a day for the other roles.
 
     Raises:
-        UsageError: a covey.toml that cannot be read.
+        UsageError: covey.toml cannot be read.
     """
     project = Project.find(directory)
     if project is None:
@@ -43,13 +43,13 @@ def budget_within(directory: Path, asked: Budget) -> Budget:
 
 
 def budgets_of(directory: Path, rho: str | None = None) -> Mapping[str, Budget | None]:
-    """The budget of each owner of a ledger in a project or store directory; None where only the ledger itself says it.
+    """The budget of each ledger's owner in a project or store directory; None if no file has it, only the ledger itself.
 
     Args:
-        rho: this budget for all of them, instead of those that the files say.
+        rho: one budget for all owners, instead of those in the files.
 
     Raises:
-        UsageError, ConfigInvalid: a file, or `rho`, that cannot be read.
+        UsageError, ConfigInvalid: a file, or `rho`, cannot be read.
     """
     owners = owners_in(directory / LEDGERS)
     if rho is not None:
@@ -60,7 +60,7 @@ def budgets_of(directory: Path, rho: str | None = None) -> Mapping[str, Budget |
 
 
 def _of_site(directory: Path, owner: str) -> Budget:
-    """By the policy that the site's own configuration points to, else the directory's."""
+    """The budget in the policy that the site's configuration names, else in the directory's policy."""
     config = directory / SITES / f"{owner.removeprefix(SITE_PREFIX)}.toml"
     if config.is_file():
         return rules_of(config)[0].budget

@@ -37,7 +37,7 @@ SITES = "sites"
 
 @dataclass(frozen=True)
 class EventColumns:
-    """Which columns of a table of events say whose event it is, when it happened, and, if one does, at which site."""
+    """The columns of a table of events with the client, the time and, if there is one, the site."""
 
     client: str
     time: str
@@ -46,7 +46,7 @@ class EventColumns:
 
 @dataclass(frozen=True, eq=False)
 class SiteEvents:
-    """The events of one simulated site, and how many clients it may have: declared, with those that have no event."""
+    """The events of one simulated site, and its declared number of clients, which includes clients without events."""
 
     site: str
     table: pa.Table
@@ -54,13 +54,13 @@ class SiteEvents:
 
 
 def split_sites(table: pa.Table, columns: EventColumns, sites: int, site_clients: int) -> list[SiteEvents]:
-    """Events by site: by the site column, or clients hashed to `sites` sites. Events without a site are nobody's.
+    """Events by site: by the site column, or with clients hashed to `sites` sites. Events without a site are dropped.
 
-    A site's id is its value in the column where that is a valid id, else `site-<number>`. Without the column all `sites` take
-    part, those without an event too, and where a client is does not depend on the others.
+    A site's id is its value in the column if that is a valid id, else `site-<number>`. Without the column all `sites` take
+    part, also sites without events, and a client's site does not depend on the other clients.
 
     Raises:
-        TooManyClients: a site has more clients than `site_clients`, which are declared of each.
+        TooManyClients: a site has more clients than the declared `site_clients`.
     """
     column = table[columns.client if columns.site is None else columns.site]
     distinct = pc.unique(column.drop_null())
@@ -91,11 +91,11 @@ def make_project(
     """Make fresh keys for every role, the roster, each site's files and the plan; returns the coordinator's job.
 
     Args:
-        draft: what is collected, and how; the plan is the same between these parties, under an id of its own. It gets the
-            hashes of its keys when it is announced.
-        budget: of the aggregators. The simulated sites allow what this plan needs, and nothing beyond.
-        deadline_us: µs since the epoch; the aggregators refuse reports from then on.
-        site_seconds: how long the coordinator waits for the sites.
+        draft: the views and terms. The plan has the same ones, with these parties and a new id. It gets the hashes of its
+            keys when it is announced.
+        budget: the aggregators' budget. The policies of the simulated sites allow exactly this plan.
+        deadline_us: µs since the epoch; the aggregators refuse later reports.
+        site_seconds: the time that the coordinator waits for the sites.
     """
     keys = {role: RoleKeys.generate(role, os.urandom) for role in ("coordinator", "collector", "leader", "helper")}
     site_keys = {one.site: RoleKeys.generate(site_role(one.site), os.urandom) for one in fleet}
@@ -144,7 +144,7 @@ def make_project(
 
 
 def _required(validity: Validity) -> Validity | None:
-    """What keeps plans out that prove less: there is nothing to ask for where nothing is proven."""
+    """The validity that aggregators require, so that they refuse plans that prove less; None for a plan without proofs."""
     match validity:
         case Validity.NONE:
             return None
@@ -153,7 +153,7 @@ def _required(validity: Validity) -> Validity | None:
 
 
 def _write_sites(project: Path, fleet: Sequence[SiteEvents], columns: EventColumns) -> None:
-    """Each site's events and configuration, in files of its own."""
+    """Write each site's events and configuration, in separate files."""
     folder = private_folder(project / SITES)
     for one in fleet:
         with create_private(folder / f"{one.site}.parquet", durable=False) as file:

@@ -1,4 +1,4 @@
-"""A new project on disk, in the layout that every command knows. Nothing that is there is ever overwritten.
+"""A new project on disk, in the layout that every command expects. Existing files are never overwritten.
 
 covey.toml   the parties' public keys, the roster, the budget       keys/     the secrets, mode 0700
 views.py     what is collected                                      ledgers/  what each day has spent
@@ -59,10 +59,10 @@ shop_visits = FeatureView(
 
 @dataclass(frozen=True)
 class NewProject:
-    """What `make` made.
+    """A project that `make` or `assemble` made.
 
     Attributes:
-        kept: files that were there and were left alone.
+        kept: existing files, which were not changed.
         secrets: the roles whose keys were made here.
     """
 
@@ -73,10 +73,10 @@ class NewProject:
 
 
 def make(folder: Path, name: str | None, sites: Sequence[str], max_clients: int, budget: Budget) -> NewProject:
-    """A project of one machine, with fresh keys of every role. Whoever runs this holds every secret.
+    """Make a project of one machine, with fresh keys of every role. Its operator holds every secret.
 
     Raises:
-        UsageError: a project is there already, or a name, site id or number that cannot be.
+        UsageError: the directory has a project already, or a name, site id or number is invalid.
     """
     _require_new(folder, FILE, POLICY, KEYS)
     try:
@@ -94,17 +94,17 @@ def make(folder: Path, name: str | None, sites: Sequence[str], max_clients: int,
 
 
 def assemble(folder: Path, name: str | None, lines: Sequence[Path], max_clients: int, budget: Budget) -> NewProject:
-    """One operator's side of a project: covey.toml from the public key files that the operators handed out.
+    """Make one operator's copy of a project: covey.toml from the public key files of all operators.
 
     Raises:
-        UsageError: a project is there already, or a role is missing or given twice. KeyFileMalformed: by name.
+        UsageError: the directory has a project already, or a role is missing or given twice. KeyFileMalformed.
     """
     _require_new(folder, FILE, POLICY)
     public: dict[str, PublicKeys] = {}
     for path in lines:
         role, keys = public_from_line(_text_of(path), str(path))
         if role in public:
-            raise UsageError(f"{path}: the keys of {role} were given before; each role has one")
+            raise UsageError(f"{path}: another file has the keys of {role} already; give one file for each role")
         public[role] = keys
     missing = [role for role in ROLES if role not in public]
     if missing or len(public) == len(ROLES):
@@ -137,14 +137,14 @@ def _project(
 
 
 def _write(folder: Path, project: Project, secrets: tuple[str, ...]) -> NewProject:
-    """Everything but the keys, and no file where there is one."""
+    """Write everything but the keys; existing files stay."""
     participation = default_participation([entry.max_clients for entry in project.roster.entries])
     policy = Policy(
         project.coordinator,
         project.leader,
         project.helper,
         max_micro_rho=project.budget.micro_rho,
-        # Where one operator holds every key, nothing is seen that they do not know; elsewhere it is each site's to allow.
+        # An operator who holds every key learns nothing new from active participation; elsewhere each site decides.
         allow_activity_visible=bool(secrets) and participation is Participation.ACTIVE,
     )
     views = _VIEWS_TEXT.format(views=VIEWS, rho=rho_text(max(1, project.budget.micro_rho // 2)))

@@ -1,4 +1,4 @@
-"""What a site would answer to a plan, and what the plan would cost its days. Looks only."""
+"""A site's answer to a plan, and the plan's cost for each day. Nothing is written."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ NO_LIMIT: Final = 2**62
 
 @dataclass(frozen=True)
 class ViewAsked:
-    """One view of a plan, as far as a site's owner cares.
+    """One view of a plan, as a site's operator sees it.
 
     Attributes:
         panes: pane starts, µs since the epoch.
-        micro_rho: what one client-day costs.
+        micro_rho: the price of one client-day.
     """
 
     view: FeatureView
@@ -41,18 +41,18 @@ class ViewAsked:
 
     @property
     def reads(self) -> ColumnsRead:
-        """The columns of the site's events that it reads."""
+        """The columns of the site's events that the view reads."""
         return columns_read(self.view)
 
     @property
     def pin(self) -> str:
-        """What `views` of a policy.toml holds to allow this definition and no other."""
+        """The entry of `views` in policy.toml that allows this definition and no other."""
         return f"{self.view.name}{PIN}{definition_hash(self.view).hex()}"
 
 
 @dataclass(frozen=True)
 class DayCost:
-    """One UTC day (since the epoch): micro-ρ that were spent before, that the plan adds, and that would be left."""
+    """One UTC day (since the epoch): the micro-ρ spent before, added by the plan, and left after it."""
 
     day: int
     spent: int
@@ -62,13 +62,13 @@ class DayCost:
 
 @dataclass(frozen=True)
 class PolicyCheck:
-    """A site's answer, and what it is about.
+    """A site's answer to a plan, and the plan's views and costs.
 
     Attributes:
-        code: None: it would take part.
-        view, day: which view and UTC day (since the epoch) the reason is about, where it is one's.
-        repeated: the ledger was charged for this plan before; it costs nothing more.
-        views, days: empty where the plan cannot be read, or (days) where the ledger's rules allow no charge.
+        code: None: the site would accept the plan.
+        view, day: the view and the UTC day (since the epoch) of the refusal, if it has one.
+        repeated: the ledger was charged for this plan before, so it costs nothing more.
+        views, days: empty if the plan cannot be read; `days` also if the ledger's rules allow no charge.
     """
 
     code: RefusalCode | None
@@ -81,14 +81,14 @@ class PolicyCheck:
 
 
 BROKEN: Final = PolicyCheck(RefusalCode.LEDGER_BROKEN, None, None, None, False, (), ())
-"""What a site answers to any plan while its ledger is broken."""
+"""A site's answer to any plan while its ledger is broken."""
 
 
 def check_plan(signed: bytes, policy: Policy, state: LedgerState, now_us: int) -> PolicyCheck:
-    """What a site with this policy and ledger would answer now. No events are looked at: no answer depends on them.
+    """The current answer of a site with this policy and ledger. No events are read: no answer depends on them.
 
     Args:
-        signed: a signed plan, or the signed draft of one (which has no live keys yet, so that no site would answer it).
+        signed: a signed plan, or a signed draft. A draft has no live keys yet, so no site would answer it.
     """
     draft = _draft(signed, policy)
     decision = decide(signed if draft is None else draft, policy, state, now_us)
@@ -109,10 +109,10 @@ def check_plan(signed: bytes, policy: Policy, state: LedgerState, now_us: int) -
 
 
 def ledger_state(path: Path, *, may_be_missing: bool = False) -> LedgerState:
-    """What a site's ledger holds; the owner is the file's name. Nothing is written.
+    """The state of a site's ledger; the owner is the file's name. Nothing is written.
 
     Raises:
-        NotThere: no such file. LedgerBroken.
+        NotThere: the file does not exist. LedgerBroken.
     """
     if not path.exists() and not path.with_name(path.name + ".head").exists():
         if may_be_missing:
@@ -122,7 +122,7 @@ def ledger_state(path: Path, *, may_be_missing: bool = False) -> LedgerState:
 
 
 def to_json(check: PolicyCheck) -> dict[str, Any]:
-    """The same as JSON; ρ as decimal text, days as dates."""
+    """The check as JSON; ρ as decimal text, days as dates."""
     return {
         "answer": "ACCEPT" if check.code is None else str(check.code),
         "sentence": None if check.code is None else check.code.sentence,
@@ -165,7 +165,7 @@ def _view_to_json(one: ViewAsked) -> dict[str, Any]:
 
 
 def _draft(signed: bytes, policy: Policy) -> Plan | None:
-    """The draft in these bytes, if they are one: a plan that is not announced yet."""
+    """The draft in these bytes, a plan that is not announced yet; None if they are not a draft."""
     try:
         return verify_draft(signed, policy.coordinator)
     except (FederationError, CryptoError):
@@ -180,7 +180,7 @@ def _read(signed: bytes, policy: Policy) -> Plan | None:
 
 
 def _days(plan: Plan, budget: Budget, state: LedgerState) -> tuple[DayCost, ...]:
-    """What the plan would be charged, budget or not; nothing where its panes or views are taken."""
+    """The plan's charges, whether or not the budget allows them; empty if its panes or views are charged already."""
     try:
         entry = state.intent(plan, Budget(NO_LIMIT), state.last_us)
     except LedgerRefusal:

@@ -1,7 +1,7 @@
-"""`covey.toml`: the public side of a project. Its parties, the sites that its aggregators know, what a client-day may cost.
+"""`covey.toml`, the public part of a project: its parties, the roster of its sites, and the budget of a client-day.
 
-Each operator keeps a copy of its own: an aggregator's roster and budget are what stands in *its* file. No secret stands
-here. Sections that this module does not know belong to others and are left alone.
+Each operator keeps its own copy: an aggregator uses the roster and the budget of *its* file. The file contains no secret.
+Other modules read sections that this module does not know; it ignores them.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 @dataclass(frozen=True)
 class Project:
-    """The parties of a project, by their public keys, and what its aggregators allow.
+    """The parties of a project, by their public keys, and the limits of its aggregators.
 
     Attributes:
-        budget: what a client-day may cost, over all views and of single ones.
-        allow_noise_off: for tests and labs only: plans without noise are run.
-        validity: `prio3`: plans without proofs are refused. None: they are not.
+        budget: the most that a client-day may cost, over all views and for single views.
+        allow_noise_off: for tests and labs only: aggregators accept plans without noise.
+        validity: `prio3`: aggregators refuse plans without proofs. None: they accept them.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Project:
         """Read `folder/covey.toml`.
 
         Raises:
-            ProjectMissing: there is none. ConfigInvalid: names the section, the key and the mend.
+            ProjectMissing: the file does not exist. ConfigInvalid: the message names the section, the key and the mend.
         """
         path = folder / FILE
         try:
@@ -71,7 +71,7 @@ class Project:
 
     @classmethod
     def find(cls, folder: Path) -> Project | None:
-        """Read `folder/covey.toml`; None where there is none, or one that only says where a store's rows are.
+        """Read `folder/covey.toml`; None if it does not exist, or only has the settings of an online store.
 
         Raises:
             ConfigInvalid.
@@ -105,30 +105,32 @@ class Project:
         )
 
     def to_toml(self) -> str:
-        """What `load` reads."""
+        """The text of the file, which `load` reads."""
         lines = [
             "# Made by `covey init`. Public: the secrets are in keys/.",
             "",
             "[project]",
             f'name = "{self.name}"',
             "",
-            "[privacy]  # of this operator's aggregator: no plan can change it",
+            "[privacy]  # limits of this operator's aggregator: no plan can change them",
             f"budget = {rho_text(self.budget.micro_rho)}  # rho that a client-day may cost, over all views",
             f"allow_noise_off = {str(self.allow_noise_off).lower()}",
             f'validity = "{allowed_text(self.validity)}"  # "prio3": plans without proofs are refused; or "any"',
             "",
-            "[privacy.quota]  # what single views may take of it, such as: dest_delay = 0.05",
+            "[privacy.quota]  # the most that single views may cost, such as: dest_delay = 0.05",
             *(f"{json.dumps(view)} = {rho_text(quota)}" for view, quota in self.budget.quotas.items()),
         ]
         lines += ["", "[coordinator]  # signs plans: every other party pins this key", _sign(self.coordinator)]
         lines += ["", "[collector]", _sign(self.collector.sign), f'seal = "{_base64(self.collector.seal.data)}"']
-        lines += ["", "[leader]  # its seal keys, and the helper's, live for one plan each", _sign(self.leader)]
+        lines += ["", "[leader]  # the seal keys of leader and helper are made for each plan", _sign(self.leader)]
         lines += ["", "[helper]", _sign(self.helper)]
         for site in self.roster.entries:
-            lines += ["", "[[site]]  # an aggregator takes batches from these sites only", f'id = "{site.site}"']
+            lines += ["", "[[site]]  # an aggregator accepts batches from these sites only", f'id = "{site.site}"']
             lines += [_sign(site.key), f"max_clients = {site.max_clients}"]
             if site.node is not None:
-                lines.append(f'node = "{_base64(site.node.to_bytes())}"  # what it connects to the SuperLink with')
+                lines.append(
+                    f'node = "{_base64(site.node.to_bytes())}"  # authenticates its connection to the SuperLink'
+                )
         return "\n".join(lines) + "\n"
 
 

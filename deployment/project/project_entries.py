@@ -1,4 +1,4 @@
-"""`covey.toml` as it is written: its sections, each with the types of its entries."""
+"""The sections of `covey.toml`, each with the types of its entries."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class NameSection(ConfigModel):
 
 
 class PrivacySection(ConfigModel):
-    """`[privacy]`: what this operator's aggregator allows."""
+    """`[privacy]`: the limits of this operator's aggregator."""
 
     budget: MicroRho
     allow_noise_off: Flag
@@ -53,7 +53,7 @@ class PartySection(ConfigModel):
 
 
 class AggregatorSection(PartySection):
-    """`[leader]` or `[helper]`, whose seal keys live for one plan."""
+    """`[leader]` or `[helper]`. Their seal keys are not here: they live for one plan."""
 
     @model_validator(mode="before")
     @classmethod
@@ -81,7 +81,7 @@ class SiteSection(PartySection):
 
 
 class ProjectEntries(ConfigModel):
-    """The file. Sections of other readers, such as `[online]`, are left to them."""
+    """The whole file. It ignores the sections of other readers, such as `[online]`."""
 
     model_config = ConfigDict(extra="ignore")
 

@@ -1,6 +1,6 @@
-"""A site of a deployment. It pins the keys that stand in the project's covey.toml, and answers plans until it is stopped.
+"""A site of a deployment. It pins the keys in the project's covey.toml, and answers plans until it is stopped.
 
-It is a client of Flower's SuperLink, and no SuperNode: what a SuperLink hands out is read as data, and never started.
+It is a client of Flower's SuperLink, not a SuperNode: it reads all messages of the SuperLink as data, and never starts an app.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from .project import FILE, KEYS, Project
 def configure_site(
     project: Path, site: str, events: Path, client_column: str, time_column: str, *, allow_noise_off: bool
 ) -> Path:
-    """Write `sites/<site>.toml`, and `policy.toml` if there is none: it pins the project's keys from now on.
+    """Write `sites/<site>.toml`, and `policy.toml` if it does not exist. The policy pins the project's keys from now on.
 
     Args:
-        allow_noise_off: of a policy that is written here; one that is there is left alone.
+        allow_noise_off: the setting of a new policy; an existing policy is not changed.
 
     Raises:
         UsageError: the site is not on the project's roster.
@@ -81,14 +81,14 @@ def configure_site(
 
 
 def serve_site(project: Path, site: str, address: str, *, insecure: bool) -> None:
-    """Answer the plans that come over a SuperLink, until SIGTERM or Ctrl-C.
+    """Answer the plans that arrive from a SuperLink, until SIGTERM or Ctrl-C.
 
     Args:
         address: `host:port` of the SuperLink.
-        insecure: without TLS; on the loopback only.
+        insecure: connect without TLS; on the loopback only.
 
     Raises:
-        ConfigInvalid, KeyFileError: the site's own files. UsageError: no certificate, and not `insecure`.
+        ConfigInvalid, KeyFileError: the site's own files are invalid. UsageError: no certificate, and not `insecure`.
         SuperLinkUntrusted, NodeKeyUnknown.
     """
     path = project / SITES / f"{site}.toml"
@@ -109,20 +109,20 @@ def serve_site(project: Path, site: str, address: str, *, insecure: bool) -> Non
 
 
 def _superlink(certificate: Path, address: str, *, insecure: bool) -> SuperLink:
-    """The SuperLink at an address, by its pinned certificate where there is one."""
+    """The connection to a SuperLink, with its pinned certificate if there is one."""
     if insecure:
         if not _is_loopback(address):
             raise UsageError(
-                f"--insecure is for a SuperLink on this machine: {address} is no loopback address, and without TLS everybody "
-                f"on the way sees and changes what is sent. Put the coordinator's {CERTIFICATE} into {certificate.parent}"
+                f"--insecure is for a SuperLink on this machine, but {address} is not a loopback address: without TLS, others "
+                f"on the network can read and change messages. Put the coordinator's {CERTIFICATE} into {certificate.parent}"
             )
         return SuperLink(address, None)
     try:
         return SuperLink(address, certificate.read_bytes())
     except FileNotFoundError:
         raise UsageError(
-            f"no {certificate}: the site knows its SuperLink by it. `covey keys tls` makes it, at the coordinator; "
-            "--insecure goes without, to a SuperLink on this machine"
+            f"no {certificate}, which authenticates the SuperLink. `covey keys tls` makes it, at the coordinator. For a "
+            "SuperLink on this machine, --insecure connects without it"
         ) from None
 
 

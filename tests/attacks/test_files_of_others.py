@@ -102,4 +102,4 @@ def test_a_run_that_is_given_up_leaves_no_event(killed: Path) -> None:
     assert_modes(killed / "store", 0)
     again = subprocess.run(command, cwd=killed, capture_output=True, text=True, check=False)
     assert again.returncode == 2
-    assert "no unfinished collection" in again.stderr
+    assert "has no unfinished run" in again.stderr

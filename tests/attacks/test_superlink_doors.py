@@ -206,5 +206,5 @@ def test_a_second_superlink_of_the_project_does_not_take_the_socket_over(
     deployment: Deployment, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert call(["start", "superlink", "--project", str(deployment.project), "--port", "0"]) == 2
-    assert "runs already" in capfd.readouterr().err
+    assert "is already running" in capfd.readouterr().err
     runs_of(deployment)  # the first one still answers

@@ -52,7 +52,7 @@ class TestThePlanThatIsKept:
         with Unfinished(flights).at_work():
             for words in (["--resume"], [flights / "views.py", *DAYS]):
                 code, _, err = covey("start", "coordinator", *words, "--project", flights)
-                assert (code, "another coordinator is at work" in err) == (2, True)
+                assert (code, "another coordinator runs in" in err) == (2, True)
         assert covey("start", "coordinator", "--resume", "--project", flights)[2].count("no unfinished plan") == 1
 
     def test_a_new_plan_waits_for_it(self, covey: Covey, flights: Path) -> None:
@@ -66,7 +66,7 @@ class TestThePlanThatIsKept:
         kept.announced.write_text("{}")
         code, _, err = covey(*words)
         assert code == 2
-        assert "its panes may stay closed for good" in err
+        assert "its panes may stay closed forever" in err
 
     def test_what_came_to_its_end_alone_is_told_by_resume(self, covey: Covey, flights: Path) -> None:
         result = {"views": {"visits": {"opened": 2, "void": 1}}, "answers": {"1": "OK", "2": "NOISE_OFF"}, "batches": 2,

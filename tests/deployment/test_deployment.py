@@ -193,4 +193,4 @@ def test_without_tls_a_site_goes_to_a_superlink_on_this_machine_only(covey: Cove
     code, _, err = covey(*site, *columns, "--superlink", address, "--insecure")
     assert (code, "--insecure is for a SuperLink on this machine" in err) == (2, True)
     code, _, err = covey(*site, *columns, "--superlink", address)
-    assert (code, "superlink.crt" in err, "--insecure goes without" in err) == (2, True, True)
+    assert (code, "superlink.crt" in err, "--insecure connects without it" in err) == (2, True, True)

@@ -171,7 +171,7 @@ def test_a_run_that_was_cut_off_is_continued_on_the_same_terms_only(
             run(views, tmp_path / "cut")
     with pytest.raises(RunRefused, match="repeat it with --protection he --noise off"):
         run(views, tmp_path / "cut", protection="shares")
-    with pytest.raises(RunRefused, match="room for 200,000 clients was cut off, and this one declares 200,002"):
+    with pytest.raises(RunRefused, match="interrupted run declared 200,000 clients, but this run declares 200,002"):
         run(views, tmp_path / "cut", site_clients=100_001)
     run(views, tmp_path / "cut")
     run(views, tmp_path / "whole")

@@ -77,7 +77,7 @@ def test_one_that_has_ended_or_names_other_hosts_is_refused_with_the_command_tha
     made = make_certificate(keys, ["a.example"], utc_now())
     made.require(["a.example", "A.EXAMPLE", "127.0.0.1"], utc_now())
     renew = rf"`covey keys tls --renew --name a.example --project {keys.parent}`"
-    with pytest.raises(UsageError, match=rf"ended on \d{{4}}-\d\d-\d\d, and no site accepts it any more: {renew}"):
+    with pytest.raises(UsageError, match=rf"expired on \d{{4}}-\d\d-\d\d, so no site accepts it: {renew}"):
         made.require([], utc_now() + timedelta(days=DAYS))
     renew = rf"`covey keys tls --renew --name a.example --name b.example --project {keys.parent}`"
     with pytest.raises(UsageError, match=rf"does not name b.example, so no site accepts it there: {renew}"):
@@ -95,7 +95,7 @@ def test_what_is_no_certificate_and_none_at_all_are_named(keys: Path) -> None:
     with pytest.raises(NotThere, match="covey keys tls --project"):
         Certificate.load(keys)
     (keys / "superlink.crt").write_text("nonsense")
-    with pytest.raises(UsageError, match=r"superlink\.crt is no certificate of a SuperLink"):
+    with pytest.raises(UsageError, match=r"superlink\.crt is not a SuperLink's certificate"):
         Certificate.load(keys)
 
 

@@ -239,4 +239,4 @@ def test_resume_without_an_unfinished_collection_is_one_line(project: Path) -> N
     done = start(["run", "--resume", "--store", str(project / "store")], project)
     _, err = done.communicate(timeout=60)
     assert done.returncode == 2
-    assert "no unfinished collection" in err
+    assert "has no unfinished run" in err
