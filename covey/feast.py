@@ -1,11 +1,11 @@
-"""Feast reads a covey store: its server and its SDK, by an online store that is given in feature_store.yaml.
+"""An online store for Feast: its server and its SDK read a covey store, which feature_store.yaml names.
 
     online_store:
       type: covey.feast.CoveyOnlineStore
       path: /data/flights        # the directory that `covey serve --store` takes
 
-Rows come from the same snapshots as those of `covey serve`: the same values, and one answer is of one epoch. Feast writes
-nothing here, for what is in the store comes from releases. `covey views --feast` writes the definitions.
+Rows come from the same snapshots as the rows of `covey serve`: the values are the same, and one answer is of one epoch. Feast
+cannot write here, because a store contains only releases. `covey views --feast` writes the definitions.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _STATUSES: Final = tuple(Value(string_val=status.name) for status in Status)
 _UNPROCESSABLE: Final = 422
 
 _pinned: ContextVar[Snapshot | None] = ContextVar("_pinned", default=None)
-"""The snapshot of the answer that is being made: Feast asks for each of its views by itself."""
+"""The snapshot of the current answer: Feast reads each view of an answer separately."""
 
 
 class CoveyOnlineStoreConfig(FeastConfigBaseModel):
     """The table `online_store` of feature_store.yaml.
 
     Attributes:
-        path: the store's directory; a relative one is from feature_store.yaml.
+        path: the store's directory; a relative path starts at the folder of feature_store.yaml.
     """
 
     type: Literal["covey.feast.CoveyOnlineStore"] = "covey.feast.CoveyOnlineStore"
@@ -61,10 +61,10 @@ class CoveyOnlineStoreConfig(FeastConfigBaseModel):
 
 
 class ReadRefused(FeastError):
-    """Join keys that the view does not have, or of another type."""
+    """The view has no such join keys, or they have another type."""
 
     def http_status_code(self) -> int:
-        """As `covey serve` answers it."""
+        """The status that `covey serve` answers."""
         return _UNPROCESSABLE
 
 
@@ -78,19 +78,19 @@ class WriteRefused(FeastError):
         )
 
     def http_status_code(self) -> int:
-        """As of a request that can never be served."""
+        """The status of a request that can never be served."""
         return _UNPROCESSABLE
 
 
 class CoveyOnlineStore(OnlineStore):
-    """Reads the newest rows of a covey store. For any thread, and in a process that was forked."""
+    """Reads the newest rows of a covey store. Safe for threads and for forked processes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._opened: tuple[int, Path, Blocks] | None = None
 
     def get_online_features(self, config: RepoConfig, *given: Any, **named: Any) -> OnlineResponse:
-        """See Feast's own; all of an answer is of one epoch."""
+        """See Feast's method; a whole answer is of one epoch."""
         with self._one_epoch(config):
             return super().get_online_features(config, *given, **named)
 
@@ -103,7 +103,7 @@ class CoveyOnlineStore(OnlineStore):
     ) -> list[Row]:
         """The newest rows of some keys, in their order: `pane_end`, and a value for each feature.
 
-        A null value is an empty `Value`. A key that is not there has its `__status` alone, or nothing.
+        A null value is an empty `Value`. A missing key has only its `__status`, or nothing.
 
         Raises:
             FeastObjectNotFoundException: the store has no such view or feature. ReadRefused: join keys do not fit.
@@ -150,7 +150,7 @@ class CoveyOnlineStore(OnlineStore):
 
     @contextmanager
     def _one_epoch(self, config: RepoConfig) -> Iterator[Snapshot]:
-        """The snapshot of the answer that is being made, or the newest one."""
+        """The snapshot of the current answer, or the newest snapshot."""
         held = _pinned.get()
         if held is not None:
             yield held
@@ -163,7 +163,7 @@ class CoveyOnlineStore(OnlineStore):
             _pinned.reset(token)
 
     def _newest(self, config: RepoConfig) -> Snapshot:
-        """Raises StoreNotFound; StoreCorrupt: its rows cannot be read."""
+        """The newest snapshot. Raises StoreNotFound; StoreCorrupt: the rows cannot be read."""
         directory = Path(config.repo_path or "") / config.online_store.path
         with self._lock:
             if self._opened is None or self._opened[:2] != (os.getpid(), directory):  # RocksDB does not survive a fork
@@ -178,7 +178,7 @@ class CoveyOnlineStore(OnlineStore):
 
 
 def _entities(header: ViewHeader, entity_keys: Sequence[EntityKey]) -> Mapping[str, list[Any]]:
-    """Columns of join keys; none where Feast gives the key of a view without entities."""
+    """Columns of join keys; none for the placeholder key of a view without entities."""
     columns: dict[str, list[Any]] = {}
     for key in entity_keys:
         for name, value in zip(key.join_keys, key.entity_values, strict=True):
@@ -193,14 +193,14 @@ def _scalar(value: Value) -> Any:
 
 def _rows(asked: Sequence[RequestedColumn], header: ViewHeader, found: Found) -> list[Row]:
     columns = {one.name: _values(one, found) for one in asked}
-    told = {one.name for one in asked if one.column.kind == "status"}
+    statuses = {one.name for one in asked if one.column.kind == "status"}
     moment = None if header.pane_end is None else from_us(header.pane_end)
     rows: list[Row] = []
     for i, is_there in enumerate(found.found.tolist()):
         if is_there:
             rows.append((moment, {name: values[i] for name, values in columns.items()}))
         else:
-            rows.append((None, {name: columns[name][i] for name in told} or None))
+            rows.append((None, {name: columns[name][i] for name in statuses} or None))
     return rows
 
 

@@ -1,8 +1,8 @@
 """Writes a Feast repository that reads a covey store: feature_store.yaml, and the definitions of its views and services.
 
-Companions (`late__se`, `late__n`, `late__status`, `coverage_7d`) are fields like any other, so that Feast can be asked for
-them. The views have no source: Feast's own join takes the newest row by one time column, which is not our rule (a later
-release of an older pane would replace a newer one). Training data come from `covey join`.
+Companions (`late__se`, `late__n`, `late__status`, `coverage_7d`) are ordinary fields, so Feast can read them. The views have
+no source: Feast's own join takes the newest row by one time column, which differs from Covey's rule (a later release of an
+older pane would replace a newer one). Training data come from `covey join`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from feast.value_type import ValueType
 
 
 def write_repo(directory: Path, out: Path) -> list[Path]:
-    """Write the definitions of a store's views, and a feature_store.yaml where there is none; returns what was written.
+    """Write the definitions of a store's views, and a feature_store.yaml if there is none; returns the written paths.
 
     Raises:
         UsageError: the folder has a file at the definitions' path that Covey did not write. StoreNotFound, StoreCorrupt.
@@ -73,7 +73,7 @@ def write_repo(directory: Path, out: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class _Key:
-    """A Feast entity, which has one join key; two views may have keys of one name and other types."""
+    """A Feast entity, which has one join key. Keys of two views may have the same name and different types."""
 
     name: str
     kind: KeyType
@@ -124,7 +124,7 @@ def _type(column: ViewColumn) -> str:
 
 
 def _service(service: FeatureService, known: set[str]) -> str:
-    """A Feast service has a view's features together; what is computed on demand is not Feast's to serve."""
+    """A Feast service, which groups features by view. Feast cannot serve on-demand features."""
     by_view: dict[str, list[str]] = {}
     left_out: list[str] = []
     for ref in service.refs:

@@ -1,4 +1,4 @@
-"""Lightning: released features as the data of a training."""
+"""Lightning: released features as training data."""
 
 from __future__ import annotations
 

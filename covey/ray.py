@@ -1,4 +1,4 @@
-"""Ray Data: labels and the features as they were known at each label's time, joined in tasks on any number of machines."""
+"""Ray Data: labels joined with the features released at each label's time, in tasks on any number of machines."""
 
 from __future__ import annotations
 
@@ -36,33 +36,35 @@ def read_features(
     on_demand: Iterable[OnDemandView] = (),
     block_rows: int = JOIN_BATCH,
 ) -> Dataset:
-    """A dataset of the same rows and columns as `Store.join`. Its blocks are neighbouring labels, joined when they are read.
+    """A dataset with the rows and columns of `Store.join`. A block has neighbouring labels, and is joined when it is read.
 
-    Blocks come in Ray's order, rows within one in the labels'. All blocks are of one state of the store: a publication that
-    changes what these labels see, such as a back-fill, ends the read with StoreMoved. What is released after a label's time
-    changes nothing and may go on.
+    Blocks have Ray's order; rows within a block have the labels' order. All blocks are of one state of the store: a publication
+    that changes the features of these labels, such as a back-fill, ends the read with StoreMoved. Releases after the labels'
+    times change nothing.
 
     Args:
         store: a directory that every machine can read, or the URL of a feature server.
         labels, features, time, full_names: see `Store.join`; features may be the name of a feature service.
-        on_demand: transformations whose outputs are asked for; a server has its own.
-        block_rows: labels of a block, at most.
+        on_demand: the on-demand views whose outputs are requested; a server has its own.
+        block_rows: the most labels of a block.
 
     Raises:
-        UsageError: Ray Data is not installed. TrainingArgument. BadReference, UnknownView, UnknownFeature; what `Store.open`
-            raises. Errors of a task are raised by Ray as it is read, with ours as their cause.
+        UsageError: Ray Data is not installed. TrainingArgument. BadReference, UnknownView, UnknownFeature; the errors of
+            `Store.open`. During the read, Ray raises the errors of tasks, with Covey's errors as their cause.
     """
     try:
         import ray.data
     except ImportError:
         raise UsageError("covey.ray needs Ray Data: pip install 'covey[ray]'") from None
     if block_rows < 1:
-        raise TrainingArgument(f"a block has at least one row; block_rows is {block_rows}")
+        raise TrainingArgument(f"block_rows must be at least 1, got {block_rows}")
     views, where = tuple(on_demand), str(store)
     with Store.open(where, on_demand=views) as opened:
         refs = list(opened.service(features).refs if isinstance(features, str) else refs_of(features))
         given = open_labels(labels, opened.key_types(refs))
-        opened.join(given.schema.empty_table(), refs, time, full_names=full_names).read_all()  # names what does not fit
+        opened.join(
+            given.schema.empty_table(), refs, time, full_names=full_names
+        ).read_all()  # raises an error that names a wrong argument
         state = {name: _last_publication(opened, name) for name in _stored_views(opened, refs)}
         blocks = [
             pa.Table.from_batches([batch.slice(at, block_rows)])
@@ -85,7 +87,7 @@ def _joiner(
     on_demand: tuple[OnDemandView, ...],
     state: Mapping[str, int],
 ) -> Callable[[pa.Table], pa.Table]:
-    """What a task does with its labels."""
+    """The function that a task applies to its labels."""
 
     def join(labels: pa.Table) -> pa.Table:
         with Store.open(store, on_demand=on_demand) as opened:
@@ -97,7 +99,7 @@ def _joiner(
 
 
 def _stored_views(store: Store | RemoteStore, refs: Sequence[str]) -> list[str]:
-    """The views that references name, directly or by a transformation that is known here."""
+    """The views that references name, directly or by an on-demand view that is known here."""
     known = {view.name for view in store.views()}
     transformations = store.on_demand if isinstance(store, Store) else {}
     names: list[str] = []
@@ -113,7 +115,7 @@ def _last_publication(store: Store | RemoteStore, view: str) -> int:
 
 
 def _require_unmoved(store: Store | RemoteStore, state: Mapping[str, int], times: Any, time: str) -> None:
-    """Raise StoreMoved if something was published since that is released at or before one of these times."""
+    """Return if no later publication has a release at or before one of these times. Raises StoreMoved."""
     at, known = label_times(times, time)
     if not known.any():
         return

@@ -1,4 +1,4 @@
-"""The `covey` command. stdout is data, stderr is talk; an expected error is one line with the mend and an exit code."""
+"""The `covey` command. stdout has data, stderr has messages; an expected error is one line with the mend and an exit code."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ app = typer.Typer(
 
 _DEBUG = False
 _WITHOUT_PANDAS = ("get", "history", "join", "watch")
-"""Commands that run no code of the user's, and use no pandas."""
+"""Commands that run no user code and need no pandas."""
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"covey {__version__}")
         raise typer.Exit
 
@@ -90,10 +90,10 @@ app.add_typer(store.app, name="store")
 
 
 class _WithoutPandas(MetaPathFinder):
-    """pyarrow imports pandas, where it is installed, to find that a list is no Series: most of a second, for nothing."""
+    """Hides pandas. pyarrow imports it only to test whether a list is a Series, which takes most of a second."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        """Say that there is no pandas; anything else is left to the other finders."""
+        """Raise ModuleNotFoundError for pandas; other finders handle all other modules."""
         if name == "pandas":
             raise ModuleNotFoundError("pandas is not needed here", name=name)
 
@@ -140,7 +140,7 @@ def call(arguments: list[str]) -> int:
 def _interrupted(arguments: list[str]) -> str:
     command = next((word for word in arguments if not word.startswith("-")), "")
     if command == "run":
-        return "interrupted; nothing published is lost. Run the same command again: it continues, or names --resume"
+        return "interrupted; published releases are kept. Run the same command again: it continues, or names --resume"
     if arguments[:2] == ["start", "coordinator"]:
-        return "interrupted; a plan that was begun is kept, and --resume continues it"
+        return "interrupted; an unfinished plan is kept, and --resume continues it"
     return "interrupted"

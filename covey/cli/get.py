@@ -28,15 +28,15 @@ def get(
 
     \b
     OK               the value is there
-    ROUGH_SE         it is there, its standard error is rough: n < 20·se(n)
-    STALE_BUDGET     the last value: the budget of a later client-day was gone
+    ROUGH_SE         the value is there, its standard error is rough: n < 20·se(n)
+    STALE_BUDGET     the last value: a later day had no budget left
     VOID             no value: the pane was not opened, or was retracted
     LOW_COVERAGE     no value: too few panes of the window were opened
     DROWNED          no value, only n: n < max(1, 3·se(n))
     SUPPRESSED       no value: the noised ClientCount is below suppress_below
     OUTSIDE_MAX_AGE  no value: the row is older than the view's ttl
     NOT_FOUND        no value: no such key, or no row yet
-    UNDEFINED        no value: the function of an on-demand view gave none
+    UNDEFINED        no value: the function of an on-demand view returned none
     """
     from deployment.inspect.row_keys import key_columns
     from deployment.printing.rows import print_rows
@@ -55,4 +55,4 @@ def get(
 def _json_value(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
-    raise TypeError(f"{type(value).__name__} is no JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM end a command as KeyboardInterrupt: temporary files go, the store stays whole.
+"""Ctrl-C and SIGTERM end a command as KeyboardInterrupt: temporary files are deleted, the store stays intact.
 
-Python raises it wherever the main thread is, and in some places what is raised is lost: in a `__del__` it is printed and
-forgotten, around a class that is being made it becomes another error, and libraries drop what an import of theirs raises.
-There it waits until the main thread is out again.
+Python raises KeyboardInterrupt wherever the main thread is, and in some places the exception is lost: `__del__` only prints
+it, a class statement turns it into another error, and libraries drop exceptions of their imports. In these places the
+interrupt waits until the main thread has left them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _IMPORTING: Final = "<frozen importlib"
 
 
 def install() -> None:
-    """For the main thread of a command. What the process was told to ignore at its start it goes on ignoring."""
+    """Install the handlers in the main thread of a command. Signals that were ignored at the start stay ignored."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)

@@ -47,9 +47,12 @@ def init(
     else:
         typer.echo(public_line(role, keys.public), nl=False)
     talk = talk_console()
-    talk.print(f"{folder / role}.key is secret and stays here; hand {folder / role}.pub to the others", soft_wrap=True)
     talk.print(
-        "whoever has the .pub of every role makes covey.toml: covey init DIR --public ROLE.pub …", soft_wrap=True
+        f"{folder / role}.key is secret and stays here; give {folder / role}.pub to the other operators", soft_wrap=True
+    )
+    talk.print(
+        "with the .pub of every role, each operator makes covey.toml: covey init DIR --public ROLE.pub …",
+        soft_wrap=True,
     )
 
 
@@ -120,6 +123,6 @@ def tls(
         return
     talk = talk_console()
     talk.print(
-        f"{made.path} is for {', '.join(made.names)} until {made.until:%Y-%m-%d}: hand it to every site", soft_wrap=True
+        f"{made.path} is for {', '.join(made.names)} until {made.until:%Y-%m-%d}; give it to every site", soft_wrap=True
     )
     talk.print(f"SHA-256 {made.fingerprint}; {made.key} is secret and stays here", soft_wrap=True)

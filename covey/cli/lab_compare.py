@@ -40,8 +40,8 @@ def compare(
 ) -> int:
     """Send the reports of one pane under each protection, and show costs and trust assumptions.
 
-    Protections: plaintext, shares, shares + prio3, he, and CKKS as NVFlare ships it, on the same reports, those of the pane
-    that has most of them. Noise is off, so that the sums can be compared. Without VIEWS.py and --events it is a week of flights.
+    Protections: plaintext, shares, shares + prio3, he, and CKKS as NVFlare ships it. All carry the same reports, those of the
+    pane with the most reports. Noise is off, so that the sums can be compared. Default events: a week of flights.
     """
     from base.errors import DONE
     from deployment.printing.console import progress_bars, talk_console
@@ -64,7 +64,7 @@ def compare(
         _print(comparison, talk)
     if picture is not None:
         draw(comparison, picture)
-        talk.print(f"drawn in {picture}", soft_wrap=True)
+        talk.print(f"picture written to {picture}", soft_wrap=True)
     return DONE
 
 
@@ -98,5 +98,5 @@ def _print(comparison: Comparison, talk: Console) -> None:
     for one in comparison.protections:
         if one.skipped is not None:
             talk.print(f"{one.protection.name}: skipped: {one.skipped}", style="yellow", soft_wrap=True)
-    talk.print(f"a report's vector takes {in_time(comparison.compute_s)} to compute, under each protection")
+    talk.print(f"computing a report's vector takes {in_time(comparison.compute_s)}, under each protection")
     talk.print(f"load of the machine: {os.getloadavg()[0]:.1f}")

@@ -1,4 +1,4 @@
-"""How `covey lab run` prints what a lie did."""
+"""The output of `covey lab run` about the effect of a lie."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def print_lie(lie: dict[str, Any], talk: Console) -> None:
     for why in lie["skipped"].values():
         talk.print(why, style="yellow", soft_wrap=True)
     if not lie["views"]:
-        talk.print("no pane has enough honest clients: a lie moves nothing that is never released", style="yellow")
+        talk.print(
+            "no pane has enough honest clients, so nothing is released and the lie has no effect", style="yellow"
+        )
     for view in lie["views"]:
         table = folding_table(*COLUMNS, title=title(lie, view))
         table.box, table.show_edge, table.pad_edge, table.padding = SIMPLE_HEAD, False, False, (0, 1, 0, 0)

@@ -48,7 +48,7 @@ def list_all(
 
 
 def _of_kind(group: str, kind: type[Any]) -> dict[str, Any]:
-    """What a kind of choice is, and its settings by dotted name."""
+    """The description of a choice, and its settings by dotted name."""
     from simulations.experiments.schema import settings
 
     prefix = f"{group.replace('/', '.')}." if group else ""

@@ -1,4 +1,4 @@
-"""What the commands of `covey lab` ask alike: over which events, and how the result is shown."""
+"""The shared options of the `covey lab` commands: views, events, and the picture."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def require_hydra() -> None:
-    """Raise UsageError where configurations cannot be composed."""
+    """Return if Hydra, which composes configurations, is installed. Raises UsageError."""
     from importlib.util import find_spec
 
     from deployment.errors import UsageError
@@ -45,7 +45,7 @@ def what_to_collect(
     time_column: str | None,
     site_column: str | None,
 ) -> tuple[list[FeatureView], Any, dict[str, Any]]:
-    """Views, events and their columns: the user's, or those of the flights."""
+    """Views, events and their columns: the user's ones, or the example of a week of flights."""
     from deployment.errors import UsageError
     from edge_client.events import read_events
     from featurestore.define.views_file import load_views
@@ -62,7 +62,7 @@ def what_to_collect(
         return [view], table, {"client_column": CLIENT_COLUMN, "time_column": TIME_COLUMN, "site_column": SITE_COLUMN}
     if views_file is None or events is None or client_column is None or time_column is None:
         missing = ", ".join(name for name, value in needed.items() if value is None)
-        raise UsageError(f"missing {missing}; without any of them, it is a week of flights")
+        raise UsageError(f"missing {missing}; leave out all of them to use a week of flights")
     views = list(load_views(views_file))
     table = read_events(events, views, client_column, time_column, site_column)
     return views, table, {"client_column": client_column, "time_column": time_column, "site_column": site_column}

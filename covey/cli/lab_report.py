@@ -31,9 +31,9 @@ def report(
 ) -> int:
     """Run a named set of experiments, and write a page with figures, tables and sentences.
 
-    DIR gets report.html, one self-contained file, results.parquet, report.json, and each figure as a PNG. What is done is kept
-    in DIR/experiments: the same command goes on where an interrupted one was. Everything is simulated and offline; the paper
-    takes some minutes.
+    DIR gets report.html, one self-contained file, results.parquet, report.json, and each figure as a PNG. Finished
+    experiments are kept in DIR/experiments, so the same command continues an interrupted one. Everything is simulated and
+    offline; the paper takes some minutes.
     """
     from base.errors import DONE, FAILURE
     from deployment.errors import UsageError
@@ -43,7 +43,7 @@ def report(
     from simulations.shards.workers import Inline
 
     if quick and name not in (None, "quick"):
-        raise UsageError(f"--quick is the set quick, not {name!r}: leave one of them out")
+        raise UsageError(f"--quick runs the set quick, not {name!r}; leave out one of them")
     chosen = "quick" if quick else name or "paper"
     talk, config = talk_console(), read_report_config(chosen)
     with _bar(talk) as progress:
@@ -61,7 +61,7 @@ def report(
 
 @contextmanager
 def _bar(console: Console) -> Iterator[Progress]:
-    """One bar over all experiments on stderr, with the time that is left as far as it can be told."""
+    """One bar over all experiments on stderr, with an estimate of the time that is left."""
     from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
@@ -74,7 +74,7 @@ def _bar(console: Console) -> Iterator[Progress]:
         TimeRemainingColumn(),
     )
     with Bars(*columns, console=console) as bars:
-        tasks: list[TaskID] = []  # no bar before anything runs
+        tasks: list[TaskID] = []  # show no bar before the first run
 
         def progress(what: str, done: float, total: float) -> None:
             if not tasks:

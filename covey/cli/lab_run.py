@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from simulations.experiments.running import FinishedRuns, PlannedRuns
 
 _MANY = 40
-"""Lines of a table that is printed."""
+"""The most lines of a printed table."""
 
 
 def run(
@@ -89,7 +89,7 @@ def _what(
     if resume is None:
         return asked(overrides, multirun=multirun, sweep=sweep, out=out)
     if overrides or multirun or sweep is not None or out is not None:
-        raise UsageError("--resume FOLDER repeats what the folder says: give nothing else but --workers")
+        raise UsageError("--resume FOLDER repeats the run of the folder; only --workers may be given with it")
     return begun(resume)
 
 
@@ -187,7 +187,7 @@ def _of_sweep(finished: FinishedRuns) -> Table:
 
 
 def _in_short(run: dict[str, Any]) -> tuple[str, str, str, str, str, str]:
-    """Status, open panes, the middle of rmse ÷ se, the effects of an attack, seconds."""
+    """Status, opened panes, the median of rmse ÷ se, the effects of an attack, seconds."""
     from statistics import median
 
     summary = run["summary"] or {}

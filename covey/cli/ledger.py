@@ -51,7 +51,7 @@ def show(
         from deployment.inspect.ledger_plot import plot as draw
 
         draw(whole, plot)
-        talk_console().print(f"drawn in {plot}", soft_wrap=True)
+        talk_console().print(f"chart written to {plot}", soft_wrap=True)
     broken = [ledger.error for ledger in shown if isinstance(ledger, BrokenLedger)]
     for error in broken[1:]:
         talk_console().print(f"error: {error}", style="red", soft_wrap=True)

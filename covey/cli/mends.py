@@ -1,6 +1,6 @@
-"""What to type about an error: the layers below say what is wrong and why, and only the commands know their own words.
+"""The mends of errors, as commands: lower layers say what is wrong and why, but do not know the commands.
 
-The table goes by code, so that no command imports the layers whose errors it never meets.
+The keys of the table are error codes, so that a command does not import layers whose errors it never raises.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     # stores
     "STORE_NOT_FOUND": lambda error: f"`covey run VIEWS.py --events FILE --store {error.path}` makes one",
     "STORE_IN_USE": lambda _: "or name another one with --store",
-    "STORE_CORRUPT": lambda _: "`covey store verify` checks every file, and says what to do about each",
-    "NO_EPOCH": lambda _: "`covey store verify` says more",
+    "STORE_CORRUPT": lambda _: "`covey store verify` checks every file, and names the mend of each",
+    "NO_EPOCH": lambda _: "`covey store verify` shows the details",
     "UNKNOWN_VIEW": lambda error: "--views FILE names the file" if error.named else "",
     "UNKNOWN_MODEL": lambda _: "`covey train CONFIG.toml` makes one",
     "CONSUMER_EXISTS": lambda error: f"`covey consumers remove {error.name}` removes its key",
@@ -36,17 +36,17 @@ _MENDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "KEY_HOLDER_UNKNOWN": lambda _: "start the leader with --keyholder HOST:PORT",
     "PROVIDER_UNKNOWN": lambda _: "start the leader with --provider HOST:PORT",
 }
-"""By code: the end of the line, or an empty text."""
+"""By code: the end of the error's line, or an empty text."""
 
 
 def line_of(error: BaseException) -> str:
-    """One line: the error, and what to type where the error itself does not say it."""
-    mends = dict.fromkeys(filter(None, _mends(error)))  # each once
+    """One line: the error, and its mend if the error does not contain it."""
+    mends = dict.fromkeys(filter(None, _mends(error)))  # without duplicates
     return "; ".join([str(error), *mends])
 
 
 def _mends(error: BaseException) -> Iterator[str]:
-    """Those of the error, and of the errors whose words it repeats."""
+    """The mends of the error, and of the errors whose texts it contains."""
     text, seen = str(error), error
     while True:
         if isinstance(seen, CoveyError):

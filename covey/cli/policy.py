@@ -69,7 +69,7 @@ def check(
 
 
 def _rules(policy: Path | None, site: Path | None, ledger: Path | None, project: Path) -> tuple[Policy, Path | None]:
-    """The policy, and where the ledger is."""
+    """The policy, and the path of the ledger."""
     from deployment.errors import UsageError
     from deployment.project.init import POLICY
     from edge_client.policy_file import load_policy
@@ -77,6 +77,6 @@ def _rules(policy: Path | None, site: Path | None, ledger: Path | None, project:
 
     if site is not None:
         if policy is not None or ledger is not None:
-            raise UsageError("--site names policy and ledger; give either it, or --policy and --ledger")
+            raise UsageError("--site already names policy and ledger; give either --site, or --policy and --ledger")
         return rules_of(site)
     return load_policy(policy or project / POLICY), ledger

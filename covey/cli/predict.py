@@ -45,7 +45,7 @@ def predict(
 
 
 def require_torch() -> None:
-    """Its library is an extra. Raises UsageError."""
+    """Return if PyTorch, an extra, is installed. Raises UsageError."""
     from importlib.util import find_spec
 
     from deployment.errors import UsageError

@@ -1,4 +1,4 @@
-"""Options that `get`, `history` and `join` share, and what they stand for."""
+"""The shared options of `get`, `history` and `join`, and their values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"]
 
 
 def opened_store(store: str, views: Path | None) -> Store | RemoteStore:
-    """A store by its directory or URL, with the on-demand views of a file."""
+    """Open a store by its directory or URL, with the on-demand views of a file."""
     from deployment.errors import UsageError
     from featurestore.define.views_file import load_declared
     from featurestore.store import Store
@@ -42,18 +42,18 @@ def opened_store(store: str, views: Path | None) -> Store | RemoteStore:
 
 
 def references(store: Store | RemoteStore, refs: list[str], service: str | None) -> list[str]:
-    """The references that are asked for, by themselves or by the name of a service."""
+    """The requested references, single ones or those of a service."""
     from deployment.errors import UsageError
 
     if service is None:
         return refs
     if refs:
-        raise UsageError("--service names all features; leave the single ones out")
+        raise UsageError("--service names all features; leave out the single features")
     return list(store.service(service).refs)
 
 
 def report_written(rows: int, out: Path, *, as_json: bool) -> None:
-    """Say what was written: on stderr, or as JSON on stdout."""
+    """Report the written file: on stderr, or as JSON on stdout."""
     from deployment.printing.console import talk_console
 
     if as_json:

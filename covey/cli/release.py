@@ -75,8 +75,8 @@ def verify(
 ) -> None:
     """Check the signatures of releases, and the hashes of plan, view and both aggregators' statements.
 
-    With --all also that the registry is whole, and that something was published of every pane that a stored plan asks for.
-    Keys are those that the project's covey.toml pins; without one, those that the plan names.
+    With --all, also check that the registry is intact, and that every pane of a stored plan has a release or a void. The keys
+    are those that the project's covey.toml pins; without one, those that the plan names.
     """
     from deployment.errors import UsageError
     from deployment.inspect.releases import find_id, listed
@@ -116,7 +116,7 @@ def retract(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> int:
-    """Retract a release by a signed tombstone: from then on the pane counts as not opened."""
+    """Retract a release by a signed tombstone. From then on the pane counts as not opened."""
     import click
 
     from base.errors import DONE, FAILURE
@@ -135,12 +135,12 @@ def retract(
         talk.print(f"{name_of(item)}: {state_of(item, opened.tombstone(release_id))}", soft_wrap=True)
     try:
         agreed = yes or typer.confirm(
-            "Retract it? It cannot be undone, and its pane is never collected again", err=True
+            "Retract this release? This cannot be undone, and the pane is never collected again", err=True
         )
-    except click.exceptions.Abort:  # nobody there to ask
+    except click.exceptions.Abort:  # there is no terminal for the question
         agreed = False
     if not agreed:
-        talk.print("nothing was retracted (--yes does not ask)", style="yellow")
+        talk.print("nothing was retracted; --yes confirms without a question", style="yellow")
         return FAILURE
     tombstone = publish_tombstone(store, release_id, reason, wall_clock)
     if as_json:

@@ -85,7 +85,7 @@ def run(
         str,
         typer.Option(
             metavar="RHO",
-            help="What a client-day may cost, over all views and runs into this store; in a project covey.toml's at most.",
+            help="The most that a client-day may cost, over all views and runs into this store. In a project covey.toml limits it.",
         ),
     ] = "0.1",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -168,14 +168,14 @@ def _give_up(store: Path, talk: Console, *, as_json: bool) -> int:
         return DONE
     talk.print(f"the unfinished run of {store} is erased: its events, its keys, and what was sent", soft_wrap=True)
     for view, panes in given_up.panes.items():
-        talk.print(f"{view}: {panes:,} pane(s) stay closed for good, and their days stay charged", soft_wrap=True)
+        talk.print(f"{view}: {panes:,} pane(s) stay closed forever, and their days stay charged", soft_wrap=True)
     if not given_up.panes:
         talk.print("nothing was charged: the next run collects the same panes", soft_wrap=True)
     return DONE
 
 
 def _register_services(declared: Declared, store: Path) -> None:
-    """Make the feature services of a file known to the store, where there are any."""
+    """Register the feature services of a file in the store, if there are any."""
     from base.times import wall_clock
     from featurestore.publish.publish import Publisher
 

@@ -69,7 +69,7 @@ def serve(
         why = (
             "the next publication into this store adds them"
             if problem is None
-            else f"{problem} (`covey store rebuild-online`)"
+            else f"{problem}; run `covey store rebuild-online`"
         )
         talk.print(f"not served yet: {', '.join(without)}; {why}", soft_wrap=True)
     consumers = Consumers(store).read()
@@ -88,13 +88,13 @@ def serve(
         )
         if grpc is not None:
             talk.print(f"grpc://{grpc} answers GetFeatures and Subscribe, and remote stores", soft_wrap=True)
-        who = f"the key of one of {len(consumers)} consumer(s)" if with_keys else "no key: whoever reaches the address"
-        talk.print(f"{workers} worker(s); reading needs {who}", soft_wrap=True)
+        who = f"the API key of one of {len(consumers)} consumer(s)" if with_keys else "no API key"
+        talk.print(f"{workers} worker(s); readers need {who}", soft_wrap=True)
         hosts = hosts_of(listening, host, allowed_host or ())
         settings = ServerSettings(
             store, with_keys, Limits(rate, requests), workers, hosts.address, hosts.names, views, grpc
         )
         try:
             run_server(settings, listening, lambda line: talk.print(line, soft_wrap=True))
-        except KeyboardInterrupt:  # SIGINT and SIGTERM are how a server ends, not failures
+        except KeyboardInterrupt:  # SIGINT and SIGTERM end a server normally; they are not failures
             talk.print("stopped")

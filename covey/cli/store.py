@@ -56,7 +56,7 @@ def rebuild_online(store: _Store = Path(), as_json: _Json = False) -> None:
     if as_json:
         typer.echo(json.dumps({"views": views}))
     else:
-        talk.print(f"made again: {', '.join(views) or 'no view is registered'}", soft_wrap=True)
+        talk.print(f"rebuilt: {', '.join(views) or 'no view is registered'}", soft_wrap=True)
 
 
 def _mend(mend: Mend) -> str:
@@ -64,6 +64,6 @@ def _mend(mend: Mend) -> str:
 
     match mend:
         case Mend.REBUILD:
-            return "`covey store rebuild-online` makes it again from offline/"
+            return "`covey store rebuild-online` rebuilds it from offline/"
         case Mend.BACKUP | Mend.STRAY:
             return str(mend.value)

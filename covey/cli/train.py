@@ -34,7 +34,7 @@ def train(
 
     if list_:
         if config is not None:
-            raise UsageError("--list lists what is registered; leave out CONFIG.toml, or leave out --list")
+            raise UsageError("--list lists the registered models; leave out CONFIG.toml, or leave out --list")
         _list(store or Path(), as_json=as_json)
         return
     if config is None:
@@ -55,8 +55,8 @@ def train(
     with progress_bars(talk) as progress:
         trained = train_model(settings, progress, trust=trust)
     if as_json:
-        told = {"model": str(trained.model), "folder": str(trained.model.folder), **trained.report.to_dict()}
-        typer.echo(json.dumps(told))
+        report = {"model": str(trained.model), "folder": str(trained.model.folder), **trained.report.to_dict()}
+        typer.echo(json.dumps(report))
         return
     typer.echo(str(trained.report))
     talk.print(f"registered as {trained.model}, in {trained.model.folder}", soft_wrap=True)
@@ -69,7 +69,7 @@ def train(
         print_predicted(served, example, served.predict(example))
     words = ",".join(f"{name}={value}" for name, value in trained.example.items())
     command = ["covey", "predict", trained.model.name, *([words] if words else []), "--store", str(settings.store)]
-    talk.print(f"again: {shlex.join(command)}{'' if views is None else f' --views {views}'}", soft_wrap=True)
+    talk.print(f"predict again: {shlex.join(command)}{'' if views is None else f' --views {views}'}", soft_wrap=True)
 
 
 def _list(store: Path, *, as_json: bool) -> None:

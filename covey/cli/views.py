@@ -54,7 +54,10 @@ def views(
         headers = [(view, header) for view, header in headers if view.name == name]
         services = []
     if as_json:
-        told = {"views": [view_to_json(*one) for one in headers], "services": {one.name: one.refs for one in services}}
-        typer.echo(json.dumps(told))
+        listed = {
+            "views": [view_to_json(*one) for one in headers],
+            "services": {one.name: one.refs for one in services},
+        }
+        typer.echo(json.dumps(listed))
     else:
         print_views(headers, services)

@@ -26,7 +26,7 @@ def watch(
     count: Annotated[
         int | None, typer.Option(min=1, help="The number of panes after which to end. Default: never.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """Print each pane of a view when it is published, one line a pane, until Ctrl-C."""
     from itertools import islice

@@ -43,9 +43,8 @@ def run_demo(picture: Path, keep: Path | None = None, validity: Validity = Valid
 
     Args:
         picture: where the PNG goes.
-        keep: a directory in which the private store stays, with labels to train on; by default it is temporary.
-        validity: `prio3`: what is collected privately carries proofs, as far as the time allows, and a table says what
-            they cost.
+        keep: the directory of the private store, with labels to train on. Default: a temporary directory.
+        validity: `prio3`: private collections carry proofs, except part of the back-fill, and a table shows their cost.
     """
     started = time.monotonic()
     out, talk = Console(highlight=False, soft_wrap=False), Console(stderr=True, highlight=False)
@@ -67,7 +66,7 @@ def run_demo(picture: Path, keep: Path | None = None, validity: Validity = Valid
             f"{views[2].name} is back-filled in this process (2 GB of shares); its releases say trust='in-process'"
         )
         back_filled = _back_fill(flights, views[2:], private_dir, validity, talk)
-        talk.print("all views once more without noise, in this process: the exact values, for comparison")
+        talk.print("all views again without noise, in this process: the exact values, for comparison")
         truth = _collect(flights, views, exact_dir, noisy=False, talk=talk)
         with Store.open(private_dir) as private, Store.open(exact_dir) as exact:
             print_values(out, flights, private, exact)
@@ -92,7 +91,7 @@ def run_demo(picture: Path, keep: Path | None = None, validity: Validity = Valid
 def _collect_over_wire(
     flights: pa.Table, views: tuple[FeatureView, ...], directory: Path, validity: Validity, talk: Console
 ) -> TimedCollection:
-    """The real thing on one machine: a simulated node for each site, two aggregators, the coordinator."""
+    """Collect over the wire on one machine: a simulated node for each site, two aggregators, the coordinator."""
     started = time.monotonic()
     with progress_bars(talk) as progress:
         request = CollectionRequest.make(views, RequestedTerms(validity=validity), BUDGET, days=DAYS)
@@ -106,7 +105,7 @@ def _collect_over_wire(
 def _back_fill(
     flights: pa.Table, views: tuple[FeatureView, ...], directory: Path, validity: Validity, talk: Console
 ) -> tuple[TimedCollection, ...]:
-    """In this process; with proofs only the last weeks, the days before without."""
+    """Collect in this process; only reports of the last weeks carry proofs."""
     if validity is Validity.NONE:
         return (_collect(flights, views, directory, noisy=True, talk=talk),)
     days = BackFill.of(flights[TIME_COLUMN])

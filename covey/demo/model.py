@@ -1,4 +1,4 @@
-"""A late-arrival model: with the schedule only, with exact aggregates, and with the private ones."""
+"""A late-arrival model on three inputs: the schedule, the schedule with exact aggregates, or with private aggregates."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class Models:
 
     @property
     def kept(self) -> float:
-        """Share of the exact aggregates' gain over the schedule that the private ones keep."""
+        """The share of the exact aggregates' gain over the schedule that the private aggregates keep."""
         return (self.private - self.schedule) / (self.exact - self.schedule)
 
 
 def compare_models(flights: pa.Table, private: Store, exact: Store, progress: Callable[[int, int], None]) -> Models:
-    """Train and test the three models. Labels are joined at the scheduled departure: nothing later is seen.
+    """Train and test the three models. Labels are joined at the scheduled departure, so no later value is used.
 
     Args:
         progress: called with (models done, models in all).
@@ -64,14 +64,14 @@ def compare_models(flights: pa.Table, private: Store, exact: Store, progress: Ca
 
 
 def late_labels(flights: pa.Table) -> pa.Table:
-    """What `examples/late_model.toml` trains on: one row for each flight that arrived, by scheduled departure."""
+    """The labels of `examples/late_model.toml`: one row for each flight that arrived, by scheduled departure."""
     labels = flights.filter(pc.is_valid(flights["arr_delay"])).sort_by("sched_dep")
     kept = labels.select(["carrier", "origin", "dest", "distance", "hour", "sched_dep", "arrived_at"])
     return kept.append_column("late", pc.greater(labels["arr_delay"], LATE_MINUTES))
 
 
 def _schedule(labels: pa.Table) -> npt.NDArray[np.float32]:
-    """float32[N, 6]: three categories as codes first, then local minute of the day, weekday, distance."""
+    """float32[N, 6]: the codes of three categories, the local minute of the day, the weekday, the distance."""
     codes = [labels[name].combine_chunks().dictionary_encode().indices.to_numpy() for name in _CATEGORIES]
     minute = labels["hour"].to_numpy() * 60 + labels["minute"].to_numpy()
     weekday = pc.day_of_week(labels["sched_dep"].cast(pa.timestamp("us"))).to_numpy()
@@ -79,7 +79,7 @@ def _schedule(labels: pa.Table) -> npt.NDArray[np.float32]:
 
 
 def _joined(labels: pa.Table, store: Store) -> npt.NDArray[np.float32]:
-    """float32[N, features], NaN for null."""
+    """float32[N, features]; NaN for null."""
     keys = labels.select(["carrier", "sched_dep"])
     table = store.join(keys, list(FEATURES), "sched_dep", full_names=True).read_all()
     names = [ref.replace(":", "__") for ref in FEATURES]

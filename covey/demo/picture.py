@@ -14,7 +14,7 @@ from featurestore.store import Store
 
 _WEEKS: Final = (datetime(2013, 6, 1, tzinfo=UTC), datetime(2013, 7, 20, tzinfo=UTC))
 BAND: Final = 1.96
-"""Standard errors on each side: 95 % of the noise."""
+"""Standard errors on each side of the value: the band covers 95 % of the noise."""
 
 
 def draw(path: Path, private: Store, exact: Store) -> None:

@@ -1,4 +1,4 @@
-"""The demo with proofs: which days' reports carry them, and the table of what they cost."""
+"""The demo with proofs: the days whose reports carry proofs, and the table of their cost."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from featurestore.store import Store
 from federation.terms import Validity
 
 PROVEN_WEEKS: Final = 12
-"""Of the back-fill. All of its 250,000 reports of 19 kB with proofs would take more than two minutes longer."""
+"""The weeks of the back-fill with proofs. All 250,000 reports, of 19 kB with proofs, would take two minutes longer."""
 
 
 @dataclass(frozen=True)
 class BackFill:
-    """UTC days since the epoch: reports of [first, proven) carry no proofs, those of [proven, end) do."""
+    """UTC days since the epoch: reports of [first, proven) carry no proofs, reports of [proven, end) do."""
 
     first: int
     proven: int
@@ -34,7 +34,7 @@ class BackFill:
 
     @classmethod
     def of(cls, times: pa.ChunkedArray, weeks: int = PROVEN_WEEKS) -> BackFill:
-        """From the day of the first event to that of the last one; the last `weeks` weeks with proofs."""
+        """From the day of the first event to the day of the last event; the last `weeks` weeks with proofs."""
         bounds = pc.min_max(times).as_py()
         first, last = (to_us(bounds[name]) // DAY_US for name in ("min", "max"))
         return cls(first, max(first, last + 1 - 7 * weeks), last + 1)
@@ -45,12 +45,12 @@ class BackFill:
 
 @dataclass(frozen=True)
 class TimedCollection:
-    """What one collection of the demo was, and how long it took.
+    """One collection of the demo, with its duration.
 
     Attributes:
-        way: how it was done, for people.
+        way: how it ran, as text.
         validity: whether its reports carried proofs.
-        views: what became of each view.
+        views: the result for each view.
         seconds: from the events to the published releases.
     """
 
@@ -60,16 +60,16 @@ class TimedCollection:
     seconds: float
 
     def reports(self, year: Mapping[str, int]) -> dict[str, int]:
-        """How many reports there were of each view; 0 where an earlier run had opened panes, so the number is unknown.
+        """The number of reports of each view; 0 if an earlier run had opened panes, so that the number is unknown.
 
         Args:
-            year: reports of each view, as a run over the same events in one process has counted them: what goes over
-                the wire, no party may count.
+            year: the number of reports of each view, counted by a run over the same events in one process. Over the wire
+                no party may count them.
         """
         return {one.view: _count(one, year[one.view]) for one in self.views}
 
     def rate(self, year: Mapping[str, int]) -> float:
-        """Reports a second, of all its views together."""
+        """Reports a second, over all views."""
         return sum(self.reports(year).values()) / self.seconds
 
 
@@ -80,10 +80,10 @@ def print_proofs(
     year: Mapping[str, int],
     store: Store,
 ) -> None:
-    """What proofs cost each view, how fast they were made and verified, and which releases say that they have them.
+    """Print the cost of proofs for each view, their speed, and the number of releases with proofs.
 
     Args:
-        collections: those with proofs, one of each view; and those without that they are compared with.
+        collections: one collection with proofs for each view, and collections without proofs for comparison.
     """
     columns = [_column(view, collections, year) for view in views]
     table = Table("", *(view.name for view in views), box=SIMPLE_HEAD, title="What proofs cost (validity prio3)")
@@ -110,7 +110,7 @@ def _count(report: ViewReport, year: int) -> int:
 
 
 def _column(view: FeatureView, collections: Sequence[TimedCollection], year: Mapping[str, int]) -> dict[str, str]:
-    """The row's name → the view's cell."""
+    """One column of the table: the row's name → the view's cell."""
     found = {one.validity: (one, report) for one in collections for report in one.views if report.view == view.name}
     one, report = found[Validity.PRIO3]
     label, rates = explain(view), [found[validity][0].rate(year) for validity in Validity if validity in found]
@@ -126,9 +126,9 @@ def _column(view: FeatureView, collections: Sequence[TimedCollection], year: Map
 
 
 def _said_by_releases(store: Store, view: str) -> str:
-    """How many panes of a view were collected with proofs, and of which days, as their manifests say."""
+    """The number and the days of a view's panes with proofs, by their manifests."""
     panes = store.releases(view)
     starts = panes.filter(pc.equal(panes["validity"], "prio3"))["pane_start"]
     days = sorted({to_us(start) // DAY_US for start in starts.to_pylist()})
-    told = f"{view}: {len(starts):,} of {panes.num_rows:,} releases say validity prio3"
-    return told + (f": {day_ranges(days)}" if days else "")
+    line = f"{view}: {len(starts):,} of {panes.num_rows:,} releases say validity prio3"
+    return line + (f": {day_ranges(days)}" if days else "")

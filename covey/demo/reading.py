@@ -1,4 +1,4 @@
-"""The demo's read: a real feature server over the demo's store, asked over HTTP as a Feast client would."""
+"""The demo's read: it starts a real feature server over the demo's store, and sends it a request in Feast's format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REQUEST: Final[dict[str, Any]] = {"features": ["carrier_delay:late_28d"], "entit
 
 
 def read_over_http(store: Path, logs: Path) -> str:
-    """Start `covey serve`, ask it once, stop it; returns one line that shows question and answer."""
+    """Start `covey serve`, send one request, stop it; returns one line with the request and the answer."""
     port = free_port()
     with Processes(logs) as processes:
         command = [sys.executable, "-P", "-m", "covey", "serve", "--store", str(store), "--port", str(port)]

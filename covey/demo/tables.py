@@ -1,4 +1,4 @@
-"""The demo's tables: values with their standard errors beside the truth, the models, and the price."""
+"""The demo's tables: values with standard errors beside exact values, the models, and the price."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _LARGEST = 10
 _SOME = 4
 _MOMENT = datetime(2014, 1, 1, tzinfo=UTC)
 _WIDE: Final = {" min": 10.0, " %": 10.0}
-"""A standard error above this hides the differences between delays and rates, which are about that large."""
+"""The largest useful standard error: delays and rates differ by about this much."""
 
 
 def print_values(out: Console, flights: pa.Table, private: Store, exact: Store) -> None:
-    """The windows that ended with 2013: of the area, of the largest airlines, and of the ten largest destinations."""
+    """Print the windows that ended with 2013: the area, the largest airlines, and the ten largest destinations."""
     table = Table("feature", "key", "private ± se", "truth", "off by", box=SIMPLE_HEAD)
     table.title = "What the store served at the end of 2013 (UTC)"
     destinations = _largest(flights, "dest", _LARGEST)
@@ -47,7 +47,7 @@ def print_values(out: Console, flights: pa.Table, private: Store, exact: Store) 
 
 
 def _rows(store: Store, view: str, column: str) -> dict[str, dict[str, Any]]:
-    """The rows of the pane that ended at the moment shown, by key."""
+    """The rows of the pane that ended at `_MOMENT`, by key."""
     (pane,) = {known.pane_us for known in store.views() if known.name == view}
     rows = store.history(view, _MOMENT - timedelta(microseconds=pane), _MOMENT)
     return {row[column]: row for row in rows.to_pylist()}
@@ -71,7 +71,7 @@ def _largest(flights: pa.Table, column: str, count: int) -> list[str]:
 
 
 def print_models(out: Console, models: Models) -> None:
-    """The three models' AUC."""
+    """Print the AUC of the three models."""
     table = Table(
         "late-arrival model", "AUC", title=f"Trained on {models.train:,} flights, tested on {models.test:,} later ones"
     )
@@ -84,7 +84,7 @@ def print_models(out: Console, models: Models) -> None:
 def print_privacy(
     out: Console, costs: Sequence[tuple[str, int]], delta: float, epsilon: Callable[[int, float, int], float]
 ) -> None:
-    """ρ and ε of a plane's day and of 30 days: of the model's two views, and of all three."""
+    """Print ρ and ε of a plane's day and of 30 days, for the model's two views and for all three views."""
     table = Table("what a plane's day costs", "ρ", "ε of a day", "ε of 30 days", title=f"Privacy at δ = {delta:g}")
     for label, chosen in (("the model's two views", costs[:2]), ("all three views", costs)):
         micro_rho = sum(cost for _, cost in chosen)

@@ -1,1 +1,1 @@
-"""What people look at: costs, ledgers, releases and their verification."""
+"""Inspection of costs, ledgers, and releases with their verification."""

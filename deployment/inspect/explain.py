@@ -1,4 +1,4 @@
-"""`covey explain`, the privacy label: what views cost and how well they will be known, before anything is collected."""
+"""`covey explain`, the privacy label: the price of views and their expected errors, before anything is collected."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ from federation.he.view import he_parameters, leak_micro_rho
 from federation.parties import DEFAULT_SITE_CLIENTS
 
 CLIENTS: Final = (50, 1_000, 10_000)
-"""How many clients are imagined behind one join key, each with one event, where errors are foretold."""
+"""The numbers of clients of one join key, each with one event, for which errors are predicted."""
 ENOUGH: Final = np.array([round(a * 10**k / 10) for k in range(9) for a in range(10, 100)], dtype=np.int64)
-"""Numbers of clients of two digits, 1 to 990 million, among which the least that is enough is looked for."""
+"""Numbers of clients with two significant digits, 1 to 990 million: candidates for `enough_clients`."""
 DAYS: Final = 30
 ELEMENT_BYTES: Final = 8
 UNIT: Final = "one client in one UTC day"
-NEIGHBOURS: Final = "all events of that client-day, set against none; who is enrolled is public"
-FILTERED_SE: Final = "tracking and sampling error too, not the noise alone"
+NEIGHBOURS: Final = "all events of that client-day against none; the enrolment is public"
+FILTERED_SE: Final = "tracking and sampling errors as well as the noise"
 OUTSIDE_CLAIM: Final = {"active": ("activity",), "all": ()}
-"""What others see beyond the claim, by the plan's participation."""
+"""What other parties see beyond the claim, by the plan's participation."""
 
 
 @dataclass(frozen=True)
 class ExpectedError:
-    """What noise does to one feature of one pane with n clients.
+    """The effect of noise on one feature of one pane with n clients.
 
     Attributes:
         se: standard error due to noise; None where the value would be null.
-        drowned: the value would be null, or is a count below three times its standard error.
+        drowned: the value would be null, or is a count below three standard errors.
     """
 
     clients: int
@@ -58,12 +58,13 @@ class ExpectedError:
 
 @dataclass(frozen=True)
 class FeatureExplained:
-    """One feature: what it occupies, and its expected errors.
+    """One feature: its slots, and its expected errors.
 
     Attributes:
-        derived_from: the histogram that it is read off.
-        enough_clients: about the least number of clients of a key and pane that noise does not drown; None: too many.
-        other_way: the errors with slots of its own instead, or the other way round, where there are both ways.
+        derived_from: the histogram that the feature is derived from.
+        enough_clients: about the least number of clients of a key and pane at which noise does not drown the feature; None
+            above 990 million.
+        other_way: the errors of the alternative, if there is one: own slots instead of a histogram, or the reverse.
     """
 
     feature: str
@@ -80,7 +81,7 @@ class FilteredExplained:
     """The features that are filtered from a Rate: they have no slots and no price.
 
     Attributes:
-        se: what their standard errors hold.
+        se: the errors that their standard errors cover.
     """
 
     features: tuple[str, ...]
@@ -99,7 +100,7 @@ class GroupExplained:
     Attributes:
         sensitivity: Δ₂ (Gaussian) or Δ₁ (Laplace) of a client-day.
         scale: σ or b of one aggregator's noise.
-        opened_se: standard error of an opened sum, of both.
+        opened_se: standard error of an opened sum, with the noise of both aggregators.
     """
 
     feature: str
@@ -117,10 +118,10 @@ class GroupExplained:
 
 @dataclass(frozen=True)
 class CostExplained:
-    """What a client-day costs, and 30 of them: as a ledger holds it, and as ε at δ.
+    """The cost of one client-day and of 30: as a ledger charges it, and as ε at δ.
 
     Attributes:
-        pure_epsilon_day, pure_epsilon_30_days: without δ, where all noise is Laplace; else None.
+        pure_epsilon_day, pure_epsilon_30_days: ε without δ, if all noise is Laplace; else None.
     """
 
     micro_rho: int
@@ -133,12 +134,12 @@ class CostExplained:
 
 @dataclass(frozen=True)
 class EncryptedCost:
-    """A report under `protection="he"`, in a run with at most so many clients.
+    """A report under `protection="he"`, in a run with at most `clients` clients.
 
     Attributes:
-        ciphertexts: how many there are in it, of `degree` slots each.
-        leak_micro_rho: what a client-day costs beyond the view's price.
-        why_not: why the view cannot be encrypted; all numbers but `clients` are 0 then.
+        ciphertexts: the number of ciphertexts of a report, with `degree` slots each.
+        leak_micro_rho: the cost of a client-day beyond the view's price.
+        why_not: the reason why the view cannot be encrypted; then all numbers except `clients` are 0.
     """
 
     clients: int
@@ -154,12 +155,12 @@ class ViewExplained:
     """Everything about a view that follows from its definition.
 
     Attributes:
-        asked_rho, asked_epsilon: the price as it was written; one of them is None.
+        asked_rho, asked_epsilon: the price as the definition has it; one of them is None.
         held_millionths: that price in whole millionths of ρ (Gaussian) or ε (Laplace).
-        lost_millionths: how much of it the split over the groups left over.
-        with_proofs: the price of a report under `validity="prio3"`; `report_bytes_…` are those without.
+        lost_millionths: the rest that the split over the groups does not use.
+        with_proofs: the size of a report under `validity="prio3"`; `report_bytes_…` are without proofs.
         encrypted: a report under `protection="he"`, which goes to the leader only.
-        site_clients: the most clients of a site, where one report is the sum of a site's (`report_per="site"`); else 0.
+        site_clients: the most clients of a site, if a report is a site's sum (`report_per="site"`); else 0.
     """
 
     view: str
@@ -194,11 +195,11 @@ class ViewExplained:
 
 @dataclass(frozen=True)
 class Label:
-    """The privacy label of all views of a file: each, and what they cost a client together.
+    """The privacy label of all views of a file: each view, and the cost of all views together.
 
     Attributes:
-        total: of all views, at the smallest δ of them.
-        budget_micro_rho: what a new project allows a client-day.
+        total: the cost of all views, at the smallest of their δ.
+        budget_micro_rho: the default budget of a client-day in a new project.
     """
 
     views: tuple[ViewExplained, ...]
@@ -207,11 +208,11 @@ class Label:
 
     @property
     def over_budget(self) -> int:
-        """Micro-ρ by which the views exceed the budget together; 0 if they do not."""
+        """Micro-ρ by which all views together exceed the budget; 0 if they do not."""
         return max(0, self.total.micro_rho - self.budget_micro_rho)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; `site_clients` only where reports are sites'."""
+        """The label for JSON; `site_clients` only if reports are sites' sums."""
         views = [_without_usual(asdict(view)) for view in self.views]
         return asdict(self) | {"views": views, "over_budget_micro_rho": self.over_budget}
 
@@ -221,13 +222,13 @@ def _without_usual(view: dict[str, Any]) -> dict[str, Any]:
 
 
 def label_of(views: Sequence[FeatureView], site_clients: int = 0) -> Label:
-    """The privacy label of one or more views; `site_clients`: where a report is the sum of so many at most."""
+    """The privacy label of one or more views. `site_clients` above 0: a report is the sum of at most so many clients."""
     total = _cost(cost_of_day(map(layout_of, views)), min(view.privacy.delta for view in views))
     return Label(tuple(explain(view, site_clients) for view in views), total, DEFAULT_BUDGET.micro_rho)
 
 
 def explain(view: FeatureView, site_clients: int = 0) -> ViewExplained:
-    """Slots, bytes, sensitivities, scales, cost of a view, and the errors to expect."""
+    """The slots, bytes, sensitivities, scales, cost and expected errors of a view."""
     layout, privacy = layout_of(view), view.privacy
     pure = layout.micro_epsilon
     held, charged = (privacy.micro_rho, layout.micro_rho) if pure is None else (privacy.micro_epsilon, pure)
@@ -314,7 +315,7 @@ def _feature(layout: Layout, feature: PaneFeature) -> FeatureExplained:
         if source is not None:
             with suppress(
                 DefinitionError
-            ):  # the other way may not fit: too many slots, or too small a part of the price
+            ):  # the alternative may be impossible: too many slots, or too small a part of the price
                 other = _expected(*_other_way(layout.view, feature))
     fine = ENOUGH[~_drowned(feature, *_imagined(layout, feature, ENOUGH))]
     return FeatureExplained(
@@ -341,7 +342,7 @@ def _filtered(filtered: Filtered) -> FilteredExplained:
 
 
 def _other_way(view: FeatureView, feature: DerivableFeature) -> tuple[Layout, PaneFeature]:
-    """The layout in which a derivable feature goes the other way: with slots of its own, or read off its histogram."""
+    """The layout of the alternative of a derivable feature: own slots instead of its histogram, or the reverse."""
     turned = feature.turned()
     features = [turned if f.name == feature.name else f for f in view.pane_features]
     other = FeatureView(
@@ -364,7 +365,7 @@ def _expected(layout: Layout, feature: PaneFeature) -> tuple[ExpectedError, ...]
 def _imagined(
     layout: Layout, feature: PaneFeature, clients: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], Decoded]:
-    """Decode imagined sums: n events of n clients, evenly over a histogram's cells, a Mean mid-range, a Rate of ½."""
+    """Decode assumed sums: n events of n clients, spread evenly over a histogram's cells, a Mean mid-range, a Rate of ½."""
     sums = np.zeros((len(clients), layout.slots_per_key), dtype=np.int64)
     for group in layout.groups:
         if group.kind != "centred_sum":

@@ -1,4 +1,4 @@
-"""A picture of ledgers: what each day has spent, by view, against the budget, and where plans were refused."""
+"""A chart of ledgers: each day's spent budget by view, the limit, and the days of refusals."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from deployment.errors import UsageError
 from .ledger_view import LedgerView
 
 COLOURS: Final = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")
-"""Tol's bright scheme: told apart by people who see colours otherwise. More views than these share grey."""
+"""Tol's bright scheme, which is distinct for colour-blind readers. Further views share grey."""
 _OTHER, _LEFT, _REFUSED = "#888888", "#eeeeee", "#bb0000"
 _FEW_DAYS: Final = 7
 _WIDTH_INCHES, _HEIGHT_INCHES = 9.0, 2.9
 
 
 def plot(ledgers: Sequence[LedgerView], path: Path) -> None:
-    """Write a PNG with one chart a ledger.
+    """Write a PNG with one chart for each ledger.
 
     Raises:
-        UsageError: matplotlib is not installed, nothing to draw, or a file of another kind.
+        UsageError: matplotlib is not installed, there is nothing to draw, or the file is not a .png.
     """
     if path.suffix.lower() != ".png":
         raise UsageError(f"--plot writes a .png, not {path.suffix or path.name!r}")
@@ -78,7 +78,7 @@ def _draw(axes: Any, ledger: LedgerView, colours: dict[str, str]) -> None:
 
 
 def _label_dates(axes: Any, days: Sequence[int]) -> None:
-    """Whole days only: a charge is a day's."""
+    """Label whole days only: charges are by day."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, DateFormatter
 
     first, last = min(days), max(days)

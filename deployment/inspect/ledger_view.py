@@ -1,6 +1,6 @@
-"""What the ledgers of a project say: what each day has spent, what is left of it, what was refused and why.
+"""The ledgers of a project: each day's spent and remaining budget, and the refusals with their reasons.
 
-Ledgers are read with all of their checks, and not touched; a broken one is told and the others are shown all the same.
+Ledgers are read with all of their checks, and never written. A broken ledger is reported, and the other ledgers are shown.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _HEAD_SUFFIX: Final = ".db.head"
 
 @dataclass(frozen=True)
 class DaySpent:
-    """One UTC day (since the epoch): micro-ρ by view, over all views, and left of the budget; below 0 if that shrank.
+    """One UTC day (since the epoch): micro-ρ by view, over all views, and left of the budget (negative if it was lowered).
 
     Attributes:
-        roles: by view, who charged it; none in the ledger of a site. Who opens a plan together pays it once.
+        roles: by view, the roles that charged it; empty in a site's ledger. Roles that open a plan together charge it once.
     """
 
     day: int
@@ -41,11 +41,11 @@ class DaySpent:
 
 @dataclass(frozen=True)
 class LedgerView:
-    """One ledger that is whole.
+    """One intact ledger.
 
     Attributes:
-        views: the views that it has charged, or those of them that were asked for.
-        charged: plans that were charged, and `unfinished` those of them that have not come to an end yet.
+        views: the charged views, or the requested ones among them.
+        charged: the number of charged plans; `unfinished`: the number of those that are not done yet.
         remembered: the heads of other parties' ledgers, as seen at the last opening.
     """
 
@@ -63,14 +63,14 @@ class LedgerView:
 
 @dataclass(frozen=True)
 class BrokenLedger:
-    """A ledger on which nothing may be opened."""
+    """A broken ledger: no plan may be opened with it."""
 
     owner: str
     error: LedgerBroken
 
 
 def owners_in(folder: Path) -> list[str]:
-    """Whose ledgers lie in a folder: the operator's first. One whose database is gone counts by its head file."""
+    """The owners of a folder's ledgers, the operator first. A ledger without its database is found by its head file."""
     found = {path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}")}
     found |= {path.name.removesuffix(_HEAD_SUFFIX) for path in folder.glob(f"*{_HEAD_SUFFIX}")}
     return sorted(found, key=lambda owner: (owner != OPERATOR, owner))
@@ -82,27 +82,27 @@ def read_ledgers(
     """The ledgers of a project or store directory.
 
     Args:
-        budgets: what each owner allows a client-day; None: what stood in its ledger's last charge.
-        owner: this one's only. view: only its part of each day, and its refusals.
+        budgets: each owner's budget of a client-day; None: the budget in the ledger's last charge.
+        owner: read only this owner's ledger. view: keep only this view's part of each day, and its refusals.
 
     Raises:
-        NotThere: no ledger, or none that knows the view.
+        NotThere: no ledger, or no ledger with the view.
     """
     folder = directory / LEDGERS
     owners = owners_in(folder)
     if owner is not None and owner not in owners:
         raise NotThere(f"no ledger of {owner!r} in {folder}; it has: {', '.join(owners) or 'none'}")
     if not owners:
-        raise NotThere(f"no ledger in {folder}: nothing was collected, or refused, here yet")
+        raise NotThere(f"no ledger in {folder}: no plan was charged or refused here yet")
     shown = [_read(folder, each, budgets[each], view) for each in ([owner] if owner else owners)]
     whole = [one for one in shown if isinstance(one, LedgerView)]
     if view is not None and len(whole) == len(shown) and not any(one.views or one.refused for one in whole):
-        raise NotThere(f"no ledger in {folder} knows a view {view!r}")
+        raise NotThere(f"no ledger in {folder} has a view {view!r}")
     return shown
 
 
 def to_json(ledger: LedgerView | BrokenLedger) -> dict[str, Any]:
-    """For people's programs: days as dates, ρ as whole millionths, refusals with their sentence."""
+    """The ledgers as JSON: days as dates, ρ as whole millionths, refusals with their sentence."""
     if isinstance(ledger, BrokenLedger):
         return {"ledger": ledger.owner, "path": ledger.error.path, "whole": False, "why": str(ledger.error)}
     return {
@@ -143,12 +143,12 @@ def to_json(ledger: LedgerView | BrokenLedger) -> dict[str, Any]:
 
 
 def sentence_of(code: str) -> str:
-    """What a refusal's code means; empty for a code that this version does not know."""
+    """The sentence of a refusal's code; empty for a code that is unknown to this version."""
     return RefusalCode[code].sentence if code in RefusalCode.__members__ else ""
 
 
 def date_of(day: int) -> str:
-    """`2013-01-31` of a UTC day; its number where it has no date."""
+    """A UTC day as `2013-01-31`, or its number if it has no date."""
     try:
         return from_us(day * DAY_US).strftime("%Y-%m-%d")
     except OverflowError:
@@ -156,7 +156,7 @@ def date_of(day: int) -> str:
 
 
 def moment_of(at_us: int) -> str:
-    """`2013-01-31T10:00:00Z` of µs since the epoch."""
+    """µs since the epoch as `2013-01-31T10:00:00Z`."""
     from base.times import from_us
 
     return from_us(at_us).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -206,7 +206,7 @@ def _days(state: LedgerState, budget: Budget, view: str | None) -> tuple[DaySpen
 
 
 def day_groups(days: Sequence[DaySpent]) -> list[tuple[list[int], DaySpent]]:
-    """Days that spent the same, together: (sorted days, one of them), in order of the first day."""
+    """Groups of days with the same spending: (sorted days, one of them), in order of the first day."""
     groups: dict[tuple[object, ...], list[DaySpent]] = {}
     for day in days:
         groups.setdefault((*day.by_view.items(), *day.roles.items(), day.spent, day.left), []).append(day)
@@ -214,7 +214,7 @@ def day_groups(days: Sequence[DaySpent]) -> list[tuple[list[int], DaySpent]]:
 
 
 def refusal_groups(refused: Sequence[Refused]) -> list[tuple[list[int], list[Refused]]]:
-    """Refusals of one role, code and view, together: (sorted days, the refusals), in order of the first one."""
+    """Groups of refusals with one role, code and view: (sorted days, the refusals), in order of the first refusal."""
     groups: dict[tuple[str, str, str | None], list[Refused]] = {}
     for one in refused:
         groups.setdefault((one.role, one.code, one.view), []).append(one)

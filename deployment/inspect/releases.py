@@ -1,4 +1,4 @@
-"""Releases as people look at them: the list, one of them by an abbreviated id, and its retraction."""
+"""Inspect releases: the list, one release by its abbreviated id, and its retraction."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _LISTED: Final = ("release_id", "view", "pane_start", "pane_end", "state", "reas
 
 
 def listed(store: Store, view: str | None) -> list[dict[str, Any]]:
-    """A row for each published pane, by view and pane; times are UTC datetimes. Raises UnknownView."""
+    """One row for each published pane, by view and pane; times are UTC datetimes. Raises UnknownView."""
     names = [one.name for one in store.views()] if view is None else [view]
     rows = ({"view": name} | row for name in names for row in store.releases(name).to_pylist())
     return [{name: row[name] for name in _LISTED} for row in rows]
 
 
 def find_id(store: Store, text: str) -> bytes:
-    """The release id that these hex digits begin.
+    """The release id that begins with these hex digits.
 
     Raises:
-        UsageError: no hex digits, too few, or the beginning of several ids. NotThere: of none.
+        UsageError: not hex digits, too few, or several ids begin with them. NotThere: no id begins with them.
     """
     prefix = text.lower()
     if not _ID.fullmatch(prefix):
@@ -48,19 +48,19 @@ def find_id(store: Store, text: str) -> bytes:
     if not found:
         raise NotThere(f"no release {prefix} in this store; `covey release list` shows them")
     if len(found) > 1:
-        raise UsageError(f"{prefix} begins {len(found)} ids, such as {found[0]} and {found[1]}; give more digits")
+        raise UsageError(f"{len(found)} ids begin with {prefix}, such as {found[0]} and {found[1]}; give more digits")
     return bytes.fromhex(found[0])
 
 
 def state_of(item: Release | Void, tombstone: Void | None) -> str:
-    """`opened`, `void: REASON` or `retracted: why`."""
+    """The state of a release: `opened`, `void: REASON` or `retracted: reason`."""
     if tombstone is not None:
         return f"retracted{tombstone.reason.removeprefix(RETRACTED)}"
     return "opened" if isinstance(item, Release) else f"void: {item.reason}"
 
 
 def to_json(item: Release | Void, tombstone: Void | None) -> dict[str, Any]:
-    """A release with its whole manifest, without its values."""
+    """A release with its manifest and without its values, as JSON."""
     manifest, newest = item.manifest, tombstone or item
     return {
         "release_id": item.release_id.hex(),
@@ -80,7 +80,7 @@ def to_json(item: Release | Void, tombstone: Void | None) -> dict[str, Any]:
 
 
 def epsilon_of_day(manifest: Manifest) -> float | None:
-    """ε of a client-day at the manifest's δ, or pure; None where there is no noise."""
+    """ε of a client-day at the manifest's δ, or pure; None without noise."""
     if not manifest.noisy:
         return None
     if manifest.micro_epsilon is not None:
@@ -89,10 +89,10 @@ def epsilon_of_day(manifest: Manifest) -> float | None:
 
 
 def retract(directory: Path, release_id: bytes, why: str, clock: Callable[[], int]) -> Void:
-    """Publish the tombstone of a release, signed by the collector; of a run in one process it is unsigned, as all is.
+    """Publish the tombstone of a release. The collector signs it, except for a run in one process, which signs nothing.
 
     Raises:
-        UsageError: no reason, or the collector's key here is not the one that signed the release. KeyFileMissing.
+        UsageError: no reason, or another collector's key signed the release. KeyFileMissing.
         PaneNotOpen, PaneRetracted: there is nothing to retract.
     """
     reason = " ".join(why.split())

@@ -1,4 +1,4 @@
-"""Rows in a file of their own: Parquet, or CSV where lists become JSON text."""
+"""Files of rows: Parquet, or CSV with lists as JSON text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def require_writable(out: Path) -> None:
-    """Refuse a file that cannot be written, before anything is read. Raises UsageError."""
+    """Return if the file can be written; called before anything is read. Raises UsageError."""
     if out.suffix.lower() not in (".parquet", ".csv"):
         raise UsageError(f"{out}: rows are written as .parquet or .csv; give the file one of these endings")
     if out.is_dir():
@@ -29,7 +29,7 @@ def require_writable(out: Path) -> None:
 
 
 def write_rows(batches: Any, schema: pa.Schema, out: Path) -> int:
-    """Write tables or record batches to a new file that appears only when it is whole; returns the number of rows."""
+    """Write tables or record batches to a new file, which appears when it is complete; returns the number of rows."""
     is_parquet = out.suffix.lower() == ".parquet"
     flat = schema if is_parquet else _flat_schema(schema)
     rows = 0
@@ -40,13 +40,13 @@ def write_rows(batches: Any, schema: pa.Schema, out: Path) -> int:
         for batch in batches:
             rows += batch.num_rows
             table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-            # as a table a batch is a row group of its own: nothing waits in memory for a larger one
+            # a table becomes a row group at once, so no batch is kept in memory
             writer.write_table(table if flat is schema else _flat(table, flat))
     return rows
 
 
 def _flat_schema(schema: pa.Schema) -> pa.Schema:
-    """CSV has no lists: they become JSON text."""
+    """The schema of a CSV file, which has JSON text for lists."""
     return pa.schema([pa.field(f.name, pa.string() if pa.types.is_nested(f.type) else _plain(f.type)) for f in schema])
 
 
@@ -65,12 +65,12 @@ def _flat(batch: Any, schema: pa.Schema) -> Any:
 
 
 def stored_rows(labels: Path) -> int:
-    """How many rows a Parquet file says it has; 0 of others."""
+    """The number of rows in a Parquet file's metadata; 0 for other files."""
     return pq.read_metadata(labels).num_rows if labels.suffix.lower() == ".parquet" else 0
 
 
 def counted(batches: Iterable[pa.RecordBatch], total: int, progress: Progress) -> Iterator[pa.RecordBatch]:
-    """The batches, told to a bar once they are written; where the total is not known, it is what there was so far."""
+    """The batches; a bar counts them after they are written. An unknown total is the number so far."""
     done = 0
     for batch in batches:
         yield batch

@@ -1,4 +1,4 @@
-"""The join keys of rows, as people write them: `dest=JFK`, or `dest=JFK,carrier=UA` of a composite entity."""
+"""The join keys of rows on a command line: `dest=JFK`, or `dest=JFK,carrier=UA` for a composite entity."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from featurestore.errors import BadReference
 
 
 def key_columns(types: Mapping[str, ColumnType], words: list[str]) -> dict[str, list[Any]]:
-    """Columns from `k=v[,k=v]` words, one word a row, typed as the views' entities say. Raises BadReference."""
+    """Columns from `k=v[,k=v]` words, one word for each row, with the types of the views' entities. Raises BadReference."""
     if not types and words:
-        raise BadReference("these features have a constant entity: they need no key")
+        raise BadReference(
+            f"these features have a constant entity, so they have no join key; leave out {' '.join(words)[:80]!r}"
+        )
     cut = re.compile(",(?=(?:" + "|".join(map(re.escape, types)) + ")=)")
     columns: dict[str, list[Any]] = {name: [] for name in types}
     for word in words:
@@ -23,7 +25,7 @@ def key_columns(types: Mapping[str, ColumnType], words: list[str]) -> dict[str, 
         for name, text in parts.items():
             columns[name].append(_typed(name, text, types[name]))
     if types and not words:
-        raise BadReference(f"which rows? add {','.join(f'{name}=…' for name in types)} for each")
+        raise BadReference(f"no join key is given; add {','.join(f'{name}=…' for name in types)} for each row")
     return columns
 
 
@@ -32,14 +34,14 @@ def _typed(name: str, text: str, kind: str) -> str | int | float | bool:
         try:
             return int(text)
         except ValueError:
-            raise BadReference(f"{name} is a whole number, got {text!r}") from None
+            raise BadReference(f"{name} must be a whole number, got {text!r}") from None
     if kind == "float64":
         try:
             return float(text)
         except ValueError:
-            raise BadReference(f"{name} is a number, got {text!r}") from None
+            raise BadReference(f"{name} must be a number, got {text!r}") from None
     if kind == "bool":
         if text.lower() not in ("true", "false"):
-            raise BadReference(f"{name} is true or false, got {text!r}")
+            raise BadReference(f"{name} must be true or false, got {text!r}")
         return text.lower() == "true"
     return text

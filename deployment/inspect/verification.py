@@ -1,4 +1,4 @@
-"""Whether releases follow from their plans, and from what both aggregators signed: of one, check by check, or of all."""
+"""Verification of releases: they must follow from their plans, and from the statements that both aggregators signed."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from federation.release_check import asked_panes, find_plan, verify_opening
 from .releases import IN_PROCESS
 
 CHECKS: Final[Mapping[str, str]] = {
-    "content": "the stored sums, reason, id and view are those that were published",
-    "plan": "the plan is there, signed by the coordinator, and has the hash that the manifest names",
-    "parties": "its leader, helper and collector are the pinned ones",
-    "view": "it asks for this view",
-    "pane": "it asks for this pane, and the times fit",
-    "manifest": "definition, noise, price, k, participation and who reports follow from view and plan",
+    "content": "the stored sums, reason, id and view are the published ones",
+    "plan": "the plan is in the store, signed by the coordinator, and has the hash that the manifest names",
+    "parties": "the plan's leader, helper and collector are the pinned ones",
+    "view": "the plan contains this view",
+    "pane": "the plan contains this pane, and the times fit",
+    "manifest": "definition, noise, price, k, participation and reporters follow from view and plan",
     "commitments": "the statements that leader and helper signed have the hashes that the manifest names",
-    "statement": "each is signed by its aggregator, and of this plan and view",
-    "agreement": "both opened the same panes, over the same reports",
-    "outcome": "what they signed of this pane is what was published",
-    "values": "both aggregators (under he the key holder) signed these very sums",
-    "signature": "the collector has signed all of it",
+    "statement": "each statement is signed by its aggregator, for this plan and view",
+    "agreement": "both aggregators opened the same panes, over the same reports",
+    "outcome": "the published result of this pane is the one that both signed",
+    "values": "both aggregators (under he the key holder) signed exactly these sums",
+    "signature": "the collector has signed all of this",
 }
-"""Of one release, in the order in which they are made; the first that fails ends it."""
+"""The checks of one release, in their order; the first failure ends them."""
 COMPLETE: Final = "complete"
-"""Of all releases together: something was published of every pane that a stored plan asks for."""
+"""The check of all releases together: every pane of a stored plan has a release or a void."""
 REGISTRY: Final = "registry"
-"""Of all releases together: the registry's file is whole, and no publication or part of one was taken out."""
-UNSIGNED: Final = "in-process: nothing is signed, one process saw everything"
+"""The check of the registry: its file is intact, and no publication or part of one is missing."""
+UNSIGNED: Final = "in-process: one process saw everything and signed nothing"
 
 Progress = Callable[[int, int], None]
 """(done, total)."""
@@ -48,7 +48,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Pinned:
-    """The keys that a project's covey.toml pins; all None where there is none."""
+    """The keys that a project's covey.toml pins; all None without the file."""
 
     coordinator: VerifyKey | None = None
     collector: CollectorKeys | None = None
@@ -57,7 +57,7 @@ class Pinned:
 
     @classmethod
     def of(cls, directory: Path) -> Pinned:
-        """Those of a project directory. Raises UsageError."""
+        """The pinned keys of a project directory. Raises UsageError."""
         project = Project.find(directory)
         if project is None:
             return cls()
@@ -65,17 +65,20 @@ class Pinned:
 
     @property
     def whose(self) -> str:
-        """In words."""
-        return "covey.toml's" if self.coordinator is not None else "the plan's own: no covey.toml here pins any"
+        """The origin of the keys, as text."""
+        return (
+            "covey.toml's" if self.coordinator is not None else "the plan's own: there is no covey.toml that pins keys"
+        )
 
 
 @dataclass(frozen=True)
 class VerificationResult:
-    """What was found of one release. `failed` is the check that did not pass, None if all did; with why.
+    """The verification result of one release.
 
     Attributes:
-        unsigned: a run in one process: there is nothing to check but the stored sums.
-        key: id of the collector's key that signed it, where all checks passed.
+        failed: the check that failed; None if all passed. `why`: the reason.
+        unsigned: a release of a run in one process, whose stored sums are the only thing to check.
+        key: the id of the collector's key that signed the release, if all checks passed.
     """
 
     release_id: bytes
@@ -87,7 +90,7 @@ class VerificationResult:
 
 
 class Verifier:
-    """Checks releases of one store. Signed plans are looked up once each."""
+    """Verifies the releases of one store. It reads each signed plan once."""
 
     def __init__(self, store: Store, pinned: Pinned) -> None:
         self._store, self._pinned = store, pinned
@@ -107,7 +110,7 @@ class Verifier:
             return VerificationResult(release_id, view, "content", str(error))
         if item.manifest.definition_hash != self._definitions[view]:
             return VerificationResult(
-                release_id, view, "content", "it is of another definition than the store's view, which decodes it"
+                release_id, view, "content", "its definition is not the one of the store's view, which decodes it"
             )
         if item.release_id != release_id:
             return VerificationResult(
@@ -125,13 +128,13 @@ class Verifier:
         return VerificationResult(release_id, view, key=key)
 
     def absent(self, view: str | None) -> Iterator[VerificationResult]:
-        """The panes of which nothing is there, though a stored plan asks for them; of one view, or of all."""
+        """The panes of stored plans that have neither a release nor a void; of one view, or of all."""
         known = {one for view in self._definitions for one in self._store.releases(view)["release_id"].to_pylist()}
         try:
             for asked in asked_panes(self._store.all_evidence(), self._pinned.coordinator):
                 if asked.release_id.hex() not in known and view in (None, asked.view):
                     known.add(asked.release_id.hex())
-                    why = f"the plan {asked.plan_hash.hex()[:16]}… asks for the pane of {utc_text(asked.pane_start)}, of which "
+                    why = f"the plan {asked.plan_hash.hex()[:16]}… contains the pane of {utc_text(asked.pane_start)}, for which "
                     yield VerificationResult(
                         asked.release_id, asked.view, COMPLETE, f"{why}the store has nothing: restore it from a backup"
                     )
@@ -139,10 +142,12 @@ class Verifier:
             yield VerificationResult(b"", view or "all views", error.check, error.why)
 
     def _check(self, item: Release | Void) -> bytes | None:
-        """Raises VerificationFailed. Returns the id of the key that signed it."""
+        """The id of the key that signed the item. Raises VerificationFailed."""
         plan = self._plan(item.manifest.plan_hash)
         if plan is None:
-            raise VerificationFailed("plan", "the signed plan is not in the store; it was published without it")
+            raise VerificationFailed(
+                "plan", "the signed plan is not in the store; the release was published without it"
+            )
         statements: tuple[bytes, bytes] | None = None
         values: tuple[bytes, ...] = ()
         if not _without_statements(item):
@@ -182,7 +187,7 @@ class Verifier:
 
 
 def verify_some(store: Store, pinned: Pinned, releases: Sequence[tuple[str, bytes]]) -> list[VerificationResult]:
-    """Check these, as (view, release id)."""
+    """Verify these releases, given as (view, release id)."""
     verifier = Verifier(store, pinned)
     return [verifier.verify(view, release_id) for view, release_id in releases]
 
@@ -194,9 +199,9 @@ def verify_all(
     view: str | None,
     progress: Progress = lambda *_: None,
 ) -> list[VerificationResult]:
-    """Check all releases of a view, or of the store, as (view, release id); that none is missing; and the registry's file.
+    """Verify all releases of a view or of the store, given as (view, release id), their completeness, and the registry.
 
-    What is wrong with the file, or with a plan, has no release id.
+    A result about the registry or a plan has no release id.
     """
     verifier, found = Verifier(store, pinned), []
     for done, (name, release_id) in enumerate(releases, 1):
@@ -226,5 +231,5 @@ def require_all(found: Sequence[VerificationResult], *, allow_unsigned: bool) ->
 
 
 def _without_statements(item: Release | Void) -> bool:
-    """Of a pane that was left out for want of budget nothing was opened, and nothing signed by the aggregators."""
+    """Whether the aggregators signed nothing: they opened nothing of a pane that no budget covered."""
     return isinstance(item, Void) and item.reason == BUDGET_SPENT

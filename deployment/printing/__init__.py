@@ -1,1 +1,1 @@
-"""What commands print for people: tables and sentences of runs, releases, prices and rows."""
+"""The output of commands: tables and sentences about runs, releases, prices and rows."""

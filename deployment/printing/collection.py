@@ -1,4 +1,4 @@
-"""What a coordinator's plan or collection came to."""
+"""The result of a coordinator's plan or collection."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from .console import data_console, folding_table, in_words, pane_ranges, talk_co
 
 
 def print_plan(plan: Plan | None, path: Path) -> None:
-    """Where a signed plan lies that is not announced."""
+    """Print the path of a signed plan that is not announced."""
     if plan is None:
         talk_console().print("every pane of these days is published already: there is nothing to plan")
         return
     talk_console().print(
-        f"{path}: plan {plan.hash.hex()[:16]}…, signed and not announced; a site's operator looks at it with "
+        f"{path}: plan {plan.hash.hex()[:16]}…, signed and not announced; a site's operator checks it with "
         f"`covey policy check {path}`",
         soft_wrap=True,
     )
 
 
 def plan_to_json(plan: Plan | None, path: Path) -> dict[str, str | None]:
-    """What `print_plan` prints, as JSON."""
+    """The output of `print_plan` as JSON."""
     return {"path": None if plan is None else str(path), "plan": None if plan is None else plan.hash.hex()}
 
 
 def print_collection(result: dict[str, Any]) -> None:
-    """A table of the views on stdout; answers, refusals and rejections on stderr."""
+    """Print a table of the views on stdout, and answers, refusals and rejections on stderr."""
     talk = talk_console()
     if result == NOTHING_TO_DO:
         talk.print("every pane of these days is published already")
@@ -47,7 +47,7 @@ def print_collection(result: dict[str, Any]) -> None:
         talk.print(f"{batches:,} batch(es) refused: {reason}", style="yellow", soft_wrap=True)
     for view, reports in result["rejected"].items():
         if reports:
-            talk.print(f"{view}: {reports:,} report(s) rejected: the proof does not hold", style="yellow")
+            talk.print(f"{view}: {reports:,} report(s) rejected: the proof does not verify", style="yellow")
     for view, panes in result["budget_spent"].items():
         talk.print(f"{view}: no budget left for {pane_ranges(panes)}", style="yellow", soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""What commands say on stderr: progress bars, and ranges of days and panes for people."""
+"""Consoles, progress bars, and ranges of days and panes as text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _VERBS = {
     "fit": "epochs trained",
     "measure": "measured on the test days",
     "check": "checked",
-    "rebuild": "made again",
+    "rebuild": "rebuilt",
     "shards": "blocks of sites collected",
     "runs": "runs finished",
 }
@@ -36,24 +36,24 @@ _MANY = 6
 
 
 def data_console() -> Console:
-    """stdout, printing texts as they are: join keys, paths and column names may look like rich's markup."""
+    """stdout without markup: join keys, paths and column names may look like rich's markup."""
     return Console(highlight=False, markup=False, emoji=False)
 
 
 def talk_console() -> Console:
-    """stderr, printing texts as they are."""
+    """stderr without markup."""
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def folding_table(*headers: str, title: str | None = None) -> Table:
-    """A table whose cells are broken where they do not fit, never cut."""
+    """A table that wraps long cells and never truncates them."""
     from rich.table import Column, Table
 
     return Table(*(Column(header, overflow="fold") for header in headers), title=title)
 
 
 def in_words(code: str) -> str:
-    """A site's refusal as a sentence to follow its code; empty for another answer."""
+    """The sentence of a site's refusal, which follows its code; empty for other answers."""
     from federation.refusal_codes import RefusalCode
 
     known = RefusalCode.__members__.get(code)
@@ -62,10 +62,10 @@ def in_words(code: str) -> str:
 
 @contextmanager
 def progress_bars(console: Console, *, eta: bool = False) -> Iterator[Progress]:
-    """One bar for each step of each view, on stderr; a terminal is redrawn, a file gets the finished bars.
+    """One bar for each step of each view, on stderr. A terminal is redrawn; a file gets the finished bars.
 
     Args:
-        eta: show the time that is left, too. A step that begins anew gets its bar again.
+        eta: also show the time that is left. A repeated step reuses its bar.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -91,12 +91,12 @@ def progress_bars(console: Console, *, eta: bool = False) -> Iterator[Progress]:
 
 
 def day_ranges(days: Sequence[int]) -> str:
-    """`2013-01-01 … 2013-02-03, 2013-03-01` of sorted days since the epoch."""
+    """Sorted days since the epoch as text: `2013-01-01 … 2013-02-03, 2013-03-01`."""
     return _ranges([day * 86_400 * 10**6 for day in days], 86_400 * 10**6, "%Y-%m-%d")
 
 
 def pane_ranges(pane_starts: Sequence[int]) -> str:
-    """As `day_ranges`, of sorted pane starts in µs; to the minute where they are not midnights."""
+    """Sorted pane starts in µs as text, like `day_ranges`; to the minute if they are not midnights."""
     if len(pane_starts) < 2:
         return _ranges(pane_starts, 1, "%Y-%m-%dT%H:%MZ")
     step = min(b - a for a, b in pairwise(pane_starts))
@@ -117,7 +117,7 @@ def _ranges(starts: Sequence[int], step: int, style: str) -> str:
 
 
 def _moment(us: int, style: str) -> str:
-    """A moment as a date, or in seconds where it is none: a ledger may hold any."""
+    """A moment as a date, or in seconds if it has no date: a ledger may contain any number."""
     from base.times import from_us
 
     try:

@@ -1,4 +1,4 @@
-"""The privacy label of views in words and tables."""
+"""The privacy label of views as sentences and tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .console import folding_table
 
 
 def print_label(label: Label, out: Console) -> None:
-    """Each view, then what all of them cost together."""
+    """Print each view, then the cost of all views together."""
     for view in label.views:
         _print_view(view, out)
     _print_total(label, out)
@@ -42,8 +42,8 @@ def _print_view(view: ViewExplained, out: Console) -> None:
         out.print(f"warning: {_drowns(feature)}", style="yellow")
     if drowned:
         out.print(
-            "What helps: a wider window (it costs nothing more; none of a ClientCount), a larger part of the price "
-            "(`weight=`), smaller `bounds`, fewer keys"
+            "Less noise: use a wider window (free, but not for a ClientCount), a larger part of the price (`weight=`), "
+            "smaller `bounds`, or fewer keys"
         )
     out.print()
 
@@ -52,7 +52,7 @@ def _facts(view: ViewExplained) -> list[tuple[str, str]]:
     windows = f", windows {' '.join(view.windows)}" if view.windows else ""
     activity = (
         "activity, under participation `active` (only clients with an event report): coordinator, leader and helper see how "
-        "many clients of a site were active in a pane, and everybody sees whether the pane reached k. Nothing, under "
+        "many clients of a site were active in a pane, and every reader sees whether the pane reached k. Nothing, under "
         "participation `all` (every enrolled client reports). `covey run` also reveals the days of the events, without --from "
         "and --to, and their sites, with --site-column"
     )
@@ -81,7 +81,7 @@ def _facts(view: ViewExplained) -> list[tuple[str, str]]:
         ("price", _price(view)),
         *_epsilons(view.cost),
         ("outside claim", activity),
-        ("k", f"a pane opens at {view.min_clients:,} {_counted(view)}: hygiene, no part of the claim"),
+        ("k", f"a pane opens at {view.min_clients:,} {_counted(view)}: a precaution, not part of the privacy claim"),
     ]
 
 
@@ -100,31 +100,31 @@ def _with_proofs(cost: ProofCost) -> str:
     return (
         f"{cost.report_bytes_leader:,} bytes to the leader, {cost.report_bytes_helper} to the helper; {cost.measurement:,} "
         f"+ {cost.proofs} × {cost.proof:,} elements of {cost.field}, {cost.sum_vec_ratio:.2f} times a SumVec of the slots' "
-        f"bits. What is outside of the bounds passes with probability 2^-{int(cost.soundness_bits)} a try, at most. "
-        f"Prio3 with a circuit of our own, algorithm 0x{cost.algorithm:08X}: docs/validity.md"
+        f"bits. A report outside the bounds passes with probability 2^-{int(cost.soundness_bits)} at most. "
+        f"Prio3 with Covey's own circuit, algorithm 0x{cost.algorithm:08X}: docs/validity.md"
     )
 
 
 def _encrypted(one: EncryptedCost) -> str:
     if one.why_not is not None:
-        return f"not with protection he: {one.why_not}"
+        return f"not possible with protection he: {one.why_not}"
     return (
-        f"with protection he {_many(one.ciphertexts, 'ciphertext')} of {one.degree:,} slots, {one.report_bytes_leader:,} bytes, "
-        f"to the leader, for at most {one.clients:,} clients; costs ρ = {rho_text(one.leak_micro_rho)} more. docs/he.md"
+        f"with protection he, {_many(one.ciphertexts, 'ciphertext')} of {one.degree:,} slots, {one.report_bytes_leader:,} "
+        f"bytes, to the leader, for at most {one.clients:,} clients; costs ρ = {rho_text(one.leak_micro_rho)} more. docs/he.md"
     )
 
 
 def _price(view: ViewExplained) -> str:
-    """What was asked, what is charged for it, and what rounding lost."""
+    """The requested price, the charge, and the loss by rounding."""
     laplace = view.mechanism == "laplace"
     name = "ε" if laplace else "ρ"
     charged = rho_text(view.held_millionths - view.lost_millionths)
     held = f"{name} = {charged} a client-day"
     if view.asked_epsilon is not None and not laplace:
-        held += f", for ε ≤ {view.asked_epsilon:g} at δ = {view.cost.delta:g} asked"
+        held += f", for ε ≤ {view.asked_epsilon:g} at δ = {view.cost.delta:g} requested"
     else:
         asked = view.asked_epsilon if laplace else view.asked_rho
-        held += f", of {asked:.10g} asked"
+        held += f", of {asked:.10g} requested"
     lost = f"rounding lost {rho_text(view.lost_millionths)}" if view.lost_millionths else "rounding lost nothing"
     ledger = f"; a ledger charges ρ = {rho_text(view.cost.micro_rho)} for it (ε²/2 of each group)" if laplace else ""
     return f"{held}; {lost}{ledger}"
@@ -135,8 +135,8 @@ def _epsilons(cost: CostExplained) -> list[tuple[str, str]]:
     if cost.pure_epsilon_day is not None and cost.pure_epsilon_30_days is not None:
         pure = f"{rounded_up(cost.pure_epsilon_day)} a day, {rounded_up(cost.pure_epsilon_30_days)}"
         rows.append(("pure ε", f"{pure} over 30 days of daily participation"))
-    told = f"{rounded_up(cost.epsilon_day)} a day, {rounded_up(cost.epsilon_30_days)}"
-    return [*rows, (f"ε at δ = {cost.delta:g}", f"{told} over 30 days of daily participation, rounded up")]
+    approximate = f"{rounded_up(cost.epsilon_day)} a day, {rounded_up(cost.epsilon_30_days)}"
+    return [*rows, (f"ε at δ = {cost.delta:g}", f"{approximate} over 30 days of daily participation, rounded up")]
 
 
 def _print_groups(view: ViewExplained, out: Console) -> None:
@@ -160,7 +160,7 @@ def _print_groups(view: ViewExplained, out: Console) -> None:
 def _print_errors(view: ViewExplained, out: Console) -> None:
     clients = [error.clients for error in view.features[0].expected]
     both_ways = any(feature.other_way is not None for feature in view.features)
-    headers = ["feature", "read off", *(f"n = {n:,}" for n in clients), *(["the other way"] if both_ways else [])]
+    headers = ["feature", "read from", *(f"n = {n:,}" for n in clients), *(["alternative"] if both_ways else [])]
     table = folding_table(*headers)
     for feature in view.features:
         where = feature.derived_from or "own slots"
@@ -177,15 +177,15 @@ def _print_filtered(view: ViewExplained, out: Console) -> None:
         season = "no season" if one.season is None else f"season {one.season} in the local time of {one.tz}"
         out.print(
             f"{', '.join(one.features)}: filtered from {one.rate}, half-life {one.half_life}, s₀ {one.sd:g}, {season}. They "
-            f"cost nothing; their standard error holds {one.se}"
+            f"cost nothing; their standard error covers {one.se}"
         )
 
 
 def _drowns(feature: FeatureExplained) -> str:
-    """The warning in words of a feature whose noise drowns it at the first number of clients."""
+    """The warning about a feature that noise drowns at the first number of clients."""
     clients = feature.expected[0].clients
     if feature.enough_clients is None:
-        return f"noise drowns {feature.feature} at {clients} clients, and at any number of them"
+        return f"noise drowns {feature.feature} at {clients} clients, and at any other number"
     return (
         f"noise drowns {feature.feature} at {clients} clients a key and pane; it needs about {feature.enough_clients:,}"
     )
@@ -202,7 +202,7 @@ def _print_total(label: Label, out: Console) -> None:
     budget = f"the default budget of ρ = {rho_text(label.budget_micro_rho)} a client-day"
     if over:
         out.print(
-            f"warning: that is {rho_text(over)} more than {budget}: aggregators refuse the plan that does not fit. "
+            f"warning: that is {rho_text(over)} more than {budget}: aggregators refuse a plan that exceeds the budget. "
             "Lower the views' prices, or raise the budget (`budget` in covey.toml, `run --budget`)",
             style="yellow",
         )

@@ -1,4 +1,4 @@
-"""Privacy ledgers as tables: what each day has spent, what is left, what was refused."""
+"""Privacy ledgers as tables: spent budget, remaining budget, refusals."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .console import day_ranges, folding_table
 
 
 def print_ledger(ledger: LedgerView, view: str | None, out: Console) -> None:
-    """A ledger that is whole: its days, what is left of them, and its refusals.
+    """Print an intact ledger: its days, their remaining budget, and its refusals.
 
     Args:
-        view: only this view's part of each day.
+        view: print only this view's part of each day.
     """
     out.rule(Text(ledger.owner, style="bold"))
-    out.print(f"{ledger.path}: whole, {ledger.head.seq:,} entries, head {ledger.head.digest.hex()[:16]}…")
+    out.print(f"{ledger.path}: intact, {ledger.head.seq:,} entries, head {ledger.head.digest.hex()[:16]}…")
     for name, head in ledger.remembered.items():
-        out.print(f"it remembers the ledger of {name[:24]}… at entry {head.seq:,}, head {head.digest.hex()[:16]}…")
-    unfinished = f", {ledger.unfinished:,} of them not ended yet" if ledger.unfinished else ""
+        out.print(f"last seen ledger of {name[:24]}…: entry {head.seq:,}, head {head.digest.hex()[:16]}…")
+    unfinished = f", {ledger.unfinished:,} of them unfinished" if ledger.unfinished else ""
     out.print(f"{ledger.charged:,} plan(s) charged{unfinished}; {_budget(ledger)}")
     _print_days(ledger, view, out)
     _print_refused(ledger, out)

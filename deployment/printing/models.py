@@ -12,7 +12,7 @@ from .console import data_console, folding_table
 
 
 def print_models(models: Sequence[RegisteredModel]) -> None:
-    """One line for each version of a model."""
+    """Print one line for each version of a model."""
     table = folding_table("model", "registered", "views", "features", "labels", "folder")
     for model in models:
         told = model_to_json(model)
@@ -28,7 +28,7 @@ def print_models(models: Sequence[RegisteredModel]) -> None:
 
 
 def model_to_json(model: RegisteredModel) -> dict[str, Any]:
-    """A version of a model with what it was trained on."""
+    """A version of a model and its training data, as JSON."""
     lineage = model.lineage
     return {
         "name": model.name,

@@ -1,4 +1,4 @@
-"""A new project: what it contains, and what its operator types next."""
+"""The contents of a new project, and the next commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .console import talk_console
 
 
 def new_project_to_json(made: NewProject) -> dict[str, object]:
-    """What `covey init` made."""
+    """The result of `covey init` as JSON."""
     project = made.project
     return {
         "project": project.name,
@@ -22,22 +22,28 @@ def new_project_to_json(made: NewProject) -> dict[str, object]:
 
 
 def print_new_project(made: NewProject) -> None:
-    """What lies in a new project, and the commands that come next."""
+    """Print the contents of a new project, and the next commands."""
     talk, folder, project = talk_console(), made.folder, made.project
     sites = [entry.site for entry in project.roster.entries]
     budget = rho_text(project.budget.micro_rho)
     rows = [
         ("covey.toml", f"who takes part: public keys, {len(sites)} site(s), a budget of rho = {budget} a client-day"),
-        ("views.py", "what is collected: an example to change" if "views.py" not in made.kept else "yours, left alone"),
-        ("policy.toml", "what the sites here take part in"),
-        ("keys/", f"the secrets of {', '.join(made.secrets)}" if made.secrets else "yours: `covey keys init ROLE`"),
-        ("ledgers/", "what each day has spent; roles/ and store/ for what runs and what is released"),
+        (
+            "views.py",
+            "an existing file, not changed" if "views.py" in made.kept else "what is collected: an example to edit",
+        ),
+        ("policy.toml", "which plans the sites here accept"),
+        (
+            "keys/",
+            f"the secrets of {', '.join(made.secrets)}" if made.secrets else "your own keys: `covey keys init ROLE`",
+        ),
+        ("ledgers/", "the budget that each day has spent; roles/ has the files of roles, store/ the releases"),
     ]
     for file, what in rows:
         talk.print(f"{folder / file}  {what}", soft_wrap=True)
     if made.secrets:
         talk.print(
-            "this machine holds every secret, which is meant for a trial. In production each operator makes the keys of one role "
+            "this machine holds every secret, which is for trials only. In production, each operator makes the keys of one role "
             "with `covey keys init ROLE`",
             style="yellow",
             soft_wrap=True,

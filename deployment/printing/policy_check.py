@@ -1,4 +1,4 @@
-"""What a site would answer to a plan, in words and tables."""
+"""A site's answer to a plan, as sentences and tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .console import day_ranges, folding_table, pane_ranges
 
 
 def print_check(found: PolicyCheck, policy: Policy, out: Console) -> None:
-    """The answer of a site, what it reads of the events, and what the plan costs of each day."""
+    """Print a site's answer, the columns that the plan reads, and the plan's cost for each day."""
     if found.code is None:
         out.print("ACCEPT", style="green")
     else:
@@ -32,7 +32,7 @@ def print_check(found: PolicyCheck, policy: Policy, out: Console) -> None:
         f"plan {found.plan.hash.hex()[:16]}…: participation {found.plan.terms.participation}, "
         f"noise {found.plan.noise}, protection {found.plan.terms.protection}, validity {found.plan.terms.validity}"
         + (of_site if found.plan.terms.report_per is ReportPer.SITE else "")
-        + ("; charged before, it costs nothing more" if found.repeated else "")
+        + ("; already charged, so it costs nothing more" if found.repeated else "")
     )
     table = folding_table("view", "panes", "number", "k", "rho a client-day")
     for view in found.views:
@@ -50,7 +50,7 @@ def print_check(found: PolicyCheck, policy: Policy, out: Console) -> None:
 
 
 def _print_reads(found: PolicyCheck, out: Console) -> None:
-    """What each view reads of the site's events, and how a policy pins it."""
+    """Print the columns that each view reads, and the entry of a policy that pins the view."""
     table = folding_table("view", "time", "join keys", "columns", "in where", "a client-day counts in at most")
     for view in found.views:
         reads, entity, bounds = view.reads, view.view.entity, view.view.bounds
@@ -69,12 +69,12 @@ def _print_reads(found: PolicyCheck, out: Console) -> None:
 
 
 def _names(columns: tuple[str, ...]) -> str:
-    """A foreign plan may name a column by a terminal's control characters."""
+    """Column names, quoted: a foreign plan may put a terminal's control characters into them."""
     return ", ".join(name if name.isprintable() else json.dumps(name) for name in columns) or "none"
 
 
 def _alike(days: tuple[DayCost, ...]) -> Iterator[tuple[list[int], DayCost]]:
-    """Days that cost and leave the same, together."""
+    """Groups of days with the same cost and the same remaining budget."""
     groups: dict[tuple[int, int, int], list[DayCost]] = {}
     for cost in days:
         groups.setdefault((cost.spent, cost.plan, cost.left), []).append(cost)

@@ -1,4 +1,4 @@
-"""The terms under which a pane was opened, for people."""
+"""The terms under which a pane was opened, as text."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ if TYPE_CHECKING:
 
 
 _TRUST: Final = {
-    "one-honest-noiser": "the claim holds if leader or helper is honest: each has added the whole noise",
+    "one-honest-noiser": "the claim holds if leader or helper is honest: each has added the full noise",
     "honest-leader": "the claim holds if the leader follows the protocol and does not collude with the key holder",
     "in-process": "one process played every role and saw every event; the claim holds for what it published",
 }
 _PROTECTION: Final = {
-    "shares": "each report went out in two additive shares, each of which alone is random",
-    "he": "each report went out encrypted (BFV); private while the leader follows the protocol and does not collude with the "
-    "key holder, who opened noised sums only. Nothing bounds what a client encrypts",
+    "shares": "each report was sent as two additive shares; one share alone is random",
+    "he": "each report was sent encrypted (BFV). It is private if the leader follows the protocol and does not collude with the "
+    "key holder, who decrypts noised sums only. Nothing bounds what a client encrypts",
 }
 _VALIDITY: Final = {
     "none": "no proof bounds what a dishonest client reports",
-    "prio3": "every report in it has proven to both aggregators that it is within the view's bounds",
+    "prio3": "every report carries a proof, verified by both aggregators, that it is within the view's bounds",
 }
 _FINISH: Final = {
-    "mpc": "cells below suppress_below were compared under MPC (experimental) and never opened; their sums here are zeros "
-    "that stand for nothing",
+    "mpc": "cells below suppress_below were compared under MPC (experimental) and never opened; their sums here are zeros as "
+    "placeholders",
 }
 _REPORT_PER: Final = {
     "site": "each site bounded its clients one by one and sent their sum, so a proof bounds a site's report, not a client's"
 }
 _OUTSIDE: Final = {
-    "activity": "how many clients of a site had events in the pane is seen by {who}",
+    "activity": "{who} see how many clients of a site had events in the pane",
     "days": "the collected days reveal which days hold events: the run had no --from and --to",
-    "sites": "the sites that take part reveal which sites have events: a column of the events names them",
+    "sites": "the participating sites reveal which sites have events: the run took them from a column of the events",
 }
 
 
 def print_terms(item: Release | Void, tombstone: Void | None, verified: VerificationResult, out: Console) -> None:
-    """A release's manifest in words and numbers, with its state, hashes and signature."""
+    """Print a release's manifest, with its state, hashes and signature."""
     manifest = item.manifest
     out.print(f"release {item.release_id.hex()}", style="bold")
     facts = [
@@ -64,7 +64,7 @@ def print_terms(item: Release | Void, tombstone: Void | None, verified: Verifica
         ("outside claim", _outside(manifest)),
         ("view", f"{manifest.view} version {manifest.view_version}, definition {manifest.definition_hash}"),
         ("plan", manifest.plan_hash),
-        *((f"{role} said", digest or "nothing: one process") for role, digest in _commitments(manifest)),
+        *((f"{role} signed", digest or "nothing: one process") for role, digest in _commitments(manifest)),
         ("content", item.content_hash.hex()),
         ("signature", item.signature.hex() or "none"),
         ("signed by", _signed_by(verified)),
@@ -81,7 +81,7 @@ def _signed_by(verified: VerificationResult) -> str:
 
 def _trust(manifest: Manifest) -> str:
     if not manifest.noisy:
-        return f"{manifest.trust}: there is no claim without noise"
+        return f"{manifest.trust}: without noise there is no privacy claim"
     return f"{manifest.trust}: {_TRUST.get(manifest.trust, 'unknown to this version')}"
 
 
@@ -97,21 +97,21 @@ def _price(manifest: Manifest) -> str:
     from featurestore.define.epsilon import rounded_up
     from federation.rho import rho_text
 
-    told = epsilon_of_day(manifest)
-    rho = f"ρ = {manifest.micro_rho / 1e6:g} of a client-day, whatever the number of its panes"
+    epsilon = epsilon_of_day(manifest)
+    rho = f"ρ = {manifest.micro_rho / 1e6:g} a client-day, for any number of its panes"
     if manifest.leak_micro_rho:
         rho += f" ({rho_text(manifest.leak_micro_rho)} of it for the decryption noise, which the key holder sees)"
-    if told is None:
-        return f"{rho}, as charged; without noise nothing is protected"
-    return f"{rho}; ε = {rounded_up(told)}" + (
+    if epsilon is None:
+        return f"{rho}, as charged; without noise there is no privacy"
+    return f"{rho}; ε = {rounded_up(epsilon)}" + (
         f" at δ = {manifest.delta:g}" if manifest.micro_epsilon is None else ", pure"
     )
 
 
 def _k(manifest: Manifest) -> str:
-    counted = "clients at least, as their sites declare" if manifest.of_sites else "reports at least"
-    least = f"{manifest.min_clients} {counted}, participation {manifest.participation}"
-    return least if manifest.k_checked_by == "both" else f"{least}; counted by the {manifest.k_checked_by} alone"
+    counted = "clients, as their sites declare" if manifest.of_sites else "reports"
+    least = f"at least {manifest.min_clients} {counted}, participation {manifest.participation}"
+    return least if manifest.k_checked_by == "both" else f"{least}; checked by the {manifest.k_checked_by} only"
 
 
 def _finish(manifest: Manifest) -> str:

@@ -1,4 +1,4 @@
-"""Releases as lists, and what their verification found."""
+"""Lists of releases, and the results of their verification."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featurestore.define.release import Release, Void
 
 
 def verified_to_json(one: VerificationResult) -> dict[str, Any]:
-    """The result of one release as JSON."""
+    """The verification result of one release as JSON."""
     state = "unsigned" if one.unsigned else "failed" if one.failed else "verified"
     return {
         "release_id": one.release_id.hex(), "view": one.view, "state": state, "check": one.failed, "why": one.why or None,
@@ -22,7 +22,7 @@ def verified_to_json(one: VerificationResult) -> dict[str, Any]:
 
 
 def print_verified(found: Sequence[VerificationResult], keys: str, out: Console, *, one_by_one: bool) -> None:
-    """The checks of one release, or the counts and the failures of many."""
+    """Print the checks of one release, or the counts and the failures of many releases."""
     if one_by_one:
         (one,) = found
         out.print(f"release {one.release_id.hex()} of {one.view}", style="bold")
@@ -52,7 +52,7 @@ def _print_checks(one: VerificationResult, out: Console) -> None:
 
 
 def release_lines(rows: list[dict[str, Any]]) -> list[str]:
-    """Aligned columns, never folded: there may be thousands of lines."""
+    """Aligned columns without wrapping: there may be thousands of lines."""
     columns: dict[str, Callable[[dict[str, Any]], str]] = {
         "id": lambda row: row["release_id"][:12],
         "view": lambda row: row["view"],

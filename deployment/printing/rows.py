@@ -11,7 +11,7 @@ from .console import data_console, folding_table
 
 
 def print_rows(table: pa.Table) -> None:
-    """A table for people: each feature with its standard error in one cell, its n and, if it is not OK, its status."""
+    """Print a table: each cell has a value, its standard error, its n and, if it is not OK, its status."""
     companions = [name for name in table.column_names if name.endswith(("__se", "__n", "__status"))]
     names = [name for name in table.column_names if name not in companions]
     shown = folding_table(*names)

@@ -1,4 +1,4 @@
-"""What a run did to each view: a table, remarks, or JSON."""
+"""The result of a run, view by view: a table, remarks, or JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def published_voids(report: RunReport) -> dict[str, int]:
-    """How many of the panes that an earlier run had published, and that this one skipped, are void; by view."""
+    """By view, the number of voids among the panes that this run skipped because an earlier run had published them."""
     voids = {view.view: 0 for view in report.views}
     skipped = [view for view in report.views if view.already_open]
     if skipped:
@@ -32,7 +32,7 @@ def published_voids(report: RunReport) -> dict[str, int]:
 
 
 def print_run(report: RunReport, voids: dict[str, int], talk: Console) -> None:
-    """A table of the views on stdout, and what is to be said of them on stderr.
+    """Print a table of the views on stdout, and remarks about them on stderr.
 
     Args:
         voids: see `published_voids`.
@@ -57,14 +57,16 @@ def _why_nothing(report: RunReport) -> str:
     if any(view.void for view in report.views):
         return "no pane had enough clients (see min_clients in the views)"
     if any(view.days_not_over for view in report.views):
-        return "the days are not over yet, or their releases not due (release_delay); run it again then"
-    return "there is no day to collect: no event has a time"
+        return (
+            "the days are not over yet, or their releases are not due yet (release_delay); run the command again later"
+        )
+    return "no event has a time, so there is no day to collect"
 
 
 def _remarks(view: ViewReport, published_void: int) -> list[str]:
     lines = []
     if view.rejected:
-        lines.append(f"{view.rejected:,} report(s) rejected: the proof does not hold")
+        lines.append(f"{view.rejected:,} report(s) rejected: the proof does not verify")
     if view.already_open:
         opened = len(view.already_open) - published_void
         states = f"{opened:,} opened, {published_void:,} void"
@@ -74,7 +76,7 @@ def _remarks(view: ViewReport, published_void: int) -> list[str]:
     if view.void:
         lines.append(f"{view.void:,} pane(s) void: fewer clients than min_clients")
     reasons = {
-        "null_client": "without a client or site, or in a row that cannot be read",
+        "null_client": "without a client or site, or in an unreadable row",
         "null_time": "without a time",
         "null_key": "without a join key",
         "unknown_key": "with a join key outside the domain",
@@ -87,7 +89,7 @@ def _remarks(view: ViewReport, published_void: int) -> list[str]:
 
 
 def run_to_json(report: RunReport, voids: dict[str, int]) -> dict[str, object]:
-    """What `print_run` prints, as JSON."""
+    """The output of `print_run` as JSON."""
     return {
         "store": str(report.store),
         "noise": report.noise,

@@ -13,7 +13,7 @@ from .console import data_console, folding_table
 
 
 def view_to_json(view: FeatureView, header: ViewHeader) -> dict[str, Any]:
-    """A view as it is served: join keys, panes, columns, and how new its rows are."""
+    """A served view as JSON: join keys, panes, columns, and the age of its rows."""
     return {
         "name": view.name,
         "version": header.version,
@@ -30,7 +30,7 @@ def view_to_json(view: FeatureView, header: ViewHeader) -> dict[str, Any]:
 
 
 def print_views(headers: list[tuple[FeatureView, ViewHeader]], services: list[FeatureService]) -> None:
-    """A table of views, and one of feature services where there are any."""
+    """Print a table of views, and a table of feature services if there are any."""
     out = data_console()
     shown = folding_table("view", "join keys", "pane", "windows", "features", "newest pane ends")
     for view, header in headers:

@@ -15,7 +15,7 @@ from tests.covey.test_release_verify import NOW, OPENED, OTHERS, SMALL, SPENT, T
 EDITS = {
     "a release's row": (
         f"DELETE FROM panes WHERE release_id = x'{SMALL.release_id.hex()}'",
-        "asks for the pane of 1970-01-02T00:00:00Z, of which the store has nothing",
+        "contains the pane of 1970-01-02T00:00:00Z, for which the store has nothing",
     ),
     "all rows of a view": (
         "DELETE FROM panes WHERE view_id = (SELECT id FROM views WHERE name = 'v0')",
@@ -24,7 +24,7 @@ EDITS = {
     "all rows of a view, and their manifest": (
         "DELETE FROM panes WHERE view_id = (SELECT id FROM views WHERE name = 'v0');"
         "DELETE FROM manifests WHERE id NOT IN (SELECT manifest_id FROM panes)",
-        "asks for the pane of 1970-01-01T00:00:00Z, of which the store has nothing",
+        "contains the pane of 1970-01-01T00:00:00Z, for which the store has nothing",
     ),
     "a plan, and all that it asked for": (
         "DELETE FROM panes; DELETE FROM manifests; DELETE FROM publications;"

@@ -84,7 +84,7 @@ class TestRun:
         pq.write_table(table.set_column(table.column_names.index("at"), "at", timeless), project / "events.parquet")
         code, _, err = covey(*run_arguments)
         assert code == 3
-        assert "nothing was released: there is no day to collect" in err
+        assert "nothing was released: no event has a time" in err
 
     def test_all_below_k_is_exit_3_and_leaves_voids(
         self, covey: Covey, run_arguments: list[str], project: Path
@@ -243,7 +243,7 @@ class TestInterrupted:
         [
             (
                 "run",
-                "interrupted; nothing published is lost. Run the same command again: it continues, or names --resume\n",
+                "interrupted; published releases are kept. Run the same command again: it continues, or names --resume\n",
             ),
             ("explain", "interrupted\n"),
         ],

@@ -128,15 +128,15 @@ class TestCommand:
         assert (code, err) == (0, "")
         for text in (
             "one client in one UTC day",
-            "all events of that client-day, set against none; who is enrolled is public",
+            "all events of that client-day against none; the enrolment is public",
             "18 + 3 × 23 elements of Field64, 1.16 times a SumVec of the slots' bits",
             "passes with probability 2^-180 a try, at most",
-            "Prio3 with a circuit of our own, algorithm 0xFFFF0002: docs/validity.md",
+            "Prio3 with Covey's own circuit, algorithm 0xFFFF0002: docs/validity.md",
             "discrete Gaussian",
             "discrete Laplace",
             "√2 = 1.41 times",
-            "ρ = 0.04 a client-day, of 0.04 asked; rounding lost nothing",
-            "ε = 0.3 a client-day, of 0.3 asked; rounding lost nothing; a ledger charges ρ = 0.01",
+            "ρ = 0.04 a client-day, of 0.04 requested; rounding lost nothing",
+            "ε = 0.3 a client-day, of 0.3 requested; rounding lost nothing; a ledger charges ρ = 0.01",
             "0.30 a day, 9.00 over 30 days of daily participation",
             "ε at δ = 1e-06",
             "activity, under participation `active`",
@@ -161,7 +161,7 @@ class TestCommand:
             in told
         )
         assert (
-            "They cost nothing; their standard error holds tracking and sampling error too, not the noise alone" in told
+            "They cost nothing; their standard error covers tracking and sampling errors as well as the noise" in told
         )
         plain, made = (
             json.loads(covey("explain", tmp_path / name, "--json")[1])["views"][1] for name in ("plain.py", "views.py")
@@ -180,7 +180,7 @@ class TestCommand:
     def test_views_beyond_the_default_budget_are_warned_of(self, covey: Covey, tmp_path: Path) -> None:
         (tmp_path / "views.py").write_text(TWO_VIEWS.replace("rho=0.04", "epsilon=4.0"))
         _, out, _ = covey("explain", tmp_path / "views.py")
-        assert "for ε ≤ 4 at δ = 1e-06 asked" in out
+        assert "for ε ≤ 4 at δ = 1e-06 requested" in out
         assert "more than the default budget of ρ = 0.1 a client-day: aggregators refuse the plan" in out
 
     def test_json_holds_the_same(self, covey: Covey, tmp_path: Path) -> None:

@@ -39,9 +39,9 @@ def test_a_run_is_told_and_shown_as_it_was(covey: Covey, project: Path, argument
     first = json.loads(listed)[0]["release_id"]
     _, shown, _ = covey("release", "show", first, "--store", project / "store")
     for words in (
-        "he: each report went out encrypted (BFV)",
-        "ρ = 0.500001 of a client-day, whatever the number of its panes (0.000001 of it for the decryption noise",
-        "counted by the leader alone",
+        "he: each report was sent encrypted (BFV)",
+        "ρ = 0.500001 a client-day, for any number of its panes (0.000001 of it for the decryption noise",
+        "checked by the leader only",
         "key holder said",
         "Nothing bounds what a client encrypts",
     ):

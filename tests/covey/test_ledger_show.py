@@ -90,10 +90,10 @@ def test_every_ledger_is_shown_one_after_the_other_and_none_is_touched(covey: Co
     code, out, err = covey("ledger", "show", "--project", project)
     assert (code, err) == (0, "")
     assert files(project) == before
-    at = [out.index(f"{owner}.db: whole, {count} entries") for owner, count in (("operator", 12), ("site-1", 6))]
+    at = [out.index(f"{owner}.db: intact, {count} entries") for owner, count in (("operator", 12), ("site-1", 6))]
     assert at == sorted(at)
-    assert "it remembers the ledger of helper abababababababab" in out[: at[1]]
-    assert "3 plan(s) charged, 2 of them not ended yet; budget of a client-day: ρ = 0.1" in out
+    assert "last seen ledger of helper abababababababab" in out[: at[1]]
+    assert "3 plan(s) charged, 2 of them unfinished; budget of a client-day: ρ = 0.1" in out
     words = [" ".join(line.replace("│", " ").split()) for line in out.splitlines()]
     first = words.index("2020-05-01 … 2020-05-05 5 area 0.08 helper, leader 0.1 0.0")
     assert words[first + 1 : first + 4] == [
@@ -190,7 +190,7 @@ def test_what_went_over_the_wire_into_the_same_store_is_no_longer_left(covey: Co
     ("words", "code", "says"),
     [
         (["--ledger", "site-9"], 5, "no ledger of 'site-9'"),
-        (["--view", "nothing"], 5, "knows a view 'nothing'"),
+        (["--view", "nothing"], 5, "has a view 'nothing'"),
         (["--store", "."], 2, "either --project or --store"),
         (["--budget", "0"], 2, "--budget: rho must be above 0"),
         (["--plot", "a.txt"], 2, "--plot writes a .png"),

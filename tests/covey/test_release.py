@@ -73,7 +73,7 @@ class TestShow:
             "ρ = 0.5 of a client-day",
             "ε = 5.23 at δ = 1e-06",
             "in-process: one process played every role",
-            "shares: each report went out in two additive shares",
+            "shares: each report was sent as two additive shares",
             "none: no proof bounds",
             "activity: how many clients of a site had events",
             "σ = 3.162",
@@ -96,14 +96,14 @@ class TestShow:
     def test_proofs_are_told(self, covey: Covey, run_arguments: list[str], project: Path) -> None:
         assert covey(*run_arguments, "--validity", "prio3")[0] == 0
         _, out, _ = covey("release", "show", first_visit(covey, project / "store"), "--store", project / "store")
-        assert "prio3: every report in it has proven to both aggregators" in out
+        assert "prio3: every report carries a proof, verified by both aggregators" in out
 
     def test_noise_off_is_told(self, covey: Covey, run_arguments: list[str], project: Path) -> None:
         covey(*run_arguments, "--noise", "off", "--budget", "1")
         _, out, _ = covey("release", "show", first_visit(covey, project / "store"), "--store", project / "store")
         assert "no noise: an exact sum" in out
-        assert "nothing is protected" in out
-        assert "there is no claim without noise" in out
+        assert "without noise there is no privacy" in out
+        assert "without noise there is no privacy claim" in out
 
     @pytest.mark.parametrize(
         ("text", "code", "says"),

@@ -94,7 +94,7 @@ def test_all_are_verified_with_voids_and_tombstones(covey: Covey, store: Path) -
 def test_without_pinned_keys_it_says_whose_they_are(covey: Covey, store: Path) -> None:
     (store / "covey.toml").unlink()
     code, out, _ = covey("release", "verify", "--all", "--store", store)
-    assert (code, "the plan's own: no covey.toml here pins any" in out) == (0, True)
+    assert (code, "the plan's own: there is no covey.toml that pins keys" in out) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ class TestUnsigned:
         return project / "store"
 
     def test_it_is_said_plainly_and_is_a_failure_unless_allowed(self, covey: Covey, unsigned: Path) -> None:
-        said = "in-process: nothing is signed, one process saw everything"
+        said = "in-process: one process saw everything and signed nothing"
         code, out, err = covey("release", "verify", "--all", "--view", "visits", "--store", unsigned)
         assert (code, said in out, said in err, "--allow-unsigned" in err) == (1, True, True, True)
         one = next(iter(found(covey, unsigned)))

@@ -43,7 +43,7 @@ def test_verify_names_what_is_damaged_and_what_helps_and_rebuild_online_does(cov
     assert (code, [one["path"] for one in json.loads(out)["damaged"]]) == (1, [f"blocks/{block.name}"])
     code, out, err = covey("store", "rebuild-online", "--store", store)
     assert (code, out) == (0, "")
-    assert "made again: area, delays, empty, many" in err
+    assert "rebuilt: area, delays, empty, many" in err
     assert covey("store", "verify", "--store", store)[0] == 0
     assert covey("get", *REFS[1:3], "id=7,hub=true", "--store", store, "--json")[:2] == before[:2]
     code, out, _ = covey("store", "rebuild-online", "--store", store, "--json")

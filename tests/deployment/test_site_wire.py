@@ -45,4 +45,4 @@ def test_proven_sums_of_sites_through_processes_equal_the_reports_of_their_clien
     code, out, _ = covey("release", "show", release, "--store", project / "store")
     said = " ".join(out.split())
     assert "report per site: each site bounded its clients one by one" in said
-    assert "5 clients at least, as their sites declare, participation active" in said
+    assert "at least 5 clients, as their sites declare, participation active" in said

@@ -108,7 +108,7 @@ def test_the_command_makes_it_and_says_what_to_hand_out(covey: Covey, project: P
     assert (code, "--renew" in err) == (2, True)
     code, out, err = covey("keys", "tls", "--project", project, "--renew")
     assert (code, out) == (0, "")
-    for text in ("hand it to every site", "is secret and stays here", Certificate.load(project / "keys").fingerprint):
+    for text in ("give it to every site", "is secret and stays here", Certificate.load(project / "keys").fingerprint):
         assert text in err
 
 

@@ -120,9 +120,9 @@ def test_a_column_that_is_no_number_is_null(covey: Covey, trained: Path) -> None
     [
         (["nothing", "dest=ATL,distance=1"], 5, "no model 'nothing' in this store; it has: late@v1"),
         (["late@v7", "dest=ATL,distance=1"], 5, "no model 'late@v7'"),
-        (["late"], 2, "which rows? add dest=…,distance=… for each"),
+        (["late"], 2, "no join key is given; add dest=…,distance=… for each row"),
         (["late", "dest=ATL"], 2, "must give dest, distance"),
-        (["late", "dest=ATL,distance=far"], 2, "distance is a number, got 'far'"),
+        (["late", "dest=ATL,distance=far"], 2, "distance must be a number, got 'far'"),
         (["late", "dest=ATL,distance=-inf"], 2, "'distance' is infinite"),
     ],
 )

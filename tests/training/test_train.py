@@ -214,7 +214,7 @@ class TestCommand:
             assert text in out
         assert "traffic@v1:flights" in out
         assert "registered as late@v1" in err
-        assert "again: covey predict late dest=" in err
+        assert "predict again: covey predict late dest=" in err
         code, out, _ = covey("train", "--list", "--store", project)
         assert code == 0
         assert "late@v1" in out

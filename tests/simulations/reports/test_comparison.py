@@ -139,7 +139,7 @@ def test_the_command_prints_json_and_draws(covey: Covey, arguments: list[str], t
         assert one["peak_bytes"] is None or 0 < one["peak_bytes"] < 2**30
     assert [one["max_error"] == 0 for one in told["protections"]] == [True] * 4 + [False]
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert f"drawn in {picture}" in err
+    assert f"picture written to {picture}" in err
 
 
 def test_without_tenseal_two_protections_are_skipped_and_say_so(
