@@ -100,7 +100,7 @@ def _with_proofs(cost: ProofCost) -> str:
     return (
         f"{cost.report_bytes_leader:,} bytes to the leader, {cost.report_bytes_helper} to the helper; {cost.measurement:,} "
         f"+ {cost.proofs} × {cost.proof:,} elements of {cost.field}, {cost.sum_vec_ratio:.2f} times a SumVec of the slots' "
-        f"bits. A report outside the bounds passes with probability 2^-{int(cost.soundness_bits)} at most. "
+        f"bits. A report outside the bounds passes with probability 2^-{int(cost.soundness_bits)} a try, at most. "
         f"Prio3 with Covey's own circuit, algorithm 0x{cost.algorithm:08X}: docs/validity.md"
     )
 

@@ -66,7 +66,7 @@ def test_its_key_is_private_from_its_first_byte_whatever_the_umask(keys: Path) -
 
 def test_it_is_replaced_by_name_only(keys: Path) -> None:
     first = make_certificate(keys, [], utc_now())
-    with pytest.raises(UsageError, match="--renew replaces it, and every site needs the new one"):
+    with pytest.raises(UsageError, match="--renew replaces it, and every site then needs the new one"):
         make_certificate(keys, ["other.example"], utc_now())
     second = make_certificate(keys, ["other.example"], utc_now(), renew=True)
     assert second.fingerprint != first.fingerprint
@@ -116,7 +116,7 @@ def test_a_superlink_that_could_not_be_reached_does_not_start(covey: Covey, proj
     assert covey("init", project)[0] == 0
     start = ("start", "superlink", "--project", project, "--port", "0")
     code, _, err = covey(*start, "--host", "0.0.0.0")
-    assert (code, "say by --name HOST" in err) == (2, True)
+    assert (code, "as --name HOST" in err) == (2, True)
     code, _, err = covey(*start, "--host", "0.0.0.0", "--name", "a.example")
     assert (code, "does not name a.example" in err) == (2, True)
     (project / "keys" / "superlink.key").write_text("nonsense")
