@@ -204,7 +204,7 @@ def test_what_cannot_be_shown_is_one_line(covey: Covey, project: Path, words: li
 
 def test_without_a_ledger_there_is_nothing_to_show(covey: Covey, tmp_path: Path) -> None:
     code, _, err = covey("ledger", "show", "--project", tmp_path)
-    assert (code, "nothing was collected" in err) == (5, True)
+    assert (code, "no plan was charged or refused" in err) == (5, True)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -70,12 +70,12 @@ class TestShow:
         for text in (
             "visits, 2020-05-01T00:00:00Z … 2020-05-02T00:00:00Z",
             "√2 = 1.41 times that of one",
-            "ρ = 0.5 of a client-day",
+            "ρ = 0.5 a client-day",
             "ε = 5.23 at δ = 1e-06",
             "in-process: one process played every role",
             "shares: each report was sent as two additive shares",
             "none: no proof bounds",
-            "activity: how many clients of a site had events",
+            "activity: coordinator, leader and helper see how many clients of a site had events",
             "σ = 3.162",
         ):
             assert text in out, text
@@ -102,7 +102,7 @@ class TestShow:
         covey(*run_arguments, "--noise", "off", "--budget", "1")
         _, out, _ = covey("release", "show", first_visit(covey, project / "store"), "--store", project / "store")
         assert "no noise: an exact sum" in out
-        assert "without noise there is no privacy" in out
+        assert "as charged; without noise there is no privacy" in out
         assert "without noise there is no privacy claim" in out
 
     @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_views_that_are_there_are_left_alone(covey: Covey, tmp_path: Path) -> No
     code, _, err = covey("init", tmp_path)
     assert code == 0
     assert (tmp_path / "views.py").read_text() == "mine"
-    assert "left alone" in err
+    assert "an existing file, not changed" in err
 
 
 @pytest.mark.parametrize(

@@ -245,7 +245,7 @@ def test_a_plan_that_was_kept_and_edited_is_noticed(
     with sqlite3.connect(operator_path(tmp_path / LEDGERS)) as db:
         db.execute("UPDATE plans SET bytes = substr(bytes, 2)")
     db.close()
-    with pytest.raises(LedgerBroken, match="is not the one that was kept"):
+    with pytest.raises(LedgerBroken, match="are missing or changed"):
         run(views, tmp_path)
 
 

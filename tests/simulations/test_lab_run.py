@@ -170,7 +170,7 @@ def test_several_values_without_a_sweep_and_a_resume_with_settings_are_refused(c
     code, _, err = covey("lab", "run", *small, "seed=1,2")
     assert (code, "-m makes a sweep" in err) == (2, True)
     code, _, err = covey("lab", "run", "--resume", "it", "k=3")
-    assert (code, "give nothing else" in err) == (2, True)
+    assert (code, "only --workers may be given" in err) == (2, True)
     code, _, err = covey("lab", "run", "--resume", "it")
     assert (code, "nothing to resume" in err) == (5, True)
 
