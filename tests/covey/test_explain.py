@@ -181,7 +181,7 @@ class TestCommand:
         (tmp_path / "views.py").write_text(TWO_VIEWS.replace("rho=0.04", "epsilon=4.0"))
         _, out, _ = covey("explain", tmp_path / "views.py")
         assert "for ε ≤ 4 at δ = 1e-06 requested" in out
-        assert "more than the default budget of ρ = 0.1 a client-day: aggregators refuse the plan" in out
+        assert "more than the default budget of ρ = 0.1 a client-day: aggregators refuse a plan" in out
 
     def test_json_holds_the_same(self, covey: Covey, tmp_path: Path) -> None:
         (tmp_path / "views.py").write_text(TWO_VIEWS)
