@@ -147,7 +147,7 @@ class TestRetract:
         )
         assert (code, out) == (0, "")
         assert "retracted at" in err
-        assert "joins at earlier times give what they gave before" in err
+        assert "Joins at earlier times give the same values as before" in err
         covey(*words, tmp_path / "after.csv")
         assert (tmp_path / "after.csv").read_text() == (tmp_path / "before.csv").read_text()
         _, out, _ = covey("get", "visits:visits", "shop=a", "--store", store, "--json")
