@@ -1,1 +1,1 @@
-"""Benchmarks: one file a figure; each measures ours and the peer in the same run."""
+"""Benchmarks: each file measures Covey and a peer in the same run."""

@@ -1,7 +1,7 @@
 """A year of flights through the core in one process: seconds for each step, reports a second, peak memory.
 
-`reports_per_second` counts the reports of the two small views (area_delay, carrier_delay) over everything between the
-events in memory and the published rows: computing, sharing, adding, noise, opening, Parquet and RocksDB.
+`reports_per_second` is the number of reports of the two small views (area_delay, carrier_delay), divided by the time from
+events in memory to published rows: computing, sharing, adding, noise, opening, Parquet and RocksDB.
 
     python -m benchmarks.core
 """
@@ -104,7 +104,7 @@ def _join(flights: pa.Table, store: Path) -> float:
 
 
 def _warm_up() -> None:
-    """Compile (or load from the cache) every kernel, so that the first view is not charged for it."""
+    """Compile or load every kernel, so that the first view does not pay for it."""
     table = pa.table(
         {"c": ["a"], "arrived_at": pa.array([0], pa.timestamp("us", "UTC")), "dest": ["x"], "arr_delay": [1.0]}
     )

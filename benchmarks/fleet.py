@@ -10,9 +10,9 @@ opened and added by a shard of each aggregator; shards are merged, sets compared
 
 * `us_per_client`: CPU time, of all cores together. `seconds`: wall time of the whole collection, publication included.
 * `floor_us_per_client`: CPU time to squeeze and add the same bytes once on each side, by the same kernels: the site's share
-  (squeeze, add the values), the leader's add, the helper's squeeze and add. Nothing that carries shares can cost less.
-* `peak_rss_mb`: the parent's peak and each worker's, summed. `peak_growth`: over a run with a tenth of the clients, which goes
-  first in a process of its own; 1.1 at most means that memory does not depend on the number of clients.
+  (squeeze, add the values), the leader's add, the helper's squeeze and add. It is a lower bound for shares.
+* `peak_rss_mb`: sum of the peaks of the parent and each worker. `peak_growth`: the peak over that of a run with a tenth of the
+  clients, in a process of its own; up to 1.1 means that memory does not depend on the number of clients.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ FLOOR_REPORTS, FLOOR_ROUNDS = 512, 15
 
 
 def view() -> FeatureView:
-    """100 destinations of 10 slots."""
+    """Make a view of 100 destinations with 10 slots each."""
     return FeatureView(
         "dest_delay",
         entity=Entity("dest", domain=[f"D{key:02d}" for key in range(KEYS)]),
@@ -73,7 +73,7 @@ def view() -> FeatureView:
 
 
 def floor_us(slots: int) -> float:
-    """CPU µs a report: squeeze and add once on each side."""
+    """Measure CPU µs a report to squeeze and add once on each side."""
     rng = np.random.default_rng(1)
     count, filled = FLOOR_REPORTS, 4
     columns = rng.integers(0, slots, count * filled).astype(np.int32)
@@ -93,14 +93,14 @@ def floor_us(slots: int) -> float:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """One collection."""
+    """Run one collection."""
     of = view()
     fleet = Fleet(arguments.clients, clients_per_site=arguments.clients_per_site, seed=arguments.seed)
     shares = Shares(Validity(arguments.validity), participation=Participation.ALL)
     terms = FleetTerms((of,), shares, deadline_s=float("inf"))
     collection = Collection(terms, Population(fleet, (of,)), Generated(), noise_seed=None)
     workers = Inline() if arguments.workers == 1 else LocalProcesses(arguments.workers)
-    floor = floor_us(layout_of(of).length)  # before any worker takes a part of the memory's bandwidth
+    floor = floor_us(layout_of(of).length)  # before any worker uses memory bandwidth
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with tempfile.TemporaryDirectory() as directory, Progress(*columns, console=console) as bar:
@@ -168,7 +168,7 @@ def main() -> None:
 
 
 def _smaller(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The same with a tenth of the clients, in a process of its own."""
+    """Run the benchmark with a tenth of the clients, in a process of its own."""
     options = ["--clients", str(max(1, arguments.clients // 10)), "--clients-per-site", str(arguments.clients_per_site)]
     options += ["--validity", arguments.validity, "--workers", str(arguments.workers), "--seed", str(arguments.seed)]
     command = [sys.executable, "-m", "benchmarks.fleet", "--alone", *options]

@@ -1,11 +1,11 @@
-"""What a collection through Flower costs: simulated nodes, leader and helper as services, beside Flower alone.
+"""The cost of a collection through Flower, compared with Flower alone: simulated nodes, leader and helper as services.
 
     python -m benchmarks.flower [--sites 200] [--clients 2000]
 
 Every client reports one day (participation `all`), with the noise of both aggregators. `ms_per_site` and `ms_per_client` are wall
-time from the announced plan to the published releases, over all sites and clients; `…_with_start` from the first process on;
-processes' ends are not counted. The peer is Flower's plain round trip on as many nodes, which answer with as many bytes and do
-nothing: `ratio` is our time over its time, and says what Covey adds. Nodes run one a core.
+time from the announced plan to the published releases, over all sites and clients; `…_with_start` begins with the
+first process; the end of processes does not count. The peer is Flower's plain round trip with as many nodes, whose answers have
+as many bytes. `ratio` is Covey's time over the peer's time. One node runs a core.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ VIEW = FeatureView(
 
 @dataclass(frozen=True)
 class Taken:
-    """Wall seconds of a run: of the way from the question to the last answer's result, and of the start before it."""
+    """Wall seconds of a run: from the plan to the last result, and of the start before it."""
 
     seconds: float
     start_s: float
@@ -102,25 +102,25 @@ def main() -> None:
 
 
 def collection(sites: int, clients: int) -> Collection:
-    """All sites answer, all clients report one day."""
+    """A collection in which all clients report one day."""
     fleet = Fleet(clients=clients, clients_per_site=clients / sites, site_tail=0.5, seed=7)
     terms = FleetTerms((VIEW,), Shares(participation=Participation.ALL), seed=7)
     return Collection(terms, Population(fleet, (VIEW,)), Generated(median_s=0), level="flower", noise_seed=None)
 
 
 def _ours(prepared: FleetProject, sites: int, progress: Progress) -> Taken:
-    """The collection, by the times of the files that its coordinator leaves."""
+    """Run the collection; read its times from the files of the coordinator."""
     job, begun = replace(prepared.job, sites=sites), time.time()
     result = collect_project(prepared.project, job, progress)
     if set(result["answers"].values()) != {"OK"} or len(result["answers"]) != sites:
-        raise SystemExit(f"not every site took part: {result['answers']}")
+        raise SystemExit(f"some sites did not answer: {result['answers']}")
     asked, done = (path.stat().st_mtime for path in (job.announced, job.result))
     lines = job.progress.read_text(encoding="utf-8").splitlines()
     return Taken(done - asked, asked - begun, sum(json.loads(line)["bytes"] for line in lines))
 
 
 def _peer(folder: Path, nodes: int, ask: int, answer: int) -> Taken:
-    """Flower's round trip: `ask` bytes to each node, `answer` bytes back."""
+    """Run Flower's round trip: `ask` bytes to each node, `answer` bytes back."""
     result, ray = folder / "result.json", ray_folder()
     folder.mkdir()
     root = str(Path(__file__).parents[1])
@@ -143,7 +143,7 @@ def _peer(folder: Path, nodes: int, ask: int, answer: int) -> Taken:
         shutil.rmtree(ray, ignore_errors=True)
     told: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     if told["answers"] != nodes:
-        raise SystemExit(f"{told['answers']} of {nodes} nodes have answered")
+        raise SystemExit(f"{told['answers']} of {nodes} nodes answered")
     return Taken(told["answered"] - told["asked"], told["asked"] - begun, told["bytes"])
 
 

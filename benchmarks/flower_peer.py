@@ -1,8 +1,8 @@
-"""What `benchmarks.flower` compares with: Flower's plain round trip. Each node answers with so many bytes, and nothing is done.
+"""The peer of `benchmarks.flower`: Flower's plain round trip. Each node only answers with a number of bytes.
 
     python -m benchmarks.flower_peer ASK ANSWER NODES RESULT
 
-The answers are fetched by the loop that fetches those of sites (`deployment.coordinator.sites.ask_sites`).
+The loop that fetches answers of sites (`deployment.coordinator.sites.ask_sites`) also fetches these answers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ client = ClientApp()
 
 @client.query()
 def echo(message: Message, _context: Context) -> Message:
-    """As many zeros as the message asks for."""
+    """Return as many zeros as the message requests."""
     size = int.from_bytes(message.content["plan"]["encryption_keys"], "big")
     answer = ConfigRecord({"code": "OK", "site": ""})
     zeros = Array(np.zeros(size, np.uint8))
@@ -36,7 +36,7 @@ def echo(message: Message, _context: Context) -> Message:
 
 
 def main(arguments: list[str]) -> None:
-    """Ask every node once; write when it was asked, when all had answered, and how many bytes came."""
+    """Ask every node once; write the time of the question, the time of the last answer, and the number of bytes."""
     server, result = ServerApp(), Path(arguments[3])
     ask, answer, nodes = map(int, arguments[:3])
 

@@ -1,6 +1,6 @@
-"""A bare gRPC service, with which `benchmarks.read_path` compares ours: it answers every request with the same bytes.
+"""A bare gRPC service, the peer of `benchmarks.read_path`: it answers every request with the same bytes.
 
-`python -m benchmarks.grpc_echo REPLY` takes them in hex, and prints its port.
+`python -m benchmarks.grpc_echo REPLY` takes the bytes in hex, and prints its port.
 """
 
 from __future__ import annotations
@@ -32,6 +32,6 @@ async def serve(reply: bytes) -> None:
 
 
 if __name__ == "__main__":
-    loop = uvloop.new_event_loop  # as uvicorn has it, on which our own service runs
+    loop = uvloop.new_event_loop  # as in uvicorn, which runs our own service
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(serve(bytes.fromhex(sys.argv[1])))

@@ -1,7 +1,7 @@
-"""What host, key, throttle and metrics together cost a request: the guarded server against the bare one, in process.
+"""The cost of host check, key, throttle and metrics for a request: the guarded server against the bare one, in process.
 
-Both answer the same request (1 row × 1 feature) without a socket. They take turns; the figures are µs of this process's CPU
-time, so that other programs on the machine count little: the median over rounds of a round's mean.
+Both answer the same request (1 row × 1 feature) without a socket, in turns. The figures are µs of CPU time of this process, so
+other programs matter little: the median of the means of rounds.
 
     python -m benchmarks.guards
 """

@@ -1,17 +1,17 @@
-"""What BFV costs a site, the leader and the key holder, beside the CKKS settings that NVFlare ships.
+"""The cost of BFV for site, leader and key holder, compared with the CKKS settings of NVFlare.
 
     python -m benchmarks.he
 
-One thread, CPU time of it, medians; the two libraries' work is timed in turns. Reports of 16,384 slots, as many as fill
-whole ciphertexts of either side, so that no figure counts padding.
+Medians of the CPU time of one thread; the two libraries take turns. Reports have 16,384 slots, which fill whole ciphertexts of
+both sides, so no figure counts padding.
 
 * `encrypt_us_per_value`: from int64 slots to the bytes of the wire. NVFlare: `ckks_vector` of the same values and its
   `serialize`, at N = 8192, chain 60-40-40 and scale 2^40.
 * `add_us_per_value`: from the bytes of a report to the sum: parsed, every coefficient checked, added.
-  `tenseal_add_us_per_value` is TenSEAL's `add_` of vectors that it holds already, `tenseal_load_add_us_per_value` with its own
-  parsing, which must not see foreign bytes.
+  `tenseal_add_us_per_value` is TenSEAL's `add_` of loaded vectors; `tenseal_load_add_us_per_value` includes its own parsing,
+  which is unsafe for foreign bytes.
 * `decrypt_us_per_value`: a sum opened, range check included.
-* `encrypt_scaling_2_cores`: reports a second as a site encrypts them in two processes over those in its own alone, wall clock.
+* `encrypt_scaling_2_cores`: reports a second in two processes over those in one, by the wall clock.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from simulations.measuring import WALL, medians, print_figures
 SLOTS = 16_384
 SCALING_REPORTS, SCALING_TURNS = 60, 5
 WISH = (10_000, 0, 2**16 - 1, Fraction(100**2), SLOTS)
-NVFLARE = (8192, [60, 40, 40], 2**40)  # its HEBuilder's defaults
+NVFLARE = (8192, [60, 40, 40], 2**40)  # defaults of its HEBuilder
 
 
 def scaling(key: PublicKey) -> tuple[float, float]:
-    """Reports a second as a site encrypts them, in (one process, two): the medians of turns taken one after the other."""
+    """Measure encrypted reports a second of a site, in (one process, two): medians of alternating turns."""
     values = np.tile(np.arange(SLOTS, dtype=np.int64), (SCALING_REPORTS, 1))
     with encrypting(key.parameters, SCALING_REPORTS, 1) as one, encrypting(key.parameters, WORTH_IT, 2) as two:
         for encrypt in (one, two):
-            encrypt(key, values[:2])  # the children have started
+            encrypt(key, values[:2])  # starts the child processes
         seconds = medians(lambda: one(key, values), lambda: two(key, values), clock=WALL, turns=SCALING_TURNS)
     return SCALING_REPORTS / seconds[0], SCALING_REPORTS / seconds[1]
 
@@ -62,7 +62,7 @@ def main() -> None:
         tenseal.SCHEME_TYPE.CKKS,
         degree,
         coeff_mod_bit_sizes=chain,
-        encryption_type=tenseal.ENCRYPTION_TYPE.SYMMETRIC,  # as its HEBuilder has it
+        encryption_type=tenseal.ENCRYPTION_TYPE.SYMMETRIC,  # as in its HEBuilder
         n_threads=1,
     )
     ckks.global_scale = scale

@@ -1,7 +1,7 @@
-"""What the MPC finish costs beyond adding two shares: seconds, by the number of cells, on this machine.
+"""The cost of the MPC finish beyond adding two shares: seconds, by the number of cells, on this machine.
 
-A cell has five slots: a ClientCount, a Count, a Mean and one more Count. Half of the cells are suppressed. `start` is once a
-run: three processes import PyTorch and CrypTen and find each other. `finish` is the median of a few rounds.
+A cell has five slots: a ClientCount, a Count, a Mean and one more Count. Half of the cells are suppressed. `start` happens
+once a run: three processes import PyTorch and CrypTen and connect. `finish` is the median of a few rounds.
 
     python -m benchmarks.mpc
 """

@@ -1,12 +1,12 @@
-"""What PINE would cost here, next to Prio3: lengths, and times estimated from this machine's kernels (docs/adr/0008-pine.md).
+"""Estimate the cost of PINE, compared with Prio3: lengths, and times from this machine's kernels (docs/adr/0008-pine.md).
 
     python -m benchmarks.pine
 
 PINE (Rothblum, Omri, Chen, Talwar 2023; draft-chen-cfrg-vdaf-pine) proves an L2 norm over the values themselves, and that
-it does not wrap around, by dot products with random vectors of -1, 0 and 1. It is not built; so its bytes of XOF, its
-products and its additions in Field64 are counted, with the parameters of its reference code, and priced at what the same
-kernels take here. Prio3 is counted in the same way and measured as well: the two columns say how good the count is.
-One thread, in CPU time of that thread.
+it does not wrap around, by dot products with random vectors of -1, 0 and 1. PINE is not implemented here. So this
+counts its XOF bytes, products and additions in Field64, with the parameters of its reference code, and multiplies them by the
+times of our kernels. Prio3 is counted in the same way and also measured; the two columns show the quality of the estimate.
+Times are CPU time of one thread.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .validity_cost import catalogue
 ELEMENT = FIELD64.encoded_size
 NORM_BOUND = 2**20
 ALPHA, CHECKS = 8.7, 100
-"""Of the wraparound checks, all of which must succeed: ZK and soundness error near 2^-100."""
+"""Number of wraparound checks, which must all succeed: ZK and soundness error near 2^-100."""
 PINE_PROOFS, NORM_PROOFS = 2, 1
 SUM_VECS = {
     "1,000 values of 16 bits": (1_000, 16),
@@ -44,7 +44,7 @@ SUM_VECS = {
 }
 VIEWS = ("dest_delay", "zone_demand", "purchases")
 MEASURED = 20_000
-"""Bits up to which Prio3 is measured."""
+"""The largest number of bits at which Prio3 is measured."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ class Rates:
 
 @dataclass(frozen=True)
 class Count:
-    """What one report takes.
+    """The operations of one report.
 
     Attributes:
-        elements: of the leader's share.
+        elements: elements of the leader's share.
         client: bytes of XOF (squeezed or absorbed), products, additions.
-        aggregators: the same, of leader and helper together.
+        aggregators: the same for leader and helper together.
     """
 
     elements: int
@@ -154,7 +154,7 @@ def count_pine(values: int, norm_bound: int = NORM_BOUND) -> Count:
     meas = values + checked
     proof, norm_proof = 2 * chunk + polynomial_length(2, p), norm_chunk + polynomial_length(2, norm_p)
     elements = meas + PINE_PROOFS * proof + NORM_PROOFS * norm_proof
-    vectors = 2 * CHECKS * values // 8  # two bits a check and value: the same bytes for everybody
+    vectors = 2 * CHECKS * values // 8  # two bits a check and value: the same bytes for every party
     parts = ELEMENT * (meas + values + 2 * norm_bits)  # absorbed of each share, for both kinds of joint randomness
     shares = ELEMENT * elements
     proving = PINE_PROOFS * _products(2 * chunk, p) + NORM_PROOFS * _products(norm_chunk, norm_p)

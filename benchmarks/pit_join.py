@@ -1,19 +1,19 @@
-"""Point-in-time joins against Feast's: its file store (dask, pandas) and its DuckDB store, on the same Parquet.
+"""Point-in-time joins of Covey and Feast: Feast's file store (dask, pandas) and DuckDB store, on the same Parquet.
 
     python -m benchmarks.pit_join [--labels 1000000] [--rows 10000000]
 
 Three hourly views of 10,000 keys share `--rows`; labels have random keys and times, some before the first row and some
 beyond the ttl of the last. Feast reads one Parquet file a view with the same rows (its timestamp is `released_at`, which is
-the pane's end here, so that both count the ttl alike) and gives the same columns. Everybody goes from labels on disk to joined
-labels on disk, in a process of its own, on the same files; imports and registration do not count, memory is the process's
-peak (VmHWM). Feast is installed into a temporary environment. A sample of the labels must have equal values.
+the pane's end here, so that both count the ttl alike) and gives the same columns. Each join reads labels on disk and writes
+joined labels to disk, in its own process, on the same files. Imports and registration do not count; memory is the peak of the
+process (VmHWM). Feast is installed into a temporary environment. A sample of the labels must have equal values.
 
-A peer that dies, or takes more than 5 minutes, runs again on a quarter of the labels and rows, then on a sixteenth …, and
-so do we. Its memory is limited to three quarters of what the machine has available.
+A peer that dies or takes more than 5 minutes runs again on a quarter of the labels and rows, then on a sixteenth …, and so does
+Covey. Its memory is limited to three quarters of the available memory.
 
-* `speedup`: the faster peer's seconds over ours, of the peers that manage the most; `speedup_…` of each.
+* `speedup`: seconds of the faster peer over ours, among the peers that finish the largest share; `speedup_…` of each peer.
 * `peak_rss_ratio`: our peak over that peer's, on the same share of the data.
-* `max_rss_mb`: our peak under `--memory-limit 1GiB`, on the whole data; `limited_seconds` is what that takes.
+* `max_rss_mb`: our peak under `--memory-limit 1GiB`, on the whole data; `limited_seconds` is the time of that run.
 """
 
 from __future__ import annotations

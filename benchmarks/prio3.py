@@ -1,19 +1,19 @@
-"""What a proof costs: the client's time, both aggregators' time, bytes; against a plain transcription and npm's Prio3.
+"""The cost of a proof: client time, time of both aggregators, bytes; against a plain transcription and npm's Prio3.
 
     python -m benchmarks.prio3
 
-One thread, in CPU time of that thread (on a busy machine wall time counts the waiting for a core as well); medians.
+Medians of the CPU time of one thread. On a busy machine wall time would include waiting for a core.
 
 * `shard_ms`: one client alone, one report. `shard_batch_ms`: per report of a site that shards 100.
 * `verify_ms`: leader and helper together, per report of a batch of 100, from the encoded input shares to the output
   shares: decoding, both verifier shares, the decision, the joint randomness.
 * `report_bytes`: public share and both input shares.
 * `…_over_xof`: the time over that of pycryptodome squeezing as many bytes as the step absorbs and squeezes.
-* `speedup_…`: against the transcription on plain integers that the tests compare with (null where it is not there).
-* `divviup_…_ratio`: against npm's `@divviup/prio3` (draft 08), installed into a temporary folder and run here and now;
-  null where node or the registry is out of reach.
+* `speedup_…`: against the plain-integer transcription of the tests (null without the tests).
+* `divviup_…_ratio`: against npm's `@divviup/prio3` (draft 08), installed into a temporary folder and run in the same
+  benchmark; null without node or the registry.
 
-The last figures of the table say which step takes what share of a batch's time.
+The last table shows the share of each step in the time of a batch.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ PEER_PACKAGE = "@divviup/prio3@0.8"
 
 LENGTH, BUCKETS, BUCKET_CHUNK = 1000, 1000, 33
 
-# What the kernels are for; the rest is numpy's copies and Python.
+# The step of each kernel; the rest is copies of numpy and Python.
 STEPS = {
     "absorb": "XOF",
     "pair_wires": "wires",
@@ -71,7 +71,7 @@ STEPS = {
 
 @dataclass(frozen=True)
 class Case:
-    """An instance, measurements for a batch, and what the transcription and the tables call it."""
+    """An instance, measurements for a batch, and its names in the transcription and in the tables."""
 
     key: str
     title: str
@@ -111,7 +111,7 @@ def cases() -> list[Case]:
 
 
 def view_case(key: str, system: ProofSystem) -> Case:
-    """The demo's `dest_delay` with reports of clients that saw nothing: no step's time depends on what they saw."""
+    """The demo's `dest_delay` with reports of clients without events. The time of no step depends on events."""
     (view,) = (view for view in flight_views(load_flights()) if view.name == "dest_delay")
     layout = layout_of(view)
     title = f"view dest_delay, {system.field.name}, {system.proofs} proof{'s' * (system.proofs > 1)}"
@@ -290,15 +290,15 @@ def divviup() -> tuple[dict[str, Any] | None, str]:
             run = [node, str(PEER), folder, "3"]
             printed = subprocess.run(run, check=True, capture_output=True, text=True, timeout=300).stdout
         except subprocess.TimeoutExpired as late:
-            return None, f"{late.cmd[0]} did not end in {late.timeout:.0f} s"
+            return None, f"{late.cmd[0]} did not end within {late.timeout:.0f} s"
         except subprocess.CalledProcessError as failed:
-            return None, f"{failed.cmd[0]} failed with {failed.returncode}: is the registry out of reach?"
+            return None, f"{failed.cmd[0]} failed with {failed.returncode}; check that the registry is reachable"
     figures: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return figures, f"{PEER_PACKAGE} on node"
 
 
 def ratio(theirs: float | None, ours: float) -> float | None:
-    """How many times as long the other takes."""
+    """Return the ratio of the other time to ours."""
     return None if theirs is None else round(theirs / ours, 1)
 
 

@@ -1,18 +1,18 @@
-"""What privacy costs in accuracy, against the least that it could cost, and what an attacker can show of what is claimed.
+"""The cost of privacy in accuracy, compared with the ideal mechanism, and the measured ε of an audit beside the claim.
 
     python -m benchmarks.privacy_error
     python -m benchmarks.privacy_error --plot FILE.png      # standard error against ρ and n, no measurement
 
-Each statistic is collected alone at ε = 1, δ = 1e-6 a client-day: 10,000 clients with one event each go through
-computing, sharing and adding once, then noise is drawn and opened many times, as for releases. The ideal is a
-trusted curator's: one Gaussian of zCDP with the whole ρ on the one number (the clients' number is public to it).
+Each statistic is collected alone at ε = 1, δ = 1e-6 a client-day. The reports of 10,000 clients with one event each are
+computed, shared and added once; noise is drawn and opened many times, as for releases. The ideal is a trusted curator with one
+Gaussian of zCDP and the whole ρ on the one number; the curator knows the number of clients.
 
-* `hist64_ratio`: L1 error of a 64-cell histogram over the ideal's. √2 of it is the second aggregator's noise.
-* `mean_ratio`: root mean square error of a mean of values in [0, 100]. It should be √2/√0.7: the sum has 7/10 of ρ, the
-  count behind it the rest, as nobody publishes the clients' number.
+* `hist64_ratio`: L1 error of a 64-cell histogram over the ideal's. A factor √2 comes from the noise of the second aggregator.
+* `mean_ratio`: root mean square error of a mean of values in [0, 100]. √2/√0.7 is expected: the sum has 7/10 of ρ, and
+  the count has the rest, because the number of clients is not public.
 * `count_ratio`: root mean square error of a count.
-* `audit_lower`, `audit_claimed`: the audit of `tests/audit` on a view of many features at ρ = 0.1: the largest ε that
-  any coalition shows with 99 % confidence, and the ε that is claimed.
+* `audit_lower`, `audit_claimed`: the audit of `tests/audit` on a view of many features at ρ = 0.1: the largest lower
+  bound on ε of a coalition with 99 % confidence, and the claimed ε.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Error:
-    """One statistic's error.
+    """The error of a statistic.
 
     Attributes:
-        ours: measured.
-        served: what `__se` says of it.
-        ideal: of one Gaussian with the whole ρ, as zCDP prices it.
-        tightest: the same with the least σ that has this ε at this δ.
+        ours: measured error.
+        served: error according to `__se`.
+        ideal: error of one Gaussian with the whole ρ of zCDP.
+        tightest: error of one Gaussian with the least σ for this ε and δ.
     """
 
     ours: float
@@ -78,7 +78,7 @@ class Error:
 
     @property
     def ratio(self) -> float:
-        """How many times the ideal's."""
+        """Return the error over the ideal error."""
         return self.ours / self.ideal
 
 

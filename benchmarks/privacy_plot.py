@@ -1,7 +1,7 @@
-"""The plot of docs/privacy.md: standard error against ρ and n, as it is served beside a Mean and a Count.
+"""The plot of docs/privacy.md: the served standard error of a Mean and a Count against ρ and n.
 
-One client-day adds one event to one cell, each feature has a view and its ρ for itself, and both aggregators add noise.
-With m features in a view every curve is that of ρ/m; with c cells a day and e events in each, that of ρ/(c·e²).
+One client-day adds one event to one cell. Each feature has a view of its own with the whole ρ, and both aggregators add noise.
+For m features in a view use the curve of ρ/m; for c cells a day with e events each, the curve of ρ/(c·e²).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def draw(path: Path) -> None:
 
 
 def _served(feature: PaneFeature, rho: float) -> Decoded:
-    """What is served at each number of events, where the values lie in the middle of the clip range."""
+    """Return the served values at each number of events, for values in the middle of the clip range."""
     view = FeatureView(
         "v",
         entity=Entity("area", value="all"),

@@ -1,12 +1,11 @@
-"""What each protection costs by the length of a report: the table of docs/protections.md, and one JSON line.
+"""The cost of each protection by the length of a report: the table of docs/protections.md, and one JSON line.
 
     python -m benchmarks.protections [--slots 1000 10000 100000] [--clients 100] [--bits 16]
 
-Each report has a count of `--bits` bits at each join key, three of them not zero, as one client's day has; the cost does not
-depend on which. The measurement is that of `covey lab compare`: a process of its own for each protection, CPU time, every
-party played one after the other.
-Where a report is long, fewer than all clients report (`WORK` of `simulations.reports.comparison.cost`), and the
-column `reports` says how many.
+Each report has a count of `--bits` bits at each join key, and three counts are not zero; the cost does
+not depend on their positions. The measurement is that of `covey lab compare`: CPU time in a new process for each protection,
+with all parties one after the other. If reports are long, fewer clients report (`WORK` of
+`simulations.reports.comparison.cost`); the column `reports` shows their number.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from featurestore.define.kinds import Count
 from featurestore.define.privacy import Bounds, Privacy
 from federation.batch.reports import Reports
 from simulations.measuring import print_figures
-from simulations.reports.comparison.compare import Compared, measure_all
+from simulations.reports.comparison.compare import ProtectionResult, measure_all
 from simulations.reports.comparison.cost import work_of
 from simulations.reports.comparison.text import figures_of, in_short
 
@@ -72,7 +71,7 @@ def reports_of(view: FeatureView, clients: int) -> Reports:
     return Reports(0, np.zeros(clients, np.uint32), SparseRows(starts, columns.astype(np.int32), values, keys))
 
 
-def table(measured: dict[int, tuple[Compared, ...]]) -> list[str]:
+def table(measured: dict[int, tuple[ProtectionResult, ...]]) -> list[str]:
     """Markdown: a line a length and protection."""
     lines = [f"| {' | '.join(HEADERS)} |", "|" + "---|" * len(HEADERS)]
     for slots, compared in measured.items():

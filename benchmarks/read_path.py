@@ -1,13 +1,13 @@
-"""Reads of the newest rows: Feast's own server against ours, 10,000 keys of 10 floats, and what our other ways take.
+"""Reads of the newest rows: Feast's server against ours, 10,000 keys of 10 floats, and our other read paths.
 
     python -m benchmarks.read_path [--rounds 40] [--peer-python PYTHON]
 
-Feast serves the rows from SQLite, and from Redis on a Valkey server that is started here; where there is none, its figures are
-left out. It is installed into a temporary environment with what it wants for Redis. `covey serve` serves them with key check,
-throttle and metrics. Everybody has one worker, and gets the same bodies from the same client over one kept connection, in
-turns; the answers must hold equal values. A time is from the first byte sent to the last one received.
+Feast serves the rows from SQLite, and from Redis on a Valkey server that the benchmark starts; without Valkey those figures are
+left out. Feast is installed into a temporary environment with its Redis dependencies. `covey serve` serves the rows with key
+check, throttle and metrics. Each server has one worker. The same client sends the same bodies over one kept connection, in turns;
+the answers must have equal values. A time is from the first sent byte to the last received byte.
 
-* `speedup_rows_N`: the p50 of the faster one of Feast's two over ours, N random keys a request.
+* `speedup_rows_N`: the p50 of the faster of Feast's two stores over ours, N random keys a request.
 * `grpc_over_echo`: the p50 of GetFeatures of one key over that of a bare gRPC service with an answer of the same bytes.
 * `inprocess_us_1`: `Reader.read` of one key, the best of many; `rocksdb_us_per_row`: of 1,000 random keys without a block.
 * `redis_p50_ms_100`: `covey serve` with its rows in Redis instead of a block, 100 keys a request.
@@ -64,7 +64,7 @@ from .read_path_servers import (
 
 PEER_PACKAGE: Final = "feast[redis]>=0.66"
 TURN: Final = {1: 20, 100: 5, 1_000: 2}
-"""How many requests of so many rows are a turn."""
+"""Number of requests in a turn, by rows of a request."""
 BODIES: Final = 50
 MAX_ANSWER: Final = 2**22
 WRK_S: Final = 5
@@ -75,7 +75,7 @@ Times = dict[tuple[str, int], list[float]]
 
 
 class Client:
-    """HTTP over one kept connection, with as little as possible of its own."""
+    """A minimal HTTP client over one kept connection."""
 
     def __init__(self, port: int, api_key: str) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
@@ -85,7 +85,7 @@ class Client:
         self._head = f"POST {ROUTE} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {api_key}\r\n".encode()
 
     def ask(self, body: bytes) -> memoryview:
-        """The body of the answer, until the next one overwrites it; SystemExit if it is none."""
+        """Return the body of the answer; the next answer overwrites it. SystemExit: there is no valid answer."""
         self._socket.sendall(
             b"%scontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (self._head, len(body), body)
         )
@@ -118,7 +118,7 @@ def bodies_of(rows: int) -> list[bytes]:
 
 
 def require_equal(answers: Mapping[str, memoryview]) -> None:
-    """SystemExit unless every server gives the same values, and all of them."""
+    """Check that every server returns the same complete values. Raises SystemExit."""
     found = []
     for answer in answers.values():
         read = orjson.loads(answer)
@@ -158,7 +158,7 @@ def _timed(call: Callable[..., object], *given: Any, **named: Any) -> float:
 
 
 def compared(clients: dict[str, Client], online: dict[str, Client], both: Grpc, rounds: int) -> Times:
-    """Ask everybody in turns; those of `online` for 100 rows only."""
+    """Ask all servers in turns; those of `online` for 100 rows only."""
     bodies = {rows: bodies_of(rows) for rows in TURN}
     for of_size in bodies.values():
         require_equal({name: client.ask(of_size[0]) for name, client in (clients | online).items()})
@@ -173,7 +173,7 @@ def compared(clients: dict[str, Client], online: dict[str, Client], both: Grpc, 
 
 
 def loaded(address: Address, api_key: str, scratch: Path) -> dict[str, float | None]:
-    """What our worker answers while it is kept busy."""
+    """Measure the requests a second of our busy worker."""
     program = shutil.which("wrk")
     if program is None:
         print("wrk is not installed (apt-get install wrk)", file=sys.stderr)
@@ -235,7 +235,7 @@ def main() -> None:
         write_rows(scratch / "covey", scratch / "rows.parquet")
         peers = {"feast sqlite": {"type": "sqlite", "path": "online.db"}}
         if PROGRAM is None:
-            print(f"nothing is read from Redis: {NOT_HERE}", file=sys.stderr)
+            print(f"Redis is not measured: {NOT_HERE}", file=sys.stderr)
         else:
             valkey = Valkey()
             stack.callback(valkey.stop)
@@ -263,7 +263,7 @@ def _ms(times: Sequence[float], percent: float) -> float:
 
 
 def figures(times: Times, peers: Sequence[str]) -> dict[str, Any]:
-    """What the JSON line holds of the times."""
+    """Return the times for the JSON line."""
     own = {rows: _ms(times["covey", rows], 50) for rows in TURN}
     found: dict[str, Any] = {
         f"speedup_rows_{rows}": round(min(_ms(times[peer, rows], 50) for peer in peers) / own[rows], 2) for rows in TURN
@@ -277,7 +277,7 @@ def figures(times: Times, peers: Sequence[str]) -> dict[str, Any]:
 
 
 def show(times: Times) -> None:
-    """Print p50 and p99 of everybody."""
+    """Print p50 and p99 of all servers."""
     table = Table("server", "rows", "p50 ms", "p99 ms", "× ours", title="10 floats a row, one kept connection")
     for (name, rows), taken in _by_rows(times):
         over = f"{_ms(taken, 50) / _ms(times['covey', rows], 50):.1f}"

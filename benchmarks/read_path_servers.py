@@ -1,4 +1,4 @@
-"""What `benchmarks.read_path` compares: the same rows in Feast's online stores and in ours, and the processes that serve them."""
+"""The servers of `benchmarks.read_path`: the same rows in Feast's online stores and in ours, and the serving processes."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ _START_S: Final = 120
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server answers.
+    """The address of a server.
 
     Attributes:
-        pid: of the process that does it.
-        port: of HTTP, on the loopback.
-        grpc: `host:port`; empty: nothing there.
+        pid: process id of the server.
+        port: HTTP port on the loopback.
+        grpc: `host:port`; empty without gRPC.
     """
 
     pid: int
@@ -73,7 +73,7 @@ def make_store(folder: Path, settings: str) -> str:
 
 
 def write_rows(store: Path, path: Path) -> None:
-    """The rows of our store as the Parquet file that Feast's stores are filled from."""
+    """Write the rows of our store to a Parquet file, which fills Feast's stores."""
     with Store.open(store) as opened:
         table = opened.get(REFS, {"key": KEYS})
     names = ["key", *(feature.name for feature in VIEW.features)]
@@ -114,7 +114,7 @@ def feast_serve(repository: Path, python: Path) -> Iterator[Address]:
             end = time.monotonic() + _START_S
             while not _listens(port):
                 if process.poll() is not None or time.monotonic() > end:
-                    raise SystemExit(f"feast serve does not start: {log.read_text()[-2_000:]}")
+                    raise SystemExit(f"feast serve did not start: {log.read_text()[-2_000:]}")
                 time.sleep(0.1)
             yield Address(process.pid, port)
         finally:
@@ -138,7 +138,7 @@ def covey_serve(store: Path) -> Iterator[Address]:
                     yield Address(process.pid, port, grpc)
                     break
             else:
-                raise SystemExit(f"covey serve does not start: {''.join(said)}")
+                raise SystemExit(f"covey serve did not start: {''.join(said)}")
         finally:
             process.terminate()
 

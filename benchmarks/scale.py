@@ -1,11 +1,11 @@
-"""What a collection of 10⁶ to 10⁹ clients would take: the tables of docs/scale.md, its picture, and one JSON line.
+"""Estimate a collection of 10⁶ to 10⁹ clients: the tables of docs/scale.md, its picture, and one JSON line.
 
     python -m benchmarks.scale [--slots 100 1000 10000] [--picture docs/scale.png] [--folder DIR] [--quick]
         [--rtt-ms 10] [--link-gbit 10] [--vcpu-hour 0.04] [--egress-gb 0.09]
 
-Costs are measured in this run with the real site, leader and helper, storage included; CPU time of the process, medians. The
-rest is `simulations.scale.model`, under the assumptions that the first table prints; the last one plays some of its regimes in
-virtual time. `--folder` is where storage lies while it is measured: its disk decides how long a commit waits.
+This run measures costs with the real site, leader and helper, and with storage: medians of CPU time of the process. The rest
+comes from `simulations.scale.model`, under the assumptions of the first table. The last table simulates some regimes in virtual
+time. `--folder` is the folder of the measured storage: its disk decides how long a commit waits.
 """
 
 from __future__ import annotations
@@ -85,16 +85,20 @@ def main() -> None:
 
 
 def arguments() -> argparse.ArgumentParser:
-    """What the command takes."""
+    """Parse the arguments."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale")
     parser.add_argument("--slots", type=int, nargs="+", default=[100, 1_000, 10_000], help="lengths of a report")
-    parser.add_argument("--picture", type=Path, help="where to draw; default: nowhere")
-    parser.add_argument("--folder", type=Path, help="on the disk to measure; default: the system's temporary folder")
-    parser.add_argument("--rtt-ms", type=float, default=1e3 * Assumptions.rtt_s, help="between leader and helper")
-    parser.add_argument("--link-gbit", type=float, default=8e-9 * Assumptions.link, help="of a machine, each way")
+    parser.add_argument("--picture", type=Path, help="PNG to draw; default: none")
+    parser.add_argument(
+        "--folder", type=Path, help="folder on the measured disk; default: the system's temporary folder"
+    )
+    parser.add_argument(
+        "--rtt-ms", type=float, default=1e3 * Assumptions.rtt_s, help="round-trip time of leader and helper"
+    )
+    parser.add_argument("--link-gbit", type=float, default=8e-9 * Assumptions.link, help="link of a machine, each way")
     parser.add_argument("--vcpu-hour", type=float, default=Assumptions.vcpu_hour, help="dollars")
     parser.add_argument("--egress-gb", type=float, default=Assumptions.egress_gb, help="dollars")
-    parser.add_argument("--quick", action="store_true", help="small samples, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="small samples, for a test run")
     return parser
 
 

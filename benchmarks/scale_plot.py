@@ -1,4 +1,4 @@
-"""The picture of docs/scale.md: shards, money, and what is full however many shards there are."""
+"""The picture of docs/scale.md: shards, money, and the loads that more shards do not reduce."""
 
 from __future__ import annotations
 

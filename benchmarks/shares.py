@@ -1,17 +1,17 @@
-"""What additive shares cost: bytes, the client's time, leader and helper against the machine's limits, and SecAgg+.
+"""The cost of additive shares: bytes, client time, leader and helper against the machine's limits, and SecAgg+.
 
     python -m benchmarks.shares
 
-One thread, in CPU time of that thread: on a busy machine wall time counts the waiting for a core as well, and it did so
-unevenly (it made the helper's ratio 5.9 where an idle machine gives 3.7). Every figure is a median; what is compared is
-timed in turns. Other load still takes memory bandwidth and cache: `load_average` says how busy the machine was.
+Times are CPU time of one thread. On a busy machine wall time includes uneven waiting for a core (the helper's ratio was 5.9; an
+idle machine gives 3.7). Every figure is a median; compared work takes turns. Other load still uses memory bandwidth and cache:
+`load_average` shows how busy the machine was.
 
 * `leader_over_npadd`: numpy's `m.sum(axis=0)` over the bytes of a batch, against parsing, range-checking and adding
   them; for 400 reports (32 MB: memory) and for 50 (4 MB, a wire batch: cache). The worse of the two is reported.
 * `helper_over_xof`: pycryptodome squeezing the same streams, against expanding and adding them.
 * `client_us_per_value`: `shard` of a site's 64 reports. `secaggplus_client_us_per_value`: Flower's masking of a vector
   of the same length, by its own functions in its client's order: the private mask, one mask for each neighbour, the
-  final mod (2^32). Its quantisation and its key agreements are left out: they would only make it slower.
+  final mod (2^32). Its quantisation and key agreements are left out, which makes it faster.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from simulations.measuring import medians, print_figures
 
 SLOTS = 10_000
 SITE_REPORTS = 64
-NEIGHBOURS = 10  # few, which favours SecAgg+: its time is linear in them
+NEIGHBOURS = 10  # a small number favours SecAgg+, whose time is linear in it
 FLOWER_MODULUS = 2**32  # Flower's default `modulus_range`
 PLAN = bytes(range(32))
 

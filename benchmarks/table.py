@@ -1,8 +1,8 @@
-"""A `FeatureTable`'s lookups: against the same `index_select` on a plain tensor, and on a GPU against its copy bandwidth.
+"""Lookups of a `FeatureTable`: against `index_select` on a plain tensor, and on a GPU against its copy bandwidth.
 
-`table_gbps_fraction` (a GPU only, else null) is the bytes that a compiled lookup reads and writes a second, over those of a
-copy of a tensor on the same device. `table_cpu_fraction` is the time of a plain `index_select` over that of a lookup, one
-thread: what the second half and the check of the index cost.
+`table_gbps_fraction` (only on a GPU, else null) is the bytes a second that a compiled lookup reads and writes, over those of a
+tensor copy on the same device. `table_cpu_fraction` is the time of a plain `index_select` over that of a lookup in one thread. It
+shows the cost of the second half and of the index check.
 
     python -m benchmarks.table
 """
@@ -44,7 +44,7 @@ VIEW = FeatureView(
 
 
 def table_figures() -> dict[str, Any]:
-    """The figures by name; those of a GPU are None where there is none."""
+    """Measure the figures by name; GPU figures are None without a GPU."""
     with tempfile.TemporaryDirectory(prefix="covey-bench-") as folder:
         with Publisher(Path(folder), lambda: 0) as publisher:
             publisher.register(VIEW)
@@ -86,7 +86,7 @@ def _on_gpu(store: Store) -> dict[str, Any]:
 
 
 def _gpu_seconds(work: Callable[[], object]) -> float:
-    """Of one call, by the device's own clock."""
+    """Measure one call, by the clock of the device."""
     for _ in range(3):
         work()
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]

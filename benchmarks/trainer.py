@@ -1,20 +1,19 @@
-"""What a trainer waits for: batches of a `FeatureDataset` against copying the same numbers by the shortest way there is.
+"""The time of batches of a `FeatureDataset`, compared with plain copies of the same numbers.
 
     python -m benchmarks.trainer [--rows 2000000] [--batch 8192]
 
-A store of 1,000 keys is joined to so many labels, 12 numbers a row; everything is then read from the mapped cache, whose pages
-are in memory. A piece of work is one pass over all rows in batches; the pieces are done in turns, and the median of the
-seconds of each, by the clock, is compared; the reads of single rows are done once. The bytes of a pass are the same for all: x,
-se, mask and y of each row.
+A store of 1,000 keys is joined to the labels, 12 numbers a row. Then all rows are read from the mapped cache, whose pages are in
+memory. A piece of work is one pass over all rows in batches. The pieces take turns, and medians of wall seconds are compared;
+reads of single rows run once. All passes copy the same bytes: x, se, mask and y of each row.
 
 * `fraction_of_raw_arrow`: copying the columns of an Arrow table into [B, F], over our pass, in the labels' order.
 * `fraction_of_memcpy`: copying each batch from row-major arrays into one buffer, over our pass.
 * `shuffled_fraction`: `np.take` of the order in which we read, drawn beforehand, over our pass with shuffle.
 * `workers2_fraction`: our pass without workers over the one with `num_workers=2`.
 * `speedup_vs_rowwise`: rows a second, over those of a map-style dataset that reads each row from the store (`Store.reader`).
-* `rows_per_second`, in the labels' order; `resident_mb`: anonymous memory that a pass adds to the process, at its most.
+* `rows_per_second`, in the labels' order; `resident_mb`: the most anonymous memory that a pass adds to the process.
 
-Of a GPU only; without one they are null, and a line says so:
+Only on a GPU; otherwise they are null, and a line says so:
 
 * `table_gbps_fraction`: see `benchmarks.table`.
 * `loader_stall_fraction`: the share of an epoch's seconds in which a training on the GPU waits for its next batch.
@@ -177,7 +176,7 @@ def taken(arrays: Arrays, order: npt.NDArray[np.int64], size: int) -> None:
 
 
 class Rowwise(Dataset[tuple[torch.Tensor, torch.Tensor, float]]):
-    """One read of the store an item: what people write who have no joined cache."""
+    """A dataset that reads the store for each item, as without a joined cache."""
 
     def __init__(self, store: Store, labels: pa.Table) -> None:
         self._reader = store.reader(REFS)
@@ -280,7 +279,7 @@ def measured(store: Store, labels: pa.Table, cache: Path, size: int) -> dict[str
 def on_a_gpu(dataset: FeatureDataset) -> dict[str, float | None]:
     """The figures of a GPU; null where there is none."""
     if not torch.cuda.is_available():
-        print(f"no GPU here: {' and '.join(GPU_ONLY)} were not measured", file=sys.stderr)
+        print(f"no GPU on this machine: {' and '.join(GPU_ONLY)} were not measured", file=sys.stderr)
         return dict.fromkeys(GPU_ONLY)
     stall_fraction(dataset, "cuda")  # what is compiled and allocated at first does not count
     return dict(zip(GPU_ONLY, (table_figures()["table_gbps_fraction"], stall_fraction(dataset, "cuda")), strict=True))

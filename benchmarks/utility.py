@@ -1,15 +1,15 @@
-"""What private aggregates are worth to a model: two tasks at several prices, with intervals.
+"""The gain of a model from private aggregates: two tasks at several prices, with intervals.
 
     python -m benchmarks.utility [--task flights|baskets|all] [--seeds 5] [--ablation-seeds 3] [--plot PNG] [--write PAGE]
 
-The share of the gain is (private − own) ÷ (exact − own), in AUC on the test months: own is the model without aggregates, exact
-has the windows of exact sums in the monotone model. An interval is that of 2,000 draws of days (not rows: a day shares its
-weather) and noise seeds. The JSON line holds the flights:
+The share of the gain is (private − own) ÷ (exact − own), in AUC on the test months. `own` is the model without aggregates;
+`exact` is the monotone model with windows of exact sums. Intervals come from 2,000 draws of days and noise seeds; days and not
+rows, because rows of a day share the weather. The JSON line has the figures of the flights:
 
 * `gain_share_eps1_windows`: plain windows at ε = 1 (δ = 1e-6) a client-day, `gain_share_eps1`: filtered features; both in
   models that are monotone in the rates. `gain_share_rho_0_1`, `gain_share_eps0_5`: filtered, at ρ = 0.1 and ε = 0.5.
 
-`--write` puts the tables into the marked places of a page, and the plot beside it as a PNG of the same name.
+`--write` replaces the marked tables of a page, and writes the plot next to it as a PNG of the same name.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from rich.markdown import Markdown
 
 from simulations.errors import DataMissing
 from simulations.measuring import print_figures
-from simulations.tasks.ablation import ENTRIES, Ablating, Ablation
+from simulations.tasks.ablation import ENTRIES, Ablation, RunningAblation
 from simulations.tasks.calibration import Calibration, calibration
-from simulations.tasks.scores import DayPairs, Draws, Interval, interval
+from simulations.tasks.scores import DayPairs, Interval, Resamples, interval
 from simulations.tasks.study import FILTERED, MOST_SEEDS, OWN, RHOS, TASKS, WINDOWS, Model, StudyScores, study, workers
 from simulations.tasks.worlds import WorldNoise
 
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument(
         "--ablation-seeds", type=int, default=3, help="the first seeds, for the ablation; 0 leaves it out"
     )
-    parser.add_argument("--plot", type=Path, help="where the PNG goes")
+    parser.add_argument("--plot", type=Path, help="PNG to draw")
     parser.add_argument("--write", type=Path, help="a page whose marked tables are replaced, such as docs/utility.md")
     given = parser.parse_args()
     if not 0 <= given.ablation_seeds <= given.seeds or given.seeds < 1:
@@ -111,7 +111,7 @@ def _measure(task: str, seeds: int, ablation_seeds: int) -> tuple[dict[str, Repo
     for name in TASKS if task == "all" else [task]:
         try:
             with workers(name, _say) as pool:
-                ablating = Ablating(pool, ablation_seeds, _say) if name == "flights" and ablation_seeds else None
+                ablating = RunningAblation(pool, ablation_seeds, _say) if name == "flights" and ablation_seeds else None
                 calibrated = _calibrating(pool) if name == "flights" else {}
                 scores = study(pool, name, min(seeds, MOST_SEEDS.get(name, seeds)), _say)
                 calibrations = {price: future.result() for price, future in calibrated.items()}
@@ -146,7 +146,7 @@ def _calibration(calibrations: dict[str, Calibration]) -> str:
 
 
 def _report(scores: StudyScores, calibrations: dict[str, Calibration]) -> Report:
-    draws = Draws.make(scores.days, _seeds(scores))
+    draws = Resamples.make(scores.days, _seeds(scores))
     own, best = draws.auc([scores.own]), draws.auc([scores.exact[WINDOWS]])
     rows, shares = [Row("", OWN, interval(own), None)], {}
     worlds: dict[str, dict[Model, list[DayPairs]]] = {"exact": {m: [pairs] for m, pairs in scores.exact.items()}}
@@ -183,7 +183,7 @@ def _choice(scores: StudyScores) -> str:
 
 def _ablation(ablation: Ablation, days: int) -> str:
     seeds = len(ablation.forecasts)
-    draws = Draws.make(days, seeds)
+    draws = Resamples.make(days, seeds)
     lines = ["| model | tool | AUC without | AUC with | change | it |", "|---|---|---|---|---|---|"]
     for entry in ENTRIES:
         without, with_tool = (draws.auc(ablation.pairs[name]) for name in (entry.base, entry.variant))

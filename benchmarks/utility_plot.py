@@ -1,4 +1,4 @@
-"""The plot of docs/utility.md: which share of the gain is left at which price."""
+"""The plot of docs/utility.md: the share of the gain against the price."""
 
 from __future__ import annotations
 

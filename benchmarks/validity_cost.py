@@ -1,8 +1,8 @@
-"""What proofs cost, by view and by kind of feature: the tables of docs/validity.md, and one JSON line.
+"""The cost of proofs, by view and by kind of feature: the tables of docs/validity.md, and one JSON line.
 
     python -m benchmarks.validity_cost
 
-Nothing is timed: lengths, bytes and soundness follow from the views. `python -m benchmarks.prio3` measures the time.
+There is no timing: lengths, bytes and soundness follow from the views. `python -m benchmarks.prio3` measures the time.
 """
 
 from __future__ import annotations

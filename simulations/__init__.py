@@ -1,1 +1,1 @@
-"""Whole runs on one machine: real data sets, fleets and experiments over the packages below."""
+"""The lab: data sets, simulated fleets and experiments on one machine."""

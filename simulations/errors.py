@@ -9,19 +9,21 @@ from deployment.errors import RunFailed, UsageError
 
 
 class SimulationError(CoveyError):
-    """Any error of the laboratory."""
+    """Any error of the lab."""
 
     exit_code = USAGE
 
 
 class DataMissing(SimulationError):
-    """A data set that is not installed; names the command that installs it."""
+    """A data set is not installed; the message names the command that installs it."""
 
     exit_code = NOT_FOUND
 
 
-class CannotTell(SimulationError):
-    """A view that a lie does not apply to; names what the view needs."""
+class LieInapplicable(SimulationError):
+    """A lie does not apply to a view; the message names what the view needs."""
+
+    code = "CANNOT_TELL"
 
     def __init__(self, view: str, kind: str, needs: str) -> None:
         self.view, self.kind, self.needs = view, kind, needs
@@ -29,11 +31,11 @@ class CannotTell(SimulationError):
 
 
 class FleetImpossible(SimulationError):
-    """A fleet, or its arrivals, that cannot be; names the value and what it may be."""
+    """A setting of a fleet or of its arrivals is invalid; the message names the value and the valid values."""
 
 
 class TraceInvalid(SimulationError):
-    """A file of arrivals that is not one; names the line."""
+    """A file of arrivals is invalid; the message names the line."""
 
     def __init__(self, path: Path, why: str) -> None:
         self.path, self.why = path, why
@@ -45,11 +47,13 @@ class WorkerDied(SimulationError):
 
     def __init__(self, count: int) -> None:
         self.count = count
-        super().__init__(f"one of {count} worker processes was killed, most likely for want of memory: use fewer")
+        super().__init__(
+            f"one of {count} worker processes was killed, probably because memory ran out. Use fewer workers"
+        )
 
 
 class SettingRefused(SimulationError):
-    """A setting of the lab with which an attack cannot run; names what it must be."""
+    """An attack cannot run with this setting; the message names the valid values."""
 
     def __init__(self, name: str, value: float, need: str) -> None:
         self.name, self.value, self.need = name, value, need
@@ -57,7 +61,7 @@ class SettingRefused(SimulationError):
 
 
 class ReportConfigInvalid(UsageError):
-    """A file of `covey lab report` that cannot be used; names the key and what it must be."""
+    """A file of `covey lab report` is invalid; the message names the key and the valid values."""
 
     def __init__(self, path: Path, why: str) -> None:
         self.path, self.why = path, why
@@ -65,7 +69,7 @@ class ReportConfigInvalid(UsageError):
 
 
 class RunUnreadable(SimulationError):
-    """A file of a run that cannot be reported on; names it."""
+    """A report cannot be written because a file of the run is unreadable; the message names the file."""
 
     exit_code = FAILURE
 
@@ -75,10 +79,10 @@ class RunUnreadable(SimulationError):
 
 
 class DiskFull(RunFailed):
-    """No space is left for a run of the lab; names the mend."""
+    """The disk is full; the message names the command that resumes the run."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         super().__init__(
-            f"the disk is full; what is finished is kept: make space, then covey lab run --resume {folder}"
+            f"the disk is full. Finished runs are kept. Make space, then run: covey lab run --resume {folder}"
         )

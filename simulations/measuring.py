@@ -1,4 +1,4 @@
-"""How the laboratory and the benchmarks measure: seconds by one clock, medians of turns, steps, memory, and a last line of JSON."""
+"""Measurements of the lab and the benchmarks: seconds by one clock, medians of turns, steps, memory, and a last line of JSON."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import Any, Final, TypeVar
 
 Clock = Callable[[], float]
 THREAD: Final[Clock] = time.thread_time
-"""CPU seconds of this thread: what else the machine does does not count, nor what other threads do."""
+"""CPU seconds of this thread. Other threads and other processes do not count."""
 PROCESS: Final[Clock] = time.process_time
 """CPU seconds of all threads of this process."""
 WALL: Final[Clock] = time.perf_counter
-"""Seconds that pass, waiting included."""
+"""Wall seconds, with waiting."""
 TURNS: Final = 9
 _RESET_PEAK: Final = Path("/proc/self/clear_refs")
 
@@ -27,16 +27,16 @@ _T = TypeVar("_T")
 
 
 def timed(work: Callable[[], _T], clock: Clock = PROCESS) -> tuple[_T, float]:
-    """What the work gives, and its seconds."""
+    """Run the work; return its result and its seconds."""
     start = clock()
     result = work()
     return result, clock() - start
 
 
 def medians(*work: Callable[[], object], clock: Clock = THREAD, turns: int = TURNS) -> list[float]:
-    """Seconds of each piece of work: the median of some turns, after one that does not count.
+    """Return the median seconds of each piece of work over some turns, after one turn that does not count.
 
-    The pieces take turns, so that load on the machine affects all of them alike.
+    The pieces take turns, so load on the machine affects all of them equally.
     """
     taken: list[list[float]] = [[] for _ in work]
     for turn in range(turns + 1):
@@ -49,7 +49,7 @@ def medians(*work: Callable[[], object], clock: Clock = THREAD, turns: int = TUR
 
 @dataclass
 class Watch:
-    """A stopwatch: seconds by step. The time of a step inside another one counts for the inner step only."""
+    """A stopwatch: seconds by step. The time of an inner step counts only for the inner step."""
 
     clock: Clock = THREAD
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -57,7 +57,7 @@ class Watch:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time what is done inside."""
+        """Time the work inside."""
         start = self.clock()
         self._inner.append(0.0)
         try:
@@ -69,25 +69,25 @@ class Watch:
 
 
 def peak_bytes(process: int | None = None) -> int:
-    """The most resident memory that a process (default: this one) has had; 0 where the system does not say."""
+    """Return the peak resident memory of a process (default: this one); 0 if the system does not report it."""
     return _memory("VmHWM", process) or 0
 
 
 def start_of_peak() -> int | None:
-    """Forget the peak of this process, and return its resident bytes now; None where the system does not say."""
+    """Reset the peak of this process and return its resident bytes; None if the system does not report them."""
     with suppress(OSError):
         _RESET_PEAK.write_text("5")
     return _memory("VmRSS")
 
 
 def peak_since(start: int | None) -> int | None:
-    """How far the memory of this process has risen above `start_of_peak`; None where the system does not say."""
+    """Return how far the memory of this process has risen above `start`; None if the system does not report it."""
     peak = _memory("VmHWM")
     return None if start is None or peak is None else max(0, peak - start)
 
 
 def _memory(name: str, process: int | None = None) -> int | None:
-    """Bytes, of a line such as `VmHWM:  123 kB` in Linux's /proc."""
+    """Return the bytes of a line such as `VmHWM:  123 kB` in Linux's /proc."""
     with suppress(OSError):
         status = Path(f"/proc/{process or 'self'}/status").read_text(encoding="ascii", errors="replace")
         for line in status.splitlines():
@@ -97,10 +97,10 @@ def _memory(name: str, process: int | None = None) -> int | None:
 
 
 def load_average() -> float:
-    """Of the last minute."""
+    """Return the load average of the last minute."""
     return round(os.getloadavg()[0], 1)
 
 
 def print_figures(figures: Mapping[str, Any]) -> None:
     """Print the last line of a benchmark: its figures and the load of the machine, as one JSON object."""
-    print(json.dumps({**figures, "load_average": load_average()}))  # noqa: T201 - what a benchmark gives
+    print(json.dumps({**figures, "load_average": load_average()}))  # noqa: T201 - the output of a benchmark

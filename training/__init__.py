@@ -1,1 +1,1 @@
-"""What a trainer touches: joined data sets, and the training, registration and use of models."""
+"""Training: joined data sets, and the training, registration and use of models."""

@@ -84,13 +84,13 @@ def _what(
     overrides: list[str], multirun: bool, sweep: str | None, resume: Path | None, out: Path | None
 ) -> AbstractContextManager[PlannedRuns]:
     from deployment.errors import UsageError
-    from simulations.experiments.running import asked, begun
+    from simulations.experiments.running import plan_runs, resume_runs
 
     if resume is None:
-        return asked(overrides, multirun=multirun, sweep=sweep, out=out)
+        return plan_runs(overrides, multirun=multirun, sweep=sweep, out=out)
     if overrides or multirun or sweep is not None or out is not None:
         raise UsageError("--resume FOLDER repeats the run of the folder; only --workers may be given with it")
-    return begun(resume)
+    return resume_runs(resume)
 
 
 def _as_dict(finished: FinishedRuns) -> dict[str, Any]:

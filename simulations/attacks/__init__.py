@@ -1,1 +1,1 @@
-"""Attacks on a collection, and what each protection makes of them."""
+"""Attacks on a collection, with their defences on and off."""

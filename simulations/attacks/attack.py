@@ -1,6 +1,6 @@
-"""What every attack of the lab is, and what it gives back.
+"""The interface, the settings and the result of the lab's attacks.
 
-An attack runs on the real code. Where its defence is off exactly one thing differs, the one that `what_is_off` names.
+An attack runs on the real code. With the defence off exactly one thing differs, which `what_is_off` names.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from .texts import TEXTS
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
-"""Called with (steps that are done, steps in all)."""
+"""Called with (steps done, steps in all)."""
 
 MIN_CLIENTS: Final = 10
 MIN_TRIALS: Final = 40
-"""Below, no interval separates on from off."""
+"""With fewer trials no interval separates on from off."""
 MAX_REPORTS: Final = 2_000_000
-"""clients × trials: an attack holds a few times as many reports in memory, 36 bytes each."""
+"""The largest clients × trials. An attack holds a few times as many reports in memory, 36 bytes each."""
 RHO_RANGE: Final = (0.001, 2.0)
-"""Beyond 2 the noise of a count would be below what a layout takes (σ ≥ ½)."""
+"""Above 2 the noise of a count would be below the smallest σ of a layout (½)."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What an attack runs with.
+    """The settings of an attack.
 
     Attributes:
         clients: clients of a pane, the target included.
-        rho: zCDP of a client-day.
-        delta: the δ at which ε is told.
-        trials: how often an attack is repeated, in each world where there are two.
+        rho: price of a client-day in ρ (zCDP).
+        delta: the δ at which ε is reported.
+        trials: number of repetitions, in each world.
         k: min_clients.
 
     Raises:
-        SettingRefused: one of them, or two together, with which no attack runs.
+        SettingRefused: no attack runs with a setting, or with two settings together.
     """
 
     clients: int = 100
@@ -68,7 +68,7 @@ class Setting:
             ("delta", self.delta, 0 < self.delta < 1 / max(self.k, 1), "above 0 and below 1/k"),
             ("seed", self.seed, 0 <= self.seed < 2**63, "from 0 to 2^63 − 1"),
         ):
-            if not holds:  # NaN holds nowhere
+            if not holds:  # NaN fails every check
                 raise SettingRefused(name, value, need)
 
 
@@ -77,7 +77,7 @@ class Measure:
     """An estimate with its 95 % interval.
 
     Attributes:
-        high: of an ε without Gaussian noise infinite: no number of trials bounds it from above.
+        high: infinite for an ε without Gaussian noise, because no number of trials bounds it from above.
     """
 
     what: str
@@ -88,7 +88,7 @@ class Measure:
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """What a plot draws: float64[n] each; `low` and `high` are the 95 % limits of `y`, where there are any."""
+    """A curve, float64[n] each; `low` and `high` are the 95 % limits of `y`, or None."""
 
     label: str
     x: Floats
@@ -99,17 +99,17 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class AttackResult:
-    """What an attack came to.
+    """The result of an attack.
 
     Attributes:
-        trials: repetitions that were run, in each world where there are two.
-        effect: the attacker's success, in the attack's own terms: more is worse.
-        baseline: what somebody has who saw nothing.
-        margin: how far above the baseline the whole interval must lie for the attack to count as a success.
-        epsilon: measured ε at `delta` of the setting, `low` its lower bound; None where the attack measures none.
-        claimed_epsilon: ε of a client-day as it is told to people; None where nothing is claimed, as the noise is off.
-        series: empty where nothing was opened.
-        note: one sentence that reads the result.
+        trials: repetitions that ran, in each world.
+        effect: success of the attacker, in the attack's own measure; more is worse.
+        baseline: success of an adversary that observes nothing.
+        margin: the attack succeeds if its whole interval lies above the baseline by more than this.
+        epsilon: measured ε at `delta` of the setting, with its lower bound `low`; None if the attack measures none.
+        claimed_epsilon: claimed ε of a client-day; None without noise, because then nothing is claimed.
+        series: curves; empty if nothing was opened.
+        note: one sentence that sums up the result.
     """
 
     attack: str
@@ -129,12 +129,12 @@ class AttackResult:
 
     @property
     def succeeded(self) -> bool:
-        """Whether all of the effect's interval is above the baseline by more than the margin."""
+        """Return whether the whole interval of the effect lies above the baseline by more than the margin."""
         return self.effect.low > self.baseline + self.margin
 
 
 class Attack(Protocol):
-    """One attack; its texts are those of `texts`."""
+    """One attack; `texts` holds its descriptions."""
 
     name: str
     what: str
@@ -142,12 +142,12 @@ class Attack(Protocol):
     what_is_off: str
 
     def run(self, setting: Setting, *, defended: bool, progress: Progress) -> AttackResult:
-        """Run it, with its defence on or off. The same setting gives the same result."""
+        """Run the attack, with its defence on or off. The same setting gives the same result."""
         ...
 
 
-class Described:
-    """An attack's texts, by its name."""
+class DescribedAttack:
+    """The descriptions of an attack, read from `texts` by its name."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -155,8 +155,8 @@ class Described:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """How a result's series are labelled, and its note."""
+class ResultLabels:
+    """The curves of a result with their labels, and its note."""
 
     series: tuple[Series, ...]
     x_label: str
@@ -166,7 +166,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Success:
-    """How far an attacker came, and from where on that is a success: see `AttackResult`."""
+    """The effect of an attack, its baseline and its margin: see `AttackResult`."""
 
     effect: Measure
     baseline: float
@@ -176,7 +176,7 @@ class Success:
 def result_of(
     attack: Attack,
     setting: Setting,
-    shown: Shown,
+    shown: ResultLabels,
     success: Success,
     *,
     defended: bool,
@@ -184,7 +184,7 @@ def result_of(
     epsilon: Measure | None = None,
     claimed: float | None = None,
 ) -> AttackResult:
-    """A result. `trials`: where they are not the setting's."""
+    """Make a result. `trials`: if they differ from the setting's."""
     return AttackResult(
         attack=attack.name,
         defence=attack.defence,
@@ -203,9 +203,9 @@ def result_of(
     )
 
 
-def told(epsilon: Measure | None, claimed: float | None) -> str:
-    """The words of a note that set a measured ε beside the claim."""
+def epsilon_note(epsilon: Measure | None, claimed: float | None) -> str:
+    """Compare a measured ε with the claim, in words for a note."""
     if epsilon is None or math.isnan(epsilon.low):
         return "no ε is measured"
-    beside = "nothing is claimed" if claimed is None else f"claimed are {claimed:.2f}"
-    return f"ε is at least {epsilon.low:.2f}, and {beside}"
+    beside = "no ε is claimed" if claimed is None else f"the claim is {claimed:.2f}"
+    return f"ε is at least {epsilon.low:.2f} and {beside}"

@@ -1,10 +1,10 @@
-"""Colluding sites: all but one know what they reported, and subtract it from the sum; what is left is the last site's.
+"""Colluding sites: all sites but one subtract their own reports from the sum. The rest is the sum of the last site.
 
 Source: Dwork, Kenthapadi, McSherry, Mironov, Naor 2006, "Our Data, Ourselves: Privacy via Distributed Noise Generation", §1;
 Kairouz, Liu, Steinke 2021, "The Distributed Discrete Gaussian Mechanism for Federated Learning with Secure Aggregation", §1.
 
-The sites name the likeliest sum of the target's site. For ε somebody is asked who knows all of that site as well but for one
-client: the unit of the claim.
+The sites guess the likeliest sum of the target's site. ε is measured for an attacker who also knows all clients of that site
+but one, because one client is the unit of the claim.
 """
 
 from __future__ import annotations
@@ -18,25 +18,36 @@ from featurestore.define.kinds import Count
 from featurestore.define.layout import layout_of
 from federation.terms import Noise
 
-from .attack import AttackResult, Described, Floats, Progress, Series, Setting, Shown, Success, result_of, told
+from .attack import (
+    AttackResult,
+    DescribedAttack,
+    Floats,
+    Progress,
+    ResultLabels,
+    Series,
+    Setting,
+    Success,
+    epsilon_note,
+    result_of,
+)
 from .stage.panes import Ints, claimed, open_all, plan_of, reports_of, rng_of, two_worlds, view_of
 from .statistics.measures import epsilon, rate
 
 SITES: Final = 10
 MARGIN: Final = 0.25
 EXACT_SIGMA: Final = 0.1
-"""Stands for no noise: sums are whole numbers."""
+"""σ that stands for no noise: sums are whole numbers."""
 ERRORS: Final = np.arange(0.0, 10.5, 0.5)
 
 
-class ColludingSites(Described):
-    """All sites but the target's."""
+class ColludingSites(DescribedAttack):
+    """All sites but the target's collude."""
 
     def __init__(self) -> None:
         super().__init__("colluding-sites")
 
     def run(self, setting: Setting, *, defended: bool, progress: Progress) -> AttackResult:
-        """The effect is how often the target site's sum is named exactly; the baseline, by naming the commonest one."""
+        """Measure how often the sum of the target's site is guessed exactly. The baseline guesses the commonest sum."""
         rng, view = rng_of(setting, self.name), view_of(setting, Count("n"))
         layout, at_site = layout_of(view), setting.clients // SITES
         worlds = two_worlds(setting, layout, np.ones(1, np.int64), rng)
@@ -48,21 +59,21 @@ class ColludingSites(Described):
         sigma = float(layout.groups[0].opened_variance) ** 0.5 if defended else EXACT_SIGMA
         named = _likeliest(left, at_site, sigma)
         error = np.abs(named - true)
-        effect = rate("target site's sum named exactly", int((error == 0).sum()), len(error))
+        effect = rate("target site's sum guessed exactly", int((error == 0).sum()), len(error))
         baseline = float(binom.pmf(np.arange(at_site + 1), at_site, 0.5).max())
         scores = worlds.scores(sums)
         bound = claimed(layout, setting) if defended else None
         measured = epsilon(scores, gaussian=defended, delta=setting.delta)
         within = np.array([np.mean(error <= most) for most in ERRORS])
         note = (
-            f"The sum of a site of {at_site} clients is named exactly in {effect.estimate:.0%} of the panes, {baseline:.0%} by "
-            f"guessing; its error is {np.sqrt(np.mean(error**2)):.2f} times what a client may report; for one client "
-            f"{told(measured, bound)}."
+            f"The sum of a site of {at_site} clients is guessed exactly in {effect.estimate:.0%} of the panes ({baseline:.0%} "
+            f"without the release). Its error is {np.sqrt(np.mean(error**2)):.2f} times the bound of a client. For one client "
+            f"{epsilon_note(measured, bound)}."
         )
-        labels = Shown(
+        labels = ResultLabels(
             (Series("likeliest sum", ERRORS, within),),
-            "error, in a client's bound",
-            "part of the panes within it",
+            "error, in bounds of a client",
+            "share of the panes within the error",
             note,
         )
         return result_of(
@@ -71,7 +82,7 @@ class ColludingSites(Described):
 
 
 def _likeliest(left: Ints, clients: int, sigma: float) -> Ints:
-    """int64[panes]: the likeliest sum of a site whose clients are active in half of the panes, given what is left."""
+    """Return int64[panes]: the likeliest sum of a site, given the rest, if each client is active in half of the panes."""
     sums = np.arange(clients + 1)
     distance: Floats = -((left[:, None] - sums) ** 2) / (2 * sigma**2)
     return np.asarray(np.argmax(distance + binom.logpmf(sums, clients, 0.5), axis=1), np.int64)

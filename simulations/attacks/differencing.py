@@ -1,11 +1,11 @@
-"""The differencing attack: two sums that differ in one client tell it, and over many openings their noise averages out.
+"""The differencing attack: two sums that differ in one client reveal it, and the noise of many openings averages out.
 
 Source: Denning, Denning, Schwartz 1979, "The Tracker: A Threat to Statistical Database Security"; Dwork, Roth 2014, "The
 Algorithmic Foundations of Differential Privacy", §1.1. m openings at ρ each cost a client m·ρ (Bun, Steinke 2016, Lemma 1.7).
 
-The coordinator has the reports of one pane under many plans, half of them without the target's. (A site's own ledger would
-answer for a pane once; that is not what is tried here, so sites have none in either direction.) Where no sum without the
-target was opened, the attacker knows everybody else's reports instead.
+The coordinator has the reports of one pane under many plans; half of the plans lack the target's report. The ledger of a site
+would answer for a pane only once. This attack tests the aggregators' ledgers, so sites have no ledgers. If no sum without the
+target was opened, the attacker knows the reports of all other clients instead.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from featurestore.define.kinds import Count
 from federation.plan import Plan
 from federation.protocol import Aggregating, Closed, open_shares, shard
 
-from .attack import AttackResult, Described, Progress, Setting, Shown, Success, result_of, told
+from .attack import AttackResult, DescribedAttack, Progress, ResultLabels, Setting, Success, epsilon_note, result_of
 from .stage.ledgers import gate
 from .stage.panes import (
     Ints,
@@ -35,19 +35,19 @@ from .statistics.bounds import Scores
 from .statistics.measures import auc, epsilon, series
 
 OPENINGS: Final = 100
-"""Times that the pane is asked for with the target's report, and as often without."""
+"""Number of openings with the target's report, and of openings without it."""
 SHOWN: Final = (1, 2, 5, 10, 20, 50, 100)
 MARGIN: Final = 0.25
 
 
-class Differencing(Described):
+class Differencing(DescribedAttack):
     """Openings of one pane with and without the target's report."""
 
     def __init__(self) -> None:
         super().__init__("differencing")
 
     def run(self, setting: Setting, *, defended: bool, progress: Progress) -> AttackResult:
-        """The effect is the AUC of "was the target active"."""
+        """Measure the AUC of "was the target active"."""
         rng, view = rng_of(setting, self.name), view_of(setting, Count("n"))
         others = rng.integers(0, 2, setting.clients - 1)
         two_worlds = plan_of(view, 2, rng)
@@ -59,10 +59,10 @@ class Differencing(Described):
             for number in range(2 * OPENINGS):
                 with_target, plan = number % 2 == 0, plan_of(view, 2 * setting.trials, rng)
                 if aggregators.allows(plan):
-                    # What another plan's reports differ in is their sharing, and no sum depends on that: laid down as copies.
+                    # Reports of another plan differ only in their sharing, which no sum depends on, so they are copied.
                     leader, helper = (repeated(one, plan, setting.trials) for one in closed[with_target])
                     shares = leader.noise(helper.commitment, noise[0]), helper.noise(leader.commitment, noise[1])
-                    if opened(shares[0].outcomes[0]).all():  # without the target there may be fewer than k
+                    if opened(shares[0].outcomes[0]).all():  # without the target there may be fewer than k reports
                         sums[with_target].append(open_shares(plan, *shares)[0].sums[:, 0, 0])
                 progress(number + 1, 2 * OPENINGS)
         shown = [m for m in SHOWN if m <= len(sums[True])]
@@ -71,24 +71,24 @@ class Differencing(Described):
         measured = epsilon(by_openings[-1], gaussian=True, delta=setting.delta)
         points = series("AUC", np.array(shown), [auc(scores) for scores in by_openings])
         note = (
-            f"Opened {len(sums[True])} time(s) with the target's report and {len(sums[False])} without: the AUC is "
-            f"{effect.estimate:.2f}; {told(measured, bound)}."
+            f"Opened {len(sums[True])} time(s) with the target's report and {len(sums[False])} without it: the AUC is "
+            f"{effect.estimate:.2f}; {epsilon_note(measured, bound)}."
         )
-        labels = Shown((points,), "openings with the target's report", "AUC: was the target active?", note)
+        labels = ResultLabels((points,), "openings with the target's report", "AUC: was the target active?", note)
         return result_of(
             self, setting, labels, Success(effect, 0.5, MARGIN), defended=defended, epsilon=measured, claimed=bound
         )
 
 
 def _close(plan: Plan, vectors: Ints, rng: np.random.Generator) -> tuple[Closed, Closed]:
-    """Both aggregators with the reports of a pane in which the target is active, and one in which it is not."""
+    """Close both aggregators with two panes: in the first the target is active, in the second it is not."""
     to_leader, to_helper = shard(plan, reports_of(vectors), rng.bytes)
     leader, helper = Aggregating.start("leader", plan).add(to_leader), Aggregating.start("helper", plan).add(to_helper)
     return leader.close(), helper.close()
 
 
 def _scores(sums: dict[bool, list[Ints]], openings: int, known: int) -> Scores:
-    """The mean of so many openings with the target, less that of those without it, or what is known of the others."""
+    """Return the mean of the first openings with the target, minus the mean without it, or minus the known reports."""
     without = sums[False][:openings]
     scores = np.mean(sums[True][:openings], axis=0) - (np.mean(without, axis=0) if without else known)
     return Scores(scores[0::2], scores[1::2])  # the copies of the two panes alternate

@@ -1,12 +1,11 @@
-"""Poisoning: a few clients that report whatever they like move a sum, and with it every model that is trained on it.
+"""Poisoning: a few clients report arbitrary values. They move a sum and every model that is trained on it.
 
 Source: Corrigan-Gibbs, Boneh 2017, "Prio: Private, Robust, and Scalable Computation of Aggregate Statistics", §§ 1, 4
 (without proofs one client corrupts the sum; with them it may lie within the bounds); Cheu, Smith, Ullman 2021, "Manipulation
 Attacks in Local Differential Privacy", §1.
 
-The lies are those of `simulations.attacks.lies.vectors`:
-`huge` is what proofs stop; `plausible`, the most that the bounds allow, is what
-no proof stops, and costs at most a bound a liar.
+The lies are in `simulations.attacks.lies.vectors`. Proofs stop `huge`. No proof stops `plausible`, the most that the bounds
+allow; it moves a sum by at most one bound a liar.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from featurestore.define.privacy import Bounds
 from federation.protocol import OpenedView
 from federation.terms import Participation, Shares, Validity
 
-from .attack import AttackResult, Described, Measure, Progress, Series, Setting, Shown, Success, result_of
+from .attack import AttackResult, DescribedAttack, Measure, Progress, ResultLabels, Series, Setting, Success, result_of
 from .lies.kinds import PLAUSIBLE
 from .lies.liars import Liars
 from .stage.panes import Ints, open_all, opened, plan_of, reports_of, rng_of, view_of
@@ -29,24 +28,24 @@ from .statistics.measures import mean, series
 
 HUGE: Final = "huge"
 LIARS: Final = (1, 3, 5)
-"""Lying clients of a pane; the effect is that of the most. An even number of them, each with 2^63, would wrap around."""
+"""Numbers of liars in a pane; the largest gives the effect. An even number, each with 2^63, would wrap around."""
 BOUND: Final = 7
-"""Events that a client may report."""
+"""The most events that a client may report."""
 TRIALS_A_PANE: Final = 20
-"""A pane with proofs costs as much as so many without."""
+"""A pane with proofs costs as much time as this many panes without."""
 SHUT: Final = (
-    " Where that left fewer than k reports the panes stayed shut: liars can withhold a sum that they cannot move."
+    " Panes with fewer than k remaining reports stayed closed: liars can withhold a sum that they cannot move."
 )
 
 
-class Poisoning(Described):
+class Poisoning(DescribedAttack):
     """Some clients of each pane lie."""
 
     def __init__(self) -> None:
         super().__init__("poisoning")
 
     def run(self, setting: Setting, *, defended: bool, progress: Progress) -> AttackResult:
-        """The effect is the bias of `huge` in standard errors of an opened sum; the margin is what a bound a liar gives."""
+        """Measure the bias of `huge` in standard errors of an opened sum. The margin is the bias of one bound a liar."""
         rng = rng_of(setting, self.name)
         view = view_of(setting, Count("n"), bounds=Bounds(max_cells=1, max_events_per_cell=BOUND))
         panes = max(2, setting.trials // TRIALS_A_PANE)
@@ -71,21 +70,21 @@ class Poisoning(Described):
             progress(number + 1, len(runs))
         effect, within, allowed = bias[HUGE][-1], bias[PLAUSIBLE][-1], LIARS[-1] * BOUND / se
         x = np.array(LIARS, np.float64)
-        points = (*(series(kind, x, of) for kind, of in bias.items()), Series("a bound a liar", x, x * BOUND / se))
+        points = (*(series(kind, x, of) for kind, of in bias.items()), Series("one bound a liar", x, x * BOUND / se))
         note = (
             f"{LIARS[-1]} liars in each of {panes} panes that report 2^63 too much ({rejected[HUGE]} reports rejected) move a sum "
-            f"by {effect.estimate:.3g} standard errors; within the bounds ({rejected[PLAUSIBLE]} rejected) they move it by "
-            f"{within.estimate:.2f} ({within.low:.2f} … {within.high:.2f}), and could by {allowed:.2f} at most."
+            f"by {effect.estimate:.3g} standard errors. Liars within the bounds ({rejected[PLAUSIBLE]} rejected) move it by "
+            f"{within.estimate:.2f} ({within.low:.2f} … {within.high:.2f}); the bounds allow {allowed:.2f}."
             f"{SHUT if shut else ''}"
         )
-        labels = Shown(points, "lying clients", "bias of a sum, in its standard errors", note)
+        labels = ResultLabels(points, "lying clients", "bias of a sum, in standard errors", note)
         return result_of(self, setting, labels, Success(effect, 0.0, allowed), defended=defended, trials=panes)
 
 
 def _bias(kind: str, collected: OpenedView, true: Ints, se: float) -> Measure:
-    """How far the sums are off, whatever the sign (a lie wraps around in the field); a pane that stays shut is not off."""
+    """Measure the absolute error of the sums (a lie wraps around in the field); a closed pane has no error."""
     what = f"bias of {kind!r}, in standard errors"
-    if not opened(collected.outcomes).all():  # without the rejected reports there are fewer than k, in every pane
+    if not opened(collected.outcomes).all():  # without the rejected reports every pane has fewer than k
         return Measure(what, 0.0, 0.0, 0.0)
     bias = mean(what, (collected.sums[:, 0, 0].astype(np.float64) - true) / se)
     low = max(0.0, bias.low, -bias.high)

@@ -31,4 +31,4 @@ ATTACKS: Final[dict[str, Attack]] = {
         Straggler(),
     )
 }
-"""In the order of `texts.TEXTS`."""
+"""The attacks by name, in the order of `texts.TEXTS`."""

@@ -1,10 +1,10 @@
-"""The straggler: whether, when and after how long a site answers says what is in it, if it holds one client.
+"""The straggler: if a site holds one client, its answer and the time of its answer reveal its events.
 
 Source: Haeberlen, Pierce, Narayan 2011, "Differential Privacy Under Fire", §3 (timing, where only values are noised).
 
-The coordinator asks a site of one client for each pane by itself. Time is virtual: a latency of 80 ms on average, log-normal
-with σ = ½, and a cost an event. Under `all` every answer is one report; the time that the events take is then the only trace,
-and the series shows how much each would have to cost. Reports are the site's own: `edge_client.compute` and `participation`.
+The coordinator requests each pane from a site of one client. Time is virtual: a log-normal latency of 80 ms on average with
+σ = ½, plus a cost for each event. Under participation `all` every answer is one report, so only the computing time reveals
+events; the curve shows the success against the cost of an event. `edge_client.compute` and `participation` make the reports.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from featurestore.define.kinds import Count
 from federation.plan import Plan
 from federation.terms import Participation, Shares
 
-from .attack import AttackResult, Described, Progress, Setting, Shown, Success, result_of
+from .attack import AttackResult, DescribedAttack, Progress, ResultLabels, Setting, Success, result_of
 from .stage.panes import Ints, halves, plan_of, rng_of, view_of
 from .statistics.bounds import Scores
 from .statistics.measures import auc, series
@@ -31,21 +31,21 @@ from .statistics.measures import auc, series
 LATENCY_MS: Final = 80.0
 LATENCY_SIGMA: Final = 0.5
 EVENT_MS: Final = 0.01
-"""What an event costs a site: DuckDB takes about a µs; ten times that."""
+"""Cost of an event at a site: ten times the µs that DuckDB takes."""
 SHOWN_MS: Final = (0.01, 0.1, 1.0, 10.0, 100.0)
 EVENTS: Final = 5
-"""Of an active client's pane, beyond the first, on average."""
+"""Average events of an active client in a pane, beyond the first."""
 MARGIN: Final = 0.25
 
 
-class Straggler(Described):
+class Straggler(DescribedAttack):
     """A coordinator with a clock."""
 
     def __init__(self) -> None:
         super().__init__("straggler")
 
     def run(self, setting: Setting, *, defended: bool, progress: Progress) -> AttackResult:
-        """The effect is the AUC of "was the client active"."""
+        """Measure the AUC of "was the client active"."""
         rng = rng_of(setting, self.name)
         participation = Participation.ALL if defended else Participation.ACTIVE
         plan = plan_of(view_of(setting, Count("n")), 2 * setting.trials, rng, terms=Shares(participation=participation))
@@ -57,17 +57,17 @@ class Straggler(Described):
         by_cost = [auc(_scores(reports, latency + cost * events)) for cost in SHOWN_MS]
         effect = by_cost[SHOWN_MS.index(EVENT_MS)]
         note = (
-            f"The site answered with a report in {np.mean(reports > 0):.0%} of the panes, half of which had events: the AUC is "
-            f"{effect.estimate:.2f} where an event costs {EVENT_MS * 1e3:g} µs, and {by_cost[-1].estimate:.2f} where it costs "
-            f"{SHOWN_MS[-1]:g} ms: no participation hides how long a site takes."
+            f"The site answered with a report in {np.mean(reports > 0):.0%} of the panes; half of them had events. The AUC is "
+            f"{effect.estimate:.2f} if an event costs {EVENT_MS * 1e3:g} µs, and {by_cost[-1].estimate:.2f} if it costs "
+            f"{SHOWN_MS[-1]:g} ms: participation does not hide the computing time of a site."
         )
         points = series("presence, then time", np.array(SHOWN_MS), by_cost)
-        labels = Shown((points,), "cost of an event at the site, ms", "AUC: was the client active?", note)
+        labels = ResultLabels((points,), "cost of an event at the site, ms", "AUC: was the client active?", note)
         return result_of(self, setting, labels, Success(effect, 0.5, MARGIN), defended=defended)
 
 
 def _reports(plan: Plan, events: Ints) -> Ints:
-    """int64[panes]: the reports that the site sends for each pane, of a client with so many events there."""
+    """Return int64[panes]: the number of reports of a site for each pane, given the client's events."""
     (planned,) = plan.views
     times = np.repeat(planned.pane_starts, events) + DAY_US // 2
     table = pa.table({"who": np.zeros(len(times), np.int64), "k": np.zeros(len(times), np.int64), "t": times})
@@ -82,5 +82,5 @@ def _reports(plan: Plan, events: Ints) -> Ints:
 
 
 def _scores(reports: Ints, time_ms: npt.NDArray[np.float64]) -> Scores:
-    """The more reports, and then the later the answer, the more likely the client was active."""
+    """Score a pane higher for more reports, and then for a later answer."""
     return halves(reports * 1e9 + time_ms)

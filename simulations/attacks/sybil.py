@@ -1,10 +1,10 @@
-"""The Sybil attack: a pane is filled up to k with invented reports, so that the target's is the only real one in it.
+"""The Sybil attack: invented reports fill a pane up to k, so the target's report is its only real one.
 
 Source: Douceur 2002, "The Sybil Attack", §3; against secure aggregation, Bonawitz et al. 2017, "Practical Secure Aggregation
 for Privacy-Preserving Machine Learning", on active adversaries: who can invent users surrounds one with them.
 
-The coordinator withholds everybody's batches but the target's, and somebody without a key on the rosters sends k − 1 reports
-of zeros. What opens then is noised all the same: the measured ε says what the noise is still good for.
+The coordinator withholds all batches except the target's. A stranger without a key on the rosters sends k − 1 reports of zeros.
+The opened sums still have noise; the measured ε shows how well the noise protects.
 """
 
 from __future__ import annotations
@@ -22,7 +22,18 @@ from federation.parties import Roster, RosterEntry
 from federation.protocol import open_shares
 from federation.terms import Noise
 
-from .attack import AttackResult, Described, Measure, Progress, Series, Setting, Shown, Success, result_of, told
+from .attack import (
+    AttackResult,
+    DescribedAttack,
+    Measure,
+    Progress,
+    ResultLabels,
+    Series,
+    Setting,
+    Success,
+    epsilon_note,
+    result_of,
+)
 from .stage.panes import TwoWorlds, claimed, noise_of, opened, plan_of, reports_of, rng_of, view_of
 from .stage.sealed import Site, StageKeys, take
 from .statistics.bounds import Scores
@@ -31,31 +42,31 @@ from .statistics.measures import epsilon, rate, roc
 MARGIN: Final = 0.5
 
 
-class TakesAnybody(Roster):
-    """A roster that also has whoever comes along: what is off where the defence is.
+class OpenRoster(Roster):
+    """A roster that also accepts strangers: the defence is off.
 
     Args:
-        strangers: by the name that each gives itself, the key that it signs with.
+        strangers: the signing key of each stranger, by the name that it claims.
     """
 
     def __init__(self, entries: Iterable[RosterEntry], strangers: Mapping[str, VerifyKey], most: int) -> None:
         super().__init__([*entries, *(RosterEntry(name, key, most) for name, key in strangers.items())])
 
 
-class Sybil(Described):
-    """A stranger's reports around the target's."""
+class Sybil(DescribedAttack):
+    """A stranger's reports hide only the target's."""
 
     def __init__(self) -> None:
         super().__init__("sybil")
 
     def run(self, setting: Setting, *, defended: bool, progress: Progress) -> AttackResult:
-        """The effect is the part of the panes that are opened with the target alone among invented reports."""
+        """Measure the share of the panes that are opened with the target alone among invented reports."""
 
         def roster(target: Site, inventor: Site) -> Roster:
             entries = [RosterEntry(target.name, target.keys.sign.public, 1)]
             if defended:
                 return Roster(entries)
-            return TakesAnybody(entries, {inventor.name: inventor.keys.sign.public}, setting.k)
+            return OpenRoster(entries, {inventor.name: inventor.keys.sign.public}, setting.k)
 
         filled = fill(setting, self.name, roster, Noise.FULL)
         progress(1, 1)
@@ -67,21 +78,21 @@ class Sybil(Described):
             curve = (roc("likelihood ratio", filled.scores),)
         note = (
             f"{filled.refused:,} of {filled.invented:,} invented reports were refused, and {effect.estimate:.0%} of the panes "
-            f"were opened; {told(measured, bound)}."
+            f"were opened; {epsilon_note(measured, bound)}."
         )
-        labels = Shown(curve, "false-positive rate", "true-positive rate", note)
+        labels = ResultLabels(curve, "false-positive rate", "true-positive rate", note)
         return result_of(
             self, setting, labels, Success(effect, 0.0, MARGIN), defended=defended, epsilon=measured, claimed=bound
         )
 
 
 @dataclass(frozen=True, eq=False)
-class Filled:
-    """What became of the panes that were filled up.
+class FilledPanes:
+    """The results of panes that were filled up with invented reports.
 
     Attributes:
-        rate: the part of the panes that were opened.
-        scores: how the target shows in them; None unless all were opened.
+        rate: share of the panes that were opened.
+        scores: the attacker's scores; None unless all panes were opened.
     """
 
     layout: Layout
@@ -92,15 +103,15 @@ class Filled:
 
 
 class RosterOf(Protocol):
-    """Both aggregators' roster, given the target's site and that of the invented reports."""
+    """Makes the roster of both aggregators from the target's site and the site of the invented reports."""
 
     def __call__(self, target: Site, inventor: Site) -> Roster:
-        """The same at both."""
+        """Return the roster. Both aggregators have the same."""
         ...
 
 
-def fill(setting: Setting, label: str, roster_of: RosterOf, noise: Noise) -> Filled:
-    """Panes of the target's report and k − 1 invented ones of zeros, from seal to opening; half of the targets are active."""
+def fill(setting: Setting, label: str, roster_of: RosterOf, noise: Noise) -> FilledPanes:
+    """Run panes of the target's report and k − 1 invented reports of zeros; half of the targets are active."""
     rng, view = rng_of(setting, label), view_of(setting, Count("n"))
     parties = StageKeys.generate(rng.bytes)
     target, inventor = (Site.generate(name, rng.bytes) for name in ("target", "inventor"))
@@ -117,5 +128,5 @@ def fill(setting: Setting, label: str, roster_of: RosterOf, noise: Noise) -> Fil
     shares = taken.leader.noise(taken.helper.commitment, leader), taken.helper.noise(taken.leader.commitment, helper)
     are_open = opened(shares[0].outcomes[0])
     scores = worlds.scores(open_shares(plan, *shares)[0].sums) if are_open.all() else None
-    found = rate("panes that are opened", int(are_open.sum()), worlds.panes)
-    return Filled(layout, found, scores, invented=zeros.size, refused=taken.refused)
+    found = rate("opened panes", int(are_open.sum()), worlds.panes)
+    return FilledPanes(layout, found, scores, invented=zeros.size, refused=taken.refused)

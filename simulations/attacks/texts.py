@@ -1,4 +1,4 @@
-"""The lab's attacks by name, in words; a file of its own, so that a help text waits for nothing heavy."""
+"""Descriptions of the attacks, by name. A module of its own, so that help texts load no heavy modules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 
 class Texts(NamedTuple):
-    """What an attack is, what stands against it, and the one thing that is off where the defence is."""
+    """The action of an attack, its defence, and the one change that turns the defence off."""
 
     what: str
     defence: str
@@ -15,54 +15,54 @@ class Texts(NamedTuple):
 
 TEXTS: Final[dict[str, Texts]] = {
     "differencing": Texts(
-        "opens one pane again and again, with and without the target's report, and compares",
+        "opens one pane many times, with and without the target's report, and compares the sums",
         "each pane is opened once, by the aggregators' ledgers",
         "the aggregators keep no ledger",
     ),
     "membership": Texts(
-        "knows all other clients, and infers from a release whether the target was active",
+        "knows all other clients and infers from a release whether the target was active",
         "the noise",
         "the plan says noise none",
     ),
     "reconstruction": Texts(
-        "opens a pane for many random subsets of its clients, and solves for every client's bit",
+        "opens a pane for many random subsets of its clients and solves for the bit of every client",
         "each pane is opened once, by the aggregators' ledgers",
         "the aggregators keep no ledger",
     ),
     "attribute": Texts(
-        "reads a sensitive attribute off cells of one to three clients",
+        "infers a sensitive attribute from cells of one to three clients",
         "the noise",
-        "the plan says noise none; k stays, and counts the reports of a pane, not of a cell; suppress_below is never set",
+        "the plan says noise none; k still counts the reports of a pane, not of a cell; suppress_below is never set",
     ),
     "poisoning": Texts(
-        "a few clients report a value far beyond the bounds, to move a sum",
+        "a few clients report a value far beyond the bounds to move a sum",
         "every report proves that it is within the bounds (validity prio3)",
         "the plan says validity none",
     ),
     "sybil": Texts(
-        "somebody without a site key fills a pane up to k, so that the target is alone among invented reports",
+        "a stranger without a site key fills a pane up to k, so that the target is alone among invented reports",
         "site signatures, checked against each aggregator's own roster",
-        "the aggregators take any batch that is signed, whoever signed it",
+        "the aggregators accept every signed batch, whoever signed it",
     ),
     "sybil-enrolled": Texts(
-        "an enrolled site invents clients up to its roster maximum: that beats k always, and the target is alone",
-        "the noise, which holds whatever k is worth",
+        "an enrolled site invents clients up to its roster maximum; this always defeats k, and the target is alone",
+        "the noise, which protects even if k does not",
         "the plan says noise none",
     ),
     "drop-all-but-one": Texts(
-        "a malicious leader drops every report but the target's, and adds no noise of its own",
-        "the helper's own k, and its own set of reports",
+        "a malicious leader drops every report but the target's and adds no noise of its own",
+        "the helper's own k and its own set of reports",
         "the helper accepts the leader's count and set",
     ),
     "colluding-sites": Texts(
-        "all sites but the target's pool what they know, and subtract it",
+        "all sites but the target's pool their reports and subtract them from the sum",
         "the noise",
         "the plan says noise none",
     ),
     "straggler": Texts(
-        "the coordinator sees whether, and when, a site of one client answers",
+        "the coordinator observes whether and when a site of one client answers",
         "participation all: every enrolled client reports, zeros too",
         "participation active: only clients with events report",
     ),
 }
-"""By name, in the order in which they are listed."""
+"""The descriptions by name, in the order of `covey lab list`."""

@@ -1,1 +1,1 @@
-"""Public data sets of experiments."""
+"""Public data sets for experiments."""

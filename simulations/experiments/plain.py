@@ -1,4 +1,4 @@
-"""What is recorded as JSON."""
+"""Convert results to JSON values."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def attack_as_dict(result: AttackResult) -> dict[str, Any]:
-    """An attack's result, and whether it succeeded."""
+    """Convert the result of an attack, with whether it succeeded."""
     return cast(dict[str, Any], plain(asdict(result) | {"succeeded": bool(result.succeeded)}))
 
 
 def plain(value: Any) -> Any:
-    """The same in JSON's own types; a number that is not finite is null."""
+    """Convert a value to JSON types; a number that is not finite becomes null."""
     match value:
         case dict():
             return {str(key): plain(one) for key, one in value.items()}

@@ -1,4 +1,4 @@
-"""What a run was made with: the revision of this code, and the versions of what it stands on."""
+"""The provenance of a run: the revision of this code, and the versions of Python and packages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GIT_S: Final = 10.0
 
 @cache
 def git() -> dict[str, Any] | None:
-    """Revision, and whether tracked files differ from it; None outside a checkout."""
+    """Return the revision, and whether tracked files differ from it; None outside a checkout."""
     root, program = Path(__file__).resolve().parents[2], shutil.which("git")
     if program is None or not (root / ".git").exists():
         return None
@@ -40,7 +40,7 @@ def git() -> dict[str, Any] | None:
 
 @cache
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that are installed."""
+    """Return the versions of Python and of the installed packages."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""Shards as Ray tasks, on this machine or a cluster on which covey is installed. The result is that of one process."""
+"""Run shards as Ray tasks, on this machine or on a cluster where covey is installed. Results equal those of one process."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Final, TypeVar
 
 from deployment.errors import UsageError
 from simulations.errors import WorkerDied
-from simulations.shards.workers import AHEAD, in_order, taken, told
+from simulations.shards.workers import AHEAD, in_order, result_or_error, result_or_raise
 
 _ENVIRONMENT: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""No reports to Ray's makers; and no warning about devices, which shards do not use."""
+"""Turn off Ray's usage reports, and its warning about devices that shards do not use."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -22,11 +22,11 @@ class RayWorkers:
     """A Ray cluster.
 
     Args:
-        count: tasks at a time; None: as many as the cluster has CPUs.
-        address: of a running cluster; None: one is started on this machine, and ended by `close`.
+        count: number of parallel tasks; None: the number of CPUs of the cluster.
+        address: address of a running cluster; None: start one on this machine; `close` stops it.
 
     Raises:
-        UsageError: Ray is not installed, or no cluster answers at the address.
+        UsageError: Ray is not installed, or no cluster answers at `address`.
     """
 
     def __init__(self, count: int | None = None, address: str | None = None) -> None:
@@ -41,12 +41,12 @@ class RayWorkers:
         self.count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
-        """As `Workers.map`. Raises WorkerDied: a task's process ended, most likely for want of memory."""
-        remote = self._ray.remote(max_retries=0)(told)
+        """Map as `Workers.map` does. Raises WorkerDied: the process of a task ended, probably because memory ran out."""
+        remote = self._ray.remote(max_retries=0)(result_or_error)
         yield from in_order(partial(remote.remote, function), self._result, tasks, AHEAD * self.count)
 
     def close(self) -> None:
-        """End what was started here."""
+        """Stop the cluster if this object started it."""
         if self._started:
             self._ray.shutdown()
 
@@ -62,11 +62,11 @@ class RayWorkers:
                 self._ray.init(address=address, **common)
         except (ConnectionError, ValueError, RuntimeError) as error:
             where = "on this machine" if address is None else f"at {address}"
-            raise UsageError(f"no Ray {where}: {' '.join(str(error).split())[:300]}") from None
+            raise UsageError(f"Ray does not run {where}: {' '.join(str(error).split())[:300]}") from None
 
     def _result(self, reference: Any) -> Any:
         errors = self._ray.exceptions
         try:
-            return taken(self._ray.get(reference))
+            return result_or_raise(self._ray.get(reference))
         except (errors.WorkerCrashedError, errors.OutOfMemoryError, errors.NodeDiedError):
             raise WorkerDied(self.count) from None

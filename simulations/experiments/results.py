@@ -1,4 +1,4 @@
-"""results.parquet of a sweep: one row a run, its number, status and error, what was swept, and its summary, flattened."""
+"""results.parquet of a sweep: one row a run, with its number, status, error, swept settings and flattened summary."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OF_ATTACK = ("effect", "epsilon")
 
 
 def row_of(number: int, swept: dict[str, str], run: dict[str, Any]) -> dict[str, Any]:
-    """A run's row; an attack's has its numbers, not its curves."""
+    """Make the row of a run; the row of an attack has its numbers without its curves."""
     row: dict[str, Any] = {"run": number, "status": run["status"], "error": run["error"], "seconds": run["seconds"]}
     row |= {name: _typed(value) for name, value in swept.items()}
     row |= flattened({key: value for key, value in (run["summary"] or {}).items() if value is not None}, "summary.")
@@ -31,7 +31,7 @@ def row_of(number: int, swept: dict[str, str], run: dict[str, Any]) -> dict[str,
 
 
 def write_results(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Columns are those of all rows; one that has texts and numbers becomes text."""
+    """Write rows with the columns of all rows. A column with texts and numbers becomes text."""
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: _column([row.get(name) for row in rows]) for name in names}
     with replaced_file(path, private=False, durable=False) as file:

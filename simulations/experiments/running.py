@@ -1,4 +1,4 @@
-"""From overrides to folders: a single run, or a sweep whose runs do not stop each other; and what was begun, continued."""
+"""Run a single run or a sweep into a folder, or resume one. A failed run of a sweep does not stop the others."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from simulations.reports.folder_pages import write_run_report, write_sweep_repor
 
 from . import folder as folders
 from .config import Composer, Resolved, composer
-from .experiment import Attacking, Experiment, RunResult, prepare, run, workers_of
+from .experiment import AttackRun, Experiment, RunResult, prepare, run, workers_of
 from .provenance import git, versions
 from .ray_workers import RayWorkers
 from .results import row_of, write_results
 from .sweep import Planned, SweepBlock, load, plan
 
 Progress = Callable[[str, str, int, int], None]
-"""(what, step, done, total)."""
+"""Called with (run, step, done, total)."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PlannedRuns:
     """A run or a sweep, checked and ready.
 
     Attributes:
-        sweep: its name; None: a single run.
+        sweep: name of the sweep; None for a single run.
     """
 
     folder: Path
@@ -46,10 +46,10 @@ class PlannedRuns:
 
 @dataclass(frozen=True)
 class FinishedRuns:
-    """What has become of it.
+    """The results of a run or a sweep.
 
     Attributes:
-        runs: run.json of each run, in order; of a single run there is one.
+        runs: run.json of each run, in order; a single run has one.
     """
 
     asked: PlannedRuns
@@ -57,13 +57,13 @@ class FinishedRuns:
 
     @property
     def failed(self) -> list[tuple[Planned, str]]:
-        """The runs that failed, each with why."""
+        """Return the failed runs, each with its error."""
         pairs = zip(self.asked.planned, self.runs, strict=True)
         return [(planned, run["error"]) for planned, run in pairs if run["status"] == "failed"]
 
     @property
     def released(self) -> bool:
-        """Whether there is anything: an open pane, or an attack."""
+        """Return whether the runs opened a pane or ran an attack."""
         return any(
             run["attack"] or any(view["opened"] for view in (run["summary"] or {}).get("views", {}).values())
             for run in self.runs
@@ -71,13 +71,13 @@ class FinishedRuns:
 
 
 @contextmanager
-def asked(
+def plan_runs(
     overrides: Sequence[str], *, multirun: bool = False, sweep: str | None = None, out: Path | None = None
 ) -> Iterator[PlannedRuns]:
-    """What these overrides ask for; every run is checked before any runs.
+    """Plan the run or sweep of these overrides. Every run is checked before the first starts.
 
     Raises:
-        UsageError, NotThere, and what a run refuses beforehand; of a sweep, with the run's number.
+        UsageError, NotThere, and the errors of `prepare`; the error of a sweep names the run.
     """
     with composer() as of, tempfile.TemporaryDirectory(prefix="covey-lab-") as scratch:
         block = load(sweep) if sweep is not None else SweepBlock(())
@@ -92,11 +92,11 @@ def asked(
 
 
 @contextmanager
-def begun(folder: Path) -> Iterator[PlannedRuns]:
-    """What was begun in a folder, to be continued.
+def resume_runs(folder: Path) -> Iterator[PlannedRuns]:
+    """Plan the rest of a run or sweep that was begun in a folder.
 
     Raises:
-        NotThere: nothing was. UsageError: the folder is damaged. As `asked`.
+        NotThere: the folder holds no run. UsageError: the folder is damaged. Also the errors of `plan_runs`.
     """
     folder = folder if folder.name not in ("", "..") else folder.resolve()
     with composer() as of, tempfile.TemporaryDirectory(prefix="covey-lab-") as scratch:
@@ -109,10 +109,10 @@ def begun(folder: Path) -> Iterator[PlannedRuns]:
 
 
 def carry_out(what: PlannedRuns, workers: int | None, progress: Progress) -> FinishedRuns:
-    """Run what is not done yet.
+    """Run the runs that are not done yet.
 
     Raises:
-        DiskFull: what exists is kept. What a single run raises; a run of a sweep that fails is told in `FinishedRuns`.
+        DiskFull: finished runs are kept. The error of a single run; `FinishedRuns` holds the errors of a sweep.
     """
     ray: list[RayWorkers] = []
     try:
@@ -146,7 +146,7 @@ def _sweep(what: PlannedRuns, workers: int | None, ray: list[RayWorkers], progre
 
 
 def run_folder(what: PlannedRuns, at: int) -> Path:
-    """Of a run of a sweep."""
+    """Return the folder of a run of a sweep."""
     return what.folder / folders.RUNS / f"{what.planned[at].number:03d}"
 
 
@@ -179,10 +179,10 @@ def _run_if_needed(
 
 @contextmanager
 def _caught(failures: list[Exception], folder: Path) -> Iterator[None]:
-    """A run that fails, however it does, must not stop the others; on a full disk none goes on."""
+    """Catch every error of a run, so that the others continue. A full disk stops all."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - told of the run, or raised where there is only one
+    except Exception as error:  # noqa: BLE001 - recorded for the run of a sweep, raised for a single run
         if folders.disk_is_full(error):
             raise DiskFull(folder) from None
         failures.append(error)
@@ -191,7 +191,7 @@ def _caught(failures: list[Exception], folder: Path) -> Iterator[None]:
 def _record(
     resolved: Resolved, started: datetime, seconds: float, outcome: RunResult | None, failures: list[Exception]
 ) -> dict[str, Any]:
-    """run.json."""
+    """Make the content of run.json."""
     return {
         "config": resolved.tree,
         "overrides": list(resolved.overrides),
@@ -216,7 +216,7 @@ def _why(error: Exception) -> str:
 
 
 def _write_sweep(what: PlannedRuns, results: Sequence[dict[str, Any] | None]) -> None:
-    """sweep.json, as far as it is."""
+    """Write sweep.json with the results so far."""
     runs = [
         {
             "number": one.number,
@@ -246,7 +246,7 @@ def _planned_sweep(of: Composer, path: Path) -> tuple[str, list[Planned]]:
 def _single(of: Composer, overrides: Sequence[str]) -> Planned:
     for text in overrides:
         if of.sweeps(text):
-            raise UsageError(f"{text} names several values: -m makes a sweep of them")
+            raise UsageError(f"{text} names several values: add -m for a sweep")
     return Planned(1, of.compose(overrides), {})
 
 
@@ -268,7 +268,7 @@ def _name(experiment: Experiment) -> str:
     match experiment.what:
         case Collection() as collection:
             return collection.terms.views[0].name
-        case Attacking(name=name):
+        case AttackRun(name=name):
             return name
     return experiment.what.kind
 

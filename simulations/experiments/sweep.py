@@ -1,10 +1,10 @@
-"""Sweeps: which runs, in which order. A sweep is a tree of blocks, each of which sweeps within the one around it.
+"""Sweeps: their runs and the order of the runs. A sweep is a tree of blocks; an inner block sweeps within its outer block.
 
     {name: ..., overrides: [fleet=1k,10k], runs: [{overrides: [view.rho=0.01,0.1]}, {overrides: [noise=off]}]}
 
-has six runs: both fleets, each with three settings. The order is that of a nested loop. Runs of one sweep that have the same
-fleet see the same events (`fleet.seed`), and the same noise seed and arrivals: common random numbers, so that the difference
-of two runs is that of their settings. `seed=0,1,2` draws the noise anew.
+has six runs: both fleets, each with three settings. Runs are ordered as in a nested loop. Runs with the same fleet have the
+same events (`fleet.seed`), noise seed and arrivals. With these common random numbers two runs differ only by their settings.
+`seed=0,1,2` draws new noise for each seed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class SweepBlock:
     """One block of a sweep.
 
     Attributes:
-        runs: blocks inside; none: the block's own settings are its runs.
+        runs: inner blocks; without any, the settings of the block are its runs.
     """
 
     overrides: tuple[str, ...]
@@ -43,7 +43,7 @@ class Planned:
     """One run of a sweep.
 
     Attributes:
-        swept: what tells it from the others, {setting: value}.
+        swept: {setting: value}, the settings that differ between runs.
     """
 
     number: int
@@ -52,17 +52,17 @@ class Planned:
 
 
 def plan(composer: Composer, block: SweepBlock, asked: Sequence[str]) -> list[Planned]:
-    """Every run of a sweep, once, in order, composed and typed; overrides that were asked for win over the sweep's own.
+    """Compose every run of a sweep, once and in order. Overrides in `asked` replace those of the sweep.
 
     Raises:
-        UsageError: nothing to run, too much, or settings that cannot be composed; it says of which run.
+        UsageError: the sweep has too many runs, or a run cannot be composed; the error names the run.
     """
     all_runs = (
         given for one in _runs(composer, SweepBlock(tuple(asked), ())) for given in _around(composer, block, one)
     )
     found = list(islice(all_runs, MAX_RUNS + 1))
     if len(found) > MAX_RUNS:
-        raise UsageError(f"a sweep of more than {MAX_RUNS:,} runs: take fewer values")
+        raise UsageError(f"the sweep has more than {MAX_RUNS:,} runs: use fewer values")
     found = list({frozenset(_settings(given).items()): given for given in found}.values())
     settings = [_settings(given) for given in found]
     names = dict.fromkeys(name for given in settings for name in given)
@@ -74,22 +74,22 @@ def plan(composer: Composer, block: SweepBlock, asked: Sequence[str]) -> list[Pl
 
 
 def load(name_or_path: str) -> SweepBlock:
-    """A sweep by its name in conf/sweep, or from a file.
+    """Read a sweep by its name in conf/sweep, or from a file.
 
     Raises:
-        NotThere: neither is there. UsageError: the file is no sweep.
+        NotThere: there is no such name or file. UsageError: the file is no sweep.
     """
     known = choices("sweep")
     path = CONF / "sweep" / f"{name_or_path}.yaml" if name_or_path in known else Path(name_or_path)
     if not path.is_file():
         raise NotThere(
-            f"no sweep {name_or_path!r}{nearest(name_or_path, list(known))} There are {', '.join(known)}, or a .yaml file"
+            f"there is no sweep {name_or_path!r}{nearest(name_or_path, list(known))} There are {', '.join(known)}, or a .yaml file"
         )
     return _block(_parsed(path), str(path), 0, count())
 
 
 def _settings(given: Sequence[str]) -> dict[str, str]:
-    """{setting: value}; of two values the later one counts."""
+    """Return {setting: value}; the later of two values counts."""
     return {name: value.replace("\\", "") for name, value in (text.split("=", 1) for text in given)}
 
 
@@ -119,23 +119,27 @@ def _parsed(path: Path) -> Any:
 
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise UsageError(f"{path} is no sweep: over {MAX_FILE_BYTES:,} bytes")
+            raise UsageError(f"{path} is no sweep: it has more than {MAX_FILE_BYTES:,} bytes")
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{path} is no sweep: {' '.join(str(error).split())}") from None
 
 
 def _block(tree: Any, where: str, depth: int, number: Iterator[int]) -> SweepBlock:
-    """Parsed strictly: {name, overrides, runs}, each optional, one of the last two there.
+    """Parse a block strictly: {name, overrides, runs}, with at least one of overrides and runs.
 
     Args:
-        number: counts the blocks: an alias of YAML can make any number of them.
+        number: counts the blocks, because an alias of YAML can make any number of them.
     """
     if depth > MAX_DEPTH or next(number) == MAX_BLOCKS:
-        raise UsageError(f"{where}: more than {MAX_BLOCKS:,} blocks, or more than {MAX_DEPTH} inside each other")
+        raise UsageError(
+            f"{where}: the sweep has more than {MAX_BLOCKS:,} blocks, or blocks nested deeper than {MAX_DEPTH}"
+        )
     if not isinstance(tree, dict) or not tree.keys() <= _KEYS or not tree.keys() & {"overrides", "runs"}:
         got = f"{', '.join(map(str, tree))}" if isinstance(tree, dict) else repr(tree)
-        raise UsageError(f"{where}: a block has overrides: […], runs: […] or both, and perhaps a name; got {got[:200]}")
+        raise UsageError(
+            f"{where}: a block has overrides: […], runs: […] or both, and an optional name; got {got[:200]}"
+        )
     overrides, runs, name = tree.get("overrides") or [], tree.get("runs") or [], tree.get("name")
     if not isinstance(overrides, list) or not all(isinstance(one, str) for one in overrides):
         raise UsageError(f"{where}: overrides is a list of texts, such as ['view.k=20,50']")

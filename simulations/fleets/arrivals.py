@@ -1,11 +1,11 @@
-"""When sites' answers arrive, in virtual time: seconds after a plan's announcement. The deadline decides what counts.
+"""Arrival times of sites' answers, in virtual seconds after the announcement of a plan. The deadline decides which count.
 
-    before    the site never answers: it is offline, or drops out before it has sealed anything
-    after     it seals, and what it sent is lost on the way
-    late      it answers after the deadline: the aggregators refuse
+    before    the site never answers: it is offline, or drops out before it seals
+    after     the site seals, but its answer is lost
+    late      the site answers after the deadline, and the aggregators refuse
 
-A trace says it of every site: generated from a seed, or read from a CSV file with the columns `site,at_s,lost`, `at_s` empty
-where a site never answers, `lost` 0 or 1.
+A trace says this for every site. It is generated from a seed, or read from a CSV file with the columns `site,at_s,lost`. An
+empty `at_s` means that the site never answers; `lost` is 0 or 1.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ MAX_TRACE_BYTES: Final = 2**30
 
 @dataclass(frozen=True, eq=False)
 class Fates:
-    """What becomes of the answers of some sites.
+    """The fates of the answers of some sites.
 
     Attributes:
-        at_s: float64[S], when each arrives; inf where it never answers.
-        lost: bool[S], lost on the way.
+        at_s: float64[S], arrival times; inf if the site never answers.
+        lost: bool[S], whether the answer is lost.
     """
 
     at_s: Floats
     lost: Mask
 
     def in_time(self, deadline_s: float) -> Mask:
-        """bool[S], those that count: not lost, and there before the deadline."""
+        """Return bool[S]: whether the answer counts, because it is not lost and arrives before the deadline."""
         counts: Mask = ~self.lost & (self.at_s < deadline_s)
         return counts
 
@@ -52,16 +52,16 @@ class Arrivals(Protocol):
     """A trace. Small and picklable."""
 
     def of(self, sites: Sequence[str]) -> Fates:
-        """The fates of these sites, each depending on nothing but its name."""
+        """Return the fates of these sites. Each depends only on the name of the site."""
 
 
 @dataclass(frozen=True)
 class Generated:
-    """Log-normal latencies, and drop-outs at random.
+    """Log-normal latencies and random drop-outs.
 
     Attributes:
-        median_s, tail: of the latency, tail its σ in logarithms.
-        before, after: the parts of sites that drop out before sealing, and whose answers are lost after it.
+        median_s, tail: median and σ of the log-normal latency.
+        before, after: share of the sites that drop out before sealing, and share whose answers are lost after it.
     """
 
     median_s: float = 30.0
@@ -77,7 +77,7 @@ class Generated:
                 raise FleetImpossible(f"arrivals with {name} {value:,}: it must be from {low} to {high:,}")
 
     def of(self, sites: Sequence[str]) -> Fates:
-        """Drawn from a hash of seed and name: no site's fate depends on another's, or on who asks first."""
+        """Draw the fates from a hash of seed and name, so that they do not depend on other sites or on the order."""
         head = b"covey fates %d " % self.seed
         words = np.array(
             [np.frombuffer(hashlib.sha256(head + site.encode()).digest(), "<u8") for site in sites], np.uint64
@@ -90,7 +90,7 @@ class Generated:
 
 @dataclass(frozen=True)
 class FromFile:
-    """A trace from a CSV file. Raises TraceInvalid where the file is not one."""
+    """A trace from a CSV file. Raises TraceInvalid: the file is invalid."""
 
     path: Path
     _fates: dict[str, tuple[float, bool]] = field(init=False, repr=False, compare=False)
@@ -99,7 +99,7 @@ class FromFile:
         object.__setattr__(self, "_fates", _read(self.path))
 
     def of(self, sites: Sequence[str]) -> Fates:
-        """As the file says. Raises TraceInvalid: a site that it does not name."""
+        """Return the fates in the file. Raises TraceInvalid: the file does not name a site."""
         missing = [site for site in sites if site not in self._fates]
         if missing:
             raise TraceInvalid(self.path, f"it does not name site {missing[0]!r}")
@@ -108,17 +108,17 @@ class FromFile:
 
     @cached_property
     def sites(self) -> tuple[str, ...]:
-        """The sites that it names."""
+        """Return the sites that the file names."""
         return tuple(self._fates)
 
 
 def _read(path: Path) -> dict[str, tuple[float, bool]]:
-    """The file, strictly; {site: (at_s, lost)}."""
+    """Parse the file strictly, to {site: (at_s, lost)}."""
     import csv
 
     try:
         if path.stat().st_size > MAX_TRACE_BYTES:
-            raise TraceInvalid(path, f"over {MAX_TRACE_BYTES:,} bytes")
+            raise TraceInvalid(path, f"it has more than {MAX_TRACE_BYTES:,} bytes")
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
             if tuple(next(rows, ())) != COLUMNS:
@@ -127,7 +127,7 @@ def _read(path: Path) -> dict[str, tuple[float, bool]]:
             for number, row in enumerate(rows, 2):
                 site, fate = _fate(path, number, row)
                 if site in fates:
-                    raise TraceInvalid(path, f"line {number}: site {site!r} for the second time")
+                    raise TraceInvalid(path, f"line {number}: site {site!r} occurs twice")
                 fates[site] = fate
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise TraceInvalid(path, str(error)) from None
@@ -136,14 +136,14 @@ def _read(path: Path) -> dict[str, tuple[float, bool]]:
 
 def _fate(path: Path, number: int, row: list[str]) -> tuple[str, tuple[float, bool]]:
     if len(row) != len(COLUMNS):
-        raise TraceInvalid(path, f"line {number}: {len(row)} columns, need {len(COLUMNS)}")
+        raise TraceInvalid(path, f"line {number}: it has {len(row)} columns, not {len(COLUMNS)}")
     site, at, lost = row
     try:
         at_s = float(at) if at else math.inf
     except ValueError:
         raise TraceInvalid(path, f"line {number}: at_s {at!r} is no number") from None
     if math.isnan(at_s) or at_s < 0 or (at and math.isinf(at_s)):
-        raise TraceInvalid(path, f"line {number}: at_s {at!r} is no time after the announcement")
+        raise TraceInvalid(path, f"line {number}: at_s {at!r} is no finite number of seconds, 0 or above")
     if lost not in ("0", "1"):
         raise TraceInvalid(path, f"line {number}: lost is 0 or 1, got {lost!r}")
     return site, (at_s, lost == "1")

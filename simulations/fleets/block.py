@@ -1,4 +1,4 @@
-"""A block: some consecutive sites of a fleet and what their clients did. Fleets are made block by block, never whole."""
+"""A block: some consecutive sites of a fleet and the events of their clients. Fleets are made block by block, never whole."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ CLIENT_COLUMN: Final = "client"
 SITE_COLUMN: Final = "site"
 TIME_COLUMN: Final = "time"
 BLOCK_CLIENTS: Final = 16_384
-"""Clients of a block, more or less: a site is never split. A constant of the format: seeds are those of blocks."""
+"""Approximate clients of a block, because a site is never split. It never changes, because each block has a seed."""
 
 Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of the events is whose."""
+    """The names of the columns of client, time and site."""
 
     client: str = CLIENT_COLUMN
     time: str = TIME_COLUMN
@@ -32,12 +32,12 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class SiteBlock:
-    """Some sites and their events. Secret: in a simulation one process sees everything.
+    """Some sites and their events. Secret: in a simulation one process holds all events.
 
     Attributes:
-        sites: their names, in order.
-        enrolled: int64[S], clients that each site may have, with those that are quiet: declared, not counted from events.
-        table: the events of these sites, no others'.
+        sites: names of the sites, in order.
+        enrolled: int64[S], declared clients of each site, with clients that have no event.
+        table: the events of these sites only.
     """
 
     sites: tuple[str, ...]
@@ -45,8 +45,8 @@ class SiteBlock:
     table: pa.Table = field(repr=False)
     columns: Columns = Columns()
 
-    def seated(self) -> Seated:
-        """The events with their clients numbered, each on a seat of its site."""
+    def seated(self) -> SeatedEvents:
+        """Number the clients of the events, and give each a seat of its site."""
         column = self.columns
         events = make_events(self.table, column.client, column.time, column.site)
         number = np.zeros(events.clients, np.int64)
@@ -60,17 +60,17 @@ class SiteBlock:
         rank = np.empty(len(number), np.int64)
         rank[order] = np.arange(len(number)) - first[number[order]]
         starts = np.cumsum(self.enrolled) - self.enrolled
-        return Seated(events, number, starts[number] + rank, self.enrolled)
+        return SeatedEvents(events, number, starts[number] + rank, self.enrolled)
 
 
 @dataclass(frozen=True, eq=False)
-class Seated:
-    """A block's events, its clients in their places. Secret.
+class SeatedEvents:
+    """The events of a block, with numbered clients. Secret.
 
     Attributes:
-        site_of: int64[identities], index of each identity's site.
-        seat_of: int64[identities], its seat in the block.
-        enrolled: int64[S], seats of each site, in order of the sites.
+        site_of: int64[identities], index of the site of each identity.
+        seat_of: int64[identities], seat of each identity in the block.
+        enrolled: int64[S], number of seats of each site.
     """
 
     events: Events = field(repr=False)
@@ -80,28 +80,28 @@ class Seated:
 
     @property
     def site_of_seat(self) -> Ints:
-        """int64[seats], each seat's site."""
+        """Return int64[seats]: the site of each seat."""
         return np.repeat(np.arange(len(self.enrolled)), self.enrolled)
 
 
 class Source(Protocol):
-    """A fleet, block by block. Small and picklable: each worker makes its own blocks from it."""
+    """A fleet in blocks. It is small and picklable; each worker makes its own blocks from it."""
 
     @property
     def blocks(self) -> int:
-        """How many there are."""
+        """Return the number of blocks."""
 
     @property
     def clients(self) -> int:
-        """Clients of all sites that there are: enrolled, or named by a file."""
+        """Return the number of clients of all sites: enrolled clients, or clients in a file."""
 
     @property
     def from_events(self) -> tuple[FromEvents, ...]:
-        """What of a plan for this fleet follows from its events."""
+        """Return the parts of a plan for this fleet that follow from its events."""
 
     @property
     def days(self) -> tuple[int, int]:
-        """[from, to), UTC days since the epoch."""
+        """Return [from, to), UTC days since the epoch."""
 
     def block(self, index: int) -> SiteBlock:
-        """One of them; the same at each call, in any process."""
+        """Make one block. It is the same at each call and in every process."""

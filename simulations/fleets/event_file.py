@@ -1,4 +1,4 @@
-"""A fleet from a file of events: its sites are those that the file names, with as many clients each as are declared."""
+"""A fleet from a file of events. The file names the sites; the number of clients of a site is declared."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .block import BLOCK_CLIENTS, Columns, SiteBlock
 
 Ints = npt.NDArray[np.int64]
 ONE_SITE = "site"
-"""The one site of a file without a column of sites."""
+"""Name of the only site of a file without a column of sites."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class EventFile:
     """The events of a .parquet or .csv file, for these views.
 
     Attributes:
-        site_clients: how many clients a site may have, for all to see; None: `DEFAULT_SITE_CLIENTS`.
+        site_clients: public maximum of clients of a site; None: `DEFAULT_SITE_CLIENTS`.
     """
 
     path: Path
@@ -41,26 +41,26 @@ class EventFile:
 
     @property
     def clients(self) -> int:
-        """Distinct clients, each at its site. Secret: for the eyes of whoever has the file."""
+        """Return the number of distinct (site, client). Secret: only the owner of the file may see it."""
         return int(_read(self).clients.sum())
 
     @property
     def from_events(self) -> tuple[FromEvents, ...]:
-        """The days, and the sites where a column names them."""
+        """Return the days, and the sites if a column names them."""
         return ("days",) if self.columns.site is None else ("days", "sites")
 
     @property
     def days(self) -> tuple[int, int]:
-        """From the first day with an event to the day after the last."""
+        """Return the first day with an event and the day after the last."""
         return _read(self).days
 
     @property
     def blocks(self) -> int:
-        """How many there are."""
+        """Return the number of blocks."""
         return len(_read(self).starts) - 1
 
     def block(self, index: int) -> SiteBlock:
-        """One of them."""
+        """Make one block."""
         read = _read(self)
         first, last = (int(at) for at in read.starts[index : index + 2])
         rows = np.flatnonzero((read.site >= first) & (read.site < last))
@@ -73,13 +73,13 @@ class EventFile:
 
 
 @dataclass(frozen=True, eq=False)
-class _Read:
-    """The file in memory, once a process. Secret. Events without a site or client are left out.
+class _LoadedFile:
+    """The file in memory, read once a process. Secret. Events without a site or client are left out.
 
     Attributes:
-        site: int64[N], each event's.
-        clients: int64[S], counted.
-        starts: where each block's sites begin, for the division of the work.
+        site: int64[N], site of each event.
+        clients: int64[S], counted clients of each site.
+        starts: first site of each block.
     """
 
     table: pa.Table
@@ -91,8 +91,8 @@ class _Read:
 
 
 @lru_cache(maxsize=2)
-def _read(source: EventFile) -> _Read:
-    """Read it. Raises EventsError, EventColumnError; FleetImpossible: nothing in it has a client, a site and a time."""
+def _read(source: EventFile) -> _LoadedFile:
+    """Read the file. Raises EventsError, EventColumnError; FleetImpossible: no event has a client, a site and a time."""
     column = source.columns
     table = read_events(source.path, source.views, column.client, column.time, column.site)
     for name in {column.client, column.site} - {None}:
@@ -104,14 +104,14 @@ def _read(source: EventFile) -> _Read:
     events = make_events(table, column.client, column.time, column.site)
     if column.site is None:
         counts = np.array([events.clients])
-        return _Read(table, (ONE_SITE,), np.zeros(table.num_rows, np.int64), counts, np.array([0, 1]), days)
+        return _LoadedFile(table, (ONE_SITE,), np.zeros(table.num_rows, np.int64), counts, np.array([0, 1]), days)
     encoded = events.identities.field("site").dictionary_encode()
     names = [str(name) for name in encoded.dictionary.to_pylist()]
-    order = np.argsort(names)  # the file's order of events does not matter
+    order = np.argsort(names)  # the order of events in the file does not matter
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     of_identity = rank[encoded.indices.to_numpy()]
     clients = np.bincount(of_identity, minlength=len(names))
     of_site = (np.cumsum(clients) - clients) // BLOCK_CLIENTS
     starts = np.append(np.flatnonzero(np.diff(of_site, prepend=-1)), len(names))
-    return _Read(table, tuple(names[at] for at in order), of_identity[events.client], clients, starts, days)
+    return _LoadedFile(table, tuple(names[at] for at in order), of_identity[events.client], clients, starts, days)

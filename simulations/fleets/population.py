@@ -1,9 +1,9 @@
-"""The generator: a block's sites, clients and events, drawn from a fleet's description and nothing else.
+"""The generator: it draws the sites, clients and events of a block from the settings of a fleet only.
 
-    fleet ──sizes of its sites──► blocks ──► of each block: who its clients are, then day by day what they do
+    fleet ──sizes of its sites──► blocks ──► clients of each block ──► their events, day by day
 
-Each block, day and column has a stream of its own, so that blocks can be made in any order and on any machine, and a
-view more changes neither who does something nor when and where; values are made to the measure of all views.
+Each block, day and column has its own random stream. So blocks can be made in any order and on any machine, and another view
+does not change the client, time and place of events. The values are chosen for all views.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ Floats = npt.NDArray[np.float64]
 MINUTES: Final = 1_440
 BUSIEST_HOUR: Final = 17
 GENERATIONS: Final = 1_000
-"""A client id is its place · this + how many had the place before it."""
+"""A client id is (its place) · (this) + (the number of clients that had the place before)."""
 
 
 @dataclass(frozen=True)
 class Population:
-    """A generated fleet, made to the measure of the views that are collected of it.
+    """A generated fleet with values for the collected views.
 
     Raises:
-        FleetImpossible: a view reads a column that says whose an event is, where, or when.
+        FleetImpossible: a view reads the column of clients, sites or times.
     """
 
     fleet: Fleet
@@ -52,32 +52,32 @@ class Population:
             own = {*([] if view.entity.constant else view.entity.columns), *column_types(view)}
             if taken := own & {CLIENT_COLUMN, SITE_COLUMN, TIME_COLUMN}:
                 raise FleetImpossible(
-                    f"view {view.name!r} reads the column {min(taken)!r}, which a generated fleet has for itself: name "
-                    "another one, or give the fleet's events as a file"
+                    f"view {view.name!r} reads the column {min(taken)!r}, which a generated fleet reserves. "
+                    "Name another column, or use a file of events (fleet=file)"
                 )
 
     @property
     def clients(self) -> int:
-        """Enrolled at any time."""
+        """Return the number of clients that are enrolled at any time."""
         return self.fleet.clients
 
     @property
     def from_events(self) -> tuple[FromEvents, ...]:
-        """Nothing: the description says all of it."""
+        """Return nothing, because the settings determine the whole plan."""
         return ()
 
     @property
     def days(self) -> tuple[int, int]:
-        """[from, to), UTC days since the epoch."""
+        """Return [from, to), UTC days since the epoch."""
         return self.fleet.first_day, self.fleet.first_day + self.fleet.days
 
     @property
     def blocks(self) -> int:
-        """How many there are."""
+        """Return the number of blocks."""
         return len(_block_starts(self.fleet)) - 1
 
     def block(self, index: int) -> SiteBlock:
-        """One of them."""
+        """Make one block."""
         first, last = _block_starts(self.fleet)[index : index + 2]
         sizes = _site_sizes(self.fleet)[first:last]
         names = tuple(f"s{number:07d}" for number in range(first, last))
@@ -86,7 +86,7 @@ class Population:
         return SiteBlock(names, sizes + who.joined(len(sizes)), table, Columns())
 
     def _day(self, index: int, who: _Clients, day: int, names: tuple[str, ...]) -> pa.Table:
-        """The events of a block's clients of one day, in order of client."""
+        """Draw the events of a block's clients on one day, in order of client."""
         fleet, rng = self.fleet, _rng(self.fleet, index, "day", day)
         counts = rng.poisson(np.where(rng.random(who.count) < fleet.offline, 0.0, who.activity))
         client = np.repeat(np.arange(who.count), counts)
@@ -105,12 +105,12 @@ class Population:
         for view in self.views:
             effect = effect + self._keys(columns, view, who.region[client], _rng(fleet, index, _key_stream(view), day))
         for column in columns_of(self.views):
-            if column.name not in columns:  # else a predicate looks at a join key
+            if column.name not in columns:  # otherwise a predicate reads a join key
                 columns[column.name] = self._values(column, effect, index, day)
         return pa.table(columns)
 
     def _keys(self, columns: dict[str, pa.Array], view: FeatureView, region: Ints, rng: np.random.Generator) -> Floats:
-        """Draw the join keys of a view, unless another view has; how far each moves its event's values."""
+        """Draw the join keys of a view, unless another view did. Return how far each key moves the values of its event."""
         entity = view.entity
         if entity.constant or all(column in columns for column in entity.columns):
             return np.zeros(len(region))
@@ -130,13 +130,13 @@ class Population:
 
 @dataclass(frozen=True, eq=False)
 class _Clients:
-    """The clients of a block, by place.
+    """The clients of a block, in order of their places.
 
     Attributes:
-        first: the number of the block's first place in the fleet.
+        first: number of the first place of the block in the fleet.
         site: int64[n], index of the site in the block.
         region: int64[n]. activity: float64[n], events a day. skew_s: float64[n].
-        generation: int64[days, n], how many clients had the place before the one of that day.
+        generation: int64[days, n], number of earlier clients of the place.
     """
 
     first: int
@@ -148,16 +148,16 @@ class _Clients:
 
     @property
     def count(self) -> int:
-        """Places."""
+        """Return the number of places."""
         return len(self.site)
 
     def joined(self, sites: int) -> Ints:
-        """int64[sites], the clients that came after the first day."""
+        """Return int64[sites]: the clients that joined after the first day."""
         return np.bincount(self.site, weights=self.generation[-1], minlength=sites).astype(np.int64)
 
     @classmethod
     def draw(cls, fleet: Fleet, index: int, sizes: Ints) -> _Clients:
-        """Those of a block whose sites have these sizes."""
+        """Draw the clients of a block with these sizes of sites."""
         rng, count = _rng(fleet, index, "clients", 0), int(sizes.sum())
         site = np.repeat(np.arange(len(sizes)), sizes)
         region = rng.integers(0, fleet.regions, len(sizes))[site]
@@ -173,7 +173,7 @@ class _Clients:
 
 
 def _rng(fleet: Fleet, index: int, stream: str, day: int) -> np.random.Generator:
-    """A stream of its own for each (seed, block, what is drawn, day)."""
+    """Make an independent random stream for each (seed, block, quantity, day)."""
     label = hashlib.sha256(stream.encode()).digest()[:8]
     words = (index, day, int.from_bytes(label[:4], "big"), int.from_bytes(label[4:], "big"))
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(fleet.seed, spawn_key=words)))
@@ -185,7 +185,7 @@ def _key_stream(view: FeatureView) -> str:
 
 @lru_cache(maxsize=4)
 def _site_sizes(fleet: Fleet) -> Ints:
-    """int64[sites], at least 1 each, `clients` in all."""
+    """Return int64[sites]: sizes of at least 1, with the sum `clients`."""
     sites = fleet.sites
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(fleet.seed, spawn_key=(2**32 - 1,))))
     weight = np.exp(fleet.site_tail * rng.standard_normal(sites)) if fleet.site_tail else np.ones(sites)
@@ -197,7 +197,7 @@ def _site_sizes(fleet: Fleet) -> Ints:
 
 @lru_cache(maxsize=4)
 def _block_starts(fleet: Fleet) -> Ints:
-    """int64[blocks + 1], the first site of each block, and the number of sites."""
+    """Return int64[blocks + 1]: the first site of each block, and the number of sites."""
     sizes = _site_sizes(fleet)
     of_site = (np.cumsum(sizes) - sizes) // BLOCK_CLIENTS
     return np.append(np.flatnonzero(np.diff(of_site, prepend=-1)), len(sizes))
@@ -205,19 +205,19 @@ def _block_starts(fleet: Fleet) -> Ints:
 
 @lru_cache(maxsize=4)
 def _day_profile(diurnal: float) -> Floats:
-    """float64[1440], how much of a local day's events have happened by the end of each minute."""
+    """Return float64[1440]: the share of a local day's events until the end of each minute."""
     hour = np.arange(MINUTES) / 60
     return _rising(1 + diurnal * np.cos(2 * np.pi * (hour - BUSIEST_HOUR) / 24))
 
 
 @lru_cache(maxsize=16)
 def _popularity(keys: int, exponent: float) -> Floats:
-    """float64[keys], the part of the events at this rank or a more popular one."""
+    """Return float64[keys]: the share of the events at this rank or a more popular one."""
     return _rising(np.arange(1, keys + 1, dtype=np.float64) ** -exponent)
 
 
 def _rising(weight: Floats) -> Floats:
-    """Cumulated to 1, which no uniform number below 1 passes."""
+    """Return cumulated weights that end at exactly 1, so that every uniform number below 1 finds an entry."""
     total: Floats = np.cumsum(weight)
     total /= total[-1]
     total[-1] = 1.0

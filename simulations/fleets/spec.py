@@ -1,4 +1,4 @@
-"""How a generated fleet is described. The same description and seed give the same events, however they are made."""
+"""The settings of a generated fleet. The same settings and seed always give the same events."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ MAX_DAYS: Final = 366
 
 @dataclass(frozen=True)
 class Fleet:
-    """A generated fleet; all of it is public.
+    """The settings of a generated fleet; all are public.
 
     Attributes:
-        clients: enrolled at any time, over all sites.
-        clients_per_site: on average; 1 is a fleet of phones.
-        site_tail: σ of the log-normal sizes of sites; 0: all alike.
-        events_per_day: of a client, on average.
-        activity_tail: σ of the log-normal activity of clients; 0: all alike.
-        regions: each site lies in one; a region shifts the hours of its day, and which join keys are popular.
-        diurnal: how much the hour matters, from 0 (not at all) to 1 (nothing happens at night).
+        clients: enrolled clients of all sites, at any time.
+        clients_per_site: average clients of a site; 1 is a fleet of phones.
+        site_tail: σ of the log-normal sizes of sites; 0: equal sizes.
+        events_per_day: average events of a client and day.
+        activity_tail: σ of the log-normal activity of clients; 0: equal activity.
+        regions: number of regions; each site lies in one. A region shifts the busy hours and the popular join keys.
+        diurnal: influence of the hour, from 0 (none) to 1 (no events at night).
         key_tail: exponent of the popularity of join keys, 1/rank^exponent.
-        churn: the part of the clients that is replaced by new ones each day.
-        clock_skew_s: σ of a client's clock error, seconds.
-        offline: the part of the client-days on which a device records nothing.
-        nulls: the part of the values that are missing.
-        first_day: UTC day since the epoch.
-        days: how many.
-        seed: of the events.
+        churn: share of the clients that new ones replace each day.
+        clock_skew_s: σ of the clock error of a client, in seconds.
+        offline: share of the client-days without a recorded event.
+        nulls: share of the values that are missing.
+        first_day: first day, in UTC days since the epoch.
+        days: number of days.
+        seed: seed of the events.
     """
 
     clients: int
@@ -67,7 +67,7 @@ class Fleet:
 
     @property
     def sites(self) -> int:
-        """How many there are."""
+        """Return the number of sites."""
         return max(1, round(self.clients / self.clients_per_site))
 
 

@@ -1,4 +1,4 @@
-"""What the columns of simulated events hold: made to a view's measure, so that its cells and clips are all met."""
+"""Values of the columns of simulated events, chosen so that they reach all cells and clips of a view."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 TRUE_PART: Final = 0.3
 OTHER_WORD: Final = "other"
 KEY_EFFECT, HOUR_EFFECT = 0.4, 0.4
-"""How far key and hour move a value, in its spreads."""
+"""The effect of key and hour on a value, in units of its spread."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class GeneratedColumn:
     """A value column.
 
     Attributes:
-        kind: number, text, boolean, or any (which only its being null matters of).
-        low, high: of numbers, between which the views look.
-        words: of texts, those that the views compare with, and another one.
+        kind: number, text, boolean, or any: then only null matters.
+        low, high: the range of numbers that the views distinguish.
+        words: the texts that the views compare with, and one other text.
     """
 
     name: str
@@ -40,7 +40,7 @@ class GeneratedColumn:
     words: tuple[str, ...] = ()
 
     def draw(self, rng: np.random.Generator, effect: Floats, nulls: float) -> pa.Array:
-        """One value an event, moved by `effect` (float64[N], in spreads); skewed to the right, as delays are."""
+        """Draw one value an event, moved by `effect` (float64[N], in spreads), and skewed to the right like delays."""
         count = len(effect)
         missing = rng.random(count) < nulls
         z = rng.standard_normal(count) + effect
@@ -55,7 +55,7 @@ class GeneratedColumn:
 
 
 def columns_of(views: Sequence[FeatureView]) -> tuple[GeneratedColumn, ...]:
-    """The value columns that these views read, by name."""
+    """Return the value columns that these views read, sorted by name."""
     kinds: dict[str, str] = {}
     for view in views:
         for name, kind in column_types(view).items():
@@ -74,7 +74,7 @@ def _column(name: str, kind: str, views: Sequence[FeatureView]) -> GeneratedColu
 
 
 def _met(name: str, views: Sequence[FeatureView]) -> Iterator[float | str]:
-    """What the features compare a column with."""
+    """Yield the values that the features compare a column with."""
     for view in views:
         for feature in view.pane_features:
             match feature.encoding:
@@ -91,7 +91,7 @@ def _met(name: str, views: Sequence[FeatureView]) -> Iterator[float | str]:
 
 
 def _literals(node: Node, name: str) -> Iterator[float | str]:
-    """The numbers and texts that a predicate compares a column with."""
+    """Yield the numbers and texts that a predicate compares a column with."""
     match node:
         case Compare(left=column, right=value) if column.name == name:
             found: tuple[object, ...] = (value,)

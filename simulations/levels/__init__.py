@@ -1,1 +1,1 @@
-"""The levels of reality at which an experiment collects."""
+"""The levels of realism at which an experiment collects."""

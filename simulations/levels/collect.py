@@ -1,11 +1,11 @@
-"""One collection of a simulated fleet, at one of three levels of realism behind one interface.
+"""Collect from a simulated fleet, at one of three levels of realism.
 
-    memory      every site and both aggregators' shards are functions: all cryptography, no network, any number of clients
-    processes   leader and helper are services of their own, sites submit to them over gRPC; no Flower
-    flower      the same through Flower's simulation runtime, as `covey run` does
+    memory      sites and aggregators' shards are functions: all cryptography, no network, any number of clients
+    processes   leader and helper are services, and sites submit over gRPC; no Flower
+    flower      as `processes`, through Flower's simulation runtime, as `covey run` does
 
-With noise off they agree in every value. Each leaves two stores: `store`, what was released, and `truth`, the plain sums of the
-same panes. Where the aggregators are processes their noise is their own: from their live secrets, which no seed reaches.
+Without noise all levels give the same values. Each level writes two stores: `store` holds the releases, and `truth` the plain
+sums of the same panes. Aggregators that are processes draw noise from their live secrets, so no seed determines it.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def collect(
     """Collect, and write both stores into `directory`, which must be empty or new.
 
     Args:
-        workers: of level memory under `shares`; the others have processes of their own.
+        workers: workers of level memory under `shares`; the other levels have their own processes.
 
     Raises:
-        See `require_possible`; nothing has run or been written then. WorkerDied, EncryptionFailed, MpcFailed. At the other
-            levels CollectionFailed and ProcessFailed, with the log that says why.
+        The errors of `require_possible`, before anything runs. WorkerDied, EncryptionFailed, MpcFailed. At the other levels
+            CollectionFailed and ProcessFailed, with the log of the process.
     """
     require_possible(collection)
     match collection.level:

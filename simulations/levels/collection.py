@@ -1,4 +1,4 @@
-"""What a lab run collects, and what a collection leaves behind."""
+"""A collection of a lab run, and its result."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ LEVELS: Final[tuple[Level, ...]] = ("memory", "processes", "flower")
 STORE, TRUTH = "store", "truth"
 
 Progress = Callable[[str, int, int], None]
-"""(step, done, total)."""
+"""Called with (step, done, total)."""
 
 
 @dataclass(frozen=True)
 class Collection:
-    """What a lab run collects, and how.
+    """A collection of a lab run: terms, fleet, arrivals, level.
 
     Attributes:
-        noise_seed: the releases are the same at each run, and marked as seeded; None: noise of fresh secrets, as of real ones.
-            Of aggregators that are processes nobody can choose it: with noise on, the other levels take None only.
-        lying: the site whose clients lie; None: every client is honest. Under `shares`, with a report a client.
+        noise_seed: seed of the noise; releases repeat and are marked as seeded. None: the noise comes from new secrets, as in
+            a deployment. Aggregators that are processes accept no seed, so the other levels need None if noise is on.
+        lying: the site whose clients lie; None: every client is honest. It needs `shares` and a report a client.
     """
 
     terms: FleetTerms
@@ -51,22 +51,22 @@ class Collection:
 
     @property
     def now(self) -> int:
-        """The simulation's own moment of publication, µs since the epoch: two days after the last."""
+        """Return the virtual time of publication, µs since the epoch: two days after the last day."""
         return (self.source.days[1] + 2) * DAY_US
 
     @property
     def noise_name(self) -> str:
-        """As it stands in a manifest."""
+        """Return the name of the noise as in a manifest."""
         pair = self.noise_pair()
         return "none" if pair is None else pair.name
 
     @property
     def noisy(self) -> bool:
-        """Whether the aggregators add noise."""
+        """Return whether the aggregators add noise."""
         return self.noise is not Noise.NONE
 
     def noise_pair(self) -> NoisePair | None:
-        """Fresh sources of the two aggregators."""
+        """Make new noise sources of the two aggregators."""
         if not self.noisy:
             return None
         if self.noise_seed is None:
@@ -76,14 +76,14 @@ class Collection:
 
 @dataclass(frozen=True, eq=False)
 class Collected:
-    """What a collection has left behind.
+    """The result of a collection.
 
     Attributes:
         directory: holds the stores `store` and `truth`.
-        opened, void: panes, by view.
-        seconds: CPU seconds by step; empty where other processes did the work.
-        wall_s: of the collection, without publication at level memory.
-        peak_bytes: the most memory, of all processes; 0 where it is not known.
+        opened, void: number of panes, by view.
+        seconds: CPU seconds by step; empty if other processes did the work.
+        wall_s: wall seconds of the collection; at level memory without publication.
+        peak_bytes: the most memory of all processes; 0 if unknown.
     """
 
     directory: Path
@@ -96,11 +96,11 @@ class Collected:
 
 
 def require_possible(collection: Collection) -> None:
-    """Refuse by name what cannot be collected, before anything runs.
+    """Check that a collection is possible, before anything runs.
 
     Raises:
-        RunRefused: options that do not fit together, a k that no pane can reach, or, where aggregators are processes, a
-            noise seed, or days that are not over by the wall clock. ExtraMissing, CrypTenMissing: what is not installed.
+        RunRefused: settings exclude each other, or no pane can reach k. If aggregators are processes: there is a noise seed,
+            or the days are not over. ExtraMissing, CrypTenMissing: a library is not installed.
     """
     terms, source = collection.terms, collection.source
     if isinstance(source, EventFile):
@@ -116,13 +116,13 @@ def require_possible(collection: Collection) -> None:
 def _require_real(collection: Collection) -> None:
     if collection.noisy and collection.noise_seed is not None:
         raise RunRefused(
-            f"level {collection.level}: aggregators that are processes draw their own noise, and no seed reaches them; "
-            "leave the seed out, or take level memory, or noise off"
+            f"level={collection.level} accepts no noise seed: aggregators that are processes draw their own noise. "
+            "Leave the seed out, or use level=memory or noise=off"
         )
     last = collection.source.days[1]
     today = time.time_ns() // 1_000 // DAY_US
     if last > today:
         raise RunRefused(
-            f"level {collection.level}: aggregators that are processes go by the clock, and the fleet's last day is over in "
-            f"{last - today} day(s): let its days be earlier"
+            f"level={collection.level} uses the real clock, and the fleet's last day is over in {last - today} day(s). "
+            "Set fleet.first_day to an earlier day"
         )

@@ -1,7 +1,7 @@
-"""Level flower: the whole of `covey run`: Flower's simulation runtime with a node for each site, the coordinator as ServerApp.
+"""Level flower: the whole of `covey run`. Flower's simulation runtime has a node for each site; the coordinator is ServerApp.
 
-Sites whose answers do not count have no node: of what they would have sent nothing reaches an aggregator, whether it was
-never made, lost, or late. They stand on the rosters, though, and their clients count as enrolled.
+A site whose answer is lost, late or never sent has no node, because its answer would not reach an aggregator in time. It is
+still on the rosters, and its clients count as enrolled.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .real import finish, prepare
 
 
 def collect_by_flower(collection: Collection, directory: Path, progress: Progress) -> Collected:
-    """As `collect`. The tally's batches and bytes are those that were carried.
+    """Collect as `collect` does. The tally counts the batches and bytes that were sent.
 
     Raises:
-        RunRefused: no site's answer counts: a fleet needs a node.
+        RunRefused: no answer counts, but a fleet needs a node.
     """
     prepared = prepare(collection, directory)
     if not prepared.counting:
-        raise RunRefused("no site answers in time: level flower needs one that does")
+        raise RunRefused("no site answers in time, but level=flower needs one. Change arrivals, or raise deadline_s")
     for path in (prepared.project / SITES).glob("*.toml"):
         if path.stem not in prepared.counting:
             path.unlink()

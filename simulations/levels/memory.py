@@ -1,4 +1,4 @@
-"""Level memory: functions all the way, from a fleet's blocks to both stores."""
+"""Level memory: all parties are functions in one process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .collection import STORE, TRUTH, Collected, Collection, Progress
 
 
 def collect_in_memory(collection: Collection, directory: Path, workers: Workers, progress: Progress) -> Collected:
-    """As `collect`."""
+    """Collect as `collect` does."""
     run = _run(collection, workers, progress)
     progress("publish", 0, 2)
     publish(run, directory / STORE, collection.now, collection.noise_name)

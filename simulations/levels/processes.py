@@ -1,7 +1,7 @@
-"""Level processes: leader and helper (under `he` the key holder) as services over gRPC, which charge one operator's ledger.
+"""Level processes: leader and helper (under `he` the key holder) are services over gRPC that charge one operator's ledger.
 
-Each site's part is the site's own code, in this process, with its key, ledger, policy and file of events; its batches are
-submitted in the order in which they arrive in virtual time. What comes late is submitted when the plan is closed, and refused.
+Sites run in this process, each with its own key, ledger, policy and file of events. Batches are submitted in the order of
+their arrival in virtual time. Late batches are submitted after the plan is closed, and must be refused.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .real import FleetProject, finish, prepare
 
 
 def collect_by_processes(collection: Collection, directory: Path, progress: Progress) -> Collected:
-    """As `collect`."""
+    """Collect as `collect` does."""
     prepared = prepare(collection, directory)
     plan, project = prepared.plan, prepared.project
     ports = {name: free_port() for name in services_of(plan)}
@@ -59,11 +59,11 @@ def collect_by_processes(collection: Collection, directory: Path, progress: Prog
 
 
 class _Sites:
-    """The sites of the fleet, one after the other.
+    """The sites of the fleet; they answer one after the other.
 
     Attributes:
-        late: the batches that come after the deadline.
-        batches, bytes_sent: all that were sealed, with those that were lost or late.
+        late: batches that arrive after the deadline.
+        batches, bytes_sent: all sealed batches, also lost and late ones.
     """
 
     def __init__(self, prepared: FleetProject, collection: Collection, progress: Progress) -> None:
@@ -73,7 +73,7 @@ class _Sites:
         self.batches = self.bytes_sent = 0
 
     def ask(self, signed: bytes, encryption_keys: bytes) -> Iterator[SiteAnswer]:
-        """Their answers as they arrive, as Flower would hand them on."""
+        """Yield the answers in the order of their arrival, as Flower would."""
         at_s = self._prepared.at_s
         self._progress("sites", 0, len(at_s))
         for number, (site, at) in enumerate(at_s.items(), 1):
@@ -94,10 +94,10 @@ class _Sites:
 
 
 def _require_refused(aggregators: Aggregators, late: list[bytes]) -> None:
-    """Submit what comes after the deadline. Raises CollectionFailed: it was taken."""
+    """Submit late batches. Raises CollectionFailed: the leader accepted one."""
     for batch in late:
         try:
             aggregators.submit(batch)
         except RemoteRefusal:
             continue
-        raise CollectionFailed("the leader has taken a batch after the plan was closed")
+        raise CollectionFailed("the leader accepted a batch after the plan was closed")

@@ -1,7 +1,7 @@
-"""What the levels with real processes have in common: a fleet as a project on disk before, and both stores after.
+"""Shared code of the levels with real processes: write the fleet as a project on disk, and write both stores.
 
-The project (keys, rosters, each site's events, policy and ledger) lies in `<directory>/project` while a collection runs. It
-goes when that is done, and stays, with its logs, when it has failed.
+The project (keys, rosters, and events, policy and ledger of each site) is in `<directory>/project` during a collection. It is
+deleted after a success. After a failure it stays, with its logs.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
 from federation.protocol import OpenedView, Outcome
 from simulations.fleets.block import SiteBlock
-from simulations.shards.counted import Counted
+from simulations.shards.counted import CountedReports
 from simulations.shards.run import FleetRun, plan_of, publish_truth
 
 from .collection import STORE, TRUTH, Collected, Collection, Progress
 
 PROJECT: Final = "project"
 _UNLIMITED: Final = Budget(10**12)
-"""The ledgers are real, and what they may be charged is the experiment's own affair."""
+"""A budget that stops no experiment. The ledgers are real."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class FleetProject:
     """A fleet on disk.
 
     Attributes:
-        plan: its views, panes and terms; the job's has keys of its own.
-        at_s: when each site's answer arrives, by site in order of arrival; without the sites that never answer.
-        counting: the sites whose answers count.
+        plan: views, panes and terms; the plan of the job has its own keys.
+        at_s: arrival time of each answer, by site, in order of arrival; without sites that never answer.
+        counting: sites whose answers count.
     """
 
     project: Path
@@ -56,7 +56,7 @@ class FleetProject:
 
 
 def prepare(collection: Collection, directory: Path) -> FleetProject:
-    """Write the fleet's project, and the coordinator's job. Raises as `plan_of`."""
+    """Write the fleet's project and the coordinator's job. Raises the errors of `plan_of`."""
     terms, source = collection.terms, collection.source
     plan, _ = plan_of(terms, source, noisy=collection.noisy)
     project = private_folder(directory / PROJECT)
@@ -92,18 +92,18 @@ def finish(
     peak_bytes: int,
     progress: Progress,
 ) -> Collected:
-    """Write the truth beside what was released, and remove the project.
+    """Write the true values next to the releases, and delete the project.
 
     Args:
-        result: the job's.
+        result: result of the job.
 
     Raises:
-        CollectionFailed: a site has refused that should count, or something was left out.
+        CollectionFailed: a site refused although its answer should count, or the leader refused a batch.
     """
     _require_whole(prepared, result)
     progress("truth", 0, 1)
     terms = collection.terms
-    counted = Counted(prepared.plan, collection.source, collection.arrivals, terms.deadline_s)
+    counted = CountedReports(prepared.plan, collection.source, collection.arrivals, terms.deadline_s)
     for _ in counted:
         pass
     counted.tally.rejected.update(
@@ -128,7 +128,7 @@ def finish(
 
 
 def _sites(block: SiteBlock) -> Iterator[SiteEvents]:
-    """The sites of a block, each with its own events only."""
+    """Yield the sites of a block, each with its own events."""
     for name, clients in zip(block.sites, block.enrolled.tolist(), strict=True):
         own = block.table
         if block.columns.site is not None:
@@ -141,13 +141,13 @@ def _require_whole(prepared: FleetProject, result: Mapping[str, Any]) -> None:
     refused = {site: code for site, code in codes.items() if code != "OK"}
     if refused:
         site, code = next(iter(refused.items()))
-        raise CollectionFailed(f"{len(refused)} of {len(codes)} sites did not take part; site {site!r}: {code}")
+        raise CollectionFailed(f"{len(refused)} of {len(codes)} sites refused; site {site!r}: {code}")
     if result["refused"]:
         raise CollectionFailed(f"the leader has refused batches: {dict(result['refused'])}")
 
 
 def _opened(store_folder: Path, planned: PlannedView) -> OpenedView:
-    """What was released of a view, read from the store."""
+    """Read the releases of a view from the store."""
     with Store.open(store_folder) as store:
         table = store.releases(planned.view.name).sort_by("pane_start")
         items = [store.release(bytes.fromhex(one)) for one in table["release_id"].to_pylist()]

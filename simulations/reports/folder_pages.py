@@ -1,10 +1,10 @@
-"""Reports of runs and sweeps: from what lies in their folders to one page, which stands by itself.
+"""Write the report of a run or a sweep as one self-contained page, from the files in its folder.
 
     RUN/run.json, RUN/values.parquet                   ──► RUN/report.html
     SWEEP/sweep.json, SWEEP/<folder of a run>/run.json ──► SWEEP/report.html
 
-A run that failed has a report that says so. What a file should have and has not is told as missing; one that is no JSON
-object at all is refused.
+The report of a failed run shows the error. A field that a file lacks is shown as missing. A file that holds no JSON object
+raises RunUnreadable.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from simulations.errors import RunUnreadable
 
 from .page import write_page
 from .plots import require_renderers
-from .recorded import Recorded
+from .recorded import Record
 from .run_page import run_page
 from .sweep_page import sweep_page
 
@@ -37,10 +37,10 @@ def write_run_report(folder: Path) -> None:
 
 
 def write_sweep_report(folder: Path) -> None:
-    """Write `report.html` into a sweep's folder; runs without a record are named.
+    """Write `report.html` into a sweep's folder. The page names runs without a record.
 
     Raises:
-        RunUnreadable: the sweep's own record. UsageError: matplotlib or Jinja2 is not installed.
+        RunUnreadable: the record of the sweep is unreadable. UsageError: matplotlib or Jinja2 is not installed.
     """
     require_renderers()
     sweep = _read(folder / SWEEP)
@@ -48,8 +48,8 @@ def write_sweep_report(folder: Path) -> None:
     write_page(folder / REPORT, sweep_page(sweep, runs))
 
 
-def _run_of(folder: Path, planned: Recorded) -> Recorded | None:
-    """The record of a planned run; None where there is none in the sweep's folder."""
+def _run_of(folder: Path, planned: Record) -> Record | None:
+    """Return the record of a planned run; None if the sweep's folder has no record of it."""
     path = folder / planned.text("folder", "") / RUN
     if not path.resolve().is_relative_to(folder.resolve()):
         return None
@@ -59,15 +59,15 @@ def _run_of(folder: Path, planned: Recorded) -> Recorded | None:
         return None
 
 
-def _read(path: Path) -> Recorded:
+def _read(path: Path) -> Record:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_JSON_BYTES + 1)
         if len(content) > MAX_JSON_BYTES:
-            raise RunUnreadable(path, f"over {MAX_JSON_BYTES:,} bytes")
+            raise RunUnreadable(path, f"it has more than {MAX_JSON_BYTES:,} bytes")
         stored: Any = json.loads(content)
     except (OSError, ValueError, RecursionError) as error:
         raise RunUnreadable(path, str(error)) from None
     if not isinstance(stored, dict):
-        raise RunUnreadable(path, "it holds no object")
-    return Recorded(stored)
+        raise RunUnreadable(path, "it holds no JSON object")
+    return Record(stored)

@@ -1,4 +1,4 @@
-"""The section of a run's page that shows what a lie did: a table a view, and the value that moved furthest, pane by pane."""
+"""The section of a run's page about a lie: for each view a table, and a plot of the value that moved furthest."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from simulations.attacks.lies.text import off_by
 from .numbered import Numbered
 from .page import Figure, PageBlock, Section
 from .plots import COLOURS, Line, Panel
-from .recorded import Recorded
+from .recorded import Record
 from .texts import number
 
 BAND: Final = 1.96
-"""Standard errors on each side: 95 % of the noise."""
+"""Standard errors on each side that hold 95 % of the noise."""
 _HEAD: Final = ("feature", "key", "pane", "honest", "without proofs", "off by", "with proofs", "off by")
 _SIDES: Final = {"without_proofs": ("without proofs", COLOURS[1]), "with_proofs": ("with proofs", COLOURS[2])}
 _HONEST: Final = COLOURS[5]
 _DAY_S: Final = 86_400
 
 
-def lie_section(lie: Recorded, numbered: Numbered) -> Section | None:
-    """The section; None where no lie was told."""
+def lie_section(lie: Record, numbered: Numbered) -> Section | None:
+    """Return the section; None if no client lied."""
     if not lie.fields:
         return None
     kind, liars = lie.text("kind", ""), lie.number("liars")
@@ -39,7 +39,7 @@ def lie_section(lie: Recorded, numbered: Numbered) -> Section | None:
     return Section.of(f"Lie: {kind}", told, *skipped, *views)
 
 
-def _view(view: Recorded, numbered: Numbered) -> list[PageBlock]:
+def _view(view: Record, numbered: Numbered) -> list[PageBlock]:
     name = view.text("view", "")
     rows = [_row(moved) for moved in view.parts("worst")]
     counts = (view.number(key) for key in ("opened", "void_with_proofs", "rejected", "values"))
@@ -55,7 +55,7 @@ def _view(view: Recorded, numbered: Numbered) -> list[PageBlock]:
     return [table, _picture(name, furthest, numbered)] if furthest.fields else [table]
 
 
-def _row(moved: Recorded) -> list[str]:
+def _row(moved: Record) -> list[str]:
     honest, se = moved.number("honest"), moved.number("noise_se")
     cells = []
     for side in _SIDES:
@@ -64,13 +64,13 @@ def _row(moved: Recorded) -> list[str]:
     return [moved.text("feature", ""), _key(moved), moved.text("pane_start"), value_text(honest), *cells]
 
 
-def _key(moved: Recorded) -> str:
+def _key(moved: Record) -> str:
     key = moved.fields.get("key")
     return ", ".join(map(str, key)) if isinstance(key, list) else ""
 
 
-def _picture(view: str, furthest: Recorded, numbered: Numbered) -> Figure:
-    """The value in every pane: honest with the noise around it, and with liars."""
+def _picture(view: str, furthest: Record, numbered: Numbered) -> Figure:
+    """Draw the value in every pane: with honest clients and 95 % of the noise, and with liars."""
     starts = furthest.fields.get("pane_start")
     x = _days(starts if isinstance(starts, list) else [])
     honest, se = (_values(furthest, name, len(x)) for name in ("honest", "noise_se"))
@@ -92,14 +92,14 @@ def _picture(view: str, furthest: Recorded, numbered: Numbered) -> Figure:
     return numbered.figure(caption, panels, legend)
 
 
-def _values(furthest: Recorded, name: str, count: int) -> np.ndarray:
-    """float64[count], NaN where the record has none."""
+def _values(furthest: Record, name: str, count: int) -> np.ndarray:
+    """Return float64[count]; NaN where the record has no number."""
     values = furthest.numbers(name)[:count]
     return np.array(values + [np.nan] * (count - len(values)), np.float64)
 
 
 def _days(starts: list[object]) -> np.ndarray:
-    """float64[P]: days from the first pane."""
+    """Return float64[P]: days from the first pane."""
     try:
         seconds = np.array([datetime.fromisoformat(str(start)).timestamp() for start in starts], np.float64)
     except ValueError:  # a damaged record

@@ -1,7 +1,7 @@
-"""A page that stands by itself: one HTML file with its style and pictures inside, which runs nothing and requests nothing.
+"""A self-contained page: one HTML file with its style and pictures, without scripts and without requests.
 
-A page is data: sections of blocks. The templates escape every text, and the page's policy forbids scripts and requests, so that
-a mistake in a template shows as a gap.
+A page is data: sections of blocks. The templates escape every text. The page's content security policy forbids scripts and
+requests, so a mistake in a template leaves a gap and runs nothing.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _LONG: Final = 24
-"""Characters from which on a cell is given room to break its lines in."""
+"""A cell with at least so many characters may break its lines."""
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A text; `lead` stands before it in bold."""
+    """A text; `lead` precedes it in bold."""
 
     macro: ClassVar = "paragraph"
     text: str
@@ -36,7 +36,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Failure:
-    """What failed, and why."""
+    """The name of a failed run or experiment, and the error."""
 
     macro: ClassVar = "failure"
     what: str
@@ -61,7 +61,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Facts:
-    """A list of names, each with what it is."""
+    """A list of names with their values."""
 
     macro: ClassVar = "facts"
     pairs: tuple[tuple[str, str], ...]
@@ -69,7 +69,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that scrolls by itself where it is too wide; cells that look like numbers do not break."""
+    """A table that scrolls if it is too wide; cells that look like numbers do not break."""
 
     macro: ClassVar = "table"
     caption: str
@@ -89,19 +89,19 @@ class Figure:
 
 
 PageBlock = Paragraph | Failure | Failures | Items | Facts | Table | Figure
-"""What a section is made of; `macro` names its template in `blocks.html`."""
+"""A block of a section; `macro` names its template in `blocks.html`."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """Blocks under a heading; an empty title has none."""
+    """Blocks under a heading; a section with an empty title has no heading."""
 
     title: str
     blocks: tuple[PageBlock, ...]
 
     @classmethod
     def of(cls, title: str, *blocks: PageBlock | str) -> Section:
-        """A section; a text is a paragraph."""
+        """Make a section; a text becomes a paragraph."""
         return cls(title, tuple(Paragraph(block) if isinstance(block, str) else block for block in blocks))
 
 
@@ -113,7 +113,7 @@ class Page:
     sections: tuple[Section, ...]
 
     def render(self) -> str:
-        """The document as HTML."""
+        """Return the document as HTML."""
         return _environment().get_template("page.html").render(page=self, policy=POLICY)
 
 
@@ -130,14 +130,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_finalized,
     )
-    made.filters["svg"] = lambda panel, name: Markup(svg(panel, name))  # noqa: S704 - matplotlib's own, see `svg`
+    made.filters["svg"] = lambda panel, name: Markup(svg(panel, name))  # noqa: S704 - matplotlib makes it, see `svg`
     made.tests["numeric"] = _looks_numeric
     made.tests["long"] = lambda text: len(text) > _LONG
     return made
 
 
 def _finalized(value: Any) -> Any:
-    """Run on every text before it is escaped; markup that is escaped already stays as it is."""
+    """Prepare a text before it is escaped; markup is escaped already and stays unchanged."""
     return without_isolates(value) if type(value) is str else value
 
 
@@ -146,5 +146,5 @@ def _looks_numeric(text: str) -> bool:
 
 
 def write_page(path: Path, page: Page) -> None:
-    """Write the document, whole or not at all."""
+    """Write the document atomically."""
     replace_file(path, page.render(), private=False, durable=False)

@@ -1,4 +1,4 @@
-"""Plots as panels: each an inline SVG in the page's own ink, so that it reads on light and dark; all of a figure in one PNG."""
+"""Plots as panels. A panel is an inline SVG in the colour of the page's text; the panels of a figure are also one PNG."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Floats = npt.NDArray[np.float64]
 Scale = Literal["linear", "log", "symlog"]
 
 COLOURS: Final = ("#3f83c5", "#d9653b", "#2f9e70", "#a070c8", "#b58a1b", "#7f8894")
-"""Each in contrast to white and to a dark page."""
+"""Each colour contrasts with a white and with a dark page."""
 _INK: Final = "#010203"
-"""In an SVG it becomes `currentColor`."""
+"""An SVG shows this colour as `currentColor`."""
 _SIZE: Final = (3.3, 2.5)
 _STYLE: Final = {
     **dict.fromkeys(
@@ -45,7 +45,7 @@ _STYLE: Final = {
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """Points of a panel, joined, float64[n] each; `low` and `high` are the ends of their intervals, NaN where there are none."""
+    """Joined points of a panel, float64[n] each. `low` and `high` are the ends of intervals, NaN for a point without one."""
 
     label: str
     x: Floats
@@ -62,8 +62,8 @@ class Panel:
     """Lines over one pair of axes.
 
     Attributes:
-        level: a horizontal line to compare with, dotted.
-        upright: a vertical line, such as of a claim.
+        level: height of a dotted horizontal line for comparison.
+        upright: position of a vertical line, such as a claim.
     """
 
     title: str
@@ -103,7 +103,7 @@ class Panel:
 
 @dataclass(frozen=True, eq=False)
 class Bars:
-    """Named amounts, from the left; `labels` stand at their ends."""
+    """Horizontal bars of named amounts, with `labels` at their ends."""
 
     title: str
     names: tuple[str, ...]
@@ -129,7 +129,7 @@ class Bars:
 
 @dataclass(frozen=True, eq=False)
 class Bells:
-    """Errors in standard errors, as a histogram under the normal distribution that they should have."""
+    """A histogram of errors, in standard errors, with the expected normal distribution."""
 
     title: str
     errors: Floats = field(repr=False)
@@ -148,16 +148,16 @@ Drawable = Panel | Bars | Bells
 
 
 def require_renderers() -> None:
-    """Raise UsageError where matplotlib or Jinja2 is not installed, before anything is run."""
+    """Check before a run that matplotlib and Jinja2 are installed. Raises UsageError."""
     try:
-        import jinja2  # noqa: F401 - only whether it is there
+        import jinja2  # noqa: F401 - checks only that it is installed
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise UsageError(f"a report needs {error.name}: pip install 'covey[lab]'") from None
 
 
 def svg(panel: Drawable, name: str) -> str:
-    """A panel as an inline SVG element; `name` keeps its ids apart from those of the page's others."""
+    """Return a panel as an inline SVG element; `name` makes its ids unique in the page."""
     out = io.StringIO()
     _save([panel], 1, out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = out.getvalue()
@@ -170,7 +170,7 @@ def svg(panel: Drawable, name: str) -> str:
 
 
 def write_png(panels: Sequence[Drawable], legend: Sequence[tuple[str, str]], path: Path) -> None:
-    """All panels of a figure in a PNG, black on white; `legend`: (name, colour)."""
+    """Write all panels of a figure into a PNG, black on white; `legend`: (name, colour)."""
     how = {"format": "png", "dpi": 110, "facecolor": "white", "metadata": {"Software": None}}
     _save(panels, min(3, len(panels)), path, legend, **how)
 
@@ -210,13 +210,13 @@ def _draw_line(axes: Any, line: Line) -> None:
 
 
 def _possible(scale: Scale, lines: Sequence[Line], axis: str) -> Scale:
-    """A log axis needs something above zero."""
+    """Return the scale, but a linear one for a log axis without a value above zero."""
     positive = any((getattr(line, axis) > 0).any() for line in lines)
     return scale if scale != "log" or positive else "linear"
 
 
 def _plain_ticks(axes: Any, x_scale: Scale, y_scale: Scale) -> None:
-    """Numbers on log axes as `0.1` and `10,000`, and no more of them than fit."""
+    """Label log axes with numbers such as `0.1` and `10,000`, and with no more than fit."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, SymmetricalLogLocator
 
     for axis, scale in ((axes.xaxis, x_scale), (axes.yaxis, y_scale)):

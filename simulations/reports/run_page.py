@@ -1,4 +1,4 @@
-"""The page of one run: what was asked, what was released, how far it is off, what it cost, and what an attack came to."""
+"""The page of one run: its settings, releases, errors, costs, and the results of an attack."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from .lie_section import lie_section
 from .numbered import Numbered
 from .page import Facts, Failure, Page, Paragraph, Section
 from .plots import COLOURS, Bars, Bells, Drawable, Line, Panel, Scale
-from .recorded import Recorded
+from .recorded import Record
 from .texts import interval, number, percent
 
 Floats = npt.NDArray[np.float64]
 
 DELTA: Final = 1e-6
 _MOST: Final = 12
-"""Features that are drawn."""
+"""The most features that are drawn."""
 _BINS: Final = 8
 _IN_BINS: Final = 5 * _BINS
-"""Values from which on groups of them tell something."""
+"""The fewest values that are worth grouping."""
 _MAX_RHO: Final = 100.0
 _WIDE: Final = 50.0
-"""An attack's x that goes up by more is drawn on a log axis."""
+"""An attack's x axis is logarithmic if its largest value exceeds its smallest by a larger factor."""
 
 
-def run_page(run: Recorded, values: Path | None) -> Page:
-    """The document. `values`: its values.parquet, if it has one."""
+def run_page(run: Record, values: Path | None) -> Page:
+    """Make the page of a run. `values`: its values.parquet, if it has one."""
     numbered, summary = Numbered(), run.part("summary")
     parts = [_state(run), _released(summary, numbered)]
     if values is not None:
@@ -47,30 +47,30 @@ def run_page(run: Recorded, values: Path | None) -> Page:
     return Page(f"Run: {_title(run)}", tuple(part for part in parts if part is not None))
 
 
-def _title(run: Recorded) -> str:
+def _title(run: Record) -> str:
     overrides = run.fields.get("overrides")
     given = [str(one) for one in overrides] if isinstance(overrides, list) else []
     return ", ".join(given)[:200] or "as configured"
 
 
-def _state(run: Recorded) -> Section:
+def _state(run: Record) -> Section:
     status, error = run.text("status"), run.text("error", "")
     seconds = run.number("seconds")
     pairs = [("begun", run.text("started_at")), ("took", "not recorded" if seconds is None else in_time(seconds))]
     if status == "done":
         return Section.of("Outcome", Facts((("status", "done"), *pairs)))
-    why = Failure("This run failed", error or "the record does not say why")
+    why = Failure("This run failed", error or "the record has no error")
     return Section.of("Outcome", why, Facts((("status", status), *pairs)))
 
 
-def _released(summary: Recorded, numbered: Numbered) -> Section | None:
+def _released(summary: Record, numbered: Numbered) -> Section | None:
     views = summary.part("views")
     if not views.fields:
         return None
     names = ("opened", "void", "reports", "rejected", "clients")
     rows = [[name, *(number(views.part(name).number(what)) for what in names)] for name in views.fields]
     head = ("view", "panes opened", "void", "reports", "rejected", "clients")
-    table = numbered.table("What was released of each view.", head, rows)
+    table = numbered.table("Panes and reports of each view.", head, rows)
     tally = summary.part("tally")
     fates = ("answered", "offline", "lost", "late")
     known = [(name, tally.number(name)) for name in fates]
@@ -92,11 +92,11 @@ def _released(summary: Recorded, numbered: Numbered) -> Section | None:
                 colour=COLOURS[1],
             )
         )
-    told = "What became of the sites' answers in each plan, and why events were not counted."
+    told = "Answers of the sites to each plan, and the reasons why events were not counted."
     return Section.of("Released", table, numbered.figure(told, panels))
 
 
-def _errors(summary: Recorded, path: Path, numbered: Numbered) -> Section:
+def _errors(summary: Record, path: Path, numbered: Numbered) -> Section:
     by_feature = _read(path)
     figures = summary.part("error")
     rows = []
@@ -106,31 +106,33 @@ def _errors(summary: Recorded, path: Path, numbered: Numbered) -> Section:
             cells = (one.number(name) for name in ("values", "mean_abs_error", "rmse", "served_se", "rmse_over_se"))
             rows.append([view, feature, *map(number, cells), percent(one.number("coverage"))])
     head = ("view", "feature", "values", "mean |error|", "RMSE", "served se", "RMSE ÷ se", "within ±1.96 se")
-    table = numbered.table("Errors against the plain sums of the same reports.", head, rows)
+    table = numbered.table(
+        "Errors of the released values, compared with the plain sums of the same reports.", head, rows
+    )
     noisy = {name: of for name, of in by_feature.items() if (of[1] > 0).any()}
     if not noisy:
-        return Section.of("Errors", table, "No noise was added: there is no standard error to compare with.")
+        return Section.of("Errors", table, "The run added no noise, so there is no standard error to compare with.")
     shown = list(noisy.items())[:_MOST]
     left = len(noisy) - len(shown)
-    more = f" {left} more feature(s) are in the table only." if left else ""
+    more = f" {left} more feature(s) are only in the table." if left else ""
     bells = numbered.figure(
-        f"Errors divided by the standard errors that were served with them; the curve is what they should be.{more}",
+        f"Errors divided by the served standard errors; the curve is the expected distribution.{more}",
         [Bells(name, error[se > 0] / se[se > 0]) for name, (error, se) in shown],
     )
     spread = [(name, of) for name, of in shown if len(of[1]) >= _IN_BINS and len(np.unique(of[1])) > 1]
     if not spread:
         return Section.of("Errors", table, bells)
     by_size = numbered.figure(
-        "RMSE against the served standard error, which is the larger the fewer events n a value is of; it should lie on the "
+        "RMSE against the served standard error, which grows as the number of events n of a value falls. Points should lie on the "
         "dashed line.",
         [_by_se(name, *of) for name, of in spread],
-        [("values, in groups of like standard error", COLOURS[0]), ("RMSE = standard error", COLOURS[5])],
+        [("values, grouped by standard error", COLOURS[0]), ("RMSE = standard error", COLOURS[5])],
     )
     return Section.of("Errors", table, bells, by_size)
 
 
 def _read(path: Path) -> dict[str, tuple[Floats, Floats]]:
-    """{feature: (error, se)} of the values that have both, by view and name."""
+    """Return {feature: (error, se)} of the values that have both, sorted by view and name."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
@@ -153,7 +155,7 @@ def _by_se(name: str, error: Floats, se: Floats) -> Panel:
     return Panel(name, lines, "served standard error", "RMSE")
 
 
-def _attack(attack: Recorded, numbered: Numbered) -> Section | None:
+def _attack(attack: Record, numbered: Numbered) -> Section | None:
     sides = [(side, attack.part(side)) for side in ("off", "on") if attack.part(side).fields]
     if not sides:
         return None
@@ -172,8 +174,13 @@ def _attack(attack: Recorded, numbered: Numbered) -> Section | None:
                 number(one.number("trials")),
             ]
         )
-    head = ("", "what is guessed", "effect", "nothing seen", "succeeds", "measured ε", "claimed ε", "trials")
-    table = numbered.table("The attack with its defence off and on, with 95 % intervals.", head, rows)
+    head = ("", "what is guessed", "effect", "baseline", "succeeds", "measured ε", "claimed ε", "trials")
+    table = numbered.table(
+        "The attack with its defence off and on, with 95 % intervals. The baseline is the success of an adversary "
+        "that observes nothing.",
+        head,
+        rows,
+    )
     panels = [panel for side, one in sides if (panel := _series(f"defence {side}", one)) is not None]
     labels = [series.text("label", "") for series in sides[0][1].parts("series")][: len(COLOURS)]
     drawn = (
@@ -185,11 +192,11 @@ def _attack(attack: Recorded, numbered: Numbered) -> Section | None:
     return Section.of(f"Attack: {sides[0][1].text('attack', '')}", table, *drawn, *notes)
 
 
-def _measure(of: Recorded) -> str:
+def _measure(of: Record) -> str:
     return interval(of.number("estimate"), of.number("low"), of.number("high"))
 
 
-def _series(title: str, one: Recorded) -> Panel | None:
+def _series(title: str, one: Record) -> Panel | None:
     lines = []
     for at, series in enumerate(one.parts("series")[: len(COLOURS)]):
         x, y, low, high = (np.array(series.numbers(name), np.float64) for name in ("x", "y", "low", "high"))
@@ -207,7 +214,7 @@ def _series(title: str, one: Recorded) -> Panel | None:
     return Panel(title, tuple(lines), one.text("x_label", ""), one.text("y_label", ""), x_scale=wide, y_scale=scale)
 
 
-def _cost(summary: Recorded, numbered: Numbered) -> Section | None:
+def _cost(summary: Record, numbered: Numbered) -> Section | None:
     steps = summary.part("steps_cpu_s")
     known = [(name, value) for name in steps.fields if (value := steps.number(name))]
     wall, peak, size = (summary.number(name) for name in ("wall_s", "peak_mb", "bytes_per_client"))
@@ -228,7 +235,7 @@ def _cost(summary: Recorded, numbered: Numbered) -> Section | None:
     return Section.of("Cost", Facts(tuple(pairs)), numbered.figure("CPU time of each step, over all workers.", [bars]))
 
 
-def _asked(run: Recorded) -> Section:
+def _asked(run: Record) -> Section:
     git, config = run.part("git"), list(run.part("config").flat())
     code = git.text("revision")[:12] + (
         " with changes that are not committed" if git.fields.get("dirty") is True else ""

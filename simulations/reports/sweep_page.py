@@ -1,4 +1,4 @@
-"""The page of a sweep: what each swept number does to errors, costs and attacks; then every run in a table."""
+"""The page of a sweep: errors, costs and attacks against each swept number, and a table of all runs."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ import numpy as np
 from .numbered import Numbered
 from .page import Facts, Failure, Failures, Page, Section
 from .plots import COLOURS, Line, Panel, Scale
-from .recorded import Recorded
+from .recorded import Record
 from .texts import number
 
 SEEDS: Final = frozenset({"seed", "noise_seed"})
-"""Settings over which runs are averaged."""
+"""Runs that differ only in these settings are averaged."""
 LIE_MEASURES: Final = {
     "rejected": "reports rejected with proofs",
     "moved_without_proofs": "values moved without proofs",
     "moved_with_proofs": "values moved with proofs",
 }
-"""What is drawn of a lie, by its name in the record."""
+"""The measures of a lie that are drawn, by their names in the record."""
 _MOST_PANELS: Final = 9
 _WIDE: Final = 20.0
-"""Ratio of the largest to the least from which on an axis is logarithmic."""
+"""An axis is logarithmic if its largest value exceeds its smallest by at least this factor."""
 
 
-def sweep_page(sweep: Recorded, runs: Sequence[Recorded | None]) -> Page:
-    """The document. `runs`: the records of the planned runs, in their order; None where there is none."""
+def sweep_page(sweep: Record, runs: Sequence[Record | None]) -> Page:
+    """Make the page of a sweep. `runs`: the records of the planned runs, in their order; None for a run without a record."""
     numbered, planned = Numbered(), sweep.parts("runs")
     pairs = list(zip(planned, runs, strict=True))
     done = [(_swept(plan), run) for plan, run in pairs if run is not None and run.text("status") == "done"]
     figures = [part for name in _numeric(planned) if (part := _against(name, done, numbered)) is not None]
     bad = [_failure(plan, run) for plan, run in pairs if run is None or run.text("status") != "done"]
-    failed = (Section.of(f"{len(bad)} run(s) did not come to their end", Failures(tuple(bad))),) if bad else ()
+    failed = (Section.of(f"{len(bad)} run(s) did not finish", Failures(tuple(bad))),) if bad else ()
     git = sweep.part("git")
     facts = Facts((("runs", f"{len(done)} of {len(planned)} done"), ("code", git.text("revision")[:12])))
     sections = (Section.of("", facts), *failed, *figures, _all_runs(pairs, numbered))
     return Page(f"Sweep: {sweep.text('name', '')}", sections)
 
 
-def _swept(planned: Recorded) -> dict[str, str]:
+def _swept(planned: Record) -> dict[str, str]:
     return dict(planned.part("swept").flat())
 
 
@@ -53,8 +53,8 @@ def _as_number(text: str) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _numeric(planned: Sequence[Recorded]) -> list[str]:
-    """The swept settings, seeds aside, that are numbers in every run that has them."""
+def _numeric(planned: Sequence[Record]) -> list[str]:
+    """Return the swept settings, without seeds, that are numbers in every run that has them."""
     values: dict[str, set[float | None]] = defaultdict(set)
     for one in planned:
         for name, text in _swept(one).items():
@@ -62,8 +62,8 @@ def _numeric(planned: Sequence[Recorded]) -> list[str]:
     return [name for name, found in values.items() if name not in SEEDS and None not in found and len(found) > 1]
 
 
-def measures(run: Recorded) -> Iterator[tuple[str, float]]:
-    """What is drawn of a run: (what, number)."""
+def measures(run: Record) -> Iterator[tuple[str, float]]:
+    """Yield the measures of a run that are drawn: (name, number)."""
     summary, attack = run.part("summary"), run.part("attack")
     for side in ("off", "on"):
         effect = attack.part(side).part("effect")
@@ -87,8 +87,8 @@ def measures(run: Recorded) -> Iterator[tuple[str, float]]:
         yield "CPU seconds", seconds
 
 
-def _against(name: str, done: Sequence[tuple[dict[str, str], Recorded]], numbered: Numbered) -> Section | None:
-    """Every measure against one setting; a line for each combination of the others."""
+def _against(name: str, done: Sequence[tuple[dict[str, str], Record]], numbered: Numbered) -> Section | None:
+    """Draw every measure against one setting, with a line for each combination of the other settings."""
     found: dict[str, dict[str, dict[float, list[float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for swept, run in done:
         x = _as_number(swept.get(name, ""))
@@ -102,13 +102,13 @@ def _against(name: str, done: Sequence[tuple[dict[str, str], Recorded]], numbere
     shown = groups[: len(COLOURS)]
     panels = [_panel(measure, name, of, shown) for measure, of in list(found.items())[:_MOST_PANELS]]
     left = (
-        [f" {len(groups) - len(shown)} more combinations of settings are in the table only."]
+        [f" {len(groups) - len(shown)} more combinations of settings are only in the table."]
         if len(groups) > len(shown)
         else []
     )
     if len(found) > len(panels):
-        left.append(f" {len(found) - len(panels)} more measures are in results.parquet only.")
-    caption = f"Against {name}; the mean of runs that differ in their seed only.{''.join(left)}"
+        left.append(f" {len(found) - len(panels)} more measures are only in results.parquet.")
+    caption = f"Measures against {name}; each point is the mean of runs that differ only in their seed.{''.join(left)}"
     legend = [(group or "all runs", colour) for group, colour in zip(shown, COLOURS, strict=False)]
     return Section.of(f"Against {name}", numbered.figure(caption, panels, legend if len(shown) > 1 else ()))
 
@@ -129,14 +129,14 @@ def _scale(values: np.ndarray) -> Scale:
     return "log" if least > 0 and float(values.max()) >= _WIDE * least else "linear"
 
 
-def _failure(planned: Recorded, run: Recorded | None) -> Failure:
+def _failure(planned: Record, run: Record | None) -> Failure:
     why = planned.text("error", "") if run is None else run.text("error", "")
     settings = ", ".join(f"{name}={value}" for name, value in _swept(planned).items())
     label = f"{planned.text('folder', 'a run')} ({settings})"
     return Failure(label, why or planned.text("status", "no record"))
 
 
-def _all_runs(pairs: Sequence[tuple[Recorded, Recorded | None]], numbered: Numbered) -> Section:
+def _all_runs(pairs: Sequence[tuple[Record, Record | None]], numbered: Numbered) -> Section:
     names = list(dict.fromkeys(name for planned, _ in pairs for name in _swept(planned)))
     told = [dict(measures(run)) if run is not None else {} for _, run in pairs]
     columns = list(dict.fromkeys(name for one in told for name in one))[:_MOST_PANELS]
@@ -146,4 +146,4 @@ def _all_runs(pairs: Sequence[tuple[Recorded, Recorded | None]], numbered: Numbe
         status = planned.text("status", "planned") if run is None else run.text("status")
         cells = (number(found.get(column)) for column in columns)
         rows.append([number(planned.number("number")), status, *(swept.get(name, "–") for name in names), *cells])
-    return Section.of("Every run", numbered.table("Every run of the sweep.", ("run", "status", *names, *columns), rows))
+    return Section.of("Every run", numbered.table("All runs of the sweep.", ("run", "status", *names, *columns), rows))

@@ -1,4 +1,4 @@
-"""Numbers and texts for people."""
+"""Format numbers and texts for people."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import math
 from typing import Final
 
 _PRECISE: Final = 3
-"""Digits of a number that is no whole one."""
+"""Significant digits of a number that is not whole."""
 _GROUPED, _PLAIN, _SMALL = 10**6, 1000, 1e-3
 _RAISED: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 _ISOLATES: Final = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
-"""Characters that turn the direction of the text around them."""
+"""Characters that change the direction of the surrounding text."""
 
 
 def without_isolates(text: str) -> str:
-    """The text, with a mark in the place of each character that turns its direction."""
+    """Replace each character that changes the direction of text by a mark."""
     return text.translate(_ISOLATES)
 
 
 def number(value: object) -> str:
-    """A number for people; `–` where there is none."""
+    """Format a number; `–` if there is none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         return "–"
     sign, size = "−" if value < 0 else "", abs(value)
@@ -38,10 +38,10 @@ def number(value: object) -> str:
 
 
 def interval(estimate: object, low: object, high: object) -> str:
-    """`0.59 (0.51 … 0.66)`."""
+    """Format an estimate with its interval as `0.59 (0.51 … 0.66)`."""
     return f"{number(estimate)} ({number(low)} … {number(high)})"
 
 
 def percent(value: object) -> str:
-    """`3.1 %`."""
+    """Format a share as `3.1 %`."""
     return f"{number(100 * value)} %" if isinstance(value, int | float) else "–"

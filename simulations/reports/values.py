@@ -1,9 +1,9 @@
-"""What a collection released beside what was true, value by value, as one Parquet file; and what its errors come to.
+"""Write the released values of a collection and their true values to one Parquet file, and summarize the errors.
 
     view, key, pane_end, feature ── value, se, truth, error, status
 
-A histogram's cells are features of their own, `<feature>[<cell>]`. The values are clients' aggregates without noise: **secret**
-outside a simulation.
+Each cell of a histogram is a feature, `<feature>[<cell>]`. `truth` is an aggregate of clients without noise: **secret** outside
+a simulation.
 """
 
 from __future__ import annotations
@@ -40,25 +40,24 @@ SCHEMA: Final = pa.schema(
         pa.field("status", pa.string()),
     ]
 )
-"""`value`, `se`, `truth` and `error` are null where the status says that there is no value, or the truth has none."""
+"""`value`, `se`, `truth` and `error` are null if there is no such value; `status` says why."""
 BAND: Final = 1.96
-"""Standard errors on each side: 95 % of the noise."""
+"""Standard errors on each side that hold 95 % of the noise."""
 
 Errors = dict[str, dict[str, dict[str, float | None]]]
 """{view: {feature: figures}}."""
 
 
 def write_values(collected: Collected, views: Sequence[FeatureView], path: Path) -> Errors:
-    """Write the values of both stores to `path`, and sum up their errors.
+    """Write the values of both stores to `path`, and summarize their errors.
 
     Returns:
-        Per view and feature: `rows`, how many there are; over those with a value in both stores: `values`, how many;
-        `mean_abs_error`; `rmse`;
-        `served_se`, the root mean square of the standard errors that were served; `rmse_over_se`; `coverage`, the part
-        within ±1.96 se; `mean_abs_truth`. None where nothing can be divided by.
+        Per view and feature: `rows`, the number of rows, and `values`, the number of rows with a value in both stores. The
+        other figures are of those values: `mean_abs_error`; `rmse`; `served_se`, the root mean square of the served standard
+        errors; `rmse_over_se`; `coverage`, the share within ±1.96 se; `mean_abs_truth`. A figure without values is None.
 
     Raises:
-        StoreNotFound, UnknownView: the folder does not hold such a collection.
+        StoreNotFound, UnknownView: the folder holds no collection of these views.
     """
     errors: Errors = {}
     with (
@@ -74,7 +73,7 @@ def write_values(collected: Collected, views: Sequence[FeatureView], path: Path)
 
 
 def summary(table: pa.Table) -> dict[str, float | None]:
-    """The figures of `write_values` of some rows."""
+    """Summarize some rows as `write_values` does."""
     both = table.filter(pc.is_valid(table["error"]))
     error, se, truth = (both[name].to_numpy() for name in ("error", "se", "truth"))
     if not len(error):
@@ -104,7 +103,7 @@ def _of_view(directory: Path, view: FeatureView) -> Iterator[_Part]:
     with Store.open(directory / STORE) as store, Store.open(directory / TRUTH) as truth:
         released, exact = store.history(view.name), truth.history(view.name)
     keys = view.entity.keys
-    exact = exact.take(_rows_of(exact, released, [*keys, "pane_end"]))  # null rows where there is none
+    exact = exact.take(_rows_of(exact, released, [*keys, "pane_end"]))  # a row without a true value becomes null
     name = pa.array([view.name] * released.num_rows, pa.string())
     key = _key(released, keys)
     for served in served_features(view):
@@ -119,7 +118,7 @@ def _of_view(directory: Path, view: FeatureView) -> Iterator[_Part]:
 
 
 def _rows_of(table: pa.Table, wanted: pa.Table, by: Sequence[str]) -> pa.Array:
-    """int64[wanted], the row of `table` with the same values in `by`; null where there is none."""
+    """Return int64[wanted]: the row of `table` with the same values in `by`; null if there is no such row."""
     here = table.select(by).append_column("row", pa.array(np.arange(table.num_rows)))
     there = wanted.select(by).append_column("at", pa.array(np.arange(wanted.num_rows)))
     found = there.join(here, list(by), join_type="left outer").sort_by("at")
@@ -127,14 +126,14 @@ def _rows_of(table: pa.Table, wanted: pa.Table, by: Sequence[str]) -> pa.Array:
 
 
 def _key(table: pa.Table, keys: Sequence[str]) -> pa.ChunkedArray | pa.Array:
-    """A text for each row's join key; empty of a constant entity."""
+    """Return the join key of each row as a text; the text of a constant entity is empty."""
     if not keys:
         return pa.array([""] * table.num_rows, pa.string())
     return pc.binary_join_element_wise(*(table[key].cast(pa.string()) for key in keys), ", ")
 
 
 def _cells(table: pa.Table, served: ServedFeature) -> list[pa.Array]:
-    """float64[N] of a feature, or of each of its cells."""
+    """Return float64[N] of a feature, or of each of its cells."""
     column = table[served.name].combine_chunks()
     if not served.is_list:
         return [column.cast(pa.float64())]

@@ -1,4 +1,4 @@
-"""What a collection costs once its reports are in, measured: commitments, noise, merging, opening; and calls over gRPC."""
+"""Measure the costs after the last report: commitments, noise, merging, opening; and calls over gRPC."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from .pair import SITE, Pair, reports_of, view_of
 
 @dataclass(frozen=True)
 class Effort:
-    """How long a measurement takes, and so how good it is.
+    """The size of a measurement; larger values take longer and are more precise.
 
     Attributes:
-        turns: of each timed piece, the median of which counts; one more goes before them.
-        ids: report ids of the closing, and of the storage that is not empty.
-        noise: samples of noise.
-        slots: of the sums that are merged and opened.
-        batch: reports of a large batch, where so many fit.
+        turns: turns of each timed piece; the median counts, and one more turn precedes them.
+        ids: report ids in the closing, and in the storage before an insert.
+        noise: number of noise samples.
+        slots: slots of the merged and opened sums.
+        batch: reports of a large batch, if so many fit.
     """
 
     turns: int = 7
@@ -54,7 +54,7 @@ class Effort:
 
 
 def measure_closing(folder: Path, effort: Effort) -> ClosingCosts:
-    """All of it; `folder` is empty."""
+    """Measure the costs of closing; `folder` is empty."""
     rpc_s, rpc_byte_s = _rpc(folder, effort)
     pair = Pair(folder, view_of(4), Validity.NONE, Noise.NONE)
     try:
@@ -92,13 +92,13 @@ def measure_closing(folder: Path, effort: Effort) -> ClosingCosts:
 
 
 def _number(pair: Pair) -> int:
-    """The plan's number in the helper's storage; it is the leader's too, as each has one plan."""
+    """Return the number of the plan in the helper's storage. The leader has the same, because each has one plan."""
     stored = pair.storage["helper"].plan(pair.plan.hash)
     return 0 if stored is None else stored.number
 
 
 def _commitment(plan: Plan, ids: Any) -> tuple[float, float]:
-    """Seconds an id, and bytes an id, of `federation.protocol.commit`."""
+    """Measure seconds and bytes an id of `federation.protocol.commit`."""
     taken = ((np.zeros(len(ids), np.uint32), ids, None),)
     seconds = _cpu_s(lambda: commit(plan, taken), 3)
     tracemalloc.start()
@@ -112,7 +112,7 @@ def _commitment(plan: Plan, ids: Any) -> tuple[float, float]:
 
 
 def _insert(storage: Storage, number: int, effort: Effort) -> float:
-    """Seconds of a report id in the transaction of a large batch, among those that are there."""
+    """Measure seconds a report id in the transaction of a large batch, with the stored ids there."""
     rng, collection = np.random.default_rng(4), np.zeros(effort.batch, np.uint32)
 
     def take() -> None:
@@ -135,7 +135,7 @@ def _noise(effort: Effort) -> float:
 
 
 def _slots(effort: Effort) -> tuple[float, float]:
-    """Seconds a slot of a merge, and of basis and opening."""
+    """Measure seconds a slot of merging, and of basis and opening."""
     slots, rng = effort.slots, np.random.default_rng(5)
     layout = layout_of(view_of(slots))
     mine, its = (rng.integers(0, field64.HALF, (1, slots), dtype=np.uint64) for _ in range(2))
@@ -149,7 +149,7 @@ def _slots(effort: Effort) -> tuple[float, float]:
 
 
 def _roster_bytes() -> float:
-    """Memory of a site in a roster."""
+    """Measure the memory of a site in a roster."""
     tracemalloc.start()
     try:
         roster = Roster(
@@ -161,7 +161,7 @@ def _roster_bytes() -> float:
 
 
 def _rpc(folder: Path, effort: Effort) -> tuple[float, float]:
-    """CPU seconds of a gRPC call and of each byte in it, both ends together: the same answered batches, with and without."""
+    """Measure CPU seconds of a gRPC call and of each byte in it, both ends together, with answered batches."""
     (folder / "rpc").mkdir()
     pair = Pair(folder / "rpc", view_of(1_000), Validity.NONE, Noise.NONE)
     try:
@@ -178,7 +178,7 @@ def _rpc(folder: Path, effort: Effort) -> tuple[float, float]:
 
 
 def _call(pair: Pair, client: Aggregators, size: int, turns: int) -> tuple[int, float]:
-    """(bytes, CPU seconds that gRPC adds) of a batch that is answered already."""
+    """Return (bytes, CPU seconds that gRPC adds) of a batch that was answered before."""
     leader, helper = protect(pair.plan, reports_of(pair.plan.views[0].view, size), os.urandom)
     sent = seal_batch(pair.plan, SITE, os.urandom(BATCH_ID_BYTES), leader, helper, pair.site).to_bytes()
     pair.leader.submit(sent)
@@ -189,5 +189,5 @@ def _call(pair: Pair, client: Aggregators, size: int, turns: int) -> tuple[int, 
 
 
 def _cpu_s(work: Callable[[], object], turns: int) -> float:
-    """CPU seconds of the process."""
+    """Measure CPU seconds of the process."""
     return medians(work, clock=PROCESS, turns=turns)[0]

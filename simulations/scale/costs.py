@@ -1,4 +1,4 @@
-"""Measured costs of a collection, as `measuring.py` finds them and `model.py` uses them. Seconds are of one core."""
+"""Measured costs of a collection: `measured_costs.py` measures them, `model.py` uses them. Seconds are of one core."""
 
 from __future__ import annotations
 
@@ -16,28 +16,30 @@ class Linear:
 
     @classmethod
     def through(cls, few: tuple[int, float], many: tuple[int, float]) -> Linear:
-        """Through two measured (R, cost); no part of it is below 0."""
+        """Fit two measured (R, cost); neither part is below 0."""
         (r0, c0), (r1, c1) = few, many
         report = max(0.0, (c1 - c0) / (r1 - r0)) if r1 > r0 else 0.0
         return cls(max(0.0, c0 - report * r0), report)
 
     def of(self, reports: float) -> float:
-        """The cost of a batch of so many reports."""
+        """Return the cost of a batch of `reports` reports."""
         return self.batch + self.report * reports
 
 
 @dataclass(frozen=True)
 class ReportCosts:
-    """What reports of one length cost on their way into both aggregators' sums.
+    """Costs of reports of one length until they are in the sums of both aggregators.
 
     Attributes:
-        slots: d, of a count of `BITS` bits at each of d join keys.
+        slots: d; the view counts `BITS` bits at each of d join keys.
         largest_batch: reports that fit into a sealed batch.
-        site_s, leader_s, helper_s: CPU seconds: share or prove, seal and sign; and the whole service of each aggregator.
-        leader_disk_s, helper_disk_s: seconds that the commits of a batch wait for the disk: two at the leader, who keeps
-            the batch and later settles it, one at the helper.
-        upload, to_helper: bytes of a sealed batch as it leaves the site; of a job to the helper and its answer.
-        steps: of (what, reports in the batch) CPU seconds of a batch, for people: parts of the three above.
+        site_s: CPU seconds to share or prove, seal and sign.
+        leader_s, helper_s: CPU seconds of the whole service of the aggregator.
+        leader_disk_s, helper_disk_s: seconds that the commits of a batch wait for the disk. The leader commits twice, to keep
+            and to settle the batch; the helper commits once.
+        upload: bytes of a sealed batch.
+        to_helper: bytes of a job to the helper and of its answer.
+        steps: CPU seconds of the parts of a batch, by (step, reports in the batch); for display.
     """
 
     slots: int
@@ -55,19 +57,19 @@ class ReportCosts:
 
 @dataclass(frozen=True)
 class ClosingCosts:
-    """What is done once a plan takes no more reports, and what is kept until then.
+    """Costs after the deadline of a plan, and of the state until then.
 
     Attributes:
-        merge_s: CPU seconds to add one slot of a shard's sum to another's.
-        commit_s: CPU seconds of one id's part in counts and digests: of `federation.protocol.commit`, which sorts a bounded
-            number of ids at a time, so that it is linear.
-        noise_s, open_s: CPU seconds a slot: of one aggregator's noise; of the basis and of the opening.
-        service_close_s: CPU seconds an id of a whole Collect of today's services, which read the ids back from SQLite.
-        id_bytes: memory of an id while `commit` runs, at its most.
-        stored_id_bytes: of an id in the SQLite file.
+        merge_s: CPU seconds to merge one slot of two shards.
+        commit_s: CPU seconds an id of `federation.protocol.commit`, for counts and digests. It is linear, because `commit`
+            sorts a bounded number of ids at a time.
+        noise_s, open_s: CPU seconds a slot, of the noise of one aggregator, and of basis and opening.
+        service_close_s: CPU seconds an id of a whole Collect of the services, which read the ids from SQLite.
+        id_bytes: peak memory of an id while `commit` runs.
+        stored_id_bytes: bytes of an id in the SQLite file.
         roster_bytes: memory of a site in a roster.
-        rpc_s, rpc_byte_s: CPU seconds of a gRPC call, both ends together: of the call, and of each byte in it.
-        stored_report_s: CPU seconds of one report id in a transaction, with `stored_ids` ids there before.
+        rpc_s, rpc_byte_s: CPU seconds of a gRPC call and of each byte in it, both ends together.
+        stored_report_s: CPU seconds a report id in a transaction, if the storage has `stored_ids` ids.
     """
 
     merge_s: float
@@ -86,7 +88,7 @@ class ClosingCosts:
 
 @dataclass(frozen=True)
 class Costs:
-    """All that one run of the measurement has found."""
+    """All measured costs of one run."""
 
     reports: dict[tuple[int, Validity], ReportCosts]
     closing: ClosingCosts

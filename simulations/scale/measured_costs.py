@@ -1,6 +1,6 @@
-"""The costs of `costs.py`, measured: the real site, leader and helper, with storage on the disk.
+"""Measure the costs of `costs.py` with the real site, leader and helper, and with storage on disk.
 
-Batches of one report and of many give a cost a batch and a cost a report.
+Batches of one report and of many reports give a cost a batch and a cost a report.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def measure(
     effort: Effort = USUAL,
     progress: Progress = lambda *_: None,
 ) -> Costs:
-    """Measure everything; `folder` is empty and on the disk that storage would be on."""
+    """Measure all costs; `folder` is empty and on the disk of the storage."""
     reports: dict[tuple[int, Validity], ReportCosts] = {}
     kinds = [(length, validity) for validity in validities for length in slots]
     for done, (length, validity) in enumerate(kinds):
@@ -89,7 +89,7 @@ def _reports(slots: int, validity: Validity, folder: Path, effort: Effort) -> Re
 
 
 def _batch(pair: Pair, size: int) -> _Batch:
-    """One batch from a site's vectors into both sums; its pieces once more by themselves, for the breakdown."""
+    """Measure one batch from a site's vectors into both sums, and its steps one by one for the breakdown."""
     plan, clocks = pair.plan, Watch(PROCESS)
     reports = reports_of(plan.views[0].view, size)
     with clocks.step("share"):
@@ -113,7 +113,7 @@ def _batch(pair: Pair, size: int) -> _Batch:
 
 
 def _pieces(pair: Pair, sent: bytes, clocks: Watch) -> None:
-    """What the services are about to do with a batch, one piece after the other."""
+    """Measure the steps of the services with a batch, one after the other."""
     plan, batch = pair.plan, SealedBatch.from_bytes(sent)
     with clocks.step("verify signature"):
         batch.signed.verify(pair.site.public)

@@ -1,14 +1,14 @@
-"""From measured costs to bytes, CPU, money and latency of a collection of any size, and to what saturates first.
+"""Estimate bytes, CPU, money and latency of a collection of any size from measured costs, and what saturates first.
 
-A shard is one process of an aggregator on one core, with a disk and a link of its own; shard i of the leader asks shard i of
-the helper only. A batch passes three stations of the leader's shard: its core, the commit that keeps the batch, and the line,
-which is held through the round to the helper and the commit that settles it: one batch at a time, as in
-`aggregator.intake.share_intake`.
-All sealed batches pass one coordinator, of whose work only the calls to the leader are counted, not what Flower does. At the
-deadline each aggregator's shards are merged in one process, which commits, draws noise and opens.
+A shard is one process of an aggregator on one core, with its own disk and link. Shard i of the leader calls only shard i of the
+helper. A batch passes three stations of the leader's shard: the core, the commit that keeps the batch, and the line. The line
+handles one batch at a time, through the round to the helper and the commit that settles it, as in
+`aggregator.intake.share_intake`. All sealed batches pass one coordinator. The model counts its calls to the leader, but not the
+work of Flower. At the deadline one process of each aggregator merges its shards, commits, draws noise and opens.
 
-A resource's load is its use at the busiest moment over what it can do; for what is done after the deadline, over the time that
-it may take, and for memory over what there is. What has the highest load saturates first.
+The load of a resource is its use at the busiest moment, divided by its capacity. For the work after the deadline it is the
+time, divided by the allowed time; for memory, the bytes divided by the memory. The resource with the highest load saturates
+first.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ WHOLE: Final = (
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What nobody measured here. Prices are in dollars, of on-demand machines in large public clouds, rounded.
+    """Assumptions, which are not measured. Prices are rounded dollars of on-demand machines in large public clouds.
 
     Attributes:
-        rtt_s: between leader and helper: two operators, two data centres of one region.
-        link: bytes a second of a machine's link, each way.
+        rtt_s: round-trip time of leader and helper, in two data centres of one region.
+        link: bytes a second of the link of a machine, in each direction.
         memory: bytes of a machine.
-        full: the load that an operator plans for.
-        close_s: how long merging and opening may take.
-        vcpu_hour, egress_gb: dollars.
+        full: the load for which an operator plans.
+        close_s: allowed seconds for merging and opening.
+        vcpu_hour, egress_gb: prices in dollars.
     """
 
     window: AnswerWindow = field(default_factory=AnswerWindow)
@@ -70,7 +70,7 @@ class Regime:
     """A collection of one pane, one report a client.
 
     Attributes:
-        batch: reports that a site has for one batch: 1 on a phone; longer reports may allow fewer.
+        batch: reports of a site in one batch; 1 on a phone. Fewer may fit if reports are long.
     """
 
     clients: int
@@ -90,31 +90,32 @@ class Stations:
 
     @property
     def slowest(self) -> float:
-        """Which decides how many batches a second a shard takes."""
+        """Return the seconds of the slowest station, which limits the batches a second of a shard."""
         return max(self.core, self.keep, self.line)
 
     @property
     def through(self) -> float:
-        """From a batch's arrival until both have counted it, with nobody else there."""
+        """Return the seconds from the arrival of a batch until both have counted it, without queues."""
         return self.core + self.keep + self.line
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a regime takes.
+    """The estimate for a regime.
 
     Attributes:
-        shards: of each aggregator.
-        batches, reports_a_batch: as they are sealed.
-        upload, egress: bytes that leave the sites; that leave coordinator and leader, which is what is paid.
+        shards: shards of each aggregator.
+        batches, reports_a_batch: sealed batches, and reports in each.
+        upload: bytes that leave the sites.
+        egress: bytes that leave coordinator and leader, which cost money.
         cpu_s: of the sites together; of leader and helper together, until the deadline.
-        loads: by resource, with these shards.
-        first: what saturates first with one shard, and
-        then: with so many shards that none of what they share is over `full`.
-        latency_s: mean, from a batch's arrival until both have counted it.
-        closing_s: by step, from the deadline to the opened sums.
-        dollars: a core for each shard, and as many for the coordinator as its calls keep busy, up to the deadline; one at
-            each aggregator for the closing; egress.
+        loads: load of each resource, with these shards.
+        first: the resource that saturates first with one shard.
+        then: the resource that saturates first if no resource of the shards exceeds `full`.
+        latency_s: mean seconds from the arrival of a batch until both have counted it.
+        closing_s: seconds from the deadline to the opened sums, by step.
+        dollars: until the deadline a core for each shard and the busy cores of the coordinator; then one core at each
+            aggregator for the closing; and egress.
     """
 
     regime: Regime
@@ -134,12 +135,12 @@ class Estimate:
 
     @property
     def after_deadline_s(self) -> float:
-        """From the deadline to the opened sums."""
+        """Return the seconds from the deadline to the opened sums."""
         return sum(self.closing_s.values())
 
 
 def stations_of(costs: Costs, report: ReportCosts, batch: int, rtt_s: float) -> Stations:
-    """How long a batch of so many reports holds each station; half of the leader's waits for the disk are of each commit."""
+    """Return the seconds that a batch holds each station. Each of the two commits has half of the leader's disk waits."""
     closing = costs.closing
     submit = closing.rpc_s + closing.rpc_byte_s * report.upload.of(batch)
     job = closing.rpc_s + closing.rpc_byte_s * report.to_helper.of(batch)
@@ -150,10 +151,10 @@ def stations_of(costs: Costs, report: ReportCosts, batch: int, rtt_s: float) -> 
 
 
 def estimate(costs: Costs, regime: Regime, assumed: Assumptions, shards: int | None = None) -> Estimate:
-    """The whole estimate.
+    """Estimate a regime.
 
     Args:
-        shards: of each aggregator; None: as many as `assumed.full` asks for.
+        shards: shards of each aggregator; None: as many as `assumed.full` requires.
     """
     report = costs.reports[regime.slots, regime.validity]
     size = min(regime.batch, report.largest_batch)
@@ -197,7 +198,7 @@ def estimate(costs: Costs, regime: Regime, assumed: Assumptions, shards: int | N
 def _sharded(
     costs: Costs, report: ReportCosts, size: int, batches: int, stations: Stations, assumed: Assumptions
 ) -> dict[str, float]:
-    """Loads of what S shards share, with one shard."""
+    """Return the loads of the resources that shards share, with one shard."""
     rate = batches * assumed.window.busiest
     seconds = (stations.core, 2 * stations.keep, stations.line, stations.helper)
     links = (report.upload.of(size) / assumed.link, report.to_helper.of(size) / assumed.link)
@@ -207,7 +208,7 @@ def _sharded(
 def _whole(
     costs: Costs, regime: Regime, report: ReportCosts, size: int, batches: int, assumed: Assumptions
 ) -> dict[str, float]:
-    """Loads of what there is one of, however many shards."""
+    """Return the loads of the resources that exist once, with any number of shards."""
     rate, closing, upload = batches * assumed.window.busiest, costs.closing, report.upload.of(size)
     submit_s = (closing.rpc_s + closing.rpc_byte_s * upload) / 2
     sites = math.ceil(regime.clients / regime.batch)
@@ -223,12 +224,12 @@ def _whole(
 
 
 def committing_s(costs: Costs, ids: int) -> float:
-    """CPU seconds of counts and digests of so many ids in one process."""
+    """Return CPU seconds of counts and digests of ids in one process."""
     return ids * costs.closing.commit_s
 
 
 def _closing(costs: Costs, regime: Regime, shards: int, drain_s: float, assumed: Assumptions) -> dict[str, float]:
-    """Seconds from the deadline to the opened sums, by step; both aggregators work at the same time."""
+    """Return seconds from the deadline to the opened sums, by step. Both aggregators work in parallel."""
     closing = costs.closing
     moved = regime.clients * 20 + shards * regime.slots * 8
     return {

@@ -1,6 +1,6 @@
-"""A leader and a helper with real storage, in one process: what is measured.
+"""A leader and a helper with real storage in one process, for measurements.
 
-The leader calls the helper by a function, so that the CPU time of each can be told apart.
+The leader calls the helper by a function, so that their CPU times can be separated.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ from federation.terms import Noise, Shares, Validity
 from simulations.measuring import PROCESS, Watch
 
 BITS: Final = 16
-"""Of a count: proofs cost by the bit."""
+"""Bits of a count. The cost of a proof grows with its bits."""
 FILLED: Final = 3
-"""Slots of a report that are not 0; nothing depends on which."""
+"""Slots of a report that are not 0. Their positions do not matter."""
 NOW: Final = 100 * DAY_US
 SITE: Final = "site-0"
 
 
 def view_of(slots: int, bits: int = BITS) -> FeatureView:
-    """A count at each of `slots` join keys."""
+    """Make a view with a count at each of `slots` join keys."""
     return FeatureView(
         f"counts_{slots}",
         entity=Entity("key", domain=range(slots)),
@@ -62,7 +62,7 @@ def view_of(slots: int, bits: int = BITS) -> FeatureView:
 
 
 def reports_of(view: FeatureView, count: int, seed: int = 7) -> Reports:
-    """One report of each of some clients, at random keys."""
+    """Make one report of each of `count` clients, at random keys."""
     rng, keys = np.random.default_rng(seed), len(view.entity.domain)
     filled = min(FILLED, keys)
     columns = np.concatenate([np.sort(rng.choice(keys, filled, replace=False)) for _ in range(count)])
@@ -72,7 +72,7 @@ def reports_of(view: FeatureView, count: int, seed: int = 7) -> Reports:
 
 
 class _TimedStorage(Storage):
-    """Storage whose commits tell how long they waited for the disk: wall time less CPU time."""
+    """Storage that measures how long its commits wait for the disk: wall time minus CPU time."""
 
     waited_s = 0.0
     in_transactions_s = 0.0
@@ -91,7 +91,7 @@ class _TimedStorage(Storage):
 
 
 class Link:
-    """The helper by a function call, timed."""
+    """A timed connection to the helper by function calls."""
 
     def __init__(self, helper: Helper) -> None:
         self._helper = helper
@@ -100,15 +100,15 @@ class Link:
         self.witness, self.finish, self.digest = helper.witness, helper.finish, helper.digest
 
     def open_plan(self, signed: bytes) -> None:
-        """Pass a signed plan on."""
+        """Forward a signed plan."""
         self._helper.open_plan(signed)
 
     def swap(self, plan_hash: bytes, shares: bytes) -> list[bytes]:
-        """The helper's noised shares."""
+        """Return the helper's noised shares."""
         return [self._helper.swap(plan_hash, [shares])]
 
     def aggregate(self, job: bytes) -> bytes:
-        """The helper's answer."""
+        """Return the helper's answer."""
         with self.clocks.step("helper"):
             answer = self._helper.aggregate(job)
         self.bytes += len(job) + len(answer)
@@ -144,23 +144,23 @@ class Pair:
         draft = new_plan([planned], Shares(validity), noise, plan_id=plan_id, sites=(), wire=terms)
         announced = announce(draft, made["coordinator"].sign, self, os.urandom)
         if announced.plan is None:
-            raise RunRefused("the budget of the measured plan is spent")
+            raise RunRefused("the measured plan exceeds the budget")
         self.plan = announced.plan
         self.seal_keys = {role: _seal_key(folder, self.plan) for role, folder in live.items()}
 
     def prepare(self, signed_draft: bytes) -> tuple[Preparation, Preparation]:
-        """Have both make what the plan needs of them."""
+        """Prepare the plan at both aggregators."""
         helper = self.helper.prepare(signed_draft)
         return self.leader.prepare(signed_draft), helper
 
     def open_plan(self, signed: bytes, encryption_keys: bytes = b"") -> None:
-        """Open the plan at both."""
+        """Open the plan at both aggregators."""
         self.helper.open_plan(signed)
         self.leader.open_plan(signed)
 
     @property
     def verification_key(self) -> VerificationKey | None:
-        """The aggregators' own; None without proofs."""
+        """Return the verification key of the aggregators; None without proofs."""
         return self.storage["leader"].key(self.plan.plan_id)
 
     def close(self) -> None:
@@ -169,8 +169,8 @@ class Pair:
 
 
 def _seal_key(folder: LiveFolder, plan: Plan) -> SealKey:
-    """What opens an aggregator's batches of a plan."""
+    """Return the key that opens an aggregator's batches of a plan."""
     file = folder.load(plan.plan_id)
     if file is None or file.secret.seal is None:
-        raise RunRefused("the measured plan has no seal key any more")
+        raise RunRefused("the seal key of the measured plan was erased")
     return file.secret.seal

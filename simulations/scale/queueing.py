@@ -1,8 +1,8 @@
-"""One queue, first come first served, with a fixed service time, under Poisson arrivals at a log-normal rate.
+"""One queue, first come first served, with a fixed service time and Poisson arrivals at a log-normal rate.
 
-Below saturation a job waits as in M/D/1 (Pollaczek and Khinchine) at the rate of its moment; above it the queue is a fluid
-that fills and drains. Stations in a row, each with a fixed service time, make a job wait as long as the slowest of them would
-by itself (Friedman 1965), so a row needs no more than this.
+Below saturation a job waits as in M/D/1 (Pollaczek and Khinchine) at the current rate. Above saturation the queue is a fluid
+that fills and drains. In a row of stations with fixed service times a job waits as long as at the slowest station alone
+(Friedman 1965), so one queue describes the row.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import numpy.typing as npt
 
 STEPS: Final = 5_000
 BUSIEST: Final = 0.95
-"""The load up to which M/D/1 has time to settle; what lies above is left to the fluid."""
+"""The largest load at which M/D/1 has time to settle; the fluid covers higher loads."""
 
 
 @dataclass(frozen=True)
 class AnswerWindow:
-    """When sites answer: log-normal times after the announcement, as `simulations.fleets.arrivals.Generated`.
+    """Log-normal arrival times after the announcement, as in `simulations.fleets.arrivals.Generated`.
 
     Attributes:
-        tail: σ in logarithms.
-        deadline_s: what arrives later is refused.
+        tail: σ of the log-normal times.
+        deadline_s: later answers are refused.
     """
 
     median_s: float = 900.0
@@ -33,27 +33,27 @@ class AnswerWindow:
     deadline_s: float = 3_600.0
 
     def arrived(self, t: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """The part of the sites that have answered by `t` seconds."""
+        """Return the share of the sites that have answered by `t` seconds."""
         with np.errstate(divide="ignore"):
             z = (np.log(t) - math.log(self.median_s)) / (self.tail * math.sqrt(2))
         return np.array([0.5 * (1 + math.erf(one)) for one in z])
 
     @property
     def busiest(self) -> float:
-        """The largest part of the sites that answer in one second: at the mode, median · exp(-σ²)."""
+        """Return the largest share of the sites that answer in one second: at the mode, median · exp(-σ²)."""
         return math.exp(self.tail**2 / 2) / (self.median_s * self.tail * math.sqrt(2 * math.pi))
 
 
 @dataclass(frozen=True)
 class Flow:
-    """What becomes of the jobs of one queue.
+    """The load and the waiting times of one queue.
 
     Attributes:
-        jobs: that arrive before the deadline.
-        load: of the part of the window up to the deadline, how much the server works.
-        peak: work that arrives a second, at the busiest moment.
-        wait_s: a job's mean time in the queue.
-        drain_s: what is left to do at the deadline.
+        jobs: jobs that arrive before the deadline.
+        load: share of the time until the deadline in which the server works.
+        peak: seconds of work that arrive in the busiest second.
+        wait_s: mean time of a job in the queue.
+        drain_s: seconds of work that are left at the deadline.
     """
 
     jobs: float
@@ -64,16 +64,16 @@ class Flow:
 
 
 def flow(window: AnswerWindow, jobs: float, service_s: float) -> Flow:
-    """One queue with one server.
+    """Compute the flow of one queue with one server.
 
     Args:
-        jobs: of all sites that ever answer; the deadline cuts some off.
+        jobs: jobs of all sites that answer, also after the deadline.
     """
     at = np.linspace(0, window.deadline_s, STEPS + 1)
     step_s = window.deadline_s / STEPS
     arrivals = jobs * np.diff(window.arrived(at))
     work = arrivals * service_s
-    # the backlog is the work that has come in, less the time, above its own running minimum
+    # the backlog is the arrived work minus the time, above its running minimum
     net = np.concatenate(([0.0], np.cumsum(work - step_s)))
     backlog = net - np.minimum.accumulate(net)
     load = np.minimum(work / step_s, BUSIEST)

@@ -1,4 +1,4 @@
-"""The real protocol over S shards of each aggregator: batches go to shards by their id, sums and ids are merged at the end."""
+"""The real protocol over S shards of each aggregator. Batch ids choose the shard; sums and ids are merged at the end."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from federation.protocol import Aggregating
 
 
 def shard_of(batch_id: bytes, shards: int) -> int:
-    """Which of `shards` takes a batch. Both aggregators say the same, so shard i of one only talks with shard i of the other.
+    """Return the shard of a batch. Both aggregators compute the same, so shard i calls only shard i of the other.
 
-    The id is hashed: a site chooses its batch ids, but then cannot aim at a shard for less than a search.
+    The id is hashed, because sites choose batch ids: a site needs a search to aim at a shard.
     """
     return int.from_bytes(hashlib.sha256(b"covey shard of a batch" + batch_id).digest()[:8], "big") % shards
 
 
 @dataclass(frozen=True)
 class ShardedBatch:
-    """Both aggregators' halves of one batch, as they enter the sums."""
+    """The halves of both aggregators of one batch."""
 
     batch_id: bytes
     leader: Addable
@@ -31,13 +31,13 @@ class ShardedBatch:
 def take(
     plan: Plan, batches: Iterable[ShardedBatch], shards: int, order: Sequence[int] | None = None
 ) -> tuple[Aggregating, Aggregating]:
-    """Every batch to its shard, then the shards merged: leader's and helper's states, ready to be closed.
+    """Add every batch to its shard and merge the shards. Return the states of leader and helper, ready to be closed.
 
     Args:
-        order: in which the shards are merged; default: as they are numbered.
+        order: order in which the shards are merged; default: by number.
 
     Raises:
-        ReportRefused: as `Aggregating.add`.
+        ReportRefused: see `Aggregating.add`.
     """
     leaders = [Aggregating.start("leader", plan) for _ in range(shards)]
     helpers = [Aggregating.start("helper", plan) for _ in range(shards)]

@@ -1,11 +1,11 @@
-"""The shards of both aggregators in virtual time: what the model says of queues, found by playing them.
+"""Simulate the shards of both aggregators in virtual time, to check the queues of the model.
 
-A batch arrives at the leader's shard that its id names, and passes the core, the commit that keeps it, and the line: the job
-travels to the helper's shard, which commits, and the answer travels back and is settled. Any shard may crash; it loses what it
-had not committed and is back after a while. What the protocol then relies on is played too: the coordinator submits again what
-was not kept, the leader asks again for what it kept, and a helper that knows a job repeats its answer.
+The id of a batch chooses the leader's shard. The batch passes the core, the commit that keeps it, and the line: the job travels
+to the helper's shard, which commits; the answer travels back and is settled. Any shard may crash. It loses uncommitted work and
+restarts after a while. The simulation includes recovery: the coordinator submits batches again that were not kept, the leader
+sends kept jobs again, and a helper that knows a job repeats its answer.
 
-Everything follows from the seed; no clock is read.
+The seed determines everything; no clock is read.
 """
 
 from __future__ import annotations
@@ -30,29 +30,30 @@ from .sharded import shard_of
 Floats = npt.NDArray[np.float64]
 
 PASSES: Final = 3
-"""Core, keep, line: the stations of a leader's shard."""
+"""The stations of a leader's shard: core, keep, line."""
 
 
 @dataclass(frozen=True)
 class Crashes:
-    """How often a shard of either aggregator crashes, and how long it is away."""
+    """The rate of crashes of a shard of either aggregator, and the seconds until it restarts."""
 
     an_hour: float = 0.0
     restart_s: float = 5.0
 
 
 @dataclass(frozen=True, eq=False)
-class Played:
-    """What became of the batches.
+class SimulationResult:
+    """The result of a simulation.
 
     Attributes:
-        late: refused, after the deadline.
-        leader, helper: of each batch, how many times it entered that aggregator's sums.
-        latency_s: float64[counted], from the first arrival until both had counted a batch.
-        core_load, line_load: of the time up to the deadline, how much a shard's core and line worked, on average.
-        drained_s: when the last batch was counted.
-        crashes, resubmitted, asked_again, repeated: of shards; batches that were submitted again, jobs that were sent
-            again, and of these how many the helper knew.
+        late: batches that were refused after the deadline.
+        leader, helper: how many times each batch entered the sums of the aggregator.
+        latency_s: float64[counted], seconds from the first arrival of a batch until both counted it.
+        core_load, line_load: average share of the time until the deadline in which a shard's core and line worked.
+        drained_s: time at which the last batch was counted.
+        crashes: crashes of shards.
+        resubmitted: batches that were submitted again.
+        asked_again, repeated: jobs that were sent again, and how many of them the helper knew.
     """
 
     late: int
@@ -77,11 +78,11 @@ def play(
     *,
     crashes: Crashes = Crashes(),
     seed: int = 0,
-) -> Played:
-    """One collection.
+) -> SimulationResult:
+    """Simulate one collection.
 
     Args:
-        stations: how long a batch holds each station; the line includes the round to the helper, `rtt_s` of it on the way.
+        stations: seconds that a batch holds each station. The line includes the round to the helper with `rtt_s` of travel.
     """
     return _Play(shards, stations, rtt_s, window, crashes, seed).run(batches)
 
@@ -96,10 +97,10 @@ class _Server:
 
 @dataclass
 class _Shard:
-    """Shard i of both aggregators: what is on disk, and what is not. An epoch tells work of before a crash from later work."""
+    """Shard i of both aggregators, on disk and in memory. An epoch separates work before a crash from later work."""
 
     stations: tuple[_Server, ...] = field(default_factory=lambda: tuple(_Server() for _ in range(PASSES)))
-    waiting: deque[int] = field(default_factory=deque)  # arrived while the leader was away: the coordinator has them
+    waiting: deque[int] = field(default_factory=deque)  # arrived while the leader was down; the coordinator has them
     kept: dict[int, None] = field(default_factory=dict)  # on the leader's disk, not settled
     recorded: set[int] = field(default_factory=set)  # on the helper's disk
     leader_up: bool = True
@@ -123,8 +124,8 @@ class _Play:
         self._busy = {"core": 0.0, "line": 0.0}
         self._late = self._crashed = self._resubmitted = self._asked_again = self._repeated = 0
 
-    def run(self, batches: int) -> Played:
-        """Play until nothing is left to do."""
+    def run(self, batches: int) -> SimulationResult:
+        """Simulate until no event is left."""
         names = [f"site-{at}" for at in range(batches)]
         self._at = Generated(self._window.median_s, self._window.tail, seed=self._seed).of(names).at_s
         of = [shard_of(name.encode(), len(self._shards)) for name in names]
@@ -139,7 +140,7 @@ class _Play:
             act()
         latency = np.array([done - self._at[batch] for batch, done in self._done.items()])
         over = len(self._shards) * self._window.deadline_s
-        return Played(
+        return SimulationResult(
             self._late,
             self._leader,
             self._helper,
@@ -156,7 +157,7 @@ class _Play:
     def _plan(self, at: float, act: Callable[[], None]) -> None:
         heapq.heappush(self._events, (at, next(self._tick), act))
 
-    # the way of a batch
+    # the path of a batch
 
     def _arrive(self, shard: _Shard, batch: int) -> None:
         if shard.leader_up:
@@ -169,7 +170,7 @@ class _Play:
         self._serve(shard, station)
 
     def _serve(self, shard: _Shard, station: int) -> None:
-        """Begin with the next batch, if the station is free and there is one."""
+        """Start the next batch if there is one and the station is free."""
         server = shard.stations[station]
         if server.serving is not None or not server.queue or not shard.leader_up:
             return
@@ -192,7 +193,7 @@ class _Play:
         self._serve(shard, station)
 
     def _ask(self, shard: _Shard, batch: int) -> None:
-        """The round to the helper: half of the way there, its commit, half of the way back, the leader's commit."""
+        """Run the round to the helper: half of the travel, its commit, half of the travel, the leader's commit."""
         self._asked[batch] += 1
         self._asked_again += self._asked[batch] > 1
         there = self._rtt_s / 2
@@ -216,14 +217,14 @@ class _Play:
         self._serve(shard, PASSES - 1)
 
     def _work(self, what: str, seconds: float, *, ended: bool = False) -> None:
-        """Count a server's work as far as it lies before the deadline."""
+        """Count the work of a server before the deadline."""
         start = self._now - seconds if ended else self._now
         self._busy[what] += max(0.0, min(self._window.deadline_s, start + seconds) - start)
 
     # crashes
 
     def _unless_crashed(self, shard: _Shard, after_s: float, act: Callable[[], None], *, helper: bool = False) -> None:
-        """Do it later, unless the leader's shard, or the helper's where it takes part, has crashed meanwhile."""
+        """Act later, unless the leader's shard (or the helper's, if `helper`) has crashed meanwhile."""
         leader_epoch, helper_epoch = shard.leader_epoch, shard.helper_epoch
 
         def check() -> None:
@@ -247,7 +248,7 @@ class _Play:
         self._crashed += 1
         shard.leader_epoch += 1
         shard.leader_up = False
-        for server in shard.stations[:-1]:  # not kept yet: the coordinator's calls have failed, and it submits again
+        for server in shard.stations[:-1]:  # not kept yet: the calls of the coordinator fail, and it submits again
             lost = [*([] if server.serving is None else [server.serving]), *server.queue]
             self._resubmitted += len(lost)
             shard.waiting.extend(lost)
@@ -271,7 +272,7 @@ class _Play:
         shard.helper_epoch += 1
         shard.helper_up = False
         line = shard.stations[-1]
-        if line.serving is not None:  # no answer comes; the batch stays kept
+        if line.serving is not None:  # there is no answer, and the batch stays kept
             line.queue.appendleft(line.serving)
             line.serving = None
         self._plan(self._now + self._crashes.restart_s, lambda: self._helper_back(shard))

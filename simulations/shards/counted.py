@@ -1,4 +1,4 @@
-"""The reports of a fleet that count, in the clear: answered, not lost, and before the deadline. Of them the truth is made."""
+"""The plain reports of a fleet that count: not lost, and before the deadline. Their sums are the true values."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from federation.plan import Plan
 from simulations.fleets.arrivals import Arrivals
 from simulations.fleets.block import Source
 
-from .shard import BySite, add_truth
+from .shard import ReportsBySite, add_truth
 from .work import Ints, Tally
 
 
-class Counted:
-    """Gives the reports that count, block by block, and adds them up as it goes.
+class CountedReports:
+    """Yields the reports that count, block by block, and adds them up.
 
     Attributes:
-        truth: of each view int64[C, d], plain sums of the reports that were given. **Secret.**
-        tally: of the reports that were given, and of all sites and events; nothing of batches.
+        truth: int64[C, d] of each view, plain sums of the yielded reports. **Secret.**
+        tally: counts of the yielded reports, and of all sites and events; it counts no batches.
     """
 
     def __init__(self, plan: Plan, source: Source, arrivals: Arrivals, deadline_s: float) -> None:
@@ -38,7 +38,7 @@ class Counted:
             self.tally.sites(fates, self._deadline_s)
             order = np.flatnonzero(fates.in_time(self._deadline_s))
             for view in range(len(self._plan.views)):
-                for _, reports in BySite(self._plan, view, block, order, self.tally):
+                for _, reports in ReportsBySite(self._plan, view, block, order, self.tally):
                     self.tally.reports[view] += len(reports.collection)
                     everything = np.ones(len(reports.collection), np.bool_)
                     add_truth(self.truth[view], reports, self._plan.offsets[view], everything)

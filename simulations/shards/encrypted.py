@@ -1,7 +1,7 @@
 """A collection of a whole fleet under homomorphic encryption: one process plays clients, leader and key holder.
 
-Reports are made block by block, encrypted and added at once. They are not signed and sealed on their way to the leader:
-beside their encryption that costs nothing worth measuring.
+Reports are made block by block, encrypted and added at once. They are not signed and sealed, because that costs little
+compared with encryption.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from simulations.fleets.arrivals import Arrivals
 from simulations.fleets.block import Source
 from simulations.measuring import Watch, peak_bytes
 
-from .counted import Counted
+from .counted import CountedReports
 from .run import FleetRun, FleetTerms, Progress, plan_of
 
 
@@ -36,17 +36,17 @@ def run_encrypted_fleet(
     noise: NoisePair | None,
     progress: Progress = lambda *_: None,
 ) -> FleetRun:
-    """Collect every day of a fleet, under one plan. As `run_fleet`; the noise pair's helper stands for the key holder.
+    """Collect every day of a fleet under one plan, as `run_fleet` does. The helper's noise source is the key holder's.
 
-    Of the sites whose answers do not count nothing is encrypted; `batches` and `bytes_sent` are those of the others'
-    ciphertexts. Sums are flooded with noise off, too.
+    Answers that do not count are not encrypted; `batches` and `bytes_sent` count the ciphertexts of the other answers. Sums
+    are flooded even without noise.
 
     Raises:
         RunRefused, HeImpossible: see `plan_of`. EncryptionFailed.
     """
     start, watch = time.perf_counter(), Watch()
     plan, _ = plan_of(fleet, source, noisy=noise is not None)
-    counted = Counted(plan, source, arrivals, fleet.deadline_s)
+    counted = CountedReports(plan, source, arrivals, fleet.deadline_s)
     leader, key_holder = (None, None) if noise is None else (noise.leader, noise.helper)
     flood = SecretNoise(os.urandom(NOISE_KEY_BYTES)) if noise is None else noise.leader
     with watch.step("encrypt and add"), _encrypting(plan) as encrypt:
@@ -56,8 +56,8 @@ def run_encrypted_fleet(
     return FleetRun(plan, opened, counted.truth, counted.tally, dict(watch.seconds), wall_s, peak_bytes())
 
 
-def _batches(plan: Plan, counted: Counted, progress: Progress) -> Iterator[Reports]:
-    """The reports that count, so many at a time as memory has room for encrypted."""
+def _batches(plan: Plan, counted: CountedReports, progress: Progress) -> Iterator[Reports]:
+    """Yield the reports that count, in batches whose ciphertexts fit into memory."""
     most = plan.max_clients * plan.offsets[-1]
     done = 0
     for reports in counted:
@@ -73,7 +73,7 @@ def _batches(plan: Plan, counted: Counted, progress: Progress) -> Iterator[Repor
 
 @contextmanager
 def _encrypting(plan: Plan) -> Iterator[Encrypt]:
-    """An `Encrypt` for all views of a plan, each in processes of its own where there is enough to do."""
+    """Make an `Encrypt` for all views of a plan. A view with much work gets its own processes."""
     most = {plan.he_parameters(one): plan.max_clients * len(one.pane_starts) for one in plan.views}
     of_view: dict[BfvParameters, Encrypt] = {}
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The parties of a simulated collection. All keys follow from one secret of 32 bytes, fresh for each run."""
+"""The keys of the parties of a simulated collection. One secret of 32 bytes, new for each run, determines all keys."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from federation.plan import Plan, WireTerms
 
 @dataclass(frozen=True)
 class FleetKeys:
-    """Everybody's keys. **Secret**, but in a simulation one process plays every party."""
+    """The keys of all parties. **Secret**; in a simulation one process plays every party."""
 
     secret: bytes = field(repr=False)
 
     def seal_key(self, role: str) -> SealKey:
-        """What is sealed to a role is opened with this."""
+        """Return the key that opens batches sealed to a role."""
         return SealKey(self._derived("seal", role))
 
     def with_live_keys(self, plan: Plan) -> Plan:
-        """The plan with the live keys of both aggregators."""
+        """Return the plan with the live keys of both aggregators."""
         leader, helper = (
             (SigningKey(self.signing_seed(role)), LiveSecret(self.seal_key(role), self._derived("noise", role)))
             for role in ("leader", "helper")
@@ -34,16 +34,16 @@ class FleetKeys:
         return with_live(plan, leader, helper)
 
     def signing_seed(self, who: str) -> bytes:
-        """The seed of a role's, or of a site's signing key (`site-…`)."""
+        """Return the seed of the signing key of a role, or of a site (`site-…`)."""
         return self._derived("sign", who)
 
     @property
     def verification_key(self) -> VerificationKey:
-        """The aggregators' own, of plans with proofs."""
+        """Return the verification key of the aggregators, for plans with proofs."""
         return VerificationKey(self._derived("verify", "proofs")[:VERIFY_KEY_SIZE])
 
     def wire(self, deadline_us: int) -> WireTerms:
-        """The public keys, as they stand in a plan."""
+        """Return the public keys and the deadline as in a plan."""
         leader, helper, collector = (
             SigningKey(self.signing_seed(role)).public for role in ("leader", "helper", "collector")
         )

@@ -1,4 +1,4 @@
-"""A collection of a whole fleet: shards, merged as they come in; then the second half of the protocol, once."""
+"""Collect from a whole fleet: run and merge the shards, then run the second half of the protocol once."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from .work import Ints, ShardResult, ShardWork, Tally
 from .workers import Workers
 
 Progress = Callable[[str, int, int], None]
-"""(step, done, total)."""
+"""Called with (step, done, total)."""
 
 
 DEFAULT_TERMS: Final = Shares()
@@ -45,13 +45,13 @@ DEFAULT_TERMS: Final = Shares()
 
 @dataclass(frozen=True)
 class FleetTerms:
-    """What is collected of a fleet, and how.
+    """The views and terms of a collection of a fleet.
 
     Attributes:
-        terms: those of its plan.
-        min_clients: k instead of the views' own; with noise on it may only tighten.
-        deadline_s: virtual seconds after the announcement.
-        seed: of keys and plan id; noise sources have their own.
+        terms: terms of the plan.
+        min_clients: k instead of the views' own. With noise on it may not be below a view's own k.
+        deadline_s: deadline, in virtual seconds after the announcement.
+        seed: seed of keys and plan id; noise sources have their own seeds.
     """
 
     views: tuple[FeatureView, ...]
@@ -61,19 +61,19 @@ class FleetTerms:
     seed: int = 0
 
     def k(self, view: FeatureView) -> int:
-        """How many reports a pane needs."""
+        """Return the fewest reports of an opened pane."""
         return self.min_clients or view.privacy.min_clients
 
 
 @dataclass(frozen=True, eq=False)
 class FleetRun:
-    """What has become of a collection.
+    """The result of a collection.
 
     Attributes:
-        truth: of each view int64[C, d], the plain sums of the reports that both aggregators counted. **Secret.**
+        truth: int64[C, d] of each view, plain sums of the reports that both aggregators counted. **Secret.**
         seconds: CPU seconds by step, over all workers.
-        wall_s: of the whole run, without publication.
-        peak_bytes: the parent's most memory, and the largest worker's times their number.
+        wall_s: wall seconds of the run, without publication.
+        peak_bytes: peak memory of the parent, plus the largest peak of a worker times the number of workers.
     """
 
     plan: Plan
@@ -86,20 +86,23 @@ class FleetRun:
 
 
 def plan_of(fleet: FleetTerms, source: Source, *, noisy: bool) -> tuple[Plan, FleetKeys]:
-    """The plan of all days of a fleet, and everybody's keys.
+    """Make the plan of all days of a fleet, and the keys of all parties.
 
     Raises:
-        HeImpossible: no encryption has room for so many clients.
-        RunRefused: a view needs more reports than the fleet has clients, or k is looser than the view's own.
+        HeImpossible: no BFV parameters fit the number of clients.
+        RunRefused: a view needs more reports than the fleet has clients, or k is below the view's own.
     """
     for view in fleet.views:
         if fleet.k(view) > source.clients:
             raise RunRefused(
                 f"view {view.name!r} opens no pane of fewer than {fleet.k(view):,} clients, and the fleet has "
-                f"{source.clients:,}: give it more clients, or the view a smaller k"
+                f"{source.clients:,}: add clients to the fleet, or lower k of the view"
             )
         if noisy and fleet.k(view) < view.privacy.min_clients:
-            raise RunRefused(f"k {fleet.k(view)} is below view {view.name!r}'s own {view.privacy.min_clients}")
+            raise RunRefused(
+                f"k={fleet.k(view)} is below the k of view {view.name!r}, which is "
+                f"{view.privacy.min_clients}. Raise k, or set noise=off"
+            )
     parties = FleetKeys(hashlib.sha256(b"covey simulated parties %d" % fleet.seed).digest())
     plan_id = hashlib.sha256(b"covey simulated plan %d" % fleet.seed).digest()[:PLAN_ID_BYTES]
     wire = parties.wire((source.days[1] + 1) * DAY_US)
@@ -118,7 +121,7 @@ def plan_of(fleet: FleetTerms, source: Source, *, noisy: bool) -> tuple[Plan, Fl
 
 
 def declared_sites(terms: Terms, source: Source) -> list[int]:
-    """Clients of each site, where a plan says how many there may be; counting a large fleet takes a while."""
+    """Return the clients of each site if the plan declares them. Counting a large fleet takes a while."""
     match terms:
         case Shares(report_per=ReportPer.CLIENT):
             return []
@@ -127,7 +130,7 @@ def declared_sites(terms: Terms, source: Source) -> list[int]:
 
 
 def enrolled_of(source: Source) -> list[int]:
-    """Clients of each site, over all days: with churn more than are enrolled at any time."""
+    """Return the clients of each site over all days. With churn this exceeds the clients enrolled at one time."""
     return [clients for index in range(source.blocks) for clients in source.block(index).enrolled.tolist()]
 
 
@@ -141,7 +144,7 @@ def run_fleet(
     lying: LyingSite | None = None,
     progress: Progress = lambda *_: None,
 ) -> FleetRun:
-    """Collect every day of a fleet, under one plan; the result depends on the seeds and on nothing else.
+    """Collect every day of a fleet under one plan. The result depends only on the seeds.
 
     Args:
         lying: the site whose clients lie; None: every client is honest.
@@ -155,7 +158,7 @@ def run_fleet(
     work = (
         ShardWork(encoded, source, block, arrivals, fleet.deadline_s, parties, lying) for block in range(source.blocks)
     )
-    merged = _Merged(plan)
+    merged = _MergedShards(plan)
     progress("shards", 0, source.blocks)
     for done, result in enumerate(workers.map(run_shard, work), 1):
         with watch.step("merge"):
@@ -163,7 +166,7 @@ def run_fleet(
         progress("shards", done, source.blocks)
     progress("noise", 0, 1)
     leader_noise, helper_noise = (None, None) if noise is None else (noise.leader, noise.helper)
-    noise_start = time.process_time()  # both aggregators draw in threads of their own
+    noise_start = time.process_time()  # both aggregators draw in their own threads
     with _finishing(plan, source) as open_shares:
         opened = finish_collections(merged.leader, merged.helper, leader_noise, helper_noise, open_shares)
     watch.seconds["noise"] += time.process_time() - noise_start
@@ -179,7 +182,7 @@ def run_fleet(
 
 @contextmanager
 def _finishing(plan: Plan, source: Source) -> Iterator[Open | None]:
-    """How a plan is opened that does not say `open`."""
+    """Return the way to open a plan with finish `mpc`; None for finish `open`."""
     match plan.terms.finish:
         case Finish.OPEN:
             yield None
@@ -188,8 +191,8 @@ def _finishing(plan: Plan, source: Source) -> Iterator[Open | None]:
                 yield partial(by_mpc, clients=sum(enrolled_of(source)))
 
 
-class _Merged:
-    """What the shards have given so far."""
+class _MergedShards:
+    """The merged results of the shards."""
 
     def __init__(self, plan: Plan) -> None:
         self.leader, self.helper = Aggregating.start("leader", plan), Aggregating.start("helper", plan)
@@ -198,7 +201,7 @@ class _Merged:
         self.seconds: dict[str, float] = defaultdict(float)
 
     def add(self, result: ShardResult) -> None:
-        """Merge a shard's sums and ids."""
+        """Merge the sums and ids of a shard."""
         plan = self.leader.plan
         self.leader = self.leader.merge(result.leader.state("leader", plan))
         self.helper = self.helper.merge(result.helper.state("helper", plan))
@@ -214,8 +217,8 @@ def publish(run: FleetRun, directory: Path, now: int, noise_source: str) -> None
     """Write the releases into the store at `directory`.
 
     Args:
-        now: µs since the epoch, of the publication: a simulation takes a moment of its own, so that a repeat gives the
-            same store.
+        now: time of the publication, µs since the epoch. A simulation uses a virtual time, so that a repeat gives the same
+            store.
     """
     with Publisher(directory, lambda: now) as publisher:
         for planned, opened in zip(run.plan.views, run.opened, strict=True):
@@ -230,12 +233,12 @@ def publish(run: FleetRun, directory: Path, now: int, noise_source: str) -> None
 
 
 def exact_terms(terms: Terms) -> Terms:
-    """Those of the plain sums: what each report says, opened as it is."""
+    """Return the terms of the plain sums: without proofs and without MPC."""
     return Shares(terms.validity, participation=terms.participation)
 
 
 def publish_truth(run: FleetRun, directory: Path, now: int) -> None:
-    """Write the plain sums of the same panes into a store, as releases without noise: what the others are compared with."""
+    """Write the plain sums of the same panes into a store, as releases without noise, for comparison."""
     exact = replace(run.plan, noise=Noise.NONE, terms=exact_terms(run.plan.terms), max_clients=0)
     opened = tuple(
         OpenedView(planned, one.outcomes, in_noise_basis(planned, truth)[one.outcomes == 0])
@@ -245,12 +248,12 @@ def publish_truth(run: FleetRun, directory: Path, now: int) -> None:
 
 
 def in_noise_basis(planned: PlannedView, truth: Ints) -> Ints:
-    """int64[C, K, S]: plain sums, int64[C, d], as they would be opened without noise."""
+    """Map plain sums, int64[C, d], to int64[C, K, S] as opened without noise."""
     layout = planned.layout
     mapped: Ints = field64.decode_centred(to_noise_basis(layout, field64.encode(truth)))
     return mapped.reshape(len(truth), layout.keys, layout.slots_per_key)
 
 
 def _panes(view: FeatureView, days: Sequence[int]) -> Ints:
-    """int64[C], every pane of these days."""
+    """Return int64[C]: every pane of these days."""
     return np.arange(days[0] * DAY_US, days[1] * DAY_US, view.pane_us)

@@ -1,7 +1,7 @@
-"""One shard: the sites of a block answer a plan, and a shard of each aggregator takes what arrives in time.
+"""One shard: the sites of a block answer a plan, and a shard of each aggregator accepts the answers in time.
 
-Every byte that would travel is made, signed, parsed and checked by the code that does it between processes; only the way in
-between is a function call. Blocks follow each other, sites in order of arrival; nothing of a block is kept but sums and ids.
+The code that runs between processes makes, signs, parses and checks every byte; only the transport is a function call. Blocks
+follow each other, with sites in order of arrival. A shard keeps only sums and ids of a block.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .work import AggregatorShard, Ints, ShardResult, ShardWork, Tally
 
 
 def run_shard(work: ShardWork) -> ShardResult:
-    """Do it; a repeat gives the same sums under other shares and ids."""
+    """Run a shard. A repeat gives the same sums with other shares and ids."""
     return _Shard(work).run()
 
 
@@ -41,7 +41,7 @@ def _parsed(plan: bytes) -> Plan:
 
 
 class _Shard:
-    """The work in progress."""
+    """A running shard."""
 
     def __init__(self, work: ShardWork) -> None:
         self._work, self._plan = work, _parsed(work.plan)
@@ -52,7 +52,7 @@ class _Shard:
         self._open_keys = {role: work.parties.seal_key(role) for role in ("leader", "helper")}
 
     def run(self) -> ShardResult:
-        """The whole block."""
+        """Run all sites of the block."""
         with self._watch.step("generate"):
             block = self._work.source.block(self._work.block)
         self._block(block)
@@ -66,7 +66,7 @@ class _Shard:
         )
 
     def _block(self, block: SiteBlock) -> None:
-        """Every site of a block that answers, in order of arrival."""
+        """Run every answering site of a block, in order of arrival."""
         fates = self._work.arrivals.of(block.sites)
         self._tally.sites(fates, self._work.deadline_s)
         self._tally.events += block.table.num_rows
@@ -74,7 +74,7 @@ class _Shard:
         in_time, keys = fates.in_time(self._work.deadline_s), self._keys_of(block, order)
         for view in range(len(self._plan.views)):
             with self._watch.step("compute"):
-                by_site = BySite(self._plan, view, block, order, self._tally)
+                by_site = ReportsBySite(self._plan, view, block, order, self._tally)
             for site, reports in by_site:
                 clients, counts = int(block.enrolled[site]), bool(in_time[site])
                 self._answer(block.sites[site], clients, keys[site], reports, counts)
@@ -85,7 +85,7 @@ class _Shard:
             return {site: TimedSigningKey(seed, self._watch) for site, seed in seeds.items()}
 
     def _answer(self, site: str, clients: int, key: SigningKey, reports: Reports, in_time: bool) -> None:
-        """A site's reports of one view, batch by batch, as far as they get."""
+        """Send a site's reports of one view, batch by batch."""
         entry = RosterEntry(site, TimedVerifyKey(key.public, self._watch), clients)
         roster, size = Roster([entry]), max_reports(self._plan, reports.view)
         lying = self._work.lying
@@ -106,7 +106,7 @@ class _Shard:
                 self._take(sent, roster, batch)
 
     def _take(self, sent: bytes, roster: Roster, batch: Reports) -> None:
-        """Both aggregators: parse, check, open, add."""
+        """Parse, check, unseal and add a batch at both aggregators."""
         with self._watch.step("carry"):
             received = SealedBatch.from_bytes(sent)
             to_helper = SealedHalf.from_bytes(received.half("helper").to_bytes())
@@ -132,8 +132,8 @@ class _Shard:
         add_truth(self._truth[batch.view], batch, self._plan.offsets[batch.view], accepted)
 
 
-class BySite:
-    """A view's reports of a block, site by site in the given order. What was dropped is added to the tally."""
+class ReportsBySite:
+    """Yields the reports of a view, site by site in the given order. Dropped events are added to the tally."""
 
     def __init__(self, plan: Plan, view: int, block: SiteBlock, order: Ints, tally: Tally) -> None:
         planned, seated = plan.views[view], block.seated()
@@ -165,7 +165,7 @@ class BySite:
 
 
 def add_truth(truth: Ints, batch: Reports, offset: int, accepted: npt.NDArray[np.bool_]) -> None:
-    """Add the plain vectors of the reports that count."""
+    """Add the plain vectors of the accepted reports."""
     rows = np.repeat(batch.collection.astype(np.int64) - offset, np.diff(batch.slots.indptr))
     counted = np.repeat(accepted, np.diff(batch.slots.indptr))
     np.add.at(truth, (rows[counted], batch.slots.columns[counted]), batch.slots.values[counted])

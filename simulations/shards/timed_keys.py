@@ -1,4 +1,4 @@
-"""Keys that time what is done with them: signing and verifying are timed inside the steps they are part of."""
+"""Keys that measure the time of signing and verifying, inside the steps that use them."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ STEPS: Final = (
     "noise",
     "publish",
 )
-"""In the order of the way; `carry` is writing and parsing what is sent."""
+"""The steps in order; `carry` is writing and parsing messages."""
 
 
 class TimedSigningKey(SigningKey):
-    """A signing key whose signatures are counted as `sign`."""
+    """A signing key whose time counts as the step `sign`."""
 
     def __init__(self, seed: bytes, watch: Watch) -> None:
         super().__init__(seed)
         self._watch = watch
 
     def sign(self, domain: bytes, message: BytesLike) -> bytes:
-        """As the key."""
+        """Do as the key does, and measure the time."""
         with self._watch.step("sign"):
             return super().sign(domain, message)
 
 
 class TimedVerifyKey(VerifyKey):
-    """A verification key whose checks are counted as `verify signature`."""
+    """A public key whose time counts as the step `verify signature`."""
 
     def __init__(self, key: VerifyKey, watch: Watch) -> None:
         super().__init__(key.data)
         object.__setattr__(self, "_watch", watch)
 
     def verify(self, domain: bytes, message: BytesLike, signature: BytesLike) -> None:
-        """As the key."""
+        """Do as the key does, and measure the time."""
         watch: Watch = self._watch  # type: ignore[attr-defined]  # set past the frozen dataclass, above
         with watch.step("verify signature"):
             super().verify(domain, message, signature)

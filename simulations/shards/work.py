@@ -1,4 +1,4 @@
-"""What a shard is asked for, and what it gives: plain data, which can be sent to another process or machine."""
+"""The task and the result of a shard: plain data, which can be sent to another process or machine."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ShardWork:
-    """One shard: a block of a fleet, under one plan.
+    """The task of one shard: a block of a fleet, under one plan.
 
     Attributes:
-        plan: canonical bytes, with its wire terms.
-        deadline_s: virtual seconds after the announcement, from when on the aggregators refuse.
-        lying: the site whose clients lie, in this block or another; None: every client is honest.
+        plan: canonical bytes of the plan, with its wire terms.
+        deadline_s: deadline, in virtual seconds after the announcement; the aggregators refuse later answers.
+        lying: the site whose clients lie, in any block; None: every client is honest.
     """
 
     plan: bytes = field(repr=False)
@@ -46,12 +46,12 @@ class ShardWork:
 
 @dataclass(frozen=True, eq=False)
 class AggregatorShard:
-    """What one aggregator's shard has taken. **Secret**: shares of sums.
+    """The state of a shard of one aggregator. **Secret**: shares of sums.
 
     Attributes:
-        sums: of each view uint64[C, d].
+        sums: uint64[C, d] of each view.
         collection, report_ids: uint32[R], uint8[R, 16].
-        clients: uint32[R], where sites report for so many each.
+        clients: uint32[R], number of clients of each report, if reports are of sites.
     """
 
     sums: tuple[Elements, ...] = field(repr=False)
@@ -61,7 +61,7 @@ class AggregatorShard:
 
     @classmethod
     def of(cls, state: Aggregating) -> AggregatorShard:
-        """What a state has."""
+        """Take the data of a state."""
         collection = np.concatenate([np.empty(0, np.uint32), *(part for part, _, _ in state.taken)])
         ids = np.concatenate([np.empty((0, REPORT_ID_BYTES), np.uint8), *(part for _, part, _ in state.taken)])
         clients = None
@@ -72,21 +72,21 @@ class AggregatorShard:
         return cls(tuple(one.values for one in state.sums), collection, ids, clients)
 
     def state(self, role: Aggregator, plan: Plan) -> Aggregating:
-        """The state again."""
+        """Make the state again."""
         sums = tuple(Accumulator.from_values(one) for one in self.sums)
         return Aggregating(role, plan, sums, ((self.collection, self.report_ids, self.clients),))
 
 
 @dataclass
 class Tally:
-    """What became of the reports and answers; of it nobody but the simulation knows all.
+    """Counts of reports and answers. Only a simulation knows all of them.
 
     Attributes:
-        reports: of each view, how many both aggregators counted.
-        rejected: of each view, how many proofs did not hold.
-        answered, offline, lost, late: sites.
-        bytes_sent: of sealed batches, as they leave the sites.
-        dropped: events that were not counted, by view.
+        reports: number of reports of each view that both aggregators counted.
+        rejected: number of reports of each view whose proof failed.
+        answered, offline, lost, late: number of sites.
+        bytes_sent: bytes of sealed batches that leave the sites.
+        dropped: number of events that were not counted, by view.
     """
 
     reports: Counter[int] = field(default_factory=Counter)
@@ -101,7 +101,7 @@ class Tally:
     dropped: Counter[tuple[int, str]] = field(default_factory=Counter)
 
     def add(self, other: Tally) -> None:
-        """Count another shard's."""
+        """Add the counts of another shard."""
         self.reports.update(other.reports)
         self.rejected.update(other.rejected)
         self.dropped.update(other.dropped)
@@ -109,7 +109,7 @@ class Tally:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def sites(self, fates: Fates, deadline_s: float) -> None:
-        """Count what becomes of some sites' answers."""
+        """Count the fates of sites' answers."""
         answering = np.isfinite(fates.at_s)
         self.answered += int(np.count_nonzero(answering))
         self.offline += int(np.count_nonzero(~answering))
@@ -117,19 +117,19 @@ class Tally:
         self.late += int(np.count_nonzero(answering & ~fates.lost & ~fates.in_time(deadline_s)))
 
     def drop(self, view: int, dropped: Dropped) -> None:
-        """Count events that were not counted."""
+        """Add dropped events."""
         for reason, count in vars(dropped).items():
             self.dropped[view, reason] += count
 
 
 @dataclass(frozen=True, eq=False)
 class ShardResult:
-    """What a shard gives. **Secret.**
+    """The result of a shard. **Secret.**
 
     Attributes:
-        truth: of each view int64[C, d], the plain sums of what both aggregators counted: what a simulation compares with.
+        truth: int64[C, d] of each view, plain sums of the reports that both aggregators counted, for comparison.
         seconds: CPU seconds by step.
-        peak_bytes: the most memory that the worker has had.
+        peak_bytes: peak memory of the worker.
     """
 
     leader: AggregatorShard

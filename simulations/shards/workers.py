@@ -1,4 +1,4 @@
-"""Who does the shards' work: this process, or processes of this machine. Others (Ray) do the same behind one interface."""
+"""Workers that run shards: this process, or processes of this machine. Ray workers have the same interface."""
 
 from __future__ import annotations
 
@@ -18,82 +18,82 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 AHEAD: Final = 2
-"""Tasks for each worker that are under way or done and not taken: so the memory does not depend on the number of tasks."""
+"""Tasks a worker that are submitted and not yet returned, so that memory does not grow with the number of tasks."""
 
 
 class Workers(Protocol):
-    """Calls a function for many tasks, possibly elsewhere."""
+    """Calls a function for many tasks, possibly in other processes."""
 
     @property
     def count(self) -> int:
-        """How many work at a time."""
+        """Return the number of parallel workers."""
 
     def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
-        """The results, in the order of the tasks. What a task raises is raised."""
+        """Yield the results in the order of the tasks. An error of a task is raised."""
 
 
 class Inline:
-    """The calling process."""
+    """Runs tasks in the calling process."""
 
     count = 1
 
     def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
-        """One after the other."""
+        """Run the tasks one after the other."""
         return map(function, tasks)
 
 
 class LocalProcesses:
-    """Processes of this machine, as many as it has cores unless told otherwise."""
+    """Runs tasks in processes of this machine, by default one a core."""
 
     def __init__(self, count: int | None = None) -> None:
         self.count = count or cores()
 
     def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
-        """As `Workers.map`. Raises WorkerDied: a process was killed, most likely for want of memory."""
+        """Map as `Workers.map` does. Raises WorkerDied: a process was killed, probably because memory ran out."""
         pool = ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
         abandoned = True
         try:
 
-            def submit(task: T) -> Future[R | Raised]:
-                return pool.submit(told, function, task)
+            def submit(task: T) -> Future[R | TaskError]:
+                return pool.submit(result_or_error, function, task)
 
-            yield from in_order(submit, lambda future: taken(future.result()), tasks, AHEAD * self.count)
+            yield from in_order(submit, lambda future: result_or_raise(future.result()), tasks, AHEAD * self.count)
             abandoned = False
         except BrokenProcessPool:
             raise WorkerDied(self.count) from None
         finally:
             processes = list((pool._processes or {}).values())
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes if abandoned else ():  # else Python waits for their shards as it ends
+            for process in processes if abandoned else ():  # otherwise Python waits for their shards when it ends
                 process.terminate()
 
 
 @dataclass(frozen=True, eq=False)
-class Raised:
-    """What a task has raised, in parts: an error that is made of other arguments than its message cannot be sent whole."""
+class TaskError:
+    """The error of a task, in parts, because pickle cannot send an error whose arguments differ from its message."""
 
     kind: type[Exception]
     args: tuple[Any, ...]
     state: dict[str, Any]
 
     def again(self) -> Exception:
-        """The error."""
+        """Make the error again."""
         error = self.kind.__new__(self.kind, *self.args)
         error.__dict__.update(self.state)
         return error
 
 
-def told(function: Callable[[T], R], task: T) -> R | Raised:
-    """Where the work is done: the result, or what was raised."""
+def result_or_error(function: Callable[[T], R], task: T) -> R | TaskError:
+    """Return the result of a task, or its error. Run in the worker."""
     try:
         return function(task)
-    except Exception as error:  # noqa: BLE001 - raised again by `taken`
-        return Raised(type(error), error.args, vars(error))
+    except Exception as error:  # noqa: BLE001 - `result_or_raise` raises it again
+        return TaskError(type(error), error.args, vars(error))
 
 
-def taken(result: R | Raised) -> R:
-    """Where it was asked for: the result. Raises what was raised."""
-    if isinstance(result, Raised):
+def result_or_raise(result: R | TaskError) -> R:
+    """Return the result of a task, or raise its error. Run in the parent."""
+    if isinstance(result, TaskError):
         raise result.again()
     return result
 
@@ -102,7 +102,7 @@ S = TypeVar("S")
 
 
 def in_order(submit: Callable[[T], S], result: Callable[[S], R], tasks: Iterable[T], ahead: int) -> Iterator[R]:
-    """Submit tasks, `ahead` of what is taken, and give their results in order."""
+    """Submit up to `ahead` tasks at a time, and yield their results in order."""
     under_way: deque[S] = deque()
     for task in tasks:
         if len(under_way) == ahead:
@@ -113,5 +113,5 @@ def in_order(submit: Callable[[T], S], result: Callable[[S], R], tasks: Iterable
 
 
 def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of the terminal; the parent decides what becomes of the work."""
+    """Ignore Ctrl-C, which reaches every process of the terminal. The parent stops the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,1 +1,1 @@
-"""Tasks, end to end: what a model gains from aggregates, and how much of it is left at a price of privacy."""
+"""Prediction tasks: what a model gains from aggregates, and how much of the gain is left under privacy."""

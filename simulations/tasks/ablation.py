@@ -1,7 +1,7 @@
-"""When a tool that knows the noise helps, and when it does not: one change at a time, on the flights.
+"""Measure the gain of each noise-aware tool on the flights, one change at a time.
 
-Each entry sets a model with one tool against the same model without it. Models at ε = 1, unless they are said to be trained
-at one price and asked at another, as after a cut of the budget.
+Each entry compares a model with one tool and the same model without it. Models are at ε = 1. Some are trained at one price and
+used at another, as after a budget cut.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from .worlds import WorldNoise, joined, published
 
 LIGHT: Final = 1.0
 HEAVY: Final = 20_000.0
-"""Penalties of the logistic regressions: next to none, and one that counts in units of a scaled column."""
+"""Penalties of the logistic regressions: almost none, and one that matters for scaled columns."""
 PRICE: Final = "ε = 1"
 BEFORE, AFTER = "ρ = 0.1", "ε = 0.5"
-"""Prices of training and of use, where the budget was cut."""
+"""Prices of training and of use after a budget cut."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the ablation: a model with a tool, and the one without that it is set against."""
+    """One line of the ablation: a model with a tool, and the model without it."""
 
     model: str
     tool: str
@@ -62,16 +62,16 @@ ENTRIES: Final = (
 
 
 _OF_STUDY: Final = {"trees": WINDOWS_PLAIN, "trees monotone": WINDOWS}
-"""Variants that the study has fitted already, in the same worlds."""
+"""Variants that the study has fitted in the same worlds."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Root mean square errors of tomorrow's rate of an airline, each flight alike, against the exact rate.
+    """Root mean square errors of the forecast of an airline's next daily rate, weighted by flights.
 
     Attributes:
-        plain: of a least-squares fit to noisy rates.
-        own, typical: of one with `inverse_variance_weights`, of each row's own se, or of its airline's root of mean se².
+        plain: error of a least-squares fit to noisy rates.
+        own, typical: error of a fit with `inverse_variance_weights`, of each row's se, or of the airline's root mean square se.
     """
 
     plain: float
@@ -81,19 +81,19 @@ class Forecast:
 
 @dataclass(frozen=True, eq=False)
 class Ablation:
-    """By variant, how each seed's model orders the test; and the forecasts of each seed."""
+    """The order of the test labels by variant and seed, and the forecasts of each seed."""
 
     pairs: dict[str, list[DayPairs]]
     forecasts: list[Forecast]
 
 
-class Ablating:
-    """An ablation that is under way.
+class RunningAblation:
+    """A running ablation.
 
     Args:
-        pool: of the flights (`study.workers`).
-        seeds: noise seeds: the first ones of the study.
-        progress: told what is done, now and then.
+        pool: processes with the flights (`study.workers`).
+        seeds: number of noise seeds; they are the first seeds of the study.
+        progress: called with a line about finished work.
     """
 
     def __init__(self, pool: ProcessPoolExecutor, seeds: int, progress: Callable[[str], None]) -> None:
@@ -103,7 +103,7 @@ class Ablating:
             future.add_done_callback(lambda _: progress("ablation: half a seed"))
 
     def result(self, scores: StudyScores) -> Ablation:
-        """What it found, beside the study's models of plain windows, which are the ones without a tool."""
+        """Return the results. The study's models of plain windows are the models without a tool."""
         truth, split = self._exact.result()
         of_study = scores.private[PRICE]
         pairs = {name: of_study[model][: len(self._seeds)] for name, model in _OF_STUDY.items()}
@@ -117,14 +117,14 @@ class Ablating:
 
 
 def _exact_days() -> tuple[pa.Table, int]:
-    """The airlines' days without noise, and when the test begins (µs)."""
+    """Return the airlines' days without noise, and the start of the test (µs)."""
     task, exact = given()
     with published(exact, task.views(None), None) as store:
         return _daily(store), to_us(task.split)
 
 
 def _at_one_price(seed: int) -> tuple[dict[str, DayPairs], pa.Table]:
-    """How the models order the test, by variant; and the airlines' noisy days."""
+    """Return the order of the test labels by variant, and the airlines' noisy days."""
     task, exact = given()
     features = task.sets["windows"]
     with published(exact, task.views(RHOS[PRICE]), WorldNoise(RHOS[PRICE], seed)) as store:
@@ -158,7 +158,7 @@ def _at_one_price(seed: int) -> tuple[dict[str, DayPairs], pa.Table]:
 
 
 def _after_a_cut(seed: int) -> dict[str, DayPairs]:
-    """Labels of the training split get features at one price, those of the test at another."""
+    """Train with features at one price, and test with features at another."""
     task, exact = given()
     features = task.sets["windows"]
     sides = []
@@ -191,14 +191,14 @@ def _trees(task: Task, x: Floats, rising: Bools | None = None, weights: Floats |
 
 
 def _standardized(task: Task, x: Floats, se: Floats, noise: Floats) -> Floats:
-    """Scaled with this noise taken off (0: the usual way); a null is the mean."""
+    """Scale columns by their variance without this noise (0: the usual scaling); a null becomes the mean."""
     errors = np.where(np.isnan(x), np.nan, noise)
     scaler = DenoisedScaler().fit(x[task.train], errors[task.train])
     return np.nan_to_num(scaler.transform(x))
 
 
 def _one_hot(task: Task) -> Floats:
-    """float64[N, …]: airline, origin and weekday as indicators, the time of day as two waves."""
+    """Return float64[N, …]: airline, origin and weekday as indicators, the time of day as sine and cosine."""
     airline, origin, _, minute, weekday, _ = task.own.T
     day = 2 * np.pi * minute / 1440
     columns = [np.eye(int(codes.max()) + 1)[codes.astype(np.int64)] for codes in (airline, origin, weekday)]
@@ -206,7 +206,7 @@ def _one_hot(task: Task) -> Floats:
 
 
 def _daily(store: Store) -> pa.Table:
-    """Each airline's days: rate, its standard error and n, and the windows that end with the day."""
+    """Return each airline's days: rate, standard error and n, and the windows that end with the day."""
     wanted = ("late", "late__se", "late__n", "late_7d", "late_28d")
     table = store.history("carrier_delay")
     return table.select(["carrier", "pane_start", *wanted]).sort_by(
@@ -215,7 +215,7 @@ def _daily(store: Store) -> pa.Table:
 
 
 def _forecast(noisy: pa.Table, exact: pa.Table, split: int) -> Forecast:
-    """Fit a day's noisy rate on the windows that ended before it; ask on the days of the test."""
+    """Fit the noisy rate of a day on the windows before it, and predict the days of the test."""
     start = noisy["pane_start"].cast(pa.int64()).to_numpy()
     y, se, week, month = (noisy[name].to_numpy() for name in ("late", "late__se", "late_7d", "late_28d"))
     same = np.concatenate([[False], pc.equal(noisy["carrier"][1:], noisy["carrier"][:-1]).to_numpy()])

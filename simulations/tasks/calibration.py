@@ -1,7 +1,7 @@
-"""How far a `Filtered` forecast is from what came: the exact share of the next hour's departures that were late.
+"""Compare a `Filtered` forecast with the exact share of late departures in the next hour.
 
-The forecast's variance is that of the rate behind the hour. The exact share is that of n departures, so its interval takes the
-binomial variance p(1 − p)/n beside it. Nothing here is served: exact sums are a lab's.
+The forecast has the variance of the underlying rate. The exact share is of n departures, so the interval adds the binomial
+variance p(1 − p)/n. Only a lab has exact sums; a store does not serve them.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from .study import given
 from .worlds import Ints, WorldNoise, published
 
 ENOUGH: Final = 20
-"""Departures of an hour whose share is compared."""
+"""The fewest departures of a compared hour."""
 _Z95: Final = 1.959964
 _VIEW, _RATE = "area_delay", "late"
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Of one world.
+    """The calibration of the forecast in one world.
 
     Attributes:
-        hours: how many were compared.
-        covered: the share of them within the forecast's 95 % interval.
-        forecast, hour, noisy: RMSE of the forecast; of predicting the exact share of the hour before; of the noisy hour itself, as
-            far as it is served (noisy_hours).
+        hours: number of compared hours.
+        covered: share of the hours within the forecast's 95 % interval.
+        forecast: RMSE of the forecast.
+        hour: RMSE of predicting the exact share of the hour before.
+        noisy, noisy_hours: RMSE of the noisy value of the hour, and the number of hours that have one.
     """
 
     hours: int
@@ -43,24 +44,24 @@ class Calibration:
 
 
 def calibration(noise: WorldNoise) -> Calibration:
-    """Run by a worker: compare the forecasts of a world with the exact hours."""
+    """Compare the forecasts of a world with the exact hours. Run by a worker."""
     task, exact = given()
     with published(exact, task.views(None), None) as store:
         ends, (rate, n) = _columns(store, _RATE, f"{_RATE}__n")
     with published(exact, task.views(noise.rho), noise) as store:
         seen, (noisy, pred, se) = _columns(store, _RATE, f"{_RATE}_pred", f"{_RATE}_pred__se")
     if not np.array_equal(ends, seen):
-        raise AssertionError("two worlds of the same panes")
+        raise AssertionError("the worlds have different panes")
     return compared(ends, rate, n, noisy, pred, se)
 
 
 def compared(ends: Ints, rate: Floats, n: Floats, noisy: Floats, pred: Floats, se: Floats) -> Calibration:
-    """Each hour with enough departures, with what the row of the hour before it had foretold.
+    """Compare each hour with enough departures with the forecast of the hour before.
 
     Args:
         ends: int64[P], µs; rate, n: float64[P], exact; noisy, pred, se: float64[P], as served with each hour. NaN for null.
     """
-    follows = np.diff(ends) == np.diff(ends).min()  # the next row is of the next hour
+    follows = np.diff(ends) == np.diff(ends).min()  # the next row is the next hour
     at = 1 + np.flatnonzero(follows & (n[1:] >= ENOUGH) & ~np.isnan(pred[:-1]))
     p, came = pred[at - 1], rate[at]
     off = came - p
@@ -78,7 +79,7 @@ def compared(ends: Ints, rate: Floats, n: Floats, noisy: Floats, pred: Floats, s
 
 
 def _columns(store: Store, *names: str) -> tuple[Ints, list[Floats]]:
-    """Pane ends (µs) and columns of the view's history; NaN for null."""
+    """Return pane ends (µs) and columns of the view's history; NaN for null."""
     table = store.history(_VIEW)
     ends = table["pane_end"].cast("int64").to_numpy()
     return ends, [table[name].cast("float64").to_numpy() for name in names]

@@ -1,7 +1,7 @@
-"""Late arrival: will this departure arrive more than 15 minutes late? Asked at the scheduled departure, from January on.
+"""Late arrival: will this departure arrive more than 15 minutes late? The prediction is made at the scheduled departure.
 
-Own features are the schedule's. The aggregates are private sums over planes: how late the whole area departs, hour by hour,
-and how late each airline arrives, day by day. Trained on January to August, tested on September to December; settings are
+Own features come from the schedule. The aggregates are private sums over planes: hourly late departures of the whole area, and
+daily late arrivals of each airline. Models are trained on January to August and tested on September to December. Settings are
 compared on July and August, with models of January to June.
 """
 
@@ -33,7 +33,7 @@ from .task import FeatureSet, Task
 ZONE: Final = "America/New_York"
 LATE_MINUTES: Final = 15
 AREA_SHARE: Final = 0.8
-"""Of ρ, for the fast signal; the slow one has the rest."""
+"""Share of ρ for the fast signal; the slow signal has the rest."""
 
 AREA_FAST: Final = Filtered("late", "258m", sd=0.13, tz=ZONE)
 AREA_SLOW: Final = Filtered("late", "24h", sd=0.10, tz=ZONE, name="late_slow")
@@ -69,23 +69,23 @@ OTHERS: Final = {
     "s₀ × 2": replace(AREA_FAST, sd=0.26, name="late_wild"),
     "season in UTC": replace(AREA_FAST, tz="UTC", name="late_utc"),
 }
-"""Other settings of the fast filter: collected at no price, and compared with it on the training months."""
+"""Other settings of the fast filter, which cost no privacy. They are compared on the training months."""
 
 
 def other_set(filtered: Filtered) -> FeatureSet:
-    """The filtered features with another filter in the place of the fast one."""
+    """Replace the fast filter of the filtered features by another filter."""
     fast = tuple(f"area_delay:{name}" for name in filtered.names)
     references = (*fast, *_FILTERED[len(fast) :])
     return FeatureSet(references, frozenset(references) - {fast[-1]})
 
 
 WINDOW_PANES: Final = ((1, 3, 24), (1, 7, 28))
-"""Panes of the windows, of each view: they share noise."""
+"""Panes of the windows of each view. Windows of a view share noise."""
 _CATEGORIES: Final = ("carrier", "origin", "dest")
 
 
 def late_arrivals(flights: pa.Table | None = None) -> Task:
-    """The task over these departures; default: the year's. Raises DataMissing."""
+    """Make the task of these departures; default: the whole year. Raises DataMissing."""
     table = load_flights() if flights is None else flights
     carriers = sorted(pc.unique(table["carrier"]).to_pylist())
     labels = table.filter(pc.is_valid(table["arr_delay"]))
@@ -112,10 +112,10 @@ def late_arrivals(flights: pa.Table | None = None) -> Task:
 
 
 def views(carriers: list[str], rho: float | None, *, others: bool = False) -> tuple[FeatureView, FeatureView]:
-    """`area_delay` and `carrier_delay` at ρ of a client-day, with their filtered features; None: at any price.
+    """Make `area_delay` and `carrier_delay` at ρ of a client-day, with filtered features; None: for runs without noise.
 
     Args:
-        others: the filters of `OTHERS` too: no other collection.
+        others: add the filters of `OTHERS`; the collection stays the same.
     """
     area, carrier = area_delay(), carrier_delay(carriers)
     area = replace(area, features=(*area.features, AREA_FAST, AREA_SLOW, *(OTHERS.values() if others else ())))

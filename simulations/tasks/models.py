@@ -1,4 +1,4 @@
-"""The models of the tasks: gradient-boosted trees, and a logistic regression for what trees do not mind."""
+"""The models of the tasks: gradient-boosted trees, and a logistic regression for effects that trees do not show."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def trees(
     weights: Floats | None = None,
     x_asked: Inputs | None = None,
 ) -> Floats:
-    """Scores of the rows in `ask` from trees that were fitted on the rows in `fit`.
+    """Fit trees on the rows in `fit`, and return scores of the rows in `ask`.
 
     Args:
         x: float32[N, F], NaN for null; the first `categories` columns are codes.
-        rising: bool[F], columns that the score may only rise with; None: none.
-        weights: float64[N] of the rows to fit on.
-        x_asked: what to ask with instead of x, where it was released under other terms.
+        rising: bool[F], columns in which the score is monotone; None: none.
+        weights: float64[N], weights of the rows.
+        x_asked: features for the rows in `ask`, if they were released under other terms.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -47,7 +47,7 @@ def trees(
 
 
 def logistic(x: Inputs, y: Bools, fit: Bools, ask: Bools, penalty: float) -> Floats:
-    """The same from a logistic regression with a quadratic penalty on standardized columns; no nulls."""
+    """Score like `trees`, with a logistic regression with a quadratic penalty on standardized columns without nulls."""
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=1 / penalty, solver="newton-cholesky", max_iter=50)

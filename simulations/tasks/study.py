@@ -1,8 +1,7 @@
-"""The study of a task: models over own features, exact aggregates and private ones, in every world, in two processes.
+"""The study of a task: models with own features, with exact aggregates and with private ones, in every world.
 
-A world is published, joined and given up before the next one: nothing of it is kept but how each model orders the labels of
-the test (`scores.DayPairs`). Candidates for settings are fitted and compared before the test begins, in worlds whose seeds no
-test has.
+A world is published, joined and deleted before the next. The study keeps only the order of the test labels by each model
+(`scores.DayPairs`). Candidates for settings are compared on months before the test, in worlds with other seeds.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ RHOS: Final = {
 }
 """Prices of a client-day."""
 FIRST_CHOICE_SEED: Final = 1_000
-"""The seeds from here on are those of the worlds in which settings are compared."""
+"""The first seed of the worlds in which settings are compared."""
 CHOICE_SEEDS: Final = 1
 MOST_SEEDS: Final = {"baskets": 3}
-"""Worlds of each price, at most: the baskets are for education, and noise is not what their intervals are made of."""
+"""The most worlds of each price. The intervals of the baskets do not come from noise, so few worlds suffice."""
 
 OWN: Final = "own features"
 Name = TypeVar("Name")
@@ -51,7 +50,7 @@ _EXACT: tuple[Exact, ...]
 
 @dataclass(frozen=True)
 class Model:
-    """A model of the table: a feature set, and what is done with it."""
+    """A model of the table: a feature set and its preparation."""
 
     features: str
     monotone: bool = True
@@ -59,7 +58,7 @@ class Model:
 
     @property
     def title(self) -> str:
-        """As the table names it."""
+        """Return the name in the table."""
         words = ["calibrated " * self.calibrated + self.features, "monotone" if self.monotone else "unconstrained"]
         return ", ".join(words)
 
@@ -72,13 +71,13 @@ FILTERED: Final = Model("filtered")
 
 @dataclass
 class StudyScores:
-    """How the models of a task order the labels of its test.
+    """The order of the test labels by each model of a task.
 
     Attributes:
-        own: of the model without aggregates.
-        exact: by model.
-        private: by price, then model: one for each seed.
-        choice: by candidate, one AUC a seed, on the last training months.
+        own: the model without aggregates.
+        exact: models with exact aggregates.
+        private: by price and model, one entry a seed.
+        choice: by candidate, one AUC a seed on the last training months.
     """
 
     own: DayPairs
@@ -89,7 +88,7 @@ class StudyScores:
 
 
 def models_of(task: Task) -> tuple[Model, ...]:
-    """The models of the table; of those that know the noise, the one that the task has features for."""
+    """Return the models of the table, with the noise-aware model that the task has features for."""
     return WINDOWS_PLAIN, WINDOWS, FILTERED if "filtered" in task.sets else CALIBRATED
 
 
@@ -97,14 +96,14 @@ def study(pool: ProcessPoolExecutor, name: str, seeds: int, progress: Callable[[
     """Run all worlds of a task.
 
     Args:
-        pool: of this task (`workers`).
-        seeds: worlds of each price.
-        progress: told what is done, now and then.
+        pool: processes of this task (`workers`).
+        seeds: number of worlds of each price.
+        progress: called with a line about finished work.
     """
-    # the longest first: what is short fills up the end
+    # the longest work comes first, so that short work fills the end
     choices = [pool.submit(_choice, WorldNoise(RHOS["ε = 1"], FIRST_CHOICE_SEED + i)) for i in range(CHOICE_SEEDS)]
     for choice in choices:
-        choice.add_done_callback(lambda _: progress(f"{name}: settings compared in a world"))
+        choice.add_done_callback(lambda _: progress(f"{name}: compared settings in a world"))
     own = pool.submit(_own)
     worlds = {pool.submit(_world, None): ("exact", 0)}
     for price, rho in RHOS.items():
@@ -126,11 +125,11 @@ def study(pool: ProcessPoolExecutor, name: str, seeds: int, progress: Callable[[
 
 @contextmanager
 def workers(name: str, progress: Callable[[str], None]) -> Iterator[ProcessPoolExecutor]:
-    """One process a core, each with the task and the exact sums; trees run on one thread in each. Raises DataMissing."""
+    """Start one process a core, with the task and the exact sums. Trees use one thread in each. Raises DataMissing."""
     task = TASKS[name]()
     exact = tuple(collect(view, task.events) for view in task.views(None))
     progress(f"{name}: {len(task.y):,} labels; {sum(len(one.sums) for one in exact):,} panes collected")
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the workers, before they import scikit-learn
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the workers, before they import scikit-learn
     context = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks, not the threads
     with ProcessPoolExecutor(os.cpu_count(), context, _start, (name, exact)) as pool:
         yield pool
@@ -142,28 +141,28 @@ def _start(name: str, exact: tuple[Exact, ...]) -> None:
 
 
 def given() -> tuple[Task, tuple[Exact, ...]]:
-    """The task and the sums of this worker."""
+    """Return the task and the sums of this worker."""
     return _GIVEN, _EXACT
 
 
 def test_days(task: Task) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], int]:
-    """int64 index of the day of each label of the test, and how many days there are."""
+    """Return the int64 index of the day of each test label, and the number of days."""
     days, index = np.unique(task.day[task.test], return_inverse=True)
     return index.astype(np.int64), len(days)
 
 
 def pairs_of(task: Task, scores: Floats) -> DayPairs:
-    """How these scores order the labels of the test."""
+    """Count how these scores order the test labels."""
     return DayPairs.count(scores, task.y[task.test], test_days(task)[0])
 
 
 def beside_own(task: Task, x: Floats) -> Inputs:
-    """float32[N, S + F]: own features, then these."""
+    """Return float32[N, S + F]: own features, then these."""
     return np.column_stack((task.own, x.astype(np.float32)))
 
 
 def calibrator(task: Task) -> RegressionCalibrator:
-    """One for the task's windows, whose noise is shared within a view."""
+    """Make the calibrator of the task's windows, which share noise within a view."""
     blocks = [nested_windows(panes) for panes in task.windows]
     width = sum(len(block) for block in blocks)
     correlation, at = np.zeros((width, width)), 0
@@ -174,7 +173,7 @@ def calibrator(task: Task) -> RegressionCalibrator:
 
 
 def prepared(task: Task, model: Model, x: Floats, se: Floats, fit: Bools) -> Floats:
-    """The features as the model takes them; what is learnt is learnt on `fit`."""
+    """Prepare the features for the model; learn from the rows in `fit` only."""
     if not model.calibrated:
         return x
     return calibrator(task).fit(x[fit], se[fit]).transform(x, se)
@@ -201,7 +200,7 @@ def _world(noise: WorldNoise | None) -> dict[Model, DayPairs]:
 
 
 def _columns(store: Store, task: Task, sets: Mapping[Name, FeatureSet]) -> dict[Name, tuple[Floats, Floats]]:
-    """Values and standard errors of some feature sets, from one join."""
+    """Read values and standard errors of feature sets, in one join."""
     every = list(dict.fromkeys(reference for one in sets.values() for reference in one.references))
     x, se = joined(store, task.labels, task.time, every)
     places = {name: [every.index(reference) for reference in one.references] for name, one in sets.items()}
@@ -209,7 +208,7 @@ def _columns(store: Store, task: Task, sets: Mapping[Name, FeatureSet]) -> dict[
 
 
 def _choice(noise: WorldNoise) -> dict[str, float]:
-    """The AUC of each candidate on the last training months, fitted on those before."""
+    """Return the AUC of each candidate on the last training months, fitted on the months before."""
     task, exact = given()
     candidates = {(model.title, model): task.sets[model.features] for model in (WINDOWS_PLAIN, WINDOWS, CALIBRATED)}
     if "filtered" in task.sets:

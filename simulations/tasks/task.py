@@ -1,4 +1,4 @@
-"""What a task is: labels with their own features, views, and the splits by time."""
+"""A prediction task: labels with their own features, views, and splits by time."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ Ints = npt.NDArray[np.int64]
 
 
 class Views(Protocol):
-    """The views of a task at a price: ρ of a client-day, of all of them together; None: at any, where noise is off."""
+    """Makes the views of a task at a price: ρ of a client-day of all views together; None: for runs without noise."""
 
     def __call__(self, rho: float | None, *, others: bool = False) -> tuple[FeatureView, ...]:
-        """The same collections whatever `others` is; with it, they serve the candidates for filters too."""
+        """Make the views. `others` adds the candidate filters; the collections stay the same."""
         ...
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Features of the store that a model gets together.
+    """A set of features of the store for a model.
 
     Attributes:
-        rising: those that a monotone model's score may only rise with.
+        rising: features in which the score of a monotone model rises.
     """
 
     references: tuple[str, ...]
     rising: frozenset[str]
 
     def monotone(self, own: int) -> Bools:
-        """bool[own + F]: which columns a monotone model holds, behind `own` columns that it does not."""
+        """Return bool[own + F]: the monotone columns, after `own` columns that are not monotone."""
         return np.array([False] * own + [reference in self.rising for reference in self.references])
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A label for each row of `labels`, known after the time at which it is predicted.
+    """A task: each row of `labels` has a label that is known after its time of prediction.
 
     Attributes:
-        events: what the clients hold; views are collected from them.
-        labels: the join keys and `time`.
-        own: float32[N, S], what is known without aggregates; the first `categories` columns are codes.
+        events: events of the clients, for the views.
+        labels: join keys and `time`.
+        own: float32[N, S], features without aggregates; the first `categories` columns are codes.
         day: int64[N], local day of each label, since the epoch.
-        choose_from, test_from: local days: settings are fitted before the first, compared between the two, and the test
+        choose_from, test_from: local days. Candidates are fitted before the first and compared between the two. The test
             begins at the second.
-        split: the moment at which the test begins, for priors.
-        sets: feature sets by name; `windows` is one of them.
-        windows: the panes of each window of the set `windows`, for each view: those of a view share noise.
+        split: time at which the test begins, for priors.
+        sets: feature sets by name, with `windows`.
+        windows: panes of each window of the set `windows`, for each view. Windows of a view share noise.
     """
 
     name: str
@@ -75,20 +75,20 @@ class Task:
 
     @property
     def train(self) -> Bools:
-        """Rows before the test."""
+        """Return the rows before the test."""
         return np.asarray(self.day < self.test_from)
 
     @property
     def test(self) -> Bools:
-        """Rows of the test."""
+        """Return the rows of the test."""
         return np.asarray(self.day >= self.test_from)
 
     @property
     def fitted(self) -> Bools:
-        """Training rows that candidates are fitted on when settings are chosen."""
+        """Return the training rows on which candidates are fitted."""
         return np.asarray(self.day < self.choose_from)
 
     @property
     def compared(self) -> Bools:
-        """Training rows that candidates are compared on."""
+        """Return the training rows on which candidates are compared."""
         return np.asarray(~self.fitted & self.train)

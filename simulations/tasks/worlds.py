@@ -1,9 +1,8 @@
-"""One year in many worlds that differ in price and noise only: collected once, noised and published for each of them.
+"""One year in many worlds that differ only in price and noise. It is collected once, then noised for each world.
 
-A collection of a view costs the same whatever its noise is, so it runs once, through the protocol, with noise off: what it
-opens are the exact sums. A world adds to them what leader and helper would draw, from the same sampler, at the scale of the
-world's own layout and in the same order, and publishes the outcome as releases. `tests/simulations/test_tasks.py` compares
-the releases with those of `run_in_process` under the same seeds: they are equal, value for value.
+The protocol collects the exact sums of a view once, without noise. A world adds the noise of leader and helper: from the same
+sampler, at the scale of the world's layout, and in the same order. It publishes the result as releases.
+`tests/simulations/test_tasks.py` checks that the releases equal those of `run_in_process` with the same seeds.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ class WorldNoise:
     """The price and the noise of a world.
 
     Attributes:
-        rho: zCDP of a client-day, of all views together.
-        seed: of both aggregators' noise.
+        rho: price of a client-day in ρ (zCDP), of all views together.
+        seed: seed of the noise of both aggregators.
     """
 
     rho: float
@@ -56,7 +55,7 @@ class WorldNoise:
 
 @dataclass(frozen=True, eq=False)
 class Exact:
-    """What a collection would open without noise.
+    """The exact sums of a collection.
 
     Attributes:
         pane_starts: int64[P], µs; outcomes: uint8[P] of `Outcome`.
@@ -69,10 +68,10 @@ class Exact:
 
 
 def collect(view: FeatureView, events: Events, seed: int = 0) -> Exact:
-    """Every pane of the days that hold events, through the whole protocol, with noise off.
+    """Collect every pane of the days with events, through the whole protocol without noise.
 
     Args:
-        seed: of report ids and shares, which leave no trace in a sum.
+        seed: seed of report ids and shares, which do not change a sum.
     """
     panes = (days_with_events(view, events)[:, None] * DAY_US + np.arange(view.panes_per_day) * view.pane_us).ravel()
     reports = of_active_clients(panes, compute(view, events, panes=panes))
@@ -84,11 +83,11 @@ def collect(view: FeatureView, events: Events, seed: int = 0) -> Exact:
 
 @contextmanager
 def published(exact: Sequence[Exact], views: Sequence[FeatureView], noise: WorldNoise | None) -> Iterator[Store]:
-    """A store with the releases of a world, for as long as the context lasts.
+    """Make a temporary store with the releases of a world.
 
     Args:
-        views: those that were collected, at the world's price, in the same order.
-        noise: None publishes the exact sums, marked as such.
+        views: the collected views at the price of the world, in the same order.
+        noise: None publishes the exact sums, marked as exact.
     """
     sources = () if noise is None else tuple(SeededNoise(noise.seed, name) for name in ("leader", "helper"))
     after = max(int(one.pane_starts[-1]) for one in exact) + 2 * DAY_US
@@ -119,7 +118,7 @@ def _releases(view: FeatureView, exact: Exact, sources: Sequence[NoiseSource], n
 
 
 def joined(store: Store, labels: pa.Table, time: str, references: Sequence[str]) -> tuple[Floats, Floats]:
-    """Values and standard errors as released at each label's time: float64[N, F] each, NaN for null."""
+    """Read values and standard errors at the time of each label: float64[N, F] each, NaN for null."""
     table = store.join(labels, list(references), time, full_names=True).read_all()
     names = [reference.replace(":", "__") for reference in references]
     x, se = (

@@ -228,7 +228,7 @@ NOT_FITTED training.NotFitted 1
 ARCHIVE_REFUSED training.ArchiveRefused 1
 SIMULATION_ERROR simulations.SimulationError 2
 DATA_MISSING simulations.DataMissing 5
-CANNOT_TELL simulations.CannotTell 2
+CANNOT_TELL simulations.LieInapplicable 2
 FLEET_IMPOSSIBLE simulations.FleetImpossible 2
 TRACE_INVALID simulations.TraceInvalid 2
 WORKER_DIED simulations.WorkerDied 2

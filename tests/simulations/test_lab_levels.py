@@ -129,8 +129,14 @@ def test_the_finish_mpc_withholds_small_cells_and_opens_the_others_as_they_are(t
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"level": "processes", "noise": "on"}, "level processes: aggregators that are processes draw their own noise"),
-        ({"level": "flower", "noise": "on"}, "level flower: aggregators that are processes draw their own noise"),
+        (
+            {"level": "processes", "noise": "on"},
+            "level=processes accepts no noise seed: aggregators that are processes draw their own noise",
+        ),
+        (
+            {"level": "flower", "noise": "on"},
+            "level=flower accepts no noise seed: aggregators that are processes draw their own noise",
+        ),
         ({"finish": "mpc"}, "finish 'mpc' requires noise 'full'"),
         ({"finish": "mpc", "noise": "on"}, "view 'hourly' has no suppress_below"),
     ],

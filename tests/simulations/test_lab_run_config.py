@@ -155,12 +155,12 @@ def test_what_does_not_exist_or_fit_is_named_with_the_nearest(of: Composer, over
         ("fleet.clients=30", FleetImpossible, "clients_per_site 50"),
         ("fleet.churn=2", FleetImpossible, "churn 2"),
         ("k=0", UsageError, "k=0: it must be at least 1"),
-        ("k=49", RunRefused, "k 49 is below"),
+        ("k=49", RunRefused, "k=49 is below"),
         ("seed=-1", UsageError, "seed=-1"),
         ("deadline_s=nan", UsageError, "deadline_s"),
         ("view.path=x.py", UsageError, "view=views.py:name"),
         ("view=file", UsageError, "view=file needs view.path"),
-        ("fleet=flights fleet.first_day=1", UsageError, "no flight is of those days"),
+        ("fleet=flights fleet.first_day=1", UsageError, "there are no flights on those days"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_runs(
@@ -235,7 +235,9 @@ def test_an_experiment_is_taken_back_and_another_view_takes_the_place_of_a_file(
 
 @pytest.mark.parametrize("text", ["view.rho=0.1", "fleet=10k", "k=3", "protection=he", "arrivals.before=0.1"])
 def test_a_setting_that_changes_nothing_of_an_attack_is_refused(of: Composer, tmp_path: Path, text: str) -> None:
-    with pytest.raises(UsageError, match=re.escape(f"{text} changes nothing of an attack, which has attack.clients")):
+    with pytest.raises(
+        UsageError, match=re.escape(f"{text} does not change an attack. An attack has the settings attack.clients")
+    ):
         prepare(of.compose(["attack=membership", text]), tmp_path)
     prepare(of.compose(["attack=membership", "attack.rho=0.2", "seed=3", "hydra/launcher=ray"]), tmp_path)
 
@@ -271,7 +273,7 @@ def test_an_attack_has_no_shards_and_starts_no_cluster(of: Composer, tmp_path: P
         ("overrides: [3]", "overrides is a list of texts"),
         ("{name: 3, overrides: []}", "name is a text"),
         ("a: [", "is no sweep"),
-        ("&a {runs: [*a]}", "more than 1,000 blocks, or more than 16 inside each other"),
+        ("&a {runs: [*a]}", "more than 1,000 blocks, or blocks nested deeper than 16"),
         ("a: &a [{overrides: []}]", "got a"),
         ("{runs: [" + "{overrides: []}," * 1_000 + "]}", "more than 1,000 blocks"),
         ("!!python/object/apply:os.getcwd []", "is no sweep"),

@@ -25,7 +25,7 @@ from simulations.tasks import ablation, models, study
 from simulations.tasks.baskets import KEPT_DAYS, basket_categories
 from simulations.tasks.calibration import calibration, compared
 from simulations.tasks.flights import late_arrivals
-from simulations.tasks.scores import DayPairs, Draws, interval
+from simulations.tasks.scores import DayPairs, Resamples, interval
 from simulations.tasks.task import Task
 from simulations.tasks.worlds import Exact, WorldNoise, collect, joined, published
 from tests.federation.words import requested_in_words
@@ -216,7 +216,7 @@ def test_intervals_hold_the_luck_of_days_and_of_seeds() -> None:
         return DayPairs.count(y * quality[day] + noise * rng.standard_normal(len(day)), y, day)
 
     steady, moody = np.ones(30), rng.uniform(0, 2, 30)
-    draws = Draws.make(30, 3)
+    draws = Resamples.make(30, 3)
     wide = [interval(draws.auc([model(1, quality) for _ in range(3)])) for quality in (steady, moody)]
     assert wide[0].low < wide[0].value < wide[0].high
     assert wide[1].high - wide[1].low > 1.5 * (wide[0].high - wide[0].low)

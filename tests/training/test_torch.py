@@ -263,7 +263,7 @@ def test_a_state_of_another_part_or_of_nothing_is_refused(make: Callable[..., Fe
         dataset.between(middle, None).load_state_dict(dataset.between(None, middle).state_dict())
     with pytest.raises(StateRefused, match="key is None"):
         dataset.load_state_dict({})
-    with pytest.raises(StateRefused, match="no place"):
+    with pytest.raises(StateRefused, match="no position"):
         dataset.load_state_dict({**dataset.state_dict(), "first": -1})
 
 
@@ -319,15 +319,15 @@ class TestSources:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"batch_size": 0}, "batch_size is 0"),
-        ({"batch_size": 8.5}, "batch_size is 8.5"),
+        ({"batch_size": 0}, "batch_size must be 1 or above, not 0"),
+        ({"batch_size": 8.5}, "not 8.5"),
         ({"seed": -1}, "seed"),
         ({"shuffle_mb": 0}, "shuffle_mb"),
         ({"shuffle_mb": float("inf")}, "shuffle_mb"),
         ({"max_missing": 1.5}, "max_missing"),
-        ({"rank": 1}, "go together"),
-        ({"rank": 2, "world_size": 2}, "rank 2 is not one of 2"),
-        ({"columns": "distance"}, "columns are a list"),
+        ({"rank": 1}, "need each other"),
+        ({"rank": 2, "world_size": 2}, "rank must be from 0 to 1, not 2"),
+        ({"columns": "distance"}, "columns must be a list"),
     ],
 )
 def test_arguments_that_cannot_be_are_named(

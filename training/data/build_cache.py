@@ -1,10 +1,10 @@
-"""Making a joined cache: one point-in-time join, a batch at a time, into flat files beside their place, then a rename.
+"""Make a joined cache: one point-in-time join, batch by batch, into flat files in a temporary folder, which is then renamed.
 
-Whoever makes a cache holds its lock; others wait, and find it made. A lock goes with its process. Where a file system has no
-locks that hold among machines, several make the same cache, and the first rename counts.
+The process that makes a cache holds its lock; others wait and then find the cache. A lock ends with its process. On a file
+system without locks between machines, several machines may make the same cache, and the first rename counts.
 
-What was published is read before the join and again when the join has read the store (of a server: when its answer is whole): a
-publication in between means that it is joined again, so that a cache is of one state of the store, the one in its key.
+The state of the store is read before the join and again after it (for a server, when its answer is complete). If it changed,
+the join runs again. So a cache has one state of the store, which its key names.
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ LEFT_BEHIND_S: Final = 86_400
 _TRIES: Final = 5
 
 Progress = Callable[[int, int | None], None]
-"""Told as a join goes on: rows done, and rows in all where that is known."""
+"""Called during a join with the rows done, and the rows in all if known."""
 
 
 @dataclass(frozen=True)
 class CacheRequest:
-    """What is joined.
+    """The labels and features of a join.
 
     Attributes:
         labels: see `TrainingLabels`.
-        memory_limit: of `Store.join`; of a local store only.
+        memory_limit: see `Store.join`; for a local store only.
     """
 
     labels: object
@@ -79,15 +79,15 @@ class CacheRequest:
 
 
 def default_cache_dir() -> Path:
-    """Where joined caches lie: `covey/joined` in XDG_CACHE_HOME, by default ~/.cache."""
+    """Return the folder of joined caches: `covey/joined` in XDG_CACHE_HOME, by default ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "covey" / "joined"
 
 
 def joined_cache(store: AnyStore, request: CacheRequest, cache_dir: Path, progress: Progress) -> JoinedCache:
-    """The joined cache of these labels and features in the newest state of the store: found, or made.
+    """Find or make the joined cache of these labels and features in the newest state of the store.
 
     Raises:
-        LabelsRefused, NoLabels, CacheWriteFailed, StoreBusy; what `Store.join` raises.
+        LabelsRefused, NoLabels, CacheWriteFailed, StoreBusy; and the errors of `Store.join`.
     """
     refs = list(_refs(store, request.features))
     constant = {
@@ -112,7 +112,7 @@ def _refs(store: AnyStore, features: Sequence[str] | FeatureService | str) -> Se
 
 
 def _key(request: CacheRequest, refs: Sequence[str], labels: str, snapshot: StoreState) -> str:
-    """Hex SHA-256 of all that the content of a cache follows from."""
+    """Return the hex SHA-256 of everything that determines the content of a cache."""
     told = [FORMAT, refs, labels, snapshot.digest, asdict(request.roles)]
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=repr).encode()).hexdigest()
 
@@ -127,7 +127,7 @@ def _found_or_made(
     key: str,
     progress: Progress,
 ) -> JoinedCache | None:
-    """The cache of a key; None: the store has changed while it was made."""
+    """Find or make the cache of a key; None if the store changed meanwhile."""
     folder = cache_dir / key[:32]
     if (found := _found(folder, key)) is not None:
         return found
@@ -152,20 +152,20 @@ def _found_or_made(
 
 
 def _sweep(cache_dir: Path, name: str) -> None:
-    """Remove what a builder that was killed has left; holding the lock. Younger ones may be another machine's."""
+    """Delete folders of killed builders, with the lock held. Recent folders may belong to another machine and stay."""
     for left in cache_dir.glob(f".{name}.*"):
         if left.is_dir() and time.time() - left.stat().st_mtime > LEFT_BEHIND_S:
             shutil.rmtree(left, ignore_errors=True)
 
 
 def _found(folder: Path, key: str) -> JoinedCache | None:
-    """The cache that is there; one that is broken is told of and taken away."""
+    """Open the cache of a key, or return None. A damaged cache is reported and deleted."""
     try:
         return open_cache(folder, key)
     except CacheGone:
         if not folder.exists():
             return None
-        problem = f"{folder} is not whole"
+        problem = f"{folder} is not complete"
     except CacheBroken as error:
         problem = str(error)
     _log.warning("%s", problem)
@@ -183,10 +183,10 @@ def _made(
     key: str,
     progress: Progress,
 ) -> bool:
-    """Join, and write all files of a cache into a folder; False: the store has changed before it was read."""
+    """Join and write all files of a cache into a folder. Return False if the store changed before it was read."""
     limit: dict[str, Any] = {"memory_limit": request.memory_limit} if isinstance(store, Store) else {}
     reader = store.join(labels.reader(), refs, TIME, full_names=True, **limit)
-    if isinstance(store, Store) and _moved(store, refs, snapshot):  # what is left to read is labels
+    if isinstance(store, Store) and _moved(store, refs, snapshot):  # only labels are left to read
         return False
     layout = MatrixLayout.of(reader.schema, refs, request.roles.columns)
     findings = Findings(snapshot.views, layout, list(labels.columns))
@@ -210,7 +210,7 @@ def _made(
             progress(rows, total)
         labels.require_unchanged()
         if rows == 0:
-            raise NoLabels("the labels have no row, so there is nothing to train on")
+            raise NoLabels("the labels have no rows, so there is nothing to train on")
     if not isinstance(store, Store) and _moved(store, refs, snapshot):
         return False
     header = Header(key, rows, layout.names, has_outcome, findings.report(), files.marks)
@@ -229,7 +229,7 @@ def _times(batch: pa.RecordBatch, name: str, column: str) -> npt.NDArray[np.int6
 
 
 def _put(partial: Path, folder: Path) -> None:
-    """Rename a whole cache into its place; where another one is faster, that one counts."""
+    """Rename a complete cache to its final name. If another process was faster, its cache counts."""
     try:
         partial.rename(folder)
     except OSError:
@@ -240,7 +240,7 @@ def _put(partial: Path, folder: Path) -> None:
 
 @dataclass
 class _OpenFile:
-    """A file that is written, and what will recognise it."""
+    """An open file, and its size and hash so far."""
 
     file: BufferedWriter
     hash: Any = field(default_factory=hashlib.sha256)
@@ -248,7 +248,7 @@ class _OpenFile:
 
 
 class _Files:
-    """The files of a cache as they grow; whole and on the disk at the end of the `with`."""
+    """The growing files of a cache. They are complete and on disk at the end of the `with`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -276,7 +276,7 @@ class _Files:
         self._write(self._file(name), values)
 
     def put_bits(self, name: str, values: npt.NDArray[np.bool_]) -> None:
-        """Append booleans to a file, 8 a byte; what does not fill a byte waits."""
+        """Append booleans to a file, 8 a byte; an incomplete byte waits."""
         one = self._file(name)
         waiting = np.concatenate([one.bits, values])
         whole = len(waiting) // 8 * 8

@@ -1,16 +1,16 @@
-"""The joined cache: one folder of flat arrays that are mapped into memory, and what was found while it was made.
+"""The joined cache: a folder of flat arrays that are mapped into memory, and the report of the join.
 
     x.f32, se.f32   float32[N, F], rows one after the other; 0 where the mask is not set
     mask.bits       bool[N·F], row-major, 8 a byte, the first in the lowest bit: where x holds a value
-    rows.bin        records of `row_dtype`: what is small of a row, together, so that a row read by itself costs one access
-        time        int64, µs; of a label without a time the least int64
-        outcome     int64, µs, only where there is an outcome time
+    rows.bin        records of `row_dtype`: the small fields of a row together, so that one access reads them
+        time        int64, µs; the least int64 for a label without a time
+        outcome     int64, µs; only if there is an outcome time
         y           float32, the target
         mask        bool[F], 8 a byte: the row's part of mask.bits, which is for neighbours
     cache.json      format, key, N, names of the F columns, report; of each file its size, time of change, SHA-256
 
-A folder is named after the SHA-256 of all that its content follows from, and is renamed into its place when it is whole. A file
-of the recorded size and time of change counts as unchanged; another time, as after a copy, means that its hash is checked.
+The name of a folder is the SHA-256 of everything that determines its content. A folder gets its name when it is complete. A
+file with the recorded size and time of change counts as unchanged. After another time, as after a copy, its hash is checked.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class FileMark:
-    """How a file is recognised: bytes, ns of its last change, hex SHA-256."""
+    """The marks of an unchanged file: bytes, ns of its last change, hex SHA-256."""
 
     size: int
     mtime_ns: int
@@ -55,10 +55,10 @@ class FileMark:
 
 @dataclass(frozen=True)
 class Header:
-    """What cache.json holds.
+    """The content of cache.json.
 
     Attributes:
-        names: of the F columns of x.
+        names: names of the F columns of x.
     """
 
     key: str
@@ -69,7 +69,7 @@ class Header:
     files: Mapping[str, FileMark]
 
     def to_json(self) -> str:
-        """One JSON object."""
+        """Return the header as a JSON object."""
         files = {name: vars(mark) for name, mark in self.files.items()}
         data = {
             "format": FORMAT,
@@ -82,7 +82,7 @@ class Header:
 
     @classmethod
     def from_json(cls, text: str) -> Header:
-        """The inverse of `to_json`. Raises ValueError, KeyError or TypeError."""
+        """Parse the result of `to_json`. Raises ValueError, KeyError or TypeError."""
         data: dict[str, Any] = json.loads(text)
         if data["format"] != FORMAT:
             raise ValueError(f"format {data['format']!r}, not {FORMAT}")
@@ -92,7 +92,7 @@ class Header:
 
 
 def row_dtype(width: int, *, has_outcome: bool) -> np.dtype[np.void]:
-    """A record of rows.bin; it has a multiple of 8 bytes."""
+    """Return the type of a record of rows.bin. Its size is a multiple of 8 bytes."""
     times: list[tuple[Any, ...]] = [("time", np.int64), *([("outcome", np.int64)] if has_outcome else [])]
     fields = [*times, ("y", np.float32), ("mask", np.uint8, (-(-width // 8),))]
     padding = -np.dtype(fields).itemsize % 8
@@ -101,7 +101,7 @@ def row_dtype(width: int, *, has_outcome: bool) -> np.dtype[np.void]:
 
 @dataclass(frozen=True, eq=False)
 class JoinedCache:
-    """A joined cache, mapped. The arrays cannot be written to, and stay valid when the files are deleted.
+    """A mapped joined cache. The arrays are read-only, and stay valid after the files are deleted.
 
     Attributes:
         x, se: float32[N, F].
@@ -118,17 +118,17 @@ class JoinedCache:
 
     @property
     def rows(self) -> int:
-        """N."""
+        """Return N."""
         return self.header.rows
 
     @property
     def width(self) -> int:
-        """F."""
+        """Return F."""
         return len(self.header.names)
 
     @property
     def row_bytes(self) -> int:
-        """Bytes that a row has in a batch."""
+        """Return the bytes of a row in a batch."""
         return 9 * self.width + 20
 
 
@@ -136,7 +136,7 @@ def open_cache(folder: Path, key: str) -> JoinedCache:
     """Map a cache.
 
     Raises:
-        CacheGone: there is none. CacheBroken: it is not whole, not what was written, or of another key or format.
+        CacheGone: the cache does not exist. CacheBroken: it is incomplete, changed, or has another key or format.
     """
     try:
         header = Header.from_json((folder / HEADER).read_text(encoding="utf-8"))
@@ -144,7 +144,7 @@ def open_cache(folder: Path, key: str) -> JoinedCache:
             raise CacheBroken(str(folder), f"it has the key {header.key[:80]!r}")
         shape, kind = (header.rows, len(header.names)), row_dtype(len(header.names), has_outcome=header.has_outcome)
         if not all(shape) or set(header.files) != {X, SE, BITS, SMALL}:
-            raise CacheBroken(str(folder), f"{HEADER} lists other files than there are")
+            raise CacheBroken(str(folder), f"the files differ from the list in {HEADER}")
         matrices = [_mapped(folder / name, header.files[name], 4 * math.prod(shape)) for name in (X, SE)]
         bits = _mapped(folder / BITS, header.files[BITS], -(-math.prod(shape) // 8))
         small = _mapped(folder / SMALL, header.files[SMALL], kind.itemsize * header.rows)
@@ -159,7 +159,7 @@ def open_cache(folder: Path, key: str) -> JoinedCache:
 
 
 def _mapped(path: Path, mark: FileMark, size: int) -> Bytes:
-    """uint8[size] of a file, checked."""
+    """Map a file as uint8[size], and check that it is unchanged."""
     with path.open("rb") as file:
         stat = path.stat()
         if not stat.st_size == mark.size == size:

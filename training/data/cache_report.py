@@ -1,4 +1,4 @@
-"""What is missing in a join, before anybody trains on it: counts, shares, and of each finding one example."""
+"""The report about missing values of a join: counts, shares, and one example of each finding."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from training.errors import AllNull, TooMuchMissing
 
 @dataclass(frozen=True)
 class Finding:
-    """Rows of one kind.
+    """The rows of one kind of finding.
 
     Attributes:
-        example: the first of them: its number, join keys and time as text; None where there is none.
+        example: the first row: its number, join keys and time as text; None without rows.
     """
 
     rows: int
@@ -25,14 +25,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class ViewFindings:
-    """Rows that one view has nothing, or nothing recent, for.
+    """Rows for which a view has no value or no recent value.
 
     Attributes:
-        first_release, newest_release: µs; None of a view without a release.
+        first_release, newest_release: µs; None if the view has no release.
         unreleased: rows whose time is before the view's first release.
-        unknown_key: rows with another key than the domain has, or none.
+        unknown_key: rows with a key outside the domain, or without a key.
         beyond_ttl: rows at whose time the newest row was older than the view's ttl.
-        after_newest: rows whose time is after the newest release: they see it, however old it is, unless a ttl forbids.
+        after_newest: rows whose time is after the newest release. They read it at any age, unless a ttl forbids it.
     """
 
     view: str
@@ -46,7 +46,7 @@ class ViewFindings:
 
 @dataclass(frozen=True)
 class FeatureFindings:
-    """A feature's nulls, with their number by status."""
+    """The nulls of a feature, with their number by status."""
 
     feature: str
     null: Finding
@@ -54,17 +54,17 @@ class FeatureFindings:
 
     @property
     def why(self) -> str:
-        """The statuses behind the nulls, the most frequent first."""
+        """Return the statuses of the nulls, the most frequent first."""
         order = sorted(self.statuses.items(), key=lambda item: -item[1])
         return ", ".join(f"{status} {rows:,}" for status, rows in order)
 
 
 @dataclass(frozen=True)
 class JoinReport:
-    """What a join found; printed, it is a few lines for people.
+    """The report of a join; `str` formats it as a few lines.
 
     Attributes:
-        without_time: rows whose time is null: nothing is found for them.
+        without_time: rows whose time is null, so that all features are null.
     """
 
     rows: int
@@ -73,7 +73,7 @@ class JoinReport:
     features: tuple[FeatureFindings, ...]
 
     def require(self, max_missing: float) -> None:
-        """Raise AllNull or TooMuchMissing for the feature with the most nulls, if they are too many."""
+        """Check the feature with the most nulls. Raises AllNull, TooMuchMissing."""
         worst = max(self.features, key=lambda one: one.null.rows)
         if worst.null.rows == self.rows:
             raise AllNull(worst.feature, worst.why)
@@ -81,12 +81,12 @@ class JoinReport:
             raise TooMuchMissing(worst.feature, worst.null.share, max_missing, worst.why)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """Convert the report to JSON values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> JoinReport:
-        """The inverse of `to_dict`. Raises KeyError or TypeError."""
+        """Read the result of `to_dict`. Raises KeyError or TypeError."""
         views = tuple(ViewFindings(**{**view, **_findings(view)}) for view in data["views"])
         features = tuple(FeatureFindings(**{**one, **_findings(one)}) for one in data["features"])
         return cls(int(data["rows"]), Finding(**data["without_time"]), views, features)

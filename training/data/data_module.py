@@ -1,4 +1,4 @@
-"""`FeatureDataModule`: Lightning's data of a training, from a store, labels and two moments that split them."""
+"""`FeatureDataModule`: Lightning's data module, from a store, labels and two split times."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from .loader import FeatureLoader
 
 
 class FeatureDataModule(lightning.LightningDataModule):
-    """Training rows before `validate_from`, validation rows before `test_from`, test rows from there on, all of one join.
+    """Rows of one join: training before `validate_from`, validation before `test_from`, test from `test_from` on.
 
-    Where there is an outcome time, a row counts to a part only if its outcome was known before the part's end. Training rows are
-    shuffled by the trainer's epoch; a checkpoint within an epoch holds how far it was read.
+    With an outcome time, a part has only rows whose outcome was known before the end of the part. The trainer's epoch shuffles
+    the training rows. A checkpoint within an epoch records the position in it.
 
     Args:
-        store: see `FeatureDataset`, which takes all other arguments, too; `shuffle` is of the training rows.
-        validate_from, test_from: naive moments are UTC; None: no such part.
+        store: see `FeatureDataset`, also for all other arguments; `shuffle` applies to the training rows.
+        validate_from, test_from: naive times are UTC; None: no such part.
 
     Raises:
-        TrainingArgument: the moments are not in order.
+        TrainingArgument: the times are not in order.
     """
 
     def __init__(
@@ -45,37 +45,37 @@ class FeatureDataModule(lightning.LightningDataModule):
         self._store, self._shuffle, self._given = store, shuffle, given
         self._validate_from, self._test_from = validate_from, test_from
         self._dataset: FeatureDataset | None = None
-        # Lightning takes a part to be there when its method is not the base class's own
+        # Lightning assumes that a part exists if its method overrides the base class
         for moment, name in ((validate_from, "val_dataloader"), (test_from, "test_dataloader")):
             if moment is None:
                 setattr(self, name, getattr(super(), name))
 
     @property
     def dataset(self) -> FeatureDataset:
-        """All rows, with the report and the names of the features; joined when it is first asked for."""
+        """Return all rows, with the report and the names of the features. The first access joins."""
         if self._dataset is None:
             self._dataset = FeatureDataset(self._store, **self._given)
         return self._dataset
 
     def prepare_data(self) -> None:
-        """Join; run by one process of a machine, the others find the joined cache."""
+        """Join. Run by one process of a machine; the others find the joined cache."""
         _ = self.dataset
 
     def setup(self, stage: str) -> None:
-        """Find the joined cache; run by every process."""
+        """Find the joined cache. Run by every process."""
         _ = self.dataset
 
     def train_dataloader(self) -> FeatureLoader:
-        """Rows before the first of the two moments."""
+        """Return the rows before the first of the two times."""
         end = self._validate_from if self._validate_from is not None else self._test_from
         return self._loader(self.dataset.between(None, end, shuffle=self._shuffle), lambda: self._current_epoch)
 
     def val_dataloader(self) -> FeatureLoader:
-        """Rows from `validate_from` on, in their order."""
+        """Return the rows from `validate_from` on, in their order."""
         return self._loader(self.dataset.between(self._validate_from, self._test_from, shuffle=False))
 
     def test_dataloader(self) -> FeatureLoader:
-        """Rows from `test_from` on, in their order."""
+        """Return the rows from `test_from` on, in their order."""
         return self._loader(self.dataset.between(self._test_from, None, shuffle=False))
 
     @property

@@ -30,16 +30,16 @@ from .store_state import AnyStore
 from .training_labels import Roles
 
 _BLOCK_BYTES: Final = 2**18
-"""Rows that stay neighbours when blocks are shuffled: large enough to be read from a disk at its speed."""
+"""Rows of a shuffled block, enough to read at the speed of a disk."""
 _AHEAD_BYTES: Final = 2**22
-"""What the thread reads at a time while the batches before are used."""
+"""Amount that the thread reads ahead at a time."""
 _AHEAD: Final = 1
-"""How many such pieces are read, or wait, while one is given out; two gained nothing."""
+"""Pieces that are read ahead; two were not faster."""
 _STATE: Final = 1
 
 
 class Meta(TypedDict):
-    """Which rows these are: int64[B] the label's number (−1: fills up) and its time, µs."""
+    """The labels of a batch: int64[B] number (−1: padding) and time, µs."""
 
     row: torch.Tensor
     time: torch.Tensor
@@ -59,33 +59,34 @@ class Batch(TypedDict):
 class FeatureDataset(IterableDataset[Batch]):
     """Batches of features as they were known at each label's time, for `DataLoader(dataset, batch_size=None)`.
 
-    The point-in-time join runs once; its result is kept, and found again by all ranks and later runs. What is published
-    afterwards does not change it: make the dataset again to read the newer state.
+    The point-in-time join runs once. Its result is cached for all ranks and later runs. Later publications do not change it: make
+    the dataset again to read the newer state.
 
-    Where there is no value, x and se are 0 and mask is False. The se of a plain feature is 0, that of a transformation's output,
-    which nobody knows, NaN. Every rank has the same number of batches: the last are filled up with rows of weight 0, so take
+    Without a value, x and se are 0 and mask is False. The se of a plain feature is 0. The se of an on-demand feature is unknown
+    and NaN. Every rank has the same number of batches: rows of weight 0 pad the last ones, so use
     `(weight * loss).sum() / weight.sum().clamp(min=1)`.
 
     Args:
-        store: a store, or where to open one: a directory or URL.
+        store: a store, or the directory or URL of one.
         labels: a `.parquet` or `.csv` file, a `pyarrow.Table`, a pandas or Polars frame.
         features: references `view:feature`, or a feature service or its name; a histogram fills a column of x a cell.
-        time: the labels' time column; target: what is learnt, numbers or booleans.
+        time: the labels' time column.
+        target: the target column, numbers or booleans.
         rename: join key (or input of a transformation) → the labels' column that holds it, where the names differ.
-        constants: join key (or input) → its value in every row; that of a constant entity needs none.
-        columns: columns of the labels that are features as they are; they follow the others in x.
-        outcome_time: the column that says when the target was known: never before `time`.
+        constants: join key (or input) → its value in every row; a constant entity needs none.
+        columns: columns of the labels that are plain features; they come last in x.
+        outcome_time: column of the time at which the target was known, never before `time`.
         batch_size: B.
-        shuffle: an order drawn from (seed, epoch), see `set_epoch`.
-        shuffle_mb: how much is shuffled row by row, in MB of batches; blocks of neighbouring rows are shuffled beyond that.
-        max_missing: the share of rows in which a feature may be null.
-        cache_dir: where the joined cache lies; default: covey/joined in the user's cache folder.
-        rank, world_size: which part this process reads; default: as torch.distributed says, once that is initialised.
-        memory_limit: of the join, see `Store.join`.
+        shuffle: read in an order drawn from (seed, epoch), see `set_epoch`.
+        shuffle_mb: MB of batches that are shuffled row by row; beyond that, blocks of neighbouring rows are shuffled.
+        max_missing: largest share of rows in which a feature may be null.
+        cache_dir: folder of joined caches; default: covey/joined in the user's cache folder.
+        rank, world_size: the part that this process reads; default: from torch.distributed, if it is initialised.
+        memory_limit: see `Store.join`.
 
     Attributes:
-        report: what the join found missing; printed, it is a few lines.
-        feature_names: of the F columns of x.
+        report: missing values of the join; `str` formats it as a few lines.
+        feature_names: names of the F columns of x.
 
     Raises:
         TrainingArgument, LabelsRefused, TooMuchMissing, CacheWriteFailed; UnknownView, UnknownFeature, BadReference and what else
@@ -127,7 +128,7 @@ class FeatureDataset(IterableDataset[Batch]):
         self._between: list[list[str]] = []
         self._batch_size, self._shuffle, self._seed, self._shuffle_mb = batch_size, shuffle, seed, shuffle_mb
         self._sharding = None if rank is None or world_size is None else Sharding(rank, world_size)
-        # shared with the processes of workers, so that those that live on hear of a new epoch
+        # shared with worker processes, so that persistent workers receive a new epoch
         self._epoch = _shared_number()
         self._base = self._next = 0
         self._resume = (0, 0)
@@ -135,37 +136,39 @@ class FeatureDataset(IterableDataset[Batch]):
 
     @property
     def rows(self) -> int:
-        """How many rows an epoch has, over all ranks."""
+        """Return the number of rows of an epoch, over all ranks."""
         return len(self._selected)
 
     @property
     def epoch(self) -> int:
-        """The epoch whose order is read."""
+        """Return the epoch whose order is read."""
         return int(self._epoch)
 
     def __len__(self) -> int:
-        """Batches that each rank has in an epoch."""
+        """Return the number of batches of each rank in an epoch."""
         return self._part().batches(self.rows, self._batch_size)
 
     def set_epoch(self, epoch: int) -> None:
-        """Read in the order of this epoch, from its first batch unless it is the one to resume in. As for a DistributedSampler,
-        without it every epoch has the same order. It holds for iterations that begin afterwards."""
+        """Read in the order of this epoch, from its first batch unless a loaded state is in it. It applies to later iterations.
+
+        As with a DistributedSampler, without this call every epoch has the same order.
+        """
         if epoch < 0:
-            raise TrainingArgument(f"an epoch is 0 or above, not {epoch}")
+            raise TrainingArgument(f"epoch must be 0 or above, not {epoch}")
         if epoch != self.epoch:
             self._resume = (0, 0)
         self._epoch.fill_(epoch)
 
     def between(self, start: datetime | None, end: datetime | None, *, shuffle: bool | None = None) -> Self:
-        """The rows with start ≤ time < end, and, where there is an outcome time, an outcome known before the end (null: never).
+        """Select the rows with start ≤ time < end. With an outcome time, it must be before the end too (null: never).
 
         Raises:
-            NoLabels: there are none. TrainingArgument: no moments.
+            NoLabels: there are no such rows. TrainingArgument: an argument is no datetime.
         """
         cache = self._cache
         for moment in (start, end):
             if not isinstance(moment, datetime | None):
-                raise TrainingArgument(f"a part begins and ends with a datetime, not {moment!r}")
+                raise TrainingArgument(f"start and end must be datetimes, not {moment!r}")
         time = cache.small["time"]
         known = cache.small["outcome"] if cache.header.has_outcome else time
         wanted = time != NO_TIME
@@ -188,40 +191,40 @@ class FeatureDataset(IterableDataset[Batch]):
         return part
 
     def __iter__(self) -> Iterator[Batch]:
-        """The batches of this process in this epoch; after `load_state_dict` those that were not read yet."""
+        """Yield the batches of this process in this epoch; after `load_state_dict` only the unread batches."""
         place, is_worker = self._worker(), get_worker_info() is not None
         if is_worker and self._resume != (0, 0) and self._resumed_by not in (None, os.getpid()):
             raise TrainingArgument(
-                "the workers of a DataLoader would go on from the loaded state in every epoch; take covey.torch.FeatureLoader, "
-                "or torchdata's StatefulDataLoader"
+                "a DataLoader with workers would resume from the loaded state in every epoch. Use covey.torch.FeatureLoader or "
+                "torchdata's StatefulDataLoader"
             )
         self.begin()
         first = self._base + self._next * place["workers"] + place["worker"]
         return self._batches(self._order(), first, place["workers"], ahead=not is_worker)
 
     def begin(self) -> None:
-        """Begin an epoch, or go on in the one of a loaded state: for who reads the batches by other processes."""
+        """Begin an epoch, or resume the epoch of a loaded state. For loaders that read in other processes."""
         (self._base, self._next), self._resume = self._resume, (0, 0)
 
     def lend(self) -> None:
-        """Workers may go on from a loaded state: whoever calls this calls `begin` once they have it."""
+        """Allow workers to resume from a loaded state. The caller calls `begin` when they have it."""
         self._resumed_by = None
 
     def count(self) -> None:
-        """One more batch was read."""
+        """Count one read batch."""
         self._next += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """Where this process is in its epoch: for a plain loop without workers, and for torchdata's StatefulDataLoader."""
+        """Return the position in the epoch. For a plain loop without workers, and for torchdata's StatefulDataLoader."""
         place = self._worker()
         first, read = (self._base + self._next, 0) if place["workers"] == 1 else (self._base, self._next)
         return {"epoch": self.epoch, "first": first, "read": read, **place, **self._identity()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on, in the next iteration, with the batch after the last one that was read.
+        """Resume, in the next iteration, after the last read batch.
 
         Raises:
-            StateRefused: the state is of other rows, of another order, or of another rank or worker.
+            StateRefused: the state has other rows, another order, or another rank or worker.
         """
         here = self._identity() | (self._worker() if state.get("workers") != 1 else {})
         differs = [
@@ -232,12 +235,12 @@ class FeatureDataset(IterableDataset[Batch]):
         if differs:
             raise StateRefused(*differs)
         self._epoch.fill_(int(state["epoch"]))
-        # batches do not depend on the number of workers: what one reader has begun any number of them can end
+        # batches do not depend on the number of workers, so any number of workers can resume
         self._base, self._next = self._resume = int(state["first"]), int(state["read"])
         self._resumed_by = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is mapped, and with the rank, which a new process cannot ask for."""
+        """Leave out mapped files, and keep the rank, which a new process does not know."""
         mapped = (self._cache.folder, self._cache.header.key)
         return {**self.__dict__, "_cache": mapped, "_sharding": self._part()}
 
@@ -246,7 +249,7 @@ class FeatureDataset(IterableDataset[Batch]):
         self._cache = open_cache(*state["_cache"])
 
     def _batches(self, order: Order, first: int, workers: int, *, ahead: bool) -> Iterator[Batch]:
-        """Every `workers`-th batch from the first one on; `ahead`: a thread reads some while those before are used."""
+        """Yield every `workers`-th batch from `first` on; `ahead`: a thread reads ahead."""
         buffers = Buffers()
         if not ahead:
             for batch in range(first, order.batches, workers):
@@ -272,7 +275,7 @@ class FeatureDataset(IterableDataset[Batch]):
         return read_rows(self._cache, rows, count * self._batch_size, buffers)
 
     def _of_cache(self, rows: slice | Ints) -> slice | Ints:
-        """The cache's rows, of some of the selected ones."""
+        """Map selected rows to rows of the cache."""
         selected = self._selected
         if not isinstance(selected, range):
             return selected[rows]
@@ -298,7 +301,7 @@ class FeatureDataset(IterableDataset[Batch]):
         return Sharding(0, 1)
 
     def _identity(self) -> dict[str, Any]:
-        """What a state must agree with."""
+        """Return the settings that a state must agree with."""
         part = self._part()
         order = {
             "batch_size": self._batch_size,
@@ -324,7 +327,7 @@ def _joined(store: AnyStore | str | Path, request: CacheRequest, folder: Path) -
 
 
 def _split(rows: BatchRows, size: int) -> Iterator[Batch]:
-    """The batches of some rows; each has its own part of their memory."""
+    """Split rows into batches; each has its own part of the memory."""
     parts = (rows.x, rows.mask, rows.se, rows.y, rows.weight, rows.row, rows.time)
     tensors = [torch.from_numpy(part) for part in parts]
     for at in range(0, len(rows.y), size):
@@ -340,7 +343,7 @@ def _shared_number() -> torch.Tensor:
 
 def _listed(columns: Sequence[str]) -> tuple[str, ...]:
     if isinstance(columns, str):
-        raise TrainingArgument(f"columns are a list; write [{columns!r}]")
+        raise TrainingArgument(f"columns must be a list; write [{columns!r}]")
     return tuple(columns)
 
 
@@ -348,14 +351,14 @@ def _require_arguments(
     batch_size: int, seed: int, shuffle_mb: float, max_missing: float, rank: int | None, world_size: int | None
 ) -> None:
     if not isinstance(batch_size, int) or batch_size < 1:
-        raise TrainingArgument(f"a batch has at least one row; batch_size is {batch_size}")
+        raise TrainingArgument(f"batch_size must be 1 or above, not {batch_size}")
     if seed < 0:
-        raise TrainingArgument(f"a seed is 0 or above, not {seed}")
+        raise TrainingArgument(f"seed must be 0 or above, not {seed}")
     if not 0 < shuffle_mb < math.inf:
-        raise TrainingArgument(f"shuffle_mb is a number above 0, not {shuffle_mb}")
+        raise TrainingArgument(f"shuffle_mb must be above 0, not {shuffle_mb}")
     if not 0 <= max_missing <= 1:
-        raise TrainingArgument(f"max_missing is a share from 0 to 1, not {max_missing}")
+        raise TrainingArgument(f"max_missing must be from 0 to 1, not {max_missing}")
     if (rank is None) != (world_size is None):
-        raise TrainingArgument("rank and world_size go together")
+        raise TrainingArgument("rank and world_size need each other: give both or neither")
     if rank is not None and world_size is not None and not 0 <= rank < world_size:
-        raise TrainingArgument(f"rank {rank} is not one of {world_size}")
+        raise TrainingArgument(f"rank must be from 0 to {world_size - 1}, not {rank}")

@@ -1,4 +1,4 @@
-"""What a join finds, counted batch by batch as it goes by."""
+"""Count the findings of a join, batch by batch."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ Ints = npt.NDArray[np.int64]
 
 
 class Findings:
-    """Counts as batches are seen.
+    """Counts of findings over batches.
 
     Args:
-        keys: the columns that tell of an example which one it is.
+        keys: columns that identify an example.
     """
 
     def __init__(self, views: Sequence[ViewState], layout: MatrixLayout, keys: Sequence[str]) -> None:
         self._keys = tuple(keys)
         self._layout = layout
-        # a view's rows are told by the statuses of the first feature that is asked of it
+        # the statuses of a view's first requested feature describe its rows
         first = {one.column.partition("__")[0]: one for one in reversed(layout.sources) if one.has_se}
         self._views = [(state, first[state.view.name]) for state in views if state.view.name in first]
         self._rows = 0
@@ -44,8 +44,8 @@ class Findings:
         """Count a batch.
 
         Args:
-            times: int64[N], µs; NO_TIME where there is none.
-            first: the number of its first row.
+            times: int64[N], µs; NO_TIME for a row without a time.
+            first: number of the first row.
         """
         self._rows += batch.num_rows
         known = times != NO_TIME
@@ -60,7 +60,7 @@ class Findings:
             self._add(one.name, "null", null, batch, times, first)
 
     def report(self) -> JoinReport:
-        """What was found."""
+        """Return the report."""
         views = tuple(
             ViewFindings(
                 state.view.name,
@@ -104,7 +104,7 @@ def _codes(batch: pa.RecordBatch, source: FeatureColumns) -> npt.NDArray[np.uint
 
 
 def _of_view(state: ViewState, codes: npt.NDArray[np.uint8], times: Ints, known: Bools) -> dict[str, Bools]:
-    """By kind of finding the rows, bool[N] each."""
+    """Return the rows of each kind of finding, bool[N] each."""
     nothing = np.zeros(len(times), np.bool_)
     unreleased = known if state.first_release is None else known & (times < state.first_release)
     not_found = codes == np.uint8(Status.NOT_FOUND)

@@ -1,4 +1,4 @@
-"""`FeatureLoader`: a DataLoader of a `FeatureDataset` whose place can be saved, and whose dead workers have a name."""
+"""`FeatureLoader`: a DataLoader of a `FeatureDataset` that saves its position and reports dead workers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .dataset import Batch, FeatureDataset
 
 
 class FeatureLoader(DataLoader[Batch]):
-    """`DataLoader(dataset, batch_size=None)`, with a state: batches are counted here, so it holds with workers, too.
+    """`DataLoader(dataset, batch_size=None)` with a state. It counts batches itself, so the state is right with workers.
 
     Args:
-        num_workers: processes that read; 0, which is the fastest, reads ahead in a thread.
-        epoch: asked for the epoch each time that the batches are begun; None: the dataset's own.
+        num_workers: number of reading processes; 0 reads ahead in a thread, which is the fastest.
+        epoch: returns the epoch at the start of each iteration; None: the dataset's own epoch.
     """
 
     dataset: FeatureDataset
@@ -41,14 +41,14 @@ class FeatureLoader(DataLoader[Batch]):
         self._epoch_of = epoch
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch names the private class of its iterators
-        """The batches of this process in this epoch. As they are read, LoaderWorkerDied."""
+        """Yield the batches of this process in this epoch. Raises LoaderWorkerDied during the iteration."""
         if self._epoch_of is not None:
             self.dataset.set_epoch(self._epoch_of())
         if self.num_workers:
             self.dataset.lend()
         batches = super().__iter__()
         if self.num_workers:
-            self.dataset.begin()  # without workers it has begun by itself
+            self.dataset.begin()  # without workers the dataset begins by itself
         return self._counted(batches)
 
     def _counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -59,11 +59,13 @@ class FeatureLoader(DataLoader[Batch]):
                 yield batch
             return
         except (RuntimeError, EOFError, OSError) as error:
-            if not self.num_workers or not _tells_of_a_dead_worker(error):
+            if not self.num_workers or not _means_a_dead_worker(error):
                 raise
             reason = str(error) or type(error).__name__
-        del batches  # as long as it is there, torch raises its error again whenever any process of ours ends
-        raise LoaderWorkerDied(f"a worker process ended before its batches did ({reason}); num_workers=0 needs none")
+        del batches  # torch would raise its error again whenever a child process ends
+        raise LoaderWorkerDied(
+            f"a worker process ended before its last batch ({reason}). num_workers=0 needs no worker processes"
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """See `FeatureDataset.state_dict`."""
@@ -74,10 +76,10 @@ class FeatureLoader(DataLoader[Batch]):
         self.dataset.load_state_dict(state)
 
 
-def _tells_of_a_dead_worker(error: Exception) -> bool:
-    """Whether torch has noticed it, or the connection by which a worker hands over its memory has ended.
+def _means_a_dead_worker(error: Exception) -> bool:
+    """Return whether torch reports a dead worker, or the connection that passes a worker's memory has ended.
 
-    An error that was raised inside a worker comes as what it was, its text beginning with "Caught".
+    An error inside a worker keeps its type, and its text begins with "Caught".
     """
     text = str(error)
     if isinstance(error, RuntimeError):

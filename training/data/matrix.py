@@ -1,4 +1,4 @@
-"""Joined columns as the matrices that are trained on: x, its standard errors and where it holds a value, a row a label."""
+"""Convert joined columns to matrices for training: x, standard errors and mask, one row a label."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class FeatureColumns:
     """A feature, and the columns of x that it fills.
 
     Attributes:
-        name: as it was asked for.
-        column: of the join.
-        first, width: the columns of x, one a cell of a histogram.
-        has_se: whether `__se` and `__status` stand beside it; a plain feature is exact and has neither.
+        name: name as requested.
+        column: column of the join.
+        first, width: columns of x; a histogram has one a cell.
+        has_se: whether the join has `__se` and `__status` of it; a plain feature is exact and has neither.
     """
 
     name: str
@@ -37,13 +37,13 @@ class FeatureColumns:
 
 @dataclass(frozen=True)
 class MatrixLayout:
-    """The columns of x: asked features in their order, then plain ones."""
+    """The columns of x: the requested features in their order, then the plain features."""
 
     sources: tuple[FeatureColumns, ...]
 
     @classmethod
     def of(cls, joined: pa.Schema, refs: Sequence[str], plain: Sequence[str]) -> Self:
-        """The layout of a join with full names."""
+        """Make the layout of a join with full names."""
         sources: list[FeatureColumns] = []
         columns = [_full_name(ref) for ref in refs] + [plain_name(i) for i in range(len(plain))]
         for i, (name, column) in enumerate(zip([*refs, *plain], columns, strict=True)):
@@ -55,7 +55,7 @@ class MatrixLayout:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the columns of x: the reference, or `reference[cell]`."""
+        """Return the names of the columns of x: the reference, or `reference[cell]`."""
         return tuple(
             one.name if one.width == 1 else f"{one.name}[{cell}]" for one in self.sources for cell in range(one.width)
         )
@@ -67,9 +67,9 @@ def _full_name(ref: str) -> str:
 
 
 def matrices(batch: pa.RecordBatch, layout: MatrixLayout) -> tuple[Floats, Floats, Bools]:
-    """(x, se, mask) of a joined batch: [N, F] each; x and se are 0 where the mask is not set.
+    """Return (x, se, mask) of a joined batch, [N, F] each; x and se are 0 where the mask is not set.
 
-    The se of a plain feature is 0; that of a transformation, which nobody knows, is NaN.
+    The se of a plain feature is 0; the se of an on-demand feature is unknown and NaN.
     """
     shape = (batch.num_rows, len(layout.names))
     x, se, mask = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.empty(shape, np.bool_)
@@ -86,7 +86,7 @@ def matrices(batch: pa.RecordBatch, layout: MatrixLayout) -> tuple[Floats, Float
 
 
 def there(column: pa.Array) -> Bools:
-    """bool[N]: neither null nor NaN."""
+    """Return bool[N]: whether the value is neither null nor NaN."""
     known: Bools = np.asarray(column.is_valid())
     if pa.types.is_floating(column.type):
         known = known & ~np.asarray(pc.fill_null(pc.is_nan(column), True))

@@ -1,15 +1,15 @@
-"""Preparation of features that come with a standard error: scaling, shrinkage, calibration, weights.
+"""Prepare features that have standard errors: scaling, shrinkage, calibration, weights.
 
-A served value is x = t + e: t is what exact aggregation would have served, and e is the noise of the release, with
-E[e] = 0 and a known variance se². Several columns have several se, and one column has another se in every row. The tools
-here use that; each is fitted on the training split, and `released_rows` keeps later releases out of the fit. NaN is null.
-Not for `Filtered` features: they are drawn to their baselines already, and their se is the error of that estimate, not noise
-on top of a truth. Their variance less mean se² is too small, and shrinking them shrinks twice.
+A served value is x = t + e: t is the exact aggregate, and e is the noise of the release, with E[e] = 0 and a known variance
+se². The se differs between columns and rows, and these tools use it. Fit each tool on the training split; `released_rows` keeps
+later releases out of the fit. NaN is null. Do not use them for `Filtered` features: those are already shrunk towards their
+baselines, and their se is the error of that estimate, not noise on a true value. Their variance minus mean se² is too small,
+and shrinking them shrinks twice.
 
 Sources: Fuller 1987, "Measurement Error Models" (§1.2 and §2.2: the reliability ratio and its matrix form); Carroll,
 Ruppert, Stefanski, Crainiceanu 2006, "Measurement Error in Nonlinear Models" (§4: regression calibration); Efron and Morris
 1975, "Data Analysis Using Stein's Estimator and Its Generalizations"; Paule and Mandel 1982, "Consensus Values and Weighting
-Factors" (the prior's variance where every row has its own se).
+Factors" (the variance of the prior if every row has its own se).
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 FLOOR: Final = 0.01
-"""The least share of a column's own variance that is believed to be signal, where a scale or a direction needs some."""
+"""The smallest share of a column's variance that counts as signal, so that a scale is never 0."""
 _HALVINGS: Final = 60
 _CHUNK_ROWS: Final = 2**15
-"""Rows whose matrices are solved at once: 8 MiB of them at 6 features."""
+"""Rows whose matrices are solved at once: 8 MiB at 6 features."""
 
 
 class DenoisedScaler:
     """Standardizes columns by the spread of the true values: variance of x − mean se², instead of variance of x.
 
-    Noise widens a column. A penalty or a step size that counts in standard deviations then sees a noisy column as more
-    important than it is once the noise is smaller, or the other way round. The variance is held at `floor` of that of x.
+    Noise widens a column. A penalty or a step size in units of standard deviations then gives a noisy column a weight that is
+    wrong when the noise changes. The variance is at least `floor` of the variance of x.
 
     Attributes:
         mean_, scale_: float64[F], after `fit`.
@@ -53,7 +53,7 @@ class DenoisedScaler:
         """Learn means and scales from float[N, F] and its standard errors.
 
         Raises:
-            TrainingInputRefused: shapes that differ, a value without a standard error, or a column without values.
+            TrainingInputRefused: shapes differ, a value has no standard error, or a column has no values.
         """
         values, errors, there = _checked(x, se)
         n = there.sum(axis=0)
@@ -65,25 +65,25 @@ class DenoisedScaler:
         return self
 
     def transform(self, x: npt.ArrayLike) -> Floats:
-        """(x − mean) ÷ scale; NaN stays. Raises NotFitted, TrainingInputRefused."""
+        """Return (x − mean) ÷ scale; NaN stays. Raises NotFitted, TrainingInputRefused."""
         values = _matrix(x, _fitted(self, "mean_"))
         scaled: Floats = (values - self.mean_) / self.scale_
         return scaled
 
     def transform_se(self, se: npt.ArrayLike) -> Floats:
-        """The standard errors of what `transform` returns."""
+        """Return the standard errors of the values that `transform` returns."""
         scaled: Floats = _matrix(se, _fitted(self, "scale_")) / self.scale_
         return scaled
 
 
 class EmpiricalBayesShrinkage:
-    """Draws each value to its column's prior mean, the more the larger its standard error: μ + τ²/(τ² + se²)·(x − μ).
+    """Shrinks each value towards the prior mean of its column, more for a larger standard error: μ + τ²/(τ² + se²)·(x − μ).
 
     With t ~ N(μ, τ²) and e ~ N(0, se²) that is E[t | x]; among linear rules it has the least mean squared error for any
     prior with these moments (Efron and Morris 1975). μ and τ² solve Paule and Mandel's equations over the fitted rows:
-    μ = Σ w·x / Σ w and Σ w·(x − μ)² = N − 1, with w = 1/(τ² + se²); τ² is 0 where noise alone explains the spread.
+    μ = Σ w·x / Σ w and Σ w·(x − μ)² = N − 1, with w = 1/(τ² + se²); τ² is 0 if noise alone explains the spread.
 
-    Fit it on released rows (`released_rows`), each once: among labels a release counts as often as it was joined.
+    Fit it on released rows (`released_rows`), which hold each release once. Labels hold a release as often as it was joined.
 
     Attributes:
         mean_, variance_: float64[F], μ and τ², after `fit`.
@@ -98,14 +98,14 @@ class EmpiricalBayesShrinkage:
         return self
 
     def transform(self, x: npt.ArrayLike, se: npt.ArrayLike) -> Floats:
-        """E[t | x]; NaN stays. Raises NotFitted, TrainingInputRefused."""
+        """Return E[t | x]; NaN stays. Raises NotFitted, TrainingInputRefused."""
         width = _fitted(self, "mean_")
         values, errors, _ = _checked(x, se, width=width)
         shrunk: Floats = self.mean_ + self._kept(errors) * (values - self.mean_)
         return shrunk
 
     def transform_se(self, se: npt.ArrayLike) -> Floats:
-        """The standard deviation of t given x: τ·se/√(τ² + se²)."""
+        """Return the standard deviation of t given x: τ·se/√(τ² + se²)."""
         errors = _matrix(se, _fitted(self, "mean_"))
         posterior: Floats = np.sqrt(self._kept(errors)) * errors
         return posterior
@@ -119,14 +119,14 @@ class EmpiricalBayesShrinkage:
 class RegressionCalibrator:
     """E[t | x] of several correlated columns at once: μ + Σ_t·(Σ_t + Σ_e)⁻¹·(x − μ), with each row's own Σ_e.
 
-    A noisy column borrows from its neighbours, and a null is filled from the rest of its row: it is a value without
-    information, and a row of nulls gives μ. Σ_t is the covariance of x less the mean Σ_e, with its eigenvalues held at
-    `floor` of the largest. Linear, so exact for Gaussian t; as a regressor it undoes attenuation (Fuller 1987, §2.2;
+    A noisy column uses information of the other columns. A null is a value without information and is filled from the rest of
+    its row; a row of nulls gives μ. Σ_t is the covariance of x minus the mean Σ_e, with eigenvalues of at least `floor` of the
+    largest. Linear, so exact for Gaussian t; as a regressor it undoes attenuation (Fuller 1987, §2.2;
     Carroll et al. 2006, §4).
 
     Args:
-        correlation: float[F, F], of the noise of different columns of a row; default: none. Trailing windows over the same
-            panes share noise: `nested_windows`.
+        correlation: float[F, F], correlation of the noise of columns in a row; default: none. Trailing windows over the same
+            panes share noise: see `nested_windows`.
 
     Attributes:
         mean_: float64[F], covariance_: float64[F, F], μ and Σ_t, after `fit`.
@@ -137,11 +137,11 @@ class RegressionCalibrator:
         self.floor = _share(floor, "floor")
 
     def fit(self, x: npt.ArrayLike, se: npt.ArrayLike) -> Self:
-        """Learn μ and Σ_t over the rows in which both columns of a pair have values.
+        """Learn μ and Σ_t; a pair of columns uses the rows in which both have values.
 
         Raises:
-            TrainingInputRefused: as `DenoisedScaler.fit`; also a pair of columns that never have values together, noise
-                that explains all that varies, or a correlation of another size.
+            TrainingInputRefused: as `DenoisedScaler.fit`. Also if two columns never have values together, noise explains all
+                variance, or the correlation has another size.
         """
         values, errors, there = _checked(x, se)
         noise = self._noise_correlation(values.shape[1])
@@ -163,7 +163,7 @@ class RegressionCalibrator:
         return self
 
     def transform(self, x: npt.ArrayLike, se: npt.ArrayLike) -> Floats:
-        """E[t | x]: float64[N, F] without NaN. Raises NotFitted, TrainingInputRefused."""
+        """Return E[t | x]: float64[N, F] without NaN. Raises NotFitted, TrainingInputRefused."""
         width = _fitted(self, "mean_")
         values, errors, there = _checked(x, se, width=width)
         noise, out = self._noise_correlation(width), np.empty_like(values)
@@ -173,7 +173,7 @@ class RegressionCalibrator:
         return out
 
     def _expected(self, values: Floats, errors: Floats, there: Bools, noise: Floats) -> Floats:
-        """A null leaves the system: its row and column become those of the identity, and its right-hand side 0."""
+        """Solve for E[t | x]. A null leaves the system: its row and column become the identity, its right-hand side 0."""
         errors = np.where(there, errors, 0.0)
         total = self.covariance_ + noise * errors[:, :, None] * errors[:, None, :]
         total = np.where(there[:, :, None] & there[:, None, :], total, 0.0)
@@ -193,15 +193,15 @@ class RegressionCalibrator:
 
 
 def inverse_variance_weights(se: npt.ArrayLike, between: float = 0.0) -> Floats:
-    """float64[N]: weights 1/(se² + between), of mean 1 over the rows that have a standard error; 0 for the others.
+    """Return float64[N]: weights 1/(se² + between), with mean 1 over the rows with a standard error; 0 for the others.
 
     For rows whose *target* is a released value: the best linear unbiased fit weighs each by the inverse of its variance
-    (Aitken 1935). `between` is what is left of that variance without noise (model and sampling error). Noise in the
-    *inputs* does not make a row's target worse: there, weights drop information. The se of a ratio moves with the ratio's own
-    noise, and weights that do so bias a fit: give a typical se of the key, such as the root of its mean se².
+    (Aitken 1935). `between` is the variance without noise (model and sampling error). Noise in the *inputs* does not
+    make the target of a row worse, so weights for it only lose information. The se of a ratio depends on the noise of the ratio,
+    and such weights bias a fit: use a typical se of the key, such as the root of its mean se².
 
     Raises:
-        TrainingInputRefused: not a vector, no standard error at all, a negative one, or a row without any variance.
+        TrainingInputRefused: se is no vector, has only nulls or a negative value, or a row has no variance.
     """
     errors = np.asarray(se, np.float64)
     there = ~np.isnan(errors)
@@ -213,7 +213,9 @@ def inverse_variance_weights(se: npt.ArrayLike, between: float = 0.0) -> Floats:
         raise TrainingInputRefused("a standard error is negative")
     variance = errors[there] ** 2 + between
     if (variance == 0).any():
-        raise TrainingInputRefused("a row has no variance, so its weight is infinite: give `between`, the model's own")
+        raise TrainingInputRefused(
+            "a row has no variance, so its weight is infinite: give `between`, the variance without noise"
+        )
     weights = np.zeros(len(errors))
     weights[there] = 1 / variance
     scaled: Floats = weights / weights[there].mean()
@@ -221,13 +223,13 @@ def inverse_variance_weights(se: npt.ArrayLike, between: float = 0.0) -> Floats:
 
 
 def nested_windows(panes: Sequence[int]) -> Floats:
-    """float64[F, F]: the correlation of the noise of trailing windows of so many panes that end together: √(a/b), a ≤ b.
+    """Return float64[F, F]: the correlation of the noise of trailing windows that end together: √(a/b) for a ≤ b panes.
 
-    Of the a and b panes' sums, with noise of one variance in every pane, Cov = a·σ². Other views are independent: put
-    their block beside this one.
+    Sums of a and b panes, with noise of equal variance in every pane, have Cov = a·σ². The noise of other views is independent:
+    combine the blocks of views to a block-diagonal matrix.
 
     Raises:
-        TrainingInputRefused: a window of no pane.
+        TrainingInputRefused: a window has no pane.
     """
     widths = np.asarray(panes, np.float64)
     if widths.ndim != 1 or not len(widths) or not (widths >= 1).all():
@@ -237,17 +239,17 @@ def nested_windows(panes: Sequence[int]) -> Floats:
 
 
 def released_rows(store: Store, references: Sequence[str], before: datetime) -> tuple[Floats, Floats]:
-    """Values and standard errors of ratios and counts, as they were released before a moment: what a prior may be fitted on.
+    """Read values and standard errors of counts and ratios that were released before a time, to fit a prior.
 
     Args:
-        references: `view:feature`; columns of several views stand side by side, the shorter ones filled with NaN.
-        before: the end of the training split; a release at that very moment is left out.
+        references: `view:feature`. Columns of several views are side by side; NaN pads the shorter ones.
+        before: end of the training split; a release at exactly this time is left out.
 
     Returns:
         x and se, float64[rows, F], each released row once.
 
     Raises:
-        UnknownView. TrainingInputRefused: no such feature, a list, or nothing released by then.
+        UnknownView. TrainingInputRefused: the feature does not exist or is a list, or nothing was released before.
     """
     moment, views, columns = to_us(before), {}, []
     for reference in references:
@@ -274,7 +276,7 @@ def _floats(column: pa.ChunkedArray) -> Floats:
 
 
 def _paule_mandel(x: Floats, noise: Floats) -> tuple[float, float]:
-    """μ and τ² of one column: the root of a function that falls with τ², by bisection."""
+    """Return μ and τ² of one column: the root of a function that falls with τ², by bisection."""
 
     def spread(variance: float) -> tuple[float, float]:
         weights = 1 / (variance + noise)
@@ -284,7 +286,10 @@ def _paule_mandel(x: Floats, noise: Floats) -> tuple[float, float]:
     spread_of_x = float(np.var(x))
     if spread_of_x == 0:
         return float(x[0]), 0.0
-    low, high = 1e-12 * spread_of_x, spread_of_x * len(x) / (len(x) - 1)  # above 0: an exact row's weight is finite
+    low, high = (
+        1e-12 * spread_of_x,
+        spread_of_x * len(x) / (len(x) - 1),
+    )  # above 0, so that the weight of an exact row is finite
     if spread(low)[1] <= 0:
         return spread(low)[0], 0.0
     for _ in range(_HALVINGS):
@@ -294,10 +299,10 @@ def _paule_mandel(x: Floats, noise: Floats) -> tuple[float, float]:
 
 
 def _checked(x: npt.ArrayLike, se: npt.ArrayLike, width: int | None = None) -> tuple[Floats, Floats, Bools]:
-    """x, se and where x is not null. `width` None: to fit on, so every column needs a value."""
+    """Return x, se and where x is not null. `width` None: the data are for a fit, so every column needs a value."""
     values, errors = _matrix(x, width), _matrix(se, width)
     if values.shape != errors.shape:
-        raise TrainingInputRefused(f"x is {values.shape} and its standard errors are {errors.shape}")
+        raise TrainingInputRefused(f"x has the shape {values.shape}, but its standard errors have {errors.shape}")
     there = ~np.isnan(values)
     of_values = errors[there]
     if not (np.isfinite(of_values).all() and (of_values >= 0).all()):
@@ -319,7 +324,7 @@ def _matrix(x: npt.ArrayLike, width: int | None) -> Floats:
 
 
 def _fitted(model: object, attribute: str) -> int:
-    """The number of columns that a model was fitted on."""
+    """Return the number of columns that a model was fitted on."""
     learnt = getattr(model, attribute, None)
     if learnt is None:
         raise NotFitted(type(model).__name__)
@@ -338,5 +343,5 @@ def _correlation(given: npt.ArrayLike) -> Floats:
     if not (square and np.allclose(matrix, matrix.T) and np.allclose(np.diag(matrix), 1)):
         raise TrainingInputRefused("a noise correlation is a symmetric matrix with ones on its diagonal")
     if np.linalg.eigvalsh(matrix)[0] < -1e-9:
-        raise TrainingInputRefused("the noise correlation is that of no noise: it has a negative eigenvalue")
+        raise TrainingInputRefused("the noise correlation is impossible: it has a negative eigenvalue")
     return matrix

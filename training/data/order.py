@@ -1,12 +1,12 @@
-"""In which order the rows of a joined cache are read, by whom, and in which batch: a function of seed, epoch and place.
+"""The order in which ranks read the rows of a joined cache in batches: a function of seed, epoch and place.
 
-The rows of an epoch stand in one sequence, the same for everybody: the labels' order, or blocks of neighbouring rows in an
-order drawn from (seed, epoch). Rank r of R reads the places [⌊r·N/R⌋, ⌊(r+1)·N/R⌋) of it, so that ranks differ by one row at
-most, and all of them have ⌈⌈N/R⌉ / batch⌉ batches: the last ones are filled up with rows of weight 0. A shuffling rank reads a
-window of places after the other, the rows of each in an order drawn from (seed, epoch, rank, window).
+All ranks have the same sequence of the rows of an epoch: the order of the labels, or blocks of neighbouring rows in an order
+drawn from (seed, epoch). Rank r of R reads its places [⌊r·N/R⌋, ⌊(r+1)·N/R⌋), so ranks differ by at most one row. All ranks have
+⌈⌈N/R⌉ / batch⌉ batches; rows of weight 0 pad the last ones. A shuffling rank reads one window of places after the other, and the
+rows of a window in an order drawn from (seed, epoch, rank, window).
 
-Of W DataLoader workers, w reads the batches w, w + W, … of its rank. So batches and their order do not depend on the number
-of workers, and a worker without a batch is none the worse for it.
+Of W DataLoader workers, w reads the batches w, w + W, … of its rank. So batches and their order do not depend on the number of
+workers, and a worker may have no batch.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ Places: TypeAlias = npt.NDArray[np.int32] | Ints
 
 _OF_BLOCKS: Final = 0
 _OF_ROWS: Final = 1
-"""What a draw is for: the first word of its seed after seed and epoch."""
+"""The purpose of a draw: the word of its seed after seed and epoch."""
 
 
 @dataclass(frozen=True)
 class Sharding:
-    """The part of a reader: its rank among `world_size` processes that train together."""
+    """The part of a process: its rank among `world_size` processes that train together."""
 
     rank: int
     world_size: int
 
     def places(self, rows: int) -> tuple[int, int]:
-        """[first, end) of the sequence."""
+        """Return the places [first, end) of the sequence."""
         return self.rank * rows // self.world_size, (self.rank + 1) * rows // self.world_size
 
     def batches(self, rows: int, batch_size: int) -> int:
-        """How many batches every rank has."""
+        """Return the number of batches of every rank."""
         of_largest = -(-rows // self.world_size)
         return -(-of_largest // batch_size)
 
@@ -48,8 +48,8 @@ class Order:
 
     Args:
         rows: N, at least 1.
-        block_rows: neighbouring rows that stay together until they are in a window; None: no shuffle.
-        window_rows: rows that are shuffled among each other; a multiple of batch_size.
+        block_rows: neighbouring rows that stay together until a window shuffles them; None: no shuffle.
+        window_rows: rows of a window, which are shuffled together; a multiple of batch_size.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Order:
             self._starts = np.concatenate([[0], np.cumsum(lengths)])
 
     def rows_of(self, batch: int, count: int = 1) -> slice | Ints:
-        """The rows of `count` batches from one on, without those that fill up: a slice, or int64[n] if they are shuffled."""
+        """Return the rows of `count` batches from `batch` on, without padding: a slice, or int64[n] if they are shuffled."""
         low = min(self._first + batch * self.batch_size, self._end)
         high = min(self._first + (batch + count) * self.batch_size, self._end)
         if self._block_rows is None:
@@ -92,7 +92,7 @@ class Order:
         return np.concatenate([np.empty(0, np.int64), *parts])
 
     def _rows_of_window(self, number: int) -> Places:
-        """The rows of a window, shuffled; that of the last call is kept."""
+        """Return the shuffled rows of a window; the last window is cached."""
         if self._window is None or self._window[0] != number:
             low = self._first + number * self._window_rows
             rows = self._in_blocks(low, min(low + self._window_rows, self._end))
@@ -101,7 +101,7 @@ class Order:
         return self._window[1]
 
     def _in_blocks(self, low: int, high: int) -> Places:
-        """[high − low], the rows at some places of the sequence of blocks."""
+        """Return [high − low]: the rows at these places of the sequence of blocks."""
         size = self._block_rows or 1
         first, last = np.searchsorted(self._starts, [low, high - 1], side="right") - 1
         parts = []
@@ -110,13 +110,11 @@ class Order:
             start, end = int(self._starts[block]), int(self._starts[block + 1])
             parts.append(np.arange(begin + max(low - start, 0), begin + min(high, end) - start))
         rows: Ints = np.concatenate(parts)
-        return (
-            rows.astype(np.int32) if self._rows < 2**31 else rows
-        )  # half the bytes are shuffled in two thirds of the time
+        return rows.astype(np.int32) if self._rows < 2**31 else rows  # half the bytes take two thirds of the time
 
 
 def _draw(*words: int) -> np.uint64:
-    """The state that a shuffle begins with."""
+    """Return the initial state of a shuffle."""
     return np.uint64(np.random.SeedSequence(words).generate_state(1, np.uint64)[0])
 
 
@@ -124,7 +122,7 @@ def _draw(*words: int) -> np.uint64:
 def _shuffle(values: Places, state: np.uint64) -> None:
     """Fisher–Yates with SplitMix64 (Steele, Lea, Flood 2014): the same order on every machine, a seventh of numpy's time.
 
-    A place is the high half of a 32 by 32 bit product: at most n / 2³² off the uniform draw.
+    A place is the high half of a 32 by 32 bit product; its deviation from a uniform draw is at most n / 2³².
     """
     for i in range(len(values) - 1, 0, -1):
         state = uint64(state + uint64(0x9E3779B97F4A7C15))

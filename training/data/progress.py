@@ -1,4 +1,4 @@
-"""A bar for the join of a training set, on stderr and only where somebody watches."""
+"""A progress bar for the join of a training set, on stderr if it is a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .build_cache import Progress
 
 @contextmanager
 def shown(what: str) -> Iterator[Progress]:
-    """A bar that comes with the first rows; without a terminal there is none."""
+    """Show a bar from the first rows on; without a terminal show none."""
     if not sys.stderr.isatty():
         yield lambda _done, _total: None
         return

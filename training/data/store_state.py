@@ -1,4 +1,4 @@
-"""What of a store a join follows from: the definitions of its views and every pane that was published of them."""
+"""The state of a store that determines a join: the definitions and all published panes of its views."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from featurestore.store import Store
 AnyStore: TypeAlias = Store | RemoteStore
 
 _LIBRARIES: Final = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-"""Where the code of others lies, which is told by its name."""
+"""Folders of installed code, which is identified by its name."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ViewState:
 
     Attributes:
         state: hex SHA-256 of its definition and its publications.
-        first_release, newest_release: µs, of the panes that make rows; None if there are none.
+        first_release, newest_release: µs, of the panes with rows; None if there are none.
     """
 
     view: FeatureView
@@ -43,23 +43,23 @@ class ViewState:
 
 @dataclass(frozen=True)
 class StoreState:
-    """The views behind some references, by name, and what else their values follow from."""
+    """The views of references, by name, and everything else that determines their values."""
 
     views: tuple[ViewState, ...]
     computed: tuple[str, ...]
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 of all of it."""
+        """Return the hex SHA-256 of the state."""
         told = [*((one.view.name, one.state) for one in self.views), *self.computed]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def store_state_of(store: AnyStore, refs: Sequence[str]) -> StoreState:
-    """The state of the views that the references need.
+    """Read the state of the views that the references need.
 
-    A local store tells what its panes hold. Of a server we have the ids of its releases, which follow from their plans; and its
-    own transformations are not known here, so what they compute has a new state every time.
+    A local store gives the content of its panes. A server gives the ids of its releases, which follow from their plans. The
+    server's own transformations are unknown here, so they get a new state every time.
     """
     names = list(dict.fromkeys(ref.partition(":")[0].partition("@")[0] for ref in refs))
     on_demand = store.on_demand if isinstance(store, Store) else {}
@@ -85,26 +85,26 @@ def _state_of(store: AnyStore, view: FeatureView) -> ViewState:
         digest.update(repr((one.seq, one.version, one.release_id, one.state, one.pane_start, one.released_at)).encode())
         digest.update(repr((one.published_at, one.reason)).encode())
     if isinstance(store, Store):
-        registry = store._registry  # of a server there is nothing like it
+        registry = store._registry  # a server has no registry
         digest.update(registry.contents(registry.view(view.name).view_id))
     released = [one.released_at for one in published if one.state != "retracted" and one.reason != BUDGET_SPENT]
     return ViewState(view, digest.hexdigest(), min(released, default=None), max(released, default=None))
 
 
 def _code_of(view: OnDemandView) -> str:
-    """What a transformation computes: its code, and the functions and values that it refers to.
+    """Hash a transformation: its code, and the functions and values that it refers to.
 
-    Of a class and of what is installed it is the name alone. What cannot be told has a new state every time.
+    A class and installed code count by name only. Code that cannot be hashed has a new state every time.
     """
     told = [view.name, view.outputs, sorted(view.features.items()), sorted(view.inputs.items())]
     digest = hashlib.sha256(repr(told).encode())
-    _tell(view.function, digest, set())
+    _add(view.function, digest, set())
     return digest.hexdigest()
 
 
-def _tell(value: Any, digest: Any, seen: set[int]) -> None:
-    """Put what a function computes, or what a value is, into a digest; functions in `seen` are in it already."""
-    value = getattr(value, "py_func", value)  # of numba
+def _add(value: Any, digest: Any, seen: set[int]) -> None:
+    """Add a function or a value to a digest; functions in `seen` are in it already."""
+    value = getattr(value, "py_func", value)  # numba keeps the Python function there
     if not isinstance(value, FunctionType):
         digest.update(value.__name__.encode() if isinstance(value, ModuleType) else _pickled(value))
     elif value.__code__.co_filename.startswith(_LIBRARIES):
@@ -115,11 +115,11 @@ def _tell(value: Any, digest: Any, seen: set[int]) -> None:
         names = sorted({name for code in _codes(value.__code__) for name in code.co_names} & value.__globals__.keys())
         enclosed = [cell.cell_contents for cell in value.__closure__ or ()]
         for one in (value.__defaults__, value.__kwdefaults__, *enclosed, *(value.__globals__[name] for name in names)):
-            _tell(one, digest, seen)
+            _add(one, digest, seen)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
-    """A function's code and that of the functions within it."""
+    """Yield the code of a function and of the functions within it."""
     yield code
     for one in code.co_consts:
         if isinstance(one, CodeType):

@@ -1,11 +1,11 @@
-"""A view's latest rows inside a model: a lookup is an index on the device, and releases arrive without a stop.
+"""The latest rows of a view inside a model: a lookup is an index on the device, and releases arrive without a stop.
 
-    v       float32[2, K + 1, F]  two halves; row K of each is that of every key outside the domain
-    active  int64[]               which half counts
+    v       float32[2, K + 1, F]  two halves; row K is for every key outside the domain
+    active  int64[]               the half that counts
 
-A refresh fills the idle half in place, then `active` becomes another tensor. A forward that has begun keeps the `active` that
-it took, in Python as in compiled code, whose buffers are arguments; as long as one is alive, its half is not written to. So
-a forward is of one epoch, and neither side waits: that is read-copy-update, with the reference count of `active` as its clock.
+A refresh fills the idle half in place; then `active` becomes another tensor. A running forward keeps its `active`, in Python and
+in compiled code, whose buffers are arguments. While that tensor is alive, its half is not overwritten. So a forward reads one
+epoch, and neither side waits: this is read-copy-update, with the reference count of `active` as its clock.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from featurestore.store import Store
 from training.errors import TableBusy, TableInvalid
 
 REMOTE_POLL_S: Final = 1.0
-"""How often a table looks for a new epoch behind a feature server: a request each time."""
+"""Seconds between two requests for the epoch of a feature server."""
 PATIENCE_S: Final = 10.0
-"""How long a refresh waits for the forwards that still read the half that it is to write."""
+"""Seconds that a refresh waits for forwards that still read the half to be written."""
 _LOOK_S: Final = 0.001
 _TRIES: Final = 5
 
@@ -49,24 +49,24 @@ Floats32 = npt.NDArray[np.float32]
 class FeatureTable(nn.Module):
     """The latest values of some features for every key of their entity, as a module without parameters.
 
-    Values are cast to float32 once; a null is 0, and its mask column 0. Columns are the references in their order (a histogram
-    has one a cell), then, if asked for, their masks, then their standard errors. Features of constant entities stand in
-    every row, row K too.
+    Values are cast to float32 once; a null is 0, and its mask column is 0. Columns are the references in their order (a histogram
+    has one a cell), then optional masks, then optional standard errors. Features of constant entities are in every row, also in
+    row K.
 
-    A copy (`copy.deepcopy`, `pickle`) has no store: it stays on the rows that it was copied with. Export a copy.
+    A copy (`copy.deepcopy`, `pickle`) has no store and keeps its rows. Export a copy.
 
     Args:
         store: a local or remote store; the table reads it until `close`.
         features: references of stored features, `view:feature`, or a service. Views that are not constant share join keys.
-        device: where the table lives; default: the CPU.
-        mask, se: whether there are columns of masks (1: there is a value) and of standard errors.
+        device: device of the table; default: the CPU.
+        mask, se: whether to add columns of masks (1: there is a value) and of standard errors.
 
     Raises:
-        TableInvalid: features of several entities, or computed on demand. BadReference, UnknownView, UnknownFeature.
+        TableInvalid: features have several entities, or are computed on demand. BadReference, UnknownView, UnknownFeature.
 
     Attributes:
-        names: of the columns.
-        keys: names of the join keys; none where all entities are constant.
+        names: names of the columns.
+        keys: names of the join keys; empty if all entities are constant.
     """
 
     v: torch.Tensor
@@ -91,34 +91,34 @@ class FeatureTable(nn.Module):
         self.register_buffer("v", halves.to(device))
         self.register_buffer("active", torch.tensor(0, device=self.v.device))
         self._retired: weakref.ref[torch.Tensor] | None = None
-        # the memory of what `_retired` refers to: a stream on a GPU may still be about to read it
+        # keeps the memory of `_retired` alive, because a GPU stream may still read it
         self._lent: torch.UntypedStorage | None = None
         self._loaded = False
         self.problem: str | None = None
-        """Why the last look of `follow` kept the older rows; None if it did not."""
+        """The error because of which the last look of `follow` kept the older rows; None without an error."""
 
     @property
     def epoch(self) -> int:
-        """Of the store, when the rows that count were read."""
+        """Return the epoch of the store of the active rows."""
         return self._seen.epoch
 
     @property
     def unknown(self) -> int:
-        """K, the index of a key that is not in the domain."""
+        """Return K, the index of a key outside the domain."""
         return self.v.size(1) - 1
 
     def forward(self, keys_index: torch.Tensor) -> torch.Tensor:
-        """float32[N, F], the rows of int64[N] of `index_of`; what is outside 0 … K is read as K."""
-        active = self.active  # held until the rows are read: a refresh waits for it
+        """Return float32[N, F], the rows at int64[N] of `index_of`; an index outside 0 … K counts as K."""
+        active = self.active  # held until the rows are read, so that a refresh waits for it
         rows = self.v.size(1)
         known = torch.where((keys_index >= 0) & (keys_index < rows), keys_index, rows - 1)
         return self.v.view(-1, self.v.size(2)).index_select(0, known + active * rows)
 
     def index_of(self, keys: Keys | None = None) -> npt.NDArray[np.int64]:
-        """int64[N], the row of each key; K for null, or one outside the domain.
+        """Return int64[N], the row of each key; K for null or a key outside the domain.
 
         Args:
-            keys: a column for each join key, all of one length; None where all entities are constant.
+            keys: a column for each join key, all of one length; None if all entities are constant.
 
         Raises:
             BadReference: a join key is missing, or has another type.
@@ -130,18 +130,18 @@ class FeatureTable(nn.Module):
         return np.where(index < 0, self.unknown, index)
 
     def refresh(self) -> bool:
-        """Take up the store's newest epoch; False if the rows are of it already.
+        """Load the newest epoch of the store. Return False if the rows are already current.
 
-        Rows that are older than their view's ttl are null, as in `get`. The ttl is looked at here, so without `follow` a row
+        Rows older than the ttl of their view become null, as in `get`. Only a refresh checks the ttl, so without `follow` a row
         keeps its value until the next refresh.
 
         Raises:
-            TableInvalid: a copy, or a table that is closed. TableBusy: what was exported, or a forward, still holds the rows of
-                the release before. StoreCorrupt, OnlineUnavailable, RemoteFailed: the rows stay as they are.
+            TableInvalid: the table is a copy or closed. TableBusy: an exported program or a forward still holds the rows before
+                the last refresh. StoreCorrupt, OnlineUnavailable, RemoteFailed: the rows stay as they are.
         """
         feed = self._feed
         if feed is None:
-            raise TableInvalid("a copy or a closed table stays on its release; make a new table of the store")
+            raise TableInvalid("a copy or a closed table keeps its rows; make a new table from the store")
         with feed.refreshing:
             if feed.look() == self._seen and not self._loaded:
                 return False
@@ -154,21 +154,21 @@ class FeatureTable(nn.Module):
         return True
 
     def follow(self, every_s: float | None = None) -> None:
-        """Refresh in a thread whenever the store has a new epoch, or rows become too old, until `close`.
+        """Refresh in a thread when the store has a new epoch or rows become too old, until `close`.
 
         Args:
-            every_s: how often it looks; default: POLL_S, behind a feature server REMOTE_POLL_S.
+            every_s: seconds between two looks; default: POLL_S, or REMOTE_POLL_S for a feature server.
         """
         feed = self._feed
         if feed is None:
-            raise TableInvalid("a copy or a closed table stays on its release; make a new table of the store")
+            raise TableInvalid("a copy or a closed table keeps its rows; make a new table from the store")
         if feed.thread is None:
             arguments = (weakref.ref(self), feed.stopped, feed.every_s if every_s is None else every_s)
             feed.thread = threading.Thread(target=_follow, args=arguments, name="covey-table", daemon=True)
             feed.thread.start()
 
     def close(self) -> None:
-        """End `follow` and let go of the store, which stays open; the table keeps its rows."""
+        """Stop `follow` and release the store, which stays open. The table keeps its rows."""
         feed, self._feed = self._feed, None
         if feed is not None:
             feed.stopped.set()
@@ -179,16 +179,16 @@ class FeatureTable(nn.Module):
         return self.__dict__ | {"_feed": None, "_retired": None, "_lent": None}
 
     def _load_from_state_dict(self, *given: Any) -> None:
-        """Rows of a state dict are of any release: the next refresh takes up the store's, whatever its epoch is."""
+        """Load rows of any release. The next refresh reads the store's rows at any epoch."""
         super()._load_from_state_dict(*given)
         self._loaded = True
 
     def extra_repr(self) -> str:
-        """What `print` shows of it."""
+        """Return the text that `print` shows."""
         return f"{len(self.names)} columns, {self.unknown} keys, epoch {self.epoch}"
 
     def _wait_for_readers(self, stopped: threading.Event) -> None:
-        """Wait until nothing reads the idle half: no forward holds its `active`, and what was launched has run."""
+        """Wait until nothing reads the idle half: no forward holds its `active`, and launched work has run."""
         deadline = time.monotonic() + PATIENCE_S
         while self._retired is not None and self._retired() is not None:
             if time.monotonic() > deadline or stopped.wait(_LOOK_S):
@@ -197,7 +197,7 @@ class FeatureTable(nn.Module):
             torch.cuda.synchronize(self.v.device)
 
     def _filled(self, rows: Floats32, half: int) -> torch.Tensor:
-        """Write the idle half; returns the `active` that names it. On a GPU forwards go on meanwhile, on their own streams."""
+        """Write the idle half and return its `active`. On a GPU, forwards continue on their own streams."""
         source = torch.from_numpy(rows)
         if self.v.is_cuda:
             stream: torch.cuda.Stream = torch.cuda.Stream(self.v.device)  # type: ignore[no-untyped-call]
@@ -211,7 +211,7 @@ class FeatureTable(nn.Module):
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a table's rows depend on: the epoch, and which views' rows are too old."""
+    """The state that determines the rows of a table: the epoch, and the views whose rows are too old."""
 
     epoch: int
     expired: bytes
@@ -221,7 +221,7 @@ class _Feed:
     """Reads all rows of a table.
 
     Attributes:
-        refreshing: held by the one thread that refreshes.
+        refreshing: lock of the thread that refreshes.
         stopped: set by `close`.
     """
 
@@ -252,12 +252,12 @@ class _Feed:
         self._rows_at_once = max(1, min(MAX_ROWS, MAX_NUMBERS // len(named)))
 
     def look(self) -> _Seen:
-        """What the newest rows depend on: one key of each view is read."""
+        """Read one key of each view to find the newest state."""
         vectors = self._read_some(self._probes)
         return _Seen(vectors.epoch, (vectors.status == Status.OUTSIDE_MAX_AGE).tobytes())
 
     def read(self) -> tuple[Floats32, _Seen]:
-        """float32[K + 1, F], all rows, of one epoch. Raises OnlineUnavailable: epochs came faster than they could be read."""
+        """Read float32[K + 1, F], all rows of one epoch. Raises OnlineUnavailable: epochs changed faster than the read."""
         for _ in range(_TRIES):
             before = self.look()
             parts = [self._read_some(keys) for keys in self._chunks()]
@@ -287,8 +287,8 @@ class _Feed:
 
 
 def _entity_of(store: Store | RemoteStore, refs: Sequence[str]) -> tuple[Entity | None, list[Key]]:
-    """The entity that all features share, None if all are constant; and a key of each view that is not."""
-    store.key_types(refs)  # every reference names something, or this raises
+    """Return the entity of all features (None if all are constant), and a key of each view that is not constant."""
+    store.key_types(refs)  # raises if a reference names nothing
     views = {view.name: view for view in store.views()}
     shared: dict[Key, None] = {}
     first: Entity | None = None
@@ -303,7 +303,7 @@ def _entity_of(store: Store | RemoteStore, refs: Sequence[str]) -> tuple[Entity 
         first = first or entity
         if (entity.keys, entity.types) != (first.keys, first.types):
             raise TableInvalid(
-                f"{ref!r} is of {', '.join(entity.keys)} and not of {', '.join(first.keys)}; make one table for each entity"
+                f"{ref!r} has the join keys {', '.join(entity.keys)}, not {', '.join(first.keys)}; make one table for each entity"
             )
         shared |= dict.fromkeys(entity.domain)
         probes.append(entity.domain[0])
@@ -314,7 +314,7 @@ def _entity_of(store: Store | RemoteStore, refs: Sequence[str]) -> tuple[Entity 
 
 
 def _as_asked(refs: Sequence[str], names: Sequence[str]) -> list[str]:
-    """`view:feature` or `view:feature[cell]`, as `FeatureDataset` calls its columns, for the `view__feature` of a reader."""
+    """Convert the reader's `view__feature` to `view:feature` or `view:feature[cell]`, as in `FeatureDataset`."""
     named, left = list[str](), list(names)
     for ref in refs:
         view, _, feature = ref.partition(":")
@@ -325,7 +325,7 @@ def _as_asked(refs: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 def _follow(table: weakref.ref[FeatureTable], stopped: threading.Event, every_s: float) -> None:
-    """Refresh until the table is closed, or nobody has it any more."""
+    """Refresh until the table is closed or deleted."""
     while not stopped.wait(every_s):
         followed = table()
         if followed is None:
@@ -333,6 +333,6 @@ def _follow(table: weakref.ref[FeatureTable], stopped: threading.Event, every_s:
         try:
             followed.refresh()
             followed.problem = None
-        except (FeatureStoreError, RuntimeError) as error:  # torch's own, as of a full device, are RuntimeErrors
+        except (FeatureStoreError, RuntimeError) as error:  # errors of torch, as for a full device, are RuntimeErrors
             followed.problem = str(error)
         del followed

@@ -1,7 +1,6 @@
-"""Labels as they enter the join of a training set: join keys under the store's names, target, times and plain features checked.
+"""Prepare labels for the join of a training set: join keys get the store's names; target, times and plain features are checked.
 
-The labels' own names can be anything, also those of features, so the columns that are no join key go through the join under
-names that nobody else has (`TIME`, …).
+A column of the labels may have the name of a feature. So columns that are no join key get unique names in the join (`TIME`, …).
 """
 
 from __future__ import annotations
@@ -40,14 +39,15 @@ _PLAIN: Final = "\x00plain"
 
 @dataclass(frozen=True)
 class Roles:
-    """What the labels' columns are.
+    """The roles of the columns of labels.
 
     Attributes:
-        time: when the features are read; target: what is learnt.
+        time: time at which the features are read.
+        target: the target.
         rename: join key or input of a transformation → the labels' column that holds it, where the names differ.
         constants: join key or input → its value in every row.
         columns: plain features.
-        outcome_time: when the target was known.
+        outcome_time: time at which the target was known.
     """
 
     time: str
@@ -59,20 +59,20 @@ class Roles:
 
 
 def plain_name(index: int) -> str:
-    """What the i-th plain feature is called in the join."""
+    """Return the name of the i-th plain feature in the join."""
     return f"{_PLAIN}{index}"
 
 
 class TrainingLabels:
-    """Labels that were opened: `reader` gives what is joined, once; `digest` tells what they are, as often as asked.
+    """Opened labels. `reader` returns the rows for the join, once; `digest` identifies the labels.
 
     Args:
         labels: a `.parquet` or `.csv` file, a table, a pandas frame, or anything with an Arrow stream (Polars).
         needed: join keys and inputs of transformations, with their types.
-        constant: join keys of constant entities, with the one value that each has.
+        constant: join keys of constant entities, with their value.
 
     Raises:
-        LabelsRefused: a column that is missing or of another type, a name that fits nothing, or a file that cannot be read.
+        LabelsRefused: a column is missing or has another type, a name is unknown, or a file cannot be read.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class TrainingLabels:
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 of the file, or of the columns that are used. Raises LabelsChanged: the file is no longer what it was."""
+        """Return the hex SHA-256 of the file, or of the used columns. Raises LabelsChanged: the file has changed."""
         if isinstance(self._source, Path):
             with self._source.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -101,7 +101,7 @@ class TrainingLabels:
 
     @property
     def count(self) -> int | None:
-        """How many rows there are, where that is known beforehand."""
+        """Return the number of rows, if it is known before reading."""
         if isinstance(self._source, pa.Table):
             return int(self._source.num_rows)
         if self._source.suffix.lower() == ".parquet":
@@ -109,15 +109,15 @@ class TrainingLabels:
         return None
 
     def require_unchanged(self) -> None:
-        """Raise LabelsChanged if the file is no longer the one that was opened."""
+        """Check that the file has not changed since it was opened. Raises LabelsChanged."""
         if isinstance(self._source, Path) and _stat(self._source) != self._stat:
             raise LabelsChanged(str(self._source))
 
     def reader(self, batch_bytes: int = 2**24) -> pa.RecordBatchReader:
-        """What is joined: the keys, then TIME, TARGET, OUTCOME and the plain features; checked as it is read.
+        """Return the rows for the join: keys, TIME, TARGET, OUTCOME and plain features. Reading checks them.
 
         Raises:
-            As it is read TargetMissing, PlainTooLarge, OutcomeBeforeTime, LabelsRefused.
+            While reading: TargetMissing, PlainTooLarge, OutcomeBeforeTime, LabelsRefused.
         """
         given = self._opened()
         fields = [pa.field(name, given.schema.field(column).type) for name, column in self.columns.items()]
@@ -159,7 +159,7 @@ class TrainingLabels:
                 raise OutcomeBeforeTime(self.roles.outcome_time, self.roles.time, first + int(np.argmax(early)))
 
     def _opened(self) -> Labels:
-        """The labels, opened anew and with every column that is needed."""
+        """Open the labels again, and check that every needed column exists."""
         types = {column: self._needed[name] for name, column in self.columns.items()}
         try:
             given = open_labels(self._source, types)
@@ -180,7 +180,7 @@ class TrainingLabels:
         return given
 
     def _named(self) -> dict[str, str]:
-        """By name of a column what it is for."""
+        """Return the role of each column, by its name."""
         roles = self.roles
         outcome = {} if roles.outcome_time is None else {roles.outcome_time: "outcome_time"}
         keys = {column: f"join key {name!r}" for name, column in self.columns.items()}
@@ -192,7 +192,7 @@ class TrainingLabels:
         )
 
     def _checked_columns(self) -> dict[str, str]:
-        """What is no join key, by its name in the join."""
+        """Return the columns that are no join keys, by their names in the join."""
         roles = self.roles
         outcome = {} if roles.outcome_time is None else {OUTCOME: roles.outcome_time}
         plain = {plain_name(i): column for i, column in enumerate(roles.columns)}
@@ -203,7 +203,7 @@ class TrainingLabels:
 
 
 def numbers(column: pa.Array, null: float) -> npt.NDArray[np.float64]:
-    """float64[N] of a column of numbers or booleans."""
+    """Convert a column of numbers or booleans to float64[N]."""
     return np.asarray(pc.fill_null(column.cast(pa.float64(), safe=False), null))
 
 
@@ -237,7 +237,7 @@ def _require_known(roles: Roles, needed: Mapping[str, ColumnType], constant: Map
         if name not in needed:
             raise LabelsRefused(_names_nothing("rename", name, needed))
         if name in roles.constants:
-            raise LabelsRefused(f"{name!r} is in rename and in constants; it is one or the other")
+            raise LabelsRefused(f"{name!r} is in rename and in constants; remove it from one")
     for name, value in roles.constants.items():
         if name in constant:
             if value != constant[name]:
@@ -269,7 +269,7 @@ def _stat(source: pa.Table | Path) -> tuple[int, int] | None:
     try:
         stat = source.stat()
     except OSError as error:
-        raise LabelsRefused(f"no labels file {source} ({error.strerror})") from None
+        raise LabelsRefused(f"the labels file {source} cannot be read ({error.strerror})") from None
     return stat.st_size, stat.st_mtime_ns
 
 
@@ -287,7 +287,7 @@ class _Hash:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: there is no buffer."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file is open."""

@@ -1,8 +1,8 @@
-"""Reads the bytes of `model.pt2` as data: the graph as JSON, the weights as arrays. It runs, evaluates and unpickles nothing.
+"""Read `model.pt2` as data: the graph as JSON, the weights as arrays. Nothing is run, evaluated or unpickled.
 
-`torch.export.load` is not for a file of somebody else: it unpickles sample inputs and constants, evaluates symbolic sizes as
-Python, imports classes that a tree names, and calls what a node names. So a file is taken apart here, and whatever is none of
-the members that `covey train` writes is refused by name.
+`torch.export.load` is unsafe for untrusted files: it unpickles sample inputs and constants, evaluates symbolic sizes as Python,
+imports classes that a tree names, and calls functions that a node names. This module parses the file instead, and refuses
+every member that `covey train` does not write.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from training.errors import ArchiveRefused
 MAX_BYTES: Final = 256 * 2**20
 MAX_JSON: Final = 4 * 2**20
 SCHEMA: Final = 8
-"""Major version of torch's schema of a graph that is read."""
+"""Supported major version of torch's graph schema."""
 
 _ROOT: Final = "archive/"
 _GRAPH: Final = "models/model.json"
@@ -48,16 +48,16 @@ _OPCODES: Final = frozenset(
     ("PROTO", "GLOBAL", "BINPUT", "BINGET", "MARK", "BINUNICODE", "BININT", "BININT1", "BININT2", "BINPERSID", "TUPLE",
      "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_TUPLE", "EMPTY_DICT", "NEWFALSE", "NEWTRUE", "NONE", "REDUCE", "STOP")
 )  # fmt: skip
-"""What the pickle of three tensors is made of; all of it is what torch accepts under `weights_only`."""
+"""The content of the pickle of three tensors. torch accepts all of it under `weights_only`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Archive:
-    """A file that was taken apart.
+    """A parsed archive.
 
     Attributes:
-        graph: the content of `models/model.json`; its caller checks it.
-        weights: by name float32 arrays.
+        graph: the content of `models/model.json`; the caller checks it.
+        weights: float32 arrays by name.
     """
 
     graph: Mapping[str, Any]
@@ -65,7 +65,7 @@ class Archive:
 
 
 def read_archive(data: bytes) -> Archive:
-    """Take the bytes of a `model.pt2` apart. Raises ArchiveRefused."""
+    """Parse the bytes of a `model.pt2`. Raises ArchiveRefused."""
     members = _members(data, MAX_BYTES)
     named = {name.removeprefix(_ROOT): content for name, content in members.items() if name.startswith(_ROOT)}
     files = {name.removeprefix(_WEIGHTS) for name in named if name.startswith(_WEIGHTS)}
@@ -80,24 +80,24 @@ def read_archive(data: bytes) -> Archive:
             raise ArchiveRefused(f"its {name} is {named[name][:20]!r}, not {content!r}")
     _require_tensors(named[_SAMPLE])
     if _json(named, _CONSTANTS_CONFIG) != {"config": {}}:
-        raise ArchiveRefused("it holds constants beside its weights, which no model of covey train has")
+        raise ArchiveRefused("it holds constants besides its weights, which no model of covey train has")
     graph = _json(named, _GRAPH)
     version = graph.get("schema_version")
     if not isinstance(version, dict) or version.get("major") != SCHEMA:
-        raise ArchiveRefused(f"its graph has the schema {str(version)[:80]}; version {SCHEMA} is read")
+        raise ArchiveRefused(f"its graph has schema version {str(version)[:80]}, but only {SCHEMA} is supported")
     return Archive(graph, _weights(named))
 
 
 def _members(data: bytes, limit: int) -> dict[str, bytes]:
-    """The members of a zip file without compression, by name."""
+    """Read the members of a zip file without compression, by name."""
     if len(data) > limit:
-        raise ArchiveRefused(f"it has {len(data):,} bytes; up to {limit:,} are read")
+        raise ArchiveRefused(f"it has {len(data):,} bytes; the limit is {limit:,}")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             found: dict[str, bytes] = {}
             for one in archive.infolist():
                 if one.compress_type != zipfile.ZIP_STORED or one.filename in found:
-                    raise ArchiveRefused(f"its member {one.filename[:80]!r} is compressed, or there twice")
+                    raise ArchiveRefused(f"its member {one.filename[:80]!r} is compressed or occurs twice")
                 found[one.filename] = archive.read(one)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, UnicodeError) as error:
         raise ArchiveRefused(f"it is no whole zip file ({error})") from None
@@ -106,7 +106,7 @@ def _members(data: bytes, limit: int) -> dict[str, bytes]:
 
 def _json(named: Mapping[str, bytes], name: str) -> dict[str, Any]:
     if len(named[name]) > MAX_JSON:
-        raise ArchiveRefused(f"{name!r} has {len(named[name]):,} bytes; up to {MAX_JSON:,} are read")
+        raise ArchiveRefused(f"{name!r} has {len(named[name]):,} bytes; the limit is {MAX_JSON:,}")
     try:
         read = json.loads(named[name])
     except (ValueError, RecursionError):
@@ -117,7 +117,7 @@ def _json(named: Mapping[str, bytes], name: str) -> dict[str, Any]:
 
 
 def _require_tensors(data: bytes) -> None:
-    """The sample inputs are three tensors. They are not read, but a file that others may give to torch is not let pass."""
+    """Check that the sample inputs are three tensors. They are not used here, but others may load the file with torch."""
     members = _members(data, MAX_BYTES)
     for name in members:
         if not _TENSORS.fullmatch(name):
@@ -139,7 +139,7 @@ def _require_tensors(data: bytes) -> None:
 
 
 def _weights(named: Mapping[str, bytes]) -> dict[str, npt.NDArray[np.float32]]:
-    """The tensors of the weights' configuration: float32, contiguous, each a whole member."""
+    """Read the tensors of the weights' configuration: float32, contiguous, each a whole member."""
     config = _json(named, _WEIGHTS_CONFIG).get("config")
     if not isinstance(config, dict):
         raise ArchiveRefused(f"{_WEIGHTS_CONFIG!r} names no weights")

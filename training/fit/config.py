@@ -1,4 +1,4 @@
-"""The file that `covey train` reads: labels, features, split and model. Every key is known, or refused with what was meant."""
+"""The configuration of `covey train`: labels, features, split and model. An unknown key is an error with a suggestion."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _layer_sizes(sizes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _budget(value: object) -> str:
-    """As `covey.run` takes it; that it is no multiple of a millionth is found there."""
+    """Parse a budget as `covey.run` takes it, which also checks that it is a multiple of a millionth."""
     if not isinstance(value, int | Decimal) or isinstance(value, bool):
         raise ValueError(f"write budget = NUMBER, not {str(value)[:80]!r}")
     if not Decimal("1e-6") <= value <= Decimal("1e6"):
@@ -71,7 +71,7 @@ _Count = Annotated[int, Field(ge=1, lt=2**31, examples=["N"])]
 
 
 class LabelsConfig(ConfigModel):
-    """`[labels]`: see `FeatureDataset` for all but `file`."""
+    """`[labels]`: see `FeatureDataset` for all keys except `file`."""
 
     file: FilePath
     time: Text
@@ -91,8 +91,8 @@ class FeaturesConfig(ConfigModel):
     """`[features]`: references, or the name of a service.
 
     Attributes:
-        views: a file whose on-demand views are asked for, too.
-        mask, se: whether the model is told where a value is missing, and each value's standard error.
+        views: a file with on-demand views.
+        mask, se: whether masks and standard errors are inputs of the model.
     """
 
     refs: Texts = ()
@@ -109,7 +109,7 @@ class FeaturesConfig(ConfigModel):
 
 
 class SplitConfig(ConfigModel):
-    """`[split]`: training rows are before `valid_from`, those until `test_from` choose the epoch, the rest is the test."""
+    """`[split]`: training rows end at `valid_from`; rows until `test_from` choose the epoch; the rest is the test."""
 
     valid_from: _Moment
     test_from: _Moment
@@ -118,7 +118,7 @@ class SplitConfig(ConfigModel):
     @classmethod
     def _after_valid_from(cls, test_from: datetime, info: ValidationInfo) -> datetime:
         if "valid_from" in info.data and not info.data["valid_from"] < test_from:
-            raise ValueError("it must come after valid_from: the model is chosen before it is tested")
+            raise ValueError("it must be after valid_from, because the model is chosen before the test")
         return test_from
 
 
@@ -126,9 +126,9 @@ class ModelConfig(ConfigModel):
     """`[model]`.
 
     Attributes:
-        kind: `linear` is a logistic regression where the target is binary.
+        kind: `linear` is a logistic regression for a binary target.
         task: None: binary if every training label is 0 or 1.
-        reference: whether a histogram gradient boosting is trained beside it, for its metrics only.
+        reference: whether to train a histogram gradient boosting too, for its metrics only.
     """
 
     kind: Kind = "mlp"
@@ -146,7 +146,7 @@ class ModelConfig(ConfigModel):
 
 
 class CollectConfig(ConfigModel):
-    """`[collect]`: what to collect first where there is no store yet, as `covey run` does."""
+    """`[collect]`: the collection to run first if there is no store, as `covey run` does."""
 
     views: FilePath
     events: FilePath
@@ -158,10 +158,10 @@ class CollectConfig(ConfigModel):
 
 
 class TrainConfig(ConfigModel):
-    """One file; its relative paths are those from its own folder.
+    """A configuration file; relative paths start at its folder.
 
     Attributes:
-        name: of the model, in the registry.
+        name: name of the model in the registry.
     """
 
     name: Text
@@ -175,15 +175,15 @@ class TrainConfig(ConfigModel):
 
     @property
     def text(self) -> str:
-        """The file, for the lineage of the model."""
+        """Return the text of the file, for the lineage of the model."""
         return self._text
 
     @classmethod
     def load(cls, path: Path, store: Path | None = None) -> Self:
-        """Read a file; `store` counts instead of the one that it names.
+        """Read a file; `store` replaces the store that it names.
 
         Raises:
-            ConfigInvalid: names the section, the key and the mend. ModelInvalid: the model's name.
+            ConfigInvalid: the error names the section, the key and the mend. ModelInvalid: the name of the model is invalid.
         """
         try:
             text = toml_text(path)

@@ -1,4 +1,4 @@
-"""Training of the baseline: some epochs over the training rows, of which the one that suits the validation rows best stays."""
+"""Train the baseline: epochs over the training rows. The weights with the best validation loss are kept."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedModel:
     """A trained model.
 
     Attributes:
-        losses: of each epoch its training and validation loss; chosen: the epoch whose weights it has.
+        losses: training and validation loss of each epoch.
+        chosen: the epoch of the weights.
     """
 
     model: Baseline
@@ -44,15 +45,15 @@ def fit(
     mask: bool,
     se: bool,
     progress: Progress = lambda *_: None,
-) -> Fitted:
-    """Train; the same seed, rows and machine give the same weights.
+) -> FittedModel:
+    """Train a model. The same seed, rows and machine give the same weights.
 
     Args:
         train, valid: parts of one dataset; `train` shuffles.
-        progress: told (epochs done, epochs in all).
+        progress: called with (epochs done, epochs in all).
 
     Raises:
-        TrainingRefused: it diverges.
+        TrainingRefused: the training diverges.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -80,11 +81,11 @@ def fit(
             "no epoch has a finite validation loss; take a smaller learning_rate, or a target in another unit"
         )
     model.load_state_dict(best)
-    return Fitted(model.eval(), losses, chosen)
+    return FittedModel(model.eval(), losses, chosen)
 
 
 def predictions(model: Baseline, rows: FeatureDataset) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-    """(y, predicted, time) of the rows: float64[N], float64[N], int64[N] µs."""
+    """Return (y, predicted, time) of the rows: float64[N], float64[N], int64[N] µs."""
     parts: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
     with torch.no_grad():
         for batch in rows:
@@ -95,8 +96,11 @@ def predictions(model: Baseline, rows: FeatureDataset) -> tuple[npt.NDArray[Any]
 
 
 def exported(model: Baseline, width: int) -> bytes:
-    """A `torch.export` program of any number of rows; see `training.fit.model.INPUTS`."""
-    x, se = torch.zeros((2, width)), torch.zeros((2, width))  # two: one tensor would become one input of the program
+    """Export a `torch.export` program for any number of rows; see `training.fit.model.INPUTS`."""
+    x, se = (
+        torch.zeros((2, width)),
+        torch.zeros((2, width)),
+    )  # two tensors, because one tensor would become one input of the program
     rows = torch.export.Dim("rows")
     shapes = {name: {0: rows} for name in INPUTS}
     program = torch.export.export(model.eval(), (x, x > 0, se), dynamic_shapes=shapes)

@@ -1,4 +1,4 @@
-"""What a model was made from: labels, features, and of each view its version, its definition and every release it saw."""
+"""The lineage of a model: labels, features, and the version, definition and releases of each view."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ FORMAT: Final = 1
 
 
 def file_hash(path: Path) -> str:
-    """Hex SHA-256 of a file."""
+    """Return the hex SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def views_of(store: Store, refs: Sequence[str], seen_by_us: int | None = None) -> list[dict[str, Any]]:
-    """The views that references name, directly or by a transformation, with the releases that were there by a time.
+    """Return the views of references, also through on-demand views, with their releases until a time.
 
     Args:
-        seen_by_us: the time of the last label; None: all releases count.
+        seen_by_us: time of the last label, µs; None: all releases count.
     """
     snapshot = store.blocks.snapshot
     definitions = {view.name: definition_hash(view).hex() for view in store.views()}
@@ -50,7 +50,7 @@ def views_of(store: Store, refs: Sequence[str], seen_by_us: int | None = None) -
 
 
 def stored_refs(store: Store, refs: Sequence[str]) -> list[str]:
-    """The references themselves; of a transformation's output those that it is computed from."""
+    """Return the references, with the inputs of an on-demand feature instead of the feature."""
     found: list[str] = []
     for ref in refs:
         transformation = store.on_demand.get(name_of(ref))
@@ -59,15 +59,15 @@ def stored_refs(store: Store, refs: Sequence[str]) -> list[str]:
 
 
 def name_of(ref: str) -> str:
-    """The view of `view:feature` or `view@v1:feature`."""
+    """Return the view of `view:feature` or `view@v1:feature`."""
     return ref.partition(":")[0].partition("@")[0]
 
 
 def pinned(store: Store, refs: Sequence[str]) -> list[str]:
-    """The references with the version that each view has now; one that names a version has that one.
+    """Return the references with the current version of each view; a named version stays.
 
     Raises:
-        UnknownView: also of such a version.
+        UnknownView: the view or the version does not exist.
     """
     snapshot = store.blocks.snapshot
     split = [ref.partition(":") for ref in refs]
@@ -78,7 +78,7 @@ def pinned(store: Store, refs: Sequence[str]) -> list[str]:
 
 
 def require_same(model: RegisteredModel, store: Store, views_file: Path | None) -> None:
-    """Raise ModelOutdated unless the store's views, and the file of its on-demand views, are those of the lineage."""
+    """Check that the store's views and the file of on-demand views are those of the lineage. Raises ModelOutdated."""
     lineage: Mapping[str, Any] = model.lineage
     definitions = {view.name: definition_hash(view).hex() for view in store.views()}
     for view in lineage["views"]:

@@ -1,4 +1,4 @@
-"""How good predictions are, with intervals from resampled UTC days: rows of one day share its weather, and its noise."""
+"""Metrics of predictions, with intervals from resampled UTC days, because rows of a day share weather and noise."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .config import Task
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Metric = Callable[[Floats], float]
-"""A metric of fixed predictions, for float64[N] weights of the rows."""
+"""A metric of fixed predictions, as a function of float64[N] row weights."""
 
 DRAWS: Final = 400
 LEVEL: Final = 0.95
 _CLOSEST: Final = 1e-7
-"""A probability is held this far from 0 and 1."""
+"""The smallest distance of a probability from 0 and 1."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric with its interval; `low` and `high` are None where the rows are of one day."""
+    """A metric with its interval; `low` and `high` are None if all rows are of one day."""
 
     value: float
     low: float | None
@@ -37,7 +37,7 @@ class Measured:
 
 
 def measure(y: Floats, predicted: Floats, time_us: Ints, task: Task, seed: int) -> dict[str, Measured]:
-    """`auc` and `logloss`, or `rmse`, by name, with LEVEL intervals of DRAWS resamplings of the rows' days."""
+    """Measure `auc` and `logloss`, or `rmse`, with LEVEL intervals from DRAWS resamplings of the days."""
     metrics: Mapping[str, Metric] = (
         {"auc": auc_of(y, predicted), "logloss": _logloss_of(y, predicted)}
         if task == "binary"
@@ -58,7 +58,7 @@ def measure(y: Floats, predicted: Floats, time_us: Ints, task: Task, seed: int) 
 
 
 def auc_of(y: Floats, predicted: Floats) -> Metric:
-    """Area under the ROC curve: how often a positive row is above a negative one, ties half. NaN if one kind is missing."""
+    """Return the AUC: how often a positive row ranks above a negative one; ties count half. NaN if one kind is missing."""
     order = np.argsort(predicted, kind="stable")
     positive = y[order] > 0
     starts = np.flatnonzero(np.append(True, np.diff(predicted[order]) != 0))

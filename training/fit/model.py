@@ -1,4 +1,4 @@
-"""The baseline network. Its scaling is part of it: what is exported takes values as the store serves them."""
+"""The baseline network. It includes its scaling, so the exported model takes values as the store serves them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .config import ModelConfig, Task
 Floats = npt.NDArray[np.float64]
 
 INPUTS: Final = ("x", "mask", "se")
-"""What the exported model takes: float32[B, F], bool[B, F], float32[B, F]; it gives float32[B], a probability or a value."""
+"""The inputs of the exported model: float32[B, F], bool[B, F], float32[B, F]. It returns float32[B]."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """What standardises the inputs, and a regression's target; all from training rows.
+    """The scales of the inputs and of a regression's target, from training rows.
 
     Attributes:
-        mean, scale: float64[F], of the values that are there.
-        target_mean, target_scale: 0 and 1 where the target is binary.
+        mean, scale: float64[F], of the values that are not null.
+        target_mean, target_scale: 0 and 1 for a binary target.
     """
 
     mean: Floats
@@ -37,7 +37,7 @@ class Scaling:
 
     @classmethod
     def of(cls, batches: Iterable[Batch], task: Task) -> Scaling:
-        """Of training rows, read once; a column without spread keeps its own unit."""
+        """Learn from training rows, read once. A column without spread is not scaled."""
         moments = [_Moments(), _Moments()]
         for batch in batches:
             counts = batch["weight"].numpy() > 0
@@ -50,13 +50,13 @@ class Scaling:
 
 
 class _Moments:
-    """Counts, sums and sums of squares of columns, around their first batch's means: nothing cancels that should not."""
+    """Counts, sums and sums of squares of columns around the means of the first batch, to avoid cancellation."""
 
     def __init__(self) -> None:
         self._about: Floats | None = None
 
     def add(self, x: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_]) -> None:
-        """Rows [N, F], where the mask is set."""
+        """Add rows [N, F] where the mask is set."""
         values, n = np.where(mask, x, 0).astype(np.float64), mask.sum(axis=0)
         if self._about is None:
             self._about = values.sum(axis=0) / np.maximum(n, 1)
@@ -67,19 +67,19 @@ class _Moments:
         self._squares += (off**2).sum(axis=0)
 
     def mean_and_scale(self) -> tuple[Floats, Floats]:
-        """float64[F] each."""
-        assert self._about is not None  # a part of a dataset has a batch
+        """Return mean and scale, float64[F] each."""
+        assert self._about is not None  # every part of a dataset has a batch
         n = np.maximum(self._n, 1)
         scale = np.sqrt(np.maximum(self._squares / n - (self._sum / n) ** 2, 0.0))
         return self._about + self._sum / n, np.where(scale > 0, scale, 1.0)
 
 
 class Baseline(nn.Module):
-    """A linear model or a small network over standardised values; a null is the training rows' mean.
+    """A linear model or a small network of standardised values; a null becomes the mean of the training rows.
 
     Args:
-        hidden: layer sizes; none makes it linear.
-        mask, se: whether it is told where values are missing, and their standard errors in units of the column's scale.
+        hidden: layer sizes; without layers the model is linear.
+        mask, se: whether masks are inputs, and standard errors in units of the column's scale.
     """
 
     mean: torch.Tensor
@@ -99,7 +99,7 @@ class Baseline(nn.Module):
         self.net = nn.Sequential(*layers, nn.Linear(width, 1))
 
     def score(self, x: torch.Tensor, mask: torch.Tensor, se: torch.Tensor) -> torch.Tensor:
-        """float32[B]: log odds, or the standardised target."""
+        """Return float32[B]: log odds, or the standardised target."""
         zero = torch.zeros_like(x)
         parts = [torch.where(mask, (x - self.mean) / self.scale, zero)]
         if self._mask:
@@ -110,12 +110,12 @@ class Baseline(nn.Module):
         return scored
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor, se: torch.Tensor) -> torch.Tensor:
-        """float32[B]: probabilities, or values."""
+        """Return float32[B]: probabilities, or values."""
         score = self.score(x, mask, se)
         return torch.sigmoid(score) if self._binary else score * self._target_scale + self._target_mean
 
     def loss(self, batch: tuple[torch.Tensor, ...], y: torch.Tensor) -> torch.Tensor:
-        """float32[B]: log loss, or the squared error of the standardised target."""
+        """Return float32[B]: log loss, or the squared error of the standardised target."""
         score = self.score(*batch)
         if self._binary:
             return nn.functional.binary_cross_entropy_with_logits(score, y, reduction="none")
@@ -123,5 +123,5 @@ class Baseline(nn.Module):
 
 
 def make_model(scaling: Scaling, config: ModelConfig, task: Task, *, mask: bool, se: bool) -> Baseline:
-    """The model of a configuration; its weights are drawn from torch's generator."""
+    """Make the model of a configuration, with weights from torch's generator."""
     return Baseline(scaling, config.hidden if config.kind == "mlp" else (), task, mask=mask, se=se)

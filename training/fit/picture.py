@@ -1,4 +1,4 @@
-"""A picture of a training: whether predictions mean what they say, and its metrics beside those of other models."""
+"""A picture of a training: the calibration of predictions, and the metrics beside those of other models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _COLOURS: Final = {"model": "#4477aa", "constant": "#888888", "reference": "#228
 
 
 def drawn(report: TrainReport) -> bytes | None:
-    """A PNG; None where matplotlib is not installed."""
+    """Draw a PNG; None if matplotlib is not installed."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -35,7 +35,7 @@ def _calibration(axes: Any, report: TrainReport) -> None:
     ends = [min(*predicted, *seen), max(*predicted, *seen)]
     axes.plot(ends, ends, color="#bbbbbb", linewidth=1)
     axes.plot(predicted, seen, "o-", color=_COLOURS["model"], markersize=4)
-    axes.set_xlabel("predicted, tenths of the rows")
+    axes.set_xlabel("mean prediction, by tenths of the rows")
     axes.set_ylabel("seen")
     axes.grid(alpha=0.25)
 

@@ -1,4 +1,4 @@
-"""Predictions for people and as JSON: each with the features that it was made of."""
+"""Format predictions as a table and as JSON, with their features."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .served_model import Predictions, ServedModel
 
 
 def print_predicted(served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Predictions) -> None:
-    """A table: a row for each feature of each prediction, with its standard error and status."""
+    """Print a table with a row for each feature of each prediction, with standard error and status."""
     table = folding_table("prediction", "of", "feature", "value ± se", "status")
     for row in prediction_rows(served, given, predicted):
         who = ", ".join(f"{name}={row['keys'][name]}" for name in row["keys"]) or "–"
@@ -35,7 +35,7 @@ def _cell(value: float | None, se: float | None) -> str:
 def prediction_rows(
     served: ServedModel, given: Mapping[str, Sequence[Any]], predicted: Predictions
 ) -> list[dict[str, Any]]:
-    """The predictions as JSON: join keys, value, and each feature with its standard error and status."""
+    """Convert predictions to JSON values: join keys, value, and each feature with standard error and status."""
     vectors, names = predicted.vectors, served.model.lineage["names"]
     rows: list[dict[str, Any]] = []
     for i, prediction in enumerate(predicted.values.tolist()):

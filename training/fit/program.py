@@ -1,4 +1,4 @@
-"""Runs the graph of a registered model: a list of arithmetic operations of a closed list, and nothing else."""
+"""Run the graph of a registered model. Only arithmetic operations of a closed list are allowed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .model import INPUTS
 
 MAX_NODES: Final = 256
 MAX_WIDTH: Final = 2**16
-"""Numbers a row in any step."""
+"""The most numbers a row in a step."""
 
 _ATEN: Final = torch.ops.aten
 _OPERATIONS: Final[Mapping[str, Callable[..., torch.Tensor]]] = {
@@ -33,23 +33,23 @@ _OPERATIONS: Final[Mapping[str, Callable[..., torch.Tensor]]] = {
     "torch.ops.aten.where.self": _ATEN.where.self,
     "torch.ops.aten.zeros_like.default": _ATEN.zeros_like.default,
 }
-"""What `training.fit.model.Baseline` is exported to."""
+"""The operations to which `training.fit.model.Baseline` is exported."""
 _ASSERTION: Final = "torch.ops.aten._assert_tensor_metadata.default"
-"""Of the exporter, about a type that cannot be another here: skipped."""
+"""An assertion of the exporter about a type, which always holds here and is skipped."""
 _TYPES: Final = {7: torch.float32, 12: torch.bool}
 _POSITIONAL: Final = 1
 
 
 @dataclass(frozen=True)
 class _Name:
-    """A tensor that an input, a weight or an earlier step made."""
+    """The name of an input, a weight, or the result of an earlier step."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class _Names:
-    """Several."""
+    """Several names."""
 
     names: tuple[str, ...]
 
@@ -82,7 +82,7 @@ class Program:
 
     @classmethod
     def of(cls, data: bytes) -> Self:
-        """From the bytes of a `model.pt2`. Raises ArchiveRefused."""
+        """Read the bytes of a `model.pt2`. Raises ArchiveRefused."""
         archive = read_archive(data)
         try:
             module = archive.graph["graph_module"]
@@ -101,7 +101,7 @@ class Program:
         return cls(tensors, steps, result)
 
     def __call__(self, x: torch.Tensor, mask: torch.Tensor, se: torch.Tensor) -> torch.Tensor:
-        """float32[B]. Raises ArchiveRefused: the steps do not fit one another or the inputs."""
+        """Return float32[B]. Raises ArchiveRefused: the steps do not fit each other or the inputs."""
         known = {**self.weights, **dict(zip(INPUTS, (x, mask, se), strict=True))}
         limit = MAX_WIDTH * max(len(x), 1)
         for step in self.steps:
@@ -122,7 +122,7 @@ class Program:
 
 
 def _inputs(specs: Any) -> tuple[dict[str, str], list[str]]:
-    """The names of weights in the graph, with their names in the archive; and the names of the inputs, in their order."""
+    """Return the names of weights in graph and archive, and the names of the inputs in their order."""
     weights: dict[str, str] = {}
     inputs: list[str] = []
     for spec in _some(specs):
@@ -142,7 +142,7 @@ def _step(node: Any) -> _Step | None:
     if target == _ASSERTION:
         return None
     if target not in _OPERATIONS:
-        raise ArchiveRefused(f"its graph calls {str(target)[:80]!r}, which is none of the operations that are run")
+        raise ArchiveRefused(f"its graph calls {str(target)[:80]!r}, which is not an allowed operation")
     (output,) = _some(node["outputs"])
     arguments = [
         (given["kind"] == _POSITIONAL, str(given["name"]), _argument(given["arg"])) for given in _some(node["inputs"])
@@ -171,14 +171,14 @@ def _argument(given: Any) -> _Argument:
 
 
 def _some(given: Any) -> Sequence[Any]:
-    """A list of a bounded length."""
+    """Check that a value is a list of bounded length."""
     if not isinstance(given, list) or len(given) > MAX_NODES:
-        raise ArchiveRefused(f"its graph has no list, or one of more than {MAX_NODES}, where a list is due")
+        raise ArchiveRefused(f"its graph lacks a list, or has one with more than {MAX_NODES} entries")
     return given
 
 
 def _require_known(known: set[str], steps: Sequence[_Step], result: str) -> None:
-    """Each step reads what is there before it, and makes a name that is not."""
+    """Check that each step reads earlier names and makes a new name."""
     for step in steps:
         for one in (*step.positional, *step.named.values()):
             match one:
@@ -191,7 +191,7 @@ def _require_known(known: set[str], steps: Sequence[_Step], result: str) -> None
                 case _:
                     assert_never(one)
             if not known.issuperset(needed):
-                raise ArchiveRefused(f"its step {step.result[:80]!r} reads what no step before it makes")
+                raise ArchiveRefused(f"its step {step.result[:80]!r} reads a name that no earlier step makes")
         if step.result in known:
             raise ArchiveRefused(f"two of its steps make {step.result[:80]!r}")
         known.add(step.result)

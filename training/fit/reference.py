@@ -1,4 +1,4 @@
-"""Another kind of model on the same rows, for its metrics only: what trees would make of the features."""
+"""Train gradient-boosted trees on the same rows, for comparison of metrics only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .config import Task
 
 
 def boosted(train: FeatureDataset, test: FeatureDataset, task: Task, seed: int) -> npt.NDArray[np.float64]:
-    """float64[N], what a histogram gradient boosting predicts for the test rows. It holds all rows in memory.
+    """Return float64[N]: predictions of a histogram gradient boosting for the test rows. All rows are held in memory.
 
     Raises:
         UsageError: scikit-learn is not installed.
@@ -32,7 +32,7 @@ def boosted(train: FeatureDataset, test: FeatureDataset, task: Task, seed: int) 
 
 
 def _rows(part: FeatureDataset) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """(x with NaN for null, y)."""
+    """Return (x with NaN for null, y)."""
     xs, ys = [], []
     for batch in part:
         counts = batch["weight"].numpy() > 0

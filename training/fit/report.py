@@ -1,4 +1,4 @@
-"""What came out of a training: rows, metrics with their intervals, losses, and what the join found missing."""
+"""The report of a training: rows, metrics with intervals, losses, and missing values of the join."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ _BINS = 10
 
 @dataclass(frozen=True, eq=False)
 class TrainReport:
-    """Printed, it is a text for people.
+    """The report of a training; `str` formats it as text.
 
     Attributes:
-        rows: of train, valid and test.
-        days: UTC days of the test rows.
+        rows: number of rows of train, valid and test.
+        days: number of UTC days of the test rows.
         metrics: by kind of model (`model`, `constant`, `reference`), then by name of the metric.
-        losses: of each epoch its training and validation loss; chosen: the epoch that was kept.
-        calibration: of ten groups of test rows by prediction: mean prediction, mean outcome, rows.
-        missing: see `training.data.cache_report.JoinReport`; missing_text: the same as text.
+        losses: training and validation loss of each epoch.
+        chosen: the epoch that was kept.
+        calibration: mean prediction, mean outcome and rows of ten groups of test rows, by prediction.
+        missing, missing_text: see `training.data.cache_report.JoinReport`, as JSON values and as text.
     """
 
     name: str
@@ -43,7 +44,7 @@ class TrainReport:
     missing_text: str
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """Convert the report to JSON values."""
         return {name: value for name, value in asdict(self).items() if name != "missing_text"} | {"level": LEVEL}
 
     def __str__(self) -> str:
@@ -65,13 +66,13 @@ class TrainReport:
 
 
 def calibration(y: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64]) -> list[tuple[float, float, int]]:
-    """(mean prediction, mean outcome, rows) of groups of equal size, by prediction."""
+    """Return (mean prediction, mean outcome, rows) of groups of equal size, by prediction."""
     order = np.argsort(predicted, kind="stable")
     groups = [group for group in np.array_split(order, _BINS) if len(group)]
     return [(float(predicted[group].mean()), float(y[group].mean()), len(group)) for group in groups]
 
 
 def make_report(config: TrainConfig, **found: Any) -> TrainReport:
-    """The report of a configuration and what was found."""
+    """Make the report of a configuration and its results."""
     split = {name: f"{getattr(config.split, name):%Y-%m-%dT%H:%M:%SZ}" for name in ("valid_from", "test_from")}
     return TrainReport(name=config.name, kind=config.model.kind, split=split, **found)

@@ -1,4 +1,4 @@
-"""Predictions of a registered model from the online store: the newest values, through the scaling that was exported with it."""
+"""Predict with a registered model, from the newest values of the online store."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Predictions:
 
     Attributes:
         values: float64[N], probabilities for a binary target.
-        columns: float64[N, C], the plain columns as they were given.
-        vectors: what the store served.
+        columns: float64[N, C], the given plain columns.
+        vectors: the served features.
     """
 
     values: npt.NDArray[np.float64]
@@ -43,8 +43,8 @@ class ServedModel:
     """A registered model, ready to predict. Open it with `ServedModel.open`.
 
     Attributes:
-        model: as it is registered.
-        features: the references whose values it reads, with their views' versions.
+        model: the registered model.
+        features: references of its features, with versions of views.
     """
 
     def __init__(self, model: RegisteredModel, store: Store, program: Program) -> None:
@@ -56,15 +56,15 @@ class ServedModel:
 
     @classmethod
     def open(cls, store: Store, name: str, views_file: Path | None = None) -> Self:
-        """The newest version of a model, or `name@v<n>`.
+        """Open the newest version of a model, or `name@v<n>`.
 
         Args:
-            store: opened with the on-demand views of `views_file`, where there are any.
+            store: a store that was opened with the on-demand views of `views_file`, if any.
 
         Raises:
-            UnknownModel. ModelOutdated: a view, or the file of on-demand views, is not the one that it was trained on.
-            StoreCorrupt: the model's file is not the one that was registered. ModelRefused: it is no archive that
-                `covey train` writes, or one that holds code.
+            UnknownModel. ModelOutdated: a view or the file of on-demand views has changed since the training.
+            StoreCorrupt: the model's file has changed since it was registered. ModelRefused: `covey train` does not write
+                such an archive, or it holds code.
         """
         model = store.model(name)
         require_same(model, store, views_file)
@@ -75,20 +75,20 @@ class ServedModel:
 
     @property
     def inputs(self) -> dict[str, ColumnType]:
-        """What `predict` needs: join keys, inputs of transformations and plain columns, with their types."""
+        """Return the inputs of `predict`: join keys, inputs of on-demand views and plain columns, with their types."""
         keys = {
             name: kind for name, kind in self._store.key_types(self.features).items() if name not in self._constants
         }
         return keys | dict.fromkeys(self.columns, "float64")
 
     def predict(self, given: Mapping[str, Sequence[Any]]) -> Predictions:
-        """Predictions for some keys, from the newest epoch.
+        """Predict for some keys, from the newest epoch.
 
         Args:
-            given: a list for each of `inputs`, all of one length; {} where there are none.
+            given: a list for each of `inputs`, all of one length; {} if there are none.
 
         Raises:
-            BadReference: one is missing, has another type, or is an infinite number. OnDemandFailed. ModelRefused.
+            BadReference: an input is missing, has another type, or is infinite. OnDemandFailed. ModelRefused.
         """
         needed = self.inputs
         for name in needed:

@@ -1,4 +1,4 @@
-"""From a configuration to a registered model: join, split by time, train, test, export, register."""
+"""Train a model from a configuration: join, split by time, train, test, export, register."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from .reference import boosted
 from .report import TrainReport, calibration, make_report
 
 Progress = Callable[[str, str, int, int], None]
-"""Told (what, step, done, of how many)."""
+"""Called with (name, step, done, total)."""
 
 MODEL: Final = "model.pt2"
 _TRIES: Final = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedModel:
     """A registered model and its report.
 
     Attributes:
@@ -51,16 +51,16 @@ class Trained:
     example: dict[str, Any]
 
 
-def train(config: TrainConfig, progress: Progress = lambda *_: None, *, trust: bool = False) -> Trained:
+def train(config: TrainConfig, progress: Progress = lambda *_: None, *, trust: bool = False) -> TrainedModel:
     """Train, test and register the model of a configuration.
 
     Args:
         trust: run the Python files that the configuration names.
 
     Raises:
-        CodeUntrusted: it names one, without `trust`.
-        TrainingRefused: a target of one kind only. LabelsRefused, TooMuchMissing, NoLabels: of the labels, or of one part of
-            them. UnknownView, UnknownFeature, StoreNotFound. StoreInUse: another process is writing into the store.
+        CodeUntrusted: the configuration names Python files, but `trust` is off.
+        TrainingRefused: all targets are equal. LabelsRefused, TooMuchMissing, NoLabels: the labels or a part of them
+            are unusable. UnknownView, UnknownFeature, StoreNotFound. StoreInUse: another process is writing into the store.
     """
     if not trust:
         _require_no_code(config)
@@ -102,11 +102,11 @@ def train(config: TrainConfig, progress: Progress = lambda *_: None, *, trust: b
         files["report.png"] = picture
     with Publisher(config.store, wall_clock) as publisher:
         model = publisher.register_model(config.name, files, json.dumps(lineage))
-    return Trained(model, report, example)
+    return TrainedModel(model, report, example)
 
 
 def _trained(config: TrainConfig, dataset: FeatureDataset, progress: Progress) -> tuple[bytes, TrainReport]:
-    """The exported model, and how good it is."""
+    """Train and test; return the exported model and its report."""
     model, split = config.model, config.split
     learn = dataset.between(None, split.valid_from, shuffle=True)
     valid, test = dataset.between(split.valid_from, split.test_from), dataset.between(split.test_from, None)
@@ -143,7 +143,7 @@ def _trained(config: TrainConfig, dataset: FeatureDataset, progress: Progress) -
 
 
 def _joined(store: Store, config: TrainConfig, refs: Sequence[str]) -> tuple[FeatureDataset, list[dict[str, Any]], str]:
-    """The dataset, the releases that its labels could see, and the labels' hash: neither changed during the join."""
+    """Join. Return the dataset, the releases that its labels could see, and the labels' hash; both are unchanged."""
     labels = config.labels
     for _ in range(_TRIES):
         before = views_of(store, refs), _hash_of(labels.file)
@@ -168,12 +168,12 @@ def _joined(store: Store, config: TrainConfig, refs: Sequence[str]) -> tuple[Fea
 
 
 def _hash_of(labels: Path) -> str:
-    """Of the labels' file; "" where there is none, which the dataset refuses by name."""
+    """Return the hash of the labels' file; "" without a file, which the dataset reports."""
     return file_hash(labels) if labels.is_file() else ""
 
 
 def _require_no_code(config: TrainConfig) -> None:
-    """Raise CodeUntrusted if a configuration names Python files: it is data, and may have come with somebody's store."""
+    """Raise CodeUntrusted if a configuration names Python files, because it may come with an untrusted store."""
     collect = None if config.collect is None else config.collect.views
     for key, named in (("[features] views", config.features.views), ("[collect] views", collect)):
         if named is not None:
@@ -181,7 +181,7 @@ def _require_no_code(config: TrainConfig) -> None:
 
 
 def _collect_first(config: TrainConfig, progress: Progress) -> None:
-    """Where there is no store yet, and the file says what to collect: collect it."""
+    """Run the collection of the configuration if there is no store."""
     collect = config.collect
     if collect is None or (store_path(config.store) / "registry.db").is_file():
         return
@@ -204,7 +204,7 @@ def _collect_first(config: TrainConfig, progress: Progress) -> None:
 
 
 def _last_label(config: TrainConfig, types: Any) -> dict[str, Any]:
-    """The last row of the labels: join keys and inputs under the store's names, and the plain columns."""
+    """Return the last row of the labels: join keys and inputs under the store's names, and plain columns."""
     labels = config.labels
     columns = {name: labels.rename.get(name, name) for name in types if name not in labels.constants}
     opened = open_labels(labels.file, {column: types[name] for name, column in columns.items()})
@@ -217,7 +217,7 @@ def _last_label(config: TrainConfig, types: Any) -> dict[str, Any]:
 
 
 def _task(part: FeatureDataset) -> Task:
-    """Binary if every target is 0 or 1."""
+    """Return binary if every target is 0 or 1, otherwise regression."""
     binary = all(bool(((batch["y"] == 0) | (batch["y"] == 1)).all()) for batch in part)
     return "binary" if binary else "regression"
 
@@ -237,7 +237,7 @@ def _require_target(task: Task, parts: dict[str, FeatureDataset]) -> None:
             )
         if len(values) == 1:
             raise TrainingRefused(
-                f"every {name} row has the target {values.pop():g}: there is nothing to learn or to measure"
+                f"every {name} row has the target {values.pop():g}, so there is nothing to learn or to measure"
             )
 
 

@@ -1,1 +1,1 @@
-"""Clients that lie about their features, and what that does to an aggregate."""
+"""Clients that lie about their features, and the effect on an aggregate."""

@@ -1,13 +1,13 @@
-"""The measurement of a liar that follows the circuit as far as its lie allows.
+"""Make the measurement of a liar that follows the circuit as far as its lie allows.
 
-A report that is out of bounds has no valid measurement. The nearest that a client can send with a proof stands for exactly
-the lie, and keeps every linear relation that the lie itself does not contradict: the equalities of each cell, the number of
-active cells. What is left broken is quadratic: some entry is no bit, or some product of two forms is not zero. So it is
-rejected for what the lie is, and not for a clumsy encoding.
+A report that is out of bounds has no valid measurement. The liar sends the nearest measurement. It encodes exactly the lie and
+keeps every linear relation that the lie does not contradict: the equalities of each cell, the number of active cells. It breaks
+only quadratic relations: some entry is no bit, or some product of two forms is not zero. So the proof fails because of the
+lie, and not because of a wrong encoding.
 
-A lie may also take apart what the circuit ties together: a Count is the sum of a histogram's cells where these count all
-events, and nothing that can be sent says otherwise. Such a liar sends what it can say of the lie, slot by slot, and if that
-came out as some client's report, a bit that is none.
+A lie may also contradict a relation of the encoding itself: a Count is the sum of the cells of a histogram that counts all
+events, and no measurement can say otherwise. Then the liar encodes the lie slot by slot as far as possible. If the result is
+a valid report, one of its bits is changed to a value that is no bit.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from federation.circuit.circuit import prio3_of
 
 
 def forge(layout: Layout, vector: Elements) -> Elements:
-    """uint64[meas_len]: a measurement that stands for `vector: uint64[slots]`, bits wherever bits will do.
+    """Return uint64[meas_len]: a measurement that encodes `vector: uint64[slots]`, with bits wherever possible.
 
-    Where a lie takes tied slots apart, the later ones follow the first.
+    If a lie contradicts a relation of slots, the later slots follow the first.
     """
     cell, max_cells = cell_circuit(layout), layout.view.bounds.max_cells
     wanted = vector.reshape(layout.keys, layout.slots_per_key)
@@ -47,7 +47,7 @@ def forge(layout: Layout, vector: Elements) -> Elements:
 
 
 def _cell(cell: CellCircuit, layout: Layout, wanted: list[int]) -> list[int]:
-    """The entries of one key: the bits of what is in range, then changed until every linear relation holds."""
+    """Return the entries of one key: the bits of values in range, changed until every linear relation holds."""
     if not any(wanted):
         return [0] * cell.bits
     in_range = [value if value <= slot.max_value else 0 for value, slot in zip(wanted, layout.slots, strict=True)]
@@ -60,9 +60,9 @@ def _cell(cell: CellCircuit, layout: Layout, wanted: list[int]) -> list[int]:
 
 
 def _solved(relations: Sequence[tuple[Form, int]], entries: list[int]) -> list[int]:
-    """The entries, few of them changed, so that each form has its value mod p; one that earlier forms fix is left as it is.
+    """Change few entries, so that each form has its value mod p. A form that earlier forms determine is skipped.
 
-    Gaussian elimination of the differences: each form that still says something gets an entry of its own to change.
+    Gaussian elimination of the differences: each independent form gets one entry to change.
     """
     solved: list[tuple[int, dict[int, int], int]] = []
     for form, value in relations:

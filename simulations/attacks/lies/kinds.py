@@ -1,4 +1,4 @@
-"""The lies that a simulated client can tell, by name; a file of its own, so that a help text waits for nothing heavy."""
+"""The lies of a simulated client, by name. A module of its own, so that help texts load no heavy modules."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ KINDS: Final[dict[str, str]] = {
     "too-many-events": "has one more event than max_events_per_cell",
     "wrap-around": "adds x to one slot and p - x to its neighbour",
     "not-a-number": "sends the bits of a floating-point NaN",
-    "copied-proof": "sends another's report, proof and all, as its own",
-    "plausible": "claims the most the bounds allow; no proof stops that",
+    "copied-proof": "sends another client's report and proof as its own",
+    "plausible": "claims the most that the bounds allow; no proof stops that",
 }
-"""What each lying client does, in words that continue `a client`; each fits a line of help."""
+"""The action of a lying client, in words that continue `a client`; each fits a line of help."""
 
 PLAUSIBLE: Final = "plausible"
 """The one kind that is within the bounds."""

@@ -1,6 +1,6 @@
-"""Clients that lie where a site protects its reports: some reports are replaced by lies, the others stay honest.
+"""Clients that lie when a site protects its reports: lies replace some reports, the others stay honest.
 
-Without proofs, a lie is shared as it is. With proofs, the liar sends the best proof that it can make (`forging`).
+Without proofs the lie is shared unchanged. With proofs the liar sends the best proof that it can make (`forging`).
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ Indices = npt.NDArray[np.int64]
 
 
 class Liars:
-    """The first reports of each collection lie, report i by `kinds[i]`. The others are protected as by an honest site.
+    """Replace the first reports of each collection by lies, report i by `kinds[i]`. The other reports stay honest.
 
-    A report that has no other report in its batch to copy stays honest, and the next report of the collection copies instead.
-    The reports of a collection are counted from batch to batch, so one object protects all batches of a site's answer.
+    If a batch has no other report to copy, the report stays honest and the next report of the collection copies instead.
+    Reports of a collection are counted over batches, so one object protects all batches of a site's answer.
     """
 
     def __init__(self, kinds: Sequence[str], keys: Mapping[str, int] | None = None) -> None:
-        """`keys`: by view, the index of the join key that the lies are about; default: the first key."""
+        """`keys`: index of the join key of the lies, by view; default: the first key."""
         self._kinds, self._keys = tuple(kinds), dict(keys or {})
         self._seen: dict[bytes, Indices] = {}
 
     def protect(
         self, plan: Plan, reports: Reports, randomness: Randomness, *, report_ids: ReportIds | None = None
     ) -> Halves:
-        """See `federation.protocol.protect`. Raises CannotTell: the view has nothing that the lie could be about."""
+        """Protect as `federation.protocol.protect` does. Raises LieInapplicable: the lie does not apply to the view."""
         halves = protect(plan, reports, randomness, report_ids=report_ids)
         number = self._numbers(plan, reports.collection)
         lying = np.flatnonzero(number < len(self._kinds))
@@ -62,7 +62,7 @@ class Liars:
         return halves
 
     def _numbers(self, plan: Plan, collection: npt.NDArray[np.uint32]) -> Indices:
-        """int64[R]: the number of each report in its collection, earlier batches included."""
+        """Return int64[R]: the number of each report in its collection, with earlier batches."""
         seen = self._seen.setdefault(plan.hash, np.zeros(plan.offsets[-1], np.int64))
         order = np.argsort(collection, kind="stable")
         rank = np.empty(len(order), np.int64)
@@ -74,7 +74,7 @@ class Liars:
     def _lies(
         self, plan: Plan, reports: Reports, kind: str, rows: Indices, ids: ReportIds, randomness: Randomness
     ) -> Halves:
-        """The halves of reports that tell a lie, in the place of these rows."""
+        """Make the halves of lies that replace these rows."""
         planned, collection = plan.views[reports.view], reports.collection[rows]
         vector = vector_of(kind, planned.layout, self._keys.get(planned.view.name, 0))
         if plan.terms.validity is Validity.PRIO3:
@@ -86,7 +86,7 @@ class Liars:
 
 
 def _neighbours(collection: npt.NDArray[np.uint32], rows: Indices) -> Indices:
-    """For each row, the next row of its collection; the row itself where the collection has no other."""
+    """Return for each row the next row of its collection, or the row itself if the collection has no other."""
     found = rows.copy()
     for i, row in enumerate(rows.tolist()):
         same = np.flatnonzero(collection == collection[row])
@@ -95,7 +95,7 @@ def _neighbours(collection: npt.NDArray[np.uint32], rows: Indices) -> Indices:
 
 
 def _with_rows(halves: Halves, rows: Indices, others: Halves, which: Indices) -> Halves:
-    """The halves, with row `which[i]` of the others in place of row `rows[i]`. The report ids stay."""
+    """Replace row `rows[i]` of the halves by row `which[i]` of the others. The report ids stay."""
     match halves, others:
         case (LeaderHalf() as leader, HelperHalf() as helper), (LeaderHalf() as its, HelperHalf() as and_its):
             elements = _put(leader.shares.elements, rows, its.shares.elements[which])
@@ -103,7 +103,7 @@ def _with_rows(halves: Halves, rows: Indices, others: Halves, which: Indices) ->
             return replace(leader, shares=LeaderShares(elements)), replace(helper, seeds=HelperSeeds(seeds))
         case (ProvenHalf() as one, ProvenHalf() as two), (ProvenHalf() as its, ProvenHalf() as and_its):
             return _proven(one, rows, its, which), _proven(two, rows, and_its, which)
-    raise TypeError("halves with and without proofs")
+    raise TypeError("one half has proofs and the other has none")
 
 
 def _proven(half: ProvenHalf, rows: Indices, other: ProvenHalf, which: Indices) -> ProvenHalf:
@@ -121,7 +121,7 @@ def _proven(half: ProvenHalf, rows: Indices, other: ProvenHalf, which: Indices) 
                 _put(mine.seeds, rows, its.seeds[which]), _put(mine.blinds, rows, its.blinds[which])
             )
         case _:
-            raise TypeError("halves of two aggregators")
+            raise TypeError("the halves are of different aggregators")
     return replace(half, public_shares=PublicShares(parts), input_shares=shares)
 
 

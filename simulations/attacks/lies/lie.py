@@ -1,11 +1,11 @@
-"""What a few lying clients do to an aggregate, with proofs and without, beside the honest one.
+"""Measure the effect of a few lying clients on an aggregate, with proofs and without.
 
     events ─┬─ every client honest            ─► honest/store         ─┐
             ├─ some lie, validity none        ─► without-proofs/store ─┼─► which values moved, and how far
             └─ some lie, validity prio3       ─► with-proofs/store    ─┘
 
-The honest values are known because a simulation runs everybody's part. The same lie can be told at each level of reality:
-functions, services, or Flower.
+A simulation runs all parties, so the honest values are known. The same lie runs at each level of reality: functions,
+services, or Flower.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.layout import layout_of
 from featurestore.store import Store
 from federation.terms import Shares, Validity
-from simulations.errors import CannotTell
+from simulations.errors import LieInapplicable
 from simulations.levels.collect import STORE, Collected, Collection, Progress, collect
 from simulations.shards.workers import Workers
 
 from .lying_site import LyingSite
 from .moved_values import MovedView, busiest_key, compare
-from .vectors import require_tellable
+from .vectors import require_applicable
 
 HONEST: Final = "honest"
 LYING: Final[dict[str, Validity]] = {"without-proofs": Validity.NONE, "with-proofs": Validity.PRIO3}
-"""The folders of the collections in which clients lie, and how each is protected against them."""
+"""The folders of the collections with liars, and their validity."""
 
 
 @dataclass(frozen=True)
 class Lie:
-    """Some clients of a collection that lie.
+    """A lie of some clients of a collection.
 
     Attributes:
-        kind: one of `KINDS`. The first `liars` clients of each pane at the largest site tell it, at the join key with the
+        kind: one of `KINDS`. The first `liars` clients of each pane at the largest site lie, about the join key with the
             most events.
-        collection: with every client honest, of the views that the lie concerns.
-        skipped: the views of which the lie cannot be told, and why.
+        collection: the honest collection, of the views that the lie applies to.
+        skipped: the views that the lie does not apply to, and why.
     """
 
     kind: str
@@ -55,11 +55,11 @@ class Lie:
 
 @dataclass(frozen=True, eq=False)
 class LieResult:
-    """What a lie did.
+    """The effect of a lie.
 
     Attributes:
-        views: none if not even the honest clients were enough for one pane.
-        collections: the honest one, then those of `LYING`, as far as they were run.
+        views: the effect on each view; empty if even the honest clients are too few for a pane.
+        collections: the honest collection, then those of `LYING` that ran.
     """
 
     lie: Lie
@@ -67,31 +67,31 @@ class LieResult:
     collections: tuple[Collected, ...]
 
 
-def tellable(kind: str, views: Sequence[FeatureView]) -> tuple[tuple[FeatureView, ...], dict[str, str]]:
-    """The views of which a lie can be told, and why it cannot of the others.
+def applicable_views(kind: str, views: Sequence[FeatureView]) -> tuple[tuple[FeatureView, ...], dict[str, str]]:
+    """Return the views that a lie applies to, and why it does not apply to the others.
 
     Raises:
-        CannotTell: it can be told of none of them.
+        LieInapplicable: the lie applies to none of the views.
     """
-    chosen, skipped = [], dict[str, CannotTell]()
+    chosen, skipped = [], dict[str, LieInapplicable]()
     for view in views:
         try:
-            require_tellable(kind, layout_of(view))
+            require_applicable(kind, layout_of(view))
             chosen.append(view)
-        except CannotTell as error:
+        except LieInapplicable as error:
             skipped[view.name] = error
     if not chosen:
         raise next(iter(skipped.values()))
     return tuple(chosen), {name: str(error) for name, error in skipped.items()}
 
 
-def tell(lie: Lie, directory: Path, workers: Workers, progress: Progress) -> LieResult:
+def run_lie(lie: Lie, directory: Path, workers: Workers, progress: Progress) -> LieResult:
     """Collect the same events three times into folders of `directory`, and compare.
 
-    With noise on, each collection draws its own.
+    With noise on, each collection draws its own noise.
 
     Raises:
-        RunRefused: no site answers in time. Else as `collect`.
+        RunRefused: no site answers in time. Also the errors of `collect`.
     """
     views = lie.collection.terms.views
     honest = collect(lie.collection, private_folder(directory / HONEST), workers, _labelled(progress, HONEST))
@@ -112,14 +112,14 @@ def tell(lie: Lie, directory: Path, workers: Workers, progress: Progress) -> Lie
 
 
 def _lying(honest: Collection, site: LyingSite, validity: Validity, number: int) -> Collection:
-    """The collection with liars in it, and with noise of its own."""
+    """Return the collection with liars and with its own noise seed."""
     seed = None if honest.noise_seed is None else honest.noise_seed + number
     terms = Shares(validity, participation=honest.terms.terms.participation)
     return replace(honest, terms=replace(honest.terms, terms=terms), lying=site, noise_seed=seed)
 
 
 def _largest_site(collection: Collection) -> str:
-    """The site with the most clients, of those whose answers arrive in time."""
+    """Return the site with the most clients, among the sites that answer in time."""
     most, largest = 0, None
     for index in range(collection.source.blocks):
         block = collection.source.block(index)
@@ -129,7 +129,7 @@ def _largest_site(collection: Collection) -> str:
         if clients[at] > most:
             most, largest = int(clients[at]), block.sites[at]
     if largest is None:
-        raise RunRefused("no site answers in time: a lie needs a site that does")
+        raise RunRefused("no site answers in time, so no client can lie. Change arrivals, or raise deadline_s")
     return largest
 
 

@@ -1,4 +1,4 @@
-"""The ClientApp of a fleet in which one site lies: the honest one, with liars where that site protects its reports."""
+"""The ClientApp of a fleet with one lying site: the honest ClientApp, with liars among the reports of that site."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from federation.protocol import Protect
 from .lying_site import LyingSite
 
 LIARS: Final = "liars.json"
-"""Beside the folder of the sites' configurations."""
+"""The file stands next to the folder of the sites' configurations."""
 
 
 def site_app_of(lying: LyingSite) -> SiteApp:
-    """What a simulated fleet with this site in it runs, as files of the fleet's project."""
+    """Return the ClientApp of a fleet with this lying site, as files of the fleet's project."""
     text = json.dumps({"site": lying.site, "kinds": lying.kinds, "keys": dict(lying.keys)})
     return SiteApp(f"{__name__}:app", {LIARS: text})
 
 
 def load_lying_site(path: Path) -> LyingSite:
-    """Read the file. Raises RunRefused: it names no lying site."""
+    """Read the file of the lying site. Raises RunRefused: the file is invalid."""
     try:
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         keys = {name: int(key) for name, key in data["keys"].items()}

@@ -1,4 +1,4 @@
-"""A site of a fleet whose clients lie: the same at every level of reality."""
+"""A site whose clients lie. It is the same at every level of reality."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .liars import Liars
 
 @dataclass(frozen=True)
 class LyingSite:
-    """The one site of a fleet whose first clients of each pane lie.
+    """The site of a fleet at which the first clients of each pane lie.
 
     Attributes:
         kinds, keys: see `Liars`.
@@ -23,5 +23,5 @@ class LyingSite:
     keys: Mapping[str, int] = field(default_factory=dict)
 
     def protect_of(self, site: str) -> Protect:
-        """How a site protects the reports of one answer: this site lies, every other site follows the plan."""
+        """Return how a site protects the reports of an answer: this site lies, every other site follows the plan."""
         return Liars(self.kinds, self.keys).protect if site == self.site else protect

@@ -1,4 +1,4 @@
-"""What a lie did to the values of a view: the honest store beside the stores of the collections with liars."""
+"""Compare the values of the honest store with the stores of the collections with liars."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from featurestore.store import Store
 Floats = npt.NDArray[np.float64]
 
 WORST: Final = 2
-"""How many values of each feature are listed: those that moved furthest, of different panes."""
+"""Number of listed values of each feature: the values that moved furthest, in different panes."""
 APPEARED: Final = 1e-300
-"""The distance of a value that is there with liars only: it counts, and comes after every other distance."""
+"""The distance of a value that exists only with liars. It counts as moved and sorts after every other distance."""
 
 
 @dataclass(frozen=True, eq=False)
 class MovedValue:
-    """One value that a lie moved, with the values of all panes at its key. NaN: no value (a void pane, or a ratio of too few).
+    """One value that a lie moved, with the values of all panes at its key. NaN: no value (a void pane, or a drowned ratio).
 
     Attributes:
-        feature: as served; of a histogram with the cell, `arr_delay_hist[3]`.
+        feature: name as served; for a histogram with the cell, as `arr_delay_hist[3]`.
         pane: index of the moved value in the arrays.
         pane_starts: int64[P], µs since the epoch.
         honest, without, with_proofs: float64[P].
@@ -52,16 +52,16 @@ class MovedValue:
 
 @dataclass(frozen=True, eq=False)
 class MovedView:
-    """What a lie did to one view.
+    """The effect of a lie on one view.
 
     Attributes:
         opened: panes that were opened with honest clients.
-        void: of these, the panes that were void with proofs: too few clients were left.
+        void: number of these panes that were void with proofs, because too few clients were left.
         rejected: reports that leader and helper rejected, with proofs.
-        values: how many values were compared: one for each pane, key and feature, and for each cell of a histogram.
-        moved: how many of them moved at all, without proofs and with; the latter in panes that are not void.
-        worst: of each feature the values that moved furthest without proofs.
-        furthest: the one of them to draw, which still has a value if any of them has; None: nothing moved.
+        values: number of compared values: one a pane, key and feature, and one a cell of a histogram.
+        moved: number of values that moved, without proofs and with proofs; void panes do not count with proofs.
+        worst: for each feature the values that moved furthest without proofs.
+        furthest: the value of `worst` to draw, one with a value if possible; None if nothing moved.
     """
 
     view: str
@@ -74,19 +74,19 @@ class MovedView:
 
     @property
     def furthest(self) -> MovedValue | None:
-        """See the attributes."""
+        """Return the value to draw: see the attributes."""
         return max(self.worst, key=_errors_away, default=None)
 
 
 def _errors_away(moved: MovedValue) -> float:
-    """How far the value of the pane moved without proofs, in standard errors; 0 where it is gone."""
+    """Return how far the value of the pane moved without proofs, in standard errors; 0 if it has no value."""
     away = abs(moved.without[moved.pane] - moved.honest[moved.pane])
     se = moved.se[moved.pane]
     return float(away / (se if se > 0 else 1.0)) if np.isfinite(away) else 0.0
 
 
 def busiest_key(view: FeatureView, store: Store) -> int:
-    """The index of the join key with the most events, as far as the view's first feature tells."""
+    """Return the index of the join key with the most events, by the view's first feature."""
     history = store.history(view.name)
     feature = view.pane_features[0]
     column = f"{feature.name}__n" if feature.serving.shape == "ratio" else feature.name
@@ -101,7 +101,7 @@ def _key_of(view: FeatureView, history: pa.Table, row: int) -> tuple[Any, ...]:
 
 
 def _numbers(column: pa.ChunkedArray, feature: PaneFeature) -> Floats:
-    """float64[N, cells] of a feature's column, NaN where it is null; one cell where the feature is no histogram."""
+    """Return float64[N, cells] of the column of a feature; NaN for null. A feature that is no histogram has one cell."""
     if feature.serving.shape != "list":
         return np.asarray(pc.fill_null(column.cast(pa.float64(), safe=False), np.nan)).reshape(-1, 1)
     rows = [[np.nan] * feature.serving.width if row is None else row for row in column.to_pylist()]
@@ -109,14 +109,14 @@ def _numbers(column: pa.ChunkedArray, feature: PaneFeature) -> Floats:
 
 
 def _distances(honest: Floats, other: Floats) -> Floats:
-    """|honest - other|; infinite where a value is gone, next to nothing where one appeared, 0 where there was none."""
+    """Return |honest - other|: infinite for a value that is gone, tiny for one that appeared, 0 if both have none."""
     there, too = ~np.isnan(honest), ~np.isnan(other)
     away = np.abs(np.where(there & too, honest, 0.0) - np.where(there & too, other, 0.0))
     return np.where(there == too, away, np.where(there, np.inf, APPEARED))
 
 
 def compare(view: FeatureView, stores: tuple[Store, Store, Store], rejected: int) -> MovedView:
-    """What moved between the stores of three collections: honest, without proofs, with proofs; `rejected` is of the last."""
+    """Compare the stores of three collections: honest, without proofs, with proofs. `rejected`: reports, with proofs."""
     tables = [store.history(view.name) for store in stores]
     panes, left, keys = _opened(stores[0], view), _opened(stores[2], view), layout_of(view).keys
     starts = np.asarray(tables[0]["pane_start"].cast(pa.int64()))[::keys]
@@ -151,14 +151,14 @@ def compare(view: FeatureView, stores: tuple[Store, Store, Store], rejected: int
 
 
 def _opened(store: Store, view: FeatureView) -> set[int]:
-    """Starts of the panes that were opened."""
+    """Return the starts of the opened panes."""
     releases = store.releases(view.name)
     starts = releases.filter(pc.equal(releases["state"], "opened"))["pane_start"].cast(pa.int64())
     return set(starts.to_pylist())
 
 
 def _furthest(away: Floats, se: Floats) -> list[tuple[int, int, int]]:
-    """(pane, key, cell) of the values that moved furthest in standard errors, one a pane; drowned ones after all others."""
+    """Return (pane, key, cell) of the values that moved furthest in standard errors, one a pane; drowned values come last."""
     drowned = np.isnan(se)[..., None]
     errors = np.where(drowned, np.minimum(away, 1.0) * APPEARED, away / np.where(drowned, 1.0, se[..., None]))
     by_pane = errors.reshape(len(errors), -1)
@@ -170,7 +170,7 @@ def _furthest(away: Floats, se: Floats) -> list[tuple[int, int, int]]:
 def _noise_se(
     view: FeatureView, feature: PaneFeature, panes: Sequence[Release | Void], keys: Sequence[tuple[Any, ...]]
 ) -> Floats:
-    """float64[P, K]: the standard error of both aggregators' noise at each value, whether or not it was added here.
+    """Return float64[P, K]: the standard error of both aggregators' noise at each value, whether or not it was added.
 
     NaN: there is no value, or noise drowns it.
     """

@@ -1,4 +1,4 @@
-"""A lie's result as JSON, as `run.json` keeps it, and in words, for tables on a terminal and on a page."""
+"""Format the result of a lie as JSON for `run.json`, and as text for tables on a terminal and on a page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MANY, _LITTLE, _FAR, _NEAR = 1e6, 5e-4, 1e3, 0.01
 
 
 def as_dict(result: LieResult) -> dict[str, Any]:
-    """What is recorded of a lie."""
+    """Convert the result of a lie to JSON values."""
     lie = result.lie
     exact = not lie.collection.noisy  # with noise on, every value moves
     return {
@@ -62,7 +62,7 @@ def _value_as_dict(moved: MovedValue) -> dict[str, Any]:
 
 
 def _panes_as_dict(moved: MovedValue) -> dict[str, Any]:
-    """The value in every pane, for a picture."""
+    """Convert the value in every pane, for a plot."""
     return {
         "feature": moved.feature,
         "key": list(moved.key),
@@ -79,13 +79,13 @@ def _or_none(value: float) -> float | None:
 
 
 def title(lie: Mapping[str, Any], view: Mapping[str, Any]) -> str:
-    """Of a view's table."""
+    """Return the title of the table of a view."""
     who = "one client" if lie["liars"] == 1 else f"{lie['liars']:,} clients lie; each"
     return f"{view['view']}: in each pane {who} {KINDS[lie['kind']]}"
 
 
 def rows(view: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """The values that moved furthest, by `COLUMNS`."""
+    """Yield the values that moved furthest, in the order of `COLUMNS`."""
     panes = (view["furthest"] or {"pane_start": ()})["pane_start"]
     daily = all(start.endswith(_MIDNIGHT) for start in panes)
     for moved in view["worst"]:
@@ -105,37 +105,37 @@ def _compared(honest: float | None, value: float | None, se: float | None) -> tu
 
 
 def caption(view: Mapping[str, Any]) -> str:
-    """Of a view's table."""
+    """Return the caption of the table of a view."""
     drowned = any(moved["noise_se"] is None for moved in view["worst"])
-    starred = "; * the plain difference, where noise drowns the value" if drowned else ""
+    starred = "; *: plain difference, because noise drowns the value" if drowned else ""
     return f"off by: in standard errors of the view's noise{starred}"
 
 
 def remarks(lie: Mapping[str, Any], view: Mapping[str, Any]) -> list[str]:
-    """Sentences about a view."""
+    """Return sentences about the effect on a view."""
     name = view["view"]
     lines = [
-        f"{name}: {view['rejected']:,} report(s) rejected with proofs, in {view['opened']:,} pane(s): the proof does not hold"
+        f"{name}: {view['rejected']:,} report(s) rejected with proofs, in {view['opened']:,} pane(s), because the proof fails"
     ]
     if lie["noise"] == "on":
         lines.append(
-            f"{name}: noise is on, drawn anew in each run: a value that no liar touched is off as well, mostly by less than 3"
+            f"{name}: each run draws new noise, so values without a lie are off as well, mostly by less than 3"
         )
     else:
-        aside = ", void panes aside" if view["void_with_proofs"] else ""
+        aside = ", without void panes" if view["void_with_proofs"] else ""
         lines.append(
             f"{name}: of {view['values']:,} values {view['moved_without_proofs']:,} are off without proofs, "
-            f"{view['moved_with_proofs']:,} with{aside}; the table shows the furthest of each feature"
+            f"{view['moved_with_proofs']:,} with{aside}; the table shows the largest differences of each feature"
         )
         if view["rejected"] and view["moved_with_proofs"]:
-            lines.append(f"{name}: values that are off with proofs miss the liars' own events")
+            lines.append(f"{name}: values that are off with proofs lack the liars' own events")
     if view["void_with_proofs"]:
         lines.append(f"{name}: {view['void_with_proofs']:,} pane(s) void with proofs: too few honest clients are left")
     return lines
 
 
 def number(value: float | None) -> str:
-    """A value, to the digits that tell something."""
+    """Format a value with its significant digits."""
     if value is None:
         return "no value"
     if abs(value) >= _MANY:
@@ -146,7 +146,7 @@ def number(value: float | None) -> str:
 
 
 def off_by(honest: float | None, value: float | None, se: float | None) -> str:
-    """How far a value is off, in standard errors; the plain difference with a star where there is no standard error."""
+    """Format how far a value is off, in standard errors; without a standard error as the plain difference with a star."""
     if honest is None or value is None:
         return "–" if honest is value else "appeared" if honest is None else "gone"
     away = abs(honest - value)

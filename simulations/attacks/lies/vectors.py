@@ -1,8 +1,8 @@
-"""Lies about features: for each kind, the report vector that a lying client wants in the sum, as elements of Field64.
+"""The report vector of each kind of lie, as elements of Field64.
 
-Every kind but `plausible` gives a vector that no client's events can give. A lie is about one join key (`too-many-keys` and
-`plausible`: that key and the keys after it), and about every feature that it applies to. All other values are as large as the
-bounds allow, and consistent.
+Every kind except `plausible` makes a vector that no events can make. A lie concerns one join key (`too-many-keys` and
+`plausible`: that key and the following keys), and every feature that it applies to. All other values are consistent and as
+large as the bounds allow.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from crypto.field import Elements
 from crypto.field_kernels import P
 from featurestore.define.encoding import EachClient, EachEvent, Encoding, OffsetSum, OneHot, TrueOrFalse
 from featurestore.define.layout import Layout
-from simulations.errors import CannotTell
+from simulations.errors import LieInapplicable
 
 from .kinds import KINDS
 
@@ -25,20 +25,20 @@ NEGATIVE: Final = -(10**6)
 HALF: Final = (P + 1) // 2
 NAN: Final = 0x7FF8_0000_0000_0000
 WRAPPED: Final = 2**40
-"""What `wrap-around` adds to one slot and takes from the next."""
+"""The value that `wrap-around` adds to one slot and subtracts from the next."""
 
 Cell = list[int]
 """The slots of one join key, integers mod p."""
 
 
 def vector_of(kind: str, layout: Layout, key: int = 0) -> Elements:
-    """uint64[slots]: the report of a client that tells this lie at the join key of that index.
+    """Return uint64[slots]: the report of a client that lies about the join key of this index.
 
     Raises:
-        CannotTell: the view has nothing that the lie could be told of, or there is no such kind, or it is `copied-proof`,
-            which has no vector of its own.
+        LieInapplicable: the lie does not apply to the view, the kind is unknown, or it is `copied-proof`, which has no vector
+            of its own.
     """
-    require_tellable(kind, layout)
+    require_applicable(kind, layout)
     bounds, events = layout.view.bounds, layout.view.bounds.max_events_per_cell
     cell, keys = cell_of(layout, events), 1
     match kind:
@@ -68,17 +68,17 @@ def vector_of(kind: str, layout: Layout, key: int = 0) -> Elements:
         case "plausible":
             keys = min(bounds.max_cells, layout.keys)
         case _:
-            raise CannotTell(layout.view.name, kind, "another client's report: it has no vector of its own")
+            raise LieInapplicable(layout.view.name, kind, "another client's report: it has no vector of its own")
     vector = np.zeros((layout.keys, layout.slots_per_key), np.uint64)
     for at in range(key, key + keys):
         vector[at % layout.keys] = [value % P for value in cell]
     return vector.reshape(-1)
 
 
-def require_tellable(kind: str, layout: Layout) -> None:
-    """Raise CannotTell, which says what a view needs, if the lie cannot be told of it."""
+def require_applicable(kind: str, layout: Layout) -> None:
+    """Check that a lie applies to a view. Raises LieInapplicable, which names what the view needs."""
     if kind not in KINDS:
-        raise CannotTell(layout.view.name, kind, f"to be one of {', '.join(KINDS)}")
+        raise LieInapplicable(layout.view.name, kind, f"to be one of {', '.join(KINDS)}")
     encodings = [encoding for _, encoding in _encodings(layout)]
     all_events = any(histogram.nulls for _, histogram in _histograms(layout))
     needs = {
@@ -99,11 +99,11 @@ def require_tellable(kind: str, layout: Layout) -> None:
     }
     what, is_there = needs.get(kind, ("", True))
     if not is_there:
-        raise CannotTell(layout.view.name, kind, what)
+        raise LieInapplicable(layout.view.name, kind, what)
 
 
 def cell_of(layout: Layout, events: int) -> Cell:
-    """The slots of one key, of a client with so many events there, each as large as can be: high, true, in the last cell."""
+    """Return the slots of one key of a client with this number of events, each as large as possible."""
     cell: Cell = []
     for _, encoding in _encodings(layout):
         match encoding:
@@ -124,7 +124,7 @@ def cell_of(layout: Layout, events: int) -> Cell:
 
 
 def _encodings(layout: Layout) -> list[tuple[int, Encoding]]:
-    """What each feature with slots of its own counts there, after its first slot of a key."""
+    """Return (first slot of a key, encoding) of each feature with slots of its own."""
     names = [slot.feature for slot in layout.slots]
     return [
         (names.index(feature.name), feature.encoding) for feature in layout.view.pane_features if not feature.derive

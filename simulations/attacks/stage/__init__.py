@@ -1,1 +1,1 @@
-"""The collections that attacks are run on, with every key in one hand."""
+"""The collections for attacks. One process holds every key."""

@@ -1,4 +1,4 @@
-"""The aggregators' ledgers, as somebody meets them who asks for one pane under many plans."""
+"""The aggregators' ledgers, for a coordinator that requests one pane under many plans."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from federation.ledger.state import Budget
 from federation.plan import Plan
 
 ENOUGH: Final = Budget(10**9)
-"""A budget that stops nobody: what is tried is that a pane is opened once."""
+"""A budget that stops no plan, because the test is that a pane is opened once."""
 
 
 class PaneGate(Protocol):
     """Decides whether a plan may be opened."""
 
     def allows(self, plan: Plan) -> bool:
-        """Ask both aggregators."""
+        """Return whether both aggregators allow the plan."""
         ...
 
 
-class _InAFolderThatGoes(Ledger):
-    """A ledger that need not outlive the machine: it does not wait for the disk."""
+class _TemporaryLedger(Ledger):
+    """A temporary ledger. It does not wait for the disk."""
 
     synchronous = "OFF"
 
@@ -38,7 +38,7 @@ class Ledgers:
         self._ledgers = ledgers
 
     def allows(self, plan: Plan) -> bool:
-        """Charge the plan at both; False where either has opened a pane of it under another plan."""
+        """Charge the plan at both; return False if one has opened a pane of it under another plan."""
         try:
             for ledger in self._ledgers:
                 ledger.intend(plan, ENOUGH)
@@ -48,23 +48,23 @@ class Ledgers:
 
 
 class NoLedgers:
-    """Aggregators that remember nothing."""
+    """Aggregators without ledgers."""
 
     def allows(self, plan: Plan) -> bool:
-        """Always."""
+        """Allow every plan."""
         return True
 
 
 @contextmanager
 def gate(*, defended: bool) -> Iterator[PaneGate]:
-    """Two real ledgers in a folder that goes afterwards, or none."""
+    """Make two real ledgers in a temporary folder, or none."""
     if not defended:
         yield NoLedgers()
         return
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="covey-lab-")))
         leader, helper = (
-            stack.enter_context(_InAFolderThatGoes(folder / f"{role}.db", role, lambda: 0))
+            stack.enter_context(_TemporaryLedger(folder / f"{role}.db", role, lambda: 0))
             for role in ("leader", "helper")
         )
         yield Ledgers((leader, helper))

@@ -1,4 +1,4 @@
-"""Batches that sites seal and sign, and aggregators that check them against their rosters before they take them."""
+"""Batches that sites seal and sign, and aggregators that check them against their rosters."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ class StageKeys:
 
     @classmethod
     def generate(cls, randomness: Randomness) -> StageKeys:
-        """Fresh ones."""
+        """Generate new keys."""
         leader, helper, collector = (RoleKeys.generate(role, randomness) for role in ("leader", "helper", "collector"))
         return cls(leader, helper, collector, {role: LiveSecret.draw(randomness) for role in AGGREGATORS})
 
     @property
     def terms(self) -> WireTerms:
-        """What a draft says of them."""
+        """Return the terms of a draft with these keys."""
         public = self.leader.sign.public, self.helper.sign.public, self.collector.public.collector
         return WireTerms(*public, DEADLINE_US)
 
     def with_live_keys(self, plan: Plan) -> Plan:
-        """The plan of a draft."""
+        """Return a draft's plan with the live keys."""
         return with_live(plan, (self.leader.sign, self.live["leader"]), (self.helper.sign, self.live["helper"]))
 
     def seal_key(self, role: Aggregator) -> SealKey:
-        """What opens an aggregator's batches. Raises ReportRefused: it was erased."""
+        """Return the key that opens the batches of an aggregator. Raises ReportRefused: the key was erased."""
         if (seal := self.live[role].seal) is None:
-            raise ReportRefused(f"the seal seed of the {role} was erased")
+            raise ReportRefused(f"the {role} has erased its seal seed")
         return seal
 
 
@@ -63,11 +63,11 @@ class Site:
 
     @classmethod
     def generate(cls, name: str, randomness: Randomness) -> Site:
-        """With fresh keys."""
+        """Generate a site with new keys."""
         return cls(name, RoleKeys.generate(site_role(name), randomness))
 
     def send(self, plan: Plan, reports: Reports, randomness: Randomness) -> Iterator[SealedBatch]:
-        """Reports of the plan's one view, without proofs, sealed to both aggregators and signed."""
+        """Seal reports of the plan's one view, without proofs, to both aggregators, and sign the batches."""
         most = max_reports(plan, 0)
         for first in range(0, len(reports.collection), most):
             last = first + most
@@ -78,7 +78,7 @@ class Site:
 
 @dataclass(frozen=True, eq=False)
 class AcceptedBatches:
-    """Both aggregators when all batches are in; `refused`: reports of sites that they do not know, or that others have signed."""
+    """Both aggregators after all batches. `refused`: number of reports of unknown sites or with a wrong signature."""
 
     leader: Closed
     helper: Closed
@@ -86,10 +86,10 @@ class AcceptedBatches:
 
 
 def take(plan: Plan, parties: StageKeys, roster: Roster, batches: Iterable[SealedBatch]) -> AcceptedBatches:
-    """Run by both aggregators: check each batch against the roster, open it, add it.
+    """Check each batch against the roster, unseal it and add it. Run by both aggregators.
 
     Raises:
-        ReportRefused: reports with proofs.
+        ReportRefused: the reports have proofs.
     """
     leader, helper, refused = Aggregating.start("leader", plan), Aggregating.start("helper", plan), 0
     for batch in batches:
@@ -100,6 +100,6 @@ def take(plan: Plan, parties: StageKeys, roster: Roster, batches: Iterable[Seale
             refused += len(batch.signed.header)
             continue
         if not (isinstance(to_leader, LeaderHalf) and isinstance(to_helper, HelperHalf)):
-            raise ReportRefused("these batches are taken without proofs")
+            raise ReportRefused("batches with proofs are not supported here")
         leader, helper = leader.add(to_leader), helper.add(to_helper)
     return AcceptedBatches(leader.close(), helper.close(), refused)

@@ -1,1 +1,1 @@
-"""What an attack has measured: rates, intervals, and lower bounds on ε."""
+"""Statistics of attacks: rates, intervals, and lower bounds on ε."""

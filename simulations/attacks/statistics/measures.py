@@ -1,8 +1,8 @@
-"""Estimates with 95 % intervals: rates, means, AUC, and the ε that scores in two worlds show.
+"""Estimates with 95 % intervals: rates, means, AUC, and the ε of scores in two worlds.
 
 A rate has Clopper and Pearson's (1934) limits. An AUC has Newcombe's (2006, "Confidence intervals for an effect size measure
-based on the Mann–Whitney statistic. Part 2", method 5): Hanley and McNeil's (1982) variance at the limit itself, so that it
-has a width where the worlds do not overlap.
+based on the Mann–Whitney statistic. Part 2", method 5): Hanley and McNeil's (1982) variance at the limit itself. So the
+interval has a width even if the worlds do not overlap.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ROC_POINTS: Final = 200
 
 
 def rate(what: str, hits: int, trials: int) -> Measure:
-    """Hits of trials. Without a trial: 0, from 0 to 1."""
+    """Return the rate of hits. Without a trial it is 0, from 0 to 1."""
     if not trials:
         return Measure(what, 0.0, 0.0, 1.0)
     tail = (1 - CONFIDENCE) / 2
@@ -34,19 +34,19 @@ def rate(what: str, hits: int, trials: int) -> Measure:
 
 
 def rates(label: str, x: Floats, hits: Counts, trials: int) -> Series:
-    """A rate at each x."""
+    """Return a rate at each x."""
     measured = [rate(label, int(count), trials) for count in hits]
     return series(label, x, measured)
 
 
 def series(label: str, x: Floats, measured: list[Measure]) -> Series:
-    """A measure at each x."""
+    """Return a measure at each x."""
     y, low, high = (np.array([getattr(one, part) for one in measured]) for part in ("estimate", "low", "high"))
     return Series(label, np.asarray(x, np.float64), y, low, high)
 
 
 def mean(what: str, values: Floats) -> Measure:
-    """The mean of independent values, two or more, with Student's t: there may be few."""
+    """Return the mean of two or more independent values, with Student's t because there may be few."""
     centre = float(values.mean())
     quantile = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2))
     half = quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
@@ -54,14 +54,14 @@ def mean(what: str, values: Floats) -> Measure:
 
 
 def auc(scores: Scores) -> Measure:
-    """How often a score of the world with the target is above one of the world without it; ties count half."""
+    """Return how often a score of the world with the target exceeds one of the world without it; ties count half."""
     present, absent = len(scores.present), len(scores.absent)
     ordered = np.sort(scores.absent)
     below = np.searchsorted(ordered, scores.present, side="left") + np.searchsorted(ordered, scores.present, "right")
     estimate = float(below.sum() / (2 * present * absent))
 
     def beyond(value: float) -> bool:
-        """Whether the estimate is further from this value than it would be by chance."""
+        """Return whether the estimate is further from this value than chance explains."""
         spread = (present + absent) / 2 - 1
         both = 1 + spread * ((1 - value) / (2 - value) + value / (1 + value))
         return abs(value - estimate) > Z * math.sqrt(value * (1 - value) * both / (present * absent))
@@ -79,7 +79,7 @@ def auc(scores: Scores) -> Measure:
 
 
 def roc(label: str, scores: Scores) -> Series:
-    """True-positive rate (y) against false-positive rate (x) of the tests "score ≥ t"."""
+    """Return the true-positive rate (y) against false-positive rate (x) of the tests "score ≥ t"."""
     thresholds = np.unique(np.concatenate((scores.present, scores.absent)))[::-1]
     if len(thresholds) > ROC_POINTS:
         thresholds = thresholds[np.linspace(0, len(thresholds) - 1, ROC_POINTS).astype(int)]
@@ -88,18 +88,18 @@ def roc(label: str, scores: Scores) -> Series:
 
 
 def tpr_at(scores: Scores, most_fpr: float) -> float:
-    """The largest true-positive rate of a test whose false-positive rate is at most this."""
+    """Return the largest true-positive rate of a test with at most this false-positive rate."""
     thresholds = np.unique(np.concatenate((scores.present, scores.absent)))
     tpr, fpr = (_reaching(part, thresholds) for part in (scores.present, scores.absent))
     return float(tpr[fpr <= most_fpr].max(initial=0.0))
 
 
 def epsilon(scores: Scores, *, gaussian: bool, delta: float) -> Measure:
-    """ε at δ that the scores show. `low` is the audit's lower bound, which one half chooses and the other half states.
+    """Estimate ε at δ from the scores. `low` is the lower bound of the audit; one half of the draws chooses its threshold.
 
     Args:
-        gaussian: whether all that the scores differ by is Gaussian noise. Then μ is the worlds' distance in standard
-            deviations; else the estimate is that of the test with the largest one, with half a case added to each count.
+        gaussian: whether Gaussian noise is the only difference of scores within a world. Then μ is the distance of the worlds
+            in standard deviations. Otherwise the test with the largest estimate counts, with ½ added to each count.
     """
     what = f"ε at δ = {delta:g}"
     choosing, held_out = (Scores(scores.present[part::2], scores.absent[part::2]) for part in (0, 1))
@@ -119,5 +119,5 @@ def epsilon(scores: Scores, *, gaussian: bool, delta: float) -> Measure:
 
 
 def _reaching(scores: Floats, thresholds: Floats) -> Floats:
-    """For each threshold, the part of the scores that reach it."""
+    """Return for each threshold the share of the scores that reach it."""
     return 1 - np.searchsorted(np.sort(scores), thresholds, side="left") / len(scores)

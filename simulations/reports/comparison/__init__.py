@@ -1,1 +1,1 @@
-"""The protections side by side."""
+"""Compare the cost of protections."""

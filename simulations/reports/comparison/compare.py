@@ -4,7 +4,7 @@
                                                   ├─ shares                                   ├─► bytes, time, memory, error
                                                   └─ …                                        ┘
 
-Each protection carries the same reports, as many of them as the lab's patience allows (`cost.WORK`).
+Each protection processes the same reports. `cost.WORK` limits how many, so that a comparison ends in reasonable time.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ STEP: Final = "protections measured"
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A protection and its cost, or why it has none."""
+class ProtectionResult:
+    """A protection and its cost, or the reason why it has no cost."""
 
     protection: ComparedProtection
     cost: ProtectionCost | None
@@ -51,10 +51,10 @@ class Comparison:
     """One pane of a view under every protection.
 
     Attributes:
-        reports: of the pane.
-        slots: of a report.
-        clients: how many there are; parameters are chosen for so many.
-        compute_s: CPU time of a report's vector, from the events; the same under each protection.
+        reports: number of reports of the pane.
+        slots: number of slots of a report.
+        clients: number of clients for which parameters are chosen.
+        compute_s: CPU time to compute a report's vector from events. It is the same under each protection.
     """
 
     view: str
@@ -63,17 +63,17 @@ class Comparison:
     slots: int
     clients: int
     compute_s: float
-    protections: tuple[Compared, ...]
+    protections: tuple[ProtectionResult, ...]
 
 
 def choose_view(views: Sequence[FeatureView], name: str | None) -> FeatureView:
-    """The view of this name; without one, the first. Raises UsageError."""
+    """Return the view of this name; without a name, the first view. Raises UsageError."""
     if name is None:
         return views[0]
     for view in views:
         if view.name == name:
             return view
-    raise UsageError(f"no view {name!r} among these: {', '.join(view.name for view in views)}")
+    raise UsageError(f"no view {name!r}; choose one of {', '.join(view.name for view in views)}")
 
 
 def compare(
@@ -84,11 +84,11 @@ def compare(
     most_reports: int | None = None,
     progress: Progress = lambda *_: None,
 ) -> Comparison:
-    """Carry the reports of the pane that has most of them under every protection.
+    """Measure every protection with the reports of the pane that has the most reports.
 
     Args:
         names: of the protections; default: all.
-        most_reports: so many of them at most; default: as `WORK` allows.
+        most_reports: the largest number of reports; default: as `WORK` allows.
 
     Raises:
         UsageError: no event counts. EventsError, EventColumnError: the events do not fit the view.
@@ -96,7 +96,9 @@ def compare(
     check_schema(view, events)
     made, compute_s = timed(lambda: compute(view, events))
     if not len(made.client):
-        raise UsageError(f"view {view.name!r}: no event of any client counts; there is nothing to compare")
+        raise UsageError(
+            f"view {view.name!r}: no event counts, so there is nothing to compare. Check the columns and values of the events"
+        )
     panes, counts = np.unique(made.pane_start, return_counts=True)
     pane = panes[[np.argmax(counts)]]
     chosen = of_active_clients(pane, made)
@@ -118,8 +120,8 @@ def measure_all(
     names: Sequence[str] | None = None,
     most_reports: int | None = None,
     progress: Progress = lambda *_: None,
-) -> tuple[Compared, ...]:
-    """Measure protections, by default every one, each in a fresh process of its own."""
+) -> tuple[ProtectionResult, ...]:
+    """Measure protections, by default all, each in a new process."""
     name, done = plan_from_bytes(work.plan).views[0].view.name, []
     chosen = [PROTECTIONS[one] for one in (PROTECTIONS if names is None else names)]
     progress(name, STEP, 0, len(chosen))
@@ -129,13 +131,15 @@ def measure_all(
     return tuple(done)
 
 
-def _in_a_process(protection: ComparedProtection, work: Work, most_reports: int | None) -> Compared:
+def _in_a_process(protection: ComparedProtection, work: Work, most_reports: int | None) -> ProtectionResult:
     for library in protection.libraries:
         if find_spec(library) is None:
-            return Compared(protection, None, str(ExtraMissing(library, "he")))
+            return ProtectionResult(protection, None, str(ExtraMissing(library, "he")))
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         try:
             answer = process.submit(try_measure, protection.name, work, most_reports).result()
         except BrokenProcessPool:
-            return Compared(protection, None, "its process was killed: too little memory?")
-    return Compared(protection, None, answer) if isinstance(answer, str) else Compared(protection, answer)
+            return ProtectionResult(protection, None, "its process was killed, probably because memory ran out")
+    return (
+        ProtectionResult(protection, None, answer) if isinstance(answer, str) else ProtectionResult(protection, answer)
+    )

@@ -1,7 +1,7 @@
-"""What one protection costs, measured where it is called: `covey lab compare` calls it in a process of its own.
+"""Measure the cost of one protection. `covey lab compare` does this in a new process for each protection.
 
-Times are CPU time, and every party is played in one process, one after the other: no network, no disk, no waiting. This
-module imports no more than it needs: the process has to load it.
+Times are CPU time. One process plays every party, one after the other, without network, disk or waiting. This module
+imports only what it needs, because each process has to load it.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from simulations.measuring import peak_since, start_of_peak, timed
 from .protections import PROTECTIONS, Ints, in_noise_basis
 
 WORK: Final = 2**24
-"""64-bit numbers that the reports of one protection become, at most (but one report at least): 128 MiB."""
+"""The most 64-bit numbers into which a protection encodes its reports: 128 MiB. At least one report is measured."""
 
 
 @dataclass(frozen=True)
 class ProtectionCost:
-    """What one protection took.
+    """The cost of one protection.
 
     Attributes:
-        reports: how many were carried; the times are of one of them, on average.
-        upload_bytes: of a report, to both aggregators where there are two; without the batch's header and seal.
-        set_up_s: once a plan: keys, tables. The rest is measured when a first report has warmed everything up.
+        reports: how many were processed; times are averages of one report.
+        upload_bytes: of a report, to all aggregators together; without the header and seal of the batch.
+        set_up_s: once a plan, for keys and tables. The other times are measured after a first report has loaded kernels.
         client_s: of a report, from its vector to the bytes.
         server_s: of a report, from the bytes to the sum, at all servers together.
-        open_s: of the pane, at all who open it, noise off.
-        peak_bytes: the most memory of a process that plays every party, beyond what it had when it began; None where
-            the system does not tell.
-        max_error: the furthest that an opened sum is from that of the plain vectors, in units of a slot.
+        open_s: of the pane, at all parties that open it, without noise.
+        peak_bytes: the most memory that the process used beyond its memory at the start; None if the system does not
+            report it.
+        max_error: the largest difference between an opened sum and the sum of the plain vectors, in units of a slot.
     """
 
     reports: int
@@ -55,10 +55,10 @@ class ProtectionCost:
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """What every protection carries. **Secret.**
+    """The input of every protection. **Secret.**
 
     Attributes:
-        plan: canonical bytes, of one pane of one view, noise off.
+        plan: canonical bytes of a plan of one pane of one view, without noise.
     """
 
     plan: bytes
@@ -67,13 +67,13 @@ class Work:
 
 
 def work_of(view: FeatureView, pane: Ints, reports: Reports, clients: int) -> Work:
-    """These reports of one pane (int64[1], its start) in a plan of their own."""
+    """Put the reports of one pane (int64[1], its start) into a plan of their own."""
     plan = new_plan([PlannedView(view, pane, 1)], Shares(), Noise.NONE, plan_id=os.urandom(PLAN_ID_BYTES), sites=())
     return Work(plan_to_bytes(plan), clients, reports)
 
 
 def try_measure(name: str, work: Work, most_reports: int | None) -> ProtectionCost | str:
-    """The cost, or why this view cannot be carried so."""
+    """Return the cost, or the reason why this protection cannot process the view."""
     try:
         return measure(name, work, most_reports)
     except (CryptoError, FederationError) as error:
@@ -81,10 +81,10 @@ def try_measure(name: str, work: Work, most_reports: int | None) -> ProtectionCo
 
 
 def measure(name: str, work: Work, most_reports: int | None = None) -> ProtectionCost:
-    """Carry the reports, as many of them as `WORK` or `most_reports` allow, and open their sums.
+    """Process as many reports as `WORK` or `most_reports` allows, and open their sums.
 
     Raises:
-        CryptoError, FederationError: this view cannot be carried so.
+        CryptoError, FederationError: the protection cannot process this view.
     """
     protection, plan = PROTECTIONS[name], plan_from_bytes(work.plan)
     layout = plan.views[0].layout
@@ -97,7 +97,7 @@ def measure(name: str, work: Work, most_reports: int | None = None) -> Protectio
     unmeasured, set_up_s = timed(lambda: protection.make(plan, work.clients))
     unmeasured.add(unmeasured.protect(Reports(0, reports.collection[:1], reports.slots[:1])))
     unmeasured.open()
-    del unmeasured  # kernels are loaded and tables made
+    del unmeasured  # kernels are loaded and tables are made
     way = protection.make(plan, work.clients)
     size, client_s, server_s = 0, 0.0, 0.0
     for batch in reports.batches(elements):

@@ -1,4 +1,4 @@
-"""A picture of a comparison: bytes, client's time and servers' time of a report, under each protection, on log axes."""
+"""Draw a comparison: upload, client time and server time of a report under each protection, on log axes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from deployment.errors import UsageError
 
 from .compare import Comparison
 from .cost import ProtectionCost
+from .protections import PROVEN, UNPROVEN
 from .text import in_bytes, in_time
 
 _COLOURS: Final = {
     "plaintext": "#999999",
-    "shares": "#4477aa",
-    "shares + prio3": "#228833",
+    UNPROVEN: "#4477aa",
+    PROVEN: "#228833",
     "he": "#cc7722",
     "ckks (NVFlare)": "#aa3377",
 }
 _LEAST_S: Final = 1e-8
-"""Less is drawn as this: a log axis has no zero."""
+"""Smaller times are drawn as this, because a log axis has no zero."""
 _PANELS: Final[tuple[tuple[str, Callable[[ProtectionCost], float], Callable[[float], str]], ...]] = (
     ("upload", lambda cost: cost.upload_bytes, in_bytes),
     ("client's time", lambda cost: max(cost.client_s, _LEAST_S), in_time),
@@ -29,19 +30,19 @@ _PANELS: Final[tuple[tuple[str, Callable[[ProtectionCost], float], Callable[[flo
 
 
 def require_png(path: Path) -> None:
-    """Raise UsageError unless a picture can be written there, before anything is run."""
+    """Check before a run that the picture can be written. Raises UsageError."""
     if path.suffix.lower() != ".png":
-        raise UsageError(f"--picture writes a .png, not {path.suffix or path.name!r}")
+        raise UsageError(f"--picture={path} is no .png file. Choose a name that ends in .png")
     if not path.absolute().parent.is_dir():
-        raise UsageError(f"--picture: no directory {path.absolute().parent}")
+        raise UsageError(f"--picture: the directory {path.absolute().parent} does not exist")
     try:
-        import matplotlib.figure  # noqa: F401 - only whether it is there
+        import matplotlib.figure  # noqa: F401 - checks only that it is installed
     except ImportError:
         raise UsageError("--picture needs matplotlib: pip install 'covey[demo]'") from None
 
 
 def draw(comparison: Comparison, path: Path) -> None:
-    """Write a PNG; protections that were skipped are left out."""
+    """Write a PNG without the protections that were skipped."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

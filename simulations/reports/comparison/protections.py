@@ -1,12 +1,11 @@
-"""One pane under each protection, every party's real part played in one process: what `covey lab compare` measures.
+"""One pane under each protection, as `covey lab compare` measures it. One process runs the real code of every party.
 
     client                reports ──protect──► Sent: the bytes that leave the site
     server                Sent ──add──► running sums           the leader, and the helper where there is one
-    server, key holder    running sums ──open──► the sums      noise is off, so that they can be compared
+    server, key holder    running sums ──open──► the sums      without noise, so that sums can be compared
 
-`Sent` is what `federation.batch.batch` seals,
-without header and seal, which cost the same under every protection. Plaintext and CKKS
-are no protections of this store; they stand here to be compared with.
+`Sent` is what `federation.batch.batch` seals, without header and seal: those cost the same under every protection. Plaintext
+and CKKS are no protections of this store. They are measured for comparison only.
 """
 
 from __future__ import annotations
@@ -44,16 +43,16 @@ NVFLARE_DEGREE: Final = 8192
 NVFLARE_CHAIN: Final = (60, 40, 40)
 NVFLARE_SCALE: Final = 2**40
 _CKKS_SLOTS: Final = NVFLARE_DEGREE // 2
-_CKKS_PRIMES: Final = len(NVFLARE_CHAIN) - 1  # the last takes part in making keys only
+_CKKS_PRIMES: Final = len(NVFLARE_CHAIN) - 1  # the last prime is used only to make keys
 
 
 @dataclass(frozen=True, eq=False)
 class Sent:
-    """A batch as it leaves the site. **Secret** as reports are: plaintext is among these.
+    """A batch as it leaves the site. **Secret**, because one of the protections is plaintext.
 
     Attributes:
-        parts: with shares what leader and helper get, else one report each.
-        collection, report_ids: of the batch's header, with shares.
+        parts: with shares, one part for leader and one for helper; otherwise one part a report.
+        collection, report_ids: from the header of the batch; only with shares.
     """
 
     parts: tuple[bytes, ...] = field(repr=False)
@@ -67,26 +66,26 @@ class Sent:
 
 
 class ProtectedPane(Protocol):
-    """One pane under one protection. What is made once a plan, keys and tables, is made when it is made."""
+    """One pane under one protection. The constructor makes the keys and tables of a plan."""
 
     def protect(self, reports: Reports) -> Sent:
-        """Run by the site."""
+        """Protect the reports. Run by the site."""
 
     def add(self, sent: Sent) -> None:
-        """Run by the server, or by leader and helper: parse, check, add."""
+        """Parse, check and add the reports. Run by the server, or by leader and helper."""
 
     def open(self) -> Sums:
-        """The sums, [K·S] in the noise basis."""
+        """Open the sums, [K·S] in the noise basis."""
 
 
 @dataclass(frozen=True)
 class ComparedProtection:
-    """A protection and what has to be believed.
+    """A protection, the trust that it needs, and how to run it.
 
     Attributes:
-        make: (plan of one pane without noise, how many clients there are) → a `ProtectedPane`.
-        elements: how many 64-bit numbers one report becomes.
-        libraries: of the extra `he`, that it needs.
+        make: (plan of one pane without noise, number of clients) → a `ProtectedPane`.
+        elements: number of 64-bit numbers that encode one report.
+        libraries: the libraries of the extra `he` that it needs.
     """
 
     name: str
@@ -98,23 +97,23 @@ class ComparedProtection:
 
 
 class Plaintext:
-    """Nothing is hidden: an int64 a slot."""
+    """The server sees every report as int64[slots]."""
 
     def __init__(self, plan: Plan, _clients: int) -> None:
         self._layout = plan.views[0].layout
         self._sum = np.zeros(self._layout.length, np.int64)
 
     def protect(self, reports: Reports) -> Sent:
-        """Write the vectors out."""
+        """Write the plain vectors."""
         return Sent(tuple(row.tobytes() for row in dense(reports.slots)))
 
     def add(self, sent: Sent) -> None:
-        """Add them."""
+        """Add the plain vectors."""
         for part in sent.parts:
             self._sum += np.frombuffer(part, np.int64)
 
     def open(self) -> Ints:
-        """The sums as they are."""
+        """Return the sums."""
         return in_noise_basis(self._layout, self._sum)
 
 
@@ -129,12 +128,12 @@ class UnprovenShares:
         self._leader, self._helper = (Aggregating.start(role, self._plan) for role in ("leader", "helper"))
 
     def protect(self, reports: Reports) -> Sent:
-        """Split."""
+        """Split each report into two shares."""
         leader, helper = shard(self._plan, reports, os.urandom)
         return Sent((leader.shares.to_bytes(), helper.seeds.to_bytes()), leader.collection, leader.report_ids)
 
     def add(self, sent: Sent) -> None:
-        """Both aggregators, one after the other."""
+        """Run both aggregators, one after the other."""
         header = _header(sent)
         count = len(header[1])
         shares = LeaderShares.from_bytes(sent.parts[0], count, self._layout.length)
@@ -142,7 +141,7 @@ class UnprovenShares:
         self._helper = self._helper.add(HelperHalf(*header, HelperSeeds.from_bytes(sent.parts[1], count)))
 
     def open(self) -> Ints:
-        """Both close, and the collector adds what they hand out."""
+        """Close the pane at both aggregators and add their shares, as the collector does."""
         leader, helper = self._leader.close(), self._helper.close()
         handed = leader.noise(helper.commitment, None), helper.noise(leader.commitment, None)
         (opened,) = open_shares(self._plan, *handed)
@@ -160,7 +159,7 @@ class ProvenShares(UnprovenShares):
         self._key = VerificationKey(os.urandom(VERIFY_KEY_SIZE))
 
     def protect(self, reports: Reports) -> Sent:
-        """Split and prove."""
+        """Split each report into two shares and prove it."""
         leader, helper = shard_proven(self._plan, reports, os.urandom)
         public = self._prio3.encode_public_shares(leader.public_shares).tobytes()
         parts = tuple(
@@ -169,7 +168,7 @@ class ProvenShares(UnprovenShares):
         return Sent(parts, leader.collection, leader.report_ids)
 
     def add(self, sent: Sent) -> None:
-        """The round of both aggregators, then each adds what was accepted."""
+        """Verify the reports at both aggregators; each adds the accepted shares."""
         leader, helper = self._half("leader", sent), self._half("helper", sent)
         verified = verify(self._plan, self._key, leader, helper)
         self._leader, self._helper = self._leader.add(verified.leader), self._helper.add(verified.helper)
@@ -185,7 +184,7 @@ class ProvenShares(UnprovenShares):
 
 
 class BfvReports:
-    """BFV: the leader only adds, the key holder opens the one sum."""
+    """BFV: the leader only adds, and the key holder opens the sum."""
 
     def __init__(self, plan: Plan, clients: int) -> None:
         self._layout = plan.views[0].layout
@@ -193,29 +192,29 @@ class BfvReports:
         self._parameters = self._secret.public.parameters
         self._key = PublicKey.from_bytes(self._parameters, self._secret.public.to_bytes())
         self._zeros = np.zeros(self._layout.length, np.int64)
-        self._key.encrypt(self._zeros)  # the library's context is made at the first use
+        self._key.encrypt(self._zeros)  # the library makes its context at the first use
         self._sum = CiphertextSum(self._parameters, self._key.key_id)
 
     def protect(self, reports: Reports) -> Sent:
-        """Encrypt, in the noise basis: nobody can combine slots later."""
+        """Encrypt in the noise basis, because slots of a ciphertext cannot be combined later."""
         rows = encode_report(self._layout, reports.slots)
         return Sent(tuple(self._key.encrypt(row).to_bytes() for row in rows))
 
     def add(self, sent: Sent) -> None:
-        """Check every coefficient, and add."""
+        """Check every coefficient and add."""
         for part in sent.parts:
             self._sum.add(part)
 
     def open(self) -> Ints:
-        """The leader's fresh encryption and its flooding, then the key holder."""
+        """Re-randomize and flood the sum as the leader does, and open it as the key holder does."""
         finished = finish(self._key, self._sum, self._zeros, SeededNoise(1, "flood")).to_bytes()
         return self._secret.open_sum(Ciphertexts.from_bytes(self._parameters, self._key.key_id, finished))
 
 
 class Ckks:
-    """CKKS as NVFlare's `HEBuilder` ships it: symmetric, every client has the secret key, the server adds.
+    """CKKS as NVFlare's `HEBuilder` ships it: every client has the secret key, and the server adds.
 
-    Everybody's bytes are parsed by the library itself, as it is there.
+    As in NVFlare, the library parses the bytes.
     """
 
     def __init__(self, plan: Plan, _clients: int) -> None:
@@ -236,7 +235,7 @@ class Ckks:
         self._sum: list[Any] = []
 
     def protect(self, reports: Reports) -> Sent:
-        """Encrypt the same numbers as under `he`, as floats."""
+        """Encrypt the same numbers as `he` does, as floats."""
         rows = encode_report(self._layout, reports.slots).astype(np.float64)
         chunks = range(0, self._layout.length, _CKKS_SLOTS)
         return Sent(
@@ -257,11 +256,13 @@ class Ckks:
             self._sum[index % chunks].add_(vector)
 
     def open(self) -> npt.NDArray[np.float64]:
-        """A client decrypts."""
+        """Decrypt as a client does."""
         back = [self._tenseal.ckks_vector_from(self._at_client, vector.serialize()) for vector in self._sum]
         return np.concatenate([np.array(vector.decrypt(), np.float64) for vector in back])
 
 
+UNPROVEN: Final = "shares"
+PROVEN: Final = "shares + prio3"
 _SHARES_TRUST: Final = "leader or helper is honest"
 PROTECTIONS: Final[dict[str, ComparedProtection]] = {
     protection.name: protection
@@ -269,19 +270,19 @@ PROTECTIONS: Final[dict[str, ComparedProtection]] = {
         ComparedProtection(
             "plaintext",
             "the server is honest",
-            "the server sees it",
+            "visible to the server",
             Plaintext,
             lambda layout, _: layout.length,
         ),
         ComparedProtection(
-            "shares",
+            UNPROVEN,
             _SHARES_TRUST,
             "not bounded",
             UnprovenShares,
             lambda layout, _: report_elements(layout, Validity.NONE),
         ),
         ComparedProtection(
-            "shares + prio3",
+            PROVEN,
             _SHARES_TRUST,
             "bounded by a proof",
             ProvenShares,
@@ -297,7 +298,7 @@ PROTECTIONS: Final[dict[str, ComparedProtection]] = {
         ),
         ComparedProtection(
             "ckks (NVFlare)",
-            "the server colludes with no client: each has the secret key",
+            "the server colludes with no client; each client has the secret key",
             "not bounded",
             Ckks,
             lambda layout, _: 2 * ckks_ciphertexts(layout) * _CKKS_PRIMES * NVFLARE_DEGREE,
@@ -305,33 +306,33 @@ PROTECTIONS: Final[dict[str, ComparedProtection]] = {
         ),
     )
 }
-"""By name, in the order in which they are shown."""
+"""The protections by name, in the order in which they are shown."""
 
 
 def in_noise_basis(layout: Layout, sums: Ints) -> Ints:
-    """The mapped sums: int64[K·S] → int64[K·S]."""
+    """Map sums into the noise basis: int64[K·S] → int64[K·S]."""
     mapped: Ints = field64.decode_centred(to_noise_basis(layout, field64.encode(sums[None])))[0]
     return mapped
 
 
 def dense(slots: SparseRows) -> Ints:
-    """int64[R, K·S]."""
+    """Return the reports as int64[R, K·S]."""
     rows = np.zeros((len(slots), slots.length), np.int64)
     np.add.at(rows, (np.repeat(np.arange(len(slots)), np.diff(slots.indptr)), slots.columns), slots.values)
     return rows
 
 
 def parameters_of(layout: Layout, clients: int) -> BfvParameters:
-    """Those of a plan of this view for so many clients, with noise: what would be released is what is measured.
+    """Return the parameters of a noised plan of this view for so many clients, as a deployment chooses them.
 
     Raises:
-        HeImpossible: there are none.
+        HeImpossible: no parameters fit the view.
     """
     return he_parameters(layout.view, clients, True)
 
 
 def ckks_ciphertexts(layout: Layout) -> int:
-    """How many ciphertexts a report is."""
+    """Return the number of ciphertexts of a report."""
     return -(-layout.length // _CKKS_SLOTS)
 
 
@@ -341,5 +342,5 @@ def _bfv_elements(parameters: BfvParameters) -> int:
 
 def _header(sent: Sent) -> tuple[int, Indices, ReportIds]:
     if sent.collection is None or sent.report_ids is None:
-        raise TypeError("shares come with the ids of their reports")
+        raise TypeError("shares need a collection and report ids")
     return 0, sent.collection, sent.report_ids

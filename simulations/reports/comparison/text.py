@@ -1,4 +1,4 @@
-"""The cost of protections in numbers for people, and for programs."""
+"""Format the cost of protections as text and as JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from base.times import from_us
 
-from .compare import Compared, Comparison
+from .compare import Comparison, ProtectionResult
 
 ROWS: Final = (
     "reports carried",
@@ -22,7 +22,7 @@ _STEP: Final = 1000
 
 
 def as_dict(comparison: Comparison) -> dict[str, object]:
-    """For JSON."""
+    """Convert a comparison to JSON values."""
     return {
         "view": comparison.view,
         "pane_start": from_us(comparison.pane_start).isoformat(),
@@ -41,8 +41,8 @@ def as_dict(comparison: Comparison) -> dict[str, object]:
     }
 
 
-def figures_of(one: Compared) -> dict[str, object]:
-    """The cost of one protection, for JSON; null what was not measured."""
+def figures_of(one: ProtectionResult) -> dict[str, object]:
+    """Convert the cost of one protection to JSON values; a cost that was not measured is null."""
     cost = one.cost
     return {
         "name": one.protection.name,
@@ -58,8 +58,8 @@ def figures_of(one: Compared) -> dict[str, object]:
     }
 
 
-def in_short(one: Compared) -> tuple[str, ...]:
-    """A text for each of `ROWS`; empty ones where nothing was measured."""
+def in_short(one: ProtectionResult) -> tuple[str, ...]:
+    """Return a text for each of `ROWS`; a text is empty if nothing was measured."""
     if (cost := one.cost) is None:
         return ("",) * len(ROWS)
     return (
@@ -75,7 +75,7 @@ def in_short(one: Compared) -> tuple[str, ...]:
 
 
 def in_bytes(size: float) -> str:
-    """`12.3 kB`, of 1000 B each."""
+    """Format a size as `12.3 kB`; a kB has 1000 B."""
     if size < _STEP:
         return f"{size:,.0f} B"
     for unit in ("kB", "MB"):
@@ -86,7 +86,7 @@ def in_bytes(size: float) -> str:
 
 
 def in_time(seconds: float) -> str:
-    """`12.3 ms`."""
+    """Format a time as `12.3 ms`."""
     for unit, factor in (("µs", 1e6), ("ms", 1e3)):
         if seconds * factor < 1e3:
             return f"{seconds * factor:,.{1 if seconds * factor < 100 else 0}f} {unit}"

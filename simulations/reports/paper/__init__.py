@@ -1,1 +1,1 @@
-"""`covey lab report`: named sets of experiments as one page."""
+"""`covey lab report`: run a named set of experiments and write one page."""

@@ -1,4 +1,4 @@
-"""Errors of what is released: against ε, and against the number of clients."""
+"""Errors of released values against ε and against the number of clients."""
 
 from __future__ import annotations
 
@@ -20,49 +20,49 @@ from .running import FEATURES, MEASURES
 KINDS: Final = tuple(FEATURES.values())
 EPSILON, CLIENTS = "ε of a client-day", "clients"
 RELATIVE, RATIO, COVERAGE, SERVED = MEASURES
-TOLD: Final = (
-    "The same in numbers. Within: the part of the values that lie within ±1.96 standard errors as served; served: the part "
-    "that has a value at all. A mean or rate that noise would drown has none, and is in no error."
+CAPTION: Final = (
+    "The figure in numbers. Within: the share of the values that lie within ±1.96 served standard errors. Served: the share of "
+    "the rows that have a value. A mean or rate that noise drowns has no value and counts in no error."
 )
 
 
 def utility(done: Sequence[FinishedItem], numbered: Numbered) -> Part | None:
-    """Error against ε."""
+    """Write the section about the error against ε."""
     points = points_of(done, "utility-")
     if not points:
         return None
     asked = next(one.item.asked for one in done if one.item.name.startswith("utility-"))
     panels = [_panel(points, kind, EPSILON, "ε of a client-day") for kind in KINDS]
     figure = numbered.figure(
-        f"Error of one value, in percent of the values' mean size, against ε: {asked['clients']:,} clients, {asked['keys']} "
+        f"Error of one value, in percent of the mean size of the values, against ε: {asked['clients']:,} clients, {asked['keys']} "
         f"keys, {asked['days']} day(s) a repeat, {asked['repeats']} repeats. Both axes are logarithmic.",
         panels,
     )
-    table = _table(points, EPSILON, "ε", TOLD, numbered)
+    table = _table(points, EPSILON, "ε", CAPTION, numbered)
     section = Section.of("Utility against ε", figure, table)
     return Part(section, [*_span_reading(points), *_coverage_reading(points)])
 
 
 def clients(done: Sequence[FinishedItem], numbered: Numbered) -> Part | None:
-    """Error against the number of clients."""
+    """Write the section about the error against the number of clients."""
     points = points_of(done, "clients-")
     if not points:
         return None
     asked = next(one.item.asked for one in done if one.item.name.startswith("clients-"))
     figure = numbered.figure(
         f"Error of one value against the number of clients, at ρ = {asked['rho']:g} a client-day, {asked['keys']} keys. "
-        "The noise does not depend on their number, so what it does to a value falls as the value's own size grows; means and "
-        "rates that it would drown are not served, and are left out.",
+        "The noise does not depend on the number of clients, so the relative error falls as values grow. Means and rates that "
+        "noise drowns are not served and are left out.",
         [_panel(points, kind, CLIENTS, "clients") for kind in KINDS],
     )
-    table = _table(points, CLIENTS, "clients", TOLD, numbered)
+    table = _table(points, CLIENTS, "clients", CAPTION, numbered)
     return Part(Section.of("Error against the number of clients", figure, table), _fall_reading(points))
 
 
 def _panel(points: Sequence[Point], kind: str, x_name: str, label: str) -> Panel:
     mine = chosen(points, measure=RELATIVE, x_name=x_name, series=kind)
     drawn = line(mine, kind, COLOURS[KINDS.index(kind)], times=100)
-    if drawn.low is not None:  # a log axis has no zero: an interval that reaches it is drawn to a tenth
+    if drawn.low is not None:  # a log axis has no zero: an interval that reaches zero ends at a tenth of the value
         drawn.low[:] = np.maximum(drawn.low, drawn.y / 10)
     return Panel(kind, (drawn,), label, "relative error, %", x_scale="log", y_scale="log")
 
@@ -86,10 +86,10 @@ def _span_reading(points: Sequence[Point]) -> list[str]:
         if mine:
             first, last = mine[0], mine[-1]
             told.append(
-                f"{percent(first.estimate)} of the {kind} at ε = {number(first.x)}"
+                f"{kind} {percent(first.estimate)} at ε = {number(first.x)}"
                 + (f", {percent(last.estimate)} at ε = {number(last.x)}" if len(mine) > 1 else "")
             )
-    return [f"Error, relative to the value: {'; '.join(told)}."] if told else []
+    return [f"Relative error: {'; '.join(told)}."] if told else []
 
 
 def _coverage_reading(points: Sequence[Point]) -> list[str]:
@@ -99,7 +99,7 @@ def _coverage_reading(points: Sequence[Point]) -> list[str]:
         return []
     mean = float(np.mean(covered))
     return [
-        f"Over all ε and features {percent(mean)} of the values are within ±1.96 standard errors as served; 95 % should be."
+        f"Over all ε and features {percent(mean)} of the values are within ±1.96 served standard errors; 95 % are expected."
     ]
 
 
@@ -109,9 +109,9 @@ def _fall_reading(points: Sequence[Point]) -> list[str]:
         mine = chosen(points, measure=RELATIVE, x_name=CLIENTS, series=kind)
         if len(mine) > 1:
             told.append(
-                f"of the {kind} from {percent(mine[0].estimate)} to {percent(mine[-1].estimate)}, as n^{exponent(mine)}"
+                f"{kind} from {percent(mine[0].estimate)} to {percent(mine[-1].estimate)}, as n^{exponent(mine)}"
             )
     if not told:
         return []
     xs = sorted({one.x for one in points if one.x_name == CLIENTS})
-    return [f"From {number(xs[0])} to {number(xs[-1])} clients the relative error goes: {'; '.join(told)}."]
+    return [f"From {number(xs[0])} to {number(xs[-1])} clients the relative error changes: {'; '.join(told)}."]

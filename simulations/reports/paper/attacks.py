@@ -1,4 +1,4 @@
-"""Attacks: success against ε with the defence on and off, and the ε that an attacker can measure beside the one that is told."""
+"""Attacks: success against ε with the defence on and off, and the measured ε beside the claimed ε."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .points import Part, chosen, line, listed
 OFF, ON = COLOURS[1], COLOURS[0]
 EPSILON: Final = "ε of a client-day"
 _FAR: Final = 50.0
-"""From this on an effect is drawn on a symmetric log axis."""
+"""A larger effect is drawn on a symmetric log axis."""
 
 
 def attacks(done: Sequence[FinishedItem], numbered: Numbered) -> Part | None:
-    """All of it."""
+    """Write the section about attacks."""
     mine = [one for one in done if one.item.kind == "attack" and one.outcome is not None]
     if not mine:
         return None
@@ -30,21 +30,21 @@ def attacks(done: Sequence[FinishedItem], numbered: Numbered) -> Part | None:
     by_name = {name: [one for one in mine if one.item.asked["attack"] == name] for name in names}
     legend = [("defence off", OFF), ("defence on", ON)]
     defences = numbered.table(
-        "What each attack does, its defence, and the one thing that is off where the defence is.",
-        ("attack", "what it does", "the defence", "where the defence is off"),
+        "Each attack, its defence, and the one change that turns the defence off.",
+        ("attack", "action", "defence", "defence off means"),
         [[name, *(_extra(of[0])[key] for key in ("what", "defence", "what_is_off"))] for name, of in by_name.items()],
     )
     effects = numbered.figure(
-        "Success of each attack, in its own terms, against ε of a client-day; the dotted line is what somebody has who saw "
-        "nothing.",
+        "Success of each attack, in its own measure, against ε of a client-day. The dotted line is the baseline: the success of "
+        "an adversary that observes nothing.",
         [_effect_panel(name, of_name) for name, of_name in by_name.items()],
         legend,
     )
     measured = _measured(by_name, numbered, legend)
     table = numbered.table(
-        "Each attack at each ε, with 95 % intervals. ✓: it succeeds, as its whole interval lies above the limit, which is what "
-        "somebody has who saw nothing and the attack's own margin.",
-        ("attack", "what is guessed", "ε", "nothing seen", "limit", "defence off", "defence on"),
+        "Each attack at each ε, with 95 % intervals. ✓: the attack succeeds, because its whole interval lies above the limit. The "
+        "limit is the baseline plus the margin of the attack.",
+        ("attack", "what is guessed", "ε", "baseline", "limit", "defence off", "defence on"),
         [_row(one) for one in mine],
     )
     return Part(
@@ -72,7 +72,7 @@ def _effect_panel(name: str, of_name: Sequence[FinishedItem]) -> Panel:
 def _measured(
     by_name: dict[str, list[FinishedItem]], numbered: Numbered, legend: list[tuple[str, str]]
 ) -> list[PageBlock]:
-    """Measured ε against the claim, of the attacks that measure one with the defence on."""
+    """Draw the measured ε against the claimed ε, for the attacks that measure ε with the defence on."""
     panels = []
     for name, of_name in by_name.items():
         points = [point for one in of_name if one.outcome is not None for point in one.outcome.points]
@@ -92,7 +92,7 @@ def _measured(
     if not panels:
         return []
     told = (
-        "The ε that each attack measures with its defence on, against the claimed ε: the line. Only the lower end of an "
+        "The ε that each attack measures with its defence on, against the claimed ε (dashed line). Only the lower end of an "
         "interval is evidence."
     )
     return [numbered.figure(told, panels, [legend[1], ("the claimed ε", COLOURS[5])])]
@@ -117,13 +117,13 @@ def _success(by_name: dict[str, list[FinishedItem]]) -> list[str]:
         ever = [name for name, of in by_name.items() if any(_extra(one)[series]["succeeded"] for one in of)]
         told.append(
             f"With its defence {state} {len(ever)} of {len(by_name)} attacks succeed{'s' if len(ever) == 1 else ''} at "
-            f"some ε that was tried" + (f": {listed(ever)}" if 0 < len(ever) < len(by_name) else "") + "."
+            f"some tested ε" + (f": {listed(ever)}" if 0 < len(ever) < len(by_name) else "") + "."
         )
     return told
 
 
 def _bounds(mine: Sequence[FinishedItem]) -> list[str]:
-    """Whether any lower bound on ε lies above what is told."""
+    """Compare the lower bounds on ε with the claims."""
     bounds = [
         (one.item.asked["attack"], on["epsilon"]["low"], on["claimed_epsilon"])
         for one in mine
@@ -136,9 +136,9 @@ def _bounds(mine: Sequence[FinishedItem]) -> list[str]:
     name, low, claim = max(bounds, key=lambda one: one[1] / one[2])
     if above:
         return [
-            f"With the defence on the lower bound on ε lies above the claimed ε in: {listed(list(dict.fromkeys(above)))}."
+            f"With the defence on the lower bound on ε exceeds the claimed ε in: {listed(list(dict.fromkeys(above)))}."
         ]
     return [
-        "With the defence on no lower bound on ε lies above the claimed ε; nearest is "
-        f"{name}, with {number(low)} of {number(claim)}."
+        "With the defence on no lower bound on ε exceeds the claimed ε. The closest attack is "
+        f"{name}: {number(low)} of {number(claim)}."
     ]

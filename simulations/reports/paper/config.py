@@ -1,6 +1,7 @@
-"""What `covey lab report` runs: a YAML file, parsed once into numbers that are in their ranges.
+"""The configuration of `covey lab report`: a YAML file, parsed once and checked against the range of each number.
 
-The named files lie in `conf/report/`. Every key must be there and no other: a misspelt one changes no experiment in silence.
+`conf/report/` holds the named files. A missing or unknown key is an error, so a misspelt key cannot change an experiment
+unnoticed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from simulations.reports.comparison.protections import PROTECTIONS
 FOLDER: Final = Path(__file__).parents[2] / "conf" / "report"
 MAX_BYTES: Final = 2**16
 MAX_POINTS: Final = 32
-"""Entries of a list."""
+"""The most entries of a list."""
 
 T = TypeVar("T")
 
@@ -37,13 +38,13 @@ _MOST: Final = {
     "k": 10**6,
     "seed": 2**31,
 }
-"""Of the whole numbers, by name; each is at least 1, `seed` and `prio3_up_to` at least 0."""
+"""The largest whole numbers, by name. The smallest is 1, or 0 for `seed` and `prio3_up_to`."""
 _FROM_ZERO: Final = frozenset({"seed", "prio3_up_to"})
 
 
 @dataclass(frozen=True)
 class Utility:
-    """Errors of a collection at several ρ of a client-day."""
+    """Measure the errors of a collection at several ρ of a client-day."""
 
     rhos: tuple[float, ...]
     clients: int
@@ -54,7 +55,7 @@ class Utility:
 
 @dataclass(frozen=True)
 class Attacks:
-    """Which attacks, at which ρ; the rest is `simulations.attacks.attack.Setting`."""
+    """Run these attacks at these ρ; `simulations.attacks.attack.Setting` describes the other fields."""
 
     names: tuple[str, ...]
     rhos: tuple[float, ...]
@@ -65,7 +66,7 @@ class Attacks:
 
 @dataclass(frozen=True)
 class Clients:
-    """Errors of a collection at one ρ, of ever more clients."""
+    """Measure the errors of a collection at one ρ, with several numbers of clients."""
 
     rho: float
     clients: tuple[int, ...]
@@ -76,12 +77,12 @@ class Clients:
 
 @dataclass(frozen=True)
 class CollectionCosts:
-    """What collections cost.
+    """Measure the cost of collections.
 
     Attributes:
-        clients: fleets of so many, through everything.
-        prio3_up_to: larger ones run without proofs.
-        slots: reports of so many, of `slots_clients` clients, under the protections of `slots_names`.
+        clients: sizes of fleets that run through a whole collection.
+        prio3_up_to: the largest fleet that runs with proofs.
+        slots: lengths of reports, of `slots_clients` clients, under the protections `slots_names`.
     """
 
     clients: tuple[int, ...]
@@ -93,7 +94,7 @@ class CollectionCosts:
 
 @dataclass(frozen=True)
 class Protections:
-    """One pane of the report's own view, under these protections of `covey lab compare`."""
+    """Measure one pane of the report's own view under these protections of `covey lab compare`."""
 
     names: tuple[str, ...]
     clients: int
@@ -102,7 +103,7 @@ class Protections:
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """A set of experiments. Parts that are null are left out."""
+    """A set of experiments. A null part is left out."""
 
     title: str
     delta: float
@@ -115,31 +116,31 @@ class ReportConfig:
 
 
 def read_report_config(name: str) -> ReportConfig:
-    """The set of this name, or a `.yaml` file.
+    """Read the set of this name, or a `.yaml` file.
 
     Raises:
-        NotThere: no such set or file. ReportConfigInvalid. UsageError: PyYAML is not installed.
+        NotThere: there is no such set or file. ReportConfigInvalid: the file is no valid set. UsageError: PyYAML is not installed.
     """
     path = Path(name) if name.endswith(".yaml") else FOLDER / f"{name}.yaml"
     named = {file.stem: file for file in sorted(FOLDER.glob("*.yaml"))}
-    if not name.endswith(".yaml") and name not in named:  # a name is never a way out of the folder
-        raise NotThere(f"no report {name[:80]!r}; there are {', '.join(named)}, or give a .yaml file of your own")
+    if not name.endswith(".yaml") and name not in named:  # a name cannot lead out of the folder
+        raise NotThere(f"there is no report {name[:80]!r}; choose {', '.join(named)}, or give a .yaml file")
     try:
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise NotThere(f"no file {path}") from None
+        raise NotThere(f"the file {path} does not exist") from None
     return parse(path, text)
 
 
 def parse(path: Path, text: bytes) -> ReportConfig:
-    """The set that a file describes. Raises ReportConfigInvalid; UsageError: PyYAML is not installed."""
+    """Parse the set that a file describes. Raises ReportConfigInvalid; UsageError: PyYAML is not installed."""
     try:
         import yaml  # type: ignore[import-untyped]  # PyYAML has no types of its own
     except ImportError:
         raise UsageError("a report needs PyYAML: pip install 'covey[mpc]'") from None
     if len(text) > MAX_BYTES:
-        raise ReportConfigInvalid(path, f"over {MAX_BYTES:,} bytes")
+        raise ReportConfigInvalid(path, f"the file has more than {MAX_BYTES:,} bytes")
     try:
         loaded = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
@@ -151,7 +152,7 @@ def parse(path: Path, text: bytes) -> ReportConfig:
 
 
 def _impossible(config: ReportConfig) -> str | None:
-    """What no experiment could run with, before any of them does."""
+    """Return why the experiments cannot run; None if they can."""
     attacks, cost, protections = config.attacks, config.cost, config.protections
     for where, names, known in (
         ("attacks.names", () if attacks is None else attacks.names, tuple(TEXTS)),
@@ -159,7 +160,7 @@ def _impossible(config: ReportConfig) -> str | None:
         ("protections.names", () if protections is None else protections.names, tuple(PROTECTIONS)),
     ):
         if unknown := [name for name in names if name not in known]:
-            return f"{where} has {unknown[0]!r}; there are {', '.join(known)}"
+            return f"{where}: {unknown[0]!r} is unknown; choose from {', '.join(known)}"
     if config.delta >= 1:
         return f"delta must be below 1, got {config.delta}"
     for rho in () if attacks is None else attacks.rhos:
@@ -172,13 +173,13 @@ def _impossible(config: ReportConfig) -> str | None:
 
 
 def _made(kind: type[T], given: Any, refused: Callable[[str], Exception], where: str) -> T:
-    """A dataclass of what stands in the file under `where`."""
+    """Make a dataclass of the mapping under `where` in the file."""
     hints = get_type_hints(kind)
     if not isinstance(given, dict):
         raise refused(f"{where or 'the file'} must be a mapping of {', '.join(hints)}")
     for name in given:
         if name not in hints:
-            raise refused(f"{where}{name} is not known; there are {', '.join(hints)}")
+            raise refused(f"{where}{name} is unknown; the keys are {', '.join(hints)}")
     for name in hints:
         if name not in given:
             raise refused(f"{where}{name} is missing")
@@ -190,7 +191,7 @@ def _value(name: str, hint: Any, given: Any, refused: Callable[[str], Exception]
         return None if given is None else _made(get_args(hint)[0], given, refused, f"{where}{name}.")
     if args := get_args(hint):
         if not isinstance(given, list) or not 1 <= len(given) <= MAX_POINTS:
-            raise refused(f"{where}{name} must be a list of 1 to {MAX_POINTS}")
+            raise refused(f"{where}{name} must be a list of 1 to {MAX_POINTS} entries")
         values = tuple(_value(name, args[0], one, refused, where) for one in given)
         if len(set(values)) < len(values):
             raise refused(f"{where}{name} has the same entry twice")

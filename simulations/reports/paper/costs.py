@@ -1,10 +1,11 @@
-"""What collections cost: against the number of clients, against the length of a report, and under each protection."""
+"""Costs of collections: against the number of clients, against the length of a report, and under each protection."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final
 
+from simulations.reports.comparison.protections import PROVEN, UNPROVEN
 from simulations.reports.comparison.text import in_bytes, in_time
 from simulations.reports.numbered import Numbered
 from simulations.reports.page import PageBlock, Section, Table
@@ -19,26 +20,22 @@ BYTES: Final = "bytes a client"
 _MEASURES: Final = ((SITE, "CPU µs a report"), (SERVERS, "CPU µs a report"), (BYTES, "bytes a client"))
 _COLOURS: Final = {
     "plaintext": COLOURS[5],
-    "shares": COLOURS[0],
-    "shares + prio3": COLOURS[2],
+    UNPROVEN: COLOURS[0],
+    PROVEN: COLOURS[2],
     "he": COLOURS[1],
     "ckks (NVFlare)": COLOURS[3],
 }
 
 
 def costs(done: Sequence[FinishedItem], numbered: Numbered) -> Part | None:
-    """All of it."""
+    """Write the section about costs."""
     parts: list[PageBlock] = []
     readings: list[str] = []
     if by_clients := points_of(done, "cost-clients-"):
-        parts += _against(
-            by_clients, "clients", "fleets of so many clients, through every step of a collection", numbered
-        )
+        parts += _against(by_clients, "clients", "whole collections", numbered)
         readings += _factor_reading(by_clients)
     if by_slots := points_of(done, "cost-slots-"):
-        parts += _against(
-            by_slots, "slots", "reports of so many slots, without the seal and header of a batch", numbered
-        )
+        parts += _against(by_slots, "slots", "reports, without the seal and header of a batch,", numbered)
         readings += _slope_reading(by_slots)
     extra = next(
         (one.outcome.extra for one in done if one.item.kind == "protections" and one.outcome is not None), None
@@ -57,7 +54,7 @@ def _against(points: Sequence[Point], x_name: str, what: str, numbered: Numbered
             line(chosen(points, measure=measure, x_name=x_name, series=name), name, _COLOURS[name]) for name in names
         )
         panels.append(Panel(measure, tuple(lines), x_name, label, x_scale="log", y_scale="log"))
-    caption = f"CPU time and bytes of {what}, against {x_name}. Both axes are logarithmic."
+    caption = f"CPU time and bytes of {what} against {x_name}. Both axes are logarithmic."
     figure = numbered.figure(caption, panels, [(name, _COLOURS[name]) for name in names])
     xs = sorted({one.x for one in points})
     rows = []
@@ -68,7 +65,7 @@ def _against(points: Sequence[Point], x_name: str, what: str, numbered: Numbered
                 site, servers, size = (None if one is None else one.estimate for one in found)
                 rows.append([number(x), name, _micro(site), _micro(servers), "–" if size is None else in_bytes(size)])
     table = numbered.table(
-        f"The same in numbers, against {x_name}.",
+        f"The figure in numbers, against {x_name}.",
         (x_name, "protection", "a site, a report", "aggregators, a report", BYTES),
         rows,
     )
@@ -108,33 +105,30 @@ def _protections(extra: dict[str, Any], numbered: Numbered) -> Table:
         "opening",
         "largest error",
         "privacy holds if",
-        "a client's bad input",
+        "bad input of a client",
     )
     return numbered.table(
-        f"One pane of {extra['reports']:,} reports of {extra['slots']:,} slots under each protection: upload, client's and "
-        "servers' CPU time of a report, opening of the pane; noise off.",
+        f"One pane of {extra['reports']:,} reports of {extra['slots']:,} slots under each protection: upload, CPU time of client "
+        "and servers for a report, and opening of the pane; without noise.",
         head,
         rows,
     )
 
 
 def _factor_reading(points: Sequence[Point]) -> list[str]:
-    """What proofs cost beside plain shares, at the largest fleet that ran with both."""
-    proven = chosen(points, measure=SITE, x_name="clients", series="shares + prio3")
+    """Compare proofs with plain shares, at the largest fleet that ran with both."""
+    proven = chosen(points, measure=SITE, x_name="clients", series=PROVEN)
     if not proven:
         return []
     x, factors = proven[-1].x, []
     for measure, _ in _MEASURES:
-        pair = [
-            at(chosen(points, measure=measure, x_name="clients", series=name), x)
-            for name in ("shares", "shares + prio3")
-        ]
+        pair = [at(chosen(points, measure=measure, x_name="clients", series=name), x) for name in (UNPROVEN, PROVEN)]
         if pair[0] is None or pair[1] is None or not pair[0].estimate:
             return []
         factors.append(number(pair[1].estimate / pair[0].estimate))
     return [
-        f"At {number(x)} clients proofs multiply the CPU time of a site by {factors[0]}, that of the aggregators by {factors[1]}, "
-        f"and the bytes by {factors[2]}."
+        f"At {number(x)} clients proofs multiply the CPU time of a site by {factors[0]}, the CPU time of the aggregators "
+        f"by {factors[1]}, and the bytes by {factors[2]}."
     ]
 
 
@@ -143,16 +137,16 @@ def _slope_reading(points: Sequence[Point]) -> list[str]:
     for name in _COLOURS:
         mine = chosen(points, measure=BYTES, x_name="slots", series=name)
         if len(mine) > 1:
-            told.append(f"{name} as d^{exponent(mine)}, {in_bytes(mine[-1].estimate)} at the longest")
-    return [f"Bytes of a report grow with its d slots: {'; '.join(told)}."] if told else []
+            told.append(f"{name} as d^{exponent(mine)}, up to {in_bytes(mine[-1].estimate)}")
+    return [f"The bytes of a report grow with its number of slots d: {'; '.join(told)}."] if told else []
 
 
 def _upload_reading(extra: dict[str, Any]) -> list[str]:
     sizes = {one["name"]: one["upload_bytes_per_report"] for one in extra["protections"] if one["skipped"] is None}
-    if "shares" not in sizes or len(sizes) < 2:
+    if UNPROVEN not in sizes or len(sizes) < 2:
         return []
-    others = [f"{name} {number(size / sizes['shares'])}" for name, size in sizes.items() if name != "shares"]
+    others = [f"{name} {number(size / sizes[UNPROVEN])}" for name, size in sizes.items() if name != UNPROVEN]
     return [
-        f"A report of {extra['slots']:,} slots takes {in_bytes(sizes['shares'])} with shares; the others, as multiples of "
-        f"that: {', '.join(others)}."
+        f"A report of {extra['slots']:,} slots takes {in_bytes(sizes[UNPROVEN])} with shares. The other protections take a "
+        f"multiple: {', '.join(others)}."
     ]

@@ -1,7 +1,7 @@
-"""The experiments of a report: what is asked of each, and what it gives.
+"""The experiments of a report: their settings and their results.
 
-A point is one number of one curve, with its 95 % interval where something was repeated: that of the mean of the repeats,
-each with other events and other noise (Student's t); an attack brings its own.
+A point is one number of one curve. It has a 95 % interval if the experiment was repeated: Student's t over repeats, each with
+other events and other noise. An attack computes its own interval.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from federation.terms import Validity
 
 from .config import ReportConfig
 
@@ -18,9 +20,9 @@ class ReportItem:
     """One experiment.
 
     Attributes:
-        kind: of `running.RUNS`.
-        asked: its settings, for JSON: whoever changes one of them runs it again.
-        weight: about how many seconds it takes, for the progress bar.
+        kind: a key of `running.RUNS`.
+        asked: its settings, as JSON values. An experiment runs again if one of them changes.
+        weight: approximate seconds, for the progress bar.
     """
 
     name: str
@@ -31,7 +33,7 @@ class ReportItem:
 
 @dataclass(frozen=True)
 class Point:
-    """One number. `series` names the curve, `measure` what is told of it, `x` where it stands on `x_name`."""
+    """One number of the curve `series`: the value of `measure` at `x` on the axis `x_name`."""
 
     series: str
     measure: str
@@ -45,7 +47,7 @@ class Point:
 
 @dataclass(frozen=True)
 class ItemResult:
-    """What an experiment has come to. `extra`: what is no curve, for JSON."""
+    """The result of an experiment. `extra`: results that are no points, as JSON values."""
 
     points: tuple[Point, ...]
     extra: dict[str, Any] = field(default_factory=dict)
@@ -53,11 +55,11 @@ class ItemResult:
 
 @dataclass(frozen=True)
 class FinishedItem:
-    """An experiment that was run.
+    """An experiment that ran.
 
     Attributes:
-        error: one line where it failed; then there is no outcome.
-        revision: of the code that ran it; None outside a clone.
+        error: one line if the experiment failed; then `outcome` is None.
+        revision: git revision of the code; None outside a clone.
     """
 
     item: ReportItem
@@ -68,7 +70,7 @@ class FinishedItem:
 
 
 def experiments_of(config: ReportConfig) -> Iterator[ReportItem]:
-    """Those of a set, in the order in which they run."""
+    """Yield the experiments of a set in the order in which they run."""
     common = {"seed": config.seed, "delta": config.delta}
     if (utility := config.utility) is not None:
         fleet = {name: getattr(utility, name) for name in ("clients", "keys", "days", "repeats")}
@@ -86,10 +88,10 @@ def experiments_of(config: ReportConfig) -> Iterator[ReportItem]:
                 yield ReportItem(f"attack-{name}-rho-{_in_full(rho)}", "attack", asked, 1 + attacks.trials / 100)
     if (cost := config.cost) is not None:
         for count in cost.clients:
-            for validity in ("none", "prio3"):
-                if validity == "none" or count <= cost.prio3_up_to:
-                    asked = common | {"clients": count, "validity": validity, "keys": 8}
-                    yield ReportItem(f"cost-clients-{count}-{validity}", "cost", asked, 1 + count / 2000)
+            for validity in Validity:
+                if validity is Validity.NONE or count <= cost.prio3_up_to:
+                    asked = common | {"clients": count, "validity": validity.value, "keys": 8}
+                    yield ReportItem(f"cost-clients-{count}-{validity.value}", "cost", asked, 1 + count / 2000)
         for slots in cost.slots:
             asked = common | {"slots": slots, "clients": cost.slots_clients, "names": list(cost.slots_names)}
             yield ReportItem(f"cost-slots-{slots}", "slots", asked, 2 * len(cost.slots_names) + slots / 500)
@@ -99,5 +101,5 @@ def experiments_of(config: ReportConfig) -> Iterator[ReportItem]:
 
 
 def _in_full(rho: float) -> str:
-    """`0.1`, `1`: another ρ, another name."""
+    """Format ρ exactly, such as `0.1` or `1`, so that names of experiments differ."""
     return repr(rho).removesuffix(".0")

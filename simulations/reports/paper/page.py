@@ -1,4 +1,4 @@
-"""The report as a page: what the experiments gave, section by section. Every number and sentence is made from their points."""
+"""The report as a page. Every number and sentence comes from the points of the experiments."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .running import K
 
 _SECTIONS: Final = (accuracy.utility, attacks.attacks, accuracy.clients, costs.costs)
 _SHOWN: Final = 12
-"""Characters of a git revision."""
+"""Characters of a git revision that are shown."""
 
 
 @dataclass(frozen=True)
 class Paper:
-    """The page, its figures for PNGs, and its sentences."""
+    """A page, its figures for PNGs, and its main results as sentences."""
 
     page: Page
     figures: list[Figure]
@@ -31,7 +31,7 @@ class Paper:
 
 
 def paper(name: str, config: ReportConfig, done: Sequence[FinishedItem], made_by: dict[str, Any]) -> Paper:
-    """The page of some experiments."""
+    """Make the page of finished experiments."""
     numbered, parts, readings = Numbered(), [], []
     for write in _SECTIONS:
         if (part := write(done, numbered)) is not None:
@@ -47,30 +47,32 @@ def paper(name: str, config: ReportConfig, done: Sequence[FinishedItem], made_by
 def _failures(failed: Sequence[FinishedItem]) -> Section:
     why = tuple(Failure(one.item.name, str(one.error)) for one in failed)
     title = f"{len(failed)} experiment(s) failed"
-    return Section.of(title, "The rest of the report contains nothing of them.", Failures(why))
+    return Section.of(title, "The rest of the report leaves them out.", Failures(why))
 
 
 def _methods(config: ReportConfig) -> Section:
     parts = [
-        "Every experiment runs the code that a deployment runs: sites compute bounded reports, split them into two additive "
-        "shares, seal and sign them; leader and helper open, add, draw discrete Gaussian noise each on its own, and only "
-        "their sum is opened. Clients and their events are simulated: a heavy tail of activity, days and places. The clear "
-        "sums of the same reports stand beside what is released, so an error is what noise alone has done.",
-        f"A view is a count, a mean and a rate at each key, per day, opened from {K} clients on. Its price is ρ of zCDP a "
-        f"client-day, split over the three, and reported as ε at δ = {number(config.delta)}; the noise is that of both "
-        "aggregators, as either one alone has to protect. The relative error is the root mean square error of a day's "
-        "values, divided by their mean size.",
+        "Every experiment runs the code that a deployment runs. Sites compute bounded reports, split them into two additive "
+        "shares, seal and sign them. Leader and helper unseal and add the shares, and each draws its own discrete Gaussian "
+        "noise. Only the noised sum is opened. Clients and their events are simulated, with heavy-tailed activity, hours of "
+        "the day and places. Errors compare the released values with the exact sums of the same reports, so they come from "
+        "noise alone.",
+        f"The view has a count, a mean and a rate for each key and day. A pane is opened if at least {K} clients report. A "
+        f"client-day costs ρ (zCDP), split over the three features; the report shows it as ε at δ = {number(config.delta)}. "
+        "Each aggregator adds the full noise, because the noise of one alone has to protect, so values carry the noise of "
+        "both. The relative error is the root mean square error of the values of a day, divided by their mean size.",
     ]
     if config.attacks is not None:
         parts.append(
-            f"An attack takes {config.attacks.trials:,} trials in each world against panes of {config.attacks.clients:,} "
-            "clients, with its defence on and off; off is exactly one thing, which the table names. A trial is a pane; of "
-            f"reconstruction a secret bit, of attribute a cell, and poisoning has a pane for {TRIALS_A_PANE} trials. An attack "
-            "counts as a success if its whole interval lies above what somebody has who saw nothing, by its own margin."
+            f"An attack runs {config.attacks.trials:,} trials in each world, against panes of {config.attacks.clients:,} "
+            "clients, with its defence on and off. Off means exactly one change, which the table names. A trial is a pane; for "
+            f"reconstruction it is a secret bit, for attribute a cell, and poisoning uses a pane for {TRIALS_A_PANE} trials. An "
+            "attack succeeds if its whole interval lies above the baseline (an adversary that observes nothing) plus the margin "
+            "of the attack."
         )
     parts.append(
-        "Intervals are 95 %: Student's t over repeats with other events and other noise, or the attack's own. Times are CPU "
-        "time of the steps, not wall time."
+        "Intervals are 95 %: Student's t over repeats with other events and other noise, or the interval of the attack. Times "
+        "are CPU time of the steps, not wall time."
     )
     return Section.of("Methods", *parts)
 
@@ -89,7 +91,7 @@ def _terms(name: str, config: ReportConfig, done: Sequence[FinishedItem], made_b
         ("experiments", f"{len(done)}, {number(round(sum(one.seconds for one in done)))} seconds"),
     ]
     repeat = "The same command with the same seed gives the same values; times differ."
-    changed = [] if len(revisions) == 1 else ["The experiments were run at more than one revision of the code."]
+    changed = [] if len(revisions) == 1 else ["The experiments ran with more than one revision of the code."]
     return Section.of("Terms", Facts(tuple(pairs)), repeat, *changed)
 
 

@@ -1,4 +1,4 @@
-"""Points by experiment, as lines and cells."""
+"""Select points of experiments, and format them as lines and cells."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .items import FinishedItem, Point
 
 @dataclass(frozen=True)
 class Part:
-    """A section, and the sentences that read it."""
+    """A section, and the sentences that sum it up."""
 
     section: Section
     readings: list[str]
 
 
 def points_of(done: Sequence[FinishedItem], starts: str) -> list[Point]:
-    """The points of all experiments whose names start so."""
+    """Return the points of all experiments whose names start with `starts`."""
     return [
         point
         for one in done
@@ -34,7 +34,7 @@ def points_of(done: Sequence[FinishedItem], starts: str) -> list[Point]:
 
 
 def chosen(points: Sequence[Point], *, measure: str, x_name: str, series: str | None = None) -> list[Point]:
-    """Those of one measure, by x."""
+    """Return the finite points of one measure, sorted by x."""
     found = [
         one
         for one in points
@@ -47,7 +47,7 @@ def chosen(points: Sequence[Point], *, measure: str, x_name: str, series: str | 
 
 
 def line(points: Sequence[Point], label: str, colour: str, *, dashed: bool = False, times: float = 1.0) -> Line:
-    """The points as a line."""
+    """Make a line of the points."""
 
     def numbers(values: Sequence[float | None]) -> np.ndarray:
         return times * np.array([math.nan if value is None else value for value in values], np.float64)
@@ -64,7 +64,7 @@ def line(points: Sequence[Point], label: str, colour: str, *, dashed: bool = Fal
 
 
 def cell(point: Point | None, tell: Callable[[object], str] = number) -> str:
-    """A point with its interval, if it has one."""
+    """Format a point, with its interval if it has one."""
     if point is None:
         return "–"
     if point.low is None:
@@ -76,12 +76,12 @@ def cell(point: Point | None, tell: Callable[[object], str] = number) -> str:
 
 
 def at(points: Sequence[Point], x: float) -> Point | None:
-    """The one at x."""
+    """Return the point at x, or None."""
     return next((one for one in points if one.x == x), None)
 
 
 def exponent(points: Sequence[Point]) -> str:
-    """The slope of a line through the points on log axes; `–` of fewer than two."""
+    """Return the slope of a line through the points on log axes; `–` if there are fewer than two points."""
     usable = [one for one in points if one.estimate > 0 and one.x > 0]
     if len(usable) < 2:
         return "–"
@@ -90,5 +90,5 @@ def exponent(points: Sequence[Point]) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """`a, b and c`."""
+    """Join names as `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "none"

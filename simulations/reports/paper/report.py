@@ -1,11 +1,11 @@
-"""`covey lab report`: run a set of experiments, each once, and write what they come to.
+"""`covey lab report`: run a set of experiments, each once, and write the results.
 
-    OUT/experiments/<name>.json   one experiment, kept: what was asked, its points, or why it failed
-    OUT/results.parquet           a row for each point
-    OUT/report.json               everything, the sentences of the report too
+    OUT/experiments/<name>.json   one experiment: its settings, and its points or its error
+    OUT/results.parquet           one row a point
+    OUT/report.json               all experiments, and the sentences of the report
     OUT/report.html, figure-*.png
 
-A run that was interrupted goes on where it was: an experiment that is done is kept as long as the same is asked of it.
+An interrupted run continues with the next experiment. A finished experiment is kept unless its settings change.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from .page import paper
 from .running import run_experiment
 
 Progress = Callable[[str, float, float], None]
-"""(what is under way, seconds' worth that are done, in all)."""
+"""Called with (name of the experiment, seconds done, seconds in all)."""
 _MAX_KEPT_BYTES: Final = 2**26
 
 
 @dataclass(frozen=True)
 class Report:
-    """A report that is written."""
+    """A written report."""
 
     page: Path
     failed: tuple[str, ...]
@@ -53,18 +53,18 @@ class Report:
 def make_report(
     name: str, config: ReportConfig, out: Path, workers: Workers, progress: Progress = lambda *_: None
 ) -> Report:
-    """Run what is not done yet, and write the report.
+    """Run the experiments that are not done yet, and write the report.
 
     Args:
-        name: of the set, as it was asked for.
-        out: made where it is not there.
+        name: name of the set, as the user gave it.
+        out: folder of the report; it is made if it does not exist.
 
     Raises:
         UsageError: `out` is a file, or matplotlib is not installed.
     """
     require_renderers()
     if out.exists() and not out.is_dir():
-        raise UsageError(f"--out: {out} is a file; a report is a folder")
+        raise UsageError(f"--out={out} is a file, but a report is a folder. Choose another --out")
     (out / "experiments").mkdir(parents=True, exist_ok=True)
     start, terms = time.monotonic(), _terms()
     every = list(experiments_of(config))
@@ -83,7 +83,7 @@ def make_report(
 
 
 def _terms() -> dict[str, Any]:
-    """What the page says of the code and the machine."""
+    """Return the revision, the versions and the machine, for the page."""
     load = round(os.getloadavg()[0], 1)
     machine = {"cores": len(os.sched_getaffinity(0)), "kind": platform.machine(), "load": load}
     return {"git": git(), "versions": versions(), "machine": machine}
@@ -98,14 +98,14 @@ def _run(experiment: ReportItem, workers: Workers, progress: Callable[[float], N
     revision = None if code is None else str(code["revision"]) + ("+" if code["dirty"] else "")
     try:
         outcome = run_experiment(experiment, workers, progress)
-    except Exception as error:  # noqa: BLE001 - the report names what failed, and goes on with the others
+    except Exception as error:  # noqa: BLE001 - the report names the failure, and the others run
         told = " ".join(f"{type(error).__name__}: {error}".split())[:500]
         return FinishedItem(experiment, None, told, time.monotonic() - start, revision)
     return FinishedItem(experiment, outcome, None, time.monotonic() - start, revision)
 
 
 def _kept(path: Path, experiment: ReportItem) -> FinishedItem | None:
-    """What an earlier run has left, if it was asked the same and came to its end; anything else is run again."""
+    """Return the stored experiment of an earlier run if it has the same settings and no error; otherwise None."""
     try:
         if path.stat().st_size > _MAX_KEPT_BYTES:
             return None
@@ -173,7 +173,7 @@ def _write_results(done: list[FinishedItem], path: Path) -> None:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write it whole or not at all; what JSON has no number for is a text: `Infinity`, `NaN`."""
+    """Write JSON atomically. Numbers that JSON lacks become the texts `Infinity`, `-Infinity` and `NaN`."""
     text = json.dumps(_to_json(content), allow_nan=False, ensure_ascii=False, indent=1)
     replace_file(path, text, private=False, durable=False)
 

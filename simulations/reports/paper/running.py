@@ -1,4 +1,4 @@
-"""How each kind of experiment of a report is run: collections, comparisons and attacks, on the code that a deployment runs."""
+"""Run each kind of experiment of a report: collections, comparisons and attacks, on the code of a deployment."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from simulations.fleets.population import Population
 from simulations.fleets.spec import Fleet
 from simulations.levels.collect import Collected, Collection, collect
 from simulations.reports.comparison.compare import compare
+from simulations.reports.comparison.protections import PROVEN, UNPROVEN
 from simulations.reports.comparison.text import figures_of
 from simulations.reports.values import Errors, write_values
 from simulations.shards.run import FleetTerms
@@ -35,7 +36,7 @@ from simulations.shards.workers import Workers
 from .items import ItemResult, Point, ReportItem
 
 Progress = Callable[[float], None]
-"""Called with the part that is done, from 0 to 1."""
+"""Called with the share that is done, from 0 to 1."""
 
 SITE: Final = "steps of a site"
 SERVERS: Final = "steps of the aggregators"
@@ -44,17 +45,17 @@ STEPS: Final = {
     SERVERS: ("verify signature", "open", "verify proof", "add", "merge", "noise"),
 }
 FEATURES: Final = {"visits": "count", "spent_mean": "mean", "big": "rate"}
-"""Of the report's own view: which column is of which kind."""
+"""The columns of the report's own view, with their kinds."""
 K: Final = 50
 
 
 def run_experiment(experiment: ReportItem, workers: Workers, progress: Progress) -> ItemResult:
-    """Run one. What it raises is told by its caller."""
+    """Run one experiment. The caller reports its errors."""
     return RUNS[experiment.kind](experiment.asked, workers, progress)
 
 
 def _errors(asked: Mapping[str, Any], workers: Workers, progress: Progress) -> ItemResult:
-    """Errors of a collection against its truth, over the repeats."""
+    """Measure the errors of a collection against its true values, over the repeats."""
     view = visits(asked["keys"], asked["rho"])
     every: list[Errors] = []
     for repeat in range(asked["repeats"]):
@@ -73,14 +74,14 @@ def _errors(asked: Mapping[str, Any], workers: Workers, progress: Progress) -> I
 
 
 def _cost(asked: Mapping[str, Any], workers: Workers, progress: Progress) -> ItemResult:
-    """CPU time and bytes of a collection, per report and client."""
+    """Measure CPU time a report and bytes a client of a collection."""
     view = visits(asked["keys"], 0.1)
     validity = word(Validity, asked["validity"])
-    for clients in (2 * K, asked["clients"]):  # the first loads kernels and makes tables
+    for clients in (2 * K, asked["clients"]):  # the first run loads kernels and makes tables
         collection = _collection(view, {**asked, "days": 1, "clients": clients}, asked["seed"])
         terms = replace(collection.terms, terms=Shares(validity))
         done, _ = _collected(replace(collection, terms=terms), workers)
-    name = "shares + prio3" if validity is Validity.PRIO3 else "shares"
+    name = PROVEN if validity is Validity.PRIO3 else UNPROVEN
     reports = max(1, sum(done.tally.reports.values()))
     at = ("clients", float(asked["clients"]))
     points = [
@@ -94,7 +95,7 @@ def _cost(asked: Mapping[str, Any], workers: Workers, progress: Progress) -> Ite
 
 
 def _slots(asked: Mapping[str, Any], _workers: Workers, progress: Progress) -> ItemResult:
-    """CPU time and bytes of a report of so many slots, under every protection."""
+    """Measure CPU time and bytes of a report of a given length, under every protection."""
     view = _view("counts", asked["slots"], (Count("visits"),), 0.1)
     at, points = ("slots", float(asked["slots"])), []
     rows = _compared(view, asked, progress)
@@ -110,12 +111,12 @@ def _slots(asked: Mapping[str, Any], _workers: Workers, progress: Progress) -> I
 
 
 def _protections(asked: Mapping[str, Any], _workers: Workers, progress: Progress) -> ItemResult:
-    """One pane under every protection, for the table."""
+    """Measure one pane under every protection, for the table."""
     return ItemResult((), _compared(visits(asked["keys"], 0.1), asked, progress))
 
 
 def _attack(asked: Mapping[str, Any], _workers: Workers, progress: Progress) -> ItemResult:
-    """An attack with its defence on and off."""
+    """Run an attack with its defence on and off."""
     attack = ATTACKS[asked["attack"]]
     setting = Setting(**{name: asked[name] for name in ("clients", "rho", "delta", "trials", "seed", "k")})
     epsilon = epsilon_of(round(1e6 * asked["rho"]), asked["delta"])
@@ -146,7 +147,7 @@ RUNS: Final[dict[str, Callable[[Mapping[str, Any], Workers, Progress], ItemResul
 
 
 def visits(keys: int, rho: float) -> FeatureView:
-    """The view of the report's own collections: a count, a mean and a rate at each of `keys` shops."""
+    """Make the view of the report's own collections: a count, a mean and a rate at each of `keys` shops."""
     features = Count("visits"), Mean("spent", clip=(0, 100)), Rate("big", where="spent >= 50")
     return _view("visits", keys, features, rho)
 
@@ -173,7 +174,7 @@ def _collection(view: FeatureView, asked: Mapping[str, Any], seed: int) -> Colle
 
 
 def _collected(collection: Collection, workers: Workers) -> tuple[Collected, Errors]:
-    """Collect into a folder that goes afterwards."""
+    """Collect into a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="covey-report-") as folder:
         directory = Path(folder)
         done = collect(collection, directory, workers)
@@ -181,7 +182,7 @@ def _collected(collection: Collection, workers: Workers) -> tuple[Collected, Err
 
 
 def _compared(view: FeatureView, asked: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """`covey lab compare` over a day of simulated clients."""
+    """Run `covey lab compare` on a day of simulated clients."""
     source = Population(_fleet(asked["clients"], 1, asked["seed"]), (view,))
     comparison = compare(
         view,
@@ -201,7 +202,7 @@ def _compared(view: FeatureView, asked: Mapping[str, Any], progress: Progress) -
 
 
 def mean_point(series: str, measure: str, x_name: str, x: float, values: list[float]) -> Point:
-    """The mean of repeats, with Student's interval where there are at least two."""
+    """Return the mean of repeats, with Student's interval if there are at least two."""
     from scipy.special import stdtrit  # type: ignore[import-untyped]  # SciPy has no types
 
     told = np.array([value for value in values if math.isfinite(value)])
@@ -219,7 +220,7 @@ def _of_measure(series: str, measure: str, epsilon: float, of: Measure, trials: 
 
 
 def _ratio(over: str, under: str) -> Callable[[dict[str, float | None]], float]:
-    """One figure of `write_values` by another; NaN where there is none."""
+    """Divide one figure of `write_values` by another; NaN if one is missing."""
 
     def of(figures: dict[str, float | None]) -> float:
         a, b = figures[over], figures[under]
@@ -238,4 +239,4 @@ MEASURES: Final = {
     "coverage": _figure("coverage"),
     "served": _ratio("values", "rows"),
 }
-"""What is told of a feature's errors."""
+"""The measures of the errors of a feature."""

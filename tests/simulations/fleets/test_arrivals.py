@@ -59,14 +59,14 @@ def test_a_site_that_the_file_does_not_name_is_an_error(tmp_path: Path) -> None:
     [
         (b"", "the first line must be site,at_s,lost"),
         (b"site,lost,at_s\n", "the first line must be site,at_s,lost"),
-        (b"site,at_s,lost\na,1\n", "line 2: 2 columns, need 3"),
-        (b"site,at_s,lost\na,1,0,0\n", "line 2: 4 columns, need 3"),
+        (b"site,at_s,lost\na,1\n", "line 2: it has 2 columns, not 3"),
+        (b"site,at_s,lost\na,1,0,0\n", "line 2: it has 4 columns, not 3"),
         (b"site,at_s,lost\na,soon,0\n", "line 2: at_s 'soon' is no number"),
-        (b"site,at_s,lost\na,-1,0\n", "line 2: at_s '-1' is no time"),
-        (b"site,at_s,lost\na,nan,0\n", "line 2: at_s 'nan' is no time"),
-        (b"site,at_s,lost\na,inf,0\n", "line 2: at_s 'inf' is no time"),
+        (b"site,at_s,lost\na,-1,0\n", "line 2: at_s '-1' is no finite number"),
+        (b"site,at_s,lost\na,nan,0\n", "line 2: at_s 'nan' is no finite number"),
+        (b"site,at_s,lost\na,inf,0\n", "line 2: at_s 'inf' is no finite number"),
         (b"site,at_s,lost\na,1,no\n", "line 2: lost is 0 or 1, got 'no'"),
-        (b"site,at_s,lost\na,1,0\na,2,0\n", "line 3: site 'a' for the second time"),
+        (b"site,at_s,lost\na,1,0\na,2,0\n", "line 3: site 'a' occurs twice"),
         (b"site,at_s,lost\n\xff,1,0\n", "can't decode"),
         (b'site,at_s,lost\n"a,1,0\n', "unexpected end of data"),
     ],
@@ -83,7 +83,7 @@ def test_a_missing_and_a_huge_file_are_refused(tmp_path: Path, monkeypatch: pyte
         FromFile(tmp_path / "nowhere.csv")
     monkeypatch.setattr(arrivals, "MAX_TRACE_BYTES", 10)
     (tmp_path / "trace.csv").write_text("site,at_s,lost\n")
-    with pytest.raises(TraceInvalid, match="over 10 bytes"):
+    with pytest.raises(TraceInvalid, match="more than 10 bytes"):
         FromFile(tmp_path / "trace.csv")
 
 

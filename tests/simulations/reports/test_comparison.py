@@ -28,7 +28,7 @@ from federation.circuit.cost import cost_of
 from federation.he.view import he_parameters
 from federation.plan import plan_from_bytes
 from simulations.reports.comparison import protections
-from simulations.reports.comparison.compare import Compared, choose_view
+from simulations.reports.comparison.compare import ProtectionResult, choose_view
 from simulations.reports.comparison.cost import Work, measure, try_measure, work_of
 from simulations.reports.comparison.protections import PROTECTIONS, ComparedProtection, Plaintext, Sent
 from simulations.reports.comparison.text import in_bytes, in_time
@@ -163,8 +163,8 @@ def test_without_tenseal_two_protections_are_skipped_and_say_so(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--view", "nothing"], "no view 'nothing' among these: visits, everywhere"),
-        (["--picture", "a.txt"], "--picture writes a .png"),
+        (["--view", "nothing"], "no view 'nothing'; choose one of visits, everywhere"),
+        (["--picture", "a.txt"], "--picture=a.txt is no .png file"),
         (["--reports", "0"], "--reports"),
     ],
 )
@@ -248,5 +248,7 @@ def _made(way: type[Plaintext]) -> ComparedProtection:
     return replace(PROTECTIONS["plaintext"], make=way)
 
 
-def _measured_here(work: Work, **_: object) -> tuple[Compared, ...]:
-    return Compared(PROTECTIONS["plaintext"], measure("plaintext", work)), Compared(PROTECTIONS["he"], None, "no")
+def _measured_here(work: Work, **_: object) -> tuple[ProtectionResult, ...]:
+    return ProtectionResult(PROTECTIONS["plaintext"], measure("plaintext", work)), ProtectionResult(
+        PROTECTIONS["he"], None, "no"
+    )

@@ -35,7 +35,7 @@ from simulations.reports.paper.items import FinishedItem, ItemResult, Point, Rep
 from simulations.reports.paper.page import paper
 from simulations.reports.paper.running import mean_point
 from simulations.reports.plots import Panel, _tick
-from simulations.reports.recorded import Recorded
+from simulations.reports.recorded import Record
 from simulations.reports.run_page import _series
 from simulations.reports.texts import number
 from simulations.reports.values import write_values
@@ -197,8 +197,12 @@ def test_numbers_are_written_for_people(value: object, text: str) -> None:
         ("[1.0, 0.1]", "[]", "utility.rhos"),
         ("[1.0, 0.1]", "[0.1, 0.1]", "utility.rhos"),
         ("[membership]", "[1]", "attacks.names"),
-        ("[membership]", "[a/b]", "attacks.names has 'a/b'; there are differencing, membership"),
-        ("protections: null", "protections: {names: [sharez], clients: 50, keys: 2}", "'sharez'; there are plaintext"),
+        ("[membership]", "[a/b]", "attacks.names: 'a/b' is unknown; choose from differencing, membership"),
+        (
+            "protections: null",
+            "protections: {names: [sharez], clients: 50, keys: 2}",
+            "'sharez' is unknown; choose from plaintext",
+        ),
         ("trials: 40", "trials: 39", "attacks: trials is 39; it must be at least 40"),
         ("k: 50", "k: 61", "attacks: k is 61; it must be from 2 to the number of clients, 60"),
         ("rhos: [0.1]", "rhos: [0.1, 3.0]", "attacks: rho is 3"),
@@ -354,7 +358,7 @@ def test_the_sentences_are_read_off_the_numbers() -> None:
     assert any("on 0 of 1 attacks" in one for one in calm)
     assert any("on 1 of 1 attacks" in one for one in bad)
     assert any("no lower bound" in one and "1 of 2" in one for one in calm)
-    assert any("lies above the claimed ε in: a" in one for one in bad)
+    assert any("exceeds the claimed ε in: a" in one for one in bad)
 
 
 def test_the_table_of_attacks_has_each_side_in_its_column_and_the_limit_of_a_success() -> None:
@@ -430,7 +434,7 @@ def test_a_run_has_a_page_with_what_it_released_and_how_far_it_is_off(run_folder
 def test_an_attacks_curve_over_a_wide_range_has_a_log_axis() -> None:
     def scale(*x: float) -> str:
         stored = {"series": [{"label": "AUC", "x": list(x), "y": [0.5] * len(x)}]}
-        panel = _series("on", Recorded(stored))
+        panel = _series("on", Record(stored))
         assert panel is not None
         return panel.x_scale
 
@@ -495,7 +499,7 @@ def test_a_sweep_has_a_page_against_what_was_swept_and_names_what_failed(tmp_pat
     (outside / "run.json").write_text(json.dumps({"status": "done", "summary": {"bytes_per_client": 424_242}}))
     write_sweep_report(sweep)
     text = (sweep / "report.html").read_text()
-    assert "Against fleet.clients" in text
+    assert "Measures against fleet.clients" in text
     assert "visits:n relative error" in text
     assert "2 of 4 done" in text
     assert "no &lt;room&gt;" in text

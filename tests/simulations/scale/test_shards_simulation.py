@@ -6,7 +6,7 @@ import pytest
 
 from simulations.scale.model import Stations
 from simulations.scale.queueing import AnswerWindow, flow
-from simulations.scale.shards_simulation import Crashes, Played, play
+from simulations.scale.shards_simulation import Crashes, SimulationResult, play
 
 STATIONS = Stations(core=0.03, keep=0.02, line=0.1, helper=0.04)
 WINDOW = AnswerWindow(median_s=60, tail=0.8, deadline_s=400)
@@ -43,7 +43,7 @@ def test_a_model_of_another_line_would_be_found_out() -> None:
     assert played.latency_s.mean() != pytest.approx(wrong.wait_s + STATIONS.through, rel=0.10)
 
 
-def require_once(played: Played, batches: int) -> None:
+def require_once(played: SimulationResult, batches: int) -> None:
     """Every batch that was in time is in both sums once; no other is in any."""
     assert played.leader == played.helper
     assert set(played.leader.values()) == {1}

@@ -155,7 +155,7 @@ def test_a_file_of_a_fleets_events_gives_the_fleets_sums(tmp_path: Path) -> None
     ("k", "noisy", "says"),
     [
         (FLEET.clients + 1, False, "the fleet has 200"),
-        (4, True, "k 4 is below view 'hourly''s own 5"),
+        (4, True, "k=4 is below the k of view 'hourly', which is 5"),
     ],
 )
 def test_a_k_that_no_pane_reaches_or_that_loosens_is_refused(k: int, noisy: bool, says: str) -> None:

@@ -137,9 +137,9 @@ def test_the_table_has_the_sums_side_by_side(covey: Covey, arguments: list[str])
     row = next(line.split() for line in out.splitlines() if line.startswith("visits  "))
     off = (1_000_001) / math.sqrt(8)
     assert row == ["visits", "a", "2020-05-01", "6", "-999,995", f"{off:.1e}", "5", f"{1 / math.sqrt(8):.2f}"]
-    assert "visits: 1 report(s) rejected with proofs, in 1 pane(s)" in err
+    assert "visits: 1 report(s) rejected with proofs, in 1 pane(s), because the proof fails" in err
     assert "visits: of 8 values 3 are off without proofs, 2 with; " in err
-    assert "values that are off with proofs miss the liars' own events" in err
+    assert "values that are off with proofs lack the liars' own events" in err
 
 
 def test_with_noise_on_nothing_is_called_exact(covey: Covey, arguments: list[str]) -> None:
@@ -148,7 +148,7 @@ def test_with_noise_on_nothing_is_called_exact(covey: Covey, arguments: list[str
     assert (view["moved_without_proofs"], view["moved_with_proofs"]) == (None, None)
     code, _, err = covey("lab", "run", "attack=huge", *arguments, "noise=on")
     assert code == 0
-    assert "drawn anew in each run" in err
+    assert "each run draws new noise" in err
     assert "their own events" not in err
 
 
@@ -218,11 +218,11 @@ def test_a_lie_that_no_view_allows_is_an_error_that_says_what_it_needs(covey: Co
     [
         ("noise=some", "noise=some: it must be on or off"),
         ("attack.liars=0", "attack.liars=0: it must be at least 1"),
-        ("protection=he", "protection=he does not go with attack=huge: liars send additive shares"),
-        ("report_per=site", "report_per=site does not go with attack=huge: each liar sends a report of its own"),
+        ("protection=he", "attack=huge requires protection=shares, not he: liars send additive shares"),
+        ("report_per=site", "attack=huge requires report_per=client, not site: each liar sends a report of its own"),
         (
             "validity=prio3",
-            "validity=prio3 does not go with attack=huge: the run collects without proofs and with them",
+            "attack=huge requires validity=none, not prio3: the run collects without proofs and with them",
         ),
     ],
 )

@@ -27,8 +27,8 @@ from simulations.attacks.lies.kinds import COPIED, KINDS, PLAUSIBLE
 from simulations.attacks.lies.liars import Liars
 from simulations.attacks.lies.lying_app import load_lying_site, site_app_of
 from simulations.attacks.lies.lying_site import LyingSite
-from simulations.attacks.lies.vectors import cell_of, require_tellable, vector_of
-from simulations.errors import CannotTell
+from simulations.attacks.lies.vectors import cell_of, require_applicable, vector_of
+from simulations.errors import LieInapplicable
 from tests.federation.words import plan_in_words
 
 DAY = 86_400 * 10**6
@@ -100,8 +100,8 @@ def sums(of: Plan, *dense: np.ndarray) -> np.ndarray:
 
 def tellable(kind: str, features: list[ViewFeature]) -> bool:
     try:
-        require_tellable(kind, layout_of(view(features)))
-    except CannotTell:
+        require_applicable(kind, layout_of(view(features)))
+    except LieInapplicable:
         return False
     return True
 
@@ -226,9 +226,9 @@ def test_a_lie_is_told_at_the_key_that_was_asked_for() -> None:
     ],
 )
 def test_a_lie_that_cannot_be_told_says_what_the_view_needs(kind: str, features: list[ViewFeature], needs: str) -> None:
-    with pytest.raises(CannotTell, match=needs):
+    with pytest.raises(LieInapplicable, match=needs):
         vector_of(kind, layout_of(view(features)))
-    with pytest.raises(CannotTell, match="more join keys"):
+    with pytest.raises(LieInapplicable, match="more join keys"):
         vector_of("too-many-keys", layout_of(view(features, keys=2)))
 
 

@@ -10,7 +10,7 @@ from simulations.attacks.attack import Setting
 from simulations.attacks.stage.ledgers import gate
 from simulations.attacks.stage.panes import plan_of, reports_of, rng_of, view_of
 from simulations.attacks.stage.sealed import Site, StageKeys, take
-from simulations.attacks.sybil import TakesAnybody
+from simulations.attacks.sybil import OpenRoster
 
 SETTING = Setting(clients=10, k=2, trials=40)
 RNG = rng_of(SETTING, "test")
@@ -37,7 +37,7 @@ def test_a_stranger_is_refused_under_its_own_name_and_under_another() -> None:
 
 
 def test_a_roster_that_takes_anybody_takes_the_stranger_but_not_under_anothers_name() -> None:
-    roster = TakesAnybody(ENTRIES, {"stranger": STRANGER.keys.sign.public}, 5)
+    roster = OpenRoster(ENTRIES, {"stranger": STRANGER.keys.sign.public}, 5)
     assert counts(STRANGER, roster) == ((4, 4, 4), 0)
     assert counts(Site("target", STRANGER.keys), roster) == ((0, 0, 0), 12)
 
