@@ -1,1 +1,1 @@
-"""The ground floor: what crypto, featurestore and federation share."""
+"""The lowest layer: files, locks, SQLite, configuration, times and errors for all other packages."""

@@ -20,9 +20,9 @@ from .disk import sync_folder
 from .private_files import create_private
 
 FRESH: Final = ".new"
-"""How the name of a file ends that is not in place yet."""
+"""The suffix of a file that is not in place yet."""
 _PUBLIC: Final = 0o666
-"""The umask takes from it, as from every file that is made for many readers."""
+"""The mode of a file for many readers, before the umask applies."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,16 @@ class Replacement:
     fresh: Path
 
     def put(self) -> None:
-        """Rename it into place. The name is durable once the folder is synced (`sync_folder`)."""
+        """Rename the new content into place. The name is durable once the folder is synced (`sync_folder`)."""
         self.fresh.replace(self.path)
 
 
 @contextmanager
 def staged_file(path: Path, *, private: bool, durable: bool = True) -> Iterator[tuple[BinaryIO, Replacement]]:
-    """Write the new content of a file, which is on disk if `durable` when this returns; the caller puts it into place.
+    """Write the new content of a file; the caller puts it into place. If `durable`, the content is on disk on return.
 
     Args:
-        private: of mode 0600, whatever the umask; else as the umask says.
+        private: mode 0600, whatever the umask is; otherwise the umask applies.
     """
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}{FRESH}")
     try:
@@ -55,7 +55,7 @@ def staged_file(path: Path, *, private: bool, durable: bool = True) -> Iterator[
 
 @contextmanager
 def replaced_file(path: Path, *, private: bool, durable: bool = True) -> Iterator[BinaryIO]:
-    """Write a file that takes the place of another, or of none, once it is whole; if `durable`, name and content are on disk.
+    """Write a file that replaces the old one, if there is one, once it is whole. If `durable`, name and content are on disk.
 
     Args:
         private: as in `staged_file`.
@@ -72,13 +72,13 @@ def replaced_file(path: Path, *, private: bool, durable: bool = True) -> Iterato
 
 
 def replace_file(path: Path, content: str | bytes, *, private: bool, durable: bool = True) -> None:
-    """Replace a file by a text in UTF-8, or by bytes. As `replaced_file`."""
+    """Replace a file by a text in UTF-8, or by bytes; see `replaced_file`."""
     with replaced_file(path, private=private, durable=durable) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def create_file(path: Path, content: str, *, private: bool) -> None:
-    """Write a text to a new file, which appears whole. A file that is there already, made by another process, stays."""
+    """Write a text to a new file, which appears whole. A file that another process made in the meantime stays."""
     with staged_file(path, private=private) as (file, replacement):
         file.write(content.encode())
     try:
@@ -95,7 +95,7 @@ def created_folder(path: Path) -> Iterator[Path]:
     """Fill a new folder of mode 0700, which appears under its name at the end of the `with`, or not at all.
 
     Raises:
-        OSError: a folder with content, or a file, appeared there meanwhile.
+        OSError: another process made a file there in the meantime, or a folder with content.
     """
     fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:

@@ -1,4 +1,4 @@
-"""Configuration files as pydantic models: strict types, no unknown key, and errors that name the place and the mend."""
+"""Configuration files as pydantic models: strict types, no unknown keys, and errors that name the place and the mend."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .errors import ConfigInvalid
 _Model = TypeVar("_Model", bound="ConfigModel")
 
 FOLDER: Final = "folder"
-"""The key of the validation context under which a field finds the folder of its file."""
+"""The validation context's key for the folder of the file."""
 
 
 class ConfigModel(BaseModel):
@@ -61,7 +61,7 @@ FilePath = Annotated[Path, PlainValidator(_from_folder), Field(examples=['"…"'
 
 
 def checked(model: type[_Model], entries: Mapping[str, Any], path: Path, section: str = "") -> _Model:
-    """The entries of a file, or of one section of it, as a model.
+    """Validate the entries of a file, or of one of its sections, and return them as a model.
 
     Raises:
         ConfigInvalid: names the file, the section, the key, the value and what to write.
@@ -77,7 +77,7 @@ def checked(model: type[_Model], entries: Mapping[str, Any], path: Path, section
 
 
 def _explained(model: type[BaseModel], error: ErrorDetails, section: str) -> tuple[str, str]:
-    """Where the mistake is, and what is wrong with the mend."""
+    """The place of the mistake, and a text that says what is wrong and what to write."""
     sections, keys, owner = _split(model, error["loc"])
     if error["type"] == "value_error" and keys and _section_of(_fields(owner).get(str(keys[0]))) is not None:
         sections, keys = [*sections, *keys], []  # a rule over several keys of a section
@@ -93,7 +93,7 @@ def _explained(model: type[BaseModel], error: ErrorDetails, section: str) -> tup
 def _split(
     model: type[BaseModel], loc: tuple[int | str, ...]
 ) -> tuple[list[int | str], list[int | str], type[BaseModel]]:
-    """Cut a place into its sections and the key below them; with the model of the innermost section."""
+    """Split a place into its sections and the key below them; also returns the model of the innermost section."""
     sections: list[int | str] = []
     keys = list(loc)
     owner = model
@@ -108,7 +108,7 @@ def _split(
 
 
 def _header(sections: list[int | str]) -> str:
-    """`[model]`, or `[[site]] 2` of a repeated section."""
+    """The header of a section: `[model]`, or `[[site]] 2` for a repeated section."""
     if not sections:
         return ""
     if isinstance(sections[-1], int):
@@ -163,14 +163,14 @@ def _write(key: str, field: FieldInfo | None) -> str:
 
 
 def _section_of(field: FieldInfo | None) -> str | None:
-    """How the header of a section is written, if the field is one."""
+    """The form of a section's header; None if the field is no section."""
     if field is None or _model_in(field.annotation) is None:
         return None
     return "[[{}]]" if _is_repeated(field.annotation) else "[{}]"
 
 
 def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """By the names that stand in the file."""
+    """The fields of a model by their names in the file."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
@@ -204,7 +204,7 @@ def _examples_in(annotation: Any) -> list[Any] | None:
 
 
 def _shown(value: object) -> str:
-    """A value as it stands in the file, cut where it is long."""
+    """A value as the file spells it, cut to 80 characters."""
     match value:
         case bool():
             return str(value).lower()

@@ -1,4 +1,4 @@
-"""Durable names, and the reasons of a failed write: each library that writes reports a full disk in its own way."""
+"""Durable file names, and the reason of a failed write: each library reports a full disk in its own way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FULL: Final = re.compile("no space left on device|disk quota exceeded|disk is f
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable: after a crash a renamed file is only there if its folder was synced."""
+    """Make the names in a folder durable: a renamed file survives a crash only if its folder was synced."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -21,12 +21,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether an error, of whatever class, says that there is no room."""
+    """Whether an error of any class reports a full disk."""
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or bool(_FULL.search(str(error)))
 
 
 def reason_of(error: Exception) -> str:
-    """In a few words why something could not be written."""
+    """A short reason why a write failed."""
     if is_full(error):
         return "disk full"
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

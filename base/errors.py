@@ -1,4 +1,4 @@
-"""The root of every expected error, the exit codes of the commands, and the errors of the ground floor."""
+"""The root of every expected error, the exit codes of the commands, and the errors of this layer."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class CoveyError(Exception):
     """Every error that Covey raises on purpose. Its numbers are attributes.
 
     Attributes:
-        code: a stable word for programs. It is the name of the class, as UPPER_SNAKE, unless the class says otherwise; a name
-            that changes keeps its code.
-        exit_code: what a command exits with where it ends in this error.
+        code: a stable word for programs: the name of the class as UPPER_SNAKE, unless the class sets another one. A class
+            that is renamed keeps its code.
+        exit_code: the exit code of a command that fails with this error.
     """
 
     code: ClassVar[str] = "COVEY_ERROR"
@@ -36,7 +36,7 @@ class CoveyError(Exception):
 
 
 class LockHeld(CoveyError):
-    """A lock that another process holds; names the locked file or folder."""
+    """Another process holds a lock; names the locked file or folder."""
 
     def __init__(self, path: str) -> None:
         self.path = path

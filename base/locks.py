@@ -1,4 +1,4 @@
-"""File locks over flock(2): between processes, on this machine, ended by the kernel when the holder ends, however it ends.
+"""File locks over flock(2), between the processes of one machine. The kernel releases a lock when its holder ends.
 
 A lock belongs to an open descriptor, which no other program inherits. The package `filelock` has neither a shared lock that
 needs read permission only nor a lock on a folder.
@@ -36,7 +36,7 @@ class FileLock:
         self.release()
 
     def release(self) -> None:
-        """Give the lock back. The lock file stays."""
+        """Release the lock. The lock file stays."""
         os.close(self._descriptor)
 
     def is_of(self, path: Path) -> bool:
@@ -47,10 +47,10 @@ class FileLock:
 
 
 def lock_file(path: Path, *, private: bool, wait: bool) -> FileLock:
-    """Hold a lock file alone. The file is made if it is missing.
+    """Take an exclusive lock on a lock file, which is made if it is missing.
 
     Args:
-        private: mode 0600; else every user may read it, and so take a shared lock on it.
+        private: mode 0600; otherwise every user may read the file, and so may take a shared lock on it.
         wait: wait for the holder to end.
 
     Raises:
@@ -62,22 +62,25 @@ def lock_file(path: Path, *, private: bool, wait: bool) -> FileLock:
 
 
 def lock_file_shared(path: Path) -> FileLock:
-    """Hold a lock file together with others who share it. Read permission is enough.
+    """Take a shared lock on a lock file. Read permission is enough.
 
     Raises:
-        LockHeld: a process holds it alone. FileNotFoundError, OSError.
+        LockHeld: another process holds an exclusive lock. FileNotFoundError, OSError.
     """
     return _hold(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_SH, wait=False)
 
 
 def lock_folder(folder: Path, *, wait: bool) -> FileLock:
-    """Hold a folder alone; no lock file is needed. Raises LockHeld, as `lock_file`, OSError."""
+    """Take an exclusive lock on a folder, without a lock file. Raises LockHeld (see `lock_file`), OSError."""
     return _hold(folder, os.open(folder, _READ_FOLDER), fcntl.LOCK_EX, wait)
 
 
 @contextmanager
 def temporary_lock(path: Path) -> Iterator[None]:
-    """Hold a private lock file alone, wait for it, and remove it before it is released. Raises NotPrivate, OSError."""
+    """Wait for an exclusive lock on a private lock file, and remove the file before the lock is released.
+
+    Raises NotPrivate, OSError.
+    """
     while True:
         lock = lock_file(path, private=True, wait=True)
         if lock.is_of(path):

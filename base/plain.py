@@ -1,4 +1,4 @@
-"""Values as people write them in definitions, made plain: numpy's scalars become Python's, zero has one sign."""
+"""Normalizes the values of definitions: numpy scalars become Python's, and zero has one sign."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def plain(value: object) -> object:
 
 
 def plain_tuple(values: object) -> object:
-    """A tuple of plain values, of anything iterable but a text; else the same value, for a check to refuse."""
+    """Any iterable but a text as a tuple of plain values; any other value is returned as it is, and a later check refuses it."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         return values
     return tuple(plain(value) for value in values)

@@ -1,7 +1,7 @@
-"""Files and folders that nobody but their owner may read or change: mode 0600 and 0700 from their first byte.
+"""Files and folders that only their owner may read or change: mode 0600 and 0700 from their first byte.
 
-The umask has no say in it, and no link is followed. Everything that holds keys, ledgers, shares, events of a site, or what is
-told of an unfinished collection goes through this module; what is meant for many readers (a store) does not.
+The umask does not apply, and links are not followed. Keys, ledgers, shares, a site's events and reports on unfinished
+collections are written through this module. Files for many readers, such as those of a store, are not.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ FOLDER: Final = 0o700
 
 
 def private_folder(path: Path) -> Path:
-    """Make a folder, with those above it that are missing, which are private too; or close one that is there to others.
+    """Make a private folder and its missing parents, which are private too. A folder that exists already is made private.
 
     Raises:
-        NotPrivate: it is a link or no folder, or belongs to somebody else.
+        NotPrivate: it is a link, is no folder, or belongs to another user.
     """
     if not os.path.lexists(path.absolute().parent):
         private_folder(path.absolute().parent)
@@ -41,10 +41,12 @@ def private_folder(path: Path) -> Path:
 
 
 def private_file(path: Path) -> Path:
-    """Make an empty file, or close one that is there to others. It is not opened: SQLite's locks end where any handle is closed.
+    """Make an empty private file, or make an existing file private.
+
+    An existing file is not opened, because closing any handle of a file ends SQLite's locks on it.
 
     Raises:
-        NotPrivate: it is a link or no file, or belongs to somebody else. OSError.
+        NotPrivate: it is a link, is no file, or belongs to another user. OSError.
     """
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE))
@@ -56,10 +58,10 @@ def private_file(path: Path) -> Path:
 
 
 def open_private(path: Path, flags: int) -> int:
-    """A descriptor of a file, which is made where there is none.
+    """Open a private file, and make it if it is missing; returns its descriptor.
 
     Args:
-        flags: of `os.open`, such as `os.O_WRONLY | os.O_APPEND`.
+        flags: flags for `os.open`, such as `os.O_WRONLY | os.O_APPEND`.
 
     Raises:
         NotPrivate: as `private_file`. OSError.
@@ -99,7 +101,7 @@ def append_private(path: Path, text: str) -> None:
 
 def _require_own_file(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise NotPrivate(str(path), "it is no file")
+        raise NotPrivate(str(path), "it is not a regular file")
     _require_owner(path, found)
 
 

@@ -1,7 +1,7 @@
-"""The SQLite base: how Covey opens a database of its own, recognises it, and ends a transaction.
+"""How Covey opens its own SQLite databases, recognises them, and ends a transaction.
 
-Every database is in WAL mode. Its application id and user version say whose it is; the tables are made in the transaction
-that sets them, so a file has all of them or none.
+Every database is in WAL mode. Its application id and user version identify it. The tables are made in the transaction
+that sets both, so a file has all of them or none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import quote
 from .private_files import private_file
 
 Synchronous: TypeAlias = Literal["FULL", "OFF"]
-"""FULL: a transaction that has returned is on disk. OFF: it survives the process, not the machine."""
+"""FULL: a committed transaction is on disk. OFF: it survives a crash of the process, but not of the machine."""
 
 BUSY_S: Final = 30.0
 """How long a statement waits for another process that writes."""
@@ -35,10 +35,10 @@ class Identity(Enum):
 
 @dataclass(frozen=True)
 class Format:
-    """What one kind of database is recognised by, and made of.
+    """One kind of database: how it is recognised, and its tables.
 
     Attributes:
-        application_id: of the kind; version: of the tables.
+        application_id: identifies the kind; version: of the tables.
         schema: the statements that make the tables, separated by semicolons.
     """
 
@@ -47,7 +47,7 @@ class Format:
     schema: str
 
     def identify(self, database: sqlite3.Connection) -> Identity:
-        """What a database is to who expects this format."""
+        """Compare a database with this format."""
         if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             return Identity.EMPTY
         if database.execute("PRAGMA application_id").fetchone()[0] != self.application_id:
@@ -74,11 +74,11 @@ def connect(
     busy_s: float = BUSY_S,
     factory: type[sqlite3.Connection] = sqlite3.Connection,
 ) -> sqlite3.Connection:
-    """A connection that threads may share, and that begins no transaction by itself.
+    """Open a connection that threads may share. It starts no transaction by itself.
 
     Args:
-        private: the file is made with mode 0600, or closed to others; SQLite gives its other files the same mode.
-        read_only: the file must exist, and stays as it is.
+        private: the file gets mode 0600; SQLite gives its other files the same mode.
+        read_only: the file must exist, and is not changed.
 
     Raises:
         NotPrivate, OSError, sqlite3.OperationalError: the file cannot be opened.
@@ -92,7 +92,7 @@ def connect(
 
 
 def prepare(database: sqlite3.Connection, synchronous: Synchronous, *pragmas: str) -> None:
-    """Set what holds for a connection that writes: WAL, when a commit is on disk, and some more pragmas."""
+    """Set up a connection that writes: WAL, when a commit is on disk, and more pragmas."""
     for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", *pragmas):
         database.execute(f"PRAGMA {pragma}")
 
@@ -104,10 +104,10 @@ def version_of(database: sqlite3.Connection) -> int:
 
 @contextmanager
 def transaction(database: sqlite3.Connection, run: Callable[[str], object] | None = None) -> Iterator[None]:
-    """Commit all of the statements inside, or none. Not nested.
+    """Commit all of the statements inside, or none. Transactions do not nest.
 
     Args:
-        run: executes BEGIN and COMMIT, where statements go through the caller.
+        run: executes BEGIN and COMMIT; default: the connection.
     """
     execute = run or database.execute
     execute("BEGIN IMMEDIATE")
@@ -121,7 +121,7 @@ def transaction(database: sqlite3.Connection, run: Callable[[str], object] | Non
 
 
 def reporting_damage(error_of: Callable[[sqlite3.DatabaseError], Exception]) -> type[sqlite3.Connection]:
-    """Connections that raise an error of the caller's where pages of the file are damaged, whenever that comes out."""
+    """A class of connections that raise the caller's error whenever SQLite finds a damaged page."""
 
     @contextmanager
     def whole() -> Iterator[None]:

@@ -18,7 +18,7 @@ _UNITS: Final = {"s": SECOND_US, "m": 60 * SECOND_US, "h": 3_600 * SECOND_US, "d
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])")
 
 PANES: Final = ("1m", "5m", "15m", "1h", "1d")
-"""The widths a pane can have: disjoint, and dividers of the UTC day."""
+"""The widths that a pane can have; each divides the UTC day."""
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,7 +46,7 @@ def from_us(moment_us: int) -> datetime:
 
 
 def utc_text(moment_us: int) -> str:
-    """A moment in µs since the epoch as people read it, to the second where it is a whole one."""
+    """A moment (µs since the epoch) as ISO 8601 text in UTC; whole seconds have no decimals."""
     try:
         return from_us(moment_us).isoformat().replace("+00:00", "Z")
     except OverflowError:

@@ -1,4 +1,4 @@
-"""A TOML file as plain values. It needs no pydantic, whose import takes as long as a read of the online store."""
+"""Reads a TOML file as plain values, without pydantic, whose import takes as long as a read of the online store."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, Final
 from .errors import ConfigInvalid
 
 MAX_BYTES: Final = 2**20
-"""Of a file that people write. tomllib needs some hundred times as much memory, so the size is checked first."""
+"""The most bytes of a file. tomllib needs about a hundred times as much memory, so the size is checked first."""
 
 
 def toml_entries(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
-    """The entries of a file; numbers with a point are `Decimal`, exactly as they are written.
+    """The entries of a file. Numbers with a decimal point become `Decimal`, exactly as the file spells them.
 
     Raises:
         FileNotFoundError: there is no such file. ConfigInvalid: larger than `max_bytes`, unreadable, or not TOML.

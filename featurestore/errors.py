@@ -1,4 +1,4 @@
-"""The errors of the feature store, in one tree. Each message is one line that names the mend."""
+"""The errors of the feature store, in one tree. Each message is one line; most name the mend."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Final
 from base.errors import NOT_FOUND, REFUSED, USAGE, CoveyError
 
 DIFFERENCING: Final = (
-    "a client-day is opened in one sum only, because the difference of two sums that share it reveals it (at 100 clients "
-    "that costs an epsilon of 13.5 where 1 was promised)"
+    "a client-day may be opened in one sum only, because the difference of two sums that share it reveals it (at 100 "
+    "clients that costs an epsilon of 13.5 instead of 1)"
 )
 
 
 class FeatureStoreError(CoveyError):
-    """Anything that this package refuses or cannot do."""
+    """The root of the feature store's errors."""
 
 
 class DefinitionError(FeatureStoreError):
@@ -43,13 +43,13 @@ class ExpressionError(FeatureStoreError):
 
 
 class NotFoundError(FeatureStoreError):
-    """Something was asked for that the store does not have."""
+    """The store does not have the requested thing."""
 
     exit_code = NOT_FOUND
 
 
 class UnknownView(NotFoundError):
-    """The store holds no view of this name; `named`: but one of its feature services speaks of it."""
+    """The store holds no view of this name; `named`: one of its feature services refers to it."""
 
     def __init__(self, view: str, known: list[str], *, named: bool = False) -> None:
         self.view, self.known, self.named = view, known, named
@@ -87,7 +87,9 @@ class UnknownEvidence(NotFoundError):
 
     def __init__(self, digest: bytes) -> None:
         self.digest = digest
-        super().__init__(f"no evidence with SHA-256 {digest.hex()} in this store; it was published without it")
+        super().__init__(
+            f"no evidence with SHA-256 {digest.hex()} in this store; its release was published without evidence"
+        )
 
 
 class BadReference(FeatureStoreError):
@@ -97,7 +99,7 @@ class BadReference(FeatureStoreError):
 
 
 class StoreInUse(FeatureStoreError):
-    """Another process is writing into this store; a store has one writer."""
+    """Another process writes to this store; a store has one writer."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -109,16 +111,16 @@ class ViewMalformed(FeatureStoreError):
 
 
 class StoreWriteFailed(FeatureStoreError):
-    """A file of the store could not be written, as on a full disk; readers stay on what was published before.
+    """A file of the store could not be written, for example on a full disk; readers keep the last complete publication.
 
     Attributes:
-        path: the file; reason: `disk full`, or what the operating system says.
+        path: the file; reason: `disk full`, or the operating system's message.
     """
 
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(
-            f"{path} could not be written ({reason}); readers stay on the last complete publication. Free some space and "
+            f"{path} could not be written ({reason}); readers keep the last complete publication. Free some space and "
             "publish again"
         )
 
@@ -138,7 +140,7 @@ class StoreOfAnotherVersion(StoreCorrupt):
 
 
 class ViewChanged(FeatureStoreError):
-    """A view of this name with another definition is registered already."""
+    """The store already has a view of this name with another definition."""
 
     exit_code = REFUSED
 
@@ -146,18 +148,18 @@ class ViewChanged(FeatureStoreError):
         self.view = view
         super().__init__(
             f"view {view!r} has another definition in this store; a registered view is immutable: {DIFFERENCING}. Give the "
-            "changed view a new name: it is then charged by itself"
+            "changed view a new name; it then has its own charges"
         )
 
 
 class ReleaseRefused(FeatureStoreError):
-    """A release that does not fit its view, or a pane that was opened before with other bytes."""
+    """A release does not fit its view, or its pane is published already with other content."""
 
     exit_code = REFUSED
 
 
 class PaneNotOpen(ReleaseRefused):
-    """A tombstone for a pane that has no release in this store: it is void, or was never published."""
+    """A tombstone for a pane without a release in this store: the pane is void, or was never published."""
 
     def __init__(self, view: str, pane_start: int) -> None:
         self.view, self.pane_start = view, pane_start
@@ -183,13 +185,13 @@ class RequestTooLarge(BadRequest):
 
 
 class NameCollision(BadReference):
-    """Two columns of one answer would have the same name."""
+    """Two columns of an answer have the same name."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(
-            f"the answer would have the column {name!r} twice; ask for each feature once, and for full names (view__feature) "
-            "where views share one"
+            f"the answer would have two columns named {name!r}; request each feature once, and use full names "
+            "(view__feature) where two views have a feature of the same name"
         )
 
 
@@ -202,11 +204,11 @@ class UnknownFeatureService(NotFoundError):
 
 
 class AddressUnavailable(FeatureStoreError):
-    """The feature server cannot listen where it was told to."""
+    """The feature server cannot listen on its configured address."""
 
 
 class ConsumerInvalid(FeatureStoreError):
-    """A consumer's name or limit that cannot be taken."""
+    """A consumer's name or limit is invalid."""
 
     exit_code = USAGE
 
@@ -232,7 +234,7 @@ class UnknownConsumer(NotFoundError):
 
 
 class ConsumersFileBroken(FeatureStoreError):
-    """The file of consumers cannot be read as it is, so no key is taken."""
+    """The file of consumers is invalid, so the server accepts no key."""
 
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
@@ -240,7 +242,7 @@ class ConsumersFileBroken(FeatureStoreError):
 
 
 class WorkersFailing(FeatureStoreError):
-    """Workers of the feature server end as often as they are started."""
+    """The workers of the feature server fail again and again."""
 
 
 class SettingsInvalid(FeatureStoreError):
@@ -250,10 +252,10 @@ class SettingsInvalid(FeatureStoreError):
 
 
 class OnlineUnavailable(FeatureStoreError):
-    """The online store cannot be reached, or does not hold the rows of an epoch that is being read.
+    """The online store is unreachable, or does not hold the rows of the requested epoch.
 
     Attributes:
-        retry_after_s: in how many seconds it is worth while to ask again.
+        retry_after_s: how many seconds to wait before a retry.
     """
 
     retry_after_s = 1
@@ -264,11 +266,11 @@ class OnlineUnavailable(FeatureStoreError):
 
 
 class NoEpoch(OnlineUnavailable):
-    """Not even a first epoch of a store can be read."""
+    """No epoch of a store can be read yet."""
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
-        super().__init__(f"nothing of this store can be read yet ({problem})")
+        super().__init__(f"the store has no readable epoch yet ({problem})")
 
 
 class UnknownModel(NotFoundError):
@@ -286,7 +288,7 @@ class ModelInvalid(FeatureStoreError):
 
 
 class ServiceInvalid(FeatureStoreError):
-    """A feature service that cannot be, or whose references the store does not have."""
+    """A feature service is invalid, or the store does not have its references."""
 
     exit_code = USAGE
 
@@ -296,7 +298,7 @@ class ServiceInvalid(FeatureStoreError):
 
 
 class OnDemandInvalid(FeatureStoreError):
-    """An on-demand transformation that cannot be as declared."""
+    """The declaration of an on-demand transformation is invalid."""
 
     exit_code = USAGE
 
@@ -306,7 +308,7 @@ class OnDemandInvalid(FeatureStoreError):
 
 
 class OnDemandFailed(FeatureStoreError):
-    """The function of an on-demand transformation failed, or returned something else than it had declared."""
+    """The function of an on-demand transformation failed, or its result does not match its declaration."""
 
     def __init__(self, view: str, message: str) -> None:
         self.view = view
@@ -314,13 +316,13 @@ class OnDemandFailed(FeatureStoreError):
 
 
 class MemoryLimitRefused(FeatureStoreError):
-    """A join cannot keep to the memory limit that was asked for."""
+    """A join cannot keep to its memory limit."""
 
     exit_code = USAGE
 
 
 class MemoryLimitUnreadable(MemoryLimitRefused):
-    """A memory limit that is no size."""
+    """A memory limit is not a size."""
 
     def __init__(self, limit: object) -> None:
         self.limit = limit
@@ -328,13 +330,13 @@ class MemoryLimitUnreadable(MemoryLimitRefused):
 
 
 class MemoryLimitTooSmall(MemoryLimitRefused):
-    """A memory limit below what the process uses already and what this join needs at least; both in bytes."""
+    """A memory limit is below what the process uses already plus the least that this join needs. Sizes are in bytes."""
 
     def __init__(self, limit: int, need: int) -> None:
         self.limit, self.need = limit, need
         super().__init__(
-            f"a memory limit of {limit / 2**20:,.0f} MiB is too small: with what the process uses already, this join needs "
-            f"at least {-(-need // 2**20)}MiB"
+            f"a memory limit of {limit / 2**20:,.0f} MiB is too small: this join and the memory that the process uses already "
+            f"need at least {-(-need // 2**20)}MiB"
         )
 
 
@@ -350,26 +352,26 @@ class SpillFailed(FeatureStoreError):
 
 
 class ViewsFileError(FeatureStoreError):
-    """A VIEWS.py that cannot be read: a syntax error, an error inside it, or nothing declared at module level."""
+    """A views file cannot be read: a syntax error, an error while it runs, or no view at module level."""
 
     exit_code = USAGE
 
 
 class RemoteFailed(FeatureStoreError):
-    """A feature server that cannot be reached, refused the key, or whose answer cannot be read."""
+    """A feature server is unreachable, refuses the key, or sends an unreadable answer."""
 
 
 class KeyRefused(RemoteFailed):
-    """A feature server that asks for an API key, or does not know the one that was given."""
+    """A feature server requires an API key, or does not accept the one it received."""
 
 
 def retry_after(text: str | None) -> int:
-    """Seconds to wait, as a server says; 1 where it says none that can be read, an hour at most."""
+    """Seconds to wait, from a `Retry-After` header: an hour at most, and 1 if the header is missing or unreadable."""
     return min(int(text), 3_600) if text is not None and text.isascii() and text.isdigit() and len(text) < 9 else 1
 
 
 def error_named(name: str, message: str, retry_after_s: int = 1) -> FeatureStoreError:
-    """An error of this module as another process named it; RemoteFailed where there is none of that name."""
+    """The error of this module with a name that another process sent; RemoteFailed if no error has this name."""
     kind = globals().get(name)
     if not (isinstance(kind, type) and issubclass(kind, FeatureStoreError)):
         return RemoteFailed(message)
@@ -381,10 +383,10 @@ def error_named(name: str, message: str, retry_after_s: int = 1) -> FeatureStore
 
 
 class Throttled(RemoteFailed):
-    """A feature server that takes no more from this reader for a while.
+    """A feature server refuses this reader's requests for a while.
 
     Attributes:
-        retry_after_s: in how many seconds it does again.
+        retry_after_s: how many seconds to wait before a retry.
     """
 
     def __init__(self, message: str, retry_after_s: int = 1) -> None:

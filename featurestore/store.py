@@ -1,4 +1,4 @@
-"""`Store`: reads of a store. Values with their companions, whole batches at a time; nothing here writes."""
+"""`Store`: reads features from a store, in whole batches, each value with its companions. It never writes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 _RETRIES: Final = 5
 _UNDER_WAY_S: Final = 0.05
-"""How long to wait for a publication whose rows are there before its CURRENT.json."""
+"""How long to wait while a publication has written its rows but not its CURRENT.json."""
 
 _T = TypeVar("_T")
 
@@ -95,19 +95,21 @@ class Store:
         clock: Callable[[], int] = wall_clock,
         key: str | None = None,
     ) -> Store | RemoteStore:
-        """Open the store of a directory, a writer may be at work beside it; or one behind a feature server, by its URL.
+        """Open the store of a directory, or a remote store by the URL of its feature server.
+
+        A writer may publish at the same time.
 
         Args:
             where: a directory, or `http://…`, `https://…`, `grpc://host:port`, `grpcs://host:port`.
-            on_demand: transformations whose outputs can be asked for like stored features. A server has its own.
+            on_demand: transformations whose outputs can be requested like stored features. A server has its own.
             clock: wall clock, µs since the epoch, for ttl. A server has its own.
             key: an API key of the server; default: the environment variable COVEY_API_KEY.
 
         Raises:
-            StoreNotFound: there is none. StoreCorrupt: it is not of this version. OnDemandInvalid. RemoteFailed: no such URL.
+            StoreNotFound. StoreCorrupt: another version wrote it. OnDemandInvalid. RemoteFailed: not the URL of a feature server.
         """
         if isinstance(where, str) and "://" in where:
-            from featurestore.remote.store import open_remote  # what it needs takes its time to import
+            from featurestore.remote.store import open_remote  # its imports are slow
 
             return open_remote(where, key)
         return cls(Path(where), clock, on_demand)
@@ -121,7 +123,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store's files."""
         self._registry.close()
 
     def views(self) -> list[FeatureView]:
@@ -129,7 +131,7 @@ class Store:
         return [registered.view for registered in self._registry.views()]
 
     def key_types(self, refs: Sequence[str] | FeatureService) -> dict[str, ColumnType]:
-        """The join keys and inputs that these references need, with their types; no keys of constant entities."""
+        """The join keys and inputs that these references need, with their types. Constant entities need no keys."""
         snapshot = self._newest()
         asked = ask(refs_of(refs), snapshot, self.on_demand, full_names=True)
         return inputs_of(asked) | key_types(views_of(asked, snapshot))
@@ -142,13 +144,13 @@ class Store:
         clamp: bool = False,
         full_names: bool = False,
     ) -> pa.Table:
-        """The latest values of some keys.
+        """The newest values of some keys.
 
         Args:
             refs: `view:feature` (with a window as `view:feature_7d`), in the order of the answer, or a service.
-            keys: a column for each join key and each input of a transformation, all of one length; None or {} where all
+            keys: a column for each join key and each input of a transformation, all of one length; None or {} if all
                 entities are constant.
-            clamp: hold counts and histogram cells at 0 or above, rates in [0, 1], means in their clip range.
+            clamp: limit counts and histogram cells to 0 or more, rates to [0, 1], and means to their clip range.
             full_names: name the columns `view__feature`.
 
         Returns:
@@ -168,12 +170,12 @@ class Store:
         return answer_table(table, asked, reading, clamp=clamp)
 
     def reader(self, refs: Sequence[str] | FeatureService) -> Reader:
-        """Reads one vector again and again, without Arrow: for serving in process.
+        """A reader of one feature vector, without Arrow: for models that are served in this process.
 
         Raises:
             BadReference, UnknownView, UnknownFeature.
         """
-        from featurestore.read.vectors import Reader  # numba takes its time to import
+        from featurestore.read.vectors import Reader  # numba is slow to import
 
         return Reader(self._newest, refs_of(refs), self.on_demand, self.clock)
 
@@ -182,7 +184,7 @@ class Store:
         return [FeatureService(name, refs) for name, refs in self._registry.services().items()]
 
     def service(self, name: str) -> FeatureService:
-        """A feature service; UnknownFeatureService names those that there are."""
+        """A feature service. Raises UnknownFeatureService, which lists all services."""
         services = self._registry.services()
         if name not in services:
             raise UnknownFeatureService(name[:80], list(services))
@@ -193,14 +195,14 @@ class Store:
         return [RegisteredModel.of(self._root, *row) for row in self._registry.models()]
 
     def model(self, name: str) -> RegisteredModel:
-        """The newest version of a model, or `name@v<n>`; UnknownModel names those that there are."""
+        """The newest version of a model, or `name@v<n>`. Raises UnknownModel, which lists all models."""
         return find_model(self.models(), name)
 
     def history(self, view: str, start: datetime | None = None, end: datetime | None = None) -> pa.Table:
         """A row for every join key and closed pane with start ≤ pane_start < end, in its last issue, by pane, then key.
 
-        Every row tells its own pane's statuses, a retracted pane VOID. The row of the view's newest pane, the one that
-        `get` serves, is STALE_BUDGET when the budget of a later pane was gone; such a pane has no row.
+        Every row has its own pane's statuses; a retracted pane is VOID. A pane whose budget was spent has no row. The row
+        that `get` serves, of the newest pane with a row, is STALE_BUDGET if the budget of a later pane was spent.
 
         Raises:
             UnknownView.
@@ -218,10 +220,10 @@ class Store:
         full_names: bool = False,
         memory_limit: int | str | None = None,
     ) -> pa.RecordBatchReader:
-        """Point-in-time join: the labels in their order, with the values that were released at each label's time.
+        """Point-in-time join: the labels in their order, each with the values that were released at its time.
 
-        `__status` is that of the label's time too: a value is STALE_BUDGET from the moment on at which a later pane was
-        published without budget, and a pane is VOID from its retraction on.
+        `__status` is also the status at the label's time: a value is STALE_BUDGET once a void of a later pane says that its
+        budget is spent, and a pane is VOID once it is retracted.
 
         Args:
             labels: a table, a reader, or a `.parquet` or `.csv` file, with the join keys (none for constant entities) and
@@ -229,16 +231,16 @@ class Store:
             features: references, `view:feature`, or a service.
             time: the labels' time column.
             full_names: name the columns `view__feature`.
-            memory_limit: of this process, in bytes or such as "1GiB": labels and history may both be larger. By default
-                what is used already and half of what the machine has available. Temporary files lie in TMPDIR.
+            memory_limit: of this process, in bytes or as text such as "1GiB". Labels and history may both be larger.
+                Default: the memory in use plus half of the machine's available memory. Temporary files lie in TMPDIR.
 
         Returns:
-            A reader of the joined batches. All of the store is read by then; it may be closed.
+            A reader of the joined batches. The store is completely read by then and may be closed.
 
         Raises:
             BadReference: a missing or wrongly typed column, names that clash, or a file that cannot be read.
-            MemoryLimitTooSmall: tells the least that would do. MemoryLimitUnreadable. SpillFailed: no room in TMPDIR.
-            UnknownView, UnknownFeature. As it is read, OnDemandFailed.
+            MemoryLimitTooSmall: names the least limit that suffices. MemoryLimitUnreadable. SpillFailed: TMPDIR is full.
+            UnknownView, UnknownFeature. OnDemandFailed: raised while the batches are read.
         """
         asked = ask_join(refs_of(features), self.on_demand, cache(self._registry.view), full_names=full_names)
         given = open_labels(labels, asked.column_types)
@@ -247,10 +249,10 @@ class Store:
         return asked.computed(given.schema, pa.RecordBatchReader.from_batches(schema, batches))
 
     def release(self, release_id: bytes) -> Release | Void:
-        """What was published of a pane, as it was signed: a release with its slots, or a void. Retracted or not.
+        """The release of a pane with its slots, or its void, as it was signed; also after a retraction.
 
         Raises:
-            UnknownRelease. StoreCorrupt: its slots are not those that were published.
+            UnknownRelease. StoreCorrupt: the stored slots differ from the published ones.
         """
         registered, pane = self._registry.find(release_id)
         if not pane.opened:
@@ -258,7 +260,7 @@ class Store:
         return published_release(registered.view, pane, self._history.slots(registered, pane.pane_start))
 
     def tombstone(self, release_id: bytes) -> Void | None:
-        """The retraction of a release as it was signed, a void whose reason is RETRACTED (and why); None if there is none.
+        """The signed retraction of a release: a void whose reason is RETRACTED (and why); None without a retraction.
 
         Raises:
             UnknownRelease.
@@ -267,25 +269,25 @@ class Store:
         return None if pane.tombstone is None else published_void(registered.view, pane.tombstone)
 
     def evidence(self, digest: bytes) -> bytes:
-        """The bytes that were published under this SHA-256: a signed plan, or an aggregator's opening statement.
+        """The published bytes with this SHA-256: a signed plan, or an aggregator's opening statement.
 
         Raises:
-            UnknownEvidence. StoreCorrupt: they were changed.
+            UnknownEvidence. StoreCorrupt: the bytes were changed.
         """
         return self._registry.evidence(digest)
 
     def all_evidence(self) -> Iterator[bytes]:
-        """Every blob of evidence, for those who look for one by what stands in it."""
+        """Every blob of evidence, for a search by content."""
         return self._registry.all_evidence()
 
     def registry_problems(self) -> list[str]:
-        """What is wrong with the registry's file, a line each: damage, and rows that were taken out of it."""
+        """The problems of the registry's file, one a line: damage, and deleted rows."""
         return registry_problems(self._registry.path)
 
     def releases(self, view: str) -> pa.Table:
-        """Every published pane of a view, by pane: state, times, and the terms under which it was opened.
+        """Every published pane of a view, by pane: state, times, and the terms of its opening.
 
-        `state` is opened, void or retracted; `reason` is the void's or the tombstone's, `retracted_at` the tombstone's.
+        `state` is opened, void or retracted. `reason` comes from the void or the tombstone, `retracted_at` from the tombstone.
 
         Raises:
             UnknownView.
@@ -294,7 +296,7 @@ class Store:
         return releases_table(registered.view, self._registry.panes(registered.view_id))
 
     def published(self, view: str, after: int) -> list[Published]:
-        """What was published of a view after a publication (0: everything), in the order of publication.
+        """The panes of a view that were published after a publication (0: all), in the order of publication.
 
         Raises:
             UnknownView.
@@ -304,11 +306,11 @@ class Store:
     def watch(
         self, view: str, after: int | None = None, *, wait: Callable[[], bool] = lambda: wait_for(POLL_S)
     ) -> Iterator[Published]:
-        """Every pane of a view as it is published, each once; it goes on until it is closed.
+        """Every pane of a view as it is published, each once. The iterator ends when it is closed.
 
         Args:
-            after: the last publication that is known already (`Published.seq`); None: from now on.
-            wait: waits a little; False ends the watch.
+            after: the last publication that the caller knows (`Published.seq`); None: only future publications.
+            wait: waits before the next look; False ends the watch.
 
         Raises:
             UnknownView.
@@ -322,7 +324,7 @@ class Store:
         )
 
     def _newest(self) -> Snapshot:
-        """The newest epoch that can be read. Raises StoreCorrupt: there is none."""
+        """The newest readable epoch. Raises StoreCorrupt: there is none."""
         for _ in range(_RETRIES):
             self.blocks.refresh()
             if self.blocks.problem is None or self.blocks.snapshot.epoch:

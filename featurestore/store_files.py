@@ -1,4 +1,4 @@
-"""Writes of the store's files: whatever library writes one, a failure is one error that names the file."""
+"""Writes of the store's files: each failure becomes one error that names the file, whichever library writes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNWRITABLE: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlit
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Enclose a write. Raises StoreWriteFailed, which names the path, where the operating system or SQLite refuses."""
+    """Wrap a write. Raises StoreWriteFailed, which names the path, if the operating system or SQLite refuses."""
     try:
         yield
     except OSError as error:

@@ -51,6 +51,6 @@ def resolve(refs: Sequence[str], find: Callable[[str], RegisteredView], *, full_
             raise UnknownFeature(name, feature, list(served))
         column = f"{name}__{feature}" if full_names else feature
         if any(other.column == column for other in found):
-            raise BadReference(f"{ref!r} becomes the column {column!r} twice; ask for full names (view__feature)")
+            raise BadReference(f"{ref!r} becomes the column {column!r} twice; use full names (view__feature)")
         found.append(Reference(registered, served[feature], column))
     return found

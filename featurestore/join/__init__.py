@@ -1,1 +1,1 @@
-"""Point-in-time joins of labels with the history of views."""
+"""Point-in-time joins of labels with views' histories."""

@@ -1,4 +1,4 @@
-"""Labels as people bring them: tables, readers and files, in batches, and their times in µs."""
+"""Labels from tables, readers and files, in batches, and their times in µs."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from featurestore.errors import BadReference
 Ints = npt.NDArray[np.int64]
 
 JOIN_BATCH: Final = 65_536
-"""Labels that are joined at a time, at most."""
+"""The most labels of one batch."""
 CSV_BLOCK: Final = 4 * 2**20
-"""Bytes of a CSV file that are parsed at a time; the first block settles the columns' types."""
+"""Bytes of a CSV file that are parsed at a time; the first block decides the columns' types."""
 MAX_LABEL_US: Final = 2**61
-"""Label times are held within ± this, 73,000 years: differences with a pane's end then fit int64."""
+"""Label times are limited to ± this, 73,000 years: differences with a pane's end then fit int64."""
 _TEXT_BYTES: Final = 32
-"""What a text is taken to be long before any is seen."""
+"""The assumed length of a text before the first batch."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels before they are read: `batches(size)` gives them once, in batches of at most so many bytes and JOIN_BATCH rows.
+    """Unread labels. `batches(size)` yields them once, in batches of at most `size` bytes and JOIN_BATCH rows.
 
     Attributes:
-        row_bytes: about how many bytes a row has.
+        row_bytes: the approximate size of a row.
     """
 
     schema: pa.Schema
@@ -46,11 +46,11 @@ class Labels:
         """The labels in their order.
 
         Args:
-            size: bytes of a batch, at most, unless one row has more.
-            more_bytes: what will stand beside each row and counts too.
+            size: the most bytes of a batch, unless a single row has more.
+            more_bytes: bytes that the join adds to each row; they count, too.
 
         Raises:
-            BadReference: the file cannot be read on.
+            BadReference: the rest of the file cannot be read.
         """
         rows = min(JOIN_BATCH, max(1, size // (self.row_bytes + more_bytes)))
         for batch in self._read(rows):
@@ -61,10 +61,10 @@ class Labels:
 
 
 def open_labels(labels: pa.Table | pa.RecordBatchReader | str | Path, types: Mapping[str, ColumnType]) -> Labels:
-    """Labels of any form. In a CSV file the join keys have the types of the domain ("007" is text).
+    """Open labels of any form. In a CSV file the join keys have the domain's types ("007" is text).
 
     Raises:
-        BadReference: no such file, or none that can be read.
+        BadReference: the file is missing or unreadable.
     """
     if isinstance(labels, pa.Table):
         return Labels(labels.schema, _row_bytes(labels.schema), lambda rows: iter(labels.to_batches(rows)))
@@ -88,7 +88,7 @@ def open_labels(labels: pa.Table | pa.RecordBatchReader | str | Path, types: Map
                 convert_options=csv.ConvertOptions(column_types=kinds),
             )
             return Labels(reader.schema, _row_bytes(reader.schema), lambda _rows: _checked(path, reader))
-    raise BadReference(f"{path}: labels are read from .parquet or .csv")
+    raise BadReference(f"{path}: a labels file is .parquet or .csv")
 
 
 def _checked(path: Path, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -103,7 +103,7 @@ def _readable(path: Path) -> Iterator[None]:
     except (pa.ArrowInvalid, OSError) as error:
         reason = str(error).splitlines()[0]
         if "conversion error" in reason:
-            reason += f" (the first {CSV_BLOCK // 2**20} MiB settle the columns' types; Parquet has its own)"
+            reason += f" (the first {CSV_BLOCK // 2**20} MiB decide the columns' types; a Parquet file has its own)"
         raise BadReference(f"{path} cannot be read: {reason}") from None
 
 
@@ -127,7 +127,7 @@ def label_times(column: pa.ChunkedArray | pa.Array, name: str) -> tuple[Ints, np
     """(int64[N] µs, bool[N] known) of a labels' time column: timestamps of any unit and zone (naive is UTC), or dates.
 
     A time below a microsecond is rounded down: a moment in whole µs is at or before it exactly when it is at or before the
-    rounded time. Times beyond the range of int64 µs are held at its ends, which lie beyond every release.
+    rounded time. Times beyond the range of int64 µs are limited to its ends, which lie beyond every release.
     """
     if pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("ms"))

@@ -1,4 +1,4 @@
-"""How much memory a join may use: a limit on the whole process, and the shares of what is left of it."""
+"""The memory of a join: a limit on the whole process, and how the join divides the rest."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Final, Self
 from featurestore.errors import MemoryLimitTooSmall, MemoryLimitUnreadable
 
 OVERHEAD: Final = 80 * 2**20
-"""For decoding and encoding a batch, and for what allocators keep."""
+"""For decoding and encoding a batch, and for memory that allocators keep."""
 MINIMUM: Final = OVERHEAD + 32 * 2**20
-"""What a join needs beyond what the process uses already."""
+"""The memory that a join needs beyond what the process uses already."""
 _UNITS: Final = {
     "": 1,
     "k": 10**3,
@@ -28,11 +28,11 @@ _SIZE: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?(|[kmgt]i?)b?", re.I
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a join shares out.
+    """The memory of a join, in bytes.
 
     Attributes:
-        rows: for rows of views: all of them, or a part at a time.
-        batch: for a batch of labels and what is joined to it.
+        rows: for the rows of views: all rows, or a part at a time.
+        batch: for a batch of labels and the values joined to it.
     """
 
     rows: int
@@ -40,11 +40,11 @@ class Memory:
 
     @classmethod
     def within(cls, limit: int | str | None, fixed: int = 0) -> Self:
-        """The shares under a limit on the resident memory of this process.
+        """Divide a limit on this process's resident memory.
 
         Args:
-            limit: bytes, or a text such as "1GiB"; None: what is used now and half of what the machine has available.
-            fixed: bytes that are needed whatever the way of the join.
+            limit: bytes, or a text such as "1GiB"; None: the memory in use plus half of the machine's available memory.
+            fixed: bytes that the join needs in any case.
 
         Raises:
             MemoryLimitTooSmall, MemoryLimitUnreadable.
@@ -61,7 +61,7 @@ class Memory:
 
 
 def size_in_bytes(size: int | str) -> int:
-    """Bytes of a size as people write it: 1073741824, "1GiB", "800 MB", "1.5g".
+    """Parse a size, such as 1073741824, "1GiB", "800 MB" or "1.5g", to bytes.
 
     Raises:
         MemoryLimitUnreadable.

@@ -1,4 +1,4 @@
-"""On-demand transformations in joins: the stored features that they need are joined beside the asked ones, then computed on."""
+"""On-demand transformations in joins: the stored features that they need are joined, and the outputs are computed from them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .plan import join_keys
 from .point_in_time import joined_fields
 
 _HIDDEN = "\x00"
-"""Before the names of columns that are joined for a transformation only: no label's column is called so."""
+"""The prefix of columns that are joined for a transformation only; no column of the labels has it."""
 
 
 @dataclass(frozen=True)
 class _Output:
-    """An asked output of a transformation, and the column that it becomes."""
+    """A requested output of a transformation, and its column."""
 
     view: OnDemandView
     output: str
@@ -33,7 +33,7 @@ class _Output:
 
     @property
     def fields(self) -> list[pa.Field]:
-        """Value, `__se` (null: nobody knows it), `__status`."""
+        """Value, `__se` (null, because it is unknown), `__status`."""
         return [
             pa.field(self.column, pa.float64()),
             pa.field(f"{self.column}__se", pa.float64()),
@@ -46,9 +46,10 @@ class AskedOfJoin:
     """The columns of a join.
 
     Attributes:
-        asked: in the order of the answer.
-        stored: what is joined: the stored ones among them, then what only transformations need, under hidden names.
-        sources: what each reference of a transformation is joined as.
+        asked: the requested columns, in the order of the answer.
+        stored: the joined references: the requested stored ones, then those that only transformations need, under hidden
+            names.
+        sources: the joined column of each reference of a transformation.
     """
 
     asked: tuple[Reference | _Output, ...]
@@ -57,7 +58,7 @@ class AskedOfJoin:
 
     @property
     def outputs(self) -> list[_Output]:
-        """The asked outputs of transformations."""
+        """The requested outputs of transformations."""
         return [one for one in self.asked if isinstance(one, _Output)]
 
     @property
@@ -67,11 +68,11 @@ class AskedOfJoin:
         return inputs | join_keys(self.stored)
 
     def computed(self, labels: pa.Schema, joined: pa.RecordBatchReader) -> pa.RecordBatchReader:
-        """The answer, from the labels joined with what is stored.
+        """Compute the answer from the labels joined with stored features.
 
         Raises:
-            BadReference: an input is missing among the labels' columns, or has another type, or names clash. Later, as it is
-                read, OnDemandFailed.
+            BadReference: the labels lack an input or have another type for it, or two columns have one name.
+            OnDemandFailed: raised while the answer is read.
         """
         if not self.outputs:
             return joined
@@ -81,7 +82,7 @@ class AskedOfJoin:
         schema = pa.schema(fields)
         for name in schema.names:
             if schema.names.count(name) > 1:
-                raise BadReference(f"the column {name!r} is there already; ask for full names (view__feature)")
+                raise BadReference(f"the column {name!r} exists already; use full names (view__feature)")
         for view in {one.view.name: one.view for one in self.outputs}.values():
             _require_inputs(view, labels)
         return pa.RecordBatchReader.from_batches(schema, self._batches(schema, joined))
@@ -104,7 +105,7 @@ class AskedOfJoin:
 def ask_join(
     refs: Sequence[str], on_demand: OnDemand, find: Callable[[str], RegisteredView], *, full_names: bool
 ) -> AskedOfJoin:
-    """What the references of a join name.
+    """Resolve the references of a join.
 
     Raises:
         BadReference, UnknownView, UnknownFeature.
@@ -126,7 +127,7 @@ def ask_join(
     columns = [one.column for one in asked]
     for column in columns:
         if columns.count(column) > 1:
-            raise BadReference(f"two features become the column {column!r}; ask for full names (view__feature)")
+            raise BadReference(f"two features become the column {column!r}; use full names (view__feature)")
     return AskedOfJoin(asked, tuple(stored), sources)
 
 
@@ -154,7 +155,7 @@ def _require_inputs(view: OnDemandView, labels: pa.Schema) -> None:
 
 
 def _stored(columns: Mapping[str, pa.Array], name: str) -> tuple[Floats, Bytes]:
-    """A joined feature as a transformation takes it; where its status says so, the numbers mean nothing."""
+    """A joined feature in the form that a transformation takes; its status says whether its numbers are valid."""
     values, status = columns[name], status_codes(columns[f"{name}__status"])
     if pa.types.is_fixed_size_list(values.type):
         width = values.type.list_size

@@ -1,4 +1,4 @@
-"""The run of a join: which views are held in memory, which go by way of the disk, and the answer in the labels' order."""
+"""Runs a join: chooses the views that are held in memory and those that spill to disk, and yields the answer in order."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from .view_history import StoredRows, record_dtype
 _T = TypeVar("_T")
 
 _ISSUE_BYTES: Final = 128
-"""What is held for each issue while the rule is settled, and the few columns of it that are kept."""
+"""Bytes for each issue: of its columns, and of temporary arrays while the visible issues are selected."""
 
 
 class Reads(Protocol):
-    """Reads the stored rows of a view, and once more from a new list of files if one was replaced meanwhile."""
+    """Reads the stored rows of a view; reads again, from a new list of files, if a file is replaced meanwhile."""
 
     def __call__(self, read: Callable[[StoredRows], _T]) -> _T:
-        """What `read` returns."""
+        """The result of `read`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +39,9 @@ class ViewToJoin:
     """One view of a join.
 
     Attributes:
-        references: the features of this view that are asked for.
+        references: the requested features of this view.
         rows: how many rows the view has.
-        spent: read before any row: a void that is known then goes with rows that are at least as new.
+        spent: read before the rows, so the rows are at least as new as these voids.
     """
 
     references: tuple[Reference, ...]
@@ -56,16 +56,16 @@ class ViewToJoin:
 
     @property
     def issue_bytes(self) -> int:
-        """Bytes that are needed whatever the way."""
+        """Bytes that the join needs in any case."""
         return self.rows // len(self.references[0].registered.view.entity.domain) * _ISSUE_BYTES
 
     def in_memory(self, times: Times) -> RowsInMemory:
-        """With all rows in memory."""
+        """A side of the join with all rows in memory."""
         issues, rows = self.reads(StoredRows.everything)
         return RowsInMemory(make_side(self.references, issues, self.spent), rows, times)
 
     def on_disk(self, labels: SpilledLabels, times: Times, memory: int) -> RowsOnDisk:
-        """With the rows of all labels picked up, and `memory` bytes of rows at a time."""
+        """A side of the join whose rows were gathered on disk, with `memory` bytes of rows at a time."""
 
         def read(stored: StoredRows) -> RowsOnDisk:
             return RowsOnDisk(make_side(self.references, stored.issues(), self.spent), stored, labels, times, memory)
@@ -74,7 +74,7 @@ class ViewToJoin:
 
 
 def join_keys(references: Sequence[Reference]) -> dict[str, KeyType]:
-    """The join keys that labels need, with their types; none for constant entities."""
+    """The join keys that labels need, with their types. Constant entities need none."""
     entities = [reference.registered.view.entity for reference in references]
     return {
         name: kind
@@ -85,10 +85,10 @@ def join_keys(references: Sequence[Reference]) -> dict[str, KeyType]:
 
 
 def joined_schema(labels: pa.Schema, references: Sequence[Reference], time: str) -> pa.Schema:
-    """The labels' columns, then each reference's.
+    """The labels' columns, then those of each reference.
 
     Raises:
-        BadReference: a join key or the time is missing, there twice or of a wrong type, or a name is taken.
+        BadReference: a join key or the time is missing, occurs twice or has a wrong type, or two columns have one name.
     """
     for name in dict.fromkeys([time, *join_keys(references)]):
         if labels.names.count(name) != 1:
@@ -98,15 +98,15 @@ def joined_schema(labels: pa.Schema, references: Sequence[Reference], time: str)
     fields = [field for reference in references for field in joined_fields(reference)]
     for field in fields:
         if field.name in labels.names:
-            raise BadReference(f"the column {field.name!r} is there already; ask for full names (view__feature)")
-    label_times(pa.array([], labels.field(time).type), time)  # refuse a wrong type before anything is read
+            raise BadReference(f"the column {field.name!r} exists already; use full names (view__feature)")
+    label_times(pa.array([], labels.field(time).type), time)  # refuse a wrong type before the first read
     return pa.schema([*labels, *fields])
 
 
 def joined(
     labels: Labels, schema: pa.Schema, time: str, views: Sequence[ViewToJoin], limit: int | str | None
 ) -> Iterator[pa.RecordBatch]:
-    """Read the views, and return the joined batches; all that is left to read then is labels, or temporary files.
+    """Read the views and return the joined batches, which then read only labels or temporary files.
 
     Raises:
         MemoryLimitTooSmall, MemoryLimitUnreadable, SpillFailed, StoreCorrupt. BadReference: the labels' file cannot be read.
@@ -117,7 +117,7 @@ def joined(
     def times(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         return label_times(batch.column(time), time)
 
-    # a batch's rows are there as records, once more in the labels' order, and as columns
+    # a batch's rows exist as records, as records in the labels' order, and as columns
     batches = labels.batches(memory.batch, sum(4 * view.row_bytes for view in views))
     if len(held) == len(views):
         return _answer(batches, schema, [view.in_memory(times) for view in views])
@@ -127,7 +127,7 @@ def joined(
 
 
 def _held(views: Sequence[ViewToJoin], memory: int) -> tuple[list[ViewToJoin], int]:
-    """The views to be held in memory, and the bytes that are left for a chunk of the others."""
+    """The views that are held in memory, and the bytes that remain for a chunk of the others."""
     if sum(view.rows * view.row_bytes for view in views) <= memory:
         return list(views), 0
     held: list[ViewToJoin] = []

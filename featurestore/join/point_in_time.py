@@ -1,11 +1,11 @@
-"""Point-in-time joins: to every label the values that were released at its time, and nothing later.
+"""Point-in-time joins: each label gets the values that were released by its time, and nothing later.
 
-Every issue of a view has a row for every key of the domain, so which issue a label sees depends on its time alone. The rule
-of the store — of the rows released by t, the one with the greatest (pane end, release time) — is settled once on the issues,
-which are few; each label is then a binary search and a gather (docs/adr/0003-join-on-issues.md). Whether the row that it
-sees is stale depends on the label's time too (`featurestore.registry.staleness`).
+Every issue of a view has a row for every key of the domain, so a label's time alone decides its issue. The rule of the store
+(of the rows released by t, the one with the greatest (pane end, release time)) is applied once to the issues, which are few.
+Each label then takes a binary search and a gather (docs/adr/0003-join-on-issues.md). The label's time also decides whether
+its row is stale (`featurestore.registry.staleness`).
 
-Where the row is, and what stands in it, are two steps: between them lies memory (`RowsInMemory`), or the disk
+Finding a label's row and reading it are two steps. The rows come from memory (`RowsInMemory`) or from the disk
 (`featurestore.join.spill`).
 """
 
@@ -36,12 +36,12 @@ Times: TypeAlias = Callable[[pa.RecordBatch], tuple[Ints, npt.NDArray[np.bool_]]
 
 @dataclass(frozen=True, eq=False)
 class JoinSide:
-    """One view as labels see it: the issues that count, by release time, each as good as it gets at that time.
+    """One view in a join: its visible issues by release time.
 
     Attributes:
-        pane_end, released_at: int64[I], µs; both increase.
-        first_row: int64[I], where in the view's stored rows each of them begins; it has a row a key.
-        spent: the panes whose budget was gone.
+        pane_end, released_at: int64[I], µs, both increasing.
+        first_row: int64[I], each issue's first row among the view's stored rows; an issue has a row a key.
+        spent: the panes without budget.
     """
 
     references: tuple[Reference, ...]
@@ -58,11 +58,11 @@ class JoinSide:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What labels see of a view.
+    """The stored row of each label, and its status.
 
     Attributes:
-        row: int64[N], the stored row; −1 where there is none, or it is too old.
-        told: uint8[N] of `Status`: OK (the row's own statuses), STALE_BUDGET (they are made stale), and for −1
+        row: int64[N], the stored row; −1: there is none, or it is too old.
+        told: uint8[N] of `Status`: OK (the row's own statuses apply), STALE_BUDGET (they become stale), and for −1
             OUTSIDE_MAX_AGE or NOT_FOUND.
     """
 
@@ -71,7 +71,7 @@ class Seen:
 
 
 def make_side(references: tuple[Reference, ...], issues: tuple[Ints, Ints, Ints], spent: SpentPanes) -> JoinSide:
-    """Settle which issue counts at which time.
+    """Select the visible issues of a view.
 
     Args:
         references: features of one view.
@@ -85,10 +85,11 @@ def make_side(references: tuple[Reference, ...], issues: tuple[Ints, Ints, Ints]
 
 
 def visible_issues(pane: Ints, released_at: Ints, seq: Ints) -> Ints:
-    """Indices of the issues that some label can see, by release time.
+    """Indices of the issues that a label can see, by release time.
 
-    Of equal (pane, release time) the last published; then those whose pane is at least the running maximum in the order
-    (release time, pane); then of equal release time the latest pane. The k-th is seen from its release on, until the next.
+    Of equal (pane, release time) the last published one is kept; then those whose pane is at least the running maximum in
+    the order (release time, pane); then of equal release times the latest pane. The k-th is visible from its release until
+    the next one's.
     """
     last = last_of_each(pane, released_at, seq)
     order = last[np.lexsort((pane[last], released_at[last]))]
@@ -101,7 +102,7 @@ def visible_issues(pane: Ints, released_at: Ints, seq: Ints) -> Ints:
 
 
 def rows_seen(side: JoinSide, labels: pa.RecordBatch | pa.Table, times: Ints, known: npt.NDArray[np.bool_]) -> Seen:
-    """Which stored row each label sees."""
+    """Find the stored row of each label."""
     view, count = side.view, labels.num_rows
     told = np.full(count, Status.NOT_FOUND, dtype=np.uint8)
     if len(side.released_at) == 0:
@@ -121,11 +122,11 @@ def rows_seen(side: JoinSide, labels: pa.RecordBatch | pa.Table, times: Ints, kn
 
 
 def joined_columns(side: JoinSide, told: Bytes, rows: Rows) -> dict[str, pa.Array]:
-    """By name the columns of each reference, a row a label; null with a status where there is nothing to see.
+    """The columns of each reference by name, a row a label; a label without a value gets null and a status.
 
     Args:
-        told: of `Seen`.
-        rows: the row of each label, in the labels' order; any where it sees none.
+        told: see `Seen`.
+        rows: the row of each label, in the labels' order; any row for a label without one.
     """
     columns: dict[str, pa.Array] = {}
     for i, reference in enumerate(side.references):
@@ -142,7 +143,7 @@ def joined_columns(side: JoinSide, told: Bytes, rows: Rows) -> dict[str, pa.Arra
 
 
 def _masked(values: npt.NDArray[Any], hidden: npt.NDArray[np.bool_]) -> pa.Array:
-    """Numbers, or lists of numbers ([N, cells]), null where hidden."""
+    """Numbers, or lists of numbers ([N, cells]); null where `hidden`."""
     if values.ndim == 1:
         return pa.array(np.where(hidden, 0, values), mask=hidden)
     flat = pa.array(np.where(hidden[:, None], 0, values).reshape(-1))
@@ -150,7 +151,7 @@ def _masked(values: npt.NDArray[Any], hidden: npt.NDArray[np.bool_]) -> pa.Array
 
 
 def joined_fields(reference: Reference) -> list[pa.Field]:
-    """The output fields of a reference, renamed to its column."""
+    """The output fields of a reference, under its column's name."""
     served = reference.served
     fields = [pa.field(reference.column, value_type(served)), pa.field(f"{reference.column}__se", pa.float64())]
     if served.has_n:
@@ -159,13 +160,13 @@ def joined_fields(reference: Reference) -> list[pa.Field]:
 
 
 class RowsInMemory:
-    """A side with all stored rows of its view in memory."""
+    """A side of a join with all stored rows of its view in memory."""
 
     def __init__(self, side: JoinSide, rows: Rows, times: Times) -> None:
         self._side, self._times = side, times
         self._rows = rows if len(rows) else np.zeros(1, dtype=record_dtype(side.references))
 
     def columns(self, _number: int, labels: pa.RecordBatch) -> dict[str, pa.Array]:
-        """By name the columns of each reference, a row a label."""
+        """The columns of each reference by name, a row a label."""
         seen = rows_seen(self._side, labels, *self._times(labels))
         return joined_columns(self._side, seen.told, self._rows.take(np.maximum(seen.row, 0)))

@@ -1,4 +1,4 @@
-"""Joins of views whose rows do not fit into memory: labels go by way of the disk, rows are read once, in their order.
+"""Joins of views whose rows do not fit into memory: labels are spilled to disk, and rows are read once, in their order.
 
     1. every batch of labels is written to a file, as it comes
     2. of each view: where each label's row is (`rows_seen`) is written, of a batch at a time, by chunks of the view's rows
@@ -7,8 +7,8 @@
     4. batches are read back in order, and what was picked up for them is put into the order of the labels
 
 So labels, places and picked-up rows are written once, and read once or twice; memory holds one chunk and one batch. Views
-that fit are joined in step 4 from memory. The files lie in TMPDIR and have no names (`tempfile.TemporaryFile`): however the
-process ends, the disk gets its room back.
+that fit into memory are joined in step 4. The files are in TMPDIR and have no names (`tempfile.TemporaryFile`), so the system
+frees their space however the process ends.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ Ints = npt.NDArray[np.int64]
 
 
 class SpillFile:
-    """A temporary file without a name, gone when it is closed or forgotten.
+    """A temporary file without a name, deleted when it is closed or garbage-collected.
 
     Raises:
-        SpillFailed: it cannot be made, or not be written.
+        SpillFailed: it cannot be made or written.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class SpillFile:
             self.file.close()
 
     def write(self, values: npt.NDArray[Any], at: int) -> int:
-        """Write an array at a place; returns where it ends."""
+        """Write an array at an offset; returns the offset of its end."""
         rest = memoryview(np.ascontiguousarray(values).tobytes())
         with _spilling():
             while rest:
@@ -57,13 +57,13 @@ class SpillFile:
         return at
 
     def read(self, kind: npt.DTypeLike, count: int, at: int) -> npt.NDArray[Any]:
-        """An array that was written at a place, or a part of it."""
+        """Read an array, or a part of one, from an offset."""
         size = np.dtype(kind).itemsize * count
         return np.frombuffer(os.pread(self.file.fileno(), size, at), dtype=kind)
 
 
 class SpilledLabels:
-    """Batches of labels on disk, to be read as often as needed."""
+    """Batches of labels on disk, which can be read again and again."""
 
     def __init__(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
         self._spill = SpillFile()
@@ -83,13 +83,13 @@ class SpilledLabels:
 
 @dataclass(frozen=True, eq=False)
 class _Placed:
-    """Where a batch's places are.
+    """The position of a batch's places in the file.
 
     Attributes:
         at: in the file of places, bytes: int64[F] rows by chunk, int32[N] the labels in this order, uint8[N] `Seen.told`.
             The F labels that see a row come first.
         edges: int64[C + 1], chunk c has the rows edges[c] … edges[c + 1].
-        first: how many rows were picked up for the batches before.
+        first: how many rows were picked up for earlier batches.
     """
 
     count: int
@@ -99,7 +99,7 @@ class _Placed:
 
 
 class RowsOnDisk:
-    """A side whose rows were picked up for all labels, in the order of their batches."""
+    """A side of a join whose rows were picked up for all labels, in the order of their batches."""
 
     def __init__(self, side: JoinSide, stored: StoredRows, labels: SpilledLabels, times: Times, memory: int) -> None:
         self._side = side
@@ -112,7 +112,7 @@ class RowsOnDisk:
         self._pick_up(stored, chunk, chunks)
 
     def columns(self, number: int, _labels: pa.RecordBatch) -> dict[str, pa.Array]:
-        """By name the columns of each reference, a row a label of the batch of this number."""
+        """The columns of each reference by name, a row for each label of this batch."""
         placed = self._placed[number]
         found = int(placed.edges[-1])
         at = placed.at + 8 * found

@@ -1,8 +1,8 @@
-"""A view's stored rows as a join reads them: in the order of its files, as packed records, as few at a time as memory allows.
+"""The stored rows of a view for a join: packed records in the order of its files, in chunks that fit into memory.
 
-A row's place is its number in the concatenation of the files that the registry lists. Files hold whole issues: issue i has
-the rows from i·K on, one a key. A record holds the columns of the features that were asked for, nulls as 0; which of them
-are null follows from the statuses.
+A row's place is its number in the concatenation of the files that the registry lists. Files hold whole issues: issue i begins
+at row i·K and has one row a key. A record holds the columns of the requested features, with 0 for null; the statuses say
+which values are null.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Rows: TypeAlias = npt.NDArray[np.void]
 
 _BATCH_ROWS: Final = 65_536
 _BATCH_BYTES: Final = 2**24
-"""What is decoded at a time: 16 MiB where rows are wide."""
+"""Rows that are decoded at a time: 16 MiB of wide rows."""
 _ISSUE_COLUMNS = ("pane_start", "released_at", "seq")
 
 
 def record_dtype(references: Sequence[Reference]) -> np.dtype[np.void]:
-    """For the i-th reference `value<i>`, `se<i>`, `n<i>` (of a Mean or Rate) and `status<i>`, without gaps."""
+    """The dtype of a record: `value<i>`, `se<i>`, `n<i>` (of a Mean or Rate) and `status<i>` of each reference, without gaps."""
     fields: list[tuple[Any, ...]] = []
     for i, reference in enumerate(references):
         served = reference.served
@@ -49,7 +49,7 @@ def record_dtype(references: Sequence[Reference]) -> np.dtype[np.void]:
 
 @dataclass(frozen=True, eq=False)
 class StoredRows:
-    """The rows of one view in some files; `references` are features of that view."""
+    """The rows of one view in these files; `references` are features of that view."""
 
     offline: Offline
     references: tuple[Reference, ...]
@@ -77,7 +77,7 @@ class StoredRows:
         return _joined(parts), rows
 
     def chunks(self, size: int, wanted: npt.NDArray[np.bool_]) -> Iterator[tuple[int, Rows]]:
-        """(number, records) of each wanted chunk of `size` rows, in order; the records are valid until the next.
+        """(number, records) of each wanted chunk of `size` rows, in order. The records are valid until the next chunk.
 
         Args:
             wanted: bool[chunks]; files without a row in a wanted chunk are not opened.
@@ -100,7 +100,7 @@ class StoredRows:
     def _batches(
         self, columns: Sequence[str], is_wanted: Callable[[int, int], bool]
     ) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """(first row, batch) of the files whose rows [first, end) are wanted."""
+        """(first row, batch) of the files with wanted rows among [first, end)."""
         schema = offline_schema(self.references[0].registered.view)
         size = min(_BATCH_ROWS, max(1, _BATCH_BYTES // record_dtype(self.references).itemsize))
         first = 0
@@ -116,7 +116,7 @@ class StoredRows:
             first = end
 
     def _issues_of(self, first: int, batch: pa.RecordBatch) -> tuple[Ints, Ints, Ints]:
-        """Of the issues that begin in a batch, copied: a view would keep the batch."""
+        """The columns of the issues that begin in a batch, copied, because a numpy view would keep the batch alive."""
         keys = len(self.references[0].registered.view.entity.domain)
         begin = -first % keys
         pane_start, released_at, seq = (batch.column(name) for name in _ISSUE_COLUMNS)

@@ -1,1 +1,1 @@
-"""The offline store: Parquet files of panes, and the rows of windows over them."""
+"""The offline store: Parquet files of panes, and the rows of their windows."""

@@ -1,6 +1,6 @@
-"""The filter behind `Filtered`, pane by pane and key by key: a numba kernel, in float64 and in this order of operations.
+"""The filter of `Filtered`, pane by pane and key by key: a numba kernel in float64, with a fixed order of operations.
 
-The same slots were filled for every key, so that what decays is told from outside: `filter_keys` raises nothing to a power.
+All keys have the same panes, so the decay factors are arguments: `filter_keys` computes no powers.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _FLOATS_OF_EACH = types.Array(float64, 2, "C", readonly=True)
 _BOOLS = types.Array(boolean, 1, "C", readonly=True)
 
 COUNT_SPREAD = 0.18
-"""How far a pane's number of events is from what its slots tell, as a share of it; and the variance beside that."""
+"""The relative error with which the slots predict a pane's number of events, and an absolute variance beside it."""
 COUNT_VARIANCE = 4.0
 SLOT_WEIGHT = 2.0
-"""How many panes of the week's slot the mean of the season's slot counts for."""
+"""The weight of the season slot's mean, in panes of the week's slot."""
 PRIOR_RATE = 0.5
-"""Of weight 1: the rate before anything is known."""
+"""The prior rate, with weight 1."""
 USUAL_SPREAD = 0.4
-"""√(μ(1−μ)) of the rate at which the deviation's scale is 1: μ = .2."""
+"""√(μ(1−μ)) at μ = .2, the rate at which the deviation's scale is 1."""
 
 
 @njit(
@@ -58,17 +58,18 @@ def filter_keys(
     """Filter every key of a view.
 
     Args:
-        true_less_false, true_and_false: int64[P, K], S and n of each pane as released; whatever where it was not opened.
+        true_less_false, true_and_false: int64[P, K], S and n of each pane as released; ignored if it was not opened.
         sum_variance, count_variance: float64[P], of their noise.
-        opened: bool[P]; steps: int64[P], how many panes ago the pane before it was.
-        slot, week: int64[P], the pane's slot of the season and of the week; upcoming: the next pane's of the season.
+        opened: bool[P]; steps: int64[P], the distance to the previous pane, in panes.
+        slot, week: int64[P], the pane's slot of the season and of the week; upcoming: the next pane's slot of the season.
         keep: float64[5, P], what is left at each pane of the numbers of its week's slot; of the mean number of its season's
             slot; of its slot's baseline; of all slots'; and, after the pane itself, of the next pane's slot's.
-        row: int64[P], where in `out` the pane is served; −1: nowhere.
+        row: int64[P], the pane's row of `out`; −1: the pane has none.
         settings: φ, φ², s₀², s₀²(1 − φ²), τ².
         scaled: whether the deviation's scale follows the rate's.
-        slots, weeks: how many slots there are.
-        out: float64[R, K, 6], filled: dev, its standard error, pred, its, n, its. n is NaN where the pane was not opened.
+        slots, weeks: the number of slots of the season and of the week.
+        out: float64[R, K, 6], filled: dev, pred and n, each followed by its standard error. n is NaN if the pane was
+            not opened.
     """
     phi, phi_sq, sd_sq, fresh, tau_sq = settings[0], settings[1], settings[2], settings[3], settings[4]
     week_sum, week_number = np.empty(weeks), np.empty(weeks)

@@ -1,9 +1,9 @@
-"""The rows of `Filtered` features, from panes: what they say at each issue follows from the panes opened by then alone.
+"""The rows of `Filtered` features: each issue follows from the panes that were opened by its time, and from nothing else.
 
-An issue of a pane end knows the opened panes up to it that had been released by then and not retracted, as for windows; but
-all of them, not those of a window. Issues that know the same panes as far as they go are served by one run of the filter over
-all keys. Panes that were not opened, void or unknown, are predicted only, and a run begins with the first opened one: so what
-a run serves does not depend on which voids are known. Publication, rebuilding and history all come through here.
+An issue of a pane end uses the opened panes up to it that were released and not retracted by its time: all of them, not only
+those of a window. One run of the filter over all keys serves all issues that use the same panes, as far as each goes. The
+filter only predicts panes that were not opened, void or unknown. A run begins with the first opened pane, so its results do
+not depend on the known voids. Publication, rebuilding and history all use this module.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Run:
     """One pass of the filter.
 
     Attributes:
-        known: bool[L], which of the first L panes count as opened.
-        issues: int64[R], the issues that it serves, each of a pane among those L.
+        known: bool[L], whether each of the first L panes counts as opened.
+        issues: int64[R], the issues that the run serves; each belongs to one of the L panes.
     """
 
     known: Bools
@@ -40,10 +40,10 @@ class Run:
 
 
 def runs_of(panes: Panes, pane: Ints, released_at: Ints) -> list[Run]:
-    """The runs that serve some issues (pane index, released_at), each issue once."""
+    """The runs that serve these issues (pane index, released_at), each issue once."""
     if not len(pane):
         return []
-    if panes.in_order:  # whatever was opened up to a pane's end was released by its release
+    if panes.in_order:  # every pane opened up to a pane's end was released by that pane's release
         return [Run(panes.opened[: pane.max() + 1], np.arange(len(pane)))]
     runs: list[Run] = []
     known, issues = panes.opened[:0], list[int]()
@@ -62,11 +62,11 @@ def runs_of(panes: Panes, pane: Ints, released_at: Ints) -> list[Run]:
 def filter_rows(
     view: FeatureView, filtered: Filtered, panes: Panes, pane: Ints, runs: list[Run]
 ) -> tuple[Decoded, ...]:
-    """What a Filtered serves in some issues of all keys, issue-major: dev, pred and n.
+    """The dev, pred and n of a Filtered in these issues, for all keys, issue-major.
 
     Args:
-        panes: all known panes of the view, from the first one on.
-        pane: int64[I], the issues' own panes; runs: of these issues.
+        panes: all known panes of the view, from the first.
+        pane: int64[I], the issues' own panes; runs: the runs of these issues.
     """
     keys = len(view.entity.domain)
     numbers = np.empty((len(pane), keys, 2 * len(PARTS)))
@@ -82,14 +82,14 @@ def filter_rows(
 
 
 def _run(view: FeatureView, filtered: Filtered, panes: Panes, run: Run, pane: Ints) -> Floats:
-    """float64[R, K, 6] of the rows of R panes, see `filter_keys`."""
+    """float64[R, K, 6]: the rows of R panes; see `filter_keys`."""
     layout, width, known = layout_of(view), view.pane_us, run.known
     sums, counts = layout.groups_of(view.rate_of(filtered))
     count = len(known)
     start, units, sums_of = panes.start[:count], panes.noise_units[:count], panes.slots[:count]
     slot, week = local_slots(filtered, width, start)
     upcoming, _ = local_slots(filtered, width, start + width)
-    served, place = np.unique(pane, return_inverse=True)  # a void that came late gives a pane two issues of one run
+    served, place = np.unique(pane, return_inverse=True)  # a late void gives a pane two issues of one run
     row = np.full(count, -1, dtype=np.int64)
     row[served] = np.arange(len(served))
     phi, sd_sq = _left(width, filtered.half_life_us), float(filtered.sd) * float(filtered.sd)
@@ -116,7 +116,7 @@ def _run(view: FeatureView, filtered: Filtered, panes: Panes, run: Run, pane: In
 
 
 def _steps(start: Ints, known: Bools, width: int) -> Ints:
-    """int64[L]: how many panes each is after the one before it; the first opened one is 1 after the start of all keys."""
+    """int64[L]: each pane's distance to the previous one, in panes; 1 for the first opened pane."""
     steps = np.diff(start, prepend=start[:1]) // width
     first = int(np.argmax(known)) if known.any() else len(known)
     steps[:first] = 0
@@ -125,7 +125,7 @@ def _steps(start: Ints, known: Bools, width: int) -> Ints:
 
 
 def _keep(filtered: Filtered, start: Ints, known: Bools, slot: Ints, week: Ints, upcoming: Ints) -> Floats:
-    """float64[5, L], see `filter_keys`: what is left of the numbers that the last opened pane of a slot left there."""
+    """float64[5, L]: the decay since the last opened pane of each slot; see `keep` of `filter_keys`."""
     baseline, all_slots = filtered.baseline_half_life_us, np.zeros_like(slot)
     return np.stack(
         [
@@ -139,12 +139,12 @@ def _keep(filtered: Filtered, start: Ints, known: Bools, slot: Ints, week: Ints,
 
 
 def _last_opened(known: Bools, group: Ints, wanted: Ints, side: Literal["left", "right"]) -> Ints:
-    """int64[L]: for each pane the last opened one before it ("right": or it itself) in the wanted group; −1: none."""
+    """int64[L]: for each pane the last opened pane before it ("right": or the pane itself) in the given group; −1: none."""
     count = len(known)
     opened = np.flatnonzero(known)
     ranked = np.sort(group[opened] * count + opened)
     found = np.searchsorted(ranked, wanted * count + np.arange(count), side=side) - 1
-    last = np.append(ranked, -1)[found]  # found −1 is that −1
+    last = np.append(ranked, -1)[found]  # an index of −1 finds the −1 of no pane
     return np.where((last >= 0) & (last // count == wanted), last % count, -1)
 
 
@@ -155,5 +155,5 @@ def _kept(start: Ints, last: Ints, half_life_us: int) -> Floats:
 
 
 def _left(elapsed_us: int, half_life_us: int) -> float:
-    """How much is left after some time: Python's own power, because numpy's differs between machines in the last bit."""
+    """The decay after some time. It uses Python's power, because numpy's differs between machines in the last bit."""
     return float(2.0 ** (-(elapsed_us / half_life_us)))

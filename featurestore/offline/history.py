@@ -1,4 +1,4 @@
-"""The history of a view as its Parquet files hold it now: a publication may replace files while they are read."""
+"""The history of a view from its current Parquet files. A publication may replace files while they are read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ class History:
         self._registry, self.offline = registry, offline
 
     def table(self, registered: RegisteredView, start: int | None, end: int | None) -> pa.Table:
-        """A row for every join key and closed pane with start ≤ pane_start < end (µs), in its last issue; see `Store.history`."""
+        """A row for every join key and closed pane with start ≤ pane_start < end (µs), in its last issue.
+
+        See `Store.history`.
+        """
         view, schema = registered.view, offline_schema(registered.view)
         first, last = None if start is None else day_of(start), None if end is None else day_of(end)
         columns = [name for name in schema.names if name != "slots"]
@@ -63,10 +66,10 @@ class History:
     def read(
         self, registered: RegisteredView, first: int | None, last: int | None, read: Callable[[list[FileRecord]], _T]
     ) -> _T:
-        """Read the files of some days; None: no such end. Where a file was replaced after it was listed, list them again.
+        """Read the files of some days; None: an open end. If a listed file is replaced meanwhile, list the files again.
 
         Raises:
-            StoreCorrupt: a listed file is missing for good.
+            StoreCorrupt: a listed file stays missing.
         """
         for _ in range(_RETRIES):
             files = self._registry.files(registered.view_id, first, last)
@@ -78,7 +81,7 @@ class History:
 
 
 def _stale_from(rows: pa.Table, view: FeatureView, pane_start: int) -> pa.Table:
-    """The rows with the statuses of one pane made stale."""
+    """The rows, with the statuses of one pane made stale."""
     is_newest = as_us(rows.column("pane_start")) == pane_start
     for served in served_features(view):
         name = f"{served.name}__status"

@@ -1,4 +1,4 @@
-"""Which issues of a view count: of equal (pane, release time) the last published, and of a pane the last released."""
+"""Selects issues: the last published one of each (pane, release time), and the last released one of each pane."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def issue_columns(rows: pa.Table, keys: int) -> tuple[Ints, Ints, Ints]:
 
 
 def last_of_each(*by: Ints) -> Ints:
-    """Indices of the last entry of each group: all but the last array name the group, the last one ranks in it."""
+    """Indices of the last entry of each group. All arrays but the last identify the group; the last one ranks its entries."""
     order = np.lexsort(by[::-1])
     if len(order) == 0:
         return order

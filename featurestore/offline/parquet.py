@@ -1,7 +1,7 @@
 """The offline store: Parquet files of one view and UTC day, written whole, listed by the registry.
 
-A file is written beside its place, synced and renamed; it counts once the registry lists it. A day that is complete is
-merged into one file, and rows that a later publication issued again are left out then.
+A file is written beside its place, synced and renamed. It counts once the registry lists it. A complete day is merged into
+one file, without the rows that a later publication reissued.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True, eq=False)
 class Stamps:
-    """When and under what terms the panes' rows are published: arrays over the panes, and the publication's number."""
+    """The times and clocks of published panes, as arrays over the panes, and the publication's number."""
 
     published_at: npt.NDArray[np.int64]
     clock: npt.NDArray[np.int8]  # index into CLOCKS
@@ -48,7 +48,7 @@ CLOCKS = ("replay", "live")
 
 
 def issue_table(registered: RegisteredView, panes: Panes, issues: Issues, stamps: Stamps) -> pa.Table:
-    """The rows of some issues, as `offline_schema` has them; I·K rows, issue-major, keys in the domain's order."""
+    """The rows of some issues in the columns of `offline_schema`: I·K rows, issue-major, keys in the domain's order."""
     view = registered.view
     keys = len(view.entity.domain)
     count = len(issues.pane)
@@ -92,10 +92,10 @@ class Offline:
         self.root = root
 
     def write_days(self, registered: RegisteredView, table: pa.Table, seq: int) -> list[FileRecord]:
-        """Write one file for each UTC day of a table that is sorted by pane; they count only once registered.
+        """Write one file for each UTC day of a table that is sorted by pane. The files count once they are registered.
 
         Raises:
-            StoreWriteFailed: there is no room, say; some of the files may be there then.
+            StoreWriteFailed: for example, the disk is full; some of the files may exist then.
         """
         starts = as_us(table.column("pane_start"))
         days = day_of(starts)
@@ -113,18 +113,18 @@ class Offline:
             size = _write_synced(table.slice(first, last - first), folder / name)
             return FileRecord(str((folder / name).relative_to(self.root)), day, last - first, size)
 
-        with ThreadPoolExecutor(4) as pool:  # the time goes into fsync
+        with ThreadPoolExecutor(4) as pool:  # fsync takes most of the time
             files = list(pool.map(write, edges[:-1], edges[1:]))
         with writing(folder):
             sync_folder(folder)
         return files
 
     def read(self, files: Sequence[FileRecord], schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
-        """The rows of these files, some columns of them.
+        """The rows of these files, with these columns.
 
         Raises:
-            FileNotFoundError: a file was replaced meanwhile; ask the registry again.
-            StoreCorrupt: a file is not what the registry says.
+            FileNotFoundError: a file was replaced meanwhile; list the files again.
+            StoreCorrupt: a file does not match the registry.
         """
         wanted = pa.schema([schema.field(name) for name in columns])
         return pa.concat_tables([wanted.empty_table(), *(self._read_one(file, wanted) for file in files)])
@@ -145,7 +145,7 @@ class Offline:
     def batches(
         self, file: FileRecord, schema: pa.Schema, columns: Sequence[str], size: int
     ) -> Iterator[pa.RecordBatch]:
-        """The rows of one file, some columns of them, decoded in batches of at most `size`.
+        """The rows of one file, with these columns, decoded in batches of at most `size` rows.
 
         Raises:
             FileNotFoundError, StoreCorrupt: as `read`.
@@ -179,12 +179,12 @@ class Offline:
         return dict(zip(starts.tolist(), sums, strict=True))
 
     def remove(self, paths: Sequence[str]) -> None:
-        """Delete files that no longer count."""
+        """Delete files that are no longer listed."""
         for path in paths:
             (self.root / path).unlink(missing_ok=True)
 
     def strays(self, known: set[str]) -> Iterator[str]:
-        """Files that the registry does not list: left by a crash."""
+        """Files that the registry does not list; a crash leaves them."""
         for path in self.root.glob("**/*"):
             if path.is_file() and str(path.relative_to(self.root)) not in known:
                 yield str(path.relative_to(self.root))
@@ -199,8 +199,8 @@ def as_us(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 def _write_synced(table: pa.Table, path: Path) -> int:
     with writing(path):
         with staged_file(path, private=False) as (file, replacement):
-            # with checksums a check notices a changed bit, which zstd by itself may decode to other numbers
+            # checksums reveal a changed bit, which zstd alone may decode to other numbers
             pq.write_table(table, file, compression="zstd", write_statistics=False, write_page_checksum=True)
             size = file.tell()
-        replacement.put()  # the folder is synced once, after all files of a publication
+        replacement.put()  # one sync of the folder, after all files of a publication
     return size

@@ -1,17 +1,16 @@
 """From panes to rows: pane features, trailing windows, coverage, and the *issues* of each row.
 
-A row of pane end E is issued anew whenever a pane inside its largest window is released or retracted after it. Its issue
+A row of pane end E is reissued whenever a pane inside its largest window is released or retracted after it. Its issue
 times are the distinct values of max(released_at(E), released_at(P)) and max(released_at(E), retracted_at(P)) over the known
 panes P ≤ E of that window; the issue of time r sums, for each window, the opened panes with released_at(P) ≤ r <
-retracted_at(P). So at any time t the latest issue with r ≤ t tells exactly what had been released by t and not retracted,
+retracted_at(P). So at any time t the latest issue with r ≤ t holds exactly what was released and not retracted by t,
 whatever the order in which panes were published. In order and without retractions, every pane end has one issue, and all
 windows come from one cumulative sum.
 
-A Filtered feature (`featurestore.offline.filter_runs`)
-is made of all panes before the row's: with one, a window reaches to the first.
+A Filtered feature (`featurestore.offline.filter_runs`) uses all panes up to the row's, so its window reaches to the first pane.
 
-A void whose reason is BUDGET_SPENT is no known pane here: it makes no row, so that reads go on with the last one
-(`featurestore.registry.staleness`), and the windows of later panes hold nothing of it.
+A void with the reason BUDGET_SPENT is not a known pane here. It makes no row, so reads continue with the last row
+(`featurestore.registry.staleness`), and it does not count in the windows of later panes.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from featurestore.define.panes import NEVER, Bools, Panes
 from featurestore.define.values import decode, served_features
 
 EVER_US: Final = 2**61
-"""Longer than the years 1 to 9999, and no time ± it leaves int64."""
+"""Longer than the years 1 to 9999, but added to any time it stays within int64."""
 
 Sums = TypeVar("Sums", Ints, Floats)
 
@@ -41,8 +40,8 @@ class Issues:
     Attributes:
         pane: int64[I], index of the row's own pane in `Panes`.
         released_at: int64[I], µs.
-        features: for each served feature, its values over I·K rows.
-        coverage: for each window's name, float64[I·K].
+        features: the I·K values of each served feature.
+        coverage: float64[I·K] by the window's name.
     """
 
     pane: Ints
@@ -52,11 +51,11 @@ class Issues:
 
 
 def issue_times(view: FeatureView, panes: Panes, ends: Ints, since: Ints) -> tuple[Ints, Ints]:
-    """The issues (pane index, released_at) of some pane ends, in order.
+    """The issues (pane index, released_at) of these pane ends, in order.
 
     Args:
         ends: int64[N], indices of the panes whose rows are wanted.
-        since: int64[N], only issues at or after this time.
+        since: int64[N]; only issues at or after this time are returned.
     """
     if panes.in_order:  # one issue each
         wanted = panes.released_at[ends] >= since
@@ -76,7 +75,7 @@ def issue_times(view: FeatureView, panes: Panes, ends: Ints, since: Ints) -> tup
 
 
 def make_issues(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) -> Issues:
-    """Decode the rows of the given issues (as `issue_times` returns them)."""
+    """Decode the rows of these issues, which `issue_times` returns."""
     layout = layout_of(view)
     keys = layout.keys
     is_open = panes.opened[pane] & (released_at < panes.retracted_at[pane])
@@ -106,10 +105,10 @@ def make_issues(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) 
 
 
 def _estimates(view: FeatureView, panes: Panes, pane: Ints, released_at: Ints) -> dict[str, Decoded]:
-    """What the view's Filtered features serve in these issues, by name."""
+    """The values of the view's Filtered features in these issues, by name."""
     if not view.filtered:
         return {}
-    from .filter_runs import filter_rows, runs_of  # numba takes its time to import
+    from .filter_runs import filter_rows, runs_of  # numba is slow to import
 
     runs = runs_of(panes, pane, released_at)
     by_name: dict[str, Decoded] = {}
@@ -123,7 +122,7 @@ def _window_sums(
 ) -> tuple[Ints, Floats, Ints]:
     """Slots int64[I, K, S], noise units float64[I, K] and number of opened panes int64[I, K] of one window.
 
-    Units and numbers are of shape [I, 1] where they are the same for all keys.
+    Units and numbers have the shape [I, 1] if they are the same for all keys.
     """
     opened = _opened_cells(view, panes)
     slots = np.where(opened[:, :, None], panes.slots, 0)
@@ -136,7 +135,7 @@ def _window_sums(
         for i, (low, high, moment) in enumerate(zip(first.tolist(), pane.tolist(), released_at.tolist(), strict=True)):
             inside = slice(low, high + 1)
             known = (panes.released_at[inside] <= moment) & (moment < panes.retracted_at[inside])
-            if not known.all():  # from before a late pane came, or after one was retracted
+            if not known.all():  # issues from before a late pane, or from after a retraction
                 total[i] = slots[inside][known].sum(axis=0)
                 units[i] = units_of_pane[inside][known].sum(axis=0)
                 count[i] = np.count_nonzero(opened[inside][known], axis=0)
@@ -144,7 +143,7 @@ def _window_sums(
 
 
 def _opened_cells(view: FeatureView, panes: Panes) -> Bools:
-    """bool[P, K], or [P, 1] where the keys of a pane are opened together: a cell that was withheld adds nothing to windows."""
+    """bool[P, K]: the opened cells; [P, 1] if each pane's keys are opened together. Windows leave withheld cells out."""
     opened = panes.opened[:, None]
     limit = view.privacy.suppress_below
     if limit is None or not panes.withheld.any():
@@ -153,7 +152,7 @@ def _opened_cells(view: FeatureView, panes: Panes) -> Bools:
 
 
 def _of_keys(values: Sums, keys: int) -> Sums:
-    """[I, K] or [I, 1] as one entry for each issue and key."""
+    """One entry for each issue and key, from [I, K] or [I, 1]."""
     return np.broadcast_to(values, (len(values), keys)).reshape(-1)
 
 
@@ -165,12 +164,12 @@ def _range_sums(values: Sums, first: Ints, last: Ints) -> Sums:
 
 
 def _first_of_window(view: FeatureView, panes: Panes, width: int) -> Ints:
-    """int64[P]: index of the first known pane of the window of `width` panes that ends with each pane."""
+    """int64[P]: the index of the first known pane in the window of `width` panes that ends with each pane."""
     return np.searchsorted(panes.start, panes.start - (width - 1) * view.pane_us)
 
 
 def reach_us(view: FeatureView) -> int:
-    """How far a pane reaches into later rows (and a row into earlier panes): largest window − one pane, in µs."""
+    """The distance from a pane to the last row that depends on it: the largest window less one pane, in µs."""
     if view.filtered:
         return EVER_US
     return (max((window.panes for window in view.trailing), default=1) - 1) * view.pane_us
@@ -185,6 +184,6 @@ def _suppressed(view: FeatureView, rows: Ints, base: Bytes) -> Bytes:
 
 
 def _small(view: FeatureView, slots: Ints, limit: int) -> Bools:
-    """Which keys, int64[..., S], have a noised ClientCount below the limit: the rule of the finish mpc as well."""
+    """The keys (int64[..., S]) whose noised ClientCount is below the limit. The finish mpc uses the same rule."""
     small: Bools = slots[..., layout_of(view).client_counts].min(axis=-1) < limit
     return small

@@ -1,4 +1,4 @@
-"""Which online store a store has: RocksDB beside its other files, or Redis where its settings say so."""
+"""Chooses the online store: RocksDB beside the store's other files, or Redis if the settings name a server."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from .settings import OnlineSettings
 
 
 def online_opener(root: Path, settings: OnlineSettings) -> Callable[[], OnlineEpoch]:
-    """Opens the online store of a store for the time of an epoch. Raises SettingsInvalid."""
+    """A function that opens the online store for one epoch's reads. Raises SettingsInvalid."""
     if settings.url is None:
         return lambda: RocksOnline.open_reader(root / "online")
     _require_redis()
     from .redis import READER, RedisOnline, RedisServer
 
-    server = RedisServer(settings.url, READER, breaks=True)  # one for all epochs: it knows whether the server is away
+    server = RedisServer(
+        settings.url, READER, breaks=True
+    )  # one object for all epochs, because it tracks whether the server is away
     return lambda: RedisOnline.open_reader(root, server)
 
 
 def open_online(root: Path, settings: OnlineSettings) -> OnlineStore:
-    """Opens the online store of a store for its publisher.
+    """Open the online store for the publisher.
 
     Raises:
         StoreInUse, StoreCorrupt, StoreWriteFailed, OnlineUnavailable, SettingsInvalid.
@@ -39,8 +41,8 @@ def open_online(root: Path, settings: OnlineSettings) -> OnlineStore:
 
 
 def _require_redis() -> None:
-    """Its library is an extra. Raises SettingsInvalid."""
+    """Raises SettingsInvalid: the redis package, an extra, is not installed."""
     if importlib.util.find_spec("redis") is None:
         raise SettingsInvalid(
-            "[online] url: this needs the redis package, which is not installed: pip install 'covey[redis]'"
+            "[online] url needs the redis package, which is not installed: pip install 'covey[redis]'"
         )

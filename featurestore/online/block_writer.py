@@ -1,6 +1,6 @@
 """Writes blocks: each file whole, synced and renamed, then CURRENT.json. Run by the publisher, the only writer of a store.
 
-A view whose block would be larger than the store's setting gets one with the row of a key that is not there, and no other.
+If the block of a view would exceed the store's limit, its block holds only the row of a missing key.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .view_rows import FORMAT, Bytes, Floats, ViewHeader
 
 @dataclass(frozen=True, eq=False)
 class CurrentRows:
-    """The latest rows of a view, one a key in the domain's order; none before its first release, no marker before that."""
+    """The newest rows of a view, one a key in the domain's order."""
 
     registered: RegisteredView
     rows: Packed | None = None
@@ -41,7 +41,7 @@ class CurrentRows:
 
 @dataclass(frozen=True, eq=False)
 class Staged:
-    """What CURRENT.json will say: its new content, the files that count, and the feature services."""
+    """The next CURRENT.json: its content, the files that it lists, and the feature services."""
 
     current: Replacement
     entries: dict[tuple[str, int], BlockEntry]
@@ -51,12 +51,12 @@ class Staged:
 class BlockWriter:
     """The folder of blocks of one store.
 
-    A file that CURRENT.json no longer names is removed one change later: a reader may be about to map it.
+    A file that CURRENT.json no longer lists is removed one change later, because a reader may be about to map it.
 
-    A change is staged, with all that needs room, and then switched to, by a rename.
+    A change is staged first, which writes everything that needs disk space. A rename then switches to it.
 
     Args:
-        max_bytes: how large a block may be.
+        max_bytes: the largest size of a block.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -66,13 +66,13 @@ class BlockWriter:
                 folder.mkdir(parents=True)
                 sync_folder(folder.parent)
         current = Current()
-        with contextlib.suppress(FileNotFoundError, StoreCorrupt):  # then every block counts as missing
+        with contextlib.suppress(FileNotFoundError, StoreCorrupt):  # every block counts as missing
             current = Current.parse((folder / CURRENT).read_bytes())
         self._epoch, self._services = current.epoch, dict(current.services)
         self._entries = {(entry.view, entry.version): entry for entry in current.entries}
 
     def seq(self, registered: RegisteredView) -> int | None:
-        """The publication that a view's block holds (0: none yet); None if its file is missing or cut off."""
+        """The publication in a view's block; 0: none yet; None: the file is missing or cut off."""
         entry = self._entries.get((registered.view.name, registered.version))
         try:
             whole = entry is not None and (self._folder / entry.file).stat().st_size == entry.bytes
@@ -81,18 +81,18 @@ class BlockWriter:
         return entry.seq if entry is not None and whole else None
 
     def named(self, registered: RegisteredView) -> int:
-        """The publication of a view that CURRENT.json names; 0: none yet."""
+        """The publication of a view in CURRENT.json; 0: none yet."""
         entry = self._entries.get((registered.view.name, registered.version))
         return 0 if entry is None else entry.seq
 
     def stage(self, latest: Sequence[CurrentRows], services: Mapping[str, Sequence[str]]) -> Staged | None:
-        """Write the blocks of some views, and beside CURRENT.json the one that names them; None if nothing would change.
+        """Write the blocks of some views, and the next CURRENT.json beside the current one; None if nothing changes.
 
         Args:
-            services: by name the references of every feature service.
+            services: the references of every feature service, by name.
 
         Raises:
-            StoreWriteFailed: what was written is removed again.
+            StoreWriteFailed: the files written so far are removed.
         """
         named = {name: tuple(refs) for name, refs in services.items()}
         if not latest and named == self._services and self._epoch:
@@ -116,11 +116,11 @@ class BlockWriter:
         return Staged(staged, entries, named)
 
     def forget(self) -> None:
-        """What is staged next is all that will count."""
+        """Forget all blocks: the next CURRENT.json lists only what is staged from now on."""
         self._entries = {}
 
     def switch(self, staged: Staged) -> None:
-        """Make what was staged last the current epoch. Raises StoreWriteFailed."""
+        """Switch to the epoch that was staged last. Raises StoreWriteFailed."""
         before = {entry.file for entry in self._entries.values()}
         with writing(self._folder / CURRENT):
             staged.current.put()
@@ -144,7 +144,7 @@ class BlockWriter:
 
 
 def entry_of(view: FeatureView, header: ViewHeader, file: str, size: int, digest: str) -> BlockEntry:
-    """What CURRENT.json says of a block: its name, what is in it, its bytes and their SHA-256."""
+    """The entry of a block in CURRENT.json: its name, its publication, its size and SHA-256."""
     ident = None
     if header.pane_end is not None:
         ident = release_id(bytes.fromhex(header.definition_hash), header.pane_end - view.pane_us).hex()
@@ -153,14 +153,14 @@ def entry_of(view: FeatureView, header: ViewHeader, file: str, size: int, digest
 
 
 def block_rows(latest: CurrentRows, header: ViewHeader) -> tuple[Floats, Bytes]:
-    """`numbers` and `status` of a block, see `featurestore.online.blocks`: those of all keys, then of one that is not there."""
+    """`numbers` and `status` of a block (see `featurestore.online.blocks`): the rows of all keys, then that of a missing key."""
     missing = missing_rows(latest.registered.view, 1)
     rows = missing if latest.rows is None or header.stored else np.concatenate([latest.rows, missing])
     return np.concatenate([rows[name] for name in ("values", "n", "coverage", "se")], axis=1), rows["status"]
 
 
 def _block_bytes(latest: CurrentRows, header: ViewHeader) -> pa.Buffer:
-    """The Arrow IPC file: the rows of all keys, then the row of every key that is not there."""
+    """The Arrow IPC file: the rows of all keys, then the row of a missing key."""
     view = latest.registered.view
     no_rows = header.stored or latest.rows is None
     numbers, status = block_rows(latest, header)

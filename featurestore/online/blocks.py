@@ -1,13 +1,13 @@
-"""Blocks: the latest rows of a view as one immutable file that readers map, and the snapshot of all of them.
+"""Blocks: the newest rows of a view as one immutable file that readers map, and the snapshot of all blocks.
 
     blocks/<view>-v<n>-<seq>.arrow   one record batch of K + 1 rows: the domain's K keys, then the row of every other key
         key      struct of the join keys (null in the last row)
         numbers  FixedSizeList<f64>, see `featurestore.online.view_rows`
         status   FixedSizeList<u8>
-    blocks/CURRENT.json              which files count, by view version; `epoch` grows with every change
+    blocks/CURRENT.json              the current files, by view version; `epoch` grows with every change
 
-Index −1 of a key that is not there *is* the last row: NaN and NOT_FOUND. The block of a view that is too large for one has
-that row only, and its header says `stored`: its rows are read from the online store, opened once an epoch
+A missing key has index −1, which *is* the last row: NaN and NOT_FOUND. If a view is too large for a block, its block has
+only that row, and its header says `stored`: its rows are read from the online store, which is opened once an epoch
 (docs/adr/0009-one-epoch.md). The publisher is the only writer (`featurestore.online.block_writer`).
 """
 
@@ -46,25 +46,25 @@ _log = logging.getLogger(__name__)
 
 CURRENT: Final = "CURRENT.json"
 HEADER: Final = b"covey"
-"""The key of the header in the schema's metadata."""
+"""The header's key in the schema's metadata."""
 
-_MEND: Final = "rebuilding the online rows of the store makes it again"
+_MEND: Final = "rebuild the online rows of the store"
 
 
 def read_block(path: Path, known: ViewRows | None) -> Block:
-    """Map a block; its index is that of `known` where that has the same keys.
+    """Map a block. It shares the index of `known` if both have the same keys.
 
     Raises:
-        StoreCorrupt: not a block of this format.
+        StoreCorrupt: the file is not a block of this format.
     """
     try:
-        with pa.memory_map(str(path)) as source:  # the pages stay mapped as long as an array points to them
+        with pa.memory_map(str(path)) as source:  # the pages stay mapped while an array refers to them
             batch = pa.ipc.open_file(source).get_batch(0)
         header = ViewHeader.from_json(batch.schema.metadata[HEADER])
         numbers = _matrix(batch.column("numbers"), header.width)
         status = _matrix(batch.column("status"), header.features)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreCorrupt(f"{path} is no block of this version of covey ({_first_line(error)})") from None
+        raise StoreCorrupt(f"{path} is not a block of this version of covey ({_first_line(error)})") from None
     same = isinstance(known, Block) and known.header.definition_hash == header.definition_hash
     if same and isinstance(known, Block) and len(known.index) == batch.num_rows - 1:
         index = known.index
@@ -82,12 +82,12 @@ def _matrix(column: pa.Array, width: int) -> Any:
 def _index(key: pa.StructArray) -> Mapping[Any, int]:
     parts = [key.field(i).to_pylist()[:-1] for i in range(key.type.num_fields)]
     keys = parts[0] if len(parts) == 1 else list(zip(*parts, strict=True))
-    return {one: row for row, one in enumerate(keys)}  # read through a MappingProxyType it takes half as long again
+    return {one: row for row, one in enumerate(keys)}  # a MappingProxyType would make lookups half as slow again
 
 
 @dataclass(frozen=True)
 class BlockEntry:
-    """A line of CURRENT.json: the file of one view version, and what is in it."""
+    """An entry of CURRENT.json: the file of one view version, and its publication."""
 
     view: str
     version: int
@@ -102,7 +102,7 @@ class BlockEntry:
 
 @dataclass(frozen=True)
 class Current:
-    """What CURRENT.json says.
+    """The content of CURRENT.json.
 
     Attributes:
         services: by name the references of each feature service.
@@ -114,7 +114,7 @@ class Current:
 
     @classmethod
     def parse(cls, raw: bytes) -> Current:
-        """From the file's bytes; StoreCorrupt if they are torn or of another format."""
+        """Parse the file's bytes. Raises StoreCorrupt: they are torn, or of another format."""
         try:
             data = json.loads(raw)
             if data["format"] != FORMAT:
@@ -132,10 +132,10 @@ class Current:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """The latest rows of all views in one epoch. Immutable: an answer that holds one reference to it is of one epoch.
+    """The newest rows of all views in one epoch. It is immutable, so an answer from one snapshot is of one epoch.
 
     Attributes:
-        views: by `view@v<n>`, and by `view`: its newest version that has a release.
+        views: by `view@v<n>`; and by `view`, the newest version that has a release.
         services: by name the references of each feature service.
     """
 
@@ -144,7 +144,7 @@ class Snapshot:
     services: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def find(self, name: str) -> ViewRows:
-        """The rows of `view` or `view@v<n>`; UnknownView names those that there are."""
+        """The rows of `view` or `view@v<n>`. Raises UnknownView, which lists all views."""
         rows = self.views.get(name)
         if rows is None:
             named = any(ref.startswith(f"{name}:") for refs in self.services.values() for ref in refs)
@@ -153,9 +153,11 @@ class Snapshot:
         return rows
 
     def column(self, ref: str) -> tuple[ViewRows, ViewColumn]:
-        """What `view:column` or `view@v<n>:column` names. Raises BadReference, UnknownView, UnknownFeature."""
+        """The column of `view:column` or `view@v<n>:column`. Raises BadReference, UnknownView, UnknownFeature."""
         if REFERENCE.fullmatch(ref) is None:
-            raise BadReference(f"{ref[:80]!r} is no feature reference; write view:feature, such as dest_delay:late_7d")
+            raise BadReference(
+                f"{ref[:80]!r} is not a feature reference; write view:feature, such as dest_delay:late_7d"
+            )
         view, _, name = ref.partition(":")
         rows = self.find(view)
         column = rows.columns.get(name)
@@ -165,14 +167,14 @@ class Snapshot:
         return rows, column
 
     def service(self, name: str) -> tuple[str, ...]:
-        """The references of a feature service; UnknownFeatureService names those that there are."""
+        """The references of a feature service. Raises UnknownFeatureService, which lists all services."""
         refs = self.services.get(name)
         if refs is None:
             raise UnknownFeatureService(name[:80], sorted(self.services))
         return refs
 
     def versions(self) -> list[ViewRows]:
-        """The rows of every view version once, by view and version."""
+        """The rows of every view version, each once, by view and version."""
         return [self.views[name] for name in sorted(self.views) if "@" in name]
 
 
@@ -180,16 +182,16 @@ class Blocks:
     """Keeps a snapshot of a folder of blocks, for any number of threads.
 
     Attributes:
-        problem: why the last `refresh` kept an older snapshot; None if it did not.
+        problem: why the last `refresh` kept an older snapshot; None: it did not.
     """
 
     def __init__(self, folder: Path, open_online: Callable[[], OnlineEpoch]) -> None:
-        """`open_online` opens the online store as it is now, for the views that are too large for a block."""
+        """`open_online` opens the online store in its present state, for the views that are too large for a block."""
         self._folder = folder
         self._open_online = open_online
         self._path = str(folder / CURRENT)
         self._stamp: tuple[int, int, int] | None = None
-        """Of the file that the snapshot is of: it is never changed, but replaced."""
+        """Identifies the snapshot's CURRENT.json, which is replaced and never changed."""
         self._refreshing = threading.Lock()
         self._loaded: dict[BlockEntry, Block] = {}
         self._snapshot = Snapshot(0, MappingProxyType({}))
@@ -198,23 +200,23 @@ class Blocks:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The newest snapshot, which is empty before the first one. Take it once for an answer."""
+        """The newest snapshot; it is empty before the first epoch. Take it once for each answer."""
         return self._snapshot
 
     def require(self) -> Snapshot:
-        """The newest snapshot. Raises NoEpoch: not even a first one can be read."""
+        """The newest snapshot. Raises NoEpoch: no epoch can be read yet."""
         if self.problem is not None and not self._snapshot.epoch:
             raise NoEpoch(self.problem)
         return self._snapshot
 
     def refresh(self) -> bool:
-        """Look for a new epoch and swap to it: True if there was one. What is torn or missing keeps the last snapshot."""
+        """Look for a new epoch and switch to it; True: there was one. If it is torn or missing, the last snapshot stays."""
         try:
             if self._newest_stamp() == self._stamp:
                 return False
             with self._refreshing:
                 stamp = self._newest_stamp()
-                if stamp == self._stamp:  # another thread was faster
+                if stamp == self._stamp:  # another thread has switched
                     return False
                 self._snapshot = self._load(Current.parse(Path(self._path).read_bytes()))
                 self._stamp, self.problem = stamp, None
@@ -224,17 +226,17 @@ class Blocks:
             return False
 
     def _told(self, error: Exception) -> str:
-        """What readers on other machines are told: where the store lies is none of their business."""
+        """The problem as readers on other machines see it: without the paths of the store."""
         if isinstance(error, OnlineUnavailable):
             told = "the online store is away, or a publication is under way"
         else:
             told = _first_line(error).replace(f"{self._folder}{os.sep}", "")
         if told != self.problem:
-            _log.warning("no new epoch is taken up: %s", error)
+            _log.warning("the new epoch cannot be read: %s", error)
         return told
 
     def _newest_stamp(self) -> tuple[int, int, int]:
-        found = os.stat(self._path)  # noqa: PTH116 - of a text: a look without news costs a microsecond
+        found = os.stat(self._path)  # noqa: PTH116 - os.stat of a text: a look that finds no change costs a microsecond
         return found.st_ino, found.st_mtime_ns, found.st_size
 
     def _load(self, current: Current) -> Snapshot:
@@ -262,7 +264,7 @@ class Blocks:
         except FileNotFoundError:
             raise StoreCorrupt(f"{path} is missing; {_MEND}") from None
         if digest != entry.sha256:
-            raise StoreCorrupt(f"{path} is not the file that {CURRENT} names; {_MEND}")
+            raise StoreCorrupt(f"{path} is not the file that {CURRENT} lists; {_MEND}")
         return read_block(path, known)
 
 
@@ -273,7 +275,7 @@ def open_blocks(directory: Path) -> Blocks:
 
 
 def _stored(block: Block, online: OnlineEpoch) -> StoredView:
-    """The rows of a view in the online store, as its block says they are; OnlineUnavailable: they are not there (yet)."""
+    """The rows of a view in the online store that match its block. Raises OnlineUnavailable: they are not there (yet)."""
     header = block.header
     if not online.holds(header.view_id, header.seq):
         raise OnlineUnavailable(f"the online store does not hold publication {header.seq} of view {header.view!r}")

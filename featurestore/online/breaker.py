@@ -1,4 +1,4 @@
-"""A circuit breaker: while a server is away, one call now and then asks whether it is back, and all others fail at once."""
+"""A circuit breaker: while a server is away, one call at a time probes it, and all others fail at once."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Final
 
 FIRST_S: Final = 0.1
 LONGEST_S: Final = 5.0
-"""The wait after a failed call: it doubles from the first to the longest, less up to a half of it by chance."""
+"""The wait after a failed call doubles from the first to the longest; a random part of up to a half is subtracted."""
 
 
 class Breaker:
-    """For any thread. Each call is admitted first, and then told to have passed or failed.
+    """A breaker for any thread. Ask `wait_s` before each call, and report `passed` or `failed` after it.
 
     Args:
-        probe_s: how long an admitted call may take; the next one is admitted then, if nothing was heard of it.
-        clock: steady, in seconds.
-        chance: evenly in [0, 1).
+        probe_s: how long an admitted call may take; if its result is not reported by then, the next call is admitted.
+        clock: a monotonic clock, in seconds.
+        chance: gives random numbers, uniform in [0, 1).
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Breaker:
         self._until = 0.0
 
     def wait_s(self) -> float:
-        """0: go ahead; otherwise in how many seconds to ask again. Of several calls after the wait, one goes ahead."""
+        """0: the call is admitted; otherwise how many seconds to wait. After the wait one of several calls is admitted."""
         with self._lock:
             if not self._failures:
                 return 0.0
@@ -45,13 +45,13 @@ class Breaker:
             return 0.0
 
     def passed(self) -> bool:
-        """A call was answered: every call goes ahead. True if that is news."""
+        """Report an answered call: every call is admitted. True: the server was away before."""
         with self._lock:
             was_away, self._failures = self._failures > 0, 0
             return was_away
 
     def failed(self) -> bool:
-        """A call was not answered. True if that is news."""
+        """Report an unanswered call. True: the server was not away before."""
         with self._lock:
             self._failures += 1
             longest = min(LONGEST_S, FIRST_S * 2 ** min(self._failures - 1, 16))

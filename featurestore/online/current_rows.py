@@ -1,7 +1,7 @@
-"""The rows that the online store and the blocks should hold: those of a view's newest pane end, in their last issue.
+"""The expected rows of the online store and the blocks: those of a view's newest pane end, in their last issue.
 
-They follow from the registry and the Parquet files alone: the publisher writes them, `covey store rebuild-online` writes them
-again, and `covey store verify` compares them bit by bit.
+They follow from the registry and the Parquet files alone. The publisher writes them, a rebuild writes them again, and a check
+of the store compares them bit by bit.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from .packing import pack
 
 
 def current_rows(registry: Registry, offline: Offline, registered: RegisteredView, seq: int) -> CurrentRows:
-    """The newest rows of a view after its publication `seq`; 0: there was none yet.
+    """The newest rows of a view after its publication `seq` (0: there is none yet).
 
     Raises:
-        FileNotFoundError: a file that the registry lists is missing. StoreCorrupt: one is not what the registry says.
+        FileNotFoundError: a file that the registry lists is missing. StoreCorrupt: a file does not match the registry.
     """
     if not seq:
         return CurrentRows(registered)
     view, last = registered.view, registry.last_row(registered.view_id)
-    if last is None:  # nothing but voids that make no row
+    if last is None:  # there are only voids that make no row
         return CurrentRows(registered, None, OnlineMarker(seq, None))
     files = registry.files(registered.view_id, day_of(last), day_of(last))
     schema = offline_schema(view)

@@ -1,4 +1,4 @@
-"""`[online]` of a covey.toml as it is written."""
+"""The section `[online]` of a covey.toml."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .settings import TABLE, OnlineSettings, OnlineUrl
 
 
 def _url(value: object) -> OnlineUrl:
-    return OnlineUrl.of(value if isinstance(value, str) else "")  # whose error does not repeat the password
+    return OnlineUrl.of(value if isinstance(value, str) else "")  # its error does not repeat the password
 
 
 class OnlineSection(ConfigModel):

@@ -1,9 +1,9 @@
-"""One row of a view as packed bytes: what the online stores hold, the same for all of them.
+"""The packed bytes of one row of a view, the same in every online store.
 
     f64 values (each served feature, lists flattened) ‖ f64 n (each ratio) ‖ f64 coverage (each window)
     ‖ f64 se (each served feature) ‖ u8 status (each served feature) ‖ i64 pane_end, released_at, published_at
 
-Little-endian, no padding, one fixed length a view. Null is NaN in the numbers; the status byte says why.
+Rows are little-endian, without padding, and have one length for each view. Null is NaN in the numbers; the status byte says why.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def row_dtype(view: FeatureView) -> np.dtype[np.void]:
 
 
 def pack(view: FeatureView, rows: pa.Table) -> Packed:
-    """Packed rows of a table with the offline schema."""
+    """Pack the rows of a table with the offline schema."""
     packed = np.zeros(rows.num_rows, dtype=row_dtype(view))
     value_at = n_at = 0
     for i, served in enumerate(served_features(view)):
@@ -65,7 +65,7 @@ def pack(view: FeatureView, rows: pa.Table) -> Packed:
 
 
 def missing_rows(view: FeatureView, count: int) -> Packed:
-    """Rows for keys that are not there: NaN and NOT_FOUND."""
+    """Rows of missing keys: NaN and NOT_FOUND."""
     packed = np.zeros(count, dtype=row_dtype(view))
     for name in ("values", "n", "coverage", "se"):
         packed[name] = np.nan
@@ -74,7 +74,7 @@ def missing_rows(view: FeatureView, count: int) -> Packed:
 
 
 def _floats(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    # unsafe: a count beyond 2**53 (an unproven report can make one) is rounded, and must not stop the publication
+    # unsafe: an unproven report can make a count beyond 2**53, which is rounded and must not stop the publication
     values: npt.NDArray[np.float64] = pc.fill_null(column.cast(pa.float64(), safe=False), np.nan).to_numpy()
     return values
 

@@ -1,14 +1,14 @@
 """The online store in Redis or Valkey: the same packed rows as in RocksDB, for readers on many machines.
 
-    covey:{<store id>:<view id>}:<seq>         marker: publication `seq` of the view is whole
+    covey:{<store id>:<view id>}:<seq>         marker: publication `seq` of the view is complete
     covey:{<store id>:<view id>}:<seq>:<key>   a packed row
     covey:{<store id>:<view id>}:publications  set of the seqs that have keys here
 
-What stands in braces is the hash tag: all keys of a view lie on one node of a cluster, so that one MGET reads them. The store
-id is random, so that stores may share a server. Each publication has keys of its own, written before readers are told of it:
-that a large one takes several MSETs is seen by nobody. Its marker goes last, and is the first to go. So a reader who gets a
-marker with its rows has rows that are whole, and without one it knows that a missing row is not a missing key: the
-publication was replaced, or the server lost it.
+The braces enclose the hash tag: all keys of a view are on one node of a cluster, so one MGET reads them. The store id is
+random, so stores may share a server. Each publication has its own keys. They are written before readers learn its number, so
+readers never see a part of a publication. Its marker is written last and deleted first. A reader that gets the marker with
+its rows has a complete publication. Without the marker a missing row does not mean a missing key: the publication was
+replaced, or the server lost it.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from .packing import Packed
 from .settings import OnlineUrl
 
 ID_FILE: Final = "online-id"
-"""In the store's folder: what its keys begin with."""
+"""The file in the store's folder with the store id, the prefix of its keys."""
 KEYS_AT_ONCE: Final = 10_000
-"""Of one command: more would hold up the server's other clients. A request to the feature server has no more."""
+"""Keys of one command: more would delay the server's other clients. A request to the feature server has no more."""
 BYTES_AT_ONCE: Final = 4 * 2**20
 
 _ID_BYTES: Final = 8
@@ -51,11 +51,11 @@ _AWAY: Final = (
     exceptions.TimeoutError,
     exceptions.ClusterError,
     exceptions.RedisClusterException,
-    exceptions.ReadOnlyError,  # a replica, until the failover is known
+    exceptions.ReadOnlyError,  # a replica, until the client learns of the failover
     exceptions.TryAgainError,
     OSError,
 )
-"""What may be over at the next attempt."""
+"""Errors that the next attempt may not meet."""
 
 _Item: TypeAlias = bytes | str | int
 _T = TypeVar("_T")
@@ -67,9 +67,10 @@ class Patience:
     """How long to wait for the server, in seconds.
 
     Attributes:
-        connect_s, answer_s: for a connection, and for an answer.
-        retries: attempts after the first one that failed.
-        first_s, longest_s: the wait before a retry, which doubles, less up to a half of it by chance.
+        connect_s, answer_s: the time limits of a connection and of an answer.
+        retries: attempts after the first one.
+        first_s, longest_s: the wait before a retry doubles from first to longest; a random part of up to a half is
+            subtracted.
     """
 
     connect_s: float
@@ -80,7 +81,7 @@ class Patience:
 
     @property
     def at_most_s(self) -> float:
-        """How long one command takes at most."""
+        """The longest time of one command."""
         return (self.retries + 1) * (self.connect_s + self.answer_s) + self.retries * self.longest_s
 
 
@@ -98,7 +99,7 @@ class RedisServer:
     """A server, or a cluster of them, for any thread.
 
     Args:
-        breaks: whether calls fail at once while it is away: for readers.
+        breaks: whether calls fail at once while the server is away; true for readers.
     """
 
     def __init__(self, url: OnlineUrl, patience: Patience, *, breaks: bool) -> None:
@@ -108,7 +109,7 @@ class RedisServer:
         self._client: _Client | None = None
 
     def call(self, *command: _Item) -> Any:
-        """The answer to one command, which may be sent more than once. Raises OnlineUnavailable."""
+        """Send one command, perhaps more than once, and return the answer. Raises OnlineUnavailable."""
         wait = 0.0 if self._breaker is None else self._breaker.wait_s()
         if wait:
             raise OnlineUnavailable(f"the online store {self.url} is away", math.ceil(wait))
@@ -124,7 +125,7 @@ class RedisServer:
         return answer
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         with self._lock:
             if self._client is not None:
                 self._client.close()
@@ -143,7 +144,7 @@ class RedisServer:
 
 
 def _client(url: OnlineUrl, patience: Patience) -> _Client:
-    """It connects at the first command, a cluster's at once; it retries nothing by itself."""
+    """A client without its own retries. It connects at the first command; a cluster's client connects at once."""
     options: dict[str, Any] = {
         "socket_connect_timeout": patience.connect_s,
         "socket_timeout": patience.answer_s,
@@ -162,14 +163,14 @@ class RedisOnline:
     def __init__(self, server: RedisServer, store_id: str) -> None:
         self._server, self._store_id = server, store_id
         self._missed: set[tuple[int, int]] = set()
-        """(view, publication) that were asked for and not there: told once."""
+        """(view, publication) that were requested but missing; each is logged once."""
 
     @classmethod
     def open_writer(cls, root: Path, url: OnlineUrl) -> Self:
-        """For the publisher of the store in a folder, which gets its id now if it has none.
+        """Open the rows of the store in a folder for its publisher. The store gets an id if it has none.
 
         Raises:
-            OnlineUnavailable. SettingsInvalid: the server may throw rows away. StoreWriteFailed.
+            OnlineUnavailable. SettingsInvalid: the server may evict rows. StoreWriteFailed.
         """
         server = RedisServer(url, WRITER, breaks=False)
         _require_no_eviction(server)
@@ -181,16 +182,16 @@ class RedisOnline:
 
     @classmethod
     def open_reader(cls, root: Path, server: RedisServer) -> Self:
-        """For the readers of the store in a folder; nothing is asked of the server yet. Raises OnlineUnavailable."""
+        """Open the rows of the store in a folder for readers, without a call to the server. Raises OnlineUnavailable."""
         try:
             return cls(server, _id_of(root / ID_FILE))
         except FileNotFoundError:
             raise OnlineUnavailable(
-                f"this store has never been published to {server.url}; the next publication does it"
+                f"the online store {server.url} has no rows of this store yet; the next publication writes them"
             ) from None
 
     def marker(self, view_id: int) -> OnlineMarker | None:
-        """See `OnlineStore`: the marker of the last publication that is whole."""
+        """See `OnlineStore`: the marker of the last complete publication."""
         for seq in sorted(self._publications(view_id), reverse=True):
             data = self._server.call("GET", self._marker(view_id, seq))
             if data is not None:
@@ -198,9 +199,11 @@ class RedisOnline:
         return None
 
     def put(self, view_id: int, keys: Sequence[bytes], rows: Packed | None, marker: OnlineMarker) -> None:
-        """See `OnlineStore`. Raises OnlineUnavailable: the publication is not whole, and its marker not there."""
+        """See `OnlineStore`. Raises OnlineUnavailable: the publication is incomplete and has no marker."""
         call, key_of_marker = self._server.call, self._marker(view_id, marker.seq)
-        call("SADD", self._of_view(view_id) + b"publications", marker.seq)  # whatever is written now is found again
+        call(
+            "SADD", self._of_view(view_id) + b"publications", marker.seq
+        )  # the set lists the publication before its first key is written
         call("UNLINK", key_of_marker)
         together: list[bytes] = []
         if rows is not None:
@@ -214,7 +217,7 @@ class RedisOnline:
         call("MSET", *together, key_of_marker, marker_to_bytes(marker))
 
     def retire(self, registered: RegisteredView, keep: Set[int]) -> None:
-        """See `OnlineStore`. The marker goes first: what is half gone is gone for readers."""
+        """See `OnlineStore`. The marker is deleted first, so readers never see a part of a publication."""
         view_id = registered.view_id
         old = sorted(self._publications(view_id) - keep)
         keys = [encode_key(key) for key in registered.view.entity.domain] if old else []
@@ -225,11 +228,11 @@ class RedisOnline:
             self._server.call("SREM", self._of_view(view_id) + b"publications", seq)
 
     def holds(self, view_id: int, seq: int) -> bool:
-        """See `OnlineEpoch`: any publication can be asked for by its number; `get` tells whether it is there."""
+        """See `OnlineEpoch`: always true, because `get` checks whether the publication is there."""
         return True
 
     def get(self, view_id: int, seq: int, keys: Sequence[bytes]) -> list[bytes | None]:
-        """See `OnlineEpoch`. Raises OnlineUnavailable: the server is away, or does not hold this publication."""
+        """See `OnlineEpoch`. Raises OnlineUnavailable: the server is away or lacks this publication."""
         found: list[bytes | None] = []
         for some in _parts(keys):
             marker, *rows = self._server.call("MGET", self._marker(view_id, seq), *self._rows(view_id, seq, some))
@@ -266,7 +269,7 @@ class RedisOnline:
         try:
             return {int(one) for one in self._server.call("SMEMBERS", self._of_view(view_id) + b"publications")}
         except ValueError:
-            raise StoreCorrupt(f"the list of publications in {self._server.url} is not covey's") from None
+            raise StoreCorrupt(f"the list of publications in {self._server.url} was not written by covey") from None
 
 
 def _parts(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
@@ -277,17 +280,17 @@ def _id_of(path: Path) -> str:
     text = path.read_text(encoding="ascii", errors="replace")
     if len(text) != 2 * _ID_BYTES or not set(text) <= set("0123456789abcdef"):
         raise StoreCorrupt(
-            f"{path} does not hold the id of a store; without the file, the next publication makes a new one"
+            f"{path} does not hold the id of a store; remove the file, and the next publication makes a new id"
         )
     return text
 
 
 def _require_no_eviction(server: RedisServer) -> None:
-    """A row that was thrown away could not be told from a key that never had one."""
+    """Readers cannot distinguish an evicted row from a missing key."""
     said = server.call("INFO", "memory")
     for node in [said] if "maxmemory_policy" in said else said.values():
         if node["maxmemory"] and str(node["maxmemory_policy"]).startswith("allkeys-"):
             raise SettingsInvalid(
-                f"{server.url} throws any key away when its memory is full (maxmemory-policy {node['maxmemory_policy']}); "
+                f"{server.url} evicts any key when its memory is full (maxmemory-policy {node['maxmemory_policy']}); "
                 "set noeviction there, or a volatile- policy, which leaves these rows alone"
             )

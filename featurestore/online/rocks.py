@@ -20,7 +20,7 @@ from .packing import Packed
 
 
 class RocksOnline:
-    """RocksDB, one column family: view id (u32 BE) ‖ 00 is the marker, ‖ 01 ‖ key a row."""
+    """RocksDB with one column family. The key of a view's marker is view id (u32 BE) ‖ 00, that of a row view id ‖ 01 ‖ key."""
 
     def __init__(self, database: Rdict) -> None:
         self._db = database
@@ -29,12 +29,12 @@ class RocksOnline:
 
     @classmethod
     def open_writer(cls, path: Path) -> Self:
-        """Open for writing, made if it does not exist; StoreInUse if another process writes."""
+        """Open for writing, and make the folder if it is missing. Raises StoreInUse: another process writes."""
         return cls._open(path, AccessType.read_write())
 
     @classmethod
     def open_reader(cls, path: Path) -> Self:
-        """Open what is there now, beside a writer or not; what is written later is not seen."""
+        """Open the present rows for reading, also beside a writer; later writes are invisible."""
         return cls._open(path, AccessType.read_only())
 
     @classmethod
@@ -75,25 +75,25 @@ class RocksOnline:
             raise StoreWriteFailed(self._db.path(), reason_of(error)) from error
 
     def _settle(self, view_id: int) -> None:
-        """Bring the rows of a view from the log into files, and drop those that they replace.
+        """Flush the rows of a view from the log into files, and drop the rows that they replace.
 
-        Readers open what is there once an epoch. What is in the log they read again, and all of their process waits for that;
-        files that RocksDB removes later, by itself, may go while they are being opened.
+        Readers open the store once an epoch. Opening replays the log, which blocks the reader's whole process. Files that
+        RocksDB removes later, on its own, may disappear while a reader opens them.
         """
         self._db.flush()
         self._db.compact_range(_prefix(view_id, 0), _prefix(view_id + 1, 0))
 
     def retire(self, registered: RegisteredView, keep: Set[int]) -> None:
-        """See `OnlineStore`: a row is in the place of the one before it, so there is nothing to do."""
+        """See `OnlineStore`. A new row overwrites the old one, so there is nothing to delete."""
 
     def get(self, view_id: int, seq: int, keys: Sequence[bytes]) -> list[bytes | None]:
-        """See `OnlineEpoch`: what was opened holds one publication of a view, the one that `holds` tells. Raises StoreCorrupt."""
+        """See `OnlineEpoch`. The opened files hold one publication of a view, which `holds` checks. Raises StoreCorrupt."""
         prefix = _prefix(view_id, 1)
         found: list[bytes | None] = self._read([prefix + key for key in keys])
         return found
 
     def _read(self, wanted: bytes | list[bytes]) -> Any:
-        """The value of a key, or those of several. Raises StoreCorrupt."""
+        """The value of a key, or the values of several. Raises StoreCorrupt."""
         try:
             return self._db.get(wanted)
         except Exception as error:  # noqa: BLE001 - rocksdict raises plain Exception
@@ -106,7 +106,7 @@ class RocksOnline:
 
     def close(self) -> None:
         """See `OnlineStore`."""
-        with contextlib.suppress(Exception):  # it repeats the error of a failed `put`; the others are durable
+        with contextlib.suppress(Exception):  # closing repeats the error of a failed `put`; the other puts are durable
             self._db.close()
 
 

@@ -1,4 +1,4 @@
-"""`[online]` of a store's covey.toml: where its online rows are, and how much of them is held in memory."""
+"""The section `[online]` of a store's covey.toml: where the online rows are, and how large a block may be."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILE: Final = "covey.toml"
 TABLE: Final = "online"
 MIB: Final = 2**20
 MAX_FILE_BYTES: Final = 64 * MIB
-"""Of a covey.toml: its roster has some 300 bytes a site."""
+"""The most bytes of a covey.toml: its roster has about 300 bytes a site."""
 
 _CLUSTER: Final = "+cluster"
 _SCHEMES: Final = ("redis", "rediss", "unix", "redis" + _CLUSTER, "rediss" + _CLUSTER)
@@ -27,23 +27,23 @@ _TLS_FILES: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 
 @dataclass(frozen=True)
 class OnlineUrl:
-    """Where a Redis or Valkey server is; `text` may hold its password, and neither `str` nor `repr` shows that."""
+    """The URL of a Redis or Valkey server. `text` may hold its password; `str` and `repr` hide it."""
 
     text: str = field(repr=False)
     shown: str
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Parse; ValueError, which does not repeat the text, says what is wrong."""
+        """Parse a URL. Raises ValueError, whose message does not repeat the text."""
         try:
             parts = urlsplit(text)
             port, options = parts.port, parse_qsl(parts.query, keep_blank_values=True)
-        except ValueError:  # its words may hold the password
-            raise ValueError(f"it is no URL; {_FORMS}") from None
+        except ValueError:  # its message may hold the password
+            raise ValueError(f"it is not a URL; {_FORMS}") from None
         if parts.scheme not in _SCHEMES or parts.fragment or " " in text or not text.isprintable():
-            raise ValueError(f"it is of no known kind; {_FORMS}")
+            raise ValueError(f"its scheme is unknown; {_FORMS}")
         if _is_odd(parts, port, dict(options)) or len(dict(options)) < len(options):
-            raise ValueError(f"its host, path or options are odd (a cluster has database 0 only); {_FORMS}")
+            raise ValueError(f"its host, path or options are invalid (a cluster has only database 0); {_FORMS}")
         head, at, host = parts.netloc.rpartition("@")
         user, colon, _ = head.partition(":")
         who = f"{user}:***" if colon else user
@@ -55,17 +55,17 @@ class OnlineUrl:
 
     @property
     def cluster(self) -> bool:
-        """Whether it names a node of a Redis Cluster."""
+        """Whether the URL names a node of a Redis Cluster."""
         return _CLUSTER in self.text.partition("://")[0]
 
     @property
     def address(self) -> str:
-        """As redis-py reads it, password and all."""
+        """The URL for redis-py, with the password."""
         return self.text.replace(_CLUSTER, "", 1) if self.cluster else self.text
 
 
 def _is_odd(parts: SplitResult, port: int | None, options: Mapping[str, str]) -> bool:
-    """Whether a URL of a known kind says something that is not of its kind."""
+    """Whether a URL of a known scheme has parts that its scheme does not allow."""
     if parts.scheme == "unix":
         elsewhere = bool(parts.hostname) or port is not None or len(parts.path) < 2
         return elsewhere or bool(options.keys() - {"db"}) or not _is_number(options.get("db", "0"))
@@ -81,11 +81,11 @@ def _is_number(text: str) -> bool:
 
 @dataclass(frozen=True)
 class OnlineSettings:
-    """How the newest rows of a store are kept.
+    """The settings of a store's newest rows.
 
     Attributes:
-        block_mib: how large the block of one view may be, MiB; the rows of a larger view are read from the online store.
-        url: the Redis or Valkey server that is the online store; None: RocksDB, in the store's directory.
+        block_mib: the largest block of one view, MiB; the rows of a larger view are read from the online store.
+        url: the Redis or Valkey server of the online store; None: RocksDB in the store's directory.
     """
 
     block_mib: int = 1024
@@ -98,7 +98,7 @@ class OnlineSettings:
 
     @classmethod
     def load(cls, directory: Path) -> Self:
-        """From the covey.toml of the store's directory; the defaults where there is none.
+        """Read the covey.toml of the store's directory; without one, the defaults apply.
 
         Raises:
             ConfigInvalid: the file, or its section `[online]`, cannot be used.
@@ -110,11 +110,11 @@ class OnlineSettings:
             return cls()
         if section is None:
             return cls()
-        from .online_section import read_section  # pydantic's import costs a quarter of a `covey get`
+        from .online_section import read_section  # pydantic's import takes a quarter of the time of a read
 
         return cls(**read_section(section, path))
 
 
 def store_path(directory: Path) -> Path:
-    """Where the store of a project directory lies."""
+    """The store's folder in a project directory."""
     return directory / "store"

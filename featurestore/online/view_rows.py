@@ -1,10 +1,10 @@
-"""The latest rows of a view as every read path sees them: a header that says what is in a row, and the rows of some keys.
+"""The newest rows of a view for every read path: a header that describes a row, and the rows of some keys.
 
     numbers  float64: values ‖ n ‖ coverage ‖ se, as in a packed row; null is NaN
     status   uint8: one `Status` a served feature
 
-Where they come from is the store's business: a mapped block (`featurestore.online.blocks`), or the online store itself where a view
-is too large for one (`StoredView`). The header describes them alone, so a reader needs neither registry nor definition.
+The rows come from a mapped block (`featurestore.online.blocks`), or from the online store if the view is too large for a
+block (`StoredView`). The header describes them completely, so a reader needs neither registry nor definition.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _TIMES_BYTES: Final = 24
 
 @dataclass(frozen=True)
 class ViewColumn:
-    """One name that a view serves: a feature, or a companion of one.
+    """A column that a view serves: a feature, or a companion of one.
 
     Attributes:
         name: `late_7d`, `late_7d__se`, `late_7d__n`, `late_7d__status` or `coverage_7d`.
         start, width: its place in `numbers`; width 0 for `status`.
         status: index of the feature whose status it shares; None for a coverage, which every row has.
         integer: whether its numbers are whole.
-        low, high: of a value, what `clamp` holds it to; None: open.
+        low, high: the limits of `clamp` for a value; None: no limit.
     """
 
     name: str
@@ -68,15 +68,15 @@ class ViewColumn:
 
 @dataclass(frozen=True)
 class ViewHeader:
-    """What the latest rows of a view are.
+    """The description of a view's newest rows.
 
     Attributes:
         view_id: the view's number in the online store.
         seq: the publication that wrote them; 0 before the first one.
-        pane_end, released_at: µs, of all rows; None while there are none.
-        constant: the key of a constant entity, which need not be given; None: it is none.
-        size: how many keys there are.
-        stored: whether the rows are in the online store only, because a block of them would be too large.
+        pane_end, released_at: µs, the same for all rows; None while there are none.
+        constant: the key of a constant entity, which requests may leave out; None: the entity is not constant.
+        size: the number of keys.
+        stored: whether the rows are only in the online store, because a block would be too large.
     """
 
     view: str
@@ -96,7 +96,7 @@ class ViewHeader:
 
     @classmethod
     def of(cls, registered: RegisteredView, marker: OnlineMarker | None, *, stored: bool) -> Self:
-        """The header of a view's rows after a publication; None: before its first one."""
+        """The header of a view's rows after a publication (None: before the first one)."""
         view, rows = registered.view, None if marker is None else marker.rows
         return cls(
             view.name,
@@ -121,7 +121,7 @@ class ViewHeader:
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:
-        """The inverse of `to_json`; ValueError, KeyError or TypeError if it is not of this format."""
+        """The inverse of `to_json`. Raises ValueError, KeyError or TypeError: the text is not of this format."""
         data: dict[str, Any] = json.loads(text)
         if data.pop("format") != FORMAT:
             raise ValueError("rows of another format")
@@ -133,7 +133,7 @@ class ViewHeader:
         return header
 
     def _require_types(self) -> None:
-        """Raise ValueError unless names are names and numbers are numbers: some become text of a generated program."""
+        """Raise ValueError unless all fields have their types; some of them become text of a generated program."""
         numbers = (self.version, self.view_id, self.seq, self.size)
         perhaps = (self.pane_end, self.released_at, self.ttl_us)
         names = (self.view, self.definition_hash, *self.keys, *(column.name for column in self.columns))
@@ -144,7 +144,7 @@ class ViewHeader:
         ):
             raise ValueError("a field of another type")
         if not self.view.isidentifier() or not {*self.key_types} <= _PYTHON_TYPES.keys():
-            raise ValueError("a view or a key type that cannot be")
+            raise ValueError("the name of a view or the type of a key is invalid")
 
     @property
     def name(self) -> str:
@@ -153,12 +153,12 @@ class ViewHeader:
 
     @property
     def width(self) -> int:
-        """Numbers of a row."""
+        """How many numbers a row has."""
         return sum(column.width for column in self.columns)
 
     @property
     def features(self) -> int:
-        """Statuses of a row."""
+        """How many statuses a row has."""
         return sum(column.kind == "status" for column in self.columns)
 
     @property
@@ -175,7 +175,7 @@ class ViewHeader:
         return self.ttl_us is not None and self.pane_end is not None and now_us - self.pane_end > self.ttl_us
 
     def key_columns(self, entities: Mapping[str, Sequence[Any]], count: int) -> KeyColumns:
-        """The columns of this view's join keys, `count` long each; a constant entity's need not be given.
+        """The columns of this view's join keys, each `count` long; those of a constant entity may be missing.
 
         Raises:
             BadReference: a join key is missing, or one has another type.
@@ -200,7 +200,7 @@ class ViewHeader:
 
 
 def _columns(registered: RegisteredView) -> tuple[ViewColumn, ...]:
-    """Features with their companions in the order of `history`, then coverages; places as in a packed row."""
+    """Features with their companions in the order of `history`, then coverages. Places are those of a packed row."""
     view, served = registered.view, served_features(registered.view)
     value_at = 0
     n_at = sum(one.width for one in served)
@@ -227,9 +227,9 @@ class Rows(NamedTuple):
     """The rows of some keys: key i has row `place[i]` of `numbers` and `status`.
 
     Attributes:
-        numbers: float64[M, W]; status: uint8[M, F]. Their last row, which is place −1, is that of a key without a row:
-            NaN and NOT_FOUND.
-        place: int64[N]; −1 for null, and for a key that is not there.
+        numbers: float64[M, W]; status: uint8[M, F]. The last row, place −1, stands for a key without a row: NaN and
+            NOT_FOUND.
+        place: int64[N]; −1 for null, and for a missing key.
     """
 
     header: ViewHeader
@@ -239,16 +239,16 @@ class Rows(NamedTuple):
 
 
 class ViewRows(Protocol):
-    """The latest rows of one view, in one epoch."""
+    """The newest rows of one view, in one epoch."""
 
     @property
     def header(self) -> ViewHeader:
-        """What they are."""
+        """The description of the rows."""
         ...
 
     @property
     def columns(self) -> Mapping[str, ViewColumn]:
-        """What is served, by name."""
+        """The served columns, by name."""
         ...
 
     @property
@@ -260,7 +260,7 @@ class ViewRows(Protocol):
         """The rows of `count` keys.
 
         Args:
-            entities: columns of join keys, `count` long each; those of a constant entity may be left out.
+            entities: columns of join keys, each `count` long; those of a constant entity may be missing.
 
         Raises:
             BadReference: a join key is missing, or one has another type.
@@ -270,7 +270,7 @@ class ViewRows(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Rows in memory: those of a mapped file.
+    """Rows in memory, of a mapped file.
 
     Attributes:
         numbers: float64[K + 1, W], shared pages of the file, read-only.
@@ -295,10 +295,10 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class StoredView:
-    """Rows that are read from the online store for each request: those of a view too large for a block.
+    """The rows of a view too large for a block; each request reads them from the online store.
 
     Attributes:
-        missing_numbers: float64[1, W], the row of a key that is not there; missing_status: uint8[1, F].
+        missing_numbers: float64[1, W], the row of a missing key; missing_status: uint8[1, F].
         online: holds the header's publication.
     """
 
@@ -310,7 +310,7 @@ class StoredView:
     blocking: bool = True
 
     def rows(self, entities: Mapping[str, Sequence[Any]], count: int) -> Rows:
-        """See `ViewRows`; StoreCorrupt: a row has another length than its view gives."""
+        """See `ViewRows`. Raises StoreCorrupt: a row has the wrong length."""
         header = self.header
         columns = header.key_columns(entities, count)
         if not header.has_rows:
@@ -324,24 +324,24 @@ class StoredView:
         return Rows(header, numbers, status, place)
 
     def _unpacked(self, rows: Sequence[bytes]) -> tuple[Floats, Bytes]:
-        """The numbers and statuses of packed rows, and last those of a key that is not there."""
+        """The numbers and statuses of packed rows; the last ones are those of a missing key."""
         header = self.header
         width, features = 8 * header.width, header.features
         size = width + features + _TIMES_BYTES
         data = b"".join(rows)
         if len(data) != len(rows) * size:
-            raise StoreCorrupt(f"online rows of view {header.view!r} have another length than its definition gives")
+            raise StoreCorrupt(f"online rows of view {header.view!r} have another length than its definition requires")
         packed = np.frombuffer(data, dtype=np.uint8).reshape(-1, size)
         numbers = np.ascontiguousarray(packed[:, :width]).view("<f8").astype(np.float64, copy=False)
         unpacked = np.concatenate((numbers.reshape(-1, header.width), self.missing_numbers))
         status = np.concatenate((packed[:, width : width + features], self.missing_status))
-        for array in (unpacked, status):  # as those of a block are
+        for array in (unpacked, status):  # read-only, like those of a block
             array.setflags(write=False)
         return unpacked, status
 
 
 def _distinct(columns: KeyColumns, count: int) -> tuple[Ints, list[tuple[Any, ...]]]:
-    """int64[count]: for each key its place among the distinct ones, −1 if no row can have it; and those."""
+    """The distinct keys, and int64[count]: each key's place among them; −1 if no row can have the key."""
     places: dict[tuple[Any, ...], int] = {}
     place = np.fromiter(
         (places.setdefault(key, len(places)) if _can_be(key) else -1 for key in zip(*columns, strict=True)),
@@ -352,7 +352,7 @@ def _distinct(columns: KeyColumns, count: int) -> tuple[Ints, list[tuple[Any, ..
 
 
 def _can_be(key: tuple[Any, ...]) -> bool:
-    """Whether no part is null, an integer beyond int64, or a text that is not valid Unicode."""
+    """Whether a row can have this key: no part is null, an integer beyond int64, or a text that is not valid Unicode."""
     return all(map(_part_can_be, key))
 
 

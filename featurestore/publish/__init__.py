@@ -1,1 +1,1 @@
-"""Publishing a release: admission, offline, online, and the check and repair of a store."""
+"""Publication of releases: admission, the offline and online stores, and the check and repair of a store."""

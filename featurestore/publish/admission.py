@@ -1,4 +1,4 @@
-"""What may be published: releases and voids that fit their view, each pane with one content, and tombstones of open panes."""
+"""Checks what is published: releases and voids that fit their view, one content for each pane, and tombstones of releases."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from featurestore.errors import PaneNotOpen, PaneRetracted, ReleaseRefused
 from featurestore.offline.parquet import CLOCKS
 
 _DATES: Final = (-62_135_596_800_000_000, 253_402_300_800_000_000)
-"""Years 1 to 9999, what a date can name: µs since the epoch."""
+"""The years 1 to 9999, the range of a date: µs since the epoch."""
 
 
 @dataclass(frozen=True, eq=False)
 class Admitted:
-    """One view's part of a publication, checked and without what is published already.
+    """One view's part of a publication, checked, without the items that are published already.
 
     Attributes:
-        fresh: panes that were not published yet, by start.
+        fresh: panes that are not published yet, by start.
         tombstones: retractions, by pane start.
-        repeated: how many items were there already.
+        repeated: how many items are published already.
     """
 
     registered: RegisteredView
@@ -38,12 +38,12 @@ class Admitted:
 
     @property
     def records(self) -> list[PaneRecord]:
-        """What the registry keeps of it."""
+        """The registry's records of these items."""
         return [as_record(item) for item in (*self.fresh, *self.tombstones)]
 
 
 def admit(registered: RegisteredView, items: Sequence[Release | Void], known: Sequence[PaneRecord]) -> Admitted:
-    """Check the items of one view against the panes `known` to be published where they are.
+    """Check the items of one view against its published panes (`known`).
 
     Raises:
         ReleaseRefused: one does not fit the view, or is published already with other content. PaneNotOpen, PaneRetracted:
@@ -52,7 +52,7 @@ def admit(registered: RegisteredView, items: Sequence[Release | Void], known: Se
     panes = {pane.pane_start: pane for pane in known}
     fresh: list[Release | Void] = []
     tombstones: list[Void] = []
-    # tombstones last: a release may be published together with its own
+    # tombstones last: a release and its tombstone may be published together
     for item in sorted(items, key=lambda item: (_is_tombstone(item), item.pane_start)):
         _require_fit(registered.view, item)
         before = panes.get(item.pane_start)
@@ -75,7 +75,7 @@ def admit(registered: RegisteredView, items: Sequence[Release | Void], known: Se
 
 
 def as_record(item: Release | Void) -> PaneRecord:
-    """What the registry keeps of a release or void; the slots go to Parquet."""
+    """The registry's record of a release or void; the slots go to Parquet."""
     return PaneRecord(
         item.pane_start,
         item.release_id,
@@ -102,13 +102,13 @@ def _opened(view: FeatureView, tombstone: Void, panes: Mapping[int, PaneRecord])
     where = f"view {view.name!r}, pane {tombstone.pane_start}"
     if tombstone.released_at < max(tombstone.published_at, pane.released_at):
         raise ReleaseRefused(
-            f"{where}: a retraction holds from the time it is made, and not before the release; joins of the past stay"
+            f"{where}: a retraction takes effect when it is made, and not before the release; earlier joins do not change"
         )
     return pane
 
 
 def _is_same(tombstone: Void, known: PaneRecord) -> bool:
-    """Whether a tombstone comes again, after a crash or a lost answer: the same bytes, not only the same reason."""
+    """Whether a tombstone repeats the known one, after a crash or a lost answer: all bytes are equal, not only the reason."""
     return as_record(tombstone) == replace(known, tombstone=None)
 
 
@@ -117,18 +117,18 @@ def _require_fit(view: FeatureView, item: Release | Void) -> None:
     where = f"view {view.name!r}, pane {item.pane_start}"
     manifest = item.manifest
     if manifest.definition_hash != digest or manifest.view_version != 1:
-        raise ReleaseRefused(f"{where}: the release is of another definition or version than the registered one")
+        raise ReleaseRefused(f"{where}: the release has another definition or version than the registered view")
     if manifest.noisers != (NOISERS if manifest.noisy else 0):
-        raise ReleaseRefused(f"{where}: noise {manifest.noise!r} does not go with {manifest.noisers} noisers")
+        raise ReleaseRefused(f"{where}: noise {manifest.noise!r} and {manifest.noisers} noisers do not fit together")
     if manifest.suppressed and view.privacy.suppress_below is None:
-        raise ReleaseRefused(f"{where}: finish {manifest.finish!r} of a view that suppresses nothing")
+        raise ReleaseRefused(f"{where}: finish {manifest.finish!r} requires a view with suppress_below")
     if item.pane_start % view.pane_us or item.pane_end != item.pane_start + view.pane_us:
         raise ReleaseRefused(f"{where}: not a pane of {view.pane}")
     moments = (item.pane_start, item.pane_end, item.released_at, item.published_at)
     if not all(_DATES[0] <= moment < _DATES[1] for moment in moments):
-        raise ReleaseRefused(f"{where}: a time outside the years 1 to 9999")
+        raise ReleaseRefused(f"{where}: a time is outside the years 1 to 9999")
     if item.released_at < item.pane_end:
-        raise ReleaseRefused(f"{where}: released before the pane ends; joins would see the future")
+        raise ReleaseRefused(f"{where}: the release is before the pane's end; joins would see the future")
     if item.clock not in CLOCKS:
         raise ReleaseRefused(f"{where}: unknown clock {item.clock!r}")
     shape = (layout.keys, layout.slots_per_key)

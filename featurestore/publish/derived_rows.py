@@ -1,7 +1,7 @@
-"""Whether the decoded rows of a view in Parquet follow from the sums beside them, which are what was released.
+"""Checks that the decoded rows of a view in Parquet follow from the released sums beside them.
 
-Every row of a day is made again from the sums of its window, as the publisher makes it, and compared: keys, times, values,
-errors, statuses and coverage. Floats may differ in their last digits, as other machines compute them.
+Every row of a day is computed again from the sums of its window, as the publisher computes it. Keys, times, values, errors,
+statuses and coverage are compared. Floats may differ in their last digits, because machines differ there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from featurestore.offline.window_rows import issue_times, make_issues, reach_us
 from featurestore.registry.known_panes import known_panes
 
 _OF_A_PUBLICATION: Final = ("published_at", "seq")
-"""Columns that tell which publication wrote a row, and are not made of sums."""
+"""Columns that name the publication of a row; they do not follow from sums."""
 _CLOSE: Final = 1e-9
 _EARLIEST: Final = -(2**62)
 _DAYS_KEPT: Final = 64
@@ -45,27 +45,27 @@ class RowsCheck:
         self._slots_of = lru_cache(maxsize=_DAYS_KEPT)(self._read_slots)
 
     def problem(self, day: int) -> str | None:
-        """What is wrong with the rows of a day; None: nothing. Raises StoreCorrupt."""
+        """The problem of the rows of a day; None: there is none. Raises StoreCorrupt."""
         view, keys = self._registered.view, layout_of(self._registered.view).keys
         files = [file for file in self._files if file.day == day]
         schema = offline_schema(view)
         rows = self._offline.read(files, schema, schema.names).combine_chunks()
         if rows.num_rows % keys:
-            return "its rows are not of every key"
+            return "its issues do not have a row for every key"
         stored = rows.take(pa.array(latest_issues(rows, keys)))
         expected = self._expected(view, day)
         if stored.num_rows != expected.num_rows:
-            return f"it holds {stored.num_rows:,} rows that count, of its sums there are {expected.num_rows:,}"
+            return f"it holds {stored.num_rows:,} current rows; its sums give {expected.num_rows:,}"
         for name in schema.names:
             if name not in _OF_A_PUBLICATION:
                 odd = np.flatnonzero(_differ(stored.column(name), expected.column(name)))
                 if len(odd):
                     was, due = (table.column(name)[int(odd[0])].as_py() for table in (stored, expected))
-                    return f"{len(odd):,} values of {name!r} do not follow from the sums, such as {was!r} instead of {due!r}"
+                    return f"{len(odd):,} values of {name!r} do not follow from the sums; one is {was!r} instead of {due!r}"
         return None
 
     def _expected(self, view: FeatureView, day: int) -> pa.Table:
-        """The rows of a day, made from the sums of all panes that reach into it."""
+        """The rows of a day, computed from the sums of all panes whose windows reach into it."""
         first, end = day * DAY_US, (day + 1) * DAY_US
         low = int(np.searchsorted(self._starts, max(first - reach_us(view), _EARLIEST)))
         here, high = (int(np.searchsorted(self._starts, moment)) for moment in (first, end))
@@ -88,7 +88,7 @@ class RowsCheck:
 
 
 def _differ(stored: pa.ChunkedArray, expected: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-    """bool[N]: where two columns have other values; a list by its elements."""
+    """bool[N]: where two columns differ; lists are compared element by element."""
     mine, due = (_plain(column) for column in (stored, expected))
     differ: npt.NDArray[np.bool_] = np.asarray(mine.is_null()) != np.asarray(due.is_null())
     if pa.types.is_fixed_size_list(mine.type):

@@ -1,16 +1,19 @@
-"""Publication: releases, voids and retractions into the store, offline first, online second; the only writer of a store.
+"""Publication: writes releases, voids and retractions to the offline store, then to the online store.
 
-    1. Parquet files are written beside the old ones          a crash leaves strays, removed at the next start
+The publisher is the only writer of a store.
+
+    1. Parquet files are written beside the old ones          a crash leaves strays; the next start removes them
     2. the registry commits panes, evidence, list of files    from here on the publication counts
-    3. blocks, and the next CURRENT.json, are written beside  a crash is healed at the next start: block < registry
-    4. the online store gets the latest rows, and a marker    likewise: marker of another publication than the registry's
+    3. blocks and the next CURRENT.json are written beside    the next start heals a crash: block < registry
+    4. the online store gets the latest rows, and a marker    likewise: the marker and the registry differ
     5. CURRENT.json is renamed into its place                 readers take up the new epoch
 
-What cannot be written, as on a full disk, is StoreWriteFailed: before 2 nothing is published, after it all is, but readers of
-the newest rows stay on the epoch before. The next call of the publisher, or its next start, goes on from there. So it is where
-the online store is another server and is away for longer than the publisher waits: OnlineUnavailable.
+A failed write, for example on a full disk, raises StoreWriteFailed. Before step 2 nothing is published; after it everything
+is, but readers of the newest rows stay on the previous epoch. The publisher's next call or next start continues from there.
+The same holds for OnlineUnavailable: the online store is on another server, and is away for longer than the publisher waits.
+
 Publishing the same item again changes nothing; other content under its id is refused. A retraction is a tombstone: a void
-with the reason RETRACTED (and why) for a pane that was opened. The pane stays published, and is never collected again.
+with the reason RETRACTED (and why) for a pane with a release. The pane stays published, and is never collected again.
 """
 
 from __future__ import annotations
@@ -55,12 +58,12 @@ from .admission import Admitted, admit, as_record
 from .writer_lock import lock_store
 
 MAX_FILES: Final = 16
-"""Files of one view and day that are merged before the day is complete: a day of minutes would be 1,440."""
+"""How many files of one view and day are merged before the day is complete: a day of 1-minute panes would be 1,440 files."""
 
 
 @dataclass(frozen=True)
 class PublishReport:
-    """What a publication did: panes that are new, and panes that were there with the same content."""
+    """The result of a publication: how many panes are new, and how many were published already with the same content."""
 
     published: int
     repeated: int
@@ -77,16 +80,16 @@ class _Prepared:
 
 
 class Publisher:
-    """The writer of one store. Use it as a context manager; a second one at the same time is refused.
+    """The writer of one store. Use it as a context manager. A store has one publisher at a time.
 
     Args:
-        directory: the project (or `--store`) directory; made if it does not exist.
+        directory: the project's (or store's) directory; made if it does not exist.
         clock: wall clock, µs since the epoch.
-        settings: of its online rows; default: those of the directory's covey.toml.
+        settings: of the online store; default: those of the directory's covey.toml.
 
     Raises:
-        StoreInUse: another writer. StoreCorrupt: not a store of this version. SettingsInvalid. StoreWriteFailed,
-            OnlineUnavailable: also by every method that writes.
+        StoreInUse: there is another writer. StoreCorrupt: not a store of this version. SettingsInvalid. StoreWriteFailed,
+            OnlineUnavailable: every method that writes raises them, too.
     """
 
     def __init__(self, directory: Path, clock: Callable[[], int], settings: OnlineSettings | None = None) -> None:
@@ -110,7 +113,7 @@ class Publisher:
             self._lock.release()
             raise
         self._unfinished = False
-        """Whether something could not be written, and is yet to be healed."""
+        """Whether a write failed and is not healed yet."""
 
     def __enter__(self) -> Self:
         return self
@@ -121,13 +124,13 @@ class Publisher:
         self.close()
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store and release its lock."""
         self._online.close()
         self._registry.close()
         self._lock.release()
 
     def register(self, view: FeatureView) -> RegisteredView:
-        """Make a view known; ViewChanged if another definition has its name."""
+        """Register a view. Raises ViewChanged: a view of its name has another definition."""
         layout_of(view)
         with self._healed():
             registered = self._registry.register(view)
@@ -136,7 +139,7 @@ class Publisher:
         return registered
 
     def register_services(self, services: Iterable[FeatureService], on_demand: Iterable[OnDemandView] = ()) -> None:
-        """Make feature services known, all at once; one of a known name has these references from now on.
+        """Register feature services, all at once. A service of a known name gets the new references.
 
         Args:
             on_demand: the transformations whose outputs services may name.
@@ -155,10 +158,10 @@ class Publisher:
             self._put_latest([])
 
     def register_model(self, name: str, files: Mapping[str, bytes], lineage: str) -> RegisteredModel:
-        """Keep a trained model as the next version of its name: its files in the store, their hashes in the registry.
+        """Register a trained model as the next version of its name: its files in the store, their hashes in the registry.
 
         Args:
-            files: by name their content.
+            files: contents by file name.
             lineage: a JSON object, what the model was made from.
 
         Raises:
@@ -173,7 +176,7 @@ class Publisher:
         return RegisteredModel.of(self._root, name, version, hashes, lineage, at)
 
     def opened(self, view: FeatureView) -> npt.NDArray[np.int64]:
-        """int64[P], the pane starts of a view that are published already (opened, void or retracted), increasing."""
+        """int64[P]: the starts of a view's published panes (opened, void or retracted), increasing."""
         return self._registry.pane_starts(self._registry.view(view.name).view_id)
 
     def publish(self, items: Iterable[Release | Void], evidence: Iterable[bytes] = ()) -> PublishReport:
@@ -183,9 +186,9 @@ class Publisher:
             evidence: bytes to keep under their SHA-256, such as signed plans and the aggregators' statements.
 
         Raises:
-            ReleaseRefused: one of them does not fit its view, or is published already with other content. PaneNotOpen,
-                PaneRetracted: a tombstone has nothing to retract. Nothing of the call is published then.
-            StoreWriteFailed, OnlineUnavailable: the same call again publishes what is not published yet.
+            ReleaseRefused: an item does not fit its view, or is published already with other content. PaneNotOpen,
+                PaneRetracted: a tombstone has nothing to retract. After these errors nothing of the call is published.
+            StoreWriteFailed, OnlineUnavailable: repeating the call publishes what is missing.
         """
         by_view: dict[str, list[Release | Void]] = {}
         for item in items:
@@ -225,7 +228,7 @@ class Publisher:
         reach = reach_us(view)
         first, last = min(moments), max(moments)
         neighbours = self._registry.panes(registered.view_id, first - reach, last + reach + 1)
-        # a row that is issued again sums its whole window: up to `reach` before the first one
+        # a reissued row sums its whole window, which begins up to `reach` before the first pane
         earlier_files = self._registry.files(registered.view_id, day_of(first - reach), day_of(last + reach))
         panes, clock = self._panes(admitted, neighbours, earlier_files)
         changed, since = _changed(view, panes, moments)
@@ -239,7 +242,7 @@ class Publisher:
     def _panes(
         self, admitted: Admitted, neighbours: list[PaneRecord], files: list[FileRecord]
     ) -> tuple[Panes, npt.NDArray[np.int8]]:
-        """The new panes and their published neighbours, in order, and their clocks."""
+        """The new panes and their published neighbours, in order, with their clocks."""
         view = admitted.registered.view
         layout = layout_of(view)
         known = {r.pane_start: r for r in (*neighbours, *map(as_record, admitted.fresh)) if r.makes_row}
@@ -253,7 +256,7 @@ class Publisher:
         return panes, np.array([CLOCKS.index(r.clock) for r in both], dtype=np.int8)
 
     def _merge(self, registered: RegisteredView, table: pa.Table, new_panes: set[int]) -> tuple[pa.Table, list[str]]:
-        """Add the stored rows of each touched day that is complete or lies in many files, so that it becomes one file."""
+        """Add the stored rows of each touched day that is complete or has many files, so that the day becomes one file."""
         view = registered.view
         touched = np.unique(day_of(as_us(table.column("pane_start")))).tolist()
         stored = [f for f in self._registry.files(registered.view_id, touched[0], touched[-1]) if f.day in set(touched)]
@@ -278,20 +281,20 @@ class Publisher:
         return current_rows(self._registry, self._offline, registered, seq)
 
     def _put_latest(self, latest: Sequence[CurrentRows]) -> None:
-        """Bring the online rows and the blocks of some views up to a publication, and readers to its epoch."""
+        """Write the online rows and blocks of some views for a publication, and switch readers to its epoch."""
         before = {one.registered.view_id: self._blocks.named(one.registered) for one in latest}
         staged = self._blocks.stage(latest, self._registry.services())
         for one in latest:
             put_online(self._online, one)
         if staged is not None:
             self._blocks.switch(staged)
-        with suppress(OnlineUnavailable):  # what is left of older publications goes with the next one
+        with suppress(OnlineUnavailable):  # the next publication removes what remains of older ones
             for one in latest:
-                if one.marker is not None:  # readers may be on the epoch before
+                if one.marker is not None:  # readers may still use the previous epoch
                     self._online.retire(one.registered, {before[one.registered.view_id], one.marker.seq})
 
     def _heal(self) -> None:
-        """Remove strays of a crash, and bring online rows up to the registry."""
+        """Remove the strays of a crash, and update the online rows from the registry."""
         self._offline.remove(list(self._offline.strays(self._registry.all_paths())))
         latest: list[CurrentRows] = []
         for registered in self._registry.views():
@@ -303,9 +306,9 @@ class Publisher:
 
     @contextmanager
     def _healed(self) -> Iterator[None]:
-        """Around what writes: heals first what could not be written before, and remembers what cannot be now."""
+        """Wrap a write: first heals an earlier failed write, and remembers if this one fails."""
         if self._unfinished:
-            self._online.close()  # RocksDB takes nothing more after a failed write
+            self._online.close()  # RocksDB refuses every write after a failed one
             self._online = open_online(self._root, self._settings)
             self._blocks = BlockWriter(self._root / "blocks", self._settings.max_block_bytes)
             self._heal()
@@ -314,12 +317,12 @@ class Publisher:
             yield
         except (StoreWriteFailed, OnlineUnavailable):
             self._unfinished = True
-            self._offline.remove(list(self._offline.strays(self._registry.all_paths())))  # they may take the last room
+            self._offline.remove(list(self._offline.strays(self._registry.all_paths())))  # strays may fill the disk
             raise
 
 
 def put_online(online: OnlineStore, latest: CurrentRows) -> None:
-    """Put a view's newest rows, one a key in the domain's order; nothing before its first publication."""
+    """Put a view's newest rows, one a key in the domain's order; does nothing before its first publication."""
     registered, marker = latest.registered, latest.marker
     if marker is not None:
         keys = [] if latest.rows is None else [encode_key(key) for key in registered.view.entity.domain]
@@ -327,7 +330,7 @@ def put_online(online: OnlineStore, latest: CurrentRows) -> None:
 
 
 def _moments(admitted: Admitted) -> dict[int, int]:
-    """From when on (µs) each pane changes rows: a new one from its release, a retracted one from its tombstone."""
+    """The time (µs) from which each pane changes rows: the release of a new pane, the tombstone of a retracted one."""
     moments = {item.pane_start: item.released_at for item in admitted.tombstones}
     return moments | {item.pane_start: item.released_at for item in admitted.fresh if as_record(item).makes_row}
 
@@ -335,23 +338,23 @@ def _moments(admitted: Admitted) -> dict[int, int]:
 def _changed(
     view: FeatureView, panes: Panes, moments: Mapping[int, int]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Indices of the panes whose rows change, and from which issue on.
+    """Indices of the panes whose rows change, and the time from which their issues change.
 
-    A row changes from the moment at which the first pane of its window changes. A new pane is in its own window, and no
-    issue of it is before its release: all of them are new.
+    A row changes at the moment when the first pane of its window changes. A new pane is in its own window and has no
+    issue before its release, so all of its issues are new.
     """
     starts = np.array(sorted(moments), dtype=np.int64)
     when = np.array([moments[start] for start in starts.tolist()], dtype=np.int64)
     first = np.searchsorted(starts, panes.start - reach_us(view))
     last = np.searchsorted(starts, panes.start, side="right")
     touched = np.flatnonzero(first < last)
-    lowest = np.minimum.accumulate(when)  # where a window reaches to the first pane, as those of Filtered all do
+    lowest = np.minimum.accumulate(when)  # a window that reaches to the first pane, as those of every Filtered do
     earliest = [when[first[i] : last[i]].min() if first[i] else lowest[last[i] - 1] for i in touched.tolist()]
     since = np.array(earliest, dtype=np.int64)
     return touched, since
 
 
 def _published_at(panes: Panes, fresh: Iterable[Release | Void], now: int) -> npt.NDArray[np.int64]:
-    """A new pane's own stamp; rows that are issued again are published now."""
+    """The publication time of each row: a new pane's own stamp; now for reissued rows."""
     own = {item.pane_start: item.published_at for item in fresh}
     return np.array([own.get(start, now) for start in panes.start.tolist()], dtype=np.int64)

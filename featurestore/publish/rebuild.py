@@ -1,8 +1,7 @@
-"""Makes the online rows and the blocks of a store again, from the registry and the Parquet files.
+"""Rebuilds the online rows and the blocks of a store from the registry and the Parquet files.
 
-RocksDB is written anew beside the old one, and renamed into its place: readers that have the old one open keep what they
-have. In Redis or Valkey each view's rows are put again, and a view is not there while that is done. Then all blocks are
-switched to at once.
+A new RocksDB is written beside the old one and renamed into its place; readers that have the old one open keep its rows.
+In Redis or Valkey each view's rows are put again, and the view is unavailable meanwhile. Then all blocks are switched at once.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from .writer_lock import lock_store
 
 
 def rebuild_online(directory: Path, progress: Callable[[int, int], None] = lambda *_: None) -> list[str]:
-    """Drop the online rows and the blocks of a store, and put them again; returns the names of its views.
+    """Delete the online rows and the blocks of a store and write them again; returns the names of its views.
 
     Args:
-        progress: of views (done, of how many).
+        progress: is called with (views done, all views).
 
     Raises:
         StoreNotFound, StoreInUse, SettingsInvalid. StoreCorrupt: the registry or a Parquet file is damaged; StoreWriteFailed;
-            OnlineUnavailable. Readers keep what they had then, and the next start of a publisher heals what is missing.
+            OnlineUnavailable. After an error readers keep their rows, and the next start of a publisher heals the store.
     """
     root = store_path(directory)
     if not (root / "registry.db").is_file():

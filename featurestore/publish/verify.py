@@ -1,9 +1,9 @@
-"""Whether the files of a store are whole and fit together. It reads all of them, and changes nothing.
+"""Checks that the files of a store are whole and consistent. It reads all of them, and changes nothing.
 
-registry.db   is whole (`featurestore.registry.consistency`); every pane has its id, and the content that it was published with
-offline/      holds the files that the registry lists, whole, and no other; rows are those that follow from the sums
-online        holds of every view the rows of its newest pane end, bit by bit as they follow from offline/
-blocks/       CURRENT.json names a block of every view, with those rows; there is no other file but those just replaced
+registry.db   is whole (`featurestore.registry.consistency`); every pane has its id and its published content
+offline/      holds exactly the files that the registry lists; their rows follow from their sums
+online        holds the rows of every view's newest pane end, equal bit by bit to those computed from offline/
+blocks/       CURRENT.json names a block of every view, with the same rows; other files are blocks replaced just before
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ from .writer_lock import no_writer
 
 
 class Mend(Enum):
-    """What helps about a damaged file."""
+    """How to repair a damaged file."""
 
-    BACKUP = "restore it from a backup: nothing else holds what was in it"
-    REBUILD = "rebuild the online rows: all of it follows from offline/"
-    STRAY = "it counts for nothing: the next publication removes it if the store made it, else remove it"
+    BACKUP = "restore it from a backup: no other file holds its content"
+    REBUILD = "rebuild the online rows: its content follows from offline/"
+    STRAY = "it is not part of the store: the next publication removes it if the store made it; otherwise remove it"
 
 
 _ROCKSDB: Final = re.compile(
@@ -59,16 +59,16 @@ _ROCKSDB: Final = re.compile(
 _ROWS_AT_ONCE: Final = 10_000
 
 Progress = Callable[[str, int, int], None]
-"""(what is checked, how much of it is done, of how much)"""
+"""Is called with (name of the step, items done, all items)."""
 
 
 @dataclass(frozen=True)
 class Damage:
-    """One thing that is wrong.
+    """One problem of a store.
 
     Attributes:
         path: the file, relative to the store's folder, or the address of the online store.
-        what: what is wrong with it; mend: what helps.
+        what: the problem; mend: the repair.
     """
 
     path: str
@@ -78,17 +78,17 @@ class Damage:
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found: how many files there are, and what is damaged, by path."""
+    """The result of a check: how many files there are, and the damage, by path."""
 
     files: int
     damaged: tuple[Damage, ...]
 
 
 def check_store(directory: Path, progress: Progress = lambda *_: None) -> Checked:
-    """Check a store. No publication may be under way.
+    """Check a store while no publication is under way.
 
     Raises:
-        StoreNotFound. StoreInUse: somebody publishes. SettingsInvalid.
+        StoreNotFound. StoreInUse: a publication is under way. SettingsInvalid.
     """
     root = store_path(directory)
     if not root.is_dir():
@@ -97,7 +97,7 @@ def check_store(directory: Path, progress: Progress = lambda *_: None) -> Checke
     with no_writer(root):
         files = sum(path.is_file() for path in root.rglob("*"))
         found = [Damage("registry.db", what, Mend.BACKUP) for what in _registry(root)]
-        if found:  # all else is checked against it
+        if found:  # everything else is checked against it
             return Checked(files, tuple(found))
         registry = Registry(root / "registry.db", read_only=True)
         try:
@@ -127,13 +127,13 @@ class _Check:
         self._views = registry.views()
 
     def all(self) -> list[Damage]:
-        """What is wrong with anything but the registry's file."""
+        """The problems of all files but the registry's."""
         found = list(self._offline_strays())
         latest: list[CurrentRows] = []
         for registered in self._views:
             damaged = list(self._offline_files(registered))
             found += damaged
-            if not damaged:  # else it does not follow from them what should be online
+            if not damaged:  # the online rows follow from undamaged files only
                 latest.append(self._latest(registered))
         return [*found, *self._online(latest), *self._blocks(latest)]
 
@@ -164,7 +164,7 @@ class _Check:
             yield from self._contents(registered, [], left)
 
     def _file(self, registered: RegisteredView, file: FileRecord) -> str | None:
-        """What is wrong with a Parquet file; None: nothing."""
+        """The problem of a Parquet file; None: there is none."""
         path = self._offline.root / file.path
         try:
             size = path.stat().st_size
@@ -187,7 +187,7 @@ class _Check:
     def _contents(
         self, registered: RegisteredView, files: Sequence[FileRecord], panes: Sequence[PaneRecord]
     ) -> Iterator[Damage]:
-        """Whether the panes of a day have their ids, and were published with the sums that the day's files hold."""
+        """Check that a day's panes have their ids, and that the day's files hold their published sums."""
         view, digest = registered.view, definition_hash(registered.view)
         schema = offline_schema(view)
         slots = self._offline.slots(files, schema, len(view.entity.domain)) if files else {}
@@ -195,7 +195,7 @@ class _Check:
         for pane in panes:
             about = f"view {view.name!r}, pane of {utc_text(pane.pane_start)}"
             if pane.release_id != release_id(digest, pane.pane_start) or pane.manifest.definition_hash != digest.hex():
-                yield Damage("registry.db", f"{about}: its id is that of another pane", Mend.BACKUP)
+                yield Damage("registry.db", f"{about}: its id belongs to another pane", Mend.BACKUP)
             elif pane.opened and pane.pane_start not in slots:
                 yield Damage(where, f"{about}: its sums are missing", Mend.BACKUP)
             else:
@@ -211,7 +211,7 @@ class _Check:
         panes: Sequence[PaneRecord],
         as_released: Mapping[int, bool],
     ) -> Iterator[Damage]:
-        """Whether decoded rows follow from the sums; where a sum of the view is not as it was released, nothing does."""
+        """Check that decoded rows follow from the sums. Skipped if any sum of the view differs from the released one."""
         if not all(as_released.get(file.day, False) for file in files):
             return
         check, last = RowsCheck(self._offline, registered, files, panes), {file.day: file.path for file in files}
@@ -233,7 +233,7 @@ class _Check:
         if self._settings.url is None and (self._root / "online").is_dir():
             for path in (self._root / "online").iterdir():
                 if not _ROCKSDB.fullmatch(path.name):
-                    yield Damage(f"online/{path.name}", "it is no file of RocksDB", Mend.STRAY)
+                    yield Damage(f"online/{path.name}", "it is not a file of RocksDB", Mend.STRAY)
         try:
             online = online_opener(self._root, self._settings)()
         except (StoreCorrupt, OnlineUnavailable) as error:
@@ -261,13 +261,13 @@ class _Check:
             yield Damage(f"blocks/{CURRENT}", str(error), Mend.REBUILD)
             return
         if dict(current.services) != self._registry.services():
-            yield Damage(f"blocks/{CURRENT}", "its feature services are not those of the registry", Mend.REBUILD)
+            yield Damage(f"blocks/{CURRENT}", "its feature services differ from those of the registry", Mend.REBUILD)
         entries = {(entry.view, entry.version): entry for entry in current.entries}
         for registered in self._views:
             name = registered.view.name
             entry = entries.pop((name, registered.version), None)
             if entry is None:
-                yield Damage(f"blocks/{CURRENT}", f"it names no block of view {name!r}", Mend.REBUILD)
+                yield Damage(f"blocks/{CURRENT}", f"it lists no block of view {name!r}", Mend.REBUILD)
                 continue
             expected = next((one for one in latest if one.registered == registered), None)
             what = _block(folder, entry, expected)
@@ -275,15 +275,17 @@ class _Check:
                 yield Damage(f"blocks/{entry.file}", what, Mend.REBUILD)
         for name, _ in entries:
             yield Damage(
-                f"blocks/{CURRENT}", f"it names a block of {name[:80]!r}, which is no view of this store", Mend.REBUILD
+                f"blocks/{CURRENT}",
+                f"it lists a block of {name[:80]!r}, which is not a view of this store",
+                Mend.REBUILD,
             )
         for path in folder.iterdir():
             if path.name != CURRENT and not any(_is_or_was(path.name, entry) for entry in current.entries):
-                yield Damage(f"blocks/{path.name}", f"{CURRENT} does not name it", Mend.STRAY)
+                yield Damage(f"blocks/{path.name}", f"{CURRENT} does not list it", Mend.STRAY)
 
 
 def _require_as_published(view: FeatureView, pane: PaneRecord, slots: Mapping[int, Ints]) -> None:
-    """Raises StoreCorrupt: a pane, or its tombstone, is not what was published."""
+    """Raises StoreCorrupt: a pane or its tombstone differs from the published one."""
     if pane.opened:
         published_release(view, pane, slots[pane.pane_start])
     for one in (pane, pane.tombstone):
@@ -292,7 +294,7 @@ def _require_as_published(view: FeatureView, pane: PaneRecord, slots: Mapping[in
 
 
 def _online_rows(online: OnlineEpoch, latest: CurrentRows) -> str | None:
-    """What is wrong with the online rows of a view; None: nothing."""
+    """The problem of the online rows of a view; None: there is none."""
     registered, marker = latest.registered, latest.marker
     view = registered.view
     if marker is None:
@@ -300,7 +302,7 @@ def _online_rows(online: OnlineEpoch, latest: CurrentRows) -> str | None:
     if not online.holds(registered.view_id, marker.seq) or (
         isinstance(online, RocksOnline) and online.marker(registered.view_id) != marker
     ):
-        return f"view {view.name!r}: its rows are not those of its last publication, {marker.seq}"
+        return f"view {view.name!r}: its rows do not belong to its last publication, {marker.seq}"
     if latest.rows is None:
         return None
     keys = view.entity.domain
@@ -312,20 +314,18 @@ def _online_rows(online: OnlineEpoch, latest: CurrentRows) -> str | None:
         odd += [key for key, row, has in zip(some, rows, found, strict=True) if row.tobytes() != has]
     if not odd:
         return None
-    return (
-        f"view {view.name!r}: {len(odd):,} of {len(keys):,} rows do not follow from offline/, such as that of {odd[0]}"
-    )
+    return f"view {view.name!r}: {len(odd):,} of {len(keys):,} rows do not follow from offline/, for example the row of {odd[0]}"
 
 
 def _block(folder: Path, entry: BlockEntry, latest: CurrentRows | None) -> str | None:
-    """What is wrong with a block; None: nothing. Its rows are compared where it is known what they should be."""
+    """The problem of a block; None: there is none. Its rows are compared if the expected ones are known."""
     path = folder / entry.file
     try:
         data = path.read_bytes()
     except OSError as error:
         return "it is missing" if isinstance(error, FileNotFoundError) else f"it cannot be read: {error.strerror}"
     if len(data) != entry.bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
-        return f"it is not the file that {CURRENT} names: another size or SHA-256"
+        return f"its size or SHA-256 differs from the one in {CURRENT}"
     try:
         block = read_block(path, None)
     except StoreCorrupt as error:
@@ -334,7 +334,7 @@ def _block(folder: Path, entry: BlockEntry, latest: CurrentRows | None) -> str |
         return None
     header = ViewHeader.of(latest.registered, latest.marker, stored=block.header.stored)
     if block.header != header or entry != entry_of(latest.registered.view, header, entry.file, len(data), entry.sha256):
-        return f"it, or what {CURRENT} says of it, is not of the registry's last publication, {header.seq}"
+        return f"the block or its entry in {CURRENT} does not belong to the registry's last publication, {header.seq}"
     numbers, status = block_rows(latest, header)
     keys = [] if header.stored or latest.rows is None else list(latest.registered.view.entity.domain)
     index = [key if isinstance(key, tuple) else (key,) for key in block.index]
@@ -344,6 +344,6 @@ def _block(folder: Path, entry: BlockEntry, latest: CurrentRows | None) -> str |
 
 
 def _is_or_was(name: str, entry: BlockEntry) -> bool:
-    """Whether a file is a view's block, or one that was before: it stays for one publication, as readers may map it."""
+    """Whether a file is a view's block or an earlier one, which stays for one publication because readers may map it."""
     before = re.fullmatch(rf"{re.escape(entry.view)}-v{entry.version}-(\d{{8,}})\.arrow", name)
     return name == entry.file or (before is not None and int(before[1]) < entry.seq)

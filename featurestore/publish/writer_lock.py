@@ -1,4 +1,4 @@
-"""The lock that makes a publisher the only writer of a store. Who checks a store shares it, so that nobody writes meanwhile."""
+"""The lock that makes a publisher the only writer of a store. A check of the store takes a shared lock, which keeps writers out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAME: Final = "writer.lock"
 
 
 def lock_store(root: Path) -> FileLock:
-    """Be the only writer of a store, until the lock is released. Raises StoreInUse."""
+    """Take the writer's lock of a store. Raises StoreInUse."""
     try:
         with writing(root / _NAME):
             return lock_file(root / _NAME, private=False, wait=False)
@@ -26,7 +26,7 @@ def lock_store(root: Path) -> FileLock:
 
 @contextmanager
 def no_writer(root: Path) -> Iterator[None]:
-    """Keep writers away, without the right to write; a store without the lock file never had a writer. Raises StoreInUse."""
+    """Keep writers out; needs no write permission. A store without the lock file never had a writer. Raises StoreInUse."""
     try:
         lock = lock_file_shared(root / _NAME)
     except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""Reading by key: from mapped blocks to arrays and answers."""
+"""Reads by key: from mapped blocks to arrays and answers."""

@@ -1,4 +1,4 @@
-"""Answers as Arrow tables: `Store.get`, a remote store, and `Accept: application/vnd.apache.arrow.stream` give the same."""
+"""Answers as Arrow tables, the same for `Store.get`, remote stores, and `Accept: application/vnd.apache.arrow.stream`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Keys: TypeAlias = Mapping[str, Sequence[Any]] | pa.Table
 
 
 def key_types(views: Iterable[ViewRows]) -> dict[str, KeyType]:
-    """The join keys of these views, with their types; none of constant entities."""
+    """The join keys of these views, with their types. Constant entities have none."""
     headers = [view.header for view in views]
     return {
         name: kind
@@ -33,7 +33,7 @@ def key_types(views: Iterable[ViewRows]) -> dict[str, KeyType]:
 
 
 def key_table(keys: Keys | None, types: Mapping[str, KeyType]) -> pa.Table:
-    """The given columns as a table; those of join keys in their own types.
+    """The given columns as a table. The columns of join keys have the keys' types.
 
     Raises:
         BadReference: a join key is missing, or has another type; columns of different lengths.
@@ -53,12 +53,17 @@ def key_table(keys: Keys | None, types: Mapping[str, KeyType]) -> pa.Table:
             name: pa.array(values, arrow_type(types[name]) if name in types else None) for name, values in given.items()
         }
         return pa.table(columns)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeError) as error:  # beyond int64, no valid Unicode
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowTypeError,
+        OverflowError,
+        UnicodeError,
+    ) as error:  # beyond int64, or not valid Unicode
         raise BadReference(f"the join keys cannot be read: {str(error).splitlines()[0]}") from None
 
 
 def entities_of(table: pa.Table, types: Mapping[str, KeyType]) -> tuple[dict[str, list[Any]], int]:
-    """The columns of a table as lists, and how many rows they are: 1 where there is no column."""
+    """The columns of a table as lists, and the number of rows: 1 if there is no column."""
     columns = dict(zip(table.column_names, table.columns, strict=True))
     lists = {
         name: (key_column(name, types[name], column) if name in types else column).to_pylist()
@@ -68,13 +73,13 @@ def entities_of(table: pa.Table, types: Mapping[str, KeyType]) -> tuple[dict[str
 
 
 def answer_table(given: pa.Table, asked: Sequence[RequestedColumn], reading: Reading, *, clamp: bool) -> pa.Table:
-    """The given columns; of each asked feature its value, `__se`, `__n` (Mean, Rate), `__status`; the times of each view.
+    """The given columns; for each requested feature its value, `__se`, `__n` (Mean, Rate), `__status`; the times of each view.
 
     Args:
-        clamp: hold counts and histogram cells at 0 or above, rates in [0, 1], means in their clip range.
+        clamp: limit counts and histogram cells to 0 or more, rates to [0, 1], and means to their clip range.
 
     Raises:
-        BadReference: a missing or wrongly typed input, or a column that is there already. OnDemandFailed.
+        BadReference: a missing or wrongly typed input, or two columns of one name. OnDemandFailed.
     """
     columns: dict[str, pa.Array] = dict(zip(given.column_names, given.columns, strict=True))
     times: dict[str, pa.Array] = {}
@@ -82,13 +87,13 @@ def answer_table(given: pa.Table, asked: Sequence[RequestedColumn], reading: Rea
         made = _columns(one, reading, clamp=clamp)
         clash = next((name for name in made if name in columns), None)
         if clash is not None:
-            raise BadReference(f"the column {clash!r} is there already; ask for full names (view__feature)")
+            raise BadReference(f"the column {clash!r} exists already; use full names (view__feature)")
         columns |= made
         if not isinstance(one.source, OnDemandView):
             times |= _times(one.source, reading)
     clash = next((name for name in times if name in columns), None)
     if clash is not None:
-        raise BadReference(f"the column {clash!r} is there already: so is called a time of a view")
+        raise BadReference(f"the column {clash!r} exists already: a time of a view has this name")
     return pa.table(columns | times)
 
 
@@ -120,7 +125,7 @@ def _columns(asked: RequestedColumn, reading: Reading, *, clamp: bool) -> dict[s
 
 
 def _value(column: ViewColumn, values: Floats, there: Any, *, clamp: bool) -> pa.Array:
-    """Numbers in their own type, null where they are not there."""
+    """Numbers in their own type, null where they are missing."""
     if clamp and (column.low is not None or column.high is not None):
         values = np.clip(values, column.low, column.high)
     if column.kind == "list":

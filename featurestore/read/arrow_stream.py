@@ -1,4 +1,4 @@
-"""Tables as the bytes of an Arrow IPC stream, written as they are read; and what was published as such a table."""
+"""Tables as the bytes of an Arrow IPC stream, written as they are read; and published panes as such a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from featurestore.registry.watch import Published
 
 CHUNK: Final = 2**18
-"""Bytes that are given at a time, or a batch more."""
+"""The size of a part of the stream, in bytes; a part may hold a batch more."""
 
 _PUBLISHED: Final = pa.schema(
     [
@@ -31,7 +31,7 @@ _PUBLISHED: Final = pa.schema(
 
 
 def ipc_bytes(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
-    """The bytes of an IPC stream, `CHUNK` or a batch more at a time."""
+    """The bytes of an IPC stream in parts of `CHUNK` bytes or a batch more."""
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, schema) as writer:
         for batch in batches:
@@ -44,12 +44,12 @@ def ipc_bytes(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[
 
 
 def published_table(rows: Iterable[Published]) -> pa.Table:
-    """What was published, as a table."""
+    """Published panes as a table."""
     return pa.Table.from_pylist([asdict(one) for one in rows], _PUBLISHED)
 
 
 def published_of(table: pa.Table) -> list[Published]:
-    """The inverse of `published_table`; TypeError or ValueError if it is another table."""
+    """The inverse of `published_table`. Raises TypeError or ValueError: it is another table."""
     if table.schema != _PUBLISHED:
-        raise ValueError("no table of what was published")
+        raise ValueError("not a table of published panes")
     return [Published(**row) for row in table.to_pylist()]

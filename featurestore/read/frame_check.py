@@ -1,7 +1,7 @@
-"""The frames of an Arrow IPC stream from outside, looked through before Arrow decodes it: compressed batches are refused.
+"""Checks the frames of a foreign Arrow IPC stream before Arrow decodes it, and refuses compressed batches.
 
-Arrow gives a compressed buffer the memory that it says it needs, at once: 60 kB of zeros become gigabytes before there is a
-batch whose rows could be counted.
+Arrow allocates the size that a compressed buffer declares, at once: 60 kB of zeros become gigabytes before the rows of a
+batch can be counted.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ _DICTIONARY, _BATCH = 2, 3
 """Kinds of the messages that have a body; see Message.fbs and Schema.fbs of Arrow."""
 _KIND, _HEADER, _BODY_LENGTH = 1, 2, 3
 _DATA: Final = 1
-"""Field of a DictionaryBatch: its RecordBatch."""
+"""The field of a DictionaryBatch that holds its RecordBatch."""
 _COMPRESSION: Final = 3
 """Field of a RecordBatch."""
 
 
 def require_plain(file: IO[bytes]) -> None:
-    """Look through a stream, and go back to its beginning.
+    """Check a stream, and seek back to its beginning.
 
     Raises:
-        BadRequest: a batch of it is compressed, or it has no such frames.
+        BadRequest: a batch is compressed, or the stream has no such frames.
     """
     try:
         while head := file.read(8):
@@ -41,7 +41,7 @@ def require_plain(file: IO[bytes]) -> None:
 
 
 def _body_length(message: bytes) -> int:
-    """Bytes of a message's body, which is not compressed."""
+    """The length of a message's body. Raises BadRequest: the body is compressed."""
     (root,) = struct.unpack_from("<I", message)
     kind_at, length_at = _field(message, root, _KIND), _field(message, root, _BODY_LENGTH)
     batch = _table(message, root, _HEADER)
@@ -49,15 +49,15 @@ def _body_length(message: bytes) -> int:
     if kind == _DICTIONARY and batch:
         batch = _table(message, batch, _DATA)
     if kind in (_DICTIONARY, _BATCH) and batch and _field(message, batch, _COMPRESSION):
-        raise BadRequest("the table is compressed; send it as it is")
+        raise BadRequest("the table is compressed; send it uncompressed")
     length = struct.unpack_from("<q", message, length_at)[0] if length_at else 0
     if length < 0:
-        raise ValueError("a body of less than nothing")
+        raise ValueError("a body of negative length")
     return int(length)
 
 
 def _field(message: bytes, table: int, number: int) -> int:
-    """Where a field of a table (Flatbuffers) is; 0: it is left out."""
+    """The position of a field in a Flatbuffers table; 0: the field is absent."""
     (back,) = struct.unpack_from("<i", message, table)
     (size,) = struct.unpack_from("<H", message, table - back)
     if 4 + 2 * number >= size:

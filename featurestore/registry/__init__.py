@@ -1,1 +1,1 @@
-"""The registry: views, releases, services and models that the store knows."""
+"""The registry: the views, releases, services and models of a store."""

@@ -1,4 +1,4 @@
-"""Whether the registry's file is whole: SQLite's own checks, and every definition, manifest and blob against its hash."""
+"""Checks the registry's file: SQLite's own checks, and every definition, manifest and blob against its hash."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .registry import missing
 
 
 def registry_problems(path: Path) -> list[str]:
-    """What is wrong with a registry's file, a line each; none: it is whole."""
+    """The problems of a registry's file, one a line; none: it is whole."""
     found: list[str] = []
     try:
         with closing(connect(path, private=False, read_only=True)) as database:
@@ -27,7 +27,12 @@ def registry_problems(path: Path) -> list[str]:
             found += () if found else missing(database)
             for check in () if found else _CHECKS:
                 found += check(database)
-    except (sqlite3.DatabaseError, UnicodeError, TypeError, AttributeError) as error:  # the last two: another type
+    except (
+        sqlite3.DatabaseError,
+        UnicodeError,
+        TypeError,
+        AttributeError,
+    ) as error:  # the last two: a value has another type
         found.append(f"it cannot be read: {error}")
     return found
 
@@ -40,7 +45,7 @@ def _pages(database: sqlite3.Connection) -> Iterator[str]:
 
 def _references(database: sqlite3.Connection) -> Iterator[str]:
     for table, parent in {(row[0], row[2]) for row in database.execute("PRAGMA foreign_key_check")}:
-        yield f"rows of {table} name rows of {parent} that are not there"
+        yield f"rows of {table} refer to missing rows of {parent}"
 
 
 def _definitions(database: sqlite3.Connection) -> Iterator[str]:
@@ -55,17 +60,17 @@ def _definitions(database: sqlite3.Connection) -> Iterator[str]:
 
 
 def _publications(database: sqlite3.Connection) -> Iterator[str]:
-    """A publication has the number after the one before it, and brings a pane: rows that were deleted leave a gap."""
+    """Check that publications have consecutive numbers and panes: deleted rows leave a gap."""
     numbers = [seq for (seq,) in database.execute("SELECT seq FROM publications ORDER BY seq")]
     absent = sorted({*range(1, max(numbers, default=0) + 1)} - {*numbers})
     if absent:
-        yield f"publication {absent[0]} is missing, and later ones are there"
+        yield f"publication {absent[0]} is missing, but later ones exist"
     for (seq,) in database.execute(
         "SELECT seq FROM publications WHERE seq NOT IN (SELECT seq FROM panes) ORDER BY seq"
     ):
         yield f"publication {seq} has no panes: their rows were deleted"
     for (number,) in database.execute("SELECT id FROM manifests WHERE id NOT IN (SELECT manifest_id FROM panes)"):
-        yield f"manifest {number} is of no pane: the rows of its panes were deleted"
+        yield f"manifest {number} belongs to no pane: the rows of its panes were deleted"
 
 
 def _manifests(database: sqlite3.Connection) -> Iterator[str]:
@@ -75,7 +80,7 @@ def _manifests(database: sqlite3.Connection) -> Iterator[str]:
             continue
         try:
             if Manifest.from_json(text).to_json() != text:
-                yield f"manifest {number} is not written as a publication writes it"
+                yield f"manifest {number} is not in the form that a publication writes"
         except FeatureStoreError as error:
             yield f"manifest {number}: {error}"
 

@@ -1,4 +1,4 @@
-"""`Panes`, from the registry's records and the stored sums: what the rows of a view are made of, and checked against."""
+"""`Panes` from the registry's records and the stored sums: the input from which a view's rows are computed and checked."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from featurestore.errors import StoreCorrupt
 
 
 def known_panes(view: FeatureView, records: Sequence[PaneRecord], stored: Mapping[int, Ints]) -> Panes:
-    """The panes of some records that make rows, in their order.
+    """The panes of those records that make rows, in their order.
 
     Args:
-        stored: by pane start int64[keys, slots_per_key].
+        stored: slots by pane start, int64[keys, slots_per_key].
 
     Raises:
         StoreCorrupt: the sums of an opened pane are missing.

@@ -1,6 +1,6 @@
-"""Trained models beside the features that they read: files in the store, their hashes and lineage in the registry.
+"""Trained models: their files are in the store, their hashes and lineage in the registry.
 
-models/<name>/v<n>/<file>    written beside its place, then renamed; a folder that the registry does not name counts for nothing
+models/<name>/v<n>/<file>    written beside its place, then renamed; a folder that the registry does not list is ignored
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class RegisteredModel:
 
     Attributes:
         folder: where its files are.
-        files: by name their hex SHA-256.
-        lineage: what it was made from.
+        files: hex SHA-256 by file name.
+        lineage: the data and settings that it was trained with.
         registered_at: µs since the epoch.
     """
 
@@ -46,7 +46,7 @@ class RegisteredModel:
     def of(
         cls, root: Path, name: str, version: int, files: Mapping[str, str], lineage: str, registered_at: int
     ) -> Self:
-        """From the registry's row. Raises StoreCorrupt."""
+        """A model from its row of the registry. Raises StoreCorrupt."""
         try:
             made_from = json.loads(lineage)
         except ValueError:
@@ -57,18 +57,18 @@ class RegisteredModel:
         return f"{self.name}@v{self.version}"
 
     def read(self, file: str) -> bytes:
-        """The content of one of its files. Raises StoreCorrupt: it is missing, or is not what was registered."""
+        """The content of one of its files. Raises StoreCorrupt: the file is missing, or differs from the registered one."""
         try:
             data = (self.folder / file).read_bytes()
         except OSError as error:
             raise StoreCorrupt(f"model {self}: {file} cannot be read ({error.strerror}); train it again") from None
         if hashlib.sha256(data).hexdigest() != self.files.get(file):
-            raise StoreCorrupt(f"model {self}: {file} is not the file that was registered; train it again")
+            raise StoreCorrupt(f"model {self}: {file} differs from the registered file; train it again")
         return data
 
 
 def find_model(models: Sequence[RegisteredModel], name: str) -> RegisteredModel:
-    """The newest version of `name`, or the one that `name@v<n>` says. Raises UnknownModel."""
+    """The newest version of `name`, or the version of `name@v<n>`. Raises UnknownModel."""
     match = _REFERENCE.fullmatch(name)
     found = [
         one for one in models if match and one.name == match[1] and (match[2] is None or one.version == int(match[2]))
@@ -79,15 +79,15 @@ def find_model(models: Sequence[RegisteredModel], name: str) -> RegisteredModel:
 
 
 def require_name(name: str) -> None:
-    """Raise ModelInvalid unless a model can have this name."""
+    """Raise ModelInvalid unless this is a valid name of a model."""
     if not _NAME.fullmatch(name):
         raise ModelInvalid(
-            f"model {name[:80]!r}: its name takes lower case, digits and underscores, and starts with a letter"
+            f"model {name[:80]!r}: a name has lower-case letters, digits and underscores, and starts with a letter"
         )
 
 
 def require_model(name: str, files: Mapping[str, bytes], lineage: str) -> None:
-    """Raise ModelInvalid unless a model of this name and with these files can be kept."""
+    """Raise ModelInvalid unless a model of this name and with these files can be registered."""
     require_name(name)
     for file in files:
         if not _FILE.fullmatch(file):
@@ -101,7 +101,7 @@ def write_model(root: Path, name: str, version: int, files: Mapping[str, bytes])
     folder = root / FOLDER / name
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(folder / f"v{version}", ignore_errors=True)  # of a registration that was cut off
+        shutil.rmtree(folder / f"v{version}", ignore_errors=True)  # left by a registration that was cut off
         with created_folder(folder / f"v{version}") as fresh:
             fresh.chmod(0o755)
             for file, data in files.items():

@@ -1,7 +1,7 @@
 """The registry: views, services, models, publications, panes, manifests, evidence, the list of Parquet files; one SQLite file.
 
-Its commit is the moment at which a publication counts. Readers take the list of files from here and never search folders.
-A pane has one release or void, and a release that was retracted a tombstone beside it (`tombstone` = 1).
+A publication counts once it is committed here. Readers take the list of files from here and never search folders.
+A pane has one release or void; a retracted release also has a tombstone (`tombstone` = 1).
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def missing(database: sqlite3.Connection) -> Iterator[str]:
-    """The tables, or columns of them, that a registry lacks, a line each."""
+    """The missing tables and columns of a registry, one a line."""
     for table, columns in _TABLES.items():
         found = [row[0] for row in database.execute("SELECT name FROM pragma_table_info(?)", (table,))]
         if not found:
@@ -107,10 +107,10 @@ class Registry:
                 prepare(self._db, "FULL", "foreign_keys=ON")
                 self._check(create=True)
         except sqlite3.DatabaseError as error:
-            raise StoreCorrupt(f"{path} is no registry of this version of covey ({error})") from None
+            raise StoreCorrupt(f"{path} is not a registry of this version of covey ({error})") from None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._db.close()
 
     def _check(self, *, create: bool) -> None:
@@ -128,12 +128,12 @@ class Registry:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing. Raises StoreWriteFailed: there is no room, say."""
+        """Commit all of the statements inside, or none. Raises StoreWriteFailed, for example on a full disk."""
         with writing(self.path), transaction(self._db):
             yield
 
     def register(self, view: FeatureView) -> RegisteredView:
-        """Register a view, or find it registered; ViewChanged if its name has another definition."""
+        """Register a view, or find it. Raises ViewChanged: a view of its name has another definition."""
         row = self._db.execute("SELECT definition_hash FROM views WHERE name = ?", (view.name,)).fetchone()
         if row is None:
             with self.transaction():
@@ -146,7 +146,7 @@ class Registry:
         return self.view(view.name)
 
     def view(self, name: str) -> RegisteredView:
-        """A registered view; UnknownView names those that there are."""
+        """A registered view. Raises UnknownView, which lists all views."""
         row = self._db.execute("SELECT id, version, definition FROM views WHERE name = ?", (name,)).fetchone()
         if row is None:
             named = any(ref.startswith(f"{name}:") for refs in self.services().values() for ref in refs)
@@ -159,16 +159,16 @@ class Registry:
         return [RegisteredView(view_id, version, view_from_bytes(data)) for view_id, version, data in rows]
 
     def put_service(self, name: str, refs: Sequence[str]) -> None:
-        """Name a list of references; a name that is there already names these from now on."""
+        """Store a feature service; a service of this name is replaced."""
         self._db.execute("INSERT OR REPLACE INTO services VALUES (?, ?)", (name, json.dumps(list(refs))))
 
     def services(self) -> dict[str, tuple[str, ...]]:
-        """By name the references of every feature service."""
+        """The references of every feature service, by name."""
         rows = self._db.execute("SELECT name, refs FROM services ORDER BY name")
         return {name: tuple(json.loads(refs)) for name, refs in rows}
 
     def put_model(self, name: str, version: int, files: Mapping[str, str], lineage: str, registered_at: int) -> None:
-        """Keep a version of a model: by name the SHA-256 of its files, and what it was made from, as JSON."""
+        """Store a version of a model: the SHA-256 of its files by name, and its lineage as JSON."""
         told = (name, version, json.dumps(dict(files)), lineage, registered_at)
         self._db.execute("INSERT INTO models VALUES (?, ?, ?, ?, ?)", told)
 
@@ -187,7 +187,7 @@ class Registry:
         return int(last) + 1
 
     def last_seq(self, view_id: int) -> int:
-        """The last publication with a pane of a view; 0 if there was none."""
+        """The last publication with a pane of a view; 0: there is none."""
         (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM panes WHERE view_id = ?", (view_id,)).fetchone()
         return int(last)
 
@@ -225,7 +225,7 @@ class Registry:
         return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
     def last_row(self, view_id: int) -> int | None:
-        """The latest pane of a view that makes rows; None if there is none."""
+        """The newest pane of a view that makes rows; None: there is none."""
         (last,) = self._db.execute(
             "SELECT max(pane_start) FROM panes WHERE view_id = ? AND reason IS NOT ?", (view_id, BUDGET_SPENT)
         ).fetchone()
@@ -263,27 +263,27 @@ class Registry:
             times = (released_at, published_at)
             if tuple(map(type, row)) not in _PANE_TYPES or opened not in (0, 1) or manifest not in manifests:
                 raise StoreCorrupt(
-                    f"{self.path}: the row of the pane {start!r} is none that a publication writes; restore it from a backup"
+                    f"{self.path}: the row of pane {start!r} is not in the form that a publication writes; restore it from a backup"
                 )
             one = PaneRecord(start, ident, bool(opened), reason, content, *times, clock, signature, manifests[manifest])
             before = found.get(one.pane_start)
             if bool(tombstone) != (before is not None) or bool(tombstone) != is_retraction(reason):
                 raise StoreCorrupt(
-                    f"{self.path}: the pane {start} has a tombstone without a release, or one that says {reason!r}; restore it "
+                    f"{self.path}: the pane {start} has a tombstone without a release, or with the reason {reason!r}; restore it "
                     "from a backup"
                 )
             found[one.pane_start] = one if before is None else replace(before, tombstone=one)
         return list(found.values())
 
     def contents(self, view_id: int) -> bytes:
-        """SHA-256 over what every published pane of a view holds, tombstones too."""
+        """SHA-256 over the contents of a view's published panes and tombstones."""
         rows = self._db.execute(
             "SELECT content FROM panes WHERE view_id = ? ORDER BY pane_start, tombstone", (view_id,)
         )
         return hashlib.sha256(b"".join(content for (content,) in rows)).digest()
 
     def find(self, release_id: bytes) -> tuple[RegisteredView, PaneRecord]:
-        """The view and the published pane of a release id; UnknownRelease."""
+        """The view and the published pane of a release id. Raises UnknownRelease."""
         row = self._db.execute(
             "SELECT name, pane_start FROM panes JOIN views ON views.id = view_id WHERE release_id = ?", (release_id,)
         ).fetchone()
@@ -294,7 +294,7 @@ class Registry:
         return registered, record
 
     def evidence(self, digest: bytes) -> bytes:
-        """The bytes of this SHA-256; UnknownEvidence, or StoreCorrupt if they have another."""
+        """The bytes with this SHA-256. Raises UnknownEvidence. StoreCorrupt: the stored bytes have another hash."""
         row = self._db.execute("SELECT data FROM evidence WHERE hash = ?", (digest,)).fetchone()
         if row is None:
             raise UnknownEvidence(digest)
@@ -309,7 +309,7 @@ class Registry:
             yield bytes(data)
 
     def keep_evidence(self, evidence: Iterable[bytes]) -> None:
-        """Store blobs under their SHA-256, inside a transaction; one that is there already is left alone."""
+        """Store blobs under their SHA-256, inside a transaction; a blob that is stored already stays."""
         self._db.executemany(
             "INSERT OR IGNORE INTO evidence (hash, data) VALUES (?, ?)",
             ((hashlib.sha256(data).digest(), data) for data in evidence),
@@ -324,7 +324,7 @@ class Registry:
         return [FileRecord(*row) for row in rows]
 
     def all_paths(self) -> set[str]:
-        """Every file that counts."""
+        """The paths of all listed files."""
         return {path for (path,) in self._db.execute("SELECT path FROM files")}
 
     def record(
@@ -335,7 +335,7 @@ class Registry:
         files: Sequence[tuple[int, FileRecord]],
         replaced: Sequence[str],
     ) -> None:
-        """Write one publication: its panes and files (each with its view's id), and the files that it replaces."""
+        """Write one publication: its panes and files (each with its view's id), and remove the files that it replaces."""
         self._db.execute("INSERT INTO publications (seq, published_at) VALUES (?, ?)", (seq, published_at))
         ids: dict[int, int] = {}
         for _, pane in panes:

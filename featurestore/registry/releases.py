@@ -1,4 +1,4 @@
-"""Releases and voids as they were published and signed, from the registry's records, and the table that lists them."""
+"""The published and signed releases and voids, from the registry's records, and the table that lists them."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from featurestore.errors import StoreCorrupt
 
 
 def published_release(view: FeatureView, pane: PaneRecord, slots: npt.NDArray[np.int64]) -> Release:
-    """The release of an opened pane, retracted or not; StoreCorrupt if slots or record are not as they were published."""
+    """The release of an opened pane, retracted or not. Raises StoreCorrupt: its slots or record differ from the published ones."""
     times = (pane.pane_start, pane.pane_start + view.pane_us, pane.released_at, pane.published_at)
     release = Release(pane.manifest, *times, pane.clock, slots, pane.signature)
     if release.content_hash != pane.content:
-        raise StoreCorrupt(f"{_where(view, pane)}: the stored slots are not those published")
+        raise StoreCorrupt(f"{_where(view, pane)}: the stored slots differ from the published ones")
     if pane.reason is not None:
-        raise StoreCorrupt(f"{_where(view, pane)}: it is opened, and has the reason {pane.reason!r}")
+        raise StoreCorrupt(f"{_where(view, pane)}: it is opened, but has the reason {pane.reason!r}")
     return release
 
 
 def published_void(view: FeatureView, pane: PaneRecord) -> Void:
-    """The void, or the tombstone, of a record; StoreCorrupt if the record is not as it was published."""
+    """The void or tombstone of a record. Raises StoreCorrupt: the record differs from the published one."""
     if pane.reason is None:
         raise StoreCorrupt(f"{_where(view, pane)}: a void without a reason")
     times = (pane.pane_start, pane.pane_start + view.pane_us, pane.released_at, pane.published_at)
     void = Void(pane.manifest, *times, pane.clock, pane.reason, pane.signature)
     if void.content_hash != pane.content:
-        raise StoreCorrupt(f"{_where(view, pane)}: its reason is not the one published")
+        raise StoreCorrupt(f"{_where(view, pane)}: its reason differs from the published one")
     return void
 
 
@@ -43,7 +43,7 @@ def _where(view: FeatureView, pane: PaneRecord) -> str:
 
 
 def releases_table(view: FeatureView, panes: Sequence[PaneRecord]) -> pa.Table:
-    """A row for each published pane: state, times, and the terms under which it was opened."""
+    """A row for each published pane: state, times, and the terms of its opening."""
     terms = ("plan_hash", "protection", "validity", "participation", "noise", "noise_source")
     return pa.table(
         {

@@ -1,8 +1,8 @@
-"""When a row is served on because the budget of a later client-day was gone: STALE_BUDGET.
+"""STALE_BUDGET: an old row that is still served because the budget of a later client-day was spent.
 
 A void with the reason BUDGET_SPENT makes no row. At time t a row of pane end E is stale if such a void with a later pane
-end had been released by t. Joins ask for the label's time; the online rows are of the newest state, and a row of `history`
-is stale only while it is the one that is served.
+end had been released by t. A join takes t from the label; online rows have the newest state. A row of `history` is stale
+only while it is the served row.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class SpentPanes:
 
     @classmethod
     def of(cls, view: FeatureView, pane_start: Ints, released_at: Ints) -> Self:
-        """From voids in any order."""
+        """The voids, which may be in any order, by release time."""
         order = np.argsort(released_at, kind="stable")
         return cls(released_at[order], np.maximum.accumulate(pane_start[order] + view.pane_us))
 
     @classmethod
     def read(cls, registry: Registry, registered: RegisteredView) -> Self:
-        """Those of a registered view."""
+        """Read the voids of a registered view."""
         return cls.of(registered.view, *registry.spent_panes(registered.view_id))
 
     def stale_at(self, times: Ints, pane_end: Ints) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""What a view publishes, each pane once, in the order of publication."""
+"""Watches a view: yields each published pane once, in the order of publication."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Published:
     """One published pane, or the retraction of one.
 
     Attributes:
-        seq: number of the publication; one has many panes.
+        seq: number of the publication, which may have many panes.
         pane_start, pane_end, released_at, published_at: µs since the epoch.
-        reason: why it was not opened, or why it was retracted.
+        reason: why the pane is void or retracted.
     """
 
     view: str
@@ -41,13 +41,13 @@ class Published:
 def watch(
     newest: Callable[[], int], since: Callable[[int], list[Published]], after: int | None, wait: Callable[[], bool]
 ) -> Iterator[Published]:
-    """Every pane of the publications after `after`, then each new one as it is published.
+    """Yield every pane of the publications after `after`, then each new one as it is published.
 
     Args:
-        newest: number of the view's last publication.
-        since: what was published after a publication, in order.
-        after: the last publication that is known already; None: the newest one.
-        wait: waits a little; False ends the watch.
+        newest: gives the number of the view's last publication.
+        since: gives the panes that were published after a publication, in order.
+        after: the last publication that the caller knows; None: the newest one.
+        wait: waits before the next look; False ends the watch.
     """
     seen = newest() if after is None else after
     while True:
@@ -59,7 +59,7 @@ def watch(
 
 
 def wait_for(seconds: float) -> bool:
-    """Wait so long; True."""
+    """Wait this many seconds; returns True."""
     time.sleep(seconds)
     return True
 
@@ -75,4 +75,4 @@ def published_from_json(text: str) -> Published:
         data: dict[str, Any] = json.loads(text)
         return Published(**{**data, "release_id": bytes.fromhex(data["release_id"])})
     except (ValueError, KeyError, TypeError) as error:
-        raise RemoteFailed(f"what was published cannot be read ({error})") from None
+        raise RemoteFailed(f"the server's list of published panes cannot be read ({error})") from None

@@ -19,7 +19,7 @@ EDITS = {
     ),
     "all rows of a view": (
         "DELETE FROM panes WHERE view_id = (SELECT id FROM views WHERE name = 'v0')",
-        "manifest 3 is of no pane: the rows of its panes were deleted",
+        "manifest 3 belongs to no pane: the rows of its panes were deleted",
     ),
     "all rows of a view, and their manifest": (
         "DELETE FROM panes WHERE view_id = (SELECT id FROM views WHERE name = 'v0');"
@@ -34,14 +34,17 @@ EDITS = {
     "a retraction": ("DELETE FROM panes WHERE tombstone", "publication 3 has no panes: their rows were deleted"),
     "a publication": (
         "DELETE FROM panes WHERE seq = 2; DELETE FROM publications WHERE seq = 2",
-        "publication 2 is missing, and later ones are there",
+        "publication 2 is missing, but later ones exist",
     ),
     "the reason of a void": ("UPDATE panes SET reason = 'BATCH_MISMATCH' WHERE reason = 'BATCH_TOO_SMALL'", "reason"),
     "a reason beside a release": (
         "UPDATE panes SET reason = 'BUDGET_SPENT' WHERE opened",
-        "it is opened, and has the reason 'BUDGET_SPENT'",
+        "it is opened, but has the reason 'BUDGET_SPENT'",
     ),
-    "the type of a time": ("UPDATE panes SET released_at = 'soon' WHERE opened", "is none that a publication writes"),
+    "the type of a time": (
+        "UPDATE panes SET released_at = 'soon' WHERE opened",
+        "is not in the form that a publication writes",
+    ),
     "a tombstone without its release": ("DELETE FROM panes WHERE opened", "has a tombstone without a release"),
     **{
         f"the table {table}": (f"DROP TABLE {table}", f"the table '{table}' is missing")

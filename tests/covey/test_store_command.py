@@ -36,7 +36,7 @@ def test_verify_names_what_is_damaged_and_what_helps_and_rebuild_online_does(cov
     code, out, _ = covey("store", "verify", "--store", store)
     assert code == 1
     (line, last) = out.splitlines()
-    assert line.startswith(f"blocks/{block.name}: it is not the file that CURRENT.json names")
+    assert line.startswith(f"blocks/{block.name}: its size or SHA-256 differs from the one in CURRENT.json")
     assert "`covey store rebuild-online`" in line
     assert last.endswith("1 damaged")
     code, out, _ = covey("store", "verify", "--store", store, "--json")

@@ -357,7 +357,7 @@ class TestReadersKeepTheLastSnapshot:
         assert blocks.snapshot is before
         assert blocks.problem is not None
         assert f"{path.name} " in blocks.problem
-        assert "rebuilding the online rows" in blocks.problem
+        assert "rebuild the online rows" in blocks.problem
         path.write_bytes(whole)
         assert blocks.refresh()
         assert flights(blocks.snapshot.find("delays"))[:2] == [7.0, 7.0]
@@ -374,7 +374,7 @@ class TestReadersKeepTheLastSnapshot:
         (folder(tmp_path) / CURRENT).write_text(json.dumps(data))
         blocks = open_blocks(tmp_path)
         assert blocks.snapshot.epoch == 0
-        assert "no block of this version" in (blocks.problem or "")
+        assert "not a block of this version" in (blocks.problem or "")
 
     def test_and_start_empty_where_there_is_nothing(self, tmp_path: Path) -> None:
         blocks = open_blocks(tmp_path / "nowhere")

@@ -125,7 +125,7 @@ def test_a_parquet_file_of_the_same_size_with_other_sums_is_named(store: Path) -
         registry.execute("UPDATE files SET bytes = ? WHERE path LIKE 'area/%'", (path.stat().st_size,))
     found = damaged(store)
     assert set(found) == {str(path.relative_to(store / "store"))}
-    assert "not those published" in next(iter(found.values()))
+    assert "differ from the published ones" in next(iter(found.values()))
 
 
 @pytest.mark.parametrize("damage", [flip, cut, empty, shutil.rmtree], ids=["flip", "cut", "empty", "delete"])
@@ -155,7 +155,7 @@ def test_online_rows_that_are_not_the_newest_of_offline_are_named_by_key(store: 
     writer._db.write(batch)
     writer.close()
     assert damaged(store) == {
-        "online": "view 'many': 1 of 600 rows do not follow from offline/, such as that of (7, True)"
+        "online": "view 'many': 1 of 600 rows do not follow from offline/, for example the row of (7, True)"
     }
     rebuild_online(store)
     assert damaged(store) == {}
@@ -175,9 +175,9 @@ def test_a_block_that_is_whole_but_of_other_rows_is_named(store: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda data: data["views"].pop(), "names no block of view 'many'"),
-        (lambda data: data["views"].append(data["views"][0] | {"view": "foreign"}), "'foreign', which is no view"),
-        (lambda data: data["services"].clear(), "services are not those of the registry"),
+        (lambda data: data["views"].pop(), "lists no block of view 'many'"),
+        (lambda data: data["views"].append(data["views"][0] | {"view": "foreign"}), "'foreign', which is not a view"),
+        (lambda data: data["services"].clear(), "services differ from those of the registry"),
         (lambda data: data.update(format=0), "another format"),
     ],
 )
@@ -204,11 +204,14 @@ def test_what_current_json_names_is_checked_against_the_registry(
         ("UPDATE views SET definition = x'00' WHERE name = 'many'", "the definition of view 'many' cannot be read"),
         ("UPDATE views SET name = 'any' WHERE name = 'many'", "the definition of view 'any' does not have its hash"),
         ("UPDATE services SET refs = '[1]'", "feature service 'model' cannot be read"),
-        ("DELETE FROM publications WHERE seq = 2", "name rows of publications that are not there"),
-        ("UPDATE panes SET reason = 'OTHER' WHERE reason = 'BUDGET_SPENT'", "its reason is not the one published"),
+        ("DELETE FROM publications WHERE seq = 2", "refer to missing rows of publications"),
+        (
+            "UPDATE panes SET reason = 'OTHER' WHERE reason = 'BUDGET_SPENT'",
+            "its reason differs from the published one",
+        ),
         (
             "UPDATE panes SET release_id = zeroblob(16) WHERE pane_start = 0 AND view_id = 2",
-            "its id is that of another",
+            "its id belongs to another",
         ),
         ("DELETE FROM files WHERE path LIKE 'many/%'", "its sums are missing"),
     ],

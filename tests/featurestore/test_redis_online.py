@@ -397,7 +397,7 @@ def test_a_store_has_one_random_id_for_good(directory: Path, caplog: pytest.LogC
         Publisher(directory, lambda: 0)
     path.unlink()
     open_blocks(directory)
-    assert "never been published" in caplog.text
+    assert "has no rows of this store yet" in caplog.text
     Publisher(directory, lambda: 0).close()
     assert path.read_text() != ident
     assert flights(open_blocks(directory))[0] == 1

@@ -79,7 +79,7 @@ def test_slots_that_were_changed_in_the_file_are_found(tmp_path: Path) -> None:
     path.write_bytes(changed.read_bytes())
     with Store.open(tmp_path) as store:
         assert store.release(a_release(a_view(), 0).release_id).signature == b""
-        with pytest.raises(StoreCorrupt, match="slots are not those published"):
+        with pytest.raises(StoreCorrupt, match="slots differ from the published ones"):
             store.release(a_release(a_view(), HOUR).release_id)
 
 

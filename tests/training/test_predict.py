@@ -159,7 +159,7 @@ def test_a_model_that_was_changed_is_not_loaded(covey: Covey, project: Path) -> 
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     code, _, err = covey("predict", "late", "dest=ATL,distance=1", "--store", project)
     assert code == 1
-    assert "not the file that was registered" in err
+    assert "differs from the registered file" in err
 
 
 def test_a_model_that_is_no_archive_is_refused(project: Path) -> None:

@@ -328,7 +328,7 @@ class TestRegistry:
                 with pytest.raises(UnknownModel, match="it has: m@v1, m@v2"):
                     store.model(name)
             (model.folder / "model.pt2").write_bytes(b"changed")
-            with pytest.raises(StoreCorrupt, match="not the file that was registered"):
+            with pytest.raises(StoreCorrupt, match="differs from the registered file"):
                 model.read("model.pt2")
             with pytest.raises(StoreCorrupt, match="cannot be read"):
                 model.read("nothing.pt2")
