@@ -21,7 +21,7 @@ from featurestore.define.release import Release, Void
 from featurestore.define.services import FeatureService, refs_of
 from featurestore.join.labels import open_labels
 from featurestore.join.on_demand import ask_join
-from featurestore.join.plan import Reads, ViewToJoin, joined, joined_schema
+from featurestore.join.plan import RowSource, ViewToJoin, joined, joined_schema
 from featurestore.join.view_history import StoredRows
 from featurestore.offline.history import History
 from featurestore.offline.parquet import Offline
@@ -342,7 +342,7 @@ class Store:
             views.append(ViewToJoin(of_view, rows, SpentPanes.read(self._registry, registered), self._reads(of_view)))
         return views
 
-    def _reads(self, of_view: tuple[Reference, ...]) -> Reads:
+    def _reads(self, of_view: tuple[Reference, ...]) -> RowSource:
         def reads(read: Callable[[StoredRows], _T]) -> _T:
             offline = self._history.offline
             return self._history.read(

@@ -1,1 +1,1 @@
-"""What people declare: views, entities, features and services, and what follows from them."""
+"""Definitions: views, entities, features and services, and everything that follows from them."""

@@ -1,4 +1,4 @@
-"""Values with their standard errors due to noise, their n and their status: what a feature is once it is read off a sum."""
+"""Decoded features: values with their standard errors due to noise, their n and their status."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Bytes = npt.NDArray[np.uint8]
 
 
 class Status(IntEnum):
-    """How good a value is, or why it is null. Those up to STALE_BUDGET have a value; DROWNED still has its n."""
+    """Says how good a value is, or why it is null. Statuses up to STALE_BUDGET have a value; DROWNED still has its n."""
 
     OK = 0
     ROUGH_SE = 1
     """A Mean or Rate whose noised n is below 20·se(n): the delta method does not hold, its standard error is rough."""
     STALE_BUDGET = 2
-    """The last value before the budget of a later client-day was gone: OK or ROUGH_SE when it was released."""
+    """The last value before the budget of a later client-day was spent. It was OK or ROUGH_SE when it was released."""
     VOID = 3
     """The pane was not opened (too few clients, or it failed), or its release was retracted."""
     LOW_COVERAGE = 4

@@ -1,4 +1,4 @@
-"""On-demand transformations: features computed at the moment of a read, from stored features and what the request brings.
+"""On-demand transformations: features that a read computes from stored features and the inputs of the request.
 
     @on_demand(outputs=["risk"])
     def late_risk(
@@ -6,9 +6,9 @@
     ) -> np.ndarray:
         return late * np.where(hour >= 18, 1.3, 1.0)
 
-The function is called with whole batches, one array an argument, in a join and in a read alike: the same bits come out. It
-must treat each row by itself. A row in which a stored feature is null is null, with that feature's status; so is one whose
-input is null (NOT_FOUND), and one for which the function gives NaN (UNDEFINED).
+The function is called with whole batches, one array for each argument. Joins and reads give the same bits. It must treat each
+row separately. A row with a null stored feature is null and has that feature's status. A row with a null input is null
+(NOT_FOUND), and so is a row for which the function returns NaN (UNDEFINED).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .references import REFERENCE
 
 Array: TypeAlias = npt.NDArray[Any]
 Given: TypeAlias = tuple[Array, npt.NDArray[np.bool_]]
-"""Values of an input, and which of them are known."""
+"""The values of an input, and whether each is known."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _EMPTY: Final[Mapping[ColumnType, Any]] = {"float64": np.nan, "int64": 0, "string": "", "bool": False}
@@ -49,7 +49,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Input:
-    """Annotates an argument that the request brings, or a column of the labels: [N], of int64, float64, bool or text."""
+    """Annotates an argument that is an input of the request or a column of the labels: [N], of int64, float64, bool or text."""
 
     kind: ColumnType
 
@@ -75,8 +75,8 @@ class OnDemandView:
         """The outputs of a batch.
 
         Args:
-            stored: by reference its values, float64[N] or [N, cells], and statuses, uint8[N].
-            given: by input its values, from `input_array`.
+            stored: values (float64[N] or [N, cells]) and statuses (uint8[N]) by reference.
+            given: values by input, from `input_array`.
 
         Raises:
             OnDemandFailed.
@@ -119,7 +119,7 @@ class OnDemandView:
 
 @dataclass(frozen=True, eq=False)
 class Computed:
-    """The outputs of a batch; `base`: uint8[N], the status that the inputs give all of them."""
+    """The outputs of a batch; `base`: uint8[N], the status of every output that follows from the arguments."""
 
     values: Mapping[str, Floats]
     base: Bytes
@@ -133,14 +133,14 @@ class Computed:
 
 
 def on_demand(*, outputs: Sequence[str], name: str | None = None) -> Callable[[Callable[..., Any]], OnDemandView]:
-    """Declare a transformation; see the module's text.
+    """Declare a transformation; see the module's docstring.
 
     Args:
         outputs: names of the features that it computes. A function of one output may return the array alone.
         name: of the view; default: the function's.
 
     Raises:
-        OnDemandInvalid: an argument without a `Feature` or `Input`, or a name that cannot be one.
+        OnDemandInvalid: an argument has no `Feature` or `Input`, or a name is invalid.
     """
 
     def declare(function: Callable[..., Any]) -> OnDemandView:
@@ -152,9 +152,12 @@ def on_demand(*, outputs: Sequence[str], name: str | None = None) -> Callable[[C
 def _declared(name: str, outputs: tuple[str, ...], function: Callable[..., Any]) -> OnDemandView:
     for one in (name, *outputs):
         if not _NAME.fullmatch(one):
-            raise OnDemandInvalid(name, f"{one!r} is no name: lower case, digits and underscores, a letter first")
+            raise OnDemandInvalid(
+                name,
+                f"{one!r} is not a valid name: use lower-case letters, digits and underscores, and start with a letter",
+            )
     if not outputs or len(set(outputs)) < len(outputs):
-        raise OnDemandInvalid(name, "outputs are one name or more, each once")
+        raise OnDemandInvalid(name, "outputs must be one or more distinct names")
     try:
         hints = get_type_hints(function, include_extras=True)
     except Exception as error:
@@ -166,11 +169,13 @@ def _declared(name: str, outputs: tuple[str, ...], function: Callable[..., Any])
             case Feature(ref) if REFERENCE.fullmatch(ref):
                 features[argument] = ref
             case Feature(ref):
-                raise OnDemandInvalid(name, f"argument {argument!r}: {ref!r} is no feature reference (view:feature)")
+                raise OnDemandInvalid(name, f"argument {argument!r}: {ref!r} is not a feature reference (view:feature)")
             case Input(kind) if kind in _EMPTY:
                 inputs[argument] = kind
             case Input(kind):
-                raise OnDemandInvalid(name, f"argument {argument!r}: an Input is {', '.join(_EMPTY)}, not {kind!r}")
+                raise OnDemandInvalid(
+                    name, f"argument {argument!r}: an Input must be {', '.join(_EMPTY)}, not {kind!r}"
+                )
             case _:
                 raise OnDemandInvalid(
                     name,
@@ -184,13 +189,13 @@ def _mark(hint: Any) -> Any:
 
 
 def input_array(name: str, kind: ColumnType, values: Any) -> Given:
-    """An input of a batch as its function takes it.
+    """An input of a batch in the form that the function takes.
 
     Args:
         values: a list, or an Arrow array.
 
     Raises:
-        BadReference: of another type.
+        BadReference: the values have another type.
     """
     wanted = arrow_type(kind)
     try:
@@ -238,5 +243,5 @@ def on_demand_by_name(views: Iterable[OnDemandView], stored: Container[str]) -> 
         if view.name in stored:
             raise OnDemandInvalid(view.name, "the store has a feature view of this name")
         if found.setdefault(view.name, view) is not view:
-            raise OnDemandInvalid(view.name, "there are two of this name")
+            raise OnDemandInvalid(view.name, "two on-demand views have this name")
     return MappingProxyType(found)

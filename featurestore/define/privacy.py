@@ -1,4 +1,4 @@
-"""What a view may take of a client, and what it pays for it: bounds of a client-day, price, noise and k."""
+"""The bounds of a client-day, and the price, noise and k of a view."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Privacy:
-    """The price and the protection of a view. Two are equal if they hold the same, however it was written.
+    """The price and the protection of a view. Two are equal if they hold the same values, however they are spelled.
 
     The price is that of a whole client-day, whatever the pane: give `rho` or `epsilon`, exactly one.
 
@@ -40,8 +40,8 @@ class Privacy:
         rho: zCDP, for Gaussian noise; held as whole micro-ρ, rounded down.
         epsilon: with Laplace noise, pure ε; held as whole micro-ε, rounded down. With Gaussian noise, ε at `delta`: the
             view gets the largest whole micro-ρ whose ε is not above it.
-        delta: the δ at which ε is told to people; below 1/min_clients.
-        min_clients: k, the fewest reports of a pane that is opened.
+        delta: the δ at which ε is reported; below 1/min_clients.
+        min_clients: k, the fewest reports of an opened pane.
         suppress_below: pane features of a key are withheld where its noised ClientCount is below this.
         mechanism: `gaussian`, or `laplace` for pure DP: no δ, but far more noise where a view has many groups.
 
@@ -77,7 +77,7 @@ class Privacy:
 
 
 def _exact(price: object) -> Fraction | None:
-    """A number as a fraction, a float taken as its decimal text; None if it is no finite number."""
+    """A number as a fraction, a float by its decimal text; None if it is not a finite number."""
     if isinstance(price, bool) or not isinstance(price, int | float | Fraction):
         return None
     if isinstance(price, float):
@@ -86,7 +86,7 @@ def _exact(price: object) -> Fraction | None:
 
 
 def _micro(price: object) -> int:
-    """Whole millionths of a number, rounded down (0.29 is 290,000); 0 if it is no finite number."""
+    """Whole millionths of a number, rounded down (0.29 is 290,000); 0 if it is not a finite number."""
     exact = _exact(price)
     return 0 if exact is None else math.floor(exact * 10**6)
 

@@ -16,7 +16,7 @@ REFERENCE = re.compile(r"([a-z][a-z0-9_]*)(?:@v([0-9]{1,9}))?:([a-z][a-z0-9_]*)"
 
 @dataclass(frozen=True)
 class Reference:
-    """A reference that was found: what it names, and the column that it becomes in an answer."""
+    """A resolved reference: its feature, and its column in an answer."""
 
     registered: RegisteredView
     served: ServedFeature
@@ -24,19 +24,19 @@ class Reference:
 
 
 def resolve(refs: Sequence[str], find: Callable[[str], RegisteredView], *, full_names: bool) -> list[Reference]:
-    """The features that these references name, in their order.
+    """Resolve references to features, in their order.
 
     Args:
         find: a registered view by name; raises UnknownView.
         full_names: columns are `view__feature` instead of `feature`.
 
     Raises:
-        BadReference: not a reference, or two that become one column. UnknownView, UnknownFeature.
+        BadReference: a text is not a reference, or two references have one column. UnknownView, UnknownFeature.
     """
     if isinstance(refs, str):
         raise BadReference(f"references are a list; write [{refs!r}]")
     if not refs:
-        raise BadReference("no feature asked for; name one as view:feature")
+        raise BadReference("the request names no feature; write one as view:feature")
     found: list[Reference] = []
     for ref in refs:
         match = REFERENCE.fullmatch(ref)

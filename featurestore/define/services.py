@@ -1,4 +1,4 @@
-"""Feature services: the vector of a model under one name."""
+"""Feature services: the feature vector of a model under one name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 @dataclass(frozen=True, init=False)
 class FeatureService:
-    """A list of references that is asked for by name, such as what one model takes.
+    """A named list of references, such as the features that a model reads.
 
     Attributes:
         name: lower case, digits and underscores.
@@ -30,27 +30,29 @@ class FeatureService:
     def __init__(self, name: str, refs: Sequence[str]) -> None:
         """Raises ServiceInvalid."""
         if not _NAME.fullmatch(name):
-            raise ServiceInvalid(name, "its name takes lower case, digits and underscores, and starts with a letter")
+            raise ServiceInvalid(
+                name, "its name has lower-case letters, digits and underscores, and starts with a letter"
+            )
         if isinstance(refs, str):
             raise ServiceInvalid(name, f"references are a list; write [{refs!r}]")
         if not refs:
-            raise ServiceInvalid(name, "it names no feature")
+            raise ServiceInvalid(name, "it lists no feature")
         for ref in refs:
             if not REFERENCE.fullmatch(ref):
                 raise ServiceInvalid(name, f"{ref!r} is no feature reference; write view:feature")
         if len(set(refs)) < len(refs):
-            raise ServiceInvalid(name, "it names a feature twice")
+            raise ServiceInvalid(name, "it lists a feature twice")
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "refs", tuple(refs))
 
 
 def refs_of(refs: Sequence[str] | FeatureService) -> Sequence[str]:
-    """The references themselves, or those of a service."""
+    """The references of a list or a service."""
     return refs.refs if isinstance(refs, FeatureService) else refs
 
 
 def require_service(service: FeatureService, find: Callable[[str], RegisteredView], on_demand: OnDemand) -> None:
-    """Raise ServiceInvalid unless every reference names a registered feature, or an output of a transformation of such."""
+    """Raise ServiceInvalid unless every reference names a registered feature, or an output of a transformation of them."""
     for ref in service.refs:
         view, _, name = ref.partition(":")
         transformation = on_demand.get(view)

@@ -1,4 +1,4 @@
-"""What a view serves, and its features read off opened sums. All of it is post-processing of releases."""
+"""The served features of a view, and their values read off opened sums. All of it is post-processing of releases."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ServedFeature:
 
 
 def served_features(view: FeatureView) -> tuple[ServedFeature, ...]:
-    """What a view serves, in column order: the pane's features, then each window's, then each Filtered's."""
+    """The served features of a view, in column order: the pane's features, then each window's, then each Filtered's."""
     served = [ServedFeature(feature.name, feature, None, feature.serving) for feature in view.pane_features]
     for window in view.trailing:
         served += [
@@ -72,7 +72,7 @@ def decode(layout: Layout, feature: PaneFeature, sums: Ints, noise_units: Floats
         base: uint8[N], OK or the reason why the whole row is null (VOID, LOW_COVERAGE, SUPPRESSED).
     """
     groups = layout.groups_of(feature)
-    slots = slice(groups[0].slots[0], groups[-1].slots[-1] + 1)  # a feature's slots lie side by side
+    slots = slice(groups[0].slots[0], groups[-1].slots[-1] + 1)  # a feature's slots are adjacent
     opened = OpenedSlots(sums[:, slots], tuple(noise_units * group.variance for group in groups), base)
     source = layout.view.source_of(feature)
     if source is None or not isinstance(feature, DerivableFeature):

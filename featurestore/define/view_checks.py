@@ -1,4 +1,4 @@
-"""What a feature view must be: every check of a definition, with the view, the feature and the mend in its error."""
+"""Every check of a view's definition. Each error names the view, the feature and the mend."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 RESERVED_COLUMNS: Final = frozenset(
     {"pane_start", "pane_end", "released_at", "published_at", "clock", "view_version", "release_id", "seq", "slots"}
 )
-"""Columns of every row of the store; no feature and no join key may be called so, nor `coverage_…`."""
+"""Columns of every row of the store. No feature and no join key may have one of these names, or `coverage_…`."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def check_view(view: FeatureView) -> None:
-    """Raise DefinitionError if this is no view that can be registered; ExpressionRefused if a condition is the reason."""
+    """Raise DefinitionError if this view cannot be registered; ExpressionRefused if a condition is the reason."""
     _check_name(view)
     _check_types(view)
     _check_time(view)
@@ -44,7 +44,7 @@ def check_view(view: FeatureView) -> None:
 
 
 def _problem(feature: ViewFeature) -> str | None:
-    """What is wrong with a feature taken alone."""
+    """The problem of a feature by itself."""
     trouble = feature.problem()
     if trouble is None and not is_text(feature.description):
         return f"`description` must be a text of valid Unicode, got {feature.description!r}"
@@ -69,7 +69,7 @@ def _check_types(view: FeatureView) -> None:
     for feature in view.features:
         if not isinstance(feature, ViewFeature):
             raise DefinitionError(
-                view.name, f"{feature!r} is no feature; use Count, ClientCount, Mean, Histogram, Rate or Filtered"
+                view.name, f"{feature!r} is not a feature; use Count, ClientCount, Mean, Histogram, Rate or Filtered"
             )
     for attribute in ("max_cells", "max_events_per_cell"):
         bound = getattr(view.bounds, attribute)

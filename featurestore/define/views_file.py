@@ -1,6 +1,6 @@
-"""Reads a VIEWS.py: a Python file with feature views at module level, and perhaps on-demand views and feature services.
+"""Reads a views file: Python with feature views at module level, and perhaps on-demand views and feature services.
 
-It is the user's own code, run as such.
+The file is the user's own code, and runs as such.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _T = TypeVar("_T", FeatureView, OnDemandView, FeatureService)
 
 @dataclass(frozen=True)
 class Declared:
-    """What a file declares, each in the order of its names' first binding."""
+    """The declarations of a file, each kind in the order in which its names are first bound."""
 
     views: tuple[FeatureView, ...]
     on_demand: tuple[OnDemandView, ...]
@@ -33,17 +33,18 @@ class Declared:
 
 
 def load_views(path: Path) -> tuple[FeatureView, ...]:
-    """The feature views of a file, of which there must be one; raises as `load_declared`."""
+    """The feature views of a file, at least one. Raises as `load_declared`."""
     return load_declared(path, need_views=True).views
 
 
 def load_declared(path: Path, *, need_views: bool) -> Declared:
-    """All that a file declares.
+    """All declarations of a file.
 
-    As for a script, the file's folder comes first on the import path while it runs; what it prints goes to stderr.
+    While the file runs, its folder is first on the import path, as for a script, and its output goes to stderr.
 
     Raises:
-        ViewsFileError: no such file, an error in it (with its line), two of one name, or no feature view that is needed.
+        ViewsFileError: the file is missing, it has an error (with its line), two declarations have one name, or a required
+            feature view is missing.
         DefinitionError: a view that cannot be collected as written. OnDemandInvalid, ServiceInvalid.
     """
     if not path.is_file():
@@ -72,7 +73,7 @@ def load_declared(path: Path, *, need_views: bool) -> Declared:
 
 
 def _of_kind(kind: type[_T], names: Mapping[str, object]) -> tuple[_T, ...]:
-    """The objects of a kind, each once."""
+    """The objects of one kind, each once."""
     return tuple({id(value): value for value in names.values() if isinstance(value, kind)}.values())
 
 
@@ -93,6 +94,6 @@ def _imports_from(folder: Path) -> Iterator[None]:
 
 
 def _line(path: Path, error: BaseException) -> str:
-    """Where in the file an error rose."""
+    """The line of the file that raised an error."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return f", line {frames[-1].lineno}" if frames else ""

@@ -20,7 +20,7 @@ from .privacy import MECHANISMS, Bounds, Privacy
 _KIND_FIELDS: Final = frozenset(field.name for field in pb.Feature.DESCRIPTOR.oneofs_by_name["kind"].fields) - {
     "custom"
 }
-"""The kinds that have a message of their own; any other is spelled as a Custom."""
+"""The kinds with their own message; every other kind is a Custom."""
 
 
 @lru_cache(maxsize=256)
@@ -56,17 +56,17 @@ def view_from_bytes(data: bytes) -> FeatureView:
     """The view that these canonical bytes encode.
 
     Raises:
-        ViewMalformed: not protobuf, not canonical, or not a valid view; then its cause is what the view is refused for,
+        ViewMalformed: not protobuf, not canonical, or not a valid view. For an invalid view its cause is the view's error,
             such as an `ExpressionRefused`.
     """
     try:
         message = pb.FeatureView.FromString(data)
     except DecodeError:
-        raise ViewMalformed("the bytes of a feature view are not protobuf") from None
+        raise ViewMalformed("the bytes are not the protobuf message of a feature view") from None
     try:
         view = _view_from_pb(message)
     except (ValueError, ZeroDivisionError, FeatureStoreError) as error:
-        raise ViewMalformed(f"the bytes are no valid feature view: {error}") from error
+        raise ViewMalformed(f"the bytes are not a valid feature view: {error}") from error
     if view_to_bytes(view) != data:
         raise ViewMalformed(f"the bytes of feature view {view.name!r} are not canonical")
     return view
@@ -74,7 +74,7 @@ def view_from_bytes(data: bytes) -> FeatureView:
 
 @lru_cache(maxsize=256)
 def definition_hash(view: FeatureView) -> bytes:
-    """SHA-256 of the canonical bytes: 32 bytes that change with anything in the definition."""
+    """SHA-256 of the canonical bytes (32 bytes), which changes with every part of the definition."""
     return hashlib.sha256(view_to_bytes(view)).digest()
 
 
@@ -99,7 +99,7 @@ def _view_from_pb(message: pb.FeatureView) -> FeatureView:
 
 
 def _privacy_from_pb(message: pb.FeatureView) -> Privacy:
-    """Both prices are read where both stand there: such a view is refused."""
+    """The price of a view. If both prices are given, both are read, and the view is refused."""
     mechanism = message.mechanism or "gaussian"
     for known in MECHANISMS:
         if mechanism == known:
@@ -192,7 +192,7 @@ def _feature_from_pb(message: pb.Feature) -> ViewFeature:
     kind = KINDS.get(spelling)
     if kind is None:
         raise ViewMalformed(
-            f"feature {message.name!r} is of the kind {spelling[:80]!r}, which is not known here; known are {', '.join(KINDS)}"
+            f"feature {message.name!r} is of the kind {spelling[:80]!r}, which is unknown here; known are {', '.join(KINDS)}"
         )
     common: dict[str, Any] = {"name": message.name, "description": message.description}
     if issubclass(kind, PaneFeature):

@@ -42,7 +42,7 @@ class _Output:
 
 
 @dataclass(frozen=True)
-class AskedOfJoin:
+class JoinColumns:
     """The columns of a join.
 
     Attributes:
@@ -104,7 +104,7 @@ class AskedOfJoin:
 
 def ask_join(
     refs: Sequence[str], on_demand: OnDemand, find: Callable[[str], RegisteredView], *, full_names: bool
-) -> AskedOfJoin:
+) -> JoinColumns:
     """Resolve the references of a join.
 
     Raises:
@@ -128,7 +128,7 @@ def ask_join(
     for column in columns:
         if columns.count(column) > 1:
             raise BadReference(f"two features become the column {column!r}; use full names (view__feature)")
-    return AskedOfJoin(asked, tuple(stored), sources)
+    return JoinColumns(asked, tuple(stored), sources)
 
 
 def _same(one: Reference, other: Reference) -> bool:

@@ -27,7 +27,7 @@ _ISSUE_BYTES: Final = 128
 """Bytes for each issue: of its columns, and of temporary arrays while the visible issues are selected."""
 
 
-class Reads(Protocol):
+class RowSource(Protocol):
     """Reads the stored rows of a view; reads again, from a new list of files, if a file is replaced meanwhile."""
 
     def __call__(self, read: Callable[[StoredRows], _T]) -> _T:
@@ -47,7 +47,7 @@ class ViewToJoin:
     references: tuple[Reference, ...]
     rows: int
     spent: SpentPanes
-    reads: Reads
+    reads: RowSource
 
     @property
     def row_bytes(self) -> int:

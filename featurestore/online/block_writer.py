@@ -40,7 +40,7 @@ class CurrentRows:
 
 
 @dataclass(frozen=True, eq=False)
-class Staged:
+class StagedBlocks:
     """The next CURRENT.json: its content, the files that it lists, and the feature services."""
 
     current: Replacement
@@ -85,7 +85,7 @@ class BlockWriter:
         entry = self._entries.get((registered.view.name, registered.version))
         return 0 if entry is None else entry.seq
 
-    def stage(self, latest: Sequence[CurrentRows], services: Mapping[str, Sequence[str]]) -> Staged | None:
+    def stage(self, latest: Sequence[CurrentRows], services: Mapping[str, Sequence[str]]) -> StagedBlocks | None:
         """Write the blocks of some views, and the next CURRENT.json beside the current one; None if nothing changes.
 
         Args:
@@ -113,13 +113,13 @@ class BlockWriter:
             for name in {entry.file for entry in entries.values()} - {entry.file for entry in self._entries.values()}:
                 (self._folder / name).unlink(missing_ok=True)
             raise
-        return Staged(staged, entries, named)
+        return StagedBlocks(staged, entries, named)
 
     def forget(self) -> None:
         """Forget all blocks: the next CURRENT.json lists only what is staged from now on."""
         self._entries = {}
 
-    def switch(self, staged: Staged) -> None:
+    def switch(self, staged: StagedBlocks) -> None:
         """Switch to the epoch that was staged last. Raises StoreWriteFailed."""
         before = {entry.file for entry in self._entries.values()}
         with writing(self._folder / CURRENT):

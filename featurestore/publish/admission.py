@@ -22,7 +22,7 @@ _DATES: Final = (-62_135_596_800_000_000, 253_402_300_800_000_000)
 
 
 @dataclass(frozen=True, eq=False)
-class Admitted:
+class Admission:
     """One view's part of a publication, checked, without the items that are published already.
 
     Attributes:
@@ -42,7 +42,7 @@ class Admitted:
         return [as_record(item) for item in (*self.fresh, *self.tombstones)]
 
 
-def admit(registered: RegisteredView, items: Sequence[Release | Void], known: Sequence[PaneRecord]) -> Admitted:
+def admit(registered: RegisteredView, items: Sequence[Release | Void], known: Sequence[PaneRecord]) -> Admission:
     """Check the items of one view against its published panes (`known`).
 
     Raises:
@@ -71,7 +71,7 @@ def admit(registered: RegisteredView, items: Sequence[Release | Void], known: Se
                 f"view {registered.view.name!r}: release {item.release_id.hex()} is published already with other content"
             )
     repeated = len(items) - len(fresh) - len(tombstones)
-    return Admitted(registered, tuple(fresh), tuple(tombstones), repeated)
+    return Admission(registered, tuple(fresh), tuple(tombstones), repeated)
 
 
 def as_record(item: Release | Void) -> PaneRecord:

@@ -54,7 +54,7 @@ from featurestore.registry.models import RegisteredModel, require_model, write_m
 from featurestore.registry.registry import Registry
 from featurestore.store_files import writing
 
-from .admission import Admitted, admit, as_record
+from .admission import Admission, admit, as_record
 from .writer_lock import lock_store
 
 MAX_FILES: Final = 16
@@ -202,7 +202,7 @@ class Publisher:
             self._put_latest([self._newest(part.registered, seq) for part in prepared])
         return PublishReport(sum(len(part.panes) for part in prepared), sum(one.repeated for one in admitted))
 
-    def _admit(self, view: str, items: list[Release | Void]) -> Admitted:
+    def _admit(self, view: str, items: list[Release | Void]) -> Admission:
         registered = self._registry.view(view)
         starts = [item.pane_start for item in items]
         return admit(registered, items, self._registry.panes(registered.view_id, min(starts), max(starts) + 1))
@@ -219,7 +219,7 @@ class Publisher:
                     [path for part in prepared for path in part.replaced],
                 )
 
-    def _prepare(self, admitted: Admitted, seq: int, now: int) -> _Prepared:
+    def _prepare(self, admitted: Admission, seq: int, now: int) -> _Prepared:
         """Compute the rows of new and retracted panes, and of the later panes whose windows they change; write them."""
         registered, view = admitted.registered, admitted.registered.view
         moments = _moments(admitted)
@@ -240,7 +240,7 @@ class Publisher:
         return _Prepared(registered, admitted.records, files, replaced)
 
     def _panes(
-        self, admitted: Admitted, neighbours: list[PaneRecord], files: list[FileRecord]
+        self, admitted: Admission, neighbours: list[PaneRecord], files: list[FileRecord]
     ) -> tuple[Panes, npt.NDArray[np.int8]]:
         """The new panes and their published neighbours, in order, with their clocks."""
         view = admitted.registered.view
@@ -329,7 +329,7 @@ def put_online(online: OnlineStore, latest: CurrentRows) -> None:
         online.put(registered.view_id, keys, latest.rows, marker)
 
 
-def _moments(admitted: Admitted) -> dict[int, int]:
+def _moments(admitted: Admission) -> dict[int, int]:
     """The time (µs) from which each pane changes rows: the release of a new pane, the tombstone of a retracted one."""
     moments = {item.pane_start: item.released_at for item in admitted.tombstones}
     return moments | {item.pane_start: item.released_at for item in admitted.fresh if as_record(item).makes_row}

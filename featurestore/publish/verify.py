@@ -77,14 +77,14 @@ class Damage:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckReport:
     """The result of a check: how many files there are, and the damage, by path."""
 
     files: int
     damaged: tuple[Damage, ...]
 
 
-def check_store(directory: Path, progress: Progress = lambda *_: None) -> Checked:
+def check_store(directory: Path, progress: Progress = lambda *_: None) -> CheckReport:
     """Check a store while no publication is under way.
 
     Raises:
@@ -98,13 +98,13 @@ def check_store(directory: Path, progress: Progress = lambda *_: None) -> Checke
         files = sum(path.is_file() for path in root.rglob("*"))
         found = [Damage("registry.db", what, Mend.BACKUP) for what in _registry(root)]
         if found:  # everything else is checked against it
-            return Checked(files, tuple(found))
+            return CheckReport(files, tuple(found))
         registry = Registry(root / "registry.db", read_only=True)
         try:
             found = _Check(root, registry, settings, progress).all()
         finally:
             registry.close()
-    return Checked(files, tuple(sorted(set(found), key=lambda one: (one.path, one.what, one.mend.value))))
+    return CheckReport(files, tuple(sorted(set(found), key=lambda one: (one.path, one.what, one.mend.value))))
 
 
 def _registry(root: Path) -> list[str]:

@@ -1,6 +1,6 @@
-"""The loops that copy columns out of the rows of a view, for whole batches.
+"""Loops that copy columns out of a view's rows, for whole batches.
 
-They are compiled as this module is imported, not in the first read: for rows that nobody can write to, as blocks have them.
+They are compiled when this module is imported, not in the first read, and for read-only rows, as blocks have them.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def gather(
     se: Floats,
     codes: Bytes,
 ) -> None:
-    """Fill a vector of each row: its values, their standard errors and statuses.
+    """Fill the vector of each row: its values, their standard errors and statuses.
 
     Args:
-        place: int64[N], rows of `numbers` and `status`; −1 is the last one, of a key that is not there.
+        place: int64[N], rows of `numbers` and `status`; −1 is the last row, that of a missing key.
         numbers: float64[M, W]; status: uint8[M, F].
         values_at, se_at: int64[V], columns of `numbers`; status_at: int64[V], columns of `status`.
-        expired: nothing is there, and of rows that were found that is the reason.
+        expired: whether the rows are too old: then no value is served, and found rows get this reason.
         values, se: float64[N, V], filled; codes: uint8[N, V], filled.
     """
     last = len(numbers) - 1
@@ -63,7 +63,7 @@ def gather(
 
 @njit(void(_PLACES, _NUMBERS, _PLACES, float64[:, ::1]), cache=True, nogil=True)
 def gather_columns(place: Ints, numbers: Floats, columns: Ints, values: Floats) -> None:
-    """Fill an array of each column.
+    """Fill an array for each column.
 
     Args:
         place, numbers: see `gather`.

@@ -1,4 +1,4 @@
-"""Vectors on the wire: the messages of `features.proto`, over gRPC and over HTTP alike."""
+"""Vectors on the wire: the messages of `features.proto`, for gRPC and HTTP."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .request import Entities
 from .vectors import Vectors
 
 MAX_REQUEST: Final = 8 * 2**20
-"""Bytes of a request."""
+"""The most bytes of a request."""
 MAX_ROWS: Final = 10_000
 MAX_NAMES: Final = 1_000
-"""References of a request, and join keys and inputs."""
+"""The most references of a request, and the most join keys and inputs."""
 MAX_NUMBERS: Final = 4_000_000
-"""Values of an answer: 68 MB."""
+"""The most values of an answer: 68 MB."""
 MAX_REPLY: Final = 2**27
 
 _KINDS: Final[Mapping[type, str]] = {str: "strings", int: "ints", bool: "bools", float: "doubles"}
@@ -28,7 +28,7 @@ _EMPTY: Final[Mapping[str, Any]] = {"strings": "", "ints": 0, "bools": False, "d
 
 
 def request_of(refs: Sequence[str], entities: Entities) -> pb.GetFeaturesRequest:
-    """The message of a read. Raises BadReference: a key of another type."""
+    """The message of a read. Raises BadReference: a key has another type."""
     return pb.GetFeaturesRequest(
         features=refs, entities={name: _values(name, values) for name, values in entities.items()}
     )
@@ -51,10 +51,11 @@ def _values(name: str, values: Sequence[Any]) -> pb.Values:
 
 
 def parse_request(message: pb.GetFeaturesRequest) -> tuple[tuple[str, ...], str, dict[str, list[Any]]]:
-    """(references, feature service, join keys and inputs); one of the first two is empty.
+    """Parse a message to (references, feature service, join keys and inputs); one of the first two is empty.
 
     Raises:
-        BadRequest: both or none of them, lists of several lengths, or a null that is not in its list. RequestTooLarge.
+        BadRequest: references and service are both given or both missing, lists differ in length, or a null is not in its
+            list. RequestTooLarge.
     """
     refs, service = tuple(message.features), message.feature_service
     if bool(refs) == bool(service):
@@ -85,7 +86,7 @@ def _list(name: str, message: pb.Values) -> list[Any]:
 
 
 def require_small(rows: int, width: int) -> None:
-    """Raise RequestTooLarge where an answer would hold more than `MAX_NUMBERS` values."""
+    """Raise RequestTooLarge if an answer would have more than `MAX_NUMBERS` values."""
     if rows * width > MAX_NUMBERS:
         raise RequestTooLarge(f"{rows * width:,} values; at most {MAX_NUMBERS:,} in one request: ask for fewer rows")
 
@@ -103,11 +104,11 @@ def reply_of(names: Sequence[str], epoch: int, values: Floats, se: Floats, statu
 
 
 def vectors_of(message: pb.GetFeaturesReply) -> Vectors:
-    """The inverse of `reply_of`. Raises RemoteFailed: sizes that do not fit together."""
+    """The inverse of `reply_of`. Raises RemoteFailed: the sizes do not match."""
     shape = (message.rows, len(message.names))
     count = shape[0] * shape[1]
     if (len(message.values), len(message.se), len(message.status)) != (8 * count, 8 * count, count):
-        raise RemoteFailed("the server's answer has other sizes than it says")
+        raise RemoteFailed("the sizes in the server's answer do not match its content")
     status = np.frombuffer(message.status, np.uint8).reshape(shape)
     return Vectors(
         tuple(message.names),

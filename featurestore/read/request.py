@@ -1,4 +1,4 @@
-"""What one request reads: each view's rows and each on-demand transformation once, all of one snapshot and one moment."""
+"""The reads of one request: each view's rows and each on-demand transformation once, from one snapshot and at one time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from featurestore.online.blocks import Snapshot
 from featurestore.online.view_rows import Rows, ViewColumn, ViewRows
 
 Entities: TypeAlias = Mapping[str, Sequence[Any]]
-"""Join keys and inputs: a list a name, all of one length."""
+"""Join keys and inputs: a list for each name, all of one length."""
 _EXPIRED: Final = np.uint8(Status.OUTSIDE_MAX_AGE)
 _NOT_FOUND: Final = np.uint8(Status.NOT_FOUND)
 
@@ -27,9 +27,9 @@ class RequestedColumn:
     """One column of an answer.
 
     Attributes:
-        name: what it is called there.
-        source: whose rows it is read from, or what computes it.
-        column: what of it; of a transformation an output, whose place means nothing.
+        name: its name in the answer.
+        source: the view whose rows hold it, or the transformation that computes it.
+        column: the column of the source; for a transformation its output, whose place is unused.
     """
 
     name: str
@@ -46,24 +46,24 @@ def ask(
     given: Sequence[str] = (),
     companions: bool = False,
 ) -> list[RequestedColumn]:
-    """What references name, in their order.
+    """Resolve references to columns, in their order.
 
     Args:
         full_names: columns are `view__feature` instead of `feature`.
-        companions: whether `view:feature__se` and the like may be asked for by themselves.
-        given: names that the answer holds beside them.
+        companions: whether `view:feature__se` and other companions may be requested alone.
+        given: names of the other columns of the answer.
 
     Raises:
-        BadReference, UnknownView, UnknownFeature. NameCollision: two columns of one name.
+        BadReference, UnknownView, UnknownFeature. NameCollision: two columns have one name.
     """
     if isinstance(refs, str):
         raise BadReference(f"references are a list; write [{refs!r}]")
     if not refs:
-        raise BadReference("no feature asked for; name one as view:feature")
+        raise BadReference("the request names no feature; write one as view:feature")
     asked = [_ask(ref, snapshot, on_demand, full_names) for ref in refs]
     for one in asked:
         if not companions and one.column.kind not in ("value", "list"):
-            raise BadReference(f"{one.column.name!r} comes with its feature; ask for the feature alone")
+            raise BadReference(f"{one.column.name!r} comes with its feature; request only the feature")
     names = [*given, *(one.name for one in asked)]
     if len(set(names)) < len(names):
         raise NameCollision(next(name for i, name in enumerate(names) if name in names[:i])[:80])
@@ -84,13 +84,13 @@ def _ask(ref: str, snapshot: Snapshot, on_demand: OnDemand, full_names: bool) ->
 
 
 class Found:
-    """The rows of one view for the keys of a request, as good as they are at its moment.
+    """The rows of one view for the keys of a request, at the request's time.
 
     Attributes:
-        rows: as they were read.
+        rows: the stored rows.
         codes: uint8[N, F] of `Status`.
-        found: bool[N], which keys have a row.
-        expired: whether the rows are older than their view's ttl.
+        found: bool[N], whether each key has a row.
+        expired: whether the rows are older than the view's ttl.
     """
 
     def __init__(self, rows: Rows, now_us: int) -> None:
@@ -102,7 +102,7 @@ class Found:
             self.codes[self.found] = _EXPIRED
 
     def numbers(self, column: ViewColumn) -> Floats:
-        """float64[N], or [N, cells] of a list; NaN where there is no number, and in rows that are expired."""
+        """float64[N], or [N, cells] of a list; NaN where there is no number, and in expired rows."""
         if self.expired:
             return np.full((len(self.found), column.width) if column.kind == "list" else len(self.found), np.nan)
         numbers, place = self.rows.numbers, self.rows.place
@@ -121,9 +121,9 @@ class Reading:
     """The batch of one request.
 
     Args:
-        entities: join keys and inputs, `count` long each.
+        entities: join keys and inputs, each `count` long.
         now_us: wall clock, µs since the epoch, for ttl.
-        placed: the rows of views that somebody else has read for these keys.
+        placed: rows of views that were read for these keys already.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Reading:
         self._computed: dict[str, Computed] = {}
 
     def found(self, view: ViewRows) -> Found:
-        """The rows of a view. Raises BadReference: a join key is missing, or one has another type."""
+        """The rows of a view. Raises BadReference: a join key is missing or has another type."""
         known = self._found.get(view)
         if known is None:
             known = self._found[view] = Found(view.rows(self._entities, self._count), self._now_us)
@@ -181,7 +181,7 @@ class Reading:
 
 
 def views_of(asked: Sequence[RequestedColumn], snapshot: Snapshot) -> list[ViewRows]:
-    """The views that columns are read from, directly or by a transformation, each once, in the order of first mention."""
+    """The views that the columns read, directly or through a transformation, each once, in the order of first mention."""
     found: dict[int, ViewRows] = {}
     for one in asked:
         if isinstance(one.source, OnDemandView):
@@ -193,6 +193,6 @@ def views_of(asked: Sequence[RequestedColumn], snapshot: Snapshot) -> list[ViewR
 
 
 def inputs_of(asked: Sequence[RequestedColumn]) -> dict[str, ColumnType]:
-    """The inputs that the asked transformations need, with their types."""
+    """The inputs that the requested transformations need, with their types."""
     views = [one.source for one in asked if isinstance(one.source, OnDemandView)]
     return {name: kind for view in views for name, kind in view.inputs.items()}

@@ -1,4 +1,4 @@
-"""Reads in process: a model's vector for some keys, as numpy arrays, in microseconds. No Arrow, no copy but the answer."""
+"""Reads in process: a model's vector for some keys as numpy arrays, in microseconds. It copies only the answer."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Vectors(NamedTuple):
     """The vectors of N keys, of one epoch.
 
     Attributes:
-        names: of the columns; the cells of a histogram are `name[0]`, `name[1]`, …
-        values: float64[N, W], NaN where there is none.
+        names: the names of the columns; the cells of a histogram are `name[0]`, `name[1]`, …
+        values: float64[N, W], NaN where there is no value.
         mask: bool[N, W], where there is a value.
-        se: float64[N, W], standard errors due to noise; NaN where there is no value, and for what is computed on demand.
+        se: float64[N, W], standard errors due to noise; NaN where there is no value, and for on-demand features.
         status: uint8[N, W] of `Status`.
     """
 
@@ -38,7 +38,7 @@ class Vectors(NamedTuple):
 
 
 class Reader:
-    """Reads one vector again and again, always of the newest epoch; `Store.reader` makes it.
+    """Reads one feature vector, always from the newest epoch; `Store.reader` makes it.
 
     Args:
         snapshot: gives the newest snapshot.
@@ -75,11 +75,11 @@ class Reader:
 
 
 class VectorPlan:
-    """Where each column of the vector is in one snapshot.
+    """The place of each column of the vector in one snapshot.
 
     Attributes:
         names: see `Vectors`.
-        views: all that are read from, directly or by a transformation.
+        views: all views that are read, directly or through a transformation.
     """
 
     def __init__(self, snapshot: Snapshot, refs: Sequence[str], on_demand: OnDemand) -> None:
@@ -110,7 +110,7 @@ class VectorPlan:
         """Values, standard errors and statuses of `count` keys, see `Vectors`.
 
         Args:
-            placed: the rows of views that somebody else has read for these keys.
+            placed: rows of views that were read for these keys already.
 
         Raises:
             BadReference: a join key or an input is missing, or has another type. OnDemandFailed.
@@ -169,7 +169,7 @@ def _indices(places: list[int]) -> Ints:
 
 
 def as_lists(keys: Mapping[str, Sequence[Any]] | None) -> tuple[Entities, int]:
-    """The keys as lists of one length, and that."""
+    """The keys as lists of one length, and the length."""
     if not keys:
         return {}, 1
     count = -1

@@ -1,1 +1,1 @@
-"""A store behind a feature server, read over HTTP or gRPC."""
+"""A remote store, read through its feature server over HTTP or gRPC."""

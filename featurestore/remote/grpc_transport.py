@@ -1,4 +1,4 @@
-"""A remote store over gRPC. This module translates and does nothing else."""
+"""A remote store over gRPC. This module only translates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from featurestore.read.vectors import Vectors
 from featurestore.registry.watch import PaneState, Published
 
 ERROR_KEY: Final = "covey-error"
-"""Trailing metadata: the class of an error, of `featurestore.errors`."""
+"""The trailing metadata's key for an error's class in `featurestore.errors`."""
 RETRY_KEY: Final = "retry-after"
 KEY: Final = "authorization"
 OPTIONS: Final = [("grpc.max_receive_message_length", MAX_REPLY), ("grpc.use_local_subchannel_pool", 1)]
@@ -32,8 +32,8 @@ class GrpcTransport:
 
     Args:
         target: `host:port`.
-        key: an API key of the server's.
-        secure: over TLS, with the authorities of the system.
+        key: an API key of the server.
+        secure: whether to use TLS, with the system's certificate authorities.
     """
 
     def __init__(self, target: str, key: str | None, *, secure: bool = False) -> None:
@@ -80,7 +80,7 @@ class GrpcTransport:
 
     def _watched(self, call: Any) -> Iterator[Published]:
         yield from self._each(call, _published)
-        raise RemoteFailed(f"{self._target} has ended the watch")
+        raise RemoteFailed(f"{self._target} ended the watch")
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
@@ -90,7 +90,7 @@ class GrpcTransport:
             raise self._named(error) from None
 
     def _named(self, error: Any) -> Exception:
-        """What the server says went wrong; every error of a call has these methods."""
+        """The error that the server names; every error of a call has these methods."""
         details = str(error.details() or error.code().name)
         told = {str(name): str(value) for name, value in error.trailing_metadata() or ()}
         named = told.get(ERROR_KEY, "")
@@ -100,7 +100,7 @@ class GrpcTransport:
 def _published(message: pb.Published) -> Published:
     state = _STATES.get(message.state)
     if state is None:
-        raise RemoteFailed("the server speaks of a state that this version of covey does not know")
+        raise RemoteFailed("the server sent a state that this version of covey does not know")
     return Published(
         message.view,
         message.version,

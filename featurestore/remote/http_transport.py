@@ -1,4 +1,4 @@
-"""A remote store over HTTP. This module translates and does nothing else."""
+"""A remote store over HTTP. This module only translates."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WATCH: Final = "/v1/watch"
 
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0)
 _JOIN_TIMEOUT: Final = httpx.Timeout(None, connect=10.0)
-"""A join answers when it has read its labels."""
+"""The time limit of an answer, s: a join answers only after it has read its labels."""
 
 
 class HttpTransport:
@@ -33,7 +33,7 @@ class HttpTransport:
 
     Args:
         url: `http://…` or `https://…`.
-        key: an API key of the server's.
+        key: an API key of the server.
     """
 
     def __init__(self, url: str, key: str | None) -> None:
@@ -41,7 +41,7 @@ class HttpTransport:
         try:
             self._client = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False)
         except (httpx.InvalidURL, UnicodeError, ValueError) as error:
-            raise RemoteFailed(f"{url[:200]!r} is no address of a feature server ({error})") from None
+            raise RemoteFailed(f"{url[:200]!r} is not the URL of a feature server ({error})") from None
         self._url = url
 
     def vectors(self, refs: Sequence[str], entities: Entities) -> Vectors:
@@ -53,7 +53,7 @@ class HttpTransport:
         try:
             return vectors_of(pb.GetFeaturesReply.FromString(response.content))
         except DecodeError:
-            raise RemoteFailed("the server's answer is no GetFeaturesReply") from None
+            raise RemoteFailed("the server's answer is not a GetFeaturesReply") from None
 
     def read(self, name: str, arguments: Mapping[str, Any], data: Iterable[bytes] | None) -> Iterator[bytes]:
         """See `Transport`."""
@@ -103,7 +103,7 @@ class HttpTransport:
                         yield published_from_json(line.removeprefix("data:"))
             finally:
                 response.close()
-        raise RemoteFailed(f"{self._url} has ended the watch")
+        raise RemoteFailed(f"{self._url} ended the watch")
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
@@ -122,6 +122,6 @@ def _require_ok(response: httpx.Response) -> None:
         found = json.loads(response.content)
         name, detail = str(found.get("error", "")), str(found["detail"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise RemoteFailed(f"the server answered {status}, and not as a feature server does") from None
+        raise RemoteFailed(f"the server answered {status}in a form that no feature server uses") from None
     named = {429: Throttled.__name__, 401: KeyRefused.__name__}
     raise error_named(named.get(status, name), detail, retry_after(response.headers.get("retry-after")))

@@ -1,4 +1,4 @@
-"""A store on another machine, read through its feature server: the same methods and the same answers as a local one."""
+"""A store on another machine, read through its feature server. Methods and answers are those of a local store."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ from featurestore.registry.watch import Published
 KEY_VARIABLE: Final = "COVEY_API_KEY"
 TRIES: Final = 4
 MAX_WAIT_S: Final = 10
-"""A server that says to come back later than this is not asked again: what has to wait so long should know it."""
+"""The longest wait before a retry. If a server asks for a longer one, the caller gets the error."""
 LABEL_BYTES: Final = 2**22
-"""Bytes of the labels that are sent at a time."""
+"""Bytes of labels that are sent at a time."""
 
 _T = TypeVar("_T")
 
 
 class Transport(Protocol):
-    """How a remote store is reached. Methods raise the errors that the server names, and RemoteFailed."""
+    """The connection to a remote store. Methods raise the errors that the server names, and RemoteFailed."""
 
     def vectors(self, refs: Sequence[str], entities: Entities) -> Vectors:
-        """The newest vectors of some keys; `entities` are lists of one length."""
+        """The newest vectors of some keys; `entities` holds lists of one length."""
         ...
 
     def read(self, name: str, arguments: Mapping[str, Any], data: Iterable[bytes] | None) -> Iterator[bytes]:
-        """A read of `featurestore.server.tables`: the bytes of an Arrow IPC stream, for those of another one."""
+        """A read of `featurestore.server.tables`: sends the bytes of an Arrow IPC stream and yields those of the answer."""
         ...
 
     def subscribe(self, view: str, after: int | None) -> Iterator[Published]:
-        """What is published of a view, until the connection ends."""
+        """The panes of a view as they are published, until the connection ends."""
         ...
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class Transport(Protocol):
 class RemoteStore:
     """A remote store, opened for reading; `Store.open("http://…")` and `Store.open("grpc://…")` make it.
 
-    See `featurestore.store.Store` for what the methods do. All of them raise RemoteFailed where the server cannot be reached.
+    The methods are those of `featurestore.store.Store`. All of them raise RemoteFailed if the server is unreachable.
     """
 
     def __init__(self, transport: Transport, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -83,9 +83,7 @@ class RemoteStore:
         try:
             return [view_from_bytes(data) for data in definitions]
         except ViewMalformed as error:
-            raise RemoteFailed(
-                f"the server speaks of a view that this version of covey cannot read ({error})"
-            ) from None
+            raise RemoteFailed(f"the server sent a view that this version of covey cannot read ({error})") from None
 
     def services(self) -> list[FeatureService]:
         """See `Store.services`."""
@@ -136,7 +134,7 @@ class RemoteStore:
         *,
         full_names: bool = False,
     ) -> pa.RecordBatchReader:
-        """See `Store.join`: the labels go to the server, which joins within its own memory, and come back as they are read."""
+        """See `Store.join`. The labels go to the server, which joins within its own memory and streams the answer."""
         given = open_labels(labels, self.key_types(features))
         arguments = {"features": list(refs_of(features)), "time": time, "full_names": full_names}
         return _opened(self._transport.read("join", arguments, ipc_bytes(given.schema, given.batches(LABEL_BYTES))))
@@ -149,7 +147,7 @@ class RemoteStore:
             raise RemoteFailed(f"the server's answer cannot be read ({error})") from None
 
     def watch(self, view: str, after: int | None = None) -> Iterator[Published]:
-        """See `Store.watch`; where the connection is lost it ends with RemoteFailed, and `after` goes on from there."""
+        """See `Store.watch`. A lost connection raises RemoteFailed; a new watch with `after` continues."""
         return self._transport.subscribe(view, after)
 
     def _table(self, name: str, arguments: Mapping[str, Any], given: pa.Table | None = None) -> pa.Table:
@@ -161,7 +159,7 @@ class RemoteStore:
 
 
 class RemoteReader:
-    """Reads one vector again and again; see `featurestore.read.vectors.Reader`."""
+    """Reads one feature vector; see `featurestore.read.vectors.Reader`."""
 
     def __init__(self, transport: Transport, refs: list[str], sleep: Callable[[float], None]) -> None:
         self._transport, self._refs, self._sleep = transport, refs, sleep
@@ -173,7 +171,7 @@ class RemoteReader:
 
 
 def _patiently(ask: Callable[[], _T], sleep: Callable[[float], None]) -> _T:
-    """Ask a server, and again where it says that it will have time, or its online store, in a moment."""
+    """Call a server, and retry if it is throttling or its online store is away, and it names a short wait."""
     for _ in range(TRIES - 1):
         try:
             return ask()
@@ -185,7 +183,7 @@ def _patiently(ask: Callable[[], _T], sleep: Callable[[float], None]) -> _T:
 
 
 class _Bytes(io.RawIOBase):
-    """A file of the bytes that an iterator gives."""
+    """A file of the bytes that an iterator yields."""
 
     def __init__(self, parts: Iterator[bytes]) -> None:
         self._parts, self._left = parts, b""
@@ -207,16 +205,18 @@ class _Bytes(io.RawIOBase):
 
 
 def _opened(parts: Iterator[bytes]) -> pa.RecordBatchReader:
-    """The table of an answer; RemoteFailed where it ends early, at once or as it is read."""
+    """Open the table of an answer. Raises RemoteFailed, at once or while it is read: the answer ends early."""
     try:
         reader = pa.ipc.open_stream(io.BufferedReader(_Bytes(parts), 2**18))
     except (pa.ArrowException, OSError) as error:
-        raise RemoteFailed(f"the server's answer is no Arrow stream ({str(error).splitlines()[0]})") from None
+        raise RemoteFailed(f"the server's answer is not an Arrow stream ({str(error).splitlines()[0]})") from None
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:
             yield from reader
-            for _ in parts:  # the table has ended: read on to the end of the call, which would else count as cancelled
+            for (
+                _
+            ) in parts:  # the table has ended; read to the end of the call, which would otherwise count as cancelled
                 pass
         except (pa.ArrowException, OSError) as error:
             raise RemoteFailed(f"the server's answer ended early ({str(error).splitlines()[0]})") from None
@@ -225,14 +225,14 @@ def _opened(parts: Iterator[bytes]) -> pa.RecordBatchReader:
 
 
 def open_remote(url: str, key: str | None) -> RemoteStore:
-    """The store behind a feature server.
+    """Open the store behind a feature server.
 
     Args:
         url: `http://…`, `https://…`, `grpc://host:port` or `grpcs://host:port`.
         key: an API key; default: the environment variable COVEY_API_KEY.
 
     Raises:
-        RemoteFailed: another URL. Nothing is asked of the server yet.
+        RemoteFailed: the URL is invalid. The server is not called yet.
     """
     scheme, _, rest = url.partition("://")
     key = key or os.environ.get(KEY_VARIABLE) or None

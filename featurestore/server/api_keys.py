@@ -1,7 +1,7 @@
 """API keys of the feature server's consumers: `consumers.json` in the store's directory, which running servers read again.
 
-A key is `covey_<id>_<secret>`: 8 hex digits that tell which it is, and 256 random bits in base64url. The file holds its
-SHA-256 only. A slow hash protects secrets that can be guessed; one of 2²⁵⁶ cannot be, and every request would pay for it.
+A key is `covey_<id>_<secret>`: 8 hex digits that identify it, and 256 random bits in base64url. The file holds only its
+SHA-256. A slow hash protects secrets that can be guessed; 256 random bits cannot be, and every request would pay for it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .throttle import Limits
 
 FILE: Final = "consumers.json"
 CHECK_S: Final = 0.1
-"""How often a running server looks whether the file was replaced."""
+"""How often a running server checks whether the file was replaced."""
 MAX_CONSUMERS: Final = 10_000
 
 _FORMAT: Final = 1
@@ -47,19 +47,19 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NAMES: Final = "a name has 1 to 64 letters, digits, '.', '_', '-'"
 _NOBODY: Final = bytes(32)
-"""What the digest of a key with an unknown id is compared with."""
+"""The digest that a key with an unknown id is compared with, so that the check takes the same time."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Consumer:
-    """Who may read.
+    """A reader that has an API key.
 
     Attributes:
         key_id: the public part of its key.
         digest: SHA-256 of the whole key.
-        limits: its own ones.
+        limits: the consumer's own limits.
         added_at: µs since the epoch.
     """
 
@@ -71,7 +71,7 @@ class Consumer:
 
 
 class Consumers:
-    """The consumers of one store; adding and removing replace the file as a whole.
+    """The consumers of one store. Each change replaces the whole file.
 
     Args:
         directory: the store's (or project's) directory.
@@ -82,10 +82,10 @@ class Consumers:
         self.path = directory / FILE
 
     def read(self) -> tuple[Consumer, ...]:
-        """All of them, by name; none where there is no file.
+        """All consumers, by name; none without a file.
 
         Raises:
-            ConsumersFileBroken: not such a file, or others may read it.
+            ConsumersFileBroken: the file is malformed, or other users may read it.
         """
         try:
             number = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -96,9 +96,9 @@ class Consumers:
         with os.fdopen(number, "rb") as file:
             found = os.fstat(number)
             if not stat.S_ISREG(found.st_mode):
-                raise ConsumersFileBroken(str(self.path), "it is no file")
+                raise ConsumersFileBroken(str(self.path), "it is not a regular file")
             if stat.S_IMODE(found.st_mode) & 0o177:
-                raise ConsumersFileBroken(str(self.path), "others may read it; give it the mode 600")
+                raise ConsumersFileBroken(str(self.path), "other users may read it; give it mode 600")
             data = file.read(_MAX_BYTES + 1)
         try:
             return _parse(data, self.path)
@@ -108,13 +108,13 @@ class Consumers:
             raise ConsumersFileBroken(str(self.path), str(error).splitlines()[0][:200]) from None
 
     def add(self, name: str, limits: Limits, now_us: int, random: Callable[[int], bytes]) -> str:
-        """Make a consumer; returns its key, which is not kept.
+        """Add a consumer; returns its key, which is not stored.
 
         Args:
-            random: bytes from the operating system.
+            random: random bytes from the operating system.
 
         Raises:
-            ConsumerExists, ConsumerInvalid. StoreNotFound: no such directory. ConsumersFileBroken.
+            ConsumerExists, ConsumerInvalid. StoreNotFound: the directory does not exist. ConsumersFileBroken.
         """
         if not _NAME.fullmatch(name):
             raise ConsumerInvalid(f"consumer {name[:80]!r}: {_NAMES}")
@@ -133,7 +133,7 @@ class Consumers:
         return key
 
     def remove(self, name: str) -> None:
-        """Take a consumer away. Raises UnknownConsumer, ConsumersFileBroken."""
+        """Remove a consumer and its key. Raises UnknownConsumer, ConsumersFileBroken."""
         with self._locked():
             known = self.read()
             if name not in {one.name for one in known}:
@@ -142,7 +142,7 @@ class Consumers:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """One writer at a time: a lock on the directory, which needs no file of its own."""
+        """Lock the directory, without a lock file, so that there is one writer at a time."""
         try:
             lock = lock_folder(self._directory.resolve(), wait=True)
         except (FileNotFoundError, NotADirectoryError):
@@ -155,10 +155,10 @@ class Consumers:
 
 
 class KeyRing:
-    """The keys that a running server takes: those of the file as it is now. A file that is broken lets nobody in.
+    """The keys that a running server accepts: those of the current file. If the file is malformed, it accepts none.
 
     Args:
-        clock: seconds of a steady clock.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, consumers: Consumers, clock: Callable[[], float] = time.monotonic) -> None:
@@ -169,7 +169,7 @@ class KeyRing:
         self._look()
 
     def find(self, key: bytes) -> Consumer | None:
-        """Whose key it is; takes the same time for every wrong one of the right form."""
+        """Find the consumer of a key. Every wrong key of the right form takes the same time."""
         if self._clock() - self._checked >= CHECK_S:
             self._look()
         form = _KEY.fullmatch(key)
@@ -188,12 +188,12 @@ class KeyRing:
             seen = (0, 0, 0)
         if seen == self._seen:
             return
-        self._seen = seen  # taken before reading: a file that is replaced meanwhile is read again
+        self._seen = seen  # stamped before the read, so a file that is replaced meanwhile is read again
         try:
             self._by_id = {one.key_id.encode(): one for one in self._consumers.read()}
         except ConsumersFileBroken:
             self._by_id = {}
-            _log.exception("no API key is taken")
+            _log.exception("the server accepts no API key")
 
 
 def _digest(key: bytes) -> bytes:
@@ -216,7 +216,7 @@ def _written(consumers: tuple[Consumer, ...]) -> str:
 
 
 def _parse(data: bytes, path: Path) -> tuple[Consumer, ...]:
-    """The inverse of `_written`. Raises ValueError, RecursionError, ConfigInvalid or ConsumerInvalid with what is wrong."""
+    """The inverse of `_written`. Raises ValueError, RecursionError, ConfigInvalid or ConsumerInvalid."""
     if len(data) > _MAX_BYTES:
         raise ValueError(f"over {_MAX_BYTES:,} bytes")
     entries = json.loads(data)
@@ -225,7 +225,7 @@ def _parse(data: bytes, path: Path) -> tuple[Consumer, ...]:
     consumers = tuple(row.consumer for row in checked(_File, entries, path).consumers)
     for what, values in (("name", [one.name for one in consumers]), ("key_id", [one.key_id for one in consumers])):
         if len(set(values)) < len(values):
-            raise ValueError(f"a {what} stands there twice")
+            raise ValueError(f"a {what} occurs twice")
     return consumers
 
 
@@ -239,7 +239,7 @@ def _of_form(form: re.Pattern[str], what: str) -> AfterValidator:
 
 
 class _Row(ConfigModel):
-    """A consumer, as `_written` writes it."""
+    """A consumer in the file."""
 
     name: Annotated[str, _of_form(_NAME, "1 to 64 letters, digits, '.', '_', '-'")]
     key_id: Annotated[str, _of_form(_ID, "8 hexadecimal digits")]

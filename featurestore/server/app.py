@@ -1,6 +1,6 @@
-"""The ASGI application: one raw callable for the hot route, a FastAPI app behind it for all else.
+"""The ASGI application: a raw callable for the hot route, and a FastAPI app for all other routes.
 
-The raw callable answers in about two thirds of the time of a FastAPI path function; no middleware stands in its way.
+The raw callable answers in about two thirds of the time of a FastAPI path function, and without middleware.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class FeatureServer:
     """The ASGI callable.
 
     Args:
-        store: where answers come from; it looks for a new epoch every `poll_s` seconds while the server runs.
-        beside: what else runs on the same event loop while the server does, such as the gRPC service, given its reads.
+        store: the store that is served; while the server runs, it looks for a new epoch every `poll_s` seconds.
+        beside: makes what else runs on the server's event loop, such as the gRPC service, from the server's reads.
     """
 
     def __init__(self, store: Store, *, beside: Beside = alone, poll_s: float = POLL_S) -> None:
@@ -84,7 +84,7 @@ class FeatureServer:
             scope.get("covey.charge", _no_charge)(asked.rows)
             as_arrow = _accepts_arrow(scope["headers"])
             data = await self._answer(asked, render_arrow if as_arrow else render)
-        except Exception as error:  # noqa: BLE001 - expected errors are answers; a defect must be one too, in Feast's form
+        except Exception as error:  # noqa: BLE001 - every error becomes an answer in Feast's form, defects too
             status, data = to_feast(error)
             if isinstance(error, OnlineUnavailable):
                 more = ((b"retry-after", b"%d" % error.retry_after_s),)
@@ -95,7 +95,7 @@ class FeatureServer:
             await _send(send, 200, data, kind=ARROW_BYTES if as_arrow else JSON)
 
     async def _answer(self, request: OnlineRequest, render: Render) -> bytes:
-        """The body of an answer, all of it from one snapshot; rows that a disk or a network holds are read off the loop."""
+        """The body of an answer from one snapshot. Rows on a disk or a network are read off the event loop."""
         snapshot, on_demand = self._store.blocks.require(), self._store.on_demand
         plan = self._plans.find(request, snapshot)
         entities, rows = request.entities, request.rows
@@ -108,11 +108,11 @@ def _accepts_arrow(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 def _no_charge(_: int) -> None:
-    """Rows cost nothing where no guard counts them."""
+    """Rows are free without a guard."""
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The body, held up to `MAX_BODY` bytes; None if the client has gone. The server discards what is left unread."""
+    """The body, of at most `MAX_BODY` bytes; None: the client has disconnected. The server discards the unread rest."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -150,7 +150,7 @@ def _make_app(store: Store, reads: Reads, beside: Beside, poll_s: float) -> Fast
         title="Covey feature server",
         description="The newest releases of every view.",
         lifespan=lifespan,
-        docs_url=None,  # FastAPI's own pages load scripts from elsewhere
+        docs_url=None,  # FastAPI's own pages load foreign scripts
         redoc_url=None,
     )
 
@@ -166,17 +166,17 @@ def _make_app(store: Store, reads: Reads, beside: Beside, poll_s: float) -> Fast
 
 
 async def _poll(blocks: Blocks, poll_s: float) -> None:
-    """Refresh off the event loop, so that a new index is built beside the requests."""
+    """Refresh off the event loop, so that requests are answered while a new index is built."""
     while True:
         await asyncio.sleep(poll_s)
         try:
             await asyncio.to_thread(blocks.refresh)
-        except Exception:  # noqa: BLE001 - a defect in one refresh must not end all later ones
-            _log.exception("no new release could be read")
+        except Exception:  # noqa: BLE001 - a defect in one refresh must not prevent later ones
+            _log.exception("the new releases cannot be read")
 
 
 def health_of(blocks: Blocks) -> dict[str, Any]:
-    """`ok`, or `stale` with the problem while the last snapshot is served on; times are µs since the epoch."""
+    """`ok`, or `stale` with the problem while an old snapshot is served. Times are µs since the epoch."""
     snapshot, problem = blocks.snapshot, blocks.problem
     return {
         "status": "ok" if problem is None else "stale",

@@ -1,6 +1,6 @@
 """`/docs`: the OpenAPI document as one page of HTML. It has no script and loads nothing from anywhere.
 
-The page is written by hand: Jinja2 renders the reports of the laboratory, and a store does not depend on it for one page.
+The page needs no template engine: Jinja2 is a dependency of the laboratory, not of a store.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HEADERS: Final = {
 
 
 def add_docs(app: FastAPI) -> None:
-    """Add the page to an app that has none of FastAPI's own."""
+    """Add the page to an app without FastAPI's own pages."""
 
     @app.get(PATH, include_in_schema=False)
     async def docs() -> Response:

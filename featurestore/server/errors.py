@@ -1,7 +1,7 @@
 """Errors as Feast's clients expect them: a JSON string that contains JSON with module, class and message.
 
-The client imports the class and raises it; any other body makes it fail in its own code. It retries 429 and 5xx for
-seconds, so a caller's mistake is never one of those. Before it asks again after a 429 or 503 it waits as `Retry-After` says.
+The client imports the class and raises it; any other body makes the client itself fail. It retries 429 and 5xx for seconds,
+so a caller's mistake never gets one of them. After a 429 or 503 it waits for the time in `Retry-After`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TOO_LARGE: Final = 413
 UNPROCESSABLE: Final = 422
 DEFECT: Final = 500
 UNAVAILABLE: Final = 503
-DEFECT_TEXT: Final = "a defect of the feature server; its log says more"
+DEFECT_TEXT: Final = "the feature server has a defect; its log has the details"
 
 _TO_FEAST: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (UnknownView, NOT_FOUND, "FeatureViewNotFoundException"),
@@ -43,7 +43,7 @@ _TO_FEAST: Final[tuple[tuple[type[Exception], int, str], ...]] = (
 
 
 def to_feast(error: Exception) -> tuple[int, bytes]:
-    """(HTTP status, body) of an error; 500 without its text for what is neither the caller's mistake nor a server away."""
+    """(HTTP status, body) of an error; 500 without its text if it is neither the caller's mistake nor a server away."""
     for kind, status, name in _TO_FEAST:
         if isinstance(error, kind):
             return status, feast_body(name, text_of(error))
@@ -51,21 +51,21 @@ def to_feast(error: Exception) -> tuple[int, bytes]:
 
 
 def defect_text(error: Exception) -> str:
-    """What a caller is told of an error that is nobody's mistake but the server's, or that of a function it was started with."""
+    """The text for a caller of an error that is a defect of the server, or of an on-demand function."""
     if isinstance(error, OnDemandFailed):
-        return f"the function of on-demand view {error.view!r} failed; the server's log says more"
+        return f"the function of on-demand view {error.view!r} failed; the server's log has the details"
     return DEFECT_TEXT
 
 
 def text_of(error: Exception) -> str:
-    """What its caller is told. Where the online store is concerns no caller: the log says it."""
+    """The text of an error for its caller. The online store's address is in the log only."""
     if isinstance(error, OnlineUnavailable) and not isinstance(error, NoEpoch):
-        return f"the online store is away; again in {error.retry_after_s} s"
+        return f"the online store is away; retry in {error.retry_after_s} s"
     return str(error)
 
 
 def status_of(error: Exception) -> int:
-    """The HTTP status of an error; 500 for what is neither the caller's mistake nor a server away."""
+    """The HTTP status of an error; 500 for one that is neither the caller's mistake nor a server away."""
     return next((status for kind, status, _ in _TO_FEAST if isinstance(error, kind)), DEFECT)
 
 

@@ -1,8 +1,8 @@
-"""Feast's answer to `/get-online-features`, as bytes: columnar, join keys first, features in the order asked for.
+"""Feast's answer to `/get-online-features` as bytes: columnar, join keys first, then features in the requested order.
 
 Numbers go from the mapped block to JSON in one call a column (`orjson` writes whole floats as `1.0` and NaN as null).
-Statuses and timestamps repeat, so they are made once for each (token, number of rows) and kept. What follows from the
-references alone is a plan, made once a snapshot.
+Statuses and timestamps repeat, so they are made once for each (token, number of rows) and cached. A plan holds what follows
+from the references alone; it is made once a snapshot.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from .plans import Plans
 from .request import OnlineRequest
 
 MAX_NUMBERS: Final = 1_000_000
-"""Numbers of an answer (rows × widths of the columns): some 30 MB of JSON."""
+"""The most numbers of an answer (rows × widths of the columns): about 30 MB of JSON."""
 _CACHED_ROWS: Final = 1_000
-"""Repeated tokens are kept up to this many rows: at most 1,024 × 23 KB."""
+"""Repeated tokens are cached up to this many rows: at most 1,024 × 23 KB."""
 _EPOCH: Final = b'"1970-01-01T00:00:00Z"'
 _PRESENT: Final = b'"PRESENT"'
 
@@ -41,7 +41,7 @@ _NULLS: Final = {status: f'"{status.name}"'.encode() for status in (Status.OUTSI
 
 
 def _words(is_there: npt.NDArray[np.bool_]) -> tuple[bytes, ...]:
-    """Feast's word for each status, given whether it goes with a number."""
+    """Feast's word for each status, for rows with and without a number."""
     return tuple(
         _PRESENT if there else _NULLS.get(status, b'"NULL_VALUE"')
         for status, there in zip(Status, is_there.tolist(), strict=True)
@@ -64,17 +64,17 @@ _STATUS_NAMES: Final = tuple(f'"{status.name}"'.encode() for status in Status)
 
 Codes = npt.NDArray[np.uint8]
 _Result: TypeAlias = tuple[bytes, bytes]
-"""The array of a result's values, and what stands behind it."""
+"""The array of a result's values, and the rest of the result."""
 
 
 class AnswerPlan:
-    """What some references read in one snapshot, and how it is written.
+    """The reads of some references in one snapshot, and how their results are written.
 
     Attributes:
         asked: the columns, in the order of the answer.
-        names: of the columns.
-        views: all that are read from, directly or by a transformation.
-        numbers: of a row of the answer.
+        names: the names of the columns.
+        views: all views that are read, directly or through a transformation.
+        numbers: how many numbers a row of the answer has.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class AnswerPlan:
         return b'{"feature_names":[' + given + self._names + versions + b"}"
 
     def results(self, reading: Reading) -> list[_Result]:
-        """A result for each column. Raises BadReference, OnDemandFailed."""
+        """The result of each column. Raises BadReference, OnDemandFailed."""
         results: dict[int, _Result] = {}
         for at, part in enumerate(self._part_of):
             if part is None:
@@ -111,7 +111,7 @@ class AnswerPlan:
 
 
 class AnswerPlans:
-    """Makes the plans of requests, each once while its snapshot is the newest."""
+    """The plans of requests, each made once while its snapshot is the newest."""
 
     def __init__(self, on_demand: OnDemand) -> None:
         self._on_demand = on_demand
@@ -131,10 +131,10 @@ class AnswerPlans:
 
         plan = self._plans.find(snapshot, (refs, request.full_names), make)
         if not plan.names.isdisjoint(request.entities):
-            make()  # says which name there is twice
+            make()  # raises the error that names the repeated column
         numbers = request.rows * plan.numbers
         if numbers > MAX_NUMBERS:
-            raise RequestTooLarge(f"{numbers:,} numbers; at most {MAX_NUMBERS:,} in one request: ask for fewer rows")
+            raise RequestTooLarge(f"{numbers:,} numbers; at most {MAX_NUMBERS:,} in one request: request fewer rows")
         return plan
 
 
@@ -156,7 +156,7 @@ def render_arrow(request: OnlineRequest, plan: AnswerPlan, reading: Reading) -> 
     """The answer as an Arrow IPC stream: the table of `Store.get`. Raises as `render`."""
     for one in plan.asked:
         if one.column.kind not in ("value", "list"):
-            raise BadReference(f"{one.column.name!r} comes with its feature; ask for the feature alone")
+            raise BadReference(f"{one.column.name!r} comes with its feature; request only the feature")
     types = key_types(one.source for one in plan.asked if not isinstance(one.source, OnDemandView))
     table = answer_table(key_table(request.entities, types), plan.asked, reading, clamp=False)
     return b"".join(ipc_bytes(table.schema, table.to_batches()))
@@ -174,7 +174,7 @@ class _Part:
         self._starts = np.empty(0, np.int64)
 
     def add(self, at: int, column: ViewColumn) -> None:
-        """Take a column; those of one number a row are written together."""
+        """Add a column. Columns of one number a row are written together."""
         if column.kind in ("list", "status"):
             self._columns.append((at, column))
         else:
@@ -206,7 +206,7 @@ class _Part:
 
 
 def _values(found: Found, column: ViewColumn) -> bytes:
-    """The array of a list's or status' values."""
+    """The array of the values of a list or a status."""
     codes = found.status(column)
     if column.kind == "status":
         return _tokens(codes, _STATUS_NAMES)
@@ -225,7 +225,7 @@ def _times(found: Found, moment: bytes, count: int, all_there: bool) -> bytes:
 
 
 def _computed(values: npt.NDArray[np.float64], codes: Codes) -> _Result:
-    """The result of a transformation; it has no time of its own."""
+    """The result of a transformation, which has no own time."""
     statuses = _tokens(codes, _VALUE_TOKENS)
     return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY), _rest(statuses, _repeated(_EPOCH, len(codes)))
 
@@ -239,12 +239,12 @@ def _join_key(values: list[Any]) -> _Result:
 
 
 def _rest(statuses: bytes, times: bytes) -> bytes:
-    """What stands in a result behind its values."""
+    """The part of a result after its values."""
     return b',"statuses":' + statuses + b',"event_timestamps":' + times
 
 
 def _tokens(codes: Codes, tokens: tuple[bytes, ...]) -> bytes:
-    """A JSON array of the tokens that the codes stand for."""
+    """A JSON array of the codes' tokens."""
     if len(codes) and (codes == codes[0]).all():
         return _repeated(tokens[codes[0]], len(codes))
     return b"[" + b",".join([tokens[code] for code in codes.tolist()]) + b"]"

@@ -1,4 +1,4 @@
-"""The feature server over gRPC, on the loop and read path of the HTTP one. This module translates and does nothing else."""
+"""The feature server over gRPC, on the event loop and read path of the HTTP server. This module only translates."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Features(pb_grpc.FeaturesServicer):
     async def GetFeatures(self, request: pb.GetFeaturesRequest, context: Context) -> pb.GetFeaturesReply:
         async with self._answering("GetFeatures", context):
             return await self._reads.vectors(request, self._admitted(context))
-        raise AssertionError  # an error has ended the call
+        raise AssertionError  # an error ended the call
 
     async def Subscribe(self, request: pb.SubscribeRequest, context: Context) -> AsyncIterator[pb.Published]:
         async with self._answering("Subscribe", context):
@@ -80,7 +80,7 @@ class Features(pb_grpc.FeaturesServicer):
 
     @asynccontextmanager
     async def _answering(self, call: str, context: Context) -> AsyncIterator[None]:
-        """Answer every error, and count the call by the status that it has over HTTP before its answer leaves."""
+        """Answer every error, and count the call under its HTTP status before the answer is sent."""
         start = time.perf_counter()
 
         def count(status: int) -> None:
@@ -88,10 +88,10 @@ class Features(pb_grpc.FeaturesServicer):
 
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - every error is an answer
+        except Exception as error:  # noqa: BLE001 - every error becomes an answer
             count(_status_of(error))
             await _end(context, error)
-        except BaseException:  # the caller has gone: the call is cancelled
+        except BaseException:  # the caller has disconnected: the call is cancelled
             count(GONE)
             raise
         count(HTTPStatus.OK)
@@ -119,7 +119,7 @@ async def _data(request: AsyncIterator[pb.ReadPart]) -> AsyncIterator[bytes]:
 
 
 def _status_of(error: Exception) -> int:
-    """The HTTP status of an answer that is this error; GONE where the call was ended from outside."""
+    """The HTTP status of this error; GONE if the call was cancelled."""
     if isinstance(error, grpc.aio.BaseError | grpc.aio.AbortError):
         return GONE
     if isinstance(error, Refused):
@@ -128,7 +128,7 @@ def _status_of(error: Exception) -> int:
 
 
 async def _end(context: Context, error: Exception) -> NoReturn:
-    """End a call with an error; a defect of the server is logged, and told without its text."""
+    """End a call with an error. A defect of the server is logged; the caller does not get its text."""
     if isinstance(error, grpc.aio.BaseError | grpc.aio.AbortError):
         raise error
     if isinstance(error, Refused):
@@ -141,13 +141,13 @@ async def _end(context: Context, error: Exception) -> NoReturn:
     _log.error("a call failed", exc_info=error)
     named = ((ERROR_KEY, type(error).__name__),) if isinstance(error, FeatureStoreError) else ()
     await context.abort(grpc.StatusCode.INTERNAL, defect_text(error), named)
-    raise error  # abort has raised
+    raise error  # abort raises
 
 
 def grpc_beside(
     address: str, gate: Gate, *, shared: bool = False
 ) -> Callable[[Reads], AbstractAsyncContextManager[None]]:
-    """What runs the service on `host:port` while the HTTP server does; other processes may listen there, too."""
+    """Runs the service on `host:port` while the HTTP server runs. Other processes may listen on the same port."""
 
     @asynccontextmanager
     async def beside(reads: Reads) -> AsyncIterator[None]:

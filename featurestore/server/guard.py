@@ -1,8 +1,8 @@
-"""What stands before the feature server: is a request meant for it, whose key is it, may they read now, and what it took.
+"""The guard before the feature server: checks host, API key and limits of a request, and counts it.
 
-Raw ASGI around raw ASGI, some 20 µs a request (`benchmarks.guards`). Everything but `/health` needs a key where keys are used;
-a refusal is sent before the body is read. On Feast's route it has the form that Feast's clients raise, elsewhere it is a
-problem (RFC 9457).
+It is raw ASGI around raw ASGI and takes about 20 µs a request (`benchmarks.guards`). If keys are used, every route but
+`/health` needs one. A refusal is sent before the body is read. On Feast's route it has the form that Feast's clients raise;
+on other routes it is a problem (RFC 9457).
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from .refusal import Header, Refused
 from .throttle import Allowance, Limits, Throttle
 
 OPEN: Final = frozenset({"/health"})
-"""Answered without a key: probes have none."""
+"""The routes that need no key, because probes have none."""
 
 _CLASSES: Final = {401: "FeastPermissionError"}
 _ANYBODY: Final = ""
-"""The id under which all readers share one allowance where no keys are used."""
+"""The id of the allowance that all readers share if no keys are used."""
 
 
 class Gate:
-    """Lets a reader in, or does not.
+    """Admits or refuses readers.
 
     Args:
-        keys: the keys that are taken; None: everybody may read.
-        counts: where rows and requests are counted.
+        keys: the accepted keys; None: all readers are admitted.
+        counts: the counters of rows and requests.
     """
 
     def __init__(self, keys: KeyRing | None, throttle: Throttle, counts: Counts) -> None:
         self._keys, self._throttle, self.counts = keys, throttle, counts
 
     def admit(self, key: bytes | None) -> Callable[[int], None]:
-        """What takes the number of rows that a request reads, once it is known.
+        """Admit a reader; returns a function that takes the number of rows once it is known.
 
         Raises:
             Refused: 401, or 429 with how long to wait.
@@ -52,7 +52,7 @@ class Gate:
         wait = allowance.admit()
         if wait:
             raise Refused(
-                429, f"{name}: over the limit of rows or requests; again in {wait} s", (b"retry-after", b"%d" % wait)
+                429, f"{name}: over the limit of rows or requests; retry in {wait} s", (b"retry-after", b"%d" % wait)
             )
 
         def charge(rows: int) -> None:
@@ -62,7 +62,7 @@ class Gate:
         return charge
 
     def _allowance(self, key: bytes | None) -> tuple[str, Allowance]:
-        """(name, allowance) of whom the key belongs to."""
+        """(name, allowance) of the key's consumer."""
         if self._keys is None:
             return "everybody together", self._throttle.allowance(_ANYBODY, Limits())
         if key is None:
@@ -75,7 +75,7 @@ class Gate:
         if consumer is None:
             raise Refused(
                 401,
-                "this API key is not one of this server's; it was mistyped, or removed",
+                "this server does not know this API key; it is mistyped, or was removed",
                 (b"www-authenticate", b'Bearer realm="covey", error="invalid_token"'),
             )
         return consumer.name, self._throttle.allowance(consumer.key_id, consumer.limits)
@@ -85,9 +85,9 @@ class Guard:
     """The ASGI callable.
 
     Args:
-        app: what it guards.
-        hosts: whom requests are meant for.
-        health: what is served, for the metrics.
+        app: the guarded application.
+        hosts: the names and addresses of the server.
+        health: gives the health of the server, for the metrics.
         clock: wall clock, µs since the epoch.
     """
 
@@ -119,7 +119,7 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            elif not message.get("more_body", False):  # whoever has the whole answer finds it counted
+            elif not message.get("more_body", False):  # counted before the answer's last part is sent
                 count()
             return send(message)
 
@@ -145,11 +145,11 @@ class Guard:
 
 
 class _Headers(NamedTuple):
-    """What a guard reads of a request.
+    """The headers that the guard checks.
 
     Attributes:
-        hosts: of every Host header.
-        key: of either header; X-API-Key counts where both are sent (Authorization may be a proxy's).
+        hosts: the value of every Host header.
+        key: from either header. If both are sent, X-API-Key counts, because Authorization may be a proxy's.
     """
 
     hosts: list[bytes]

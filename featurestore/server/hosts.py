@@ -1,9 +1,9 @@
-"""Which names a feature server answers to: against DNS rebinding, where a web page reads a server on the loopback.
+"""Checks the Host header of requests, against DNS rebinding: a web page that reads a server on the loopback address.
 
-A page of evil.example may read whatever evil.example answers. Its owner lets that name point to 127.0.0.1 once the page is
-loaded, and the browser of whoever looks at it takes the server's answers for the page's own. Such a request bears the page's name
-in `Host`; so a server answers requests for names and addresses of its own only. A request that another page sends (`Origin`)
-is refused, too.
+A page of evil.example may read every answer of evil.example. Its owner points that name to 127.0.0.1 after the page is loaded,
+and the visitor's browser lets the page read the local server's answers. Such a request has the page's name in `Host`, so a
+server answers only requests for its own names and addresses. A request that another site's page sends (`Origin`) is refused,
+too.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _SHOWN: Final = 80
 
 @dataclass
 class Hosts:
-    """Where a server is reached.
+    """The names and addresses of a server.
 
     Attributes:
         address: the IP address that it listens on.
-        names: the names that it answers to beside `localhost`.
+        names: its names beside `localhost`.
     """
 
     address: str
@@ -42,22 +42,22 @@ class Hosts:
     _seen: set[bytes] = field(default_factory=set, init=False, repr=False)
 
     def require(self, host: list[bytes], origin: bytes | None) -> None:
-        """Return if a request is meant for this server and no other site's page has sent it; looks at no port.
+        """Check that a request is addressed to this server, and not sent by another site's page. Ports are ignored.
 
         Args:
-            host: the values of all its Host headers.
+            host: the values of all Host headers.
 
         Raises:
             Refused: 421 or 403.
         """
         if len(host) != 1:
-            raise Refused(MISDIRECTED, f"a request needs one Host header, this one has {len(host)}")
+            raise Refused(MISDIRECTED, f"a request needs one Host header; this one has {len(host)}")
         if host[0] not in self._seen:
             self._require_own(host[0])
             if len(self._seen) < _REMEMBERED:
                 self._seen.add(host[0])
         if origin is not None and origin.partition(b"://")[2].lower() != host[0].lower():
-            raise Refused(FORBIDDEN, f"pages of {_shown(origin)} may not read this server: only its own pages may")
+            raise Refused(FORBIDDEN, f"pages of {_shown(origin)} may not read this server; only its own pages may")
 
     def _require_own(self, host: bytes) -> None:
         parsed = _HOST.fullmatch(host)
@@ -70,7 +70,7 @@ class Hosts:
             )
 
     def _is_own_address(self, found: str) -> bool:
-        """No name can be rebound to an address in figures, so on all interfaces each of them will do."""
+        """Whether a host is an acceptable numeric address. It cannot be rebound, so on all interfaces every address is accepted."""
         try:
             asked = ipaddress.ip_address(found.partition("%")[0])
         except ValueError:
@@ -80,10 +80,10 @@ class Hosts:
 
 
 def hosts_of(listening: socket.socket, host: str, allowed: Iterable[str]) -> Hosts:
-    """The names of a server that listens.
+    """The names and addresses of a listening server.
 
     Args:
-        host: the name or address that it was told to listen on.
+        host: the name or address from its configuration.
         allowed: further names.
     """
     address = str(listening.getsockname()[0])

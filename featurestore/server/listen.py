@@ -1,4 +1,4 @@
-"""From an application to a listening process: uvicorn. This module translates and does nothing else."""
+"""Runs an application in uvicorn. This module only translates."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .app import App
 
 _BACKLOG: Final = 2_048
 GRACE_S: Final = 5
-"""How long answers under way may take after SIGTERM."""
+"""How long running answers may take after SIGTERM."""
 
 
 def open_socket(host: str, port: int) -> socket.socket:
-    """A listening socket (port 0: any free one); AddressUnavailable says why there is none."""
+    """Open a listening socket (port 0: any free port). Raises AddressUnavailable, which says why."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server((str(address[0]), int(address[1])), family=family, backlog=_BACKLOG)
@@ -28,14 +28,14 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 
 def hold_port(host: str, port: int) -> socket.socket:
-    """A socket that holds a port (0: any free one) for processes that share it, and does not listen on it itself.
+    """Open a socket that reserves a port (0: any free port) for processes that share it. The socket does not listen.
 
     Raises:
-        AddressUnavailable: somebody else has it.
+        AddressUnavailable: another process uses the port.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as alone:  # to share a port that is in use would be no error
+        with socket.socket(family, socket.SOCK_STREAM) as alone:  # sharing a used port raises no error by itself
             alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             alone.bind(address)
             found = alone.getsockname()
@@ -48,7 +48,7 @@ def hold_port(host: str, port: int) -> socket.socket:
 
 
 def _unavailable(host: str, port: int, error: Exception) -> AddressUnavailable:
-    number = getattr(error, "errno", None) or 0  # negative for names that cannot be resolved
+    number = getattr(error, "errno", None) or 0  # negative if the name cannot be resolved
     reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or str(error)
     return AddressUnavailable(
         f"cannot listen on {host}:{port}: {reason}; choose another port (0 finds a free one), or another address"
@@ -67,12 +67,12 @@ def address_of(bound: socket.socket) -> str:
 
 
 def is_loopback(listening: socket.socket) -> bool:
-    """Whether only this machine reaches a listening socket."""
+    """Whether only this machine can reach a listening socket."""
     return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def serve(app: App, listening: socket.socket) -> None:
-    """Answer until SIGINT or SIGTERM, which uvicorn raises again once everything is closed."""
+    """Serve until SIGINT or SIGTERM, which uvicorn raises again after it has closed everything."""
     config = uvicorn.Config(
         app,
         lifespan="on",

@@ -1,12 +1,12 @@
-"""What the server did, counted in memory that all workers share, and shown as Prometheus text.
+"""Counts the server's work in memory that all workers share, and shows it as Prometheus text.
 
-Each worker counts in its own row of float64 cells: nobody else writes it, so no lock is needed, and one count is an addition
-to one cell. A worker that was replaced goes on in its predecessor's row, so a counter never falls while the server runs. Any
-worker can answer for all of them: it adds up the rows.
+Each worker counts in its own row of float64 cells. No other worker writes it, so no lock is needed, and one count is an
+addition to one cell. A replacement worker continues in its predecessor's row, so a counter never falls while the server runs.
+Any worker can answer for all: it adds up the rows.
 
-prometheus_client's multiprocess mode is not used for counting: one request (a counter and a histogram) costs it 8 to 13 times as
-much, it needs an environment variable before its first import, and every worker that is replaced leaves files that each
-answer of `/metrics` reads again. Its text format is used.
+prometheus_client's multiprocess mode is not used for counting. One request (a counter and a histogram) costs 8 to 13 times as
+much there, the mode needs an environment variable before its first import, and every replaced worker leaves files that each
+answer of `/metrics` reads again. Only its text format is used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 GRPC: Final = "/covey.features.v1.Features/"
-"""What the path of a gRPC call begins with."""
+"""The prefix of a gRPC call's path."""
 ROUTES: Final = (
     "/get-online-features",
     "/health",
@@ -32,9 +32,9 @@ ROUTES: Final = (
     "other",
 )
 BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-"""Upper ends of the latency's buckets, s."""
+"""The upper ends of the latency buckets, s."""
 GONE: Final = 0
-"""The status of a request whose client went away before the answer."""
+"""The status of a request whose client disconnected before the answer."""
 
 _US: Final = 1_000_000
 _STATUSES: Final = (GONE, *HTTPStatus)
@@ -42,7 +42,7 @@ _STATUS_AT: Final = {int(status): i for i, status in enumerate(_STATUSES)}
 _OTHER: Final = len(ROUTES) - 1
 _ROUTE_AT: Final = {route: i for i, route in enumerate(ROUTES)}
 
-# A row: for each route its statuses, its buckets (the last one is open) and its seconds; then the rows that were read.
+# A row holds each route's statuses, buckets (the last one is open) and seconds; then the number of rows read.
 _BUCKETS_AT: Final = len(_STATUSES)
 _SECONDS_AT: Final = _BUCKETS_AT + len(BUCKETS) + 1
 _ROUTE_CELLS: Final = _SECONDS_AT + 1
@@ -51,10 +51,10 @@ ROW_BYTES: Final = 8 * (_ROWS_AT + 1)
 
 
 class Counts:
-    """The rows of all workers, and which of them is this worker's.
+    """The counter rows of all workers, and the number of this worker's row.
 
     Args:
-        descriptor: a file of `workers * ROW_BYTES` bytes that they share; −1: memory of this process.
+        descriptor: a shared file of `workers * ROW_BYTES` bytes; −1: memory of this process.
     """
 
     def __init__(self, workers: int = 1, worker: int = 0, descriptor: int = -1) -> None:
@@ -63,14 +63,14 @@ class Counts:
         self._mine = self._cells[worker * self._per_worker : (worker + 1) * self._per_worker]
 
     def request(self, path: str, status: int, seconds: float) -> None:
-        """Count a request that was answered."""
+        """Count an answered request."""
         at, mine = _ROUTE_AT.get(path, _OTHER) * _ROUTE_CELLS, self._mine
         mine[at + _STATUS_AT[status]] += 1
         mine[at + _BUCKETS_AT + bisect_left(BUCKETS, seconds)] += 1
         mine[at + _SECONDS_AT] += seconds
 
     def rows(self, rows: int) -> None:
-        """Count rows that were asked for."""
+        """Count requested rows."""
         self._mine[_ROWS_AT] += rows
 
     def total(self) -> Sequence[float]:
@@ -80,13 +80,13 @@ class Counts:
 
 
 class _Families(Collector):
-    """The metrics as prometheus_client takes them."""
+    """The metrics in the form of prometheus_client."""
 
     def __init__(self, total: Sequence[float], health: dict[str, Any], now_us: int) -> None:
         self._total, self._health, self._now_us = total, health, now_us
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]:
-        """Counters of all workers; gauges of the snapshot that this worker serves."""
+        """The counters of all workers, and gauges of this worker's snapshot."""
         requests = CounterMetricFamily(
             "covey_requests", "Requests; status 0: the client went away.", labels=("route", "status")
         )
@@ -103,10 +103,10 @@ class _Families(Collector):
             seconds.add_metric((route,), list(zip(ends, counts, strict=True)), cells[_SECONDS_AT])
         yield requests
         yield seconds
-        yield CounterMetricFamily("covey_rows", "Rows asked for.", self._total[_ROWS_AT])
-        yield GaugeMetricFamily("covey_epoch", "The publication that is served.", self._health["epoch"])
+        yield CounterMetricFamily("covey_rows", "Requested rows.", self._total[_ROWS_AT])
+        yield GaugeMetricFamily("covey_epoch", "The served publication.", self._health["epoch"])
         age = GaugeMetricFamily(
-            "covey_view_age_seconds", "Now less the time of a view's rows.", labels=("view", "version", "since")
+            "covey_view_age_seconds", "The age of a view's rows.", labels=("view", "version", "since")
         )
         for view in self._health["views"]:
             for since in ("pane_end", "released_at"):
@@ -120,7 +120,7 @@ def exposition(counts: Counts, health: dict[str, Any], now_us: int) -> bytes:
     """The text of `/metrics`.
 
     Args:
-        health: of `featurestore.server.app.health_of`.
+        health: from `featurestore.server.app.health_of`.
         now_us: wall clock, µs since the epoch.
     """
     registry = CollectorRegistry(auto_describe=False)

@@ -1,4 +1,4 @@
-"""What `/docs` and `/openapi.json` say: the routes that FastAPI never sees, keys, and the form of errors."""
+"""Completes `/docs` and `/openapi.json`: the routes outside FastAPI, API keys, and the form of errors."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ _PROBLEM: Final = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
-        "error": {"type": "string", "description": "The name of the error, where it is one of the feature store's."},
+        "error": {"type": "string", "description": "The name of the error, if it is one of the feature store."},
     },
     "additionalProperties": False,
 }
@@ -113,15 +113,15 @@ _HEALTH: Final = {
 }
 _SECURITY: Final[list[dict[str, list[str]]]] = [{}, {"bearer": []}, {"api_key": []}]
 _SCHEMES: Final = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, where the server asks for one."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, if the server requires one."},
     "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same."},
 }
 _WAIT: Final = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."}}
 _WHO: Final = {"WWW-Authenticate": {"schema": {"type": "string"}}}
 _REFUSALS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
-    ("403", "Sent by the page of another site.", {}),
-    ("421", "Sent to a name that is not one of this server's.", {}),
-    ("401", "No API key, or one that this server does not take.", {"headers": _WHO}),
+    ("403", "A page of another site sent the request.", {}),
+    ("421", "The Host header is not a name of this server.", {}),
+    ("401", "The API key is missing or unknown.", {"headers": _WHO}),
     ("429", "Over the consumer's limit of rows or requests.", {"headers": _WAIT}),
 )
 
@@ -143,35 +143,38 @@ _READ: Final = {
     "security": _SECURITY,
     "requestBody": {"required": True, "content": {"application/json": {"schema": _REQUEST}}},
     "responses": {
-        "200": _json("Columns: the join keys as given, then the features in the order asked for.", _RESPONSE),
+        "200": _json("Columns: the join keys as given, then the features in the requested order.", _RESPONSE),
         "404": _json("No such view, version or feature.", _ERROR),
         "405": _json("Another method than POST.", _ERROR),
         "413": _json("Too many bytes, rows, features or numbers.", _ERROR),
-        "422": _json("A body, reference or join key that cannot be read.", _ERROR),
-        "500": _json("A defect of the server.", _ERROR),
-        "503": _json("The online store, where a view of the request lies, is away.", _ERROR) | {"headers": _WAIT},
+        "422": _json("The body, a reference or a join key is invalid.", _ERROR),
+        "500": _json("The server has a defect.", _ERROR),
+        "503": _json("The online store, which holds a view of the request, is away.", _ERROR) | {"headers": _WAIT},
         **_refusals(_ERROR, "application/json"),
     },
 }
 _COUNTED: Final = {
-    "summary": "What the server did, as Prometheus text",
+    "summary": "The server's metrics, as Prometheus text",
     "operationId": "metrics",
     "security": _SECURITY,
     "responses": {
-        "200": {"description": "All workers together.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        "200": {
+            "description": "Metrics of all workers together.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
         "405": _json("Another method than GET.", _PROBLEM, MEDIA_TYPE),
         **_refusals(_PROBLEM, MEDIA_TYPE),
     },
 }
 _HEALTH_ANSWERS: Final = {
-    "200": _json("What is served.", _HEALTH),
+    "200": _json("The served releases.", _HEALTH),
     "405": _json("Another method than GET.", _PROBLEM, MEDIA_TYPE),
     **_refusals(_PROBLEM, MEDIA_TYPE, "403", "421"),
 }
 
 
 def describe(app: FastAPI) -> None:
-    """Complete the app's OpenAPI document: it describes the server as it stands behind its guard."""
+    """Complete the app's OpenAPI document, which describes the server with its guard."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

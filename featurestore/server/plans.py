@@ -1,4 +1,4 @@
-"""Plans that requests share: each is made once for the newest snapshot, and goes with it."""
+"""Plans that requests share: each is made once for the newest snapshot, and dropped with it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _Plan = TypeVar("_Plan")
 
 
 class Plans(Generic[_Key, _Plan]):
-    """Plans by what is asked for, all of one snapshot: an older one is held by none of them."""
+    """Plans by key, all of the newest snapshot. None of them holds an older snapshot."""
 
     def __init__(self) -> None:
         self._snapshot: Snapshot | None = None
         self._plans: dict[_Key, _Plan] = {}
 
     def find(self, snapshot: Snapshot, key: _Key, make: Callable[[], _Plan]) -> _Plan:
-        """The plan of a key; `make` makes it where there is none of this snapshot."""
+        """The plan of a key; `make` makes it if this snapshot has none."""
         if snapshot is not self._snapshot:
             self._snapshot, self._plans = snapshot, {}
         plan = self._plans.get(key)

@@ -1,7 +1,7 @@
-"""Errors as RFC 9457 problem details, on every route but Feast's (whose clients read another form, see `errors`).
+"""Errors as RFC 9457 problem details, on every route but Feast's, whose clients read another form (see `errors`).
 
-`type` is left out, which means about:blank: the status says what kind of problem it is, `detail` says which. Where it is
-an error of the feature store, the member `error` has its name.
+`type` is left out, which means about:blank: the status gives the kind of problem, and `detail` describes it. For an error of
+the feature store, the member `error` holds its name.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _log = logging.getLogger(__name__)
 
 
 def problem(status: int, detail: str, error: str | None = None) -> bytes:
-    """The body of an error; `error` is the name of its class, where the reader may know it."""
+    """The body of an error; `error` is the name of its class, if readers may see it."""
     named = {} if error is None else {"error": error}
     return orjson.dumps({"title": HTTPStatus(status).phrase, "status": status, "detail": detail[:_SHOWN], **named})
 
 
 def problem_of(error: Exception) -> Response:
-    """The answer to a request that failed; a defect of the server is logged, and answered without its text."""
+    """The answer to a failed request. A defect of the server is logged; the answer does not have its text."""
     status = status_of(error)
     if status == DEFECT:
         _log.error("a request failed", exc_info=error)
@@ -44,7 +44,7 @@ def problem_of(error: Exception) -> Response:
 
 
 def answer_with_problems(app: FastAPI) -> None:
-    """Make an app's own errors problems too: no such path, another method, odd parameters, a defect."""
+    """Make an app's own errors problems, too: an unknown path, a wrong method, invalid parameters, a defect."""
 
     async def refused(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

@@ -1,4 +1,4 @@
-"""What remote stores ask for, whether they come over HTTP or gRPC: vectors, whole tables, and what is published."""
+"""The reads of remote stores, over HTTP or gRPC: vectors, whole tables, and published panes."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from .plans import Plans
 from .tables import Arguments, read_table
 
 MAX_TABLE: Final = 4 * 2**30
-"""Bytes of the labels that one join takes; they lie on the server's disk while it joins."""
+"""The most bytes of one join's labels, which are on the server's disk during the join."""
 MAX_KEYS_TABLE: Final = 2**27
-"""Bytes of the keys of one `get`, which holds them in memory."""
+"""The most bytes of one `get`'s keys, which are in memory."""
 MAX_JOINS: Final = 2
-"""Joins at a time: each takes its share of the memory that is free."""
+"""How many joins run at a time: each uses a share of the free memory."""
 MAX_TABLES: Final = 4
-"""Tables that are read at a time, in threads of their own: small reads and new releases never wait for them."""
+"""How many tables are read at a time. They have their own threads, so small reads and new releases never wait for them."""
 _MAX_SEQ: Final = 2**62
 STALL_S: Final = 60
-"""How long who sends a table may send nothing: it holds a join's place."""
+"""How long a sender of a table may pause, because it occupies a join's place."""
 _IN_MEMORY: Final = 2**20
 
 
@@ -51,7 +51,7 @@ class Reads:
         """The newest vectors of some keys.
 
         Args:
-            charge: takes the number of rows before they are read.
+            charge: receives the number of rows before they are read.
 
         Raises:
             BadRequest, RequestTooLarge, BadReference, UnknownView, UnknownFeature, UnknownFeatureService, OnDemandFailed.
@@ -70,13 +70,13 @@ class Reads:
     async def table(
         self, name: str, arguments: str | bytes, data: AsyncIterator[bytes] | None, charge: Callable[[int], None]
     ) -> AsyncIterator[bytes]:
-        """A read of `featurestore.server.tables`, which is begun when this returns: errors that it can tell by then are raised.
+        """Start a read of `featurestore.server.tables`, and raise the errors of its start.
 
         Args:
-            charge: takes the number of rows as they are read.
+            charge: receives the number of rows as they are read.
 
         Raises:
-            RequestTooLarge: a table of more than `MAX_TABLE` or `MAX_KEYS_TABLE` bytes. Else see `read_table`.
+            RequestTooLarge: the table has more than `MAX_TABLE` or `MAX_KEYS_TABLE` bytes. Other errors: see `read_table`.
         """
         loop = asyncio.get_running_loop()
 
@@ -84,7 +84,7 @@ class Reads:
             loop.call_soon_threadsafe(charge, rows)
 
         async with AsyncExitStack() as held:
-            if name == "join":  # before its labels are taken: they lie on the disk
+            if name == "join":  # before its labels are received, because they fill the disk
                 await held.enter_async_context(self._joins)
             most = MAX_TABLE if name == "join" else MAX_KEYS_TABLE
             spooled = None if data is None else held.enter_context(await _spooled(data, most))
@@ -94,13 +94,13 @@ class Reads:
             return _off_the_loop(begun, held.pop_all(), self._threads)
 
     async def published(self, view: str, after: int | None) -> AsyncIterator[Published]:
-        """What is published of a view after a publication (None: from now on), and then on and on.
+        """Yield the panes that are published of a view after a publication (None: from now on), without end.
 
         Raises:
-            UnknownView. BadRequest: no number that a publication can have.
+            UnknownView. BadRequest: `after` is not the number of a publication.
         """
         if after is not None and after > _MAX_SEQ:
-            raise BadRequest(f"`after` is the number of a publication, not {after}")
+            raise BadRequest(f"`after` must be the number of a publication, not {after}")
         seen = after
         if seen is None:
             seen = max((one.seq for one in await asyncio.to_thread(self._store.published, view, 0)), default=0)
@@ -110,7 +110,9 @@ class Reads:
 
     async def _follow(self, view: str, seen: int) -> AsyncIterator[Published]:
         while True:
-            epoch = self._store.blocks.snapshot.epoch  # before the look: what is published after that makes another one
+            epoch = (
+                self._store.blocks.snapshot.epoch
+            )  # taken before the look, so a later publication wakes the next wait
             for one in await asyncio.to_thread(self._store.published, view, seen):
                 yield one
                 seen = one.seq
@@ -119,7 +121,7 @@ class Reads:
 
 
 async def _spooled(data: AsyncIterator[bytes], most: int) -> IO[bytes]:
-    """What was sent, on disk if it is much. Raises RequestTooLarge."""
+    """The received table, on disk if it is large. Raises RequestTooLarge."""
     file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - its caller closes it
     size = 0
     try:
@@ -131,7 +133,7 @@ async def _spooled(data: AsyncIterator[bytes], most: int) -> IO[bytes]:
                 await asyncio.to_thread(file.write, part)
             else:
                 file.write(part)
-    except BaseException:  # whoever sends it may go away
+    except BaseException:  # the sender may disconnect
         file.close()
         raise
     file.seek(0)
@@ -139,7 +141,7 @@ async def _spooled(data: AsyncIterator[bytes], most: int) -> IO[bytes]:
 
 
 async def _next_part(data: AsyncIterator[bytes]) -> bytes | None:
-    """What comes next, None at the end. Raises BadRequest: nothing came for `STALL_S` seconds."""
+    """The next part; None at the end. Raises BadRequest: no part arrived for `STALL_S` seconds."""
     try:
         async with asyncio.timeout(STALL_S):
             return await anext(data, None)
@@ -148,7 +150,7 @@ async def _next_part(data: AsyncIterator[bytes]) -> bytes | None:
 
 
 async def _begun(start: Callable[[], Iterator[bytes]], threads: Executor) -> Iterator[bytes]:
-    """An iterator that has given its first part already: what it cannot do it has said by then."""
+    """An iterator whose first part is read already, so that early errors are raised here."""
 
     def first() -> Iterator[bytes]:
         parts = start()
@@ -163,7 +165,7 @@ def _after(first: bytes, parts: Iterator[bytes]) -> Iterator[bytes]:
 
 
 async def _off_the_loop(parts: Iterator[bytes], held: AsyncExitStack, threads: Executor) -> AsyncIterator[bytes]:
-    """The parts, each made in a thread; what is held until the last of them is let go."""
+    """Yield the parts, each made in a thread; release what they hold after the last one."""
     async with held:
         loop = asyncio.get_running_loop()
         while (part := await loop.run_in_executor(threads, next, parts, None)) is not None:

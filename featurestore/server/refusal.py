@@ -1,4 +1,4 @@
-"""A request that goes no further, whoever refuses it."""
+"""The refusal of a request, by the guard or by a service."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ Header = tuple[bytes, bytes]
 
 
 class Refused(Exception):
-    """With the HTTP status, what the reader is told, and further headers of the answer."""
+    """A refused request: the HTTP status, the text for the reader, and further headers of the answer."""
 
     def __init__(self, status: int, detail: str, *headers: Header) -> None:
         self.status, self.detail, self.headers = status, detail, headers

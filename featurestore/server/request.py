@@ -1,4 +1,4 @@
-"""The body of `/get-online-features`, parsed once into a type that holds for the rest of the way."""
+"""The body of `/get-online-features`, parsed once into a valid type."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import orjson
 from featurestore.errors import BadReference, BadRequest, RequestTooLarge
 
 MAX_BODY: Final = 8 * 2**20
-"""Bytes of a request: 10,000 rows with long composite keys fit."""
+"""The most bytes of a request: 10,000 rows with long composite keys fit."""
 MAX_ROWS: Final = 10_000
-"""Rows of an answer; it is made on the event loop, in some 20 ms for ten features. More belongs into a join."""
+"""The most rows of an answer, which takes about 20 ms on the event loop for ten features. Use a join for more rows."""
 MAX_FEATURES: Final = 1_000
 
 _SCALARS: Final = {str, int, float, bool, NoneType}
@@ -23,13 +23,13 @@ _SHOWN: Final = 80
 
 @dataclass(frozen=True)
 class OnlineRequest:
-    """What is asked.
+    """A read of features.
 
     Attributes:
-        features: `view:feature` or `view@v1:feature`, in the order of the answer; none where a service is named.
-        service: the feature service whose references are asked for.
-        entities: columns of join keys, each `rows` long, as given.
-        rows: 1 where no entities are given (constant entities).
+        features: `view:feature` or `view@v1:feature`, in the order of the answer; none if a service is given.
+        service: the feature service whose references are read.
+        entities: columns of join keys as given, each `rows` long.
+        rows: the number of rows; 1 if no entities are given (constant entities).
         versions: whether the answer names the versions of its views.
     """
 
@@ -42,10 +42,10 @@ class OnlineRequest:
 
 
 def parse_request(body: bytes) -> OnlineRequest:
-    """Parse a body; fields that are not known are accepted, as newer clients send more.
+    """Parse a body. Unknown fields are ignored, because newer clients send more.
 
     Raises:
-        BadRequest: not JSON, or a field of a wrong type. RequestTooLarge. BadReference: no feature.
+        BadRequest: the body is not JSON, or a field has a wrong type. RequestTooLarge. BadReference: there is no feature.
     """
     try:
         data = orjson.loads(body)
@@ -82,7 +82,7 @@ def _features(data: dict[str, Any]) -> tuple[str, ...]:
     if not isinstance(features, list) or set(map(type, features)) - {str}:
         raise BadRequest("`features` must be a list of strings, each view:feature")
     if not features:
-        raise BadReference("no feature asked for; name one as view:feature")
+        raise BadReference("the request names no feature; write one as view:feature")
     if len(features) > MAX_FEATURES:
         raise RequestTooLarge(f"{len(features):,} features; at most {MAX_FEATURES:,} in one request")
     return tuple(features)

@@ -1,4 +1,4 @@
-"""The routes of remote stores, in the FastAPI app behind the hot one; `featurestore.remote.http_transport` calls them."""
+"""The routes of remote stores, in the FastAPI app behind the hot route; `featurestore.remote.http_transport` calls them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .reads import Reads
 from .tables import TAKES_TABLE
 
 HEARTBEAT_S: Final = 15.0
-"""How often a watch that has nothing to say says so: whoever went away is noticed then."""
+"""How often an idle watch sends a comment, which reveals a disconnected client."""
 Name = Literal["views", "services", "key_types", "get", "history", "releases", "published", "join"]
 
 
 def add_routes(app: FastAPI, reads: Reads) -> None:
-    """Add them."""
+    """Add the routes to the app."""
 
     async def refused(_: Request, error: Exception) -> Response:
         return problem_of(error)
@@ -48,11 +48,11 @@ def add_routes(app: FastAPI, reads: Reads) -> None:
         openapi_extra={"requestBody": {"required": True, "content": {PROTOBUF: {"schema": _BINARY}}}},
     )
     async def vectors(request: Request) -> Response:
-        """A `GetFeaturesRequest` for a `GetFeaturesReply` (featurestore/read/features.proto)."""
+        """Takes a `GetFeaturesRequest` and answers with a `GetFeaturesReply` (featurestore/read/features.proto)."""
         try:
             message = pb.GetFeaturesRequest.FromString(await _body(request, MAX_REQUEST))
         except DecodeError:
-            raise BadRequest("the body is no GetFeaturesRequest") from None
+            raise BadRequest("the body is not a GetFeaturesRequest") from None
         reply = await reads.vectors(message, request.scope.get("covey.charge", _no_charge))
         return Response(reply.SerializeToString(), media_type=PROTOBUF)
 
@@ -65,17 +65,17 @@ def add_routes(app: FastAPI, reads: Reads) -> None:
     )
     async def read(
         request: Request,
-        name: Annotated[Name, Path(description="What is read; see featurestore/server/tables.py.")],
+        name: Annotated[Name, Path(description="The name of the read; see featurestore/server/tables.py.")],
         arguments: Annotated[str, Query(description="A JSON object.")] = "{}",
     ) -> Response:
-        """An Arrow IPC stream; `get` and `join` take one, of keys and of labels."""
+        """Answers with an Arrow IPC stream. `get` and `join` also take one, of keys or labels."""
         data = request.stream() if name in TAKES_TABLE else None
         charge = request.scope.get("covey.charge", _no_charge)
         return StreamingResponse(await reads.table(name, arguments, data, charge), media_type=ARROW)
 
     @app.get(
         WATCH,
-        summary="What a view publishes, as it is published",
+        summary="The panes of a view, as they are published",
         response_class=Response,
         responses={200: {"content": {"text/event-stream": {}}}},
     )
@@ -83,16 +83,16 @@ def add_routes(app: FastAPI, reads: Reads) -> None:
         view: Annotated[str, Query(description="The view.")],
         after: Annotated[
             int | None,
-            Query(ge=0, le=2**62, description="The last publication that is known already; default: the newest."),
+            Query(ge=0, le=2**62, description="The last publication that the client knows; default: the newest."),
         ] = None,
     ) -> Response:
-        """Server-sent events, one a pane, each a JSON object; it never ends by itself."""
+        """Sends server-sent events without end, one a pane, each a JSON object."""
         published = await reads.published(view, after)
         return StreamingResponse(_events(published), media_type="text/event-stream")
 
 
 class _Nothing(Response):
-    """The answer to a client that went away while it was sending."""
+    """The answer to a client that disconnected while it sent its request."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send nothing."""
@@ -102,7 +102,7 @@ _BINARY: Final = {"type": "string", "format": "binary"}
 
 
 def _no_charge(_: int) -> None:
-    """Rows cost nothing where no guard counts them."""
+    """Rows are free without a guard."""
 
 
 async def _body(request: Request, most: int) -> bytes:
@@ -111,7 +111,7 @@ async def _body(request: Request, most: int) -> bytes:
     async for part in request.stream():
         size += len(part)
         if size > most:
-            raise RequestTooLarge(f"a body of more than {most:,} bytes; ask for fewer rows in one request")
+            raise RequestTooLarge(f"a body of more than {most:,} bytes; request fewer rows at once")
         parts.append(part)
     return b"".join(parts)
 

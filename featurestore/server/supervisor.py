@@ -1,12 +1,12 @@
-"""The feature server in several processes: one listening socket, one supervisor that answers nothing itself.
+"""The feature server in several processes: one listening socket, and a supervisor that answers no requests.
 
-The supervisor opens the socket and every worker accepts from it: a port in use stays an error (with SO_REUSEPORT it is none),
-and a connection that waits when a worker dies goes to another one. Workers are programs of their own, not forks: the
-libraries below have threads and open files that no fork may inherit. A worker whose supervisor is gone, however it went,
-reads the end of a pipe and ends.
+The supervisor opens the socket and every worker accepts from it. A port in use is then an error (with SO_REUSEPORT it is
+not), and if a worker dies, its waiting connections go to another one. Workers are separate programs, not forks, because the
+libraries have threads and open files that a fork must not inherit. If the supervisor ends for any reason, each worker reads
+the end of a pipe and ends.
 
-uvicorn's own workers are not used: they outlive a supervisor that was killed, a supervisor starts one that dies again without
-end, and a worker does not know its number, by which a replacement goes on in the counts of the one before.
+uvicorn's own workers are not used. They outlive a killed supervisor, a failing worker is restarted without end, and a worker
+does not know its number, by which a replacement continues the counts of its predecessor.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from .metrics import ROW_BYTES, Counts
 from .worker import ServerSettings, WorkerFiles, guarded
 
 MAX_DEATHS: Final = 5
-"""More deaths than this within `DEATHS_S` end the server: what kills every worker is not mended by another one."""
+"""More deaths than this within `DEATHS_S` end the server, because another worker would die, too."""
 DEATHS_S: Final = 60.0
 
 _LOOK_S: Final = 0.05
 _KILL_AFTER_S: Final = GRACE_S + 5
-"""How long a worker may take to end after SIGTERM; then it is killed."""
+"""How long a worker may take to end after SIGTERM before it is killed."""
 
 
 class _Workers:
@@ -45,24 +45,30 @@ class _Workers:
         self._running: dict[int, subprocess.Popen[bytes]] = {}
 
     def start(self, number: int) -> None:
-        """Start one, in place of one that has ended."""
+        """Start a worker, or a replacement for one that ended."""
         arguments = (self._settings.to_json(), self._files.to_json(), str(number))
-        self._running[number] = subprocess.Popen(  # noqa: S603 - this very program, with arguments of our own
-            [sys.executable, "-P", "-m", "featurestore.server.worker", *arguments],  # -P: nothing is imported from here
+        self._running[number] = subprocess.Popen(  # noqa: S603 - this program itself, with its own arguments
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "featurestore.server.worker",
+                *arguments,
+            ],  # -P: do not import from the working directory
             pass_fds=self._files.descriptors,
             stdin=subprocess.DEVNULL,
-            process_group=0,  # Ctrl-C is for the supervisor, which then ends all of them
+            process_group=0,  # Ctrl-C reaches only the supervisor, which then ends all workers
         )
 
     def ended(self) -> Iterator[tuple[int, int]]:
-        """(number, exit code) of those that have ended."""
+        """(number, exit code) of the workers that ended."""
         for number, process in list(self._running.items()):
             code = process.poll()
             if code is not None:
                 yield number, code
 
     def stop(self) -> None:
-        """End all: SIGTERM to each by its pid, SIGKILL to those that do not follow."""
+        """End all workers: SIGTERM to each by its pid, then SIGKILL to those that do not end."""
         try:
             for process in self._running.values():
                 process.terminate()
@@ -77,7 +83,7 @@ class _Workers:
 
 
 def run_server(settings: ServerSettings, listening: socket.socket, say: Callable[[str], None]) -> None:
-    """Answer until SIGINT or SIGTERM raises KeyboardInterrupt: in this process, or in `settings.workers` of them.
+    """Serve until SIGINT or SIGTERM raises KeyboardInterrupt, in this process or in `settings.workers` processes.
 
     Raises:
         WorkersFailing.
@@ -89,13 +95,13 @@ def run_server(settings: ServerSettings, listening: socket.socket, say: Callable
 
 
 def serve_with_workers(settings: ServerSettings, listening: socket.socket, say: Callable[[str], None]) -> None:
-    """Run `settings.workers` workers until KeyboardInterrupt, which is raised again once all have ended.
+    """Run `settings.workers` workers until KeyboardInterrupt, which is raised again after all workers ended.
 
     Args:
-        say: told of a worker that died.
+        say: receives a line about each worker that died.
 
     Raises:
-        WorkersFailing: they die as often as they are started.
+        WorkersFailing: the workers die again and again.
     """
     with contextlib.ExitStack() as stack:
         counts = stack.enter_context(tempfile.TemporaryFile(prefix="covey-counts-"))
@@ -117,5 +123,5 @@ def serve_with_workers(settings: ServerSettings, listening: socket.socket, say: 
                         f"worker {number} ended with {code}, as {MAX_DEATHS} did in the last {DEATHS_S:.0f} s; "
                         "what they wrote above says why"
                     )
-                say(f"worker {number} ended with {code}; another one takes its place")
+                say(f"worker {number} ended with {code}; another worker replaces it")
                 workers.start(number)

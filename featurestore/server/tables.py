@@ -1,4 +1,4 @@
-"""Reads of whole tables by name and JSON arguments, as the bytes of an Arrow IPC stream: what remote stores call.
+"""Reads of whole tables for remote stores, by name and JSON arguments, as the bytes of an Arrow IPC stream.
 
 name      arguments                                  takes     gives
 views     –                                          –         name, definition (featurestore.define.wire)
@@ -32,17 +32,17 @@ TAKES_TABLE: Final = frozenset({"get", "join"})
 """The reads that take an Arrow IPC stream."""
 MAX_ARGUMENTS: Final = 2**20
 MAX_KEYS: Final = 1_000_000
-"""Rows of a `get`, which holds all of them in memory; a join reads any number."""
+"""The most rows of a `get`, which holds all of them in memory; a join has no limit."""
 
 
 class Arguments:
-    """The arguments of a read, taken one by one.
+    """The arguments of a read. Each is taken out of it by its type.
 
     Args:
         text: a JSON object.
 
     Raises:
-        BadRequest: it is none.
+        BadRequest: the text is not a JSON object.
     """
 
     def __init__(self, text: str | bytes) -> None:
@@ -57,14 +57,14 @@ class Arguments:
         self._left: dict[str, Any] = data
 
     def text(self, name: str) -> str:
-        """A text that must be there."""
+        """A required text."""
         value = self._left.pop(name, None)
         if not isinstance(value, str) or not is_text(value):
             raise BadRequest(f"argument {name!r} must be a text")
         return value
 
     def texts(self, name: str) -> list[str]:
-        """A list of texts that must be there."""
+        """A required list of texts."""
         value = self._left.pop(name, None)
         if not isinstance(value, list) or not all(map(is_text, value)):
             raise BadRequest(f"argument {name!r} must be a list of texts")
@@ -78,14 +78,14 @@ class Arguments:
         return value
 
     def whole(self, name: str) -> int | None:
-        """A whole number within int64, if it is there."""
+        """An optional whole number within int64."""
         value = self._left.pop(name, None)
         if value is not None and (type(value) is not int or not -(2**63) <= value < 2**63):
             raise BadRequest(f"argument {name!r} must be a whole number")
         return value
 
     def end(self) -> None:
-        """Raise BadRequest if one is left that the read does not know."""
+        """Raise BadRequest if an unknown argument remains."""
         if self._left:
             raise BadRequest(f"unknown argument {next(iter(self._left))[:80]!r}")
 
@@ -97,15 +97,15 @@ def read_table(
     data: IO[bytes] | None,
     charge: Callable[[int], None] = lambda _: None,
 ) -> Iterator[bytes]:
-    """Answer one read; the first error is raised before the first byte is given, unless it is of a later batch of a join.
+    """Answer one read. Errors are raised before the first byte, except those of a join's later batches.
 
     Args:
-        data: what the read takes; None: nothing was sent.
-        charge: takes the rows of what was sent, batch by batch, before they are read; and those of a history.
+        data: the table that the read takes; None: the client sent none.
+        charge: receives the rows of that table, batch by batch before they are read, and the rows of a history.
 
     Raises:
-        BadRequest: no such read, odd arguments, or no Arrow stream. RequestTooLarge: over `MAX_KEYS` rows. Else as the
-            `Store`'s method.
+        BadRequest: the read is unknown, its arguments are invalid, or the table is not an Arrow stream. RequestTooLarge:
+            over `MAX_KEYS` rows. Other errors: see the `Store`'s method.
     """
     if name not in NAMES:
         raise BadRequest(f"no read {name[:80]!r}; there are: {', '.join(NAMES)}")
@@ -175,17 +175,17 @@ def _opened(data: IO[bytes] | None) -> pa.RecordBatchReader:
         _ = reader.schema.names, str(reader.schema)  # text, or ValueError
         return reader
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise BadRequest(f"the table is no Arrow IPC stream: {str(error).splitlines()[0]}") from None
+        raise BadRequest(f"the table is not an Arrow IPC stream: {str(error).splitlines()[0]}") from None
 
 
 def _sound(
     reader: pa.RecordBatchReader, charge: Callable[[int], None], most: int | None = None
 ) -> pa.RecordBatchReader:
-    """The same batches, each looked through before anything is read from it: a stream from outside may say what is not so.
+    """The same batches, each validated before it is read, because a foreign stream may be inconsistent.
 
     Args:
-        charge: takes the rows of each.
-        most: how many rows there may be; RequestTooLarge is raised as it is read. None: any number.
+        charge: receives the rows of each batch.
+        most: the most rows; RequestTooLarge is raised while reading. None: no limit.
     """
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -208,4 +208,4 @@ def _moment(us: int | None) -> Any:
     try:
         return None if us is None else from_us(us)
     except OverflowError:
-        raise BadReference("a time outside of the years 1 to 9999") from None
+        raise BadReference("a time is outside the years 1 to 9999") from None

@@ -1,8 +1,8 @@
 """Token buckets over requests and rows, one pair a consumer.
 
-A bucket may go into debt: a request is let in while anything is left, before its body is read, and takes its rows once
-they are known. The debt is waited off, so in the long run nobody gets more than the limit, and no request is too large to
-be let in at all. What several requests at once take beyond a second's worth is paid for by those after them.
+A bucket may go into debt. A request is admitted while any token is left, before its body is read, and takes tokens for its
+rows once their number is known. Later requests wait until the debt is paid. So in the long run no consumer gets more than the
+limit, and no request is too large to be admitted.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Final
 from featurestore.errors import ConsumerInvalid
 
 BURST_S: Final = 1.0
-"""A bucket holds what flows in during this time."""
+"""A bucket holds the tokens of this time."""
 MAX_RATE: Final = 10**9
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a consumer may read in a second; None: no limit. Raises ConsumerInvalid."""
+    """The limits of a consumer, a second; None: no limit. Raises ConsumerInvalid."""
 
     rows: int | None = None
     requests: int | None = None
@@ -32,7 +32,7 @@ class Limits:
                 raise ConsumerInvalid(f"{what} a second: a whole number from 1 to {MAX_RATE:,}, not {str(limit)[:40]}")
 
     def or_else(self, default: Limits) -> Limits:
-        """Where there is no limit, that of `default`."""
+        """These limits, completed by those of `default`."""
         return Limits(
             default.rows if self.rows is None else self.rows,
             default.requests if self.requests is None else self.requests,
@@ -40,7 +40,7 @@ class Limits:
 
 
 class Bucket:
-    """Tokens that flow in at `rate` a second; times are in seconds of any steady clock."""
+    """A token bucket that fills at `rate` tokens a second. Times are seconds of a monotonic clock."""
 
     __slots__ = ("_at", "_level", "_rate")
 
@@ -48,13 +48,13 @@ class Bucket:
         self._rate, self._level, self._at = rate, rate * BURST_S, now
 
     def wait_s(self, now: float) -> int:
-        """0 if something is left; else the whole seconds after which something will be."""
+        """0 if a token is left; otherwise the whole seconds until one is."""
         self._level = min(self._level + (now - self._at) * self._rate, self._rate * BURST_S)
         self._at = now
         return 0 if self._level > 0 else int(-self._level / self._rate) + 1
 
     def take(self, tokens: int) -> None:
-        """Take tokens, there or not."""
+        """Take tokens, also into debt."""
         self._level -= tokens
 
 
@@ -67,7 +67,7 @@ class Allowance:
         self._rows, self._requests, self._clock = rows, requests, clock
 
     def admit(self) -> int:
-        """Let a request in and return 0; or the whole seconds to wait for."""
+        """Admit a request and return 0, or return the whole seconds to wait."""
         now = self._clock()
         wait = 0 if self._rows is None else self._rows.wait_s(now)
         if self._requests is not None:
@@ -77,7 +77,7 @@ class Allowance:
         return wait
 
     def charge(self, rows: int) -> None:
-        """Take the rows of a request that was let in."""
+        """Take the rows of an admitted request."""
         if self._rows is not None:
             self._rows.take(rows)
 
@@ -86,8 +86,8 @@ class Throttle:
     """The allowances of one worker: an equal share of each limit.
 
     Args:
-        default: limits of a consumer that has none of its own.
-        workers: how many share them.
+        default: the limits of a consumer without own limits.
+        workers: how many workers share the limits.
     """
 
     def __init__(self, default: Limits, workers: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
@@ -95,7 +95,7 @@ class Throttle:
         self._allowances: dict[str, Allowance] = {}
 
     def allowance(self, ident: str, limits: Limits) -> Allowance:
-        """That of one consumer, named by an id that keeps its limits."""
+        """The allowance of a consumer, by an id that stands for the same limits always."""
         known = self._allowances.get(ident)
         if known is None:
             effective = limits.or_else(self._default)

@@ -27,15 +27,15 @@ from .throttle import Limits, Throttle
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """What all workers of a server have in common.
+    """The settings that all workers of a server share.
 
     Attributes:
         store: the store's directory.
-        address, names: where it is reached, as of `Hosts`.
-        keys: whether a key is needed.
-        limits: of a consumer that has none of its own.
-        views: the file of the on-demand views that are served too.
-        grpc: the address of the gRPC service, `host:port`; None: there is none.
+        address, names: see `Hosts`.
+        keys: whether requests need a key.
+        limits: the limits of a consumer without own limits.
+        views: the file of on-demand views, which are served, too.
+        grpc: the address of the gRPC service, `host:port`; None: no gRPC.
     """
 
     store: Path
@@ -65,7 +65,7 @@ class ServerSettings:
 
 @dataclass(frozen=True)
 class WorkerFiles:
-    """Descriptors that a worker gets from its supervisor.
+    """Descriptors that a worker inherits from its supervisor.
 
     Attributes:
         listening: the socket.
@@ -79,7 +79,7 @@ class WorkerFiles:
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """All of them."""
+        """All descriptors."""
         return (self.listening, self.counts, self.alive)
 
     def to_json(self) -> str:
@@ -104,8 +104,8 @@ def guarded(settings: ServerSettings, counts: Counts) -> Guard:
 
 
 def main(settings: str, files: str, number: str) -> None:
-    """Answer until SIGTERM, or until the supervisor is gone."""
-    signal.signal(signal.SIGTERM, _end)  # what uvicorn raises again once everything is closed
+    """Serve until SIGTERM, or until the supervisor has ended."""
+    signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again after it has closed everything
     shared, own = ServerSettings.from_json(settings), WorkerFiles.from_json(files)
     threading.Thread(target=_end_with_the_supervisor, args=(own.alive,), daemon=True).start()
     app = guarded(shared, Counts(shared.workers, int(number), own.counts))
@@ -118,7 +118,7 @@ def _end(_number: int, _frame: object) -> None:
 
 
 def _end_with_the_supervisor(alive: int) -> None:
-    os.read(alive, 1)  # nothing is ever written: this returns when no process holds the other end any more
+    os.read(alive, 1)  # the pipe is never written: this returns when no process holds its other end
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -22,7 +22,7 @@ from featurestore.online.blocks import CURRENT, open_blocks
 from featurestore.online.rocks import RocksOnline
 from featurestore.publish.publish import Publisher
 from featurestore.publish.rebuild import rebuild_online
-from featurestore.publish.verify import Checked, check_store
+from featurestore.publish.verify import CheckReport, check_store
 from featurestore.store import Store
 
 from .making import DAY
@@ -78,7 +78,7 @@ def test_a_whole_store_has_nothing_damaged_and_is_not_changed(store: Path) -> No
     before = {path: path.read_bytes() for path in (store / "store").rglob("*.parquet")}
     told: list[tuple[str, int, int]] = []
     checked = check_store(store, lambda *given: told.append(given))
-    assert checked == Checked(checked.files, ())
+    assert checked == CheckReport(checked.files, ())
     assert checked.files >= 8 + len(before)
     assert ("delays", 4, 4) in told
     assert ("online rows", 4, 4) in told

@@ -122,7 +122,7 @@ def test_its_definition_travels_as_bytes() -> None:
 def test_an_installation_that_does_not_know_it_refuses_the_view(monkeypatch: pytest.MonkeyPatch) -> None:
     data = view_to_bytes(VIEW)
     monkeypatch.delitem(KINDS, "max")
-    with pytest.raises(ViewMalformed, match="'x_max' is of the kind 'max', which is not known here"):
+    with pytest.raises(ViewMalformed, match="'x_max' is of the kind 'max', which is unknown here"):
         view_from_bytes(data)
 
 

@@ -224,11 +224,11 @@ class TestFailures:
 
         for function, outputs, message in (
             (bare, ["x"], "argument 'x' needs"),
-            (no_ref, ["x"], "'delays' is no feature reference"),
+            (no_ref, ["x"], "'delays' is not a feature reference"),
             (odd, ["x"], "not 'date'"),
-            (good, [], "one name or more"),
+            (good, [], "one or more distinct names"),
             (good, ["x", "x"], "each once"),
-            (good, ["X"], "'X' is no name"),
+            (good, ["X"], "'X' is not a valid name"),
         ):
             with pytest.raises(OnDemandInvalid, match=message):
                 on_demand(outputs=outputs)(function)
@@ -236,7 +236,7 @@ class TestFailures:
     def test_two_views_of_one_name_are_refused(self, tmp_path: Path) -> None:
         fill(tmp_path, VIEW, 1)
         other = on_demand(outputs=["odds"], name="risk")(risk.function)
-        with pytest.raises(OnDemandInvalid, match="two of this name"):
+        with pytest.raises(OnDemandInvalid, match="two on-demand views have this name"):
             Store.open(tmp_path, on_demand=[risk, other])
         shadow = on_demand(outputs=["odds"], name="delays")(risk.function)
         with pytest.raises(OnDemandInvalid, match="the store has a feature view of this name"):

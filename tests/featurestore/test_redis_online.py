@@ -232,7 +232,7 @@ class TestAway:
                 assert (away.status_code, away.headers["retry-after"]) == (503, "1")
                 detail = json.loads(away.json())
                 assert (detail["module"], detail["class"]) == ("feast.errors", "FeastError")
-                assert detail["message"] == "the online store is away; again in 1 s"
+                assert detail["message"] == "the online store is away; retry in 1 s"
 
     @pytest.mark.parametrize("how", ["killed", "frozen"])
     def test_one_call_waits_and_the_others_fail_at_once(

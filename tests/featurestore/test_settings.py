@@ -76,7 +76,7 @@ def test_what_is_no_url_is_refused_and_not_repeated(text: str) -> None:
         ("[online]\nblock_mib = -1", r"\[online\] block_mib: it must be at least 0, not -1"),
         ("[online]\nblock_mib = true", "block_mib: write block_mib = MIB, not true"),
         ("[online]\nurl = 3", "url: its scheme is unknown"),
-        ("[online]\nurl = 'redis://:secret@h:p'", "url: it is no URL"),
+        ("[online]\nurl = 'redis://:secret@h:p'", "url: it is not a URL"),
         ("[online", "the file is not TOML"),
     ],
 )

@@ -248,7 +248,7 @@ class TestCommand:
             ({"split": {"test_from": "2020-01-01"}}, 2, "no label has a time from"),
             ({"labels": {"target": "distance"}, "model": {"task": "binary"}}, 2, "not only 0 and 1"),
             ({"": {"store": "nowhere"}}, 5, "no store at"),
-            ({"": {"name": "Late Model"}}, 2, "takes lower case"),
+            ({"": {"name": "Late Model"}}, 2, "has lower-case letters"),
         ],
     )
     def test_what_cannot_be_is_one_line(

@@ -131,7 +131,7 @@ def test_a_file_that_cannot_be_used_lets_nobody_in_until_it_is_mended(
         write(tmp_path, good[:-10] if harm == "broken" else good + b" ", 0o600 if harm == "broken" else 0o640)
     now += CHECK_S
     assert ring.find(key) is None
-    assert ("no API key is taken" in caplog.text) == (harm != "gone")
+    assert ("the server accepts no API key" in caplog.text) == (harm != "gone")
     consumers.path.unlink(missing_ok=True)
     write(tmp_path, good)
     now += CHECK_S
@@ -160,8 +160,8 @@ def test_a_file_that_cannot_be_used_lets_nobody_in_until_it_is_mended(
         ({"format": 1, "consumers": [ROW | {"rows_per_s": 0}]}, "a second"),
         ({"format": 1, "consumers": [ROW | {"requests_per_s": True}]}, "requests_per_s: write"),
         ({"format": 1, "consumers": [ROW | {"added_at": "now"}]}, "added_at"),
-        ({"format": 1, "consumers": [ROW, ROW | {"key_id": "11111111"}]}, "name stands there twice"),
-        ({"format": 1, "consumers": [ROW, ROW | {"name": "two"}]}, "key_id stands there twice"),
+        ({"format": 1, "consumers": [ROW, ROW | {"key_id": "11111111"}]}, "name occurs twice"),
+        ({"format": 1, "consumers": [ROW, ROW | {"name": "two"}]}, "key_id occurs twice"),
         (
             {"format": 1, "consumers": [ROW | {"name": f"n{i}", "key_id": f"{i:08x}"} for i in range(10_001)]},
             "at most 10,000 entries, not",

@@ -315,7 +315,7 @@ class TestKeys:
             for url in served.urls():
                 with (
                     opened(url, "covey_00000000_" + "A" * 43) as store,
-                    pytest.raises(RemoteFailed, match="not one of this"),
+                    pytest.raises(RemoteFailed, match="does not know this API key"),
                 ):
                     store.views()
                 with opened(url) as store, pytest.raises(RemoteFailed, match="needs an API key"):
