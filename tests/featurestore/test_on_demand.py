@@ -227,7 +227,7 @@ class TestFailures:
             (no_ref, ["x"], "'delays' is not a feature reference"),
             (odd, ["x"], "not 'date'"),
             (good, [], "one or more distinct names"),
-            (good, ["x", "x"], "each once"),
+            (good, ["x", "x"], "distinct names"),
             (good, ["X"], "'X' is not a valid name"),
         ):
             with pytest.raises(OnDemandInvalid, match=message):
