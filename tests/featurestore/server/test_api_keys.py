@@ -199,7 +199,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         Consumers(tmp_path).read()
     path.unlink()
     os.mkfifo(path, 0o600)
-    with pytest.raises(ConsumersFileBroken, match="no file"):
+    with pytest.raises(ConsumersFileBroken, match="not a regular file"):
         Consumers(tmp_path).read()
 
 
