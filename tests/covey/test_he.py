@@ -42,7 +42,7 @@ def test_a_run_is_told_and_shown_as_it_was(covey: Covey, project: Path, argument
         "he: each report was sent encrypted (BFV)",
         "ρ = 0.500001 a client-day, for any number of its panes (0.000001 of it for the decryption noise",
         "checked by the leader only",
-        "key holder said",
+        "key holder signed",
         "Nothing bounds what a client encrypts",
     ):
         assert words in shown
