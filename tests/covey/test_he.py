@@ -111,4 +111,4 @@ def test_the_label_shows_ciphertexts_bytes_and_the_leak(covey: Covey, project: P
     assert pure.why_not is not None
     assert pure.ciphertexts == 0
     _, out, _ = covey("explain", project / "views.py")
-    assert "with protection he 1 ciphertext of 4,096 slots, 61,488 bytes, to the leader" in " ".join(out.split())
+    assert "with protection he, 1 ciphertext of 4,096 slots, 61,488 bytes, to the leader" in " ".join(out.split())
