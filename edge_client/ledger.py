@@ -184,7 +184,10 @@ class SiteLedger:
         """The reports of a plan that was answered before, one entry per view. Raises LedgerBroken."""
         with self._ledger.transaction() as db:
             reports = self._reports(db, plan.hash)
-            if _answer_digest(_digest_of_reports(reports), self._cells(db, plan.hash)) != self.state.done[plan.hash]:
+            if (
+                _answer_digest(_digest_of_reports(reports), self._cells(db, plan.hash))
+                != self.state.completed[plan.hash]
+            ):
                 raise self._edited(plan.hash)
         return reports
 
@@ -211,7 +214,7 @@ class SiteLedger:
                     for one in ordered
                 ),
             )
-            self._ledger.done_within(plan.hash, _answer_digest(digest, ordered))
+            self._ledger.complete_within(plan.hash, _answer_digest(digest, ordered))
         return True
 
     def _note_heads(self, db: sqlite3.Connection, plan: Plan) -> None:
@@ -238,7 +241,7 @@ class SiteLedger:
             for day in days_in_part(planned)
             for other in state.plans_of_day(definition_hash(planned.view), day)
         }
-        return Basis(frozenset(sharing & state.done.keys() - {plan.hash}), plan.hash in state.done)
+        return Basis(frozenset(sharing & state.completed.keys() - {plan.hash}), plan.hash in state.completed)
 
     def _reports(self, db: sqlite3.Connection, plan_hash: bytes) -> tuple[ReportIds, ...]:
         rows = db.execute(
@@ -266,7 +269,7 @@ class SiteLedger:
         )
         try:
             cells = [DayCells(one, day, _split(names), np.frombuffer(of, "<i8")) for one, day, names, of in rows]
-            if _answer_digest(known[0], cells) == self.state.done[plan_hash]:
+            if _answer_digest(known[0], cells) == self.state.completed[plan_hash]:
                 return cells
         except _ODD:
             pass  # raised below

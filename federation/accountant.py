@@ -1,10 +1,10 @@
-"""What views cost a client: integers that add up over groups, views, panes and days; ε at δ is told to people.
+"""The cost of views for a client: integers that add up over groups, views, panes and days. People read it as ε at δ.
 
 A client-day costs a view the sum over its noise groups, once: panes are disjoint parts of the day, and the layout's
 sensitivities are those of the whole client-day, so a pane costs nothing beyond its day. Views and days add up (zCDP: Bun
-and Steinke 2016, Lemma 1.7; pure DP: basic composition). Every rounding is to the safe side: a view's price is split into
-whole millionths rounded down before it buys noise, a Laplace group's micro-ρ is rounded up, σ and b are rounded up by the
-samplers, and a text of ε is rounded up. Under homomorphic encryption a plan adds what its openings tell the key holder.
+and Steinke 2016, Lemma 1.7; pure DP: basic composition). Every rounding is to the safe side. A view's price is split into
+whole millionths, rounded down, before it buys noise. A Laplace group's micro-ρ, σ and b of the samplers, and ε in texts are
+rounded up. Under homomorphic encryption a plan adds what its openings reveal to the key holder.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .plan import Plan, PlannedView
 
 @dataclass(frozen=True)
 class Cost:
-    """What something costs a client.
+    """A price that a client pays.
 
     Attributes:
-        micro_rho: zCDP in millionths: what ledgers hold.
+        micro_rho: zCDP in millionths, the unit of ledgers.
         micro_epsilon: pure ε in millionths, where all of it is Laplace noise; None where some is Gaussian.
     """
 
@@ -31,27 +31,27 @@ class Cost:
     micro_epsilon: int | None
 
     def __add__(self, other: Cost) -> Cost:
-        """Both to one client."""
+        """The cost of both for one client."""
         pure = None
         if self.micro_epsilon is not None and other.micro_epsilon is not None:
             pure = self.micro_epsilon + other.micro_epsilon
         return Cost(self.micro_rho + other.micro_rho, pure)
 
     def over(self, days: int) -> Cost:
-        """The same on each of `days` days on which the client takes part."""
+        """The cost of `days` days on which the client takes part."""
         return Cost(self.micro_rho * days, None if self.micro_epsilon is None else self.micro_epsilon * days)
 
     def epsilon(self, delta: float) -> float:
-        """The least ε at δ that is known: of the zCDP or, if it is less, the pure one."""
-        told = epsilon_of(self.micro_rho, delta)
-        return told if self.micro_epsilon is None else min(told, self.micro_epsilon / 10**6)
+        """The smallest known ε at δ: the one that follows from zCDP, or the pure ε if it is smaller."""
+        from_zcdp = epsilon_of(self.micro_rho, delta)
+        return from_zcdp if self.micro_epsilon is None else min(from_zcdp, self.micro_epsilon / 10**6)
 
 
 NOTHING = Cost(0, 0)
 
 
 def cost_of_day(layouts: Iterable[Layout]) -> Cost:
-    """What one client-day costs, of all these views together."""
+    """The cost of one client-day over all these views together."""
     total = NOTHING
     for layout in layouts:
         total += Cost(layout.micro_rho, layout.micro_epsilon)
@@ -59,10 +59,10 @@ def cost_of_day(layouts: Iterable[Layout]) -> Cost:
 
 
 def charge_of(plan: Plan, planned: PlannedView) -> int:
-    """What a client-day costs in micro-ρ under this plan: the view's price, and under `he` what openings tell besides."""
+    """The cost of a client-day in micro-ρ under this plan: the view's price, and under `he` the leak of its openings."""
     return planned.layout.micro_rho + plan.leak_micro_rho(planned)
 
 
 def epsilon(micro_rho: int, delta: float, days: int = 1) -> float:
-    """ε at δ of `days` client-days at ρ = micro_rho/10⁶ each: what a ledger's sum is told as."""
+    """ε at δ of `days` client-days at ρ = micro_rho/10⁶ each: the form in which people read a ledger's sum."""
     return epsilon_of(micro_rho * days, delta)

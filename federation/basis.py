@@ -1,4 +1,4 @@
-"""The noise basis on shares: the layout's public integer map, applied by each aggregator on its own, mod p."""
+"""The noise basis on shares: each aggregator applies the layout's public integer map to its own shares, mod p."""
 
 from __future__ import annotations
 

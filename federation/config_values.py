@@ -1,4 +1,4 @@
-"""The types of values that stand in several configuration files: a price in ρ, a public signing key, the terms to allow."""
+"""The types of values that several configuration files share: a price in ρ, a public signing key, the allowed terms."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .rho import micro_rho_of
 from .terms import Participation, Protection, ReportPer, Validity, Word
 
 ANY: Final = "any"
-"""How a file says that it allows plans of every kind."""
+"""The word in a file that allows plans of every kind."""
 
 _W = TypeVar("_W", bound=Word)
 
 
 def bytes_of_text(value: object) -> bytes:
-    """The bytes of a base64 text. Raises ValueError, as pydantic expects it."""
+    """The bytes of a base64 text. Raises ValueError, as pydantic expects."""
     if not isinstance(value, str) or not value:
         raise ValueError("write the key as base64 text")
     try:
@@ -44,7 +44,7 @@ def _verify_key(value: object) -> VerifyKey:
 
 
 def _allowed(*choices: _W) -> Any:
-    """The validator of an entry that names one of these choices, or allows any: None."""
+    """The validator of an entry that names one of these choices, or `any`, which is None."""
     by_word: dict[object, _W | None] = {ANY: None, **{choice.value: choice for choice in choices}}
     *others, last = map(repr, by_word)
 
@@ -58,13 +58,13 @@ def _allowed(*choices: _W) -> Any:
 
 
 def allowed_text(choice: Word | None) -> str:
-    """What a file says to allow plans of this kind only; None: of every kind."""
+    """The word in a file that allows only plans of this kind; None: every kind."""
     return ANY if choice is None else choice.value
 
 
 AllowedProtection = Annotated[Protection | None, _allowed(*Protection)]
 AllowedValidity = Annotated[Validity | None, _allowed(Validity.PRIO3)]
-"""Nobody asks for plans without proofs."""
+"""A policy demands proofs, or allows any plan; it cannot demand plans without proofs."""
 AllowedReportPer = Annotated[ReportPer | None, _allowed(ReportPer.CLIENT)]
 AllowedParticipation = Annotated[Participation | None, _allowed(*Participation)]
 

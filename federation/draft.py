@@ -1,10 +1,10 @@
-"""A draft: a plan as it is before its keys are made. Everything that is made for one plan hangs on its hash.
+"""A draft: a plan before its keys are made. All keys of a plan are bound to the hash of its draft.
 
 coordinator  sign_draft ──► leader, helper or key holder
-aggregators  verify_draft ──► live keys (live_keys.py); under `he` the encryption keys (he_keys.py); with proofs the
-             verification key (validity.py), agreed between the two
-coordinator  all of that into the plan ──► sign_plan (signed_plan.py)
-everybody    require_live: both aggregators have signed live keys for exactly this plan
+aggregators  verify_draft ──► live keys (live_keys.py); under `he` the encryption keys (he/keys.py); with proofs the
+             verification key (circuit/validity.py), on which the two agree
+coordinator  adds the keys to the plan ──► sign_plan (signed_plan.py)
+every party  require_live: both aggregators have signed live keys for exactly this plan
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ DOMAIN: Final = b"covey-1 draft"
 
 
 def draft_of(plan: Plan) -> Plan:
-    """A plan as it was before its keys were made. Raises PlanInvalid: a plan that stays in one process."""
+    """The plan before its keys are made. Raises PlanInvalid: the plan is for one process."""
     if plan.wire is None:
-        raise PlanInvalid("a plan without its parties' keys stays in one process; no keys are made for it")
+        raise PlanInvalid("the plan names no keys of parties: it is for one process, and no keys are made for it")
     wire = replace(plan.wire, verify_key_hash=b"", encryption_keys_hash=b"", leader_live=None, helper_live=None)
     return replace(plan, wire=wire)
 
@@ -42,51 +42,55 @@ def verify_draft(data: bytes, coordinator: VerifyKey) -> Plan:
     """Run by an aggregator: the draft to make keys for, if the pinned coordinator signed it.
 
     Raises:
-        SignatureInvalid. PlanInvalid: too long, no plan, or one that has keys already.
+        SignatureInvalid: another key signed it, or it was changed.
+        PlanInvalid: too long, no plan, or a plan that has keys already.
     """
     signed = signed_bytes(data, DOMAIN, coordinator)
     try:
         plan = plan_from_bytes(signed)
     except FeatureStoreError as error:
-        raise PlanInvalid(f"a view in it is not valid: {error}") from error
+        raise PlanInvalid(f"a view of the draft is not valid: {error}") from error
     if plan.hash != draft_of(plan).hash:
-        raise PlanInvalid("keys are made for a draft, and this plan has some already")
+        raise PlanInvalid("the plan has keys already; keys are made only for a draft")
     return plan
 
 
 def require_live(plan: Plan) -> None:
-    """Return if both aggregators have signed live keys for this plan, which end when they should.
+    """Return if both aggregators have signed live keys for this plan, and the keys end at an allowed time.
 
     Raises:
-        PlanInvalid: a draft; keys for another draft, or by other signing keys than the plan names; keys that end before the
-            deadline, or more than a day after it.
+        PlanInvalid: a draft; keys for another draft, or signed by keys that the plan does not name; keys that end before
+            the deadline, or more than a day after it.
     """
     if plan.wire is None:
-        raise PlanInvalid("a plan on the wire names its parties' keys and its deadline")
+        raise PlanInvalid("the plan has no keys of parties and no deadline, which every plan on the wire has")
     draft = draft_of(plan).hash
     for role in AGGREGATORS:
         live = plan.wire.live(role)
         try:
             live.verify(role, draft, plan.wire.sign_key(role))
         except SignatureInvalid:
-            raise PlanInvalid(f"the live keys of the {role} were not signed by it for this plan") from None
+            raise PlanInvalid(f"the {role} did not sign its live keys for this plan") from None
         after = live.not_after_us - plan.wire.deadline_us
         if not 0 <= after <= MOST_AFTER_DEADLINE_US:
             raise PlanInvalid(
-                f"the live keys of the {role} end {after / 1e6:,.0f} s after the deadline, not between 0 and "
+                f"the live keys of the {role} end {after / 1e6:,.0f} s after the deadline; it must be 0 to "
                 f"{MOST_AFTER_DEADLINE_US / 1e6:,.0f} s"
             )
 
 
 def with_live(plan: Plan, leader: tuple[SigningKey, LiveSecret], helper: tuple[SigningKey, LiveSecret]) -> Plan:
-    """A draft with live keys of both aggregators, for who plays both: signing key and live secret of each, and no ledger.
+    """The plan with live keys of both aggregators, for a process that runs both of them without a ledger.
+
+    Args:
+        leader, helper: signing key and live secret of each.
 
     Raises:
-        PlanInvalid: a plan that stays in one process.
+        PlanInvalid: the plan is for one process.
     """
     draft = draft_of(plan)
     if draft.wire is None or plan.wire is None:
-        raise PlanInvalid("a plan without its parties' keys stays in one process; no keys are made for it")
+        raise PlanInvalid("the plan names no keys of parties: it is for one process, and no keys are made for it")
     not_after_us, made = draft.wire.deadline_us + MOST_AFTER_DEADLINE_US, []
     for role, (key, secret) in zip(AGGREGATORS, (leader, helper), strict=True):
         if secret.seal is None:

@@ -1,4 +1,4 @@
-"""The errors of the protocol, in one tree. An expected refusal carries its numbers."""
+"""The errors of `federation`, in one tree. An expected refusal carries its numbers."""
 
 from __future__ import annotations
 
@@ -12,30 +12,32 @@ from .rho import rho_text
 
 
 class FederationError(CoveyError):
-    """Anything that a party of a collection refuses."""
+    """Base of all errors of this package: what a party of a collection refuses."""
 
 
 class PlanInvalid(FederationError):
-    """A plan that no party would run: not canonical, empty, out of order, or asking for what does not exist."""
+    """A plan that no party runs: not canonical, empty, out of order, or with terms that do not exist."""
 
 
 class TermUnknown(PlanInvalid):
     """A word that names no choice of a term.
 
     Attributes:
-        term: `protection`, for example. known: the words that there are.
+        term: `protection`, for example.
+        known: the words that name a choice.
     """
 
     def __init__(self, term: str, value: object, known: tuple[str, ...]) -> None:
         self.term, self.value, self.known = term, value, known
-        super().__init__(f"unknown {term} {value!r}: it is {' or '.join(map(repr, known))}")
+        super().__init__(f"unknown {term} {value!r}: it must be {' or '.join(map(repr, known))}")
 
 
 class TermsImpossible(PlanInvalid):
     """Terms that exclude each other.
 
     Attributes:
-        term, value: what was chosen. requires: the term and the value that it goes with.
+        term, value: the chosen term.
+        requires: another term, and the value that it must have.
     """
 
     def __init__(self, term: str, value: str, requires: tuple[str, str], why: str) -> None:
@@ -44,13 +46,13 @@ class TermsImpossible(PlanInvalid):
 
 
 class NothingToSuppress(PlanInvalid):
-    """A view that is to be finished by mpc, and declares no threshold below which a cell is not opened."""
+    """A view under finish `mpc` that declares no threshold for suppression."""
 
     def __init__(self, view: str) -> None:
         self.view = view
         super().__init__(
-            f"view {view!r} has no suppress_below: finish 'mpc' would have nothing to suppress. Give it "
-            "Privacy(suppress_below=…), or take finish 'open'"
+            f"view {view!r} has no suppress_below, so finish 'mpc' has nothing to suppress. Add "
+            "Privacy(suppress_below=…) to the view, or use finish 'open'"
         )
 
 
@@ -67,33 +69,33 @@ class ReportRefused(FederationError):
 
 
 class DuplicateReport(FederationError):
-    """A report id was taken before. It counts once."""
+    """A report id that was received before. A report counts once."""
 
     def __init__(self, duplicates: int) -> None:
         self.duplicates = duplicates
-        super().__init__(f"{duplicates} report id(s) were taken before; a report counts once")
+        super().__init__(f"{duplicates} report id(s) were received before; a report counts once")
 
 
 class NoiseRefused(FederationError):
-    """A noise source that this aggregator does not accept, or noise off without its consent."""
+    """A noise source that this aggregator does not accept, or a plan without noise that it does not allow."""
 
     exit_code = REFUSED
 
 
 class FinishRefused(FederationError):
-    """Shares that are to be opened in another way than the plan says, or that must not be opened so."""
+    """Shares that must not be opened in this way: the plan says another finish."""
 
 
 class PaneOpenedBefore(FederationError):
-    """A pane that the key holder has opened already. It is opened once."""
+    """A pane that the key holder has opened already. A pane is opened once."""
 
     def __init__(self, view: str) -> None:
         self.view = view
-        super().__init__(f"view {view!r}: a pane of these sums was opened before; a pane is opened once")
+        super().__init__(f"view {view!r}: one of these panes was opened before; a pane is opened once")
 
 
 class EncryptionKeysInvalid(FederationError):
-    """Public keys that a plan's reports may not be encrypted under."""
+    """Public keys that must not encrypt a plan's reports."""
 
     def __init__(self, why: str) -> None:
         self.why = why
@@ -101,33 +103,34 @@ class EncryptionKeysInvalid(FederationError):
 
 
 class KeyBurnt(FederationError):
-    """A plan whose keys were erased after a sum that no honest reports give. The rest of it stays closed."""
+    """A plan whose keys were erased after a sum that honest reports cannot give. Its other panes are never opened."""
 
     def __init__(self, plan_hash: bytes) -> None:
         self.plan_hash = plan_hash
         super().__init__(
-            f"plan {plan_hash.hex()[:16]}…: a sum was outside the range of its reports, so the plan's keys were erased"
+            f"plan {plan_hash.hex()[:16]}…: a sum was outside the range of its reports, so the plan's keys were erased "
+            "and nothing more of it is opened"
         )
 
 
 class PartyInvalid(FederationError):
-    """A site id, a roster or a set of keys that no collection can run with."""
+    """A site id, a roster or a set of keys that is not valid."""
 
 
 class NodeKeyInvalid(PartyInvalid):
-    """A key that no site can connect to a SuperLink with: malformed, or not certified by the site's signing key."""
+    """A node key that no SuperLink admits: malformed, or not certified by the site's signing key."""
 
     def __init__(self, why: str) -> None:
         self.why = why
-        super().__init__(f"not the node key of a site: {why}. Copy the one that the site itself has")
+        super().__init__(f"not the node key of a site: {why}. Copy it from the site's own public key file")
 
 
 class UnknownSite(FederationError):
-    """A site that is not on this aggregator's own roster."""
+    """A site that is not on this aggregator's roster."""
 
     def __init__(self, site: str) -> None:
         self.site = site
-        super().__init__(f"site {site!r} is not on this roster")
+        super().__init__(f"site {site!r} is not on this aggregator's roster")
 
 
 class RosterExceeded(FederationError):
@@ -135,47 +138,51 @@ class RosterExceeded(FederationError):
 
     def __init__(self, site: str, collection: int, have: int, most: int) -> None:
         self.site, self.collection, self.have, self.most = site, collection, have, most
-        super().__init__(f"site {site!r}: {have} clients in collection {collection}; its roster entry allows {most}")
+        super().__init__(
+            f"site {site!r} reports {have} clients in collection {collection}; its roster entry allows {most}"
+        )
 
 
 class ReportedTwice(FederationError):
-    """A site's second report of a collection, under a plan in which it gives one."""
+    """A site's second report of a collection, under a plan with one report per site."""
 
     def __init__(self, site: str, collection: int) -> None:
         self.site, self.collection = site, collection
-        super().__init__(f"site {site!r} has reported collection {collection} already; a site reports it once")
+        super().__init__(f"site {site!r} has reported collection {collection} before; a site reports it once")
 
 
 class TooManyDeclared(FederationError):
-    """A site declares more clients than the plan allows of one."""
+    """A report that declares more clients than the plan allows a site."""
 
     def __init__(self, have: int, most: int) -> None:
         self.have, self.most = have, most
-        super().__init__(f"a report declares {have:,} clients; the plan allows {most:,} of a site")
+        super().__init__(f"a report declares {have:,} clients; the plan allows a site at most {most:,}")
 
 
 class ReportTooLong(FederationError):
-    """A view whose report does not fit into a batch. It cannot go over the wire: split the view."""
+    """A view whose report does not fit into a batch, so that it cannot be sent."""
 
     def __init__(self, view: str, slots: int, most: int) -> None:
         self.view, self.slots, self.most = view, slots, most
-        super().__init__(f"view {view!r}: a report has {slots:,} slots, a batch has room for {most:,}; split the view")
+        super().__init__(
+            f"view {view!r}: a report has {slots:,} slots, but a batch has room for {most:,}. Split the view"
+        )
 
 
 class BatchRefused(FederationError):
-    """A batch that an aggregator does not take. What is wrong with its reports is said by the other errors."""
+    """A batch that an aggregator refuses as a whole. Other errors say what is wrong with its reports."""
 
 
 class BatchMalformed(BatchRefused):
-    """Bytes that are not a canonical batch, or parts of it of a wrong length."""
+    """Bytes that are no canonical batch, or a part of a batch with a wrong length."""
 
 
 class BatchTooLarge(BatchRefused):
-    """More bytes than a batch may have; nothing of it was read."""
+    """More bytes than a batch may have. They were not read."""
 
     def __init__(self, have: int, most: int) -> None:
         self.have, self.most = have, most
-        super().__init__(f"a batch of {have:,} bytes; at most {most:,}")
+        super().__init__(f"the batch has {have:,} bytes; at most {most:,} are allowed")
 
 
 class BatchOfAnotherPlan(BatchRefused):
@@ -183,19 +190,19 @@ class BatchOfAnotherPlan(BatchRefused):
 
     def __init__(self, have: bytes, need: bytes) -> None:
         self.have, self.need = have, need
-        super().__init__(f"a batch for plan {have.hex()[:16]}…, this is plan {need.hex()[:16]}…")
+        super().__init__(f"the batch is for plan {have.hex()[:16]}…, not for plan {need.hex()[:16]}…")
 
 
 class DigestMismatch(BatchRefused):
-    """A ciphertext that is not the one that the site signed for this role."""
+    """A ciphertext that differs from the one that the site signed for this role."""
 
     def __init__(self, role: str) -> None:
         self.role = role
-        super().__init__(f"the {role}'s ciphertext is not the one that the site signed")
+        super().__init__(f"the {role}'s ciphertext differs from the one that the site signed")
 
 
 class KeyFileError(FederationError):
-    """A role's key files that cannot be used as they are."""
+    """Key files of a role that cannot be used."""
 
 
 class KeyFileMissing(KeyFileError):
@@ -205,29 +212,32 @@ class KeyFileMissing(KeyFileError):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        super().__init__(f"no key file {path}")
+        super().__init__(f"there is no key file {path}")
 
 
 class KeyFileExists(KeyFileError):
-    """Keys are never overwritten: what was sealed to them would be lost."""
+    """A key file that exists already. Keys are never overwritten: messages sealed to them would be lost."""
 
     exit_code = USAGE
 
     def __init__(self, path: str) -> None:
         self.path = path
-        super().__init__(f"{path} exists; keys are never overwritten (move it away if you mean it)")
+        super().__init__(f"{path} exists; keys are never overwritten. Move it away to make new keys")
 
 
 class KeyFileExposed(KeyFileError):
-    """A secret that others on this machine may read or change."""
+    """A secret that other users of this machine may read or change."""
 
     def __init__(self, path: str, mode: int, need: int) -> None:
         self.path, self.mode, self.need = path, mode, need
-        super().__init__(f"{path} has mode {mode:04o}, need {need:04o} (chmod {need:o} it, and think about new keys)")
+        super().__init__(
+            f"{path} has mode {mode:04o}, need {need:04o}: other users may have read it. Run chmod {need:o} {path}, and "
+            "consider new keys"
+        )
 
 
 class KeyFileMalformed(KeyFileError):
-    """A file that is no key of this role."""
+    """A file that holds no key of this role."""
 
     def __init__(self, path: str, why: str) -> None:
         self.path, self.why = path, why
@@ -235,45 +245,45 @@ class KeyFileMalformed(KeyFileError):
 
 
 class KeyFileOutdated(KeyFileMalformed):
-    """A key file of an earlier version of Covey, which is not read any more."""
+    """A key file of an earlier version of Covey, which this version does not read."""
 
     def __init__(self, path: str) -> None:
         super().__init__(
             path,
-            "it was made by an older version, where leader and helper had seal keys for good. Make new keys of every role, and "
+            "it is of an older version, in which leader and helper had permanent seal keys. Make new keys of every role, and "
             "new project files",
         )
 
 
 class LedgerError(FederationError):
-    """Anything that a privacy ledger refuses."""
+    """Base of all errors of a privacy ledger."""
 
 
 class LedgerBroken(LedgerError):
-    """A ledger that was edited, cut or rolled back. Nothing may be opened on it."""
+    """A ledger that was edited, cut or rolled back. Nothing is opened with it."""
 
     def __init__(self, path: str, why: str) -> None:
         self.path, self.why = path, why
         super().__init__(
-            f"{path}: {why}. Nothing is opened on it. Put the newest copies of this file and of {path}.head back; if they "
-            "are lost, days that it may have paid for stay closed: begin again with new keys, an empty ledger, and days "
-            "from today on"
+            f"{path}: {why}. Nothing is opened with it. Put the newest copies of this file and of {path}.head back. If they "
+            "are lost, the days that it may have paid for cannot be collected: start again with new keys, an empty ledger "
+            "and days from today on"
         )
 
 
 class LedgerBehind(LedgerBroken):
-    """Somebody outside remembers a later entry than this ledger has: it was rolled back."""
+    """A ledger that was rolled back: its head file, or another party, knows a later entry."""
 
 
 class LedgersApart(LedgerError):
-    """A ledger of one role alone, as earlier versions kept it: what it has spent would be spent again."""
+    """A ledger of a single role, from an earlier version. Ignoring it would spend its budget again."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         super().__init__(
-            f"{path} is the ledger of one role, as earlier versions kept it; there is one for all roles of an operator now, "
-            "operator.db, which does not know what this one has spent. Begin with new keys in a new folder, and with days "
-            "from today on: the days that the old ledgers have paid for stay closed"
+            f"{path} is the ledger of a single role, from an earlier version. An operator now has one ledger for all roles, "
+            "operator.db, which does not include what this one has spent. Start with new keys in a new folder, and with days "
+            "from today on: the days of the old ledgers cannot be collected again"
         )
 
 
@@ -284,7 +294,7 @@ class LedgerRefusal(LedgerError):
 
 
 class PaneTaken(LedgerRefusal):
-    """A pane that another plan was charged for: it is opened under that plan or never."""
+    """A pane that another plan was charged for: it is opened under that plan, or never."""
 
     code = "PANE_ALREADY_REPORTED"
 
@@ -296,70 +306,70 @@ class PaneTaken(LedgerRefusal):
 
 
 class ViewOverlap(LedgerRefusal):
-    """Two definitions of one view on one day: their sums would share its clients."""
+    """Two definitions of one view on one day: the difference of their sums could reveal a client."""
 
     def __init__(self, view: str, day: int) -> None:
         self.view, self.day = view, day
         super().__init__(
             f"view {view!r}: another definition was collected on {_date(day)}; {DIFFERENCING}. Give the changed view "
-            "another name, or begin it on a day that the old one has not collected"
+            "another name, or start it on a day that the old one has not collected"
         )
 
 
 class DayBudgetSpent(LedgerRefusal):
-    """A client-day whose budget does not cover the view any more."""
+    """A client-day whose remaining budget does not cover the view."""
 
     def __init__(self, view: str, day: int, have: int, need: int) -> None:
         self.view, self.day, self.have, self.need = view, day, have, need
         super().__init__(
-            f"view {view!r} costs rho = {rho_text(need)} a client-day; of {_date(day)} {rho_text(have)} are left. A smaller "
-            "rho, or fewer views"
+            f"view {view!r} costs rho = {rho_text(need)} a client-day, but {_date(day)} has only {rho_text(have)} left. Use a "
+            "smaller rho, or fewer views"
         )
 
 
 class ClockWentBack(LedgerRefusal):
-    """A clock far behind the last entry: days could be opened twice, and expired plans would pass."""
+    """A clock far behind the ledger's last entry. With it days could be opened twice, and expired plans accepted."""
 
     code = "CLOCK_SKEW"
 
     def __init__(self, now_us: int, last_us: int) -> None:
         self.now_us, self.last_us = now_us, last_us
         behind = (last_us - now_us) / 1e6
-        super().__init__(f"the clock is {behind:,.0f} s behind the ledger's last entry; set it right first")
+        super().__init__(f"the clock is {behind:,.0f} s behind the ledger's last entry. Correct the clock")
 
 
 class AggregatorBehind(LedgerRefusal):
-    """An aggregator's ledger that stands before, or beside, what a site was told of it before."""
+    """An aggregator's ledger that is shorter than in an earlier plan, or differs from it."""
 
     def __init__(self, role: str, told: int, known: int) -> None:
         self.role, self.told, self.known = role, told, known
         super().__init__(
-            f"by this plan the {role}'s ledger has {told:,} entries; by one that was answered before it has {known:,}, or other "
-            f"ones: the {role} was rolled back, or this plan is older. Announce a new plan; if that is refused too, the {role} "
-            "puts the newest copy of its ledger back"
+            f"the {role}'s ledger has {told:,} entries in this plan, but {known:,} or different ones in a plan answered before: "
+            f"the {role} was rolled back, or this plan is older. Announce a new plan. If that is refused too, the {role} "
+            "must put the newest copy of its ledger back"
         )
 
 
-class AlreadyDone(LedgerRefusal):
-    """A plan that has come to another end before: it is opened once."""
+class PlanOpenedBefore(LedgerRefusal):
+    """A plan that was opened before, with another result. A plan is opened once."""
 
     code = "PANE_ALREADY_REPORTED"
 
     def __init__(self, plan_hash: bytes) -> None:
         self.plan_hash = plan_hash
-        super().__init__(f"plan {plan_hash.hex()[:16]}… was opened before with other bytes; a plan is opened once")
+        super().__init__(f"plan {plan_hash.hex()[:16]}… was opened before with another result; a plan is opened once")
 
 
 class StatementMalformed(FederationError):
-    """An opening statement that cannot be read, or is of something else."""
+    """A signed statement that cannot be read, or that is about something else."""
 
     def __init__(self, why: str) -> None:
         self.why = why
-        super().__init__(f"an opening statement: {why}")
+        super().__init__(f"not the expected statement: {why}")
 
 
 class StatementsDisagree(FederationError):
-    """Leader and helper signed opening statements that do not fit each other. Nothing may be made of their shares."""
+    """Opening statements of leader and helper that contradict each other. Their shares must not be added."""
 
     def __init__(self, view: str, what: str) -> None:
         self.view, self.what = view, what

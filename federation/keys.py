@@ -1,12 +1,12 @@
-"""The keys of a role on disk: `keys/<role>.key`, one line, mode 0600, in a folder of mode 0700; `<role>.pub` to hand out.
+"""The keys of a role on disk: `keys/<role>.key`, one line, mode 0600, in a folder of mode 0700; `<role>.pub` for others.
 
     covey-private-2 leader <base64: 32 bytes signing seed>
     covey-public-2 leader <base64: 32 bytes Ed25519>
 
-Every role signs. The collector has a seal key, too: 32 bytes more of secret, 1,216 more to hand out (ML-KEM-768 and X25519).
-Leader and helper have seal keys for each plan (live_keys.py), and none here. A site has a key that it connects to a
-SuperLink with: 48 bytes more of secret, and 113 more to hand out, the key and its certificate. Files are read as strictly as
-bytes from the network: parsed, written again, and equal.
+Every role has a signing key. The collector also has a seal key (ML-KEM-768 and X25519): 32 more secret bytes, 1,216 more
+public bytes. Leader and helper have seal keys for each plan (live_keys.py), not in these files. A site also has a node key,
+with which it connects to a SuperLink: 48 more secret bytes, and 113 more public bytes, the key and its certificate. Files
+are read as strictly as bytes from the network: a parsed file, written again, must give the same bytes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ ROLES: Final = ("coordinator", "collector", "leader", "helper")
 SITE_PREFIX: Final = "site-"
 
 SEALED_TO: Final = "collector"
-"""The role that has a seal key for good."""
+"""The only role with a permanent seal key."""
 
 _PRIVATE, _PUBLIC = "covey-private-2", "covey-public-2"
 _OLDER: Final = ("covey-private-1", "covey-public-1")
@@ -65,16 +65,16 @@ def require_role(role: str) -> str:
 
 
 def _site_of(role: str) -> str:
-    """The site whose role it is; empty for any other role."""
+    """The id of the site that has this role; empty for any other role."""
     return role.removeprefix(SITE_PREFIX) if role.startswith(SITE_PREFIX) else ""
 
 
 @dataclass(frozen=True, eq=False)
 class RoleKeys:
-    """A role's private keys. **Secret**; the `repr` tells the public ids only.
+    """A role's private keys. **Secret**; the `repr` shows only the public ids.
 
     Attributes:
-        node: of a site, and of a site only: what it connects to a SuperLink with.
+        node: the key with which a site connects to a SuperLink; None for any other role.
     """
 
     role: str
@@ -91,20 +91,20 @@ class RoleKeys:
 
     @property
     def seal(self) -> SealKey:
-        """What opens the noised shares. Raises PartyInvalid: of another role than the collector."""
+        """The key that opens the noised shares. Raises PartyInvalid: the role is not the collector."""
         if self._seal is None:
-            raise PartyInvalid(f"the {self.role} has no seal key: the {SEALED_TO} alone has one for good")
+            raise PartyInvalid(f"the {self.role} has no seal key: only the {SEALED_TO} has a permanent one")
         return self._seal
 
     @property
     def secret_bytes(self) -> bytes:
-        """All of them, for the key file. **Secret.**"""
+        """All keys, for the key file. **Secret.**"""
         seal = b"" if self._seal is None else self._seal.secret_bytes()
         return self.sign.secret_bytes() + seal + (b"" if self.node is None else self.node.secret_bytes())
 
     @property
     def public(self) -> PublicKeys:
-        """What everybody may know."""
+        """The public keys."""
         node = None if self.node is None else self.node.certify(_site_of(self.role), self.sign)
         return PublicKeys(self.sign.public, None if self._seal is None else self._seal.public, node)
 
@@ -113,7 +113,7 @@ def create_folder(folder: Path, keys: Iterable[RoleKeys]) -> None:
     """Make `folder` with the keys of some roles in it, all or nothing.
 
     Raises:
-        KeyFileExists: it is there already.
+        KeyFileExists: the folder exists.
     """
     if folder.exists():
         raise KeyFileExists(str(folder))
@@ -126,7 +126,7 @@ def write_keys(folder: Path, keys: RoleKeys) -> None:
     """Add a role's two files to a folder of mode 0700.
 
     Raises:
-        KeyFileExists, KeyFileMissing (no folder), KeyFileExposed (the folder's mode).
+        KeyFileExists. KeyFileMissing: there is no folder. KeyFileExposed: others may enter the folder.
     """
     _require_private_folder(folder)
     try:
@@ -157,18 +157,18 @@ def load_keys(folder: Path, role: str) -> RoleKeys:
 
 
 def roles_in(folder: Path) -> tuple[str, ...]:
-    """The roles that have a private key file in the folder, in order of name; other files are not looked at."""
+    """The roles that have a private key file in the folder, in order of name; other files are ignored."""
     stems = (path.stem for path in folder.glob("*.key")) if folder.is_dir() else ()
     return tuple(sorted(stem for stem in stems if stem in ROLES or stem.startswith(SITE_PREFIX)))
 
 
 def public_line(role: str, keys: PublicKeys) -> str:
-    """A role's public keys as one line of text, to hand out."""
+    """A role's public keys as one line of text, for others."""
     return _line(_PUBLIC, role, keys.sign.data + (b"" if keys.seal is None else keys.seal.data) + _node_bytes(keys))
 
 
 def public_from_line(text: str, source: str = "public key") -> tuple[str, PublicKeys]:
-    """Role and keys of such a line, a site's node key checked; `source` is told in errors. Raises KeyFileMalformed."""
+    """Role and keys of such a line; a site's node key is verified. Errors name `source`. Raises KeyFileMalformed."""
     lengths = VERIFY_KEY_BYTES, SEAL_PUBLIC_BYTES, NODE_CERTIFICATE_BYTES
     role, (of_sign, of_seal, of_node) = _parse(text, _PUBLIC, lengths, source)
     try:
@@ -185,7 +185,7 @@ def public_from_line(text: str, source: str = "public key") -> tuple[str, Public
 
 
 def public_as_dict(role: str, keys: PublicKeys) -> dict[str, str]:
-    """A role's public keys for JSON and TOML: base64, with the ids that messages name them by in hex."""
+    """A role's public keys for JSON and TOML: the keys in base64, and the ids that messages show in hex."""
     found = {
         "role": role,
         "sign": base64.b64encode(keys.sign.data).decode("ascii"),
@@ -207,10 +207,10 @@ def _line(tag: str, role: str, data: bytes) -> str:
 
 
 def _parse(text: str, tag: str, lengths: tuple[int, int, int], source: str) -> tuple[str, tuple[bytes, bytes, bytes]]:
-    """Role, and the bytes of its keys, of a line that `_line` would write. No error shows the content: it may be a secret.
+    """The role and the bytes of its keys, from a line of `_line`. No error shows the content, because it may be a secret.
 
     Args:
-        lengths: of the bytes that every role has, that the collector has beyond these, and that a site has.
+        lengths: bytes of the key that every role has, of the collector's further key, and of a site's further key.
     """
     match = _LINE.fullmatch(text)
     if match is not None and match[1] in _OLDER:
@@ -246,7 +246,7 @@ def _require_private_folder(folder: Path) -> None:
 
 
 def _read_private(path: Path) -> str:
-    """The text of a private file. The mode is that of the file that was opened; a link or a pipe is refused."""
+    """The text of a private file. The check of its mode is on the opened file; a link or a pipe is refused."""
     try:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -1,12 +1,12 @@
-"""The live secret of an aggregator, drawn once for each plan, and the live keys that it signs of it: they stand in the plan.
+"""The live secret that an aggregator draws for each plan, and its live keys: the signed public half, which the plan holds.
 
     live secret   seal seed ‖ K         in the folder live/ of the aggregator, which no backup holds
     live keys     role ‖ draft hash ‖ seal public key ‖ SHA-256(K) ‖ not after ‖ ledger head, signed by the aggregator's pinned key
 
-Batches are sealed to the seal key of one plan, and its seed is erased when the plan is closed: whoever records batches and
-gets every long-lived key later opens none of them. The noise is seeded by K, which is erased once the noised share is stored:
-an aggregator that is restored without its live secret cannot noise a second time. Sites remember the head of its ledger: an
-aggregator that was rolled back is found out by the next plan.
+Batches are sealed to the seal key of one plan, and its seed is erased when the plan is closed. So an attacker who records
+batches and later gets every long-lived key opens none of them. K seeds the noise and is erased once the noised share is
+stored. So an aggregator that is restored without its live secret cannot draw noise a second time. Sites remember the head of
+the aggregator's ledger, so the next plan reveals an aggregator that was rolled back.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from .parties import Aggregator
 DOMAIN: Final = b"covey-1 live keys"
 HASH_BYTES: Final = 32
 MOST_AFTER_DEADLINE_US: Final = 86_400 * 10**6
-"""How long after its plan's deadline a seal key may live: an aggregator may have been down."""
+"""How long after its plan's deadline a seal key may exist: time for an aggregator that was down."""
 LARGEST_US: Final = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class LiveKeys:
-    """What an aggregator signs of its live secret of one plan. Raises PlanInvalid where a length or time cannot be.
+    """The signed public half of an aggregator's live secret. Raises PlanInvalid: a length or a time is not valid.
 
     Attributes:
-        seal: what the batches of the plan are sealed to, for this aggregator.
+        seal: the public key to which the plan's batches are sealed, for this aggregator.
         secret_hash: SHA-256 of K.
         not_after_us: µs since the epoch; the seal seed is erased then at the latest.
-        head: where the aggregator's ledger stood when it signed.
+        head: the head of the aggregator's ledger when it signed.
     """
 
     seal: SealPublicKey
@@ -58,9 +58,9 @@ class LiveKeys:
             ("signature of live keys", self.signature, SIGNATURE_BYTES),
         ):
             if len(data) != need:
-                raise PlanInvalid(f"a {what} has {need} bytes, got {len(data)}")
+                raise PlanInvalid(f"the {what} has {len(data)} bytes, need {need}")
         if not 0 <= self.not_after_us <= LARGEST_US:
-            raise PlanInvalid(f"live keys that end at {self.not_after_us} µs: outside the times that a plan can hold")
+            raise PlanInvalid(f"the live keys end at {self.not_after_us} µs, outside [0, 2^63)")
 
     def to_message(self) -> pb.LiveKeys:
         """As protobuf."""
@@ -74,7 +74,7 @@ class LiveKeys:
 
     @classmethod
     def from_message(cls, message: pb.LiveKeys) -> LiveKeys:
-        """From protobuf. Raises PlanInvalid, and WrongLength and KeyInvalid of the seal key."""
+        """From protobuf. Raises PlanInvalid; WrongLength and KeyInvalid for the seal key."""
         try:
             head = Head.from_bytes(message.ledger_head)
         except ValueError as error:
@@ -82,7 +82,7 @@ class LiveKeys:
         return cls(SealPublicKey(message.seal), message.secret_hash, message.not_after_us, head, message.signature)
 
     def to_bytes(self) -> bytes:
-        """The canonical encoding, as it travels before there is a plan."""
+        """The canonical encoding, in which they travel before there is a plan."""
         data: bytes = self.to_message().SerializeToString(deterministic=True)
         return data
 
@@ -92,13 +92,13 @@ class LiveKeys:
         try:
             keys = cls.from_message(pb.LiveKeys.FromString(data))
         except (DecodeError, CryptoError) as error:
-            raise PlanInvalid(f"live keys: {error}") from None
+            raise PlanInvalid(f"the live keys are not valid: {error}") from None
         if keys.to_bytes() != data:
             raise PlanInvalid("the bytes of live keys are not canonical")
         return keys
 
     def verify(self, role: Aggregator, draft_hash: bytes, key: VerifyKey) -> None:
-        """Return if this key signed them for the role and the draft. Raises SignatureInvalid."""
+        """Return if this key signed them for this role and draft. Raises SignatureInvalid."""
         body = _body(role, draft_hash, self.seal, self.secret_hash, self.not_after_us, self.head)
         key.verify(DOMAIN, body, self.signature)
 
@@ -108,8 +108,8 @@ class LiveSecret:
     """An aggregator's secret of one plan. **Secret.**
 
     Attributes:
-        seal: opens the plan's batches; None once its seed was erased.
-        secret_hash: SHA-256 of K, as it stands in the plan.
+        seal: opens the plan's batches; None once its seed is erased.
+        secret_hash: SHA-256 of K, as the plan holds it.
     """
 
     seal: SealKey | None
@@ -121,12 +121,12 @@ class LiveSecret:
 
     @classmethod
     def draw(cls, randomness: Callable[[int], bytes]) -> LiveSecret:
-        """A fresh one; `randomness` is `os.urandom`, or a seeded stream in tests and simulations."""
+        """A fresh live secret; `randomness` is `os.urandom`, or a seeded stream in tests and simulations."""
         return cls(SealKey(randomness(SEAL_SEED_BYTES)), randomness(NOISE_KEY_BYTES))
 
     @property
     def noise(self) -> SecretNoise:
-        """Where the noise of the plan comes from."""
+        """The source of the plan's noise."""
         return SecretNoise(self._secret)
 
     @property

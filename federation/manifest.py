@@ -1,4 +1,4 @@
-"""The manifest that follows from a plan: under which terms a view's panes are published, or checked."""
+"""The manifest that follows from a plan: the terms under which a view's panes are published, or checked."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def manifest_of(
     commitments: tuple[str, str],
     opened: tuple[str, ...] = (),
 ) -> Manifest:
-    """The manifest of one view of a plan. All but the arguments below follows from view and plan.
+    """The manifest of one view of a plan. Everything except the arguments below follows from view and plan.
 
     Args:
-        noise_source: the names of the samplers, leader's and helper's (or key holder's).
-        trust: what has to hold for the privacy claim.
-        commitments: hex SHA-256 of the opening statements; empty where nothing was opened, or in one process.
-        opened: hex SHA-256 of the signed opened values, likewise.
+        noise_source: the names of the samplers of leader and helper (or key holder).
+        trust: the assumptions of the privacy claim.
+        commitments: hex SHA-256 of the opening statements; empty if nothing was opened, or in one process.
+        opened: hex SHA-256 of the signed opened values; empty in the same cases.
     """
     layout, noisy = planned.layout, plan.noisy
     noisers = NOISERS if noisy else 0

@@ -1,8 +1,8 @@
-"""The key that a site connects to Flower's SuperLink with, and the site's word that it is its own.
+"""The key with which a site connects to Flower's SuperLink, and the site's signature of it.
 
-Flower authenticates nodes by EC keys (SECP384R1), not by Ed25519: a site has one of its own beside its signing key, which
-certifies it. The signature is over site id ‖ compressed point, in a domain of its own. The point has a fixed length, so
-no two pairs of site and key give the same bytes.
+Flower authenticates nodes by EC keys (SECP384R1), not by Ed25519. So a site has a node key beside its signing key, and
+certifies the node key with the signing key. The signature is over site id ‖ compressed point, in a domain of its own. The
+point has a fixed length, so no two pairs of site and key give the same bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NODE_CERTIFICATE_BYTES: Final = NODE_PUBLIC_BYTES + SIGNATURE_BYTES
 
 _CURVE: Final = ec.SECP384R1()
 _DRAWN_BYTES: Final = 64
-"""Randomness of a scalar: 128 bits more than the group's order has, so that its residue is as good as uniform."""
+"""Randomness of a scalar: 128 bits more than the group's order has, so that its residue is almost uniform."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ class NodePublicKey:
         return key_id(self.data)
 
     def pem(self) -> bytes:
-        """As Flower writes it: in each request's header, and where nodes are registered."""
+        """The key as Flower writes it, in the header of requests and in the registration of nodes."""
         return self.point.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 @dataclass(frozen=True)
 class NodeCertificate:
-    """A node's public key and the signature of the site that it is said to be. `verify` says whether it is."""
+    """A node's public key, and a site's signature that the key is its own. `verify` checks the signature."""
 
     key: NodePublicKey
     signature: bytes
@@ -76,7 +76,7 @@ class NodeCertificate:
         return self.key.data + self.signature
 
     def verify(self, site: str, signer: VerifyKey) -> None:
-        """Return if the site signed that this key is its own. Raises NodeKeyInvalid."""
+        """Return if the site signed this key as its own. Raises NodeKeyInvalid."""
         try:
             signer.verify(DOMAIN, _signed(site, self.key), self.signature)
         except SignatureInvalid:
@@ -92,7 +92,7 @@ class NodeKey:
         try:
             self._key = ec.derive_private_key(int.from_bytes(secret, "big"), _CURVE)
         except ValueError:
-            raise NodeKeyInvalid("a secret outside the group's order") from None
+            raise NodeKeyInvalid("its secret is outside the group's order") from None
         point = self._key.public_key()
         self.public = NodePublicKey(
             point.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint)
@@ -112,11 +112,11 @@ class NodeKey:
         return self._key.private_numbers().private_value.to_bytes(NODE_SECRET_BYTES, "big")
 
     def pair(self) -> tuple[ec.EllipticCurvePrivateKey, ec.EllipticCurvePublicKey]:
-        """Both halves, as Flower takes them. **Secret.**"""
+        """Both halves, in the form that Flower needs. **Secret.**"""
         return self._key, self.public.point
 
     def certify(self, site: str, signer: SigningKey) -> NodeCertificate:
-        """The site's word that this key is its own."""
+        """The site's certificate of this key."""
         return NodeCertificate(self.public, signer.sign(DOMAIN, _signed(site, self.public)))
 
 

@@ -1,4 +1,4 @@
-"""Where a mechanism meets its sampler: what is drawn for it, how far that may reach, and how its scale is spelled in bytes."""
+"""A mechanism and its sampler: the noise to draw, how far it may move a sum, and its scale and price as numbers and text."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from crypto.noise import Noise, NoiseStream
 from featurestore.define.mechanism import NOISERS, GaussianMechanism, LaplaceMechanism, NoiseMechanism
 
 GAUSSIAN_TAIL: Final = 16
-"""σ of an opened sum's noise that must fit beside the largest sum: beyond lies 2e⁻¹²⁸ < 2⁻¹⁸³, as of a normal (CKS20)."""
+"""σ of noise for which there is room beside the largest sum: more has probability 2e⁻¹²⁸ < 2⁻¹⁸³, as for a normal (CKS20)."""
 LAPLACE_TAIL: Final = 128
-"""b of each aggregator's noise that must fit likewise: beyond lies, of either, 2e⁻¹²⁸ (of both, less than 2⁻¹⁸²)."""
+"""b of each aggregator's noise for which there is room: more has probability 2e⁻¹²⁸ for each (for both, below 2⁻¹⁸²)."""
 
 
 def draw(mechanism: NoiseMechanism, stream: NoiseStream, size: int) -> Noise:
-    """int64[size] at the mechanism's full scale."""
+    """Noise int64[size] at the mechanism's full scale."""
     match mechanism:
         case GaussianMechanism(sigma_sq=sigma_sq):
             return stream.discrete_gaussian(sigma_sq, size)
@@ -38,7 +38,7 @@ def farthest(mechanism: NoiseMechanism) -> int:
 
 
 def drawn_scale(mechanism: NoiseMechanism) -> Fraction:
-    """σ² or b, as it is drawn: what noise contexts hold."""
+    """σ² or b of the drawn noise: noise contexts hold it."""
     match mechanism:
         case GaussianMechanism(sigma_sq=sigma_sq):
             return sigma_sq
@@ -49,7 +49,7 @@ def drawn_scale(mechanism: NoiseMechanism) -> Fraction:
 
 
 def price_text(mechanism: NoiseMechanism) -> str:
-    """Sensitivity and price in integers, Δ₂²/µρ or Δ₁/µε: equal texts, equal noise and price. Ledgers hold it."""
+    """Sensitivity and price in integers, Δ₂²/µρ or Δ₁/µε, for ledgers. Equal texts mean equal noise and price."""
     match mechanism:
         case GaussianMechanism(delta2_sq=delta2_sq, micro_rho=micro_rho):
             return f"{delta2_sq}/{micro_rho}"

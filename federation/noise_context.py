@@ -1,9 +1,9 @@
-"""What the noise of a group is bound to: everything that the sums depend on, and the sums themselves.
+"""The context that the noise of a group is bound to: everything that the sums depend on, and the sums themselves.
 
 An aggregator's noise follows from its live secret and this context (`crypto.noise.SecretNoise`). A restored aggregator that
-sees the same sums draws the same noise. One that sees other sums draws independent noise, so that the difference of two
-openings never shows a sum without noise: a pseudorandom function of plan and commitment alone would, because report ids
-survive retries while shares and values change.
+has the same sums draws the same noise. An aggregator that has other sums draws independent noise, so that the difference of
+two openings never shows a sum without noise. A pseudorandom function of plan and commitment alone would show it, because a
+retry keeps report ids while shares and values change.
 
     version ‖ role ‖ what ‖ plan hash ‖ view ‖ both commitments ‖ outcomes ‖ SHA-256(own sums) ‖ group ‖ mechanism ‖ scale
 """
@@ -26,18 +26,18 @@ from .parties import Aggregator
 from .plan import Plan
 
 VERSION: Final = b"covey-1 noise cks20-1"
-"""Names the sampler, too: another one makes other samples of the same words."""
+"""The version includes the sampler: another sampler makes other samples of the same words."""
 
 
 @dataclass(frozen=True)
 class NoiseContext:
-    """The context of one view's sums; or of one collection's, where they are noised one by one.
+    """The context of the sums of one view, or of one collection if collections are noised one by one.
 
     Attributes:
-        what: `sums`, or the `flood` of an encrypted one.
-        commitments: digests of what both aggregators have committed to: their sets of reports (under `he`, the leader's).
+        what: `sums`, or `flood` for the flooding of an encrypted sum.
+        commitments: digests of both aggregators' commitments to their sets of reports (under `he`, the leader's only).
         outcomes: one byte of `Outcome` a pane.
-        sums: SHA-256 of this aggregator's own sums, in the basis that the noise is added in, or encrypted.
+        sums: SHA-256 of this aggregator's own sums: in the noise basis, or encrypted.
     """
 
     plan_hash: bytes
@@ -58,12 +58,12 @@ class NoiseContext:
         outcomes: bytes,
         mapped: npt.NDArray[np.uint64],
     ) -> NoiseContext:
-        """Run by leader and helper: of an aggregator's shares of the opened sums, uint64[opened, K·S]."""
+        """Run by leader and helper: the context of its own shares of the opened sums, uint64[opened, K·S]."""
         return cls(plan.hash, role, view, commitments, outcomes, hashlib.sha256(field64.to_bytes(mapped)).digest())
 
     @classmethod
     def of_ciphertext(cls, plan: Plan, view: int, collection: int, commitment: bytes, total: bytes) -> NoiseContext:
-        """Run by the leader under `he`: of one collection's encrypted sum, as bytes."""
+        """Run by the leader under `he`: the context of one collection's encrypted sum, as bytes."""
         sums = hashlib.sha256(collection.to_bytes(4, "big") + total).digest()
         return cls(plan.hash, "leader", view, (commitment,), b"", sums)
 
@@ -71,9 +71,9 @@ class NoiseContext:
     def of_decrypted(
         cls, plan: Plan, view: int, sets: bytes, outcomes: bytes, sums: npt.NDArray[np.int64]
     ) -> NoiseContext:
-        """Run by the key holder: of the sums of a view, decrypted. `sets`: the leader's digest of the reports in them.
+        """Run by the key holder: the context of a view's decrypted sums. `sets`: the leader's digest of their reports.
 
-        The leader's messages are not in it: encryptions of the same sums are noised alike.
+        It does not include the leader's messages, so that two encryptions of the same sums get the same noise.
         """
         return cls(plan.hash, "helper", view, (sets,), outcomes, hashlib.sha256(sums.astype("<i8").tobytes()).digest())
 

@@ -1,8 +1,8 @@
-"""Opened values: what the aggregators sign of the sums that were opened, so that nobody can publish others.
+"""Opened values: the aggregators' signatures of the opened sums, so that other sums cannot be published.
 
-Leader and helper each sign them once both have swapped their noised shares, or have finished them together (`mpc`); under `he`
-the key holder signs alone, as the leader never sees a sum. A collector that adds wrongly, or whose store is edited later, has
-no signature for what it shows.
+Leader and helper each sign them after they have swapped their noised shares, or have finished them together (`mpc`). Under
+`he` the key holder signs alone, because the leader never sees a sum. A collector that adds wrongly, or whose store is edited
+later, has no signature for its values.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ FIXED_BYTES: Final = _ROLE_BYTES + PLAN_HASH_BYTES + _VIEW_BYTES
 
 @dataclass(frozen=True)
 class OpenedValues:
-    """What one aggregator says of the sums of one view of a plan.
+    """One aggregator's record of the opened sums of one view of a plan.
 
     Attributes:
         view: index of the view in the plan.
-        contents: of each opened pane, in order, the `content_hash` that its release has.
+        contents: the `content_hash` of the release of each opened pane, in order.
     """
 
     role: Aggregator
@@ -64,14 +64,14 @@ class OpenedValues:
             raise StatementMalformed(f"{len(data)} bytes hold no opened values")
         role = next((role for role in _ROLES if data.startswith(role.encode("ascii"))), None)
         if role is None:
-            raise StatementMalformed("no role of an aggregator")
+            raise StatementMalformed("it does not begin with a role of an aggregator")
         plan_hash, view = data[_ROLE_BYTES:][:PLAN_HASH_BYTES], data[FIXED_BYTES - _VIEW_BYTES : FIXED_BYTES]
         each = (contents[at : at + CONTENT_BYTES] for at in range(0, len(contents), CONTENT_BYTES))
         return cls(role, plan_hash, int.from_bytes(view, "big"), tuple(each))
 
 
 def signers(plan: Plan) -> tuple[Aggregator, ...]:
-    """Who signs the opened values of a plan: both aggregators; under `he` the key holder, in the helper's place."""
+    """The roles that sign the opened values of a plan: both aggregators; under `he` the key holder, in place of the helper."""
     match plan.terms:
         case Shares():
             return _ROLES
@@ -83,13 +83,13 @@ def sign_values(plan: Plan, view: int, role: Aggregator, sums: npt.NDArray[np.in
     """Run by an aggregator: the signed values of one view.
 
     Args:
-        sums: int64[opened, …], as they are released.
+        sums: int64[opened, …], as released.
     """
     return OpenedValues(role, plan.hash, view, _contents(sums)).sign(key)
 
 
 def verify_values(signed: bytes, plan: Plan, view: int, role: Aggregator, key: VerifyKey, opened: int) -> OpenedValues:
-    """The values in these bytes, if this key signed them, of this view and so many opened panes.
+    """The opened values of these bytes, if this key signed them for this role, plan and view, with `opened` panes.
 
     Raises:
         SignatureInvalid, StatementMalformed.
@@ -105,7 +105,7 @@ def verify_values(signed: bytes, plan: Plan, view: int, role: Aggregator, key: V
     ):
         if mine != theirs:
             raise StatementMalformed(
-                f"it is of another {what} than the {role}'s of view {plan.views[view].view.name!r}"
+                f"its {what} is not that of the {role}'s values of view {plan.views[view].view.name!r}"
             )
     return values
 
@@ -116,16 +116,17 @@ def require_values(
     """Run by the collector: return if all signers have signed exactly these sums.
 
     Args:
-        signed, keys: of each of `signers`, in order.
+        signed, keys: the signed values and the key of each of `signers`, in order.
 
     Raises:
-        SignatureInvalid, StatementMalformed: also where they have signed others.
+        SignatureInvalid.
+        StatementMalformed: also if a signer has signed other sums.
     """
     for role, one, key in zip(signers(plan), signed, keys, strict=True):
         values = verify_values(one, plan, view, role, key, len(sums))
         if values.contents != _contents(sums):
             raise StatementMalformed(
-                f"the {role} has signed other values of view {plan.views[view].view.name!r} than the shares add up to"
+                f"the {role} signed values of view {plan.views[view].view.name!r} that differ from the sum of the shares"
             )
 
 

@@ -1,4 +1,4 @@
-"""Who takes part: roles, public keys, and the sites that an aggregator knows."""
+"""The parties of a collection: roles, public keys, and an aggregator's roster of sites."""
 
 from __future__ import annotations
 
@@ -22,24 +22,27 @@ Aggregator: TypeAlias = Literal["leader", "helper"]
 MAX_SITE_ID: Final = 64
 MAX_CLIENTS: Final = 2**31 - 1
 DEFAULT_SITE_CLIENTS: Final = 100_000
-"""How many clients a site may have where nobody declares it: a public number. A count of the events is never used instead."""
+"""The declared clients of a site by default: a public number, never a count of events."""
 _SITE_ID: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_SITE_ID - 1}}}", re.ASCII)
 
 
 def require_site_id(site: str) -> str:
-    """The same text, if it is a site id: 1 to 64 letters, digits, `.`, `_`, `-`, the first a letter or digit.
+    """The same text, if it is a site id: 1 to 64 letters, digits, `.`, `_`, `-`, starting with a letter or digit.
 
     Raises PartyInvalid.
     """
     if not _SITE_ID.fullmatch(site):
         shown = repr(site) if len(site) <= MAX_SITE_ID else f"of {len(site)} characters"
-        raise PartyInvalid(f"site id {shown}: use 1 to {MAX_SITE_ID} letters, digits, '.', '_', '-', no sign first")
+        raise PartyInvalid(
+            f"site id {shown} is not valid: use 1 to {MAX_SITE_ID} letters, digits, '.', '_' or '-', starting with a "
+            "letter or digit"
+        )
     return site
 
 
 @dataclass(frozen=True)
 class CollectorKeys:
-    """The collector's public keys: what it signs with, and what noised shares are sealed to."""
+    """The collector's public keys: one for its signatures, and one to which noised shares are sealed."""
 
     sign: VerifyKey
     seal: SealPublicKey
@@ -47,7 +50,7 @@ class CollectorKeys:
 
 @dataclass(frozen=True)
 class PublicKeys:
-    """A party's public keys: what it signs with, of the collector what is sealed to it, of a site what it connects with.
+    """A party's public keys: the signing key of every party, the collector's seal key, and a site's node key.
 
     Batches are sealed to live keys, which an aggregator has for each plan (live_keys.py).
     """
@@ -58,19 +61,20 @@ class PublicKeys:
 
     @property
     def collector(self) -> CollectorKeys:
-        """The same, of the collector. Raises PartyInvalid: of another role."""
+        """These keys as the collector's. Raises PartyInvalid: they are another role's."""
         if self.seal is None:
-            raise PartyInvalid("these keys are not the collector's: nothing can be sealed to them")
+            raise PartyInvalid("these keys are not the collector's: they have no seal key")
         return CollectorKeys(self.sign, self.seal)
 
 
 @dataclass(frozen=True)
 class RosterEntry:
-    """A site that an aggregator takes reports from.
+    """A site from which an aggregator accepts reports.
 
     Attributes:
-        max_clients: the most clients that count in one collection: reports, or declared. A site can invent clients up to here.
-        node: the key that the site connects to a SuperLink with; checked here. None: no SuperLink is to let it in.
+        max_clients: the most clients of the site in one collection, by its reports or its declaration. A site can invent up
+            to this many clients.
+        node: the key with which the site connects to a SuperLink; verified here. None: no SuperLink admits the site.
     """
 
     site: str
@@ -91,18 +95,19 @@ class RosterEntry:
         collection: npt.NDArray[np.uint32],
         clients: npt.NDArray[np.uint32] | None = None,
     ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-        """Which collections a batch touches (uint32[T], increasing), and this site's clients in each with it (int64[T]).
+        """The collections of a batch (uint32[T], increasing), and this site's clients in each, the batch included (int64[T]).
 
-        Run by each aggregator in the transaction that takes the batch: `before[touched] = counts` afterwards.
+        Run by each aggregator in the transaction that accepts the batch: `before[touched] = counts` afterwards.
 
         Args:
-            before: int64[collections of the plan], this site's clients that were counted already; not changed.
+            before: int64[collections of the plan], this site's clients that are counted already; not changed.
             collection: uint32[R], the batch's collection indices, all below `len(before)`.
-            clients: uint32[R], what the site declares of each report, 1 at least. None: a report is one client's.
+            clients: uint32[R], the clients that the site declares for each report, at least 1. None: each report is one
+                client's.
 
         Raises:
-            ReportedTwice: a second report of a collection, where reports are a site's.
-            RosterExceeded: the batch takes a collection beyond `max_clients`.
+            ReportedTwice: a second report of a collection, if a report is the sum of a site's clients.
+            RosterExceeded: with the batch a collection has more than `max_clients`.
         """
         touched, new = clients_in(collection, clients)
         if clients is not None:
@@ -119,7 +124,7 @@ class RosterEntry:
 def clients_in(
     collection: npt.NDArray[np.uint32], clients: npt.NDArray[np.uint32] | None
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """The collections of some reports (uint32[T], increasing), and the clients behind them in each (int64[T])."""
+    """The collections of these reports (uint32[T], increasing), and the number of clients in each (int64[T])."""
     touched, at = np.unique(collection, return_inverse=True)
     counts = np.zeros(len(touched), np.int64)
     np.add.at(counts, at, 1 if clients is None else clients)
@@ -127,7 +132,7 @@ def clients_in(
 
 
 class Roster:
-    """An aggregator's own list of sites. Raises PartyInvalid where a site or a key is listed twice."""
+    """An aggregator's own list of sites. Raises PartyInvalid: a site or a key is listed twice."""
 
     def __init__(self, entries: Iterable[RosterEntry]) -> None:
         self.entries = tuple(entries)
@@ -138,7 +143,7 @@ class Roster:
         ):
             twice = [value for value, times in Counter(values).items() if times > 1]
             if twice:
-                raise PartyInvalid(f"{what} {twice[0]} is on the roster twice")
+                raise PartyInvalid(f"{what} {twice[0]} is on the roster twice. Remove one of the entries")
         self._by_site = {entry.site: entry for entry in self.entries}
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The codes by which ledgers and policies refuse: stable words, the same on the wire, in ledgers and in the docs."""
+"""The codes of refusals by ledgers and policies: stable words, the same on the wire, in ledgers and in the docs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class RefusalCode(StrEnum):
     """Why a site, or a ledger, does not take part in a plan. None of them depends on events."""
 
     sentence: str
-    """The code in words, for people."""
+    """The code in words."""
 
     def __new__(cls, code: str, sentence: str) -> RefusalCode:
         """A member: its code is its value."""
@@ -21,14 +21,14 @@ class RefusalCode(StrEnum):
         return self
 
     NOT_A_PLAN = "NOT_A_PLAN", "The message is no plan, or larger than a plan can be; it was not read."
-    PLAN_UNSIGNED = "PLAN_UNSIGNED", "The pinned coordinator did not sign it, or it was changed."
-    PLAN_INVALID = "PLAN_INVALID", "It is signed, but this version cannot run it."
-    PLAN_EXPIRED = "PLAN_EXPIRED", "Its deadline has passed."
+    PLAN_UNSIGNED = "PLAN_UNSIGNED", "The pinned coordinator did not sign the plan, or the plan was changed."
+    PLAN_INVALID = "PLAN_INVALID", "The plan is signed, but this version cannot run it."
+    PLAN_EXPIRED = "PLAN_EXPIRED", "The plan's deadline has passed."
     PLAN_LIVES_TOO_LONG = (
         "PLAN_LIVES_TOO_LONG",
-        "The secrets that open its reports may exist longer than the policy allows.",
+        "The secrets that open the plan's reports may exist longer than the policy allows.",
     )
-    KEY_NOT_PINNED = "KEY_NOT_PINNED", "It names aggregators that are not pinned."
+    KEY_NOT_PINNED = "KEY_NOT_PINNED", "The plan names aggregators that are not pinned."
     VIEW_NOT_ALLOWED = "VIEW_NOT_ALLOWED", "The policy does not allow a view of this name."
     DEFINITION_NOT_ALLOWED = "DEFINITION_NOT_ALLOWED", "The policy pins another definition of a view of this name."
     COLUMN_NOT_ALLOWED = "COLUMN_NOT_ALLOWED", "A feature or a `where` reads a column that the policy does not allow."
@@ -38,17 +38,17 @@ class RefusalCode(StrEnum):
         "A view reads the time of events from a column that the policy does not allow.",
     )
     EXPRESSION_NOT_ALLOWED = "EXPRESSION_NOT_ALLOWED", "A `where` is outside the closed grammar."
-    RHO_TOO_HIGH = "RHO_TOO_HIGH", "It alone costs a client-day more than the policy allows."
-    DAY_BUDGET_SPENT = "DAY_BUDGET_SPENT", "Together with earlier charges it costs a client-day more than allowed."
-    K_TOO_LOW = "K_TOO_LOW", "It opens panes with fewer clients than the policy demands."
-    NOISE_OFF = "NOISE_OFF", "It asks for exact sums."
+    RHO_TOO_HIGH = "RHO_TOO_HIGH", "The plan alone costs a client-day more than the policy allows."
+    DAY_BUDGET_SPENT = "DAY_BUDGET_SPENT", "The plan and earlier charges cost a client-day more than allowed."
+    K_TOO_LOW = "K_TOO_LOW", "The plan opens panes with fewer clients than the policy demands."
+    NOISE_OFF = "NOISE_OFF", "The plan opens exact sums, without noise."
     PROOFS_REQUIRED = (
         "PROOFS_REQUIRED",
-        "Its reports carry no proof that they are within a view's bounds; the policy, or an aggregator, demands one.",
+        "The plan's reports carry no proof of a view's bounds; the policy, or an aggregator, demands one.",
     )
     PROTECTION_NOT_ALLOWED = (
         "PROTECTION_NOT_ALLOWED",
-        "The policy does not allow its protection (`shares` or `he`).",
+        "The policy does not allow the plan's protection (`shares` or `he`).",
     )
     ENCRYPTION_KEYS_INVALID = (
         "ENCRYPTION_KEYS_INVALID",
@@ -60,11 +60,11 @@ class RefusalCode(StrEnum):
     )
     PARTICIPATION_NOT_ALLOWED = (
         "PARTICIPATION_NOT_ALLOWED",
-        "The policy allows another participation only (`all` or `active`).",
+        "The policy allows only the other participation (`all` or `active`).",
     )
     REPORT_PER_NOT_ALLOWED = (
         "REPORT_PER_NOT_ALLOWED",
-        "It asks for one report of the site, the sum of its clients; the policy allows reports of single clients only.",
+        "The plan asks for one report of the site, the sum of its clients; the policy allows only reports of single clients.",
     )
     TOO_MANY_CLIENTS = (
         "TOO_MANY_CLIENTS",
@@ -74,7 +74,10 @@ class RefusalCode(StrEnum):
         "ANSWER_TOO_LARGE",
         "Under `all`, reports of every enrolled client and pane would be larger than the policy allows.",
     )
-    PANE_ALREADY_REPORTED = "PANE_ALREADY_REPORTED", "A pane of it was reported, or collected, under another plan."
+    PANE_ALREADY_REPORTED = (
+        "PANE_ALREADY_REPORTED",
+        "A pane of the plan was reported, or collected, under another plan.",
+    )
     VIEW_OVERLAP = "VIEW_OVERLAP", "Another definition of a view was collected on one of its days."
     CLOCK_SKEW = "CLOCK_SKEW", "By the local clock a pane has not ended yet, or the clock went back."
     AGGREGATOR_BEHIND = (
@@ -84,7 +87,7 @@ class RefusalCode(StrEnum):
     SCHEMA = "SCHEMA", "The site's events lack a column that a view needs, or have another type in it."
     LEDGER_BROKEN = (
         "LEDGER_BROKEN",
-        "The ledger was edited, cut or rolled back; nothing is answered until it is mended.",
+        "The ledger was edited, cut or rolled back; the site answers no plan until it is repaired.",
     )
     SITE_FAILED = "SITE_FAILED", "The site's own files or configuration are broken; its log has the reason."
 

@@ -1,4 +1,4 @@
-"""Does a release follow from its plan, and from what both aggregators signed? Anybody can ask; no secret is needed.
+"""Checks that a release follows from its plan, and from what both aggregators signed. The check needs no secret.
 
 coordinator ──signs──► plan ──names──► keys of leader, helper, collector; views, panes, k, participation, noise
 leader, helper ──sign──► opening statements: plan, view, outcome of each pane, the set of reports behind them
@@ -37,7 +37,7 @@ from .signed_plan import DOMAIN as PLAN_DOMAIN
 from .statement import ROLES, Statement, plan_of, require_agreement, require_subject, verify_statement
 
 _OF_THE_PUBLISHER: Final = ("view_version", "noise_source", "trust")
-"""What the collector says in a manifest, and no plan does."""
+"""Terms of a manifest that come from the collector, not from the plan."""
 
 
 def find_plan(evidence: Iterable[bytes], plan_hash: bytes) -> bytes | None:
@@ -53,8 +53,8 @@ def find_plan(evidence: Iterable[bytes], plan_hash: bytes) -> bytes | None:
 
 
 @dataclass(frozen=True)
-class AskedPane:
-    """A pane that a stored plan asks for: something was published of it, under this plan or another one."""
+class PlannedPane:
+    """A pane that a stored plan asks for. A release or void must exist for it, under this plan or another one."""
 
     view: str
     release_id: bytes
@@ -62,14 +62,14 @@ class AskedPane:
     pane_start: int
 
 
-def asked_panes(evidence: Iterable[bytes], coordinator: VerifyKey | None) -> Iterator[AskedPane]:
+def planned_panes(evidence: Iterable[bytes], coordinator: VerifyKey | None) -> Iterator[PlannedPane]:
     """Every pane of every plan among blobs of evidence, and of every plan that a statement names.
 
     Args:
-        coordinator: whose plans count; None: everybody's.
+        coordinator: only plans that it signed count; None: all plans.
 
     Raises:
-        VerificationFailed: `plan`: there is a statement of a plan, but not the plan.
+        VerificationFailed: `plan`: a statement names a plan that is not in the evidence.
     """
     plans: dict[bytes, Plan] = {}
     stated: set[bytes] = set()
@@ -82,13 +82,13 @@ def asked_panes(evidence: Iterable[bytes], coordinator: VerifyKey | None) -> Ite
             plans[plan.hash] = plan
     for plan_hash in sorted(stated - plans.keys()):
         raise VerificationFailed(
-            "plan", f"there are opening statements of the plan {plan_hash.hex()[:16]}…, and no such plan"
+            "plan", f"there are opening statements of plan {plan_hash.hex()[:16]}…, but the plan itself is missing"
         )
     for plan in plans.values():
         for planned in plan.views:
             digest = definition_hash(planned.view)
             for start in planned.pane_starts.tolist():
-                yield AskedPane(planned.view.name, release_id(digest, start), plan.hash, start)
+                yield PlannedPane(planned.view.name, release_id(digest, start), plan.hash, start)
 
 
 def verify_opening(
@@ -102,13 +102,13 @@ def verify_opening(
     leader: VerifyKey | None = None,
     helper: VerifyKey | None = None,
 ) -> Plan:
-    """Return the plan that a release, void or tombstone follows from, if everything fits.
+    """Return the plan that a release, void or tombstone follows from, if every check holds.
 
     Args:
         signed_plan: as `signed_plan.sign_plan` made it.
-        statements: the signed statements of leader and helper for the item's view; None of a void for want of budget, of
-            which nothing was opened.
-        coordinator, collector, leader, helper: pinned keys. None: whoever the plan names, and an unchecked coordinator.
+        statements: the signed statements of leader and helper for the item's view. None for a void for lack of budget,
+            because nothing was opened for it.
+        coordinator, collector, leader, helper: pinned keys. None: the keys that the plan names, and any coordinator.
 
     Raises:
         VerificationFailed: names the check: `plan`, `parties`, `view`, `pane`, `manifest`, `commitments`, `statement`,
@@ -122,7 +122,8 @@ def verify_opening(
     if isinstance(item, Void) and item.reason == BUDGET_SPENT:
         if statements is not None or item.manifest.commitments != ("", ""):
             raise VerificationFailed(
-                "commitments", "nothing was opened for want of budget, and yet there are statements"
+                "commitments",
+                "the void says that nothing was opened for lack of budget, but there are opening statements",
             )
     else:
         statement = _statements(item, plan, view, wire, statements)
@@ -138,11 +139,11 @@ def _plan(item: Release | Void, signed_plan: bytes, coordinator: VerifyKey | Non
     with _failing("plan"):
         plan = _read_plan(signed_plan, coordinator)
     if plan.hash.hex() != item.manifest.plan_hash:
-        raise VerificationFailed("plan", f"its hash is {plan.hash.hex()[:16]}…, the manifest's is another one")
+        raise VerificationFailed("plan", f"the plan's hash is {plan.hash.hex()[:16]}…, the manifest names another plan")
     return plan
 
 
-@lru_cache(maxsize=8)  # a year of hourly panes is one plan, and as many questions
+@lru_cache(maxsize=8)  # a year of hourly panes is one plan, which is read for each of its panes
 def _read_plan(signed_plan: bytes, coordinator: VerifyKey | None) -> Plan:
     unchecked = pb.SignedPlan.FromString(signed_plan).plan
     return plan_from_bytes(unchecked if coordinator is None else signed_bytes(signed_plan, PLAN_DOMAIN, coordinator))
@@ -150,10 +151,10 @@ def _read_plan(signed_plan: bytes, coordinator: VerifyKey | None) -> Plan:
 
 def _parties(plan: Plan, **pinned: CollectorKeys | VerifyKey | None) -> WireTerms:
     if plan.wire is None:
-        raise VerificationFailed("parties", "the plan names none: it was run in one process, without signatures")
+        raise VerificationFailed("parties", "the plan names no parties: it was run in one process, without signatures")
     for role, keys in pinned.items():
         if keys is not None and getattr(plan.wire, role) != keys:
-            raise VerificationFailed("parties", f"the plan's {role} is not the pinned one")
+            raise VerificationFailed("parties", f"the plan's {role} is not the pinned {role}")
     return plan.wire
 
 
@@ -171,16 +172,16 @@ def _pane(item: Release | Void, planned: PlannedView) -> int:
         raise VerificationFailed("pane", f"the plan does not ask for the pane of {utc_text(item.pane_start)}")
     view = planned.view
     if item.pane_end != item.pane_start + view.pane_us:
-        raise VerificationFailed("pane", "its end is not its start and one pane")
+        raise VerificationFailed("pane", "its end is not one pane after its start")
     retracted = isinstance(item, Void) and is_retraction(item.reason)
     due = item.published_at if item.clock == "live" else item.pane_end + view.release_delay_us
     if not retracted and item.released_at != due:
         raise VerificationFailed(
-            "pane", f"by its clock it was due at {utc_text(due)}, it says {utc_text(item.released_at)}"
+            "pane", f"released_at is {utc_text(item.released_at)}; by its clock it must be {utc_text(due)}"
         )
     shape = (planned.layout.keys, planned.layout.slots_per_key)
     if isinstance(item, Release) and item.slots.shape != shape:
-        raise VerificationFailed("pane", f"its sums have the shape {item.slots.shape}, the view's have {shape}")
+        raise VerificationFailed("pane", f"its sums have the shape {item.slots.shape}; the view needs {shape}")
     return int(found[0])
 
 
@@ -199,13 +200,13 @@ def _manifest(item: Release | Void, plan: Plan, planned: PlannedView) -> None:
     )
     for term, value in asdict(mine).items():
         if term not in _OF_THE_PUBLISHER and value != due[term]:
-            raise VerificationFailed("manifest", f"{term} is {value!r}; by the plan it is {due[term]!r}")
+            raise VerificationFailed("manifest", f"{term} is {value!r}; by the plan it must be {due[term]!r}")
 
 
 def _statements(
     item: Release | Void, plan: Plan, view: int, wire: WireTerms, signed: tuple[bytes, bytes] | None
 ) -> Statement:
-    """The leader's statement; the helper's says the same."""
+    """The leader's statement, after both statements are verified and agree."""
     if signed is None:
         raise VerificationFailed("commitments", "the aggregators' opening statements are missing")
     if item.manifest.commitments != tuple(hashlib.sha256(one).hexdigest() for one in signed):
@@ -227,7 +228,7 @@ def _outcome(item: Release | Void, statement: Statement, pane: int) -> None:
         fits = outcome != Outcome.OPENED and item.reason == outcome.name
     if not fits:
         says = "a release" if isinstance(item, Release) else f"void ({item.reason})"
-        raise VerificationFailed("outcome", f"both aggregators signed {outcome.name}, it is {says}")
+        raise VerificationFailed("outcome", f"both aggregators signed {outcome.name}, but this is {says}")
 
 
 def _values(
@@ -236,22 +237,26 @@ def _values(
     """The sums of the release are those that the aggregators signed."""
     roles = signers(plan)
     if len(signed) != len(roles) or item.manifest.opened != tuple(hashlib.sha256(one).hexdigest() for one in signed):
-        raise VerificationFailed("values", "the signed values are missing, or the manifest names other ones")
+        raise VerificationFailed(
+            "values", "the signed values are missing, or differ from those that the manifest names"
+        )
     opened = statement.outcomes.count(Outcome.OPENED)
     place = statement.outcomes[:pane].count(Outcome.OPENED)
     for role, one in zip(roles, signed, strict=True):
         with _failing("values"):
             said = verify_values(one, plan, view, role, wire.sign_key(role), opened)
         if said.contents[place] != item.content_hash:
-            raise VerificationFailed("values", f"the {role} has signed other sums of this pane than those published")
+            raise VerificationFailed(
+                "values", f"the {role} signed sums of this pane that differ from the published sums"
+            )
 
 
 @contextmanager
 def _failing(check: str) -> Iterator[None]:
-    """What goes wrong inside is this check's failure."""
+    """Turn every error inside into a failure of this check."""
     try:
         yield
     except SignatureInvalid:
-        raise VerificationFailed(check, "its signature does not fit") from None
+        raise VerificationFailed(check, "its signature is not valid") from None
     except (PlanInvalid, FeatureStoreError, StatementMalformed, StatementsDisagree, DecodeError) as error:
         raise VerificationFailed(check, str(error)) from None

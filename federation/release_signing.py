@@ -1,4 +1,4 @@
-"""Releases and voids as the collector signs them, and how anybody checks that."""
+"""The collector's signature of a release or void, and its verification."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def sign_release(item: _Item, collector: SigningKey) -> _Item:
 
 
 def verify_release(item: Release | Void, collector: VerifyKey) -> None:
-    """Return if this collector signed exactly this. Raises SignatureInvalid."""
+    """Return if this collector signed exactly this release or void. Raises SignatureInvalid."""
     collector.verify(DOMAIN, item.signed_bytes, item.signature)

@@ -1,4 +1,4 @@
-"""ρ as people write it, exactly: files and options hold decimal text, ledgers whole millionths."""
+"""Exact conversion of ρ: files and options hold decimal text, ledgers hold whole millionths."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 MAX_MICRO_RHO: Final = 10**12
-"""A million ρ: far beyond any use, and a mistyped exponent is told instead of believed."""
+"""A million ρ: far beyond any use, so that a mistyped exponent raises an error."""
 
 
 def rho_text(micro_rho: int) -> str:
-    """`0.1` of 100,000 millionths."""
+    """ρ as text: 100,000 millionths are `0.1`."""
     whole, millionths = divmod(micro_rho, 10**6)
     return f"{whole}.{millionths:06d}".rstrip("0") if millionths else f"{whole}.0"
 
@@ -19,7 +19,7 @@ def micro_rho_of(rho: str | int | Decimal) -> int:
     """Millionths of ρ.
 
     Raises:
-        ValueError: no number, not above 0, beyond `MAX_MICRO_RHO`, or finer than a millionth.
+        ValueError: not a number, not above 0, above `MAX_MICRO_RHO`, or finer than a millionth.
     """
     try:
         micro = Decimal(rho) * 10**6
@@ -30,5 +30,5 @@ def micro_rho_of(rho: str | int | Decimal) -> int:
     if not 0 < micro <= MAX_MICRO_RHO:
         raise ValueError(f"rho must be above 0 and at most {MAX_MICRO_RHO // 10**6:,}, got {rho}")
     if micro != micro.to_integral_value():
-        raise ValueError(f"rho is counted in millionths, got {rho}; round it")
+        raise ValueError(f"rho must be a multiple of a millionth, got {rho}: round it")
     return int(micro)

@@ -21,18 +21,21 @@ def to_signed(plan: bytes, domain: bytes, coordinator: SigningKey) -> bytes:
     message = pb.SignedPlan(plan=plan, signature=coordinator.sign(domain, plan))
     signed: bytes = message.SerializeToString(deterministic=True)
     if len(signed) > MAX_PLAN_BYTES:
-        raise PlanInvalid(f"a signed plan of {len(signed):,} bytes; at most {MAX_PLAN_BYTES:,}: make several plans")
+        raise PlanInvalid(
+            f"the signed plan has {len(signed):,} bytes, at most {MAX_PLAN_BYTES:,} fit: make several plans"
+        )
     return signed
 
 
 def signed_bytes(data: bytes, domain: bytes, coordinator: VerifyKey) -> bytes:
-    """The plan's bytes, not read yet, if the pinned coordinator signed them; their SHA-256 is the plan's hash.
+    """The plan's bytes, not parsed yet, if the pinned coordinator signed them. Their SHA-256 is the plan's hash.
 
     Raises:
-        PlanInvalid: too long, or no canonical frame of a plan and a signature. SignatureInvalid.
+        PlanInvalid: too long, or no canonical frame of a plan and a signature.
+        SignatureInvalid: another key signed them, or they were changed.
     """
     if len(data) > MAX_PLAN_BYTES:
-        raise PlanInvalid(f"a signed plan of {len(data):,} bytes; at most {MAX_PLAN_BYTES:,}")
+        raise PlanInvalid(f"the signed plan has {len(data):,} bytes; at most {MAX_PLAN_BYTES:,} are allowed")
     try:
         message = pb.SignedPlan.FromString(data)
     except DecodeError:

@@ -1,4 +1,4 @@
-"""A plan on the wire: its canonical bytes, signed by the coordinator, whose key every other party has pinned."""
+"""A plan on the wire: its canonical bytes, signed by the coordinator. Every other party has pinned the coordinator's key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .signed_bytes import signed_bytes, to_signed
 
 DOMAIN: Final = b"covey-1 plan"
 
-NO_TERMS: Final = "a plan on the wire names its parties' keys and its deadline"
+NO_TERMS: Final = "the plan has no keys of parties and no deadline, which every plan on the wire has"
 
 
 def sign_plan(plan: Plan, coordinator: SigningKey) -> bytes:
@@ -33,24 +33,25 @@ def sign_plan(plan: Plan, coordinator: SigningKey) -> bytes:
 
 
 def verify_plan(data: bytes, coordinator: VerifyKey) -> Plan:
-    """Run by every other party: the plan, if the pinned coordinator signed it. Nothing in it is read before.
+    """Run by every other party: the plan, if the pinned coordinator signed it. It is parsed only after that check.
 
     Raises:
-        PlanInvalid: too long, not canonical, terms or a view that do not exist, no keys; where a view is not valid, its
-            cause is the `ViewMalformed` or `DefinitionError`. ReportTooLong.
-        SignatureInvalid: by another coordinator, or changed on the way.
+        PlanInvalid: too long, not canonical, with terms that do not exist, with a view that is not valid (the cause is the
+            `ViewMalformed` or `DefinitionError`), or without keys.
+        ReportTooLong: see `max_reports`.
+        SignatureInvalid: another coordinator signed it, or it was changed on the way.
     """
     signed = signed_bytes(data, DOMAIN, coordinator)
     try:
         plan = plan_from_bytes(signed)
         _require_wire(plan)
     except FeatureStoreError as error:
-        raise PlanInvalid(f"a view in it is not valid: {error}") from error
+        raise PlanInvalid(f"a view of the plan is not valid: {error}") from error
     return plan
 
 
 def require_own_key(plan: Plan, role: Aggregator, own: VerifyKey) -> None:
-    """Run by leader, helper and key holder before they take part: the plan names them and nobody else.
+    """Run by leader, helper and key holder before they take part: return if the plan names this party.
 
     Raises:
         PlanInvalid: the plan gives another signing key for this role.
@@ -58,16 +59,16 @@ def require_own_key(plan: Plan, role: Aggregator, own: VerifyKey) -> None:
     if plan.wire is None:
         raise PlanInvalid(NO_TERMS)
     if (named := plan.wire.sign_key(role)) != own:
-        raise PlanInvalid(f"the plan's {role} has the signing key {named.id.hex()}; mine is {own.id.hex()}")
+        raise PlanInvalid(f"the plan's {role} has the signing key {named.id.hex()}; this {role} has {own.id.hex()}")
 
 
 def _require_wire(plan: Plan) -> None:
     if plan.wire is None:
         raise PlanInvalid(NO_TERMS)
     if plan.terms.validity is Validity.PRIO3 and not plan.wire.verify_key_hash:
-        raise PlanInvalid("a plan with proofs on the wire commits its aggregators to a verification key")
+        raise PlanInvalid("the plan has proofs but no hash of a verification key, which it needs on the wire")
     if isinstance(plan.terms, Encrypted) and not plan.wire.encryption_keys_hash:
-        raise PlanInvalid("a plan with protection he on the wire commits its parties to its encryption keys")
+        raise PlanInvalid("the plan has protection 'he' but no hash of encryption keys, which it needs on the wire")
     for view in range(len(plan.views)):
         max_reports(plan, view)
     require_live(plan)

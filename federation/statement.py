@@ -1,8 +1,8 @@
-"""Opening statements: what each aggregator signs of every view that it opens, for anybody to check a release against.
+"""Opening statements: each aggregator signs one for every view that it opens, and every release is checked against them.
 
-A statement binds plan, view, what became of each pane, the set of reports behind the opened panes, and the bytes that were
-sent to the collector. It holds no count of reports, and a digest of random ids tells none. Leader and helper sign the same
-but for their role and their share: a collector that gets two statements that differ opens nothing.
+A statement binds the plan, the view, the outcome of each pane, the set of reports behind the opened panes, and the bytes
+that were sent to the collector. It holds no count of reports, and its digest of random ids reveals none. The statements of
+leader and helper are equal except for role and share: a collector that receives two others opens nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DIGEST_BYTES: Final = 32
 _ROLES: Final[tuple[Aggregator, ...]] = ("leader", "helper")
 _ROLE_BYTES: Final = 6
 ROLES: Final = (b"leader", b"helper")
-"""What a statement begins with, and nothing else that is kept as evidence."""
+"""The first bytes of a statement; no other evidence begins with them."""
 _VIEW_BYTES: Final = 4
 FIXED_BYTES: Final = _ROLE_BYTES + PLAN_HASH_BYTES + _VIEW_BYTES + 3 * DIGEST_BYTES
 """A statement without its outcomes and its signature."""
@@ -34,14 +34,14 @@ FIXED_BYTES: Final = _ROLE_BYTES + PLAN_HASH_BYTES + _VIEW_BYTES + 3 * DIGEST_BY
 
 @dataclass(frozen=True)
 class Statement:
-    """What one aggregator says of one view of a plan.
+    """One aggregator's record of the opening of one view of a plan.
 
     Attributes:
         view: index of the view in the plan.
         definition: the view's definition hash.
         outcomes: one byte of `Outcome` a pane.
         sets: see `sets_of`.
-        share: SHA-256 of the share that was sealed to the collector; under `he`, of the leader's sums for the key holder.
+        share: SHA-256 of the share that is sealed to the collector; under `he`, of the leader's sums for the key holder.
     """
 
     role: Aggregator
@@ -70,7 +70,7 @@ class Statement:
             raise StatementMalformed(f"{len(data)} bytes, need more than {FIXED_BYTES}")
         role = next((role for role in _ROLES if data.startswith(role.encode("ascii"))), None)
         if role is None:
-            raise StatementMalformed("no role of an aggregator")
+            raise StatementMalformed("it does not begin with a role of an aggregator")
         outcomes = data[FIXED_BYTES:]
         if max(outcomes) > max(Outcome):
             raise StatementMalformed(f"an outcome of {max(outcomes)} does not exist")
@@ -81,7 +81,7 @@ class Statement:
 
 
 def plan_of(signed: bytes) -> bytes:
-    """The hash of the plan that a statement names, whoever signed it."""
+    """The hash of the plan that a statement names; the signature is not checked."""
     return signed[_ROLE_BYTES:][:PLAN_HASH_BYTES]
 
 
@@ -100,19 +100,19 @@ def sign_statement(
     """Run by an aggregator: its signed statement of one view, `Statement.to_bytes` ‖ signature.
 
     Args:
-        sealed: the share as it will be sent.
+        sealed: the share as it is sent.
     """
     digest = hashlib.sha256(sealed).digest()
     return statement_of(plan, view, role, outcomes, sets_of(plan, view, commitment, outcomes), digest).sign(key)
 
 
 def statement_of(plan: Plan, view: int, role: Aggregator, outcomes: bytes, sets: bytes, share: bytes) -> Statement:
-    """The same before it is signed; `sets` and `share` as in `Statement`."""
+    """A statement of one view, not signed yet; `sets` and `share` as in `Statement`."""
     return Statement(role, plan.hash, view, definition_hash(plan.views[view].view), outcomes, sets, share)
 
 
 def verify_statement(signed: bytes, key: VerifyKey) -> Statement:
-    """The statement in these bytes, if this key signed it. Raises SignatureInvalid and StatementMalformed."""
+    """The statement of these bytes, if this key signed it. Raises SignatureInvalid and StatementMalformed."""
     if len(signed) < SIGNATURE_BYTES:
         raise StatementMalformed(f"{len(signed)} bytes hold no signature")
     body, signature = signed[:-SIGNATURE_BYTES], signed[-SIGNATURE_BYTES:]
@@ -121,14 +121,14 @@ def verify_statement(signed: bytes, key: VerifyKey) -> Statement:
 
 
 def require_subject(statement: Statement, plan: Plan, view: int, role: Aggregator) -> None:
-    """Return if a statement is this role's, of this view of this plan. Raises StatementMalformed."""
+    """Return if a statement is of this role, plan and view. Raises StatementMalformed."""
     planned = plan.views[view]
     have = (statement.role, statement.plan_hash, statement.view, statement.definition, len(statement.outcomes))
     need = (role, plan.hash, view, definition_hash(planned.view), len(planned.pane_starts))
     what = ("role", "plan", "view", "definition", "number of panes")
     for name, mine, theirs in zip(what, need, have, strict=True):
         if mine != theirs:
-            raise StatementMalformed(f"it is of another {name} than the {role}'s of view {planned.view.name!r}")
+            raise StatementMalformed(f"its {name} is not that of the {role}'s statement of view {planned.view.name!r}")
 
 
 def require_agreement(view: str, leader: Statement, helper: Statement) -> None:
@@ -140,5 +140,5 @@ def require_agreement(view: str, leader: Statement, helper: Statement) -> None:
 
 
 def digest_of(statements: Iterable[bytes]) -> bytes:
-    """SHA-256 over the SHA-256 of each signed statement of a plan: what an aggregator's ledger keeps of an opening."""
+    """SHA-256 over the SHA-256 of each signed statement of a plan: an aggregator's ledger records it for an opening."""
     return hashlib.sha256(b"".join(hashlib.sha256(signed).digest() for signed in statements)).digest()

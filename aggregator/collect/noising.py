@@ -21,7 +21,7 @@ from aggregator.collect.aggregate_share import SealedShare
 from aggregator.errors import NotCommitted, StateBehindLedger
 from aggregator.shares.plans import PlanBook
 from aggregator.storage.records import PlanState
-from federation.errors import AlreadyDone, KeyBurnt, LedgerBehind
+from federation.errors import KeyBurnt, LedgerBehind, PlanOpenedBefore
 from federation.plan import Plan
 from federation.statement import digest_of
 
@@ -51,8 +51,8 @@ class Noising:
                 self._plans.retention.forget()
             digest = digest_of(storage.statements(stored.number))
             try:
-                ledger.done(plan.hash, digest)
-            except AlreadyDone:
+                ledger.complete(plan.hash, digest)
+            except PlanOpenedBefore:
                 raise StateBehindLedger(str(storage.path), plan.hash) from None
             self._files.live.erase(plan.plan_id)  # before any share is sent: this noise is never drawn again
 
@@ -67,6 +67,6 @@ class Noising:
         if stored.state is not PlanState.WITNESSED or storage.to_swap(stored.number):
             raise NotCommitted(plan.hash)
         shares = storage.noised(stored.number)
-        if ledger.state.done.get(plan.hash) != digest_of(storage.statements(stored.number)):
+        if ledger.state.completed.get(plan.hash) != digest_of(storage.statements(stored.number)):
             raise LedgerBehind(str(ledger.path), f"it does not hold the opening of plan {plan.hash.hex()[:16]}…")
         return shares

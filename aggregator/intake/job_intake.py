@@ -27,7 +27,7 @@ from aggregator.storage.records import StoredPlan
 from crypto.errors import CryptoError
 from federation.batch.batch import SealedHalf, open_half
 from federation.batch.reports import HelperHalf, ProvenHalf
-from federation.circuit.validity import Started, start
+from federation.circuit.validity import Verification, start
 from federation.errors import FederationError
 from federation.plan import Plan
 
@@ -89,7 +89,7 @@ class JobIntake:
         self._ledger.require_known(header.head_of("helper"))
         verdicts = verdicts_from(job.verdicts, len(header)).copy()
         messages = np.empty((len(header), 0), np.uint8)
-        work: HelperHalf | Started
+        work: HelperHalf | Verification
         if isinstance(half, ProvenHalf):
             work = start(plan, self._plans.verification_key(plan), half)
             offered = verdicts == Verdict.TAKEN

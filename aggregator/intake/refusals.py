@@ -36,7 +36,7 @@ _REFUSALS: Final[tuple[type[CoveyError], ...]] = (
     crypto.ConversionUnsafe,
     # of a ledger
     federation.PaneTaken,
-    federation.AlreadyDone,
+    federation.PlanOpenedBefore,
     federation.ViewOverlap,
     federation.DayBudgetSpent,
     federation.ClockWentBack,

@@ -38,14 +38,14 @@ from crypto.ntt_field import Mask
 from crypto.signing import VerifyKey
 from federation.batch.batch import BatchHeader, SealedBatch, open_half
 from federation.batch.reports import Addable, LeaderHalf, ProvenHalf, declared
-from federation.circuit.validity import Started, start
+from federation.circuit.validity import Verification, start
 from federation.parties import MAX_CLIENTS, Roster, RosterEntry, clients_in
 from federation.plan import Plan
 from federation.terms import Validity
 
 log = logging.getLogger(__name__)
 
-_Work = LeaderHalf | Started
+_Work = LeaderHalf | Verification
 """The leader's half of a batch in progress: ready to be added, or waiting for the helper's verification of its proofs."""
 
 
@@ -149,7 +149,7 @@ class ShareIntake:
             return
         header = batch.signed.header
         offered = verdicts_from(pending.verdicts, len(header)) == Verdict.TAKEN
-        shares = offer(plan, work, offered) if isinstance(work, Started) else b""
+        shares = offer(plan, work, offered) if isinstance(work, Verification) else b""
         body = AggregationJob(
             plan.hash, pending.job, batch.half("helper").to_bytes(), pending.verdicts, shares
         ).to_bytes()
@@ -168,7 +168,7 @@ class ShareIntake:
             taken = verdicts == Verdict.TAKEN
             if (taken & ~offered).any():
                 raise MessageMalformed("the helper accepted a report that was not offered")
-            if isinstance(work, Started):
+            if isinstance(work, Verification):
                 mine: Addable = finished(plan, work, answer.verifier_messages, taken)
             else:
                 mine = work.take(taken)
@@ -219,4 +219,4 @@ class ShareIntake:
 
 def _offered(work: _Work) -> Mask:
     """bool[R]: the reports of an opened half that the leader can offer to the helper."""
-    return work.offered if isinstance(work, Started) else np.ones(len(work.collection), np.bool_)
+    return work.offered if isinstance(work, Verification) else np.ones(len(work.collection), np.bool_)

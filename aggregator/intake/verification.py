@@ -10,18 +10,18 @@ from aggregator.errors import MessageMalformed
 from aggregator.intake.aggregation_job import rows_from
 from crypto.ntt_field import Mask, Octets
 from federation.batch.reports import VerifiedHalf
-from federation.circuit.validity import Started, finish, judge, prio3_for
+from federation.circuit.validity import Verification, finish, judge, prio3_for
 from federation.errors import ReportRefused
 from federation.plan import Plan
 
 
-def offer(plan: Plan, leader: Started, offered: Mask) -> bytes:
+def offer(plan: Plan, leader: Verification, offered: Mask) -> bytes:
     """Run by the leader: the verifier shares of the offered reports (bool[R])."""
     prio3 = prio3_for(plan, leader.half.view)
     return prio3.encode_verifier_shares(leader.shares)[offered].tobytes()
 
 
-def judged(plan: Plan, helper: Started, data: bytes, offered: Mask) -> tuple[Octets, Mask]:
+def judged(plan: Plan, helper: Verification, data: bytes, offered: Mask) -> tuple[Octets, Mask]:
     """Run by the helper: every report's verifier message, uint8[R, size], and bool[R], which proofs hold.
 
     A malformed verifier share rejects its own report only. Raises MessageMalformed.
@@ -33,7 +33,7 @@ def judged(plan: Plan, helper: Started, data: bytes, offered: Mask) -> tuple[Oct
     return prio3.encode_verifier_messages(messages), accepted
 
 
-def finished(plan: Plan, leader: Started, data: bytes, taken: Mask) -> VerifiedHalf:
+def finished(plan: Plan, leader: Verification, data: bytes, taken: Mask) -> VerifiedHalf:
     """Run by the leader: exactly the reports that the helper accepted.
 
     Raises:

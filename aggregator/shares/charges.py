@@ -28,7 +28,7 @@ class Charges:
 
     def require_never_opened(self, plan: Plan) -> None:
         """Check that the ledger has no opening of a plan that the storage has not opened. Raises StateBehindLedger."""
-        if plan.hash in self._ledger.state.done:
+        if plan.hash in self._ledger.state.completed:
             raise StateBehindLedger(str(self._storage.path), plan.hash)
 
     def charge(self, plan: Plan, stored: StoredPlan) -> None:

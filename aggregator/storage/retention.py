@@ -77,7 +77,7 @@ def forget_live(live: LiveFolder, storage: Storage, ledger: LedgerState, now_us:
         if file is None:
             continue
         over = any(
-            plan.state is PlanState.BURNT or (plan.state in _NOISED and plan.hash in ledger.done) for plan in plans
+            plan.state is PlanState.BURNT or (plan.state in _NOISED and plan.hash in ledger.completed) for plan in plans
         )
         if over or now_us > file.not_after_us + LATEST_SECRET_US:
             live.erase(plan_id)

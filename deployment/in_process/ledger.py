@@ -79,7 +79,7 @@ class RunLedger:
         """
         with self._ledger.transaction() as db:
             kept = dict(db.execute("SELECT plan, bytes FROM plans").fetchall())
-        waiting = [plan_hash for plan_hash in self.state.intended if plan_hash not in self.state.done]
+        waiting = [plan_hash for plan_hash in self.state.intended if plan_hash not in self.state.completed]
         for plan_hash in waiting:
             if hashlib.sha256(kept.get(plan_hash, b"")).digest() != plan_hash:
                 why = f"the stored bytes of the charged plan {plan_hash.hex()[:16]}… are missing or changed"
@@ -90,5 +90,5 @@ class RunLedger:
     def published(self, plan: Plan) -> None:
         """Record that the releases of a plan are in the store, and delete its bytes."""
         with self._ledger.transaction() as db:
-            self._ledger.done_within(plan.hash, hashlib.sha256(_PUBLISHED + plan.hash).digest())
+            self._ledger.complete_within(plan.hash, hashlib.sha256(_PUBLISHED + plan.hash).digest())
             db.execute("DELETE FROM plans WHERE plan = ?", (plan.hash,))

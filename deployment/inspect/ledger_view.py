@@ -14,7 +14,7 @@ from base.times import DAY_US, from_us
 from deployment.errors import NotThere
 from deployment.project.project import DEFAULT_BUDGET
 from federation.errors import LedgerBroken
-from federation.ledger.entries import Head, Refused
+from federation.ledger.entries import Head, RefusalEntry
 from federation.ledger.operator import LEDGERS, OPERATOR
 from federation.ledger.snapshot import read_ledger
 from federation.ledger.state import Budget, LedgerState
@@ -55,7 +55,7 @@ class LedgerView:
     budget: Budget
     views: tuple[str, ...]
     days: tuple[DaySpent, ...]
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusalEntry, ...]
     charged: int
     unfinished: int
     remembered: Mapping[str, Head]
@@ -213,9 +213,9 @@ def day_groups(days: Sequence[DaySpent]) -> list[tuple[list[int], DaySpent]]:
     return [([one.day for one in group], group[0]) for group in groups.values()]
 
 
-def refusal_groups(refused: Sequence[Refused]) -> list[tuple[list[int], list[Refused]]]:
+def refusal_groups(refused: Sequence[RefusalEntry]) -> list[tuple[list[int], list[RefusalEntry]]]:
     """Groups of refusals with one role, code and view: (sorted days, the refusals), in order of the first refusal."""
-    groups: dict[tuple[str, str, str | None], list[Refused]] = {}
+    groups: dict[tuple[str, str, str | None], list[RefusalEntry]] = {}
     for one in refused:
         groups.setdefault((one.role, one.code, one.view), []).append(one)
     return [(sorted({one.day for one in group if one.day is not None}), group) for group in groups.values()]

@@ -17,7 +17,7 @@ from featurestore.errors import StoreCorrupt, UnknownEvidence
 from featurestore.store import Store
 from federation.errors import VerificationFailed
 from federation.parties import CollectorKeys
-from federation.release_check import asked_panes, find_plan, verify_opening
+from federation.release_check import find_plan, planned_panes, verify_opening
 
 from .releases import IN_PROCESS
 
@@ -131,7 +131,7 @@ class Verifier:
         """The panes of stored plans that have neither a release nor a void; of one view, or of all."""
         known = {one for view in self._definitions for one in self._store.releases(view)["release_id"].to_pylist()}
         try:
-            for asked in asked_panes(self._store.all_evidence(), self._pinned.coordinator):
+            for asked in planned_panes(self._store.all_evidence(), self._pinned.coordinator):
                 if asked.release_id.hex() not in known and view in (None, asked.view):
                     known.add(asked.release_id.hex())
                     why = f"the plan {asked.plan_hash.hex()[:16]}… contains the pane of {utc_text(asked.pane_start)}, for which "

@@ -6,11 +6,11 @@
                                         └─half("helper")──► the helper
     helper       SealedHalf.from_bytes ──► open_half ──► HelperHalf
 
-A report costs 8 bytes a slot to the leader, 32 to the helper and 20 in the header; a batch costs up to 2,670 more, of
-which 2,272 are the two HPKE encapsulations. With proofs both halves hold the reports' public shares, then input shares
-(validity.py), and the header 32 bytes more a report: the hash that ties both halves to one public share. Where a report is a
-site's sum, the header has 4 bytes more: of how many clients. Encrypted reports (he_batch.py) are for the leader alone.
-Parsing and checking work on whole columns.
+A report takes 8 bytes a slot to the leader, 32 bytes to the helper and 20 in the header. A batch takes up to 2,670 more; the
+two HPKE encapsulations are 2,272 of them. With proofs, both halves hold the reports' public shares and then input shares
+(circuit/validity.py), and the header has 32 more bytes a report: the hash that binds both halves to one public share. If a
+report is a site's sum, the header has 4 more bytes a report: its number of clients. Encrypted reports (he_batch.py) are for
+the leader only. Parsing and checking work on whole columns.
 """
 
 from __future__ import annotations
@@ -54,22 +54,22 @@ from . import batch_pb2 as pb
 from .reports import REPORT_ID_BYTES, HelperHalf, LeaderHalf, ProvenHalf
 
 DOMAIN: Final = b"covey-1 batch"
-"""Of the site's signature, and the first bytes of HPKE's `info`."""
+"""The domain of the site's signature, and the first bytes of HPKE's `info`."""
 MAX_BATCH_BYTES: Final = 4 * 2**20
-"""Of a SealedBatch, and so of a SealedHalf. A gRPC message around it needs a little more."""
+"""The most bytes of a SealedBatch, and so of a SealedHalf. A gRPC message around it needs a little more."""
 Heads: TypeAlias = tuple[Head | None, Head | None]
-"""What is remembered of the ledgers of leader and helper; None: nothing."""
+"""The remembered heads of the ledgers of leader and helper; None: no head is remembered."""
 BATCH_ID_BYTES: Final = 16
 INDEX_BYTES: Final = 4
 DIGEST_BYTES: Final = 32
 HEADER_REPORT_BYTES: Final = INDEX_BYTES + REPORT_ID_BYTES
 BATCH_OVERHEAD: Final = 4_096
-"""Room kept for what a batch costs besides its reports: 2,670 bytes at most."""
+"""Room for the bytes of a batch besides its reports: 2,670 at most."""
 
 
 @dataclass(frozen=True, eq=False)
 class BatchHeader:
-    """Which reports a batch holds, and from whom. Not secret; under `participation="active"` it tells who was active.
+    """The reports of a batch, and their site. Not secret; under `participation="active"` it reveals active clients.
 
     Attributes:
         site: a site id.
@@ -77,8 +77,8 @@ class BatchHeader:
         collection: uint32[R], collection indices of the plan, R at least 1.
         report_ids: uint8[R, 16].
         public_hashes: uint8[R, 32], SHA-256 of each public share; None without proofs.
-        clients: uint32[R], how many clients the site declares of each report, 1 at least; None where it is one client's.
-        heads: what the site remembers of the aggregators' ledgers from other plans.
+        clients: uint32[R], the clients that the site declares for each report, at least 1; None if each is one client's.
+        heads: the heads of the aggregators' ledgers that the site remembers from other plans.
     """
 
     plan_hash: bytes
@@ -96,17 +96,23 @@ class BatchHeader:
         _require_bytes("batch id", self.batch_id, BATCH_ID_BYTES)
         count = len(self.collection)
         if count == 0 or self.report_ids.shape != (count, REPORT_ID_BYTES):
-            raise BatchMalformed(f"{self.report_ids.shape} report ids for {count} reports, one at least")
+            raise BatchMalformed(
+                f"the header has report ids {self.report_ids.shape} for {count} reports; it needs at least 1"
+            )
         if self.public_hashes is not None and self.public_hashes.shape != (count, DIGEST_BYTES):
-            raise BatchMalformed(f"{self.public_hashes.shape} hashes of public shares for {count} reports")
+            raise BatchMalformed(
+                f"the header has hashes of public shares {self.public_hashes.shape} for {count} reports"
+            )
         if self.clients is not None and (self.clients.shape != (count,) or not self.clients.all()):
-            raise BatchMalformed(f"{self.clients.shape} numbers of clients for {count} reports, each 1 at least")
+            raise BatchMalformed(
+                f"the header has numbers of clients {self.clients.shape} for {count} reports; each must be at least 1"
+            )
 
     def __len__(self) -> int:
         return len(self.collection)
 
     def head_of(self, role: Aggregator) -> Head | None:
-        """What the site remembers of a role's ledger."""
+        """The head of a role's ledger that the site remembers."""
         return self.heads[0 if role == "leader" else 1]
 
     def to_bytes(self) -> bytes:
@@ -162,7 +168,7 @@ class BatchHeader:
 
 @dataclass(frozen=True)
 class SignedHeader:
-    """A header and both ciphertexts' digests, signed by the site. Parsed is not verified: see `verify`."""
+    """A header and both ciphertexts' digests, signed by the site. Parsing does not verify the signature: see `verify`."""
 
     header_bytes: bytes = field(repr=False)
     leader_digest: bytes = field(repr=False)
@@ -181,7 +187,7 @@ class SignedHeader:
 
     @cached_property
     def digest(self) -> bytes:
-        """SHA-256 that names this batch, both halves of it: what an aggregation job is bound to."""
+        """SHA-256 that names both halves of this batch; an aggregation job is bound to it."""
         return hashlib.sha256(self.header_bytes + self.leader_digest + self.helper_digest).digest()
 
     def digest_of(self, role: Aggregator) -> bytes:
@@ -195,11 +201,11 @@ class SignedHeader:
 
 @dataclass(frozen=True)
 class SealedHalf:
-    """One aggregator's half of a batch: it opens without the other half.
+    """One aggregator's half of a batch. It can be opened without the other half.
 
     Attributes:
-        digest_of: the role whose signed digest this very ciphertext is known to have; None: nobody has looked. A copy with another
-            ciphertext or header knows nothing.
+        digest_of: the role for which this ciphertext's digest is verified; None: not verified yet. A copy with another
+            ciphertext or header is not verified.
     """
 
     signed: SignedHeader
@@ -219,10 +225,10 @@ class SealedHalf:
 
 @dataclass(frozen=True)
 class SealedBatch:
-    """A batch as its site sends it. The ciphertexts are those that it signed (raises DigestMismatch).
+    """A batch as its site sends it. Raises DigestMismatch: the site signed other ciphertexts.
 
     Args:
-        just_hashed: the signed digests were made of these very ciphertexts; they are not hashed again.
+        just_hashed: the signed digests were just made from these ciphertexts, which are not hashed again.
     """
 
     signed: SignedHeader
@@ -236,7 +242,7 @@ class SealedBatch:
             _require_digest(self.signed, "helper", self.helper)
 
     def half(self, role: Aggregator) -> SealedHalf:
-        """What a role needs: the leader opens its own and passes the helper's on."""
+        """A role's half: the leader opens its own and forwards the helper's."""
         half = SealedHalf(self.signed, self.leader if role == "leader" else self.helper)
         object.__setattr__(half, "digest_of", role)
         return half
@@ -263,8 +269,7 @@ def max_reports(plan: Plan, view: int) -> int:
     """How many reports of a view of a plan fit into a batch, at least 1.
 
     Raises:
-        ReportTooLong: not even one (without proofs from 523,770 slots on): such a view cannot go over the wire and must
-            be split.
+        ReportTooLong: not even one fits (without proofs, from 523,770 slots on). Such a view must be split.
     """
     room, layout = MAX_BATCH_BYTES - BATCH_OVERHEAD, plan.views[view].layout
     to_leader, to_helper, header = _report_bytes(plan, view)
@@ -286,7 +291,7 @@ def _report_bytes(plan: Plan, view: int) -> tuple[int, int, int]:
                 case Validity.NONE:
                     return layout.length * ELEMENT_BYTES, SEED_BYTES, header
                 case Validity.PRIO3:
-                    # Not of the circuit itself: a plan is measured before anything large is built for it.
+                    # Without the circuit itself: a plan is measured before anything large is built for it.
                     cost = cost_of(layout, clients=plan.clients_a_report)
                     to_leader, to_helper = (
                         size - REPORT_ID_BYTES for size in (cost.report_bytes_leader, cost.report_bytes_helper)
@@ -303,20 +308,20 @@ def seal_batch(
     key: SigningKey,
     heads: Heads = (None, None),
 ) -> SealedBatch:
-    """Run by the site: seal both halves of one batch to the plan's aggregators, and sign what belongs together.
+    """Run by the site: seal both halves of one batch to the plan's aggregators, and sign the header and both digests.
 
     Args:
         batch_id: 16 random bytes, never used before.
-        key: the site's.
-        heads: what it remembers of both aggregators' ledgers.
+        key: the site's signing key.
+        heads: the heads of both aggregators' ledgers that the site remembers.
 
     Raises:
-        PlanInvalid: the plan has no keys of aggregators. ReportRefused: halves that are not of one batch, or not as the
-            plan's `validity` says. BatchTooLarge: over MAX_BATCH_BYTES; see `max_reports`. KeyInvalid: a plan's key that
-            nothing can be sealed to.
+        PlanInvalid: the plan has no keys of aggregators. ReportRefused: the halves are not of one batch, or do not fit the
+            plan's `validity`. BatchTooLarge: over MAX_BATCH_BYTES; see `max_reports`. KeyInvalid: a seal key of the plan is
+            not valid.
     """
     if plan.wire is None:
-        raise PlanInvalid("a plan without its parties' keys stays in one process; nothing can be sealed to them")
+        raise PlanInvalid("the plan names no keys of parties: it is for one process, and nothing can be sealed for it")
     require_one_batch(leader_half, helper_half)
     hashes, contents = _contents(plan, leader_half, helper_half)
     collection, ids, clients = leader_half.collection, leader_half.report_ids, leader_half.clients
@@ -327,9 +332,9 @@ def seal_batch(
 def seal_contents(
     plan: Plan, header: BatchHeader, contents: tuple[bytes, bytes | None], key: SigningKey
 ) -> SealedBatch:
-    """What is for leader and helper, sealed, and signed with its header; None: nothing is for the helper."""
+    """Seal the contents for leader and helper, and sign them with their header. None: nothing is for the helper."""
     if plan.wire is None:
-        raise PlanInvalid("a plan without its parties' keys stays in one process; nothing can be sealed to them")
+        raise PlanInvalid("the plan names no keys of parties: it is for one process, and nothing can be sealed for it")
     if (size := sum(len(content) for content in contents if content is not None)) > MAX_BATCH_BYTES:
         raise BatchTooLarge(size, MAX_BATCH_BYTES)
     signed, (to_leader, to_helper) = header.to_bytes(), (plan.wire.live("leader").seal, plan.wire.live("helper").seal)
@@ -346,13 +351,15 @@ def seal_contents(
 def _contents(
     plan: Plan, leader: LeaderHalf | ProvenHalf, helper: HelperHalf | ProvenHalf
 ) -> tuple[npt.NDArray[np.uint8] | None, tuple[bytes, bytes]]:
-    """The hashes of the public shares, if there are any, and what is sealed to leader and helper."""
+    """The hashes of the public shares, if there are any, and the contents to seal to leader and helper."""
     if plan.terms.validity is Validity.NONE and isinstance(leader, LeaderHalf) and isinstance(helper, HelperHalf):
         return None, (leader.shares.to_bytes(), helper.seeds.to_bytes())
     if not (
         plan.terms.validity is Validity.PRIO3 and isinstance(leader, ProvenHalf) and isinstance(helper, ProvenHalf)
     ):
-        raise ReportRefused(f"the plan says validity {plan.terms.validity.value!r}; these halves are not of that kind")
+        raise ReportRefused(
+            f"the plan says validity {plan.terms.validity.value!r}, but these halves have another validity"
+        )
     prio3 = prio3_for(plan, leader.view)
     to_leader, to_helper = (
         prio3.encode_public_shares(half.public_shares).tobytes()
@@ -373,25 +380,25 @@ def open_half(
 def open_half(
     role: Aggregator, plan: Plan, key: SealKey, roster: Roster, half: SealedHalf
 ) -> LeaderHalf | HelperHalf | ProvenHalf:
-    """Run by an aggregator: check all that can be checked of one batch, then open it. All of it is good, or none.
+    """Run by an aggregator: check one batch as far as possible, then open it. A batch is accepted as a whole, or refused.
 
-    Of a batch with proofs, a report whose share or public share is not what it should be is marked, and costs no other
-    report anything.
+    In a batch with proofs, a report with a malformed share or another public share is marked; the others are not affected.
 
-    What needs a memory or a clock is the caller's: ids and batch ids taken before, the site's earlier reports
-    (`RosterEntry.count`), the deadline, collections that are closed.
+    The caller makes the checks that need a memory or a clock: ids and batch ids that were received before, the site's
+    earlier reports (`RosterEntry.count`), the deadline, closed collections.
 
     Args:
-        key: this aggregator's own, and `roster` its own list of sites.
+        key: this aggregator's own seal key.
+        roster: this aggregator's own list of sites.
 
     Raises:
-        BatchMalformed, BatchOfAnotherPlan, UnknownSite, SignatureInvalid, DigestMismatch: of the batch. BatchTooLarge: a
-            half of more reports than fit into a batch with their other half.
-        ReportRefused, RosterExceeded, ReportedTwice, TooManyDeclared, DuplicateReport: of its reports.
-        SealBroken, FieldElementOutOfRange: of its content.
+        BatchMalformed, BatchOfAnotherPlan, UnknownSite, SignatureInvalid, DigestMismatch: the batch is wrong.
+        BatchTooLarge: the half has more reports than fit into a batch together with their other half.
+        ReportRefused, RosterExceeded, ReportedTwice, TooManyDeclared, DuplicateReport: its reports are wrong.
+        SealBroken, FieldElementOutOfRange: its content is wrong.
     """
     if not isinstance(plan.terms, Shares):
-        raise ReportRefused(f"the plan says protection {plan.terms.protection.value!r}; a batch of it holds no shares")
+        raise ReportRefused(f"the plan says protection {plan.terms.protection.value!r}: its batches hold no shares")
     header, view = half.signed.header, check_half(role, plan, roster, half)
     content = open_content(role, key, half)
     if header.public_hashes is not None:
@@ -405,9 +412,9 @@ def open_half(
 
 
 def check_half(role: Aggregator, plan: Plan, roster: Roster, half: SealedHalf) -> int:
-    """All that can be checked of a role's half before it is opened; the view that its reports are of.
+    """Check a role's half as far as possible before it is opened; returns the index of its reports' view.
 
-    Raises as `open_half`, but for what is wrong with the content.
+    Raises as `open_half`, except for errors in the content.
     """
     signed, header = half.signed, half.signed.header
     if header.plan_hash != plan.hash:
@@ -422,12 +429,13 @@ def check_half(role: Aggregator, plan: Plan, roster: Roster, half: SealedHalf) -
     _require_declared(plan, header)
     entry.count(np.zeros(plan.offsets[-1], np.int64), header.collection, header.clients)
     if (header.public_hashes is not None) != (plan.terms.validity is Validity.PRIO3):
+        has = "has no" if header.public_hashes is None else "has"
         raise BatchMalformed(
-            f"hashes of public shares do not go with validity {plan.terms.validity.value!r}, or are missing"
+            f"the plan says validity {plan.terms.validity.value!r}, but the header {has} hashes of public shares"
         )
     to_leader, to_helper, of_header = _report_bytes(plan, view)
     both = len(header) * (to_leader + to_helper + of_header)
-    if both > MAX_BATCH_BYTES:  # a half of seeds alone is small, and would expand to many times that
+    if both > MAX_BATCH_BYTES:  # a half of seeds is small, but expands to many times its size
         raise BatchTooLarge(both, MAX_BATCH_BYTES)
     size = len(header) * (to_leader if role == "leader" else to_helper)
     _require_bytes(f"{role}'s ciphertext", half.ciphertext, size + SEAL_OVERHEAD)
@@ -435,14 +443,14 @@ def check_half(role: Aggregator, plan: Plan, roster: Roster, half: SealedHalf) -
 
 
 def open_content(role: Aggregator, key: SealKey, half: SealedHalf) -> bytes:
-    """What was sealed to a role. Raises SealBroken."""
+    """The content that was sealed to a role. Raises SealBroken."""
     return open_sealed(key, half.ciphertext, _info(role, key.public.id, half.signed.header_bytes))
 
 
 def _proven(
     role: Aggregator, plan: Plan, view: int, header: BatchHeader, hashes: npt.NDArray[np.uint8], content: bytes
 ) -> ProvenHalf:
-    """An opened half with proofs: all public shares, then all input shares."""
+    """The half in the opened content of a batch with proofs: all public shares, then all input shares."""
     prio3, count = prio3_for(plan, view), len(header)
     octets, at = np.frombuffer(content, np.uint8), count * prio3.public_share_size
     public = prio3.decode_public_shares(octets[:at].reshape(count, -1))
@@ -458,20 +466,24 @@ def _info(role: Aggregator, key_id: bytes, header: bytes) -> bytes:
 
 
 def _view_of(plan: Plan, collection: npt.NDArray[np.uint32]) -> int:
-    """The view that all these collections are of. Raises ReportRefused."""
+    """The index of the view that all these collections belong to. Raises ReportRefused."""
     view = int(np.searchsorted(plan.offsets, int(collection[0]), side="right")) - 1
     if view >= len(plan.views):
-        raise ReportRefused(f"collection {int(collection[0])} is not of this plan, which has {plan.offsets[-1]}")
+        raise ReportRefused(
+            f"collection {int(collection[0])} is not in this plan, which has {plan.offsets[-1]} collections"
+        )
     if collection.min() < plan.offsets[view] or collection.max() >= plan.offsets[view + 1]:
-        raise ReportRefused(f"a batch is of one view; this one is not only of {plan.views[view].view.name!r}")
+        name = plan.views[view].view.name
+        raise ReportRefused(f"a batch has reports of one view only; this one has reports of {name!r} and of others")
     return view
 
 
 def _require_declared(plan: Plan, header: BatchHeader) -> None:
-    """The header says of how many clients its reports are, just where the plan asks for sites' reports."""
+    """Return if the header declares numbers of clients exactly if the plan asks for sites' reports, and none too large."""
     if (header.clients is not None) != (plan.terms.report_per is ReportPer.SITE):
+        has = "has no" if header.clients is None else "has"
         raise BatchMalformed(
-            f"numbers of clients do not go with report_per {plan.terms.report_per.value!r}, or are missing"
+            f"the plan says report_per {plan.terms.report_per.value!r}, but the header {has} numbers of clients"
         )
     if header.clients is not None and (most := int(header.clients.max())) > plan.max_clients:
         raise TooManyDeclared(most, plan.max_clients)
@@ -508,12 +520,12 @@ def _require_canonical(what: str, ours: bytes, data: bytes) -> None:
 
 _LOW_7_BITS: Final = 0x7F
 _LENGTH_BYTES: Final = 4
-"""Of a length below 2²⁸, and so of all in a batch."""
+"""Bytes of a length below 2²⁸, which all lengths in a batch are."""
 _M = TypeVar("_M", bound=Message)
 
 
 def _decode(kind: type[_M], data: bytes) -> _M:
-    """Parse once the size is known to be bounded."""
+    """Parse a message, after a check of its size."""
     if len(data) > MAX_BATCH_BYTES:
         raise BatchTooLarge(len(data), MAX_BATCH_BYTES)
     try:
@@ -523,19 +535,19 @@ def _decode(kind: type[_M], data: bytes) -> _M:
 
 
 def _encode(message: Message, *payloads: bytes) -> bytes:
-    """The canonical encoding of a message, and of the fields of bytes from number 2 on, which it leaves to the arguments.
+    """The canonical encoding of a message without its fields of bytes from number 2 on, and of these fields: `payloads`.
 
-    They are megabytes, and copied once here; the library copies them several times. Its encoding is the same.
+    Payloads are megabytes. They are copied once here, but several times by the protobuf library. The encodings are equal.
     """
     parts = [message.SerializeToString(deterministic=True)]
     for number, payload in enumerate(payloads, 2):
-        if payload:  # as every proto3 field that has its default
+        if payload:  # proto3 leaves out a field that has its default
             parts += _head(number, payload), payload
     return b"".join(parts)
 
 
 def _head(number: int, payload: bytes) -> bytes:
-    """What stands before a field of bytes: its number and wire type 2, then its length, in 7 bits a byte, low ones first."""
+    """The bytes before a field of bytes: its number and wire type 2, then its length, 7 bits a byte, low bits first."""
     head, rest = bytearray([number << 3 | 2]), len(payload)
     while rest > _LOW_7_BITS:
         head.append(rest & _LOW_7_BITS | _LOW_7_BITS + 1)
@@ -561,10 +573,10 @@ def _signed_from_bytes(data: bytes) -> SignedHeader:
 
 
 def _fields(what: str, data: bytes, count: int) -> tuple[bytes, ...]:
-    """The fields 1 to `count` of a message, all of them bytes, of its one canonical encoding: see `_encode`.
+    """The fields 1 to `count` of a message, all of them bytes, from its canonical encoding: see `_encode`.
 
-    Raises BatchTooLarge, and BatchMalformed where it is another encoding: fields in another order, twice, empty ones or
-    unknown ones, a length that is too long or spelled longer than it has to be.
+    Raises BatchTooLarge. Raises BatchMalformed for any other encoding: fields in another order, repeated, empty or unknown,
+    a length that is too large, or a length in more bytes than it needs.
     """
     if len(data) > MAX_BATCH_BYTES:
         raise BatchTooLarge(len(data), MAX_BATCH_BYTES)
@@ -581,8 +593,8 @@ def _fields(what: str, data: bytes, count: int) -> tuple[bytes, ...]:
                 break
         fields[number - 1] = data[start : start + length]
         if not length or data[at:start] != _head(number, fields[number - 1]):
-            raise BatchMalformed(f"the bytes of a {what} are not canonical: field {number}")
+            raise BatchMalformed(f"the bytes of a {what} are not canonical in field {number}")
         at = start + length
     if at != len(data):
-        raise BatchMalformed(f"the bytes of a {what} are not canonical: {len(data) - at:,} after byte {at:,}")
+        raise BatchMalformed(f"the bytes of a {what} are not canonical: {len(data) - at:,} more follow byte {at:,}")
     return tuple(fields)

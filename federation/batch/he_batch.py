@@ -1,6 +1,6 @@
-"""Batches of encrypted reports: sealed to the leader, who alone may hold single ciphertexts; nothing is for the helper.
+"""Batches of encrypted reports: sealed to the leader, which alone may hold single ciphertexts. The helper receives nothing.
 
-Header, signature and size are those of every batch (batch.py). The helper's part is empty, and signed as such.
+Header, signature and size are those of every batch (batch.py). The helper's part is empty, and the site signs it as empty.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from .batch import BatchHeader, Heads, SealedBatch, check_half, open_content, se
 def seal_encrypted(
     plan: Plan, site: str, batch_id: bytes, reports: EncryptedReports, key: SigningKey, heads: Heads = (None, None)
 ) -> SealedBatch:
-    """Run by the site: its ciphertexts for the leader. As `batch.seal_batch`."""
+    """Run by the site: seal its ciphertexts to the leader. Arguments and errors as in `batch.seal_batch`."""
     header = BatchHeader(plan.hash, site, batch_id, reports.collection, reports.report_ids, heads=heads)
     return seal_contents(plan, header, (b"".join(reports.messages), None), key)
 
 
 def open_encrypted(plan: Plan, key: SealKey, roster: Roster, batch: SealedBatch) -> EncryptedReports:
-    """Run by the leader: check all that can be checked of a batch, then open it. No ciphertext of it is read yet.
+    """Run by the leader: check a batch as far as possible, then open it. Its ciphertexts are not parsed yet.
 
     Raises:
-        ReportRefused: the plan's reports are not encrypted. And as `batch.open_half`.
+        ReportRefused: the plan's reports are not encrypted. Other errors as `batch.open_half`.
     """
     if not isinstance(plan.terms, Encrypted):
-        raise ReportRefused(f"the plan says protection {plan.terms.protection.value!r}; its reports are not encrypted")
+        raise ReportRefused(f"the plan says protection {plan.terms.protection.value!r}: its reports are not encrypted")
     if batch.helper:
-        raise BatchMalformed("a batch of encrypted reports has nothing for a helper")
+        raise BatchMalformed("the batch has a part for the helper, but encrypted reports are for the leader only")
     half = batch.half("leader")
     view, header = check_half("leader", plan, roster, half), half.signed.header
     content, size = memoryview(open_content("leader", key, half)), message_bytes(plan.he_parameters(plan.views[view]))

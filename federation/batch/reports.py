@@ -1,9 +1,9 @@
-"""Reports, and what each aggregator has of them on their way into a sum.
+"""Reports, and each aggregator's part of them on the way into a sum.
 
     validity none    Reports ──shard──► LeaderHalf, HelperHalf ──add──► sums
     validity prio3   Reports ──shard──► ProvenHalf, ProvenHalf ──verify──► VerifiedHalf, VerifiedHalf ──add──► sums
 
-The types cannot be mixed up: a half whose proofs were not checked does not fit into a sum of proven reports.
+The types prevent mistakes: a half whose proofs are not verified cannot be added to a sum of proven reports.
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ ReportIds = npt.NDArray[np.uint8]
 
 
 def declared(clients: Indices | None, rows: slice | Mask) -> Indices | None:
-    """What is declared of some reports; None where a report is one client's."""
+    """The declared clients of some reports; None if each report is one client's."""
     return None if clients is None else clients[rows]
 
 
 @dataclass(frozen=True, eq=False)
 class Reports:
-    """Reports of one view before they are protected. Secret: this is what never leaves the site.
+    """Reports of one view before they are protected. **Secret**: they never leave the site.
 
     Attributes:
         view: index of the view in the plan.
         collection: uint32[R], collection indices of the plan.
         slots: the R report vectors.
-        clients: uint32[R], how many clients each is the sum of, where reports are a site's; None: each is one client's.
+        clients: uint32[R], the number of clients whose sum each report is, if reports are a site's; None: each is one
+            client's.
     """
 
     view: int
@@ -59,7 +60,7 @@ class Reports:
         """The same reports in batches that fit `BATCH_ELEMENTS`.
 
         Args:
-            elements: what one report takes once it is protected; default: a share, an element a slot.
+            elements: the field elements of one protected report; by default those of a share, one a slot.
         """
         rows = max(1, BATCH_ELEMENTS // (elements or self.slots.length))
         for first in range(0, len(self.collection), rows):
@@ -69,11 +70,11 @@ class Reports:
 
 @dataclass(frozen=True, eq=False)
 class Half:
-    """What one aggregator receives of a batch of reports: no value, only which reports they are.
+    """One aggregator's part of a batch of reports. This base class has no values, only the identity of the reports.
 
     Attributes:
         report_ids: uint8[R, 16], from the CSPRNG.
-        clients: uint32[R], how many clients the site declares of each; None where a report is one client's.
+        clients: uint32[R], the clients that the site declares for each report; None if each is one client's.
     """
 
     view: int
@@ -108,10 +109,10 @@ class HelperHalf(Half):
 
 @dataclass(frozen=True, eq=False)
 class ProvenHalf(Half):
-    """One aggregator's half of reports with proofs, yet to be verified.
+    """One aggregator's half of reports with proofs that are not verified yet.
 
     Attributes:
-        wellformed: bool[R]; false where a share is no vector of field elements, or the public share not the announced one.
+        wellformed: bool[R]; false if a share is no vector of field elements, or the public share is not the announced one.
     """
 
     role: Aggregator
@@ -133,4 +134,4 @@ class VerifiedHalf(Half):
 
 
 Addable = LeaderHalf | HelperHalf | VerifiedHalf
-"""What may enter a sum."""
+"""The halves that may enter a sum."""

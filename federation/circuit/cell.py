@@ -1,19 +1,20 @@
-"""What is proven of one cell of a report, i.e. of one join key in one pane: a circuit over a few bits.
+"""The circuit of one cell of a report, i.e. of one join key in one pane, over a few bits.
 
-Every entry of the encoded measurement is a bit. Over them a cell has linear forms (its slots among them), pairs of forms
-whose product must be zero, and forms that must be zero themselves. With a suitable choice of bits they hold exactly for
-the slots that a client may send. All of them are integers far below p, so zero mod p means zero.
+Every entry of the encoded measurement is a bit. Over these bits, a cell has linear forms (including its slots), pairs of
+forms whose product must be zero, and forms that must be zero. Bits that satisfy them exist exactly for the slots that a
+client may send. All values are integers far below p, so zero mod p means zero.
 
-E is `max_events_per_cell`; [a..b], bounds, units and divisions are those of `view_relations`. At the right what is written.
+E is `max_events_per_cell`; [a..b], bounds, units and divisions are those of `relations`. The right column says which values
+are written.
 
-    activity e    a bit; or told by a feature, or the constant 1                 e = 1 if any slot is not zero
+    activity e    a bit; or from a feature; or the constant 1                    e = 1 if any slot is not zero
     count N       with null cells    N = Σ cells, divided under E·e
                   with a Count       N = e + n', n' in [0..E-1], n'·(1 - e) = 0  n' = N - e
-                  otherwise          N = E·e: it only bounds the others
+                  otherwise          N = E·e, which only bounds the others
     ClientCount   e
     Histogram     cells, Σ = N with null cells, otherwise divided under N
     Rate          true and false, divided under N
-    Mean          z a bit, 1 if one event stands for itself; h and g events at the ends of the clip range
+    Mean          z a bit, 1 if one event has a value of its own; h and g events at the ends of the clip range
                   m = z + h + g <= N, Σq = q_max·h + r
       any first   r in [0..q_max], r·(1 - z) = 0                                 z = 1 if m > 0, h = ⌈Σq/q_max⌉ - 1, or 0
                   (h, g) divided under (E-1)·z, z <= e; where N is a form        r = Σq - q_max·h, g = m - z - h
@@ -21,22 +22,23 @@ E is `max_events_per_cell`; [a..b], bounds, units and divisions are those of `vi
       remainder   r = z + t, t in [0..q_max-2], t·(1 - z) = 0                    z = 1 if r > 0, h = ⌊Σq/q_max⌋
                   h, g in [0..E], m within E·e or bounded by N                   t = r - z, g = m - z - h
 
-So Σq <= q_max·(h + z) <= m·q_max, without a second number as wide as Σq for the difference. If Σq <= m·q_max, what is
-written is in range: if m > 0, ⌈Σq/q_max⌉ <= m; and if r > 0, ⌊Σq/q_max⌋ <= m - 1. Of the two forms of a Mean the shorter
-is taken. A Mean of one step (q_max = 1) is ones and zeros, divided like a Rate.
+So Σq <= q_max·(h + z) <= m·q_max, without a second number as wide as Σq for the difference. If Σq <= m·q_max, the written
+values are in range: if m > 0, ⌈Σq/q_max⌉ <= m; and if r > 0, ⌊Σq/q_max⌋ <= m - 1. The shorter of the two forms of a Mean is
+used. A Mean of one step (q_max = 1) is ones and zeros, divided like a Rate.
 
-Where nobody asks for e (all keys fit into `max_cells`, and there is no ClientCount) it is 1. Otherwise a feature may tell
-who is active, in place of a bit; every such circuit is tried, and the shortest is the cell's:
+If no form needs e (all keys fit into `max_cells`, and there is no ClientCount), it is 1. Otherwise a feature may give the
+activity in place of a bit of its own. Every such circuit is tried, and the shortest is used:
 
-    slack         of the parts of a feature, or of a Mean's z, h and g: e is the unit of their sum (`unit_of`)
-    first event   of parts: a bit each, one of them set if any part is not zero; e is their sum, and the other events are
-                  divided under (E-1)·e. Of a Mean "any first": e = z
+    slack         e is the unit (`unit_of`) of the sum of a feature's parts, or of a Mean's z, h and g
+    first event   each part has a bit, and one of the bits is set if any part is not zero. e is the sum of the bits, and the
+                  other events are divided under (E-1)·e. For a Mean in the form "any first", e = z
 
-A Histogram with null cells counts all events; beside a Count so does any other feature with its nulls as one more part (of
-a Mean: a first event that is a null only if all are, and nulls among the others), and N is the sum of all parts, which
-takes no bit. Only a feature that counts all events, or that is alone, has a first event just where the cell is active.
-Beside one with null cells no other tells. A ClientCount is a slot, so with one e must be a form that is 0 or 1: no slack;
-and 1 only if an event is counted, where events are: no bit beside null cells.
+A Histogram with null cells counts all events. Beside a Count, any other feature counts all events too, if its nulls are one
+more part. (A Mean then has a first event, which is a null only if all events are, and nulls among the other events.) N is
+then the sum of all parts, which takes no bit. A feature has a first event exactly if the cell is active only if it counts
+all events, or is the only feature. Beside a feature with null cells, no other feature gives the activity. A ClientCount is a
+slot, so with a ClientCount e must be a form that is 0 or 1, which excludes "slack". Where events are counted, e must be 1
+only if there is an event, which excludes a bit of its own beside null cells.
 """
 
 from __future__ import annotations
@@ -56,8 +58,8 @@ from .division import shortest_division
 from .forms import ONE, Bits, Counts, added, minus, scaled, value_of
 from .relations import Read, Relations, Unit, Write, any_slot
 
-Teller: TypeAlias = tuple[int, Literal["slack", "first event"]]
-"""The first slot of the feature that tells the activity, and what of it does."""
+ActivitySource: TypeAlias = tuple[int, Literal["slack", "first event"]]
+"""The first slot of the feature that gives the activity, and the way in which it does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +67,12 @@ class CellCircuit:
     """The circuit of one cell; forms are over its own bits.
 
     Attributes:
-        bits: how many.
+        bits: the number of bits.
         slots: the raw slots, in the layout's order; no constants.
-        activity: 0 or 1, and 1 where any slot is not zero; or the constant 1.
-        products: pairs of forms, one of each zero.
-        equalities: forms that are zero.
-        writers: fill the bits, in this order.
+        activity: 0 or 1, and 1 if any slot is not zero; or the constant 1.
+        products: pairs of forms; one form of each pair must be zero.
+        equalities: forms that must be zero.
+        writers: functions that write the bits, in this order.
     """
 
     bits: int
@@ -81,9 +83,9 @@ class CellCircuit:
     writers: tuple[Write, ...]
 
     def encode(self, slots: Counts) -> Bits:
-        """Bits uint8[R, K, bits] of the slots int64[R, K, S] of K cells. No branch, no address depends on a slot.
+        """Bits uint8[R, K, bits] of the slots int64[R, K, S] of K cells. No branch and no address depends on a slot.
 
-        Of slots that no client may send the bits are some that the circuit refuses, or that stand for other slots.
+        For slots that no client may send, the circuit refuses the bits, or they encode other slots.
         """
         bits = np.zeros((*slots.shape[:2], self.bits), np.uint8)
         for write in self.writers:
@@ -93,21 +95,21 @@ class CellCircuit:
 
 @lru_cache(maxsize=64)
 def cell_circuit(layout: Layout) -> CellCircuit:
-    """The circuit of every cell of a layout: of those that there are, the first of the fewest bits and products."""
+    """The circuit of every cell of a layout: the first of `cell_circuits` with the fewest bits, and then products."""
     return min(cell_circuits(layout), key=lambda cell: (cell.bits, len(cell.products)))
 
 
 def cell_circuits(layout: Layout) -> list[CellCircuit]:
-    """One for each way to tell the activity."""
+    """The possible circuits of a cell: one for each source of the activity."""
     features = collected(layout)
-    asked = has_clients(features) or layout.keys > layout.view.bounds.max_cells
+    needed = has_clients(features) or layout.keys > layout.view.bounds.max_cells
     events = layout.view.bounds.max_events_per_cell
-    tellers = _tellers(features) if asked else (None,)
-    return [_Cell(features, events, asked, teller).circuit() for teller in tellers]
+    sources = _activity_sources(features) if needed else (None,)
+    return [_CellBuilder(features, events, needed, source).circuit() for source in sources]
 
 
-def _tellers(features: dict[int, Encoding]) -> Iterator[Teller | None]:
-    """What may tell the activity, None being a bit of its own; see the module's text."""
+def _activity_sources(features: dict[int, Encoding]) -> Iterator[ActivitySource | None]:
+    """The possible sources of the activity; None is a bit of its own. The module's text has the rules."""
     counted, clients = count_of(features) is not None, has_clients(features)
     others = {first: feature for first, feature in features.items() if not isinstance(feature, EachEvent | EachClient)}
     all_events = {first: feature for first, feature in others.items() if counts_all(feature)}
@@ -120,30 +122,30 @@ def _tellers(features: dict[int, Encoding]) -> Iterator[Teller | None]:
             yield first, "first event"
 
 
-class _Cell:
-    """The circuit of a cell while it is put together: relations, and the slots by their place."""
+class _CellBuilder:
+    """The circuit of a cell while it is built: relations, and the slots by their place."""
 
-    def __init__(self, features: dict[int, Encoding], events: int, asked: bool, teller: Teller | None) -> None:
+    def __init__(self, features: dict[int, Encoding], events: int, needed: bool, source: ActivitySource | None) -> None:
         self._events = events
         self._relations = Relations()
         self._slots: dict[int, Form] = {}
-        self._activity = self._build(dict(features), asked, teller)
+        self._activity = self._build(dict(features), needed, source)
 
     def circuit(self) -> CellCircuit:
-        """As it is now."""
+        """The finished circuit."""
         made = self._relations
         slots = tuple(self._slots[i] for i in range(len(self._slots)))
         return CellCircuit(
             made.bits, slots, self._activity, tuple(made.products), tuple(made.equalities), tuple(made.writers)
         )
 
-    def _build(self, features: dict[int, Encoding], asked: bool, teller: Teller | None) -> Unit:
-        """All features; returns the activity."""
-        if teller is not None:
-            first, by = teller
-            e, bound = self._add_telling(first, features.pop(first), by, count_of(features))
+    def _build(self, features: dict[int, Encoding], needed: bool, source: ActivitySource | None) -> Unit:
+        """Add all features; returns the activity."""
+        if source is not None:
+            first, by = source
+            e, bound = self._add_source(first, features.pop(first), by, count_of(features))
         else:
-            e = Unit(self._relations.number(1, any_slot) if asked else ONE)
+            e = Unit(self._relations.number(1, any_slot) if needed else ONE)
             bound = self._bound(features, e)
         for first, feature in features.items():
             match feature:
@@ -160,7 +162,7 @@ class _Cell:
         return e
 
     def _bound(self, features: dict[int, Encoding], e: Unit) -> Form | Unit:
-        """N: a form, or the unit that it is E times. If it is the sum of a feature's slots, that feature is taken out."""
+        """N: a form, or a unit with N = E·unit. If N is the sum of a feature's slots, that feature is removed from `features`."""
         all_events = [first for first, feature in features.items() if counts_all(feature)]
         if all_events:
             self._add(all_events[0], features.pop(all_events[0]), e)
@@ -179,11 +181,11 @@ class _Cell:
         return self._all_events(self._relations.number(self._events, lambda slots, _: slots[..., first]))
 
     def _all_events(self, count: Form) -> Form | Unit:
-        """N as a form: with one event a cell it is a unit."""
+        """N as a form; with one event a cell, as a unit."""
         return Unit(count) if self._events == 1 else count
 
     def _add(self, first: int, feature: Encoding, bound: Form | Unit) -> None:
-        """A feature whose events are at most N."""
+        """Add a feature whose events are at most N."""
         if _has_steps(feature):
             self._add_mean(first, feature, bound)
             return
@@ -196,21 +198,21 @@ class _Cell:
         self._place(first, feature, parts)
 
     def _add_all_events(self, first: int, feature: OneHot, bound: Form | Unit) -> None:
-        """A feature whose events are exactly N."""
+        """Add a feature whose events are exactly N."""
         read, count = parts_of(first, feature)
         parts = self._relations.numbers(count, self._events, read)
         self._relations.equalities.append(minus(added(*parts), _form_of(bound)))
         self._place(first, feature, parts)
 
-    def _add_telling(self, first: int, feature: Encoding, by: str, count: int | None) -> tuple[Unit, Form | Unit]:
-        """A feature that tells the activity; beside a Count its nulls are one more part. Returns e and N."""
+    def _add_source(self, first: int, feature: Encoding, by: str, count: int | None) -> tuple[Unit, Form | Unit]:
+        """Add a feature that gives the activity; beside a Count its nulls are one more part. Returns e and N."""
         with_nulls = None if counts_all(feature) else count
-        add = self._add_telling_mean if _has_steps(feature) else self._add_telling_parts
+        add = self._add_source_mean if _has_steps(feature) else self._add_source_parts
         e, total = add(first, feature, by, with_nulls)
         return e, self._all_events(total) if counts_all(feature) or count is not None else e
 
-    def _add_telling_parts(self, first: int, feature: Encoding, by: str, count: int | None) -> tuple[Unit, Form]:
-        """The same of parts, with their nulls if a Count is given. Returns e and the sum."""
+    def _add_source_parts(self, first: int, feature: Encoding, by: str, count: int | None) -> tuple[Unit, Form]:
+        """The same for parts, with their nulls if a Count is given. Returns e and the sum."""
         read, own = parts_of(first, feature)
         every = own
         if count is not None:
@@ -229,8 +231,8 @@ class _Cell:
         self._place(first, feature, parts[:own])
         return e, added(*parts)
 
-    def _add_telling_mean(self, first: int, feature: Encoding, by: str, count: int | None) -> tuple[Unit, Form]:
-        """The same of a Mean."""
+    def _add_source_mean(self, first: int, feature: Encoding, by: str, count: int | None) -> tuple[Unit, Form]:
+        """The same for a Mean."""
         if by == "slack":
             total = self._add_mean_of_remainder(first, feature)
             if count is not None:
@@ -243,7 +245,7 @@ class _Cell:
         return self._add_mean_and_nulls_of_any_first(first, feature, count)
 
     def _add_mean(self, first: int, feature: Encoding, bound: Form | Unit) -> None:
-        """A Mean in the shorter of its two forms."""
+        """Add a Mean in the shorter of its two forms."""
         q_max, most = _q_max(feature), self._events - 1
         unit = isinstance(bound, Unit)
         ends = shortest_division(most, 2).bits if unit else 2 * most.bit_length() + self._events.bit_length()
@@ -257,7 +259,7 @@ class _Cell:
             self._relations.bounded(non_null, self._events, bound)
 
     def _add_mean_of_any_first(self, first: int, feature: Encoding, bound: Form | Unit) -> Unit:
-        """A Mean, "any first" in the module's text; returns its z."""
+        """Add a Mean in the form "any first" of the module's text; returns its z."""
         relations, most = self._relations, self._events - 1
         z = relations.number(1, lambda slots, _: np.minimum(slots[..., first + 1], 1))
         ends = _ends(first, _q_max(feature), z)
@@ -271,7 +273,7 @@ class _Cell:
         return Unit(z)
 
     def _add_mean_and_nulls_of_any_first(self, first: int, feature: Encoding, count: int) -> tuple[Unit, Form]:
-        """The same with its nulls, so that all events are counted; returns e and N."""
+        """Add a Mean in the form "any first" with its nulls, so that all events are counted; returns e and N."""
 
         def first_event(slots: Counts, _: Bits) -> Counts:
             non_null = slots[..., first + 1]
@@ -289,14 +291,14 @@ class _Cell:
         return e, added(z, null, h, g, nulls)
 
     def _place_steps(self, first: int, feature: Encoding, z: Form, h: Form, g: Form) -> None:
-        """The slots of a Mean by "any first", with its r."""
+        """Set the slots of a Mean in the form "any first", and add its r."""
         q_max = _q_max(feature)
         r = self._relations.number(q_max, lambda slots, bits: slots[..., first] - q_max * value_of(h, bits))
         self._relations.multiply(r, minus(ONE, z))
         self._slots |= {first: added(scaled(h, q_max), r), first + 1: added(z, h, g)}
 
     def _add_mean_of_remainder(self, first: int, feature: Encoding) -> Form:
-        """A Mean, "remainder" in the module's text; returns its m, which is still to be bounded."""
+        """Add a Mean in the form "remainder" of the module's text; returns its m, which the caller must bound."""
         relations, q_max = self._relations, _q_max(feature)
         h = relations.number(self._events, lambda slots, _: slots[..., first] // q_max)
         z = relations.number(1, lambda slots, _: np.minimum(slots[..., first] % q_max, 1))
@@ -309,20 +311,20 @@ class _Cell:
         return non_null
 
     def _place(self, first: int, feature: Encoding, parts: Sequence[Form]) -> None:
-        """Parts as slots: as they are; of a Mean of one step their ones, and all."""
+        """Set parts as slots. The slots of a Mean of one step are its ones, and the sum of ones and zeros."""
         if isinstance(feature, OffsetSum):
             parts = [parts[0], added(*parts)]
         self._slots |= {first + i: form for i, form in enumerate(parts)}
 
 
 def collected(layout: Layout) -> dict[int, Encoding]:
-    """What each feature with slots of its own counts there, by the first of its slots of a key."""
+    """The encoding of each feature that has slots of its own, by the first of its slots of a key."""
     names = [slot.feature for slot in layout.slots]
     return {names.index(one.name): one.encoding for one in layout.view.pane_features if not one.derive}
 
 
 def count_of(features: dict[int, Encoding]) -> int | None:
-    """The slot of the first Count that there is."""
+    """The slot of the first Count; None if there is none."""
     return next((first for first, feature in features.items() if isinstance(feature, EachEvent)), None)
 
 
@@ -337,7 +339,7 @@ def counts_all(feature: Encoding) -> bool:
 
 
 def _has_steps(feature: Encoding) -> bool:
-    """Whether its events count for more than one each: a Mean of more than one step."""
+    """Whether one event may add more than 1: a Mean of more than one step."""
     return isinstance(feature, OffsetSum) and feature.q_max > 1
 
 
@@ -346,12 +348,12 @@ def _q_max(feature: Encoding) -> int:
 
 
 def _form_of(bound: Form | Unit) -> Form:
-    """N as a form, where events are counted: a unit is N itself then, E being 1."""
+    """N as a form, if events are counted. If it is a unit, E is 1, and the unit's form is N."""
     return bound.form if isinstance(bound, Unit) else bound
 
 
 def parts_of(first: int, feature: Encoding) -> tuple[Read, int]:
-    """The parts that a feature divides events over, and how many: cells; true and false; a Mean's ones and zeros."""
+    """The parts over which a feature divides events, and their number: cells; true and false; a Mean's ones and zeros."""
     match feature:
         case OneHot() | TrueOrFalse():
             return lambda slots, _: slots[..., first : first + feature.cells], feature.cells
@@ -364,7 +366,7 @@ def parts_of(first: int, feature: Encoding) -> tuple[Read, int]:
 
 
 def _and_nulls(read: Read, count: int) -> Read:
-    """Parts, and as the last one what is missing from the Count in this slot."""
+    """The parts, and one more: the events of the Count in slot `count` that are in no part."""
 
     def parts_and_nulls(slots: Counts, bits: Bits) -> Counts:
         parts = read(slots, bits)
@@ -374,7 +376,7 @@ def _and_nulls(read: Read, count: int) -> Read:
 
 
 def _ends(first: int, q_max: int, z: Form) -> Read:
-    """h and g of a Mean by "any first"."""
+    """h and g of a Mean in the form "any first"."""
 
     def ends(slots: Counts, bits: Bits) -> Counts:
         high = np.maximum(slots[..., first] - 1, 0) // q_max

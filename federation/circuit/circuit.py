@@ -1,20 +1,20 @@
-"""The validity circuit of a feature view: a report is one that some client with any events could have made.
+"""The validity circuit of a feature view: it accepts a report exactly if a client with some events could have made it.
 
-The frame is the draft's: Prio3 with the FLP of section 7.3 and one `ParallelSum(Mul)`, as in SumVec; the circuit is ours, so
-no official vectors cover it, and its algorithm identifiers are from the private-use range (draft-irtf-cfrg-vdaf, VERSION
+The frame is the draft's: Prio3 with the FLP of section 7.3 and one `ParallelSum(Mul)`, as in SumVec. The circuit is Covey's,
+so no official vectors cover it, and its algorithm identifiers are from the private-use range (draft-irtf-cfrg-vdaf, VERSION
 18, section 10).
 
-The measurement is all bits: those of each key's cell (`view_cell`), key after key, then the number of active cells in the
-range encoding of [0, max_cells], as MultihotCountVec does it. The circuit's outputs are
+The measurement consists of bits: those of each key's cell (`cell`), key after key, then the number of active cells in the
+range encoding of [0, max_cells], as in MultihotCountVec. The circuit's outputs are
 
     1                 Σ over all bits b·(b - 1), and over the pairs of forms of every cell, randomly weighted
     2 …               each cell's equalities, then Σ e - number of active cells
 
-and it aggregates exactly the layout's raw slots, linear forms of the bits: what follows, the noise basis first, is as
-without proofs. Where all keys fit into `max_cells` there is nothing to count, and nothing is.
+and it aggregates exactly the layout's raw slots, which are linear forms of the bits. The next steps, from the noise basis on,
+are the same as without proofs. If all keys fit into `max_cells`, active cells are not counted.
 
-What is proven bounds one report, i.e. one client in one pane: see docs/validity.md. Where a report is the sum of a site's
-clients, its cells are those of `view_site_cell`, and the number of active ones is in [0, clients·max_cells].
+A proof bounds one report, i.e. one client in one pane: see docs/validity.md. If a report is the sum of a site's clients, its
+cells are those of `site_cell`, and the number of active cells is in [0, clients·max_cells].
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ AGGREGATORS: Final = 2
 
 @dataclass(frozen=True)
 class ProofSystem:
-    """A field, how many proofs a report carries over it, and what Prio3 with it and this circuit is called.
+    """A field, the number of proofs of a report over it, and the algorithm identifier of Prio3 with both and this circuit.
 
-    A field and a number of proofs have an identifier each, since nothing else in the draft's tags tells fields apart.
+    Each pair of a field and a number of proofs has its own identifier, because the draft's tags do not name the field.
     """
 
     field: NttField
@@ -61,10 +61,10 @@ FIELD128_X1: Final = ProofSystem(FIELD128, 1, 0xFFFF0003)
 
 
 class ViewCircuit(PairCircuit[Sequence[int], list[int]]):
-    """What a client may report of a view in one pane. A measurement is its report: the raw slots, key-major.
+    """The circuit of the reports of a view in one pane. A measurement is a report: the raw slots, key-major.
 
     Args:
-        clients: the most clients that a report is the sum of.
+        clients: the most clients whose sum a report is.
     """
 
     def __init__(self, layout: Layout, field: NttField = FIELD64, clients: int = 1) -> None:
@@ -92,9 +92,9 @@ class ViewCircuit(PairCircuit[Sequence[int], list[int]]):
         self._layout, self._cell, self._clients = layout, cell, clients
 
     def encode(self, measurements: Sequence[Sequence[int]] | SparseRows) -> Elements:
-        """Reports as elements `[R, meas_len]`: dense raw slots, or the rows that a site computes.
+        """Reports as elements `[R, meas_len]`, from dense raw slots, or from the sparse rows that a site computes.
 
-        Sparse rows are spread out first; from there on no branch and no address depends on a value.
+        Sparse rows are made dense first; after that no branch and no address depends on a value.
 
         Raises:
             ReportRefused: slots that no client may send. WrongLength, ValueOutOfRange: slots of another view.
@@ -128,7 +128,7 @@ class ViewCircuit(PairCircuit[Sequence[int], list[int]]):
         return dense
 
     def _require_valid(self, meas: Elements, reports: Counts) -> None:
-        """The circuit in the clear, of bits: `meas` stands for these slots, and satisfies every relation."""
+        """Evaluate the circuit in the clear: return if `meas` encodes these slots and satisfies every relation."""
         left, right = self._left.apply(meas, 1), self._right.apply(meas, 1)
         wrong = _any(self.truncate(meas) != self.field.from_small(reports))
         wrong |= _any(self.field.multiply(left, right)) | _any(self._equalities.apply(meas, 1))
@@ -145,14 +145,15 @@ ViewPrio3: TypeAlias = Prio3[Sequence[int], list[int]]
 
 @lru_cache(maxsize=16)
 def prio3_of(layout: Layout, system: ProofSystem = FIELD64_X3, clients: int = 1) -> ViewPrio3:
-    """Prio3 with the circuit of a layout, for leader and helper; reports are sums of so many clients at most."""
+    """Prio3 with the circuit of a layout, for leader and helper; reports are sums of at most `clients` clients."""
     return Prio3(system.algorithm, ViewCircuit(layout, system.field, clients), AGGREGATORS, system.proofs)
 
 
 def contexts(plan_hash: bytes, collections: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
     """The application context of each report, uint8[R, 43]: `covey-1`, plan hash, collection index (u32 BE).
 
-    The draft binds no circuit parameters; the plan, which the hash stands for, has all of them. Raises WrongLength.
+    The draft does not bind circuit parameters; the hash of the plan does, because the plan has all of them. Raises
+    WrongLength.
     """
     if len(plan_hash) != PLAN_HASH_BYTES:
         raise WrongLength("bytes of a plan hash", len(plan_hash), PLAN_HASH_BYTES)

@@ -1,4 +1,4 @@
-"""What proofs cost a view: lengths, bytes, and what a liar's chance is. Follows from the layout, without its circuit."""
+"""The cost of proofs for a view: lengths, bytes and soundness. It follows from the layout, without building the circuit."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class Lengths:
         return self.meas_len + proofs * self.proof_len
 
     def soundness_bits(self, proofs: int) -> float:
-        """An invalid report passes all proofs with probability 2 to the minus this, at most."""
-        return soundness_bits(cast(AnyCircuit, self), proofs)  # it asks for sizes only
+        """An invalid report passes all proofs with probability at most 2 to the minus this."""
+        return soundness_bits(cast(AnyCircuit, self), proofs)  # it reads sizes only
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class ProofCost:
 
     Attributes:
         measurement: elements of the encoded measurement, all of them bits.
-        pairs: products that are checked, those of the bits among them.
+        pairs: products that are checked, including those of the bits.
         proof: elements of one proof.
         report_bytes_leader, report_bytes_helper: input share, public share and report id.
-        sum_vec_ratio: measurement and proofs against those of a SumVec of exactly the raw slots' bits.
-        soundness_bits: an invalid report passes with probability 2 to the minus this, at most.
+        sum_vec_ratio: length of measurement and proofs, divided by that of a SumVec of exactly the raw slots' bits.
+        soundness_bits: an invalid report passes with probability at most 2 to the minus this.
     """
 
     field: str
@@ -83,7 +83,7 @@ class ProofCost:
 
 
 def lengths_of(layout: Layout, field: NttField, clients: int = 1) -> Lengths:
-    """Those of a layout's `ViewCircuit`, of reports that are the sums of so many clients at most."""
+    """The lengths of a layout's `ViewCircuit`, for reports that are sums of at most `clients` clients."""
     cell, max_cells = cell_of(layout, clients), layout.view.bounds.max_cells
     weighed = layout.keys > max_cells
     meas_len = layout.keys * cell.bits + ((clients * max_cells).bit_length() if weighed else 0)
@@ -92,16 +92,16 @@ def lengths_of(layout: Layout, field: NttField, clients: int = 1) -> Lengths:
 
 
 def sum_vec_lengths(layout: Layout, field: NttField, clients: int = 1) -> Lengths:
-    """Those of the draft's SumVec, if it took as many bits for each slot as that slot needs."""
+    """The lengths of the draft's SumVec, if it used for each slot only the bits that the slot needs."""
     bits = layout.keys * sum((clients * slot.max_value).bit_length() for slot in layout.slots)
     return Lengths(field, bits, bits, 1)
 
 
 def cost_of(layout: Layout, system: ProofSystem = FIELD64_X3, clients: int = 1) -> ProofCost:
-    """The price of proofs for a report of a layout, the sum of so many clients at most."""
+    """The price of proofs for a report of a layout that is the sum of at most `clients` clients."""
     lengths = lengths_of(layout, system.field, clients)
     elements = lengths.report_len(system.proofs)
-    # With joint randomness there is a public share of a seed for each aggregator, a blind beside each input share.
+    # With joint randomness, the public share has a seed for each aggregator, and each input share has a blind.
     public = AGGREGATORS * SEED_BYTES + REPORT_ID_BYTES
     return ProofCost(
         field=system.field.name,

@@ -1,21 +1,23 @@
-"""How events are divided over parts: true and false, the cells of a histogram, the lowest and the highest step of a mean.
+"""Division of events over parts: true and false, the cells of a histogram, the lowest and the highest step of a mean.
 
-At most E·unit events, unit being 0 or 1, are divided over c parts, some going to none. As numbers that takes one a part and
-one for those that go to none. Two other ways take fewer bits, by products instead. A division starts with some bundles,
-maybe none, and goes on with numbers or halves of what is left: the mixture of the fewest bits.
+At most E·unit events, where unit is 0 or 1, are divided over c parts; some events may go to no part. As plain numbers this
+takes one number for each part, and one for the events that go to no part. Two other ways use products and take fewer bits. A
+division starts with zero or more bundles, and divides the remaining events as numbers or halves, whichever takes the fewest
+bits.
 
-**Bundles.** Of T events a bundle of ⌈T/(c+1)⌉ goes as a whole to one part, or to none: a bit a part, whose sum x is 0 or the
-unit, because x·(unit - x) = 0. T less the bundle is left.
-*Sound:* the parts get x times the bundle of it, at most unit times. *Complete:* of c + 1 bins (the parts, and what goes to
-none) that hold T, the fullest has at least ⌈T/(c+1)⌉, so the bundle fits there, and the rest is the same task with fewer events.
-That is c bits for each log2(1 + 1/c) bits of T, against c + 1 for each: fewer for few events, or down to a power of two.
+**Bundles.** Of T events, a bundle of ⌈T/(c+1)⌉ goes as a whole to one part, or to none. This takes a bit a part; the sum x of
+these bits is 0 or the unit, because x·(unit - x) = 0. T minus the bundle remains.
+*Sound:* the parts get x times the bundle, at most unit times. *Complete:* of c + 1 bins (the parts, and the events of no
+part) that hold T, the fullest has at least ⌈T/(c+1)⌉. So the bundle fits there, and the rest is the same task with fewer
+events. This takes c bits for each log2(1 + 1/c) bits of T; numbers take c + 1 bits for each bit of T. So bundles take fewer
+bits for few events, or down to a power of two.
 
-**Halves**, for two parts. Of T events the larger half w = ⌈T/2⌉ goes to one part or to none, as a bundle does, and each
-part gets a number l in [0..m] more, m = T - w. If a half went to a part, these are bounded: x·(l_1 + l_2 + s - m) = 0, s in [0..m].
-If the unit is 0 there is nothing: (l_1 + l_2)·(1 - unit) = 0.
-*Sound:* with x = 1 the parts hold at most w + m, with x = 0 at most 2m <= T. *Complete:* the larger part gives w if it has so
-many; the other then has at most T - w = m. If it has fewer, both have at most w - 1 <= m. So the slack is half as wide: one bit
-less than numbers.
+**Halves**, for two parts. Of T events, the larger half w = ⌈T/2⌉ goes to one part or to none, like a bundle. Each part gets
+a further number l in [0..m], m = T - w. If a half went to a part, these are bounded: x·(l_1 + l_2 + s - m) = 0, s in [0..m].
+If the unit is 0, they are 0: (l_1 + l_2)·(1 - unit) = 0.
+*Sound:* with x = 1 the parts hold at most w + m, with x = 0 at most 2m <= T. *Complete:* if the larger part has at least w, it
+gets the half, and the other has at most T - w = m. Otherwise both have at most w - 1 <= m. So the slack is half as wide: one
+bit less than as numbers.
 """
 
 from __future__ import annotations
@@ -33,9 +35,9 @@ class Division:
     """A way to divide events over `parts` parts.
 
     Attributes:
-        bundles: their sizes, largest first.
-        rest: events that are left.
-        halved: whether the rest is divided by halves, else as numbers.
+        bundles: the sizes of the bundles, largest first.
+        rest: the events that remain after the bundles.
+        halved: whether the rest is divided by halves, or else as numbers.
     """
 
     parts: int
@@ -45,7 +47,7 @@ class Division:
 
     @property
     def bits(self) -> int:
-        """Bits that it takes."""
+        """The number of bits of this division."""
         first = self.parts * len(self.bundles)
         if self.halved:
             return first + self.parts + (self.parts + 1) * (self.rest // 2).bit_length()
@@ -53,13 +55,13 @@ class Division:
 
     @property
     def products(self) -> int:
-        """Products that it takes."""
+        """The number of products of this division."""
         return len(self.bundles) + 3 * self.halved
 
 
 @lru_cache(maxsize=1024)
 def shortest_division(events: int, parts: int) -> Division:
-    """Of at most `events` >= 0 events, with the fewest bits, and of those with the fewest products."""
+    """The division of at most `events` >= 0 events with the fewest bits, and then with the fewest products."""
     best = Division(parts, (), events, halved=False)
     sizes: tuple[int, ...] = ()
     left = events
@@ -73,9 +75,9 @@ def shortest_division(events: int, parts: int) -> Division:
 
 
 def bundle_bits(parts: Counts, events: int, sizes: tuple[int, ...]) -> Bits:
-    """Bits uint8[…, bundles, c] of how bundles go to `parts: int64[…, c]` of at most `events` events. No branch on a value.
+    """Bits uint8[…, bundles, c] that assign bundles to `parts: int64[…, c]` with a sum of at most `events`; no branch on values.
 
-    Parts of a larger sum come out as something else: the circuit refuses it, or it stands for other parts.
+    If the parts have a larger sum, the circuit refuses the bits, or they encode other parts.
     """
     count = parts.shape[-1]
     left = np.concatenate((parts, events - parts.sum(axis=-1, keepdims=True)), axis=-1)
@@ -88,6 +90,6 @@ def bundle_bits(parts: Counts, events: int, sizes: tuple[int, ...]) -> Bits:
 
 
 def largest_bits(parts: Counts, size: int) -> Bits:
-    """The largest of `parts: int64[…, c]` if it has at least `size`: uint8[…, c], all zero where none has."""
+    """Marks the largest of `parts: int64[…, c]` if it has at least `size`: uint8[…, c], all zero if none has."""
     largest = np.arange(parts.shape[-1]) == parts.argmax(axis=-1)[..., None]
     return np.asarray(largest & (parts >= size), np.uint8)

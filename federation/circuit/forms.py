@@ -1,4 +1,4 @@
-"""Arithmetic of linear forms, as circuits are put together, and their values on plain bits."""
+"""Arithmetic of linear forms, for building circuits, and the values of forms on plain bits."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def minus(one: Form, other: Form) -> Form:
 
 
 def moved(form: Form, by: int) -> Form:
-    """The same form of entries that stand `by` places further on."""
+    """The same form over the entries `by` places further on."""
     return Form({entry + by: c for entry, c in form.terms.items()}, form.constant)
 
 

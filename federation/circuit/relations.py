@@ -1,18 +1,18 @@
-"""Relations between numbers of events, as bits and forms: what the circuit of a cell is put together from.
+"""Relations between numbers of events, as bits and forms: the parts from which the circuit of a cell is built.
 
 Every entry is a bit. [a..b] is an integer in the draft's range encoding (`crypto.flp.encoding`), which is in range
-whatever its bits are. A relation adds bits, and products and equalities that must be zero, and says how the bits are
-written. It is sound because bits are bits, and complete because what is written is in range where the relation holds:
+for any bits. A relation adds bits, products and equalities that must be zero, and a rule that writes the bits. It is sound
+because every entry is proven to be a bit. It is complete because the written integers are in range if the relation holds:
 
     number      v in [0..most]                                                  written: v
     bounded     v <= b, b at most `most`:       v + s = b, s in [0..most]       s = b - v
     within      v <= most·unit                  v + s = most·unit               s = most·unit - v
     unit_of     v <= most·unit for a new unit   F = v + s, F·(F - most) = 0     s = most - v, or 0 if no slot is set
-    divided     parts of a sum of at most E·unit                                see `view_division`
+    divided     parts of a sum of at most E·unit                                see `division`
 
-**Units.** A unit is 0 or 1, and 1 where any of what it bounds is not zero. It is a form that is 0 or `size`, so that nothing
-has to be divided: where the relations above say unit, 1 and v there stand F, `size` and size·v. `unit_of` makes one that costs no
-bit: F/most, since v <= F, and v = 0 where F = 0.
+**Units.** A unit is 0 or 1, and it is 1 if anything that it bounds is not zero. It is represented by a form that is 0 or
+`size`, so that no division is needed: for unit, 1 and v, the relations above use F, `size` and size·v. `unit_of` makes a unit
+that takes no bit: F/most, since v <= F, and v = 0 if F = 0.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .division import Division, bundle_bits, largest_bits
 from .forms import NOTHING, ONE, Bits, Counts, added, bits_sum, minus, scaled, value_of
 
 Read: TypeAlias = Callable[[Counts, Bits], Counts]
-"""Numbers to encode, from the slots int64[R, K, S] and the bits uint8[R, K, n] that were written before."""
+"""Computes numbers to encode, from the slots int64[R, K, S] and the bits uint8[R, K, n] that are written already."""
 Write: TypeAlias = Callable[[Counts, Bits], None]
 
 
@@ -57,7 +57,7 @@ class Unit:
 
 @dataclass
 class Relations:
-    """A circuit while it is put together: how many bits, what must be zero, and what writes the bits, in order."""
+    """A circuit while it is built: its number of bits, the forms that must be zero, and the writers of its bits, in order."""
 
     bits: int = 0
     products: list[tuple[Form, Form]] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Relations:
     writers: list[Write] = field(default_factory=list)
 
     def take(self, bits: int, read: Callable[[Counts, Bits], Bits]) -> int:
-        """Room for so many more bits, which `read` gives: uint8[R, K, …]. Returns the first."""
+        """Add `bits` bits, which `read` computes: uint8[R, K, …]. Returns the index of the first."""
         first, self.bits = self.bits, self.bits + bits
 
         def write(slots: Counts, written: Bits) -> None:
@@ -75,16 +75,16 @@ class Relations:
         return first
 
     def multiply(self, left: Form, right: Form) -> None:
-        """One of the two is zero."""
+        """Require that one of the two is zero."""
         if left.terms and (right.terms or right.constant):
             self.products.append((left, right))
 
     def number(self, most: int, read: Read) -> Form:
-        """An integer in [0..most]."""
+        """A new integer in [0..most]."""
         return self.numbers(1, most, lambda slots, bits: read(slots, bits)[..., None])[0]
 
     def numbers(self, count: int, most: int, read: Read) -> list[Form]:
-        """`count` integers in [0..most]; `read` gives int64[R, K, count]."""
+        """`count` new integers in [0..most]; `read` computes int64[R, K, count]."""
         if most == 0:
             return [NOTHING] * count
         scale = weights(most)
@@ -92,23 +92,23 @@ class Relations:
         return [Form({first + i * len(scale) + j: w for j, w in enumerate(scale)}) for i in range(count)]
 
     def bounded(self, value: Form, most: int, bound: Form) -> None:
-        """value <= bound, which is at most `most`."""
+        """Require value <= bound; the bound is at most `most`."""
         slack = self.number(most, lambda _, bits: value_of(minus(bound, value), bits))
         self.equalities.append(minus(added(value, slack), bound))
 
     def within(self, value: Form, most: int, unit: Unit) -> None:
-        """value <= most·unit."""
+        """Require value <= most·unit."""
         filled = self._filled(value, most, unit.read)
         self.equalities.append(minus(scaled(filled, unit.size), scaled(unit.form, most)))
 
     def unit_of(self, value: Form, most: int) -> Unit:
-        """A new unit with value <= most·unit, 1 where any slot is not zero; `most` > 0."""
+        """A new unit with value <= most·unit; it is 1 if any slot is not zero; `most` > 0."""
         filled = self._filled(value, most, any_slot)
         self.multiply(filled, minus(filled, scaled(ONE, most)))
         return Unit(filled, most)
 
     def divided(self, division: Division, unit: Unit, read: Read) -> list[Form]:
-        """Parts of at most `unit` times the division's events; `read` gives int64[R, K, parts]."""
+        """Parts with a sum of at most `unit` times the division's events; `read` computes int64[R, K, parts]."""
         count, sizes = division.parts, division.bundles
         events = sum(sizes) + division.rest
         first = self.take(len(sizes) * count, lambda slots, bits: bundle_bits(read(slots, bits), events, sizes))
@@ -128,7 +128,7 @@ class Relations:
         return [added(*forms) for forms in zip(bundled, further, strict=True)]
 
     def first_event(self, count: int, read: Read) -> tuple[list[Form], Unit]:
-        """Of parts the first event: a bit each, of which one is set where any part is not zero. That is a unit."""
+        """The first event of some parts: a bit for each part; one bit is set if any part is not zero. Their sum is a unit."""
         first = self.take(count, lambda slots, bits: largest_bits(read(slots, bits), 1))
         return [Form({first + part: 1}) for part in range(count)], self._at_most_one(first, count, Unit(ONE))
 
@@ -149,17 +149,17 @@ class Relations:
         return [added(Form({first + i: half}), part) for i, part in enumerate(parts)]
 
     def _at_most_one(self, first: int, count: int, unit: Unit) -> Unit:
-        """Of so many bits from `first` on at most one is set, and none if the unit is 0. Their sum is returned."""
+        """Require that at most one of `count` bits from `first` on is set, and none if the unit is 0. Returns their sum."""
         filled = bits_sum(first, count)
         self.multiply(filled, unit.zero_less(filled))
         return Unit(filled)
 
     def _filled(self, value: Form, most: int, unit: Read) -> Form:
-        """value + s, s in [0..most], which is written so that the sum is most·unit."""
+        """value + s with s in [0..most]; s is written so that the sum is most·unit."""
         slack = self.number(most, lambda slots, bits: most * unit(slots, bits) - value_of(value, bits))
         return added(value, slack)
 
 
 def any_slot(slots: Counts, _: Bits) -> Counts:
-    """1 where any slot of a cell is not zero: int64[R, K]."""
+    """1 if any slot of a cell is not zero: int64[R, K]."""
     return np.asarray((slots != 0).any(axis=-1), np.int64)

@@ -1,21 +1,21 @@
-"""What is proven of one cell of a site's report: it is the sum of at most M clients' cells of one join key in one pane.
+"""The circuit of one cell of a site's report, the sum of at most M clients' cells of one join key in one pane.
 
-The relations are those of one client's cell (view_cell.py), M times as wide, and without what is true of single clients only:
-all of them are linear, so they hold for every sum of clients for which they hold. E is `max_events_per_cell`; [a..b] and
-bounds are those of `view_relations`.
+The relations are those of one client's cell (cell.py), M times as wide, without the relations that hold only for single
+clients. All of them are linear, so if they hold for each client, they hold for the sum. E is `max_events_per_cell`; [a..b]
+and bounds are those of `relations`.
 
-    activity c    in [0..M], how many clients are active; or the constant 1, where nobody asks
+    activity c    in [0..M], the number of active clients; or the constant 1, if no form needs it
     count N       with null cells    N = Σ cells
                   with a Count       in [0..M·E]
-                  otherwise          N = E·c, or M·E where nobody asks for c: it only bounds the others
-                  N <= E·c, or M·E, where it is counted
-    ClientCount   c; and c <= N, where events are counted
+                  otherwise          N = E·c, or M·E if no form needs c; N only bounds the others
+                  N <= E·c, or M·E, if events are counted
+    ClientCount   c; and c <= N, if events are counted
     Histogram     cells in [0..M·E], Σ <= N; Σ = N with null cells
     Rate          true and false in [0..M·E], Σ <= N
     Mean          m in [0..M·E], m <= N; Σq in [0..q_max·M·E], Σq <= q_max·m
 
-Without a ClientCount, c is written as the least that the events allow, ⌈most events of any feature / E⌉. That is never more than
-the clients that were active, so over all keys it stays within M·max_cells where the site's clients do.
+Without a ClientCount, c is written as the smallest number that the events allow, ⌈most events of any feature / E⌉. This is at
+most the number of active clients, so if the site's clients keep their bounds, the sum over all keys is at most M·max_cells.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .relations import Relations, Unit
 
 
 def cell_of(layout: Layout, clients: int) -> CellCircuit:
-    """The circuit of every cell of a report that is the sum of so many clients at most."""
+    """The circuit of every cell of a report that is the sum of at most `clients` clients."""
     return cell_circuit(layout) if clients == 1 else site_cell(layout, clients)
 
 
@@ -43,23 +43,23 @@ def cell_of(layout: Layout, clients: int) -> CellCircuit:
 def site_cell(layout: Layout, clients: int) -> CellCircuit:
     """The circuit of every cell of a site's report."""
     features, bounds = collected(layout), layout.view.bounds
-    asked = has_clients(features) or layout.keys > bounds.max_cells
-    return _SiteCell(features, bounds.max_events_per_cell, clients, asked).circuit()
+    needed = has_clients(features) or layout.keys > bounds.max_cells
+    return _SiteCellBuilder(features, bounds.max_events_per_cell, clients, needed).circuit()
 
 
-class _SiteCell:
-    """The circuit of a cell while it is put together: relations, and the slots by their place."""
+class _SiteCellBuilder:
+    """The circuit of a cell while it is built: relations, and the slots by their place."""
 
-    def __init__(self, features: dict[int, Encoding], events: int, clients: int, asked: bool) -> None:
+    def __init__(self, features: dict[int, Encoding], events: int, clients: int, needed: bool) -> None:
         self._features, self._events, self._most = features, events, clients * events
         self._relations = Relations()
         self._slots: dict[int, Form] = {}
-        active = self._relations.number(clients, self._active) if asked else None
+        active = self._relations.number(clients, self._active) if needed else None
         self._activity = Unit(ONE if active is None else active)
         self._build(active)
 
     def circuit(self) -> CellCircuit:
-        """As it is now."""
+        """The finished circuit."""
         made = self._relations
         slots = tuple(self._slots[i] for i in range(len(self._slots)))
         return CellCircuit(
@@ -87,7 +87,7 @@ class _SiteCell:
             self._relations.bounded(active, self._most, counted)
 
     def _counted(self) -> Form | None:
-        """N, where events are counted."""
+        """N, if events are counted."""
         every = next((first for first, feature in self._features.items() if counts_all(feature)), None)
         if every is not None:
             return added(*self._parts(every, self._features[every]))
@@ -95,14 +95,14 @@ class _SiteCell:
         return None if count is None else self._relations.number(self._most, lambda slots, _: slots[..., count])
 
     def _parts(self, first: int, feature: Encoding) -> list[Form]:
-        """The slots of a feature that divides events over them."""
+        """Add the slots of a feature that divides events over them."""
         read, count = parts_of(first, feature)
         parts = self._relations.numbers(count, self._most, read)
         self._slots |= {first + i: form for i, form in enumerate(parts)}
         return parts
 
     def _add(self, first: int, feature: Encoding, bound: Form) -> None:
-        """A feature whose events are at most N, or just N."""
+        """Add a feature whose events are at most N, or exactly N."""
         if isinstance(feature, OffsetSum):
             total = feature.q_max * self._most
             q = self._relations.number(total, lambda slots, _: slots[..., first])
@@ -118,7 +118,7 @@ class _SiteCell:
             self._relations.bounded(added(*parts), self._most, bound)
 
     def _active(self, slots: Counts, _: Bits) -> Counts:
-        """c, as it is written: int64[R, K]."""
+        """The values of c to write: int64[R, K]."""
         events = []
         for first, feature in self._features.items():
             match feature:

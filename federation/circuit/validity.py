@@ -1,14 +1,14 @@
-"""Reports with proofs (`validity="prio3"`): what the site proves, and the one round in which leader and helper verify it.
+"""Reports with proofs (`validity="prio3"`): the proof by the site, and the one round in which leader and helper verify it.
 
     site     reports ──prove──► both halves: public share, input share
-    leader   half ──start──► Started ── verifier shares ──►┐
-    helper   half ──start──► Started ───────────────────── judge ──► accepted: bool[R], verifier messages, output shares
-    leader   Started ◄──────────────── messages ───────────┘
-             └──finish──► output shares of what the helper accepted
+    leader   half ──start──► Verification ── verifier shares ──►┐
+    helper   half ──start──► Verification ───────────────────── judge ──► accepted: bool[R], verifier messages, output shares
+    leader   Verification ◄──────────────── messages ───────────┘
+             └──finish──► output shares of the reports that the helper accepted
 
 The frame is Prio3 (draft-irtf-cfrg-vdaf, VERSION 18, section 7) in the topology of ping-pong: two aggregators, one round.
-The circuit is the view's own (view_circuit.py). A report's id is the nonce; the context binds plan and collection. The
-verification key is the aggregators' alone: who knows it can prove what is false.
+The circuit is the view's own (circuit.py). A report's id is the nonce; the context binds plan and collection. Only the
+aggregators know the verification key: with it, anyone could make a proof of a false statement.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _KEY_DOMAIN: Final = b"covey-1 verification key"
 
 
 class VerificationKey:
-    """What both aggregators draw the test points of one plan's proofs from. **Secret** to everybody else."""
+    """The key from which both aggregators draw the test points of one plan's proofs. **Secret** to all other parties."""
 
     def __init__(self, data: bytes) -> None:
         """`data`: 32 bytes of a CSPRNG. Raises WrongLength."""
@@ -55,17 +55,17 @@ class VerificationKey:
         return self._data
 
     def hash_for(self, plan_id: bytes) -> bytes:
-        """SHA-256 that commits a plan to this key, and tells nothing about it."""
+        """SHA-256 that commits a plan to this key, and reveals nothing about it."""
         return hashlib.sha256(_KEY_DOMAIN + plan_id + self._data).digest()
 
 
 def prio3_for(plan: Plan, view: int) -> ViewPrio3:
-    """What the reports of a view of a plan are proven with; where a site reports, the sum of so many clients."""
+    """The Prio3 instance of the reports of a view of a plan; if sites report, it allows for sums of their clients."""
     return prio3_of(plan.views[view].layout, clients=plan.clients_a_report)
 
 
 def report_elements(layout: Layout, validity: Validity, clients: int = 1) -> int:
-    """How many field elements the leader's half of one report has, of the sum of so many clients."""
+    """The number of field elements in the leader's half of one report, which is the sum of at most `clients` clients."""
     match validity:
         case Validity.NONE:
             return layout.length
@@ -74,7 +74,7 @@ def report_elements(layout: Layout, validity: Validity, clients: int = 1) -> int
 
 
 def public_hashes(public_shares: PublicShares) -> npt.NDArray[np.uint8]:
-    """uint8[R, 32]: SHA-256 of each report's public share; in a batch's header it ties both halves to one public share."""
+    """uint8[R, 32]: SHA-256 of each report's public share. In a batch's header it binds both halves to one public share."""
     parts = public_shares.joint_rand_parts
     digests = b"".join(hashlib.sha256(part).digest() for part in np.ascontiguousarray(parts))
     return np.frombuffer(digests, np.uint8).reshape(len(parts), DIGEST_BYTES)
@@ -84,7 +84,7 @@ def public_hashes(public_shares: PublicShares) -> npt.NDArray[np.uint8]:
 
 
 def encode(layout: Layout, slots: SparseRows, clients: int = 1) -> Elements:
-    """Run by the site: report vectors as measurements `[R, meas_len]`, each the sum of so many clients at most.
+    """Run by the site: report vectors as measurements `[R, meas_len]`; each is the sum of at most `clients` clients.
 
     Raises:
         ReportRefused: a vector that no clients of the view can have. WrongLength.
@@ -104,9 +104,9 @@ def prove(
     """Run by the site: shares of encoded measurements (`encode`) with proofs, under fresh randomness.
 
     Args:
-        index: of the view in the plan.
-        measurements: `[R, meas_len]`. What is not valid is proven all the same, and rejected by the aggregators.
-        clients: uint32[R], what the site declares of each report, where it is a site's.
+        index: the index of the view in the plan.
+        measurements: `[R, meas_len]`. An invalid measurement gets a proof as well, and the aggregators reject it.
+        clients: uint32[R], the clients that the site declares for each report, if it is a site's.
     """
     prio3, count = prio3_for(plan, index), len(collection)
     rand = np.frombuffer(randomness(count * prio3.rand_size), np.uint8).reshape(count, prio3.rand_size)
@@ -124,12 +124,12 @@ def prove(
 
 
 @dataclass(frozen=True, eq=False)
-class Started:
-    """An aggregator that has its verifier shares of a batch, and waits for the other's word.
+class Verification:
+    """The state of an aggregator that has its verifier shares of a batch, and waits for the other aggregator.
 
     Attributes:
-        offered: bool[R]: the reports that can be verified. Nothing of the others is sent.
-        shares: the verifier shares, of all R reports.
+        offered: bool[R]: the reports that can be verified. Nothing about the others is sent.
+        shares: the verifier shares of all R reports.
     """
 
     half: ProvenHalf
@@ -144,7 +144,7 @@ class Started:
         return VerifiedHalf(half.view, half.collection[rows], half.report_ids[rows], out_shares, clients=clients)
 
 
-def start(plan: Plan, key: VerificationKey, half: ProvenHalf) -> Started:
+def start(plan: Plan, key: VerificationKey, half: ProvenHalf) -> Verification:
     """Run by each aggregator on its own half."""
     states, shares = prio3_for(plan, half.view).verify_init_batch(
         key.secret_bytes(),
@@ -154,20 +154,22 @@ def start(plan: Plan, key: VerificationKey, half: ProvenHalf) -> Started:
         half.public_shares,
         half.input_shares,
     )
-    return Started(half, states, shares, half.wellformed & states.usable)
+    return Verification(half, states, shares, half.wellformed & states.usable)
 
 
-def judge(plan: Plan, helper: Started, leader_shares: VerifierShares, offered: Mask) -> tuple[VerifierMessages, Mask]:
+def judge(
+    plan: Plan, helper: Verification, leader_shares: VerifierShares, offered: Mask
+) -> tuple[VerifierMessages, Mask]:
     """Run by the helper: whose proofs hold, bool[R], and the verifier messages for the leader.
 
-    Joint randomness comes from two parts, one of each aggregator, that a client writes into its public share. Each
-    aggregator computes its own part and has to believe the other. In plain ping-pong a client that lies about the
-    *helper's* part alone is found by the leader only, after the helper has taken the report, and the two would differ
-    in what they hold: one report could spoil a pane. So the helper, which sees both parts as they were computed, accepts
-    no report whose public share says anything else. What it accepts, the leader's `finish` cannot refuse.
+    Joint randomness follows from two parts, one of each aggregator, which a client writes into its public share. Each
+    aggregator computes its own part, but cannot check the other part itself. In plain ping-pong, only the leader detects a
+    client that lies about the *helper's* part, and only after the helper has accepted the report. The two would then hold
+    different reports, so one report could make a pane unusable. Therefore the helper, which sees both computed parts,
+    accepts no report whose public share differs from them. The leader's `finish` can then accept every such report.
 
     Args:
-        leader_shares: of all R reports; rows that are not `offered` by the leader may hold anything.
+        leader_shares: the shares of all R reports; rows that the leader has not `offered` may hold anything.
     """
     half = helper.half
     prio3 = prio3_for(plan, half.view)
@@ -180,14 +182,16 @@ def judge(plan: Plan, helper: Started, leader_shares: VerifierShares, offered: M
     return messages, accepted
 
 
-def finish(plan: Plan, leader: Started, messages: VerifierMessages, accepted: Mask) -> VerifiedHalf:
-    """Run by the leader: exactly what the helper has accepted.
+def finish(plan: Plan, leader: Verification, messages: VerifierMessages, accepted: Mask) -> VerifiedHalf:
+    """Run by the leader: its output shares of exactly the reports that the helper accepted.
 
     Raises:
-        ReportRefused: the helper accepts a report that this leader cannot; it does not follow the protocol.
+        ReportRefused: the helper accepted a report that the leader must reject, so it does not follow the protocol.
     """
     prio3 = prio3_for(plan, leader.half.view)
     mine = leader.offered & prio3.verify_next_batch(leader.states, messages)
     if differs := int(np.count_nonzero(accepted & ~mine)):
-        raise ReportRefused(f"the helper accepts {differs} report(s) whose joint randomness the leader does not find")
+        raise ReportRefused(
+            f"the helper accepted {differs} report(s) that the leader rejects: it does not follow the protocol"
+        )
     return leader.take(accepted)

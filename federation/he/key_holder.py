@@ -1,7 +1,8 @@
-"""The key holder under homomorphic encryption: it opens one noised sum a pane, and adds noise of its own before it tells.
+"""The key holder under homomorphic encryption: it opens one noised sum a pane, and adds its own noise before it passes it on.
 
-It cannot count reports, so it keeps what the leader says about them. BFV does not withstand chosen ciphertexts (see
-`crypto.bfv_secret`): a pane is opened once, and the first sum that no honest reports give is the end of the plan's keys.
+It cannot count reports, so it keeps the leader's statements about them. BFV is not secure against chosen ciphertexts (see
+`crypto.bfv_secret`). So a pane is opened once, and the plan's keys are erased after the first sum that honest reports cannot
+give.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from .view import slot_bounds
 
 
 class HeKeyHolder:
-    """The key holder of one plan: a key pair for each of its views, made, burnt and erased together.
+    """The key holder of one plan: a key pair for each view. All pairs are made and erased together.
 
     Attributes:
-        statements: what the leader has said of each opening: evidence, if it was not so.
+        statements: the leader's statement of each opening: evidence against the leader if it is false.
 
     Raises:
         ReportRefused: the plan has another protection.
@@ -37,7 +38,7 @@ class HeKeyHolder:
 
     def __init__(self, plan: Plan) -> None:
         if not isinstance(plan.terms, Encrypted):
-            raise ReportRefused(f"the plan says protection {plan.terms.protection.value!r}: there is no key to hold")
+            raise ReportRefused(f"the plan says protection {plan.terms.protection.value!r}: it needs no key holder")
         self.plan = plan
         self.statements: list[Statement] = []
         self._keys = [SecretKey.generate(plan.he_parameters(planned)) for planned in plan.views]
@@ -50,21 +51,21 @@ class HeKeyHolder:
 
     @property
     def public_keys(self) -> tuple[PublicKey, ...]:
-        """Of each view, for clients and leader."""
+        """The public key of each view, for clients and leader."""
         return tuple(key.public for key in self._keys)
 
     def open(self, sums: EncryptedSums, source: NoiseSource | None) -> OpenedView:
         """The sums of a view with both parties' noise.
 
         Args:
-            source: None only where the plan says noise off (and the caller's settings allow it).
+            source: None only if the plan has no noise (and the caller's settings allow it).
 
         Raises:
-            SumOutOfRange: of one of them, whichever; nothing is told of any, and the plan's keys are erased.
-            KeyErased: they were before.
-            KeyBurnt: that has happened before. PaneOpenedBefore. NoiseRefused.
-            StatementMalformed: the leader's statement is of something else. WrongLength, KeyMismatch,
-            CoefficientOutOfRange: no sums under this plan's key. Nothing is decrypted then.
+            SumOutOfRange: a sum is out of range. Nothing about any sum is revealed, and the plan's keys are erased.
+            KeyBurnt: the keys were erased before, for that reason. KeyErased: they were erased before.
+            PaneOpenedBefore, NoiseRefused. StatementMalformed: the leader's statement is about something else. WrongLength,
+            KeyMismatch, CoefficientOutOfRange: these are no sums under this plan's key. In all these cases nothing is
+            decrypted.
         """
         if self._burnt:
             raise KeyBurnt(self.plan.hash)
@@ -80,7 +81,7 @@ class HeKeyHolder:
         self.statements.append(sums.statement)
         try:
             opened = [key.open_sum(one, self._ranges[view]) for one in parsed]
-        except BaseException:  # whatever went wrong after a sum was looked at: no second look
+        except BaseException:  # after any error while sums are decrypted, they are never decrypted again
             self._burnt = True
             self.erase()
             raise
@@ -93,36 +94,36 @@ class HeKeyHolder:
         return OpenedView(planned, np.frombuffer(sums.statement.outcomes, np.uint8), values)
 
     def erase(self) -> None:
-        """Forget the secret keys: at the plan's end."""
+        """Forget the secret keys. Run at the end of the plan."""
         for key in self._keys:
             key.erase()
 
     def _subject(self, sums: EncryptedSums) -> int:
-        """The view that the sums are of."""
+        """The view of the sums, if they are those of the leader's statement."""
         statement = sums.statement
         require_sums(self.plan, statement)
         if (need := statement.outcomes.count(Outcome.OPENED)) != len(sums.messages):
-            raise StatementMalformed(f"{len(sums.messages)} sums for its {need} opened panes")
+            raise StatementMalformed(f"{len(sums.messages)} sums came with it, need {need}: one for each opened pane")
         if hashlib.sha256(b"".join(sums.messages)).digest() != statement.share:
-            raise StatementMalformed("it is of other sums")
+            raise StatementMalformed("it names other sums than those that came with it")
         return statement.view
 
     def _spend(self, view: int, collections: list[int]) -> None:
-        """Mark the panes as opened, before they are."""
+        """Mark the panes as opened, before they are opened."""
         if self._opened.intersection(collections):
             raise PaneOpenedBefore(self.plan.views[view].view.name)
         self._opened.update(collections)
 
 
 def require_sums(plan: Plan, statement: Statement) -> None:
-    """Raise StatementMalformed unless a statement is the leader's, of a view of this plan."""
+    """Return if a statement is the leader's, about a view of this plan. Raises StatementMalformed."""
     if not 0 <= statement.view < len(plan.views):
-        raise StatementMalformed(f"the plan has no view number {statement.view}")
+        raise StatementMalformed(f"it names view number {statement.view}, which the plan does not have")
     require_subject(statement, plan, statement.view, "leader")
 
 
 def sum_range(plan: Plan, view: int) -> SumRange:
-    """Where each slot of an honest sum of a view lies, the leader's noise included."""
+    """The range of each slot of an honest sum of a view, the leader's noise included."""
     planned = plan.views[view]
     bounds = slot_bounds(planned.layout, noisy=plan.noisy)
     return SumRange.of(plan.he_parameters(planned), bounds.low, bounds.high, bounds.noise)

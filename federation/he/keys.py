@@ -1,11 +1,11 @@
-"""The encryption keys of a plan on their way from the key holder to sites and leader: signed by it, and in the plan by hash.
+"""The encryption keys of a plan, from the key holder to sites and leader. The key holder signs them; the plan has their hash.
 
     coordinator  draft ──► key holder
     key holder   makes a key pair a view ──sign_keys──► draft hash ‖ public keys ‖ signature
-    coordinator  keys_hash ──► into the plan, which it signs; the bytes go to leader and sites beside it
+    coordinator  keys_hash ──► into the plan, which it signs; it sends the keys to leader and sites beside the plan
     leader, site verify_keys ──► the public key of each view
 
-The key holder is pinned where the helper is: a coordinator cannot put a key of its own in its place.
+The key holder is pinned in place of the helper, so a coordinator cannot replace its key.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def sign_keys(draft_hash: bytes, keys: Sequence[PublicKey], key_holder: SigningK
 
 
 def keys_hash(signed: bytes) -> bytes:
-    """The 32 bytes that a plan commits to."""
+    """The 32 bytes by which a plan commits to the keys."""
     return hashlib.sha256(signed).digest()
 
 
@@ -42,7 +42,7 @@ def verify_keys(signed: bytes, plan: Plan) -> tuple[PublicKey, ...]:
     """Run by site and leader: the public key of each view, as the plan's key holder signed them.
 
     Raises:
-        EncryptionKeysInvalid: not the keys that the plan commits to, not signed by its key holder, or no keys.
+        EncryptionKeysInvalid: the plan commits to other keys, its key holder did not sign them, or they are no keys.
     """
     if plan.wire is None or not isinstance(plan.terms, Encrypted):
         raise EncryptionKeysInvalid("the plan's reports are not encrypted")
@@ -51,7 +51,7 @@ def verify_keys(signed: bytes, plan: Plan) -> tuple[PublicKey, ...]:
     if (need := PLAN_HASH_BYTES + sum(sizes) + SIGNATURE_BYTES) != len(signed):
         raise EncryptionKeysInvalid(f"{len(signed):,} bytes, need {need:,}")
     if keys_hash(signed) != plan.wire.encryption_keys_hash:
-        raise EncryptionKeysInvalid("the plan commits to other ones")
+        raise EncryptionKeysInvalid("the plan commits to other keys")
     body, signature = signed[:-SIGNATURE_BYTES], signed[-SIGNATURE_BYTES:]
     try:
         plan.wire.helper.verify(DOMAIN, body, signature)

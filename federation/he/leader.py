@@ -1,6 +1,6 @@
-"""The leader under homomorphic encryption: it counts and adds ciphertexts, adds its noise, and hides what they came from.
+"""The leader under homomorphic encryption: it counts and adds ciphertexts, adds its noise, and hides their origin.
 
-It holds public keys only. It alone sees which reports are in a sum, so that at least k are is its word.
+It holds only public keys. It alone sees the reports of a sum, so no other party can check that there are at least k.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from .reports import EncryptedReports, require_keys
 
 @dataclass(frozen=True, eq=False)
 class EncryptedSums:
-    """What the key holder receives of one view.
+    """The encrypted sums of one view, for the key holder.
 
     Attributes:
-        statement: what the leader says that it has done: panes, the set of reports behind them, and the bytes below.
+        statement: the leader's statement: the outcome of each pane, the set of reports, and the hash of the messages.
         messages: the ciphertexts of each opened pane, in order, with the leader's noise.
     """
 
@@ -39,11 +39,11 @@ class EncryptedSums:
 
 @dataclass(frozen=True, eq=False)
 class HeAggregating:
-    """A leader that takes encrypted reports. Its sums are moved on by `add`: use the returned state only.
+    """A leader that accepts encrypted reports. `add` changes its sums: use only the returned state.
 
     Attributes:
         keys: the public key of each view.
-        sums: of each collection that has a report; the size of one report each.
+        sums: the sum of each collection that has a report; each has the size of one report.
     """
 
     plan: Plan = field(repr=False)
@@ -53,16 +53,16 @@ class HeAggregating:
 
     @classmethod
     def start(cls, plan: Plan, keys: Sequence[PublicKey]) -> HeAggregating:
-        """Nothing taken yet. Raises ReportRefused: keys that do not fit the plan."""
+        """A leader without reports. Raises ReportRefused: keys that do not fit the plan."""
         require_keys(plan, keys)
         return cls(plan, tuple(keys))
 
     def add(self, batch: EncryptedReports) -> HeAggregating:
-        """Take one batch, whole or not at all.
+        """Add one batch: all of it, or nothing.
 
         Raises:
-            ReportRefused: not of this plan. TooManyReports: more in a collection than the plan has room for.
-            WrongLength, KeyMismatch, CoefficientOutOfRange: a message that is none, or under another key.
+            ReportRefused: it is not of this plan. TooManyReports: a collection would have more than the plan allows.
+            WrongLength, KeyMismatch, CoefficientOutOfRange: a message is malformed, or under another key.
         """
         rows_of(self.plan, batch)
         if len(batch.messages) != len(batch.collection):
@@ -79,10 +79,10 @@ class HeAggregating:
         return replace(self, taken=(*self.taken, (batch.collection, batch.report_ids, None)))
 
     def close(self) -> HeClosed:
-        """Take no more.
+        """Accept no more reports.
 
         Raises:
-            DuplicateReport: an id was taken twice; nothing of the plan may be opened.
+            DuplicateReport: an id was received twice; nothing of the plan may be opened.
         """
         return HeClosed(self.plan, self.keys, self.sums, commit(self.plan, self.taken))
 
@@ -97,14 +97,14 @@ class HeClosed:
     commitment: Commitment
 
     def noise(self, source: NoiseSource | None, flood: NoiseSource) -> Iterator[EncryptedSums]:
-        """Add noise of the full scale to the panes with k reports, each in a fresh encryption, flooded; view by view.
+        """Add noise of the full scale to each pane with k reports, in a fresh encryption, and flood it; view by view.
 
         Args:
-            source: None only where the plan says noise off (and the caller's settings allow it).
-            flood: what the decryption noise is hidden behind, also with noise off.
+            source: None only if the plan has no noise (and the caller's settings allow it).
+            flood: the source of the flooding that hides the decryption noise, also in plans without noise.
 
         Raises:
-            NoiseRefused: the plan asks for noise and there is no source, or the other way round.
+            NoiseRefused: the plan has noise but there is no source, or the reverse.
         """
         require_source(self.plan, "leader", source)
         for view in range(len(self.plan.views)):
@@ -122,14 +122,14 @@ class HeClosed:
 
 
 def require_source(plan: Plan, who: str, source: NoiseSource | None) -> None:
-    """Raise NoiseRefused where the plan asks for noise and there is no source, or the other way round."""
+    """Return if there is a source exactly if the plan has noise. Raises NoiseRefused."""
     if (source is not None) != plan.noisy:
         has = "no" if source is None else "a"
-        raise NoiseRefused(f"the plan says noise {plan.noise.value!r}, and the {who} has {has} noise source")
+        raise NoiseRefused(f"the plan says noise {plan.noise.value!r}, but the {who} has {has} noise source")
 
 
 def outcomes_of(plan: Plan, view: int, commitment: Commitment) -> bytes:
-    """One byte of `Outcome` a pane of the view: whether enough clients have reported it, by the leader's own count."""
+    """One byte of `Outcome` a pane of the view: whether enough clients reported it, by the leader's own count."""
     first, end = plan.offsets[view : view + 2]
     enough = np.array(commitment.counts[first:end]) >= plan.views[view].min_clients
     return np.where(enough, Outcome.OPENED, Outcome.BATCH_TOO_SMALL).astype(np.uint8).tobytes()
@@ -150,7 +150,7 @@ def noised_sum(
     source: NoiseSource | None,
     flood: NoiseSource,
 ) -> bytes:
-    """The message for the key holder of one collection: its sum, the leader's noise, and what hides both.
+    """The message of one collection for the key holder: its sum with the leader's noise, freshly encrypted and flooded.
 
     Args:
         committed: digest of the leader's commitment.

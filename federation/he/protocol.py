@@ -5,7 +5,7 @@
     leader      HeAggregating ──add*──► HeAggregating ──close──► HeClosed ──noise──► EncryptedSums
     key holder  EncryptedSums ──open, once──► OpenedView
 
-It stands apart from `federation.protocol`, which every site imports: no site may import the key holder's side.
+It is separate from `federation.protocol`, which every site imports, because no site may import the key holder's side.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def run_encrypted_collections(
     """Run every collection of a plan with protection `he`.
 
     Args:
-        flood: the leader's, for what the decryption noise is hidden behind; also with noise off.
+        flood: the leader's source of the flooding that hides the decryption noise, also in plans without noise.
         encrypt: how a site encrypts a batch.
     """
     key_holder = HeKeyHolder(plan)

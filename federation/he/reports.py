@@ -1,4 +1,4 @@
-"""The client's side of homomorphic encryption: reports in, one message of ciphertexts each out."""
+"""The client's side of homomorphic encryption: one message of ciphertexts for each report."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ Encrypt = Callable[[PublicKey, Slots], Sequence[bytes]]
 
 @dataclass(frozen=True, eq=False)
 class EncryptedReports(Half):
-    """What the leader receives of a batch of reports: which they are, and the ciphertexts of each.
+    """A batch of encrypted reports, for the leader: the ids of the reports, and their ciphertexts.
 
     Attributes:
-        messages: of each report, as `crypto.bfv` writes them. Nobody but the key holder can open one, and it gets none.
+        messages: the ciphertexts of each report, as `crypto.bfv` writes them. Only the key holder could open one, and it
+            never receives one.
     """
 
     messages: tuple[bytes, ...] = field(repr=False)
@@ -53,13 +54,13 @@ def encrypt_reports(
     """Run by the site: encrypt every report under the key of its view.
 
     Args:
-        keys: of each view of the plan.
+        keys: the key of each view of the plan.
         randomness: for the report ids; encryption draws its own (see `crypto.bfv_seal`).
-        report_ids: uint8[R, 16], of an earlier attempt; a retry keeps the ids. None: fresh ones.
+        report_ids: uint8[R, 16], the ids of an earlier attempt, which a retry keeps. None: fresh ids.
 
     Raises:
         ReportRefused: a plan with another protection, keys of another view, or a vector of another length.
-        ValueOutOfRange: a vector that no client of the view can have; before anything is encrypted.
+        ValueOutOfRange: a vector that no client of the view can have. Then nothing is encrypted.
     """
     require_keys(plan, keys)
     ids = ids_of(plan, reports, randomness, report_ids)
@@ -68,8 +69,8 @@ def encrypt_reports(
 
 
 def require_keys(plan: Plan, keys: Sequence[PublicKey]) -> None:
-    """Raise ReportRefused unless these are keys for the views of a plan under `he`."""
+    """Return if these are keys for the views of a plan under `he`. Raises ReportRefused."""
     if not isinstance(plan.terms, Encrypted):
-        raise ReportRefused(f"the plan says protection {plan.terms.protection.value!r}; nothing is encrypted under it")
+        raise ReportRefused(f"the plan says protection {plan.terms.protection.value!r}: its reports are not encrypted")
     if [key.parameters for key in keys] != [plan.he_parameters(view) for view in plan.views]:
-        raise ReportRefused("the encryption keys are not of the parameters that follow from the plan")
+        raise ReportRefused("the encryption keys do not have the parameters that follow from the plan")

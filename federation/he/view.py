@@ -1,9 +1,9 @@
-"""A view under homomorphic encryption: the bounds of its slots, the parameters that follow, a report in the noise basis.
+"""A view under homomorphic encryption: the bounds of its slots, its BFV parameters, and reports in the noise basis.
 
-Nothing is proven of an encrypted report, so its slots may be negative, and slots of a ciphertext cannot be combined: a
-client applies the layout's integer map itself, and noise is added slot by slot. A slot of the noise basis is moved by
-one client by no more than its group's sensitivity of a cell, which gives the bounds here, the room in the plaintext prime
-and the range that the key holder checks.
+Slots of a ciphertext cannot be combined, so a client applies the layout's integer map itself, and noise is added slot by
+slot. Encrypted reports carry no proof, so their slots may be negative. One client changes a slot of the noise basis by at
+most its group's sensitivity of a cell. The bounds here, the room in the plaintext prime and the range that the key holder
+checks follow from it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from federation.errors import HeImpossible
 
 @dataclass(frozen=True, eq=False)
 class SlotBounds:
-    """Of each slot of a report, int64[slots]: what one client adds at least and at most, and B of one party's noise."""
+    """For each slot of a report, int64[slots]: the least and the most that one client adds, and B of one party's noise."""
 
     low: Slots
     high: Slots
@@ -36,10 +36,10 @@ class SlotBounds:
 
 @lru_cache(maxsize=256)
 def he_parameters(view: FeatureView, max_clients: int, noisy: bool) -> BfvParameters:
-    """The BFV parameters of a view: client, leader and key holder derive them alike.
+    """The BFV parameters of a view: client, leader and key holder derive the same ones.
 
     Raises:
-        HeImpossible: more clients or slots than parameters of 128 bits hold, or a price in pure ε.
+        HeImpossible: more clients or slots than parameters with 128-bit security hold, or a price in pure ε.
     """
     layout = layout_of(view)
     bounds = [_bounds_of(group, layout) for group in layout.groups]
@@ -52,7 +52,7 @@ def he_parameters(view: FeatureView, max_clients: int, noisy: bool) -> BfvParame
 
 
 def slot_bounds(layout: Layout, *, noisy: bool) -> SlotBounds:
-    """The bounds slot by slot: those of the slot's noise group."""
+    """The bounds of each slot, from its noise group."""
     rows = np.zeros((3, layout.slots_per_key), np.int64)
     for group in layout.groups:
         noise = gaussian_bound(_sigma_sq(group, layout.view)) if noisy else 0
@@ -62,10 +62,10 @@ def slot_bounds(layout: Layout, *, noisy: bool) -> SlotBounds:
 
 
 def leak_micro_rho(view: FeatureView, max_clients: int, noisy: bool) -> int:
-    """What a client-day costs beyond the layout's ρ, in millionths, rounded up.
+    """The cost of a client-day beyond the layout's ρ, in millionths, rounded up.
 
     The key holder sees the decryption noise of each opening. A client-day has values in at most `max_cells` cells, so it
-    is in the rounding of at most so many panes; in the others its ciphertexts are zeros, or not there.
+    affects the rounding of at most `max_cells` panes; in the other panes its ciphertexts are zeros, or missing.
     """
     panes = min(view.bounds.max_cells, view.panes_per_day)
     return math.ceil(panes * 10**6 * Fraction(leak_rho(he_parameters(view, max_clients, noisy))))
@@ -75,7 +75,7 @@ def encode_report(layout: Layout, rows: SparseRows) -> npt.NDArray[np.int64]:
     """Run by the client: its reports in the noise basis, int64[R, slots].
 
     Raises:
-        ValueOutOfRange: a value that no client of the view can have. Nothing of the batch is encrypted then.
+        ValueOutOfRange: a value that no client of the view can have. Then nothing of the batch is encrypted.
     """
     dense = np.zeros((len(rows), layout.length), np.int64)
     np.add.at(dense, (np.repeat(np.arange(len(rows)), np.diff(rows.indptr)), rows.columns), rows.values)
@@ -105,6 +105,6 @@ def _sigma_sq(group: Group, view: FeatureView) -> Fraction:
 
 
 def _bounds_of(group: Group, layout: Layout) -> tuple[int, int]:
-    """The least and the most that one client adds to a slot of a group: it has one cell of a key and pane."""
+    """The least and the most that one client adds to a slot of a group: a client has one cell for each key and pane."""
     per_cell = group.delta1 // layout.view.bounds.max_cells
     return (-per_cell if group.kind == "centred_sum" else 0), per_cell

@@ -1,8 +1,8 @@
-"""What stands in a privacy ledger, and the hash chain over it: `head(i+1) = SHA-256(head(i) ‖ entry)`.
+"""The entries of a privacy ledger, and the hash chain over them: `head(i+1) = SHA-256(head(i) ‖ entry)`.
 
-An entry is one line of canonical JSON (sorted keys, no spaces): a person can read a ledger with no tool of ours. The
-chain starts from the owner's name, so no ledger passes for another one's. Where several roles charge one ledger, each entry
-names the one that wrote it; in a ledger of one role none does.
+An entry is one line of canonical JSON (sorted keys, no spaces), which is readable without a tool. The chain starts from the
+owner's name, so the ledger of one owner cannot replace that of another. If several roles charge one ledger, each entry
+names the role that wrote it; in a ledger of one role, entries name none.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 IN_PROCESS: Final = "in-process"
-"""The role of a run in one process: leader and helper at once."""
+"""The role of a run in one process, which is leader and helper at once."""
 HASH_BYTES: Final = 32
 SEQ_BYTES: Final = 8
 LARGEST_SEQ: Final = 2**63 - 1
-"""What SQLite counts to."""
+"""The largest integer of SQLite."""
 MAX_REFUSAL: Final = 40
 
 Ints = npt.NDArray[np.int64]
@@ -28,7 +28,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Head:
-    """A ledger after `seq` entries: whoever remembers it notices a ledger that was edited, cut or rolled back."""
+    """A ledger after `seq` entries. A party that remembers it detects a ledger that was edited, cut or rolled back."""
 
     seq: int
     digest: bytes
@@ -38,16 +38,16 @@ class Head:
         return Head(self.seq + 1, hashlib.sha256(self.digest + line.encode()).digest())
 
     def to_bytes(self) -> bytes:
-        """40 bytes, as others are told: seq, big-endian, then the digest."""
+        """40 bytes, as the head travels: seq, big-endian, then the digest."""
         return self.seq.to_bytes(SEQ_BYTES, "big") + self.digest
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Head:
         """Parse. Raises ValueError."""
         if len(data) != SEQ_BYTES + HASH_BYTES:
-            raise ValueError(f"a head of a ledger has {SEQ_BYTES + HASH_BYTES} bytes, got {len(data):,}")
+            raise ValueError(f"the head of a ledger has {len(data):,} bytes, need {SEQ_BYTES + HASH_BYTES}")
         if (seq := int.from_bytes(data[:SEQ_BYTES], "big")) > LARGEST_SEQ:
-            raise ValueError(f"no ledger has {seq:,} entries")
+            raise ValueError(f"the head of a ledger names entry {seq:,}, above the largest, {LARGEST_SEQ:,}")
         return cls(seq, data[SEQ_BYTES:])
 
 
@@ -58,14 +58,14 @@ def genesis(owner: str) -> Head:
 
 @dataclass(frozen=True, eq=False)
 class ViewIntent:
-    """One view of a plan that may be opened from now on, and the client-days that it is charged for.
+    """One view of a charged plan: it may be opened from now on, and it pays for these client-days.
 
     Attributes:
-        scales: the noise of each group as `Δ/µ` in integers, or `none`, and under `he` the leak; parties compare integers,
+        scales: the noise of each group as `Δ/µ` in integers, or `none`, and under `he` the leak. Parties compare integers,
             never floats.
-        micro_rho: what one client-day costs.
-        days: int64[D], UTC days (since the epoch) that are newly charged; days that were paid before are not in it.
-        panes: int64[P], pane starts in µs, increasing: each may be opened under this plan, and never under another.
+        micro_rho: the cost of one client-day.
+        days: int64[D], UTC days (since the epoch) that this entry charges; days that were paid before are not included.
+        panes: int64[P], pane starts in µs, increasing. Each may be opened under this plan, and never under another.
     """
 
     view: str
@@ -77,13 +77,13 @@ class ViewIntent:
 
 
 @dataclass(frozen=True, eq=False)
-class Intended:
+class IntentEntry:
     """Charge and intent of one plan: committed before anything of it is computed or opened.
 
     Attributes:
-        budget_micro_rho: what a client-day might cost when this was charged.
-        views: none where another role has charged this plan already: both open it together, so it is paid once.
-        role: who wrote the entry, in a ledger of several roles.
+        budget_micro_rho: the budget of a client-day at the time of the charge.
+        views: empty if another role has charged this plan already: both open it together, so it is paid once.
+        role: the role that wrote the entry, in a ledger of several roles.
     """
 
     at_us: int
@@ -94,8 +94,8 @@ class Intended:
 
 
 @dataclass(frozen=True)
-class Done:
-    """What came of a plan, bound by a hash: an aggregator's opening statement, a site's used cells and report ids."""
+class CompletionEntry:
+    """The result of a plan, bound by a hash: an aggregator's opening statements, a site's used cells and report ids."""
 
     at_us: int
     plan: bytes
@@ -104,8 +104,8 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A plan that was refused, and why. `view` and `day` where the reason is one view's or one day's."""
+class RefusalEntry:
+    """A refused plan and the code of the refusal. `view` and `day` are set if the refusal concerns one view or one day."""
 
     at_us: int
     plan: bytes
@@ -115,7 +115,7 @@ class Refused:
     role: str = ""
 
 
-Entry: TypeAlias = Intended | Done | Refused
+Entry: TypeAlias = IntentEntry | CompletionEntry | RefusalEntry
 
 
 def entry_to_line(entry: Entry) -> str:
@@ -124,12 +124,12 @@ def entry_to_line(entry: Entry) -> str:
     if entry.role:
         data["role"] = entry.role
     match entry:
-        case Intended():
+        case IntentEntry():
             views = [_view_to_json(view) for view in entry.views]
             data |= {"kind": "intended", "budget": entry.budget_micro_rho, "views": views}
-        case Done():
+        case CompletionEntry():
             data |= {"kind": "done", "digest": entry.digest.hex()}
-        case Refused():
+        case RefusalEntry():
             data |= {"kind": "refused", "code": entry.code, "view": entry.view, "day": entry.day}
         case _:
             assert_never(entry)
@@ -145,17 +145,17 @@ def entry_from_line(line: str) -> Entry:
         match data["kind"]:
             case "intended":
                 views = tuple(_view_from_json(view) for view in data["views"])
-                entry = Intended(at, plan, int(data["budget"]), views, role)
+                entry = IntentEntry(at, plan, int(data["budget"]), views, role)
             case "done":
-                entry = Done(at, plan, _hash(data["digest"]), role)
+                entry = CompletionEntry(at, plan, _hash(data["digest"]), role)
             case "refused":
-                entry = Refused(at, plan, str(data["code"]), data["view"], data["day"], role)
+                entry = RefusalEntry(at, plan, str(data["code"]), data["view"], data["day"], role)
             case kind:
-                raise ValueError(f"no entry is a {kind!r}")
+                raise ValueError(f"unknown kind of entry {kind!r}")
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"no entry of a ledger: {error!r}") from None
+        raise ValueError(f"not an entry of a ledger: {error!r}") from None
     if entry_to_line(entry) != line:
-        raise ValueError("an entry that is not canonical")
+        raise ValueError("the entry is not canonical")
     return entry
 
 
@@ -198,7 +198,7 @@ def _from_runs(runs: list[list[int]]) -> Ints:
     parts = [np.empty(0, np.int64)]
     for first, step, count in runs:
         if not 1 <= count <= 2**24:
-            raise ValueError(f"a run of {count} values")
+            raise ValueError(f"a run has {count} values, outside [1, 2^24]")
         parts.append(first + step * np.arange(count, dtype=np.int64))
     return np.concatenate(parts)
 
@@ -206,5 +206,5 @@ def _from_runs(runs: list[list[int]]) -> Ints:
 def _hash(text: str) -> bytes:
     data = bytes.fromhex(text)
     if len(data) != HASH_BYTES:
-        raise ValueError(f"a hash of {len(data)} bytes")
+        raise ValueError(f"a hash has {len(data)} bytes, need {HASH_BYTES}")
     return data

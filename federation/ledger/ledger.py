@@ -1,13 +1,13 @@
-"""A privacy ledger on disk: append-only, hash-chained, and remembered outside of itself.
+"""A privacy ledger on disk: append-only and hash-chained, with its head in a second file.
 
-One for each operator and project, whatever process charges it (operator_ledger.py), and one for each site.
+Each operator has one for a project, which all of its processes charge (operator.py). Each site has one.
 
     <path>        SQLite (WAL, synchronous=FULL): one row an entry, with the head after it
     <path>.head   the last head, renamed into place after every commit
 
-Charge and intent of a plan are committed before anything of it is computed or opened; what came of it follows as a second
-entry. An edited entry breaks the chain, a cut tail or an older copy lies behind the second file. Who can write both files
-is noticed by the other aggregator, which remembers this one's head from every opening (`see_peer`, `require_known`).
+Charge and intent of a plan are committed before anything of it is computed or opened. Its result follows as a second entry.
+An edited entry breaks the chain; a cut tail or an older copy is behind the second file. If someone changes both files, the
+other aggregator detects it: it remembers this ledger's head from every opening (`see_peer`, `require_known`).
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from typing import ClassVar, Final, Self
 from base.atomic_files import replace_file
 from base.errors import NotPrivate
 from base.sqlite import Format, Identity, Synchronous, connect, prepare, transaction
-from federation.errors import AlreadyDone, ClockWentBack, DayBudgetSpent, LedgerBehind, LedgerBroken, LedgerRefusal
+from federation.errors import ClockWentBack, DayBudgetSpent, LedgerBehind, LedgerBroken, LedgerRefusal, PlanOpenedBefore
 from federation.plan import Plan
 from federation.refusal_codes import code_of
 
-from .entries import Done, Entry, Head, Refused, entry_from_line, entry_to_line, genesis
+from .entries import CompletionEntry, Entry, Head, RefusalEntry, entry_from_line, entry_to_line, genesis
 from .state import Budget, LedgerState
 
 CLOCK_SLACK_US: Final = 300 * 10**6
-"""How far the clock may lie behind the last entry: clocks are corrected by seconds."""
+"""How far the clock may be behind the last entry: clocks are corrected by seconds."""
 _FORMAT: Final = Format(
     application_id=0x434F4C47,  # "COLG"
     version=1,
@@ -53,17 +53,17 @@ class Ledger:
     """One owner's ledger. Use it as a context manager; threads and processes may share it.
 
     Args:
-        owner: who keeps it, such as `operator` or `site-UA`; another owner's file is refused.
+        owner: the ledger's owner, such as `operator` or `site-UA`; another owner's file is refused.
         clock: wall clock, µs since the epoch.
-        tables: what the owner keeps beside the entries, in the same transactions: `CREATE TABLE IF NOT EXISTS …`.
-        role: who writes, where several roles charge this ledger; its entries name it.
+        tables: further tables of the owner, written in the same transactions: `CREATE TABLE IF NOT EXISTS …`.
+        role: the role that writes, if several roles charge this ledger; its entries name it.
 
     Raises:
-        LedgerBroken: edited, cut, rolled back, or no ledger of this owner.
+        LedgerBroken: edited, cut, rolled back, or not a ledger of this owner.
     """
 
     synchronous: ClassVar[Synchronous] = "FULL"
-    """OFF is for tests that crash the process and not the machine."""
+    """OFF is for tests that crash the process but not the machine."""
 
     def __init__(
         self, path: Path, owner: str, clock: Callable[[], int], tables: Sequence[str] = (), role: str = ""
@@ -88,7 +88,7 @@ class Ledger:
                         db.execute(statement)
         except sqlite3.DatabaseError as error:
             self._db.close()
-            raise LedgerBroken(str(path), f"it is no ledger ({error})") from None
+            raise LedgerBroken(str(path), f"it is not a ledger ({error})") from None
         except BaseException:
             self._db.close()
             raise
@@ -102,20 +102,20 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._db.close()
 
     @property
     def head(self) -> Head:
-        """The head that is on disk. Others remember it: one that a crash could take back must never be told."""
+        """The head on disk. Other parties remember it, so a head that a crash could undo is never given out."""
         with self._lock:
             return self._head
 
-    # what its owner does
+    # run by the owner
 
     def check(self, plan: Plan, budget: Budget) -> None:
-        """Return if the plan may be charged now, or was. Writes nothing.
+        """Return if the plan may be charged now, or is charged already. Writes nothing.
 
         Raises:
             LedgerRefusal: PaneTaken, ViewOverlap, DayBudgetSpent, ClockWentBack.
@@ -125,10 +125,10 @@ class Ledger:
             self.state.intent(plan, budget, self._clock())
 
     def intend(self, plan: Plan, budget: Budget) -> None:
-        """Charge a plan and take its panes, on disk when this returns; a repeat changes nothing. A refusal is recorded.
+        """Charge a plan and take its panes; both are on disk on return. A repeat changes nothing. A refusal is recorded.
 
         Raises:
-            LedgerRefusal: as `check`; nothing was charged.
+            LedgerRefusal: as `check`; nothing is charged.
         """
         try:
             with self.transaction():
@@ -138,14 +138,14 @@ class Ledger:
             raise
 
     def intend_within(self, plan: Plan, budget: Budget) -> None:
-        """As `intend`, inside a transaction of the caller's; a refusal undoes it, and is not recorded."""
+        """As `intend`, inside the caller's transaction. A refusal rolls it back and is not recorded."""
         self._require_clock()
         entry = self.state.intent(plan, budget, self._clock())
         if entry is not None:
             self._append(entry)
 
     def refuse(self, plan: Plan, refusal: LedgerRefusal) -> None:
-        """Record that a plan was refused, once for each reason."""
+        """Record the refusal of a plan, once for each reason."""
         view, day = (refusal.view, refusal.day) if isinstance(refusal, DayBudgetSpent) else (None, None)
         self.record_refusal(plan.hash, code_of(refusal), view, day)
 
@@ -154,40 +154,43 @@ class Ledger:
         with self.transaction():
             known = {(entry.plan, entry.code, entry.view, entry.day, entry.role) for entry in self.state.refused}
             if (plan_hash, code, view, day, self.role) not in known:
-                self._append(Refused(max(self._clock(), self.state.last_us), plan_hash, code, view, day, self.role))
+                self._append(
+                    RefusalEntry(max(self._clock(), self.state.last_us), plan_hash, code, view, day, self.role)
+                )
 
-    def done(self, plan_hash: bytes, digest: bytes) -> None:
-        """Record what came of a plan that was charged; a repeat changes nothing. Raises AlreadyDone for other bytes."""
+    def complete(self, plan_hash: bytes, digest: bytes) -> None:
+        """Record the result of a charged plan. A repeat changes nothing. Raises PlanOpenedBefore: it has another result."""
         with self.transaction():
-            self.done_within(plan_hash, digest)
+            self.complete_within(plan_hash, digest)
 
-    def done_within(self, plan_hash: bytes, digest: bytes) -> None:
-        """As `done`, inside a transaction of the caller's."""
-        before = self.state.done.get(plan_hash)
+    def complete_within(self, plan_hash: bytes, digest: bytes) -> None:
+        """As `complete`, inside the caller's transaction."""
+        before = self.state.completed.get(plan_hash)
         if before is None:
-            self._append(Done(max(self._clock(), self.state.last_us), plan_hash, digest, self.role))
+            self._append(CompletionEntry(max(self._clock(), self.state.last_us), plan_hash, digest, self.role))
         elif before != digest:
-            raise AlreadyDone(plan_hash)
+            raise PlanOpenedBefore(plan_hash)
 
-    # what others remember
+    # memory of other parties
 
     def see_peer(self, name: str, head: Head, confirmed: Head | None) -> Head | None:
-        """Take note of another party's head; returns the one that is remembered of it from now on.
+        """Remember another party's head; returns the head that is remembered from now on.
 
-        The memory moves on only if the other party confirms what was remembered before. A ledger that was rolled back and
-        has grown since cannot do that, however long it is, so what it has lost stays remembered until its owner is told.
+        The memory changes only if the other party confirms the head that was remembered before. A ledger that was rolled
+        back and has grown since cannot confirm it, however long it is. So its loss remains detectable until its owner
+        learns of it.
 
         Args:
-            confirmed: a head of its own that the other party knew to be remembered, and found in its ledger.
+            confirmed: the remembered head, if the other party has found it in its own ledger.
 
         Raises:
-            LedgerBehind: `head` lies behind the one that is remembered, or is another one of the same length: *that*
-                ledger was rolled back or rewritten.
+            LedgerBehind: `head` is behind the remembered head, or differs at the same length. The *other* ledger was
+                rolled back or rewritten.
         """
         with self.transaction() as db:
             known = self.peer(name)
             if known is not None and (head.seq < known.seq or (head.seq == known.seq and head != known)):
-                why = f"entry {known.seq} of it is remembered here, it now has {head.seq}, or other ones"
+                why = f"its entry {known.seq} is remembered here, but it now has {head.seq} entries, or different ones"
                 raise LedgerBehind(f"the {name}'s ledger", why)
             if known is not None and confirmed != known:
                 return known
@@ -195,32 +198,32 @@ class Ledger:
             return head
 
     def peer(self, name: str) -> Head | None:
-        """What is remembered of another party's ledger."""
+        """The remembered head of another party's ledger."""
         with self._lock:
             found = self._db.execute("SELECT seq, head FROM peers WHERE name = ?", (name,)).fetchone()
         return Head(found[0], found[1]) if found else None
 
     def require_known(self, remembered: Head | None) -> None:
-        """Return if what another party remembers of this ledger stands in it.
+        """Return if this ledger contains the head that another party remembers.
 
         Raises:
-            LedgerBehind: it does not: this ledger was rolled back or rewritten.
+            LedgerBehind: it does not, so this ledger was rolled back or rewritten.
         """
         with self._lock:
             if remembered is not None and self._head_at(remembered.seq) != remembered:
-                have = f"it has {self._head.seq} entries, or other ones"
-                why = f"another party remembers its entry {remembered.seq}, and {have}"
+                have = f"it has {self._head.seq} entries, or different ones"
+                why = f"another party remembers its entry {remembered.seq}, but {have}"
                 raise LedgerBehind(str(self.path), why)
 
     def covers(self, remembered: Head | None, plan_hash: bytes) -> bool:
-        """Whether somebody who remembers this head of this ledger knows what came of the plan.
+        """Whether a party that remembers this head of this ledger knows the result of the plan.
 
         Raises:
             LedgerBehind: as `require_known`.
         """
         self.require_known(remembered)
         with self._lock:
-            at = self.state.done_at.get(plan_hash)
+            at = self.state.completed_at.get(plan_hash)
         return remembered is not None and at is not None and at <= remembered.seq
 
     def entries(self) -> Iterator[Entry]:
@@ -234,12 +237,12 @@ class Ledger:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it on disk, or nothing; the second file follows. Not nested."""
+        """A transaction: all of it is on disk afterwards, or nothing; then the second file is written. Not nested."""
         with self._lock:
             before = self._head
             try:
                 with transaction(self._db):
-                    self._refresh()  # another process may have gone on
+                    self._refresh()  # another process may have appended entries
                     yield self._db
             except BaseException:
                 self._replay()
@@ -265,19 +268,19 @@ class Ledger:
         with transaction(self._db):
             if _FORMAT.identify(self._db) is Identity.EMPTY:
                 if self._outside() is not None:
-                    raise LedgerBehind(str(self.path), "it is empty or gone, and its head file is not")
+                    raise LedgerBehind(str(self.path), "it is empty or missing, but its head file exists")
                 _FORMAT.create(self._db.execute)
                 self._db.execute("INSERT INTO ledger VALUES (?)", (self.owner,))
 
     def _require_own(self) -> None:
         if _FORMAT.identify(self._db) is not Identity.OURS:
-            raise LedgerBroken(str(self.path), "it is no ledger of this version")
+            raise LedgerBroken(str(self.path), "it is not a ledger of this version")
         owners = self._db.execute("SELECT owner FROM ledger").fetchall()
         if owners != [(self.owner,)]:
             raise LedgerBroken(str(self.path), f"it is the ledger of {owners}, not of {self.owner!r}")
 
     def _refresh(self) -> None:
-        """Read and check the entries that are not known yet."""
+        """Read and check the new entries on disk."""
         rows = self._db.execute("SELECT seq, line, head FROM entries WHERE seq > ? ORDER BY seq", (self._head.seq,))
         for seq, line, digest in rows.fetchall():
             head = self._head.next(line)
@@ -290,7 +293,7 @@ class Ledger:
             self._head = head
 
     def _replay(self) -> None:
-        """Forget what a transaction that failed had appended."""
+        """Forget the entries of a failed transaction."""
         if self._head_at(self._head.seq) != self._head:
             self.state, self._head = LedgerState(self.role), genesis(self.owner)
             self._refresh()
@@ -319,17 +322,19 @@ class Ledger:
     def _check_outside(self, outside: Head | None) -> None:
         if outside is None:
             if self._head.seq:
-                raise LedgerBroken(str(self.path), "its head file is gone")
+                raise LedgerBroken(str(self.path), "its head file is missing")
             self._write_outside()
         elif outside.seq > self._head.seq:
-            raise LedgerBehind(str(self.path), f"it has {self._head.seq} entries; its head file knows {outside.seq}")
+            raise LedgerBehind(
+                str(self.path), f"it has {self._head.seq} entries, but its head file names {outside.seq}"
+            )
         elif self._head_at(outside.seq) != outside:
-            raise LedgerBroken(str(self.path), f"its head file knows another entry {outside.seq}")
+            raise LedgerBroken(str(self.path), f"its head file names a different entry {outside.seq}")
         elif outside != self._head:  # the process ended between a commit and this file
             self._write_outside()
 
     def _write_outside(self) -> None:
-        """Write the last head that is on disk: one process at a time, or a slow one would put an older head back."""
+        """Write the last head on disk. One process at a time does so, or a slow one would write an older head."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._refresh()

@@ -1,9 +1,9 @@
-"""The ledger of one operator and project: one file, whatever process charges it.
+"""The ledger of one operator and project: one file, which all of the operator's processes charge.
 
-    <project>/ledgers/operator.db     leader, helper, key holder and runs in one process, as far as this operator plays them
+    <project>/ledgers/operator.db     leader, helper, key holder and runs in one process, whichever this operator runs
 
-Each entry names the role that wrote it. A charge sees the entries of all of them and is made in one transaction, so what two
-processes spend of a day adds up. Operators on machines of their own have a ledger each; a site's is its own (edge_client).
+Each entry names the role that wrote it. A charge sees the entries of all roles and is made in one transaction, so the
+charges of two processes for a day add up. Each operator has a ledger; each site has its own (edge_client).
 """
 
 from __future__ import annotations
@@ -26,23 +26,24 @@ LEDGERS: Final = "ledgers"
 OPERATOR: Final = "operator"
 LEADER: Final = "leader"
 _APART: Final = (LEADER, "helper", "keyholder", IN_PROCESS)
-"""Whose ledgers earlier versions kept apart."""
+"""The roles that had ledgers of their own in earlier versions."""
 
 
 def operator_path(ledgers: Path) -> Path:
-    """Where the operator's ledger lies in a project's folder of ledgers."""
+    """The path of the operator's ledger in a project's folder of ledgers."""
     return ledgers / f"{OPERATOR}.db"
 
 
 def open_operator_ledger(ledgers: Path, role: str, clock: Callable[[], int], tables: Sequence[str] = ()) -> Ledger:
-    """The operator's ledger for one role to write; made if it is not there.
+    """The operator's ledger, opened for one role to write; created if it does not exist.
 
     Args:
-        ledgers: the folder; made with mode 0700.
+        ledgers: the folder; created with mode 0700.
         tables: see `Ledger`.
 
     Raises:
-        LedgerBroken. LedgersApart: an earlier version kept a ledger for each role here.
+        LedgerBroken: see `Ledger`.
+        LedgersApart: the folder has ledgers of single roles, from an earlier version.
     """
     private_folder(ledgers)
     require_together(ledgers)
@@ -50,9 +51,9 @@ def open_operator_ledger(ledgers: Path, role: str, clock: Callable[[], int], tab
 
 
 def require_room(ledgers: Path, plan: Plan, budget: Budget, now_us: int) -> None:
-    """Return if the operator's ledger may be charged for a plan over the wire, as far as it is known now. Reads only.
+    """Return if the operator's ledger, as it is now, may be charged for a plan over the wire. Reads only.
 
-    Whoever opens the plan decides for itself; asking first means that nothing is started in vain.
+    The role that opens the plan decides again. This early check avoids starting a collection in vain.
 
     Raises:
         LedgerRefusal. LedgerBroken, LedgersApart.
@@ -61,12 +62,12 @@ def require_room(ledgers: Path, plan: Plan, budget: Budget, now_us: int) -> None
 
 
 def charged_plans(ledgers: Path) -> frozenset[bytes]:
-    """The hashes of all plans over the wire that the operator's ledger was charged for. Raises as `require_room`."""
+    """The hashes of all plans over the wire that the operator's ledger was charged for. Raises LedgerBroken, LedgersApart."""
     return frozenset(plan for plan, roles in _state(ledgers).charged_by.items() if IN_PROCESS not in roles)
 
 
 def require_together(ledgers: Path) -> None:
-    """Return if no ledger of a single role lies here. Raises LedgersApart."""
+    """Return if the folder has no ledger of a single role. Raises LedgersApart."""
     for role in _APART:
         apart = ledgers / f"{role}.db"
         if apart.exists() or head_path(apart).exists():
@@ -76,5 +77,5 @@ def require_together(ledgers: Path) -> None:
 def _state(ledgers: Path) -> LedgerState:
     require_together(ledgers)
     path = operator_path(ledgers)
-    there = path.exists() or head_path(path).exists()  # a head without its ledger: somebody has deleted it
+    there = path.exists() or head_path(path).exists()  # a head without its ledger: the ledger was deleted
     return read_ledger(path, OPERATOR, LEADER).state if there else LedgerState(LEADER)

@@ -1,7 +1,7 @@
-"""A ledger as it stands, for whoever only looks at it.
+"""A read-only snapshot of a ledger.
 
-SQLite in WAL mode makes files beside a database even for a reader. So the files are copied, and the copy is opened with all
-of the checks: nothing beside the ledger is made, changed or locked, and its owner may go on writing.
+SQLite in WAL mode creates files beside a database even for a reader. So the files are copied, and the copy is opened with
+all checks. This creates, changes and locks nothing beside the ledger, and its owner can write meanwhile.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PAUSE_SECONDS: Final = 0.1
 
 @dataclass(frozen=True)
 class LedgerSnapshot:
-    """A ledger that was found whole.
+    """A ledger that passed all checks.
 
     Attributes:
         peers: the heads of other parties' ledgers that its owner remembers.
@@ -41,19 +41,19 @@ class LedgerSnapshot:
 
 
 def read_ledger(path: Path, owner: str, role: str = "") -> LedgerSnapshot:
-    """Read and check a ledger without touching it; an empty one where there is none.
+    """Read and check a ledger without changing it; an empty snapshot if there is no ledger.
 
     Args:
-        role: whose plans its state tells apart, where several roles charge it.
+        role: the role whose plans the state lists, if several roles charge the ledger.
 
     Raises:
-        LedgerBroken: edited, cut, rolled back, or no ledger of this owner; names the original file.
+        LedgerBroken: edited, cut, rolled back, or not a ledger of this owner; names the original file.
     """
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return _read_copy(path, owner, role)
         except LedgerBroken as error:
-            # A copy that was taken while its owner wrote may be torn: only what stays broken is.
+            # A copy made while the owner writes may be inconsistent: only a copy that is broken each time means damage.
             if attempt == _ATTEMPTS:
                 raise type(error)(str(path), error.why) from None
         time.sleep(_PAUSE_SECONDS)
@@ -63,9 +63,9 @@ def read_ledger(path: Path, owner: str, role: str = "") -> LedgerSnapshot:
 def _read_copy(path: Path, owner: str, role: str) -> LedgerSnapshot:
     with tempfile.TemporaryDirectory(prefix="covey-ledger-") as folder:
         copy = Path(folder) / path.name
-        # The head first: the database may go on meanwhile, and is then ahead of it, which is no damage.
+        # The head first: the database may grow meanwhile and is then ahead of the head, which is no damage.
         for suffix in (".head", "-wal", ""):
-            with suppress(FileNotFoundError):  # what is missing is judged by the ledger
+            with suppress(FileNotFoundError):  # the ledger decides whether a missing file is an error
                 shutil.copyfile(path.with_name(path.name + suffix), copy.with_name(copy.name + suffix))
         with Ledger(copy, owner, lambda: 0, role=role) as ledger:
             with ledger.transaction() as db:

@@ -1,11 +1,11 @@
-"""What a ledger allows: a pure function of its entries. The same rules at both aggregators, at every site, in one process.
+"""The rules of a ledger, a pure function of its entries. They are the same at both aggregators, every site, and in one process.
 
-a pane      is opened under one plan, ever: another plan for it is refused
-a view      is one definition on one UTC day: two sums that share a client-day would tell it by their difference
+a pane      is opened under one plan only: another plan for it is refused
+a view      has one definition on one UTC day: the difference of two sums that share a client-day could reveal it
 a day       costs at most the budget, over all views and roles; (view, definition, noise, day) is charged once
 
-Several roles of one operator may charge one ledger. Leader and helper (or key holder) of a plan open it together: the plan is
-paid once, whichever of them comes first. Everything else that two roles charge adds up.
+Several roles of one operator may charge one ledger. Leader and helper (or key holder) open a plan together, so the plan is
+paid once, by the role that charges it first. All other charges of two roles add up.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from federation.errors import DayBudgetSpent, PaneTaken, ViewOverlap
 from federation.noise import price_text
 from federation.plan import Plan, PlannedView
 
-from .entries import IN_PROCESS, Done, Entry, Intended, Refused, ViewIntent
+from .entries import IN_PROCESS, CompletionEntry, Entry, IntentEntry, RefusalEntry, ViewIntent
 
 Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What one client-day may cost, in millionths of ρ.
+    """The most that one client-day may cost, in millionths of ρ.
 
     Attributes:
-        micro_rho: over all views together.
-        quotas: what one view may take of it; a view that is not named has no quota of its own.
+        micro_rho: the limit over all views together.
+        quotas: limits for single views; a view without an entry has no quota of its own.
     """
 
     micro_rho: int
@@ -43,11 +43,11 @@ class Budget:
 
 @dataclass(frozen=True)
 class Charge:
-    """One client-day of one view, paid once however many of its panes are opened.
+    """One client-day of one view. It is paid once, however many of its panes are opened.
 
     Attributes:
-        in_process: the cells of a client-day are bound across plans by the sites' ledgers; a run in one process knows
-            nothing of those, so it pays the day again.
+        in_process: true for a run in one process. The sites' ledgers bound the cells of a client-day across plans over the
+            wire. A run in one process does not see those ledgers, so it pays for the day again.
     """
 
     view: str
@@ -59,33 +59,33 @@ class Charge:
 
 @dataclass
 class LedgerState:
-    """A ledger's entries, replayed. Moved on by `apply` only.
+    """A ledger's entries, replayed. Only `apply` changes it.
 
     Attributes:
-        role: whose plans `intended`, `done` and `done_at` hold; all else is of all roles that charge this ledger.
-        intended: when each plan was charged, in µs since the epoch.
-        done: what came of each plan.
-        done_at: how many entries there were when it had come to that.
-        paid: what each charge cost, in micro-ρ.
+        role: the role whose plans `intended`, `completed` and `completed_at` hold; the others hold those of all roles.
+        intended: the time at which each plan was charged, in µs since the epoch.
+        completed: the digest of each plan's result.
+        completed_at: the number of entries once each plan was completed.
+        paid: the cost of each charge, in micro-ρ.
         spent: micro-ρ of each UTC day, over all views.
-        charged_by: of each plan, the roles that have charged it, and whether each has recorded what came of it.
-        roles: of each charge, the roles that have charged a plan with it, in order.
+        charged_by: for each plan, the roles that have charged it, and whether each has recorded its result.
+        roles: for each charge, the roles that have charged a plan with it, in order.
         refused: refusals, in order.
-        last_us: the time of the last charge or opening. A refusal moves it not: a clock that was far ahead for a moment, so
-            that every plan was refused, must not stop the ledger for good.
+        last_us: the time of the last charge or opening. A refusal does not change it: a clock that was far ahead for a
+            moment, so that every plan was refused, must not stop the ledger permanently.
         budget_micro_rho: the budget of a client-day under which the last plan was charged.
-        length: how many entries there are.
+        length: the number of entries.
     """
 
     role: str = ""
     intended: dict[bytes, int] = field(default_factory=dict)
-    done: dict[bytes, bytes] = field(default_factory=dict)
-    done_at: dict[bytes, int] = field(default_factory=dict)
+    completed: dict[bytes, bytes] = field(default_factory=dict)
+    completed_at: dict[bytes, int] = field(default_factory=dict)
     paid: dict[Charge, int] = field(default_factory=dict)
     spent: dict[int, int] = field(default_factory=dict)
     charged_by: dict[bytes, dict[str, bool]] = field(default_factory=dict)
     roles: dict[Charge, dict[str, None]] = field(default_factory=dict)
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[RefusalEntry] = field(default_factory=list)
     last_us: int = -(2**63)
     budget_micro_rho: int | None = None
     length: int = 0
@@ -95,12 +95,12 @@ class LedgerState:
     _panes: dict[bytes, list[tuple[bytes, Ints]]] = field(default_factory=dict)
 
     def apply(self, entry: Entry) -> None:
-        """Move on by one entry that stands in the ledger."""
+        """Apply the next entry of the ledger."""
         self.length += 1
-        if not isinstance(entry, Refused):
+        if not isinstance(entry, RefusalEntry):
             self.last_us = max(self.last_us, entry.at_us)
         match entry:
-            case Intended():
+            case IntentEntry():
                 self.charged_by.setdefault(entry.plan, {}).setdefault(entry.role, False)
                 if entry.role == self.role:
                     self.intended.setdefault(entry.plan, entry.at_us)
@@ -109,12 +109,12 @@ class LedgerState:
                     self._apply_view(entry.plan, view, in_process=entry.role == IN_PROCESS)
                 for charge in self._charges.get(entry.plan, []):
                     self.roles.setdefault(charge, {})[entry.role] = None
-            case Done():
+            case CompletionEntry():
                 self.charged_by.setdefault(entry.plan, {})[entry.role] = True
                 if entry.role == self.role:
-                    self.done[entry.plan] = entry.digest
-                    self.done_at[entry.plan] = self.length
-            case Refused():
+                    self.completed[entry.plan] = entry.digest
+                    self.completed_at[entry.plan] = self.length
+            case RefusalEntry():
                 self.refused.append(entry)
 
     def _apply_view(self, plan: bytes, view: ViewIntent, *, in_process: bool) -> None:
@@ -128,28 +128,28 @@ class LedgerState:
             self._definition[view.view, day] = view.definition
         self._panes.setdefault(view.definition, []).append((plan, view.panes))
 
-    def intent(self, plan: Plan, budget: Budget, now_us: int) -> Intended | None:
-        """The entry by which this role charges a plan, if the rules allow it; None if it stands in the ledger already.
+    def intent(self, plan: Plan, budget: Budget, now_us: int) -> IntentEntry | None:
+        """The entry by which this role charges a plan, if the rules allow it; None if the ledger has it already.
 
         Raises:
-            PaneTaken, ViewOverlap, DayBudgetSpent: by name, with their numbers; nothing of the plan may be opened.
+            PaneTaken, ViewOverlap, DayBudgetSpent: nothing of the plan may be opened.
         """
         if plan.hash in self.intended:
             return None
         at_us = max(now_us, self.last_us)
         if self._opened_with_another(plan.hash):
             self._require_within(plan.hash, budget)
-            return Intended(at_us, plan.hash, budget.micro_rho, (), self.role)
+            return IntentEntry(at_us, plan.hash, budget.micro_rho, (), self.role)
         left: dict[int, int] = {}
         views = tuple(self._intent_of(plan, planned, budget, left) for planned in plan.views)
-        return Intended(at_us, plan.hash, budget.micro_rho, views, self.role)
+        return IntentEntry(at_us, plan.hash, budget.micro_rho, views, self.role)
 
     def _opened_with_another(self, plan: bytes) -> bool:
-        """Whether another role has charged the plan, and this one opens it with that one. A run in one process is both."""
+        """Whether another role has charged the plan and opens it together with this one. A run in one process opens alone."""
         return plan in self._charges and IN_PROCESS not in {self.role, *self.charged_by[plan]}
 
     def _require_within(self, plan: bytes, budget: Budget) -> None:
-        """What another role has charged for the plan is within this one's budget too. Raises DayBudgetSpent."""
+        """Return if another role's charge for the plan is within this role's budget too. Raises DayBudgetSpent."""
         for charge in self._charges[plan]:
             over = -self.left(charge.day, budget)
             if (quota := budget.quotas.get(charge.view)) is not None:
@@ -181,7 +181,7 @@ class LedgerState:
         return ViewIntent(view.name, definition, scales, cost, np.array(new, dtype=np.int64), panes)
 
     def left(self, day: int, budget: Budget) -> int:
-        """What is left of a UTC day, in micro-ρ; below 0 where the budget was made smaller."""
+        """The remaining budget of a UTC day, in micro-ρ; below 0 if the budget was made smaller."""
         return budget.micro_rho - self.spent.get(day, 0)
 
     def pane_taken(self, definition: bytes, panes: Ints) -> int | None:
@@ -196,7 +196,7 @@ class LedgerState:
 
 
 def _scales(plan: Plan, planned: PlannedView) -> str:
-    """The noise of every group (`price_text`), and a leak in µρ: equal texts, equal noise and price."""
+    """The noise of every group (`price_text`), and the leak in µρ. Equal texts mean equal noise and price."""
     texts = [price_text(group.mechanism) for group in planned.layout.groups] if plan.noisy else ["none"]
     leak = plan.leak_micro_rho(planned)
     return ";".join([*texts, f"leak {leak}"] if leak else texts)

@@ -32,7 +32,7 @@ from aggregator.shares.leader import Leader
 from aggregator.storage.live_folder import LiveFile, LiveFolder
 from aggregator.storage.records import REPORT_TABLES
 from aggregator.storage.role_storage import Storage
-from federation.ledger.entries import Done, Intended
+from federation.ledger.entries import CompletionEntry, IntentEntry
 from federation.ledger.ledger import Ledger
 from federation.plan import Plan
 from federation.statement import digest_of
@@ -253,7 +253,7 @@ def require_consistent(storage: Storage, ledger: Ledger, live: LiveFolder) -> No
         assert bool(noised) == (plan.state in ("noised", "witnessed"))
         assert not (noised and storage.rows("SELECT 1 FROM sums"))
         assert plan.state == "open" or plan.hash in ledger.state.intended
-        done = ledger.state.done.get(plan.hash)
+        done = ledger.state.completed.get(plan.hash)
         assert done in (None, digest_of(share.statement for share in noised))
         assert (done is not None) >= (plan.state == "witnessed")
         assert plan.state in ("noised", "witnessed") or done is None
@@ -363,7 +363,7 @@ def collection(pair: Pair, work: Work) -> None:
     taken, ids = sum(usual.count(TAKEN) for usual, *_ in work.verdicts), []
     for party in (pair.leader, pair.helper):
         assert party.status(plan.hash)[0].rejected == work.rejected
-        assert [type(entry) for entry in party.files.ledger.entries()] == [Intended, Done]
+        assert [type(entry) for entry in party.files.ledger.entries()] == [IntentEntry, CompletionEntry]
         assert all(share.opened for share in party.files.storage.noised(1))
         for table in ("sums", "pending", "keys", "held"):
             assert party.files.storage.one(f"SELECT count(*) FROM {table}") == (0,)

@@ -188,7 +188,7 @@ def test_nothing_is_told_of_the_views_before_the_one_that_was_attacked(two: Two)
     with pytest.raises(KeyBurnt):
         two.holder.open_sums(iter(lie))
     assert two.holder.files.ledger.state.intended
-    assert not two.holder.files.ledger.state.done
+    assert not two.holder.files.ledger.state.completed
 
 
 def test_a_kill_between_the_refusal_and_the_burning_gives_no_second_look(two: Two) -> None:

@@ -104,7 +104,10 @@ def test_a_kill_before_any_write_of_either_changes_nothing(tmp_path: Path) -> No
             assert mortal is not None
             left[0] = 0
             assert mortal.shares(plan) == first
-            assert [entry.__class__.__name__ for entry in mortal.holder.files.ledger.entries()] == ["Intended", "Done"]
+            assert [entry.__class__.__name__ for entry in mortal.holder.files.ledger.entries()] == [
+                "IntentEntry",
+                "CompletionEntry",
+            ]
             mortal.close()
             shutil.rmtree(folder)
             if not died:

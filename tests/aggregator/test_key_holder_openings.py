@@ -270,7 +270,7 @@ def test_a_second_call_that_finds_the_plan_burnt_says_so(two: Two) -> None:
     assert len(second) == 1  # it has waited, and was not charged
     with pytest.raises(KeyBurnt):
         two.holder.noising.noise(plan)
-    assert not two.holder.files.ledger.state.done
+    assert not two.holder.files.ledger.state.completed
     told = Witness(plan.hash, True, two.leader.files.ledger.head, None, None)
     with pytest.raises(KeyBurnt):
         two.holder.witness(sign(b"covey-1 witness leader", told.to_bytes(), LEADER.sign))

@@ -33,7 +33,7 @@ from aggregator.storage.retention import LATEST_CHARGE_US
 from featurestore.define.wire import definition_hash
 from federation.batch.batch import open_half
 from federation.errors import DayBudgetSpent, PaneTaken
-from federation.ledger.entries import Done, Head, Intended
+from federation.ledger.entries import CompletionEntry, Head, IntentEntry
 from federation.ledger.state import Budget
 from federation.parties import Roster
 from federation.plan import Plan
@@ -489,8 +489,8 @@ def test_a_charge_names_view_definition_noise_and_day(two: Two) -> None:
     layout = plan.views[0].layout
     for party in (two.leader, two.helper):
         intended, done = party.files.ledger.entries()
-        assert isinstance(intended, Intended)
-        assert isinstance(done, Done)
+        assert isinstance(intended, IntentEntry)
+        assert isinstance(done, CompletionEntry)
         (charge,) = intended.views
         assert (charge.view, charge.definition) == ("v", definition_hash(plan.views[0].view))
         assert (charge.micro_rho, charge.days.tolist()) == (layout.micro_rho, [3, 4])  # the void pane's day too

@@ -161,7 +161,7 @@ def test_a_plan_needs_the_secret_that_its_keys_were_signed_of(two: Two, tmp_path
         party.open_plan(signed(plan))
     other.close()
     edited = with_words(plan, participation="all")
-    with pytest.raises(PlanInvalid, match="not signed by it for this plan"):
+    with pytest.raises(PlanInvalid, match="did not sign its live keys for this plan"):
         signed(edited)
 
 

@@ -207,7 +207,7 @@ def test_three_services_open_the_plaintext_rule_on_the_stored_shares_and_mend_a_
         assert all(one.statement in data for one in service.party.files.storage.noised(1))  # the search does find bytes
     asked = sign(FINISH_DOMAIN, FinishSession(plan.hash, 1).to_bytes(), LEADER.sign)
     assert refused(lambda: services.links[0].finish(asked)).reason == "FINISH_REFUSED"
-    ledgers = [party.files.ledger.state.done[plan.hash] for party in (leader, helper)]
+    ledgers = [party.files.ledger.state.completed[plan.hash] for party in (leader, helper)]
     assert ledgers[0] != ledgers[1]
 
 

@@ -604,7 +604,7 @@ def test_a_service_that_stops_while_it_draws_noise_ends_soon_and_has_opened_noth
     world.start_leader(port)
     assert [status.state for status in world.leader.party.status()] == ["closed"]
     assert world.leader.party.files.storage.one("SELECT count(*) FROM noised") == (0,)
-    assert not world.leader.party.files.ledger.state.done
+    assert not world.leader.party.files.ledger.state.completed
 
 
 def test_a_port_in_use_and_a_public_address_are_refused(world: World, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ EDITS = {
     "a plan, and all that it asked for": (
         "DELETE FROM panes; DELETE FROM manifests; DELETE FROM publications;"
         "DELETE FROM evidence WHERE substr(data, 1, 6) NOT IN (x'6c6561646572', x'68656c706572')",
-        "there are opening statements of the plan",
+        "there are opening statements of plan",
     ),
     "a retraction": ("DELETE FROM panes WHERE tombstone", "publication 3 has no panes: their rows were deleted"),
     "a publication": (

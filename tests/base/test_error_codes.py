@@ -138,7 +138,7 @@ VIEW_OVERLAP federation.ViewOverlap 4
 DAY_BUDGET_SPENT federation.DayBudgetSpent 4
 CLOCK_SKEW federation.ClockWentBack 4
 AGGREGATOR_BEHIND federation.AggregatorBehind 4
-PANE_ALREADY_REPORTED federation.AlreadyDone 4
+PANE_ALREADY_REPORTED federation.PlanOpenedBefore 4
 STATEMENT_MALFORMED federation.StatementMalformed 1
 STATEMENTS_DISAGREE federation.StatementsDisagree 1
 VERIFICATION_FAILED federation.VerificationFailed 1
@@ -238,7 +238,7 @@ RUN_UNREADABLE simulations.RunUnreadable 1
 DISK_FULL simulations.DiskFull 1
 """
 SHARED = {
-    "PANE_ALREADY_REPORTED": {"federation.PaneTaken", "federation.AlreadyDone"},
+    "PANE_ALREADY_REPORTED": {"federation.PaneTaken", "federation.PlanOpenedBefore"},
     "LEDGER_BROKEN": {"federation.LedgerBroken", "aggregator.StateBehindLedger"},
     "EXTRA_MISSING": {"crypto.ExtraMissing", "crypto.CrypTenMissing"},
 }

@@ -62,7 +62,7 @@ def write(folder: Path, owner: str, role: str = "") -> None:
         ):
             with suppress(LedgerRefusal):
                 ledger.intend(plan(number, of, days), BUDGET)
-        ledger.done(plan(1, AREA, range(FIRST, FIRST + 10)).hash, bytes(32))
+        ledger.complete(plan(1, AREA, range(FIRST, FIRST + 10)).hash, bytes(32))
         ledger.record_refusal(bytes(32), "PLAN_EXPIRED")
         if role == "leader":
             ledger.see_peer(f"helper {'ab' * 32}", Head(5, bytes(32)), None)
@@ -104,7 +104,7 @@ def test_every_ledger_is_shown_one_after_the_other_and_none_is_touched(covey: Co
     assert "2020-05-01 … 2020-05-05 5 area 0.08 0.1 0.0" in words  # a site's ledger has one role
     assert "DAY_BUDGET_SPENT: dest, 2020-05-05 (leader)" in out
     assert "DAY_BUDGET_SPENT: dest, 2020-05-05 (helper)" in out
-    assert "Together with earlier charges it costs a client-day more than allowed." in out
+    assert "The plan and earlier charges cost a client-day more than allowed." in out
     assert "PLAN_EXPIRED: the whole plan" in out
 
 
@@ -130,7 +130,7 @@ def test_json_holds_the_same_in_whole_numbers(covey: Covey, project: Path) -> No
     refused, expired, *of_helper = leader["refused"]
     assert (refused["code"], refused["view"], refused["day"]) == ("DAY_BUDGET_SPENT", "dest", "2020-05-05")
     assert [one["role"] for one in (refused, *of_helper)] == ["leader", "helper", "helper"]
-    assert expired["why"] == "Its deadline has passed."
+    assert expired["why"] == "The plan's deadline has passed."
     assert leader["remembers"][f"helper {'ab' * 32}"]["entries"] == 5
     assert leader["plans"] == {"charged": 3, "unfinished": 2}
 

@@ -146,7 +146,7 @@ def test_it_asks_a_site_s_ledger_and_touches_nothing(covey: Covey, tmp_path: Pat
     settings.ledger.with_name("site-a.db.head").unlink()
     code, out, err = covey("policy", "check", write(tmp_path, before), *ask)
     assert (code, json.loads(out)["answer"]) == (4, "LEDGER_BROKEN")
-    assert "head file is gone" in err
+    assert "head file is missing" in err
 
 
 def test_a_site_s_file_names_policy_and_ledger(covey: Covey, tmp_path: Path) -> None:
@@ -188,5 +188,5 @@ class TestConfigureSite:
 
     def test_a_site_that_is_not_on_the_roster_is_named(self, covey: Covey, tmp_path: Path) -> None:
         covey("init", tmp_path / "p", "--site", "UA")
-        with pytest.raises(UsageError, match="'DL' is not on this roster"):
+        with pytest.raises(UsageError, match="'DL' is not on this aggregator's roster"):
             configure_site(tmp_path / "p", "DL", tmp_path / "e.parquet", "who", "at", allow_noise_off=False)

@@ -79,7 +79,7 @@ class TestThePlanThatIsKept:
         for text in (
             "OK: 1 site(s)\n",
             "visits: 3 report(s) rejected",
-            "NOISE_OFF: 1 site(s). It asks for exact sums.",
+            "NOISE_OFF: 1 site(s). The plan opens exact sums, without noise.",
             "refused: ROSTER",
             "no budget left for 1970-01-01 … 1970-01-02",
         ):

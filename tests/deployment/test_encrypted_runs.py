@@ -166,7 +166,7 @@ def test_a_run_that_was_cut_off_is_continued_on_the_same_terms_only(
         raise Cut
 
     with monkeypatch.context() as patched:
-        patched.setattr(he_protocol.KeyHolder, "open", cut)
+        patched.setattr(he_protocol.HeKeyHolder, "open", cut)
         with pytest.raises(Cut):
             run(views, tmp_path / "cut")
     with pytest.raises(RunRefused, match="repeat it with --protection he --noise off"):

@@ -77,10 +77,10 @@ def test_a_run_charges_each_day_once_and_every_release_is_of_a_plan_in_the_ledge
     run(views, tmp_path, budget=ONE)
     state = state_of(tmp_path)
     assert state.spent == dict.fromkeys(range(MAY, MAY + 3), 1_000_000)
-    assert set(state.done) == set(state.intended)
+    assert set(state.completed) == set(state.intended)
     with Store.open(tmp_path) as store:
         hashes = {row["manifest"].split('"plan_hash":"')[1][:64] for row in store.releases("visits").to_pylist()}
-    assert hashes <= {plan.hex() for plan in state.done}
+    assert hashes <= {plan.hex() for plan in state.completed}
 
 
 def test_over_budget_nothing_is_computed_charged_or_registered(
@@ -148,7 +148,7 @@ def test_a_ledger_of_one_role_is_refused_by_name_with_the_mend(
     (tmp_path / LEDGERS).mkdir()
     apart = tmp_path / LEDGERS / f"{role}.db"
     apart.with_name(apart.name + suffix).write_bytes(b"")
-    with pytest.raises(LedgersApart, match=rf"{role}\.db is the ledger of one role.*Begin with new keys"):
+    with pytest.raises(LedgersApart, match=rf"{role}\.db is the ledger of a single role.*Start with new keys"):
         run(views, tmp_path, budget=ONE)
     with pytest.raises(LedgersApart):
         charged_plans(tmp_path / LEDGERS)
@@ -202,11 +202,11 @@ def test_a_run_that_was_cut_off_goes_on_with_its_own_plans(
             assert (where, after) == ("compute", 2)  # there are two views
         except Cut:
             waiting = state_of(tmp_path / "cut")
-            assert set(waiting.intended) - set(waiting.done)
+            assert set(waiting.intended) - set(waiting.completed)
     run(views, tmp_path / "cut", budget=ONE, seed=1)
     state = state_of(tmp_path / "cut")
     assert state.spent == dict.fromkeys(range(MAY, MAY + 3), 1_000_000)
-    assert set(state.done) == set(state.intended)
+    assert set(state.completed) == set(state.intended)
     assert len(state.intended) == 6  # no plan was made anew
     for view in views:
         assert published(tmp_path / "cut", view.name) == published(tmp_path / "whole", view.name)
@@ -232,7 +232,7 @@ def test_a_run_that_was_cut_off_is_not_continued_on_other_terms(
         run(views, tmp_path, **changes)
     run(views, tmp_path, days=(MAY + 2, MAY + 3), **changes)  # other days are free
     run(views, tmp_path)
-    assert len(state_of(tmp_path).done) == 4
+    assert len(state_of(tmp_path).completed) == 4
 
 
 def test_a_plan_that_was_kept_and_edited_is_noticed(
@@ -275,8 +275,8 @@ class TestAll:
         run(views, tmp_path / "one", participation="all", site_clients=40)
         monkeypatch.setattr(in_process, "CHUNK_REPORTS", 1)
         run(views, tmp_path / "many", participation="all", site_clients=40)
-        assert len(state_of(tmp_path / "one").done) == 2
-        assert len(state_of(tmp_path / "many").done) == 6
+        assert len(state_of(tmp_path / "one").completed) == 2
+        assert len(state_of(tmp_path / "many").completed) == 6
         assert published(tmp_path / "one", "visits") == published(tmp_path / "many", "visits")
 
     def test_it_is_the_default_where_one_client_a_site_is_declared_whatever_the_events_are(

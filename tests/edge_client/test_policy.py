@@ -16,7 +16,7 @@ from featurestore.define.privacy import Privacy
 from featurestore.define.wire import definition_hash
 from federation import plan_pb2 as pb
 from federation.draft import draft_of, sign_draft
-from federation.ledger.entries import Done, Intended
+from federation.ledger.entries import CompletionEntry, IntentEntry
 from federation.ledger.state import LedgerState
 from federation.plan import Plan, PlannedView, plan_to_bytes
 from federation.refusal_codes import RefusalCode
@@ -269,8 +269,8 @@ def test_an_answer_of_all_clients_and_panes_is_bounded_before_anything_is_charge
 
 def test_a_clock_far_behind_the_ledger_is_refused_before_days_are_spent_twice() -> None:
     state = LedgerState()
-    state.apply(Intended(NOW, bytes(32), 100_000, ()))
-    state.apply(Done(NOW + 60 * 10**6, bytes(32), bytes(32)))
+    state.apply(IntentEntry(NOW, bytes(32), 100_000, ()))
+    state.apply(CompletionEntry(NOW + 60 * 10**6, bytes(32), bytes(32)))
     behind = NOW + 60 * 10**6 - FUTURE_SLACK_US
     assert code_of(OPEN, state=state, now=behind) == "ACCEPT"
     assert code_of(OPEN, state=state, now=behind - 1) == "CLOCK_SKEW"

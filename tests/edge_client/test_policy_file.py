@@ -119,7 +119,7 @@ ODD: dict[str, tuple[Callable[[str], str], str]] = {
     "negative rho": (lambda t: t.replace("day = 1.0", "day = -0.1"), "must be above 0"),
     "endless rho": (lambda t: t.replace("day = 1.0", "day = inf"), "such as 0.1"),
     "rho that is no number": (lambda t: t.replace("day = 1.0", "day = nan"), "such as 0.1"),
-    "rho finer than a ledger": (lambda t: t.replace("day = 1.0", "day = 0.0000001"), "counted in millionths"),
+    "rho finer than a ledger": (lambda t: t.replace("day = 1.0", "day = 0.0000001"), "multiple of a millionth"),
     "k of nobody": (lambda t: t.replace("min_k = 2", "min_k = 0"), "min_k: it must be at least 1, not 0"),
     "a broken k": (lambda t: t.replace("min_k = 2", "min_k = 2.5"), "min_k: write min_k = N, not 2.5"),
     "no list": (lambda t: t.replace('["*"]', '"*"'), "views: write views = "),

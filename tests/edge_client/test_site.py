@@ -149,7 +149,7 @@ def test_charge_ids_and_the_end_are_on_disk_before_a_batch_leaves(
     (batch,) = answered(plan, events(("p", 0, "x")), settings)
     (state,) = seen
     assert state.spent == {0: 500_000, 1: 500_000}
-    assert list(state.done) == [plan.hash]
+    assert list(state.completed) == [plan.hash]
     with sqlite3.connect(settings.ledger) as db:
         ((stored,),) = db.execute("SELECT ids FROM reports").fetchall()
     db.close()
@@ -169,7 +169,7 @@ def test_the_charge_is_on_disk_before_anything_is_computed(
         with pytest.raises(KeyboardInterrupt):
             ask(plan, own, settings)
     state = read_ledger(settings.ledger, "site-a").state
-    assert (list(state.intended), list(state.done)) == ([plan.hash], [])
+    assert (list(state.intended), list(state.completed)) == ([plan.hash], [])
     assert len(ids_of(answered(plan, own, settings))) == 1
     assert read_ledger(settings.ledger, "site-a").state.spent == {0: 500_000, 1: 500_000}  # once
 

@@ -109,7 +109,7 @@ def test_nobody_else_opens_it(batch: SealedBatch) -> None:
 def test_a_part_for_the_helper_is_refused(batch: SealedBatch, reports: EncryptedReports) -> None:
     content = b"".join(reports.messages)
     for helper in (b"", b"something"):  # sealed to it, so not empty
-        with pytest.raises(BatchMalformed, match="nothing for a helper"):
+        with pytest.raises(BatchMalformed, match="a part for the helper"):
             opened(sealed(content, reports, helper))
     with pytest.raises(DigestMismatch):
         SealedBatch(batch.signed, batch.leader, b"x")
@@ -163,12 +163,12 @@ def test_headers_that_do_not_fit_are_refused(reports: EncryptedReports) -> None:
 
 
 def test_protections_are_not_mixed_up(batch: SealedBatch, reports: EncryptedReports) -> None:
-    with pytest.raises(ReportRefused, match="holds no shares"):
+    with pytest.raises(ReportRefused, match="hold no shares"):
         open_half("leader", THE_PLAN, LEADER_SEAL, ROSTER, batch.half("leader"))
     shares = seal_batch(PLAN, "a", bytes(16), *halves([3, 3]), SITE.sign)
     with pytest.raises(ReportRefused, match="not encrypted"):
         open_encrypted(PLAN, LEADER_SEAL, ROSTER, shares)
-    with pytest.raises(BatchMalformed, match="nothing for a helper"):
+    with pytest.raises(BatchMalformed, match="a part for the helper"):
         opened(shares)
     with pytest.raises(PlanInvalid):
         seal_encrypted(replace(THE_PLAN, wire=None), "a", bytes(16), reports, SITE.sign)

@@ -57,7 +57,7 @@ def test_no_byte_of_them_can_be_changed(signed: bytes) -> None:
     for at in (*places, *rng.integers(0, len(signed), 60).tolist()):
         changed = bytearray(signed)
         changed[at] ^= 1 << int(rng.integers(0, 8))
-        with pytest.raises(EncryptionKeysInvalid, match="commits to other ones"):
+        with pytest.raises(EncryptionKeysInvalid, match="commits to other keys"):
             verify_keys(bytes(changed), plan)
         with pytest.raises(EncryptionKeysInvalid):
             verify_keys(bytes(changed), committed(DRAFT, bytes(changed)))
@@ -80,7 +80,7 @@ def test_keys_of_another_key_holder_plan_or_order_are_refused(keys: list[PublicK
         with pytest.raises(EncryptionKeysInvalid, match=why):
             verify_keys(wrong, committed(DRAFT, wrong))
     fresh = sign_keys(draft_of(DRAFT).hash, made_for(DRAFT), HELPER.sign)
-    with pytest.raises(EncryptionKeysInvalid, match="commits to other ones"):
+    with pytest.raises(EncryptionKeysInvalid, match="commits to other keys"):
         verify_keys(fresh, committed(DRAFT, signed))
     one = sign_keys(draft_of(DRAFT).hash, keys[:1], HELPER.sign)
     with pytest.raises(EncryptionKeysInvalid, match="bytes, need"):

@@ -17,15 +17,24 @@ from hypothesis import strategies as st
 from featurestore.define.definitions import FeatureView
 from featurestore.define.privacy import Privacy
 from federation.errors import (
-    AlreadyDone,
     ClockWentBack,
     DayBudgetSpent,
     LedgerBehind,
     LedgerBroken,
     PaneTaken,
+    PlanOpenedBefore,
     ViewOverlap,
 )
-from federation.ledger.entries import Done, Head, Intended, Refused, ViewIntent, entry_from_line, entry_to_line, genesis
+from federation.ledger.entries import (
+    CompletionEntry,
+    Head,
+    IntentEntry,
+    RefusalEntry,
+    ViewIntent,
+    entry_from_line,
+    entry_to_line,
+    genesis,
+)
 from federation.ledger.ledger import CLOCK_SLACK_US, Ledger
 from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
@@ -162,21 +171,25 @@ def test_a_check_writes_nothing(ledger: Ledger) -> None:
 def test_a_plan_comes_to_one_end(ledger: Ledger) -> None:
     plan = plan_of(1, A)
     ledger.intend(plan, ONE)
-    ledger.done(plan.hash, bytes(32))
-    ledger.done(plan.hash, bytes(32))
+    ledger.complete(plan.hash, bytes(32))
+    ledger.complete(plan.hash, bytes(32))
     assert ledger.head.seq == 2
-    with pytest.raises(AlreadyDone):
-        ledger.done(plan.hash, bytes([1]) * 32)
+    with pytest.raises(PlanOpenedBefore):
+        ledger.complete(plan.hash, bytes([1]) * 32)
 
 
 def test_everything_is_there_again_after_a_restart(ledger: Ledger) -> None:
     ledger.intend(plan_of(1, A), HALF)
-    ledger.done(plan_of(1, A).hash, bytes(32))
+    ledger.complete(plan_of(1, A).hash, bytes(32))
     with pytest.raises(DayBudgetSpent):
         ledger.intend(plan_of(2, B), HALF)
     with again(ledger) as found:
-        assert (found.head, found.state.spent, found.state.done) == (ledger.head, ledger.state.spent, ledger.state.done)
-        assert [type(entry) for entry in found.entries()] == [Intended, Done, Refused]
+        assert (found.head, found.state.spent, found.state.completed) == (
+            ledger.head,
+            ledger.state.spent,
+            ledger.state.completed,
+        )
+        assert [type(entry) for entry in found.entries()] == [IntentEntry, CompletionEntry, RefusalEntry]
         with pytest.raises(PaneTaken):
             found.intend(plan_of(3, A), ONE)
 
@@ -194,12 +207,12 @@ def test_a_failed_transaction_leaves_neither_file_nor_memory_changed(ledger: Led
 
     def fails() -> None:
         with ledger.transaction():
-            ledger.done_within(plan_of(1, A).hash, bytes(32))
+            ledger.complete_within(plan_of(1, A).hash, bytes(32))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fails()
-    assert (ledger.head, ledger.state.done) == (before, {})
+    assert (ledger.head, ledger.state.completed) == (before, {})
     assert ledger.state.spent == {0: 500_000, 1: 500_000}
 
 
@@ -217,7 +230,7 @@ def test_a_clock_that_went_back_is_refused(ledger: Ledger, clock: Clock) -> None
 
 def two_entries(ledger: Ledger) -> None:
     ledger.intend(plan_of(1, A), ONE)
-    ledger.done(plan_of(1, A).hash, bytes(32))
+    ledger.complete(plan_of(1, A).hash, bytes(32))
 
 
 @pytest.mark.parametrize(
@@ -253,7 +266,7 @@ def test_an_edit_with_a_new_chain_is_noticed_by_the_second_file(ledger: Ledger) 
             head = head.next(line)
             db.execute("UPDATE entries SET line = ?, head = ? WHERE seq = ?", (line, head.digest, seq))
     db.close()
-    with pytest.raises(LedgerBroken, match="another entry 2"):
+    with pytest.raises(LedgerBroken, match="a different entry 2"):
         again(ledger)
 
 
@@ -262,9 +275,9 @@ def test_an_older_copy_is_noticed(ledger: Ledger, tmp_path: Path) -> None:
     ledger.close()
     shutil.copy(ledger.path, tmp_path / "copy.db")
     with again(ledger) as later:
-        later.done(plan_of(1, A).hash, bytes(32))
+        later.complete(plan_of(1, A).hash, bytes(32))
     shutil.copy(tmp_path / "copy.db", ledger.path)
-    with pytest.raises(LedgerBehind, match="it has 1 entries; its head file knows 2"):
+    with pytest.raises(LedgerBehind, match="it has 1 entries, but its head file names 2"):
         again(ledger)
 
 
@@ -285,7 +298,7 @@ def test_a_head_file_that_is_gone_or_nonsense_is_noticed(ledger: Ledger) -> None
     with pytest.raises(LedgerBroken, match="head file cannot be read"):
         again(ledger)
     outside.unlink()
-    with pytest.raises(LedgerBroken, match="head file is gone"):
+    with pytest.raises(LedgerBroken, match="head file is missing"):
         again(ledger)
 
 
@@ -293,7 +306,7 @@ def test_a_crash_between_commit_and_second_file_is_no_damage(ledger: Ledger) -> 
     ledger.intend(plan_of(1, A), ONE)
     outside = ledger.path.with_name("leader.db.head")
     old = outside.read_bytes()
-    ledger.done(plan_of(1, A).hash, bytes(32))
+    ledger.complete(plan_of(1, A).hash, bytes(32))
     outside.write_bytes(old)
     with again(ledger) as found:
         assert found.head.seq == 2
@@ -306,7 +319,7 @@ def test_no_ledger_passes_for_another_ones(ledger: Ledger, clock: Clock) -> None
     with pytest.raises(LedgerBroken, match="not of 'helper'"):
         Ledger(ledger.path, "helper", clock)
     ledger.path.write_bytes(b"no database at all, but long enough to be read as one")
-    with pytest.raises(LedgerBroken, match="no ledger"):
+    with pytest.raises(LedgerBroken, match="not a ledger"):
         Ledger(ledger.path, "leader", clock)
 
 
@@ -347,7 +360,7 @@ def test_a_head_covers_a_plan_from_its_end_on(ledger: Ledger) -> None:
     heads = [ledger.head]
     for step in (
         lambda: ledger.intend(one, ONE),
-        lambda: ledger.done(one.hash, bytes(32)),
+        lambda: ledger.complete(one.hash, bytes(32)),
         lambda: ledger.intend(other, ONE),
     ):
         step()
@@ -372,21 +385,27 @@ intents = st.builds(
 )
 roles = st.sampled_from(["", "leader", "in-process"])
 entries = st.one_of(
-    st.builds(Intended, times, hashes, st.integers(0, 2**40), st.lists(intents, max_size=3).map(tuple), roles),
-    st.builds(Done, times, hashes, hashes, roles),
+    st.builds(IntentEntry, times, hashes, st.integers(0, 2**40), st.lists(intents, max_size=3).map(tuple), roles),
+    st.builds(CompletionEntry, times, hashes, hashes, roles),
     st.builds(
-        Refused, times, hashes, st.text("ABC_", max_size=9), st.none() | st.text(max_size=3), st.none() | times, roles
+        RefusalEntry,
+        times,
+        hashes,
+        st.text("ABC_", max_size=9),
+        st.none() | st.text(max_size=3),
+        st.none() | times,
+        roles,
     ),
 )
 
 
 @given(entries)
-def test_an_entry_is_one_line_and_comes_back(entry: Intended | Done | Refused) -> None:
+def test_an_entry_is_one_line_and_comes_back(entry: IntentEntry | CompletionEntry | RefusalEntry) -> None:
     line = entry_to_line(entry)
     assert "\n" not in line
     found = entry_from_line(line)
     assert entry_to_line(found) == line
-    if isinstance(entry, Intended) and isinstance(found, Intended):
+    if isinstance(entry, IntentEntry) and isinstance(found, IntentEntry):
         for one, other in zip(entry.views, found.views, strict=True):
             assert (one.view, one.definition, one.scales, one.micro_rho) == (
                 other.view, other.definition, other.scales, other.micro_rho,

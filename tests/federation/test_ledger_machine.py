@@ -15,8 +15,8 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count
 from featurestore.define.privacy import Bounds, Privacy
-from federation.errors import AlreadyDone, LedgerBroken, LedgerRefusal
-from federation.ledger.entries import Done, Intended
+from federation.errors import LedgerBroken, LedgerRefusal, PlanOpenedBefore
+from federation.ledger.entries import CompletionEntry, IntentEntry
 from federation.ledger.ledger import Ledger
 from federation.ledger.state import Budget
 from federation.plan import Plan, PlannedView
@@ -106,7 +106,7 @@ class LedgerMachine(RuleBasedStateMachine):
         else:
             append = self.ledger._append
 
-            def append_and_crash(entry: Intended | Done) -> None:
+            def append_and_crash(entry: IntentEntry | CompletionEntry) -> None:
                 append(entry)  # type: ignore[arg-type]
                 raise Crash
 
@@ -127,8 +127,8 @@ class LedgerMachine(RuleBasedStateMachine):
         plan_hash = data.draw(st.sampled_from(sorted(self.allowed)))
         before = self.done.get(plan_hash)
         try:
-            self.ledger.done(plan_hash, digest)
-        except AlreadyDone:
+            self.ledger.complete(plan_hash, digest)
+        except PlanOpenedBefore:
             assert before not in (None, digest)
         else:
             assert before in (None, digest)
@@ -179,7 +179,7 @@ class LedgerMachine(RuleBasedStateMachine):
             by_day[day] = by_day.get(day, 0) + cost
         assert all(cost <= BUDGET.micro_rho for cost in by_day.values())
         assert self.ledger.state.spent == by_day
-        assert self.ledger.state.done == self.done
+        assert self.ledger.state.completed == self.done
 
     def _allow(self, plan: Plan) -> None:
         """No pane is opened under two plans, no day of a view under two definitions."""

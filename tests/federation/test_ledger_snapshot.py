@@ -61,5 +61,5 @@ def test_damage_is_told_with_the_path_of_the_original(tmp_path: Path) -> None:
         read_ledger(tmp_path / "leader.db", "leader")
     assert str(broken.value).startswith(f"{tmp_path / 'leader.db'}: ")
     (tmp_path / "leader.db").unlink()
-    with pytest.raises(LedgerBehind, match="head file is not"):
+    with pytest.raises(LedgerBehind, match="head file exists"):
         read_ledger(tmp_path / "leader.db", "leader")

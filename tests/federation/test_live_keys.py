@@ -94,7 +94,7 @@ def test_every_term_of_live_keys_is_signed() -> None:
         made(LIVE["leader"], draft=bytes(32)),
         made(LIVE["leader"], key=HELPER),
     ):
-        with pytest.raises(PlanInvalid, match="not signed by it for this plan"):
+        with pytest.raises(PlanInvalid, match="did not sign its live keys for this plan"):
             require_live(with_leader(changed))
 
 
@@ -127,7 +127,7 @@ def test_a_plan_that_was_changed_after_its_keys_were_signed_is_refused() -> None
         with_words(PLAN, participation="all"),
         replace(PLAN, views=(replace(first, min_clients=3), *rest)),
     ):
-        with pytest.raises(PlanInvalid, match="not signed by it for this plan"):
+        with pytest.raises(PlanInvalid, match="did not sign its live keys for this plan"):
             require_live(changed)
         require_live(live(changed))
     for missing in (DRAFT, plan(terms=None)):

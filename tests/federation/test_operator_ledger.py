@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from featurestore.define.definitions import FeatureView
-from federation.errors import AlreadyDone, DayBudgetSpent, LedgerBehind, PaneTaken, ViewOverlap
+from federation.errors import DayBudgetSpent, LedgerBehind, PaneTaken, PlanOpenedBefore, ViewOverlap
 from federation.ledger.entries import IN_PROCESS
 from federation.ledger.ledger import Ledger
 from federation.ledger.operator import OPERATOR, charged_plans, open_operator_ledger, operator_path, require_room
@@ -74,13 +74,13 @@ def test_what_came_of_a_plan_is_recorded_by_each_role(opened: Open, tmp_path: Pa
     plan, (leader, helper) = plan_of(1, A), map(opened, ("leader", "helper"))
     for ledger in (leader, helper):
         ledger.intend(plan, HALF)
-    leader.done(plan.hash, bytes(32))
-    helper.done(plan.hash, bytes([1]) * 32)  # another digest: of its own shares
-    with pytest.raises(AlreadyDone):
-        helper.done(plan.hash, bytes(32))
-    assert (leader.state.done, helper.state.done) == ({plan.hash: bytes(32)}, {plan.hash: bytes([1]) * 32})
+    leader.complete(plan.hash, bytes(32))
+    helper.complete(plan.hash, bytes([1]) * 32)  # another digest: of its own shares
+    with pytest.raises(PlanOpenedBefore):
+        helper.complete(plan.hash, bytes(32))
+    assert (leader.state.completed, helper.state.completed) == ({plan.hash: bytes(32)}, {plan.hash: bytes([1]) * 32})
     assert whole(tmp_path).charged_by == {plan.hash: {"leader": True, "helper": True}}
-    assert [whole(tmp_path, role).done_at[plan.hash] for role in ("leader", "helper")] == [3, 4]
+    assert [whole(tmp_path, role).completed_at[plan.hash] for role in ("leader", "helper")] == [3, 4]
 
 
 @pytest.mark.parametrize("one", [*AGGREGATORS, IN_PROCESS])
@@ -150,8 +150,8 @@ def test_each_role_remembers_the_others_head_on_one_chain(opened: Open, tmp_path
     helper.require_known(first)
     assert helper.see_peer("leader", first, None) == first
     assert leader.see_peer("helper", helper.head, None) == helper.head
-    leader.done(plan.hash, bytes(32))
-    helper.done(plan.hash, bytes(32))
+    leader.complete(plan.hash, bytes(32))
+    helper.complete(plan.hash, bytes(32))
     assert helper.see_peer("leader", leader.head, first) == leader.head
     assert leader.covers(helper.peer("leader"), plan.hash)
     assert not helper.covers(leader.peer("helper"), plan.hash)

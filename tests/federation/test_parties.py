@@ -23,7 +23,7 @@ def test_these_are_not(site: str) -> None:
 
 def test_a_roster_knows_each_site_and_key_once() -> None:
     assert ROSTER["a"].key == SITE.public.sign
-    with pytest.raises(UnknownSite, match="'c' is not on this roster"):
+    with pytest.raises(UnknownSite, match="'c' is not on this aggregator's roster"):
         ROSTER["c"]
     key = SITE.public.sign
     for entries, what in (

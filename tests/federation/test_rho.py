@@ -34,7 +34,7 @@ def test_people_write_it_in_many_ways(text: str | int, micro_rho: int) -> None:
         ("0", "above 0"),
         ("-0.1", "above 0"),
         ("1e7", "at most 1,000,000"),
-        ("0.0000001", "counted in millionths"),
+        ("0.0000001", "multiple of a millionth"),
     ],
 )
 def test_what_is_odd_is_told(text: str, says: str) -> None:

@@ -104,7 +104,7 @@ def test_one_operator_is_not_both_aggregators() -> None:
 
 
 def test_a_plan_that_cannot_travel_is_not_signed() -> None:
-    with pytest.raises(PlanInvalid, match="keys and its deadline"):
+    with pytest.raises(PlanInvalid, match="no keys of parties and no deadline"):
         sign_plan(plan(terms=None), COORDINATOR.sign)
     long = live(dataclasses.replace(PLAN, views=(PlannedView(view("v", 2), np.arange(700_000) * DAY, 2),)))
     with pytest.raises(PlanInvalid, match="make several plans"):

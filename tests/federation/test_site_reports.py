@@ -164,7 +164,7 @@ def test_the_column_is_there_just_where_the_plan_asks_for_it(role: Any) -> None:
         header = replace(signed.header, plan_hash=of.hash).to_bytes()
         signature = SITE.sign.sign(b"covey-1 batch", header + signed.leader_digest + signed.helper_digest)
         moved = replace(batch, signed=replace(signed, header_bytes=header, signature=signature))
-        with pytest.raises(BatchMalformed, match="do not go with report_per"):
+        with pytest.raises(BatchMalformed, match=r"the plan says report_per .*, but the header has"):
             opened(moved, role, of)
 
 
