@@ -134,7 +134,7 @@ def test_shares_without_noise_never_enter(finish: MpcFinish) -> None:
         with pytest.raises(FinishRefused):
             finish(the_plan, *wrong, clients=10)
     without = with_words(the_plan, finish="open", noise="none")
-    object.__setattr__(without, "finish", "mpc")  # what no plan can say
+    object.__setattr__(without, "terms", the_plan.terms)  # what no plan can say
     with pytest.raises(FinishRefused, match="noise 'none'"):
         finish(without, leader, helper, clients=10)
     with pytest.raises(FinishRefused, match="finish 'open'"):

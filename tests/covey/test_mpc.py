@@ -39,8 +39,11 @@ def test_a_run_is_shown_as_it_was(covey: Covey, project: Path, arguments: list[s
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        (["--protection", "he"], "--finish mpc computes with shares: it goes with --protection shares only"),
-        (["--noise", "off"], "--finish mpc takes noised shares only: it does not go with --noise off"),
+        (
+            ["--protection", "he"],
+            "error: finish 'mpc' requires protection 'shares': the aggregators compute with shares",
+        ),
+        (["--noise", "off"], "error: finish 'mpc' requires noise 'full': only noised shares may enter MPC"),
         (["--in-process", "--finish", "he"], "Invalid value for '--finish': 'he' is not one of 'open', 'mpc'"),
     ],
 )
