@@ -171,7 +171,7 @@ def test_a_store_of_runs_in_one_process_has_a_ledger_too(covey: Covey, tmp_path:
     write(tmp_path / "ledgers", "operator", "in-process")
     code, out, _ = covey("ledger", "show", "--store", tmp_path)
     assert code == 0
-    assert "operator.db: whole" in out
+    assert "operator.db: intact" in out
     assert "in-process" in out
 
 
@@ -224,8 +224,8 @@ def test_a_broken_ledger_is_a_failure_that_says_how_to_recover_and_hides_no_othe
     assert code == 1
     assert "Put the newest copies of this file" in err
     assert str(path) in err
-    assert "site-1.db: whole" in out
-    assert "operator.db: whole" not in out
+    assert "site-1.db: intact" in out
+    assert "operator.db: intact" not in out
     code, out, _ = covey("ledger", "show", "--project", project, "--json")
     leader = json.loads(out)["ledgers"][0]
     assert (code, leader["whole"], str(path) in leader["why"]) == (1, False, True)

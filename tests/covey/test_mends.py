@@ -38,7 +38,7 @@ def chained(outer: Exception, inner: Exception) -> Exception:
         (StoreNotFound("s"), "no store at s; `covey run VIEWS.py --events FILE --store s` makes one"),
         (RemoteFailed("no answer"), "no answer"),
         (PermissionError("denied"), "denied"),
-        (KeyHolderUnknown(), "this leader has no key holder: start it with the address of one; start the leader with "
+        (KeyHolderUnknown(), "this leader has no key holder. Start it with the address of one; start the leader with "
          "--keyholder HOST:PORT"),
         (refused("PROOFS_REQUIRED"), "leader: the plan is refused (PROOFS_REQUIRED); collect with --validity prio3"),
         (refused("PLAN_UNKNOWN"), "leader: the plan is refused (PLAN_UNKNOWN)"),
