@@ -485,7 +485,7 @@ class TestReads:
             (["shop=a"], 2, "no feature"),
             (["visits:visits"], 2, "add shop=…"),
             (["visits:visits", "where=a"], 2, "must give shop"),
-            (["visits:visits", "visits:visits", "shop=a"], 2, "twice"),
+            (["visits:visits", "visits:visits", "shop=a"], 2, "two columns named"),
         ],
     )
     def test_what_cannot_be_read_is_one_line(
