@@ -204,7 +204,7 @@ def _answers(url: str) -> bool:
     import urllib.error
     import urllib.request
 
-    for _ in range(100):
+    for _ in range(600):  # a minute: workers of a busy machine come up late
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:
                 return bool(answer.status == 200)
