@@ -395,7 +395,7 @@ class TestRepository:
         write_repo(tmp_path, tmp_path / "repo")
         text = (tmp_path / "repo" / "covey_views.py").read_text(encoding="utf-8")
         for name in ("both", "only"):
-            assert f"# {name}, without what is computed on demand by a VIEWS.py: late_risk:risk" in text
+            assert f"# {name}, without its on-demand features, which a VIEWS.py computes: late_risk:risk" in text
         call(tmp_path / "repo", "apply")
         from feast import FeatureStore
 

@@ -98,7 +98,7 @@ class TestArguments:
             ({"budget": 0}, "--budget: rho must be above 0"),
             ({"budget": "much"}, "--budget: rho is a number such as 0.1, got 'much'"),
             ({"budget": float("nan")}, "--budget: rho is a number"),
-            ({"participation": "some"}, "participation is 'all' or 'active', got 'some'"),
+            ({"participation": "some"}, "unknown participation 'some': it must be 'active' or 'all'"),
         ],
     )
     def test_budget_and_participation_are_checked(
