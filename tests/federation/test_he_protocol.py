@@ -314,7 +314,7 @@ def test_protections_and_keys_are_not_mixed_up(both: Any) -> None:
     reports, _ = random_reports(the_plan, 0, 3, rng)
     with pytest.raises(ReportRefused, match="takes no shares"):
         shard(the_plan, reports, rng.bytes)
-    with pytest.raises(ReportRefused, match="nothing is encrypted"):
+    with pytest.raises(ReportRefused, match="protection 'shares': its reports are not encrypted"):
         encrypt_reports(with_shares(the_plan), key_holder.public_keys, reports, rng.bytes)
     with pytest.raises(ReportRefused, match="needs no key holder"):
         HeKeyHolder(with_shares(the_plan))

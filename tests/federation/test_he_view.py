@@ -20,13 +20,15 @@ from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds, Privacy
 from federation.accountant import charge_of
 from federation.basis import to_noise_basis
-from federation.errors import HeImpossible, PlanInvalid
+from federation.errors import HeImpossible, PlanInvalid, TermsImpossible
 from federation.he.view import encode_report, he_parameters, leak_micro_rho, slot_bounds
 from federation.ledger.state import Budget, LedgerState
 from federation.manifest import manifest_of
 from federation.plan import Plan, WireTerms, plan_from_bytes, plan_to_bytes
+from federation.terms import Shares
 from tests.federation.he_cases import EVENTS, Q_MAX, plan, reports_of, vectors, view, with_shares
 from tests.federation.wire import COLLECTOR, HELPER, LEADER
+from tests.federation.words import with_words
 
 
 @settings(deadline=None, max_examples=30)
@@ -108,12 +110,13 @@ def test_a_plan_says_its_protection_and_for_how_many_clients() -> None:
     assert len({the_plan.hash, plan(max_clients=61).hash, with_shares(the_plan).hash}) == 3
     for changes, why in (
         ({"max_clients": 0}, "max_clients"),
-        ({"validity": "prio3"}, "nothing can be proven"),
-        ({"protection": "shares"}, "max_clients is for he"),
-        ({"protection": "shares", "max_clients": 0, "wire": KEYED}, "no encryption keys"),
+        ({"terms": Shares()}, "max_clients"),
+        ({"terms": Shares(), "max_clients": 0, "wire": KEYED}, "encryption keys"),
     ):
         with pytest.raises(PlanInvalid, match=why):
             replace(the_plan, **changes)  # type: ignore[arg-type]
+    with pytest.raises(TermsImpossible, match="validity 'prio3' requires protection 'shares'"):
+        with_words(the_plan, validity="prio3")
 
 
 def test_the_leak_is_charged_and_stands_in_the_manifest() -> None:

@@ -269,7 +269,7 @@ def test_a_run_in_one_process_has_nothing_to_verify() -> None:
     alone = plan(0, None)
     manifest = manifest_of(alone, alone.views[VIEW], noise_source="a", trust="in-process", commitments=("", ""))
     framed = plan_pb2.SignedPlan(plan=plan_to_bytes(alone)).SerializeToString()
-    with pytest.raises(VerificationFailed, match="parties: the plan names none"):
+    with pytest.raises(VerificationFailed, match="parties: the plan names no parties"):
         verify_opening(release(manifest), framed, None)
 
 

@@ -110,7 +110,7 @@ def test_who_reports_follows_from_the_sites_unless_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize("text", ["", "FULL", "shares ", "nine", None, 1])
 def test_a_word_that_is_none_is_refused_with_those_that_there_are(text: object) -> None:
-    with pytest.raises(TermUnknown, match=r"unknown validity .*: it is 'none' or 'prio3'") as refused:
+    with pytest.raises(TermUnknown, match=r"unknown validity .*: it must be 'none' or 'prio3'") as refused:
         word(Validity, text)
     assert isinstance(refused.value, PlanInvalid)
     assert refused.value.known == ("none", "prio3")
