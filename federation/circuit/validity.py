@@ -192,6 +192,6 @@ def finish(plan: Plan, leader: Verification, messages: VerifierMessages, accepte
     mine = leader.offered & prio3.verify_next_batch(leader.states, messages)
     if differs := int(np.count_nonzero(accepted & ~mine)):
         raise ReportRefused(
-            f"the helper accepted {differs} report(s) that the leader rejects: it does not follow the protocol"
+            f"the helper accepted {differs} report(s) whose joint randomness the leader rejects: it does not follow the protocol"
         )
     return leader.take(accepted)
