@@ -223,7 +223,7 @@ def test_liars_within_the_bounds_move_a_sum_by_a_bound_each_at_most(defended: bo
 def test_where_a_rejected_lie_leaves_too_few_reports_the_pane_stays_shut() -> None:
     result = run("poisoning", Setting(clients=10, k=10, trials=40), defended=True)
     assert (result.effect.estimate, result.effect.high, result.succeeded) == (0.0, 0.0, False)
-    assert "the panes stayed shut" in result.note
+    assert "stayed closed" in result.note
     assert "stayed shut" not in default("poisoning", True).note
 
 
@@ -264,8 +264,8 @@ def test_half_the_helpers_noise_is_measured_to_be_more_than_claimed(monkeypatch:
 
 
 def test_the_helper_refuses_the_true_count_and_a_lie_about_it_for_its_own_reasons() -> None:
-    assert "BATCH_TOO_SMALL to the true count and BATCH_MISMATCH to a lie" in default("drop-all-but-one", True).note
-    assert "OPENED to a lie" in default("drop-all-but-one", False).note
+    assert "BATCH_TOO_SMALL to the true count and BATCH_MISMATCH to a false count" in default("drop-all-but-one", True).note
+    assert "OPENED to a false count" in default("drop-all-but-one", False).note
 
 
 def test_without_noise_the_rest_of_a_pooled_sum_is_exact() -> None:
@@ -280,4 +280,4 @@ def test_under_all_time_tells_only_where_events_are_dear() -> None:
     (points,) = default("straggler", True).series
     assert points.y[0] == pytest.approx(0.5, abs=0.1)
     assert points.y[-1] > 0.9
-    assert f"and {points.y[-1]:.2f} where it costs 100 ms" in default("straggler", True).note
+    assert f"and {points.y[-1]:.2f} if it costs 100 ms" in default("straggler", True).note
