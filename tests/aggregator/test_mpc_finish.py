@@ -125,7 +125,7 @@ def test_many_cells_go_in_parts_and_none_at_all_goes_too(finish: MpcFinish, monk
 
 
 def test_shares_without_noise_never_enter(finish: MpcFinish) -> None:
-    with pytest.raises(PlanInvalid, match="noised shares only"):
+    with pytest.raises(PlanInvalid, match="only noised shares may enter MPC"):
         plan(noise="none")
     the_plan, sums = plan(), np.zeros((3, 5, 4), np.int64)
     leader, helper = shares_of(sums)
