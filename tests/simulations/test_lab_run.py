@@ -168,7 +168,7 @@ def test_a_folder_in_a_file_is_refused_before_anything_runs(covey: Covey, small:
 
 def test_several_values_without_a_sweep_and_a_resume_with_settings_are_refused(covey: Covey, small: list[str]) -> None:
     code, _, err = covey("lab", "run", *small, "seed=1,2")
-    assert (code, "-m makes a sweep" in err) == (2, True)
+    assert (code, "add -m for a sweep" in err) == (2, True)
     code, _, err = covey("lab", "run", "--resume", "it", "k=3")
     assert (code, "only --workers may be given" in err) == (2, True)
     code, _, err = covey("lab", "run", "--resume", "it")
