@@ -72,10 +72,9 @@ def _covey(*arguments: Any) -> None:
 def _roles(project: Path) -> None:
     """What running roles keep, and a coordinator's plan in hand."""
     for role in ("leader", "helper", "keyholder"):
-        storage, ledger, live = _files(project, None, role)  # type: ignore[arg-type]
-        live.draw(bytes(16), bytes(32), 0)
-        storage.close()
-        ledger.close()
+        files = _files(project, None, role)  # type: ignore[arg-type]
+        files.live.draw(bytes(16), bytes(32), 0)
+        files.close()
     from deployment.project.site_folders import configure_site
 
     configure_site(project, "x", project / "events.parquet", "who", "at", allow_noise_off=False)

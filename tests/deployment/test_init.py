@@ -120,7 +120,7 @@ def test_views_that_are_there_are_left_alone(covey: Covey, tmp_path: Path) -> No
         (["--budget", "0"], "above 0"),
         (["--budget", "-1"], "above 0"),
         (["--budget", "nan"], "a number such as 0.1"),
-        (["--budget", "0.00000001"], "millionths"),
+        (["--budget", "0.00000001"], "multiple of a millionth"),
         (["--budget", "1e9"], "at most"),
     ],
 )
@@ -206,7 +206,7 @@ class TestProjectFile:
             ("budget = 0.1", 'budget = "0.1"', "[privacy] budget: rho must be a number"),
             ("budget = 0.1", "budget = 0.0", "[privacy] budget: rho must be above 0"),
             ("budget = 0.1", "budget = nan", "a number such as 0.1"),
-            ("budget = 0.1", "budget = 0.1234567", "millionths"),
+            ("budget = 0.1", "budget = 0.1234567", "multiple of a millionth"),
             ("[privacy.quota]", "[privacy.quota]\nv = -1", "[privacy] quota.v: rho must be above 0"),
             ("[privacy.quota]", "quota = 3\n[other]", "[privacy] quota: write quota = {view = RHO}, not 3"),
             (

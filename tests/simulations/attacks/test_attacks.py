@@ -264,7 +264,10 @@ def test_half_the_helpers_noise_is_measured_to_be_more_than_claimed(monkeypatch:
 
 
 def test_the_helper_refuses_the_true_count_and_a_lie_about_it_for_its_own_reasons() -> None:
-    assert "BATCH_TOO_SMALL to the true count and BATCH_MISMATCH to a false count" in default("drop-all-but-one", True).note
+    assert (
+        "BATCH_TOO_SMALL to the true count and BATCH_MISMATCH to a false count"
+        in default("drop-all-but-one", True).note
+    )
     assert "OPENED to a false count" in default("drop-all-but-one", False).note
 
 
