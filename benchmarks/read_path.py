@@ -136,7 +136,7 @@ class Grpc:
         self._metadata = [(KEY, f"Bearer {api_key}")]
         own = stack.enter_context(grpc.insecure_channel(address))
         grpc.channel_ready_future(own).result(60)
-        self._read: Any = pb_grpc.FeaturesStub(own).GetFeatures  # type: ignore[no-untyped-call]  # generated
+        self._read: Any = pb_grpc.FeaturesStub(own).GetFeatures
         reply = self._read(self._request, metadata=self._metadata).SerializeToString()
         bare = stack.enter_context(grpc.insecure_channel(stack.enter_context(grpc_echo(reply))))
         grpc.channel_ready_future(bare).result(60)

@@ -52,15 +52,15 @@ class Aggregators:
         self._channels = {
             role: grpc.insecure_channel(address, options=CHANNEL_OPTIONS) for role, address in self._addresses.items()
         }
-        self._leader = pb_grpc.LeaderStub(self._channels["leader"])  # type: ignore[no-untyped-call]
+        self._leader = pb_grpc.LeaderStub(self._channels["leader"])
         self._names: dict[Aggregator, str] = {"leader": "leader"}
         self._helper: pb_grpc.HelperStub | pb_grpc.KeyHolderStub
         match protection:
             case Protection.SHARES:
-                self._helper = pb_grpc.HelperStub(self._channels["helper"])  # type: ignore[no-untyped-call]
+                self._helper = pb_grpc.HelperStub(self._channels["helper"])
                 self._names["helper"] = "helper"
             case Protection.HE:
-                self._helper = pb_grpc.KeyHolderStub(self._channels["helper"])  # type: ignore[no-untyped-call]
+                self._helper = pb_grpc.KeyHolderStub(self._channels["helper"])
                 self._names["helper"] = "key holder"
             case other:
                 assert_never(other)

@@ -30,7 +30,7 @@ class HelperChannel:
     def __init__(self, address: str, *, call_s: float = CALL_S) -> None:
         self._address, self._call_s = address, call_s
         self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._stub = pb_grpc.HelperStub(self._channel)  # type: ignore[no-untyped-call]
+        self._stub = pb_grpc.HelperStub(self._channel)
 
     def open_plan(self, signed: bytes) -> None:
         """Pass a signed plan on. Raises RemoteRefusal and Unreachable."""
@@ -93,7 +93,7 @@ class KeyHolderChannel:
     def __init__(self, address: str, *, call_s: float = CALL_S) -> None:
         self._address, self._call_s = address, call_s
         self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._stub = pb_grpc.KeyHolderStub(self._channel)  # type: ignore[no-untyped-call]
+        self._stub = pb_grpc.KeyHolderStub(self._channel)
 
     def open_plan(self, signed: bytes) -> None:
         """Pass a signed plan on. Raises RemoteRefusal and Unreachable."""
@@ -128,7 +128,7 @@ class ProviderChannel:
     def __init__(self, address: str) -> None:
         self._address = address
         self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._stub = pb_grpc.ProviderStub(self._channel)  # type: ignore[no-untyped-call]
+        self._stub = pb_grpc.ProviderStub(self._channel)
 
     def provide(self, asked: bytes) -> ProviderCall:
         """Have the provider start its process."""

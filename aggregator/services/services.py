@@ -185,13 +185,13 @@ def serve(party: Role | Provider, host: str, port: int) -> Service:
     server = grpc.server(pool, options=SERVER_OPTIONS, maximum_concurrent_rpcs=None)
     match party:
         case Leader():
-            pb_grpc.add_LeaderServicer_to_server(LeaderServicer(party), server)  # type: ignore[no-untyped-call]
+            pb_grpc.add_LeaderServicer_to_server(LeaderServicer(party), server)
         case Helper():
-            pb_grpc.add_HelperServicer_to_server(HelperServicer(party), server)  # type: ignore[no-untyped-call]
+            pb_grpc.add_HelperServicer_to_server(HelperServicer(party), server)
         case KeyHolder():
-            pb_grpc.add_KeyHolderServicer_to_server(KeyHolderServicer(party), server)  # type: ignore[no-untyped-call]
+            pb_grpc.add_KeyHolderServicer_to_server(KeyHolderServicer(party), server)
         case Provider():
-            pb_grpc.add_ProviderServicer_to_server(ProviderServicer(party), server)  # type: ignore[no-untyped-call]
+            pb_grpc.add_ProviderServicer_to_server(ProviderServicer(party), server)
         case other:
             assert_never(other)
     try:

@@ -43,7 +43,7 @@ class GrpcTransport:
             self._channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(), options=OPTIONS)
         else:
             self._channel = grpc.insecure_channel(target, options=OPTIONS)
-        self._stub: Any = pb_grpc.FeaturesStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+        self._stub: Any = pb_grpc.FeaturesStub(self._channel)
 
     def vectors(self, refs: Sequence[str], entities: Entities) -> Vectors:
         """See `Transport`."""

@@ -157,7 +157,7 @@ def grpc_beside(
             ("grpc.max_send_message_length", MAX_REPLY),
         ]
         server = grpc.aio.server(options=options)
-        pb_grpc.add_FeaturesServicer_to_server(Features(reads, gate), server)  # type: ignore[no-untyped-call]  # generated
+        pb_grpc.add_FeaturesServicer_to_server(Features(reads, gate), server)
         try:
             server.add_insecure_port(address)
         except RuntimeError:

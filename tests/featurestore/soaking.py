@@ -145,7 +145,7 @@ class OverGrpc:
     def __init__(self, where: str) -> None:
         channel = grpc.insecure_channel(where)
         grpc.channel_ready_future(channel).result(60)
-        self._call: Any = pb_grpc.FeaturesStub(channel).GetFeatures  # type: ignore[no-untyped-call]
+        self._call: Any = pb_grpc.FeaturesStub(channel).GetFeatures
         by_name = request_of([], ASKED)
         by_name.feature_service = SERVICE
         self._requests: list[pb.GetFeaturesRequest] = [request_of(REFS, ASKED), by_name]
