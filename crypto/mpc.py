@@ -25,7 +25,7 @@ _converter = ModuleType("crypten.nn.onnx_converter")
 vars(_converter).update(from_onnx=None, from_pytorch=None, from_tensorflow=None, TF_AND_TF2ONNX=False)
 sys.modules.setdefault(_converter.__name__, _converter)
 
-import crypten  # noqa: E402
+import crypten  # noqa: E402 - after the stand-in, as all below
 import torch  # noqa: E402
 from crypten.mpc import MPCTensor  # noqa: E402
 from crypten.mpc.provider import TTPServer  # noqa: E402

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +11,13 @@ import numpy.typing as npt
 from aggregator.collect.collection_job import commitment_from_bytes
 from aggregator.errors import NotCommitted
 from aggregator.shares.plans import PlanBook
-from aggregator.storage.records import StoredPlan
+from aggregator.storage.records import PlanState, StoredPlan
 from crypto.sharing import Accumulator
 from federation.errors import FinishRefused
 from federation.plan import Plan
 from federation.protocol import Closed, Commitment, NoisedShares
+
+_T = TypeVar("_T")
 
 
 class HeldShares:
@@ -36,6 +39,21 @@ class HeldShares:
         )
         closed = Closed(self._plans.identity.role, plan, sums, own, reports.most_reports(stored.number))
         return closed.noise(other, self._plans.secrets.noise_source(plan)), own
+
+    def require(self, stored: StoredPlan, held: list[_T]) -> list[_T]:
+        """The same shares, of a plan that may be opened.
+
+        Raises:
+            NotCommitted: the plan is not witnessed. FinishRefused: its noised shares are erased.
+        """
+        if stored.state is not PlanState.WITNESSED:
+            raise NotCommitted(stored.hash)
+        if not held:
+            raise FinishRefused(
+                f"plan {stored.hash.hex()[:16]}… was finished before, and its noised shares are erased. Put the newest copy "
+                f"of the {self._plans.identity.peer}'s file back"
+            )
+        return held
 
     def erase(self, stored: StoredPlan) -> None:
         """Erase the noised shares of a plan whose opened values are stored. A repeat changes nothing.

@@ -31,11 +31,10 @@ from aggregator.services.peer_links import answer_invalid, as_peers
 from aggregator.shares.peers import PeerCalls, helper_of
 from aggregator.shares.plans import PlanBook, no_keys
 from aggregator.signed_message import Signed, sign
-from aggregator.storage.records import PlanState, StoredPlan
+from aggregator.storage.records import StoredPlan
 from crypto import field as field64
 from crypto.errors import CryptoError
 from crypto.signing import SigningKey
-from federation.errors import FinishRefused
 from federation.opened_values import sign_values
 from federation.plan import Plan
 from federation.protocol import Outcome
@@ -73,14 +72,7 @@ class Swap:
         Raises:
             NotCommitted: the plan is not witnessed. FinishRefused: the shares are erased.
         """
-        if stored.state is not PlanState.WITNESSED:
-            raise NotCommitted(stored.hash)
-        held = self._storage.to_swap(stored.number)
-        if not held:
-            raise FinishRefused(
-                f"plan {stored.hash.hex()[:16]}… was finished before, and its noised shares are erased. Put the newest copy "
-                f"of the {self._identity.peer}'s file back"
-            )
+        held = self._held.require(stored, self._storage.to_swap(stored.number))
         return b"".join(held)
 
     def keep_digest(self, stored: StoredPlan, digest: bytes) -> None:

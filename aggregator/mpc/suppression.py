@@ -12,12 +12,10 @@ from typing import assert_never
 
 from aggregator.collect.aggregate_share import HeldShare, SealedShare, noised_of
 from aggregator.collect.held_shares import HeldShares
-from aggregator.errors import NotCommitted
 from aggregator.mpc.finish import require_exact, require_installed
 from aggregator.mpc.seat import Seat, finish_own
 from aggregator.shares.plans import PlanBook, no_keys
-from aggregator.storage.records import PlanState, StoredPlan
-from federation.errors import FinishRefused
+from aggregator.storage.records import StoredPlan
 from federation.plan import Plan
 from federation.terms import ReportPer
 
@@ -53,14 +51,7 @@ class Suppression:
         Raises:
             NotCommitted: the plan is not witnessed. FinishRefused: its shares are erased. And as `finish_own`.
         """
-        if stored.state is not PlanState.WITNESSED:
-            raise NotCommitted(plan.hash)
-        held = self._storage.held(stored.number)
-        if not held:
-            raise FinishRefused(
-                f"plan {plan.hash.hex()[:16]}… was finished before, and its noised shares are erased. Put the newest copy "
-                "of the other aggregator's file back"
-            )
+        held = self._held.require(stored, self._storage.held(stored.number))
         key = self._identity.keys.sign
         shares, said = noised_of(plan, self._identity.role, held, key.public)
         opened = finish_own(self.seat, port, plan, shares, self._most_clients(plan))
