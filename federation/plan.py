@@ -180,31 +180,6 @@ class Plan:
             case Encrypted():
                 return leak_micro_rho(planned.view, self.max_clients, self.noisy)
 
-    @property
-    def protection(self) -> Protection:
-        """See `terms`; so are the others below."""
-        return self.terms.protection
-
-    @property
-    def validity(self) -> Validity:
-        """See `terms`."""
-        return self.terms.validity
-
-    @property
-    def finish(self) -> Finish:
-        """See `terms`."""
-        return self.terms.finish
-
-    @property
-    def report_per(self) -> ReportPer:
-        """See `terms`."""
-        return self.terms.report_per
-
-    @property
-    def participation(self) -> Participation:
-        """See `terms`."""
-        return self.terms.participation
-
 
 def new_plan(
     views: Sequence[PlannedView],

@@ -447,7 +447,7 @@ def test_a_site_cannot_send_plain_shares_into_a_plan_with_proofs(two: Two) -> No
     batch = Site(plain).batch([0, 0])
     with pytest.raises(Exception, match="not opened here"):
         two.submit(batch)
-    assert plan.validity == "prio3"
+    assert plan.terms.validity == "prio3"
 
 
 # through the coordinator, and over gRPC

@@ -154,7 +154,7 @@ class Site:
         dense = self.rng.integers(0, 9, (len(collections), length)) * (
             self.rng.random((len(collections), length)) < 0.5
         )
-        if self.plan.validity == "prio3":
+        if self.plan.terms.validity == "prio3":
             dense = np.array([self._honest() for _ in collections])
         which = [counted] * len(collections) if isinstance(counted, bool) else list(counted)
         which = [one and at not in (*lying, *malformed) for at, one in enumerate(which)]
@@ -166,7 +166,7 @@ class Site:
         reports = Reports(index, np.array(collections, np.uint32), slots)
         if ids is None:
             ids = self.rng.integers(0, 256, (len(collections), 16), dtype=np.uint8)
-        if self.plan.validity == "none":
+        if self.plan.terms.validity == "none":
             halves: Any = shard(self.plan, reports, self.rng.bytes, report_ids=ids)
         else:
             measurements = encode(self.plan.views[index].layout, slots)

@@ -116,7 +116,7 @@ class TestPlanOnly:
         plan = verify_draft(path.read_bytes(), parties.coordinator)
         assert [one.view.name for one in plan.views] == ["visits", "everywhere"]
         assert [len(one.pane_starts) for one in plan.views] == [3, 72]
-        assert (plan.noise, plan.participation) == ("full", "active")
+        assert (plan.noise, plan.terms.participation) == ("full", "active")
         assert plan.wire is not None
         assert (plan.wire.leader, plan.wire.helper) == (parties.leader, parties.helper)
         assert not (flights / "roles" / "coordinator").exists()
@@ -128,10 +128,10 @@ class TestPlanOnly:
         words = ("start", "coordinator", flights / "views.py", *DAYS, "--project", flights, "--json", "--plan-only")
         said = json.loads(covey(*words, flights / "a.plan")[1])
         plan = verify_draft((flights / "a.plan").read_bytes(), Project.load(flights).coordinator)
-        assert (plan.participation, said["plan"]) == ("all", plan.hash.hex())
+        assert (plan.terms.participation, said["plan"]) == ("all", plan.hash.hex())
         covey(*words, flights / "b.plan", "--participation", "active", "--noise", "off")
         plan = verify_draft((flights / "b.plan").read_bytes(), Project.load(flights).coordinator)
-        assert (plan.participation, plan.noise) == ("active", "none")
+        assert (plan.terms.participation, plan.noise) == ("active", "none")
 
     def test_a_draft_is_looked_at_before_any_key_is_made_for_it(self, covey: Covey, flights: Path) -> None:
         policy = flights / "policy.toml"
@@ -142,7 +142,7 @@ class TestPlanOnly:
             draft = verify_draft(path.read_bytes(), Project.load(flights).coordinator)
             assert draft.wire is not None
             assert (draft.wire.leader_live, draft.wire.verify_key_hash) == (None, b"")
-            assert draft.validity == (more[1] if more else "none")
+            assert draft.terms.validity == (more[1] if more else "none")
             said = json.loads(covey("policy", "check", path, "--project", flights, "--json")[1])
             assert (said["answer"], said["plan"]) == ("ACCEPT", draft.hash.hex())
         assert not (flights / "roles" / "leader").exists()
@@ -157,7 +157,7 @@ class TestPlanOnly:
         views.write_text(daily.replace("min_clients=5)", "min_clients=5, suppress_below=18)"))
         code, _, err = covey(*words)
         assert code == 0, err
-        assert verify_draft(path.read_bytes(), Project.load(flights).coordinator).finish == "mpc"
+        assert verify_draft(path.read_bytes(), Project.load(flights).coordinator).terms.finish == "mpc"
 
     def test_panes_that_are_published_are_left_out(self, covey: Covey, flights: Path, run_arguments: list[str]) -> None:
         run_arguments[run_arguments.index("--store") + 1] = str(flights)

@@ -106,7 +106,7 @@ KEYED = WireTerms(LEADER.sign.public, HELPER.sign.public, COLLECTOR.public.colle
 def test_a_plan_says_its_protection_and_for_how_many_clients() -> None:
     the_plan = plan()
     again = plan_from_bytes(plan_to_bytes(the_plan))
-    assert (again.protection, again.max_clients, again.hash) == ("he", 60, the_plan.hash)
+    assert (again.terms.protection, again.max_clients, again.hash) == ("he", 60, the_plan.hash)
     assert len({the_plan.hash, plan(max_clients=61).hash, with_shares(the_plan).hash}) == 3
     for changes, why in (
         ({"max_clients": 0}, "max_clients"),

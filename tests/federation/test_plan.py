@@ -92,8 +92,8 @@ def test_the_finish_is_in_the_bytes_of_a_plan_that_has_one_and_in_no_other() -> 
     usual, by_mpc = (plan_in_words(bytes(16), (suppressing(),), "full", finish=finish) for finish in ("open", "mpc"))
     assert usual.hash != by_mpc.hash
     assert b"mpc" in plan_to_bytes(by_mpc)
-    assert plan_from_bytes(plan_to_bytes(by_mpc)).finish == "mpc"
-    assert plan_from_bytes(plan_to_bytes(usual)).finish == "open"
+    assert plan_from_bytes(plan_to_bytes(by_mpc)).terms.finish == "mpc"
+    assert plan_from_bytes(plan_to_bytes(usual)).terms.finish == "open"
     for name in ("open", "mcp"):  # the one is not canonical, the other does not exist
         message = pb.Plan.FromString(plan_to_bytes(usual))
         message.finish = name

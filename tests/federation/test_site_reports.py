@@ -69,7 +69,7 @@ def opened(batch: SealedBatch, role: Any = "leader", of: Plan = OF_SITES, roster
 def test_a_plan_says_who_reports_in_its_hash_and_a_plan_of_clients_has_the_bytes_that_it_had() -> None:
     data = plan_to_bytes(OF_SITES)
     again = plan_from_bytes(data)
-    assert (again.report_per, again.max_clients, again.hash) == ("site", 9, OF_SITES.hash)
+    assert (again.terms.report_per, again.max_clients, again.hash) == ("site", 9, OF_SITES.hash)
     assert (OF_SITES.clients_a_report, PLAN.clients_a_report) == (9, 1)
     assert OF_SITES.hash != PLAN.hash != replace(OF_SITES, max_clients=8).hash != OF_SITES.hash
     message = pb.Plan.FromString(plan_to_bytes(PLAN))
