@@ -39,7 +39,8 @@ from featurestore.errors import (
 
 from .backends import online_opener
 from .interface import OnlineEpoch
-from .settings import OnlineSettings, store_path
+from .settings import store_path
+from .settings_file import load_settings
 from .view_rows import FORMAT, Block, StoredView, ViewColumn, ViewHeader, ViewRows
 
 _log = logging.getLogger(__name__)
@@ -271,7 +272,7 @@ class Blocks:
 def open_blocks(directory: Path) -> Blocks:
     """The blocks of a store's directory. Raises SettingsInvalid."""
     root = store_path(directory)
-    return Blocks(root / "blocks", online_opener(root, OnlineSettings.load(directory)))
+    return Blocks(root / "blocks", online_opener(root, load_settings(directory)))
 
 
 def _stored(block: Block, online: OnlineEpoch) -> StoredView:

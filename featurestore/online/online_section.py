@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, PlainValidator
 
@@ -25,8 +24,8 @@ class OnlineSection(ConfigModel):
     url: Annotated[OnlineUrl, PlainValidator(_url), Field(examples=['"redis://…"'])] | None = None
 
 
-def read_section(section: object, path: Path) -> Mapping[str, Any]:
-    """The arguments of `OnlineSettings`. Raises ConfigInvalid."""
+def read_section(section: object, path: Path) -> OnlineSettings:
+    """The settings of a section. Raises ConfigInvalid."""
     if not isinstance(section, dict):
         raise ConfigInvalid(str(path), f"{TABLE}: write a section [{TABLE}]")
-    return dict(checked(OnlineSection, section, path, TABLE))
+    return OnlineSettings(**dict(checked(OnlineSection, section, path, TABLE)))

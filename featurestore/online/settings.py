@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from base.toml import toml_entries
-
 FILE: Final = "covey.toml"
 TABLE: Final = "online"
 MIB: Final = 2**20
@@ -95,24 +93,6 @@ class OnlineSettings:
     def max_block_bytes(self) -> int:
         """`block_mib` in bytes."""
         return self.block_mib * MIB
-
-    @classmethod
-    def load(cls, directory: Path) -> Self:
-        """Read the covey.toml of the store's directory; without one, the defaults apply.
-
-        Raises:
-            ConfigInvalid: the file, or its section `[online]`, cannot be used.
-        """
-        path = directory / FILE
-        try:
-            section = toml_entries(path, MAX_FILE_BYTES).get(TABLE)
-        except FileNotFoundError:
-            return cls()
-        if section is None:
-            return cls()
-        from .online_section import read_section  # pydantic's import takes a quarter of the time of a read
-
-        return cls(**read_section(section, path))
 
 
 def store_path(directory: Path) -> Path:

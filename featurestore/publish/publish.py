@@ -49,6 +49,7 @@ from featurestore.online.block_writer import BlockWriter, CurrentRows
 from featurestore.online.current_rows import current_rows
 from featurestore.online.interface import OnlineStore
 from featurestore.online.settings import OnlineSettings, store_path
+from featurestore.online.settings_file import load_settings
 from featurestore.registry.known_panes import known_panes
 from featurestore.registry.models import RegisteredModel, require_model, write_model
 from featurestore.registry.registry import Registry
@@ -94,7 +95,7 @@ class Publisher:
 
     def __init__(self, directory: Path, clock: Callable[[], int], settings: OnlineSettings | None = None) -> None:
         root = store_path(directory)
-        settings = settings or OnlineSettings.load(directory)
+        settings = settings or load_settings(directory)
         with writing(root):
             root.mkdir(parents=True, exist_ok=True)
         self._root, self._clock, self._settings = root, clock, settings

@@ -18,6 +18,7 @@ from featurestore.online.block_writer import BlockWriter, CurrentRows
 from featurestore.online.current_rows import current_rows
 from featurestore.online.rocks import RocksOnline
 from featurestore.online.settings import OnlineSettings, store_path
+from featurestore.online.settings_file import load_settings
 from featurestore.registry.registry import Registry
 from featurestore.store_files import writing
 
@@ -38,7 +39,7 @@ def rebuild_online(directory: Path, progress: Callable[[int, int], None] = lambd
     root = store_path(directory)
     if not (root / "registry.db").is_file():
         raise StoreNotFound(str(directory))
-    settings = OnlineSettings.load(directory)
+    settings = load_settings(directory)
     with lock_store(root):
         registry = Registry(root / "registry.db", read_only=False)
         try:

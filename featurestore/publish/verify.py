@@ -36,6 +36,7 @@ from featurestore.online.current_rows import current_rows
 from featurestore.online.interface import OnlineEpoch
 from featurestore.online.rocks import RocksOnline
 from featurestore.online.settings import OnlineSettings, store_path
+from featurestore.online.settings_file import load_settings
 from featurestore.online.view_rows import Ints, ViewHeader
 from featurestore.registry.consistency import registry_problems
 from featurestore.registry.registry import Registry
@@ -93,7 +94,7 @@ def check_store(directory: Path, progress: Progress = lambda *_: None) -> CheckR
     root = store_path(directory)
     if not root.is_dir():
         raise StoreNotFound(str(directory))
-    settings = OnlineSettings.load(directory)
+    settings = load_settings(directory)
     with no_writer(root):
         files = sum(path.is_file() for path in root.rglob("*"))
         found = [Damage("registry.db", what, Mend.BACKUP) for what in _registry(root)]

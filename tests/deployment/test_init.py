@@ -16,7 +16,7 @@ from deployment.project.project import Project
 from edge_client.policy_file import load_policy
 from featurestore.define.layout import layout_of
 from featurestore.define.views_file import load_views
-from featurestore.online.settings import OnlineSettings
+from featurestore.online.settings_file import load_settings
 from federation.keys import load_keys, roles_in
 from federation.ledger.state import Budget
 from federation.terms import Validity
@@ -270,6 +270,6 @@ class TestProjectFile:
         project = Project.find(tmp_path)
         assert project is not None
         assert project.budget == Budget(300_000)
-        assert OnlineSettings.load(tmp_path).url is not None
+        assert load_settings(tmp_path).url is not None
         covey("init", tmp_path)  # it keeps the files that are there
         assert path.read_text().endswith(online)

@@ -6,15 +6,16 @@ import pytest
 
 from base.errors import ConfigInvalid
 from featurestore.online.settings import OnlineSettings, OnlineUrl
+from featurestore.online.settings_file import load_settings
 
 
 def load(directory: Path, text: str) -> OnlineSettings:
     (directory / "covey.toml").write_text(text)
-    return OnlineSettings.load(directory)
+    return load_settings(directory)
 
 
 def test_without_a_file_or_a_table_the_rows_are_in_rocksdb(tmp_path: Path) -> None:
-    assert OnlineSettings.load(tmp_path) == load(tmp_path, "[project]\nname = 'x'\n") == OnlineSettings(1024, None)
+    assert load_settings(tmp_path) == load(tmp_path, "[project]\nname = 'x'\n") == OnlineSettings(1024, None)
 
 
 @pytest.mark.parametrize(
