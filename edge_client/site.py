@@ -28,9 +28,10 @@ from crypto.signing import SigningKey
 from featurestore.define.definitions import FeatureView
 from featurestore.define.wire import definition_hash
 from featurestore.errors import FeatureStoreError
-from federation.batch.batch import BATCH_ID_BYTES, Heads, SealedBatch, max_reports, seal_batch
+from federation.batch.batch import BATCH_ID_BYTES, Heads, SealedBatch
 from federation.batch.he_batch import seal_encrypted
 from federation.batch.reports import REPORT_ID_BYTES, Randomness, Reports, declared
+from federation.batch.sealing import max_reports, seal_batch
 from federation.errors import EncryptionKeysInvalid, LedgerBroken, LedgerRefusal
 from federation.he.keys import verify_keys
 from federation.he.reports import encrypt_reports

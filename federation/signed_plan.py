@@ -6,7 +6,7 @@ from typing import Final
 
 from crypto.signing import SigningKey, VerifyKey
 from featurestore.errors import FeatureStoreError
-from federation.batch.batch import max_reports
+from federation.batch.sealing import max_reports
 from federation.terms import Encrypted, Validity
 
 from .draft import require_live

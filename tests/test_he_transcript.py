@@ -25,8 +25,9 @@ from deployment.coordinator.publication import items_of
 from deployment.coordinator.sites import SiteAnswer
 from edge_client.policy import Refuse
 from edge_client.site import SiteSettings, respond
-from federation.batch.batch import SealedBatch, _info
+from federation.batch.batch import SealedBatch
 from federation.batch.he_batch import open_encrypted
+from federation.batch.sealing import _info
 from federation.draft import draft_of
 from federation.he.keys import verify_keys
 from federation.plan import Plan

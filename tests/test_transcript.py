@@ -42,8 +42,9 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count, Mean, Rate
 from featurestore.define.privacy import Bounds, Privacy
 from federation.basis import to_noise_basis
-from federation.batch.batch import SealedBatch, SealedHalf, _info, open_half
+from federation.batch.batch import SealedBatch, SealedHalf
 from federation.batch.reports import LeaderHalf, ProvenHalf, Reports
+from federation.batch.sealing import _info, open_half
 from federation.circuit.validity import VerificationKey
 from federation.draft import draft_of
 from federation.parties import Roster, RosterEntry

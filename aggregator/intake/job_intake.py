@@ -25,8 +25,9 @@ from aggregator.shares.plans import PlanBook
 from aggregator.signed_message import Signed, plan_of, require_length, sign
 from aggregator.storage.records import StoredPlan
 from crypto.errors import CryptoError
-from federation.batch.batch import SealedHalf, open_half
+from federation.batch.batch import SealedHalf
 from federation.batch.reports import HelperHalf, ProvenHalf
+from federation.batch.sealing import open_half
 from federation.circuit.validity import Verification, start
 from federation.errors import FederationError
 from federation.plan import Plan

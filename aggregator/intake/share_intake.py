@@ -36,8 +36,9 @@ from aggregator.signed_message import Signed, sign
 from aggregator.storage.records import Pending, StoredPlan
 from crypto.ntt_field import Mask
 from crypto.signing import VerifyKey
-from federation.batch.batch import BatchHeader, SealedBatch, open_half
+from federation.batch.batch import BatchHeader, SealedBatch
 from federation.batch.reports import Addable, LeaderHalf, ProvenHalf, declared
+from federation.batch.sealing import open_half
 from federation.circuit.validity import Verification, start
 from federation.parties import MAX_CLIENTS, Roster, RosterEntry, clients_in
 from federation.plan import Plan

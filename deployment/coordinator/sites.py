@@ -17,7 +17,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 from numpy.lib import format as npy
 
-from federation.batch.batch import MAX_BATCH_BYTES
+from federation.batch.encoding import MAX_BATCH_BYTES
 from federation.parties import require_site_id
 
 POLL_SECONDS: Final = 0.1

@@ -14,13 +14,14 @@ from federation.parties import Roster
 from federation.plan import Plan
 from federation.terms import Encrypted
 
-from .batch import BatchHeader, Heads, SealedBatch, check_half, open_content, seal_contents
+from .batch import BatchHeader, Heads, SealedBatch
+from .sealing import check_half, open_content, seal_contents
 
 
 def seal_encrypted(
     plan: Plan, site: str, batch_id: bytes, reports: EncryptedReports, key: SigningKey, heads: Heads = (None, None)
 ) -> SealedBatch:
-    """Run by the site: seal its ciphertexts to the leader. Arguments and errors as in `batch.seal_batch`."""
+    """Run by the site: seal its ciphertexts to the leader. Arguments and errors as in `sealing.seal_batch`."""
     header = BatchHeader(plan.hash, site, batch_id, reports.collection, reports.report_ids, heads=heads)
     return seal_contents(plan, header, (b"".join(reports.messages), None), key)
 
@@ -29,7 +30,7 @@ def open_encrypted(plan: Plan, key: SealKey, roster: Roster, batch: SealedBatch)
     """Run by the leader: check a batch as far as possible, then open it. Its ciphertexts are not parsed yet.
 
     Raises:
-        ReportRefused: the plan's reports are not encrypted. Other errors as `batch.open_half`.
+        ReportRefused: the plan's reports are not encrypted. Other errors as `sealing.open_half`.
     """
     if not isinstance(plan.terms, Encrypted):
         raise ReportRefused(f"the plan says protection {plan.terms.protection.value!r}: its reports are not encrypted")

@@ -22,7 +22,8 @@ from crypto.sharing import Accumulator
 from crypto.signing import SIGNING_SEED_BYTES, SigningKey
 from featurestore.define.layout import layout_of
 from federation.basis import to_noise_basis
-from federation.batch.batch import BATCH_ID_BYTES, seal_batch
+from federation.batch.batch import BATCH_ID_BYTES
+from federation.batch.sealing import seal_batch
 from federation.noise_context import NoiseContext
 from federation.parties import Roster, RosterEntry
 from federation.plan import PLAN_ID_BYTES, Plan, PlannedView, new_plan

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from federation.batch.batch import BATCH_ID_BYTES, SealedBatch, max_reports, open_content, open_half, seal_batch
+from federation.batch.batch import BATCH_ID_BYTES, SealedBatch
 from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf
+from federation.batch.sealing import max_reports, open_content, open_half, seal_batch
 from federation.plan import AGGREGATORS
 from federation.protocol import Aggregating, protect, verify
 from federation.terms import Noise, Validity

@@ -17,8 +17,9 @@ from crypto.sharing import SparseRows
 from crypto.signing import SigningKey
 from edge_client.compute import compute
 from edge_client.participation import of_active_clients, of_every_client, of_sites
-from federation.batch.batch import BATCH_ID_BYTES, SealedBatch, SealedHalf, max_reports, open_half, seal_batch
+from federation.batch.batch import BATCH_ID_BYTES, SealedBatch, SealedHalf
 from federation.batch.reports import HelperHalf, LeaderHalf, ProvenHalf, Reports, declared
+from federation.batch.sealing import max_reports, open_half, seal_batch
 from federation.parties import Roster, RosterEntry
 from federation.plan import Plan, plan_from_bytes
 from federation.protocol import Aggregating, protect, verify

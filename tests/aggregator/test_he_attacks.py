@@ -33,7 +33,8 @@ from crypto import field as field64
 from crypto.bfv import message_bytes
 from crypto.bfv_secret import SecretKey
 from crypto.errors import SumOutOfRange
-from federation.batch.batch import DOMAIN, BatchHeader, SealedBatch, SignedHeader, seal_contents
+from federation.batch.batch import DOMAIN, BatchHeader, SealedBatch, SignedHeader
+from federation.batch.sealing import seal_contents
 from federation.draft import sign_draft
 from federation.errors import KeyBurnt, PaneTaken
 from federation.he.key_holder import sum_range

@@ -31,7 +31,7 @@ from aggregator.shares.leader import Leader
 from aggregator.signed_message import Signed, sign
 from aggregator.storage.retention import LATEST_CHARGE_US
 from featurestore.define.wire import definition_hash
-from federation.batch.batch import open_half
+from federation.batch.sealing import open_half
 from federation.errors import DayBudgetSpent, PaneTaken
 from federation.ledger.entries import CompletionEntry, Head, IntentEntry
 from federation.ledger.state import Budget

@@ -33,7 +33,8 @@ from aggregator.signed_message import Signed, sign
 from crypto.seal import seal
 from featurestore.define.privacy import Privacy
 from federation import plan_pb2
-from federation.batch.batch import DOMAIN, BatchHeader, SealedBatch, SignedHeader, _info
+from federation.batch.batch import DOMAIN, BatchHeader, SealedBatch, SignedHeader
+from federation.batch.sealing import _info
 from federation.ledger.state import Budget
 from federation.plan import Plan, plan_to_bytes
 from federation.protocol import Outcome

@@ -14,8 +14,9 @@ from aggregator.collect.collection import CollectedShares
 from aggregator.collect.collection_job import collect_request, commitment_from_bytes, commitment_to_bytes
 from aggregator.errors import RemoteRefusal
 from crypto.sharing import SparseRows
-from federation.batch.batch import SealedBatch, seal_batch
+from federation.batch.batch import SealedBatch
 from federation.batch.reports import Reports
+from federation.batch.sealing import seal_batch
 from federation.circuit.validity import encode, prove
 from federation.errors import ReportedTwice, RosterExceeded
 from federation.plan import Plan

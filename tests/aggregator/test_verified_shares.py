@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import aggregator.intake.share_intake
-import federation.batch.batch
+import federation.batch.sealing
 from aggregator.collect.collection import CollectedShares
 from aggregator.collect.collection_job import collect_request
 from aggregator.errors import (
@@ -208,7 +208,7 @@ def test_shares_that_are_no_field_elements_and_public_shares_that_differ_cost_th
     plan = two.plan()
     site = Site(plan)
     prio3 = prio3_of(plan.views[0].layout)
-    contents = federation.batch.batch._contents
+    contents = federation.batch.sealing._contents
 
     def broken(*arguments: Any) -> Any:
         hashes, (leader, helper) = contents(*arguments)
@@ -222,7 +222,7 @@ def test_shares_that_are_no_field_elements_and_public_shares_that_differ_cost_th
         return hashes, (bytes(rows), bytes(other))
 
     with monkeypatch.context() as patched:
-        patched.setattr("federation.batch.batch._contents", broken)
+        patched.setattr("federation.batch.sealing._contents", broken)
         batch = site.batch([0, 0, 0, 1, 1], counted=[True, False, True, False, False])
     assert two.submit(batch) == TAKEN + REJECTED + TAKEN + REJECTED * 2
     assert two.submit(site.batch([1, 1])) == TAKEN * 2
@@ -239,7 +239,7 @@ def test_every_byte_of_a_report_counts_for_that_report_alone(
     prio3 = prio3_of(plan.views[0].layout)
     public, size = prio3.public_share_size, prio3.leader_share_size if role == "leader" else prio3.helper_share_size
     bad = public + size
-    contents = federation.batch.batch._contents
+    contents = federation.batch.sealing._contents
 
     def changed(*arguments: Any) -> Any:
         hashes, halves = contents(*arguments)
@@ -251,7 +251,7 @@ def test_every_byte_of_a_report_counts_for_that_report_alone(
         return hashes, (mine.tobytes(), halves[1]) if role == "leader" else (halves[0], mine.tobytes())
 
     with monkeypatch.context() as patched:
-        patched.setattr("federation.batch.batch._contents", changed)
+        patched.setattr("federation.batch.sealing._contents", changed)
         batch = site.batch([0] * (bad + 2), counted=[False] * bad + [True] * 2)
     assert crowded.submit(batch) == REJECTED * bad + TAKEN * 2
     require_exact(plan, crowded.collect(plan), site.sums)

@@ -30,8 +30,9 @@ from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Count, Rate
 from featurestore.define.privacy import Bounds, Privacy
-from federation.batch.batch import Heads, SealedBatch, seal_batch
+from federation.batch.batch import Heads, SealedBatch
 from federation.batch.reports import Reports
+from federation.batch.sealing import seal_batch
 from federation.circuit.validity import encode, prove
 from federation.draft import sign_draft
 from federation.keys import RoleKeys

@@ -26,8 +26,9 @@ from deployment.coordinator.announcement import announce
 from deployment.coordinator.serving import PlanRequest, make_plan
 from deployment.local.processes import Processes
 from featurestore.define.views_file import load_views
-from federation.batch.batch import SealedBatch, open_content, seal_batch
+from federation.batch.batch import SealedBatch
 from federation.batch.reports import Reports
+from federation.batch.sealing import open_content, seal_batch
 from federation.keys import load_keys
 from federation.parties import Aggregator
 from federation.plan import Plan

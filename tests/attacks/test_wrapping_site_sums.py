@@ -20,8 +20,9 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import Mean
 from featurestore.define.layout import layout_of
 from featurestore.define.privacy import Bounds, Privacy
-from federation.batch.batch import SealedBatch, seal_batch
+from federation.batch.batch import SealedBatch
 from federation.batch.reports import Reports
+from federation.batch.sealing import seal_batch
 from federation.errors import ReportRefused
 from federation.keys import RoleKeys, site_role
 from federation.parties import MAX_CLIENTS, Roster, RosterEntry

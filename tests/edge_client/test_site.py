@@ -23,9 +23,10 @@ from edge_client.site import SiteSettings
 from featurestore.define.definitions import FeatureView
 from featurestore.define.entities import Entity
 from featurestore.define.kinds import Mean, Rate
-from federation.batch import batch as batches_module
-from federation.batch.batch import SealedBatch, open_half
+from federation.batch import sealing as batches_module
+from federation.batch.batch import SealedBatch
 from federation.batch.reports import LeaderHalf
+from federation.batch.sealing import open_half
 from federation.keys import create_folder
 from federation.ledger.snapshot import read_ledger
 from federation.parties import Roster, RosterEntry

@@ -13,7 +13,8 @@ from crypto import field as field64
 from crypto.sharing import share_xof
 from edge_client.policy import KEPT_BYTES, Refuse, decide
 from edge_client.site import SiteSettings
-from federation.batch.batch import SealedBatch, open_half
+from federation.batch.batch import SealedBatch
+from federation.batch.sealing import open_half
 from federation.circuit.validity import report_elements
 from federation.ledger.state import LedgerState
 from federation.parties import Roster, RosterEntry

@@ -18,20 +18,10 @@ from crypto.sharing import HelperSeeds, LeaderShares
 from crypto.signing import SigningKey
 from featurestore.define.definitions import FeatureView
 from federation.batch import batch_pb2 as pb
-from federation.batch.batch import (
-    BATCH_OVERHEAD,
-    DOMAIN,
-    MAX_BATCH_BYTES,
-    BatchHeader,
-    Heads,
-    SealedBatch,
-    SealedHalf,
-    SignedHeader,
-    max_reports,
-    open_half,
-    seal_batch,
-)
+from federation.batch.batch import DOMAIN, BatchHeader, Heads, SealedBatch, SealedHalf, SignedHeader
+from federation.batch.encoding import MAX_BATCH_BYTES
 from federation.batch.reports import HelperHalf, LeaderHalf
+from federation.batch.sealing import BATCH_OVERHEAD, max_reports, open_half, seal_batch
 from federation.errors import (
     BatchMalformed,
     BatchOfAnotherPlan,

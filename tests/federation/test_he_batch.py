@@ -12,17 +12,10 @@ from crypto.bfv import PublicKey, message_bytes
 from crypto.bfv_secret import SecretKey
 from crypto.errors import SealBroken, SignatureInvalid
 from crypto.seal import SEAL_OVERHEAD, SealKey
-from federation.batch.batch import (
-    BATCH_OVERHEAD,
-    MAX_BATCH_BYTES,
-    BatchHeader,
-    SealedBatch,
-    max_reports,
-    open_half,
-    seal_batch,
-    seal_contents,
-)
+from federation.batch.batch import BatchHeader, SealedBatch
+from federation.batch.encoding import MAX_BATCH_BYTES
 from federation.batch.he_batch import open_encrypted, seal_encrypted
+from federation.batch.sealing import BATCH_OVERHEAD, max_reports, open_half, seal_batch, seal_contents
 from federation.errors import (
     BatchMalformed,
     BatchOfAnotherPlan,

@@ -11,25 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import federation.batch.batch
+import federation.batch.sealing
 from crypto.errors import SignatureInvalid
 from crypto.field import ELEMENT_BYTES
 from crypto.prio3_messages import PublicShares
 from crypto.seal import seal
 from featurestore.define.layout import layout_of
-from federation.batch.batch import (
-    BATCH_OVERHEAD,
-    DOMAIN,
-    MAX_BATCH_BYTES,
-    BatchHeader,
-    SealedBatch,
-    SealedHalf,
-    SignedHeader,
-    max_reports,
-    open_half,
-    seal_batch,
-)
+from federation.batch.batch import DOMAIN, BatchHeader, SealedBatch, SealedHalf, SignedHeader
+from federation.batch.encoding import MAX_BATCH_BYTES
 from federation.batch.reports import ProvenHalf, Reports
+from federation.batch.sealing import BATCH_OVERHEAD, max_reports, open_half, seal_batch
 from federation.circuit.circuit import prio3_of
 from federation.circuit.validity import VerificationKey, public_hashes, report_elements
 from federation.errors import (
@@ -112,14 +103,14 @@ def test_every_byte_of_a_sealed_batch_is_refused_by_name() -> None:
 def sealed_with(hashes: Any, leader: bytes, helper: bytes) -> SealedBatch:
     """What a site sends that seals and announces whatever it likes."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(federation.batch.batch, "_contents", lambda *_: (hashes, (leader, helper)))
+        patched.setattr(federation.batch.sealing, "_contents", lambda *_: (hashes, (leader, helper)))
         return seal_batch(PROVEN, "a", bytes(16), *halves(), SITE.sign)
 
 
 @pytest.mark.parametrize("role", [0, 1], ids=["leader", "helper"])
 @pytest.mark.parametrize("size", [-32, -8, -1, 1, 8, 32])
 def test_content_of_another_size_is_refused_by_name(role: int, size: int) -> None:
-    hashes, contents = federation.batch.batch._contents(PROVEN, *halves())
+    hashes, contents = federation.batch.sealing._contents(PROVEN, *halves())
     parts = list(contents)
     parts[role] = parts[role][:size] if size < 0 else parts[role] + bytes(size)
     batch = sealed_with(hashes, *parts)
@@ -132,7 +123,7 @@ def test_content_of_another_size_is_refused_by_name(role: int, size: int) -> Non
 
 
 def test_content_for_the_other_aggregator_is_refused_by_name() -> None:
-    hashes, (to_leader, to_helper) = federation.batch.batch._contents(PROVEN, *halves())
+    hashes, (to_leader, to_helper) = federation.batch.sealing._contents(PROVEN, *halves())
     batch = sealed_with(hashes, to_helper, to_leader)
     with pytest.raises(BatchMalformed, match="leader's ciphertext"):
         open_half("leader", PROVEN, LEADER_SEAL, ROSTER, batch.half("leader"))
@@ -145,7 +136,7 @@ def test_content_for_the_other_aggregator_is_refused_by_name() -> None:
 def test_random_bytes_for_one_report_reject_it_alone(seed: int, top: int) -> None:
     """Field elements below and above p, under a public share that is announced as it is."""
     rng, prio3 = np.random.default_rng(seed), prio3_of(PROVEN.views[1].layout)
-    hashes, contents = federation.batch.batch._contents(PROVEN, *halves())
+    hashes, contents = federation.batch.sealing._contents(PROVEN, *halves())
     assert hashes is not None
     public = rng.integers(0, 256, (1, prio3.public_share_size), dtype=np.uint8)
     hashes = hashes.copy()

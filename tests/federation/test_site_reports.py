@@ -16,8 +16,9 @@ from featurestore.define.entities import Entity
 from featurestore.define.kinds import ClientCount, Count, Mean
 from featurestore.define.privacy import Bounds, Privacy
 from federation import plan_pb2 as pb
-from federation.batch.batch import HEADER_REPORT_BYTES, BatchHeader, SealedBatch, max_reports, open_half, seal_batch
+from federation.batch.batch import HEADER_REPORT_BYTES, BatchHeader, SealedBatch
 from federation.batch.reports import Reports
+from federation.batch.sealing import max_reports, open_half, seal_batch
 from federation.circuit.validity import encode, prove
 from federation.errors import BatchMalformed, PlanInvalid, ReportedTwice, ReportRefused, RosterExceeded, TooManyDeclared
 from federation.manifest import manifest_of

@@ -9,8 +9,9 @@ from typing import Final
 from base.times import DAY_US
 from crypto.errors import SignatureInvalid
 from crypto.seal import SealKey
-from federation.batch.batch import BATCH_ID_BYTES, SealedBatch, max_reports, open_half, seal_batch
+from federation.batch.batch import BATCH_ID_BYTES, SealedBatch
 from federation.batch.reports import HelperHalf, LeaderHalf, Randomness, Reports
+from federation.batch.sealing import max_reports, open_half, seal_batch
 from federation.draft import with_live
 from federation.errors import ReportRefused, UnknownSite
 from federation.keys import RoleKeys, site_role

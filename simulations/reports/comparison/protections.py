@@ -4,7 +4,7 @@
     server                Sent ──add──► running sums           the leader, and the helper where there is one
     server, key holder    running sums ──open──► the sums      without noise, so that sums can be compared
 
-`Sent` is what `federation.batch.batch` seals, without header and seal: those cost the same under every protection. Plaintext
+`Sent` is what `federation.batch.sealing` seals, without header and seal: those cost the same under every protection. Plaintext
 and CKKS are no protections of this store. They are measured for comparison only.
 """
 

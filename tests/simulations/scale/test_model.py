@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from federation.batch.batch import HEADER_REPORT_BYTES, seal_batch
+from federation.batch.batch import HEADER_REPORT_BYTES
+from federation.batch.sealing import seal_batch
 from federation.protocol import protect
 from federation.terms import Noise, Validity
 from simulations.scale.closing import Effort
