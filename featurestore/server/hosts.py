@@ -65,8 +65,8 @@ class Hosts:
         if found is None or not (found in (LOCALHOST, *self.names) or self._is_own_address(found)):
             raise Refused(
                 MISDIRECTED,
-                f"this server does not answer to the name {_shown(host)}; if it is one of its own, its operator "
-                "must allow the host name",
+                f"this server does not answer to the name {_shown(host)}; "
+                "if clients reach it by that name, its operator must allow it",
             )
 
     def _is_own_address(self, found: str) -> bool:

@@ -146,7 +146,7 @@ async def _next_part(data: AsyncIterator[bytes]) -> bytes | None:
         async with asyncio.timeout(STALL_S):
             return await anext(data, None)
     except TimeoutError:
-        raise BadRequest(f"nothing was sent for {STALL_S} s") from None
+        raise BadRequest(f"the client sent nothing for {STALL_S} s") from None
 
 
 async def _begun(start: Callable[[], Iterator[bytes]], threads: Executor) -> Iterator[bytes]:

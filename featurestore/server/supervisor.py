@@ -121,7 +121,7 @@ def serve_with_workers(settings: ServerSettings, listening: socket.socket, say: 
                 if len(deaths) > MAX_DEATHS and deaths[-1] - deaths[0] < DEATHS_S:
                     raise WorkersFailing(
                         f"worker {number} ended with {code}, as {MAX_DEATHS} did in the last {DEATHS_S:.0f} s; "
-                        "what they wrote above says why"
+                        "see their output above"
                     )
                 say(f"worker {number} ended with {code}; another worker replaces it")
                 workers.start(number)

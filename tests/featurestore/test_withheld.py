@@ -106,7 +106,7 @@ def test_a_view_that_suppresses_nothing_has_no_such_release(tmp_path: Path) -> N
     view = a_view()
     with Publisher(tmp_path, lambda: GONE) as publisher:
         publisher.register(view)
-        with pytest.raises(ReleaseRefused, match="suppresses nothing"):
+        with pytest.raises(ReleaseRefused, match="requires a view with suppress_below"):
             publisher.publish([a_release(view, 0, noise="discrete-gaussian", finish="mpc")])
         publisher.publish([a_void(view, 0)])
 

@@ -15,7 +15,7 @@ except ImportError as error:
 
 from simulations.errors import TraceInvalid
 from simulations.experiments.ray_workers import RayWorkers
-from simulations.experiments.running import asked, carry_out
+from simulations.experiments.running import carry_out, plan_runs
 from simulations.shards.workers import Inline
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
@@ -46,9 +46,9 @@ def test_a_run_by_ray_leaves_what_a_local_one_does(tmp_path: Path) -> None:
         "view.k=10",
     ]
     for name, more in (("local", []), ("ray", ["hydra/launcher=ray"])):
-        with asked([*fleet, *more], out=tmp_path / name) as what:
-            assert what.experiments[0].what.source.blocks == 2
-            carry_out(what, 1, lambda *_: None)
+        with plan_runs([*fleet, *more], out=tmp_path / name) as runs:
+            assert runs.experiments[0].what.source.blocks == 2
+            carry_out(runs, 1, lambda *_: None)
     assert files(tmp_path / "ray") == files(tmp_path / "local")
     assert len(files(tmp_path / "ray")) > 5
 

@@ -43,7 +43,7 @@ def test_it_answers_to_no_other(host: bytes) -> None:
         with pytest.raises(Refused) as caught:
             LOOPBACK.require([host], None)
         assert caught.value.status == 421
-        assert "its operator must allow the host name" in caught.value.detail
+        assert "its operator must allow it" in caught.value.detail
 
 
 @pytest.mark.parametrize("hosts", [[], [b"localhost", b"localhost"], [b"localhost", b"evil.example"]])
