@@ -30,8 +30,10 @@ PUBLIC: Final = (
     r"store(/(registry\.db|writer\.lock)(-wal|-shm)?)?",
     r"store/(online|offline|blocks|models)(/.*)?",
 )
-UNFINISHED: Final = (r"", r"covey\.toml|policy\.toml", *PRIVATE, *HANDED_OUT)
+UNFINISHED: Final = (r"", r"covey\.toml|policy\.toml", r"flower", *PRIVATE, *HANDED_OUT)
 """Of an unfinished run's project all of it is private, from its own folder on."""
+IN_FLOWER: Final = (r"flower/.*",)
+"""What Flower writes into its own private folder of a run, which a killed run leaves."""
 
 
 def umask_now() -> int:
@@ -68,8 +70,8 @@ def assert_unfinished(folder: Path) -> set[str]:
     """Check the folder of an unfinished run, and return all names that were found."""
     found = set()
     for name, path in _walk(folder):
-        assert _matches(UNFINISHED, name), f"{path} is on no list: say in {__name__} who may read it"
-        if not _matches(HANDED_OUT, name):
+        assert _matches((*UNFINISHED, *IN_FLOWER), name), f"{path} is on no list: say in {__name__} who may read it"
+        if not _matches((*HANDED_OUT, *IN_FLOWER), name):
             _require_private(path)
         found.add(name)
     return found

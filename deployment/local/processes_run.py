@@ -28,6 +28,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from base.atomic_files import replace_file
+from base.private_files import private_folder
 from base.times import wall_clock
 from deployment.coordinator.job import Job
 from deployment.errors import CollectionFailed, ProcessFailed, UsageError
@@ -233,7 +234,7 @@ class _Fleet:
         self._flower = {
             **flower_environment(),
             **ray_environment(ray),
-            "FLWR_HOME": str(project / "flower"),
+            "FLWR_HOME": str(private_folder(project / "flower")),
             SITES_VARIABLE: str(project / SITES),
         }
 

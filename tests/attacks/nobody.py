@@ -74,8 +74,8 @@ def main(what: str, file: str, *addresses: str) -> None:
     with suppress(httpx.TransportError):
         start_run("127.0.0.1:9", app)  # whatever is imported late is there then
     if what == "read-ray":
-        import ray.dag  # at its exit
-        import ray.exceptions  # noqa: F401 - as it refuses
+        import ray._private.authentication.authentication_utils  # as it refuses
+        import ray.dag  # noqa: F401 - at its exit
     os.setgroups([])
     os.setgid(NOBODY)
     os.setuid(NOBODY)
