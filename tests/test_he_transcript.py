@@ -38,7 +38,7 @@ from tests.aggregator.recorded import Recorded, RecordingLink
 from tests.aggregator.world import KEYS, NOW, SETTINGS, Clock, make_leader
 from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, HELPER_SEAL, LEADER, LEADER_SEAL
 from tests.federation.words import with_words
-from tests.test_transcript import POLICY, ROSTER, VIEW, found_in, key_bytes, site_events, spelled
+from tests.transcripts import POLICY, ROSTER, VIEW, found_in, key_bytes, site_events, spelled
 
 ROLES = ("coordinator", "leader", "helper")  # the key holder in the helper's place
 PIECE = 64

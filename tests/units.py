@@ -48,6 +48,8 @@ _TOGETHER: Final = {
     "a model that is trained once": ["training/test_predict.py", "attacks/test_somebodys_store.py"],
 }
 _LONG: Final = [
+    "covey/test_run.py",
+    "covey/test_reads.py",
     "covey/test_cli.py",
     "covey/test_serve_guards.py",
     "aggregator/test_crashes.py",

@@ -53,6 +53,7 @@ from tests.aggregator.he_world import (
     with_keys,
     zeros,
 )
+from tests.aggregator.refusals import refused
 from tests.aggregator.world import DEADLINE, KEYS, SETTINGS, add_sums, open_at, require_exact, roster, signed
 from tests.crypto.bfv_cases import secret_polynomial
 from tests.crypto.test_bfv_secret import two_openings
@@ -78,12 +79,6 @@ def two(tmp_path: Path) -> Iterator[Two]:
 def world(tmp_path: Path) -> Iterator[World]:
     with running(tmp_path) as made:
         yield made
-
-
-def refused(call: Callable[[], Any]) -> RemoteRefusal:
-    with pytest.raises(RemoteRefusal) as caught:
-        call()
-    return caught.value
 
 
 # key recovery by two openings

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import importlib.util
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from aggregator.collect.collection_job import (
     ShareDigest,
     collect_request,
 )
-from aggregator.errors import MessageMalformed, ProviderUnknown, RemoteRefusal, Unreachable
+from aggregator.errors import MessageMalformed, ProviderUnknown, Unreachable
 from aggregator.intake.refusals import refusal_of
 from aggregator.mpc.provider import Provider
 from aggregator.services import aggregator_pb2 as pb
@@ -45,6 +45,7 @@ from federation.parties import Roster, RosterEntry
 from federation.plan import Plan
 from federation.protocol import OpenedView, open_shares
 from federation.statement import Statement
+from tests.aggregator.refusals import refused
 from tests.aggregator.world import (
     COLLECTOR,
     HELPER,
@@ -135,12 +136,6 @@ def process_of(service: Service) -> Any:
         time.sleep(0.01)
     assert found is not None
     return found
-
-
-def refused(call: Callable[[], object]) -> RemoteRefusal:
-    with pytest.raises(RemoteRefusal) as caught:
-        call()
-    return caught.value
 
 
 def test_three_services_open_the_plaintext_rule_on_the_stored_shares_and_mend_a_lost_provider(

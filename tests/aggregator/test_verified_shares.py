@@ -1,4 +1,4 @@
-"""Plans with proofs through the real leader and helper: the key, the round, rejects, and what a crash or a liar can do."""
+"""Plans with proofs through the real leader and helper: the round, rejects, and what a crash or a liar changes."""
 
 from __future__ import annotations
 
@@ -12,44 +12,29 @@ import pytest
 
 import aggregator.intake.share_intake
 import federation.batch.sealing
-from aggregator.collect.collection import CollectedShares
 from aggregator.collect.collection_job import collect_request
 from aggregator.errors import (
     HelperUnavailable,
-    LiveSecretLost,
     PeerRefused,
-    PeerUnknown,
     RemoteRefusal,
-    VerificationKeyConflict,
-    VerificationKeyMissing,
 )
-from aggregator.intake.aggregation_job import AggregationJob, JobAnswer, Verdict, job_digest
-from aggregator.intake.key_agreement import key_offer, key_taken
+from aggregator.intake.aggregation_job import AggregationJob, JobAnswer, job_digest
 from aggregator.signed_message import Signed, sign
-from crypto.errors import SealBroken, SignatureInvalid
 from deployment.coordinator.announcement import announce
 from deployment.coordinator.batches import collect
 from deployment.coordinator.publication import items_of, summary_of
 from deployment.coordinator.sites import SiteAnswer
 from federation.circuit.circuit import prio3_of
-from federation.circuit.validity import VerificationKey
 from federation.draft import draft_of, sign_draft
-from federation.errors import PlanInvalid, RosterExceeded
-from federation.plan import Plan
-from federation.protocol import OpenedView
-from federation.signed_plan import sign_plan
+from federation.errors import RosterExceeded
+from tests.aggregator.proven_pair import DUPLICATE, REJECTED, TAKEN, Two
 from tests.aggregator.recorded import Recorded
 from tests.aggregator.world import (
     KEYS,
     NOW,
     SETTINGS,
-    Clock,
-    LocalLink,
     Site,
     add_sums,
-    draft,
-    make_helper,
-    make_leader,
     make_plan,
     open_at,
     prepared,
@@ -57,46 +42,7 @@ from tests.aggregator.world import (
     roster,
     running,
 )
-from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, HELPER_SEAL, LEADER, live
-from tests.federation.words import with_words
-
-TAKEN, DUPLICATE, REJECTED = (bytes([verdict]) for verdict in Verdict)
-
-
-class Two:
-    """Leader and helper in this process, on files that survive them."""
-
-    def __init__(self, path: Path, settings: Any = SETTINGS) -> None:
-        self.path, self.settings, self.clock = path, settings, Clock()
-        self.helper = make_helper(path, settings, self.clock)
-        self.link = LocalLink(self.helper)
-        self.leader = make_leader(path, self.link, settings, self.clock)
-
-    def plan(self, **terms: Any) -> Plan:
-        """A plan with proofs, prepared and open at both."""
-        plan = prepared(make_plan(validity="prio3", **terms), self.leader.prepare)
-        for party in (self.helper, self.leader):
-            open_at(party, plan)
-        return plan
-
-    def submit(self, batch: Any) -> bytes:
-        return self.leader.submit(batch.to_bytes()).verdicts
-
-    def collect(self, plan: Plan) -> tuple[OpenedView, ...]:
-        request = collect_request(plan, COLLECTOR.sign)
-        return CollectedShares.of(
-            plan, self.leader.collect(request), self.helper.collect(request), COLLECTOR.seal
-        ).open(plan)
-
-    def restart(self) -> None:
-        self.close()
-        self.helper = make_helper(self.path, self.settings, self.clock)
-        self.link.helper = self.helper
-        self.leader = make_leader(self.path, self.link, self.settings, self.clock)
-
-    def close(self) -> None:
-        self.leader.close()
-        self.helper.close()
+from tests.federation.wire import COLLECTOR, COORDINATOR, HELPER, LEADER
 
 
 @pytest.fixture
@@ -112,9 +58,6 @@ def crowded(tmp_path: Path) -> Iterator[Two]:
     made = Two(tmp_path, replace(SETTINGS, roster=roster(2_000)))
     yield made
     made.close()
-
-
-# the round
 
 
 def test_honest_reports_are_taken_and_their_sum_is_exact(two: Two) -> None:
@@ -342,112 +285,6 @@ def test_every_byte_of_a_verifier_share_counts_for_its_own_report(
     batch = site.batch([0] * (size + 2), counted=[False] * size + [True] * 2)
     assert crowded.submit(batch) == REJECTED * size + TAKEN * 2
     require_exact(plan, crowded.collect(plan), site.sums)
-
-
-# the verification key
-
-
-def test_the_key_is_agreed_once_and_survives_both(two: Two) -> None:
-    request = draft(make_plan(validity="prio3"))
-    first = two.leader.prepare(request).verify_key_hash
-    key = two.leader.files.storage.key(bytes(16))
-    assert key is not None
-    assert key.hash_for(bytes(16)) == first
-    assert len(set(key.secret_bytes())) > 8
-    two.restart()
-    assert two.leader.prepare(request).verify_key_hash == first
-    kept = two.helper.files.storage.key(bytes(16))
-    assert kept is not None
-    assert kept.secret_bytes() == key.secret_bytes()
-    assert two.leader.prepare(draft(make_plan(validity="prio3", number=1))).verify_key_hash != first
-
-
-def test_a_leader_that_died_before_the_helper_had_the_key_offers_the_same_one(two: Two) -> None:
-    request = draft(make_plan(validity="prio3"))
-    two.link.down = True
-    with pytest.raises(HelperUnavailable):
-        two.leader.prepare(request)
-    kept = two.leader.files.storage.key(bytes(16))
-    assert kept is not None
-    two.link.down = False
-    two.restart()
-    assert two.leader.prepare(request).verify_key_hash == kept.hash_for(bytes(16))
-
-
-def test_only_the_coordinator_asks_for_a_key_and_only_the_leader_offers_one(two: Two) -> None:
-    plan = make_plan(validity="prio3")
-    request, key = draft(plan), VerificationKey(bytes(32))
-
-    def offer(what: VerificationKey = key, leader: Any = LEADER, helper: Any = HELPER_SEAL, of: Plan = plan) -> bytes:
-        return key_offer(of.plan_id, draft_of(of).hash, what, leader.sign, helper.public)
-
-    with pytest.raises(SignatureInvalid):
-        two.leader.prepare(sign_draft(plan, COLLECTOR.sign))
-    with pytest.raises(LiveSecretLost):  # there is nothing yet that it could be sealed to
-        two.helper.take_key(offer())
-    two.helper.prepare(request)
-    with pytest.raises(SignatureInvalid):
-        two.helper.take_key(offer(leader=COORDINATOR))
-    for wrong in (offer(helper=COLLECTOR.seal), offer(of=live(with_words(plan, participation="all")))):
-        with pytest.raises(SealBroken):  # sealed to somebody else, or for another draft
-            two.helper.take_key(wrong)
-    two.helper.take_key(offer())
-    with pytest.raises(VerificationKeyConflict):
-        two.helper.take_key(offer(VerificationKey(b"1" * 32)))
-    with pytest.raises(PeerRefused, match="VERIFICATION_KEY_CONFLICT"):
-        two.leader.prepare(request)
-    for party in (two.leader, two.helper):
-        party.identity.settings = SETTINGS  # no peer pinned
-    with pytest.raises(PeerUnknown):
-        two.leader.prepare(request)
-    with pytest.raises(PeerUnknown):
-        two.helper.take_key(offer())
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        key_taken(bytes(16), VerificationKey(bytes(32)), HELPER.sign),
-        key_taken(b"x" * 16, VerificationKey(bytes(32)), HELPER.sign),
-        b"",
-    ],
-    ids=["another key", "another plan", "nothing"],
-)
-def test_a_helper_that_does_not_keep_this_very_key_gets_no_plan(
-    two: Two, monkeypatch: pytest.MonkeyPatch, wrong: bytes
-) -> None:
-    monkeypatch.setattr(two.link, "take_key", lambda _: wrong)
-    with pytest.raises(PeerRefused, match="ANSWER_INVALID"):
-        two.leader.prepare(draft(make_plan(validity="prio3")))
-
-
-def test_a_plan_with_another_key_than_the_one_that_was_prepared_is_refused(two: Two) -> None:
-    plan = make_plan(validity="prio3")
-    with pytest.raises(PlanInvalid, match="verification key"):
-        sign_plan(plan, COORDINATOR.sign)
-    hashed = replace(plan, wire=replace(plan.wire, verify_key_hash=bytes(32)))  # type: ignore[type-var]
-    with pytest.raises(PlanInvalid, match="no verification key"):
-        replace(make_plan(), wire=hashed.wire)
-    for party in (two.leader, two.helper):
-        with pytest.raises(VerificationKeyMissing):  # none was prepared
-            open_at(party, hashed)
-    prepared(plan, two.leader.prepare)
-    for party in (two.leader, two.helper):
-        with pytest.raises(VerificationKeyMissing):  # another one
-            open_at(party, hashed)
-    other = prepared(make_plan(validity="prio3", number=1), two.leader.prepare)
-    for party in (two.leader, two.helper):
-        with pytest.raises(VerificationKeyMissing):  # of another plan
-            open_at(party, live(replace(plan, wire=other.wire)))
-
-
-def test_a_site_cannot_send_plain_shares_into_a_plan_with_proofs(two: Two) -> None:
-    plan = two.plan()
-    plain = make_plan()
-    batch = Site(plain).batch([0, 0])
-    with pytest.raises(Exception, match="not opened here"):
-        two.submit(batch)
-    assert plan.terms.validity == "prio3"
 
 
 # through the coordinator, and over gRPC

@@ -1,11 +1,15 @@
-"""What `covey get` says of a value's status."""
+"""`covey get`, `history` and `join`: what they print and write, and what a value's status says."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -14,6 +18,8 @@ from deployment.errors import UsageError
 from featurestore.define.decoded import Status
 from featurestore.publish.publish import Publisher
 from tests.featurestore.making import HOUR, a_release, a_view, a_void
+
+Covey = Callable[..., tuple[int, str, str]]
 
 
 def said(*arguments: str) -> str:
@@ -54,3 +60,225 @@ def test_what_is_the_servers_is_refused_with_a_url_before_it_is_asked(tmp_path: 
     result = CliRunner().invoke(app, ["join", *labels, "--store", "http://127.0.0.1:1", *option])
     assert isinstance(result.exception, UsageError)
     assert option[0] in str(result.exception)
+
+
+class TestReads:
+    @pytest.fixture
+    def store(self, covey: Covey, run_arguments: list[str], project: Path) -> Path:
+        covey(*run_arguments, "--noise", "off")
+        return project / "store"
+
+    def test_get_prints_a_table_or_json(self, covey: Covey, store: Path) -> None:
+        code, out, _ = covey("get", "visits:spent_mean", "shop=a", "shop=b", "--store", store)
+        assert code == 0
+        assert " ± " in out
+        assert "(n = " in out
+        code, out, _ = covey(
+            "get",
+            "visits:spent_mean_2d",
+            "visits:spent_hist",
+            "everywhere:all",
+            "shop=a",
+            "shop=c,d=e",
+            "--store",
+            store,
+            "--json",
+        )
+        rows = json.loads(out)
+        assert [row["shop"] for row in rows] == ["a", "c,d=e"]
+        assert rows[0]["spent_mean_2d__status"] == "OK"
+        assert len(rows[0]["spent_hist"]) == 3
+        assert rows[0]["visits__pane_end"] == "2020-05-04T00:00:00+00:00"
+
+    @pytest.fixture
+    def odd(self, covey: Covey, run_arguments: list[str], project: Path) -> Path:
+        """A store whose path and join keys look like rich's markup and emoji codes."""
+        views, events = project / "views.py", project / "events.parquet"
+        views.write_text(views.read_text().replace('"a", "b"', '"[/red]", ":smile:"'))
+        table = pq.read_table(events)
+        names = {"a": "[/red]", "b": ":smile:"}
+        shops = pa.array([names.get(shop, shop) for shop in table["shop"].to_pylist()])
+        pq.write_table(table.set_column(table.column_names.index("shop"), "shop", shops), events)
+        run_arguments[run_arguments.index("--store") + 1] = str(project / "st[bold] :smile:")
+        code, out, err = covey(*run_arguments, "--noise", "off")
+        assert code == 0
+        assert "st[bold] :smile:" in out
+        assert "Traceback" not in err
+        return project / "st[bold] :smile:"
+
+    def test_data_that_looks_like_markup_is_printed_as_it_is(self, covey: Covey, odd: Path, project: Path) -> None:
+        code, out, _ = covey("get", "visits:visits", "shop=[/red]", "shop=:smile:", "shop=[red]", "--store", odd)
+        assert code == 0
+        for text in ("[/red]", ":smile:", "[red]"):
+            assert f" {text} " in out
+        code, _, err = covey("history", "visits", "--store", odd, "--out", project / "[bold].csv")
+        assert code == 0
+        assert "[bold].csv" in err
+        code, _, err = covey("get", "visits:[/x]", "shop=a", "--store", odd)
+        assert code == 2
+        assert "[/x]" in err
+
+    @pytest.mark.parametrize("command", [["get", "visits:spent_mean_2d", "shop=c,d=e"], ["explain"]])
+    def test_a_narrow_terminal_cuts_nothing(
+        self, covey: Covey, store: Path, project: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "50")
+        rest = ["--store", store] if command[0] == "get" else [project / "views.py"]
+        code, out, _ = covey(*command, *rest)
+        assert code == 0
+        assert "…" not in out
+
+    def test_a_constant_entity_needs_no_key(self, covey: Covey, store: Path) -> None:
+        code, out, _ = covey("get", "everywhere:all", "--store", store, "--json")
+        assert code == 0
+        assert len(json.loads(out)) == 1
+        assert covey("get", "everywhere:all", "city=X", "--store", store)[0] == 2
+
+    @pytest.mark.parametrize(
+        ("words", "code", "says"),
+        [
+            (["visits:nothing", "shop=a"], 5, "serves no feature 'nothing'; it has: people, visits"),
+            (["none:visits", "shop=a"], 5, "no view 'none' in this store; it has: everywhere, visits"),
+            (["visits@v2:visits", "shop=a"], 5, "visits@v2"),
+            (["visits", "shop=a"], 2, "write view:feature"),
+            (["shop=a"], 2, "no feature"),
+            (["visits:visits"], 2, "add shop=…"),
+            (["visits:visits", "where=a"], 2, "must give shop"),
+            (["visits:visits", "visits:visits", "shop=a"], 2, "two columns named"),
+        ],
+    )
+    def test_what_cannot_be_read_is_one_line(
+        self, covey: Covey, store: Path, words: list[str], code: int, says: str
+    ) -> None:
+        got, out, err = covey("get", *words, "--store", store)
+        assert (got, out) == (code, "")
+        assert says in err
+
+    def test_an_unknown_key_is_not_found(self, covey: Covey, store: Path) -> None:
+        _, out, _ = covey("get", "visits:visits", "shop=nowhere", "--store", store, "--json")
+        assert json.loads(out)[0]["visits__status"] == "NOT_FOUND"
+        assert json.loads(out)[0]["visits"] is None
+
+    def test_a_store_that_does_not_exist_is_exit_5(self, covey: Covey, project: Path) -> None:
+        for command in (
+            ["get", "v:f"],
+            ["history", "v", "--out", project / "h.csv"],
+            ["join", project / "l.csv", "-f", "v:f", "--time", "t", "--out", project / "o.csv"],
+        ):
+            code, _, err = covey(*command, "--store", project / "nowhere")
+            assert code == 5
+            assert "covey run" in err
+
+    def test_history_writes_parquet_and_csv_and_nothing_half(self, covey: Covey, store: Path, project: Path) -> None:
+        assert covey("history", "visits", "--store", store, "--out", project / "h.parquet")[0] == 0
+        table = pq.read_table(project / "h.parquet")
+        assert table.num_rows == 9
+        assert {
+            "shop",
+            "pane_start",
+            "pane_end",
+            "spent_mean",
+            "spent_mean__se",
+            "spent_mean__n",
+            "coverage_2d",
+            "released_at",
+            "published_at",
+            "clock",
+            "view_version",
+            "release_id",
+        } <= set(table.column_names)
+        assert covey("history", "visits", "--store", store, "--out", project / "h.csv")[0] == 0
+        assert csv.read_csv(project / "h.csv").num_rows == 9
+        assert covey("history", "visits", "--store", store, "--out", project / "h.txt")[0] == 2
+        assert covey("history", "visits", "--store", store, "--out", project / "no" / "h.csv")[0] == 2
+        assert not list(project.glob(".h*"))
+
+    def test_history_and_join_tell_what_they_wrote(self, covey: Covey, store: Path, project: Path) -> None:
+        labels = pa.table({"shop": ["a"], "t": pa.array([2_000_000_000], pa.timestamp("s"))})
+        pq.write_table(labels, project / "l.parquet")
+        join = ["join", project / "l.parquet", "-f", "visits:visits", "--time", "t"]
+        for command, rows in ((["history", "visits"], 9), (join, 1)):
+            out_file = project / "OUT.CSV"
+            code, out, err = covey(*command, "--store", store, "--out", out_file, "--json")
+            assert (code, err) == (0, "")
+            assert json.loads(out) == {"rows": rows, "path": str(out_file)}
+            assert csv.read_csv(out_file).num_rows == rows
+        covey("history", "visits", "--store", store, "--out", project / "O.Parquet")
+        assert pq.read_table(project / "O.Parquet").num_rows == 9
+
+    def test_out_is_checked_before_anything_is_read(self, covey: Covey, project: Path) -> None:
+        (project / "folder.csv").mkdir()
+        for out, says in (
+            ("o.txt", ".parquet or .csv"),
+            ("no/o.csv", "no directory"),
+            ("folder.csv", "is a directory"),
+        ):
+            for command in (["history", "v"], ["join", project / "l.csv", "-f", "v:f", "--time", "t"]):
+                code, _, err = covey(*command, "--store", project / "nowhere", "--out", project / out)
+                assert code == 2
+                assert says in err
+
+    def test_join_adds_what_was_released_at_each_label(self, covey: Covey, store: Path, project: Path) -> None:
+        labels = pa.table(
+            {
+                "shop": ["a", "a", "a", None],
+                "t": pa.array(["2020-05-02T00:29:59Z", "2020-05-02T00:30:00Z", "2020-05-09T00:00:00Z", None]).cast(
+                    pa.timestamp("s", "UTC")
+                ),
+                "y": [1, 2, 3, 4],
+            }
+        )
+        pq.write_table(labels, project / "l.parquet")
+        code, _, _ = covey(
+            "join",
+            project / "l.parquet",
+            "-f",
+            "visits:visits",
+            "-f",
+            "everywhere:all",
+            "--time",
+            "t",
+            "--store",
+            store,
+            "--out",
+            project / "o.parquet",
+        )
+        assert code == 0
+        joined = pq.read_table(project / "o.parquet").to_pylist()
+        assert [row["visits__status"] for row in joined] == ["NOT_FOUND", "OK", "OK", "NOT_FOUND"]
+        assert [row["y"] for row in joined] == [1, 2, 3, 4]
+        code, _, err = covey(
+            "join",
+            project / "l.parquet",
+            "-f",
+            "visits:visits",
+            "--time",
+            "when",
+            "--store",
+            store,
+            "--out",
+            project / "o.parquet",
+        )
+        assert code == 2
+        assert "no column 'when'" in err
+
+    def test_join_keeps_to_a_memory_limit_and_shows_how_far_it_is(
+        self, covey: Covey, store: Path, project: Path
+    ) -> None:
+        labels = pa.table({"shop": ["a", "b"], "t": pa.array([1_588_636_800] * 2, pa.timestamp("s", "UTC"))})
+        pq.write_table(labels, project / "l.parquet")
+        csv.write_csv(labels, project / "l.csv")
+        out = project / "o.parquet"
+        words = ["-f", "visits:visits", "--time", "t", "--store", store, "--out", out]
+        for limit, says in (("1MiB", "too small"), ("1 potato", "such as 1GiB")):
+            code, _, err = covey("join", project / "l.parquet", *words, "--memory-limit", limit)
+            assert code == 2
+            assert says in err
+            assert err.count("\n") == 1
+            assert not out.exists()
+        for labels_file in ("l.parquet", "l.csv"):
+            code, _, err = covey("join", project / labels_file, *words, "--memory-limit", "1TiB")
+            assert code == 0
+            assert re.search(r"labels: joined .* 2/2 ", err)
+            assert "2 rows written" in err
+            assert pq.read_table(out)["shop"].to_pylist() == ["a", "b"]

@@ -1,0 +1,289 @@
+"""`covey run`: what it publishes, skips and refuses, and how a signal ends it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from featurestore.publish.publish import Publisher
+from featurestore.store import Store
+
+Covey = Callable[..., tuple[int, str, str]]
+
+
+class TestRun:
+    def test_it_publishes_tells_what_was_dropped_and_a_second_run_skips(
+        self, covey: Covey, run_arguments: list[str]
+    ) -> None:
+        code, out, err = covey(*run_arguments)
+        assert code == 0
+        assert "visits" in out
+        assert "with a join key outside the domain" in err
+        assert "without a client or site" in err
+        code, out, err = covey(*run_arguments)
+        assert code == 0
+        assert "visits: already published: 3 opened, 0 void; skipped: 2020-05-01 … 2020-05-03" in err
+        assert re.search(
+            r"everywhere: already published: \d+ opened, \d+ void; skipped: 2020-05-01T00:00Z … 2020-05-03T23:00Z", err
+        )
+
+    def test_json_holds_the_same(self, covey: Covey, run_arguments: list[str]) -> None:
+        code, out, _ = covey(*run_arguments, "--json")
+        report = json.loads(out)
+        assert code == 0
+        assert report["noise"] == "full"
+        visits, everywhere = report["views"]
+        assert visits["opened"] + visits["void"] == 3
+        assert everywhere["opened"] + everywhere["void"] == 72
+        assert visits["dropped"]["unknown_key"] > 0
+
+    def test_from_and_to_choose_whole_days(self, covey: Covey, run_arguments: list[str]) -> None:
+        code, out, _ = covey(*run_arguments, "--from", "2020-05-02", "--to", "2020-05-03", "--json")
+        assert code == 0
+        assert json.loads(out)["views"][1]["opened"] + json.loads(out)["views"][1]["void"] == 24
+        for wrong in (["--from", "2020-05-02"], ["--from", "2020-05-03", "--to", "2020-05-02"]):
+            assert covey(*run_arguments, *wrong)[0] == 2
+        code, _, err = covey(*run_arguments, "--from", "2020-05-02T01:00:00", "--to", "2020-05-03")
+        assert code == 2
+        assert "UTC midnight" in err
+
+    def test_days_that_are_not_over_are_skipped_and_listed(
+        self, covey: Covey, run_arguments: list[str], project: Path
+    ) -> None:
+        now = time.time_ns() // 1000
+        table = pa.table(
+            {
+                "who": ["p"],
+                "site": ["x"],
+                "at": pa.array([now], pa.timestamp("us", "UTC")),
+                "shop": ["a"],
+                "spent": [1.0],
+            }
+        )
+        pq.write_table(table, project / "events.parquet")
+        code, _, err = covey(*run_arguments)
+        assert code == 3
+        assert "not over yet, skipped" in err
+        assert "nothing was released: the days are not over yet" in err
+        assert "enough clients" not in err
+
+    def test_events_without_a_day_say_so(self, covey: Covey, run_arguments: list[str], project: Path) -> None:
+        table = pq.read_table(project / "events.parquet")
+        timeless = pa.nulls(table.num_rows, pa.timestamp("us", "UTC"))
+        pq.write_table(table.set_column(table.column_names.index("at"), "at", timeless), project / "events.parquet")
+        code, _, err = covey(*run_arguments)
+        assert code == 3
+        assert "nothing was released: no event has a time" in err
+
+    def test_all_below_k_is_exit_3_and_leaves_voids(
+        self, covey: Covey, run_arguments: list[str], project: Path
+    ) -> None:
+        code, _, err = covey(*run_arguments, "--min-clients", "1000")
+        assert code == 3
+        assert "nothing was released" in err
+        with Store.open(project / "store") as store:
+            assert set(store.releases("visits")["reason"].to_pylist()) == {"BATCH_TOO_SMALL"}
+            assert store.history("visits")["people"].null_count == 9
+        code, out, err = covey(*run_arguments, "--min-clients", "1000")
+        assert code == 0
+        assert "visits: already published: 0 opened, 3 void; skipped: 2020-05-01 … 2020-05-03" in err
+        code, out, _ = covey(*run_arguments, "--json")
+        assert [(view["already_open"], view["already_open_void"]) for view in json.loads(out)["views"]] == [
+            (3, 3),
+            (72, 72),
+        ]
+
+    def test_min_clients_may_only_tighten_unless_noise_is_off(self, covey: Covey, run_arguments: list[str]) -> None:
+        code, _, err = covey(*run_arguments, "--min-clients", "2")
+        assert code == 2
+        assert "it may only be larger" in err
+        assert covey(*run_arguments, "--min-clients", "1", "--noise", "off")[0] == 0
+        assert covey(*run_arguments, "--min-clients", "0", "--noise", "off")[0] == 2
+
+    def test_noise_off_warns_and_marks_every_release(
+        self, covey: Covey, run_arguments: list[str], project: Path
+    ) -> None:
+        code, _, err = covey(*run_arguments, "--noise", "off")
+        assert code == 0
+        assert "warning: noise is off" in err
+        with Store.open(project / "store") as store:
+            assert set(store.releases("visits")["noise"].to_pylist()) == {"none"}
+        assert covey(*run_arguments, "--noise", "some")[0] == 2
+
+    def test_a_changed_view_under_an_old_name_is_refused(
+        self, covey: Covey, run_arguments: list[str], project: Path
+    ) -> None:
+        covey(*run_arguments)
+        views = project / "views.py"
+        views.write_text(views.read_text().replace("max_cells=2", "max_cells=3"))
+        code, _, err = covey(*run_arguments)
+        assert code == 4
+        assert "'visits' has another definition" in err
+        assert "the difference of two sums that share it reveals it" in err
+
+    def test_a_run_over_its_budget_is_refused_with_the_mend_and_leaves_the_names_free(
+        self, covey: Covey, run_arguments: list[str], project: Path
+    ) -> None:
+        code, out, err = covey(*run_arguments[:-2])
+        assert (code, out) == (4, "")
+        assert "view 'visits' costs rho = 0.5 a client-day, but 2020-05-01 has 0.1 left of 0.1" in err
+        assert "--budget 1.0, or a smaller rho in the views" in err
+        assert covey(*run_arguments[:-1], "1.0")[0] == 0
+        more = ["--from", "2020-05-01", "--to", "2020-05-05"]  # the days that were collected cost nothing more
+        assert covey(*run_arguments[:-1], "1.0", *more)[0] == 0
+        (project / "views.py").write_text(
+            (project / "views.py")
+            .read_text()
+            .replace('"everywhere"', '"anywhere"')
+            .replace("0.5, min_clients=2", "0.2")
+        )
+        code, _, err = covey(*run_arguments)
+        assert code == 4
+        assert "2020-05-01 has 0.0 left of 1.0" in err
+        assert "--budget 1.2," in err
+
+    @pytest.mark.parametrize("budget", ["0", "-1", "x", "1e-9", ""])
+    def test_an_odd_budget_is_named(self, covey: Covey, run_arguments: list[str], budget: str) -> None:
+        code, _, err = covey(*run_arguments[:-1], budget)
+        assert code == 2
+        assert "--budget: rho" in err
+
+    def test_participation_chooses_who_reports(self, covey: Covey, run_arguments: list[str]) -> None:
+        assert covey(*run_arguments, "--participation", "some")[0] == 2
+        code, out, err = covey(*run_arguments, "--participation", "all")
+        assert code == 2
+        assert "--site-clients N" in err
+        code, out, _ = covey(*run_arguments, "--participation", "all", "--site-clients", 40, "--json")
+        assert code == 0
+        visits, everywhere = json.loads(out)["views"]
+        assert everywhere["reports"] == 24 * visits["reports"]
+
+    def test_an_edited_ledger_opens_nothing_and_says_how_to_recover(
+        self, covey: Covey, run_arguments: list[str], project: Path
+    ) -> None:
+        import sqlite3
+
+        assert covey(*run_arguments)[0] == 0
+        with sqlite3.connect(project / "store" / "ledgers" / "operator.db") as db:
+            db.execute("UPDATE entries SET line = replace(line, '500000', '5') WHERE seq = 1")
+        db.close()
+        code, _, err = covey(*run_arguments)
+        assert code == 1
+        assert "entry 1 was edited" in err
+        assert "Put the newest copies" in err
+
+    def test_a_store_in_use_is_named(self, covey: Covey, run_arguments: list[str], project: Path) -> None:
+        with Publisher(project / "store", lambda: 0):
+            code, _, err = covey(*run_arguments)
+        assert code == 1
+        assert "in use" in err
+
+    @pytest.mark.parametrize("content", [b"no database", b""])
+    def test_a_store_of_something_else_is_named(
+        self, covey: Covey, run_arguments: list[str], project: Path, content: bytes
+    ) -> None:
+        registry = project / "store" / "store" / "registry.db"
+        registry.parent.mkdir(parents=True)
+        registry.write_bytes(content or b"SQLite format 3\0" + bytes(84))
+        code, _, err = covey(*run_arguments)
+        assert code == 1
+        assert "registry" in err
+        assert "Traceback" not in err
+
+    def test_a_store_of_another_schema_is_named(self, covey: Covey, run_arguments: list[str], project: Path) -> None:
+        import sqlite3
+
+        covey(*run_arguments)
+        db = sqlite3.connect(project / "store" / "store" / "registry.db")
+        db.execute("PRAGMA user_version = 99")
+        db.close()
+        for command in (run_arguments, ["get", "visits:visits", "shop=a", "--store", str(project / "store")]):
+            code, _, err = covey(*command)
+            assert code == 1
+            assert "schema 99" in err
+
+    def test_an_interrupted_run_is_continued_by_the_same_command(
+        self, project: Path, run_arguments: list[str], covey: Covey
+    ) -> None:
+        """Killed at the first sign of progress, at any step: whole days are there or not, and the rerun completes."""
+        command = [sys.executable, "-c", "import sys; from covey.cli import main; main()", *run_arguments]
+        for wait in (0.5, 1.5, 2.5, 3.5):
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            time.sleep(wait)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+            assert process.returncode in (0, 130, -signal.SIGINT), err
+            assert ("Run the same command again: it continues" in err) == (process.returncode == 130)
+            assert "defect" not in err
+        code, _, _ = covey(*run_arguments)
+        assert code == 0
+        with Store.open(project / "store") as store:
+            assert store.history("visits").num_rows == 9
+            assert store.history("everywhere").num_rows == 72
+            assert store.releases("everywhere")["pane_start"].to_pylist() == sorted(
+                set(store.releases("everywhere")["pane_start"].to_pylist())
+            )
+
+
+class TestInterrupted:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize(
+        ("command", "says"),
+        [
+            (
+                "run",
+                "interrupted; published releases are kept. Run the same command again: it continues, or names --resume\n",
+            ),
+            ("explain", "interrupted\n"),
+        ],
+    )
+    def test_a_signal_is_told_in_one_line(
+        self, project: Path, run_arguments: list[str], number: signal.Signals, command: str, says: str
+    ) -> None:
+        (project / "views.py").write_text(f"import os, time\nos.kill(os.getpid(), {int(number)})\ntime.sleep(30)")
+        arguments = run_arguments if command == "run" else [command, str(project / "views.py")]
+        done = subprocess.run(
+            [sys.executable, "-c", "from covey.cli import main; main()", *arguments], capture_output=True, text=True
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", says)
+
+    def test_a_signal_is_not_lost_where_python_drops_what_is_raised(self, project: Path) -> None:
+        """Each of three places, of either signal; all in one process, since a command can be called again."""
+        kill = "os.kill(os.getpid(), {number})"
+        lost = [
+            f"class Lost:\n    def __del__(self): {kill}\nLost()",
+            f"class Lost:\n    def __set_name__(self, *_): {kill}\nclass Made: lost = Lost()",
+            "try: import lost_in_an_import_{number}\nexcept BaseException: pass",
+        ]
+        files = []
+        for number in (int(signal.SIGINT), int(signal.SIGTERM)):
+            (project / f"lost_in_an_import_{number}.py").write_text(f"import os\n{kill.format(number=number)}\n")
+            for at, text in enumerate(lost):
+                files.append(project / f"views_{number}_{at}.py")
+                files[-1].write_text(f"import os, time\n{text.format(number=number)}\ntime.sleep(30)")
+        program = "import sys; from covey.cli import call, interrupt; interrupt.install(); print([call(['explain', file]) for file in sys.argv[1:]])"
+        done = subprocess.run(
+            [sys.executable, "-c", program, *map(str, files)], capture_output=True, text=True, timeout=300
+        )
+        assert (done.stdout, done.stderr) == (f"{[130] * 6}\n", "interrupted\n" * 6)
+
+    @pytest.mark.parametrize("command", [["--debug", "get", "v:f", "--store", "nowhere"], ["explain", "run"]])
+    def test_only_run_says_that_it_continues(
+        self, covey: Covey, monkeypatch: pytest.MonkeyPatch, command: list[str]
+    ) -> None:
+        def interrupt(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Store, "open", interrupt)
+        monkeypatch.setattr("featurestore.define.views_file.load_views", interrupt)
+        assert covey(*command) == (130, "", "interrupted\n")
